@@ -1,0 +1,1 @@
+"""Worlds: cameras, controls, memory, images and the rollout that joins them."""

@@ -1,0 +1,249 @@
+"""Cameras: how motions become poses, poses become action labels, and pose files are read.
+
+Axes of a camera: x right, y down, z forward. Poses are float64 camera-to-world matrices (c2w). The first camera of
+a walk is the world's origin and is never moved: the model's text keys see absolute poses.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FORWARD_STEP = 0.08
+TURN_STEP = math.radians(3)
+# The published default, 969.697 pixels of focal length at 1920 x 1080, in units of the image's sides.
+DEFAULT_INTRINSICS: NDArray[np.float64] = np.array(
+    [[50 / 99, 0.0, 0.5], [0.0, 969.6969696969696 / 1080, 0.5], [0.0, 0.0, 1.0]]
+)
+DEFAULT_INTRINSICS.setflags(write=False)
+MAX_POSES = 21_600  # an hour; a pose file or string asking for more is refused before it is expanded
+MAX_DISTANCE = 10_000.0  # units from the origin; an hour straight ahead is 1728
+MAX_FOCAL = 20.0  # a field of view of 3 degrees; 1 / MAX_FOCAL is one of 168
+
+_MIN_TRANSLATION = 1e-4  # units per latent that count as a move
+_MIN_TURN = 0.05  # degrees per latent that count as a turn
+_RIGID_TOLERANCE = 1e-3  # room for poses written with float32 or six digits
+# Rows: no, forward, backward move (or no, right, left yaw); columns: no, right, left move (or no, up, down pitch).
+_CODES = np.array([[0, 3, 4], [1, 5, 6], [2, 7, 8]])
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """What the camera does during one latent, in its own axes: units and radians.
+
+    Parts apply in this order: yaw (positive right), pitch (positive up), forward, right, third_yaw (orbit about
+    the point one unit ahead).
+    """
+
+    forward: float = 0.0
+    right: float = 0.0
+    yaw: float = 0.0
+    pitch: float = 0.0
+    third_yaw: float = 0.0
+
+
+_STRING_MOTIONS = {
+    "w": Motion(forward=FORWARD_STEP),
+    "s": Motion(forward=-FORWARD_STEP),
+    "a": Motion(right=-FORWARD_STEP),
+    "d": Motion(right=FORWARD_STEP),
+    "up": Motion(pitch=TURN_STEP),
+    "down": Motion(pitch=-TURN_STEP),
+    "left": Motion(yaw=-TURN_STEP),
+    "right": Motion(yaw=TURN_STEP),
+}
+
+
+def _rotation_y(angle: float) -> NDArray[np.float64]:
+    c, s = math.cos(angle), math.sin(angle)
+    return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
+
+
+def _rotation_x(angle: float) -> NDArray[np.float64]:
+    c, s = math.cos(angle), math.sin(angle)
+    return np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
+
+
+def apply_motion(c2w: NDArray[np.float64], motion: Motion) -> NDArray[np.float64]:
+    """Move a camera by one latent's motion; the given pose is left as it is."""
+    moved = c2w.copy()
+    moved[:3, :3] = c2w[:3, :3] @ _rotation_y(motion.yaw) @ _rotation_x(motion.pitch)
+    moved[:3, 3] += moved[:3, :3] @ np.array([motion.right, 0.0, motion.forward])
+    if motion.third_yaw:
+        moved = moved @ _orbit(motion.third_yaw)
+    return moved
+
+
+def _orbit(third_yaw: float) -> NDArray[np.float64]:
+    step = np.eye(4)
+    step[:3, :3] = _rotation_y(-third_yaw)
+    step[:3, 3] = step[:3, :3] @ np.array([0.0, 0.0, -1.0]) + np.array([0.0, 0.0, 1.0])
+    return step
+
+
+def build_trajectory(motions: Sequence[Motion]) -> NDArray[np.float64]:
+    """Walk from the origin: the identity, then one c2w per motion, [n + 1, 4, 4]."""
+    poses = [np.eye(4)]
+    for motion in motions:
+        poses.append(apply_motion(poses[-1], motion))
+    return np.stack(poses)
+
+
+def invert_pose(pose: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rigid inverse of [..., 4, 4]: c2w to w2c and back."""
+    inverse = np.zeros_like(pose)
+    transposed = np.swapaxes(pose[..., :3, :3], -1, -2)
+    inverse[..., :3, :3] = transposed
+    inverse[..., :3, 3:] = -transposed @ pose[..., :3, 3:]
+    inverse[..., 3, 3] = 1.0
+    return inverse
+
+
+def label_actions(
+    c2w: NDArray[np.float64], previous: NDArray[np.float64] | None, third_person: bool = False
+) -> NDArray[np.int64]:
+    """Name what the camera did before each latent: 9 * translation code + rotation code, 0..80.
+
+    Args:
+        c2w: [T, 4, 4] consecutive poses.
+        previous: [4, 4] pose of the latent before; None if c2w[0] is a walk's first latent, whose label is 0.
+        third_person: count translations only where the camera did not turn (it orbits its subject).
+    Returns: [T] labels.
+    """
+    before = c2w[0] if previous is None else previous
+    steps = invert_pose(np.concatenate([before[None], c2w[:-1]])) @ c2w
+    right, up = _turn_degrees(steps[:, :3, :3])
+    translation = _translation_codes(steps[:, :3, 3])
+    if third_person:
+        translation[(np.abs(right) >= _MIN_TURN) | (np.abs(up) >= _MIN_TURN)] = 0
+    rotation = _CODES[_senses(right, _MIN_TURN), _senses(up, _MIN_TURN)]
+    return (9 * translation + rotation).astype(np.int64)
+
+
+def _senses(value: NDArray[np.float64], threshold: float) -> NDArray[np.intp]:
+    """0 for neither, 1 above the threshold, 2 below minus the threshold."""
+    return np.where(value > threshold, 1, np.where(value < -threshold, 2, 0))
+
+
+def _translation_codes(moves: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Codes of [T, 3] moves: an axis counts if the move is within 60 degrees of one of its ends."""
+    length = np.linalg.norm(moves, axis=1)
+    unit = moves / np.maximum(length, _MIN_TRANSLATION)[:, None]
+    codes = _CODES[_senses(unit[:, 2], 0.5), _senses(unit[:, 0], 0.5)]
+    return np.where(length > _MIN_TRANSLATION, codes, 0)
+
+
+def _turn_degrees(rotation: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The y and x angles of [T, 3, 3] as extrinsic x-y-z Euler angles."""
+    cos_y = np.hypot(rotation[:, 0, 0], rotation[:, 1, 0])
+    y = np.arctan2(-rotation[:, 2, 0], cos_y)
+    locked = cos_y < 1e-7  # a turn of 90 degrees: x and z are one freedom, given to x
+    sin_x = np.where(locked, -rotation[:, 1, 2], rotation[:, 2, 1])
+    x = np.arctan2(sin_x, np.where(locked, rotation[:, 1, 1], rotation[:, 2, 2]))
+    return np.degrees(y), np.degrees(x)
+
+
+def check_rigid(c2w: NDArray[np.float64]) -> None:
+    """Refuse poses [..., 4, 4] that are no rotation and translation, saying what is wrong with them."""
+    if c2w.shape[-2:] != (4, 4):
+        raise ValueError(f"expected poses of shape [..., 4, 4], got {list(c2w.shape)}")
+    if not np.isfinite(c2w).all():
+        raise ValueError("expected finite poses, got NaN or infinity")
+    if np.abs(c2w[..., 3, :] - [0.0, 0.0, 0.0, 1.0]).max(initial=0.0) > _RIGID_TOLERANCE:
+        raise ValueError(f"expected poses with bottom row 0 0 0 1, got {c2w[..., 3, :].tolist()}")
+    distance = np.abs(c2w[..., :3, 3]).max(initial=0.0)
+    if distance > MAX_DISTANCE:
+        raise ValueError(f"expected positions within {MAX_DISTANCE:g} units of the origin, got {distance:g}")
+    _check_rotation(c2w[..., :3, :3])
+
+
+def _check_rotation(rotation: NDArray[np.float64]) -> None:
+    if np.abs(rotation).max(initial=0.0) > 2:  # also keeps the product below from overflowing
+        raise ValueError(f"expected rotations, got an entry of {np.abs(rotation).max():g}")
+    error = np.abs(rotation @ np.swapaxes(rotation, -1, -2) - np.eye(3)).max(initial=0.0)
+    if error > _RIGID_TOLERANCE:
+        raise ValueError(f"expected rotations with orthonormal rows, got an error of {error:.3g}")
+    if (np.linalg.det(rotation) < 0).any():
+        raise ValueError("expected rotations, got a reflection (determinant -1)")
+
+
+def normalize_intrinsics(intrinsics: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Intrinsics [..., 3, 3] from pixels to units of the image's sides, with the principal point at the centre."""
+    focal = np.stack([intrinsics[..., 0, 0], intrinsics[..., 1, 1]], axis=-1)
+    centre = intrinsics[..., :2, 2]
+    if not np.isfinite(intrinsics).all() or (focal <= 0).any() or (centre <= 0).any():
+        raise ValueError(f"expected intrinsics with positive fx, fy, cx, cy, got {intrinsics.tolist()}")
+    focal = focal / (2 * centre)
+    if focal.max() > MAX_FOCAL or focal.min() < 1 / MAX_FOCAL:
+        raise ValueError(
+            f"expected focal lengths within {MAX_FOCAL:g} times the image's sides, got {focal.tolist()}"
+        )
+    normalized = np.zeros_like(intrinsics)
+    normalized[..., 0, 0], normalized[..., 1, 1] = np.moveaxis(focal, -1, 0)
+    normalized[..., :2, 2] = 0.5
+    normalized[..., 2, 2] = 1.0
+    return normalized
+
+
+def parse_pose_string(text: str) -> list[Motion]:
+    """Motions of a pose string such as "w-3, right-1, d-4": action-latents items between commas.
+
+    Durations are truncated to whole latents, so "right-0.5" gives none; empty items are skipped.
+    Raises: ValueError naming the item, what was expected and what was found.
+    """
+    motions: list[Motion] = []
+    for item in filter(None, map(str.strip, text.split(","))):
+        motions.extend(_parse_item(item, MAX_POSES - 1 - len(motions)))
+    return motions
+
+
+def _parse_item(item: str, room: int) -> list[Motion]:
+    action, _, duration = item.partition("-")
+    if action not in _STRING_MOTIONS:
+        raise ValueError(
+            f"pose string item {item!r}: expected an action of {', '.join(_STRING_MOTIONS)}, got {action!r}"
+        )
+    try:
+        latents = float(duration)
+    except ValueError:
+        raise ValueError(
+            f"pose string item {item!r}: expected a number of latents after '-', got {duration!r}"
+        ) from None
+    if not 0 <= latents <= room:
+        raise ValueError(f"pose string item {item!r}: expected 0 to {room} latents, got {duration}")
+    return [_STRING_MOTIONS[action]] * int(latents)
+
+
+def parse_pose_json(document: object) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Read a decoded pose file: {"0": {"extrinsic": c2w, "K": 3 x 3 pixels}, ...}, in file order.
+
+    Returns: c2w [T, 4, 4] and normalised intrinsics [T, 3, 3].
+    Raises: ValueError naming the entry, what was expected and what was found.
+    """
+    if not isinstance(document, Mapping) or not 1 <= len(document) <= MAX_POSES:
+        raise ValueError(f"expected an object of 1 to {MAX_POSES} poses, got {_describe(document)}")
+    c2w = np.stack([_matrix(document[key], str(key), "extrinsic", 4) for key in document])
+    intrinsics = np.stack([_matrix(document[key], str(key), "K", 3) for key in document])
+    check_rigid(c2w)
+    return c2w, normalize_intrinsics(intrinsics)
+
+
+def _matrix(entry: object, name: str, field: str, size: int) -> NDArray[np.float64]:
+    value: ArrayLike | None = entry.get(field) if isinstance(entry, Mapping) else None
+    try:
+        matrix = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        matrix = np.empty(0)
+    if matrix.shape != (size, size):
+        raise ValueError(
+            f"pose {name!r}: expected {field!r} as {size} x {size} numbers, got {_describe(value)}"
+        )
+    return matrix
+
+
+def _describe(value: object) -> str:
+    if isinstance(value, Sequence | Mapping):
+        return f"{type(value).__name__} of length {len(value)}"
+    return type(value).__name__

@@ -1,0 +1,222 @@
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from worldplay.world.camera import (
+    DEFAULT_INTRINSICS,
+    FORWARD_STEP,
+    MAX_POSES,
+    TURN_STEP,
+    Motion,
+    apply_motion,
+    build_trajectory,
+    check_rigid,
+    invert_pose,
+    label_actions,
+    normalize_intrinsics,
+    parse_pose_json,
+    parse_pose_string,
+)
+
+GOLDENS = Path(__file__).parent.parent / "data" / "goldens"
+CASE = json.loads((GOLDENS / "manifest.json").read_text())["cases"]["camera"]["meta"]
+GOLDEN = load_file(GOLDENS / "camera.safetensors")
+PIXELS = np.array([[969.6969696969696, 0, 960], [0, 969.6969696969696, 540], [0, 0, 1]])
+
+
+def check_golden(name, motions, third_person=False):
+    c2w = build_trajectory(motions)
+    np.testing.assert_allclose(invert_pose(c2w), GOLDEN[f"out.{name}.w2c"], rtol=0, atol=1e-9)
+    np.testing.assert_array_equal(label_actions(c2w, None, third_person), GOLDEN[f"out.{name}.action"])
+
+
+@pytest.mark.parametrize("index", range(len(CASE["motions"])))
+def test_motions_match_golden(index):
+    case = CASE["motions"][index]
+    motions = [Motion(**parts) for repeat, parts in case["spec"] for _ in range(repeat)]
+    check_golden(f"motion.{index}", motions, case.get("tps", False))
+    intrinsics = normalize_intrinsics(np.array(case.get("K", PIXELS)))
+    np.testing.assert_allclose(
+        GOLDEN[f"out.motion.{index}.K"], intrinsics[None].repeat(len(motions) + 1, 0), atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("index", range(len(CASE["pose_strings"])))
+def test_pose_strings_match_golden(index):
+    check_golden(f"pose.{index}", parse_pose_string(CASE["pose_strings"][index]))
+
+
+def test_default_intrinsics_are_the_published_ones():
+    np.testing.assert_allclose(DEFAULT_INTRINSICS, normalize_intrinsics(PIXELS), rtol=0, atol=1e-15)
+    assert DEFAULT_INTRINSICS[1, 1] == pytest.approx(0.897867564534231)
+
+
+def test_normalize_intrinsics_twice_is_once():
+    np.testing.assert_array_equal(normalize_intrinsics(DEFAULT_INTRINSICS), DEFAULT_INTRINSICS)
+
+
+@pytest.mark.parametrize(
+    ("motion", "position"),
+    [
+        (Motion(forward=1), (0, 0, 1)),
+        (Motion(right=1), (1, 0, 0)),
+        (Motion(yaw=math.pi / 2, forward=1), (1, 0, 0)),  # positive yaw turns right
+        (Motion(pitch=math.pi / 2, forward=1), (0, -1, 0)),  # positive pitch turns up; y is down
+    ],
+)
+def test_apply_motion_moves_along_its_own_axes(motion, position):
+    np.testing.assert_allclose(apply_motion(np.eye(4), motion)[:3, 3], position, atol=1e-15)
+
+
+def test_third_yaw_orbits_the_point_one_unit_ahead():
+    moved = apply_motion(np.eye(4), Motion(third_yaw=math.pi / 2))
+    np.testing.assert_allclose(moved[:3, 3], (1, 0, 1), atol=1e-15)
+    np.testing.assert_allclose(moved @ [0, 0, 1, 1], (0, 0, 1, 1), atol=1e-15)
+
+
+def test_invert_pose_is_the_inverse():
+    c2w = build_trajectory([Motion(forward=0.3, right=-0.1, yaw=0.4, pitch=0.2)] * 9)
+    np.testing.assert_allclose(invert_pose(c2w) @ c2w, np.eye(4)[None].repeat(10, 0), atol=1e-12)
+
+
+def test_an_hour_of_walking_stays_rigid():
+    pose, motion = np.eye(4), Motion(forward=FORWARD_STEP, yaw=TURN_STEP, pitch=TURN_STEP)
+    for _ in range(21_600):
+        pose = apply_motion(pose, motion)
+    np.testing.assert_allclose(pose[:3, :3] @ pose[:3, :3].T, np.eye(3), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("motion", "label"),
+    [
+        (Motion(), 0),
+        (Motion(forward=0.08), 9),
+        (Motion(forward=-0.08), 18),
+        (Motion(right=0.08), 27),
+        (Motion(right=-0.08), 36),
+        (Motion(forward=0.08, right=0.08), 45),
+        (Motion(forward=0.08, right=-0.08), 54),
+        (Motion(forward=-0.08, right=0.08), 63),
+        (Motion(forward=-0.08, right=-0.08), 72),
+        (Motion(yaw=TURN_STEP), 1),
+        (Motion(yaw=-TURN_STEP), 2),
+        (Motion(pitch=TURN_STEP), 3),
+        (Motion(pitch=-TURN_STEP), 4),
+        (Motion(yaw=TURN_STEP, pitch=TURN_STEP), 5),
+        (Motion(yaw=TURN_STEP, pitch=-TURN_STEP), 6),
+        (Motion(yaw=-TURN_STEP, pitch=TURN_STEP), 7),
+        (Motion(yaw=-TURN_STEP, pitch=-TURN_STEP), 8),
+        (Motion(forward=0.08, yaw=TURN_STEP), 10),
+        (Motion(yaw=math.pi / 2), 1),  # gimbal lock: no pitch is invented
+    ],
+)
+def test_label_names_the_motion(motion, label):
+    assert label_actions(build_trajectory([motion]), None).tolist() == [0, label]
+
+
+def test_label_with_previous_is_the_label_inside_the_walk():
+    c2w = build_trajectory([Motion(forward=0.08)] * 3 + [Motion(yaw=TURN_STEP)] * 4)
+    whole = label_actions(c2w, None)
+    np.testing.assert_array_equal(label_actions(c2w[4:], c2w[3]), whole[4:])
+
+
+def test_pose_string_with_too_many_latents_is_refused_unexpanded():
+    with pytest.raises(ValueError, match=f"'s-1e12': expected 0 to {MAX_POSES - 4} latents, got 1e12"):
+        parse_pose_string("w-3, s-1e12")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("w-3, jump-2", "item 'jump-2': expected an action of w, s, .* got 'jump'"),
+        ("w", "item 'w': expected a number of latents after '-', got ''"),
+        ("w-x", "item 'w-x': expected a number of latents after '-', got 'x'"),
+        ("w--1", "item 'w--1': expected 0 to .* got -1"),
+        ("w-nan", "item 'w-nan': expected 0 to .* got nan"),
+        ("W-1", "got 'W'"),
+    ],
+)
+def test_bad_pose_string_names_the_item(text, message):
+    with pytest.raises(ValueError, match=message):
+        parse_pose_string(text)
+
+
+def test_empty_pose_string_has_no_motion():
+    assert parse_pose_string(" , ") == []
+
+
+def test_pose_json_keeps_file_order_and_normalises():
+    c2w = build_trajectory([Motion(forward=0.08)])
+    document = {
+        "1": {"extrinsic": c2w[1].tolist(), "K": PIXELS.tolist()},
+        "0": {"extrinsic": c2w[0].tolist(), "K": PIXELS.tolist()},
+    }
+    poses, intrinsics = parse_pose_json(document)
+    np.testing.assert_array_equal(poses, c2w[::-1])
+    np.testing.assert_allclose(intrinsics[1], DEFAULT_INTRINSICS)
+
+
+def test_intrinsics_of_another_scale_are_refused():
+    with pytest.raises(ValueError, match="expected focal lengths within 20 times the image's sides"):
+        normalize_intrinsics(np.array([[1e300, 0, 1], [0, 1, 1], [0, 0, 1]]))
+
+
+EYE = np.eye(4).tolist()
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ([], "expected an object of 1 to .* got list of length 0"),
+        ({}, "expected an object of 1 to .* got dict of length 0"),
+        ({"0": 3}, "pose '0': expected 'extrinsic' as 4 x 4 numbers, got NoneType"),
+        (
+            {"0": {"extrinsic": [[1, 2], [3]], "K": 1}},
+            "pose '0': expected 'extrinsic' as 4 x 4 numbers, got list of length 2",
+        ),
+        (
+            {"0": {"extrinsic": EYE, "K": "fx"}},
+            "pose '0': expected 'K' as 3 x 3 numbers, got str of length 2",
+        ),
+        (
+            {"0": {"extrinsic": EYE, "K": np.zeros((3, 3)).tolist()}},
+            "expected intrinsics with positive fx, fy, cx, cy",
+        ),
+    ],
+)
+def test_bad_pose_json_says_what_was_expected(document, message):
+    with pytest.raises(ValueError, match=message):
+        parse_pose_json(document)
+
+
+def changed(row, column, value):
+    pose = np.eye(4)
+    pose[row, column] = value
+    return pose
+
+
+@pytest.mark.parametrize(
+    ("pose", "message"),
+    [
+        (np.eye(3), r"shape \[..., 4, 4\], got \[3, 3\]"),
+        (changed(0, 3, math.nan), "finite"),
+        (changed(3, 0, 0.1), "bottom row"),
+        (changed(2, 3, 1e6), "within 10000 units of the origin, got 1e[+]06"),
+        (changed(0, 0, 1e300), "got an entry of 1e[+]300"),
+        (changed(0, 0, 1.1), "orthonormal rows, got an error of 0.21"),
+        (changed(0, 0, -1), "reflection"),
+    ],
+)
+def test_check_rigid_says_what_is_wrong(pose, message):
+    with pytest.raises(ValueError, match=message):
+        check_rigid(pose)
+
+
+def test_check_rigid_accepts_float32_rounding():
+    check_rigid(
+        build_trajectory([Motion(forward=9, yaw=1, pitch=0.5)] * 5).astype(np.float32).astype(np.float64)
+    )
