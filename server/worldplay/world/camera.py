@@ -1,7 +1,7 @@
 """Cameras: how motions become poses, poses become action labels, and pose files are read.
 
-Axes of a camera: x right, y down, z forward. Poses are float64 camera-to-world matrices (c2w). The first camera of
-a walk is the world's origin and is never moved: the model's text keys see absolute poses.
+Axes of a camera: x right, y down, z forward. Poses are float64 camera-to-world matrices (c2w).
+The first camera of a walk is the world's origin and is never moved: the model's text keys see absolute poses.
 """
 
 import math
@@ -25,7 +25,7 @@ MAX_FOCAL = 20.0  # a field of view of 3 degrees; 1 / MAX_FOCAL is one of 168
 _MIN_TRANSLATION = 1e-4  # units per latent that count as a move
 _MIN_TURN = 0.05  # degrees per latent that count as a turn
 _RIGID_TOLERANCE = 1e-3  # room for poses written with float32 or six digits
-# Rows: no, forward, backward move (or no, right, left yaw); columns: no, right, left move (or no, up, down pitch).
+# Rows: no, forward, backward move (no, right, left yaw); columns: no, right, left move (no, up, down pitch).
 _CODES = np.array([[0, 3, 4], [1, 5, 6], [2, 7, 8]])
 
 
@@ -33,8 +33,8 @@ _CODES = np.array([[0, 3, 4], [1, 5, 6], [2, 7, 8]])
 class Motion:
     """What the camera does during one latent, in its own axes: units and radians.
 
-    Parts apply in this order: yaw (positive right), pitch (positive up), forward, right, third_yaw (orbit about
-    the point one unit ahead).
+    Parts apply in this order: yaw (positive right), pitch (positive up), forward, right, third_yaw (orbit
+    about the point one unit ahead).
     """
 
     forward: float = 0.0
@@ -170,7 +170,7 @@ def _check_rotation(rotation: NDArray[np.float64]) -> None:
 
 
 def normalize_intrinsics(intrinsics: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Intrinsics [..., 3, 3] from pixels to units of the image's sides, with the principal point at the centre."""
+    """Bring intrinsics [..., 3, 3] from pixels to units of the image's sides, the principal point centred."""
     focal = np.stack([intrinsics[..., 0, 0], intrinsics[..., 1, 1]], axis=-1)
     centre = intrinsics[..., :2, 2]
     if not np.isfinite(intrinsics).all() or (focal <= 0).any() or (centre <= 0).any():
