@@ -1,0 +1,106 @@
+"""Encodes RGB frames with one persistent x264 that gives every frame back at once."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from av import VideoFrame
+from av.codec.context import Flags
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import PictureType
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
+from numpy.typing import NDArray
+
+# Against ultrafast: 2 ms more per 16 frames of 160x96, 20 ms more at 832x480, and 40 % fewer bits.
+PRESET = "superfast"
+# Close enough to the frames that the keyframe of each chunk is not seen as a pulse.
+CRF = "18"
+# Below this area a second slice costs more in hand-over than it saves (224x128: 6.5 ms a chunk against 5.4);
+# at 832x480 it brings a keyframe from 10.7 to 6.7 ms.
+ONE_THREAD_AREA = 200_000
+# annexb=0: length-prefixed NAL units and an avcC record, as MP4 wants them, with SPS and PPS only there.
+# Only the caller chooses keyframes (no scene cut, no longest distance), and no frame looks back across one.
+X264_PARAMS = "annexb=0:keyint=infinite:scenecut=0:open-gop=0:bframes=0"
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedFrame:
+    """One access unit: length-prefixed NAL units, and whether decoding can start with it."""
+
+    data: bytes
+    key: bool
+
+
+class H264Encoder:
+    """A stream of frames of one size. Any thread may call it, one at a time; the work holds no GIL."""
+
+    def __init__(self, width: int, height: int, fps: int) -> None:
+        if width <= 0 or height <= 0 or width % 2 or height % 2:
+            raise ValueError(f"expected an even width and height (4:2:0 chroma), got {width}x{height}")
+        self.width, self.height = width, height
+        self._context = _open_context(width, height, fps)
+        # One for all frames, or each frame would build its tables and threads anew.
+        self._reformatter = VideoReformatter()
+        self._num_frames = 0
+
+    @property
+    def avcc(self) -> bytes:
+        """The AVCDecoderConfigurationRecord (ISO 14496-15, 5.3.3.1): SPS and PPS."""
+        avcc = self._context.extradata
+        assert avcc is not None
+        assert avcc[0] == 1, avcc
+        return avcc
+
+    @property
+    def codec(self) -> str:
+        """RFC 6381 name; profile, constraints and level are read from the SPS."""
+        return f"avc1.{self.avcc[1:4].hex()}"
+
+    def encode(self, frame: NDArray[np.uint8], key: bool) -> EncodedFrame:
+        """Encode one frame, without delay.
+
+        Args:
+            frame: [H, W, 3] uint8 RGB.
+            key: makes it a keyframe; the first frame is one in any case.
+        """
+        shape = (self.height, self.width, 3)
+        if frame.shape != shape or frame.dtype != np.uint8:
+            raise ValueError(f"expected uint8 {shape}, got {frame.dtype} {frame.shape}")
+        picture = self._to_yuv(VideoFrame.from_numpy_buffer(np.ascontiguousarray(frame), format="rgb24"))
+        picture.pts = self._num_frames
+        picture.pict_type = PictureType.I if key else PictureType.NONE
+        self._num_frames += 1
+        packets = self._context.encode(picture)
+        assert len(packets) == 1, len(packets)
+        return EncodedFrame(bytes(packets[0]), packets[0].is_keyframe)
+
+    def _to_yuv(self, frame: VideoFrame) -> VideoFrame:
+        return self._reformatter.reformat(
+            frame,
+            format="yuv420p",
+            src_color_range=ColorRange.JPEG,
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+            threads=1,
+        )
+
+
+def _open_context(width: int, height: int, fps: int) -> VideoCodecContext:
+    context = VideoCodecContext.create("libx264", "w")
+    context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+    context.framerate, context.time_base = Fraction(fps), Fraction(1, fps)
+    context.color_range = ColorRange.MPEG
+    context.colorspace = Colorspace.ITU709
+    context.color_primaries = ColorPrimaries.BT709
+    context.color_trc = ColorTrc.BT709
+    context.flags |= Flags.global_header
+    context.thread_count = 1 if width * height < ONE_THREAD_AREA else 2
+    context.options = {
+        "preset": PRESET,
+        "tune": "zerolatency",
+        "crf": CRF,
+        "forced-idr": "1",
+        "x264-params": X264_PARAMS,
+    }
+    context.open()
+    return context

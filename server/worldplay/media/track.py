@@ -1,0 +1,35 @@
+"""Joins encoder and boxes: one visitor's video, from frames to fragments placed on a media timeline."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worldplay.media.encoder import EncodedFrame, H264Encoder
+from worldplay.media.fmp4 import TIMESCALE, fragment, init_segment
+
+
+class VideoTrack:
+    """Encode frames when they are made; place them on the timeline when they are sent.
+
+    A sample gets its time only in `fragment`, so that the sender may drop the samples from one keyframe up
+    to another and number the rest without a gap: a player never moves on across a gap in `tfdt`. The init
+    segment and all that is sent after it are, one after the other, a valid file.
+    """
+
+    def __init__(self, width: int, height: int, fps: int) -> None:
+        if fps <= 0 or TIMESCALE % fps:
+            raise ValueError(f"expected frames per second that divide {TIMESCALE}, got {fps}")
+        self._encoder = H264Encoder(width, height, fps)
+        self._frame_ticks = TIMESCALE // fps
+        self.codec = self._encoder.codec
+        self.mime = f'video/mp4; codecs="{self.codec}"'
+        self.init_segment = init_segment(width, height, self._encoder.avcc)
+        self.frame_duration_s = 1 / fps
+
+    def encode(self, frame: NDArray[np.uint8], key: bool) -> EncodedFrame:
+        """Encode the next frame, [H, W, 3] uint8 RGB; `key` (each chunk's first): decoding can start here."""
+        return self._encoder.encode(frame, key)
+
+    def fragment(self, sample: EncodedFrame, frame_number: int) -> bytes:
+        """Give a sample its place: frame_number counts the frames sent since the init segment, from 0."""
+        ticks = self._frame_ticks
+        return fragment(frame_number + 1, frame_number * ticks, ticks, sample.data, sample.key)
