@@ -1,0 +1,60 @@
+"""Where a walker may stand in the courtyard, and where one motion takes them."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worldplay.world.camera import Motion
+from worldplay.world.court_scene import BALLS, BOXES, HALF_SIZE, PILLARS, stand_pose
+
+MARGIN = 0.3
+MAX_PITCH_RAD = float(np.radians(30.0))
+
+Pose = NDArray[np.float64]
+
+
+def heading(c2w: Pose) -> tuple[float, float, float, float]:
+    """Place and view direction of a pose without roll: x, z, yaw, pitch (radians)."""
+    ahead = c2w[:3, 2]
+    yaw = float(np.arctan2(ahead[0], ahead[2]))
+    pitch = float(np.arctan2(-ahead[1], np.hypot(ahead[0], ahead[2])))
+    return float(c2w[0, 3]), float(c2w[2, 3]), yaw, pitch
+
+
+class Ground:
+    """The walker's rule, the same in training data and in the server.
+
+    Steps are level whatever the pitch, turns are about the vertical, so a walk neither flies nor rolls.
+    """
+
+    def move(self, c2w: Pose, motion: Motion) -> tuple[Pose, bool]:
+        """Apply one motion in the court frame; a step into something is not taken, its turn is.
+
+        Returns: the new camera-to-court pose, and whether a step was refused.
+        """
+        x, z, yaw, pitch = heading(c2w)
+        yaw += motion.yaw + motion.third_yaw
+        pitch = float(np.clip(pitch + motion.pitch, -MAX_PITCH_RAD, MAX_PITCH_RAD))
+        to_x = x + motion.forward * np.sin(yaw) + motion.right * np.cos(yaw)
+        to_z = z + motion.forward * np.cos(yaw) - motion.right * np.sin(yaw)
+        if self.is_free(to_x, to_z):
+            return stand_pose(to_x, to_z, yaw, pitch), False
+        return stand_pose(x, z, yaw, pitch), True
+
+    def is_free(self, x: float, z: float) -> bool:
+        """Whether a walker may stand here: a margin away from walls and from everything at eye height."""
+        if max(abs(x), abs(z)) > HALF_SIZE - MARGIN:
+            return False
+        rounds = [(ball.centre[0], ball.centre[2], ball.radius) for ball in BALLS]
+        rounds += [(pillar.x, pillar.z, pillar.radius) for pillar in PILLARS]
+        if any(np.hypot(x - cx, z - cz) < radius + MARGIN for cx, cz, radius in rounds):
+            return False
+        standing = (box for box in BOXES if box.high[1] > 0)
+        return not any(_in_footprint(x, z, box.low, box.high) for box in standing)
+
+
+def _in_footprint(
+    x: float, z: float, low: tuple[float, float, float], high: tuple[float, float, float]
+) -> bool:
+    away_x = max(low[0] - x, 0.0, x - high[0])
+    away_z = max(low[2] - z, 0.0, z - high[2])
+    return float(np.hypot(away_x, away_z)) < MARGIN

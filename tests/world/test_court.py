@@ -1,0 +1,46 @@
+"""The courtyard's pictures: deterministic, and projected by the camera's conventions."""
+
+import numpy as np
+import pytest
+
+from worldplay.world.camera import DEFAULT_INTRINSICS
+from worldplay.world.court import START_VIEWS, Ground, render, stand_pose
+from worldplay.world.court_scene import BALLS
+
+
+def test_render_twice_gives_the_same_picture():
+    poses = np.stack([view.c2w for view in START_VIEWS])
+    first = render(poses, 48, 80)
+    assert first.shape == (3, 48, 80, 3)
+    assert first.dtype == np.uint8
+    assert np.array_equal(first, render(poses, 48, 80))
+
+
+def test_start_views_stand_on_free_ground_and_differ():
+    assert [view.name for view in START_VIEWS] == ["gate", "garden", "tower"]
+    assert all(Ground().is_free(view.c2w[0, 3], view.c2w[2, 3]) for view in START_VIEWS)
+    pictures = render(np.stack([view.c2w for view in START_VIEWS]), 24, 40).astype(int)
+    assert np.abs(pictures[0] - pictures[1]).mean() > 20
+
+
+@pytest.mark.parametrize("pitch_deg", [-20.0, 0.0, 15.0])
+def test_a_ball_appears_where_the_camera_projects_its_centre(pitch_deg):
+    ball = BALLS[1]  # the purple one, alone in its colour
+    c2w = stand_pose(0.6, -0.9, np.radians(200.0), np.radians(pitch_deg))
+    x, y, z, _ = np.linalg.inv(c2w) @ np.array([*ball.centre, 1.0])
+    column = int((DEFAULT_INTRINSICS[0, 0] * x / z + 0.5) * 160)
+    row = int((DEFAULT_INTRINSICS[1, 1] * y / z + 0.5) * 96)
+    red, green, blue = render(c2w[None], 96, 160)[0, row, column].astype(int)
+    assert min(red, blue) > green + 60
+
+
+def test_turning_right_moves_the_picture_left_and_looking_up_moves_it_down():
+    def purple_centre(yaw_deg, pitch_deg):
+        picture = render(stand_pose(0.1, -0.9, np.radians(yaw_deg), np.radians(pitch_deg))[None], 96, 160)[0]
+        red, green, blue = (picture[..., channel].astype(int) for channel in range(3))
+        rows, columns = np.nonzero(np.minimum(red, blue) > green + 60)
+        return rows.mean(), columns.mean()
+
+    row, column = purple_centre(180, 0)
+    assert purple_centre(190, 0)[1] < column - 5
+    assert purple_centre(180, 10)[0] > row + 5

@@ -1,0 +1,67 @@
+"""The walker's rule: bumps stop steps but not turns, pitch is bounded, labels follow the poses taken."""
+
+import numpy as np
+import pytest
+
+from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion, label_actions
+from worldplay.world.court_ground import MAX_PITCH_RAD, Ground, heading
+from worldplay.world.court_scene import HALF_SIZE, stand_pose
+
+
+def test_a_free_step_goes_ahead_by_one_step():
+    moved, bumped = Ground().move(stand_pose(0, -1, np.pi / 2, 0), Motion(forward=FORWARD_STEP))
+    assert not bumped
+    assert heading(moved) == pytest.approx((0.08, -1, np.pi / 2, 0))
+
+
+def test_a_step_into_a_wall_is_refused_but_its_turn_is_taken():
+    before = stand_pose(0, HALF_SIZE - 0.32, 0, 0)
+    after, bumped = Ground().move(before, Motion(forward=FORWARD_STEP, yaw=TURN_STEP))
+    assert bumped
+    assert heading(after) == pytest.approx((0, HALF_SIZE - 0.32, TURN_STEP, 0))
+    assert label_actions(after[None], before).tolist() == [1]
+
+
+def test_a_pure_bump_is_labelled_no_move():
+    before = stand_pose(0, HALF_SIZE - 0.32, 0, 0)
+    after, _ = Ground().move(before, Motion(forward=FORWARD_STEP))
+    assert label_actions(after[None], before).tolist() == [0]
+
+
+@pytest.mark.parametrize("pitch_deg", [-30.0, 0.0, 30.0])
+def test_all_keys_held_keep_their_label_at_any_pitch(pitch_deg):
+    before = stand_pose(0, -1, 0.3, np.radians(pitch_deg))
+    for motion, label in [
+        (Motion(forward=FORWARD_STEP), 9),
+        (Motion(forward=FORWARD_STEP, yaw=TURN_STEP), 10),
+        (Motion(forward=FORWARD_STEP, right=-FORWARD_STEP), 54),
+        (Motion(forward=-FORWARD_STEP, right=FORWARD_STEP, yaw=-TURN_STEP), 65),
+        (Motion(yaw=TURN_STEP), 1),
+    ]:
+        after, bumped = Ground().move(before, motion)
+        assert not bumped
+        assert label_actions(after[None], before).tolist() == [label]
+
+
+def test_pitch_stops_at_its_bound():
+    pose = stand_pose(0, -1, 0, 0)
+    for _ in range(20):
+        pose, _ = Ground().move(pose, Motion(pitch=TURN_STEP))
+    assert heading(pose)[3] == pytest.approx(MAX_PITCH_RAD)
+
+
+def test_the_arch_can_be_walked_through_but_its_posts_cannot():
+    ground = Ground()
+    assert ground.is_free(0.0, 0.9)
+    assert not ground.is_free(0.75, 0.9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_walks_never_leave_free_ground(seed):
+    rng, ground, pose = np.random.default_rng(seed), Ground(), stand_pose(0, -0.9, 0, 0)
+    for _ in range(200):
+        forward, right, yaw, pitch = rng.uniform(-1, 1, 4)
+        pose, _ = ground.move(pose, Motion(forward * 0.3, right * 0.3, yaw, pitch))
+        x, z, *_ = heading(pose)
+        assert ground.is_free(x, z)
+        assert pose[1, 3] == 0.0
