@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion, label_actions
-from worldplay.world.court_ground import MAX_PITCH_RAD, Ground, heading
-from worldplay.world.court_scene import HALF_SIZE, stand_pose
+from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion, apply_motion, label_actions
+from worldplay.world.court_ground import MAX_PITCH_RAD, Ground, WalkGround, heading
+from worldplay.world.court_scene import HALF_SIZE, START_VIEWS, stand_pose
 
 
 def test_a_free_step_goes_ahead_by_one_step():
@@ -65,3 +65,16 @@ def test_random_walks_never_leave_free_ground(seed):
         x, z, *_ = heading(pose)
         assert ground.is_free(x, z)
         assert pose[1, 3] == 0.0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_walk_in_its_own_frame_takes_the_same_path_as_in_the_court(seed):
+    rng, start = np.random.default_rng(seed), START_VIEWS[2].c2w
+    in_court, in_walk, walk_ground = start, np.eye(4), WalkGround(start)
+    for _ in range(40):
+        forward, right = rng.choice([-FORWARD_STEP, 0.0, FORWARD_STEP], 2)
+        motion = Motion(forward, right, *rng.choice([-TURN_STEP, 0.0, TURN_STEP], 2))
+        in_court, bumped = Ground().move(in_court, motion)
+        in_walk, walk_bumped = walk_ground.move(in_walk, apply_motion(in_walk, motion))
+        assert bumped == walk_bumped
+    np.testing.assert_allclose(start @ in_walk, in_court, atol=1e-9)

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldplay.world.camera import DEFAULT_INTRINSICS
-from worldplay.world.court_ground import Ground, heading
+from worldplay.world.court_ground import Ground, WalkGround
 from worldplay.world.court_paint import paint
 from worldplay.world.court_rays import trace
 from worldplay.world.court_scene import START_VIEWS, StartView, stand_pose
 
-__all__ = ["START_VIEWS", "Ground", "StartView", "heading", "render", "stand_pose"]
+__all__ = ["START_VIEWS", "Ground", "StartView", "WalkGround", "render", "stand_pose"]
 
 _EDGE_CONTRAST = 0.04
 _NUDGE = np.float32(1e-6)  # keeps ray components off 0, where slab tests divide

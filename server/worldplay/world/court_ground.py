@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from worldplay.world.camera import Motion
+from worldplay.world.camera import Motion, invert_pose
 from worldplay.world.court_scene import BALLS, BOXES, HALF_SIZE, PILLARS, stand_pose
 
 MARGIN = 0.3
@@ -50,6 +50,28 @@ class Ground:
             return False
         standing = (box for box in BOXES if box.high[1] > 0)
         return not any(_in_footprint(x, z, box.low, box.high) for box in standing)
+
+
+class WalkGround:
+    """The same rule for a walk, whose frame is that of its first camera."""
+
+    def __init__(self, start: Pose) -> None:
+        """`start` is the walk's first camera in the court, level."""
+        self._start = start
+        self._ground = Ground()
+
+    def move(self, previous: Pose, wanted: Pose) -> tuple[Pose, bool]:
+        """Return the pose taken instead of `wanted`, and whether something was in the way."""
+        taken, bumped = self._ground.move(self._start @ previous, _motion_between(previous, wanted))
+        return invert_pose(self._start) @ taken, bumped
+
+
+def _motion_between(previous: Pose, wanted: Pose) -> Motion:
+    """The motion that leads from one pose to the other, roll and rise left out."""
+    turn = invert_pose(previous) @ wanted
+    right, _, forward = turn[:3, :3].T @ turn[:3, 3]
+    _, _, yaw, pitch = heading(turn)
+    return Motion(forward=float(forward), right=float(right), yaw=yaw, pitch=pitch)
 
 
 def _in_footprint(

@@ -19,7 +19,7 @@ from worldplay.world.court_scene import (
 
 Floats = NDArray[np.float32]
 
-_SUN = np.array([0.48, -0.62, 0.62], np.float32) / np.float32(np.sqrt(0.48**2 + 2 * 0.62**2))
+_SUN: Floats = (np.array([0.48, -0.62, 0.62]) / np.sqrt(0.48**2 + 2 * 0.62**2)).astype(np.float32)
 _AMBIENT = 0.55
 _HEAD_AZIMUTH = np.radians(50.0)  # of the sun's disc, so that one direction is brightest
 
@@ -125,4 +125,4 @@ def _paint_pillar(index: int, points: Floats) -> Floats:
     ring = np.floor((points[1] - pillar.top_y) / 0.3) % 2
     colour = np.where(ring > 0, _column(pillar.ring_colour), _column(pillar.colour))
     away = np.stack([points[0] - pillar.x, points[2] - pillar.z]) / pillar.radius
-    return _lit(colour, _SUN[[0, 2]] @ away.astype(np.float32))
+    return _lit(colour, (_SUN[[0, 2]] @ away).astype(np.float32))
