@@ -1,0 +1,145 @@
+"""The video autoencoder as a stream: frames to latents and back, one piece at a time."""
+
+from dataclasses import dataclass
+
+import torch
+from diffusers import AutoencoderKLHunyuanVideo15
+from einops import rearrange
+from torch import Tensor, nn
+
+from worldplay.model import vae_stream
+from worldplay.model.vae_stream import FeatureCache
+
+EncoderState = FeatureCache
+DecoderState = FeatureCache
+
+
+@dataclass(frozen=True, slots=True)
+class VAEConfig:
+    pixel_patch: int  # side of the pixel squares folded into channels around the network; 1 for none
+    latent_channels: int
+    block_out_channels: tuple[int, ...]
+    layers_per_block: int
+    spatial_compression: int  # of the network, without pixel_patch
+    temporal_compression: int
+    scaling_factor: float
+
+    def __post_init__(self) -> None:
+        if self.temporal_compression != 4:
+            raise ValueError(f"expected temporal_compression 4, got {self.temporal_compression}")
+        if self.spatial_compression != 2 ** (len(self.block_out_channels) - 1):
+            levels = len(self.block_out_channels)
+            raise ValueError(
+                f"expected spatial_compression {2 ** (levels - 1)} for {levels} levels, "
+                f"got {self.spatial_compression}"
+            )
+
+    @property
+    def pixels_per_latent(self) -> int:
+        return self.pixel_patch * self.spatial_compression
+
+
+RELEASED_VAE = VAEConfig(
+    pixel_patch=1,
+    latent_channels=32,
+    block_out_channels=(128, 256, 512, 1024, 1024),
+    layers_per_block=2,
+    spatial_compression=16,
+    temporal_compression=4,
+    scaling_factor=1.03682,
+)
+
+
+class StreamingVAE(nn.Module):
+    """Weights and blocks of diffusers' AutoencoderKLHunyuanVideo15, under its parameter names.
+
+    Encodes and decodes with a feature cache, so that a video of any length goes through in pieces with
+    the result of the whole. On a CPU use bf16: float32 Conv3d takes a path 3-5 times slower.
+    """
+
+    def __init__(self, config: VAEConfig) -> None:
+        super().__init__()
+        self.config = config
+        network = AutoencoderKLHunyuanVideo15(
+            in_channels=3 * config.pixel_patch**2,
+            out_channels=3 * config.pixel_patch**2,
+            latent_channels=config.latent_channels,
+            block_out_channels=config.block_out_channels,
+            layers_per_block=config.layers_per_block,
+            spatial_compression_ratio=config.spatial_compression,
+            temporal_compression_ratio=config.temporal_compression,
+            scaling_factor=config.scaling_factor,
+        )
+        self.encoder = network.encoder
+        self.decoder = network.decoder
+
+    def new_encoder_state(self) -> EncoderState:
+        return EncoderState()
+
+    def new_decoder_state(self) -> DecoderState:
+        return DecoderState()
+
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """Latent of a still image.
+
+        Args:
+            pixels: [B, 3, 1, H, W] in [-1, 1].
+        Returns: [B, C, 1, h, w]; the mode of the distribution, scaled.
+        """
+        return self.encode_frames(pixels, self.new_encoder_state())
+
+    def encode_frames(self, pixels: Tensor, state: EncoderState) -> Tensor:
+        """Latents of the next frames of a video.
+
+        Args:
+            pixels: [B, 3, F, H, W] in [-1, 1]; F = 1 + 4n for a new state, 4n for a used one.
+            state: the past of the video; updated.
+        Returns: [B, C, T, h, w]; the mode of the distribution, scaled.
+        Raises: ValueError for another number of frames or a size that is no multiple of pixels_per_latent.
+        """
+        mean, _ = self.encode_moments(pixels, state).chunk(2, dim=1)
+        return mean * self.config.scaling_factor
+
+    def encode_moments(self, pixels: Tensor, state: EncoderState) -> Tensor:
+        """As encode_frames, but [B, 2C, T, h, w]: mean and log-variance, not scaled."""
+        self._check_frames(pixels, state)
+        p = self.config.pixel_patch
+        x = rearrange(pixels, "b c t (h p) (w q) -> b (c p q) t h w", p=p, q=p).to(
+            self.encoder.conv_in.conv.weight
+        )
+        moments = [vae_stream.encode(self.encoder, piece, state) for piece in _pieces(x, state)]
+        return torch.cat(moments, dim=2)
+
+    def decode_latent(self, latent: Tensor, state: DecoderState) -> Tensor:
+        """Frames of the next latent (or latents) of a video.
+
+        Args:
+            latent: [B, C, T, h, w], scaled.
+            state: the past of the video; updated.
+        Returns: [B, 3, F, H, W] in [-1, 1]; the first latent of a video gives 1 frame, every other 4.
+        """
+        return self.decode_raw(latent / self.config.scaling_factor, state).clamp(-1, 1)
+
+    def decode_raw(self, latent: Tensor, state: DecoderState) -> Tensor:
+        """As decode_latent, but takes latents that are not scaled and does not clamp."""
+        z = latent.to(self.decoder.conv_in.conv.weight)
+        frames = [vae_stream.decode(self.decoder, piece, state) for piece in _pieces(z, state)]
+        x = torch.cat(frames, dim=2)
+        p = self.config.pixel_patch
+        return rearrange(x, "b (c p q) t h w -> b c t (h p) (w q)", p=p, q=p)
+
+    def _check_frames(self, pixels: Tensor, state: EncoderState) -> None:
+        _, _, frames, height, width = pixels.shape
+        extra = 1 if state.is_empty else 0
+        if frames < extra or (frames - extra) % 4:
+            raise ValueError(f"expected {'1 + 4n' if extra else '4n'} frames, got {frames}")
+        side = self.config.pixels_per_latent
+        if height % side or width % side:
+            raise ValueError(f"expected height and width in multiples of {side}, got {height}x{width}")
+
+
+def _pieces(x: Tensor, state: FeatureCache) -> tuple[Tensor, ...]:
+    """The first frame of a stream goes through alone."""
+    if state.is_empty and x.shape[2] > 1:
+        return x[:, :, :1], x[:, :, 1:]
+    return (x,)

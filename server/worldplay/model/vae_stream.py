@@ -1,0 +1,184 @@
+"""How a causal video autoencoder runs piece by piece: its layers with the past they need."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.autoencoders import autoencoder_kl_hunyuanvideo15 as blocks
+from einops import rearrange, reduce, repeat
+from torch import Tensor, nn
+
+PAST_FRAMES = 2  # a causal kernel of 3 sees two earlier frames
+
+
+@dataclass(slots=True)
+class FeatureCache:
+    """The past of one stream: the last two input frames of every causal convolution, in execution order."""
+
+    slots: list[Tensor] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.slots
+
+    def clone(self) -> "FeatureCache":
+        return FeatureCache([slot.clone() for slot in self.slots])
+
+    def detach(self) -> "FeatureCache":
+        """Forget how the past was computed (training: gradients stop here); shares memory."""
+        return FeatureCache([slot.detach() for slot in self.slots])
+
+
+class Pass:
+    """One piece of a stream on its way through the network."""
+
+    def __init__(self, cache: FeatureCache) -> None:
+        self.first = cache.is_empty
+        self._old = cache.slots
+        self._new: list[Tensor] = []
+
+    def prepend_past(self, x: Tensor) -> Tensor:
+        """Put the two frames before x [B, C, T, H, W] in front of it; the first frame is its own past."""
+        past = repeat(x[:, :, :1], "b c 1 h w -> b c t h w", t=PAST_FRAMES)
+        if not self.first:
+            past = self._old[len(self._new)]
+        extended = torch.cat([past, x], dim=2)
+        self._new.append(extended[:, :, -PAST_FRAMES:].clone())  # a view would keep all of `extended` alive
+        return extended
+
+    def commit(self, cache: FeatureCache) -> None:
+        cache.slots = self._new
+
+
+def encode(encoder: blocks.HunyuanVideo15Encoder3D, x: Tensor, cache: FeatureCache) -> Tensor:
+    """Moments of the next piece of a stream.
+
+    Args:
+        x: [B, C, F, H, W]; F = 1 if the cache is empty, else a multiple of 4.
+        cache: updated in place once the piece is through.
+    Returns: [B, 2 * latent channels, T, h, w]; mean, then log-variance.
+    """
+    run = Pass(cache)
+    x = _causal_conv(encoder.conv_in, x, run)
+    for block in encoder.down_blocks:
+        x = _level(block.resnets, block.downsamplers, x, run, _downsample)
+    x = _middle(encoder.mid_block, x, run)
+    shortcut = reduce(x, "b (c g) t h w -> b c t h w", "mean", g=encoder.group_size)
+    x = _head(encoder, x, run) + shortcut
+    run.commit(cache)
+    return x
+
+
+def decode(decoder: blocks.HunyuanVideo15Decoder3D, z: Tensor, cache: FeatureCache) -> Tensor:
+    """Frames of the next latents of a stream.
+
+    Args:
+        z: [B, C, T, h, w]; T = 1 if the cache is empty.
+        cache: updated in place once the latents are through.
+    Returns: [B, output channels, 1 | 4 * T, H, W]; not clamped.
+    """
+    run = Pass(cache)
+    shortcut = repeat(z, "b c t h w -> b (c r) t h w", r=decoder.repeat)
+    x = _causal_conv(decoder.conv_in, z, run) + shortcut
+    x = _middle(decoder.mid_block, x, run)
+    for block in decoder.up_blocks:
+        x = _level(block.resnets, block.upsamplers, x, run, _upsample)
+    x = _head(decoder, x, run)
+    run.commit(cache)
+    return x
+
+
+def _causal_conv(layer: blocks.HunyuanVideo15CausalConv3d, x: Tensor, run: Pass) -> Tensor:
+    extended = run.prepend_past(x)
+    return layer.conv(F.pad(extended, (1, 1, 1, 1, 0, 0), mode="replicate"))
+
+
+def _residual(block: blocks.HunyuanVideo15ResnetBlock, x: Tensor, run: Pass) -> Tensor:
+    h = _causal_conv(block.conv1, F.silu(block.norm1(x)), run)
+    h = _causal_conv(block.conv2, F.silu(block.norm2(h)), run)
+    return h + (x if block.conv_shortcut is None else block.conv_shortcut(x))
+
+
+def _level(
+    residuals: nn.ModuleList,
+    resamplers: nn.ModuleList | None,
+    x: Tensor,
+    run: Pass,
+    resample: Callable[[nn.Module, Tensor, Pass], Tensor],
+) -> Tensor:
+    for block in residuals:
+        x = _residual(block, x, run)
+    for layer in resamplers or ():
+        x = resample(layer, x, run)
+    return x
+
+
+def _middle(middle: blocks.HunyuanVideo15MidBlock, x: Tensor, run: Pass) -> Tensor:
+    x = _residual(middle.resnets[0], x, run)
+    for attention, block in zip(middle.attentions, middle.resnets[1:], strict=True):
+        x = _residual(block, _attend_within_latents(attention, x), run)
+    return x
+
+
+def _attend_within_latents(layer: blocks.HunyuanVideo15AttnBlock, x: Tensor) -> Tensor:
+    """Single-head attention over the positions of each latent, as in a stream of single latents."""
+    h = layer.norm(x)
+    q, k, v = (
+        rearrange(project(h), "b c t h w -> (b t) 1 (h w) c")
+        for project in (layer.to_q, layer.to_k, layer.to_v)
+    )
+    h = F.scaled_dot_product_attention(q, k, v)
+    h = rearrange(h, "(b t) 1 (h w) c -> b c t h w", b=x.shape[0], h=x.shape[3])
+    return x + layer.proj_out(h)
+
+
+def _head(
+    network: blocks.HunyuanVideo15Encoder3D | blocks.HunyuanVideo15Decoder3D, x: Tensor, run: Pass
+) -> Tensor:
+    return _causal_conv(network.conv_out, F.silu(network.norm_out(x)), run)
+
+
+def _downsample(layer: blocks.HunyuanVideo15Downsample, x: Tensor, run: Pass) -> Tensor:
+    h = _causal_conv(layer.conv, x, run)
+    group = layer.group_size
+    if not layer.add_temporal_downsample:
+        return _fold(h) + _mean_of_groups(_fold(x), group)
+    if run.first:  # a single frame has no partner in time: it stands for both
+        h = _fold(h)
+        return torch.cat([h, h], dim=1) + _mean_of_groups(_fold(x), group // 2)
+    return _fold_time(h) + _mean_of_groups(_fold_time(x), group)
+
+
+def _upsample(layer: blocks.HunyuanVideo15Upsample, x: Tensor, run: Pass) -> Tensor:
+    h = _causal_conv(layer.conv, x, run)
+    if not layer.add_temporal_upsample:  # here the shortcut repeats before it unfolds, below after
+        return _unfold(h) + _unfold(_repeat_channels(x, layer.repeats))
+    if run.first:  # one frame stays one frame
+        h = _unfold(h)
+        return h[:, : h.shape[1] // 2] + _repeat_channels(_unfold(x), layer.repeats // 2)
+    return _unfold_time(h) + _repeat_channels(_unfold_time(x), layer.repeats)
+
+
+def _fold(x: Tensor) -> Tensor:
+    return rearrange(x, "b c t (h p) (w q) -> b (p q c) t h w", p=2, q=2)
+
+
+def _fold_time(x: Tensor) -> Tensor:
+    return rearrange(x, "b c (t r) (h p) (w q) -> b (r p q c) t h w", r=2, p=2, q=2)
+
+
+def _unfold(x: Tensor) -> Tensor:
+    return rearrange(x, "b (p q c) t h w -> b c t (h p) (w q)", p=2, q=2)
+
+
+def _unfold_time(x: Tensor) -> Tensor:
+    return rearrange(x, "b (r p q c) t h w -> b c (t r) (h p) (w q)", r=2, p=2, q=2)
+
+
+def _repeat_channels(x: Tensor, times: int) -> Tensor:
+    return repeat(x, "b c t h w -> b (c r) t h w", r=times)
+
+
+def _mean_of_groups(x: Tensor, size: int) -> Tensor:
+    return reduce(x, "b (c g) t h w -> b c t h w", "mean", g=size)

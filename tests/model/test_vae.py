@@ -1,0 +1,179 @@
+
+import pytest
+import torch
+from diffusers import AutoencoderKLHunyuanVideo15
+from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import HunyuanVideo15AttnBlock
+from torch import Tensor, nn
+
+from worldplay.model.vae import RELEASED_VAE, StreamingVAE, VAEConfig
+from worldplay.model.vae_keys import from_published_layout, published_key
+
+TINY = VAEConfig(
+    pixel_patch=1,
+    latent_channels=4,
+    block_out_channels=(8, 16, 32, 32, 32),
+    layers_per_block=1,
+    spatial_compression=16,
+    temporal_compression=4,
+    scaling_factor=0.7,
+)
+EMBEDDED = VAEConfig(
+    pixel_patch=2,
+    latent_channels=4,
+    block_out_channels=(8, 16, 16, 32),
+    layers_per_block=1,
+    spatial_compression=8,
+    temporal_compression=4,
+    scaling_factor=1.5,
+)
+
+
+def tiny_vae(config: VAEConfig = TINY) -> StreamingVAE:
+    torch.manual_seed(0)
+    return StreamingVAE(config).requires_grad_(False)
+
+
+def diffusers_vae(vae: StreamingVAE) -> AutoencoderKLHunyuanVideo15:
+    twin = AutoencoderKLHunyuanVideo15(
+        latent_channels=TINY.latent_channels,
+        block_out_channels=TINY.block_out_channels,
+        layers_per_block=TINY.layers_per_block,
+    )
+    twin.load_state_dict(vae.state_dict(), strict=True)
+    return twin.requires_grad_(False)
+
+
+class AttentionPerLatent(nn.Module):
+    """diffusers' own attention, called for one latent at a time."""
+
+    def __init__(self, layer: HunyuanVideo15AttnBlock) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.layer(latent) for latent in x.split(1, dim=2)], dim=2)
+
+
+def test_decode_in_a_stream_is_the_whole_decode_with_attention_per_latent() -> None:
+    vae = tiny_vae()
+    whole = diffusers_vae(vae)
+    whole.decoder.mid_block.attentions[0] = AttentionPerLatent(whole.decoder.mid_block.attentions[0])
+    latents = torch.randn(1, 4, 5, 2, 3)
+    state = vae.new_decoder_state()
+    frames = torch.cat([vae.decode_raw(latent, state) for latent in latents.split(1, dim=2)], dim=2)
+    torch.testing.assert_close(frames, whole.decode(latents).sample, atol=1e-4, rtol=1e-4)
+
+
+def test_encode_in_a_stream_is_the_whole_encode_with_attention_per_latent() -> None:
+    vae = tiny_vae()
+    whole = diffusers_vae(vae)
+    whole.encoder.mid_block.attentions[0] = AttentionPerLatent(whole.encoder.mid_block.attentions[0])
+    pixels = torch.rand(1, 3, 13, 32, 48) * 2 - 1
+    state = vae.new_encoder_state()
+    moments = torch.cat([vae.encode_moments(piece, state) for piece in pixels.split([1, 4, 4, 4], 2)], dim=2)
+    expected = whole.encode(pixels).latent_dist
+    torch.testing.assert_close(moments[:, :4], expected.mean, atol=1e-4, rtol=1e-4)
+
+
+def test_several_pieces_at_once_are_one_at_a_time() -> None:
+    vae = tiny_vae(EMBEDDED)
+    pixels = torch.rand(2, 3, 9, 32, 32) * 2 - 1
+    state = vae.new_encoder_state()
+    singly = torch.cat([vae.encode_frames(piece, state) for piece in pixels.split([1, 4, 4], 2)], dim=2)
+    latents = vae.encode_frames(pixels, vae.new_encoder_state())
+    torch.testing.assert_close(latents, singly)
+    state = vae.new_decoder_state()
+    frames = torch.cat([vae.decode_latent(latent, state) for latent in latents.split(1, 2)], dim=2)
+    torch.testing.assert_close(vae.decode_latent(latents, vae.new_decoder_state()), frames)
+
+
+def test_image_encoding_is_that_of_diffusers() -> None:
+    vae = tiny_vae()
+    image = torch.rand(1, 3, 1, 32, 48) * 2 - 1
+    expected = diffusers_vae(vae).encode(image).latent_dist.mode() * 0.7
+    torch.testing.assert_close(vae.encode_image(image), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_first_latent_is_one_frame_and_later_ones_are_four() -> None:
+    vae = tiny_vae(EMBEDDED)
+    state = vae.new_decoder_state()
+    shapes = [tuple(vae.decode_latent(torch.randn(1, 4, 1, 2, 3), state).shape) for _ in range(3)]
+    assert shapes == [(1, 3, 1, 32, 48), (1, 3, 4, 32, 48), (1, 3, 4, 32, 48)]
+
+
+def test_decoded_pixels_are_clamped() -> None:
+    vae = tiny_vae()
+    frame = vae.decode_latent(100 * torch.randn(1, 4, 1, 2, 2), vae.new_decoder_state())
+    assert (frame.amin(), frame.amax()) == (-1, 1)
+
+
+def test_cloned_state_goes_its_own_way() -> None:
+    vae = tiny_vae()
+    latents = torch.randn(3, 1, 4, 1, 2, 2)
+    state = vae.new_decoder_state()
+    vae.decode_latent(latents[0], state)
+    branch = state.clone()
+    vae.decode_latent(latents[1], branch)
+    replay = state.clone()
+    expected = vae.decode_latent(latents[2], state)
+    torch.testing.assert_close(vae.decode_latent(latents[2], replay), expected, atol=0, rtol=0)
+
+
+def test_state_holds_two_frames_per_convolution_however_long_the_stream() -> None:
+    vae = tiny_vae()
+    state = vae.new_decoder_state()
+    vae.decode_latent(torch.randn(1, 4, 3, 2, 2), state)
+    assert {slot.shape[2] for slot in state.slots} == {2}
+    assert all(slot.untyped_storage().nbytes() == slot.nbytes for slot in state.slots)
+
+
+def test_detached_state_stops_gradients() -> None:
+    vae = tiny_vae().requires_grad_(True)
+    state = vae.new_decoder_state()
+    first = torch.randn(1, 4, 1, 2, 2, requires_grad=True)
+    vae.decode_raw(first, state)
+    carried, cut = state.clone(), state.detach()
+    latent = torch.randn(1, 4, 1, 2, 2)
+    vae.decode_raw(latent, carried).sum().backward()
+    assert first.grad is not None
+    first.grad = None
+    vae.decode_raw(latent, cut).sum().backward()
+    assert first.grad is None
+
+
+def test_number_of_frames_that_is_no_group_is_refused() -> None:
+    vae = tiny_vae()
+    state = vae.new_encoder_state()
+    with pytest.raises(ValueError, match=r"expected 1 \+ 4n frames, got 4"):
+        vae.encode_frames(torch.zeros(1, 3, 4, 16, 16), state)
+    with pytest.raises(ValueError, match="multiples of 16, got 16x24"):
+        vae.encode_frames(torch.zeros(1, 3, 1, 16, 24), state)
+
+
+def test_configuration_that_contradicts_itself_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected spatial_compression 4 for 3 levels, got 8"):
+        VAEConfig(2, 4, (8, 16, 32), 1, 8, 4, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("ours", "published"),
+    [
+        ("encoder.down_blocks.3.resnets.1.conv1.conv.weight", "encoder.down.3.block.1.conv1.conv.weight"),
+        ("encoder.down_blocks.0.downsamplers.0.conv.conv.bias", "encoder.down.0.downsample.conv.conv.bias"),
+        ("decoder.up_blocks.2.upsamplers.0.conv.conv.weight", "decoder.up.2.upsample.conv.conv.weight"),
+        ("decoder.mid_block.attentions.0.to_q.weight", "decoder.mid.attn_1.q.weight"),
+        ("decoder.mid_block.resnets.1.norm2.gamma", "decoder.mid.block_2.norm2.gamma"),
+        ("encoder.norm_out.gamma", "encoder.norm_out.gamma"),
+    ],
+)
+def test_published_name(ours: str, published: str) -> None:
+    assert published_key(ours) == published
+
+
+def test_weights_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"missing \['encoder.norm_out.gamma'\], unknown \['x'\]"):
+        from_published_layout({"x": torch.zeros(1)}, ["encoder.norm_out.gamma"])
+
+
+def test_released_configuration() -> None:
+    assert RELEASED_VAE.pixels_per_latent == 16
