@@ -1,0 +1,147 @@
+"""Tests of the encoder with real x264: what its samples hold, when they come, and their colours."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from media.boxes import nal_types
+from media.pictures import HEIGHT, WIDTH, bt709_rgb, decode_samples, flat, moving_bars
+from worldplay.media.encoder import H264Encoder
+
+NAL_SLICE, NAL_IDR, NAL_SPS, NAL_PPS = 1, 5, 7, 8
+
+
+def test_codec_is_true_of_the_sps() -> None:
+    encoder = H264Encoder(WIDTH, HEIGHT, fps=24)
+    sps = encoder.avcc[8:]
+    assert sps[0] & 31 == NAL_SPS
+    assert encoder.codec == f"avc1.{sps[1]:02x}{sps[2]:02x}{sps[3]:02x}" == "avc1.64000a"
+
+
+def test_codec_level_follows_the_size() -> None:
+    assert H264Encoder(832, 480, fps=24).codec == "avc1.64001e"
+
+
+def test_encode_makes_keyframes_where_asked_and_nowhere_else() -> None:
+    encoder = H264Encoder(WIDTH, HEIGHT, fps=24)
+    cuts = [flat((250, 250, 250)) if i % 5 == 4 else frame for i, frame in enumerate(moving_bars(40))]
+    samples = [encoder.encode(frame, key=i in (13, 29)) for i, frame in enumerate(cuts)]
+    assert [i for i, sample in enumerate(samples) if sample.key] == [0, 13, 29]
+    slices = [set(nal_types(sample.data)) & {NAL_SLICE, NAL_IDR} for sample in samples]
+    assert slices == [{NAL_IDR} if sample.key else {NAL_SLICE} for sample in samples]
+
+
+def test_encode_leaves_parameter_sets_to_the_init_segment() -> None:
+    encoder = H264Encoder(WIDTH, HEIGHT, fps=24)
+    for frame in moving_bars(20):
+        assert not {NAL_SPS, NAL_PPS} & set(nal_types(encoder.encode(frame, key=True).data))
+
+
+@pytest.mark.parametrize(("width", "height"), [(160, 96), (832, 480)])
+def test_encode_and_decode_hold_no_frame_back(width: int, height: int) -> None:
+    encoder = H264Encoder(width, height, fps=24)
+    frames = np.zeros((6, height, width, 3), np.uint8)
+    frames += np.arange(6, dtype=np.uint8)[:, None, None, None] * 40
+    decoded = decode_samples(encoder.avcc, (encoder.encode(f, key=i == 0).data for i, f in enumerate(frames)))
+    for frame, picture in zip(frames, decoded, strict=True):
+        np.testing.assert_allclose(bt709_rgb(picture), frame, atol=3)
+
+
+COLOURS = [
+    (0, 0, 0),
+    (255, 255, 255),
+    (128, 128, 128),
+    (255, 0, 0),
+    (0, 255, 0),
+    (0, 0, 255),
+    (255, 255, 0),
+    (90, 160, 220),
+    (200, 120, 60),
+    (16, 235, 128),
+]
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_encode_keeps_colours_under_bt709(colour: tuple[int, int, int]) -> None:
+    encoder = H264Encoder(WIDTH, HEIGHT, fps=24)
+    (picture,) = decode_samples(encoder.avcc, [encoder.encode(flat(colour), key=True).data])
+    np.testing.assert_allclose(bt709_rgb(picture), flat(colour), atol=3)
+
+
+def test_encode_tags_bt709_limited_range() -> None:
+    encoder = H264Encoder(WIDTH, HEIGHT, fps=24)
+    (picture,) = decode_samples(encoder.avcc, [encoder.encode(flat((1, 2, 3)), key=True).data])
+    assert (picture.color_range, picture.colorspace, picture.color_primaries, picture.color_trc) == (
+        1,
+        1,
+        1,
+        1,
+    )
+
+
+def test_encode_takes_views_and_read_only_frames() -> None:
+    frame = moving_bars(1)[0]
+    frame.flags.writeable = False
+    padded = np.zeros((HEIGHT, 2 * WIDTH, 3), np.uint8)
+    padded[:, ::2] = frame
+    samples = [H264Encoder(WIDTH, HEIGHT, fps=24).encode(f, key=True) for f in (frame, padded[:, ::2])]
+    assert samples[0] == samples[1]
+
+
+def test_encode_runs_on_other_threads_than_the_creator() -> None:
+    here, there = H264Encoder(WIDTH, HEIGHT, fps=24), H264Encoder(WIDTH, HEIGHT, fps=24)
+    frames = moving_bars(8)
+    expected = [here.encode(frame, key=False) for frame in frames]
+    samples = []
+    for frame in frames:
+        with ThreadPoolExecutor(1) as new_thread:
+            samples.append(new_thread.submit(there.encode, frame, False).result())
+    assert samples == expected
+
+
+@pytest.mark.parametrize(("width", "height"), [(161, 96), (160, 95), (0, 96), (160, -2)])
+def test_encoder_refuses_sizes_without_whole_chroma(width: int, height: int) -> None:
+    with pytest.raises(ValueError, match=f"expected an even width and height.*got {width}x{height}"):
+        H264Encoder(width, height, fps=24)
+
+
+@pytest.mark.parametrize("shape", [(96, 160), (160, 96, 3), (96, 160, 4)])
+def test_encode_refuses_frames_of_another_shape(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"expected uint8 \(96, 160, 3\)"):
+        H264Encoder(WIDTH, HEIGHT, fps=24).encode(np.zeros(shape, np.uint8), key=True)
+
+
+def test_encode_refuses_frames_of_another_type() -> None:
+    with pytest.raises(ValueError, match="got float32"):
+        H264Encoder(WIDTH, HEIGHT, fps=24).encode(np.zeros((96, 160, 3), np.float32), key=True)
+
+
+PEAK_MEMORY = """
+import resource, sys
+from media.pictures import moving_bars
+from worldplay.media.track import VideoTrack
+
+track, frames = VideoTrack(160, 96, 24), moving_bars(16)
+for i in range(int(sys.argv[1])):
+    track.fragment(track.encode(frames[i % 16], i % 16 == 0), i)
+    if i == 300:
+        warm = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / warm)
+"""
+
+
+def test_memory_stays_flat_over_two_minutes_of_video() -> None:
+    # A process of its own: its peak is then the encoder's, whatever ran before.
+    command = [sys.executable, "-c", PEAK_MEMORY, "3000"]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=60,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )
+    assert float(done.stdout) < 1.02
