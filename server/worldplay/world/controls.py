@@ -1,0 +1,89 @@
+"""Controls: how pressed keys and look deltas become one camera motion per latent."""
+
+import math
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
+
+KEYS = ("w", "s", "a", "d", "up", "down", "left", "right")
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A change of the keyboard: exactly these keys are pressed from t_ms on."""
+
+    t_ms: float
+    keys: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tap:
+    """A key that was both pressed and released within the window."""
+
+    key: str
+    pressed_ms: float
+    released_ms: float
+
+
+def motion_of(keys: AbstractSet[str], look_yaw: float = 0.0, look_pitch: float = 0.0) -> Motion:
+    """One latent's motion under these keys, plus a look in radians; opposite keys cancel."""
+    return Motion(
+        forward=FORWARD_STEP * (("w" in keys) - ("s" in keys)),
+        right=FORWARD_STEP * (("d" in keys) - ("a" in keys)),
+        yaw=TURN_STEP * (("right" in keys) - ("left" in keys)) + look_yaw,
+        pitch=TURN_STEP * (("up" in keys) - ("down" in keys)) + look_pitch,
+    )
+
+
+def latent_motions(
+    held_before: AbstractSet[str],
+    edges: Sequence[Edge],
+    start_ms: float,
+    end_ms: float,
+    num_latents: int,
+    look: tuple[float, float] = (0.0, 0.0),
+) -> list[Motion]:
+    """Turn what happened since the previous latch into the motions of the next chunk.
+
+    Keys held at the end move every latent: the latest state wins. A key released before the end stops at once,
+    as the chunk before has already moved under it; but if it was also pressed in the window, it is a tap and
+    moves the latents whose share of the window it overlaps, at least one.
+
+    Args:
+        held_before: the keys pressed at start_ms.
+        edges: in any order; those before the window count as at its start, those after it as at its end.
+        start_ms: the previous latch; end_ms: this one.
+        look: yaw and pitch in radians since the previous latch, spread evenly.
+    """
+    ordered = sorted(edges, key=lambda edge: edge.t_ms)
+    held = ordered[-1].keys if ordered else held_before
+    pressed = [set(held) for _ in range(num_latents)]
+    for tap in _find_taps(held_before, ordered):
+        for latent in _overlapped(tap, start_ms, end_ms, num_latents):
+            pressed[latent].add(tap.key)
+    return [motion_of(keys, look[0] / num_latents, look[1] / num_latents) for keys in pressed]
+
+
+def _find_taps(held_before: AbstractSet[str], edges: Sequence[Edge]) -> Iterator[_Tap]:
+    pressed_ms: dict[str, float] = {}
+    held = held_before
+    for edge in edges:
+        for key in held - edge.keys:
+            if key in pressed_ms:  # otherwise it was held before the window: it just stops
+                yield _Tap(key, pressed_ms.pop(key), edge.t_ms)
+        for key in edge.keys - held:
+            pressed_ms[key] = edge.t_ms
+        held = edge.keys
+
+
+def _overlapped(tap: _Tap, start_ms: float, end_ms: float, num_latents: int) -> range:
+    """The latents whose share of the window the tap overlaps; never none."""
+    if num_latents == 0 or end_ms <= start_ms:
+        return range(min(num_latents, 1))
+    per_ms = num_latents / (end_ms - start_ms)
+    first = math.floor((tap.pressed_ms - start_ms) * per_ms)
+    first = min(max(first, 0), num_latents - 1)
+    end = math.ceil((tap.released_ms - start_ms) * per_ms)
+    return range(first, min(max(end, first + 1), num_latents))
