@@ -102,7 +102,7 @@ def _paint_wall(wall: int, points: Floats) -> Floats:
     return colour * light * (0.7 + 0.3 * np.minimum(height * 2.5, 1))
 
 
-def _lit(colour: Floats, towards_sun: Floats | float) -> Floats:
+def _lit(colour: Floats, towards_sun: NDArray[np.floating]) -> Floats:
     return colour * np.asarray(_AMBIENT + (1 - _AMBIENT) * np.maximum(towards_sun, 0), np.float32)
 
 
