@@ -1,0 +1,127 @@
+"""Each side of one connection: frames to messages and back, in their legal order; no I/O, no clock."""
+
+import hmac
+
+from worldplay.protocol.errors import ErrorCode, ProtocolError
+from worldplay.protocol.messages import (
+    CLIENT_MESSAGES,
+    SERVER_MESSAGES,
+    ClientMessage,
+    Controls,
+    Hello,
+    Limits,
+    Poses,
+    Prompt,
+    ServerMessage,
+    Start,
+)
+from worldplay.protocol.order import ClientOrder, ServerOrder
+from worldplay.protocol.rate import TokenBucket
+from worldplay.protocol.validation import find_class, validate
+from worldplay.protocol.wire import check_size, pack, unpack
+
+MESSAGES_PER_SECOND = 200
+MESSAGES_BURST = 400
+
+
+class ServerConnection:
+    """What a client sends is checked and refused; what this server sends out of order is our own bug."""
+
+    def __init__(self, limits: Limits, token: str | None = None) -> None:
+        self._limits = limits
+        self._token = token
+        self._rate = TokenBucket(MESSAGES_PER_SECOND, MESSAGES_BURST)
+        self._client = ClientOrder()
+        self._server = ServerOrder()
+
+    def receive(self, frame: bytes | str, now_ms: float) -> ClientMessage:
+        """Decode one frame of the client.
+
+        Raises: ProtocolError; where it is fatal, nothing more may be received.
+        """
+        if not self._rate.take(now_ms):
+            limit = f"{MESSAGES_PER_SECOND} messages a second in bursts of {MESSAGES_BURST}"
+            raise ProtocolError(ErrorCode.TOO_FAST, f"expected at most {limit}, got more")
+        if isinstance(frame, str):
+            raise ProtocolError(
+                ErrorCode.TEXT_FRAME, f"expected a binary frame, got {len(frame)} characters of text"
+            )
+        check_size(frame, self._limits.message_bytes)
+        fields = unpack(frame)
+        cls = find_class(CLIENT_MESSAGES, fields["type"])
+        _check_order(self._client.find_fault(fields["type"]))
+        message = validate(cls, fields)
+        self._check(message)
+        return message
+
+    def send(self, message: ServerMessage) -> bytes:
+        """Encode one message of ours."""
+        fault = self._server.find_fault(message)
+        assert fault is None, fault
+        assert self._client.greeted or message.type in ("error", "bye"), f"{message.type} before hello"
+        return pack(message)
+
+    def _check(self, message: ClientMessage) -> None:
+        match message:
+            case Hello(token=token):
+                self._check_token(token)
+            case Controls(seq=seq):
+                _check_order(self._client.find_seq_fault(seq))
+            case Poses(seq=seq, poses=poses):
+                _check_order(self._client.find_seq_fault(seq))
+                _check_length("poses.poses", len(poses or ()), self._limits.poses, "poses")
+            case Prompt(text=text):
+                _check_length("prompt.text", len(text), self._limits.prompt_chars, "characters")
+            case Start(prompt=prompt, image=image):
+                _check_length("start.prompt", len(prompt or ""), self._limits.prompt_chars, "characters")
+                self._check_image(image or b"")
+            case _:
+                pass
+
+    def _check_token(self, token: str | None) -> None:
+        if self._token is None:
+            return
+        if token is None or not hmac.compare_digest(token.encode(), self._token.encode()):
+            got = "none" if token is None else "a wrong one"
+            raise ProtocolError(
+                ErrorCode.UNAUTHORIZED, f"expected hello.token to be this server's, got {got}"
+            )
+
+    def _check_image(self, image: bytes) -> None:
+        if len(image) > self._limits.image_bytes:
+            expected = f"an image of at most {self._limits.image_bytes} bytes"
+            raise ProtocolError(ErrorCode.BAD_IMAGE, f"start.image: expected {expected}, got {len(image)}")
+
+
+class ClientConnection:
+    """What this client sends is its own business (tests send wrong things); what it receives is checked."""
+
+    def __init__(self) -> None:
+        self._server = ServerOrder()
+
+    def send(self, message: ClientMessage) -> bytes:
+        return pack(message)
+
+    def receive(self, frame: bytes | str) -> ServerMessage:
+        """Decode one frame of the server.
+
+        Raises: ProtocolError when the server breaks the protocol.
+        """
+        if isinstance(frame, str):
+            raise ProtocolError(
+                ErrorCode.TEXT_FRAME, f"expected a binary frame, got {len(frame)} characters of text"
+            )
+        fields = unpack(frame)
+        message = validate(find_class(SERVER_MESSAGES, fields["type"]), fields)
+        _check_order(self._server.find_fault(message))
+        return message
+
+
+def _check_order(fault: str | None) -> None:
+    if fault is not None:
+        raise ProtocolError(ErrorCode.BAD_ORDER, fault)
+
+
+def _check_length(field: str, length: int, limit: int, unit: str) -> None:
+    if length > limit:
+        raise ProtocolError(ErrorCode.BAD_FIELD, f"{field}: expected at most {limit} {unit}, got {length}")

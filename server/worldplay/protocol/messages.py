@@ -1,0 +1,324 @@
+"""Every message of docs/protocol.md as one frozen, strictly typed class."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
+
+from worldplay.protocol.errors import ErrorCode, ProtocolError
+
+PROTOCOL = 1
+SUBPROTOCOL = "worldplay.v1"
+MAX_INT = 2**53 - 1  # the largest integer a page can name exactly
+MAX_LENGTH = 1e6  # of a pose, in world units: far beyond any walk, far below trouble in float32
+FULL_TURN = 6.2832
+
+T = TypeVar("T")
+# Tuples are what frozen messages hold; MessagePack and callers may bring lists.
+Items: TypeAlias = Annotated[tuple[T, ...], Strict(False)]
+Size: TypeAlias = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=8192)], Annotated[int, Field(ge=1, le=8192)]], Strict(False)
+]
+Count: TypeAlias = Annotated[int, Field(ge=0, le=MAX_INT)]
+Clock: TypeAlias = Annotated[float, Field(ge=-MAX_INT, le=MAX_INT)]
+MediaTime: TypeAlias = Annotated[float, Field(ge=0, le=1e9)]
+Turn: TypeAlias = Annotated[float, Field(ge=-FULL_TURN, le=FULL_TURN)]
+Length: TypeAlias = Annotated[float, Field(ge=-MAX_LENGTH, le=MAX_LENGTH)]
+Name: TypeAlias = Annotated[str, Field(max_length=512)]
+Key: TypeAlias = Literal["w", "s", "a", "d", "up", "down", "left", "right"]
+
+
+def _flatten_rows(value: object) -> object:
+    """Turn a square list of lists into one flat tuple; leave anything else to the validation."""
+    if not isinstance(value, list | tuple):
+        return value
+    if all(isinstance(row, list | tuple) and len(row) == len(value) for row in value):
+        return tuple(number for row in value for number in row)
+    return value
+
+
+def _refuse_repeats(keys: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(keys)) != len(keys):
+        raise ValueError(f"expected distinct keys, got {keys}")
+    return keys
+
+
+Pose: TypeAlias = Annotated[
+    Items[Length], Field(min_length=16, max_length=16), BeforeValidator(_flatten_rows)
+]
+Intrinsics: TypeAlias = Annotated[
+    Items[Length], Field(min_length=9, max_length=9), BeforeValidator(_flatten_rows)
+]
+Keys: TypeAlias = Annotated[Items[Key], AfterValidator(_refuse_repeats)]
+
+
+class Record(BaseModel):
+    """A map with exactly these fields; those that default to None may be left out, and are when encoded."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def to_map(self) -> dict[str, Any]:
+        fields = type(self).model_fields
+        return {
+            name: value
+            for name, value in self.__dict__.items()
+            if value is not None or fields[name].is_required()
+        }
+
+
+# ---- client to server
+
+
+class Resume(Record):
+    session: Name
+    secret: Name
+    fragment: Count | None = None
+
+
+class Hello(Record):
+    type: Literal["hello"] = "hello"
+    protocol: Annotated[int, Field(ge=PROTOCOL, le=PROTOCOL)]
+    token: Name | None = None
+    resume: Resume | None = None
+
+
+class Start(Record):
+    type: Literal["start"] = "start"
+    view: Name | None = None
+    image: bytes | None = None
+    prompt: str | None = None
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] | None = None
+    size: Size | None = None
+
+    @model_validator(mode="after")
+    def _check_one_origin(self) -> "Start":
+        if self.view is not None and self.image is not None:
+            raise ValueError("expected view or image, got both")
+        return self
+
+
+class Look(Record):
+    yaw: Turn
+    pitch: Turn
+
+
+class Controls(Record):
+    type: Literal["controls"] = "controls"
+    seq: Count
+    t: Clock
+    keys: Keys
+    look: Look
+
+
+class Poses(Record):
+    type: Literal["poses"] = "poses"
+    seq: Count
+    poses: Annotated[Items[Pose], Field(min_length=1)] | None = None
+    pose_string: Annotated[str, Field(max_length=4096)] | None = None
+    intrinsics: Intrinsics | None = None
+
+    @model_validator(mode="after")
+    def _check_one_trajectory(self) -> "Poses":
+        if (self.poses is None) == (self.pose_string is None):
+            raise ValueError(
+                f"expected poses or pose_string, got {'neither' if self.poses is None else 'both'}"
+            )
+        return self
+
+
+class Prompt(Record):
+    type: Literal["prompt"] = "prompt"
+    text: str
+
+
+class Playhead(Record):
+    type: Literal["playhead"] = "playhead"
+    shown: MediaTime
+    buffered: MediaTime
+    stalled: Count
+    hidden: bool
+
+
+class Pause(Record):
+    type: Literal["pause"] = "pause"
+
+
+class ResumeWalk(Record):
+    type: Literal["resume"] = "resume"
+
+
+class Step(Record):
+    type: Literal["step"] = "step"
+
+
+class Reset(Record):
+    type: Literal["reset"] = "reset"
+
+
+class Rewind(Record):
+    type: Literal["rewind"] = "rewind"
+    chunk: Count
+
+
+class Stop(Record):
+    type: Literal["stop"] = "stop"
+
+
+class Ping(Record):
+    type: Literal["ping"] = "ping"
+    t: Clock
+
+
+# ---- server to client
+
+
+class Limits(Record):
+    """What one message may hold; told in `welcome` and enforced by ServerConnection."""
+
+    message_bytes: Count
+    image_bytes: Count
+    image_pixels: Count
+    prompt_chars: Count
+    poses: Annotated[int, Field(ge=1, le=1024)]
+
+
+class View(Record):
+    name: str
+    title: str
+    preview: bytes | None = None
+
+
+class WorldInfo(Record):
+    name: str
+    title: str
+    views: Items[View]
+
+
+class ChunkShape(Record):
+    latents: Count
+    frames: Count
+    first_frames: Count
+
+
+class Welcome(Record):
+    type: Literal["welcome"] = "welcome"
+    protocol: Count
+    session: Name
+    secret: Name
+    resumed: bool
+    limits: Limits
+    worlds: Items[WorldInfo]
+    model: str
+    fps: float
+    size: Size
+    sizes: Annotated[Items[Size], Field(min_length=1)]
+    chunk: ChunkShape
+
+
+class Queued(Record):
+    type: Literal["queued"] = "queued"
+    position: Annotated[int, Field(ge=1)]
+    eta: float | None
+
+
+class Init(Record):
+    type: Literal["init"] = "init"
+    codec: str
+    mime: str
+    data: bytes
+
+
+class LatentMotion(Record):
+    forward: float
+    right: float
+    yaw: float
+    pitch: float
+
+
+class Timings(Record):
+    select: float
+    context: float
+    denoise: float
+
+
+class Chunk(Record):
+    type: Literal["chunk"] = "chunk"
+    index: Count
+    first_frame: Count
+    frames: Count
+    controls_seq: Count | None
+    latched_at: Clock
+    labels: Items[Annotated[int, Field(ge=0, le=80)]]
+    motions: Items[LatentMotion]
+    poses: Items[Pose]
+    timings: Timings
+
+
+class Media(Record):
+    type: Literal["media"] = "media"
+    chunk: Count
+    frame: Count
+    time: MediaTime
+    duration: MediaTime
+    key: bool
+    decoded_at: Clock
+    decode: float
+    encode: float
+    data: bytes
+
+
+class State(Record):
+    type: Literal["state"] = "state"
+    what: Literal["paused", "resumed", "prompt", "rewound", "reset", "bump"]
+    chunk: Count | None = None
+    text: str | None = None
+
+
+class Error(Record):
+    type: Literal["error"] = "error"
+    code: Annotated[ErrorCode, Strict(False)]
+    message: str
+    retryable: bool
+    fatal: bool
+
+
+class Bye(Record):
+    type: Literal["bye"] = "bye"
+    reason: str
+
+
+class Pong(Record):
+    type: Literal["pong"] = "pong"
+    t: Clock
+    server: Clock
+
+
+ClientMessage: TypeAlias = (
+    Hello
+    | Start
+    | Controls
+    | Poses
+    | Prompt
+    | Playhead
+    | Pause
+    | ResumeWalk
+    | Step
+    | Reset
+    | Rewind
+    | Stop
+    | Ping
+)
+ServerMessage: TypeAlias = Welcome | Queued | Init | Chunk | Media | State | Error | Bye | Pong
+
+
+def _by_type(classes: Sequence[Any]) -> dict[str, Any]:
+    return {cls.model_fields["type"].default: cls for cls in classes}
+
+
+CLIENT_MESSAGES: dict[str, type[ClientMessage]] = _by_type(get_args(ClientMessage))
+SERVER_MESSAGES: dict[str, type[ServerMessage]] = _by_type(get_args(ServerMessage))
+
+
+def error_message(error: ProtocolError) -> Error:
+    """The message that tells the peer of its error."""
+    return Error(code=error.code, message=error.message, retryable=error.retryable, fatal=error.fatal)

@@ -1,0 +1,97 @@
+"""Which message may follow which, in both directions."""
+
+from worldplay.protocol.messages import Chunk, Error, Init, Media, Pong, Queued, ServerMessage, State, Welcome
+
+
+class ClientOrder:
+    """What a client may send: `hello`, then `ping` and `start`, then everything, and nothing after `stop`."""
+
+    def __init__(self) -> None:
+        self.greeted = False
+        self.started = False
+        self.stopped = False
+        self.last_seq = -1
+
+    def find_fault(self, kind: str) -> str | None:
+        """Say what was expected instead of a message of this type, or None and take it as sent."""
+        if self.stopped:
+            return f"expected nothing after stop, got {kind}"
+        if self.greeted == (kind == "hello"):
+            return (
+                "expected hello only once, got another"
+                if self.greeted
+                else f"expected hello first, got {kind}"
+            )
+        if not self.started and kind not in ("hello", "start", "ping"):
+            return f"expected start or ping before the first start, got {kind}"
+        self.greeted = True
+        self.started = self.started or kind == "start"
+        self.stopped = kind == "stop"
+        return None
+
+    def find_seq_fault(self, seq: int) -> str | None:
+        if seq <= self.last_seq:
+            return f"expected a seq over {self.last_seq}, got {seq}"
+        self.last_seq = seq
+        return None
+
+
+class ServerOrder:
+    """What a server may send: `welcome`, then answers, then a stream that each `init` opens anew."""
+
+    def __init__(self) -> None:
+        self.welcomed = False
+        self.initialised = False
+        self.ended = False
+        self.chunk: Chunk | None = None
+        self.next_frame = 0
+
+    def find_fault(self, message: ServerMessage) -> str | None:
+        """Say what was expected instead of this message, or None and take it as sent."""
+        fault = self._find_stage_fault(message) or self._find_stream_fault(message)
+        if fault is None:
+            self._advance(message)
+        return fault
+
+    def _find_stage_fault(self, message: ServerMessage) -> str | None:
+        if self.ended:
+            return f"expected nothing after bye or a fatal error, got {message.type}"
+        if isinstance(message, Welcome) and self.welcomed:
+            return "expected welcome only once, got another"
+        if isinstance(message, Queued | Init | Chunk | Media | State | Pong) and not self.welcomed:
+            return f"expected welcome first, got {message.type}"
+        return None
+
+    def _find_stream_fault(self, message: ServerMessage) -> str | None:
+        if isinstance(message, Chunk | Media) and not self.initialised:
+            return f"expected init first, got {message.type}"
+        if isinstance(message, Chunk) and message.first_frame < self.next_frame:
+            return f"expected a first_frame of at least {self.next_frame}, got {message.first_frame}"
+        if isinstance(message, Media):
+            return self._find_media_fault(message)
+        return None
+
+    def _find_media_fault(self, media: Media) -> str | None:
+        if self.chunk is None or media.chunk != self.chunk.index:
+            return f"expected media of the last chunk announced, got chunk {media.chunk}"
+        end = self.chunk.first_frame + self.chunk.frames
+        if not self.next_frame <= media.frame < end:
+            return f"expected a frame from {self.next_frame} to {end - 1}, got {media.frame}"
+        return None
+
+    def _advance(self, message: ServerMessage) -> None:
+        match message:
+            case Welcome():
+                self.welcomed = True
+            case Init():
+                self.initialised, self.chunk = True, None
+            case Chunk(first_frame=first_frame):
+                self.chunk, self.next_frame = message, first_frame
+            case Media(frame=frame):
+                self.next_frame = frame + 1
+            case Error(fatal=fatal):
+                self.ended = fatal
+            case Queued() | State() | Pong():
+                pass
+            case _:
+                self.ended = True

@@ -1,0 +1,57 @@
+"""Maps to messages: one field that is not as documented refuses the message and says which."""
+
+import re
+import reprlib
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from worldplay.protocol.errors import ErrorCode, ProtocolError
+from worldplay.protocol.messages import Record
+
+M = TypeVar("M", bound=Record)
+
+
+def find_class(classes: dict[str, type[M]], kind: str) -> type[M]:
+    """Raises: ProtocolError (unknown_type)."""
+    if kind not in classes:
+        raise ProtocolError(
+            ErrorCode.UNKNOWN_TYPE, f"expected one of {', '.join(classes)}, got {_brief(kind)}"
+        )
+    return classes[kind]
+
+
+def validate(cls: type[M], fields: dict[str, Any]) -> M:
+    """Raises: ProtocolError (bad_field) about the first field at fault."""
+    try:
+        return cls.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ProtocolError(ErrorCode.BAD_FIELD, f"{fields['type']}{_describe(first)}") from error
+
+
+def _describe(error: ErrorDetails) -> str:
+    where = "".join(f".{part}" for part in error["loc"])
+    got = _brief(error["input"])
+    match error["type"]:
+        case "missing":
+            return f"{where}: expected this field, got none"
+        case "extra_forbidden":
+            return f"{where}: expected no such field, got {got}"
+        case "model_type":
+            return f"{where}: expected a map, got {got}"
+        case "tuple_type":
+            return f"{where}: expected a list, got {got}"
+        case "value_error":
+            return f"{where}: {error['ctx']['error']}"
+        case _:
+            return (
+                f"{where}: {re.sub(r'^[A-Z][a-z]+ should (be|have) ', 'expected ', error['msg'])}, got {got}"
+            )
+
+
+def _brief(value: object) -> str:
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    return reprlib.repr(value)
