@@ -10,6 +10,7 @@ from einops import rearrange, reduce, repeat
 from torch import Tensor, nn
 
 PAST_FRAMES = 2  # a causal kernel of 3 sees two earlier frames
+_TINY = 1e-24  # keeps the norm of an all-zero position finite
 
 
 @dataclass(slots=True)
@@ -90,13 +91,22 @@ def decode(decoder: blocks.HunyuanVideo15Decoder3D, z: Tensor, cache: FeatureCac
 
 
 def _causal_conv(layer: blocks.HunyuanVideo15CausalConv3d, x: Tensor, run: Pass) -> Tensor:
-    extended = run.prepend_past(x)
+    extended = run.prepend_past(x.contiguous(memory_format=torch.channels_last_3d))
     return layer.conv(F.pad(extended, (1, 1, 1, 1, 0, 0), mode="replicate"))
 
 
+def _rms_norm(layer: blocks.HunyuanVideo15RMS_norm, x: Tensor) -> Tensor:
+    """diffusers' normalisation over channels, with the mean as a 1x1x1 convolution.
+
+    On a CPU every other way to reduce over channels was 3 to 10 times slower, forward and backward.
+    """
+    average = torch.full((1, x.shape[1], 1, 1, 1), 1 / x.shape[1], dtype=x.dtype, device=x.device)
+    return x * torch.rsqrt(F.conv3d(x * x, average) + _TINY) * layer.gamma
+
+
 def _residual(block: blocks.HunyuanVideo15ResnetBlock, x: Tensor, run: Pass) -> Tensor:
-    h = _causal_conv(block.conv1, F.silu(block.norm1(x)), run)
-    h = _causal_conv(block.conv2, F.silu(block.norm2(h)), run)
+    h = _causal_conv(block.conv1, F.silu(_rms_norm(block.norm1, x)), run)
+    h = _causal_conv(block.conv2, F.silu(_rms_norm(block.norm2, h)), run)
     return h + (x if block.conv_shortcut is None else block.conv_shortcut(x))
 
 
@@ -123,7 +133,7 @@ def _middle(middle: blocks.HunyuanVideo15MidBlock, x: Tensor, run: Pass) -> Tens
 
 def _attend_within_latents(layer: blocks.HunyuanVideo15AttnBlock, x: Tensor) -> Tensor:
     """Single-head attention over the positions of each latent, as in a stream of single latents."""
-    h = layer.norm(x)
+    h = _rms_norm(layer.norm, x)
     q, k, v = (
         rearrange(project(h), "b c t h w -> (b t) 1 (h w) c")
         for project in (layer.to_q, layer.to_k, layer.to_v)
@@ -136,7 +146,7 @@ def _attend_within_latents(layer: blocks.HunyuanVideo15AttnBlock, x: Tensor) -> 
 def _head(
     network: blocks.HunyuanVideo15Encoder3D | blocks.HunyuanVideo15Decoder3D, x: Tensor, run: Pass
 ) -> Tensor:
-    return _causal_conv(network.conv_out, F.silu(network.norm_out(x)), run)
+    return _causal_conv(network.conv_out, F.silu(_rms_norm(network.norm_out, x)), run)
 
 
 def _downsample(layer: blocks.HunyuanVideo15Downsample, x: Tensor, run: Pass) -> Tensor:

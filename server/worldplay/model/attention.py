@@ -1,0 +1,27 @@
+"""Scaled dot-product attention: the one function every attention of the transformer goes through."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+SDPA = "sdpa"
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, backend: str = SDPA, mask: Tensor | None = None) -> Tensor:
+    """Attend from q, [B, n, Lq, d], to k and v, [B, n, Lk, d]; unmasked in the blocks.
+
+    Args:
+        backend: SDPA, or the name of a backend of diffusers' attention dispatcher ("flash", "sage", ...).
+        mask: [B, 1 or n, Lq, Lk] bool, True where a pair is visible; SDPA only.
+    """
+    if backend == SDPA:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    assert mask is None, "only SDPA takes masks"
+    return _dispatch(q, k, v, backend)
+
+
+def _dispatch(q: Tensor, k: Tensor, v: Tensor, backend: str) -> Tensor:
+    # Imported here: it probes every attention package there is, which users of SDPA need not wait for.
+    from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
+
+    heads_last = [x.transpose(1, 2) for x in (q, k, v)]
+    return dispatch_attention_fn(*heads_last, backend=AttentionBackendName(backend)).transpose(1, 2)

@@ -1,0 +1,139 @@
+"""Keys and values that a chunk's image tokens attend to: text, context latents, and the chunk itself."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+# (rope branch, prope branch), each [B, n, L, d]
+Branches = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class TextKV:
+    """The text stream's keys and values, one [B, n, L_txt, d] per block; both branches share them."""
+
+    keys: list[Tensor]
+    values: list[Tensor]
+
+    @property
+    def length(self) -> int:
+        return self.keys[0].shape[2]
+
+
+class Cache(Protocol):
+    """What a pass over image tokens needs of a cache; blocks call extend, the transformer the rest."""
+
+    @property
+    def num_context(self) -> int:
+        """Context latents held; the pass's own latents take time positions from here on."""
+
+    def extend(self, block: int, keys: Branches, values: Branches) -> tuple[Tensor, Tensor]:
+        """Append a block's keys and values to those it has; all together are [2B, n, L, d], rope first."""
+
+    def clear_context(self) -> None:
+        """Forget the context latents."""
+
+    def commit_context(self, num_latents: int) -> None:
+        """Make what the pass has just appended the context of the passes that follow."""
+
+
+class KVCache:
+    """Static buffers for inference, batch 1: nothing is allocated or moved while a chunk is generated.
+
+    Each block has one buffer of keys and one of values, [2, n, capacity, d], laid out
+    [text | context | own chunk]: a pass writes at the tail and attends to one slice.
+    """
+
+    def __init__(
+        self,
+        blocks: int,
+        heads: int,
+        head_dim: int,
+        tokens_per_latent: int,
+        max_text: int,
+        max_latents: int,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        shape = (2, heads, max_text + max_latents * tokens_per_latent, head_dim)
+        self._keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(blocks)]
+        self._values = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(blocks)]
+        self._tokens_per_latent = tokens_per_latent
+        self._max_text = max_text
+        self._text_length = 0
+        self._num_context = 0
+
+    @property
+    def num_context(self) -> int:
+        return self._num_context
+
+    def set_text(self, text: TextKV) -> None:
+        """Replace the text; the context attended to the old one, so it goes too."""
+        if text.length > self._max_text:
+            raise ValueError(f"expected at most {self._max_text} text tokens, got {text.length}")
+        self.clear_context()
+        self._text_length = text.length
+        for buffers, parts in ((self._keys, text.keys), (self._values, text.values)):
+            for buffer, part in zip(buffers, parts, strict=True):
+                buffer[:, :, : text.length].copy_(part)
+
+    def clear_context(self) -> None:
+        self._num_context = 0
+
+    def commit_context(self, num_latents: int) -> None:
+        self._num_context = num_latents
+
+    def extend(self, block: int, keys: Branches, values: Branches) -> tuple[Tensor, Tensor]:
+        return self._append(self._keys[block], keys), self._append(self._values[block], values)
+
+    def context(self, block: int) -> tuple[Tensor, Tensor]:
+        """A block's context keys and values, [2, n, num_context * tokens, d] each."""
+        part = slice(self._text_length, self._context_end)
+        return self._keys[block][:, :, part], self._values[block][:, :, part]
+
+    @property
+    def _context_end(self) -> int:
+        return self._text_length + self._num_context * self._tokens_per_latent
+
+    def _append(self, buffer: Tensor, branches: Branches) -> Tensor:
+        start = self._context_end
+        end = start + branches[0].shape[2]
+        assert end <= buffer.shape[2], f"{end} tokens in a cache of {buffer.shape[2]}"
+        for row, branch in zip(buffer, branches, strict=True):
+            row[:, start:end].copy_(branch[0])
+        return buffer[:, :, :end]
+
+
+class TrainingCache:
+    """The same by concatenation, for any batch size and with gradients."""
+
+    def __init__(self, text: TextKV) -> None:
+        self._text = [
+            (torch.cat([k, k]), torch.cat([v, v])) for k, v in zip(text.keys, text.values, strict=True)
+        ]
+        self._context = list(self._text)
+        self._latest = list(self._text)
+        self._num_context = 0
+
+    @property
+    def num_context(self) -> int:
+        return self._num_context
+
+    def clear_context(self) -> None:
+        self._context = list(self._text)
+        self._num_context = 0
+
+    def commit_context(self, num_latents: int) -> None:
+        self._context = list(self._latest)
+        self._num_context = num_latents
+
+    def extend(self, block: int, keys: Branches, values: Branches) -> tuple[Tensor, Tensor]:
+        old_keys, old_values = self._context[block]
+        extended = (
+            torch.cat([old_keys, torch.cat(keys)], dim=2),
+            torch.cat([old_values, torch.cat(values)], dim=2),
+        )
+        self._latest[block] = extended
+        return extended

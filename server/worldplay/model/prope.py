@@ -1,0 +1,73 @@
+"""PRoPE: attention that sees relative cameras, as q, k, v and the output pass through camera matrices."""
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Cameras:
+    """The cameras of some latents as matrices that act on row vectors of a head; prepared once per chunk.
+
+    A 4x4 matrix acts alike on all d/4 groups of a head vector, i.e. as kron(I, M): one GEMM per latent
+    instead of very many tiny products. Each field is [B, T, d, d].
+    """
+
+    query: Tensor
+    key_value: Tensor
+    output: Tensor
+
+    @property
+    def num_latents(self) -> int:
+        return self.query.shape[1]
+
+
+def prepare_cameras(viewmats: Tensor, intrinsics: Tensor, head_dim: int, dtype: torch.dtype) -> Cameras:
+    """Build the matrices of every latent's camera.
+
+    Args:
+        viewmats: [B, T, 4, 4] world-to-camera, rigid; float32 or float64.
+        intrinsics: [B, T, 3, 3] normalised by the image's sides; the principal point is ignored.
+        head_dim: d, a multiple of 4.
+        dtype: of the matrices, hence of the products; the 4x4 algebra runs in the dtype of viewmats.
+    """
+    projection = _projection(viewmats, intrinsics)
+    inverse = _inverse_projection(viewmats, intrinsics)
+    return Cameras(
+        query=_per_group(projection, head_dim).to(dtype),
+        key_value=_per_group(inverse.mT, head_dim).to(dtype),
+        output=_per_group(projection.mT, head_dim).to(dtype),
+    )
+
+
+def transform(x: Tensor, matrices: Tensor) -> Tensor:
+    """Multiply every head vector of x, [B, T, S, n, d], by its latent's matrix, [B, T, d, d]."""
+    rows = rearrange(x, "b t s n d -> (b t) (s n) d").to(matrices.dtype)
+    moved = torch.bmm(rows, rearrange(matrices, "b t i j -> (b t) i j"))
+    return moved.to(x.dtype).view(x.shape)
+
+
+def _projection(viewmats: Tensor, intrinsics: Tensor) -> Tensor:
+    return _focal(intrinsics).to(viewmats)[..., :, None] * viewmats
+
+
+def _inverse_projection(viewmats: Tensor, intrinsics: Tensor) -> Tensor:
+    rotation = viewmats[..., :3, :3].mT
+    centre = -rotation @ viewmats[..., :3, 3:]
+    upper = torch.cat([rotation, centre], dim=-1)
+    rigid_inverse = torch.cat([upper, viewmats[..., 3:, :]], dim=-2)  # the last row of a pose is 0 0 0 1
+    return rigid_inverse / _focal(intrinsics).to(viewmats)[..., None, :]
+
+
+def _focal(intrinsics: Tensor) -> Tensor:
+    """The diagonal fx, fy, 1, 1 of the lifted intrinsics."""
+    focal = torch.stack([intrinsics[..., 0, 0], intrinsics[..., 1, 1]], dim=-1)
+    return torch.cat([focal, torch.ones_like(focal)], dim=-1)
+
+
+def _per_group(matrix: Tensor, head_dim: int) -> Tensor:
+    identity = torch.eye(head_dim // 4, dtype=matrix.dtype, device=matrix.device)
+    blocks = identity[:, None, :, None] * matrix[..., None, :, None, :]
+    return rearrange(blocks, "... g i h j -> ... (g i) (h j)")

@@ -1,0 +1,20 @@
+"""Flow matching: the noise levels of a chunk's denoising steps, and one Euler step between two of them."""
+
+import torch
+from torch import Tensor
+
+
+def sigmas(steps: int, shift: float) -> Tensor:
+    """Noise levels from 1 (noise) to 0 (clean), [steps + 1] float32; a larger shift lingers at high noise."""
+    linear = torch.linspace(1, 0, steps + 1, dtype=torch.float32)
+    return shift * linear / (1 + (shift - 1) * linear)
+
+
+def timesteps(levels: Tensor) -> Tensor:
+    """What the transformer is told at each step, [steps] float32 in (0, 1000]."""
+    return 1000 * levels[:-1]
+
+
+def euler_step(latents: Tensor, velocity: Tensor, sigma: float, sigma_next: float) -> Tensor:
+    """Follow the velocity from one noise level to the next; in float32, whatever the arguments are."""
+    return latents.float() + velocity.float() * (sigma_next - sigma)

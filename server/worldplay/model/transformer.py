@@ -1,0 +1,219 @@
+"""The WorldPlay transformer: text and context latents to keys and values, noise to velocity."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from worldplay.model.attention import SDPA
+from worldplay.model.blocks import DoubleStreamBlock, FinalLayer, Placement
+from worldplay.model.embedders import ByT5Mapper, PatchEmbed, ScalarEmbedder, TokenRefiner, VisionProjection
+from worldplay.model.kv_cache import Cache, KVCache, TextKV
+from worldplay.model.prope import Cameras, prepare_cameras
+from worldplay.model.rope import rope_table
+
+CONTEXT_TIMESTEP = 14.0  # context latents are told they carry a little noise: stabilisation level 15, minus 1
+MAX_CONTEXT = 20
+CHUNK_LATENTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class TransformerConfig:
+    """The shape of a transformer; patch_size 1 in the released models, 2 in the embedded world."""
+
+    hidden: int
+    heads: int
+    rope_dims: tuple[int, int, int]
+    blocks: int
+    latent_channels: int
+    patch_size: int
+    mlp_ratio: float
+    text_dim: int
+    vision_dim: int
+    byt5_dim: int
+    byt5_hidden: int
+    refiner_blocks: int
+    rope_theta: float
+
+    def __post_init__(self) -> None:
+        if self.hidden % self.heads:
+            raise ValueError(f"expected hidden to be a multiple of heads, got {self.hidden} and {self.heads}")
+        if sum(self.rope_dims) != self.head_dim or any(dim % 2 for dim in self.rope_dims):
+            raise ValueError(f"expected three even rope_dims of sum {self.head_dim}, got {self.rope_dims}")
+        if self.head_dim % 4:
+            raise ValueError(f"expected a head size that is a multiple of 4, got {self.head_dim}")
+
+    @property
+    def head_dim(self) -> int:
+        return self.hidden // self.heads
+
+
+class WorldPlayTransformer(nn.Module):
+    """The autoregressive model; its parameters carry the names of the published checkpoints."""
+
+    def __init__(self, config: TransformerConfig, backend: str = SDPA) -> None:
+        super().__init__()
+        self.config = config
+        hidden, heads, ratio = config.hidden, config.heads, config.mlp_ratio
+        self.img_in = PatchEmbed(2 * config.latent_channels + 1, hidden, config.patch_size)
+        self.time_in = ScalarEmbedder(hidden)
+        self.action_in = ScalarEmbedder(hidden)
+        self.txt_in = TokenRefiner(config.text_dim, hidden, heads, ratio, config.refiner_blocks)
+        self.byt5_in = ByT5Mapper(config.byt5_dim, config.byt5_hidden, hidden)
+        self.vision_in = VisionProjection(config.vision_dim, hidden)
+        self.cond_type_embedding = nn.Embedding(3, hidden)
+        self.double_blocks = nn.ModuleList(
+            DoubleStreamBlock(index, hidden, heads, ratio, backend) for index in range(config.blocks)
+        )
+        self.final_layer = FinalLayer(hidden, config.patch_size**2 * config.latent_channels)
+
+    @property
+    def blocks(self) -> list[DoubleStreamBlock]:
+        return cast(list[DoubleStreamBlock], list(self.double_blocks))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.img_in.proj.weight.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.img_in.proj.weight.device
+
+    def new_cache(self, grid: tuple[int, int], max_text: int, max_context: int = MAX_CONTEXT) -> KVCache:
+        """Allocate a cache for latents of a grid, (h, w), in this model's dtype and on its device."""
+        return KVCache(
+            blocks=self.config.blocks,
+            heads=self.config.heads,
+            head_dim=self.config.head_dim,
+            tokens_per_latent=grid[0] * grid[1] // self.config.patch_size**2,
+            max_text=max_text,
+            max_latents=max_context + CHUNK_LATENTS,
+            device=self.device,
+            dtype=self.dtype,
+        )
+
+    def prepare_cameras(self, viewmats: Tensor, intrinsics: Tensor) -> Cameras:
+        """Cameras of [B, T] latents, once per chunk; arguments as in prope.prepare_cameras."""
+        viewmats, intrinsics = viewmats.to(self.device), intrinsics.to(self.device)
+        return prepare_cameras(viewmats, intrinsics, self.config.head_dim, self.dtype)
+
+    def encode_text(
+        self,
+        text_states: Tensor,
+        text_mask: Tensor,
+        byt5_states: Tensor,
+        byt5_mask: Tensor,
+        vision_states: Tensor | None,
+    ) -> TextKV:
+        """Run the text stream, which attends to itself only; once per prompt.
+
+        Args:
+            text_states, text_mask: [B, L, text_dim], and [B, L] of 0 and 1.
+            byt5_states, byt5_mask: [B, L', byt5_dim], and [B, L'] of 0 and 1; all 0 without quoted words.
+            vision_states: [B, L'', vision_dim], or None for text-to-video.
+        Raises: RuntimeError if the samples of a batch have different numbers of valid tokens.
+        """
+        timestep = torch.zeros(text_states.shape[0], device=text_states.device)
+        x = self.text_tokens(text_states, text_mask, byt5_states, byt5_mask, vision_states, timestep)
+        vec = self.time_in(timestep)
+        text = TextKV([], [])
+        for block in self.blocks:
+            x, keys, values = block.text_pass(x, vec)
+            text.keys.append(keys)
+            text.values.append(values)
+        return text
+
+    def text_tokens(
+        self,
+        text_states: Tensor,
+        text_mask: Tensor,
+        byt5_states: Tensor,
+        byt5_mask: Tensor,
+        vision_states: Tensor | None,
+        timestep: Tensor,
+    ) -> Tensor:
+        """Embed the text without invalid tokens: [B, vision + ByT5 + text, H]; timestep is [B]."""
+        types = self.cond_type_embedding.weight
+        refined = self.txt_in(text_states.to(self.dtype), text_mask.bool(), timestep)
+        glyphs = self.byt5_in(byt5_states.to(self.dtype))
+        parts = [_valid(glyphs + types[1], byt5_mask), _valid(refined + types[0], text_mask)]
+        if vision_states is not None:
+            parts.insert(0, self.vision_in(vision_states.to(self.dtype)) + types[2])
+        return torch.cat(parts, dim=1)
+
+    def encode_context(
+        self,
+        latents: Tensor,
+        cond: Tensor,
+        cameras: Cameras,
+        actions: Tensor,
+        cache: Cache,
+        timestep: float | Tensor = CONTEXT_TIMESTEP,
+    ) -> None:
+        """Replace the cache's context by these latents, which attend to the text and each other.
+
+        Args: as denoise.
+        """
+        cache.clear_context()
+        x, vec, place = self._enter(latents, cond, cameras, actions, timestep, cache.num_context)
+        for block in self.blocks[:-1]:
+            x = block(x, vec, place, cache)
+        self.blocks[-1].store(x, vec, place, cache)
+        cache.commit_context(latents.shape[2])
+
+    def denoise(
+        self,
+        latents: Tensor,
+        cond: Tensor,
+        cameras: Cameras,
+        actions: Tensor,
+        timestep: float | Tensor,
+        cache: Cache,
+    ) -> Tensor:
+        """Predict the velocity of a chunk that follows the cache's context.
+
+        Args:
+            latents: [B, C, T, h, w]; noisy latents.
+            cond: [B, C + 1, T, h, w]; the image's latent and mask 1 at the walk's first latent, else zeros.
+            cameras: of the T latents, from prepare_cameras.
+            actions: [T] or [B, T] int64 labels, 0..80.
+            timestep: 0..1000, one for all latents, or [T] or [B, T].
+        Returns: [B, C, T, h, w], in the model's dtype.
+        """
+        x, vec, place = self._enter(latents, cond, cameras, actions, timestep, cache.num_context)
+        for block in self.blocks:
+            x = block(x, vec, place, cache)
+        return self._leave(x, vec, latents)
+
+    def _enter(
+        self,
+        latents: Tensor,
+        cond: Tensor,
+        cameras: Cameras,
+        actions: Tensor,
+        timestep: float | Tensor,
+        start: int,
+    ) -> tuple[Tensor, Tensor, Placement]:
+        if not isinstance(timestep, Tensor):
+            timestep = torch.full(actions.shape[-1:], timestep, device=self.device)
+        x = self.img_in(torch.cat([latents, cond.to(latents.dtype)], dim=1))
+        vec = self.time_in(timestep) + self.action_in(actions)
+        num_latents, height, width = latents.shape[2:]
+        patch = self.config.patch_size
+        grid = (num_latents, height // patch, width // patch)
+        rope = rope_table(self.config.rope_dims, grid, self.config.rope_theta, start, self.device)
+        return x, vec if vec.dim() == 3 else vec[None], Placement(rope, cameras)
+
+    def _leave(self, x: Tensor, vec: Tensor, latents: Tensor) -> Tensor:
+        patch = self.config.patch_size
+        rows = latents.shape[3] // patch
+        velocity = self.final_layer(x, vec)
+        return rearrange(velocity, "b t (h w) (c i j) -> b c t (h i) (w j)", h=rows, i=patch, j=patch)
+
+
+def _valid(tokens: Tensor, mask: Tensor) -> Tensor:
+    """Keep the tokens, [B, L, H], whose mask is not 0."""
+    batch, _, hidden = tokens.shape
+    return tokens[mask.bool()].view(batch, -1, hidden)
