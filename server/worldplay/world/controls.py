@@ -47,9 +47,9 @@ def latent_motions(
 ) -> list[Motion]:
     """Turn what happened since the previous latch into the motions of the next chunk.
 
-    Keys held at the end move every latent: the latest state wins. A key released before the end stops at once,
-    as the chunk before has already moved under it; but if it was also pressed in the window, it is a tap and
-    moves the latents whose share of the window it overlaps, at least one.
+    Keys held at the end move every latent: the latest state wins. A key released before the end stops at
+    once, as the chunk before has already moved under it; but if it was also pressed in the window, it is a
+    tap and moves the latents whose share of the window it overlaps, at least one.
 
     Args:
         held_before: the keys pressed at start_ms.
