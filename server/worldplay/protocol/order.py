@@ -44,7 +44,7 @@ class ServerOrder:
         self.initialised = False
         self.ended = False
         self.chunk: Chunk | None = None
-        self.next_frame = 0
+        self.next_frame: int | None = None  # the timeline of a resumed session does not begin at 0
 
     def find_fault(self, message: ServerMessage) -> str | None:
         """Say what was expected instead of this message, or None and take it as sent."""
@@ -65,8 +65,8 @@ class ServerOrder:
     def _find_stream_fault(self, message: ServerMessage) -> str | None:
         if isinstance(message, Chunk | Media) and not self.initialised:
             return f"expected init first, got {message.type}"
-        if isinstance(message, Chunk) and message.first_frame < self.next_frame:
-            return f"expected a first_frame of at least {self.next_frame}, got {message.first_frame}"
+        if isinstance(message, Chunk) and self.next_frame not in (None, message.first_frame):
+            return f"expected first_frame {self.next_frame}, got {message.first_frame}"
         if isinstance(message, Media):
             return self._find_media_fault(message)
         return None
@@ -74,9 +74,10 @@ class ServerOrder:
     def _find_media_fault(self, media: Media) -> str | None:
         if self.chunk is None or media.chunk != self.chunk.index:
             return f"expected media of the last chunk announced, got chunk {media.chunk}"
-        end = self.chunk.first_frame + self.chunk.frames
-        if not self.next_frame <= media.frame < end:
-            return f"expected a frame from {self.next_frame} to {end - 1}, got {media.frame}"
+        if media.frame != self.next_frame:
+            return f"expected frame {self.next_frame}, got {media.frame}"
+        if media.frame >= self.chunk.first_frame + self.chunk.frames:
+            return f"expected no more than the chunk's {self.chunk.frames} frames, got another"
         return None
 
     def _advance(self, message: ServerMessage) -> None:
