@@ -20,7 +20,9 @@ WRONG = [name for name, vector in VECTORS.items() if "error" in vector]
 
 def frame_of(name: str) -> bytes | str:
     vector = VECTORS[name]
-    return vector["text"] if "text" in vector else bytes.fromhex(vector["hex"]) + bytes(vector.get("zeros", 0))
+    return (
+        vector["text"] if "text" in vector else bytes.fromhex(vector["hex"]) + bytes(vector.get("zeros", 0))
+    )
 
 
 def receive(name: str) -> Record:
@@ -64,9 +66,19 @@ def test_wrong_frame_is_refused_with_its_code(name: str) -> None:
 
 def test_every_type_has_a_right_vector() -> None:
     types = {(VECTORS[name]["direction"], VECTORS[name]["map"]["type"]) for name in RIGHT}
-    assert types == {("client", name) for name in CLIENT_MESSAGES} | {("server", name) for name in SERVER_MESSAGES}
+    assert types == {("client", name) for name in CLIENT_MESSAGES} | {
+        ("server", name) for name in SERVER_MESSAGES
+    }
 
 
 def test_every_code_that_a_frame_can_earn_has_a_wrong_vector() -> None:
-    after_the_frame = {"slow_consumer", "too_fast", "bad_pose", "bad_request", "busy", "out_of_memory", "internal"}
+    after_the_frame = {
+        "slow_consumer",
+        "too_fast",
+        "bad_pose",
+        "bad_request",
+        "busy",
+        "out_of_memory",
+        "internal",
+    }
     assert {VECTORS[name]["error"] for name in WRONG} | after_the_frame == {code.value for code in ErrorCode}

@@ -18,7 +18,7 @@ from worldplay.protocol.messages import (
 from worldplay.protocol.order import ClientOrder, ServerOrder
 from worldplay.protocol.rate import TokenBucket
 from worldplay.protocol.validation import find_class, validate
-from worldplay.protocol.wire import check_size, pack, unpack
+from worldplay.protocol.wire import SMALL_FRAME_BYTES, check_size, pack, unpack
 
 MESSAGES_PER_SECOND = 200
 MESSAGES_BURST = 400
@@ -28,6 +28,7 @@ class ServerConnection:
     """What a client sends is checked and refused; what this server sends out of order is our own bug."""
 
     def __init__(self, limits: Limits, token: str | None = None) -> None:
+        assert limits.message_bytes >= limits.image_bytes + SMALL_FRAME_BYTES, limits
         self._limits = limits
         self._token = token
         self._rate = TokenBucket(MESSAGES_PER_SECOND, MESSAGES_BURST)

@@ -1,5 +1,6 @@
 """What a peer can be told went wrong: the closed list of codes, and the exception that carries one."""
 
+import reprlib
 from enum import Enum
 
 
@@ -65,3 +66,16 @@ class ProtocolError(Exception):
     @property
     def retryable(self) -> bool:
         return self.code in RETRYABLE
+
+
+def brief(value: object) -> str:
+    """Show what a peer sent in a few words, however large it is."""
+    match value:
+        case None:
+            return "nil"
+        case bool():
+            return str(value).lower()
+        case bytes():
+            return f"{len(value)} bytes"
+        case _:
+            return reprlib.repr(value)

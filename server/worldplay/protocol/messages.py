@@ -39,7 +39,7 @@ def _flatten_rows(value: object) -> object:
 
 def _refuse_repeats(keys: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(keys)) != len(keys):
-        raise ValueError(f"expected distinct keys, got {keys}")
+        raise ValueError(f"expected distinct keys, got {list(keys)}")
     return keys
 
 

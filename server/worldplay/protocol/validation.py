@@ -1,24 +1,30 @@
 """Maps to messages: one field that is not as documented refuses the message and says which."""
 
 import re
-import reprlib
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from worldplay.protocol.errors import ErrorCode, ProtocolError
+from worldplay.protocol.errors import ErrorCode, ProtocolError, brief
 from worldplay.protocol.messages import Record
 
 M = TypeVar("M", bound=Record)
+
+_REWORDINGS = (
+    (r"^[A-Z][a-z]+ should (be|have) ", "expected "),
+    (r"greater than or equal to", "at least"),
+    (r"less than or equal to", "at most"),
+    (r" after validation, not \d+$", ""),
+    (r"a valid bytes", "bytes"),
+)
 
 
 def find_class(classes: dict[str, type[M]], kind: str) -> type[M]:
     """Raises: ProtocolError (unknown_type)."""
     if kind not in classes:
-        raise ProtocolError(
-            ErrorCode.UNKNOWN_TYPE, f"expected one of {', '.join(classes)}, got {_brief(kind)}"
-        )
+        known = ", ".join(classes)
+        raise ProtocolError(ErrorCode.UNKNOWN_TYPE, f"expected one of {known}, got {brief(kind)}")
     return classes[kind]
 
 
@@ -32,8 +38,8 @@ def validate(cls: type[M], fields: dict[str, Any]) -> M:
 
 
 def _describe(error: ErrorDetails) -> str:
-    where = "".join(f".{part}" for part in error["loc"])
-    got = _brief(error["input"])
+    where = "".join(f".{str(part)[:40]}" for part in error["loc"])
+    got = brief(error["input"])
     match error["type"]:
         case "missing":
             return f"{where}: expected this field, got none"
@@ -46,12 +52,10 @@ def _describe(error: ErrorDetails) -> str:
         case "value_error":
             return f"{where}: {error['ctx']['error']}"
         case _:
-            return (
-                f"{where}: {re.sub(r'^[A-Z][a-z]+ should (be|have) ', 'expected ', error['msg'])}, got {got}"
-            )
+            return f"{where}: {_reword(error['msg'])}, got {got}"
 
 
-def _brief(value: object) -> str:
-    if isinstance(value, bytes):
-        return f"{len(value)} bytes"
-    return reprlib.repr(value)
+def _reword(pydantic_message: str) -> str:
+    for pattern, replacement in _REWORDINGS:
+        pydantic_message = re.sub(pattern, replacement, pydantic_message)
+    return pydantic_message

@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 import msgpack
 
-from worldplay.protocol.errors import ErrorCode, ProtocolError
+from worldplay.protocol.errors import ErrorCode, ProtocolError, brief
 from worldplay.protocol.messages import Record
 
 SMALL_FRAME_BYTES = 64 * 1024  # what any frame may hold, the image of a `start` not counted
@@ -29,7 +29,6 @@ def unpack(frame: bytes) -> dict[str, Any]:
             frame,
             object_pairs_hook=_distinct_map,
             ext_hook=_refuse_ext,
-            use_list=False,
             max_ext_len=0,
             max_array_len=MAX_ARRAY_ITEMS,
             max_map_len=MAX_MAP_ITEMS,
@@ -39,9 +38,9 @@ def unpack(frame: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         _malformed(f"expected one MessagePack map, got {len(frame)} bytes that are not: {_reason(error)}")
     if not isinstance(value, dict):
-        _malformed(f"expected a map, got {type(value).__name__}")
+        _malformed(f"expected a map, got {brief(value)}")
     if not isinstance(value.get("type"), str):
-        _malformed(f"expected a map with a string `type`, got {type(value.get('type')).__name__}")
+        _malformed(f"expected a map with a string `type`, got {brief(value.get('type'))}")
     return value
 
 
