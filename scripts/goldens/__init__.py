@@ -1,0 +1,1 @@
+"""The golden checker's parts: reading a directory of cases, running each kind, comparing."""

@@ -1,0 +1,106 @@
+"""Comparing what a runner produced with what a case expects, within the case's own tolerance."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from goldens.cases import Case, GoldenError
+
+_CHUNK = 4  # latents per candidate of the memory selection
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome of a case: the largest error over its outputs, and every output that is off."""
+
+    largest_error: float
+    num_outputs: int
+    failures: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """|got - want| <= atol + rtol * |want|."""
+
+    atol: float
+    rtol: float
+
+
+EXACT = Tolerance(0.0, 0.0)
+
+
+def compare(case: Case, got: dict[str, Tensor]) -> Verdict:
+    """Compare every expected output; one that was not produced is a failure."""
+    largest, failures = 0.0, []
+    if not case.outputs:
+        failures.append("the case expects no outputs at all")
+    for name, want in case.outputs.items():
+        if name not in got:
+            failures.append(f"{name}: not produced")
+            continue
+        problem, error = _compare_output(case, name, got[name], want)
+        largest = max(largest, error)
+        if problem:
+            failures.append(f"{name}: {problem}")
+    return Verdict(largest, len(case.outputs), failures)
+
+
+def tolerance_of(case: Case, output: str, want: Tensor) -> Tolerance:
+    """Look up an output's tolerance: a rule for a part of its name, else the case's; integers are exact."""
+    base = Tolerance(float(case.tolerance["atol"]), float(case.tolerance["rtol"]))
+    for key, rule in case.tolerance.items():
+        if key not in ("atol", "rtol") and key in output.split("."):
+            return _special(key, rule, base)
+    return base if want.is_floating_point() else EXACT
+
+
+def _special(key: str, rule: Any, base: Tolerance) -> Tolerance:
+    if isinstance(rule, int | float):
+        return Tolerance(float(rule), base.rtol)
+    text = str(rule)
+    if text.startswith("exact"):
+        return EXACT
+    if match := re.match(r"atol\s+([0-9.eE+-]+)", text):
+        return Tolerance(float(match[1]), base.rtol)
+    raise GoldenError(f"unknown tolerance for {key!r}: {rule!r}")
+
+
+def _compare_output(case: Case, name: str, got: Tensor, want: Tensor) -> tuple[str, float]:
+    """Return what is wrong, or nothing, and the largest absolute error."""
+    if got.shape != want.shape:
+        return f"expected shape {list(want.shape)}, got {list(got.shape)}", 0.0
+    if not want.is_floating_point() and got.is_floating_point():
+        return f"expected {want.dtype}, got {got.dtype}", 0.0
+    wide, wide_want = got.detach().cpu().double(), want.double()
+    difference = (wide - wide_want).abs()
+    error = difference.max().item() if difference.numel() else 0.0
+    tolerance = tolerance_of(case, name, want)
+    # NaN compares false, so it is never within.
+    if bool((difference <= tolerance.atol + tolerance.rtol * wide_want.abs()).all()):
+        return "", error
+    if _is_near_tie(case, name, got, want):
+        return "", 0.0
+    return f"error {error:.3g} over atol {tolerance.atol:g} + rtol {tolerance.rtol:g}", error
+
+
+def _is_near_tie(case: Case, name: str, got: Tensor, want: Tensor) -> bool:
+    """Whether a selection differs from the expected one only by a candidate that is as near, within atol."""
+    kind, _, start = name.partition(".")
+    if kind != "selected" or not start.isdigit() or int(start) not in case.meta.get("near_ties", []):
+        return False
+    distances = case.outputs.get(f"distance.{start}")
+    ours, theirs = _only(got, want), _only(want, got)
+    if distances is None or len(ours) != _CHUNK or len(theirs) != _CHUNK:
+        return False
+    first = torch.tensor([ours[0], theirs[0]]) // _CHUNK - 1  # candidates start at 4, 8, ...
+    if ours != list(range(ours[0], ours[0] + _CHUNK)) or not 0 <= first[0] < len(distances):
+        return False
+    nearest = distances[first]
+    return bool((nearest[0] - nearest[1]).abs() < case.tolerance["atol"])
+
+
+def _only(one: Tensor, other: Tensor) -> list[int]:
+    return sorted(set(one.tolist()) - set(other.tolist()))

@@ -1,0 +1,141 @@
+"""Running the cases of the transformer itself: primitives, text, context, denoise, bidirectional, scheduler."""
+
+import re
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from goldens.cases import Case, GoldenError
+from goldens.networks import build, text_inputs
+from worldplay.model.embedders import sinusoid
+from worldplay.model.kv_cache import KVCache, TextKV
+from worldplay.model.prope import prepare_cameras, transform
+from worldplay.model.rope import rope_table, rotate
+from worldplay.model.scheduler import sigmas, timesteps
+from worldplay.model.transformer import WorldPlayTransformer
+
+_THETA = 256.0
+
+
+def run_primitives(case: Case) -> dict[str, Tensor]:
+    grid, dims = tuple(case.meta["rope_grid"]), tuple(case.meta["rope_dims"])
+    table = rope_table(dims, grid, case.meta.get("rope_theta", _THETA))
+    q, k, v = (
+        rearrange(case.inputs[name], "b (t s) n d -> b t s n d", t=grid[0]) for name in ("q", "k", "v")
+    )
+    cameras = prepare_cameras(case.inputs["viewmats"], case.inputs["Ks"], q.shape[-1], torch.float32)
+    rotated = {
+        "q_rope": rotate(q, table),
+        "k_rope": rotate(k, table),
+        "q_prope": transform(q, cameras.query),
+        "k_prope": transform(k, cameras.key_value),
+        "v_prope": transform(v, cameras.key_value),
+        "o_prope": transform(v, cameras.output),
+    }
+    return {
+        "rope_cos": table.real.flatten(0, 1).repeat_interleave(2, dim=-1),
+        "rope_sin": table.imag.flatten(0, 1).repeat_interleave(2, dim=-1),
+        "sinusoid": sinusoid(case.inputs["t"]),
+        **{name: value.flatten(1, 2) for name, value in rotated.items()},
+    }
+
+
+def run_scheduler(case: Case) -> dict[str, Tensor]:
+    got = {}
+    for name in case.outputs:
+        match = re.fullmatch(r"(sigmas|timesteps)\.steps(\d+)\.shift([\d.]+)", name)
+        if match is None:
+            continue
+        levels = sigmas(int(match[2]), float(match[3]))
+        got[name] = levels if match[1] == "sigmas" else timesteps(levels)
+    return got
+
+
+def run_text(case: Case) -> dict[str, Tensor]:
+    model = build(case.meta["config"])
+    arguments = text_inputs(case.inputs, case.meta.get("task"))
+    if case.meta.get("timestep_txt", 0) != 0:
+        raise GoldenError("the autoregressive text pass is defined at timestep 0 only")
+    text = model.encode_text(*arguments)
+    timestep = torch.zeros(arguments[0].shape[0])
+    got = {"txt_seq": model.text_tokens(*arguments, timestep)}
+    for index, (keys, values) in enumerate(zip(text.keys, text.values, strict=True)):
+        got[f"k_txt.{index}"], got[f"v_txt.{index}"] = keys, values
+    return got
+
+
+def run_context(case: Case) -> dict[str, Tensor]:
+    model = build(case.meta["config"])
+    cache = _cache_with_text(model, case)
+    cameras = model.prepare_cameras(case.inputs["viewmats"], case.inputs["Ks"])
+    model.encode_context(
+        case.inputs["latents"],
+        case.inputs["cond"],
+        cameras,
+        case.inputs["action"],
+        cache,
+        float(case.meta["timestep"]),
+    )
+    got = {}
+    for index in range(model.config.blocks):
+        got[f"k_vision.{index}"], got[f"v_vision.{index}"] = cache.context(index)
+    return got
+
+
+def run_denoise(case: Case) -> dict[str, Tensor]:
+    model = build(case.meta["config"])
+    cache = _cache_with_text(model, case)
+    _restore_context(cache, case)
+    cameras = model.prepare_cameras(case.inputs["viewmats"], case.inputs["Ks"])
+    watched: dict[str, nn.Module] = {
+        "img_in": model.img_in,
+        "time_emb": model.time_in,
+        "action_emb": model.action_in,
+        **{f"hidden.{index}": block for index, block in enumerate(model.blocks)},
+    }
+    got: dict[str, Tensor] = {}
+    hooks = [module.register_forward_hook(_recorder(got, name)) for name, module in watched.items()]
+    timestep = float(case.meta["timestep"])
+    got["noise_pred"] = model.denoise(
+        case.inputs["latents"], case.inputs["cond"], cameras, case.inputs["action"], timestep, cache
+    )
+    for hook in hooks:
+        hook.remove()
+    return {name: _as_stored(name, value) for name, value in got.items()}
+
+
+def _recorder(got: dict[str, Tensor], name: str):  # type: ignore[no-untyped-def]
+    def record(module: nn.Module, args: object, output: Tensor) -> None:
+        got[name] = output
+
+    return record
+
+
+def _as_stored(name: str, value: Tensor) -> Tensor:
+    """Tokens [B, T, S, H] are stored as [B, T*S, H], embeddings [1, T, H] as [T, H]."""
+    if name == "img_in" or name.startswith("hidden."):
+        return value.flatten(1, 2)
+    return value.flatten(0, -2) if name.endswith("_emb") else value
+
+
+def _cache_with_text(model: WorldPlayTransformer, case: Case) -> KVCache:
+    blocks = range(model.config.blocks)
+    text = TextKV([case.inputs[f"k_txt.{i}"] for i in blocks], [case.inputs[f"v_txt.{i}"] for i in blocks])
+    num_latents, height, width = case.inputs["latents"].shape[2:]
+    max_context = num_latents + case.meta.get("context_latents", 0)
+    cache = model.new_cache((height, width), text.length, max_context)
+    cache.set_text(text)
+    return cache
+
+
+def _restore_context(cache: KVCache, case: Case) -> None:
+    """Put the context's keys and values, which the case or the one it depends on stores, in the cache."""
+    num_context = case.meta["context_latents"]
+    cache.commit_context(num_context)
+    if num_context == 0:
+        return
+    stored = {**(case.dependency.outputs if case.dependency else {}), **case.inputs}
+    for block in range(case.meta["config"]["blocks"]):
+        for part, name in zip(cache.context(block), ("k_vision", "v_vision"), strict=True):
+            part.copy_(stored[f"{name}.{block}"])
