@@ -1,3 +1,4 @@
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,8 +12,10 @@ from worldplay.model.vae_keys import from_published_layout, published_key
 TINY = VAEConfig(
     pixel_patch=1,
     latent_channels=4,
-    block_out_channels=(8, 16, 32, 32, 32),
-    layers_per_block=1,
+    encoder_channels=(8, 16, 32, 32, 32),
+    encoder_layers=1,
+    decoder_channels=(32, 32, 32, 16, 8),
+    decoder_layers=2,
     spatial_compression=16,
     temporal_compression=4,
     scaling_factor=0.7,
@@ -20,8 +23,10 @@ TINY = VAEConfig(
 EMBEDDED = VAEConfig(
     pixel_patch=2,
     latent_channels=4,
-    block_out_channels=(8, 16, 16, 32),
-    layers_per_block=1,
+    encoder_channels=(8, 16, 16, 32),
+    encoder_layers=1,
+    decoder_channels=(16, 16, 16, 8),
+    decoder_layers=1,
     spatial_compression=8,
     temporal_compression=4,
     scaling_factor=1.5,
@@ -36,8 +41,8 @@ def tiny_vae(config: VAEConfig = TINY) -> StreamingVAE:
 def diffusers_vae(vae: StreamingVAE) -> AutoencoderKLHunyuanVideo15:
     twin = AutoencoderKLHunyuanVideo15(
         latent_channels=TINY.latent_channels,
-        block_out_channels=TINY.block_out_channels,
-        layers_per_block=TINY.layers_per_block,
+        block_out_channels=TINY.encoder_channels,
+        layers_per_block=TINY.encoder_layers,
     )
     twin.load_state_dict(vae.state_dict(), strict=True)
     return twin.requires_grad_(False)
@@ -151,8 +156,8 @@ def test_number_of_frames_that_is_no_group_is_refused() -> None:
 
 
 def test_configuration_that_contradicts_itself_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected spatial_compression 4 for 3 levels, got 8"):
-        VAEConfig(2, 4, (8, 16, 32), 1, 8, 4, 1.0)
+    with pytest.raises(ValueError, match=r"expected channels of 4 levels, got \(8, 16, 32\)"):
+        replace(EMBEDDED, encoder_channels=(8, 16, 32))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 
 import torch
-from diffusers import AutoencoderKLHunyuanVideo15
+from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import (
+    HunyuanVideo15Decoder3D,
+    HunyuanVideo15Encoder3D,
+)
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -18,8 +21,10 @@ DecoderState = FeatureCache
 class VAEConfig:
     pixel_patch: int  # side of the pixel squares folded into channels around the network; 1 for none
     latent_channels: int
-    block_out_channels: tuple[int, ...]
-    layers_per_block: int
+    encoder_channels: tuple[int, ...]  # per level, finest first
+    encoder_layers: int  # residual blocks per level
+    decoder_channels: tuple[int, ...]  # per level, coarsest first
+    decoder_layers: int
     spatial_compression: int  # of the network, without pixel_patch
     temporal_compression: int
     scaling_factor: float
@@ -27,12 +32,10 @@ class VAEConfig:
     def __post_init__(self) -> None:
         if self.temporal_compression != 4:
             raise ValueError(f"expected temporal_compression 4, got {self.temporal_compression}")
-        if self.spatial_compression != 2 ** (len(self.block_out_channels) - 1):
-            levels = len(self.block_out_channels)
-            raise ValueError(
-                f"expected spatial_compression {2 ** (levels - 1)} for {levels} levels, "
-                f"got {self.spatial_compression}"
-            )
+        levels = self.spatial_compression.bit_length()  # each halves the sides, except one
+        for channels in (self.encoder_channels, self.decoder_channels):
+            if len(channels) != levels:
+                raise ValueError(f"expected channels of {levels} levels, got {channels}")
 
     @property
     def pixels_per_latent(self) -> int:
@@ -42,8 +45,10 @@ class VAEConfig:
 RELEASED_VAE = VAEConfig(
     pixel_patch=1,
     latent_channels=32,
-    block_out_channels=(128, 256, 512, 1024, 1024),
-    layers_per_block=2,
+    encoder_channels=(128, 256, 512, 1024, 1024),
+    encoder_layers=2,
+    decoder_channels=(1024, 1024, 512, 256, 128),
+    decoder_layers=3,
     spatial_compression=16,
     temporal_compression=4,
     scaling_factor=1.03682,
@@ -60,18 +65,22 @@ class StreamingVAE(nn.Module):
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
         self.config = config
-        network = AutoencoderKLHunyuanVideo15(
+        self.encoder = HunyuanVideo15Encoder3D(
             in_channels=3 * config.pixel_patch**2,
-            out_channels=3 * config.pixel_patch**2,
-            latent_channels=config.latent_channels,
-            block_out_channels=config.block_out_channels,
-            layers_per_block=config.layers_per_block,
+            out_channels=2 * config.latent_channels,
+            block_out_channels=config.encoder_channels,
+            layers_per_block=config.encoder_layers,
             spatial_compression_ratio=config.spatial_compression,
             temporal_compression_ratio=config.temporal_compression,
-            scaling_factor=config.scaling_factor,
         )
-        self.encoder = network.encoder
-        self.decoder = network.decoder
+        self.decoder = HunyuanVideo15Decoder3D(
+            in_channels=config.latent_channels,
+            out_channels=3 * config.pixel_patch**2,
+            block_out_channels=config.decoder_channels,
+            layers_per_block=config.decoder_layers - 1,
+            spatial_compression_ratio=config.spatial_compression,
+            temporal_compression_ratio=config.temporal_compression,
+        )
 
     def new_encoder_state(self) -> EncoderState:
         return EncoderState()
