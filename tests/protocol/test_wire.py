@@ -26,7 +26,7 @@ from worldplay.protocol.messages import (
 from worldplay.protocol.wire import MAX_MAP_ITEMS, SMALL_FRAME_BYTES, check_size, pack, unpack
 
 LIMITS = Limits(
-    message_bytes=1 << 20, image_bytes=900_000, image_pixels=1 << 24, prompt_chars=1000, poses=512
+    message_bytes=1 << 20, image_bytes=900_000, image_pixels=1 << 24, prompt_chars=1000, poses=400
 )
 HELLO = pack(Hello(protocol=1))
 START = pack(Start())

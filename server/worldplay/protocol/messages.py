@@ -120,9 +120,10 @@ class Poses(Record):
     @model_validator(mode="after")
     def _check_one_trajectory(self) -> "Poses":
         if (self.poses is None) == (self.pose_string is None):
-            raise ValueError(
-                f"expected poses or pose_string, got {'neither' if self.poses is None else 'both'}"
-            )
+            got = "neither" if self.poses is None else "both"
+            raise ValueError(f"expected poses or pose_string, got {got}")
+        if self.intrinsics is not None and self.poses is None:
+            raise ValueError("expected intrinsics only beside poses, got them beside pose_string")
         return self
 
 
@@ -179,7 +180,7 @@ class Limits(Record):
     image_bytes: Count
     image_pixels: Count
     prompt_chars: Count
-    poses: Annotated[int, Field(ge=1, le=1024)]
+    poses: Annotated[int, Field(ge=1, le=400)]  # so many fit into a small frame, as 64-bit floats
 
 
 class View(Record):
