@@ -11,15 +11,25 @@ from torch import Tensor
 
 from goldens.cases import Case, GoldenError, Manifest, load_case, read_manifest
 from goldens.compare import compare
+from goldens.rollout_cases import run_bidirectional, run_bidirectional_rollout, run_rollout
 from goldens.transformer_cases import run_context, run_denoise, run_primitives, run_scheduler, run_text
+from goldens.vae_cases import run_vae
 from goldens.weights import check_rule
+from goldens.world_cases import run_camera, run_cond, run_memory
 
 _RUNNERS: dict[str, Callable[[Case], dict[str, Tensor]]] = {
+    "bi": run_bidirectional,
+    "bi_rollout": run_bidirectional_rollout,
+    "camera": run_camera,
+    "cond": run_cond,
     "context": run_context,
     "denoise": run_denoise,
+    "memory": run_memory,
     "primitives": run_primitives,
+    "rollout": run_rollout,
     "scheduler": run_scheduler,
     "text": run_text,
+    "vae": run_vae,
 }
 
 

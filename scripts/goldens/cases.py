@@ -90,8 +90,11 @@ def _listed(
 ) -> dict[str, Tensor]:
     """Take the tensors of a prefix; they must be those the manifest lists, in shape and dtype."""
     taken = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-    found = {key: [list(value.shape), str(value.dtype).removeprefix("torch.")] for key, value in taken.items()}
-    if found != listed:
-        wrong = sorted(key for key in {*found, *(listed or {})} if found.get(key) != (listed or {}).get(key))
+    found = {
+        key: [list(value.shape), str(value.dtype).removeprefix("torch.")] for key, value in taken.items()
+    }
+    wanted = listed or {}
+    if found != wanted:
+        wrong = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
         raise GoldenError(f"{name}: the file and the manifest differ in {prefix}{{{', '.join(wrong[:5])}}}")
     return taken

@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from goldens.cases import Case, GoldenError
@@ -91,15 +90,15 @@ def _is_near_tie(case: Case, name: str, got: Tensor, want: Tensor) -> bool:
     kind, _, start = name.partition(".")
     if kind != "selected" or not start.isdigit() or int(start) not in case.meta.get("near_ties", []):
         return False
-    distances = case.outputs.get(f"distance.{start}")
     ours, theirs = _only(got, want), _only(want, got)
-    if distances is None or len(ours) != _CHUNK or len(theirs) != _CHUNK:
+    if ours != list(range(ours[0], ours[0] + _CHUNK)) or len(theirs) != _CHUNK or ours[0] % _CHUNK:
         return False
-    first = torch.tensor([ours[0], theirs[0]]) // _CHUNK - 1  # candidates start at 4, 8, ...
-    if ours != list(range(ours[0], ours[0] + _CHUNK)) or not 0 <= first[0] < len(distances):
-        return False
-    nearest = distances[first]
-    return bool((nearest[0] - nearest[1]).abs() < case.tolerance["atol"])
+    distances = case.outputs.get(f"distance.{start}")
+    candidates = [first // _CHUNK - 1 for first in (ours[0], theirs[0])]  # they start at 4, 8, ...
+    if distances is None or not all(0 <= candidate < len(distances) for candidate in candidates):
+        return distances is None
+    mine, other = distances[candidates].tolist()
+    return bool(abs(mine - other) < case.tolerance["atol"])
 
 
 def _only(one: Tensor, other: Tensor) -> list[int]:

@@ -3,13 +3,15 @@
 import functools
 import json
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
 from goldens.cases import GoldenError
 from goldens.weights import fill
 from worldplay.model.transformer import TransformerConfig, WorldPlayTransformer
+
+TextInputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]
 
 # What a case's configuration does not say is as in the released model.
 _RELEASED = {
@@ -30,24 +32,42 @@ def read_config(values: dict[str, Any]) -> TransformerConfig:
     return TransformerConfig(**{**_RELEASED, **values, "rope_dims": tuple(values["rope_dims"])})
 
 
-def build(values: dict[str, Any]) -> WorldPlayTransformer:
-    """Make the autoregressive transformer of a case's configuration; equal ones are made once."""
-    return _build(json.dumps(values, sort_keys=True))
+class ObservedTransformer(WorldPlayTransformer):
+    """Remembers the latents that every denoising step starts from."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__(config)
+        self._observed: list[Tensor] = []
+
+    def denoise(self, latents: Tensor, *rest: Any) -> Tensor:
+        self._observed.append(latents)
+        return super().denoise(latents, *rest)
+
+    def take_observed(self) -> list[Tensor]:
+        taken, self._observed = self._observed, []
+        return taken
 
 
-@functools.lru_cache(maxsize=4)
-def _build(values: str) -> WorldPlayTransformer:
-    model = WorldPlayTransformer(read_config(json.loads(values)))
+Network = TypeVar("Network", bound=WorldPlayTransformer)
+
+
+def build(network: type[Network], values: dict[str, Any]) -> Network:
+    """Make the transformer of a case's configuration; equal ones are made once."""
+    model = _build(network, json.dumps(values, sort_keys=True))
+    assert isinstance(model, network), type(model)
+    return model
+
+
+@functools.lru_cache(maxsize=8)
+def _build(network: type[WorldPlayTransformer], values: str) -> WorldPlayTransformer:
+    model = network(read_config(json.loads(values)))
     fill(model)
     return model.eval()
 
 
-def text_inputs(
-    inputs: dict[str, Tensor], task: str | None, prefix: str = ""
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
-    """The arguments of encode_text; all-zero vision states mean text-to-video, which drops the vision tokens."""
-    vision: Tensor | None = inputs[f"{prefix}vision_states"]
-    if task != "i2v" and not inputs[f"{prefix}vision_states"].any():
-        vision = None
-    text, byt5 = f"{prefix}text_", f"{prefix}byt5_"
-    return inputs[f"{text}states"], inputs[f"{text}mask"], inputs[f"{byt5}states"], inputs[f"{byt5}mask"], vision
+def text_inputs(inputs: dict[str, Tensor], task: str | None, prefix: str = "") -> TextInputs:
+    """The arguments of encode_text; all-zero vision states mean text-to-video, without vision tokens."""
+    names = ("text_states", "text_mask", "byt5_states", "byt5_mask", "vision_states")
+    text, text_mask, byt5, byt5_mask, vision = (inputs[prefix + name] for name in names)
+    has_image = task == "i2v" or bool(vision.any())
+    return text, text_mask, byt5, byt5_mask, vision if has_image else None

@@ -1,6 +1,7 @@
-"""Running the cases of the transformer itself: primitives, text, context, denoise, bidirectional, scheduler."""
+"""Running the cases of the transformer itself: primitives, text, context, denoise, scheduler."""
 
 import re
+from collections.abc import Callable
 
 import torch
 from einops import rearrange
@@ -53,7 +54,7 @@ def run_scheduler(case: Case) -> dict[str, Tensor]:
 
 
 def run_text(case: Case) -> dict[str, Tensor]:
-    model = build(case.meta["config"])
+    model = build(WorldPlayTransformer, case.meta["config"])
     arguments = text_inputs(case.inputs, case.meta.get("task"))
     if case.meta.get("timestep_txt", 0) != 0:
         raise GoldenError("the autoregressive text pass is defined at timestep 0 only")
@@ -66,7 +67,7 @@ def run_text(case: Case) -> dict[str, Tensor]:
 
 
 def run_context(case: Case) -> dict[str, Tensor]:
-    model = build(case.meta["config"])
+    model = build(WorldPlayTransformer, case.meta["config"])
     cache = _cache_with_text(model, case)
     cameras = model.prepare_cameras(case.inputs["viewmats"], case.inputs["Ks"])
     model.encode_context(
@@ -75,7 +76,7 @@ def run_context(case: Case) -> dict[str, Tensor]:
         cameras,
         case.inputs["action"],
         cache,
-        float(case.meta["timestep"]),
+        case.meta["timestep"],
     )
     got = {}
     for index in range(model.config.blocks):
@@ -84,7 +85,7 @@ def run_context(case: Case) -> dict[str, Tensor]:
 
 
 def run_denoise(case: Case) -> dict[str, Tensor]:
-    model = build(case.meta["config"])
+    model = build(WorldPlayTransformer, case.meta["config"])
     cache = _cache_with_text(model, case)
     _restore_context(cache, case)
     cameras = model.prepare_cameras(case.inputs["viewmats"], case.inputs["Ks"])
@@ -96,7 +97,7 @@ def run_denoise(case: Case) -> dict[str, Tensor]:
     }
     got: dict[str, Tensor] = {}
     hooks = [module.register_forward_hook(_recorder(got, name)) for name, module in watched.items()]
-    timestep = float(case.meta["timestep"])
+    timestep = case.meta["timestep"]
     got["noise_pred"] = model.denoise(
         case.inputs["latents"], case.inputs["cond"], cameras, case.inputs["action"], timestep, cache
     )
@@ -105,7 +106,7 @@ def run_denoise(case: Case) -> dict[str, Tensor]:
     return {name: _as_stored(name, value) for name, value in got.items()}
 
 
-def _recorder(got: dict[str, Tensor], name: str):  # type: ignore[no-untyped-def]
+def _recorder(got: dict[str, Tensor], name: str) -> Callable[[nn.Module, object, Tensor], None]:
     def record(module: nn.Module, args: object, output: Tensor) -> None:
         got[name] = output
 

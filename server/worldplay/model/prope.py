@@ -23,6 +23,11 @@ class Cameras:
     def num_latents(self) -> int:
         return self.query.shape[1]
 
+    def sample(self, index: int) -> "Cameras":
+        """One sample's cameras, as a batch of their own."""
+        one = slice(index, index + 1)
+        return Cameras(self.query[one], self.key_value[one], self.output[one])
+
 
 def prepare_cameras(viewmats: Tensor, intrinsics: Tensor, head_dim: int, dtype: torch.dtype) -> Cameras:
     """Build the matrices of every latent's camera.

@@ -1,0 +1,139 @@
+"""Running the cases of whole rollouts, autoregressive and bidirectional, with the stored noise."""
+
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from goldens.cases import Case
+from goldens.networks import ObservedTransformer, build, text_inputs
+from worldplay.model.bidirectional import BidirectionalTransformer, Prompt
+from worldplay.model.kv_cache import TextKV
+from worldplay.model.scheduler import sigmas, timesteps
+from worldplay.world.bidirectional_rollout import Clip, bidirectional_rollout
+from worldplay.world.camera import invert_pose
+from worldplay.world.rollout import RolloutConfig, RolloutModel, finish, generate_chunk
+from worldplay.world.walk import OpenGround, Placed, Step, Walk
+
+_MEMORY_LATENTS, _RECENT_LATENTS = 20, 12
+
+
+def run_bidirectional(case: Case) -> dict[str, Tensor]:
+    model = build(BidirectionalTransformer, case.meta["config"])
+    inputs = case.inputs
+    velocity = model(
+        inputs["latents"],
+        inputs["cond"],
+        model.prepare_cameras(inputs["viewmats"], inputs["Ks"]),
+        inputs["action"],
+        inputs["timestep"],
+        Prompt(*text_inputs(inputs, case.meta.get("task"))),
+        inputs["timestep_txt"],
+    )
+    return {"noise_pred": velocity}
+
+
+def run_bidirectional_rollout(case: Case) -> dict[str, Tensor]:
+    prompts = [Prompt(*text_inputs(case.inputs, case.meta.get("task"), prefix)) for prefix in _branches(case)]
+    clip = Clip(
+        prompts,
+        case.inputs["image_latent"],
+        case.inputs["noise"],
+        case.inputs["viewmats"][0].numpy(),
+        case.inputs["Ks"][0].numpy(),
+        case.inputs["action"][0].numpy(),
+    )
+    config, points = _rollout_config(case), case.inputs["points_local"].numpy()
+    got = _schedule(config)
+    parts = []
+    model = build(BidirectionalTransformer, case.meta["config"])
+    for index, chunk in enumerate(bidirectional_rollout(model, clip, points, config)):
+        parts.append(chunk.latents)
+        got[f"latents.after{index}"] = chunk.latents
+        got[f"selected.{index}"] = torch.tensor(chunk.context, dtype=torch.int64)
+    got["latents"] = torch.cat(parts, dim=2)
+    return got
+
+
+def run_rollout(case: Case) -> dict[str, Tensor]:
+    transformer = build(ObservedTransformer, case.meta["config"])
+    texts = [
+        transformer.encode_text(*text_inputs(case.inputs, case.meta.get("task"), prefix))
+        for prefix in _branches(case)
+    ]
+    config = _rollout_config(case)
+    height, width = case.inputs["noise"].shape[3:]
+    caches = [transformer.new_cache((height, width), text.length, config.memory_latents) for text in texts]
+    model = RolloutModel(transformer, caches, case.inputs["points_local"].numpy(), config)
+    cameras = _placed(case)
+    walk = _ReplayedWalk(case, texts, cameras[0])
+    got = _schedule(config)
+    for index in range(case.inputs["noise"].shape[2] // config.chunk_latents):
+        steering = _Trajectory(cameras[max(1, walk.num_latents) :])
+        chunk = finish(generate_chunk(model, walk, steering))
+        got[f"selected.{index}"] = torch.tensor(chunk.context, dtype=torch.int64)
+        # What a step starts from is what the one before it gave; each branch sees it once.
+        traces = [*transformer.take_observed()[len(texts) :: len(texts)], chunk.latents]
+        got |= {f"trace.chunk{index}.step{step}": trace for step, trace in enumerate(traces)}
+    got["latents"] = torch.cat(walk.latents, dim=2)
+    return got
+
+
+class _ReplayedWalk(Walk):
+    """A walk that takes the case's noise instead of drawing its own."""
+
+    def __init__(self, case: Case, texts: list[TextKV], origin: Placed) -> None:
+        super().__init__(
+            text=texts,
+            picture=Image.new("RGB", (1, 1)),
+            image_latent=case.inputs["image_latent"],
+            seed=0,
+            ground=OpenGround(),
+            origin=origin,
+        )
+        self._noise = case.inputs["noise"]
+
+    def draw_noise(self, start: int, num_latents: int) -> Tensor:
+        return self._noise[:, :, start : start + num_latents]
+
+
+class _Trajectory:
+    """Steering along the case's cameras."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._steps = steps
+
+    def predict(self, num_latents: int) -> list[Step]:
+        return list(self._steps[:num_latents])
+
+    latch = predict
+
+
+def _placed(case: Case) -> list[Placed]:
+    c2w = invert_pose(case.inputs["viewmats"][0].numpy())
+    labels, intrinsics = case.inputs["action"][0].tolist(), case.inputs["Ks"][0].numpy()
+    return [Placed(*camera) for camera in zip(c2w, labels, intrinsics, strict=True)]
+
+
+def _branches(case: Case) -> list[str]:
+    """Prefixes of the inputs of each guidance branch, the prompt's own last."""
+    return ["negative.", "text."] if "negative.text_states" in case.inputs else ["text."]
+
+
+def _rollout_config(case: Case) -> RolloutConfig:
+    meta = case.meta
+    return RolloutConfig(
+        chunk_latents=meta["chunk_latents"],
+        memory_latents=_MEMORY_LATENTS,
+        recent_latents=_RECENT_LATENTS,
+        context_timestep=float(meta["stabilization_timestep"]),
+        steps=meta["steps"],
+        shift=float(meta["shift"]),
+        guidance=float(meta.get("guidance", 1.0)),
+    )
+
+
+def _schedule(config: RolloutConfig) -> dict[str, Tensor]:
+    levels = sigmas(config.steps, config.shift)
+    return {"sigmas": levels, "timesteps": timesteps(levels)}
