@@ -1,0 +1,73 @@
+"""How early a chunk must be started so that its page does not run dry, and no earlier."""
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+
+MIN_TARGET_MS = 50.0
+MAX_LEAD_MS = 1333.0  # two chunks; a page that stays dry all the same has a server that is too slow for it
+CONTEXT_SLACK_MS = 20.0  # by which the context pass runs ahead of the latch, beyond what it usually takes
+_NUM_RECENT = 32  # 20 s of one visitor's chunks
+
+
+class RecentTimes:
+    """The latest few durations of something."""
+
+    def __init__(self) -> None:
+        self._times_ms: deque[float] = deque(maxlen=_NUM_RECENT)
+
+    def add(self, time_ms: float) -> None:
+        self._times_ms.append(time_ms)
+
+    def __bool__(self) -> bool:
+        return bool(self._times_ms)
+
+    @property
+    def median_ms(self) -> float:
+        return self._rank(0.5)
+
+    @property
+    def p95_ms(self) -> float:
+        return self._rank(0.95)
+
+    @property
+    def jitter_ms(self) -> float:
+        return self.p95_ms - self.median_ms
+
+    def _rank(self, share: float) -> float:
+        """Nearest rank; 0 if nothing was measured yet."""
+        if not self._times_ms:
+            return 0.0
+        return sorted(self._times_ms)[math.ceil(share * len(self._times_ms)) - 1]
+
+
+@dataclass(slots=True)
+class Costs:
+    """What work has lately taken on this machine, whoever it was for."""
+
+    context: RecentTimes = field(
+        default_factory=RecentTimes
+    )  # start of a chunk to where it waits for the latch
+    need: RecentTimes = field(default_factory=RecentTimes)  # lead that a chunk would have needed at its latch
+    tail: RecentTimes = field(default_factory=RecentTimes)  # latch to last frame
+    command: RecentTimes = field(default_factory=RecentTimes)  # opening, rewinding, prompting
+
+
+def need_ms(frames_at_ms: float, latched_at_ms: float, media_before_ms: float) -> float:
+    """The lead at the latch for which these frames would have come just in time.
+
+    The largest over a chunk is its need: its first frames decide where decoding outruns playing, its last
+    where it does not.
+    """
+    return frames_at_ms - latched_at_ms - media_before_ms
+
+
+def target_ms(need: RecentTimes, ack_delay: RecentTimes) -> float:
+    """Lead to keep in hand against the jitter seen lately."""
+    return max(MIN_TARGET_MS, need.jitter_ms + ack_delay.jitter_ms)
+
+
+def latch_lead_ms(need: RecentTimes, ack_delay: RecentTimes) -> float:
+    """The lead at which the next chunk should latch its controls."""
+    expected_ms = need.median_ms + ack_delay.median_ms
+    return min(MAX_LEAD_MS, target_ms(need, ack_delay) + expected_ms)

@@ -1,0 +1,129 @@
+"""Where a page is in the media handed to it: how much it still has, and whether it wants more."""
+
+from collections import deque
+from dataclasses import dataclass
+
+from worldplay.engine.pacing import RecentTimes
+
+UNACKNOWLEDGED_CHUNKS = 2
+SILENT_AFTER_MS = 1000.0  # a page that plays says so every 100 ms
+LOST_AFTER_MS = 2000.0  # media that a page does not hold by then will not come: its fragments were dropped
+_MAX_BATCHES = 64  # more than are handed over within LOST_AFTER_MS
+_HELD_MARGIN_S = 0.02  # half a frame: a page that holds this much of a batch holds its first frame
+
+
+@dataclass(frozen=True, slots=True)
+class Playhead:
+    """What a page said of its player: media seconds, and when it said so by the server's clock."""
+
+    shown_s: float
+    buffered_s: float
+    hidden: bool
+    received_ms: float
+
+    @property
+    def end_s(self) -> float:
+        return self.shown_s + self.buffered_s
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    start_s: float
+    duration_s: float
+    handed_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Anchor:
+    """The page showed, or must be taken to have shown, this media time at this moment."""
+
+    shown_s: float
+    at_ms: float
+
+
+class Playback:
+    """One page's media accounting. The timeline begins at 0 and never goes back, whatever the walk does."""
+
+    def __init__(self) -> None:
+        self.handed_s = 0.0
+        self.ack_delay = RecentTimes()
+        self._playhead: Playhead | None = None
+        self._anchor = _Anchor(0.0, 0.0)
+        self._credit = UNACKNOWLEDGED_CHUNKS
+        self._is_playing_on = False  # whether the next chunk follows one without a wanted break
+        self._batches: deque[_Batch] = deque(maxlen=_MAX_BATCHES)
+        self._unconfirmed: deque[_Batch] = deque(maxlen=UNACKNOWLEDGED_CHUNKS)
+
+    @property
+    def is_hidden(self) -> bool:
+        return self._playhead is not None and self._playhead.hidden
+
+    def renew(self) -> None:
+        """The visitor asked for a picture: that is a sign of life, worth a page's first two chunks."""
+        self._credit = UNACKNOWLEDGED_CHUNKS
+        self._is_playing_on = False
+
+    def wants_chunk(self, now_ms: float) -> bool:
+        """Whether a chunk for this page would be seen: not if it is hidden or has fallen silent."""
+        if self.is_hidden:
+            return False
+        return not self._is_silent(now_ms) or self._credit > 0
+
+    def begin_chunk(self, now_ms: float) -> bool:
+        """Count a chunk whose first frames are about to be handed over. Returns whether they come late."""
+        if self._is_silent(now_ms):
+            self._credit -= 1
+        self._unconfirmed.append(_Batch(self.handed_s, 0.0, now_ms))
+        is_late = self._is_playing_on and self.dry_ms(now_ms) <= now_ms
+        self._is_playing_on = True
+        return is_late
+
+    def hand(self, duration_s: float, now_ms: float) -> None:
+        """Count media that is on its way to the page."""
+        if self._is_silent(now_ms) and self.dry_ms(now_ms) <= now_ms:
+            self._anchor = _Anchor(self.handed_s, now_ms)  # it can begin to play now
+        self._batches.append(_Batch(self.handed_s, duration_s, now_ms))
+        self.handed_s += duration_s
+
+    def acknowledge(self, playhead: Playhead) -> None:
+        """Take the page's word for where it is."""
+        if playhead.hidden:
+            self._is_playing_on = False
+        else:
+            self._measure_delays(playhead)
+        self._write_off_lost(playhead)
+        self._playhead = playhead
+        self._anchor = _Anchor(min(playhead.shown_s, self.handed_s), playhead.received_ms)
+        self._credit = 0
+
+    def dry_ms(self, now_ms: float) -> float:
+        """When the page runs dry if it plays what it has; now, if it is dry already."""
+        left_ms = (self.handed_s - self._anchor.shown_s) * 1000.0
+        return max(now_ms, self._anchor.at_ms + left_ms)
+
+    def drop(self, duration_s: float) -> None:
+        """Take back media that was handed over but never sent: it has no place on the page's timeline."""
+        self.handed_s = max(0.0, self.handed_s - duration_s)
+        self._unconfirmed.clear()
+
+    def _write_off_lost(self, playhead: Playhead) -> None:
+        """Stop waiting for media that the page does not hold long after it was handed over."""
+        since_ms = playhead.received_ms - LOST_AFTER_MS
+        on_its_way_s = sum(batch.duration_s for batch in self._batches if batch.handed_ms > since_ms)
+        lost_s = self.handed_s - (playhead.end_s + on_its_way_s)
+        if lost_s > 0:
+            self.drop(lost_s)
+
+    def _is_silent(self, now_ms: float) -> bool:
+        return self._playhead is None or now_ms - self._playhead.received_ms > SILENT_AFTER_MS
+
+    def _measure_delays(self, playhead: Playhead) -> None:
+        """Note how long the page provably lacked the first frame of chunks that it now holds.
+
+        That is until the playhead before this one. It is up to one playhead period (100 ms) too little, on
+        average half of one, which the least target allows for; and the period is not taken for jitter.
+        """
+        while self._unconfirmed and playhead.end_s > self._unconfirmed[0].start_s + _HELD_MARGIN_S:
+            batch = self._unconfirmed.popleft()
+            if self._playhead is not None:
+                self.ack_delay.add(max(0.0, self._playhead.received_ms - batch.handed_ms))

@@ -1,0 +1,276 @@
+"""One visitor: what they asked for, from any thread, and what the worker should do about it next."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from worldplay.engine.pacing import CONTEXT_SLACK_MS, Costs, latch_lead_ms
+from worldplay.engine.playback import Playback, Playhead
+from worldplay.engine.ports import Listener, WalkPort
+from worldplay.engine.scheduling import Job
+from worldplay.engine.steering import Controls
+from worldplay.world.request import WalkRequest
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from worldplay.world.walk import Step
+
+OPENING_SLACK_MS = 500.0  # waiting that much longer for a first picture hurts less than a stall while walking
+MAX_COMMANDS = 8
+MAX_STEPS = 8
+_MAX_NOTICES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Leave the present walk, if any, for a new one."""
+
+    request: WalkRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Rewind:
+    """Go back to having made `num_chunks` chunks; `what` names it to the page."""
+
+    num_chunks: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Another text from the next chunk on."""
+
+    text: str
+
+
+Command = Open | Rewind | Prompt
+Notice = Callable[[Listener], None]
+
+
+class Session:
+    """A visitor's handle on the engine. Requests come from any thread and return at once.
+
+    Answers come through the listener, on the worker thread. `start`, `reset` and `rewind` cancel the chunk in
+    the making at its next stage; taps, looks and trajectories sent before them are forgotten with it, what is
+    sent after them steers what comes next. After `close`, at most the call that is under way is finished.
+    """
+
+    def __init__(
+        self, number: int, listener: Listener, clock: Callable[[], float], wake: Callable[[], None]
+    ) -> None:
+        self.number = number
+        self.listener = listener
+        self.walk: WalkPort | None = None  # worker thread only
+        self._clock = clock
+        self._wake = wake
+        self._lock = Lock()
+        self._controls = Controls(clock())
+        self._playback = Playback()
+        self._commands: deque[tuple[Command, float]] = deque()  # each with when it came
+        self._steps: deque[float] = deque()
+        self._notices: deque[Notice] = deque(maxlen=_MAX_NOTICES)
+        self._num_chunks: int | None = None  # once all commands are done; None: no walk asked for
+        self._is_paused = False
+        self._is_closed = False
+        self._opened_ms = 0.0
+        self._served_ms = 0.0
+
+    # -- any thread: what the visitor asks for -----------------------------------------------------
+
+    def start(self, view: str | None, image: Image | None, prompt: str | None, seed: int | None) -> None:
+        """Open a walk; what was asked of the present one no longer matters."""
+        with self._lock:
+            self._commands.clear()
+            self._is_paused = False
+            self._steps.clear()
+            self._change(Open(WalkRequest(view, image, prompt, seed)), num_chunks=0)
+        self._wake()
+
+    def reset(self) -> None:
+        self._rewind(0, "reset")
+
+    def rewind(self, chunk: int) -> None:
+        """Go on as if only chunks 0 to chunk - 1 had been made."""
+        self._rewind(chunk, "rewound")
+
+    def prompt(self, text: str) -> None:
+        with self._lock:
+            self._command(Prompt(text))
+        self._wake()
+
+    def controls(
+        self, seq: int, t_ms: float, keys: frozenset[str], look_yaw: float = 0.0, look_pitch: float = 0.0
+    ) -> None:
+        """Take the full pressed state; t_ms is the page's clock."""
+        now_ms = self._clock()
+        with self._lock:
+            self._controls.press(seq, t_ms, keys, (look_yaw, look_pitch), now_ms)
+
+    def poses(self, seq: int, steps: Sequence[Step]) -> None:
+        """Go along these motions or placed cameras, one per latent, then back to the keys."""
+        with self._lock:
+            self._controls.follow(seq, steps)
+
+    def playhead(self, shown_s: float, buffered_s: float, hidden: bool) -> None:
+        """Take the page's word for what it shows and holds, in seconds of media."""
+        now_ms = self._clock()
+        with self._lock:
+            if self._playback.is_hidden and not hidden:
+                self._controls.forget_taps(now_ms)
+            self._playback.acknowledge(Playhead(shown_s, buffered_s, hidden, now_ms))
+        self._wake()
+
+    def media_dropped(self, duration_s: float) -> None:
+        """Media handed to the listener was never sent, and the page's timeline goes on without it."""
+        with self._lock:
+            self._playback.drop(duration_s)
+        self._wake()
+
+    def pause(self) -> None:
+        """Make no more chunks; a chunk that has read its controls is finished before `paused` is answered."""
+        with self._lock:
+            self._is_paused = True
+            self._notices.append(lambda listener: listener.on_state("paused", {}))
+        self._wake()
+
+    def resume(self) -> None:
+        now_ms = self._clock()
+        with self._lock:
+            self._is_paused = False
+            self._steps.clear()
+            self._controls.forget_taps(now_ms)
+            self._playback.renew()
+            self._notices.append(lambda listener: listener.on_state("resumed", {}))
+        self._wake()
+
+    def step(self) -> None:
+        """Make exactly one chunk, while paused."""
+        now_ms = self._clock()
+        with self._lock:
+            if not self._is_paused:
+                self._refuse("expected `pause` before `step`, got `step` while walking")
+            elif len(self._steps) >= MAX_STEPS:
+                self._refuse(f"expected at most {MAX_STEPS} steps waiting, got one more")
+            else:
+                self._steps.append(now_ms)
+        self._wake()
+
+    def close(self) -> None:
+        """Leave. Frees the worker at its next stage; may be called again."""
+        with self._lock:
+            self._is_closed = True
+        self._wake()
+
+    # -- worker thread: what to do about it --------------------------------------------------------
+
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
+
+    @property
+    def is_cancelling(self) -> bool:
+        """Whether a chunk in the making is no longer wanted."""
+        with self._lock:
+            return self._is_closed or self._has_change()
+
+    def take_notices(self) -> list[Notice]:
+        with self._lock:
+            notices = list(self._notices)
+            self._notices.clear()
+            return notices
+
+    def take_command(self) -> Command | None:
+        with self._lock:
+            return self._commands.popleft()[0] if self._commands else None
+
+    def current_controls(self) -> Controls:
+        with self._lock:
+            return self._controls
+
+    def job(self, now_ms: float, costs: Costs) -> Job | None:
+        """The work that this session wants done next; None while it costs nothing."""
+        with self._lock:
+            if self._commands:
+                asked_ms = self._commands[0][1]
+                deadline_ms = asked_ms + OPENING_SLACK_MS
+                tail_ms = costs.command.median_ms
+                return Job(self.number, deadline_ms, asked_ms, 0.0, tail_ms, self._served_ms)
+            if self.walk is None:
+                return None
+            if self._is_paused:
+                return self._chunk_job(self._steps[0], self._steps[0], costs) if self._steps else None
+            if not self._playback.wants_chunk(now_ms):
+                return None
+            dry_ms = self._playback.dry_ms(now_ms)
+            lead_ms = latch_lead_ms(costs.need, self._playback.ack_delay)
+            return self._chunk_job(max(dry_ms, self._opened_ms + OPENING_SLACK_MS), dry_ms - lead_ms, costs)
+
+    def mark_latched(self, now_ms: float) -> None:
+        """A chunk has read its controls and will be finished unless it is cancelled."""
+        with self._lock:
+            self._served_ms = now_ms
+            if self._steps:
+                self._steps.popleft()
+
+    def mark_made(self, num_chunks: int, now_ms: float) -> bool:
+        """The walk has so many chunks now. Returns whether the newest comes late."""
+        with self._lock:
+            if not self._has_change():
+                self._num_chunks = num_chunks
+            return self._playback.begin_chunk(now_ms)
+
+    def mark_handed(self, duration_s: float, now_ms: float) -> None:
+        """Frames of this duration are on their way to the page."""
+        with self._lock:
+            self._playback.hand(duration_s, now_ms)
+
+    def mark_opened(self, now_ms: float) -> None:
+        with self._lock:
+            self._opened_ms = now_ms
+
+    def mark_obeyed(self) -> None:
+        """A command was carried out or refused."""
+        with self._lock:
+            if not self._has_change():
+                self._num_chunks = None if self.walk is None else self.walk.num_chunks
+
+    # -- with the lock held ------------------------------------------------------------------------
+
+    def _rewind(self, chunk: int, what: str) -> None:
+        with self._lock:
+            if self._num_chunks is None or not 0 <= chunk <= self._num_chunks:
+                self._refuse(
+                    f"expected to go back to one of {self._num_chunks or 0} chunks, got chunk {chunk}"
+                )
+            else:
+                self._change(Rewind(chunk, what), num_chunks=chunk)
+        self._wake()
+
+    def _change(self, command: Command, num_chunks: int) -> None:
+        """Queue a command that cancels the chunk in the making and makes its inputs history."""
+        if self._command(command):
+            self._num_chunks = num_chunks
+            self._controls = self._controls.renewed(self._clock())
+            self._playback.renew()
+
+    def _has_change(self) -> bool:
+        return any(not isinstance(command, Prompt) for command, _ in self._commands)
+
+    def _command(self, command: Command) -> bool:
+        if len(self._commands) >= MAX_COMMANDS:
+            self._refuse(f"expected at most {MAX_COMMANDS} changes waiting, got one more")
+            return False
+        self._commands.append((command, self._clock()))
+        return True
+
+    def _refuse(self, message: str) -> None:
+        self._notices.append(lambda listener: listener.on_error("bad_request", message, False))
+
+    def _chunk_job(self, deadline_ms: float, latch_by_ms: float, costs: Costs) -> Job:
+        context_ms = costs.context.p95_ms + CONTEXT_SLACK_MS
+        return Job(self.number, deadline_ms, latch_by_ms, context_ms, costs.tail.median_ms, self._served_ms)

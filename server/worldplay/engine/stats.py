@@ -1,0 +1,68 @@
+"""What the engine counts, for /health and /metrics."""
+
+from dataclasses import dataclass, field
+
+from worldplay.engine.pacing import RecentTimes
+
+
+@dataclass(slots=True)
+class Counters:
+    """Totals since the start. Written by the worker thread alone; other threads may read them."""
+
+    chunks: int = 0
+    frames: int = 0
+    late_chunks: int = 0  # the page had run dry before their first frame
+    cancelled_chunks: int = 0
+    speculation_hits: int = 0  # context passes that were ready when the controls were latched
+    speculation_misses: int = 0  # context passes lost to other work
+    walks_opened: int = 0
+    sessions_opened: int = 0
+    sessions_ended: int = 0
+    sessions_refused: int = 0  # no place free
+    failures: int = 0  # sessions that ended by our fault
+    out_of_memory: int = 0  # of these, for want of memory
+    busy_ms: float = 0.0
+    stage_ms: dict[str, float] = field(default_factory=dict)  # replaced, never changed: others read it
+    chunk_median_ms: float = 0.0  # of the latest chunks, all stages together
+    chunk_p95_ms: float = 0.0
+    chunk_times: RecentTimes = field(default_factory=RecentTimes)
+
+    def add_chunk(self, stages_ms: dict[str, float]) -> None:
+        """Count a chunk that took so long at each stage."""
+        self.chunks += 1
+        self.stage_ms = self.stage_ms | {
+            stage: self.stage_ms.get(stage, 0.0) + time_ms for stage, time_ms in stages_ms.items()
+        }
+        self.chunk_times.add(sum(stages_ms.values()))
+        self.chunk_median_ms = self.chunk_times.median_ms
+        self.chunk_p95_ms = self.chunk_times.p95_ms
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """The engine at one moment: who is here, and the counters above."""
+
+    sessions: int
+    queued: int
+    uptime_ms: float
+    chunk_median_ms: float
+    chunk_p95_ms: float
+    chunks: int
+    frames: int
+    late_chunks: int
+    cancelled_chunks: int
+    speculation_hits: int
+    speculation_misses: int
+    walks_opened: int
+    sessions_opened: int
+    sessions_ended: int
+    sessions_refused: int
+    failures: int
+    out_of_memory: int
+    busy_ms: float
+    stage_ms: dict[str, float]  # select, context, denoise, decode
+
+    @property
+    def busy_fraction(self) -> float:
+        """Share of the time since the start in which the worker worked."""
+        return self.busy_ms / self.uptime_ms if self.uptime_ms else 0.0

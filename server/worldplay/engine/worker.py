@@ -1,0 +1,227 @@
+"""The worker: looks at all sessions, does one stage of work for one of them, and looks again."""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+from worldplay.engine.admission import Admission
+from worldplay.engine.chunk_run import ChunkRun
+from worldplay.engine.pacing import Costs
+from worldplay.engine.ports import WalkPort, WorldPort
+from worldplay.engine.scheduling import Job, Run, Wait, decide
+from worldplay.engine.session import Command, Open, Prompt, Rewind, Session
+from worldplay.engine.stats import Counters
+
+logger = logging.getLogger(__name__)
+
+_REASONS = {
+    "busy": "all places are taken and the queue for them is full",
+    "internal": "the server failed on this session; its log says why",
+    "out_of_memory": "the server ran out of memory for this session",
+}
+_OUT_OF_MEMORY = {
+    "MemoryError",
+    "OutOfMemoryError",
+}  # the latter is torch's, which this package does not import
+
+
+class _RefusedError(Exception):
+    """A visitor asked for something that cannot be done; their session goes on as it was."""
+
+
+class Worker:
+    """Owns the model, the sessions and the chunk in the making. All but `arrivals` is for one thread."""
+
+    def __init__(self, world: WorldPort, admission: Admission, clock: Callable[[], float]) -> None:
+        self.arrivals: deque[Session] = deque()  # appended to by any thread
+        self.admission = admission
+        self.counters = Counters()
+        self._world = world
+        self._clock = clock
+        self._costs = Costs()
+        self._sessions: dict[int, Session] = {}
+        self._queue: list[int] = []  # as last told to those in it
+        self._run: ChunkRun | None = None
+
+    def run_once(self) -> float | None:
+        """Do one piece of work. Returns how many ms to sleep if nothing happens; None: until it does."""
+        started_ms = self._clock()
+        self._look_around()
+        decision = self._decide()
+        if isinstance(decision, Wait):
+            return None if decision.until_ms is None else max(0.0, decision.until_ms - self._clock())
+        session = self._sessions[decision.session]
+        self._guard(session, partial(self._work_for, session))
+        self.counters.busy_ms += self._clock() - started_ms
+        return 0.0
+
+    def end_all(self, code: str | None) -> None:
+        """Let go of every session; a reason is told to their visitors."""
+        self._seat_arrivals()
+        for session in list(self._sessions.values()):
+            self._end(session, code)
+
+    # -- comings and goings ------------------------------------------------------------------------
+
+    def _look_around(self) -> None:
+        """Take in what other threads asked for since the last stage."""
+        self._seat_arrivals()
+        for session in list(self._sessions.values()):
+            if session.is_closed:
+                self._end(session, None)
+        if self._run is not None and self._run.session.is_cancelling:
+            self._cancel_run()
+        for session in list(self._sessions.values()):
+            self._guard(session, partial(self._answer, session))
+        self._tell_queue()
+
+    def _seat_arrivals(self) -> None:
+        while self.arrivals:
+            session = self.arrivals.popleft()
+            self._sessions[session.number] = session
+            self.counters.sessions_opened += 1
+            if not self.admission.enter(session.number, self._clock()):
+                self.counters.sessions_refused += 1
+                self._end(session, "busy")
+
+    def _answer(self, session: Session) -> None:
+        """Send what the session is owed, but not within a chunk: nothing of it may follow `paused`."""
+        if self._run is not None and self._run.session is session and self._run.is_latched:
+            return
+        for notice in session.take_notices():
+            notice(session.listener)
+
+    def _tell_queue(self) -> None:
+        queue = self.admission.queue
+        if queue == self._queue:
+            return
+        self._queue = queue
+        for position, number in enumerate(queue, start=1):
+            session = self._sessions[number]
+            eta_s = self.admission.eta_s(position)
+            self._guard(session, partial(session.listener.on_queued, position, eta_s))
+
+    def _end(self, session: Session, code: str | None) -> None:
+        """Let go of a session; a reason is told to its visitor. Once is enough."""
+        if self._sessions.pop(session.number, None) is None:
+            return
+        if self._run is not None and self._run.session is session:
+            self._cancel_run()
+        session.close()
+        session.walk = None
+        self.admission.leave(session.number, self._clock())
+        self.counters.sessions_ended += 1
+        if code is not None:
+            _tell_reason(session, code)
+
+    # -- work --------------------------------------------------------------------------------------
+
+    def _decide(self) -> Run | Wait:
+        if self._run is not None and self._run.is_latched:
+            return Run(self._run.session.number)
+        now_ms = self._clock()
+        seated = (s for s in self._sessions.values() if self.admission.is_seated(s.number))
+        jobs: list[Job] = [job for s in seated if (job := s.job(now_ms, self._costs)) is not None]
+        return decide(jobs, None if self._run is None else self._run.session.number, now_ms)
+
+    def _work_for(self, session: Session) -> None:
+        """Do one stage for a session: of the chunk in the making, of a command, or of a new chunk."""
+        if self._run is not None and self._run.is_latched:
+            self._advance(self._run)
+        elif (command := session.take_command()) is not None:
+            self._lose_run()
+            self._obey(session, command)
+        elif self._run is not None and self._run.session is session:
+            self.counters.speculation_hits += 1
+            self._advance(self._run)
+        else:
+            self._lose_run()
+            assert session.walk is not None, "a session without a walk wanted a chunk"
+            self._run = ChunkRun(session, session.walk, self._world.fps, self._clock, self.counters)
+            self._advance(self._run)
+
+    def _advance(self, run: ChunkRun) -> None:
+        if run.advance():
+            run.count(self._costs)
+            self._run = None
+
+    def _lose_run(self) -> None:
+        """Give the model to something more urgent than the latch that a context pass is waiting for."""
+        if self._run is not None:
+            self.counters.speculation_misses += 1
+            self._drop_run()
+
+    def _cancel_run(self) -> None:
+        self.counters.cancelled_chunks += 1
+        self._drop_run()
+
+    def _drop_run(self) -> None:
+        run, self._run = self._run, None
+        if run is not None:
+            run.close()
+
+    def _obey(self, session: Session, command: Command) -> None:
+        started_ms = self._clock()
+        try:
+            self._carry_out(session, command)
+        except _RefusedError as refusal:
+            session.listener.on_error("bad_request", str(refusal), False)
+        session.mark_obeyed()
+        self._costs.command.add(self._clock() - started_ms)
+
+    def _carry_out(self, session: Session, command: Command) -> None:
+        match command:
+            case Open(request):
+                try:
+                    session.walk = self._world.open_walk(request)
+                except ValueError as error:
+                    raise _RefusedError(str(error)) from None
+                session.mark_opened(self._clock())
+                self.counters.walks_opened += 1
+                session.listener.on_started()
+            case Rewind(num_chunks, what):
+                walk = _walk_of(session)
+                if num_chunks > walk.num_chunks:
+                    raise _RefusedError(f"expected one of {walk.num_chunks} chunks, got {num_chunks}")
+                walk.truncate(num_chunks)
+                session.listener.on_state(what, {"chunk": num_chunks})
+            case Prompt(text):
+                walk = _walk_of(session)
+                walk.set_prompt(text)
+                session.listener.on_state("prompt", {"chunk": walk.num_chunks, "text": text})
+
+    # -- failures ----------------------------------------------------------------------------------
+
+    def _guard(self, session: Session, action: Callable[[], None]) -> None:
+        """Do something for a session; if it fails, the session ends and the others go on."""
+        try:
+            action()
+        except Exception as error:  # the top of the worker thread: whatever it was, it was this session's
+            logger.exception("session %d failed", session.number)
+            code = _code_of(error)
+        else:
+            return
+        self.counters.failures += 1
+        self._end(session, code)
+        if code == "out_of_memory":
+            self.counters.out_of_memory += 1
+            self._world.free_memory()  # only here, where the traceback no longer holds on to what failed
+
+
+def _walk_of(session: Session) -> WalkPort:
+    if session.walk is None:
+        raise _RefusedError("expected a walk that was started, got none")
+    return session.walk
+
+
+def _tell_reason(session: Session, code: str) -> None:
+    try:
+        session.listener.on_error(code, _REASONS[code], True)
+    except Exception:  # a connection that cannot even be told is gone, and that must not stop the worker
+        logger.exception("session %d could not be told: %s", session.number, code)
+
+
+def _code_of(error: Exception) -> str:
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return "out_of_memory" if names & _OUT_OF_MEMORY else "internal"
