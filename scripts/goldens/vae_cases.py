@@ -15,7 +15,7 @@ def run_vae(case: Case) -> dict[str, Tensor]:
     clip_moments = vae.encode_moments(case.inputs["clip"], vae.new_encoder_state())
     clip_mode, clip_logvar = clip_moments.chunk(2, dim=1)
     state = vae.new_decoder_state()
-    decoded = [vae.decode_raw(latent, state) for latent in case.inputs["latents"].split(1, dim=2)]
+    decoded = [vae.decode_raw(latent, state) for latent in torch.split(case.inputs["latents"], 1, dim=2)]
     return {
         "image_moments": image_moments,
         "image_mode": image_moments.chunk(2, dim=1)[0],

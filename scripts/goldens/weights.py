@@ -3,11 +3,13 @@
 import math
 import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def generate(name: str, shape: tuple[int, ...]) -> Tensor:
@@ -23,10 +25,11 @@ def generate(name: str, shape: tuple[int, ...]) -> Tensor:
     return torch.from_numpy(value)
 
 
-def fill(module: nn.Module) -> None:
-    """Replace all parameters of a module whose names are the checkpoint's."""
+def fill(module: Network) -> Network:
+    """Give a module all its parameters, whose names are the checkpoint's; it may be on the meta device."""
     state = {name: generate(name, tuple(old.shape)) for name, old in module.state_dict().items()}
-    module.load_state_dict(state, strict=True)
+    module.load_state_dict(state, strict=True, assign=True)
+    return module
 
 
 def check_rule(checks: Mapping[str, Any]) -> list[str]:

@@ -82,7 +82,7 @@ def _distances(w2c: Array, start: int, points: NDArray[np.float32], meta: dict[s
     seen = [
         similarity(query, w2c[starts + offset], points) for query in queries for offset in (0, chunk // 2)
     ]
-    return 1 - np.mean(seen, axis=0)
+    return np.asarray(1 - np.mean(seen, axis=0))
 
 
 def run_cond(case: Case) -> dict[str, Tensor]:

@@ -99,7 +99,7 @@ def joint_pass(
     # The text goes on with what it saw in the rope branch, so the prope branch has no text queries.
     rope = attend(_join(rope_q, text_q), _join(rope_k, text_k), _join(rope_v, text_v), block.backend)
     prope = attend(prope_q, _join(prope_k, text_k), _join(prope_v, text_v), block.backend)
-    rope, text_seen = rope.split([rope_q.shape[2], text_q.shape[2]], dim=2)
+    rope, text_seen = torch.split(rope, [rope_q.shape[2], text_q.shape[2]], dim=2)
     x = torch.addcmul(x, mod.gate1, block.image_output(torch.cat([rope, prope]), place.cameras))
     return block.image_mlp(x, mod), block.text_output(text, text_seen, text_mod)
 

@@ -53,7 +53,7 @@ def bidirectional_rollout(
     for start in range(0, num_latents, config.chunk_latents):
         context = choose_context(clip.w2c, start, points, config)
         latents = _generate(model, clip, start, [done[index] for index in context], context, config)
-        done += latents.split(1, dim=2)
+        done += torch.split(latents, 1, dim=2)
         yield ClipChunk(start, latents, context)
 
 
