@@ -1,0 +1,294 @@
+/** The page as a whole: what happens on each message, key and click. */
+import { Connection, type Status } from "./connection";
+import { Controls, type ControlsMessage } from "./controls";
+import type { Diagnostics, PageState } from "./diagnostics";
+import { find } from "./elements";
+import { Hud } from "./hud";
+import { bindKeyPad, lightKeyPad } from "./key_pad";
+import { bindKeyboard } from "./keyboard";
+import { Measurements } from "./measurements";
+import { Notice } from "./notice";
+import { Player, type ShownFrame } from "./player";
+import { bindPointer } from "./pointer";
+import type { Media, ServerError, ServerMessage, StartRequest, StateChange, Welcome } from "./protocol";
+import { openWebSocket, serverUrl } from "./socket";
+import { Stage } from "./stage";
+import { StartPanel } from "./start_panel";
+import { errorInWords, lossInWords, queueInWords } from "./words";
+
+const PLAYHEAD_MS = 100;
+const HUD_MS = 200;
+const MS_PER_S = 1_000;
+
+interface Walk {
+  request: StartRequest;
+  poster: string | null;
+  /** Its init segment has come: what comes next is its video. */
+  opened: boolean;
+}
+
+export class App {
+  private readonly stage = new Stage();
+  private readonly notice = new Notice();
+  private readonly hud = new Hud();
+  private readonly measured = new Measurements();
+  private readonly pad = find("pad", HTMLElement);
+  private readonly controls = new Controls(
+    (message, keysChanged) => this.tellControls(message, keysChanged),
+    () => performance.now(),
+  );
+  private readonly player = new Player(this.stage.video, {
+    shown: (frame) => this.frameShown(frame),
+    stalled: () => this.tellPlayhead(),
+    failed: (message) => this.complain({ code: "player", message }, `The video failed: ${message}`),
+  });
+  private readonly panel = new StartPanel({
+    start: (request, poster) => this.begin({ request, poster, opened: false }),
+    prompt: (text) => this.connection.send({ type: "prompt", text }),
+    back: () => this.closePanel(),
+    complaint: (message) => this.complain({ code: "bad_image", message }, message),
+  });
+  private readonly connection: Connection;
+  private status: Status = { kind: "connecting" };
+  private walk: Walk | null = null;
+  private welcome: Welcome | null = null;
+  private paused = false;
+  private pausedByVisitor = false;
+  private lastError: Diagnostics["lastError"] = null;
+
+  constructor(token: string | undefined) {
+    this.connection = new Connection(
+      {
+        openSocket: (events) => openWebSocket(serverUrl(location.href), events),
+        ...(token === undefined ? {} : { token }),
+      },
+      { status: (status) => this.statusChanged(status), message: (message) => this.received(message) },
+    );
+    this.bindInput();
+    setInterval(() => this.tellPlayhead(), PLAYHEAD_MS);
+    setInterval(() => this.refreshHud(), HUD_MS);
+    document.addEventListener("visibilitychange", () => this.visibilityChanged());
+    window.addEventListener("online", () => this.connection.connect());
+    this.stage.cover(null);
+    this.panel.open(false);
+    this.connection.connect();
+  }
+
+  private get isSteering(): boolean {
+    return this.walk !== null && !this.panel.isOpen;
+  }
+
+  private get state(): PageState {
+    if (this.status.kind === "failed") return "failed";
+    if (this.status.kind !== "open") return this.welcome === null ? "connecting" : "reconnecting";
+    if (this.walk === null) return "choosing";
+    if (this.paused) return "paused";
+    return this.stage.isCovered ? "starting" : "walking";
+  }
+
+  snapshot(): Diagnostics {
+    const { player, measured } = this;
+    return {
+      state: this.state,
+      session: this.welcome?.session ?? null,
+      mime: player.mime,
+      framesReceived: player.numReceived,
+      framesShown: player.numShown,
+      frameOnScreen: measured.frameOnScreen,
+      chunk: measured.cost.index,
+      stalls: player.numStalls,
+      lead: player.leadS,
+      playbackRate: this.stage.video.playbackRate,
+      latencies: measured.latencies.values,
+      decodedToShown: measured.decodedToShown.values,
+      starvedDecodedToShown: measured.starvedDecodedToShown.values,
+      roundTrip: measured.clock.roundTripMs,
+      sourceBufferErrors: player.numSourceErrors,
+      keys: this.controls.pressed,
+      seq: this.controls.lastSeq,
+      lastError: this.lastError,
+    };
+  }
+
+  private bindInput(): void {
+    const isSteering = (): boolean => this.isSteering;
+    bindKeyboard({
+      window,
+      document,
+      controls: this.controls,
+      isSteering,
+      command: (code) => this.command(code),
+    });
+    bindKeyPad(this.pad, this.controls, isSteering);
+    bindPointer(this.stage.element, this.controls, isSteering);
+    for (const button of document.querySelectorAll<HTMLElement>("[data-command]")) {
+      button.addEventListener("click", () => this.command(button.dataset.command ?? ""));
+    }
+  }
+
+  /** What a key does that does not steer; true when it does something. */
+  private command(code: string): boolean {
+    if (this.panel.isOpen) return this.panelCommand(code);
+    if (code === "Escape") this.openPanel();
+    else if (code === "KeyR") this.connection.send({ type: "reset" });
+    else if (code === "KeyP") this.togglePause();
+    else if (code === "KeyH") document.body.classList.toggle("bare");
+    else return false;
+    return true;
+  }
+
+  private panelCommand(code: string): boolean {
+    const isWalking = this.walk !== null;
+    if (isWalking && (code === "Escape" || code === "KeyW")) this.closePanel();
+    else if (code === "KeyW") this.panel.start();
+    else if (code === "Enter" && document.activeElement === document.body) this.panel.start();
+    else return false;
+    return true;
+  }
+
+  private openPanel(): void {
+    this.controls.releaseAll();
+    document.exitPointerLock();
+    this.panel.open(this.walk !== null);
+    this.updatePause();
+  }
+
+  private closePanel(): void {
+    this.panel.close();
+    this.updatePause();
+  }
+
+  private togglePause(): void {
+    this.pausedByVisitor = !this.pausedByVisitor;
+    this.updatePause();
+  }
+
+  /** A walk behind the open panel rests: its frames would be made for nobody. */
+  private updatePause(): void {
+    const paused = this.walk !== null && (this.pausedByVisitor || this.panel.isOpen);
+    if (paused === this.paused) return;
+    this.paused = paused;
+    this.player.expecting = !paused;
+    this.connection.send({ type: paused ? "pause" : "resume" });
+    document.body.classList.toggle("paused", this.pausedByVisitor);
+  }
+
+  private begin(walk: Walk): void {
+    this.walk = walk;
+    this.pausedByVisitor = false;
+    document.body.classList.add("walking");
+    this.panel.close();
+    this.open(walk);
+    this.updatePause();
+  }
+
+  private open(walk: Walk): void {
+    walk.opened = false;
+    this.stage.cover(walk.poster);
+    this.connection.send({ type: "start", ...walk.request });
+    if (this.controls.pressed.length > 0) this.controls.tellAgain();
+  }
+
+  private statusChanged(status: Status): void {
+    this.status = status;
+    if (status.kind === "open") return this.notice.clear();
+    if (status.kind === "connecting") return this.notice.stay("Connecting…");
+    this.player.expecting = false;
+    const again = { label: "Try now", run: () => this.connection.connect() };
+    if (status.cause !== null) this.lastError = { code: status.cause.code, message: status.cause.message };
+    const outlook = status.kind === "waiting" ? " Trying again in a moment." : "";
+    this.notice.stay(lossInWords(status.cause) + outlook, again);
+  }
+
+  private received(message: ServerMessage): void {
+    if (message.type === "media") this.mediaReceived(message);
+    else if (message.type === "chunk") this.measured.chunk(message);
+    else if (message.type === "pong") this.measured.clock.pong(message.t, message.server, performance.now());
+    else if (message.type === "welcome") this.welcomed(message);
+    else if (message.type === "init") this.opened(message.mime, message.data);
+    else if (message.type === "queued") this.notice.stay(queueInWords(message.position, message.eta));
+    else if (message.type === "state") this.stateChanged(message);
+    else if (message.type === "error") this.refused(message);
+  }
+
+  private welcomed(welcome: Welcome): void {
+    this.welcome = welcome;
+    this.panel.offer(welcome);
+    this.measured.clock.reset();
+    if (this.walk === null) return this.stage.cover(this.panel.poster);
+    if (welcome.resumed) return this.controls.tellAgain();
+    this.measured.reconnected();
+    this.player.newSession();
+    this.notice.say("Connected again. The server no longer has your walk, so it begins anew.");
+    this.open(this.walk);
+    this.paused = false;
+    this.updatePause();
+  }
+
+  private opened(mime: string, data: Uint8Array<ArrayBuffer>): void {
+    if (this.walk === null) return;
+    this.walk.opened = true;
+    this.player.open(mime, data);
+    this.player.expecting = !this.paused;
+    this.tellPlayhead();
+  }
+
+  private mediaReceived(media: Media): void {
+    this.player.append(media, performance.now());
+    this.measured.media(media);
+    if (this.walk?.opened) this.stage.expect(media.frame);
+  }
+
+  private frameShown(frame: ShownFrame): void {
+    if (this.measured.shown(frame)) this.hud.showLatencies(this.measured.latencies.values);
+    if (this.stage.shown(frame.frame)) this.tellPlayhead();
+  }
+
+  private stateChanged({ what, text }: StateChange): void {
+    if (what === "prompt") this.notice.say(text ? `The world now follows: ${text}` : "The prompt is gone.");
+    if (what === "reset") this.notice.say("Back where the walk began.");
+    if (what === "bump") this.stage.bump();
+  }
+
+  private refused(error: ServerError): void {
+    this.complain(error, errorInWords(error));
+    if (error.fatal || this.walk === null || this.walk.opened) return;
+    this.walk = null;
+    document.body.classList.remove("walking");
+    this.panel.open(false);
+  }
+
+  private complain(error: { code: string; message: string }, words: string): void {
+    this.lastError = { code: error.code, message: error.message };
+    this.notice.say(words);
+  }
+
+  private tellControls(message: ControlsMessage, keysChanged: boolean): void {
+    lightKeyPad(this.pad, message.keys);
+    if (this.walk === null || !this.connection.send(message)) return;
+    this.measured.tracker.controlsSent(message.seq, message.t, keysChanged);
+  }
+
+  private tellPlayhead(): void {
+    if (!this.walk?.opened) return;
+    const { shownS: shown, leadS: buffered, numStalls: stalled } = this.player;
+    this.connection.send({ type: "playhead", shown, buffered, stalled, hidden: document.hidden });
+  }
+
+  private visibilityChanged(): void {
+    if (!document.hidden) this.player.returned();
+    this.tellPlayhead();
+  }
+
+  private refreshHud(): void {
+    const { frameRate, cost } = this.measured;
+    this.hud.showNumbers({
+      framesPerSecond: frameRate.perSecond(performance.now()),
+      leadS: this.player.leadS,
+      numStalls: this.player.numStalls,
+      seq: this.controls.lastSeq,
+    });
+    const { fps = 24, chunk } = this.welcome ?? {};
+    this.hud.showCost(cost, ((chunk?.frames ?? 16) / fps) * MS_PER_S);
+  }
+}

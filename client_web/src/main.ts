@@ -1,0 +1,19 @@
+/** Entry point: checks the browser, reads the token from the address, starts the page. */
+import "./style.css";
+import { App } from "./app";
+import { publishDiagnostics } from "./diagnostics";
+import { Notice } from "./notice";
+import { missingFeature } from "./player";
+
+/** In the fragment, which is never sent and never logged: `#token=...`. */
+function tokenInAddress(): string | undefined {
+  return new URLSearchParams(location.hash.slice(1)).get("token") ?? undefined;
+}
+
+const missing = missingFeature();
+if (missing === null) {
+  const app = new App(tokenInAddress());
+  publishDiagnostics(() => app.snapshot());
+} else {
+  new Notice().stay(`This page needs a newer browser: ${missing} is missing.`);
+}

@@ -1,0 +1,65 @@
+/** A visitor's picture, made small enough for the server before it is sent. */
+
+export interface ImageLimits {
+  bytes: number;
+  pixels: number;
+}
+
+export class UnusablePicture extends Error {}
+
+/** Sent as it is when the server reads the format and it is within the limits. */
+const SERVER_FORMATS = new Set(["image/png", "image/jpeg", "image/webp"]);
+/** The largest world is smaller than this; more would only cost upload time. */
+const LONGEST_SIDE = 1664;
+const QUALITIES = [0.92, 0.8, 0.65];
+
+/** The size to scale to: same shape, never enlarged, within both bounds. */
+export function sizeWithin(width: number, height: number, pixels: number, longest: number): [number, number] {
+  const scale = Math.min(1, longest / Math.max(width, height), Math.sqrt(pixels / (width * height)));
+  return [Math.max(1, Math.floor(width * scale)), Math.max(1, Math.floor(height * scale))];
+}
+
+export async function prepareImage(file: Blob, limits: ImageLimits): Promise<Blob> {
+  const bitmap = await openBitmap(file);
+  try {
+    const [width, height] = sizeWithin(bitmap.width, bitmap.height, limits.pixels, LONGEST_SIDE);
+    const fits = width === bitmap.width && height === bitmap.height && file.size <= limits.bytes;
+    return fits && SERVER_FORMATS.has(file.type) ? file : await shrink(bitmap, width, height, limits.bytes);
+  } finally {
+    bitmap.close();
+  }
+}
+
+async function openBitmap(file: Blob): Promise<ImageBitmap> {
+  try {
+    return await createImageBitmap(file);
+  } catch {
+    throw new UnusablePicture("That file is not a picture this browser can open.");
+  }
+}
+
+/** JPEG in falling quality, then in falling size, until it fits. */
+async function shrink(bitmap: ImageBitmap, width: number, height: number, maxBytes: number): Promise<Blob> {
+  const canvas = draw(bitmap, width, height);
+  for (const quality of QUALITIES) {
+    const blob = await toJpeg(canvas, quality);
+    if (blob !== null && blob.size <= maxBytes) return blob;
+  }
+  if (width < 2 || height < 2) throw new UnusablePicture("That picture cannot be made small enough.");
+  return shrink(bitmap, Math.floor(width / 2), Math.floor(height / 2), maxBytes);
+}
+
+function draw(bitmap: ImageBitmap, width: number, height: number): HTMLCanvasElement {
+  const canvas = document.createElement("canvas");
+  canvas.width = width;
+  canvas.height = height;
+  const context = canvas.getContext("2d");
+  if (context === null) throw new UnusablePicture("This browser cannot scale pictures.");
+  context.imageSmoothingQuality = "high";
+  context.drawImage(bitmap, 0, 0, width, height);
+  return canvas;
+}
+
+function toJpeg(canvas: HTMLCanvasElement, quality: number): Promise<Blob | null> {
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", quality));
+}

@@ -1,0 +1,24 @@
+/** The browser's WebSocket behind the connection's interface. */
+import type { Socket, SocketEvents } from "./connection";
+import { SUBPROTOCOL } from "./protocol";
+
+/** `/ws` beside the page, so that the page also works below a path. */
+export function serverUrl(page: string): string {
+  const url = new URL("ws", page);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  url.search = "";
+  url.hash = "";
+  return url.href;
+}
+
+export function openWebSocket(url: string, events: SocketEvents): Socket {
+  const socket = new WebSocket(url, [SUBPROTOCOL]);
+  socket.binaryType = "arraybuffer";
+  socket.onopen = () => events.opened();
+  socket.onmessage = (event: MessageEvent<ArrayBuffer | string>) => events.received(event.data);
+  socket.onclose = () => events.closed();
+  return {
+    send: (frame) => socket.readyState === WebSocket.OPEN && socket.send(frame),
+    close: (code, reason) => socket.close(code, reason),
+  };
+}

@@ -1,0 +1,167 @@
+/** Where a walk begins: the server's views or one's own picture, a prompt and a seed. */
+import { find, imageUrl, make } from "./elements";
+import { type ImageLimits, prepareImage, UnusablePicture } from "./own_image";
+import type { StartRequest, StartView, Welcome } from "./protocol";
+
+export interface PanelEvents {
+  /** `poster` is the address of the picture the walk starts from, if there is one. */
+  start(request: StartRequest, poster: string | null): void;
+  prompt(text: string): void;
+  back(): void;
+  complaint(message: string): void;
+}
+
+type Choice = { kind: "view"; name: string } | { kind: "image"; image: Uint8Array<ArrayBuffer> };
+
+const MAX_SEED = 2 ** 32 - 1;
+
+export class StartPanel {
+  private readonly panel = find("panel", HTMLElement);
+  private readonly form = find("start-form", HTMLFormElement);
+  private readonly views = find("views", HTMLElement);
+  private readonly own = find("own", HTMLLabelElement);
+  private readonly file = find("own-file", HTMLInputElement);
+  private readonly prompt = find("prompt", HTMLInputElement);
+  private readonly seed = find("seed", HTMLInputElement);
+  private readonly size = find("size", HTMLSelectElement);
+  private readonly walk = find("walk", HTMLButtonElement);
+  private readonly applyPrompt = find("apply-prompt", HTMLButtonElement);
+  private readonly posters = new Map<string, string>();
+  private ownPoster: string | null = null;
+  private choice: Choice | null = null;
+  private limits: ImageLimits = { bytes: 0, pixels: 0 };
+
+  constructor(private readonly events: PanelEvents) {
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.start();
+    });
+    this.applyPrompt.addEventListener("click", () => events.prompt(this.prompt.value.trim()));
+    find("back", HTMLButtonElement).addEventListener("click", () => events.back());
+    this.file.addEventListener("change", () => this.use(this.file.files?.[0]));
+    this.bindDropAndPaste();
+  }
+
+  get isOpen(): boolean {
+    return !this.panel.hidden;
+  }
+
+  /** The picture behind the panel before anything was chosen. */
+  get poster(): string | null {
+    if (this.choice?.kind === "image") return this.ownPoster;
+    return this.choice === null ? null : (this.posters.get(this.choice.name) ?? null);
+  }
+
+  /** `walking`: there is a walk to go back to, whose prompt can be changed. */
+  open(walking: boolean): void {
+    this.panel.hidden = false;
+    this.panel.classList.toggle("walking", walking);
+    this.walk.focus({ preventScroll: true });
+  }
+
+  close(): void {
+    this.panel.hidden = true;
+    if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
+  }
+
+  /** Show what this server has. */
+  offer(welcome: Welcome): void {
+    const limit = (name: string): number => welcome.limits[name] ?? 0;
+    this.limits = { bytes: limit("image_bytes"), pixels: limit("image_pixels") };
+    this.prompt.maxLength = limit("prompt_chars");
+    for (const poster of this.posters.values()) URL.revokeObjectURL(poster);
+    this.posters.clear();
+    const views = welcome.worlds.flatMap((world) => world.views);
+    this.views.replaceChildren(...views.map((view) => this.card(view)), this.own);
+    const first = views[0];
+    if (this.choice?.kind !== "image") this.choose(first ? { kind: "view", name: first.name } : null);
+    this.offerSizes(welcome.sizes);
+    this.walk.disabled = false;
+    this.panel.classList.add("offered");
+  }
+
+  /** Start what is chosen. */
+  start(): void {
+    if (this.walk.disabled) return;
+    const prompt = this.prompt.value.trim();
+    const seed = this.seed.value.trim();
+    const request: StartRequest = {};
+    if (this.choice?.kind === "view") request.view = this.choice.name;
+    if (this.choice?.kind === "image") request.image = this.choice.image;
+    if (prompt !== "") request.prompt = prompt;
+    if (seed !== "") request.seed = Math.min(MAX_SEED, Math.max(0, Math.floor(Number(seed))));
+    if (!this.size.hidden) request.size = this.size.value.split("x").map(Number) as [number, number];
+    this.events.start(request, this.poster);
+  }
+
+  private card(view: StartView): HTMLElement {
+    const picture = make("span", "picture");
+    if (view.preview !== undefined) {
+      const poster = imageUrl(view.preview);
+      this.posters.set(view.name, poster);
+      picture.style.backgroundImage = `url("${poster}")`;
+    }
+    const card = make("button", "view", picture, make("span", "title", view.title));
+    card.type = "button";
+    card.dataset.view = view.name;
+    card.addEventListener("click", () => {
+      this.choose({ kind: "view", name: view.name });
+      this.start();
+    });
+    return card;
+  }
+
+  private choose(choice: Choice | null): void {
+    this.choice = choice;
+    const name = choice?.kind === "view" ? choice.name : null;
+    for (const card of this.views.querySelectorAll<HTMLElement>("[data-view]")) {
+      card.classList.toggle("chosen", card.dataset.view === name);
+    }
+    this.own.classList.toggle("chosen", choice?.kind === "image");
+    find("walk-label", HTMLElement).textContent =
+      choice?.kind === "image" ? "Walk into your picture" : "Start walking";
+  }
+
+  private offerSizes(sizes: number[][]): void {
+    const options = sizes.map((size) => make("option", "", size.join("x")));
+    this.size.replaceChildren(...options);
+    this.size.hidden = options.length < 2;
+  }
+
+  private bindDropAndPaste(): void {
+    document.addEventListener("paste", (event) => this.takeFrom(event.clipboardData));
+    document.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      this.own.classList.add("dropping");
+    });
+    document.addEventListener("dragleave", () => this.own.classList.remove("dropping"));
+    document.addEventListener("drop", (event) => {
+      event.preventDefault();
+      this.own.classList.remove("dropping");
+      this.takeFrom(event.dataTransfer);
+    });
+  }
+
+  private takeFrom(transfer: DataTransfer | null): void {
+    const file = transfer?.files[0];
+    if (file !== undefined && this.isOpen) this.use(file);
+  }
+
+  private use(file: Blob | undefined): void {
+    this.file.value = "";
+    if (file === undefined) return;
+    this.take(file).catch((error: unknown) => {
+      if (!(error instanceof UnusablePicture)) throw error;
+      this.events.complaint(error.message);
+    });
+  }
+
+  private async take(file: Blob): Promise<void> {
+    const image = await prepareImage(file, this.limits);
+    if (this.ownPoster !== null) URL.revokeObjectURL(this.ownPoster);
+    this.ownPoster = URL.createObjectURL(image);
+    find("own-picture", HTMLElement).style.backgroundImage = `url("${this.ownPoster}")`;
+    this.choose({ kind: "image", image: new Uint8Array(await image.arrayBuffer()) });
+    this.walk.focus({ preventScroll: true });
+  }
+}

@@ -1,0 +1,68 @@
+/** Where each fragment belongs on the video element's clock, and which frame is on screen at a given time. */
+import type { Media } from "./protocol";
+
+export interface PlacedFrame {
+  frame: number;
+  chunk: number;
+  /** Media time on the server's timeline, which a new session starts anew. */
+  serverTime: number;
+  /** Media time on the element's timeline, which only grows and has no gaps. */
+  elementTime: number;
+  decodedAt: number;
+  receivedAt: number;
+  /** It came when nothing was left to play. */
+  starved: boolean;
+}
+
+const NUM_REMEMBERED = 240;
+/** Media times pass through integer ticks and microseconds; less than this is rounding. */
+const ROUNDING_S = 0.0005;
+
+export class Timeline {
+  /** Element time at which the next fragment belongs. */
+  end = 0;
+  /** What the source buffer must add to the fragment's own times. */
+  offset = 0;
+  private nextFrame: number | null = null;
+  private frames: PlacedFrame[] = [];
+
+  /**
+   * Place a fragment right behind the last one, whatever its own time says: a gap would freeze playback for ever.
+   * Null when it cannot be decoded: after a lost fragment the decoder needs a key frame.
+   */
+  place(media: Media, receivedAt: number, starved: boolean): PlacedFrame | null {
+    if (media.frame !== this.nextFrame && !media.key) return null;
+    if (Math.abs(media.time + this.offset - this.end) > ROUNDING_S) this.offset = this.end - media.time;
+    const elementTime = media.time + this.offset;
+    const { frame, chunk, time: serverTime, decoded_at: decodedAt } = media;
+    const placed = { frame, chunk, serverTime, elementTime, decodedAt, receivedAt, starved };
+    this.nextFrame = frame + 1;
+    this.end = elementTime + media.duration;
+    this.frames.push(placed);
+    if (this.frames.length > NUM_REMEMBERED) this.frames.shift();
+    return placed;
+  }
+
+  /** The frame whose picture starts at this element time; the newest one not after it. */
+  frameAt(elementTime: number): PlacedFrame | undefined {
+    return this.frames.findLast((placed) => placed.elementTime <= elementTime + ROUNDING_S);
+  }
+
+  toServer(elementTime: number): number {
+    return Math.max(0, elementTime - this.offset);
+  }
+
+  /** The server counts from zero again; its first fragment belongs behind what is already there. */
+  newSession(): void {
+    this.nextFrame = null;
+    this.offset = this.end;
+  }
+
+  /** The source buffer is a new, empty one. */
+  restart(): void {
+    this.end = 0;
+    this.offset = 0;
+    this.nextFrame = null;
+    this.frames = [];
+  }
+}

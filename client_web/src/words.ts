@@ -1,0 +1,43 @@
+/** Errors and states in plain words. */
+import type { Cause } from "./connection";
+import type { ServerError } from "./protocol";
+
+const DISAGREE = "The page and the server do not understand each other. Reloading the page may help.";
+
+const BY_CODE: Readonly<Record<string, string>> = {
+  text_frame: DISAGREE,
+  malformed: DISAGREE,
+  unknown_type: DISAGREE,
+  bad_field: DISAGREE,
+  bad_order: DISAGREE,
+  too_large: "What was sent is too large for this server.",
+  unauthorized: "This server asks for a token. Add #token=… to the address and reload.",
+  too_fast: "Too many messages at once; the server hung up.",
+  slow_consumer: "This connection was too slow for the video.",
+  bad_image: "The server could not use that picture.",
+  bad_pose: "That path could not be walked.",
+  bad_request: "The server could not do that.",
+  busy: "All places are taken at the moment.",
+  out_of_memory: "The server ran out of memory.",
+  internal: "Something went wrong on the server.",
+  bye: "The server ended the walk.",
+};
+
+/** Faults of the visitor's own input: the server's reason helps them, so it is shown. */
+const WITH_REASON = new Set(["bad_image", "bad_pose", "bad_request", "too_large"]);
+
+export function errorInWords(error: Pick<ServerError, "code" | "message">): string {
+  const words = BY_CODE[error.code] ?? "The server reported a problem.";
+  return WITH_REASON.has(error.code) || BY_CODE[error.code] === undefined
+    ? `${words} (${error.message})`
+    : words;
+}
+
+export function lossInWords(cause: Cause): string {
+  return cause === null ? "Cannot reach the server." : errorInWords(cause);
+}
+
+export function queueInWords(position: number, etaS: number | null): string {
+  const wait = etaS === null ? "" : `, about ${Math.max(1, Math.round(etaS))} s`;
+  return position === 1 ? `You are next${wait}.` : `Place ${position} in the queue${wait}.`;
+}

@@ -1,0 +1,11 @@
+import { defineConfig } from "vitest/config";
+
+// The Python server that `npm run dev` proxies to; it serves the built page itself.
+const SERVER = "http://127.0.0.1:8000";
+
+export default defineConfig({
+  base: "./",
+  build: { target: "es2022", assetsInlineLimit: 0 },
+  server: { proxy: { "/ws": { target: SERVER, ws: true } } },
+  test: { environment: "node", include: ["tests/**/*.test.ts"] },
+});
