@@ -1,0 +1,26 @@
+# docker build -t worldplay-live .                              with CUDA (PyTorch's default wheels)
+# docker build -t worldplay-live --build-arg ACCELERATOR=cpu .  without
+
+FROM node:22-slim AS page
+WORKDIR /page
+COPY client_web/package.json client_web/package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY client_web ./
+RUN npm run build
+
+FROM python:3.12-slim
+ARG ACCELERATOR=cuda
+WORKDIR /app
+COPY requirements.lock pyproject.toml README.md LICENSE ./
+RUN torch="$(grep '^torch==' requirements.lock)" \
+    && if [ "$ACCELERATOR" = cpu ]; then index="--index-url https://download.pytorch.org/whl/cpu"; else index=""; fi \
+    && pip install --no-cache-dir $index "$torch"
+COPY server ./server
+RUN pip install --no-cache-dir -c requirements.lock .
+COPY --from=page /page/dist ./static
+RUN useradd --create-home worldplay
+USER worldplay
+ENV WORLDPLAY_HOST=0.0.0.0 WORLDPLAY_STATIC_DIR=/app/static
+EXPOSE 8000
+HEALTHCHECK --start-period=60s CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ.get('PORT', '8000')}/health\")"]
+CMD ["worldplay", "serve"]

@@ -1,0 +1,5 @@
+"""`python -m worldplay`."""
+
+from worldplay.cli import main
+
+main()

@@ -1,0 +1,104 @@
+"""The HTTP application: health, metrics, the page, and the WebSocket that walks are streamed over."""
+
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket
+
+from worldplay.engine.engine import Engine
+from worldplay.metrics import Metrics
+from worldplay.settings import Settings
+from worldplay.stream import LIMITS, Stream
+from worldplay.world.checkpoint import load_world
+from worldplay.world.world import World
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings, world: World, engine: Engine) -> Starlette:
+    """Build the application around an engine, which it starts and closes."""
+    metrics = Metrics(engine)
+
+    async def health(request: Request) -> JSONResponse:
+        ready, stats = engine.healthy, engine.stats()
+        body = {
+            "status": "ok" if ready else "failed",
+            "live": True,
+            "ready": ready,
+            "model": world.name,
+            "device": str(world.device),
+            "sessions": {
+                "active": stats.sessions,
+                "queued": stats.queued,
+                "max": settings.max_sessions,
+            },
+        }
+        return JSONResponse(body, status_code=200 if ready else 503)
+
+    async def export_metrics(request: Request) -> Response:
+        return Response(metrics.export(), media_type=metrics.media_type)
+
+    async def walk(websocket: WebSocket) -> None:
+        await Stream(websocket, settings, world, engine, metrics).run()
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        engine.start()
+        try:
+            yield
+        finally:
+            engine.close()
+
+    routes: list[BaseRoute] = [
+        Route("/health", health),
+        Route("/metrics", export_metrics),
+        WebSocketRoute("/ws", walk),
+        _page(settings),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+def _page(settings: Settings) -> BaseRoute:
+    if (settings.static_dir / "index.html").is_file():
+        return Mount("/", StaticFiles(directory=settings.static_dir, html=True))
+    logger.warning("no page in %s: build it with `make serve`", settings.static_dir)
+
+    async def explain(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("The page is not built yet: run `make serve`.", status_code=503)
+
+    return Route("/", explain)
+
+
+def create_server(settings: Settings, world: World, engine: Engine) -> uvicorn.Server:
+    """Make the server process's uvicorn; it runs on a socket that is already bound."""
+    config = uvicorn.Config(
+        create_app(settings, world, engine),
+        ws="websockets-sansio",
+        ws_max_size=2
+        * LIMITS.message_bytes,  # what is larger than allowed but not absurd gets an explanation
+        ws_per_message_deflate=False,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=5,
+    )
+    return uvicorn.Server(config)
+
+
+def run(settings: Settings, listening: socket.socket) -> None:
+    """Load the world and serve until interrupted."""
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    )
+    world = load_world(settings.model, settings.device)
+    engine = Engine(world, settings.max_sessions, settings.max_queued)
+    host, port = listening.getsockname()[:2]
+    logger.info("walk at http://%s:%d", host, port)
+    create_server(settings, world, engine).run(sockets=[listening])

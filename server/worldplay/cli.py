@@ -1,0 +1,90 @@
+"""The command line: `worldplay serve` and `worldplay bench`."""
+
+import socket
+import sys
+from typing import Annotated
+
+import typer
+
+from worldplay.settings import Settings, load_settings
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+
+SEND_BUFFER_BYTES = (
+    128 * 1024
+)  # a stalled page must be noticed before half a minute of video is in the kernel
+
+
+def main() -> None:
+    """Run a command; what only the operator can mend ends in one sentence and exit code 2."""
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        print(f"worldplay: {error}", file=sys.stderr)  # noqa: T201  # the log may not be configured yet
+        sys.exit(2)
+
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1, or HOST].")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on [8000, or PORT].")]
+Model = Annotated[str | None, typer.Option(help="'embedded', or a directory holding a world.")]
+Device = Annotated[str | None, typer.Option(help="'auto', 'cpu', 'cuda' or 'cuda:N'.")]
+
+
+@app.command()
+def serve(
+    host: Host = None,
+    port: Port = None,
+    model: Model = None,
+    device: Device = None,
+    max_sessions: Annotated[int | None, typer.Option(help="Visitors who walk at once.")] = None,
+    token: Annotated[str | None, typer.Option(help="Secret that visitors must present.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+) -> None:
+    """Serve the page and let visitors walk."""
+    settings = load_settings(
+        host=host,
+        port=port,
+        model=model,
+        device=device,
+        max_sessions=max_sessions,
+        token=token,
+        log_level=log_level,
+    )
+    listening = listen(settings)  # before the model loads: a taken port is known at once
+    from worldplay.app import run  # heavy imports, after the arguments are known to be good
+
+    run(settings, listening)
+
+
+@app.command()
+def bench(
+    model: Model = None,
+    device: Device = None,
+    chunks: Annotated[int, typer.Option(min=1, max=10_000, help="Chunks to time.")] = 30,
+) -> None:
+    """Measure how long a chunk takes, stage by stage."""
+    settings = load_settings(model=model, device=device)
+    from worldplay.bench import run
+
+    run(settings, chunks)
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Bind the address. Raises: OSError with the remedy if that is not possible."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        listening.bind(address)
+        listening.listen(128)
+    except OSError as error:
+        raise OSError(
+            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); "
+            "stop what is using it, or choose another with --port"
+        ) from None
+    return listening

@@ -1,0 +1,57 @@
+"""Everything an operator may set, from the command line or the environment; nothing else reads the environment."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "WORLDPLAY_"
+_REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class Settings(BaseSettings):
+    """Settings of one server process.
+
+    Each is an environment variable `WORLDPLAY_<NAME>`; `HOST` and `PORT` are read as well, because hosting
+    platforms set those.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    model: str = "embedded"
+    device: str = "auto"
+    token: str | None = None
+    max_sessions: Annotated[int, Field(ge=1, le=1000)] = 4
+    max_queued: Annotated[int, Field(ge=0, le=10_000)] = 16
+    send_timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
+    static_dir: Path = _REPOSITORY / "client_web" / "dist"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+def load_settings(**arguments: object) -> Settings:
+    """Read the environment; arguments that are not None win over it.
+
+    Raises: ValueError naming the first setting that is unknown or out of range.
+    """
+    given = {name: value for name, value in arguments.items() if value is not None}
+    for name in ("host", "port"):
+        if name not in given and PREFIX + name.upper() not in os.environ and name.upper() in os.environ:
+            given[name] = os.environ[name.upper()]
+    _refuse_unknown_variables()
+    try:
+        return Settings(**given)  # type: ignore[arg-type]  # pydantic checks the types
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"setting {name}: {first['msg']}, got {first['input']!r}") from None
+
+
+def _refuse_unknown_variables() -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise ValueError(f"unknown setting {unknown[0]}; known are {', '.join(sorted(known))}")

@@ -1,0 +1,143 @@
+"""Loads a world from a directory: `world.json` beside one safetensors file per network."""
+
+import json
+from io import BytesIO
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from worldplay.model.transformer import TransformerConfig, WorldPlayTransformer
+from worldplay.model.vae import StreamingVAE, VAEConfig
+from worldplay.world.conditioning import EmbeddedConditioner
+from worldplay.world.court import START_VIEWS, StartView, render
+from worldplay.world.court_ground import WalkGround
+from worldplay.world.memory import NUM_POINTS, sample_points
+from worldplay.world.rollout import RolloutConfig, RolloutModel
+from worldplay.world.world import View, World
+
+EMBEDDED = Path(__file__).resolve().parents[1] / "weights" / "embedded"
+POINTS_SEED = 0
+
+Module = TypeVar("Module", bound=nn.Module)
+Config = TypeVar("Config")
+
+
+def load_world(model: str, device: str) -> World:
+    """Load a world for inference.
+
+    Args:
+        model: 'embedded', or the path of a directory in the embedded world's layout.
+        device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
+    Raises: ValueError or OSError naming the file, what is wrong with it and the remedy.
+    """
+    directory = EMBEDDED if model == "embedded" else Path(model)
+    place = choose_device(device)
+    description = _read_description(directory)
+    config = _build(TransformerConfig, description["transformer"])
+    transformer = _load(WorldPlayTransformer(config), directory / "transformer.safetensors", place)
+    vae = _load(StreamingVAE(_build(VAEConfig, description["vae"])), directory / "vae.safetensors", place)
+    width, height = description["size"]
+    return World(
+        name=description["name"],
+        title=description["title"],
+        width=width,
+        height=height,
+        views=tuple(_court_view(view, height, width) for view in START_VIEWS),
+        rollout=_prepare_rollout(transformer, vae, description, height, width),
+        vae=vae,
+        conditioner=EmbeddedConditioner(config.text_dim, config.byt5_dim),
+    )
+
+
+def _prepare_rollout(
+    transformer: WorldPlayTransformer, vae: StreamingVAE, description: dict[str, Any], height: int, width: int
+) -> RolloutModel:
+    config = _build(RolloutConfig, description["rollout"])
+    side = vae.config.pixels_per_latent
+    rows, columns = height // side, width // side
+    text_tokens = rows * columns + 1  # of EmbeddedConditioner
+    cache = transformer.new_cache((rows, columns), text_tokens, config.memory_latents)
+    return RolloutModel(transformer, [cache], sample_points(NUM_POINTS, POINTS_SEED), config)
+
+
+def _court_view(view: StartView, height: int, width: int) -> View:
+    picture = Image.fromarray(render(view.c2w[None], height, width)[0])
+    preview = BytesIO()
+    picture.save(preview, "JPEG", quality=90)
+    return View(view.name, view.title, picture, preview.getvalue(), lambda: WalkGround(view.c2w))
+
+
+def choose_device(name: str) -> torch.device:
+    """Resolve 'auto'. Raises: ValueError for a device that this machine does not have."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"expected a device like 'cpu', 'cuda' or 'cuda:0', got {name!r}") from None
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"expected a device like 'cpu', 'cuda' or 'cuda:0', got {name!r}")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"expected a device of this machine, got {name!r}; use --device cpu")
+    return device
+
+
+def choose_dtype(device: torch.device) -> torch.dtype:
+    """bf16 wherever the hardware multiplies it; emulated, it would be slower than float32."""
+    if device.type == "cuda" or torch.cpu._is_avx512_bf16_supported():
+        return torch.bfloat16
+    return torch.float32
+
+
+def _read_description(directory: Path) -> dict[str, Any]:
+    path = directory / "world.json"
+    if not path.is_file():
+        raise OSError(f"{path} is missing: expected 'embedded' or a directory with a world in it")
+    try:
+        description: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error}); restore it from the release") from None
+    missing = {"name", "title", "size", "transformer", "vae", "rollout"} - description.keys()
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(sorted(missing))}; restore it from the release")
+    return description
+
+
+def _build(cls: type[Config], fields: dict[str, Any]) -> Config:
+    """Make a config dataclass from its JSON, in which tuples are lists."""
+    try:
+        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"world.json does not describe a {cls.__name__}: {error}") from None
+
+
+def _load(module: Module, path: Path, device: torch.device) -> Module:
+    """Fill a module strictly from a safetensors file and make it ready for inference."""
+    if not path.is_file():
+        raise OSError(f"{path} is missing; restore it from the release")
+    try:
+        weights = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged or incomplete ({error}); restore it from the release") from None
+    wanted = module.state_dict()
+    for problem, names in (
+        ("lacks", wanted.keys() - weights.keys()),
+        ("has unexpected", weights.keys() - wanted.keys()),
+        (
+            "has the wrong shape for",
+            {n for n in wanted.keys() & weights.keys() if wanted[n].shape != weights[n].shape},
+        ),
+    ):
+        if names:
+            first = ", ".join(sorted(names)[:5])
+            raise ValueError(
+                f"{path} {problem} {len(names)} parameters ({first}); restore it from the release"
+            )
+    module.load_state_dict(weights)
+    module = module.to(device, choose_dtype(device), memory_format=torch.channels_last_3d)
+    return module.requires_grad_(False).eval()

@@ -1,0 +1,47 @@
+"""What a prompt and a start image become before the text pass."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from einops import rearrange
+from PIL import Image
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Conditioning:
+    """Inputs of the text pass (worldplay-model.md 5.2): states [1, L, D], masks [1, L] of 0 and 1."""
+
+    text_states: Tensor
+    text_mask: Tensor
+    byt5_states: Tensor
+    byt5_mask: Tensor
+    vision_states: Tensor | None  # None in text-to-video
+
+
+class Conditioner(Protocol):
+    """Encoders of one model."""
+
+    def encode(self, prompt: str, image: Image.Image, image_latent: Tensor) -> Conditioning: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedConditioner:
+    """The embedded world's: it knows one place in one light, so every prompt gives the same text token.
+
+    Its vision tokens are the start image's own latent pixels, [1, h * w, C].
+    """
+
+    text_dim: int
+    byt5_dim: int
+
+    def encode(self, prompt: str, image: Image.Image, image_latent: Tensor) -> Conditioning:
+        device = image_latent.device
+        return Conditioning(
+            text_states=torch.ones(1, 1, self.text_dim, device=device),
+            text_mask=torch.ones(1, 1, dtype=torch.long, device=device),
+            byt5_states=torch.zeros(1, 1, self.byt5_dim, device=device),
+            byt5_mask=torch.zeros(1, 1, dtype=torch.long, device=device),
+            vision_states=rearrange(image_latent, "b c 1 h w -> b (h w) c"),
+        )

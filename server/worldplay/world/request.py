@@ -1,0 +1,19 @@
+"""What a visitor asks for when a walk begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True, slots=True)
+class WalkRequest:
+    """Which walk to open; what is None is the world's to choose."""
+
+    view: str | None = None
+    image: Image | None = None
+    prompt: str | None = None
+    seed: int | None = None

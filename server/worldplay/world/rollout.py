@@ -1,0 +1,218 @@
+"""The autoregressive rollout: noise, context and steering become the next chunk in a few denoising steps."""
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from itertools import pairwise
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from worldplay.model.kv_cache import KVCache
+from worldplay.model.prope import Cameras
+from worldplay.model.scheduler import euler_step, sigmas, timesteps
+from worldplay.model.transformer import WorldPlayTransformer
+from worldplay.world.camera import Motion, invert_pose
+from worldplay.world.images import condition_channels
+from worldplay.world.memory import select_context
+from worldplay.world.walk import Path, Pose, Step, Walk
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutConfig:
+    """How chunks are made; sizes count latent frames (worldplay-model.md 9 to 11)."""
+
+    chunk_latents: int
+    memory_latents: int  # the most context a chunk gets
+    recent_latents: int  # of these, how many are simply the latest
+    context_timestep: float
+    steps: int
+    shift: float
+    guidance: float
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutModel:
+    """What generating a chunk needs; the caches are scratch memory that serves one chunk at a time."""
+
+    transformer: WorldPlayTransformer
+    caches: list[KVCache]  # one per guidance branch, the prompt's own last
+    points: NDArray[np.float32]  # [N, 3], sample points of the memory selection
+    config: RolloutConfig
+
+
+class Stage(Enum):
+    """What has just been finished when `generate_chunk` yields."""
+
+    CONTEXT = auto()
+    STEP = auto()
+
+
+class Steering(Protocol):
+    """Where the visitor goes. Pulled when needed, so that every chunk uses the latest key presses."""
+
+    def predict(self, num_latents: int) -> list[Step]:
+        """What the next motions will be if nothing changes. Consumes nothing."""
+        ...
+
+    def latch(self, num_latents: int) -> list[Step]:
+        """The next motions, for good. Called once per chunk, just before its first denoising step."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A finished chunk of n latent frames and how it came about."""
+
+    index: int
+    num_frames: int  # of video: 4 for a latent frame, but 1 for the walk's first
+    latents: Tensor  # [1, C, n, h, w]
+    poses: Pose  # [n, 4, 4] c2w
+    motions: list[Motion]  # that led to each pose, as taken
+    labels: list[int]
+    bumped: bool
+    context: list[int]  # the latent frames it was generated from
+    timings_ms: dict[str, float]  # select, context, denoise
+
+
+def rollout(model: RolloutModel, walk: Walk, steering: Steering) -> Iterator[Chunk]:
+    """Walk on, chunk by chunk, for as long as the caller asks for more."""
+    while True:
+        yield finish(generate_chunk(model, walk, steering))
+
+
+def finish(stages: Generator[Stage, None, Chunk]) -> Chunk:
+    """Run a chunk through to its end."""
+    while True:
+        try:
+            next(stages)
+        except StopIteration as stop:
+            chunk: Chunk = stop.value
+            return chunk
+
+
+@torch.inference_mode()
+def generate_chunk(model: RolloutModel, walk: Walk, steering: Steering) -> Generator[Stage, None, Chunk]:
+    """Generate the next chunk of a walk, pausing after the context pass and after every denoising step.
+
+    The context pass needs only finished latents and the selection, so it runs ahead on the poses that the
+    steering predicts. Steering is latched afterwards; only if the real poses select another context is the pass
+    done again, so the result does not depend on the prediction. The walk changes at the very end: a generator
+    that is closed before leaves no trace.
+    """
+    clock = _Stopwatch()
+    count = model.config.chunk_latents
+    start = walk.num_latents
+    num_steps = count if start else count - 1  # the very first latent stands at the origin
+
+    context = _choose_context(model, walk, walk.follow(steering.predict(num_steps)))
+    clock.lap("select")
+    _encode_context(model, walk, context)
+    clock.lap("context")
+    yield Stage.CONTEXT
+
+    clock.restart()
+    path = walk.follow(steering.latch(num_steps))
+    chosen = _choose_context(model, walk, path)
+    clock.lap("select")
+    if chosen != context:
+        context = chosen
+        _encode_context(model, walk, context)
+        clock.lap("context")
+
+    latents = walk.draw_noise(start, count).to(model.transformer.device)
+    for latents in _denoise(model, walk, path, latents):
+        clock.lap("denoise")
+        yield Stage.STEP
+        clock.restart()
+    walk.append(latents, path)
+    return Chunk(
+        index=start // count,
+        num_frames=4 * count if start else 4 * count - 3,
+        latents=latents,
+        poses=path.c2w,
+        motions=path.motions(),
+        labels=path.labels.tolist(),
+        bumped=path.bumped,
+        context=context,
+        timings_ms=clock.laps_ms,
+    )
+
+
+def _choose_context(model: RolloutModel, walk: Walk, path: Path) -> list[int]:
+    """Select context for the latents that `path` will add."""
+    config = model.config
+    c2w = np.concatenate([walk.c2w, path.c2w])
+    return select_context(
+        invert_pose(c2w),
+        walk.num_latents,
+        model.points,
+        memory_latents=config.memory_latents,
+        recent_latents=config.recent_latents,
+        chunk_latents=config.chunk_latents,
+    )
+
+
+def _encode_context(model: RolloutModel, walk: Walk, context: list[int]) -> None:
+    """Fill each branch's cache with the walk's text and its context latents as they were generated."""
+    for cache, text in zip(model.caches, walk.text, strict=True):
+        cache.set_text(text)
+    if not context:
+        return
+    latents = torch.cat([walk.latents[index] for index in context], dim=2)
+    cond = condition_channels(walk.image_latent, len(context), first=context[0] == 0)
+    cameras = _cameras(model, walk.c2w[context], walk.intrinsics[context])
+    labels = torch.from_numpy(walk.labels[context]).to(latents.device)
+    for cache in model.caches:
+        model.transformer.encode_context(latents, cond, cameras, labels, cache, model.config.context_timestep)
+
+
+def _denoise(model: RolloutModel, walk: Walk, path: Path, latents: Tensor) -> Iterator[Tensor]:
+    """Yield the chunk's latents after each Euler step, from pure noise to the finished chunk."""
+    cond = condition_channels(walk.image_latent, latents.shape[2], first=walk.num_latents == 0)
+    cameras = _cameras(model, path.c2w, path.intrinsics)
+    labels = torch.from_numpy(path.labels).to(latents.device)
+    levels = sigmas(model.config.steps, model.config.shift)
+    for timestep, (sigma, sigma_next) in zip(
+        timesteps(levels).tolist(), pairwise(levels.tolist()), strict=True
+    ):
+        velocities = [
+            model.transformer.denoise(latents, cond, cameras, labels, timestep, cache)
+            for cache in model.caches
+        ]
+        velocity = _guide(velocities, model.config.guidance)
+        latents = euler_step(latents, velocity, sigma, sigma_next)
+        yield latents
+
+
+def _guide(velocities: list[Tensor], guidance: float) -> Tensor:
+    """Classifier-free guidance; a single branch is taken as it is."""
+    if len(velocities) == 1:
+        return velocities[0]
+    negative, positive = velocities
+    return negative + guidance * (positive - negative)
+
+
+def _cameras(model: RolloutModel, c2w: Pose, intrinsics: Pose) -> Cameras:
+    viewmats = torch.from_numpy(invert_pose(c2w)).float()[None]
+    return model.transformer.prepare_cameras(viewmats, torch.from_numpy(intrinsics).float()[None])
+
+
+class _Stopwatch:
+    """Adds up wall time by stage."""
+
+    def __init__(self) -> None:
+        self.laps_ms: dict[str, float] = {}
+        self.restart()
+
+    def restart(self) -> None:
+        self._since = perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = perf_counter()
+        self.laps_ms[stage] = self.laps_ms.get(stage, 0.0) + (now - self._since) * 1000.0
+        self._since = now

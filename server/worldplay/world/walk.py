@@ -1,0 +1,156 @@
+"""The whole state of one walk: what was generated, from where it was seen, and what drives the noise."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from worldplay.model.kv_cache import TextKV
+from worldplay.world.camera import DEFAULT_INTRINSICS, Motion, apply_motion, label_actions
+
+Pose = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A latent frame's camera given outright: c2w [4, 4], normalised intrinsics [3, 3], perhaps its label."""
+
+    c2w: Pose
+    label: int | None = None
+    intrinsics: Pose | None = None
+
+
+Step = Motion | Placed
+
+
+class Ground(Protocol):
+    """Where a visitor may stand. Poses are in the frame of the walk's first camera."""
+
+    def move(self, previous: Pose, wanted: Pose) -> tuple[Pose, bool]:
+        """Return the pose taken instead of `wanted`, and whether something was in the way."""
+        ...
+
+
+class OpenGround:
+    """A world without walls, in which looking up and walking means flying: the released model's."""
+
+    def move(self, previous: Pose, wanted: Pose) -> tuple[Pose, bool]:
+        return wanted, False
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Cameras of consecutive latent frames: c2w [n, 4, 4], labels [n] (0..80), intrinsics [n, 3, 3]."""
+
+    c2w: Pose
+    labels: NDArray[np.int64]
+    intrinsics: Pose
+    bumped: bool
+    start: Pose  # [4, 4], where the first of them was reached from
+
+    def motions(self) -> list[Motion]:
+        """The motion that led to each camera, as taken: a step into a wall is none."""
+        return [motion_between(a, b) for a, b in pairwise([self.start, *self.c2w])]
+
+
+@dataclass(slots=True)
+class Walk:
+    """One walk: small, and all of it that is needed to go on, go back or begin again.
+
+    Latents are [1, C, 1, h, w] float32 on the model's device, w2c float64 (worldplay-model.md 10 and 12).
+    """
+
+    text: list[TextKV]  # one per guidance branch, the prompt's own last
+    picture: Image.Image  # the start image, as the model sees it
+    image_latent: Tensor  # [1, C, 1, h, w]
+    seed: int
+    ground: Ground
+    origin: Placed = field(default_factory=lambda: Placed(np.eye(4), label=0))
+    latents: list[Tensor] = field(default_factory=list)
+    c2w: Pose = field(default_factory=lambda: np.empty((0, 4, 4)))  # [T, 4, 4]
+    labels: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))  # [T]
+    intrinsics: Pose = field(default_factory=lambda: np.empty((0, 3, 3)))  # [T, 3, 3]
+
+    @property
+    def num_latents(self) -> int:
+        return len(self.latents)
+
+    def follow(self, steps: Sequence[Step]) -> Path:
+        """Resolve steps to cameras, from where the walk stands; the first chunk begins with the origin."""
+        if self.latents:
+            return self._follow_from(self.c2w[-1], steps)
+        first = self.origin
+        rest = self._follow_from(first.c2w, steps)
+        return Path(
+            np.concatenate([first.c2w[None], rest.c2w]),
+            np.concatenate([[first.label or 0], rest.labels]),
+            np.concatenate([_intrinsics_of(first)[None], rest.intrinsics]),
+            rest.bumped,
+            first.c2w,
+        )
+
+    def _follow_from(self, previous: Pose, steps: Sequence[Step]) -> Path:
+        poses = [previous]
+        bumped = False
+        for step in steps:
+            wanted = step.c2w if isinstance(step, Placed) else apply_motion(poses[-1], step)
+            pose, hit = self.ground.move(poses[-1], wanted)
+            poses.append(pose)
+            bumped |= hit
+        c2w = np.stack(poses)[1:]
+        labels = label_actions(c2w, previous)
+        for index, step in enumerate(steps):
+            if isinstance(step, Placed) and step.label is not None:
+                labels[index] = step.label
+        return Path(c2w, labels, np.stack([_intrinsics_of(step) for step in steps]), bumped, previous)
+
+    def draw_noise(self, start: int, num_latents: int) -> Tensor:
+        """Return standard normal noise [1, C, num_latents, h, w] float32, a function of seed and `start` alone.
+
+        Rewinding and replaying therefore need no generator state.
+        """
+        generator = torch.Generator().manual_seed(_mix(self.seed, start))
+        _, channels, _, height, width = self.image_latent.shape
+        return torch.randn(1, channels, num_latents, height, width, generator=generator)
+
+    def append(self, latents: Tensor, path: Path) -> None:
+        """Commit a finished chunk: latents [1, C, n, h, w] and the cameras it was made for."""
+        self.latents += [latent.clone() for latent in torch.split(latents, 1, dim=2)]
+        self.c2w = np.concatenate([self.c2w, path.c2w])
+        self.labels = np.concatenate([self.labels, path.labels])
+        self.intrinsics = np.concatenate([self.intrinsics, path.intrinsics])
+
+    def truncate(self, num_latents: int) -> None:
+        """Forget everything from latent frame `num_latents` on."""
+        del self.latents[num_latents:]
+        self.c2w = self.c2w[:num_latents]
+        self.labels = self.labels[:num_latents]
+        self.intrinsics = self.intrinsics[:num_latents]
+
+
+def motion_between(c2w: Pose, moved: Pose) -> Motion:
+    """The motion without orbit or roll that leads from one camera to another; rising or sinking is left out."""
+    relative = c2w[:3, :3].T @ moved[:3, :3]
+    right, _, forward = moved[:3, :3].T @ (moved[:3, 3] - c2w[:3, 3])
+    ahead = relative[:, 2]
+    yaw = math.atan2(ahead[0], ahead[2])
+    pitch = math.atan2(-ahead[1], math.hypot(ahead[0], ahead[2]))
+    return Motion(forward=float(forward), right=float(right), yaw=yaw, pitch=pitch)
+
+
+def _intrinsics_of(step: Step) -> Pose:
+    given = step.intrinsics if isinstance(step, Placed) else None
+    return DEFAULT_INTRINSICS if given is None else given
+
+
+def _mix(seed: int, start: int) -> int:
+    """Hash two counters to a 63-bit seed: neighbouring ones must not give correlated generators."""
+    state = np.random.SeedSequence([seed, start]).generate_state(1, dtype=np.uint64)
+    return int(state[0]) >> 1

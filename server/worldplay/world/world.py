@@ -1,0 +1,148 @@
+"""A loaded world: opens walks in it, takes prompts, and turns finished latents into pictures."""
+
+import gc
+import secrets
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from einops import rearrange
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from worldplay.model.kv_cache import TextKV
+from worldplay.model.vae import StreamingVAE
+from worldplay.world.conditioning import Conditioner
+from worldplay.world.images import fit_image, image_to_pixels
+from worldplay.world.request import WalkRequest
+from worldplay.world.rollout import Chunk, RolloutModel, Stage, Steering, generate_chunk
+from worldplay.world.walk import Ground, Walk
+
+FPS = 24
+REDECODED_LATENTS = 8  # what the decoder must see again after a rewind; its causal reach beyond is negligible
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A place where a walk may start."""
+
+    name: str
+    title: str
+    image: Image.Image
+    preview: bytes  # the image as a JPEG
+    make_ground: Callable[[], Ground]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """One model with its places. The thread that owns the model alone calls its methods and its walks'."""
+
+    name: str
+    title: str
+    width: int
+    height: int
+    views: tuple[View, ...]  # the first is the default
+    rollout: RolloutModel
+    vae: StreamingVAE
+    conditioner: Conditioner
+
+    @property
+    def fps(self) -> int:
+        return FPS
+
+    @property
+    def device(self) -> torch.device:
+        return self.rollout.transformer.device
+
+    @torch.inference_mode()
+    def open_walk(self, request: WalkRequest) -> "LiveWalk":
+        """Begin a walk at a view; with an image, at that picture on the default view's ground.
+
+        Raises: ValueError naming the views there are.
+        """
+        view = self.find_view(request.view)
+        picture = fit_image(request.image or view.image, self.width, self.height)
+        image_latent = self.vae.encode_image(image_to_pixels(picture).to(self.device)).float()
+        walk = Walk(
+            text=self.encode_text(request.prompt or "", picture, image_latent),
+            picture=picture,
+            image_latent=image_latent,
+            seed=secrets.randbits(32) if request.seed is None else request.seed,
+            ground=view.make_ground(),
+        )
+        return LiveWalk(self, walk)
+
+    def find_view(self, name: str | None) -> View:
+        """Raises: ValueError naming the views there are."""
+        if name is None:
+            return self.views[0]
+        for view in self.views:
+            if view.name == name:
+                return view
+        known = ", ".join(view.name for view in self.views)
+        raise ValueError(f"expected a view out of {known}, got {name!r}")
+
+    def encode_text(self, prompt: str, picture: Image.Image, image_latent: Tensor) -> list[TextKV]:
+        """Run the text pass for a prompt over a start image; one result per guidance branch."""
+        inputs = self.conditioner.encode(prompt, picture, image_latent)
+        return [
+            self.rollout.transformer.encode_text(
+                inputs.text_states,
+                inputs.text_mask,
+                inputs.byt5_states,
+                inputs.byt5_mask,
+                inputs.vision_states,
+            )
+        ]
+
+    def free_memory(self) -> None:
+        """Give back what the allocator caches, after running out of memory."""
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+class LiveWalk:
+    """A walk with the decoder that shows it: the causal VAE remembers the frames before."""
+
+    def __init__(self, world: World, walk: Walk) -> None:
+        self.walk = walk
+        self._world = world
+        self._decoder_state = world.vae.new_decoder_state()
+
+    @property
+    def num_chunks(self) -> int:
+        return self.walk.num_latents // self._world.rollout.config.chunk_latents
+
+    def generate(self, steering: Steering) -> Generator[Stage, None, Chunk]:
+        """Make the next chunk, see `generate_chunk`."""
+        return generate_chunk(self._world.rollout, self.walk, steering)
+
+    def decode(self, chunk: Chunk) -> Iterator[NDArray[np.uint8]]:
+        """Decode the newest chunk, latent by latent.
+
+        Yields: [F, H, W, 3] uint8 RGB; F is 1 for a walk's first latent, 4 for every other.
+        """
+        return self._decode(chunk.latents)
+
+    @torch.inference_mode()
+    def _decode(self, latents: Tensor) -> Iterator[NDArray[np.uint8]]:
+        for latent in torch.split(latents, 1, dim=2):
+            pixels = self._world.vae.decode_latent(latent, self._decoder_state)
+            scaled = pixels.float().add(1).mul(127.5).round().to(torch.uint8)
+            yield rearrange(scaled, "1 c f h w -> f h w c").cpu().numpy()
+
+    def truncate(self, num_chunks: int) -> None:
+        """Go on as if only the first chunks had been made."""
+        self.walk.truncate(num_chunks * self._world.rollout.config.chunk_latents)
+        self._decoder_state = self._world.vae.new_decoder_state()
+        if self.walk.latents:
+            for _ in self._decode(torch.cat(self.walk.latents[-REDECODED_LATENTS:], dim=2)):
+                pass
+
+    @torch.inference_mode()
+    def set_prompt(self, text: str) -> None:
+        """Take another prompt from the next chunk on; the image stays."""
+        self.walk.text = self._world.encode_text(text, self.walk.picture, self.walk.image_latent)

@@ -1,0 +1,41 @@
+"""A server of ours on loopback, in a thread of the test process."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from worldplay.app import create_server
+from worldplay.cli import listen
+from worldplay.engine.engine import Engine
+from worldplay.settings import Settings, load_settings
+from worldplay.world.world import World
+
+START_TIMEOUT_S = 10.0
+
+
+@contextmanager
+def serving(world: World, **arguments: object) -> Iterator[str]:
+    """Serve a world. Yields: host and port."""
+    settings: Settings = load_settings(**{"port": 0, **arguments})
+    listening = listen(settings)
+    engine = Engine(world, settings.max_sessions, settings.max_queued)
+    server = create_server(settings, world, engine)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        _wait_started(server)
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10.0)
+        assert not thread.is_alive(), "the server did not stop"
+
+
+def _wait_started(server: uvicorn.Server) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not server.started:
+        assert time.monotonic() < deadline, "the server did not start"
+        time.sleep(0.01)

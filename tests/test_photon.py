@@ -1,0 +1,39 @@
+"""Input-to-photon latency from playheads."""
+
+import pytest
+
+from worldplay.photon import MAX_PENDING, PhotonClock
+
+
+def test_latency_ends_when_the_first_frame_is_shown() -> None:
+    clock = PhotonClock()
+    clock.receive(seq=7, now_ms=1000.0)
+    clock.announce(controls_seq=7, media_s=2.0)
+    assert clock.show(1.9, now_ms=1200.0) == []
+    assert clock.show(2.0, now_ms=1300.0) == [300.0]
+    assert clock.show(2.1, now_ms=1400.0) == []
+
+
+def test_playhead_that_comes_late_is_dated_back() -> None:
+    clock = PhotonClock()
+    clock.receive(seq=7, now_ms=1000.0)
+    clock.announce(controls_seq=7, media_s=2.0)
+    assert clock.show(2.05, now_ms=1300.0) == pytest.approx([250.0])
+
+
+def test_message_after_the_latch_waits_for_the_next_chunk() -> None:
+    clock = PhotonClock()
+    clock.receive(seq=1, now_ms=0.0)
+    clock.receive(seq=2, now_ms=10.0)
+    clock.announce(controls_seq=1, media_s=0.0)
+    clock.announce(controls_seq=2, media_s=1.0)
+    assert clock.show(0.0, now_ms=100.0) == [100.0]
+    assert clock.show(1.0, now_ms=1100.0) == [1090.0]
+
+
+def test_flood_is_bounded() -> None:
+    clock = PhotonClock()
+    for seq in range(10 * MAX_PENDING):
+        clock.receive(seq, now_ms=0.0)
+    clock.announce(10 * MAX_PENDING, media_s=0.0)
+    assert len(clock.show(0.0, now_ms=1.0)) == MAX_PENDING

@@ -1,0 +1,40 @@
+"""Settings from arguments and the environment."""
+
+import pytest
+
+from worldplay.settings import load_settings
+
+
+def test_defaults_bind_to_loopback() -> None:
+    settings = load_settings()
+    assert (settings.host, settings.port, settings.model) == ("127.0.0.1", 8000, "embedded")
+
+
+def test_host_and_port_come_from_the_platform(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOST", "0.0.0.0")
+    monkeypatch.setenv("PORT", "9001")
+    settings = load_settings()
+    assert (settings.host, settings.port) == ("0.0.0.0", 9001)
+
+
+def test_prefixed_variable_wins_over_the_platform(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "9001")
+    monkeypatch.setenv("WORLDPLAY_PORT", "9002")
+    assert load_settings().port == 9002
+
+
+def test_argument_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLDPLAY_PORT", "9002")
+    assert load_settings(port=9003).port == 9003
+
+
+def test_unknown_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLDPLAY_PROT", "9002")
+    with pytest.raises(ValueError, match="unknown setting WORLDPLAY_PROT"):
+        load_settings()
+
+
+def test_bad_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLDPLAY_PORT", "http")
+    with pytest.raises(ValueError, match=r"setting port: .* got 'http'"):
+        load_settings()
