@@ -197,7 +197,7 @@ def select_by_distance(w2c, start, points, memory, recent, chunk):
 )
 def test_selection_is_that_of_all_distances(half, memory, recent, chunk):
     w2c = court_walk(400, seed=memory, half=half)
-    for start in range(memory + chunk, 396, 52):
+    for start in range(memory + chunk, 396, 104):
         expected = select_by_distance(w2c, start, POINTS, memory, recent, chunk)
         sizes = {"memory_latents": memory, "recent_latents": recent, "chunk_latents": chunk}
         assert select_context(w2c, start, POINTS, **sizes) == expected

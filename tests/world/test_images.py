@@ -1,0 +1,216 @@
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.numpy import load_file
+
+from worldplay.world.images import (
+    bucket_size,
+    condition_channels,
+    fit_image,
+    image_to_pixels,
+    open_image,
+    siglip_crop,
+)
+
+GOLDEN = load_file(Path(__file__).parent.parent / "data" / "goldens" / "cond.safetensors")
+NAMES = ("exact", "odd", "tall", "up", "wide")
+RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pixels_match_golden(name):
+    fitted = fit_image(Image.fromarray(GOLDEN[f"in.image_u8.{name}"]), 80, 48)
+    # Two 8-bit levels: Pillow's Lanczos differs a little between versions.
+    np.testing.assert_allclose(
+        image_to_pixels(fitted).numpy(), GOLDEN[f"out.pixels.{name}"], rtol=0, atol=0.016
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_siglip_crop_matches_golden_at_its_size(name):
+    fitted = np.asarray(fit_image(Image.fromarray(GOLDEN[f"in.image_u8.{name}"]), 80, 48)).astype(int)
+    assert np.abs(fitted - GOLDEN[f"out.siglip_crop.{name}"]).max() <= 2
+
+
+def test_siglip_crop_has_the_size_of_the_images_own_bucket():
+    assert siglip_crop(Image.new("RGB", (96, 54))).size == (848, 480)
+
+
+@pytest.mark.parametrize(
+    ("size", "bucket"),
+    list(zip(GOLDEN["in.sizes_wh"].tolist(), GOLDEN["out.bucket_hw"].tolist(), strict=True)),
+)
+def test_bucket_matches_golden(size, bucket):
+    assert bucket_size(*size) == tuple(bucket)
+
+
+def test_image_to_pixels_covers_minus_one_to_one():
+    pixels = image_to_pixels(Image.fromarray(np.array([[[0, 255, 51]]], dtype=np.uint8)))
+    assert pixels.shape == (1, 3, 1, 1, 1)
+    assert pixels.dtype == torch.float32
+    np.testing.assert_allclose(pixels.flatten(), [-1, 1, -0.6], atol=1e-6)
+
+
+@pytest.mark.parametrize(("task", "first"), [("i2v", True), ("t2v", False)])
+def test_condition_matches_golden(task, first):
+    latent = torch.from_numpy(GOLDEN["in.image_latent"])
+    condition = condition_channels(latent, 8, first=first).numpy()
+    np.testing.assert_array_equal(condition, GOLDEN[f"out.cond_{task}"])
+    np.testing.assert_array_equal(condition[0, -1, :, 0, 0], GOLDEN[f"out.task_mask_{task}"])
+
+
+def encode(image, image_format="PNG", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, image_format, **options)
+    return buffer.getvalue()
+
+
+def opened(data, max_bytes=100_000, max_pixels=100_000):
+    image = open_image(data, max_bytes, max_pixels)
+    assert image.mode == "RGB"
+    return image
+
+
+def colors(image):
+    return [tuple(color) for color in np.asarray(image).reshape(-1, 3).tolist()]
+
+
+def noise(width=64, height=48):
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "JPEG", "WEBP"])
+def test_opens_what_browsers_send(image_format):
+    image = opened(encode(Image.new("RGB", (32, 24), RED), image_format))
+    assert image.size == (32, 24)
+    assert np.abs(np.array(image.getpixel((5, 5))) - RED).max() <= 3
+
+
+def test_lossless_pixels_are_kept():
+    image = noise()
+    np.testing.assert_array_equal(np.asarray(opened(encode(image))), np.asarray(image))
+
+
+def test_cmyk_becomes_rgb():
+    red = opened(encode(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG"))
+    assert np.abs(np.array(red.getpixel((4, 4))) - RED).max() <= 3
+
+
+def test_transparent_parts_become_white():
+    image = Image.new("RGBA", (2, 1), (*RED, 0))
+    image.putpixel((1, 0), (*BLUE, 255))
+    assert colors(opened(encode(image))) == [WHITE, BLUE]
+
+
+def test_transparent_palette_entry_becomes_white():
+    image = Image.new("P", (2, 1), 0)
+    image.putpalette([*RED, *BLUE])
+    image.putpixel((1, 0), 1)
+    assert colors(opened(encode(image, transparency=0))) == [WHITE, BLUE]
+
+
+def test_grey_with_16_bits_is_scaled_not_clipped():
+    image = Image.fromarray(np.array([[0, 0x8000, 0xFFFF]], dtype=np.uint16))
+    assert colors(opened(encode(image))) == [(0,) * 3, (128,) * 3, WHITE]
+
+
+def test_exif_orientation_turns_the_image_upright():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held on its side
+    lying = Image.new("RGB", (2, 1), RED)
+    lying.putpixel((1, 0), BLUE)
+    upright = opened(encode(lying, exif=exif))
+    assert upright.size == (1, 2)
+    assert colors(upright) == [RED, BLUE]
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "WEBP"])
+def test_animation_gives_its_first_frame(image_format):
+    frames = [Image.new("RGB", (16, 16), color) for color in (RED, BLUE)]
+    data = encode(frames[0], image_format, save_all=True, append_images=frames[1:])
+    assert np.abs(np.array(opened(data).getpixel((8, 8))) - RED).max() <= 3
+
+
+@pytest.mark.parametrize(
+    "data", [b"GIF89a" + bytes(50), b"hello", b"\x89PNG\r\n\x1a\n", encode(noise(), "BMP")]
+)
+def test_other_formats_are_refused(data):
+    with pytest.raises(
+        ValueError, match=r"expected a PNG, JPEG or WebP image, got .* bytes that begin with b'"
+    ):
+        opened(data)
+
+
+def test_empty_file_is_refused():
+    with pytest.raises(ValueError, match="expected an image file of 1 to 100000 bytes, got 0"):
+        opened(b"")
+
+
+def test_large_file_is_refused_unread():
+    with pytest.raises(ValueError, match="expected an image file of 1 to 100000 bytes, got 100001"):
+        opened(bytes(100_001))
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "JPEG", "WEBP"])
+def test_truncated_file_is_refused(image_format):
+    data = encode(noise(), image_format)
+    with pytest.raises(ValueError, match=r"expected a (whole|PNG)"):
+        opened(data[: len(data) // 2])
+
+
+def test_damaged_file_is_refused():
+    data = bytearray(encode(noise()))
+    data[200] ^= 0xFF
+    with pytest.raises(ValueError, match="expected a whole PNG image, got a damaged one: "):
+        opened(bytes(data))
+
+
+def png_chunk(kind, body):
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png_claiming(width, height):
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(bytes(3 * width * min(height, 1)))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + png_chunk(b"IHDR", header)
+        + png_chunk(b"IDAT", pixels)
+        + png_chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("size", [(400, 251), (9_000, 9_000)])
+def test_too_many_pixels_are_refused(size):
+    with pytest.raises(
+        ValueError, match=f"expected an image of 1 to 100000 pixels, got {size[0]} x {size[1]}"
+    ):
+        opened(png_claiming(*size))
+
+
+@pytest.mark.parametrize("side", [11_000, 60_000])  # where Pillow itself would warn and refuse
+def test_decompression_bomb_is_refused(side):
+    with pytest.raises(ValueError, match="expected a smaller image"):
+        opened(png_claiming(side, side))
+
+
+def test_zero_size_is_refused():
+    with pytest.raises(ValueError, match="expected a"):
+        opened(png_claiming(0, 5))
+
+
+def test_strip_that_would_become_huge_is_refused():
+    with pytest.raises(ValueError, match="expected an image with sides of at most 10 : 1, got 23 x 2"):
+        opened(encode(noise(23, 2)))
+
+
+def test_fit_image_keeps_the_middle():
+    image = Image.new("RGB", (300, 100), RED)
+    image.paste(BLUE, (100, 0, 200, 100))
+    assert set(colors(fit_image(image, 60, 60).crop((4, 0, 56, 60)))) == {BLUE}
