@@ -51,6 +51,8 @@ export class App {
   private readonly connection: Connection;
   private status: Status = { kind: "connecting" };
   private walk: Walk | null = null;
+  /** Where a refused start leaves the visitor. */
+  private walkBefore: Walk | null = null;
   private welcome: Welcome | null = null;
   private paused = false;
   private pausedByVisitor = false;
@@ -174,6 +176,7 @@ export class App {
   }
 
   private begin(walk: Walk): void {
+    this.walkBefore = this.walk;
     this.walk = walk;
     this.pausedByVisitor = false;
     document.body.classList.add("walking");
@@ -186,6 +189,8 @@ export class App {
     walk.opened = false;
     this.stage.cover(walk.poster);
     this.connection.send({ type: "start", ...walk.request });
+    // A walk that was just opened is never paused.
+    this.paused = false;
     if (this.controls.pressed.length > 0) this.controls.tellAgain();
   }
 
@@ -221,7 +226,6 @@ export class App {
     this.player.newSession();
     this.notice.say("Connected again. The server no longer has your walk, so it begins anew.");
     this.open(this.walk);
-    this.paused = false;
     this.updatePause();
   }
 
@@ -253,9 +257,10 @@ export class App {
   private refused(error: ServerError): void {
     this.complain(error, errorInWords(error));
     if (error.fatal || this.walk === null || this.walk.opened) return;
-    this.walk = null;
-    document.body.classList.remove("walking");
-    this.panel.open(false);
+    this.walk = this.walkBefore;
+    document.body.classList.toggle("walking", this.walk !== null);
+    if (this.walk !== null) this.stage.uncover();
+    this.openPanel();
   }
 
   private complain(error: { code: string; message: string }, words: string): void {

@@ -118,13 +118,14 @@ export class Connection {
 
   private receive(frame: ArrayBuffer | string): void {
     this.heardAt = this.now();
-    let message: ServerMessage;
+    let message: ServerMessage | null;
     try {
       message = decode(frame);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       return this.giveUp({ code: "malformed", message: error.message });
     }
+    if (message === null) return;
     if (message.type === "welcome") this.welcome(message);
     if (message.type === "media" && this.resume !== null) this.resume.fragment = message.frame;
     if (message.type === "error" && message.fatal) {

@@ -11,7 +11,6 @@ import {
   map,
   number,
   numbersByName,
-  oneOf,
   optional,
   orNull,
   string,
@@ -98,7 +97,7 @@ const SERVER_FIELDS = {
     data: bytes,
   },
   state: {
-    what: oneOf("paused", "resumed", "prompt", "rewound", "reset", "bump"),
+    what: string,
     chunk: optional(integer),
     text: optional(string),
   },
@@ -125,16 +124,20 @@ export function encode(message: ClientMessage): Uint8Array<ArrayBuffer> {
   return pack(message, { ignoreUndefined: true });
 }
 
-export function decode(frame: ArrayBuffer | Uint8Array | string): ServerMessage {
+/** Null for a type that this page does not know: a newer server may say more than it must. */
+export function decode(frame: ArrayBuffer | Uint8Array | string): ServerMessage | null {
   if (typeof frame === "string") throw new ProtocolError("expected a binary frame, got a text frame");
   const message = unpackMap(frame);
-  const type = message.type;
-  if (typeof type !== "string" || !Object.hasOwn(SERVER_FIELDS, type)) {
-    throw new ProtocolError(`expected a known type, got ${JSON.stringify(type)}`);
-  }
-  const problem = firstProblem(message, SERVER_FIELDS[type as ServerType]);
+  const { type } = message;
+  if (typeof type !== "string") throw new ProtocolError("expected a string type");
+  if (!isServerType(type)) return null;
+  const problem = firstProblem(message, SERVER_FIELDS[type]);
   if (problem !== null) throw new ProtocolError(`${type}.${problem}`);
   return message as ServerMessage;
+}
+
+function isServerType(type: string): type is ServerType {
+  return Object.hasOwn(SERVER_FIELDS, type);
 }
 
 function unpackMap(frame: ArrayBuffer | Uint8Array): Record<string, unknown> {

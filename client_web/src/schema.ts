@@ -32,9 +32,6 @@ export const optional = <T>(inner: Check<T>): Optional<T> => new Optional(inner)
 export const orNull = <T>(inner: Check<T>): Check<T | null> =>
   check(`${inner.expected} or nil`, (value) => value === null || inner.accepts(value));
 
-export const oneOf = <T extends string>(...names: T[]): Check<T> =>
-  check(`one of ${names.join(", ")}`, (value) => names.includes(value as T));
-
 export const list = <T>(item: Check<T>): Check<T[]> =>
   check(`a list, each ${item.expected}`, (value) => Array.isArray(value) && value.every(item.accepts));
 

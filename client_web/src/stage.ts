@@ -28,9 +28,13 @@ export class Stage {
   /** True when this frame was the first of the walk. */
   shown(frame: number): boolean {
     if (!this.covered || this.firstFrame === null || frame < this.firstFrame) return false;
+    this.uncover();
+    return true;
+  }
+
+  uncover(): void {
     this.covered = false;
     this.poster.classList.add("gone");
-    return true;
   }
 
   /** The visitor walked into something. */

@@ -1,0 +1,115 @@
+import { beforeEach, expect, it } from "vitest";
+import { AppendQueue, type SourceBufferLike } from "../src/append_queue";
+
+class FakeBuffer implements SourceBufferLike {
+  updating = false;
+  calls: unknown[] = [];
+  refuses = false;
+  private listeners = new Map<string, () => void>();
+
+  get timestampOffset(): number {
+    return 0;
+  }
+
+  set timestampOffset(seconds: number) {
+    this.calls.push(["offset", seconds]);
+  }
+
+  appendBuffer(data: Uint8Array): void {
+    if (this.refuses) throw new Error("QuotaExceededError");
+    this.begin(["append", ...data]);
+  }
+
+  remove(start: number, end: number): void {
+    this.begin(["remove", start, end]);
+  }
+
+  changeType(mime: string): void {
+    this.calls.push(["type", mime]);
+  }
+
+  addEventListener(type: string, listener: () => void): void {
+    this.listeners.set(type, listener);
+  }
+
+  finish(): void {
+    this.updating = false;
+    this.listeners.get("updateend")?.();
+  }
+
+  emitError(): void {
+    this.listeners.get("error")?.();
+  }
+
+  private begin(call: unknown): void {
+    this.calls.push(call);
+    this.updating = true;
+  }
+}
+
+let buffer: FakeBuffer;
+let queue: AppendQueue;
+let errors: string[];
+
+beforeEach(() => {
+  buffer = new FakeBuffer();
+  errors = [];
+  queue = new AppendQueue(buffer, (message) => errors.push(message));
+});
+
+it("appends at once when the buffer is idle", () => {
+  queue.append(new Uint8Array([1]));
+  expect(buffer.calls).toEqual([["append", 1]]);
+});
+
+it("joins what came while the buffer was busy", () => {
+  for (const value of [1, 2, 3]) queue.append(new Uint8Array([value]));
+  buffer.finish();
+  expect(buffer.calls).toEqual([
+    ["append", 1],
+    ["append", 2, 3],
+  ]);
+});
+
+it("shifts times exactly between the fragments it was told to", () => {
+  queue.append(new Uint8Array([1]));
+  queue.append(new Uint8Array([2]));
+  queue.setOffset(5);
+  queue.append(new Uint8Array([3]));
+  buffer.finish();
+  buffer.finish();
+  expect(buffer.calls).toEqual([
+    ["append", 1],
+    ["append", 2],
+    ["offset", 5],
+    ["append", 3],
+  ]);
+});
+
+it("removes only when idle", () => {
+  queue.append(new Uint8Array([1]));
+  queue.removeBefore(4);
+  buffer.finish();
+  queue.removeBefore(8);
+  expect(buffer.calls).toEqual([
+    ["append", 1],
+    ["remove", 0, 8],
+  ]);
+});
+
+it("changes the type before the next segment", () => {
+  queue.changeType("video/mp4");
+  queue.append(new Uint8Array([1]));
+  expect(buffer.calls).toEqual([
+    ["type", "video/mp4"],
+    ["append", 1],
+  ]);
+});
+
+it("reports a refusal once and stops", () => {
+  buffer.refuses = true;
+  queue.append(new Uint8Array([1]));
+  queue.append(new Uint8Array([2]));
+  buffer.emitError();
+  expect(errors).toEqual(["Error: QuotaExceededError"]);
+});
