@@ -41,6 +41,31 @@ class RecentTimes:
         return sorted(self._times_ms)[math.ceil(share * len(self._times_ms)) - 1]
 
 
+class AckDelays:
+    """How long media has lately taken to a page, as far as playheads a while apart can tell.
+
+    A page that first has something at one playhead got it since the one before. Half way between is right on
+    average; but only what the earlier playhead proves counts as jitter, not the playheads' own period.
+    """
+
+    def __init__(self) -> None:
+        self._likely = RecentTimes()
+        self._proven = RecentTimes()
+
+    def add(self, handed_ms: float, lacked_ms: float, held_ms: float) -> None:
+        """Note media handed over, and the times of the last playhead without it and the first with it."""
+        self._likely.add(max(0.0, (lacked_ms + held_ms) / 2 - handed_ms))
+        self._proven.add(max(0.0, lacked_ms - handed_ms))
+
+    @property
+    def median_ms(self) -> float:
+        return self._likely.median_ms
+
+    @property
+    def jitter_ms(self) -> float:
+        return self._proven.jitter_ms
+
+
 @dataclass(slots=True)
 class Costs:
     """What work has lately taken on this machine, whoever it was for."""
@@ -62,12 +87,12 @@ def need_ms(frames_at_ms: float, latched_at_ms: float, media_before_ms: float) -
     return frames_at_ms - latched_at_ms - media_before_ms
 
 
-def target_ms(need: RecentTimes, ack_delay: RecentTimes) -> float:
+def target_ms(need: RecentTimes, ack_delays: AckDelays) -> float:
     """Lead to keep in hand against the jitter seen lately."""
-    return max(MIN_TARGET_MS, need.jitter_ms + ack_delay.jitter_ms)
+    return max(MIN_TARGET_MS, need.jitter_ms + ack_delays.jitter_ms)
 
 
-def latch_lead_ms(need: RecentTimes, ack_delay: RecentTimes) -> float:
+def latch_lead_ms(need: RecentTimes, ack_delays: AckDelays) -> float:
     """The lead at which the next chunk should latch its controls."""
-    expected_ms = need.median_ms + ack_delay.median_ms
-    return min(MAX_LEAD_MS, target_ms(need, ack_delay) + expected_ms)
+    expected_ms = need.median_ms + ack_delays.median_ms
+    return min(MAX_LEAD_MS, target_ms(need, ack_delays) + expected_ms)

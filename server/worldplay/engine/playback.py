@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 
-from worldplay.engine.pacing import RecentTimes
+from worldplay.engine.pacing import AckDelays
 
 UNACKNOWLEDGED_CHUNKS = 2
 SILENT_AFTER_MS = 1000.0  # a page that plays says so every 100 ms
@@ -46,7 +46,7 @@ class Playback:
 
     def __init__(self) -> None:
         self.handed_s = 0.0
-        self.ack_delay = RecentTimes()
+        self.ack_delays = AckDelays()
         self._playhead: Playhead | None = None
         self._anchor = _Anchor(0.0, 0.0)
         self._credit = UNACKNOWLEDGED_CHUNKS
@@ -92,6 +92,7 @@ class Playback:
         else:
             self._measure_delays(playhead)
         self._write_off_lost(playhead)
+        self.handed_s = max(self.handed_s, playhead.end_s)  # what was written off may come after all
         self._playhead = playhead
         self._anchor = _Anchor(min(playhead.shown_s, self.handed_s), playhead.received_ms)
         self._credit = 0
@@ -118,12 +119,8 @@ class Playback:
         return self._playhead is None or now_ms - self._playhead.received_ms > SILENT_AFTER_MS
 
     def _measure_delays(self, playhead: Playhead) -> None:
-        """Note how long the page provably lacked the first frame of chunks that it now holds.
-
-        That is until the playhead before this one. It is up to one playhead period (100 ms) too little, on
-        average half of one, which the least target allows for; and the period is not taken for jitter.
-        """
+        """Note what it took the first frames of chunks to come to where the page now holds them."""
         while self._unconfirmed and playhead.end_s > self._unconfirmed[0].start_s + _HELD_MARGIN_S:
             batch = self._unconfirmed.popleft()
             if self._playhead is not None:
-                self.ack_delay.add(max(0.0, self._playhead.received_ms - batch.handed_ms))
+                self.ack_delays.add(batch.handed_ms, self._playhead.received_ms, playhead.received_ms)

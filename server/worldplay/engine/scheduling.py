@@ -51,7 +51,7 @@ def decide(jobs: Sequence[Job], ready: int | None, now_ms: float) -> Run | Wait:
     start_ms = _latest_start(order, ready)
     if start_ms <= now_ms:
         return Run(first.session)
-    return Wait(min(start_ms, *(_own_start(job, ready) for job in order)))
+    return Wait(start_ms)
 
 
 def _own_start(job: Job, ready: int | None) -> float:

@@ -207,7 +207,7 @@ class Session:
             if not self._playback.wants_chunk(now_ms):
                 return None
             dry_ms = self._playback.dry_ms(now_ms)
-            lead_ms = latch_lead_ms(costs.need, self._playback.ack_delay)
+            lead_ms = latch_lead_ms(costs.need, self._playback.ack_delays)
             return self._chunk_job(max(dry_ms, self._opened_ms + OPENING_SLACK_MS), dry_ms - lead_ms, costs)
 
     def mark_latched(self, now_ms: float) -> None:

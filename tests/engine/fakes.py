@@ -1,0 +1,223 @@
+"""A world that only takes time, pages that only play, and a clock that runs when they say so."""
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import numpy as np
+
+from worldplay.engine.admission import Admission
+from worldplay.engine.session import Session
+from worldplay.engine.worker import Worker
+
+FPS = 24
+PICTURE = np.zeros((4, 2, 2, 3), np.uint8)
+
+
+class FakeClock:
+    def __init__(self):
+        self.now_ms = 1000.0
+
+    def __call__(self):
+        return self.now_ms
+
+    def advance(self, time_ms):
+        self.now_ms += time_ms
+
+
+@dataclass
+class FakeWorld:
+    """Costs in ms per stage; `log` has (stage, walk) in the order done; `hooks` run before a stage's cost."""
+
+    clock: FakeClock
+    context_ms: float = 40.0
+    step_ms: float = 20.0
+    decode_ms: float = 10.0
+    open_ms: float = 0.0
+    fps: float = FPS
+    log: list = field(default_factory=list)
+    hooks: dict = field(default_factory=dict)
+    walks: list = field(default_factory=list)
+    num_freed: int = 0
+
+    def open_walk(self, request):
+        if request.view == "nowhere":
+            raise ValueError("expected a view out of court, got 'nowhere'")
+        self.spend("open", request.view, self.open_ms)
+        self.walks.append(FakeWalk(self, request.view))
+        return self.walks[-1]
+
+    def free_memory(self):
+        self.num_freed += 1
+
+    def spend(self, stage, walk, time_ms):
+        self.log.append((stage, walk))
+        self.hooks.get(stage, lambda: None)()
+        self.clock.advance(time_ms)
+
+
+class FakeWalk:
+    def __init__(self, world, name):
+        self.world = world
+        self.name = name
+        self.chunks = []  # the steps of each
+        self.prompt = None
+
+    @property
+    def num_chunks(self):
+        return len(self.chunks)
+
+    def generate(self, steering):
+        steering.predict(4)
+        self.world.spend("context", self.name, self.world.context_ms)
+        yield
+        steps = steering.latch(4)
+        for _ in range(4):
+            self.world.spend("step", self.name, self.world.step_ms)
+            yield
+        self.chunks.append(steps)
+        return SimpleNamespace(
+            index=len(self.chunks) - 1,
+            num_frames=16 if len(self.chunks) > 1 else 13,
+            motions=steps,
+            poses=np.zeros((4, 4, 4)),
+            labels=[0] * 4,
+            bumped=any(step.forward > 1 for step in steps),
+            timings_ms={"context": self.world.context_ms, "denoise": 4 * self.world.step_ms},
+        )
+
+    def decode(self, chunk):
+        first = chunk.num_frames - 12
+        for count in (first, 4, 4, 4):
+            self.world.spend("decode", self.name, self.world.decode_ms)
+            yield PICTURE[:count]
+
+    def truncate(self, num_chunks):
+        self.world.spend("truncate", self.name, 0)
+        del self.chunks[num_chunks:]
+
+    def set_prompt(self, text):
+        self.world.spend("prompt", self.name, 0)
+        self.prompt = text
+
+
+class Recorder:
+    """A listener that remembers everything it hears."""
+
+    def __init__(self):
+        self.events = []  # (name, ...)
+        self.reports = []
+        self.num_frames = 0
+
+    def on_queued(self, position, eta_s):
+        self.events.append(("queued", position, eta_s))
+
+    def on_started(self):
+        self.events.append(("started",))
+
+    def on_chunk(self, report):
+        self.reports.append(report)
+        self.events.append(("chunk", report.index))
+
+    def on_frames(self, chunk_index, frames, decode_ms, decoded_at_ms):
+        self.num_frames += len(frames)
+
+    def on_state(self, what, detail):
+        self.events.append((what, detail))
+
+    def on_error(self, code, message, fatal):
+        self.events.append(("error", code, message, fatal))
+
+
+class Page(Recorder):
+    """A page that plays what it gets `delay_ms` later and says so every 100 ms, from `first_ms` on."""
+
+    def __init__(self, clock, delay_ms=0.0, first_ms=0.0):
+        super().__init__()
+        self.clock = clock
+        self.delay_ms = delay_ms
+        self.session = None
+        self.hidden = False
+        self.shown_s = self.held_s = self.stalled_ms = 0.0
+        self.leads_ms = []  # at each latch, as it truly was
+        self._coming = []  # (arrival, seconds)
+        self._looked_ms = clock.now_ms
+        self.next_ms = clock.now_ms + first_ms
+
+    def on_chunk(self, report):
+        super().on_chunk(report)
+        self.play()
+
+    def on_frames(self, chunk_index, frames, decode_ms, decoded_at_ms):
+        super().on_frames(chunk_index, frames, decode_ms, decoded_at_ms)
+        self._coming.append((decoded_at_ms + self.delay_ms, len(frames) / FPS))
+
+    def play(self):
+        """Bring the page up to the clock, ms by ms."""
+        while self._looked_ms < self.clock.now_ms:
+            while self._coming and self._coming[0][0] <= self._looked_ms:
+                self.held_s += self._coming.pop(0)[1]
+            if self.shown_s < self.held_s:
+                self.shown_s = min(self.held_s, self.shown_s + 0.001)
+            elif self.held_s:
+                self.stalled_ms += 1
+            self._looked_ms += 1
+
+    @property
+    def buffered_ms(self):
+        return (self.held_s - self.shown_s) * 1000
+
+    def tick(self):
+        self.play()
+        self.session.playhead(self.shown_s, self.held_s - self.shown_s, self.hidden)
+        self.next_ms = self.clock.now_ms + 100
+
+
+class Theatre:
+    """A worker with sessions, stepped by hand."""
+
+    def __init__(self, max_sessions=4, max_queued=2, **costs):
+        self.clock = FakeClock()
+        self.world = FakeWorld(self.clock, **costs)
+        self.worker = Worker(self.world, Admission(max_sessions, max_queued), self.clock)
+        self.pages = []
+        self.num_sessions = 0
+
+    @property
+    def counters(self):
+        return self.worker.counters
+
+    def open(self, listener, view=None, start=True):
+        self.num_sessions += 1
+        session = Session(self.num_sessions, listener, self.clock, lambda: None)
+        self.worker.arrivals.append(session)
+        if start:
+            session.start(view or f"walk{self.num_sessions}", None, None, None)
+        return session
+
+    def open_page(self, view=None, **options):
+        page = Page(self.clock, **options)
+        page.session = self.open(page, view)
+        self.pages.append(page)
+        return page
+
+    def settle(self):
+        """Work until there is nothing to do at this moment of the clock, or it is 10 s later."""
+        end_ms = self.clock.now_ms + 10_000
+        while self.worker.run_once() == 0.0:
+            assert self.clock.now_ms < end_ms, "the worker never rests"
+
+    def run(self, time_ms):
+        """Let workers work and pages play for a while."""
+        end_ms = self.clock.now_ms + time_ms
+        while self.clock.now_ms < end_ms:
+            for page in self.pages:
+                if page.next_ms <= self.clock.now_ms:
+                    page.tick()
+            wait_ms = self.worker.run_once()
+            if wait_ms != 0.0:
+                events = [page.next_ms for page in self.pages] + [end_ms]
+                if wait_ms is not None:
+                    events.append(self.clock.now_ms + wait_ms)
+                self.clock.now_ms = max(self.clock.now_ms + 0.01, min(events))
+        for page in self.pages:
+            page.play()

@@ -1,0 +1,65 @@
+import pytest
+
+from worldplay.engine.admission import Admission
+
+
+def test_places_are_given_then_the_queue_then_nothing():
+    admission = Admission(max_sessions=2, max_queued=1)
+    assert [admission.enter(key, 0.0) for key in (1, 2, 3, 4)] == [True, True, True, False]
+    assert [admission.is_seated(key) for key in (1, 2, 3, 4)] == [True, True, False, False]
+    assert (admission.num_seated, admission.num_queued, admission.queue) == (2, 1, [3])
+
+
+def test_free_place_goes_to_who_waits_longest():
+    admission = Admission(max_sessions=1, max_queued=3)
+    for key in (1, 2, 3):
+        admission.enter(key, 0.0)
+    admission.leave(1, 10.0)
+    assert admission.is_seated(2)
+    assert admission.queue == [3]
+
+
+def test_newcomer_does_not_pass_the_queue():
+    admission = Admission(max_sessions=1, max_queued=3)
+    for key in (1, 2):
+        admission.enter(key, 0.0)
+    admission.leave(1, 10.0)
+    admission.enter(3, 10.0)
+    assert admission.queue == [3]
+
+
+def test_who_gives_up_waiting_frees_no_place():
+    admission = Admission(max_sessions=1, max_queued=3)
+    for key in (1, 2, 3):
+        admission.enter(key, 0.0)
+    admission.leave(2, 10.0)
+    assert admission.queue == [3]
+    assert admission.num_seated == 1
+
+
+def test_leaving_twice_is_leaving_once():
+    admission = Admission(max_sessions=1, max_queued=3)
+    for key in (1, 2, 3):
+        admission.enter(key, 0.0)
+    admission.leave(1, 10.0)
+    admission.leave(1, 10.0)
+    assert admission.queue == [3]
+
+
+def test_wait_is_unknown_until_somebody_has_left():
+    admission = Admission(max_sessions=1, max_queued=2)
+    admission.enter(1, 0.0)
+    assert admission.eta_s(1) is None
+
+
+def test_wait_follows_from_how_long_visits_last():
+    admission = Admission(max_sessions=2, max_queued=2)
+    admission.enter(1, 0.0)
+    admission.leave(1, 60_000.0)
+    assert admission.eta_s(1) == 30.0
+    assert admission.eta_s(2) == 60.0
+
+
+def test_no_places_at_all_is_refused():
+    with pytest.raises(ValueError, match="expected places >= 1"):
+        Admission(max_sessions=0, max_queued=2)

@@ -1,0 +1,78 @@
+import pytest
+
+from worldplay.engine.pacing import AckDelays, RecentTimes, latch_lead_ms, need_ms, target_ms
+
+
+def recent(*times_ms):
+    times = RecentTimes()
+    for time_ms in times_ms:
+        times.add(time_ms)
+    return times
+
+
+def test_nothing_measured_is_no_time():
+    times = RecentTimes()
+    assert (times.median_ms, times.p95_ms, times.jitter_ms) == (0.0, 0.0, 0.0)
+
+
+def test_median_and_p95_are_nearest_ranks():
+    times = recent(*range(20, 0, -1))
+    assert (times.median_ms, times.p95_ms, times.jitter_ms) == (10, 19, 9)
+
+
+def test_only_the_latest_32_times_count():
+    times = recent(*[1000] * 50, *[10] * 32)
+    assert (times.median_ms, times.p95_ms) == (10, 10)
+
+
+def test_single_outlier_of_32_is_not_jitter():
+    assert recent(*[100] * 31, 900).jitter_ms == 0
+
+
+def test_target_is_at_least_50_ms():
+    assert target_ms(recent(100, 100, 100), AckDelays()) == 50
+
+
+def test_target_is_the_sum_of_both_jitters():
+    acks = AckDelays()
+    for delay_ms in (10, 10, 70):
+        acks.add(0.0, delay_ms, delay_ms + 100)
+    assert target_ms(recent(100, 100, 140), acks) == 40 + 60
+
+
+def test_lead_at_the_latch_is_target_plus_expected_times():
+    acks = AckDelays()
+    for _ in range(3):
+        acks.add(0.0, 30.0, 130.0)
+    assert latch_lead_ms(recent(100, 100, 100), acks) == 50 + 100 + 80
+
+
+def test_lead_is_bounded_on_a_hopelessly_slow_machine():
+    assert latch_lead_ms(recent(9000, 9000), AckDelays()) == 1333
+
+
+@pytest.mark.parametrize(("fast_ms", "slow_ms"), [(60, 400)])
+def test_faster_hardware_lowers_the_lead(fast_ms, slow_ms):
+    assert latch_lead_ms(recent(fast_ms), AckDelays()) == 110
+    assert latch_lead_ms(recent(slow_ms), AckDelays()) == 450
+
+
+@pytest.mark.parametrize(
+    ("lacked_ms", "held_ms", "median_ms"),
+    [(80, 180, 30), (-20, 80, 0), (40, 140, 0), (200, 300, 150)],
+)
+def test_ack_delay_lies_half_way_between_playheads(lacked_ms, held_ms, median_ms):
+    acks = AckDelays()
+    acks.add(100.0, lacked_ms, held_ms)
+    assert acks.median_ms == median_ms
+
+
+def test_period_of_playheads_is_no_jitter():
+    acks = AckDelays()
+    for phase_ms in range(0, 100, 10):  # a page that has everything at once
+        acks.add(0.0, -phase_ms, 100 - phase_ms)
+    assert acks.jitter_ms == 0
+
+
+def test_need_counts_from_the_latch_less_the_media_before():
+    assert need_ms(frames_at_ms=1300, latched_at_ms=1000, media_before_ms=167) == 133

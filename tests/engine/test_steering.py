@@ -1,0 +1,185 @@
+import math
+from threading import Thread
+
+import pytest
+from engine.fakes import FakeClock
+
+from worldplay.engine.steering import MAX_EDGES, ChunkSteering, Controls, ReceivedEdge, place_edges
+from worldplay.world.camera import FORWARD_STEP, Motion
+from worldplay.world.controls import Edge
+
+NONE, W, A = frozenset(), frozenset({"w"}), frozenset({"a"})
+STILL, AHEAD, LEFT = Motion(), Motion(forward=FORWARD_STEP), Motion(right=-FORWARD_STEP)
+
+
+def press(controls, now_ms, *keys, seq=1, look=(0.0, 0.0)):
+    controls.press(seq, now_ms, frozenset(keys), look, now_ms)
+
+
+def take(controls, now_ms, num_latents=4):
+    return controls.take(num_latents, now_ms)[0]
+
+
+def test_held_key_moves_every_latent_of_every_chunk():
+    controls = Controls(0.0)
+    press(controls, 390, "w")
+    assert take(controls, 400) == [AHEAD] * 4
+    assert take(controls, 800) == [AHEAD] * 4
+
+
+def test_tap_shorter_than_a_chunk_moves_one_latent():
+    controls = Controls(0.0)
+    press(controls, 210, "w")
+    press(controls, 220)
+    assert take(controls, 400) == [STILL, STILL, AHEAD, STILL]
+    assert take(controls, 800) == [STILL] * 4
+
+
+def test_tap_that_arrives_as_one_burst_keeps_its_length():
+    controls = Controls(0.0)
+    controls.press(1, 5000.0, W, (0.0, 0.0), 390.0)
+    controls.press(2, 5150.0, NONE, (0.0, 0.0), 391.0)
+    assert take(controls, 400) == [STILL, STILL, AHEAD, AHEAD]
+
+
+@pytest.mark.parametrize(
+    ("received", "placed_ms"),
+    [
+        ([(100, 0), (200, 100)], [100, 200]),  # nothing was delayed
+        ([(100, 0), (120, 100)], [20, 120]),  # the first was: it cannot have been later than 20
+        ([(100, 0), (100, 10), (100, 30)], [70, 80, 100]),
+        ([(100, 0), (110, 9_000_000)], [10, 110]),  # a wild clock moves no edge out of the window
+        ([(100, 50), (110, 0)], [100, 110]),  # nor does one that goes backwards
+    ],
+)
+def test_edges_are_placed_by_their_spacing_on_the_page(received, placed_ms):
+    edges = [ReceivedEdge(at, sent, W) for at, sent in received]
+    assert place_edges(edges, start_ms=10) == [Edge(at, W) for at in placed_ms]
+
+
+def test_look_is_used_exactly_once():
+    controls = Controls(0.0)
+    press(controls, 100, look=(0.1, 0.0))
+    press(controls, 200, look=(0.3, -0.2))
+    steps = take(controls, 400)
+    assert math.isclose(sum(step.yaw for step in steps), 0.4)
+    assert math.isclose(sum(step.pitch for step in steps), -0.2)
+    assert take(controls, 800) == [STILL] * 4
+
+
+def test_expecting_consumes_nothing():
+    controls = Controls(0.0)
+    press(controls, 210, "w", look=(0.4, 0.0))
+    controls.follow(2, [LEFT])
+    expected = controls.expect(4, 400)
+    assert controls.expect(4, 400) == expected
+    assert take(controls, 400) == expected
+
+
+def test_trajectory_moves_one_step_per_latent_then_keys_again():
+    controls = Controls(0.0)
+    press(controls, 0, "w")
+    controls.follow(2, [LEFT] * 6)
+    assert take(controls, 400) == [LEFT] * 4
+    assert take(controls, 800) == [LEFT, LEFT, AHEAD, AHEAD]
+    assert take(controls, 1200) == [AHEAD] * 4
+
+
+def test_newer_trajectory_replaces_what_is_left_of_the_older():
+    controls = Controls(0.0)
+    controls.follow(1, [LEFT] * 40)
+    controls.follow(2, [AHEAD])
+    assert take(controls, 400) == [AHEAD, STILL, STILL, STILL]
+
+
+def test_latch_names_the_newest_message():
+    controls = Controls(0.0)
+    assert controls.take(4, 100) == ([STILL] * 4, None)
+    press(controls, 150, "w", seq=7)
+    controls.follow(8, [LEFT])
+    assert controls.take(4, 200)[1] == 8
+    assert controls.take(4, 300)[1] == 8
+
+
+def test_ten_thousand_messages_leave_a_bounded_record_and_the_latest_state():
+    controls = Controls(0.0)
+    for seq in range(10_000):
+        press(controls, seq * 0.04, *(("w",) if seq % 2 else ("a",)), seq=seq)
+    assert len(controls._edges) == MAX_EDGES
+    steps, seq = controls.take(4, 400)
+    assert seq == 9_999
+    assert steps[0] == AHEAD  # the taps kept are of the last milliseconds
+
+
+def test_messages_that_change_no_key_are_no_edges():
+    controls = Controls(0.0)
+    for seq in range(10_000):
+        press(controls, 100, "w", seq=seq, look=(0.0001, 0.0))
+    assert len(controls._edges) == 1
+    assert math.isclose(sum(step.yaw for step in take(controls, 400)), 1.0)
+
+
+def test_forgotten_taps_and_looks_do_nothing_but_held_keys_go_on():
+    controls = Controls(0.0)
+    press(controls, 100, "a", look=(0.5, 0.0))
+    press(controls, 110, "w")
+    controls.forget_taps(300)
+    assert take(controls, 400) == [AHEAD] * 4
+
+
+def test_key_released_after_forgetting_stops():
+    controls = Controls(0.0)
+    press(controls, 100, "w")
+    controls.forget_taps(200)
+    press(controls, 300)
+    assert take(controls, 400) == [STILL] * 4
+
+
+def test_renewed_controls_keep_only_keys_and_number():
+    controls = Controls(0.0)
+    controls.follow(1, [LEFT] * 9)
+    press(controls, 100, "w", seq=2, look=(0.5, 0.0))
+    renewed = controls.renewed(200)
+    assert renewed.take(4, 400) == ([AHEAD] * 4, 2)
+
+
+def test_cancelled_chunk_cannot_use_up_what_was_sent_after_its_cancellation():
+    controls = Controls(0.0)
+    cancelled = ChunkSteering(controls, FakeClock())
+    controls = controls.renewed(200)
+    controls.follow(1, [LEFT] * 4)
+    assert cancelled.latch(4) == [STILL] * 4
+    assert take(controls, 400) == [LEFT] * 4
+
+
+def test_steering_remembers_when_and_what_it_latched():
+    clock = FakeClock()
+    controls = Controls(clock())
+    steering = ChunkSteering(controls, clock)
+    press(controls, 1100, "w", seq=5)
+    clock.advance(200)
+    assert steering.predict(3) == [AHEAD] * 3
+    assert steering.latched is None
+    assert steering.latch(3) == [AHEAD] * 3
+    assert (steering.latched.seq, steering.latched.at_ms) == (5, 1200.0)
+
+
+def test_looks_from_many_threads_are_neither_lost_nor_doubled():
+    controls = Controls(0.0)
+    taken = []
+
+    def turn():
+        for _ in range(500):
+            press(controls, 100, look=(0.001, 0.0))
+
+    def latch():
+        for _ in range(50):
+            taken.extend(take(controls, 400))
+
+    threads = [Thread(target=turn) for _ in range(4)] + [Thread(target=latch)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    taken += take(controls, 500)
+    assert math.isclose(sum(step.yaw for step in taken), 2.0)
