@@ -1,0 +1,58 @@
+"""Many walks generated side by side, exactly as the server would generate each."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.passes import BatchCache, encode_views, make_cameras, predict_velocity, run_context
+from training.samples import CHUNK, MEMORY_LATENTS, RECENT_LATENTS, Batch, LatentWalks, Moment, collate
+from worldplay.model.scheduler import euler_step, sigmas, timesteps
+from worldplay.model.transformer import WorldPlayTransformer
+from worldplay.world.camera import invert_pose
+from worldplay.world.memory import NUM_POINTS, sample_points, select_context
+
+STEPS, SHIFT = 4, 5.0
+_POINTS = sample_points(NUM_POINTS, seed=0)
+
+
+@torch.inference_mode()
+def generate(
+    model: WorldPlayTransformer, walks: LatentWalks, rows: list[int], num_chunks: int, noise: torch.Generator
+) -> Tensor:
+    """Generate the walks `rows`, all of which begin at a start view, along their poses.
+
+    Returns: [len(rows), 4 * num_chunks, C, h, w] float32.
+    """
+    text = encode_views(model, walks.images.to(model.dtype))
+    latents = torch.zeros_like(walks.latents[rows, : CHUNK * num_chunks])
+    for start in range(0, CHUNK * num_chunks, CHUNK):
+        moments = [_moment(walks, row, made, start) for row, made in zip(rows, latents, strict=True)]
+        batch = collate(moments, walks.images)
+        cache = BatchCache(text, batch.views)
+        latents[:, start : start + CHUNK] = _denoise(model, batch, cache, noise).transpose(1, 2)
+    return latents
+
+
+def _moment(walks: LatentWalks, row: int, made: Tensor, start: int) -> Moment:
+    context = select_context(
+        invert_pose(walks.c2w[row, : start + CHUNK]),
+        start,
+        _POINTS,
+        memory_latents=MEMORY_LATENTS,
+        recent_latents=RECENT_LATENTS,
+        chunk_latents=CHUNK,
+    )
+    frames = np.array([*context, *range(start, start + CHUNK)])
+    view = int(walks.views[row])
+    return Moment(made[frames], walks.c2w[row, frames], walks.labels[row, frames], view, 0)
+
+
+def _denoise(model: WorldPlayTransformer, batch: Batch, cache: BatchCache, noise: torch.Generator) -> Tensor:
+    context_cameras, cameras = make_cameras(model, batch)
+    run_context(model, batch, batch.latents[:, :, : batch.num_context], context_cameras, cache)
+    latents = torch.randn(batch.latents[:, :, -CHUNK:].shape, generator=noise)
+    levels = sigmas(STEPS, SHIFT)
+    for step, timestep in enumerate(timesteps(levels)):
+        velocity = predict_velocity(model, batch, latents, timestep.expand(len(latents)), cameras, cache)
+        latents = euler_step(latents, velocity, float(levels[step]), float(levels[step + 1]))
+    return latents

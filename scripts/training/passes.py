@@ -1,0 +1,112 @@
+"""The transformer's passes over batches of samples: text of the start views, context, chunk."""
+
+import torch
+from einops import repeat
+from PIL import Image
+from torch import Tensor
+
+from training.samples import CHUNK, Batch
+from worldplay.model.kv_cache import Branches, TextKV
+from worldplay.model.prope import Cameras, prepare_cameras
+from worldplay.model.transformer import WorldPlayTransformer
+from worldplay.world.conditioning import EmbeddedConditioner
+
+_UNSEEN = Image.new("RGB", (1, 1))  # the embedded world's conditioner looks at the picture's latent only
+
+
+class BatchCache:
+    """Keys and values of a batch, with gradients; one context can serve several chunks (see `fan_out`).
+
+    Differs from the model's TrainingCache in taking each sample's text from a few shared ones.
+    """
+
+    def __init__(self, text: TextKV, views: Tensor) -> None:
+        self._text = [
+            (torch.cat([k[views]] * 2), torch.cat([v[views]] * 2))
+            for k, v in zip(text.keys, text.values, strict=True)
+        ]
+        self._context = list(self._text)
+        self._latest = list(self._text)
+        self._num_context = 0
+
+    @property
+    def num_context(self) -> int:
+        return self._num_context
+
+    def clear_context(self) -> None:
+        self._context = list(self._text)
+        self._num_context = 0
+
+    def commit_context(self, num_latents: int) -> None:
+        self._context = list(self._latest)
+        self._num_context = num_latents
+
+    def fan_out(self, copies: int) -> None:
+        """Serve a batch that is the old one, several times over."""
+        pattern = "(two b) n l d -> (two copies b) n l d"
+        self._context = [
+            (repeat(k, pattern, two=2, copies=copies), repeat(v, pattern, two=2, copies=copies))
+            for k, v in self._context
+        ]
+
+    def extend(self, block: int, keys: Branches, values: Branches) -> tuple[Tensor, Tensor]:
+        old_keys, old_values = self._context[block]
+        all_keys = torch.cat([old_keys, torch.cat(keys)], dim=2)
+        all_values = torch.cat([old_values, torch.cat(values)], dim=2)
+        self._latest[block] = all_keys, all_values
+        return all_keys, all_values
+
+
+def encode_views(model: WorldPlayTransformer, images: Tensor) -> TextKV:
+    """The text pass for every start view: images [V, C, h, w], their latents."""
+    conditioner = EmbeddedConditioner(model.config.text_dim, model.config.byt5_dim)
+    inputs = [conditioner.encode("", _UNSEEN, image[None, :, None]) for image in images]
+    vision = [one.vision_states for one in inputs if one.vision_states is not None]
+    return model.encode_text(
+        torch.cat([one.text_states for one in inputs]),
+        torch.cat([one.text_mask for one in inputs]),
+        torch.cat([one.byt5_states for one in inputs]),
+        torch.cat([one.byt5_mask for one in inputs]),
+        torch.cat(vision),
+    )
+
+
+def make_cameras(model: WorldPlayTransformer, batch: Batch) -> tuple[Cameras, Cameras]:
+    """Cameras of the context and of the chunk; in float32, as bf16 rounds positions to a fifth of a step."""
+    size = model.config.head_dim
+    cameras = prepare_cameras(batch.viewmats, batch.intrinsics, size, torch.float32)
+    return _cut(cameras, slice(0, batch.num_context)), _cut(cameras, slice(batch.num_context, None))
+
+
+def _cut(cameras: Cameras, part: slice) -> Cameras:
+    return Cameras(cameras.query[:, part], cameras.key_value[:, part], cameras.output[:, part])
+
+
+def repeat_cameras(cameras: Cameras, copies: int) -> Cameras:
+    return Cameras(*(x.repeat(copies, 1, 1, 1) for x in (cameras.query, cameras.key_value, cameras.output)))
+
+
+def run_context(
+    model: WorldPlayTransformer, batch: Batch, latents: Tensor, cameras: Cameras, cache: BatchCache
+) -> None:
+    """Fill the cache with a batch's context, `latents` [B, C, N, h, w]; nothing to do without any."""
+    count = batch.num_context
+    if count:
+        cond = batch.cond[:, :, :count].to(model.dtype)
+        model.encode_context(latents.to(model.dtype), cond, cameras, batch.actions[:, :count], cache)
+
+
+def predict_velocity(
+    model: WorldPlayTransformer,
+    batch: Batch,
+    noisy: Tensor,
+    timesteps: Tensor,
+    cameras: Cameras,
+    cache: BatchCache,
+) -> Tensor:
+    """Velocity, float32, of chunks [copies * B, C, 4, h, w] at timesteps [copies * B]."""
+    copies = noisy.shape[0] // len(batch.views)
+    cond = batch.cond[:, :, batch.num_context :].repeat(copies, 1, 1, 1, 1).to(model.dtype)
+    actions = batch.actions[:, batch.num_context :].repeat(copies, 1)
+    levels = timesteps[:, None].expand(-1, CHUNK)
+    return model.denoise(noisy.to(model.dtype), cond, cameras, actions, levels, cache).float()

@@ -1,0 +1,183 @@
+"""Draws training samples: a chunk to denoise, and the context it gets at inference, or less."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from training.data import load_plan
+from worldplay.world.camera import DEFAULT_INTRINSICS, invert_pose
+from worldplay.world.court import START_VIEWS
+from worldplay.world.memory import sample_points, select_context
+
+CHUNK = 4
+MEMORY_LATENTS, RECENT_LATENTS = 12, 4
+# Context sizes and how often each is drawn: none is the first chunk; 1 is the start view alone, 4 the first
+# chunk, 8 leaves out the remembered or the recent chunk. Having less than at inference teaches the model to
+# find its way by the absolute camera, which does not drift.
+CONTEXT_SIZES = (0, 1, 4, 8, 12)
+CONTEXT_SHARES = (0.10, 0.12, 0.14, 0.24, 0.40)
+_POINTS = sample_points(1024, seed=0)
+
+
+@dataclass(frozen=True, slots=True)
+class LatentWalks:
+    """Encoded walks: latents [W, T, C, h, w], court poses, labels [W, T], start view [W] (-1 for none)."""
+
+    seeds: NDArray[np.int64]
+    latents: Tensor
+    c2w: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    views: NDArray[np.int64]
+    images: Tensor  # [V, C, h, w], the start views' latents
+
+    def __len__(self) -> int:
+        return len(self.views)
+
+
+def load_latents(walks: Path, latents: Path, seeds: list[int]) -> LatentWalks:
+    """Read encoded walks and their plans, cut to the shortest."""
+    encoded = [np.load(latents / f"{seed}.npy") for seed in seeds]
+    plans = [load_plan(walks, seed) for seed in seeds]
+    shortest = min(len(walk) for walk in encoded)
+    return LatentWalks(
+        seeds=np.array(seeds),
+        latents=torch.from_numpy(np.stack([walk[:shortest] for walk in encoded])).float(),
+        c2w=np.stack([plan.c2w[:shortest] for plan in plans]),
+        labels=np.stack([plan.labels()[:shortest] for plan in plans]),
+        views=np.array([-1 if plan.view is None else plan.view for plan in plans]),
+        images=torch.from_numpy(np.load(latents / "views.npy")).float(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Samples of equal context size N: the context's latents, then the chunk's, and all about them."""
+
+    latents: Tensor  # [B, C, N + 4, h, w]
+    cond: Tensor  # [B, C + 1, N + 4, h, w]
+    viewmats: Tensor  # [B, N + 4, 4, 4] float32
+    intrinsics: Tensor  # [B, N + 4, 3, 3] float32
+    actions: Tensor  # [B, N + 4]
+    views: Tensor  # [B]
+    num_context: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One sample: latents, court poses and labels of context and chunk; `first` is where latent 0 is."""
+
+    latents: Tensor  # [N + 4, C, h, w]
+    c2w: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    view: int
+    first: int | None
+
+
+class Sampler:
+    """An endless supply of batches from encoded walks, and from walks the model generated itself."""
+
+    def __init__(self, walks: LatentWalks, seed: int) -> None:
+        self._walks = walks
+        self._rng = np.random.default_rng(seed)
+        self._by_view = [np.flatnonzero(walks.views == view) for view in range(len(START_VIEWS))]
+        self._generated: dict[int, Tensor] = {}
+
+    def keep_generated(self, walk: int, latents: Tensor) -> None:
+        """Offer generated latents of a walk, [T, C, h, w], as context; they replace earlier ones."""
+        self._generated[walk] = latents
+
+    def draw(self, num_context: int, num_samples: int, generated_share: float) -> Batch:
+        """Draw samples; a share of them with generated context, as far as there is any."""
+        moments = []
+        for _ in range(num_samples):
+            if num_context and self._generated and self._rng.random() < generated_share:
+                moments.append(self._draw_generated(num_context))
+            else:
+                moments.append(self._draw_true(num_context))
+        return collate(moments, self._walks.images)
+
+    def _draw_true(self, num_context: int) -> Moment:
+        view = int(self._rng.integers(len(START_VIEWS)))
+        beginning = int(self._rng.choice(self._by_view[view]))
+        if num_context == 0:
+            return self._moment(view, [(beginning, i) for i in range(CHUNK)])
+        walk, start = self._draw_chunk(beginning, num_context)
+        # A walk from elsewhere is as good as one from the view: the world is the same and poses are known.
+        offset = (start - 1) % CHUNK + 1
+        frames = [(beginning, i) for i in range(CHUNK)] + [(walk, i) for i in range(offset, start + CHUNK)]
+        return self._moment(view, self._choose(frames, num_context))
+
+    def _draw_chunk(self, beginning: int, num_context: int) -> tuple[int, int]:
+        """The walk that goes on after the beginning, and the first latent of the chunk to denoise."""
+        num_latents = self._walks.latents.shape[1]
+        if num_context <= CHUNK and self._rng.random() < 0.5:
+            return beginning, CHUNK
+        walk = beginning if self._rng.random() < 0.3 and num_context > CHUNK else None
+        chosen = int(self._rng.integers(len(self._walks))) if walk is None else walk
+        return chosen, int(self._rng.integers(2 * CHUNK + 1, num_latents - CHUNK + 1))
+
+    def _draw_generated(self, num_context: int) -> Moment:
+        walk = int(self._rng.choice(list(self._generated)))
+        num_latents = len(self._generated[walk])
+        fewest = max(1, -(-num_context // CHUNK))
+        start = CHUNK * int(self._rng.integers(fewest, num_latents // CHUNK))
+        frames = self._choose([(walk, i) for i in range(start + CHUNK)], num_context)
+        moment = self._moment(int(self._walks.views[walk]), frames)
+        own = torch.stack([self._generated[walk][i] for _, i in frames[:num_context]])
+        latents = torch.cat([own, moment.latents[num_context:]])
+        return Moment(latents, moment.c2w, moment.labels, moment.view, moment.first)
+
+    def _choose(self, frames: list[tuple[int, int]], num_context: int) -> list[tuple[int, int]]:
+        """Context as at inference, thinned to its size, then the chunk, which ends `frames`."""
+        start = len(frames) - CHUNK
+        c2w = np.stack([self._walks.c2w[walk, index] for walk, index in frames])
+        chosen = select_context(
+            invert_pose(c2w),
+            start,
+            _POINTS,
+            memory_latents=MEMORY_LATENTS,
+            recent_latents=RECENT_LATENTS,
+            chunk_latents=CHUNK,
+        )
+        kept = chosen[:num_context]
+        if num_context == 2 * CHUNK and self._rng.random() < 0.7:
+            kept = chosen[:CHUNK] + chosen[-CHUNK:]
+        return [frames[i] for i in kept] + frames[start:]
+
+    def _moment(self, view: int, frames: list[tuple[int, int]]) -> Moment:
+        walks, indices = np.array(frames).T
+        first = 0 if indices[0] == 0 else None
+        return Moment(
+            self._walks.latents[walks, indices],
+            self._walks.c2w[walks, indices],
+            self._walks.labels[walks, indices],
+            view,
+            first,
+        )
+
+
+def collate(moments: list[Moment], images: Tensor) -> Batch:
+    """Put samples of one length together, in the frames of their start views."""
+    latents = torch.stack([moment.latents for moment in moments]).transpose(1, 2)
+    views = torch.tensor([moment.view for moment in moments])
+    starts = np.stack([START_VIEWS[moment.view].c2w for moment in moments])
+    w2c = invert_pose(np.stack([moment.c2w for moment in moments])) @ starts[:, None]
+    cond = torch.zeros(latents.shape[0], latents.shape[1] + 1, *latents.shape[2:])
+    for row, moment in enumerate(moments):
+        if moment.first is not None:
+            cond[row, :-1, moment.first] = images[moment.view]
+            cond[row, -1, moment.first] = 1
+    length = latents.shape[2]
+    return Batch(
+        latents=latents,
+        cond=cond,
+        viewmats=torch.from_numpy(w2c).float(),
+        intrinsics=torch.tensor(DEFAULT_INTRINSICS).float().expand(len(moments), length, 3, 3),
+        actions=torch.from_numpy(np.stack([moment.labels for moment in moments])),
+        views=views,
+        num_context=length - CHUNK,
+    )

@@ -1,0 +1,123 @@
+"""The stages of training the embedded world, as each rank runs them."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from safetensors.torch import load_file
+
+from training.data import HELD_OUT_SEED, render_walks
+from training.latents import encode_walks
+from training.measure import measure_actions, measure_rollouts, start_images
+from training.samples import load_latents
+from training.transformer_stage import Plan, Trainer
+from worldplay.model.transformer import TransformerConfig, WorldPlayTransformer
+from worldplay.model.vae import StreamingVAE, VAEConfig
+
+WALK_LATENTS = 64
+HELD_OUT_WALKS, HELD_OUT_LATENTS = 12, 44
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command line."""
+
+    stages: list[str]
+    folder: Path
+    processes: int
+    device: str
+    walks: int
+    minutes: float
+    nice: int
+
+    @property
+    def held_out_seeds(self) -> list[int]:
+        return list(range(HELD_OUT_SEED, HELD_OUT_SEED + HELD_OUT_WALKS))
+
+    @property
+    def walk_folder(self) -> Path:
+        return self.folder / "walks"
+
+    @property
+    def latent_folder(self) -> Path:
+        return self.folder / "latents"
+
+
+def _mine(seeds: list[int]) -> list[int]:
+    """This rank's share."""
+    return seeds[dist.get_rank() :: dist.get_world_size()]
+
+
+def render_stage(options: Options) -> None:
+    """Render held-out and training walks."""
+    for seeds, length in (
+        (options.held_out_seeds, HELD_OUT_LATENTS),
+        (list(range(options.walks)), WALK_LATENTS),
+    ):
+        for done, seed in enumerate(render_walks(options.walk_folder, _mine(seeds), length), 1):
+            print(f"rendered {seed} ({done} of {len(_mine(seeds))})", flush=True)
+
+
+def latents_stage(options: Options) -> None:
+    """Encode every walk by the trained VAE."""
+    vae = load_vae(options.folder, options.device)
+    seeds = _mine([*options.held_out_seeds, *range(options.walks)])
+    for done, seed in enumerate(encode_walks(vae, options.walk_folder, options.latent_folder, seeds), 1):
+        print(f"encoded {seed} ({done} of {len(seeds)})", flush=True)
+
+
+def load_vae(folder: Path, device: str) -> StreamingVAE:
+    """The VAE that its stage exported, in bf16."""
+    vae = StreamingVAE(VAEConfig(**_read_config(folder / "vae.json")))
+    vae.load_state_dict(load_file(folder / "vae.safetensors"))
+    return vae.to(device, torch.bfloat16).requires_grad_(False).eval()
+
+
+def load_transformer(folder: Path, device: str) -> WorldPlayTransformer:
+    """The transformer as exported last, as it is used."""
+    model = WorldPlayTransformer(TransformerConfig(**_read_config(folder / "transformer.json")))
+    model.load_state_dict(load_file(folder / "transformer.safetensors"))
+    return model.to(device, torch.bfloat16).requires_grad_(False).eval()
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    fields = json.loads(path.read_text())
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+
+
+def transformer_stage(options: Options) -> None:
+    """Train the transformer; its weights are exported along the way."""
+    walks, held_out = (
+        load_latents(options.walk_folder, options.latent_folder, seeds)
+        for seeds in (list(range(options.walks)), options.held_out_seeds)
+    )
+    plan = Plan(
+        seconds=60 * options.minutes,
+        samples=12,
+        copies=2,
+        rate=2e-3,
+        generated_from=0.4,
+        generated_share=0.5,
+        refresh_steps=60,
+        refresh_walks=10,
+        save_every_s=300,
+        device=options.device,
+    )
+    Trainer(walks, held_out, options.folder, plan).run()
+
+
+def measure_stage(options: Options) -> None:
+    """Compare what was exported last with the ground truth; the first rank does it all."""
+    if dist.get_rank():
+        return
+    vae, model = load_vae(options.folder, options.device), load_transformer(options.folder, options.device)
+    held_out = load_latents(options.walk_folder, options.latent_folder, options.held_out_seeds)
+    strips = options.folder / "strips"
+    scores = measure_rollouts(model, vae, held_out, options.walk_folder, strips)
+    for name, values in asdict(scores).items():
+        print(f"{name:>15}", *(f"{value:5.1f}" for value in values), "dB by chunk")
+    for action, (nearest, margin) in measure_actions(model, vae, start_images(vae), strips).items():
+        print(f"{action:>15} nearest to {nearest}, margin {margin:.1f} dB")

@@ -1,0 +1,108 @@
+"""The transformer's trainer: samples as at inference, a loss that falls, fan-out equal to repetition."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from training.data import plan_walk
+from training.generate import generate
+from training.muon import orthogonalize
+from training.passes import BatchCache, encode_views, make_cameras, predict_velocity, run_context
+from training.samples import CONTEXT_SIZES, LatentWalks, Sampler
+from training.transformer_stage import EMBEDDED_TRANSFORMER, build_model, chunk_loss, draw_levels
+
+TINY = replace(
+    EMBEDDED_TRANSFORMER, hidden=32, heads=2, rope_dims=(4, 6, 6), blocks=2, latent_channels=4, vision_dim=4
+)
+
+
+@pytest.fixture
+def walks():
+    generator = torch.Generator().manual_seed(0)
+    plans = [plan_walk(seed, 24, seed % 2 == 0) for seed in (0, 1, 2, 4)]
+    return LatentWalks(
+        seeds=np.array([0, 1, 2, 4]),
+        latents=torch.randn(4, 24, 4, 2, 4, generator=generator),
+        c2w=np.stack([plan.c2w for plan in plans]),
+        labels=np.stack([plan.labels() for plan in plans]),
+        views=np.array([-1 if plan.view is None else plan.view for plan in plans]),
+        images=torch.randn(3, 4, 2, 4, generator=generator),
+    )
+
+
+@pytest.mark.parametrize("size", CONTEXT_SIZES)
+def test_samples_begin_at_the_start_view_and_carry_its_image(walks, size):
+    batch = Sampler(walks, seed=0).draw(size, 5, generated_share=0.0)
+    assert batch.latents.shape == (5, 4, size + 4, 2, 4)
+    assert batch.num_context == size
+    torch.testing.assert_close(batch.viewmats[:, 0], torch.eye(4).expand(5, 4, 4))
+    assert torch.equal(batch.cond[:, -1, 0], torch.ones(5, 2, 4))
+    assert torch.equal(batch.cond[:, -1, 1:], torch.zeros(5, size + 3, 2, 4))
+    torch.testing.assert_close(batch.cond[:, :-1, 0], walks.images[batch.views])
+
+
+def test_generated_latents_serve_as_context_but_not_as_target(walks):
+    sampler = Sampler(walks, seed=0)
+    sampler.keep_generated(2, torch.full((24, 4, 2, 4), 9.0))
+    batch = sampler.draw(8, 3, generated_share=1.0)
+    assert (batch.latents[:, :, :8] == 9).all()
+    assert not (batch.latents[:, :, 8:] == 9).any()
+
+
+def test_one_context_serves_several_chunks_as_if_repeated(walks):
+    torch.manual_seed(0)
+    model = build_model(TINY)
+    torch.nn.init.normal_(model.final_layer.linear.weight)
+    batch = Sampler(walks, seed=0).draw(4, 2, generated_share=0.0)
+    noisy, levels = torch.randn(4, 4, 4, 2, 4), torch.tensor([1000.0, 900.0, 800.0, 700.0])
+
+    def run(copies, noisy, levels):
+        cache = BatchCache(encode_views(model, walks.images), batch.views)
+        context_cameras, cameras = make_cameras(model, batch)
+        run_context(model, batch, batch.latents[:, :, :4], context_cameras, cache)
+        cache.fan_out(copies)
+        repeated = type(cameras)(
+            *(x.repeat(copies, 1, 1, 1) for x in (cameras.query, cameras.key_value, cameras.output))
+        )
+        return predict_velocity(model, batch, noisy, levels, repeated, cache)
+
+    both = run(2, noisy, levels)
+    torch.testing.assert_close(both[:2], run(1, noisy[:2], levels[:2]), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(both[2:], run(1, noisy[2:], levels[2:]), atol=1e-5, rtol=1e-5)
+
+
+def test_the_loss_of_a_small_model_falls(walks):
+    model, noise = build_model(TINY), torch.Generator().manual_seed(0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    sampler, losses = Sampler(walks, seed=0), []
+    for _ in range(25):
+        loss = chunk_loss(model, sampler.draw(4, 8, 0.0), walks.images, 1, noise)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert np.mean(losses[-3:]) < 0.8 * losses[0]
+
+
+def test_generate_is_repeatable_and_gives_every_latent(walks):
+    model = build_model(TINY)
+    made = [generate(model, walks, [2, 3], 4, torch.Generator().manual_seed(1)) for _ in range(2)]
+    assert made[0].shape == (2, 16, 4, 2, 4)
+    assert torch.equal(made[0], made[1])
+
+
+def test_noise_levels_are_mostly_those_of_inference():
+    levels = draw_levels(1000, torch.Generator().manual_seed(0))
+    known = torch.tensor([1, 0.9375, 5 / 6, 0.625])
+    share = torch.isclose(levels[:, None], known).any(dim=1).float().mean()
+    assert 0.85 < share < 0.95
+    assert (levels <= 1).all()
+
+
+def test_orthogonalize_brings_singular_values_near_one():
+    matrices = torch.randn(2, 24, 16, generator=torch.Generator().manual_seed(0))
+    values = torch.linalg.svdvals(orthogonalize(matrices).float())
+    assert values.min() > 0.5
+    assert values.max() < 1.4
