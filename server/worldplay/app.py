@@ -82,8 +82,7 @@ def create_server(settings: Settings, world: World, engine: Engine) -> uvicorn.S
     config = uvicorn.Config(
         create_app(settings, world, engine),
         ws="websockets-sansio",
-        ws_max_size=2
-        * LIMITS.message_bytes,  # what is larger than allowed but not absurd gets an explanation
+        ws_max_size=2 * LIMITS.message_bytes,  # what is merely too large gets an explanation
         ws_per_message_deflate=False,
         log_config=None,
         access_log=False,

@@ -1,4 +1,4 @@
-"""Everything an operator may set, from the command line or the environment; nothing else reads the environment."""
+"""Everything an operator may set; nothing else reads the environment."""
 
 import os
 from pathlib import Path

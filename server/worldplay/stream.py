@@ -78,6 +78,14 @@ class _Close:
 _Item = m.ServerMessage | _Announced | _Sample | _Close
 
 
+_COMMANDS: dict[type[m.ClientMessage], Callable[[Session], None]] = {
+    m.Pause: Session.pause,
+    m.ResumeWalk: Session.resume,
+    m.Step: Session.step,
+    m.Reset: Session.reset,
+}
+
+
 class Stream:
     """One visitor's connection, from handshake to close; also what the engine reports to."""
 
@@ -206,32 +214,28 @@ class Stream:
     def _steer(self, message: m.ClientMessage) -> None:
         session = self._session
         if session is None:
-            raise ProtocolError(
-                ErrorCode.BAD_REQUEST, f"expected a start that succeeds before {message.type}"
-            )
+            expected = f"expected a start that succeeds before {message.type}"
+            raise ProtocolError(ErrorCode.BAD_REQUEST, f"{expected}, got none")
         match message:
             case m.Controls(seq=seq, t=t, keys=keys, look=look):
                 self._photon.receive(seq, now_ms())
                 session.controls(seq, t, frozenset(keys), look.yaw, look.pitch)
-            case m.Playhead(shown=shown, buffered=buffered, hidden=hidden):
-                for latency_ms in self._photon.show(shown, now_ms()):
-                    self._metrics.input_to_photon_s.observe(latency_ms / 1000.0)
-                session.playhead(shown, buffered, hidden)
             case m.Poses():
-                self._photon.receive(message.seq, now_ms())
                 session.poses(message.seq, read_trajectory(message))
+                self._photon.receive(message.seq, now_ms())
+            case m.Playhead():
+                self._follow_playhead(session, message)
             case m.Prompt(text=text):
                 session.prompt(text)
             case m.Rewind(chunk=chunk):
                 session.rewind(chunk)
-            case m.Pause():
-                session.pause()
-            case m.ResumeWalk():
-                session.resume()
-            case m.Step():
-                session.step()
-            case m.Reset():
-                session.reset()
+            case _:
+                _COMMANDS[type(message)](session)
+
+    def _follow_playhead(self, session: Session, playhead: m.Playhead) -> None:
+        for latency_ms in self._photon.show(playhead.shown, now_ms()):
+            self._metrics.input_to_photon_s.observe(latency_ms / 1000.0)
+        session.playhead(playhead.shown, playhead.buffered, playhead.hidden)
 
     def _refuse(self, error: ProtocolError) -> None:
         """Tell the page what was wrong, and close if nothing sensible can follow."""

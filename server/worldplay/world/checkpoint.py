@@ -1,6 +1,7 @@
 """Loads a world from a directory: `world.json` beside one safetensors file per network."""
 
 import json
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,7 +10,7 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from worldplay.model.transformer import TransformerConfig, WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, VAEConfig
@@ -41,6 +42,7 @@ def load_world(model: str, device: str) -> World:
     config = _build(TransformerConfig, description["transformer"])
     transformer = _load(WorldPlayTransformer(config), directory / "transformer.safetensors", place)
     vae = _load(StreamingVAE(_build(VAEConfig, description["vae"])), directory / "vae.safetensors", place)
+    _lay_out_channels_last(vae)
     width, height = description["size"]
     return World(
         name=description["name"],
@@ -52,6 +54,13 @@ def load_world(model: str, device: str) -> World:
         vae=vae,
         conditioner=EmbeddedConditioner(config.text_dim, config.byt5_dim),
     )
+
+
+def _lay_out_channels_last(vae: StreamingVAE) -> None:
+    """Spare a CPU's convolutions from reordering their weights at every call."""
+    for parameter in vae.parameters():
+        if parameter.dim() == 5:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
 
 
 def _prepare_rollout(
@@ -124,20 +133,21 @@ def _load(module: Module, path: Path, device: torch.device) -> Module:
         weights = load_file(path)
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged or incomplete ({error}); restore it from the release") from None
-    wanted = module.state_dict()
+    problem = _find_mismatch(module.state_dict(), weights)
+    if problem:
+        raise ValueError(f"{path} {problem}; restore it from the release")
+    module.load_state_dict(weights)
+    return module.to(device, choose_dtype(device)).requires_grad_(False).eval()
+
+
+def _find_mismatch(wanted: Mapping[str, Tensor], got: Mapping[str, Tensor]) -> str | None:
+    """What keeps these weights from a strict load, with the first five names."""
+    shared = wanted.keys() & got.keys()
     for problem, names in (
-        ("lacks", wanted.keys() - weights.keys()),
-        ("has unexpected", weights.keys() - wanted.keys()),
-        (
-            "has the wrong shape for",
-            {n for n in wanted.keys() & weights.keys() if wanted[n].shape != weights[n].shape},
-        ),
+        ("lacks", wanted.keys() - got.keys()),
+        ("has the unexpected", got.keys() - wanted.keys()),
+        ("has another shape for", {name for name in shared if wanted[name].shape != got[name].shape}),
     ):
         if names:
-            first = ", ".join(sorted(names)[:5])
-            raise ValueError(
-                f"{path} {problem} {len(names)} parameters ({first}); restore it from the release"
-            )
-    module.load_state_dict(weights)
-    module = module.to(device, choose_dtype(device), memory_format=torch.channels_last_3d)
-    return module.requires_grad_(False).eval()
+            return f"{problem} {', '.join(sorted(names)[:5])} ({len(names)} in all)"
+    return None

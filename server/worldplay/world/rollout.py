@@ -1,8 +1,9 @@
 """The autoregressive rollout: noise, context and steering become the next chunk in a few denoising steps."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 from itertools import pairwise
 from time import perf_counter
 from typing import Protocol
@@ -100,9 +101,9 @@ def generate_chunk(model: RolloutModel, walk: Walk, steering: Steering) -> Gener
     """Generate the next chunk of a walk, pausing after the context pass and after every denoising step.
 
     The context pass needs only finished latents and the selection, so it runs ahead on the poses that the
-    steering predicts. Steering is latched afterwards; only if the real poses select another context is the pass
-    done again, so the result does not depend on the prediction. The walk changes at the very end: a generator
-    that is closed before leaves no trace.
+    steering predicts. Steering is latched afterwards; only if the real poses select another context is the
+    pass done again, so the result does not depend on the prediction. The walk changes at the very end: a
+    generator that is closed before leaves no trace.
     """
     clock = _Stopwatch()
     count = model.config.chunk_latents
@@ -125,7 +126,8 @@ def generate_chunk(model: RolloutModel, walk: Walk, steering: Steering) -> Gener
         clock.lap("context")
 
     latents = walk.draw_noise(start, count).to(model.transformer.device)
-    for latents in _denoise(model, walk, path, latents):
+    for step in _denoising_steps(model, walk, path):
+        latents = step(latents)
         clock.lap("denoise")
         yield Stage.STEP
         clock.restart()
@@ -171,22 +173,24 @@ def _encode_context(model: RolloutModel, walk: Walk, context: list[int]) -> None
         model.transformer.encode_context(latents, cond, cameras, labels, cache, model.config.context_timestep)
 
 
-def _denoise(model: RolloutModel, walk: Walk, path: Path, latents: Tensor) -> Iterator[Tensor]:
-    """Yield the chunk's latents after each Euler step, from pure noise to the finished chunk."""
-    cond = condition_channels(walk.image_latent, latents.shape[2], first=walk.num_latents == 0)
+def _denoising_steps(model: RolloutModel, walk: Walk, path: Path) -> Iterator[Callable[[Tensor], Tensor]]:
+    """The Euler steps that lead from pure noise to the chunk seen along a path: latents to latents."""
+    cond = condition_channels(walk.image_latent, len(path.labels), first=walk.num_latents == 0)
     cameras = _cameras(model, path.c2w, path.intrinsics)
-    labels = torch.from_numpy(path.labels).to(latents.device)
+    labels = torch.from_numpy(path.labels).to(model.transformer.device)
     levels = sigmas(model.config.steps, model.config.shift)
-    for timestep, (sigma, sigma_next) in zip(
-        timesteps(levels).tolist(), pairwise(levels.tolist()), strict=True
-    ):
+
+    def step(latents: Tensor, timestep: float, sigma: float, sigma_next: float) -> Tensor:
         velocities = [
             model.transformer.denoise(latents, cond, cameras, labels, timestep, cache)
             for cache in model.caches
         ]
-        velocity = _guide(velocities, model.config.guidance)
-        latents = euler_step(latents, velocity, sigma, sigma_next)
-        yield latents
+        return euler_step(latents, _guide(velocities, model.config.guidance), sigma, sigma_next)
+
+    for timestep, (sigma, sigma_next) in zip(
+        timesteps(levels).tolist(), pairwise(levels.tolist()), strict=True
+    ):
+        yield partial(step, timestep=timestep, sigma=sigma, sigma_next=sigma_next)
 
 
 def _guide(velocities: list[Tensor], guidance: float) -> Tensor:

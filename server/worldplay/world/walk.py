@@ -112,9 +112,9 @@ class Walk:
         return Path(c2w, labels, np.stack([_intrinsics_of(step) for step in steps]), bumped, previous)
 
     def draw_noise(self, start: int, num_latents: int) -> Tensor:
-        """Return standard normal noise [1, C, num_latents, h, w] float32, a function of seed and `start` alone.
+        """Return standard normal noise [1, C, num_latents, h, w] float32, on the CPU.
 
-        Rewinding and replaying therefore need no generator state.
+        It depends on the seed and `start` alone, so rewinding and replaying need no generator state.
         """
         generator = torch.Generator().manual_seed(_mix(self.seed, start))
         _, channels, _, height, width = self.image_latent.shape
@@ -136,7 +136,7 @@ class Walk:
 
 
 def motion_between(c2w: Pose, moved: Pose) -> Motion:
-    """The motion without orbit or roll that leads from one camera to another; rising or sinking is left out."""
+    """The motion that leads from one camera to another; roll and rise are left out."""
     relative = c2w[:3, :3].T @ moved[:3, :3]
     right, _, forward = moved[:3, :3].T @ (moved[:3, 3] - c2w[:3, 3])
     ahead = relative[:, 2]
