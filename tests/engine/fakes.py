@@ -14,14 +14,22 @@ PICTURE = np.zeros((4, 2, 2, 3), np.uint8)
 
 
 class FakeClock:
+    """Runs when it is told to; pages speak at their time even if the worker is in the middle of a stage."""
+
     def __init__(self):
         self.now_ms = 1000.0
+        self.pages = []
 
     def __call__(self):
         return self.now_ms
 
     def advance(self, time_ms):
-        self.now_ms += time_ms
+        end_ms = self.now_ms + time_ms
+        while due := [page for page in self.pages if page.next_ms <= end_ms]:
+            page = min(due, key=lambda page: page.next_ms)
+            self.now_ms = max(self.now_ms, page.next_ms)
+            page.tick()
+        self.now_ms = end_ms
 
 
 @dataclass
@@ -71,6 +79,7 @@ class FakeWalk:
         self.world.spend("context", self.name, self.world.context_ms)
         yield
         steps = steering.latch(4)
+        self.world.hooks.get("latch", lambda: None)()
         for _ in range(4):
             self.world.spend("step", self.name, self.world.step_ms)
             yield
@@ -138,14 +147,9 @@ class Page(Recorder):
         self.session = None
         self.hidden = False
         self.shown_s = self.held_s = self.stalled_ms = 0.0
-        self.leads_ms = []  # at each latch, as it truly was
         self._coming = []  # (arrival, seconds)
         self._looked_ms = clock.now_ms
         self.next_ms = clock.now_ms + first_ms
-
-    def on_chunk(self, report):
-        super().on_chunk(report)
-        self.play()
 
     def on_frames(self, chunk_index, frames, decode_ms, decoded_at_ms):
         super().on_frames(chunk_index, frames, decode_ms, decoded_at_ms)
@@ -164,12 +168,13 @@ class Page(Recorder):
 
     @property
     def buffered_ms(self):
+        self.play()
         return (self.held_s - self.shown_s) * 1000
 
     def tick(self):
         self.play()
         self.session.playhead(self.shown_s, self.held_s - self.shown_s, self.hidden)
-        self.next_ms = self.clock.now_ms + 100
+        self.next_ms += 100
 
 
 class Theatre:
@@ -179,7 +184,6 @@ class Theatre:
         self.clock = FakeClock()
         self.world = FakeWorld(self.clock, **costs)
         self.worker = Worker(self.world, Admission(max_sessions, max_queued), self.clock)
-        self.pages = []
         self.num_sessions = 0
 
     @property
@@ -197,7 +201,7 @@ class Theatre:
     def open_page(self, view=None, **options):
         page = Page(self.clock, **options)
         page.session = self.open(page, view)
-        self.pages.append(page)
+        self.clock.pages.append(page)
         return page
 
     def settle(self):
@@ -210,14 +214,11 @@ class Theatre:
         """Let workers work and pages play for a while."""
         end_ms = self.clock.now_ms + time_ms
         while self.clock.now_ms < end_ms:
-            for page in self.pages:
-                if page.next_ms <= self.clock.now_ms:
-                    page.tick()
             wait_ms = self.worker.run_once()
             if wait_ms != 0.0:
-                events = [page.next_ms for page in self.pages] + [end_ms]
+                next_ms = min(end_ms, *(page.next_ms for page in self.clock.pages), end_ms)
                 if wait_ms is not None:
-                    events.append(self.clock.now_ms + wait_ms)
-                self.clock.now_ms = max(self.clock.now_ms + 0.01, min(events))
-        for page in self.pages:
+                    next_ms = min(next_ms, self.clock.now_ms + wait_ms)
+                self.clock.advance(max(0.01, next_ms - self.clock.now_ms))
+        for page in self.clock.pages:
             page.play()

@@ -39,6 +39,14 @@ def test_page_that_never_acknowledged_is_taken_to_play_from_its_first_frames():
     assert lead_ms(playback, 1500) == 700
 
 
+def test_dry_page_plays_on_when_media_comes():
+    playback = Playback()
+    hand_chunk(playback, 0)
+    acknowledge(playback, 700, 0.6)
+    hand_chunk(playback, 790)
+    assert lead_ms(playback, 790) == 600
+
+
 def test_acknowledging_page_gets_more():
     playback = Playback()
     hand_chunk(playback, 0)

@@ -2,8 +2,8 @@ import math
 from threading import Thread
 
 import pytest
-from engine.fakes import FakeClock
 
+from engine.fakes import FakeClock
 from worldplay.engine.steering import MAX_EDGES, ChunkSteering, Controls, ReceivedEdge, place_edges
 from worldplay.world.camera import FORWARD_STEP, Motion
 from worldplay.world.controls import Edge

@@ -80,8 +80,8 @@ class Playback:
 
     def hand(self, duration_s: float, now_ms: float) -> None:
         """Count media that is on its way to the page."""
-        if self._is_silent(now_ms) and self.dry_ms(now_ms) <= now_ms:
-            self._anchor = _Anchor(self.handed_s, now_ms)  # it can begin to play now
+        if self.dry_ms(now_ms) <= now_ms:
+            self._anchor = _Anchor(self.handed_s, now_ms)  # it stood still and plays on from here
         self._batches.append(_Batch(self.handed_s, duration_s, now_ms))
         self.handed_s += duration_s
 
