@@ -5,14 +5,11 @@ import torch
 from torch import Tensor
 
 from training.passes import BatchCache, encode_views, make_cameras, predict_velocity, run_context
-from training.samples import CHUNK, MEMORY_LATENTS, RECENT_LATENTS, Batch, LatentWalks, Moment, collate
+from training.samples import CHUNK, Batch, LatentWalks, Moment, choose_context, collate
 from worldplay.model.scheduler import euler_step, sigmas, timesteps
 from worldplay.model.transformer import WorldPlayTransformer
-from worldplay.world.camera import invert_pose
-from worldplay.world.memory import NUM_POINTS, sample_points, select_context
 
 STEPS, SHIFT = 4, 5.0
-_POINTS = sample_points(NUM_POINTS, seed=0)
 
 
 @torch.inference_mode()
@@ -27,24 +24,17 @@ def generate(
     latents = torch.zeros_like(walks.latents[rows, : CHUNK * num_chunks])
     for start in range(0, CHUNK * num_chunks, CHUNK):
         moments = [_moment(walks, row, made, start) for row, made in zip(rows, latents, strict=True)]
-        batch = collate(moments, walks.images)
+        batch = collate(moments, walks.images, len(moments[0].labels) - CHUNK)
         cache = BatchCache(text, batch.views)
         latents[:, start : start + CHUNK] = _denoise(model, batch, cache, noise).transpose(1, 2)
     return latents
 
 
 def _moment(walks: LatentWalks, row: int, made: Tensor, start: int) -> Moment:
-    context = select_context(
-        invert_pose(walks.c2w[row, : start + CHUNK]),
-        start,
-        _POINTS,
-        memory_latents=MEMORY_LATENTS,
-        recent_latents=RECENT_LATENTS,
-        chunk_latents=CHUNK,
-    )
+    context = choose_context(walks.c2w[row, : start + CHUNK], start)
     frames = np.array([*context, *range(start, start + CHUNK)])
-    view = int(walks.views[row])
-    return Moment(made[frames], walks.c2w[row, frames], walks.labels[row, frames], view, 0)
+    c2w, labels = walks.c2w[row, frames], walks.labels[row, frames]
+    return Moment(made[frames], c2w, labels, frames == 0, int(walks.views[row]))
 
 
 def _denoise(model: WorldPlayTransformer, batch: Batch, cache: BatchCache, noise: torch.Generator) -> Tensor:

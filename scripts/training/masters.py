@@ -23,7 +23,7 @@ def _by_muon(name: str, weight: Tensor) -> bool:
 class Masters:
     """Owns the weights; the model's own bf16 ones are a copy to compute with."""
 
-    def __init__(self, model: nn.Module, rate: float) -> None:
+    def __init__(self, model: nn.Module, muon_rate: float, adam_rate: float) -> None:
         self._params = dict(model.named_parameters())
         self._weights = {name: p.detach().float().clone() for name, p in self._params.items()}
         self._average = {name: weight.clone() for name, weight in self._weights.items()}
@@ -31,9 +31,9 @@ class Masters:
         rest = [w for name, w in self._weights.items() if not _by_muon(name, w)]
         self._muon = Muon(muon, _WEIGHT_DECAY)
         self._adam = torch.optim.AdamW(
-            rest, lr=rate, betas=(0.9, 0.98), weight_decay=_WEIGHT_DECAY, fused=True
+            rest, lr=adam_rate, betas=(0.9, 0.98), weight_decay=_WEIGHT_DECAY, fused=True
         )
-        self._rate = rate
+        self._muon_rate, self._adam_rate = muon_rate, adam_rate
 
     def collect(self, *numbers: float) -> list[float]:
         """Mean gradients of all ranks, clipped, and the means of some numbers on the way."""
@@ -54,9 +54,9 @@ class Masters:
     @torch.no_grad()
     def update(self, step: int, rate_factor: float) -> None:
         """Step both optimizers, follow with the average, refresh the model's copy."""
-        self._muon.step(self._rate * rate_factor)
+        self._muon.step(self._muon_rate * rate_factor)
         for group in self._adam.param_groups:
-            group["lr"] = self._rate * rate_factor
+            group["lr"] = self._adam_rate * rate_factor
         self._adam.step()
         share = 1 - min(_DECAY, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(self._average.values()), list(self._weights.values()), share)

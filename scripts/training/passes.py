@@ -1,7 +1,7 @@
 """The transformer's passes over batches of samples: text of the start views, context, chunk."""
 
 import torch
-from einops import repeat
+from einops import rearrange, repeat
 from PIL import Image
 from torch import Tensor
 
@@ -42,7 +42,7 @@ class BatchCache:
         self._num_context = num_latents
 
     def fan_out(self, copies: int) -> None:
-        """Serve a batch that is the old one, several times over."""
+        """Serve so many chunks over each sample's context, as a batch [copies * B]."""
         pattern = "(two b) n l d -> (two copies b) n l d"
         self._context = [
             (repeat(k, pattern, two=2, copies=copies), repeat(v, pattern, two=2, copies=copies))
@@ -71,19 +71,18 @@ def encode_views(model: WorldPlayTransformer, images: Tensor) -> TextKV:
     )
 
 
+def chunks_as_batch(x: Tensor, batch: Batch) -> Tensor:
+    """The chunks' part of [B, N + 4 K, ...] as [K * B, 4, ...]."""
+    return rearrange(x[:, batch.num_context :], "b (k t) ... -> (k b) t ...", t=CHUNK)
+
+
 def make_cameras(model: WorldPlayTransformer, batch: Batch) -> tuple[Cameras, Cameras]:
-    """Cameras of the context and of the chunk; in float32, as bf16 rounds positions to a fifth of a step."""
+    """Cameras of the context and of the chunks; in float32, as bf16 rounds positions to a fifth of a step."""
     size = model.config.head_dim
     cameras = prepare_cameras(batch.viewmats, batch.intrinsics, size, torch.float32)
-    return _cut(cameras, slice(0, batch.num_context)), _cut(cameras, slice(batch.num_context, None))
-
-
-def _cut(cameras: Cameras, part: slice) -> Cameras:
-    return Cameras(cameras.query[:, part], cameras.key_value[:, part], cameras.output[:, part])
-
-
-def repeat_cameras(cameras: Cameras, copies: int) -> Cameras:
-    return Cameras(*(x.repeat(copies, 1, 1, 1) for x in (cameras.query, cameras.key_value, cameras.output)))
+    parts = cameras.query, cameras.key_value, cameras.output
+    context = Cameras(*(part[:, : batch.num_context] for part in parts))
+    return context, Cameras(*(chunks_as_batch(part, batch) for part in parts))
 
 
 def run_context(
@@ -104,9 +103,8 @@ def predict_velocity(
     cameras: Cameras,
     cache: BatchCache,
 ) -> Tensor:
-    """Velocity, float32, of chunks [copies * B, C, 4, h, w] at timesteps [copies * B]."""
-    copies = noisy.shape[0] // len(batch.views)
-    cond = batch.cond[:, :, batch.num_context :].repeat(copies, 1, 1, 1, 1).to(model.dtype)
-    actions = batch.actions[:, batch.num_context :].repeat(copies, 1)
+    """Velocity, float32, of chunks [K * B, C, 4, h, w] at timesteps [K * B]."""
+    cond = chunks_as_batch(batch.cond.transpose(1, 2), batch).transpose(1, 2).to(model.dtype)
+    actions = chunks_as_batch(batch.actions, batch)
     levels = timesteps[:, None].expand(-1, CHUNK)
     return model.denoise(noisy.to(model.dtype), cond, cameras, actions, levels, cache).float()

@@ -1,6 +1,6 @@
 """Draws training samples: a chunk to denoise, and the context it gets at inference, or less."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 from training.data import load_plan
 from worldplay.world.camera import DEFAULT_INTRINSICS, invert_pose
 from worldplay.world.court import START_VIEWS
-from worldplay.world.memory import sample_points, select_context
+from worldplay.world.memory import NUM_POINTS, sample_points, select_context
 
 CHUNK = 4
 MEMORY_LATENTS, RECENT_LATENTS = 12, 4
@@ -19,8 +19,11 @@ MEMORY_LATENTS, RECENT_LATENTS = 12, 4
 # chunk, 8 leaves out the remembered or the recent chunk. Having less than at inference teaches the model to
 # find its way by the absolute camera, which does not drift.
 CONTEXT_SIZES = (0, 1, 4, 8, 12)
-CONTEXT_SHARES = (0.10, 0.12, 0.14, 0.24, 0.40)
-_POINTS = sample_points(1024, seed=0)
+CONTEXT_SHARES = (0.10, 0.08, 0.12, 0.22, 0.48)
+# Chunks denoised over one context pass: the one that comes next, and one from elsewhere, for which the
+# context is of little use: practice in the absolute camera at a third of the cost of a sample of its own.
+CHUNKS_PER_CONTEXT = 2
+_POINTS = sample_points(NUM_POINTS, seed=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +58,33 @@ def load_latents(walks: Path, latents: Path, seeds: list[int]) -> LatentWalks:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Samples of equal context size N: the context's latents, then the chunk's, and all about them."""
+    """Samples of equal context size N: the context's latents, then those of K chunks, and all about them."""
 
-    latents: Tensor  # [B, C, N + 4, h, w]
-    cond: Tensor  # [B, C + 1, N + 4, h, w]
-    viewmats: Tensor  # [B, N + 4, 4, 4] float32
-    intrinsics: Tensor  # [B, N + 4, 3, 3] float32
-    actions: Tensor  # [B, N + 4]
+    latents: Tensor  # [B, C, N + 4 K, h, w]
+    cond: Tensor  # [B, C + 1, N + 4 K, h, w]
+    viewmats: Tensor  # [B, N + 4 K, 4, 4] float32
+    intrinsics: Tensor  # [B, N + 4 K, 3, 3] float32
+    actions: Tensor  # [B, N + 4 K]
     views: Tensor  # [B]
     num_context: int
+
+    @property
+    def num_chunks(self) -> int:
+        return (self.latents.shape[2] - self.num_context) // CHUNK
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One sample: latents, court poses and labels of context and chunk; `first` is where latent 0 is."""
+    """One sample: latents, court poses and labels of context and chunks; latent 0 is where `is_first`."""
 
-    latents: Tensor  # [N + 4, C, h, w]
+    latents: Tensor  # [N + 4 K, C, h, w]
     c2w: NDArray[np.float64]
     labels: NDArray[np.int64]
+    is_first: NDArray[np.bool_]
     view: int
-    first: int | None
+
+
+Frames = list[tuple[int, int]]  # (walk, latent)
 
 
 class Sampler:
@@ -94,90 +104,113 @@ class Sampler:
         """Draw samples; a share of them with generated context, as far as there is any."""
         moments = []
         for _ in range(num_samples):
-            if num_context and self._generated and self._rng.random() < generated_share:
+            if num_context == 0:
+                moments.append(self._draw_first())
+            elif self._generated and self._rng.random() < generated_share:
                 moments.append(self._draw_generated(num_context))
             else:
                 moments.append(self._draw_true(num_context))
-        return collate(moments, self._walks.images)
+        return collate(moments, self._walks.images, num_context)
+
+    def _draw_first(self) -> Moment:
+        view, beginning = self._draw_beginning()
+        other = int(self._rng.choice(self._by_view[view]))
+        return self._moment(view, _span(beginning, 0) + _span(other, 0))
 
     def _draw_true(self, num_context: int) -> Moment:
-        view = int(self._rng.integers(len(START_VIEWS)))
-        beginning = int(self._rng.choice(self._by_view[view]))
-        if num_context == 0:
-            return self._moment(view, [(beginning, i) for i in range(CHUNK)])
-        walk, start = self._draw_chunk(beginning, num_context)
+        view, beginning = self._draw_beginning()
+        walk, start = self._draw_next(beginning, num_context)
         # A walk from elsewhere is as good as one from the view: the world is the same and poses are known.
         offset = (start - 1) % CHUNK + 1
-        frames = [(beginning, i) for i in range(CHUNK)] + [(walk, i) for i in range(offset, start + CHUNK)]
-        return self._moment(view, self._choose(frames, num_context))
-
-    def _draw_chunk(self, beginning: int, num_context: int) -> tuple[int, int]:
-        """The walk that goes on after the beginning, and the first latent of the chunk to denoise."""
-        num_latents = self._walks.latents.shape[1]
-        if num_context <= CHUNK and self._rng.random() < 0.5:
-            return beginning, CHUNK
-        walk = beginning if self._rng.random() < 0.3 and num_context > CHUNK else None
-        chosen = int(self._rng.integers(len(self._walks))) if walk is None else walk
-        return chosen, int(self._rng.integers(2 * CHUNK + 1, num_latents - CHUNK + 1))
+        past = _span(beginning, 0) + [(walk, i) for i in range(offset, start)]
+        chunk = _span(walk, start)
+        return self._moment(view, self._choose(past, chunk, num_context) + chunk + self._draw_elsewhere())
 
     def _draw_generated(self, num_context: int) -> Moment:
         walk = int(self._rng.choice(list(self._generated)))
-        num_latents = len(self._generated[walk])
         fewest = max(1, -(-num_context // CHUNK))
-        start = CHUNK * int(self._rng.integers(fewest, num_latents // CHUNK))
-        frames = self._choose([(walk, i) for i in range(start + CHUNK)], num_context)
-        moment = self._moment(int(self._walks.views[walk]), frames)
-        own = torch.stack([self._generated[walk][i] for _, i in frames[:num_context]])
-        latents = torch.cat([own, moment.latents[num_context:]])
-        return Moment(latents, moment.c2w, moment.labels, moment.view, moment.first)
+        start = CHUNK * int(self._rng.integers(fewest, len(self._generated[walk]) // CHUNK))
+        chunk = _span(walk, start)
+        context = self._choose([(walk, i) for i in range(start)], chunk, num_context)
+        moment = self._moment(int(self._walks.views[walk]), context + chunk + self._draw_elsewhere())
+        own = torch.stack([self._generated[walk][i] for _, i in context])
+        return replace(moment, latents=torch.cat([own, moment.latents[num_context:]]))
 
-    def _choose(self, frames: list[tuple[int, int]], num_context: int) -> list[tuple[int, int]]:
-        """Context as at inference, thinned to its size, then the chunk, which ends `frames`."""
-        start = len(frames) - CHUNK
-        c2w = np.stack([self._walks.c2w[walk, index] for walk, index in frames])
-        chosen = select_context(
-            invert_pose(c2w),
-            start,
-            _POINTS,
-            memory_latents=MEMORY_LATENTS,
-            recent_latents=RECENT_LATENTS,
-            chunk_latents=CHUNK,
-        )
+    def _draw_beginning(self) -> tuple[int, int]:
+        """A start view and a walk from there."""
+        view = int(self._rng.integers(len(START_VIEWS)))
+        return view, int(self._rng.choice(self._by_view[view]))
+
+    def _draw_next(self, beginning: int, num_context: int) -> tuple[int, int]:
+        """The walk that goes on after the beginning, and the first latent of the chunk to denoise."""
+        if num_context <= CHUNK and self._rng.random() < 0.5:
+            return beginning, CHUNK
+        same = self._rng.random() < 0.3
+        walk = beginning if same else int(self._rng.integers(len(self._walks)))
+        return walk, int(self._rng.integers(2 * CHUNK + 1, self._num_latents - CHUNK + 1))
+
+    def _draw_elsewhere(self) -> Frames:
+        """Any chunk but a first one."""
+        walk = int(self._rng.integers(len(self._walks)))
+        return _span(walk, int(self._rng.integers(1, self._num_latents - CHUNK + 1)))
+
+    @property
+    def _num_latents(self) -> int:
+        return self._walks.latents.shape[1]
+
+    def _choose(self, past: Frames, chunk: Frames, num_context: int) -> Frames:
+        """Context as at inference, thinned to its size."""
+        c2w = np.stack([self._walks.c2w[walk, index] for walk, index in past + chunk])
+        chosen = choose_context(c2w, len(past))
         kept = chosen[:num_context]
         if num_context == 2 * CHUNK and self._rng.random() < 0.7:
             kept = chosen[:CHUNK] + chosen[-CHUNK:]
-        return [frames[i] for i in kept] + frames[start:]
+        return [past[i] for i in kept]
 
-    def _moment(self, view: int, frames: list[tuple[int, int]]) -> Moment:
+    def _moment(self, view: int, frames: Frames) -> Moment:
         walks, indices = np.array(frames).T
-        first = 0 if indices[0] == 0 else None
         return Moment(
             self._walks.latents[walks, indices],
             self._walks.c2w[walks, indices],
             self._walks.labels[walks, indices],
+            indices == 0,
             view,
-            first,
         )
 
 
-def collate(moments: list[Moment], images: Tensor) -> Batch:
+def _span(walk: int, start: int) -> Frames:
+    """A chunk's frames."""
+    return [(walk, start + i) for i in range(CHUNK)]
+
+
+def choose_context(c2w: NDArray[np.float64], start: int) -> list[int]:
+    """Context of the chunk that begins at `start`, as the server chooses it."""
+    return select_context(
+        invert_pose(c2w),
+        start,
+        _POINTS,
+        memory_latents=MEMORY_LATENTS,
+        recent_latents=RECENT_LATENTS,
+        chunk_latents=CHUNK,
+    )
+
+
+def collate(moments: list[Moment], images: Tensor, num_context: int) -> Batch:
     """Put samples of one length together, in the frames of their start views."""
     latents = torch.stack([moment.latents for moment in moments]).transpose(1, 2)
-    views = torch.tensor([moment.view for moment in moments])
     starts = np.stack([START_VIEWS[moment.view].c2w for moment in moments])
     w2c = invert_pose(np.stack([moment.c2w for moment in moments])) @ starts[:, None]
     cond = torch.zeros(latents.shape[0], latents.shape[1] + 1, *latents.shape[2:])
     for row, moment in enumerate(moments):
-        if moment.first is not None:
-            cond[row, :-1, moment.first] = images[moment.view]
-            cond[row, -1, moment.first] = 1
-    length = latents.shape[2]
+        for first in np.flatnonzero(moment.is_first):
+            cond[row, :-1, first] = images[moment.view]
+            cond[row, -1, first] = 1
     return Batch(
         latents=latents,
         cond=cond,
         viewmats=torch.from_numpy(w2c).float(),
-        intrinsics=torch.tensor(DEFAULT_INTRINSICS).float().expand(len(moments), length, 3, 3),
+        intrinsics=torch.tensor(DEFAULT_INTRINSICS).float().expand(len(moments), latents.shape[2], 3, 3),
         actions=torch.from_numpy(np.stack([moment.labels for moment in moments])),
-        views=views,
-        num_context=length - CHUNK,
+        views=torch.tensor([moment.view for moment in moments]),
+        num_context=num_context,
     )

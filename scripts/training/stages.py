@@ -97,8 +97,8 @@ def transformer_stage(options: Options) -> None:
     plan = Plan(
         seconds=60 * options.minutes,
         samples=12,
-        copies=2,
-        rate=2e-3,
+        muon_rate=5e-3,
+        adam_rate=2e-3,
         generated_from=0.4,
         generated_share=0.5,
         refresh_steps=60,

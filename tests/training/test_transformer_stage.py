@@ -35,11 +35,12 @@ def walks():
 @pytest.mark.parametrize("size", CONTEXT_SIZES)
 def test_samples_begin_at_the_start_view_and_carry_its_image(walks, size):
     batch = Sampler(walks, seed=0).draw(size, 5, generated_share=0.0)
-    assert batch.latents.shape == (5, 4, size + 4, 2, 4)
+    assert batch.latents.shape == (5, 4, size + 8, 2, 4)
     assert batch.num_context == size
     torch.testing.assert_close(batch.viewmats[:, 0], torch.eye(4).expand(5, 4, 4))
     assert torch.equal(batch.cond[:, -1, 0], torch.ones(5, 2, 4))
-    assert torch.equal(batch.cond[:, -1, 1:], torch.zeros(5, size + 3, 2, 4))
+    others = [i for i in range(1, size + 8) if size or i != 4]  # without context both chunks are first ones
+    assert not batch.cond[:, -1, others].any()
     torch.testing.assert_close(batch.cond[:, :-1, 0], walks.images[batch.views])
 
 
@@ -51,26 +52,34 @@ def test_generated_latents_serve_as_context_but_not_as_target(walks):
     assert not (batch.latents[:, :, 8:] == 9).any()
 
 
-def test_one_context_serves_several_chunks_as_if_repeated(walks):
+def test_one_context_serves_several_chunks_as_if_each_had_its_own(walks):
     torch.manual_seed(0)
     model = build_model(TINY)
     torch.nn.init.normal_(model.final_layer.linear.weight)
-    batch = Sampler(walks, seed=0).draw(4, 2, generated_share=0.0)
+    both = Sampler(walks, seed=0).draw(4, 2, generated_share=0.0)
     noisy, levels = torch.randn(4, 4, 4, 2, 4), torch.tensor([1000.0, 900.0, 800.0, 700.0])
 
-    def run(copies, noisy, levels):
+    def run(batch, noisy, levels):
         cache = BatchCache(encode_views(model, walks.images), batch.views)
         context_cameras, cameras = make_cameras(model, batch)
         run_context(model, batch, batch.latents[:, :, :4], context_cameras, cache)
-        cache.fan_out(copies)
-        repeated = type(cameras)(
-            *(x.repeat(copies, 1, 1, 1) for x in (cameras.query, cameras.key_value, cameras.output))
-        )
-        return predict_velocity(model, batch, noisy, levels, repeated, cache)
+        cache.fan_out(batch.num_chunks)
+        return predict_velocity(model, batch, noisy, levels, cameras, cache)
 
-    both = run(2, noisy, levels)
-    torch.testing.assert_close(both[:2], run(1, noisy[:2], levels[:2]), atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(both[2:], run(1, noisy[2:], levels[2:]), atol=1e-5, rtol=1e-5)
+    together = run(both, noisy, levels)
+    for chunk in range(2):
+        kept = [0, 1, 2, 3, *range(4 + 4 * chunk, 8 + 4 * chunk)]
+        one = replace(
+            both,
+            latents=both.latents[:, :, kept],
+            cond=both.cond[:, :, kept],
+            viewmats=both.viewmats[:, kept],
+            intrinsics=both.intrinsics[:, kept],
+            actions=both.actions[:, kept],
+        )
+        rows = slice(2 * chunk, 2 * chunk + 2)
+        alone = run(one, noisy[rows], levels[rows])
+        torch.testing.assert_close(together[rows], alone, atol=1e-5, rtol=1e-5)
 
 
 def test_the_loss_of_a_small_model_falls(walks):
@@ -78,9 +87,9 @@ def test_the_loss_of_a_small_model_falls(walks):
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     sampler, losses = Sampler(walks, seed=0), []
     for _ in range(25):
-        loss = chunk_loss(model, sampler.draw(4, 8, 0.0), walks.images, 1, noise)
+        loss = chunk_loss(model, sampler.draw(4, 8, 0.0), walks.images, noise)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         losses.append(loss.item())
     assert np.mean(losses[-3:]) < 0.8 * losses[0]
