@@ -1,0 +1,246 @@
+"""Trains the embedded world's autoencoder on streams; runs in every rank."""
+
+import json
+import time
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from training.muon import Muon
+from training.progress import Progress
+from training.vae_streams import Piece, draw_pieces, load_held_out, psnr, reconstruct, save_strip
+from worldplay.model.vae import StreamingVAE, VAEConfig
+from worldplay.model.vae_stream import FeatureCache
+
+EMBEDDED_VAE = VAEConfig(
+    pixel_patch=2,
+    latent_channels=32,
+    encoder_channels=(16, 32, 64, 64),
+    encoder_layers=1,
+    decoder_channels=(96, 48, 48, 24),
+    decoder_layers=1,
+    spatial_compression=8,
+    temporal_compression=4,
+    scaling_factor=1.0,  # measured in training
+)
+
+NUM_STREAMS = 2  # of each rank
+FRAMES_PER_PIECE = 8
+LONGEST_STREAM = 12  # pieces
+MUON_RATE, ADAMW_RATE, WARMUP_STEPS = 8e-4, 6e-4, 60
+KL_WEIGHT = 1e-3  # of the mean over latent values; the usual 1e-6 of sums is 1e-8 here
+EDGE_WEIGHT, SQUARE_WEIGHT = 0.5, 1.0
+ENCODER_SHARE = 0.6  # of the time; then latents stay what they are and only the decoder goes on
+DECAY_FROM = 0.5
+EMA = 0.995
+EXPORT_EVERY_S = 120.0
+HELD_OUT_WALKS, HELD_OUT_FRAMES = 2, 129
+
+
+@dataclass(frozen=True, slots=True)
+class VAEStage:
+    """Where the walks are, where the results go, and how long it may take in all."""
+
+    walks: Path
+    out: Path
+    minutes: float
+
+
+class Trainer:
+    """One rank: float32 masters, a bf16 copy that computes, and the running average that is exported."""
+
+    def __init__(self, stage: VAEStage) -> None:
+        torch.manual_seed(0)
+        self._stage, self._rank = stage, dist.get_rank()
+        self._master = StreamingVAE(EMBEDDED_VAE)
+        self._average = deepcopy(self._master).requires_grad_(False)
+        self._vae = deepcopy(self._master).bfloat16()
+        self._optimizers = [_make_optimizers(self._master.decoder), _make_optimizers(self._master.encoder)]
+        self._step, self._spent_s, self._clock_s, self._frozen = 0, 0.0, 0.0, False
+        self._progress = Progress(stage.out, "vae") if self._rank == 0 else None
+
+    @property
+    def _share_done(self) -> float:
+        return self._spent_s / (60 * self._stage.minutes)
+
+    def train(self) -> None:
+        """Until the time is up."""
+        torch.manual_seed(100 * self._step + self._rank)
+        pieces = self._draw()
+        encoder, decoder = self._vae.new_encoder_state(), self._vae.new_decoder_state()
+        exported_s, self._clock_s = self._spent_s, time.monotonic()
+        while self._share_done < 1:
+            piece = next(pieces)
+            if piece.starts:
+                encoder, decoder = self._vae.new_encoder_state(), self._vae.new_decoder_state()
+            if self._share_done > ENCODER_SHARE and not self._frozen:
+                self._freeze_encoder()
+            losses = self._losses(piece, encoder, decoder)
+            encoder, decoder = encoder.detach(), decoder.detach()
+            torch.autograd.backward(losses["loss"])
+            self._update()
+            if self._rank == 0 and self._step % 10 == 0:
+                self._report({name: value.item() for name, value in losses.items()})
+            if self._spent_s - exported_s > EXPORT_EVERY_S or self._share_done >= 1:
+                exported_s = self._spent_s
+                if self._rank == 0:
+                    self._export()
+                    self._save()
+
+    def _draw(self) -> Iterator[Piece]:
+        seed = 10 * self._step + self._rank
+        return draw_pieces(self._stage.walks, seed, NUM_STREAMS, FRAMES_PER_PIECE, LONGEST_STREAM)
+
+    def _losses(self, piece: Piece, encoder: FeatureCache, decoder: FeatureCache) -> dict[str, Tensor]:
+        with torch.set_grad_enabled(not self._frozen):
+            moments = self._vae.encode_moments(piece.pixels, encoder).float()
+        mean, log_variance = moments.chunk(2, dim=1)
+        log_variance = log_variance.clamp(-30, 20)
+        latents = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+        decoded = self._vae.decode_raw(latents, decoder).float()
+        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
+        error, edges = F.l1_loss(decoded, piece.pixels), _edge_loss(decoded, piece.pixels)
+        square = F.mse_loss(decoded, piece.pixels)
+        loss = error + EDGE_WEIGHT * edges + SQUARE_WEIGHT * square + KL_WEIGHT * kl
+        spread = mean.detach().std(), torch.exp(0.5 * log_variance.detach()).mean()
+        return {
+            "loss": loss,
+            "db": -10 * torch.log10(square.detach() / 4),
+            "edges": edges.detach(),
+            "kl": kl.detach(),
+            "mean_std": spread[0],
+            "noise_std": spread[1],
+        }
+
+    def _update(self) -> None:
+        """Average gradients and clocks over the ranks, then step."""
+        now = time.monotonic()
+        elapsed_s, self._clock_s = now - self._clock_s, now
+        pairs = [(m, p) for m, p in zip(self._master.parameters(), self._vae.parameters(), strict=True)]
+        pairs = [(m, p) for m, p in pairs if p.requires_grad]
+        shared = torch.cat([_gradient(p) for _, p in pairs] + [torch.tensor([elapsed_s])])
+        dist.all_reduce(shared)
+        shared /= dist.get_world_size()
+        self._spent_s += shared[-1].item()
+        for (m, _), gradient in zip(
+            pairs, torch.split(shared[:-1], [p.numel() for _, p in pairs]), strict=True
+        ):
+            m.grad = gradient.view_as(m)
+        for muon, adamw in self._optimizers[: 1 if self._frozen else 2]:
+            muon.step(MUON_RATE * self._rate_factor())
+            for group in adamw.param_groups:
+                group["lr"] = ADAMW_RATE * self._rate_factor()
+            adamw.step()
+        self._step += 1
+        self._copy_masters()
+
+    def _rate_factor(self) -> float:
+        warmup = min(1.0, (self._step + 1) / WARMUP_STEPS)
+        return warmup * min(1.0, max(0.02, (1 - self._share_done) / (1 - DECAY_FROM)))
+
+    @torch.no_grad()
+    def _copy_masters(self) -> None:
+        decay = min(EMA, self._step / (self._step + 10))
+        for m, p, a in zip(
+            self._master.parameters(), self._vae.parameters(), self._average.parameters(), strict=True
+        ):
+            if p.requires_grad:
+                p.copy_(m)
+                p.grad = None
+                a.lerp_(m, 1 - decay)
+
+    def _freeze_encoder(self) -> None:
+        """From here on the encoder is its running average."""
+        self._frozen = True
+        for model in (self._master, self._vae):
+            model.encoder.load_state_dict(self._average.encoder.state_dict())
+            model.encoder.requires_grad_(False)
+
+    def _report(self, numbers: dict[str, float]) -> None:
+        assert self._progress is not None
+        self._progress.report(self._step, self._share_done, self._spent_s, numbers)
+
+    def _export(self) -> None:
+        """Write the averaged weights with the scale of their latents, and judge them."""
+        began = time.monotonic()
+        vae = deepcopy(self._average).bfloat16()
+        walks = load_held_out(self._stage.walks, HELD_OUT_WALKS, HELD_OUT_FRAMES)
+        results = [reconstruct(vae, frames) for frames in walks]
+        scale = 1 / torch.cat([latents for _, latents in results]).float().std().item()
+        config = replace(EMBEDDED_VAE, scaling_factor=round(scale, 4))
+        partial = self._stage.out / "vae.partial"
+        save_file({name: value.contiguous() for name, value in vae.state_dict().items()}, partial)
+        partial.rename(self._stage.out / "vae.safetensors")
+        (self._stage.out / "vae.json").write_text(json.dumps(asdict(config), indent=1))
+        quality = torch.stack(
+            [torch.from_numpy(psnr(o, f)) for (o, _), f in zip(results, walks, strict=True)]
+        )
+        quality = quality.mean(0)
+        numbers = {"held_out_first": quality[0].item(), "held_out": quality.mean().item()}
+        numbers |= {f"held_out_to_{end}": quality[end - 32 : end].mean().item() for end in (32, 64, 128)}
+        self._report(numbers | {"scaling_factor": scale, "export_s": time.monotonic() - began})
+        shown = [0, 1, 12, 40, 84, 127]
+        rows = chain.from_iterable((f[shown], o[shown]) for (o, _), f in zip(results, walks, strict=True))
+        save_strip(self._stage.out / "vae_strip.png", list(rows))
+
+    def _save(self) -> None:
+        state = {
+            "step": self._step,
+            "spent_s": self._spent_s,
+            "frozen": self._frozen,
+            "master": self._master.state_dict(),
+            "average": self._average.state_dict(),
+            "muon": [muon.state() for muon, _ in self._optimizers],
+            "adamw": [adamw.state_dict() for _, adamw in self._optimizers],
+        }
+        partial = self._stage.out / "vae.ckpt.partial"
+        torch.save(state, partial)
+        partial.rename(self._stage.out / "vae.ckpt")
+
+    def resume(self) -> None:
+        """Go on from vae.ckpt, if there is one."""
+        path = self._stage.out / "vae.ckpt"
+        if not path.exists():
+            return
+        state = torch.load(path, weights_only=True)
+        self._step, self._spent_s = state["step"], state["spent_s"]
+        self._master.load_state_dict(state["master"])
+        self._average.load_state_dict(state["average"])
+        self._vae.load_state_dict(state["master"])
+        if state["frozen"]:
+            self._freeze_encoder()
+        for (muon, adamw), buffers, moments in zip(
+            self._optimizers, state["muon"], state["adamw"], strict=True
+        ):
+            torch._foreach_copy_(muon.state(), buffers)
+            adamw.load_state_dict(moments)
+
+
+def _make_optimizers(half: nn.Module) -> tuple[Muon, torch.optim.AdamW]:
+    """Muon for the matrices, except those that touch pixels; AdamW for the rest."""
+    matrices: list[Tensor] = []
+    rest: list[Tensor] = []
+    for name, param in half.named_parameters():
+        touches_pixels = 3 * EMBEDDED_VAE.pixel_patch**2 in param.shape[:2]
+        (matrices if name.endswith("weight") and not touches_pixels else rest).append(param)
+    return Muon(matrices, 0.0), torch.optim.AdamW(rest, 0.0, betas=(0.9, 0.95), weight_decay=0.0)
+
+
+def _gradient(param: nn.Parameter) -> Tensor:
+    assert param.grad is not None
+    return param.grad.float().flatten()
+
+
+def _edge_loss(decoded: Tensor, pixels: Tensor) -> Tensor:
+    """L1 of the differences of neighbours, so that a blurred edge costs more than a misplaced one."""
+    across = F.l1_loss(decoded.diff(dim=-1), pixels.diff(dim=-1))
+    down = F.l1_loss(decoded.diff(dim=-2), pixels.diff(dim=-2))
+    return across + down

@@ -1,0 +1,92 @@
+"""Videos as streams of pieces: what the autoencoder trains on, and how it is judged."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from einops import rearrange
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from training.data import HELD_OUT_SEED
+from worldplay.model.vae import StreamingVAE
+
+Frames = NDArray[np.uint8]  # [n, H, W, 3]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Next frames of several streams that began together: pixels [B, 3, F, H, W] in [-1, 1]."""
+
+    pixels: Tensor
+    starts: bool
+
+
+def draw_pieces(
+    folder: Path, seed: int, num_streams: int, frames_per_piece: int, longest: int
+) -> Iterator[Piece]:
+    """Cut streams out of the training walks in a folder, for ever; walks may still be arriving."""
+    rng = np.random.default_rng(seed)
+    while True:
+        num_pieces = int(rng.integers(2, longest + 1))
+        num_frames = 1 + num_pieces * frames_per_piece
+        walks = _walks(folder, held_out=False)
+        clips = [_cut(rng, walks[i], num_frames) for i in rng.integers(len(walks), size=num_streams)]
+        pixels = to_pixels(np.stack(clips))
+        yield Piece(pixels[:, :, : 1 + frames_per_piece], starts=True)
+        rest = pixels[:, :, 1 + frames_per_piece :]
+        for piece in rest.split_with_sizes([frames_per_piece] * (num_pieces - 1), 2):
+            yield Piece(piece, starts=False)
+
+
+def to_pixels(frames: Frames) -> Tensor:
+    """[B, n, H, W, 3] in 0..255 to [B, 3, n, H, W] in [-1, 1]."""
+    return rearrange(torch.from_numpy(frames), "b t h w c -> b c t h w").float() / 127.5 - 1
+
+
+def load_held_out(folder: Path, num_walks: int, num_frames: int) -> list[Frames]:
+    """The beginnings of the first held-out walks."""
+    return [np.array(np.load(path, mmap_mode="r")[:num_frames]) for path in _walks(folder, True)[:num_walks]]
+
+
+def _walks(folder: Path, held_out: bool) -> list[Path]:
+    walks = sorted(path for path in folder.glob("*.npy") if path.stem.isdigit())
+    walks = [path for path in walks if (int(path.stem) >= HELD_OUT_SEED) == held_out]
+    if not walks:
+        raise ValueError(f"expected rendered walks (SEED.npy) in {folder}, got none")
+    return walks
+
+
+def _cut(rng: np.random.Generator, path: Path, num_frames: int) -> Frames:
+    walk = np.load(path, mmap_mode="r")
+    start = int(rng.integers(0, len(walk) - num_frames + 1))
+    return np.array(walk[start : start + num_frames])
+
+
+@torch.inference_mode()
+def reconstruct(vae: StreamingVAE, frames: Frames) -> tuple[Frames, Tensor]:
+    """Send a video of 1 + 4n frames through encoder and decoder, latent by latent.
+
+    Returns: the frames that come out, and the latents [1, C, T, h, w], scaled.
+    """
+    pixels = to_pixels(frames[None])
+    encoder, decoder = vae.new_encoder_state(), vae.new_decoder_state()
+    sizes = [1] + [4] * ((len(frames) - 1) // 4)
+    latents = [vae.encode_frames(piece, encoder) for piece in pixels.split_with_sizes(sizes, 2)]
+    decoded = torch.cat([vae.decode_latent(latent, decoder) for latent in latents], 2).float()
+    out = rearrange(((decoded[0] + 1) * 127.5).round().byte(), "c t h w -> t h w c")
+    return out.numpy(), torch.cat(latents, 2)
+
+
+def psnr(frames: Frames, expected: Frames) -> NDArray[np.float64]:
+    """Of each frame, in dB."""
+    error = (frames.astype(np.float64) - expected.astype(np.float64)) / 255
+    return -10 * np.log10(np.square(error).mean(axis=(1, 2, 3)) + 1e-12)
+
+
+def save_strip(path: Path, rows: list[Frames]) -> None:
+    """A picture of rows of frames."""
+    Image.fromarray(np.concatenate([np.concatenate(list(row), axis=1) for row in rows])).save(path)

@@ -1,0 +1,54 @@
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from training.vae_stage import EMBEDDED_VAE
+from training.vae_streams import draw_pieces, load_held_out, psnr, reconstruct, to_pixels
+from worldplay.model.vae import StreamingVAE
+
+
+def save_walk(folder: Path, seed: int, num_frames: int) -> None:
+    """Frame t is all t."""
+    frames = np.broadcast_to(
+        np.arange(num_frames, dtype=np.uint8)[:, None, None, None], (num_frames, 32, 32, 3)
+    )
+    np.save(folder / f"{seed}.npy", frames)
+
+
+def test_pieces_follow_each_other_within_a_stream(tmp_path: Path) -> None:
+    save_walk(tmp_path, 0, 60)
+    pieces = list(islice(draw_pieces(tmp_path, seed=1, num_streams=2, frames_per_piece=8, longest=4), 12))
+    assert pieces[0].starts
+    for before, after in zip(pieces, pieces[1:], strict=False):
+        assert after.pixels.shape[2] == (9 if after.starts else 8)
+        if not after.starts:
+            step = after.pixels[:, :, 0] - before.pixels[:, :, -1]
+            torch.testing.assert_close(step, torch.full_like(step, 1 / 127.5))
+
+
+def test_held_out_walks_are_not_trained_on(tmp_path: Path) -> None:
+    save_walk(tmp_path, 1_000_000, 60)
+    with pytest.raises(ValueError, match="expected rendered walks"):
+        next(draw_pieces(tmp_path, 0, 2, 8, 4))
+    assert [len(walk) for walk in load_held_out(tmp_path, 1, 13)] == [13]
+
+
+def test_pixels_span_minus_one_to_one() -> None:
+    frames = np.array([0, 255], np.uint8).reshape(1, 2, 1, 1, 1).repeat(3, axis=4)
+    assert to_pixels(frames)[0, 0, :, 0, 0].tolist() == [-1, 1]
+
+
+def test_psnr_of_an_error_of_a_fifth_is_14_db() -> None:
+    black = np.zeros((2, 4, 4, 3), np.uint8)
+    grey = black + np.array([51, 0], np.uint8).reshape(2, 1, 1, 1)
+    np.testing.assert_allclose(psnr(grey, black), [13.9794, 120.0], atol=1e-4)
+
+
+def test_reconstruction_has_every_frame() -> None:
+    frames = np.zeros((9, 32, 32, 3), np.uint8)
+    decoded, latents = reconstruct(StreamingVAE(EMBEDDED_VAE), frames)
+    assert (decoded.shape, decoded.dtype) == ((9, 32, 32, 3), np.uint8)
+    assert tuple(latents.shape) == (1, 32, 3, 2, 2)
