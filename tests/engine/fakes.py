@@ -222,3 +222,25 @@ class Theatre:
                 self.clock.advance(max(0.01, next_ms - self.clock.now_ms))
         for page in self.clock.pages:
             page.play()
+
+
+def stages(theatre, walk=None):
+    return [stage for stage, name in theatre.world.log if walk in (None, name)]
+
+
+def names(listener):
+    return [event[0] for event in listener.events]
+
+
+def started(**options):
+    """A theatre with one visitor who has got the first two chunks."""
+    theatre = Theatre(**options)
+    page = theatre.open_page()
+    theatre.run(700)
+    assert len(page.reports) == 2
+    return theatre, page, page.session
+
+
+def run_to_waiting_context(theatre):
+    while theatre.world.log[-1] != ("context", "walk1"):
+        theatre.run(1)

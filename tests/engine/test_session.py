@@ -1,0 +1,192 @@
+import pytest
+
+from engine.fakes import Recorder, Theatre, names, run_to_waiting_context, stages, started
+from worldplay.world.camera import FORWARD_STEP, Motion
+
+AHEAD = Motion(forward=FORWARD_STEP)
+
+
+def test_nothing_follows_paused_until_step_which_makes_one_chunk():
+    theatre, page, session = started()
+    theatre.world.hooks["step"] = session.pause  # in the middle of a chunk
+    theatre.run(2000)
+    theatre.world.hooks.clear()
+    assert page.events[-1] == ("paused", {})
+    made = len(page.reports)
+    theatre.run(3000)
+    assert len(page.reports) == made
+    session.step()
+    theatre.run(3000)
+    assert len(page.reports) == made + 1
+
+
+def test_resume_goes_on():
+    theatre, page, session = started()
+    session.pause()
+    theatre.run(3000)
+    made = len(page.reports)
+    session.resume()
+    theatre.run(2000)
+    assert ("resumed", {}) in page.events
+    assert len(page.reports) >= made + 3
+    assert theatre.counters.late_chunks == 0
+
+
+def test_resume_forgets_steps_that_were_not_made_and_taps_that_nobody_saw():
+    theatre, page, session = started()
+    session.pause()
+    theatre.run(2000)
+    session.controls(50, 0.0, frozenset("w"))
+    session.controls(51, 0.0, frozenset())
+    session.resume()
+    made = len(page.reports)
+    theatre.run(500)
+    assert page.reports[made].motions == [Motion()] * 4
+
+
+def test_step_while_walking_is_refused():
+    theatre, page, session = started()
+    session.step()
+    theatre.run(1000)
+    assert ("error", "bad_request", "expected `pause` before `step`, got `step` while walking", False) in (
+        page.events
+    )
+    assert len(page.reports) >= 3
+
+
+def test_step_works_for_a_page_that_never_acknowledged():
+    theatre, listener = Theatre(), Recorder()
+    session = theatre.open(listener)
+    theatre.run(3000)
+    session.pause()
+    for _ in range(3):
+        session.step()
+    theatre.run(1000)
+    assert len(listener.reports) == 5
+
+
+def test_prompt_takes_effect_at_the_next_chunk_and_is_acknowledged():
+    theatre, page, session = started()
+    theatre.world.hooks["step"] = lambda: session.prompt("snow") or theatre.world.hooks.clear()
+    theatre.run(1000)
+    made = page.events.index(("prompt", {"chunk": 3, "text": "snow"}))
+    assert page.events[made - 1] == ("chunk", 2)
+    assert theatre.world.walks[0].prompt == "snow"
+
+
+def test_prompt_redoes_a_context_pass_that_was_made_for_the_old_one():
+    theatre, _, session = started()
+    run_to_waiting_context(theatre)
+    session.prompt("snow")
+    theatre.worker.run_once()
+    theatre.worker.run_once()
+    assert stages(theatre)[-3:] == ["context", "prompt", "context"]
+    assert theatre.counters.speculation_misses == 1
+
+
+@pytest.mark.parametrize("stage", ["context", "step", "decode"])
+def test_reset_cancels_the_chunk_at_its_next_stage(stage):
+    theatre, page, session = started()
+    theatre.world.hooks[stage] = lambda: session.reset() or theatre.world.hooks.clear()
+    theatre.run(1000)
+    assert (stage, "walk1") == theatre.world.log[theatre.world.log.index(("truncate", "walk1")) - 1]
+    assert ("reset", {"chunk": 0}) in page.events
+    assert [report.index for report in page.reports][-2:] in ([1, 0], [2, 0], [0, 1])
+    assert theatre.counters.cancelled_chunks == 1
+
+
+def test_rewind_goes_back_and_on():
+    theatre = Theatre()
+    page = theatre.open_page()
+    theatre.run(2500)
+    made = len(page.reports)
+    page.session.rewind(2)
+    theatre.run(1000)
+    assert ("rewound", {"chunk": 2}) in page.events
+    assert page.reports[made].index == 2
+    assert page.stalled_ms == 0
+
+
+def test_rewind_past_the_end_is_refused_and_disturbs_nothing():
+    theatre, page, session = started()
+    theatre.world.hooks["step"] = lambda: session.rewind(9)
+    theatre.run(2000)
+    assert (
+        "error",
+        "bad_request",
+        "expected to go back to one of 2 chunks, got chunk 9",
+        False,
+    ) in page.events
+    assert theatre.counters.cancelled_chunks == 0
+    assert [report.index for report in page.reports] == list(range(len(page.reports)))
+
+
+def test_cancelled_chunk_does_not_take_inputs_sent_after_its_cancellation():
+    theatre, page, session = started()
+
+    def reset_and_turn():
+        theatre.world.hooks.clear()
+        session.reset()
+        session.controls(7, 0.0, frozenset(), look_yaw=0.4)
+
+    theatre.world.hooks["context"] = reset_and_turn
+    theatre.run(1500)
+    chunks = theatre.world.walks[0].chunks
+    assert sum(step.yaw for steps in chunks for step in steps) == pytest.approx(0.4)
+    assert page.reports[2].index == 0
+    assert page.reports[2].controls_seq == 7
+
+
+def test_cancelled_chunk_takes_its_taps_and_looks_with_it_but_not_the_held_keys():
+    theatre, _, session = started()
+    session.controls(7, 0.0, frozenset("w"), look_yaw=0.4)
+    session.poses(8, [Motion(yaw=1.0)] * 40)
+    theatre.world.hooks["step"] = lambda: session.reset() or theatre.world.hooks.clear()
+    theatre.run(1000)
+    assert theatre.world.walks[0].chunks[0] == [AHEAD] * 4
+
+
+def test_another_start_leaves_the_walk_for_a_new_one():
+    theatre, page, session = started()
+    theatre.world.hooks["step"] = lambda: (
+        session.start("other", None, None, None) or theatre.world.hooks.clear()
+    )
+    theatre.run(1000)
+    assert names(page).count("started") == 2
+    assert stages(theatre, "other").count("context") >= 1
+    assert stages(theatre, "walk1").count("context") == 3
+    assert page.reports[-1].index <= 1
+
+
+def test_refused_start_leaves_the_walk_as_it_was():
+    theatre, page, session = started()
+    session.start("nowhere", None, None, None)
+    theatre.run(1000)
+    assert ("error", "bad_request", "expected a view out of court, got 'nowhere'", False) in page.events
+    assert [report.index for report in page.reports] == list(range(len(page.reports)))
+    session.rewind(1)
+    theatre.run(100)
+    assert ("rewound", {"chunk": 1}) in page.events
+
+
+def test_nothing_but_start_is_possible_without_a_walk():
+    theatre, listener = Theatre(), Recorder()
+    session = theatre.open(listener, start=False)
+    session.prompt("snow")
+    session.rewind(0)
+    session.reset()
+    theatre.settle()
+    assert [event[:2] for event in listener.events] == [("error", "bad_request")] * 3
+
+
+def test_flood_of_requests_is_bounded_and_refused():
+    theatre, listener = Theatre(), Recorder()
+    session = theatre.open(listener)
+    for _ in range(10_000):
+        session.reset()
+        session.prompt("again")
+        session.rewind(-1)
+    assert len(session._commands) == 8
+    theatre.settle()
+    assert names(listener).count("error") == 32
+    assert listener.reports
