@@ -27,13 +27,14 @@ class RawClient:
     """One visit. With `plays`, every video frame counts as shown the moment it arrives."""
 
     def __init__(self, url: str, plays: bool = True) -> None:
-        self._socket = connect(
+        self._connecting = connect(
             url, subprotocols=[Subprotocol("worldplay.v1")], compression=None, max_size=None, close_timeout=2
         )
         self._plays = plays
         self._seq = itertools.count()
 
     def __enter__(self) -> "RawClient":
+        self._socket = self._connecting.__enter__()
         return self
 
     def __exit__(

@@ -1,0 +1,327 @@
+"""Walks over a real socket, by a client written from the protocol table alone."""
+
+import io
+import threading
+import time
+
+import httpx
+import msgpack
+import pytest
+from PIL import Image
+
+from raw_client import Closed, Message, RawClient
+from serving import serving
+from worldplay.stream import LIMITS
+from worldplay.world.world import World
+
+
+def walk(address: str) -> RawClient:
+    return RawClient(f"ws://{address}/ws")
+
+
+def chunks(messages: list[Message]) -> list[Message]:
+    return [message for message in messages if message["type"] == "chunk"]
+
+
+def is_chunk(index: int):  # type: ignore[no-untyped-def]
+    return lambda message: message["type"] == "chunk" and message["index"] == index
+
+
+def png(width: int, height: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), (200, 80, 40)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_welcome_describes_the_world(server: str) -> None:
+    with walk(server) as client:
+        welcome = client.hello()
+        assert client.subprotocol == "worldplay.v1"
+    assert (welcome["fps"], welcome["size"], welcome["resumed"]) == (24, [160, 96], False)
+    views = welcome["worlds"][0]["views"]
+    assert len(views) == 3
+    assert Image.open(io.BytesIO(views[0]["preview"])).size == (160, 96)
+
+
+def test_walk_streams_contiguous_fragments(server: str) -> None:
+    with walk(server) as client:
+        client.hello()
+        init = client.start(seed=1)
+        messages = client.collect(is_chunk(2))
+    media = [message for message in messages if message["type"] == "media"]
+    assert init["mime"] == f'video/mp4; codecs="{init["codec"]}"'
+    assert [chunk["frames"] for chunk in chunks(messages)] == [13, 16, 16]
+    assert [message["frame"] for message in media] == list(range(29))
+    assert [message["frame"] for message in media if message["key"]] == [0, 13]
+    assert media[-1]["time"] == pytest.approx(28 / 24)
+
+
+def test_keys_become_motions_of_the_next_chunk(server: str) -> None:
+    with walk(server) as client:
+        client.hello()
+        client.start(seed=1)
+        seq = client.press(["w"])
+        messages = client.collect(
+            lambda message: message["type"] == "chunk" and message["controls_seq"] == seq and message["index"]
+        )
+    chunk = messages[-1]
+    assert [motion["forward"] for motion in chunk["motions"]] == pytest.approx([0.08] * 4)
+    assert chunk["labels"] == [9, 9, 9, 9]
+    assert chunk["timings"].keys() == {"select", "context", "denoise"}
+
+
+def test_pose_string_is_followed_and_then_keys_count_again(server: str) -> None:
+    with walk(server) as client:
+        client.hello()
+        client.start(seed=1)
+        client.collect(is_chunk(0))
+        client.send("poses", seq=0, pose_string="right-4")
+        messages = client.collect(lambda m: m["type"] == "chunk" and 1 in m["labels"])
+        assert messages[-1]["labels"] == [1, 1, 1, 1]
+        assert client.recv_type("chunk")["labels"] == [0, 0, 0, 0]
+
+
+def test_pause_step_and_resume(server: str) -> None:
+    with walk(server) as client:
+        client.hello()
+        client.start(seed=1)
+        client.collect(is_chunk(0))
+        client.send("pause")
+        paused = client.collect(lambda m: m["type"] == "state")
+        last = max([0] + [chunk["index"] for chunk in chunks(paused)])
+        client.send("step")
+        assert client.recv_type("chunk")["index"] == last + 1
+        for _ in range(16):
+            client.recv_type("media")
+        client.send("ping", t=5.0)
+        assert client.recv()["type"] == "pong"  # nothing was made after the one step
+        client.send("resume")
+        assert client.recv_type("state")["what"] == "resumed"
+        assert client.recv_type("chunk")["index"] == last + 2
+
+
+def test_rewind_goes_back_but_the_timeline_goes_on(server: str) -> None:
+    with walk(server) as client:
+        client.hello()
+        client.start(seed=1)
+        before = client.collect(is_chunk(3))
+        client.send("rewind", chunk=1)
+        after = client.collect(lambda m: m["type"] == "state" and m["what"] == "rewound")
+        again = client.recv_type("chunk")
+    frames = [m["first_frame"] for m in chunks(before + after)]
+    assert again["index"] == 1
+    assert again["first_frame"] > max(frames)
+
+
+def test_reset_begins_again_with_the_first_chunk(server: str) -> None:
+    with walk(server) as client:
+        client.hello()
+        client.start(seed=1)
+        client.collect(is_chunk(1))
+        client.send("reset")
+        client.collect(lambda m: m["type"] == "state" and m["what"] == "reset")
+        chunk = client.recv_type("chunk")
+    assert (chunk["index"], chunk["frames"]) == (0, 13)
+
+
+def test_prompt_is_acknowledged(server: str) -> None:
+    with walk(server) as client:
+        client.hello()
+        client.start(seed=1)
+        client.collect(is_chunk(0))
+        client.send("prompt", text="at night")
+        state = client.recv_type("state")
+    assert (state["what"], state["text"]) == ("prompt", "at night")
+
+
+def test_own_image_starts_a_walk(server: str) -> None:
+    with walk(server) as client:
+        client.hello()
+        client.start(image=png(640, 200))
+        assert client.recv_type("chunk")["index"] == 0
+
+
+def test_equal_seeds_and_steps_give_equal_video(server: str) -> None:
+    videos = []
+    for _ in range(2):
+        with walk(server) as client:
+            client.hello()
+            client.start(seed=7)
+            messages = client.collect(is_chunk(2))
+            videos.append([m["data"] for m in messages if m["type"] == "media"])
+    assert videos[0] == videos[1]
+
+
+FATAL = {
+    "text frame": ("hello", "text_frame", 1003),
+    "no MessagePack": (b"\xc1", "malformed", 1007),
+    "unknown type": (msgpack.packb({"type": "jump"}), "unknown_type", 1002),
+    "wrong field type": (
+        msgpack.packb({"type": "controls", "seq": "1", "t": 0.0, "keys": [], "look": {}}),
+        "bad_field",
+        1007,
+    ),
+    "second hello": (msgpack.packb({"type": "hello", "protocol": 1}), "bad_order", 1002),
+    "oversize": (b"\0" * (LIMITS.message_bytes + 1), "too_large", 1009),
+}
+
+
+@pytest.mark.parametrize("case", FATAL)
+def test_fatal_input_is_explained_and_closes(server: str, case: str) -> None:
+    frame, code, close_code = FATAL[case]
+    with walk(server) as client:
+        client.hello()
+        client.start(seed=1)
+        client.send_frame(frame)
+        messages, closed = client.wait_closed()
+    errors = [message for message in messages if message["type"] == "error"]
+    assert [(error["code"], error["fatal"]) for error in errors] == [(code, True)]
+    assert "expected" in errors[0]["message"]
+    assert closed == close_code
+
+
+def test_controls_before_start_are_refused(server: str) -> None:
+    with walk(server) as client:
+        client.hello()
+        client.press(["w"])
+        messages, closed = client.wait_closed()
+    assert messages[-1]["code"] == "bad_order"
+    assert closed == 1002
+
+
+def test_first_message_must_be_hello(server: str) -> None:
+    with walk(server) as client:
+        client.send("start")
+        messages, closed = client.wait_closed()
+    assert messages[-1]["code"] == "bad_order"
+    assert closed == 1002
+
+
+REFUSED = {
+    "corrupt image": ({"type": "start", "image": b"\x89PNG nothing"}, "bad_image"),
+    "empty image": ({"type": "start", "image": b""}, "bad_image"),
+    "unknown view": ({"type": "start", "view": "the moon"}, "bad_request"),
+    "other size": ({"type": "start", "size": [32, 32]}, "bad_request"),
+    "typo in a pose string": ({"type": "poses", "seq": 0, "pose_string": "w-3, rihgt-2"}, "bad_pose"),
+    "pose that shears": (
+        {"type": "poses", "seq": 0, "poses": [[1, 1, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]]},
+        "bad_pose",
+    ),
+    "rewind into the future": ({"type": "rewind", "chunk": 100_000}, "bad_request"),
+    "step while walking": ({"type": "step"}, "bad_request"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_request_is_explained_and_the_walk_goes_on(server: str, case: str) -> None:
+    fields, code = REFUSED[case]
+    with walk(server) as client:
+        client.hello()
+        client.start(seed=1)
+        client.send(**fields)  # type: ignore[arg-type]
+        error = client.recv_type("error")
+        assert (error["code"], error["fatal"]) == (code, False)
+        assert "expected" in error["message"]
+        client.recv_type("chunk")
+
+
+def test_stop_says_goodbye(server: str) -> None:
+    with walk(server) as client:
+        client.hello()
+        client.start(seed=1)
+        client.send("stop")
+        messages, closed = client.wait_closed()
+    assert messages[-1] == {"type": "bye", "reason": "stopped"}
+    assert closed == 1000
+
+
+def test_wrong_token_is_refused(world: World) -> None:
+    with serving(world, token="open sesame") as address:
+        with walk(address) as client:
+            client.send("hello", protocol=1, token="open")
+            messages, closed = client.wait_closed()
+        with walk(address) as client:
+            client.hello(token="open sesame")
+    assert messages[-1]["code"] == "unauthorized"
+    assert closed == 1008
+
+
+def test_page_of_another_site_is_turned_away(server: str) -> None:
+    headers = {
+        "origin": "https://elsewhere.example",
+        "connection": "upgrade",
+        "upgrade": "websocket",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    assert httpx.get(f"http://{server}/ws", headers=headers).status_code == 403
+
+
+def test_visitor_beyond_the_places_waits_for_one(world: World) -> None:
+    with serving(world, max_sessions=1, max_queued=1) as address:
+        with walk(address) as first, walk(address) as second, walk(address) as third:
+            first.hello()
+            first.start(seed=1)
+            second.hello()
+            second.send("start", seed=1)
+            assert second.recv_type("queued")["position"] == 1
+            third.hello()
+            third.send("start", seed=1)
+            messages, closed = third.wait_closed()
+            assert (messages[-1]["code"], messages[-1]["retryable"], closed) == ("busy", True, 1013)
+            first.send("stop")
+            assert second.recv_type("init")["type"] == "init"
+
+
+def test_disconnect_in_mid_chunk_frees_the_worker(server: str) -> None:
+    with walk(server) as client:
+        client.hello()
+        client.start(seed=1)
+    deadline = time.monotonic() + 2.0
+    while httpx.get(f"http://{server}/health").json()["sessions"]["active"]:
+        assert time.monotonic() < deadline, "the session outlived its visitor"
+        time.sleep(0.02)
+
+
+def test_client_that_never_reads_does_not_block_another(world: World) -> None:
+    with serving(world, send_timeout_s=1.0) as address, walk(address) as deaf, walk(address) as other:
+        deaf.hello()
+        deaf.start(seed=1)
+        stop = threading.Event()
+        flooding = threading.Thread(target=_acknowledge_blindly, args=(deaf, stop))
+        flooding.start()
+        other.hello()
+        other.start(seed=1)
+        other.collect(is_chunk(4), timeout=60.0)
+        stop.set()
+        flooding.join(5.0)
+
+
+def _acknowledge_blindly(client: RawClient, stop: threading.Event) -> None:
+    """Ask for ever more video without reading any."""
+    shown = 0.0
+    while not stop.wait(0.05):
+        shown += 1.0
+        try:
+            client.send("playhead", shown=shown, buffered=0.0, stalled=0, hidden=False)
+        except Closed:
+            return
+
+
+def test_health_and_metrics(server: str) -> None:
+    with walk(server) as client:
+        client.hello()
+        client.start(seed=1)
+        client.press(["w"])
+        client.collect(is_chunk(2))
+        health = httpx.get(f"http://{server}/health").json()
+    assert (health["live"], health["ready"], health["model"], health["device"]) == (
+        True,
+        True,
+        "embedded",
+        "cpu",
+    )
+    assert health["sessions"]["active"] == 1
+    text = httpx.get(f"http://{server}/metrics").text
+    assert 'worldplay_stage_ms_total{stage="denoise"}' in text
+    assert "worldplay_input_to_photon_seconds_count" in text
