@@ -38,9 +38,11 @@ export class App {
     () => performance.now(),
   );
   private readonly player = new Player(this.stage.video, {
+    isExpecting: () => this.state === "walking",
     shown: (frame) => this.frameShown(frame),
     stalled: () => this.tellPlayhead(),
-    failed: (message) => this.complain({ code: "player", message }, `The video failed: ${message}`),
+    failed: (message) =>
+      this.complain({ code: "player", message }, "The video broke off and was begun anew."),
   });
   private readonly panel = new StartPanel({
     start: (request, poster) => this.begin({ request, poster, opened: false }),
@@ -170,7 +172,6 @@ export class App {
     const paused = this.walk !== null && (this.pausedByVisitor || this.panel.isOpen);
     if (paused === this.paused) return;
     this.paused = paused;
-    this.player.expecting = !paused;
     this.connection.send({ type: paused ? "pause" : "resume" });
     document.body.classList.toggle("paused", this.pausedByVisitor);
   }
@@ -180,6 +181,7 @@ export class App {
     this.walk = walk;
     this.pausedByVisitor = false;
     document.body.classList.add("walking");
+    this.notice.clear();
     this.panel.close();
     this.open(walk);
     this.updatePause();
@@ -198,7 +200,6 @@ export class App {
     this.status = status;
     if (status.kind === "open") return this.notice.clear();
     if (status.kind === "connecting") return this.notice.stay("Connecting…");
-    this.player.expecting = false;
     const again = { label: "Try now", run: () => this.connection.connect() };
     if (status.cause !== null) this.lastError = { code: status.cause.code, message: status.cause.message };
     const outlook = status.kind === "waiting" ? " Trying again in a moment." : "";
@@ -233,7 +234,6 @@ export class App {
     if (this.walk === null) return;
     this.walk.opened = true;
     this.player.open(mime, data);
-    this.player.expecting = !this.paused;
     this.tellPlayhead();
   }
 

@@ -17,14 +17,17 @@ type Task =
 
 export class AppendQueue {
   private tasks: Task[] = [];
+  private buffer: SourceBufferLike | null = null;
   private failed = false;
 
-  constructor(
-    private readonly buffer: SourceBufferLike,
-    private readonly onError: (message: string) => void,
-  ) {
+  constructor(private readonly onError: (message: string) => void) {}
+
+  /** What came before the source was open waits for its buffer. */
+  attach(buffer: SourceBufferLike): void {
+    this.buffer = buffer;
     buffer.addEventListener("updateend", () => this.pump());
     buffer.addEventListener("error", () => this.fail("the source buffer refused a fragment"));
+    this.pump();
   }
 
   append(data: Uint8Array<ArrayBuffer>): void {
@@ -40,9 +43,11 @@ export class AppendQueue {
     this.add({ kind: "type", mime });
   }
 
-  /** Forget everything before `end`; skipped while there is anything to show instead. */
-  removeBefore(end: number): void {
-    if (this.tasks.length === 0 && !this.buffer.updating) this.add({ kind: "remove", end });
+  /** Forget everything before `end`; false when there was something more urgent to do. */
+  removeBefore(end: number): boolean {
+    if (this.tasks.length > 0 || this.buffer === null || this.buffer.updating) return false;
+    this.add({ kind: "remove", end });
+    return true;
   }
 
   private add(task: Task): void {
@@ -51,26 +56,26 @@ export class AppendQueue {
   }
 
   private pump(): void {
-    while (!this.failed && !this.buffer.updating) {
+    while (this.buffer !== null && !this.failed && !this.buffer.updating) {
       const task = this.tasks.shift();
       if (task === undefined) return;
-      this.attempt(task);
+      this.attempt(task, this.buffer);
     }
   }
 
-  private attempt(task: Task): void {
+  private attempt(task: Task, buffer: SourceBufferLike): void {
     try {
-      this.perform(task);
+      this.perform(task, buffer);
     } catch (error) {
       this.fail(String(error));
     }
   }
 
-  private perform(task: Task): void {
-    if (task.kind === "append") return this.buffer.appendBuffer(this.joinedWithNext(task.data));
-    if (task.kind === "remove") return this.buffer.remove(0, task.end);
-    if (task.kind === "type") return this.buffer.changeType(task.mime);
-    this.buffer.timestampOffset = task.seconds;
+  private perform(task: Task, buffer: SourceBufferLike): void {
+    if (task.kind === "append") buffer.appendBuffer(this.joinedWithNext(task.data));
+    else if (task.kind === "remove") buffer.remove(0, task.end);
+    else if (task.kind === "type") buffer.changeType(task.mime);
+    else buffer.timestampOffset = task.seconds;
   }
 
   /** What piled up while the buffer was busy goes in together: each append costs a turn of the event loop. */

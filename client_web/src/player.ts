@@ -10,6 +10,8 @@ export interface ShownFrame extends PlacedFrame {
 }
 
 export interface PlayerEvents {
+  /** New frames are due: running dry now is a stall. */
+  isExpecting(): boolean;
   shown(frame: ShownFrame): void;
   stalled(): void;
   failed(message: string): void;
@@ -26,7 +28,7 @@ const REMOVE_EVERY_S = 4;
 const STALL_MS = 80;
 
 function mediaSourceClass(): typeof MediaSource | undefined {
-  return window.ManagedMediaSource ?? window.MediaSource;
+  return window.MediaSource ?? window.ManagedMediaSource;
 }
 
 /** What this browser lacks to play a walk; null when nothing. */
@@ -42,8 +44,6 @@ export class Player {
   numStalls = 0;
   numSourceErrors = 0;
   mime = "";
-  /** False while no new frames are due (paused, not started): running dry is then no stall. */
-  expecting = false;
   private source: MediaSource | null = null;
   private queue: AppendQueue | null = null;
   private init: Uint8Array<ArrayBuffer> | null = null;
@@ -64,8 +64,9 @@ export class Player {
     video.disableRemotePlayback = true;
     video.addEventListener("waiting", () => this.ranDry());
     video.addEventListener("playing", () => clearTimeout(this.stallTimer));
-    video.addEventListener("pause", () => this.play());
-    video.addEventListener("error", () => this.fail(video.error?.message ?? "the video element failed"));
+    video.addEventListener("pause", () => !document.hidden && this.play());
+    // An error of a source that was replaced meanwhile comes without its reason.
+    video.addEventListener("error", () => video.error && this.fail(video.error.message));
     this.watchFrames();
   }
 
@@ -98,7 +99,9 @@ export class Player {
   append(media: Media, receivedAt: number): void {
     this.numReceived += 1;
     const leadS = this.leadS;
-    const placed = this.timeline.place(media, receivedAt, this.isDry);
+    // Only the first of a burst ends the standstill; the others wait for their turn.
+    const starved = this.isDry && leadS <= media.duration;
+    const placed = this.timeline.place(media, receivedAt, starved);
     if (placed === null) return;
     this.applyOffset();
     this.queue?.append(media.data);
@@ -136,21 +139,21 @@ export class Player {
       return this.events.failed(`this browser cannot play ${this.mime}`);
     }
     const source = new Source();
+    const queue = new AppendQueue((message) => this.queue === queue && this.fail(message));
     this.source = source;
-    this.queue = null;
+    this.queue = queue;
     this.removedTo = 0;
     this.appliedOffset = 0;
     this.timeline.restart();
-    source.addEventListener("sourceopen", () => this.sourceOpened(source), { once: true });
+    if (this.init !== null) queue.append(this.init);
+    source.addEventListener("sourceopen", () => this.sourceOpened(source, queue), { once: true });
     this.video.src = URL.createObjectURL(source);
     this.play();
   }
 
-  private sourceOpened(source: MediaSource): void {
+  private sourceOpened(source: MediaSource, queue: AppendQueue): void {
     URL.revokeObjectURL(this.video.src);
-    const queue = new AppendQueue(source.addSourceBuffer(this.mime), (message) => this.fail(message));
-    this.queue = queue;
-    if (this.init !== null) queue.append(this.init);
+    queue.attach(source.addSourceBuffer(this.mime));
   }
 
   private fail(message: string): void {
@@ -167,7 +170,7 @@ export class Player {
   }
 
   private stalled(): void {
-    if (!this.expecting || !this.isDry || document.hidden) return;
+    if (!this.isDry || document.hidden || !this.events.isExpecting()) return;
     this.numStalls += 1;
     this.edge.forget();
     this.events.stalled();
@@ -189,8 +192,7 @@ export class Player {
   private removeBehind(): void {
     const end = this.video.currentTime - KEEP_BEHIND_S;
     if (end - this.removedTo < REMOVE_EVERY_S) return;
-    this.queue?.removeBefore(end);
-    this.removedTo = end;
+    if (this.queue?.removeBefore(end)) this.removedTo = end;
   }
 
   private watchFrames(): void {

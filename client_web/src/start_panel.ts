@@ -116,6 +116,7 @@ export class StartPanel {
     const name = choice?.kind === "view" ? choice.name : null;
     for (const card of this.views.querySelectorAll<HTMLElement>("[data-view]")) {
       card.classList.toggle("chosen", card.dataset.view === name);
+      card.ariaCurrent = String(card.dataset.view === name);
     }
     this.own.classList.toggle("chosen", choice?.kind === "image");
     find("walk-label", HTMLElement).textContent =

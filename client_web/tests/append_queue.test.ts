@@ -54,12 +54,22 @@ let errors: string[];
 beforeEach(() => {
   buffer = new FakeBuffer();
   errors = [];
-  queue = new AppendQueue(buffer, (message) => errors.push(message));
+  queue = new AppendQueue((message) => errors.push(message));
+  queue.attach(buffer);
 });
 
 it("appends at once when the buffer is idle", () => {
   queue.append(new Uint8Array([1]));
   expect(buffer.calls).toEqual([["append", 1]]);
+});
+
+it("keeps what came before its buffer was there", () => {
+  const early = new AppendQueue((message) => errors.push(message));
+  early.append(new Uint8Array([1]));
+  early.append(new Uint8Array([2]));
+  expect(early.removeBefore(4)).toBe(false);
+  early.attach(buffer);
+  expect(buffer.calls).toEqual([["append", 1, 2]]);
 });
 
 it("joins what came while the buffer was busy", () => {
@@ -88,9 +98,9 @@ it("shifts times exactly between the fragments it was told to", () => {
 
 it("removes only when idle", () => {
   queue.append(new Uint8Array([1]));
-  queue.removeBefore(4);
+  expect(queue.removeBefore(4)).toBe(false);
   buffer.finish();
-  queue.removeBefore(8);
+  expect(queue.removeBefore(8)).toBe(true);
   expect(buffer.calls).toEqual([
     ["append", 1],
     ["remove", 0, 8],
