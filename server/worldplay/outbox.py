@@ -14,8 +14,8 @@ MAX_MESSAGES = 1000  # that belong to no chunk
 class Outbox(Generic[Item]):
     """A queue with one reader. Items of one chunk share a serial number; other items have None."""
 
-    def __init__(self, on_drop: Callable[[int], None]) -> None:
-        """on_drop is told how many items of a chunk were thrown away."""
+    def __init__(self, on_drop: Callable[[list[Item]], None]) -> None:
+        """on_drop is given what of a chunk is thrown away."""
         self._items: deque[tuple[int | None, Item]] = deque()
         self._ready = asyncio.Event()
         self._on_drop = on_drop
@@ -41,6 +41,5 @@ class Outbox(Generic[Item]):
         """A chunk begins with a keyframe, so whole chunks, or the rest of one, can be left out."""
         waiting = sorted({serial for serial, _ in self._items if serial is not None})
         if len(waiting) > MAX_CHUNKS:
-            kept = [pair for pair in self._items if pair[0] != waiting[0]]
-            self._on_drop(len(self._items) - len(kept))
-            self._items = deque(kept)
+            self._on_drop([item for serial, item in self._items if serial == waiting[0]])
+            self._items = deque(pair for pair in self._items if pair[0] != waiting[0])

@@ -99,7 +99,7 @@ class Stream:
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
         self._connection = ServerConnection(LIMITS, settings.token)
-        self._outbox: Outbox[_Item] = Outbox(metrics.frames_dropped.inc)
+        self._outbox: Outbox[_Item] = Outbox(self._count_dropped)
         self._encoding = ThreadPoolExecutor(1, thread_name_prefix="encode")
         self._photon = PhotonClock()
         self._track: VideoTrack | None = None
@@ -313,6 +313,12 @@ class Stream:
                 self._outbox.put(item, serial)
             case _:
                 self._outbox.put(item)
+
+    def _count_dropped(self, items: list[_Item]) -> None:
+        frames = sum(isinstance(item, _Sample) for item in items)
+        self._metrics.frames_dropped.inc(frames)
+        if self._session is not None:
+            self._session.media_dropped(frames / self._world.fps)
 
     async def _write(self) -> None:
         """Send what waits, until it says to close. Raises: TimeoutError if the page does not read."""
