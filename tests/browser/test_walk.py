@@ -107,7 +107,8 @@ def zoom_of(before: NDArray[np.float64], after: NDArray[np.float64]) -> float:
         enlarged = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box))
         return float(np.abs(enlarged - after).mean())
 
-    return min(np.arange(1.0, 2.01, 0.05).tolist(), key=difference)
+    zooms = [1 + step / 20 for step in range(21)]
+    return min(zooms, key=difference)
 
 
 def shift_of(before: NDArray[np.float64], after: NDArray[np.float64]) -> int:

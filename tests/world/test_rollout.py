@@ -1,0 +1,204 @@
+"""Chunks from steering: late latching, cancellation, replay; the arithmetic itself is in the goldens."""
+
+from collections.abc import Callable
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from worldplay.model.transformer import TransformerConfig, WorldPlayTransformer
+from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
+from worldplay.world.memory import sample_points
+from worldplay.world.rollout import (
+    Chunk,
+    RolloutConfig,
+    RolloutModel,
+    Stage,
+    finish,
+    generate_chunk,
+    rollout,
+)
+from worldplay.world.walk import OpenGround, Placed, Step, Walk
+
+TINY = TransformerConfig(
+    hidden=32,
+    heads=2,
+    rope_dims=(4, 6, 6),
+    blocks=2,
+    latent_channels=4,
+    patch_size=1,
+    mlp_ratio=2.0,
+    text_dim=8,
+    vision_dim=8,
+    byt5_dim=8,
+    byt5_hidden=8,
+    refiner_blocks=1,
+    rope_theta=256.0,
+)
+ROLLOUT = RolloutConfig(
+    chunk_latents=4,
+    memory_latents=12,
+    recent_latents=4,
+    context_timestep=14.0,
+    steps=3,
+    shift=5.0,
+    guidance=1.0,
+)
+
+
+class Script:
+    """Steering by a rule: what chunk number n does, and what is predicted for it."""
+
+    def __init__(
+        self, step: Callable[[int], Motion], predicted: Callable[[int], Motion] | None = None
+    ) -> None:
+        self.step = step
+        self.predicted = predicted or step
+        self.latched = 0
+
+    def predict(self, num_latents: int) -> list[Step]:
+        return [self.predicted(self.latched)] * num_latents
+
+    def latch(self, num_latents: int) -> list[Step]:
+        self.latched += 1
+        return [self.step(self.latched - 1)] * num_latents
+
+
+def spin(chunk: int) -> Motion:
+    return Motion(yaw=np.radians(20))
+
+
+def stroll(chunk: int) -> Motion:
+    return Motion(forward=FORWARD_STEP, yaw=TURN_STEP if chunk % 2 else -TURN_STEP)
+
+
+@pytest.fixture(scope="module")
+def model() -> RolloutModel:
+    torch.manual_seed(0)
+    transformer = WorldPlayTransformer(TINY).requires_grad_(False).eval()
+    cache = transformer.new_cache((2, 3), max_text=4, max_context=ROLLOUT.memory_latents)
+    return RolloutModel(transformer, [cache], sample_points(1000, seed=0), ROLLOUT)
+
+
+def new_walk(model: RolloutModel, seed: int = 1) -> Walk:
+    generator = torch.Generator().manual_seed(3)
+    text = model.transformer.encode_text(
+        torch.randn(1, 4, 8, generator=generator),
+        torch.ones(1, 4),
+        torch.zeros(1, 2, 8),
+        torch.zeros(1, 2),
+        None,
+    )
+    latent = torch.randn(1, 4, 1, 2, 3, generator=generator)
+    return Walk([text], Image.new("RGB", (48, 32)), latent, seed, OpenGround())
+
+
+def latents_of(walk: Walk) -> torch.Tensor:
+    return torch.cat(walk.latents, dim=2)
+
+
+def test_first_chunk_begins_at_the_origin(model: RolloutModel) -> None:
+    walk = new_walk(model)
+    chunk = finish(generate_chunk(model, walk, Script(stroll)))
+    assert (chunk.index, chunk.num_frames, chunk.context) == (0, 13, [])
+    assert chunk.poses[0].tolist() == np.eye(4).tolist()
+    assert chunk.labels == [0, 11, 11, 11]
+    assert chunk.latents.shape == (1, 4, 4, 2, 3)
+
+
+def test_rollout_is_lazy_and_counts_on(model: RolloutModel) -> None:
+    walk, script = new_walk(model), Script(stroll)
+    chunks = list(islice(rollout(model, walk, script), 3))
+    assert [chunk.index for chunk in chunks] == [0, 1, 2]
+    assert [chunk.num_frames for chunk in chunks] == [13, 16, 16]
+    assert script.latched == 3
+    assert chunks[2].context == list(range(8))
+
+
+def test_wrong_prediction_does_not_change_the_result(model: RolloutModel) -> None:
+    right, wrong = new_walk(model), new_walk(model)
+    expected = list(islice(rollout(model, right, Script(spin)), 8))
+    surprised = Script(spin, predicted=lambda chunk: Motion(yaw=-np.radians(40)))
+    got = list(islice(rollout(model, wrong, surprised), 8))
+    assert [chunk.context for chunk in got] == [chunk.context for chunk in expected]
+    torch.testing.assert_close(latents_of(wrong), latents_of(right), rtol=0, atol=0)
+
+
+def test_steering_is_latched_after_the_context_pass(model: RolloutModel) -> None:
+    script = Script(stroll)
+    stages = generate_chunk(model, new_walk(model), script)
+    assert next(stages) is Stage.CONTEXT
+    assert script.latched == 0
+    assert next(stages) is Stage.STEP
+    assert script.latched == 1
+
+
+@pytest.mark.parametrize("stages_done", [0, 1, 2, 4])
+def test_cancelled_chunk_leaves_no_trace(model: RolloutModel, stages_done: int) -> None:
+    undisturbed, walk = new_walk(model), new_walk(model)
+    expected = list(islice(rollout(model, undisturbed, Script(stroll)), 2))[1]
+    finish(generate_chunk(model, walk, Script(stroll)))
+    cancelled = generate_chunk(model, walk, Script(spin))
+    for _ in range(stages_done):
+        next(cancelled)
+    cancelled.close()
+    assert walk.num_latents == 4
+    script = Script(stroll)
+    script.latched = 1
+    chunk = finish(generate_chunk(model, walk, script))
+    torch.testing.assert_close(chunk.latents, expected.latents, rtol=0, atol=0)
+
+
+def test_another_walk_between_two_chunks_changes_nothing(model: RolloutModel) -> None:
+    alone, visited, visitor = new_walk(model), new_walk(model), new_walk(model, seed=9)
+    expected = list(islice(rollout(model, alone, Script(stroll)), 4))
+    ours, theirs = rollout(model, visited, Script(stroll)), rollout(model, visitor, Script(spin))
+    got: list[Chunk] = []
+    for _ in range(4):
+        got.append(next(ours))
+        next(theirs)
+    for chunk, wanted in zip(got, expected, strict=True):
+        torch.testing.assert_close(chunk.latents, wanted.latents, rtol=0, atol=0)
+
+
+def test_rewound_walk_repeats_itself(model: RolloutModel) -> None:
+    walk, script = new_walk(model), Script(stroll)
+    first = list(islice(rollout(model, walk, script), 4))
+    walk.truncate(8)
+    script.latched = 2
+    again = list(islice(rollout(model, walk, script), 2))
+    for chunk, wanted in zip(again, first[2:], strict=True):
+        assert chunk.index == wanted.index
+        torch.testing.assert_close(chunk.latents, wanted.latents, rtol=0, atol=0)
+
+
+def test_seed_decides_the_noise(model: RolloutModel) -> None:
+    a, b, c = (new_walk(model, seed).draw_noise(0, 4) for seed in (1, 1, 2))
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
+
+
+def test_placed_cameras_are_taken_as_given(model: RolloutModel) -> None:
+    walk = new_walk(model)
+    poses = [np.eye(4) for _ in range(3)]
+    for number, pose in enumerate(poses):
+        pose[0, 3] = 0.1 * (number + 1)
+    path = walk.follow([Placed(pose) for pose in poses])
+    assert path.c2w[:, 0, 3].tolist() == pytest.approx([0.0, 0.1, 0.2, 0.3])
+    assert path.labels.tolist() == [0, 27, 27, 27]
+    assert [motion.right for motion in path.motions()] == pytest.approx([0.0, 0.1, 0.1, 0.1])
+
+
+def test_step_into_a_wall_is_reported(model: RolloutModel) -> None:
+    class Wall:
+        def move(self, previous: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, bool]:
+            return previous, True
+
+    walk = new_walk(model)
+    walk.ground = Wall()
+    chunk = finish(generate_chunk(model, walk, Script(stroll)))
+    assert chunk.bumped
+    assert chunk.labels == [0, 0, 0, 0]
+    assert chunk.motions[1] == Motion()
