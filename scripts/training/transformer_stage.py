@@ -88,9 +88,21 @@ def build_model(config: TransformerConfig) -> WorldPlayTransformer:
             linear.bias.data.view(6, -1)[[2, 5]] = 1.0  # both gates
         for last in (block.img_attn_proj, block.img_attn_prope_proj, block.img_mlp.fc2):
             nn.init.normal_(last.weight, std=0.2 / math.sqrt(last.in_features * config.blocks))
+    _pass_noise_through(model)
+    return model
+
+
+def _pass_noise_through(model: WorldPlayTransformer) -> None:
+    """Begin by predicting the noisy latent itself: most of a velocity is noise that must reach the output."""
     for weight in model.final_layer.parameters():
         nn.init.zeros_(weight)
-    return model
+    inputs = model.img_in.proj.weight
+    hidden, features = inputs.shape[0], model.final_layer.linear.out_features
+    spread = nn.init.orthogonal_(torch.empty(hidden, hidden))
+    nn.init.normal_(inputs, std=1 / math.sqrt(features))
+    inputs.data.flatten(1)[:, :features] = spread[:, :features]
+    # The norm before the output divides by the root mean square of a token, about sqrt(features / hidden).
+    model.final_layer.linear.weight.data = spread[:, :features].T * math.sqrt(features / hidden)
 
 
 class Trainer:
