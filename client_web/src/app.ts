@@ -1,7 +1,7 @@
 /** The page as a whole: what happens on each message, key and click. */
 import { Connection, type Status } from "./connection";
 import { Controls, type ControlsMessage } from "./controls";
-import type { Diagnostics, PageState } from "./diagnostics";
+import { type Diagnostics, type PageState, playbackSnapshot } from "./diagnostics";
 import { find } from "./elements";
 import { Hud } from "./hud";
 import { bindKeyPad, lightKeyPad } from "./key_pad";
@@ -91,23 +91,10 @@ export class App {
   }
 
   snapshot(): Diagnostics {
-    const { player, measured } = this;
     return {
+      ...playbackSnapshot(this.player, this.measured),
       state: this.state,
       session: this.welcome?.session ?? null,
-      mime: player.mime,
-      framesReceived: player.numReceived,
-      framesShown: player.numShown,
-      frameOnScreen: measured.frameOnScreen,
-      chunk: measured.cost.index,
-      stalls: player.numStalls,
-      lead: player.leadS,
-      playbackRate: this.stage.video.playbackRate,
-      latencies: measured.latencies.values,
-      decodedToShown: measured.decodedToShown.values,
-      starvedDecodedToShown: measured.starvedDecodedToShown.values,
-      roundTrip: measured.clock.roundTripMs,
-      sourceBufferErrors: player.numSourceErrors,
       keys: this.controls.pressed,
       seq: this.controls.lastSeq,
       lastError: this.lastError,
@@ -136,9 +123,15 @@ export class App {
     if (code === "Escape") this.openPanel();
     else if (code === "KeyR") this.connection.send({ type: "reset" });
     else if (code === "KeyP") this.togglePause();
-    else if (code === "KeyH") document.body.classList.toggle("bare");
+    else if (code === "KeyH") this.toggleOverlay();
     else return false;
     return true;
+  }
+
+  private toggleOverlay(): void {
+    const bare = document.body.classList.toggle("bare");
+    if (bare) this.notice.say("Press H to bring everything back.");
+    else this.notice.clear();
   }
 
   private panelCommand(code: string): boolean {

@@ -1,4 +1,7 @@
 /** `window.worldplay`: what browser tests and the curious may read; nothing here can be changed from outside. */
+import type { Measurements } from "./measurements";
+import type { Player } from "./player";
+
 export type PageState =
   | "connecting"
   | "choosing"
@@ -41,6 +44,26 @@ declare global {
   interface Window {
     readonly worldplay: Diagnostics;
   }
+}
+
+type PageFields = "state" | "session" | "keys" | "seq" | "lastError";
+
+export function playbackSnapshot(player: Player, measured: Measurements): Omit<Diagnostics, PageFields> {
+  return {
+    mime: player.mime,
+    framesReceived: player.numReceived,
+    framesShown: player.numShown,
+    frameOnScreen: measured.frameOnScreen,
+    chunk: measured.cost.index,
+    stalls: player.numStalls,
+    lead: player.leadS,
+    playbackRate: player.playbackRate,
+    latencies: measured.latencies.values,
+    decodedToShown: measured.decodedToShown.values,
+    starvedDecodedToShown: measured.starvedDecodedToShown.values,
+    roundTrip: measured.clock.roundTripMs,
+    sourceBufferErrors: player.numSourceErrors,
+  };
 }
 
 /** Every reading of `window.worldplay` is a fresh snapshot. */

@@ -75,6 +75,10 @@ export class Player {
     return Math.max(0, this.timeline.end - this.video.currentTime);
   }
 
+  get playbackRate(): number {
+    return this.video.playbackRate;
+  }
+
   /** The playhead on the server's timeline. */
   get shownS(): number {
     return this.timeline.toServer(Math.min(this.video.currentTime, this.timeline.end));

@@ -56,6 +56,7 @@ export class StartPanel {
   open(walking: boolean): void {
     this.panel.hidden = false;
     this.panel.classList.toggle("walking", walking);
+    this.nameTheStart();
     this.walk.focus({ preventScroll: true });
   }
 
@@ -119,8 +120,13 @@ export class StartPanel {
       card.ariaCurrent = String(card.dataset.view === name);
     }
     this.own.classList.toggle("chosen", choice?.kind === "image");
-    find("walk-label", HTMLElement).textContent =
-      choice?.kind === "image" ? "Walk into your picture" : "Start walking";
+    this.nameTheStart();
+  }
+
+  private nameTheStart(): void {
+    const usual = this.panel.classList.contains("walking") ? "Start a new walk" : "Start walking";
+    const label = this.choice?.kind === "image" ? "Walk into your picture" : usual;
+    find("walk-label", HTMLElement).textContent = label;
   }
 
   private offerSizes(sizes: number[][]): void {
