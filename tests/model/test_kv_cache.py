@@ -1,0 +1,80 @@
+import pytest
+import torch
+
+from model.tiny import GRID, make_latents, make_model, make_text
+from worldplay.model.kv_cache import KVCache, TrainingCache
+from worldplay.model.transformer import WorldPlayTransformer
+
+
+def make_cache(model: WorldPlayTransformer, max_text: int = 8) -> KVCache:
+    cache = model.new_cache(GRID, max_text)
+    cache.set_text(make_text(model))
+    return cache
+
+
+@torch.inference_mode()
+def test_static_and_training_caches_give_the_same_velocity():
+    model = make_model()
+    context, chunk = make_latents(model, 8), make_latents(model, 4, seed=3)
+    velocities = []
+    for cache in (make_cache(model), TrainingCache(make_text(model))):
+        model.encode_context(*context.arguments(), cache)
+        model.denoise(*chunk.arguments(), 1000.0, cache)
+        velocities.append(model.denoise(*chunk.arguments(), 625.0, cache))
+    torch.testing.assert_close(velocities[0], velocities[1], atol=1e-5, rtol=1e-5)
+
+
+@torch.inference_mode()
+def test_cache_never_reallocates():
+    model = make_model()
+    cache = make_cache(model)
+    cache.commit_context(1)
+    buffers = [tensor.data_ptr() for block in range(2) for tensor in cache.context(block)]
+    for num_context in (4, 8):
+        context, chunk = make_latents(model, num_context), make_latents(model, 4)
+        model.encode_context(*context.arguments(), cache)
+        model.denoise(*chunk.arguments(), 1000.0, cache)
+        assert [tensor.data_ptr() for block in range(2) for tensor in cache.context(block)] == buffers
+
+
+@torch.inference_mode()
+def test_attended_keys_are_a_slice_of_the_buffer():
+    cache = make_cache(make_model())
+    part = torch.ones(1, 2, 24, 16)
+    keys, values = cache.extend(0, (part, 2 * part), (3 * part, 4 * part))
+    assert keys.shape == (2, 2, 5 + 24, 16)
+    assert keys.untyped_storage().data_ptr() == cache.context(0)[0].untyped_storage().data_ptr()
+    assert [keys[0, 0, -1, 0], keys[1, 0, -1, 0], values[0, 0, -1, 0], values[1, 0, -1, 0]] == [1, 2, 3, 4]
+
+
+@torch.inference_mode()
+def test_denoising_leaves_the_context_alone():
+    model = make_model()
+    cache = make_cache(model)
+    model.encode_context(*make_latents(model, 4).arguments(), cache)
+    before = [tensor.clone() for tensor in cache.context(1)]
+    model.denoise(*make_latents(model, 4, seed=3).arguments(), 1000.0, cache)
+    assert all(torch.equal(a, b) for a, b in zip(before, cache.context(1), strict=True))
+
+
+@torch.inference_mode()
+def test_new_context_replaces_the_old():
+    model = make_model()
+    chunk = make_latents(model, 4, seed=3).arguments()
+    used, fresh = make_cache(model), make_cache(model)
+    model.encode_context(*make_latents(model, 8, seed=4).arguments(), used)
+    for cache in (used, fresh):
+        model.encode_context(*make_latents(model, 4).arguments(), cache)
+    assert torch.equal(model.denoise(*chunk, 625.0, used), model.denoise(*chunk, 625.0, fresh))
+
+
+def test_set_text_drops_the_context_it_was_attended_from():
+    cache = make_cache(make_model())
+    cache.commit_context(4)
+    cache.set_text(make_text(make_model()))
+    assert cache.num_context == 0
+
+
+def test_set_text_refuses_a_text_that_is_too_long():
+    with pytest.raises(ValueError, match="expected at most 4 text tokens, got 5"):
+        make_cache(make_model(), max_text=4)

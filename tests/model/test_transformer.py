@@ -1,0 +1,154 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from model.tiny import GRID, TINY, make_latents, make_model, make_text
+from worldplay.model.kv_cache import TextKV, TrainingCache
+from worldplay.model.transformer import WorldPlayTransformer
+
+
+class CountingCache(TrainingCache):
+    """Counts what the blocks append, by block."""
+
+    def __init__(self, text: TextKV) -> None:
+        super().__init__(text)
+        self.appended: list[int] = []
+
+    def extend(self, block, keys, values):
+        self.appended.append(block)
+        return super().extend(block, keys, values)
+
+
+def test_parameters_carry_the_published_names():
+    names = make_model().state_dict().keys()
+    blocks = {name.removeprefix("double_blocks.1.") for name in names if name.startswith("double_blocks.1.")}
+    linears = ["mod.linear", "attn_q", "attn_k", "attn_v", "attn_proj", "mlp.fc1", "mlp.fc2"]
+    expected = {f"{s}_{part}.{p}" for s in ("img", "txt") for part in linears for p in ("weight", "bias")}
+    expected |= {f"{s}_attn_{x}_norm.weight" for s in ("img", "txt") for x in "qk"}
+    assert blocks == expected | {"img_attn_prope_proj.weight", "img_attn_prope_proj.bias"}
+    assert {name.split(".")[0] for name in names} == {
+        *("img_in", "time_in", "action_in", "txt_in", "byt5_in", "vision_in"),
+        *("cond_type_embedding", "double_blocks", "final_layer"),
+    }
+
+
+def test_released_configuration_has_the_published_size():
+    released = replace(
+        TINY,
+        hidden=2048,
+        heads=16,
+        rope_dims=(16, 56, 56),
+        blocks=54,
+        latent_channels=32,
+        mlp_ratio=4.0,
+        text_dim=3584,
+        vision_dim=1152,
+        byt5_dim=1472,
+        byt5_hidden=2048,
+        refiner_blocks=2,
+    )
+    with torch.device("meta"):
+        count = sum(parameter.numel() for parameter in WorldPlayTransformer(released).parameters())
+    assert round(count / 1e9, 3) == 8.558
+
+
+@torch.inference_mode()
+def test_context_pass_stops_at_the_last_blocks_keys_and_values():
+    model = make_model()
+    seen = []
+    for module in (model.blocks[-1].img_mlp, model.blocks[-1].img_attn_proj, model.final_layer):
+        module.register_forward_hook(lambda *_: seen.append(True))
+    cache = CountingCache(make_text(model))
+    model.encode_context(*make_latents(model, 4).arguments(), cache)
+    assert cache.appended == [0, 1]
+    assert seen == []
+
+
+@torch.inference_mode()
+def test_context_and_chunk_in_one_pass_equal_cached_ones_when_context_sees_only_itself():
+    """With one block, what context tokens attend to changes nothing that the chunk attends to."""
+    model = make_model(replace(TINY, blocks=1))
+    both = make_latents(model, 8)
+    cache = TrainingCache(make_text(model))
+    times = torch.tensor([14.0] * 4 + [625.0] * 4)
+    whole = model.denoise(*both.arguments(), times, cache)
+    context, chunk = (part(both, piece) for piece in (slice(0, 4), slice(4, 8)))
+    model.encode_context(*context, cache)
+    cached = model.denoise(*chunk, 625.0, cache)
+    torch.testing.assert_close(cached, whole[:, :, 4:], atol=1e-5, rtol=1e-5)
+
+
+def part(latents, piece):
+    cameras = latents.cameras
+    cut = type(cameras)(cameras.query[:, piece], cameras.key_value[:, piece], cameras.output[:, piece])
+    return latents.latents[:, :, piece], latents.cond[:, :, piece], cut, latents.actions[:, piece]
+
+
+@torch.inference_mode()
+def test_batch_equals_samples_alone():
+    model = make_model()
+    batch = make_latents(model, 4, batch=2)
+    together = model.denoise(*batch.arguments(), 625.0, TrainingCache(make_text(model, batch=2)))
+    text = make_text(model, batch=2)
+    for index in range(2):
+        one = slice(index, index + 1)
+        alone = TextKV([k[one] for k in text.keys], [v[one] for v in text.values])
+        arguments = batch.latents[one], batch.cond[one], batch.cameras.sample(index), batch.actions[index]
+        velocity = model.denoise(*arguments, 625.0, TrainingCache(alone))
+        torch.testing.assert_close(velocity, together[one], atol=1e-5, rtol=1e-5)
+
+
+@torch.inference_mode()
+def test_patch_two_keeps_the_latent_grid():
+    model = make_model(replace(TINY, patch_size=2))
+    cache = model.new_cache(GRID, 8)
+    cache.set_text(make_text(model))
+    model.encode_context(*make_latents(model, 4).arguments(), cache)
+    assert cache.context(0)[0].shape == (2, 2, 4 * 6, 16)
+    velocity = model.denoise(*make_latents(model, 4, seed=3).arguments(), 625.0, cache)
+    assert velocity.shape == (1, 4, 4, *GRID)
+
+
+@torch.inference_mode()
+def test_patch_two_puts_outputs_where_inputs_were():
+    model = make_model(replace(TINY, patch_size=2))
+    model.final_layer.linear.weight.zero_()
+    model.final_layer.linear.bias.copy_(torch.arange(16.0))
+    velocity = model.denoise(*make_latents(model, 1).arguments(), 625.0, TrainingCache(make_text(model)))
+    assert velocity[0, :, 0, 2:4, 4:6].tolist() == [
+        [[4 * c, 4 * c + 1], [4 * c + 2, 4 * c + 3]] for c in range(4)
+    ]
+
+
+@torch.inference_mode()
+def test_bfloat16_stays_close_to_float32():
+    model = make_model()
+    latents = make_latents(model, 4)
+    exact = model.denoise(*latents.arguments(), 625.0, TrainingCache(make_text(model)))
+    half = make_model().to(torch.bfloat16)
+    rounded = half.denoise(*make_latents(half, 4).arguments(), 625.0, TrainingCache(make_text(half)))
+    assert rounded.dtype == torch.bfloat16
+    assert (rounded.float() - exact).norm() < 0.02 * exact.norm()
+
+
+@torch.inference_mode()
+def test_text_without_an_image_has_no_vision_tokens():
+    model = make_model()
+    states, mask = torch.randn(1, 3, 6), torch.tensor([[1, 1, 0]])
+    glyphs, no_glyphs = torch.randn(1, 2, 7), torch.zeros(1, 2)
+    assert model.encode_text(states, mask, glyphs, no_glyphs, None).length == 2
+    assert model.encode_text(states, mask, glyphs, no_glyphs, torch.randn(1, 4, 5)).length == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"heads": 3}, "expected hidden to be a multiple of heads, got 32 and 3"),
+        ({"rope_dims": (4, 6, 8)}, r"expected three even rope_dims of sum 16, got \(4, 6, 8\)"),
+        ({"heads": 16, "rope_dims": (2, 0, 0)}, "expected a head size that is a multiple of 4, got 2"),
+    ],
+)
+def test_configuration_refuses_shapes_that_do_not_fit(change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(TINY, **change)
