@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Conditioning:
-    """Inputs of the text pass (worldplay-model.md 5.2): states [1, L, D], masks [1, L] of 0 and 1."""
+    """Inputs of the text pass (docs/worldplay-model.md 5.2): states [1, L, D], masks [1, L] of 0 and 1."""
 
     text_states: Tensor
     text_mask: Tensor

@@ -80,7 +80,7 @@ def _flatten(image: Image.Image) -> Image.Image:
 
 
 def fit_image(image: Image.Image, width: int, height: int) -> Image.Image:
-    """Scale an RGB image to cover width x height and cut out the middle (worldplay-model.md 13)."""
+    """Scale an RGB image to cover width x height and cut out the middle (docs/worldplay-model.md 13)."""
     scale = max(width / image.width, height / image.height)
     scaled = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
     left, top = round((scaled.width - width) / 2), round((scaled.height - height) / 2)

@@ -25,7 +25,7 @@ from worldplay.world.walk import Path, Pose, Step, Walk
 
 @dataclass(frozen=True, slots=True)
 class RolloutConfig:
-    """How chunks are made; sizes count latent frames (worldplay-model.md 9 to 11)."""
+    """How chunks are made; sizes count latent frames (docs/worldplay-model.md 9 to 11)."""
 
     chunk_latents: int
     memory_latents: int  # the most context a chunk gets
@@ -131,7 +131,7 @@ def generate_chunk(model: RolloutModel, walk: Walk, steering: Steering) -> Gener
         clock.lap("denoise")
         yield Stage.STEP
         clock.restart()
-    walk.append(latents, path)
+    walk.append(latents.to(model.transformer.dtype), path)  # as it will read them: half the memory in bf16
     return Chunk(
         index=start // count,
         num_frames=4 * count if start else 4 * count - 3,

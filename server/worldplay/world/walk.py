@@ -64,7 +64,7 @@ class Path:
 class Walk:
     """One walk: small, and all of it that is needed to go on, go back or begin again.
 
-    Latents are [1, C, 1, h, w] float32 on the model's device, w2c float64 (worldplay-model.md 10 and 12).
+    Latents are [1, C, 1, h, w] on the model's device and in its dtype, poses float64.
     """
 
     text: list[TextKV]  # one per guidance branch, the prompt's own last
