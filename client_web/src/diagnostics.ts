@@ -23,6 +23,8 @@ export interface Diagnostics {
   readonly frameOnScreen: number | null;
   readonly chunk: number | null;
   readonly stalls: number;
+  /** Jumps to the live edge; each leaves out a few frames. */
+  readonly skips: number;
   /** Seconds buffered ahead of the playhead. */
   readonly lead: number;
   readonly playbackRate: number;
@@ -56,6 +58,7 @@ export function playbackSnapshot(player: Player, measured: Measurements): Omit<D
     frameOnScreen: measured.frameOnScreen,
     chunk: measured.cost.index,
     stalls: player.numStalls,
+    skips: player.numSkips,
     lead: player.leadS,
     playbackRate: player.playbackRate,
     latencies: measured.latencies.values,

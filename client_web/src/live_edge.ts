@@ -15,7 +15,9 @@ const HURRY_S = 0.2;
 const SKIP_S = 0.4;
 /** Any excess is gone by then, unless the server wants this lead: it paces itself by what we report. */
 const CATCH_UP_MS = 3_000;
-const TRY_AGAIN_MS = 30_000;
+const TRY_AGAIN_MS = 120_000;
+/** Hurry first: a skip loses frames, and most leads melt away without one. */
+const SKIP_AFTER_MS = 1_500;
 
 interface Sample {
   atMs: number;
@@ -40,8 +42,9 @@ export class LiveEdge {
     const excessS = standingS - Math.max(TARGET_S, this.acceptedS);
     if (excessS <= TOLERATED_S) return this.atRest(nowMs);
     this.attemptedAt ??= nowMs;
-    if (nowMs - this.attemptedAt > CATCH_UP_MS) return this.accept(standingS, nowMs);
-    if (excessS > SKIP_S) return { rate: 1, skipS: excessS };
+    const hurriedMs = nowMs - this.attemptedAt;
+    if (hurriedMs > CATCH_UP_MS) return this.accept(standingS, nowMs);
+    if (hurriedMs > SKIP_AFTER_MS && excessS > SKIP_S) return { rate: 1, skipS: excessS };
     return { rate: excessS > HURRY_S ? 1.25 : 1.1, skipS: 0 };
   }
 

@@ -42,6 +42,7 @@ export class Player {
   numShown = 0;
   numReceived = 0;
   numStalls = 0;
+  numSkips = 0;
   numSourceErrors = 0;
   mime = "";
   private source: MediaSource | null = null;
@@ -189,6 +190,7 @@ export class Player {
 
   private skip(seconds: number): void {
     if (seconds <= 0) return;
+    this.numSkips += 1;
     this.video.currentTime += seconds;
     this.edge.forget();
   }
