@@ -12,14 +12,16 @@ FROM python:3.12-slim
 ARG ACCELERATOR=cuda
 WORKDIR /app
 COPY requirements.lock pyproject.toml README.md LICENSE ./
+# The lock pins torch, and the wheel index is two words or none.
+# hadolint ignore=DL3013,SC2086
 RUN torch="$(grep '^torch==' requirements.lock)" \
     && if [ "$ACCELERATOR" = cpu ]; then index="--index-url https://download.pytorch.org/whl/cpu"; else index=""; fi \
     && pip install --no-cache-dir $index "$torch"
 COPY server ./server
 RUN pip install --no-cache-dir -c requirements.lock .
 COPY --from=page /page/dist ./static
-RUN useradd --create-home worldplay
-USER worldplay
+RUN useradd --create-home --uid 1000 worldplay
+USER 1000
 ENV WORLDPLAY_HOST=0.0.0.0 WORLDPLAY_STATIC_DIR=/app/static
 EXPOSE 8000
 HEALTHCHECK --start-period=60s CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ.get('PORT', '8000')}/health\")"]
