@@ -50,6 +50,23 @@ class TransformerConfig:
         return self.hidden // self.heads
 
 
+RELEASED_TRANSFORMER = TransformerConfig(
+    hidden=2048,
+    heads=16,
+    rope_dims=(16, 56, 56),
+    blocks=54,
+    latent_channels=32,
+    patch_size=1,
+    mlp_ratio=4.0,
+    text_dim=3584,
+    vision_dim=1152,
+    byt5_dim=1472,
+    byt5_hidden=2048,
+    refiner_blocks=2,
+    rope_theta=256.0,
+)
+
+
 class WorldPlayTransformer(nn.Module):
     """The autoregressive model; its parameters carry the names of the published checkpoints."""
 
