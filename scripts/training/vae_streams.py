@@ -25,21 +25,31 @@ class Piece:
     starts: bool
 
 
-def draw_pieces(
-    folder: Path, seed: int, num_streams: int, frames_per_piece: int, longest: int
-) -> Iterator[Piece]:
+@dataclass(frozen=True, slots=True)
+class StreamPlan:
+    """How many streams run side by side, in pieces of how many frames, at most how many, of what size."""
+
+    num_streams: int
+    frames_per_piece: int
+    longest: int
+    height: int
+    width: int
+
+
+def draw_pieces(folder: Path, seed: int, plan: StreamPlan) -> Iterator[Piece]:
     """Cut streams out of the training walks in a folder, for ever; walks may still be arriving."""
     rng = np.random.default_rng(seed)
     while True:
-        num_pieces = int(rng.integers(2, longest + 1))
-        num_frames = 1 + num_pieces * frames_per_piece
+        num_pieces = int(rng.integers(2, plan.longest + 1))
+        num_frames = 1 + num_pieces * plan.frames_per_piece
         walks = _walks(folder, held_out=False)
-        clips = [_cut(rng, walks[i], num_frames) for i in rng.integers(len(walks), size=num_streams)]
+        clips = [
+            _cut(rng, walks[i], num_frames, plan) for i in rng.integers(len(walks), size=plan.num_streams)
+        ]
         pixels = to_pixels(np.stack(clips))
-        yield Piece(pixels[:, :, : 1 + frames_per_piece], starts=True)
-        rest = pixels[:, :, 1 + frames_per_piece :]
-        for piece in rest.split_with_sizes([frames_per_piece] * (num_pieces - 1), 2):
-            yield Piece(piece, starts=False)
+        sizes = [1 + plan.frames_per_piece] + [plan.frames_per_piece] * (num_pieces - 1)
+        for i, piece in enumerate(pixels.split_with_sizes(sizes, 2)):
+            yield Piece(piece, starts=i == 0)
 
 
 def to_pixels(frames: Frames) -> Tensor:
@@ -60,10 +70,13 @@ def _walks(folder: Path, held_out: bool) -> list[Path]:
     return walks
 
 
-def _cut(rng: np.random.Generator, path: Path, num_frames: int) -> Frames:
+def _cut(rng: np.random.Generator, path: Path, num_frames: int, plan: StreamPlan) -> Frames:
     walk = np.load(path, mmap_mode="r")
-    start = int(rng.integers(0, len(walk) - num_frames + 1))
-    return np.array(walk[start : start + num_frames])
+    t, y, x = (
+        int(rng.integers(have - want + 1))
+        for have, want in zip(walk.shape, (num_frames, plan.height, plan.width), strict=False)
+    )
+    return np.array(walk[t : t + num_frames, y : y + plan.height, x : x + plan.width])
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from training.vae_stage import EMBEDDED_VAE
-from training.vae_streams import draw_pieces, load_held_out, psnr, reconstruct, to_pixels
+from training.vae_streams import StreamPlan, draw_pieces, load_held_out, psnr, reconstruct, to_pixels
 from worldplay.model.vae import StreamingVAE
+
+PLAN = StreamPlan(num_streams=2, frames_per_piece=8, longest=4, height=16, width=32)
 
 
 def save_walk(folder: Path, seed: int, num_frames: int) -> None:
@@ -20,9 +22,10 @@ def save_walk(folder: Path, seed: int, num_frames: int) -> None:
 
 def test_pieces_follow_each_other_within_a_stream(tmp_path: Path) -> None:
     save_walk(tmp_path, 0, 60)
-    pieces = list(islice(draw_pieces(tmp_path, seed=1, num_streams=2, frames_per_piece=8, longest=4), 12))
+    pieces = list(islice(draw_pieces(tmp_path, 1, PLAN), 12))
     assert pieces[0].starts
-    for before, after in zip(pieces, pieces[1:], strict=False):
+    assert tuple(pieces[0].pixels.shape) == (2, 3, 9, 16, 32)
+    for before, after in pairwise(pieces):
         assert after.pixels.shape[2] == (9 if after.starts else 8)
         if not after.starts:
             step = after.pixels[:, :, 0] - before.pixels[:, :, -1]
@@ -32,7 +35,7 @@ def test_pieces_follow_each_other_within_a_stream(tmp_path: Path) -> None:
 def test_held_out_walks_are_not_trained_on(tmp_path: Path) -> None:
     save_walk(tmp_path, 1_000_000, 60)
     with pytest.raises(ValueError, match="expected rendered walks"):
-        next(draw_pieces(tmp_path, 0, 2, 8, 4))
+        next(draw_pieces(tmp_path, 0, PLAN))
     assert [len(walk) for walk in load_held_out(tmp_path, 1, 13)] == [13]
 
 
