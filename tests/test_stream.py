@@ -11,7 +11,7 @@ from PIL import Image
 
 from raw_client import Closed, Message, RawClient
 from serving import serving
-from worldplay.stream import LIMITS
+from worldplay.translate import LIMITS
 from worldplay.world.world import World
 
 
@@ -258,19 +258,23 @@ def test_page_of_another_site_is_turned_away(server: str) -> None:
 
 
 def test_visitor_beyond_the_places_waits_for_one(world: World) -> None:
-    with serving(world, max_sessions=1, max_queued=1) as address:
-        with walk(address) as first, walk(address) as second, walk(address) as third:
-            first.hello()
-            first.start(seed=1)
-            second.hello()
-            second.send("start", seed=1)
-            assert second.recv_type("queued")["position"] == 1
-            third.hello()
-            third.send("start", seed=1)
-            messages, closed = third.wait_closed()
-            assert (messages[-1]["code"], messages[-1]["retryable"], closed) == ("busy", True, 1013)
-            first.send("stop")
-            assert second.recv_type("init")["type"] == "init"
+    with (
+        serving(world, max_sessions=1, max_queued=1) as address,
+        walk(address) as first,
+        walk(address) as second,
+        walk(address) as third,
+    ):
+        first.hello()
+        first.start(seed=1)
+        second.hello()
+        second.send("start", seed=1)
+        assert second.recv_type("queued")["position"] == 1
+        third.hello()
+        third.send("start", seed=1)
+        messages, closed = third.wait_closed()
+        assert (messages[-1]["code"], messages[-1]["retryable"], closed) == ("busy", True, 1013)
+        first.send("stop")
+        assert second.recv_type("init")["type"] == "init"
 
 
 def test_disconnect_in_mid_chunk_frees_the_worker(server: str) -> None:

@@ -16,7 +16,8 @@ from starlette.websockets import WebSocket
 from worldplay.engine.engine import Engine
 from worldplay.metrics import Metrics
 from worldplay.settings import Settings
-from worldplay.stream import LIMITS, Stream
+from worldplay.stream import Stream
+from worldplay.translate import LIMITS
 from worldplay.world.checkpoint import load_world
 from worldplay.world.world import World
 

@@ -2,15 +2,14 @@
 
 import asyncio
 import logging
-import secrets
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from urllib.parse import urlsplit
 
-import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from worldplay.engine.engine import Engine
@@ -23,22 +22,13 @@ from worldplay.outbox import Outbox
 from worldplay.photon import PhotonClock
 from worldplay.protocol import messages as m
 from worldplay.protocol.connection import ServerConnection
-from worldplay.protocol.errors import ErrorCode, ProtocolError
+from worldplay.protocol.errors import CLOSE_CODES, ErrorCode, ProtocolError
 from worldplay.settings import Settings
-from worldplay.world.camera import check_rigid, normalize_intrinsics, parse_pose_string
-from worldplay.world.images import open_image
-from worldplay.world.walk import Placed, Step
+from worldplay.translate import LIMITS, check_start, read_image, read_trajectory, welcome
 from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
 
-LIMITS = m.Limits(
-    message_bytes=9 * 2**20,
-    image_bytes=8 * 2**20,
-    image_pixels=32_000_000,
-    prompt_chars=2000,
-    poses=400,
-)
 HELLO_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
 
@@ -129,7 +119,11 @@ class Stream:
                 task.cancel()
             outcomes = await asyncio.gather(reader, writer, return_exceptions=True)
             self._encoding.shutdown(wait=False, cancel_futures=True)
-            _log_failures(outcomes)
+            code = _explain_end(outcomes)
+            if code is not None:
+                # A page that does not read will not hear it.
+                with suppress(asyncio.TimeoutError, WebSocketDisconnect):
+                    await asyncio.wait_for(self._websocket.close(code), CLOSE_TIMEOUT_S)
 
     # -- from the page
 
@@ -160,7 +154,7 @@ class Stream:
         """Act on a message. Returns: whether more may follow."""
         match message:
             case m.Hello():
-                self._outbox.put(self._welcome())
+                self._outbox.put(welcome(self._world))
             case m.Ping(t=t):
                 self._outbox.put(m.Pong(t=t, server=now_ms()))
             case m.Stop():
@@ -173,40 +167,9 @@ class Stream:
                 self._steer(message)
         return True
 
-    def _welcome(self) -> m.Welcome:
-        world = self._world
-        views = tuple(m.View(name=view.name, title=view.title, preview=view.preview) for view in world.views)
-        size = (world.width, world.height)
-        return m.Welcome(
-            protocol=m.PROTOCOL,
-            session=secrets.token_urlsafe(12),
-            secret=secrets.token_urlsafe(24),
-            resumed=False,
-            limits=LIMITS,
-            worlds=(m.WorldInfo(name=world.name, title=world.title, views=views),),
-            model=world.name,
-            fps=world.fps,
-            size=size,
-            sizes=(size,),
-            chunk=m.ChunkShape(latents=4, frames=16, first_frames=13),
-        )
-
     async def _start(self, message: m.Start) -> None:
-        size = (self._world.width, self._world.height)
-        if message.size is not None and message.size != size:
-            raise ProtocolError(ErrorCode.BAD_REQUEST, f"start.size: expected {size}, got {message.size}")
-        try:
-            self._world.find_view(message.view)
-        except ValueError as error:
-            raise ProtocolError(ErrorCode.BAD_REQUEST, f"start.view: {error}") from None
-        image = None
-        if message.image is not None:
-            try:
-                image = await asyncio.to_thread(
-                    open_image, message.image, LIMITS.image_bytes, LIMITS.image_pixels
-                )
-            except ValueError as error:
-                raise ProtocolError(ErrorCode.BAD_IMAGE, f"start.image: {error}") from None
+        check_start(message, self._world)
+        image = None if message.image is None else await asyncio.to_thread(read_image, message.image)
         if self._session is None:
             self._session = self._engine.open(self)
         self._session.start(message.view, image, message.prompt, message.seed)
@@ -375,31 +338,19 @@ def _chunk_message(report: ChunkReport, first_frame: int) -> m.Chunk:
     )
 
 
-def read_trajectory(message: m.Poses) -> list[Step]:
-    """What a `poses` message asks for. Raises: ProtocolError if no camera can go there."""
-    try:
-        if message.pose_string is not None:
-            return list(parse_pose_string(message.pose_string))
-        intrinsics = None
-        if message.intrinsics is not None:
-            intrinsics = normalize_intrinsics(np.reshape(message.intrinsics, (3, 3)))
-        poses = [np.reshape(pose, (4, 4)).astype(np.float64) for pose in message.poses or ()]
-        for pose in poses:
-            check_rigid(pose)
-        return [Placed(pose, intrinsics=intrinsics) for pose in poses]
-    except ValueError as error:
-        raise ProtocolError(ErrorCode.BAD_POSE, f"poses: {error}") from None
-
-
 def _is_same_origin(websocket: WebSocket) -> bool:
     """Other sites' pages must not walk here behind a visitor's back; programs send no Origin."""
     origin = websocket.headers.get("origin")
     return origin is None or urlsplit(origin).netloc == websocket.headers.get("host")
 
 
-def _log_failures(outcomes: Iterable[BaseException | None]) -> None:
+def _explain_end(outcomes: Iterable[BaseException | None]) -> int | None:
+    """Log why the tasks of a stream failed. Returns: the close code that fits, None if none of them did."""
     for outcome in outcomes:
         if isinstance(outcome, asyncio.TimeoutError | BufferError):
             logger.info("the page did not read for too long")
-        elif isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
+            return CLOSE_CODES[ErrorCode.SLOW_CONSUMER]
+        if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
             logger.error("a stream failed", exc_info=outcome)
+            return CLOSE_CODES[ErrorCode.INTERNAL]
+    return None

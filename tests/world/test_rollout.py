@@ -163,6 +163,21 @@ def test_another_walk_between_two_chunks_changes_nothing(model: RolloutModel) ->
         torch.testing.assert_close(chunk.latents, wanted.latents, rtol=0, atol=0)
 
 
+def test_chunks_may_take_turns_stage_by_stage(model: RolloutModel) -> None:
+    """Each chunk finds the caches used by the other at every stage, and by one that was dropped."""
+    alone, mixed, visitor = new_walk(model), new_walk(model), new_walk(model, seed=9)
+    expected = list(islice(rollout(model, alone, Script(stroll)), 3))[2]
+    for walk in (mixed, visitor):
+        list(islice(rollout(model, walk, Script(stroll)), 2))
+    script = Script(stroll)
+    ours, theirs = generate_chunk(model, mixed, script), generate_chunk(model, visitor, Script(spin))
+    for _ in range(1 + ROLLOUT.steps):
+        next(ours)
+        next(theirs)
+    theirs.close()
+    torch.testing.assert_close(finish(ours).latents, expected.latents, rtol=0, atol=0)
+
+
 def test_rewound_walk_repeats_itself(model: RolloutModel) -> None:
     walk, script = new_walk(model), Script(stroll)
     first = list(islice(rollout(model, walk, script), 4))

@@ -1,0 +1,75 @@
+"""Between the wire's terms and the world's: greetings, start pictures, trajectories."""
+
+import secrets
+
+import numpy as np
+from PIL import Image
+
+from worldplay.protocol import messages as m
+from worldplay.protocol.errors import ErrorCode, ProtocolError
+from worldplay.world.camera import check_rigid, normalize_intrinsics, parse_pose_string
+from worldplay.world.images import open_image
+from worldplay.world.walk import Placed, Step
+from worldplay.world.world import World
+
+LIMITS = m.Limits(
+    message_bytes=9 * 2**20,
+    image_bytes=8 * 2**20,
+    image_pixels=32_000_000,
+    prompt_chars=2000,
+    poses=400,
+)
+
+
+def welcome(world: World) -> m.Welcome:
+    """What a new visitor is told of the world."""
+    views = tuple(m.View(name=view.name, title=view.title, preview=view.preview) for view in world.views)
+    size = (world.width, world.height)
+    return m.Welcome(
+        protocol=m.PROTOCOL,
+        session=secrets.token_urlsafe(12),
+        secret=secrets.token_urlsafe(24),
+        resumed=False,
+        limits=LIMITS,
+        worlds=(m.WorldInfo(name=world.name, title=world.title, views=views),),
+        model=world.name,
+        fps=world.fps,
+        size=size,
+        sizes=(size,),
+        chunk=m.ChunkShape(latents=4, frames=16, first_frames=13),
+    )
+
+
+def check_start(message: m.Start, world: World) -> None:
+    """Raises: ProtocolError if the world has no such view or size."""
+    size = (world.width, world.height)
+    if message.size is not None and message.size != size:
+        raise ProtocolError(ErrorCode.BAD_REQUEST, f"start.size: expected {size}, got {message.size}")
+    try:
+        world.find_view(message.view)
+    except ValueError as error:
+        raise ProtocolError(ErrorCode.BAD_REQUEST, f"start.view: {error}") from None
+
+
+def read_image(data: bytes) -> Image.Image:
+    """Decode a picture to start from. Raises: ProtocolError if it is none, or too large."""
+    try:
+        return open_image(data, LIMITS.image_bytes, LIMITS.image_pixels)
+    except ValueError as error:
+        raise ProtocolError(ErrorCode.BAD_IMAGE, f"start.image: {error}") from None
+
+
+def read_trajectory(message: m.Poses) -> list[Step]:
+    """What a `poses` message asks for. Raises: ProtocolError if no camera can go there."""
+    try:
+        if message.pose_string is not None:
+            return list(parse_pose_string(message.pose_string))
+        intrinsics = None
+        if message.intrinsics is not None:
+            intrinsics = normalize_intrinsics(np.reshape(message.intrinsics, (3, 3)))
+        poses = [np.reshape(pose, (4, 4)).astype(np.float64) for pose in message.poses or ()]
+        for pose in poses:
+            check_rigid(pose)
+        return [Placed(pose, intrinsics=intrinsics) for pose in poses]
+    except ValueError as error:
+        raise ProtocolError(ErrorCode.BAD_POSE, f"poses: {error}") from None

@@ -1,0 +1,89 @@
+import math
+
+import numpy as np
+import pytest
+
+from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
+from worldplay.world.trajectory import Course, parse_trajectory, walk_ahead
+from worldplay.world.walk import Placed
+
+
+def shifted(x: float) -> list[list[float]]:
+    pose = np.eye(4)
+    pose[0, 3] = x
+    return pose.tolist()
+
+
+K = [[970.0, 0.0, 960.0], [0.0, 970.0, 540.0], [0.0, 0.0, 1.0]]
+
+
+def test_pose_string_gives_one_more_latent_than_motions() -> None:
+    trajectory = parse_trajectory("w-2, right-1")
+    assert trajectory.num_latents == 4
+    assert trajectory.steps == [Motion(forward=FORWARD_STEP)] * 2 + [Motion(yaw=TURN_STEP)]
+    assert (trajectory.origin.c2w == np.eye(4)).all()
+
+
+def test_pose_file_places_every_latent() -> None:
+    trajectory = parse_trajectory({str(i): {"extrinsic": shifted(i / 10), "K": K} for i in range(3)})
+    assert trajectory.num_latents == 3
+    last = trajectory.steps[-1]
+    assert isinstance(last, Placed)
+    assert last.c2w[0, 3] == 0.2
+    assert last.intrinsics is not None
+    assert last.intrinsics[1, 1] == pytest.approx(970 / 1080)
+
+
+def test_recorded_walk_keeps_its_labels() -> None:
+    flat = np.ravel(shifted(0.1)).tolist()
+    trajectory = parse_trajectory({"seed": 3, "poses": [shifted(0), flat], "labels": [0, 27]})
+    step = trajectory.steps[0]
+    assert isinstance(step, Placed)
+    assert (trajectory.origin.label, step.label, step.intrinsics) == (0, 27, None)
+
+
+def test_list_of_poses_is_a_walk() -> None:
+    trajectory = parse_trajectory([shifted(0), shifted(0.1)])
+    assert [type(step) for step in trajectory.steps] == [Placed]
+
+
+def test_normalised_intrinsics_stay_as_they_are() -> None:
+    normal = [[0.5, 0, 0.5], [0, 0.9, 0.5], [0, 0, 1]]
+    trajectory = parse_trajectory({"poses": [shifted(0)], "intrinsics": [normal]})
+    assert trajectory.origin.intrinsics is not None
+    assert trajectory.origin.intrinsics.tolist() == normal
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        ("fly-3", "expected an action of w, s"),
+        (3, "expected poses as a list of 1 to 21600, got int"),
+        ([], "expected poses as a list of 1 to 21600, got list of length 0"),
+        ({"poses": [[1, 2, 3]]}, r"poses\[0\]: expected 4 x 4 numbers, got list of length 3"),
+        ({"poses": [["x"] * 16]}, r"poses\[0\]: expected 4 x 4 numbers"),
+        ({"poses": [[math.nan] * 16]}, "expected finite poses"),
+        ({"poses": [shifted(0)], "labels": [0, 1]}, "expected 1 labels, one for each pose, got 2"),
+        ({"poses": [shifted(0)], "labels": [81]}, "expected labels of 0 to 80, got 81"),
+        ({"poses": [shifted(0)], "labels": [True]}, "expected labels of 0 to 80, got True"),
+        ({"poses": [shifted(0)], "labels": "0"}, "expected labels as a list of 1, got str"),
+        ({"poses": [shifted(0)], "intrinsics": [[1]]}, r"intrinsics\[0\]: expected 3 x 3 numbers"),
+        ({"0": {"extrinsic": shifted(0)}}, "pose '0': expected 'K'"),
+        ({}, "expected an object of 1 to 21600 poses"),
+        (None, "got NoneType"),
+    ],
+)
+def test_bad_trajectories_say_what_is_wrong(document: object, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        parse_trajectory(document)
+
+
+def test_course_gives_each_step_once() -> None:
+    course = Course(parse_trajectory("w-1,a-1,s-1,d-1,up-1,down-1,left-1"))
+    first = course.latch(3)
+    assert course.predict(4) == course.predict(4)
+    assert [*first, *course.latch(4)] == parse_trajectory("w-1,a-1,s-1,d-1,up-1,down-1,left-1").steps
+
+
+def test_walk_ahead_fills_the_clip() -> None:
+    assert walk_ahead(8).num_latents == 8

@@ -1,0 +1,96 @@
+"""The released variants: their numbers, and which clip lengths and sizes they can make."""
+
+import pytest
+import torch
+
+from worldplay.model.transformer import WorldPlayTransformer
+from worldplay.world.variants import (
+    RELEASED_TRANSFORMER,
+    VARIANTS,
+    check_live,
+    check_size,
+    find_variant,
+    parse_size,
+)
+
+
+def test_default_samples_four_steps_without_guidance() -> None:
+    variant = find_variant("ar-distilled")
+    config = variant.rollout()
+    assert (config.steps, config.guidance, config.shift, config.chunk_latents) == (4, 1.0, 5.0, 4)
+    assert (config.memory_latents, config.recent_latents, config.context_timestep) == (20, 12, 14.0)
+    assert variant.num_branches == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "chunk"), [("ar", 50, 4), ("ar-rl", 50, 4), ("bidirectional", 30, 16)]
+)
+def test_the_others_are_guided(name: str, steps: int, chunk: int) -> None:
+    config = find_variant(name).rollout()
+    assert (config.steps, config.guidance, config.chunk_latents) == (steps, 6.0, chunk)
+    assert find_variant(name).num_branches == 2
+
+
+def test_parameters_of_the_released_transformer() -> None:
+    with torch.device("meta"):
+        model = WorldPlayTransformer(RELEASED_TRANSFORMER)
+    assert round(sum(p.numel() for p in model.parameters()) / 1e9, 3) == 8.558
+    shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    assert shapes["img_in.proj.weight"] == (2048, 65, 1, 1, 1)
+    assert shapes["double_blocks.53.img_attn_prope_proj.weight"] == (2048, 2048)
+    assert shapes["vision_in.proj.3.weight"] == (2048, 1152)
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "latents"),
+    [
+        ("ar", 13, 4),
+        ("ar", 29, 8),
+        ("ar-distilled", 125, 32),
+        ("bidirectional", 61, 16),
+        ("bidirectional", 125, 32),
+    ],
+)
+def test_frames_that_fill_chunks(name: str, frames: int, latents: int) -> None:
+    assert find_variant(name).count_latents(frames) == latents
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "said"),
+    [
+        ("ar", 14, r"\(13, 29, 45, 61, \.\.\.\), got 14; nearest: 13 or 29$"),
+        ("ar", 0, "got 0; nearest: 13$"),
+        ("ar", -5, "got -5; nearest: 13$"),
+        ("bidirectional", 13, r"bidirectional can make \(61, 125, 189, 253, \.\.\.\), got 13; nearest: 61$"),
+        ("bidirectional", 77, "got 77; nearest: 61 or 125$"),
+    ],
+)
+def test_frames_between_chunks(name: str, frames: int, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        find_variant(name).count_latents(frames)
+
+
+def test_unknown_variant() -> None:
+    with pytest.raises(ValueError, match="ar-distilled, ar, ar-rl, bidirectional, got 'large'"):
+        find_variant("large")
+
+
+def test_only_the_bidirectional_variant_cannot_be_walked() -> None:
+    for variant in VARIANTS.values():
+        if variant.name != "bidirectional":
+            check_live(variant)
+    with pytest.raises(ValueError, match="64 frames at a time and cannot be walked live"):
+        check_live(VARIANTS["bidirectional"])
+
+
+def test_sizes() -> None:
+    assert parse_size("352x640") == (352, 640)
+    assert check_size(480, 832) == (480, 832)
+
+
+@pytest.mark.parametrize(
+    "text", ["480", "480x", "x832", "a480x832", "-480x832", "480x833", "0x832", "1296x832"]
+)
+def test_sizes_that_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^expected (a size|sides)"):
+        parse_size(text)
