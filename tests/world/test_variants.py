@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from worldplay.model.transformer import WorldPlayTransformer
+from worldplay.model.transformer import RELEASED_TRANSFORMER, WorldPlayTransformer
 from worldplay.world.variants import (
-    RELEASED_TRANSFORMER,
     VARIANTS,
     check_live,
     check_size,

@@ -1,0 +1,110 @@
+"""The released models: what each is called, where it is published, and how it is sampled."""
+
+from dataclasses import dataclass
+
+from worldplay.model.transformer import CHUNK_LATENTS, CONTEXT_TIMESTEP, MAX_CONTEXT
+from worldplay.world.rollout import RolloutConfig
+
+MODEL = "hy-worldplay"
+RECENT_LATENTS = 12  # of the context, docs/worldplay-model.md 11
+SIZE = (480, 832)  # (height, width) the released models were trained at
+SIZE_UNIT = 16  # pixels per latent
+MAX_SIDE = 1280
+SHIFT = 5.0
+NEGATIVE_PROMPT = ""  # what guidance leads away from
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One of the published checkpoints."""
+
+    name: str
+    folder: str  # in the repository
+    chunk_latents: int
+    steps: int
+    guidance: float
+    shift: float
+    about: str
+
+    @property
+    def is_live(self) -> bool:
+        """Whether chunks are short enough, and causal, so that it can be walked and not only rendered."""
+        return self.chunk_latents == CHUNK_LATENTS
+
+    @property
+    def num_branches(self) -> int:
+        """Passes per denoising step: guidance needs one for the negative prompt as well."""
+        return 1 if self.guidance == 1.0 else 2
+
+    def rollout(self) -> RolloutConfig:
+        return RolloutConfig(
+            chunk_latents=self.chunk_latents,
+            memory_latents=MAX_CONTEXT,
+            recent_latents=RECENT_LATENTS,
+            context_timestep=CONTEXT_TIMESTEP,
+            steps=self.steps,
+            shift=self.shift,
+            guidance=self.guidance,
+        )
+
+    def count_latents(self, num_frames: int) -> int:
+        """Latent frames of a clip, whole chunks of them.
+
+        Raises: ValueError naming the nearest numbers of frames that are possible.
+        """
+        unit = 4 * self.chunk_latents
+        chunks = max(num_frames + 3, 0) // unit
+        if chunks > 0 and num_frames == unit * chunks - 3:
+            return chunks * self.chunk_latents
+        nearest = [unit * count - 3 for count in (chunks, chunks + 1) if count > 0]
+        listed = ", ".join(str(unit * count - 3) for count in range(1, 5))
+        raise ValueError(
+            f"expected a number of frames that {self.name} can make ({listed}, ...), got {num_frames}; "
+            f"nearest: {' or '.join(map(str, nearest))}"
+        )
+
+
+VARIANTS = {
+    variant.name: variant
+    for variant in (
+        Variant("ar-distilled", "ar_distilled_action_model", 4, 4, 1.0, SHIFT, "4 steps, for walking live"),
+        Variant("ar", "ar_model", 4, 50, 6.0, SHIFT, "50 steps with guidance"),
+        Variant("ar-rl", "ar_rl_model", 4, 50, 6.0, SHIFT, "50 steps with guidance, tuned by rewards"),
+        Variant("bidirectional", "bidirectional_model", 16, 30, 6.0, SHIFT, "whole clips only, best looking"),
+    )
+}
+DEFAULT_VARIANT = "ar-distilled"
+
+
+def find_variant(name: str) -> Variant:
+    """Raises: ValueError naming the variants there are."""
+    if name not in VARIANTS:
+        raise ValueError(f"expected a variant out of {', '.join(VARIANTS)}, got {name!r}")
+    return VARIANTS[name]
+
+
+def check_live(variant: Variant) -> None:
+    """Raises: ValueError if the variant cannot be walked."""
+    if not variant.is_live:
+        raise ValueError(
+            f"{variant.name} makes {variant.chunk_latents * 4} frames at a time and cannot be walked live; "
+            f"use `worldplay render --variant {variant.name}`, or serve {DEFAULT_VARIANT}"
+        )
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read HEIGHTxWIDTH in pixels. Raises: ValueError saying what was expected."""
+    height, separator, width = text.partition("x")
+    if separator and height.isdecimal() and width.isdecimal():
+        return check_size(int(height), int(width))
+    raise ValueError(f"expected a size like {SIZE[0]}x{SIZE[1]} (height x width), got {text!r}")
+
+
+def check_size(height: int, width: int) -> tuple[int, int]:
+    """Raises: ValueError if no released model can make such pictures."""
+    for side in (height, width):
+        if side % SIZE_UNIT or not SIZE_UNIT <= side <= MAX_SIDE:
+            raise ValueError(
+                f"expected sides in multiples of {SIZE_UNIT} up to {MAX_SIDE}, got {height}x{width}"
+            )
+    return height, width
