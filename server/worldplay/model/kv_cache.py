@@ -64,6 +64,7 @@ class KVCache:
         self._max_text = max_text
         self._text_length = 0
         self._num_context = 0
+        self.holds: object = None  # what its users have agreed to call its present contents
 
     @property
     def num_context(self) -> int:

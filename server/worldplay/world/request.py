@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from worldplay.world.walk import Placed
+
 
 @dataclass(frozen=True, slots=True)
 class WalkRequest:
@@ -17,3 +19,5 @@ class WalkRequest:
     image: Image | None = None
     prompt: str | None = None
     seed: int | None = None
+    steps: int | None = None  # of denoising, for each chunk
+    origin: Placed | None = None  # the camera of the first latent, in the walk's own frame

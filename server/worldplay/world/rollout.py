@@ -38,7 +38,7 @@ class RolloutConfig:
 
 @dataclass(frozen=True, slots=True)
 class RolloutModel:
-    """What generating a chunk needs; the caches are scratch memory that serves one chunk at a time."""
+    """What generating a chunk needs; the caches are scratch memory, which a chunk fills again if it must."""
 
     transformer: WorldPlayTransformer
     caches: list[KVCache]  # one per guidance branch, the prompt's own last
@@ -102,31 +102,31 @@ def generate_chunk(model: RolloutModel, walk: Walk, steering: Steering) -> Gener
 
     The context pass needs only finished latents and the selection, so it runs ahead on the poses that the
     steering predicts. Steering is latched afterwards; only if the real poses select another context is the
-    pass done again, so the result does not depend on the prediction. The walk changes at the very end: a
+    pass done again, so the result does not depend on the prediction. Nor does it depend on other chunks that
+    use the caches during the pauses: the pass is then done again, too. The walk changes at the very end: a
     generator that is closed before leaves no trace.
     """
     clock = _Stopwatch()
+    caches = _Claim(model, walk)
     count = model.config.chunk_latents
     start = walk.num_latents
     num_steps = count if start else count - 1  # the very first latent stands at the origin
 
     context = _choose_context(model, walk, walk.follow(steering.predict(num_steps)))
     clock.lap("select")
-    _encode_context(model, walk, context)
+    caches.ensure(context)
     clock.lap("context")
     yield Stage.CONTEXT
 
     clock.restart()
     path = walk.follow(steering.latch(num_steps))
-    chosen = _choose_context(model, walk, path)
+    context = _choose_context(model, walk, path)
     clock.lap("select")
-    if chosen != context:
-        context = chosen
-        _encode_context(model, walk, context)
-        clock.lap("context")
 
     latents = walk.draw_noise(start, count).to(model.transformer.device)
     for step in _denoising_steps(model, walk, path):
+        caches.ensure(context)
+        clock.lap("context")
         latents = step(latents)
         clock.lap("denoise")
         yield Stage.STEP
@@ -157,6 +157,26 @@ def _choose_context(model: RolloutModel, walk: Walk, path: Path) -> list[int]:
         recent_latents=config.recent_latents,
         chunk_latents=config.chunk_latents,
     )
+
+
+class _Claim:
+    """One chunk's use of the caches."""
+
+    def __init__(self, model: RolloutModel, walk: Walk) -> None:
+        self._model = model
+        self._walk = walk
+        self._mark = object()
+
+    def ensure(self, context: list[int]) -> None:
+        """Have the caches hold the walk's text and this context; whoever used them since is not asked."""
+        wanted = (self._mark, context)
+        if all(cache.holds == wanted for cache in self._model.caches):
+            return
+        for cache in self._model.caches:
+            cache.holds = None  # in case the pass fails
+        _encode_context(self._model, self._walk, context)
+        for cache in self._model.caches:
+            cache.holds = wanted
 
 
 def _encode_context(model: RolloutModel, walk: Walk, context: list[int]) -> None:

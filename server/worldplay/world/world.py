@@ -3,7 +3,7 @@
 import gc
 import secrets
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -72,7 +72,15 @@ class World:
             seed=secrets.randbits(32) if request.seed is None else request.seed,
             ground=view.make_ground(),
         )
-        return LiveWalk(self, walk)
+        if request.origin is not None:
+            walk.origin = request.origin
+        return LiveWalk(self, walk, self._rollout_in(request.steps))
+
+    def _rollout_in(self, steps: int | None) -> RolloutModel:
+        """The rollout with so many denoising steps; None: as many as the model was made for."""
+        if steps is None:
+            return self.rollout
+        return replace(self.rollout, config=replace(self.rollout.config, steps=steps))
 
     def find_view(self, name: str | None) -> View:
         """Raises: ValueError naming the views there are."""
@@ -107,18 +115,19 @@ class World:
 class LiveWalk:
     """A walk with the decoder that shows it: the causal VAE remembers the frames before."""
 
-    def __init__(self, world: World, walk: Walk) -> None:
+    def __init__(self, world: World, walk: Walk, rollout: RolloutModel) -> None:
         self.walk = walk
         self._world = world
+        self._rollout = rollout
         self._decoder_state = world.vae.new_decoder_state()
 
     @property
     def num_chunks(self) -> int:
-        return self.walk.num_latents // self._world.rollout.config.chunk_latents
+        return self.walk.num_latents // self._rollout.config.chunk_latents
 
     def generate(self, steering: Steering) -> Generator[Stage, None, Chunk]:
         """Make the next chunk, see `generate_chunk`."""
-        return generate_chunk(self._world.rollout, self.walk, steering)
+        return generate_chunk(self._rollout, self.walk, steering)
 
     def decode(self, chunk: Chunk) -> Iterator[NDArray[np.uint8]]:
         """Decode the newest chunk, latent by latent.
@@ -136,7 +145,7 @@ class LiveWalk:
 
     def truncate(self, num_chunks: int) -> None:
         """Go on as if only the first chunks had been made."""
-        self.walk.truncate(num_chunks * self._world.rollout.config.chunk_latents)
+        self.walk.truncate(num_chunks * self._rollout.config.chunk_latents)
         self._decoder_state = self._world.vae.new_decoder_state()
         if self.walk.latents:
             for _ in self._decode(torch.cat(self.walk.latents[-REDECODED_LATENTS:], dim=2)):

@@ -1,0 +1,128 @@
+"""Whole trajectories, known before a clip begins: reading them, and steering along one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from worldplay.world.camera import (
+    FORWARD_STEP,
+    MAX_POSES,
+    Motion,
+    check_rigid,
+    normalize_intrinsics,
+    parse_pose_json,
+    parse_pose_string,
+)
+from worldplay.world.walk import Placed, Pose, Step
+
+NUM_LABELS = 81
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """The cameras of a clip: where its first latent is seen from, and a step to each latent after it."""
+
+    origin: Placed
+    steps: list[Step]
+
+    @property
+    def num_latents(self) -> int:
+        return 1 + len(self.steps)
+
+
+class Course:
+    """Steering along a trajectory, of which every chunk takes the next piece."""
+
+    def __init__(self, trajectory: Trajectory) -> None:
+        self._steps = trajectory.steps
+        self._taken = 0
+
+    def predict(self, num_latents: int) -> list[Step]:
+        return self._steps[self._taken : self._taken + num_latents]
+
+    def latch(self, num_latents: int) -> list[Step]:
+        steps = self.predict(num_latents)
+        self._taken += len(steps)
+        return steps
+
+
+def walk_ahead(num_latents: int) -> Trajectory:
+    """Straight on from the origin."""
+    return Trajectory(_origin(), [Motion(forward=FORWARD_STEP)] * (num_latents - 1))
+
+
+def parse_trajectory(document: object) -> Trajectory:
+    """Read a pose string, a decoded pose file, or a recorded walk.
+
+    A recorded walk is {"poses": [c2w, ...], "labels"?: [int, ...], "intrinsics"?: [K, ...]} with one entry
+    per latent, or the list of poses alone; a pose is 16 numbers, row by row, or 4 rows of 4.
+    Raises: ValueError saying what was expected and what was found.
+    """
+    if isinstance(document, str):
+        return Trajectory(_origin(), list(parse_pose_string(document)))
+    if isinstance(document, Mapping) and "poses" not in document:
+        c2w, intrinsics = parse_pose_json(document)
+        return _place(c2w, [None] * len(c2w), list(intrinsics))
+    if isinstance(document, Mapping):
+        return _parse_walk(document)
+    return _parse_walk({"poses": document})
+
+
+def _origin() -> Placed:
+    return Placed(np.eye(4), label=0)
+
+
+def _parse_walk(walk: Mapping[object, object]) -> Trajectory:
+    c2w = _matrices(_list(walk, "poses", None), "poses", 4)
+    check_rigid(c2w)
+    count = len(c2w)
+    labels: list[int | None] = [None] * count
+    if walk.get("labels") is not None:
+        labels = [_check_label(label) for label in _list(walk, "labels", count)]
+    intrinsics: list[Pose | None] = [None] * count
+    if walk.get("intrinsics") is not None:
+        given = _matrices(_list(walk, "intrinsics", count), "intrinsics", 3)
+        intrinsics = list(normalize_intrinsics(given))
+    return _place(c2w, labels, intrinsics)
+
+
+def _place(c2w: Pose, labels: Sequence[int | None], intrinsics: Sequence[Pose | None]) -> Trajectory:
+    placed = [Placed(*entry) for entry in zip(c2w, labels, intrinsics, strict=True)]
+    return Trajectory(placed[0], list(placed[1:]))
+
+
+def _list(walk: Mapping[object, object], field: str, length: int | None) -> Sequence[object]:
+    value = walk.get(field)
+    if isinstance(value, str) or not isinstance(value, Sequence) or not 1 <= len(value) <= MAX_POSES:
+        wanted = f"a list of 1 to {MAX_POSES}" if length is None else f"a list of {length}"
+        raise ValueError(f"expected {field} as {wanted}, got {_describe(value)}")
+    if length is not None and len(value) != length:
+        raise ValueError(f"expected {length} {field}, one for each pose, got {len(value)}")
+    return value
+
+
+def _matrices(values: Sequence[object], field: str, size: int) -> Pose:
+    return np.stack([_matrix(value, f"{field}[{index}]", size) for index, value in enumerate(values)])
+
+
+def _matrix(value: object, name: str, size: int) -> Pose:
+    try:
+        matrix: Pose = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        matrix = np.empty(0)
+    if matrix.shape not in ((size * size,), (size, size)):
+        raise ValueError(f"{name}: expected {size} x {size} numbers, got {_describe(value)}")
+    return matrix.reshape(size, size)
+
+
+def _check_label(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < NUM_LABELS:
+        raise ValueError(f"expected labels of 0 to {NUM_LABELS - 1}, got {value!r:.40}")
+    return value
+
+
+def _describe(value: object) -> str:
+    if isinstance(value, Sequence | Mapping):
+        return f"{type(value).__name__} of length {len(value)}"
+    return type(value).__name__
