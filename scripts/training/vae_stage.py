@@ -54,6 +54,13 @@ class VAEStage:
     minutes: float
 
 
+def train_vae(stage: VAEStage) -> None:
+    """Go on from vae.ckpt in stage.out, or begin; every rank calls this. Leaves vae.safetensors, vae.json."""
+    trainer = Trainer(stage)
+    trainer.resume()
+    trainer.train()
+
+
 class Trainer:
     """One rank: float32 masters, a bf16 copy that computes, and the running average that is exported."""
 

@@ -1,0 +1,44 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+from safetensors.torch import load_file
+
+from training.stages import load_vae
+from training.vae_stage import VAEStage, train_vae
+
+
+@pytest.fixture
+def only_rank(tmp_path: Path) -> Iterator[None]:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", f"file://{tmp_path}/ranks", rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> VAEStage:
+    walks = tmp_path / "walks"
+    walks.mkdir()
+    for seed in (0, 1_000_000, 1_000_001):
+        frames = np.random.default_rng(seed).integers(0, 256, (9, 6, 10, 3), dtype=np.uint8)
+        np.save(walks / f"{seed}.npy", frames.repeat(15, 0).repeat(16, 1).repeat(16, 2))
+    return VAEStage(walks, tmp_path / "out", minutes=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("only_rank")
+def test_training_leaves_a_network_that_loads_and_goes_on_where_it_stopped(stage: VAEStage) -> None:
+    train_vae(stage)
+    steps = [json.loads(line)["step"] for line in (stage.out / "vae.jsonl").read_text().splitlines()]
+    before = load_file(stage.out / "vae.safetensors")
+    assert load_vae(stage.out, "cpu").config.scaling_factor != 1
+    train_vae(VAEStage(stage.walks, stage.out, minutes=0.04))
+    resumed = [json.loads(line)["step"] for line in (stage.out / "vae.jsonl").read_text().splitlines()]
+    assert resumed[-1] > steps[-1] > 0
+    after = load_file(stage.out / "vae.safetensors")
+    assert any(not torch.equal(before[name], after[name]) for name in before)
