@@ -138,6 +138,11 @@ class DoubleStreamBlock(nn.Module):
         q, k, v = self.text_queries_keys_values(x, mod)
         return self.text_output(x, attend(q, k, v, self.backend), mod), k, v
 
+    def text_keys_values(self, x: Tensor, vec: Tensor) -> tuple[Tensor, Tensor]:
+        """The keys and values of text tokens, and nothing more."""
+        _, k, v = self.text_queries_keys_values(x, self.txt_mod(vec))
+        return k, v
+
     def text_queries_keys_values(self, x: Tensor, mod: Modulation) -> tuple[Tensor, Tensor, Tensor]:
         """Each [B, n, L, d]."""
         y = modulated_norm(x, mod.shift1, mod.scale1)

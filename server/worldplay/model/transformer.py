@@ -136,10 +136,13 @@ class WorldPlayTransformer(nn.Module):
         x = self.text_tokens(text_states, text_mask, byt5_states, byt5_mask, vision_states, timestep)
         vec = self.time_in(timestep)
         text = TextKV([], [])
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             x, keys, values = block.text_pass(x, vec)
             text.keys.append(keys)
             text.values.append(values)
+        keys, values = self.blocks[-1].text_keys_values(x, vec)
+        text.keys.append(keys)
+        text.values.append(values)
         return text
 
     def text_tokens(
