@@ -1,16 +1,14 @@
 """Loads a world from a directory: `world.json` beside one safetensors file per network."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from worldplay.model.transformer import TransformerConfig, WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, VAEConfig
@@ -19,10 +17,12 @@ from worldplay.world.court import START_VIEWS, StartView, render
 from worldplay.world.court_ground import WalkGround
 from worldplay.world.memory import NUM_POINTS, sample_points
 from worldplay.world.rollout import RolloutConfig, RolloutModel
+from worldplay.world.weights import Weights, build_empty, fill
 from worldplay.world.world import View, World
 
 EMBEDDED = Path(__file__).resolve().parents[1] / "weights" / "embedded"
 POINTS_SEED = 0
+REMEDY = "restore it from the release"
 
 Module = TypeVar("Module", bound=nn.Module)
 Config = TypeVar("Config")
@@ -40,9 +40,10 @@ def load_world(model: str, device: str) -> World:
     place = choose_device(device)
     description = _read_description(directory)
     config = _build(TransformerConfig, description["transformer"])
-    transformer = _load(WorldPlayTransformer(config), directory / "transformer.safetensors", place)
-    vae = _load(StreamingVAE(_build(VAEConfig, description["vae"])), directory / "vae.safetensors", place)
-    _lay_out_channels_last(vae)
+    transformer = _load(lambda: WorldPlayTransformer(config), directory / "transformer.safetensors", place)
+    vae_config = _build(VAEConfig, description["vae"])
+    vae = _load(lambda: StreamingVAE(vae_config), directory / "vae.safetensors", place)
+    lay_out_channels_last(vae)
     width, height = description["size"]
     return World(
         name=description["name"],
@@ -56,9 +57,9 @@ def load_world(model: str, device: str) -> World:
     )
 
 
-def _lay_out_channels_last(vae: StreamingVAE) -> None:
+def lay_out_channels_last(module: nn.Module) -> None:
     """Spare a CPU's convolutions from reordering their weights at every call."""
-    for parameter in vae.parameters():
+    for parameter in module.parameters():
         if parameter.dim() == 5:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
 
@@ -125,29 +126,10 @@ def _build(cls: type[Config], fields: dict[str, Any]) -> Config:
         raise ValueError(f"world.json does not describe a {cls.__name__}: {error}") from None
 
 
-def _load(module: Module, path: Path, device: torch.device) -> Module:
-    """Fill a module strictly from a safetensors file and make it ready for inference."""
+def _load(make: Callable[[], Module], path: Path, device: torch.device) -> Module:
+    """Build a network and fill it strictly from a safetensors file."""
     if not path.is_file():
-        raise OSError(f"{path} is missing; restore it from the release")
-    try:
-        weights = load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is damaged or incomplete ({error}); restore it from the release") from None
-    problem = _find_mismatch(module.state_dict(), weights)
-    if problem:
-        raise ValueError(f"{path} {problem}; restore it from the release")
-    module.load_state_dict(weights)
-    return module.to(device, choose_dtype(device)).requires_grad_(False).eval()
-
-
-def _find_mismatch(wanted: Mapping[str, Tensor], got: Mapping[str, Tensor]) -> str | None:
-    """What keeps these weights from a strict load, with the first five names."""
-    shared = wanted.keys() & got.keys()
-    for problem, names in (
-        ("lacks", wanted.keys() - got.keys()),
-        ("has the unexpected", got.keys() - wanted.keys()),
-        ("has another shape for", {name for name in shared if wanted[name].shape != got[name].shape}),
-    ):
-        if names:
-            return f"{problem} {', '.join(sorted(names)[:5])} ({len(names)} in all)"
-    return None
+        raise OSError(f"{path} is missing; {REMEDY}")
+    module = build_empty(make)
+    fill(module, Weights([path], REMEDY), choose_dtype(device), lambda _: device)
+    return module

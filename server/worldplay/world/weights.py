@@ -1,0 +1,143 @@
+"""Reads published weights: safetensors files, one or several, mapped into memory, loaded strictly."""
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+Module = TypeVar("Module", bound=nn.Module)
+Placer = Callable[[str], torch.device]  # parameter name -> where it belongs
+
+STEMS = ("model", "diffusion_pytorch_model", "byt5_model")  # all are published names
+_PICKLES = {".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"}
+_LFS_POINTER = b"version https://git-lfs"
+
+
+class Weights:
+    """The tensors of one network, read from disk only when they are asked for.
+
+    Raises: ValueError naming a file that is no whole safetensors file, and the remedy.
+    """
+
+    def __init__(self, files: Iterable[Path], remedy: str) -> None:
+        self.files = list(files)
+        self.remedy = remedy
+        self._readers: dict[str, Any] = {}
+        for path in self.files:
+            reader = _open(path, remedy)
+            self._readers.update(dict.fromkeys(reader.keys(), reader))
+
+    @property
+    def name(self) -> str:
+        """How messages call these weights: the file, or the folder of the shards."""
+        return str(self.files[0] if len(self.files) == 1 else self.files[0].parent)
+
+    def keys(self) -> Collection[str]:
+        return self._readers.keys()
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        return tuple(self._readers[key].get_slice(key).get_shape())
+
+    def read(self, key: str) -> Tensor:
+        """A tensor on the CPU that shares memory with the file."""
+        tensor: Tensor = self._readers[key].get_tensor(key)
+        return tensor
+
+
+def find_weights(folder: Path, remedy: str) -> Weights:
+    """Open the weights in a folder, single or sharded, under any of the published names.
+
+    Raises: OSError or ValueError naming what is missing or refused, and the remedy.
+    """
+    for stem in STEMS:
+        index, single = folder / f"{stem}.safetensors.index.json", folder / f"{stem}.safetensors"
+        if index.is_file():
+            return Weights(_shards(index, remedy), remedy)
+        if single.is_file():
+            return Weights([single], remedy)
+    raise OSError(f"{_explain_absence(folder)}; {remedy}")
+
+
+def _explain_absence(folder: Path) -> str:
+    expected = " or ".join(f"{stem}.safetensors" for stem in STEMS[:2])
+    if not folder.is_dir():
+        return f"{folder} is missing: expected {expected} in it"
+    if any(folder.rglob("*.incomplete")):
+        return f"the download into {folder} has not been finished"
+    for path in sorted(folder.iterdir()):
+        if path.suffix in _PICKLES:
+            return f"{path} is a pickle, which could run any code when opened; only safetensors are read"
+    return f"{folder} has no {expected}"
+
+
+def _shards(index: Path, remedy: str) -> list[Path]:
+    try:
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ValueError(f"{index} is not an index of shards; {remedy}") from None
+    missing = [name for name in names if not (index.parent / name).is_file()]
+    if missing:
+        raise OSError(
+            f"{index.parent / missing[0]} is missing ({len(missing)} of {len(names)} shards); {remedy}"
+        )
+    return [index.parent / name for name in names]
+
+
+def _open(path: Path, remedy: str) -> Any:
+    if path.suffix in _PICKLES:
+        raise ValueError(
+            f"{path} is a pickle, which could run any code when opened; only safetensors are read; {remedy}"
+        )
+    with path.open("rb") as file:
+        if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
+            raise ValueError(f"{path} is a Git LFS pointer instead of the weights; {remedy}")
+    try:
+        return safe_open(path, framework="pt", device="cpu")
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ValueError(f"{path} is damaged or incomplete ({error}); {remedy}") from None
+
+
+def build_empty(make: Callable[[], Module]) -> Module:
+    """Construct a network without memory for its parameters; `fill` gives them theirs."""
+    with torch.device("meta"):
+        return make().requires_grad_(False).eval()
+
+
+def fill(
+    module: nn.Module,
+    weights: Weights,
+    dtype: torch.dtype,
+    place: Placer,
+    names: Mapping[str, str] | None = None,
+) -> None:
+    """Give an empty network its parameters, strictly: every one of them, and no others.
+
+    Args:
+        place: where each parameter goes, by name.
+        names: the stored key of each parameter; None if the keys are the parameters' names.
+    Raises: ValueError naming the first five keys that are missing, unexpected or of another shape.
+    """
+    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    keys = names or dict(zip(weights.keys(), weights.keys(), strict=True))
+    problem = find_mismatch(wanted, {name: weights.shape(key) for name, key in keys.items()})
+    if problem:
+        raise ValueError(f"{weights.name} {problem}; {weights.remedy}")
+    state = {name: weights.read(key).to(place(name), dtype) for name, key in keys.items()}
+    module.load_state_dict(state, assign=True)
+
+
+def find_mismatch(wanted: Mapping[str, tuple[int, ...]], got: Mapping[str, tuple[int, ...]]) -> str | None:
+    """What keeps weights of these shapes from a strict load, with the first five names."""
+    shared = wanted.keys() & got.keys()
+    for problem, names in (
+        ("lacks", wanted.keys() - got.keys()),
+        ("has the unexpected", got.keys() - wanted.keys()),
+        ("has another shape for", {name for name in shared if wanted[name] != got[name]}),
+    ):
+        if names:
+            return f"{problem} {', '.join(sorted(names)[:5])} ({len(names)} in all)"
+    return None
