@@ -14,12 +14,12 @@ from worldplay.world.court import START_VIEWS
 from worldplay.world.memory import NUM_POINTS, sample_points, select_context
 
 CHUNK = 4
-MEMORY_LATENTS, RECENT_LATENTS = 12, 4
+MEMORY_LATENTS, RECENT_LATENTS = 8, 4
 # Context sizes and how often each is drawn: none is the first chunk; 1 is the start view alone, 4 the first
-# chunk, 8 leaves out the remembered or the recent chunk. Having less than at inference teaches the model to
-# find its way by the absolute camera, which does not drift.
-CONTEXT_SIZES = (0, 1, 4, 8, 12)
-CONTEXT_SHARES = (0.10, 0.08, 0.12, 0.22, 0.48)
+# chunk, 8 the first chunk and the latest four. Having less than at inference teaches the model to find its
+# way by the absolute camera, which does not drift.
+CONTEXT_SIZES = (0, 1, 4, 8)
+CONTEXT_SHARES = (0.10, 0.08, 0.17, 0.65)
 # Chunks denoised over one context pass: the one that comes next, and one from elsewhere, for which the
 # context is of little use: practice in the absolute camera at a third of the cost of a sample of its own.
 CHUNKS_PER_CONTEXT = 2
@@ -159,13 +159,9 @@ class Sampler:
         return self._walks.latents.shape[1]
 
     def _choose(self, past: Frames, chunk: Frames, num_context: int) -> Frames:
-        """Context as at inference, thinned to its size."""
+        """Context as at inference, cut to its size."""
         c2w = np.stack([self._walks.c2w[walk, index] for walk, index in past + chunk])
-        chosen = choose_context(c2w, len(past))
-        kept = chosen[:num_context]
-        if num_context == 2 * CHUNK and self._rng.random() < 0.7:
-            kept = chosen[:CHUNK] + chosen[-CHUNK:]
-        return [past[i] for i in kept]
+        return [past[i] for i in choose_context(c2w, len(past))[:num_context]]
 
     def _moment(self, view: int, frames: Frames) -> Moment:
         walks, indices = np.array(frames).T

@@ -13,8 +13,8 @@ from training.data import HELD_OUT_SEED, render_walks
 from training.latents import encode_walks
 from training.measure import measure_actions, measure_rollouts, start_images
 from training.samples import load_latents
-from training.transformer_stage import Plan, Trainer
-from worldplay.model.transformer import TransformerConfig, WorldPlayTransformer
+from training.transformer_stage import EMBEDDED_TRANSFORMER, Plan, Trainer
+from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, VAEConfig
 
 WALK_LATENTS = 64
@@ -78,7 +78,7 @@ def load_vae(folder: Path, device: str) -> StreamingVAE:
 
 def load_transformer(folder: Path, device: str) -> WorldPlayTransformer:
     """The transformer as exported last, as it is used."""
-    model = WorldPlayTransformer(TransformerConfig(**_read_config(folder / "transformer.json")))
+    model = WorldPlayTransformer(EMBEDDED_TRANSFORMER)
     model.load_state_dict(load_file(folder / "transformer.safetensors"))
     return model.to(device, torch.bfloat16).requires_grad_(False).eval()
 
@@ -96,9 +96,9 @@ def transformer_stage(options: Options) -> None:
     )
     plan = Plan(
         seconds=60 * options.minutes,
-        samples=12,
-        muon_rate=5e-3,
-        adam_rate=2e-3,
+        samples=10,
+        muon_rate=3e-3,
+        adam_rate=1.5e-3,
         generated_from=0.4,
         generated_share=0.5,
         refresh_steps=60,

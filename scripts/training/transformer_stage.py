@@ -12,7 +12,8 @@ import torch.distributed as dist
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from training.generate import generate
+from training.data import HEIGHT, WIDTH
+from training.generate import SHIFT, STEPS, generate
 from training.masters import Masters
 from training.passes import (
     BatchCache,
@@ -28,13 +29,16 @@ from training.samples import (
     CHUNKS_PER_CONTEXT,
     CONTEXT_SHARES,
     CONTEXT_SIZES,
+    MEMORY_LATENTS,
+    RECENT_LATENTS,
     Batch,
     LatentWalks,
     Sampler,
 )
 from worldplay.model.attention import MATMUL
 from worldplay.model.scheduler import sigmas
-from worldplay.model.transformer import TransformerConfig, WorldPlayTransformer
+from worldplay.model.transformer import CONTEXT_TIMESTEP, TransformerConfig, WorldPlayTransformer
+from worldplay.world.rollout import RolloutConfig
 
 EMBEDDED_TRANSFORMER = TransformerConfig(
     hidden=256,
@@ -52,7 +56,17 @@ EMBEDDED_TRANSFORMER = TransformerConfig(
     rope_theta=256.0,
 )
 
-_LEVELS = sigmas(4, 5.0)[:-1]
+EMBEDDED_ROLLOUT = RolloutConfig(
+    chunk_latents=CHUNK,
+    memory_latents=MEMORY_LATENTS,
+    recent_latents=RECENT_LATENTS,
+    context_timestep=CONTEXT_TIMESTEP,
+    steps=STEPS,
+    shift=SHIFT,
+    guidance=1.0,
+)
+
+_LEVELS = sigmas(STEPS, SHIFT)[:-1]
 _LEVEL_SHARES = torch.tensor([0.25, 0.2, 0.25, 0.3])
 _OTHER_LEVELS = 0.1  # share of samples at a level between the four of inference
 _CONTEXT_NOISE = 0.25  # the most noise that context latents get; the model is told the same timestep always
@@ -86,6 +100,9 @@ def build_model(config: TransformerConfig) -> WorldPlayTransformer:
         for linear in (block.img_mod.linear, block.txt_mod.linear):
             nn.init.zeros_(linear.weight)
             linear.bias.data.view(6, -1)[[2, 5]] = 1.0  # both gates
+        for linear in (block.img_attn_q, block.img_attn_k):
+            # A constant in every query and key: rotated, it attends to the same place in other latents.
+            nn.init.ones_(linear.bias)
         for last in (block.img_attn_proj, block.img_attn_prope_proj, block.img_mlp.fc2):
             nn.init.normal_(last.weight, std=0.2 / math.sqrt(last.in_features * config.blocks))
     _pass_noise_through(model)
@@ -245,9 +262,18 @@ def rate_factor(step: int, share: float) -> float:
 
 
 def export(folder: Path, weights: dict[str, Tensor]) -> None:
-    """Write what the server loads: weights in bf16, and the transformer's configuration."""
+    """Write what the server loads beside the VAE: weights in bf16, and the world's description."""
     halves = {name: weight.bfloat16().contiguous() for name, weight in weights.items()}
     partial = folder / "transformer.partial"
     save_file(halves, partial)
     partial.rename(folder / "transformer.safetensors")
-    (folder / "transformer.json").write_text(json.dumps(asdict(EMBEDDED_TRANSFORMER), indent=2))
+    description = {
+        "format": 1,
+        "name": "embedded",
+        "title": "Courtyard",
+        "size": [WIDTH, HEIGHT],
+        "transformer": asdict(EMBEDDED_TRANSFORMER),
+        "vae": json.loads((folder / "vae.json").read_text()),
+        "rollout": asdict(EMBEDDED_ROLLOUT),
+    }
+    (folder / "world.json").write_text(json.dumps(description, indent=1) + "\n")
