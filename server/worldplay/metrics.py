@@ -39,7 +39,7 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-_GAUGES = ("sessions", "queued", "uptime_ms", "chunk_median_ms", "chunk_p95_ms")
+_GAUGES = ("sessions", "queued", "clips_queued", "uptime_ms", "chunk_median_ms", "chunk_p95_ms")
 
 
 class _EngineCollector(Collector):

@@ -78,18 +78,7 @@ class ChunkRun:
         latched = self._latched()
         self._chunk = chunk
         self._frames = self._walk.decode(chunk)
-        self.session.listener.on_chunk(
-            ChunkReport(
-                index=chunk.index,
-                frames=chunk.num_frames,
-                controls_seq=latched.seq,
-                latched_at_ms=latched.at_ms,
-                motions=chunk.motions,
-                poses=chunk.poses,
-                labels=chunk.labels,
-                timings_ms=chunk.timings_ms,
-            )
-        )
+        self.session.listener.on_chunk(make_report(chunk, latched.seq, latched.at_ms))
         if chunk.bumped:
             self.session.listener.on_state("bump", {"chunk": chunk.index})
 
@@ -109,3 +98,17 @@ class ChunkRun:
         self._need_ms = max(self._need_ms, need_ms(now_ms, self._latched().at_ms, self._media_ms))
         self._media_ms += len(frames) / self._fps * 1000.0
         return True
+
+
+def make_report(chunk: Chunk, controls_seq: int | None, latched_at_ms: float) -> ChunkReport:
+    """Say of a finished chunk what its receiver needs to know."""
+    return ChunkReport(
+        index=chunk.index,
+        frames=chunk.num_frames,
+        controls_seq=controls_seq,
+        latched_at_ms=latched_at_ms,
+        motions=chunk.motions,
+        poses=chunk.poses,
+        labels=chunk.labels,
+        timings_ms=chunk.timings_ms,
+    )

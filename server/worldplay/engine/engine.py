@@ -6,6 +6,7 @@ from threading import Event, Thread
 from time import monotonic
 
 from worldplay.engine.admission import Admission
+from worldplay.engine.job import ClipJob, ClipListener, ClipRequest
 from worldplay.engine.ports import Listener, WorldPort
 from worldplay.engine.session import Session
 from worldplay.engine.stats import EngineStats
@@ -20,7 +21,7 @@ def monotonic_ms() -> float:
 
 
 class Engine:
-    """Runs sessions until it is closed. Methods and properties may be used from any thread."""
+    """Runs sessions and clips until it is closed. Methods and properties may be used from any thread."""
 
     def __init__(self, world: WorldPort, max_sessions: int, max_queued: int) -> None:
         self._worker = Worker(world, Admission(max_sessions, max_queued), monotonic_ms)
@@ -57,12 +58,23 @@ class Engine:
         self._wake.set()
         return session
 
+    def render(self, request: ClipRequest, listener: ClipListener) -> ClipJob:
+        """Have a clip made after those that were asked for before; who calls this bounds how many wait."""
+        job = ClipJob(request, listener, self._wake.set)
+        if not self.healthy:
+            listener.on_failed("stopped", "the engine has stopped")
+            return job
+        self._worker.clips.arrivals.append(job)
+        self._wake.set()
+        return job
+
     def stats(self) -> EngineStats:
         """What is going on and has gone on."""
         counters = self._worker.counters
         return EngineStats(
             sessions=self._worker.admission.num_seated,
             queued=self._worker.admission.num_queued,
+            clips_queued=len(self._worker.clips),
             uptime_ms=monotonic_ms() - self._started_ms,
             chunk_median_ms=counters.chunk_median_ms,
             chunk_p95_ms=counters.chunk_p95_ms,
@@ -76,6 +88,8 @@ class Engine:
             sessions_opened=counters.sessions_opened,
             sessions_ended=counters.sessions_ended,
             sessions_refused=counters.sessions_refused,
+            clips=counters.clips,
+            clips_cancelled=counters.clips_cancelled,
             failures=counters.failures,
             out_of_memory=counters.out_of_memory,
             busy_ms=counters.busy_ms,

@@ -19,7 +19,9 @@ class Counters:
     sessions_opened: int = 0
     sessions_ended: int = 0
     sessions_refused: int = 0  # no place free
-    failures: int = 0  # sessions that ended by our fault
+    clips: int = 0  # finished
+    clips_cancelled: int = 0
+    failures: int = 0  # sessions and clips that ended by our fault
     out_of_memory: int = 0  # of these, for want of memory
     busy_ms: float = 0.0
     stage_ms: dict[str, float] = field(default_factory=dict)  # replaced, never changed: others read it
@@ -44,6 +46,7 @@ class EngineStats:
 
     sessions: int
     queued: int
+    clips_queued: int  # with the one in the making
     uptime_ms: float
     chunk_median_ms: float
     chunk_p95_ms: float
@@ -57,6 +60,8 @@ class EngineStats:
     sessions_opened: int
     sessions_ended: int
     sessions_refused: int
+    clips: int
+    clips_cancelled: int
     failures: int
     out_of_memory: int
     busy_ms: float

@@ -7,6 +7,8 @@ from functools import partial
 
 from worldplay.engine.admission import Admission
 from worldplay.engine.chunk_run import ChunkRun
+from worldplay.engine.failures import code_of
+from worldplay.engine.job import ClipQueue
 from worldplay.engine.pacing import Costs
 from worldplay.engine.ports import WalkPort, WorldPort
 from worldplay.engine.scheduling import Job, Run, Wait, decide
@@ -20,10 +22,6 @@ _REASONS = {
     "internal": "the server failed on this session; its log says why",
     "out_of_memory": "the server ran out of memory for this session",
 }
-_OUT_OF_MEMORY = {
-    "MemoryError",
-    "OutOfMemoryError",
-}  # the latter is torch's, which this package does not import
 
 
 class _RefusedError(Exception):
@@ -31,12 +29,16 @@ class _RefusedError(Exception):
 
 
 class Worker:
-    """Owns the model, the sessions and the chunk in the making. All but `arrivals` is for one thread."""
+    """Owns the model, the sessions, the chunk in the making and, for the time they leave, the clips.
+
+    All but `arrivals` and `clips.arrivals` is for one thread.
+    """
 
     def __init__(self, world: WorldPort, admission: Admission, clock: Callable[[], float]) -> None:
         self.arrivals: deque[Session] = deque()  # appended to by any thread
         self.admission = admission
         self.counters = Counters()
+        self.clips = ClipQueue(world, clock, self.counters)
         self._world = world
         self._clock = clock
         self._costs = Costs()
@@ -49,15 +51,21 @@ class Worker:
         started_ms = self._clock()
         self._look_around()
         decision = self._decide()
-        if isinstance(decision, Wait):
+        if isinstance(decision, Run):
+            session = self._sessions[decision.session]
+            self.clips.interrupt()
+            self._guard(session, partial(self._work_for, session))
+        elif self._has_time_for_clip(decision):
+            self._lose_run()
+            self.clips.advance()
+        else:
             return None if decision.until_ms is None else max(0.0, decision.until_ms - self._clock())
-        session = self._sessions[decision.session]
-        self._guard(session, partial(self._work_for, session))
         self.counters.busy_ms += self._clock() - started_ms
         return 0.0
 
     def end_all(self, code: str | None) -> None:
-        """Let go of every session; a reason is told to their visitors."""
+        """Let go of every session and clip; a reason is told to the sessions' visitors."""
+        self.clips.end_all()
         self._seat_arrivals()
         for session in list(self._sessions.values()):
             self._end(session, code)
@@ -75,6 +83,7 @@ class Worker:
         for session in list(self._sessions.values()):
             self._guard(session, partial(self._answer, session))
         self._tell_queue()
+        self.clips.look_around()
 
     def _seat_arrivals(self) -> None:
         while self.arrivals:
@@ -124,6 +133,13 @@ class Worker:
         seated = (s for s in self._sessions.values() if self.admission.is_seated(s.number))
         jobs: list[Job] = [job for s in seated if (job := s.job(now_ms, self._costs)) is not None]
         return decide(jobs, None if self._run is None else self._run.session.number, now_ms)
+
+    def _has_time_for_clip(self, wait: Wait) -> bool:
+        """Whether a clip's next stage is done before any session needs the model or what it holds."""
+        stage_ms = self.clips.next_stage_ms()
+        if stage_ms is None or wait.until_ms is None:
+            return stage_ms is not None
+        return self._run is None and self._clock() + stage_ms <= wait.until_ms
 
     def _work_for(self, session: Session) -> None:
         """Do one stage for a session: of the chunk in the making, of a command, or of a new chunk."""
@@ -199,7 +215,7 @@ class Worker:
             action()
         except Exception as error:  # the top of the worker thread: whatever it was, it was this session's
             logger.exception("session %d failed", session.number)
-            code = _code_of(error)
+            code = code_of(error)
         else:
             return
         self.counters.failures += 1
@@ -220,8 +236,3 @@ def _tell_reason(session: Session, code: str) -> None:
         session.listener.on_error(code, _REASONS[code], True)
     except Exception:  # a connection that cannot even be told is gone, and that must not stop the worker
         logger.exception("session %d could not be told: %s", session.number, code)
-
-
-def _code_of(error: Exception) -> str:
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return "out_of_memory" if names & _OUT_OF_MEMORY else "internal"

@@ -1,0 +1,240 @@
+"""Clips beside live sessions, on the fake clock."""
+
+import pytest
+
+from engine.fakes import Theatre, started
+from worldplay.engine.job import ClipJob, ClipRequest
+from worldplay.world.camera import FORWARD_STEP, Motion
+from worldplay.world.request import WalkRequest
+
+AHEAD = Motion(forward=FORWARD_STEP)
+
+
+class AllAhead:
+    def predict(self, num_latents):
+        return [AHEAD] * num_latents
+
+    latch = predict
+
+
+class Receiver:
+    """Takes chunks as soon as they come, or holds them."""
+
+    def __init__(self, clock, holds=False):
+        self.clock = clock
+        self.holds = holds
+        self.events = []
+        self.num_frames = 0
+        self.ended_ms = None
+        self.job = None
+
+    def on_opened(self):
+        self.events.append("opened")
+
+    def on_chunk(self, report):
+        self.events.append(report.index)
+        assert report.controls_seq is None
+        if not self.holds:
+            self.job.allow_chunk()
+
+    def on_frames(self, frames):
+        self.num_frames += len(frames)
+
+    def on_finished(self):
+        self.events.append("finished")
+        self.ended_ms = self.clock.now_ms
+
+    def on_failed(self, code, message):
+        self.events.append((code, message))
+
+
+def submit(theatre, num_chunks=4, view="clip", holds=False):
+    receiver = Receiver(theatre.clock, holds)
+    request = ClipRequest(WalkRequest(view=view), AllAhead(), num_chunks)
+    receiver.job = ClipJob(request, receiver, lambda: None)
+    theatre.worker.clips.arrivals.append(receiver.job)
+    return receiver
+
+
+def walking(**costs):
+    theatre = Theatre(**costs)
+    page = theatre.open_page()
+    theatre.run(5000)
+    return theatre, page
+
+
+def test_clip_alone_is_made_without_a_pause():
+    theatre = Theatre()
+    receiver = submit(theatre)
+    theatre.settle()
+    assert receiver.events == ["opened", 0, 1, 2, 3, "finished"]
+    assert receiver.num_frames == 61
+    assert receiver.ended_ms == 1000 + 4 * (40 + 4 * 20 + 4 * 10)
+    assert (theatre.counters.clips, len(theatre.worker.clips)) == (1, 0)
+    assert theatre.worker.run_once() is None
+
+
+def test_clip_goes_where_it_is_steered():
+    theatre = Theatre()
+    submit(theatre, num_chunks=2)
+    theatre.settle()
+    assert theatre.world.walks[0].chunks == [[AHEAD] * 4] * 2
+
+
+def test_clips_are_made_in_the_order_they_came():
+    theatre = Theatre()
+    for view in ("first", "second"):
+        submit(theatre, 1, view)
+    assert len(theatre.worker.clips) == 2
+    theatre.settle()
+    assert [name for stage, name in theatre.world.log if stage == "open"] == ["first", "second"]
+    assert theatre.world.log.index(("open", "second")) > theatre.world.log.index(("decode", "first"))
+
+
+@pytest.mark.parametrize(
+    "costs",
+    [
+        {"context_ms": 40, "step_ms": 20, "decode_ms": 10, "open_ms": 30},
+        {"context_ms": 100, "step_ms": 40, "decode_ms": 25, "open_ms": 60},  # 360 of 667 ms each
+        {"context_ms": 90, "step_ms": 60, "decode_ms": 30, "open_ms": 90},  # 450 of 667 ms each
+    ],
+)
+def test_clip_beside_a_walker_costs_no_stall(costs):
+    theatre, page = walking(**costs)
+    stalled_ms, late = page.stalled_ms, theatre.counters.late_chunks
+    receiver = submit(theatre, num_chunks=8)
+    theatre.run(30_000)
+    assert receiver.events[-1] == "finished"
+    assert receiver.num_frames == 125
+    assert page.stalled_ms == stalled_ms
+    assert theatre.counters.late_chunks == late
+
+
+def test_clip_does_not_make_a_walker_wait_for_the_latch():
+    def leads(with_clip):
+        theatre, page, _ = started()
+        if with_clip:
+            submit(theatre, num_chunks=1000)
+        leads_ms = []
+        own = len(page.reports)
+        page.on_chunk = lambda report: leads_ms.append(page.buffered_ms)
+        theatre.run(10_000)
+        assert own == 2
+        return leads_ms
+
+    alone, beside = leads(False), leads(True)
+    assert len(beside) == len(alone)
+    assert max(abs(a - b) for a, b in zip(alone, beside, strict=True)) <= 20  # the slack of a context pass
+
+
+def test_clip_uses_what_a_walker_leaves():
+    theatre, _ = walking(context_ms=100, step_ms=40, decode_ms=25)
+    before_ms, began_ms = theatre.counters.busy_ms, theatre.clock.now_ms
+    receiver = submit(theatre, num_chunks=1000)
+    theatre.run(20_000)
+    busy = (theatre.counters.busy_ms - before_ms) / (theatre.clock.now_ms - began_ms)
+    assert busy > 0.85
+    assert receiver.num_frames > 100
+
+
+def test_walker_who_comes_while_a_clip_is_made_goes_first():
+    theatre = Theatre()
+    submit(theatre, num_chunks=1000)
+    theatre.run(500)
+    page = theatre.open_page("walker")
+    asked = len(theatre.world.log)
+    theatre.run(400)
+    stages = [stage for stage, name in theatre.world.log[asked:] if name == "walker"]
+    assert theatre.world.log[asked + 1][1] == "walker"  # after the stage that was under way
+    assert stages[:6] == ["open", "context", *["step"] * 4]
+    assert page.num_frames >= 13
+
+
+def test_hidden_page_leaves_its_time_to_clips():
+    theatre, page, _ = started()
+    page.hidden = True
+    theatre.run(200)
+    receiver = submit(theatre)
+    theatre.run(1000)
+    assert receiver.events[-1] == "finished"
+
+
+def test_cancelled_clip_stops_within_a_stage():
+    theatre = Theatre()
+    receiver, following = submit(theatre), submit(theatre, 1, "next")
+    theatre.world.hooks["step"] = receiver.job.cancel
+    theatre.settle()
+    assert [stage for stage, name in theatre.world.log if name == "clip"] == ["open", "context", "step"]
+    assert receiver.events == ["opened"]
+    assert following.events[-1] == "finished"
+    assert theatre.counters.clips_cancelled == 1
+
+
+def test_clip_cancelled_in_the_queue_is_never_begun():
+    theatre = Theatre()
+    receiver = submit(theatre)
+    receiver.job.cancel()
+    theatre.settle()
+    assert (theatre.world.log, receiver.events) == ([], [])
+
+
+def test_clip_that_is_not_taken_is_not_made_far_ahead():
+    theatre = Theatre()
+    receiver = submit(theatre, num_chunks=5, holds=True)
+    theatre.settle()
+    assert receiver.events == ["opened", 0, 1]
+    assert theatre.worker.run_once() is None
+    receiver.job.allow_chunk()
+    theatre.settle()
+    assert receiver.events == ["opened", 0, 1, 2]
+
+
+def test_place_that_is_not_there_is_refused():
+    theatre = Theatre()
+    receiver = submit(theatre, view="nowhere")
+    theatre.settle()
+    assert receiver.events == [("bad_request", "expected a view out of court, got 'nowhere'")]
+    assert theatre.counters.failures == 0
+
+
+@pytest.mark.parametrize("stage", ["open", "context", "step", "decode"])
+@pytest.mark.parametrize(
+    ("error", "code", "num_freed"),
+    [(RuntimeError("boom"), "internal", 0), (MemoryError(), "out_of_memory", 1)],
+)
+def test_failed_clip_harms_nobody_else(stage, error, code, num_freed, caplog):
+    theatre, page, _ = started()
+
+    def fail_for_clip():
+        if theatre.world.log[-1][1] == "clip":
+            raise error
+
+    theatre.world.hooks[stage] = fail_for_clip
+    receiver, following = submit(theatre), submit(theatre, 1, "next")
+    theatre.run(5000)
+    assert receiver.events[-1][0] == code
+    assert following.events[-1] == "finished"
+    assert theatre.world.num_freed == num_freed
+    assert page.stalled_ms == 0
+    assert theatre.counters.failures == 1
+
+
+def test_engine_that_stops_tells_who_waits_for_a_clip():
+    theatre = Theatre()
+    receivers = [submit(theatre), submit(theatre)]
+    theatre.worker.run_once()
+    theatre.worker.end_all(None)
+    assert [receiver.events[-1] for receiver in receivers] == [("stopped", "the server is stopping")] * 2
+    assert theatre.worker.run_once() is None
+
+
+def test_receiver_that_cannot_be_told_does_not_stop_the_worker(caplog):
+    theatre = Theatre()
+    receiver, following = submit(theatre, view="nowhere"), submit(theatre, 1)
+
+    def raise_it(code, message):
+        raise RuntimeError("gone")
+
+    receiver.on_failed = raise_it
+    theatre.settle()
+    assert following.events[-1] == "finished"
