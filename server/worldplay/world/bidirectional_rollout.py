@@ -20,7 +20,7 @@ _SELECTION_CHUNK = 4  # latents whose views the memory selection compares, howev
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """What a clip of T latents is generated from; T is a multiple of the chunk's latents."""
+    """What a clip of T latents is generated from, on the model's device; T is a multiple of the chunk's."""
 
     prompts: list[Prompt]  # one per guidance branch, batch 1, the prompt's own last
     image_latent: Tensor  # [1, C, 1, h, w]
