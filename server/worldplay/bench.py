@@ -1,22 +1,54 @@
 """How long a chunk takes on this machine, stage by stage, encoding included."""
 
+import json
 import statistics
 import sys
-import time
 from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from time import perf_counter
 
-import torch
-
+from worldplay.bench_report import Report, count_work, make_rows, render
+from worldplay.hardware import forget_peak, gemm_rate, name_of, peak_memory, synchronize
 from worldplay.media.track import VideoTrack
+from worldplay.model.transformer import RELEASED_TRANSFORMER, TransformerConfig
+from worldplay.model.vae import RELEASED_VAE, VAEConfig
 from worldplay.settings import Settings
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
-from worldplay.world.checkpoint import load_world
+from worldplay.world.checkpoint import choose_device, load_world
+from worldplay.world.random_world import build_random_world, open_random_walk
 from worldplay.world.request import WalkRequest
-from worldplay.world.rollout import finish
+from worldplay.world.rollout import Chunk
+from worldplay.world.variants import DEFAULT_VARIANT, VARIANTS
 from worldplay.world.walk import Step
 from worldplay.world.world import LiveWalk, World
 
-WARM_UP_CHUNKS = 3
+DISTILLED = VARIANTS[DEFAULT_VARIANT].rollout()
+RANDOM_WARM_UP = 1
+TEXT_PASSES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RandomModel:
+    """A model to be filled with random weights."""
+
+    size: tuple[int, int]  # height, width
+    context: int  # latents
+    blocks: int | None = None  # fewer than the model has; None: all
+    transformer: TransformerConfig = RELEASED_TRANSFORMER
+    vae: VAEConfig = RELEASED_VAE
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A walk to be measured."""
+
+    world: World
+    walk: LiveWalk
+    load_s: float
+    warm_up: int  # chunks that do not count
+    stays: bool  # each chunk follows the same latents; otherwise the walk goes on
 
 
 class Stroll:
@@ -28,53 +60,135 @@ class Stroll:
     latch = predict
 
 
-def run(settings: Settings, chunks: int) -> None:
-    """Time chunks and print a table of medians and 95th percentiles."""
-    began = time.perf_counter()
+def run(settings: Settings, chunks: int, random: RandomModel | None, json_file: Path | None) -> None:
+    """Measure, print a table and perhaps write the numbers to a file."""
+    subject = load(settings) if random is None else build(random, settings.device)
+    report = measure(subject, chunks)
+    sys.stdout.write(render(report))
+    if json_file is not None:
+        json_file.write_text(json.dumps(asdict(report), indent=1) + "\n")
+
+
+def load(settings: Settings) -> Subject:
+    """Load a world and open a walk; until its context is full the chunks do not count."""
+    began = perf_counter()
     world = load_world(settings.model, settings.device)
-    load_s = time.perf_counter() - began
-    times = measure(world, chunks)
-    write = sys.stdout.write
-    write(
-        f"{world.name} at {world.width}x{world.height} on {world.device}, {torch.get_num_threads()} threads; "
-    )
-    write(f"loaded in {load_s:.1f} s; {chunks} chunks of {world.fps * 16 / 24:.0f} frames\n\n")
-    write(f"{'stage':10} {'median':>9} {'p95':>9}   ms\n")
-    for stage, values in times.items():
-        p95 = statistics.quantiles(values, n=20)[-1] if len(values) > 1 else values[0]
-        write(f"{stage:10} {statistics.median(values):9.1f} {p95:9.1f}\n")
-    fps = 16_000.0 / statistics.median(times["chunk"])
-    write(f"\n{fps:.0f} frames/s, {fps / world.fps:.1f} times real time\n")
+    load_s = perf_counter() - began
+    config = world.rollout.config
+    warm_up = 1 + config.memory_latents // config.chunk_latents
+    return Subject(world, world.open_walk(WalkRequest(seed=0)), load_s, warm_up, stays=False)
 
 
-def measure(world: World, chunks: int) -> dict[str, list[float]]:
-    """Make chunks one after the other. Returns: ms by stage, and of the whole chunk."""
-    walk = world.open_walk(WalkRequest(seed=0))
+def build(random: RandomModel, device: str) -> Subject:
+    """Build a random model, and a walk with as much past as its context shall hold."""
+    if not 0 <= random.context <= DISTILLED.memory_latents:
+        raise ValueError(f"expected 0 to {DISTILLED.memory_latents} context latents, got {random.context}")
+    transformer = random.transformer
+    if random.blocks is not None:
+        transformer = replace(transformer, blocks=random.blocks)
+    began = perf_counter()
+    place = choose_device(device)
+    world = build_random_world(transformer, random.vae, DISTILLED, random.size, place)
+    synchronize(place)
+    load_s = perf_counter() - began
+    return Subject(world, open_random_walk(world, random.context), load_s, RANDOM_WARM_UP, stays=True)
+
+
+def measure(subject: Subject, chunks: int) -> Report:
+    """Make chunks one after the other, and afterwards some text passes."""
+    world, walk = subject.world, subject.walk
+    forget_peak(world.device)
     track = VideoTrack(world.width, world.height, world.fps)
-    times: dict[str, list[float]] = defaultdict(list)
-    for index in range(WARM_UP_CHUNKS + chunks):
-        laps = _time_chunk(walk, track)
-        if index >= WARM_UP_CHUNKS:
+    times: dict[str, list[float]] = defaultdict(list, text=[])
+    past = walk.walk.num_latents
+    for index in range(subject.warm_up + chunks):
+        chunk, laps = _time_chunk(world, walk, track)
+        if subject.stays:
+            walk.walk.truncate(past)
+        if index >= subject.warm_up:
             for stage, value in laps.items():
                 times[stage].append(value)
+    times["text"] = _time_text(world, walk)
+    return _report(subject, chunk, chunks, times)
+
+
+def _report(subject: Subject, chunk: Chunk, chunks: int, times: dict[str, list[float]]) -> Report:
+    world, walk = subject.world, subject.walk.walk
+    transformer, text_tokens = world.rollout.transformer, walk.text[-1].length
+    height, width = walk.image_latent.shape[-2:]
+    rate = gemm_rate(world.device, transformer.dtype)
+    work = count_work(world, (height, width), len(chunk.context), text_tokens)
+    fps = 1000.0 * chunk.num_frames / statistics.median(times["chunk"])
+    return Report(
+        world=world.name,
+        width=world.width,
+        height=world.height,
+        blocks=transformer.config.blocks,
+        context_latents=len(chunk.context),
+        text_tokens=text_tokens,
+        device=name_of(world.device),
+        dtype=str(transformer.dtype).removeprefix("torch."),
+        gemm_tflop_per_s=rate / 1e12,
+        load_s=subject.load_s,
+        peak_memory_gb=peak_memory(world.device) / 1e9,
+        chunks=chunks,
+        frames_per_chunk=chunk.num_frames,
+        fps=fps,
+        times_real_time=fps / world.fps,
+        rows=make_rows(times, work, rate),
+    )
+
+
+def _time_chunk(world: World, walk: LiveWalk, track: VideoTrack) -> tuple[Chunk, dict[str, float]]:
+    """Make, decode and encode a chunk. Returns: also ms by stage; a GPU is waited for after each."""
+    lap = _start_laps(world)
+    chunk, passes = _generate(walk, lap)
+    # Of the two selections, one each before the context pass and the first denoising step, both take alike.
+    select = chunk.timings_ms["select"]
+    denoise = sum(passes[1:]) - select / 2
+    laps = {"select": select, "context": passes[0] - select / 2}
+    laps |= {"step": denoise / world.rollout.config.steps, "denoise": denoise}
+    decode, encode, num_latents = 0.0, 0.0, 0
+    for frames in walk.decode(chunk):
+        decode += lap()
+        for number, frame in enumerate(frames):
+            track.encode(frame, key=num_latents == number == 0)
+        num_latents += 1
+        encode += lap()
+    laps |= {"latent": decode / num_latents, "decode": decode, "encode": encode}
+    return chunk, {**laps, "chunk": sum(passes) + decode + encode}
+
+
+def _generate(walk: LiveWalk, lap: Callable[[], float]) -> tuple[Chunk, list[float]]:
+    """Make a chunk. Returns: also ms of the context pass, of each denoising step, and of what is left."""
+    stages = walk.generate(Stroll())
+    passes: list[float] = []
+    while True:
+        try:
+            next(stages)
+        except StopIteration as stop:
+            return stop.value, [*passes, lap()]
+        passes.append(lap())
+
+
+def _time_text(world: World, walk: LiveWalk) -> list[float]:
+    """Milliseconds of some text passes, encoders included."""
+    lap = _start_laps(world)
+    times = []
+    for _ in range(TEXT_PASSES):
+        walk.set_prompt("A walk")
+        times.append(lap())
     return times
 
 
-def _time_chunk(walk: LiveWalk, track: VideoTrack) -> dict[str, float]:
-    began = time.perf_counter()
-    chunk = finish(walk.generate(Stroll()))
-    made = time.perf_counter()
-    encode_s = 0.0
-    for frames in walk.decode(chunk):
-        encoding = time.perf_counter()
-        for number, frame in enumerate(frames):
-            track.encode(frame, key=number == 0)
-        encode_s += time.perf_counter() - encoding
-    ended = time.perf_counter()
-    decode_s = ended - made - encode_s
-    return {
-        **chunk.timings_ms,
-        "decode": decode_s * 1000,
-        "encode": encode_s * 1000,
-        "chunk": (ended - began) * 1000,
-    }
+def _start_laps(world: World) -> Callable[[], float]:
+    """A watch: milliseconds since it was last asked, or since now."""
+    since = perf_counter()
+
+    def lap() -> float:
+        nonlocal since
+        synchronize(world.device)
+        before, since = since, perf_counter()
+        return (since - before) * 1000.0
+
+    return lap

@@ -2,6 +2,7 @@
 
 import socket
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -62,13 +63,26 @@ def serve(
 def bench(
     model: Model = None,
     device: Device = None,
-    chunks: Annotated[int, typer.Option(min=1, max=10_000, help="Chunks to time.")] = 30,
+    chunks: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Chunks to time [30; 5 of random weights].")
+    ] = None,
+    random_weights: Annotated[
+        bool, typer.Option("--random-weights", help="With --model hy-worldplay: without its weights.")
+    ] = False,
+    size: Annotated[str, typer.Option(help="Random weights: height x width.")] = "480x832",
+    context: Annotated[int, typer.Option(help="Random weights: context latents.")] = 20,
+    blocks: Annotated[int | None, typer.Option(min=1, help="Random weights: fewer blocks than 54.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers there, too.")] = None,
 ) -> None:
-    """Measure how long a chunk takes, stage by stage."""
+    """Measure how long a chunk takes, stage by stage, and how near that is to what the machine can do."""
     settings = load_settings(model=model, device=device)
-    from worldplay.bench import run
+    from worldplay.bench import RandomModel, run
+    from worldplay.world.variants import MODEL, parse_size
 
-    run(settings, chunks)
+    if random_weights and settings.model != MODEL:
+        raise ValueError(f"expected --model {MODEL} with --random-weights, got {settings.model!r}")
+    random = RandomModel(parse_size(size), context, blocks) if random_weights else None
+    run(settings, chunks or (5 if random_weights else 30), random, json_file)
 
 
 def listen(settings: Settings) -> socket.socket:

@@ -87,4 +87,4 @@ def test_passes_agree_with_torch_on_two_real_blocks():
 
 def test_text_pass_of_the_released_model():
     work = flops.text_pass(RELEASED_TRANSFORMER, TEXT)
-    assert (round(work.linears / 1e12, 2), round(work.attention / 1e12, 2)) == (4.78, 0.34)
+    assert (round(work.linears / 1e12, 2), round(work.attention / 1e12, 2)) == (4.72, 0.34)

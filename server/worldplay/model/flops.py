@@ -66,10 +66,11 @@ def denoise_step(config: TransformerConfig, tokens_per_latent: int, context: int
 
 
 def text_pass(config: TransformerConfig, tokens: int) -> Work:
-    """Take text tokens through the text stream's blocks, each attending to all of them, in one branch."""
+    """Take text tokens through the text stream, each attending to all; its last block stops as above."""
     hidden = config.hidden
     linears = (6 + 2 + 4 * config.mlp_ratio) * hidden**2
-    return Work(linears, 4 * tokens * hidden).times(tokens * config.blocks)
+    block = Work(linears, 4 * tokens * hidden).times(tokens)
+    return block.times(config.blocks - 1).plus(Work(6.0 * hidden**2 * tokens, 0.0))
 
 
 def decode_latent(config: VAEConfig, grid: tuple[int, int], first: bool = False) -> float:

@@ -1,0 +1,101 @@
+"""What a benchmark found, as numbers and as a table: times beside the floor that their operations set."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from worldplay.model import flops
+from worldplay.model.transformer import CHUNK_LATENTS
+from worldplay.world.world import World
+
+Times = Mapping[str, Sequence[float]]  # ms by stage
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One stage; the floor is the time its operations take at the rate of a large matrix product."""
+
+    stage: str
+    median_ms: float
+    p95_ms: float
+    tflop: float | None  # None where not arithmetic but copying or searching takes the time
+    tflop_per_s: float | None
+    floor_ms: float | None
+    times_floor: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A measurement and all that one must know to repeat it."""
+
+    world: str
+    width: int
+    height: int
+    blocks: int
+    context_latents: int
+    text_tokens: int
+    device: str
+    dtype: str
+    gemm_tflop_per_s: float
+    load_s: float
+    peak_memory_gb: float
+    chunks: int
+    frames_per_chunk: int
+    fps: float
+    times_real_time: float
+    rows: tuple[Row, ...]
+
+
+def count_work(world: World, grid: tuple[int, int], context: int, text_tokens: int) -> dict[str, float]:
+    """Operations by stage."""
+    model, config = world.rollout.transformer.config, world.rollout.config
+    passes = len(world.rollout.caches)
+    work = flops.chunk(model, world.vae.config, grid, context, text_tokens, passes * config.steps)
+    context_work = passes * work.context
+    return {
+        "text": passes * flops.text_pass(model, text_tokens).total,
+        "context": context_work,
+        "step": work.denoise / config.steps,
+        "denoise": work.denoise,
+        "latent": work.decode / CHUNK_LATENTS,
+        "decode": work.decode,
+        "chunk": context_work + work.denoise + work.decode,
+    }
+
+
+def make_rows(times: Times, work: Mapping[str, float], gemm_rate: float) -> tuple[Row, ...]:
+    """Put medians and 95th percentiles beside the floors."""
+    return tuple(_make_row(stage, values, work.get(stage), gemm_rate) for stage, values in times.items())
+
+
+def _make_row(stage: str, values: Sequence[float], work: float | None, gemm_rate: float) -> Row:
+    median = statistics.median(values)
+    p95 = statistics.quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else median
+    if not work:
+        return Row(stage, median, p95, None, None, None, None)
+    floor_ms = 1000.0 * work / gemm_rate
+    return Row(stage, median, p95, work / 1e12, work / median / 1e9, floor_ms, median / floor_ms)
+
+
+def render(report: Report) -> str:
+    """A table for people."""
+    lines = [
+        f"{report.world} at {report.height}x{report.width}, {report.blocks} blocks, {report.context_latents} "
+        f"context latents, {report.text_tokens} text tokens",
+        f"{report.device}, {report.dtype}, {report.gemm_tflop_per_s:.3g} TFLOP/s in a large matrix product; "
+        f"loaded in {report.load_s:.1f} s, peak memory {report.peak_memory_gb:.2f} GB",
+        "",
+        f"{'stage':8} {'median':>10} {'p95':>10} {'floor':>10} {'x floor':>8} {'TFLOP':>9} {'TFLOP/s':>9}",
+        *(_render_row(row) for row in report.rows),
+        "",
+        f"{report.chunks} chunks of {report.frames_per_chunk} frames: {report.fps:.3g} frames/s, "
+        f"{report.times_real_time:.3g} times real time",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _render_row(row: Row) -> str:
+    measured = f"{row.stage:8} {row.median_ms:10.2f} {row.p95_ms:10.2f}"
+    if row.floor_ms is None:
+        return measured
+    return f"{measured} {row.floor_ms:10.2f} {row.times_floor:8.2f} {row.tflop:9.3g} {row.tflop_per_s:9.3g}"

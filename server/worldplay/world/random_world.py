@@ -1,0 +1,122 @@
+"""Builds a world of the released model's shape with random weights: for timing where the weights are not."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from worldplay.model.transformer import CHUNK_LATENTS, TransformerConfig, WorldPlayTransformer
+from worldplay.model.vae import StreamingVAE, VAEConfig
+from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
+from worldplay.world.checkpoint import POINTS_SEED, choose_dtype, lay_out_channels_last
+from worldplay.world.conditioning import Conditioning
+from worldplay.world.memory import NUM_POINTS, sample_points
+from worldplay.world.rollout import RolloutConfig, RolloutModel
+from worldplay.world.walk import OpenGround, Walk
+from worldplay.world.world import LiveWalk, World
+
+TEXT_TOKENS = 151  # of a prompt of usual length, closing chat tokens included
+VISION_TOKENS = 729
+# A prime, so that the rows of no matrix repeat each other where the pattern starts again.
+_PATTERN_LENGTH = 1_000_003
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+@dataclass(frozen=True, slots=True)
+class RandomConditioner:
+    """Random states, as many as the released encoders give for an image and a prompt without quotes."""
+
+    text_dim: int
+    byt5_dim: int
+    vision_dim: int
+
+    def encode(self, prompt: str, image: Image.Image, image_latent: Tensor) -> Conditioning:
+        random, device = torch.Generator().manual_seed(0), image_latent.device
+        return Conditioning(
+            text_states=torch.randn(1, TEXT_TOKENS, self.text_dim, generator=random).to(device),
+            text_mask=torch.ones(1, TEXT_TOKENS, dtype=torch.long, device=device),
+            byt5_states=torch.zeros(1, 1, self.byt5_dim, device=device),
+            byt5_mask=torch.zeros(1, 1, dtype=torch.long, device=device),
+            vision_states=torch.randn(1, VISION_TOKENS, self.vision_dim, generator=random).to(device),
+        )
+
+
+def build_random_world(
+    transformer: TransformerConfig,
+    vae: VAEConfig,
+    rollout: RolloutConfig,
+    size: tuple[int, int],
+    device: torch.device,
+) -> World:
+    """Build the networks right on the device in the dtype of inference; of the VAE only the decoder.
+
+    Args:
+        size: height and width in pixels.
+    Raises: ValueError if the size does not divide into tokens.
+    """
+    height, width = size
+    side = vae.pixels_per_latent * transformer.patch_size
+    if height <= 0 or width <= 0 or height % side or width % side:
+        raise ValueError(f"expected height and width in multiples of {side}, got {height}x{width}")
+    dtype = choose_dtype(device)
+    with torch.device("meta"):
+        network, autoencoder = WorldPlayTransformer(transformer), StreamingVAE(vae)
+    fill_randomly(network, device, dtype)
+    lay_out_channels_last(fill_randomly(autoencoder.decoder, device, dtype))
+    grid = (height // vae.pixels_per_latent, width // vae.pixels_per_latent)
+    cache = network.new_cache(grid, VISION_TOKENS + TEXT_TOKENS, rollout.memory_latents)
+    return World(
+        name="hy-worldplay with random weights",
+        title="Noise",
+        width=width,
+        height=height,
+        views=(),
+        rollout=RolloutModel(network, [cache], sample_points(NUM_POINTS, POINTS_SEED), rollout),
+        vae=autoencoder,
+        conditioner=RandomConditioner(transformer.text_dim, transformer.byt5_dim, transformer.vision_dim),
+    )
+
+
+@torch.no_grad()
+def fill_randomly(module: Module, device: torch.device, dtype: torch.dtype) -> Module:
+    """Give a module that is on the meta device its memory, and weights that keep signals in range."""
+    module.to(dtype).to_empty(device=device).requires_grad_(False).eval()
+    pattern = torch.randn(_PATTERN_LENGTH, generator=torch.Generator().manual_seed(0)).to(device, dtype)
+    for name, parameter in module.named_parameters():
+        size = parameter.numel()
+        if name.endswith("bias"):
+            parameter.zero_()
+        elif parameter.shape[0] == size:  # of a norm
+            parameter.fill_(1.0)
+        else:
+            fan_in = size // parameter.shape[0]
+            values = pattern.repeat(-(-size // _PATTERN_LENGTH))[:size]
+            parameter.copy_(values.view(parameter.shape)).mul_(fan_in**-0.5)
+    return module
+
+
+@torch.inference_mode()
+def open_random_walk(world: World, num_latents: int) -> LiveWalk:
+    """Begin a walk that has already gone on for some latents, in a wide circle; a multiple of a chunk."""
+    if num_latents < 0 or num_latents % CHUNK_LATENTS:
+        raise ValueError(f"expected context latents in multiples of {CHUNK_LATENTS}, got {num_latents}")
+    model = world.rollout.transformer
+    side = world.vae.config.pixels_per_latent
+    shape = (1, model.config.latent_channels, 1, world.height // side, world.width // side)
+    image_latent = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(world.device)
+    picture = Image.new("RGB", (world.width, world.height))
+    walk = Walk(
+        text=world.encode_text("", picture, image_latent),
+        picture=picture,
+        image_latent=image_latent,
+        seed=0,
+        ground=OpenGround(),
+    )
+    if num_latents:
+        path = walk.follow([Motion(forward=FORWARD_STEP, yaw=TURN_STEP)] * (num_latents - 1))
+        latents = walk.draw_noise(0, num_latents).to(model.device, model.dtype)
+        walk.append(latents, path)
+    return LiveWalk(world, walk, world.rollout)

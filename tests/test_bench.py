@@ -1,0 +1,101 @@
+"""The benchmark on a model small enough to be measured in a test; what it counts, not how fast it is."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from model.tiny import TINY
+from worldplay import cli
+from worldplay.bench import RandomModel, build, measure
+from worldplay.bench_report import Report, count_work, make_rows, render
+from worldplay.model import flops
+from worldplay.model.vae import VAEConfig
+
+VAE = VAEConfig(
+    pixel_patch=1,
+    latent_channels=TINY.latent_channels,
+    encoder_channels=(8, 8, 8),
+    encoder_layers=1,
+    decoder_channels=(8, 8, 8),
+    decoder_layers=1,
+    spatial_compression=4,
+    temporal_compression=4,
+    scaling_factor=1.0,
+)
+STAGES = ["text", "select", "context", "step", "denoise", "latent", "decode", "encode", "chunk"]
+
+
+def tiny(context: int = 8, size: tuple[int, int] = (16, 24)) -> RandomModel:
+    return RandomModel(size, context, transformer=TINY, vae=VAE)
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    torch.set_num_threads(1)
+    return measure(build(tiny(), "cpu"), chunks=2)
+
+
+def test_every_stage_is_measured_and_a_chunk_is_their_sum(report: Report):
+    rows = {row.stage: row for row in report.rows}
+    assert list(rows) == STAGES
+    assert all(row.median_ms >= 0 for row in report.rows)
+    parts = sum(rows[stage].median_ms for stage in ("select", "context", "denoise", "decode", "encode"))
+    assert rows["chunk"].median_ms == pytest.approx(parts, rel=0.3)
+    assert report.fps == pytest.approx(16_000 / rows["chunk"].median_ms)
+
+
+def test_report_says_what_was_measured(report: Report):
+    assert (report.height, report.width, report.blocks) == (16, 24, 2)
+    assert (report.context_latents, report.text_tokens, report.frames_per_chunk) == (8, 880, 16)
+    assert json.loads(json.dumps(asdict(report)))["rows"][-1]["stage"] == "chunk"
+    assert "8 context latents, 880 text tokens" in render(report)
+
+
+def test_context_stays_what_was_asked_for():
+    subject = build(tiny(context=4), "cpu")
+    assert measure(subject, chunks=2).context_latents == 4
+    assert subject.walk.walk.num_latents == 4
+
+
+def test_floor_is_the_work_at_the_rate_of_a_matrix_product():
+    row, copied = make_rows({"denoise": [2.0, 4.0, 6.0], "encode": [5.0]}, {"denoise": 3e9}, gemm_rate=1e12)
+    assert (row.median_ms, row.tflop, row.floor_ms) == (4.0, 0.003, 3.0)
+    assert row.times_floor == pytest.approx(4 / 3)
+    assert row.tflop_per_s == pytest.approx(0.75)
+    assert (copied.p95_ms, copied.floor_ms) == (5.0, None)
+
+
+def test_work_by_stage():
+    world = build(tiny(), "cpu").world
+    work = count_work(world, (4, 6), context=8, text_tokens=61)
+    assert work["chunk"] == work["context"] + work["denoise"] + work["decode"]
+    assert work["denoise"] == 4 * work["step"]
+    assert work["latent"] == flops.decode_latent(VAE, (4, 6))
+
+
+def test_a_walk_may_go_on():
+    subject = replace(build(tiny(context=4), "cpu"), stays=False, warm_up=1)
+    assert measure(subject, chunks=1).context_latents == 8
+    assert subject.walk.num_chunks == 3
+
+
+@pytest.mark.parametrize(
+    ("random", "problem"),
+    [
+        (tiny(context=24), "expected 0 to 20 context latents, got 24"),
+        (tiny(context=6), "expected context latents in multiples of 4, got 6"),
+        (tiny(size=(16, 30)), "expected height and width in multiples of 4, got 16x30"),
+    ],
+)
+def test_impossible_models_are_refused(random: RandomModel, problem: str):
+    with pytest.raises(ValueError, match=problem):
+        build(random, "cpu")
+
+
+def test_random_weights_need_the_released_model(tmp_path: Path):
+    result = CliRunner().invoke(cli.app, ["bench", "--random-weights"])
+    assert "expected --model hy-worldplay" in str(result.exception)
