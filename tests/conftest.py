@@ -11,7 +11,7 @@ from worldplay.world.world import World
 
 @pytest.fixture(scope="session")
 def world() -> World:
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)  # two would wait for each other while the browser uses a core
     return load_world("embedded", "cpu")
 
 
