@@ -40,35 +40,6 @@ def test_parameters_of_the_released_transformer() -> None:
     assert shapes["vision_in.proj.3.weight"] == (2048, 1152)
 
 
-@pytest.mark.parametrize(
-    ("name", "frames", "latents"),
-    [
-        ("ar", 13, 4),
-        ("ar", 29, 8),
-        ("ar-distilled", 125, 32),
-        ("bidirectional", 61, 16),
-        ("bidirectional", 125, 32),
-    ],
-)
-def test_frames_that_fill_chunks(name: str, frames: int, latents: int) -> None:
-    assert find_variant(name).count_latents(frames) == latents
-
-
-@pytest.mark.parametrize(
-    ("name", "frames", "said"),
-    [
-        ("ar", 14, r"\(13, 29, 45, 61, \.\.\.\), got 14; nearest: 13 or 29$"),
-        ("ar", 0, "got 0; nearest: 13$"),
-        ("ar", -5, "got -5; nearest: 13$"),
-        ("bidirectional", 13, r"bidirectional can make \(61, 125, 189, 253, \.\.\.\), got 13; nearest: 61$"),
-        ("bidirectional", 77, "got 77; nearest: 61 or 125$"),
-    ],
-)
-def test_frames_between_chunks(name: str, frames: int, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        find_variant(name).count_latents(frames)
-
-
 def test_unknown_variant() -> None:
     with pytest.raises(ValueError, match="ar-distilled, ar, ar-rl, bidirectional, got 'large'"):
         find_variant("large")

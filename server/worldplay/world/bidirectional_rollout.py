@@ -31,6 +31,19 @@ class Clip:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Context latents and, after them, those of a chunk: what they show is given for all, N in number."""
+
+    prompts: list[Prompt]  # as in Clip
+    image_latent: Tensor
+    past: Sequence[Tensor]  # the context, [1, C, 1, h, w] each
+    w2c: NDArray[np.float64]  # [N, 4, 4]
+    intrinsics: NDArray[np.float64]  # [N, 3, 3], normalised
+    labels: NDArray[np.int64]  # [N]
+    is_first: bool  # whether it begins with the clip's first latent
+
+
+@dataclass(frozen=True, slots=True)
 class ClipChunk:
     """A finished chunk: latents [1, C, n, h, w] and the earlier latents it was made to fit."""
 
@@ -52,9 +65,27 @@ def bidirectional_rollout(
     done: list[Tensor] = []  # [1, C, 1, h, w] each
     for start in range(0, num_latents, config.chunk_latents):
         context = choose_context(clip.w2c, start, points, config)
-        latents = _generate(model, clip, start, [done[index] for index in context], context, config)
+        *_, latents = denoise(
+            model,
+            _span_of(clip, context, done, start, config),
+            clip.noise[:, :, start : start + config.chunk_latents],
+            config,
+        )
         done += torch.split(latents, 1, dim=2)
         yield ClipChunk(start, latents, context)
+
+
+def _span_of(clip: Clip, context: list[int], done: list[Tensor], start: int, config: RolloutConfig) -> Span:
+    frames = [*context, *range(start, start + config.chunk_latents)]
+    return Span(
+        prompts=clip.prompts,
+        image_latent=clip.image_latent,
+        past=[done[index] for index in context],
+        w2c=clip.w2c[frames],
+        intrinsics=clip.intrinsics[frames],
+        labels=clip.labels[frames],
+        is_first=frames[0] == 0,
+    )
 
 
 def choose_context(
@@ -79,35 +110,34 @@ def choose_context(
 
 
 @torch.inference_mode()
-def _generate(
-    model: BidirectionalTransformer,
-    clip: Clip,
-    start: int,
-    past: Sequence[Tensor],
-    context: list[int],
-    config: RolloutConfig,
-) -> Tensor:
-    """Denoise one chunk beside its clean context; every step runs both through the whole network."""
-    frames = [*context, *range(start, start + config.chunk_latents)]
+def denoise(
+    model: BidirectionalTransformer, span: Span, latents: Tensor, config: RolloutConfig
+) -> Iterator[Tensor]:
+    """Denoise a chunk beside its clean context; every step runs both through the whole network.
+
+    Args:
+        latents: [1, C, n, h, w], the chunk's noise.
+    Yields: the chunk's latents after each step; the last are the result.
+    """
+    num_latents, num_past = len(span.labels), len(span.past)
     cameras = model.prepare_cameras(
-        torch.from_numpy(clip.w2c[frames]).float()[None], torch.from_numpy(clip.intrinsics[frames])[None]
+        torch.from_numpy(span.w2c).float()[None], torch.from_numpy(span.intrinsics)[None]
     )
-    actions = torch.from_numpy(clip.labels[frames]).to(model.device)[None]
-    cond = condition_channels(clip.image_latent, len(frames), first=frames[0] == 0)
-    latents = clip.noise[:, :, start : start + config.chunk_latents]
+    actions = torch.from_numpy(span.labels).to(model.device)[None]
+    cond = condition_channels(span.image_latent, num_latents, first=span.is_first)
     levels = sigmas(config.steps, config.shift)
     for timestep, (sigma, sigma_next) in zip(
         timesteps(levels).tolist(), pairwise(levels.tolist()), strict=True
     ):
-        times = torch.full((1, len(frames)), timestep, device=model.device)
-        times[:, : len(context)] = config.context_timestep
+        times = torch.full((1, num_latents), timestep, device=model.device)
+        times[:, :num_past] = config.context_timestep
         text_times = torch.full((1,), timestep, device=model.device)
         velocities = [
-            model(torch.cat([*past, latents], dim=2), cond, cameras, actions, times, prompt, text_times)
-            for prompt in clip.prompts
+            model(torch.cat([*span.past, latents], dim=2), cond, cameras, actions, times, prompt, text_times)
+            for prompt in span.prompts
         ]
         velocity = velocities[0]
         for other in velocities[1:]:
             velocity = velocity + config.guidance * (other - velocity)
-        latents = euler_step(latents, velocity[:, :, len(context) :], sigma, sigma_next)
-    return latents
+        latents = euler_step(latents, velocity[:, :, num_past:], sigma, sigma_next)
+        yield latents

@@ -17,6 +17,7 @@ from worldplay.world.court import START_VIEWS, StartView, render
 from worldplay.world.court_ground import WalkGround
 from worldplay.world.memory import NUM_POINTS, sample_points
 from worldplay.world.rollout import RolloutConfig, RolloutModel
+from worldplay.world.walk import Ground
 from worldplay.world.weights import Weights, build_empty, fill
 from worldplay.world.world import View, World
 
@@ -75,11 +76,16 @@ def _prepare_rollout(
     return RolloutModel(transformer, [cache], sample_points(NUM_POINTS, POINTS_SEED), config)
 
 
-def _court_view(view: StartView, height: int, width: int) -> View:
+def make_view(view: StartView, height: int, width: int, make_ground: Callable[[], Ground]) -> View:
+    """A start view of the courtyard, rendered."""
     picture = Image.fromarray(render(view.c2w[None], height, width)[0])
     preview = BytesIO()
     picture.save(preview, "JPEG", quality=90)
-    return View(view.name, view.title, picture, preview.getvalue(), lambda: WalkGround(view.c2w))
+    return View(view.name, view.title, picture, preview.getvalue(), make_ground)
+
+
+def _court_view(view: StartView, height: int, width: int) -> View:
+    return make_view(view, height, width, lambda: WalkGround(view.c2w))
 
 
 def choose_device(name: str) -> torch.device:

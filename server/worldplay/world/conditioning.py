@@ -8,6 +8,10 @@ from einops import rearrange
 from PIL import Image
 from torch import Tensor
 
+from worldplay.model.bidirectional import Prompt
+
+NEGATIVE_PROMPT = ""  # what guidance leads away from
+
 
 @dataclass(frozen=True, slots=True)
 class Conditioning:
@@ -18,6 +22,10 @@ class Conditioning:
     byt5_states: Tensor
     byt5_mask: Tensor
     vision_states: Tensor | None  # None in text-to-video
+
+    def as_prompt(self) -> Prompt:
+        """The same, for the model that runs text and images together."""
+        return Prompt(self.text_states, self.text_mask, self.byt5_states, self.byt5_mask, self.vision_states)
 
 
 class Conditioner(Protocol):

@@ -11,7 +11,6 @@ SIZE = (480, 832)  # (height, width) the released models were trained at
 SIZE_UNIT = 16  # pixels per latent
 MAX_SIDE = 1280
 SHIFT = 5.0
-NEGATIVE_PROMPT = ""  # what guidance leads away from
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +44,6 @@ class Variant:
             steps=self.steps,
             shift=self.shift,
             guidance=self.guidance,
-        )
-
-    def count_latents(self, num_frames: int) -> int:
-        """Latent frames of a clip, whole chunks of them.
-
-        Raises: ValueError naming the nearest numbers of frames that are possible.
-        """
-        unit = 4 * self.chunk_latents
-        chunks = max(num_frames + 3, 0) // unit
-        if chunks > 0 and num_frames == unit * chunks - 3:
-            return chunks * self.chunk_latents
-        nearest = [unit * count - 3 for count in (chunks, chunks + 1) if count > 0]
-        listed = ", ".join(str(unit * count - 3) for count in range(1, 5))
-        raise ValueError(
-            f"expected a number of frames that {self.name} can make ({listed}, ...), got {num_frames}; "
-            f"nearest: {' or '.join(map(str, nearest))}"
         )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from worldplay.model.bidirectional import Prompt
 from worldplay.model.kv_cache import TextKV
 from worldplay.world.camera import DEFAULT_INTRINSICS, Motion, apply_motion, label_actions
 
@@ -68,10 +69,11 @@ class Walk:
     """
 
     text: list[TextKV]  # one per guidance branch, the prompt's own last
-    picture: Image.Image  # the start image, as the model sees it
+    picture: Image.Image  # the start image, for the encoders when the prompt changes
     image_latent: Tensor  # [1, C, 1, h, w]
     seed: int
     ground: Ground
+    prompts: list[Prompt] = field(default_factory=list)  # instead of `text`, for the bidirectional model
     origin: Placed = field(default_factory=lambda: Placed(np.eye(4), label=0))
     latents: list[Tensor] = field(default_factory=list)
     c2w: Pose = field(default_factory=lambda: np.empty((0, 4, 4)))  # [T, 4, 4]

@@ -36,6 +36,7 @@ class Weights:
         """How messages call these weights: the file, or the folder of the shards."""
         return str(self.files[0] if len(self.files) == 1 else self.files[0].parent)
 
+    @property
     def keys(self) -> Collection[str]:
         return self._readers.keys()
 
@@ -122,7 +123,7 @@ def fill(
     Raises: ValueError naming the first five keys that are missing, unexpected or of another shape.
     """
     wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    keys = names or dict(zip(weights.keys(), weights.keys(), strict=True))
+    keys = names or dict(zip(weights.keys, weights.keys, strict=True))
     problem = find_mismatch(wanted, {name: weights.shape(key) for name, key in keys.items()})
     if problem:
         raise ValueError(f"{weights.name} {problem}; {weights.remedy}")

@@ -3,7 +3,9 @@
 import gc
 import secrets
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 
 import numpy as np
 import torch
@@ -12,15 +14,19 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.model.kv_cache import TextKV
 from worldplay.model.vae import StreamingVAE
-from worldplay.world.conditioning import Conditioner
-from worldplay.world.images import fit_image, image_to_pixels
+from worldplay.world.bidirectional_chunk import generate_clip_chunk
+from worldplay.world.conditioning import NEGATIVE_PROMPT, Conditioner, Conditioning
+from worldplay.world.images import fit_image, image_to_pixels, siglip_crop
+from worldplay.world.recent import Recent
 from worldplay.world.request import WalkRequest
 from worldplay.world.rollout import Chunk, RolloutModel, Stage, Steering, generate_chunk
 from worldplay.world.walk import Ground, Walk
 
 FPS = 24
+REMEMBERED_IMAGES = 16
 REDECODED_LATENTS = 8  # what the decoder must see again after a rewind; its causal reach beyond is negligible
 
 
@@ -47,6 +53,8 @@ class World:
     rollout: RolloutModel
     vae: StreamingVAE
     conditioner: Conditioner
+    text_in_use: Callable[[], AbstractContextManager[object]] = nullcontext  # around every text pass
+    _image_latents: Recent[Tensor] = field(default_factory=lambda: Recent(REMEMBERED_IMAGES))
 
     @property
     def fps(self) -> int:
@@ -63,18 +71,27 @@ class World:
         Raises: ValueError naming the views there are.
         """
         view = self.find_view(request.view)
-        picture = fit_image(request.image or view.image, self.width, self.height)
-        image_latent = self.vae.encode_image(image_to_pixels(picture).to(self.device)).float()
+        source = request.image or view.image
         walk = Walk(
-            text=self.encode_text(request.prompt or "", picture, image_latent),
-            picture=picture,
-            image_latent=image_latent,
+            text=[],
+            picture=siglip_crop(source),
+            image_latent=self.encode_image(fit_image(source, self.width, self.height)),
             seed=secrets.randbits(32) if request.seed is None else request.seed,
             ground=view.make_ground(),
         )
         if request.origin is not None:
             walk.origin = request.origin
-        return LiveWalk(self, walk, self._rollout_in(request.steps))
+        opened = LiveWalk(self, walk, self._rollout_in(request.steps))
+        opened.set_prompt(request.prompt or "")
+        return opened
+
+    def encode_image(self, picture: Image.Image) -> Tensor:
+        """The latent of a start image in the world's size, remembered for those who begin there again."""
+
+        def encode() -> Tensor:
+            return self.vae.encode_image(image_to_pixels(picture).to(self.device)).float()
+
+        return self._image_latents.get(sha256(picture.tobytes()).digest(), encode)
 
     def _rollout_in(self, steps: int | None) -> RolloutModel:
         """The rollout with so many denoising steps; None: as many as the model was made for."""
@@ -94,16 +111,23 @@ class World:
 
     def encode_text(self, prompt: str, picture: Image.Image, image_latent: Tensor) -> list[TextKV]:
         """Run the text pass for a prompt over a start image; one result per guidance branch."""
-        inputs = self.conditioner.encode(prompt, picture, image_latent)
-        return [
-            self.rollout.transformer.encode_text(
-                inputs.text_states,
-                inputs.text_mask,
-                inputs.byt5_states,
-                inputs.byt5_mask,
-                inputs.vision_states,
-            )
-        ]
+        inputs = self.condition(prompt, picture, image_latent)
+        with self.text_in_use():
+            return [
+                self.rollout.transformer.encode_text(
+                    branch.text_states,
+                    branch.text_mask,
+                    branch.byt5_states,
+                    branch.byt5_mask,
+                    branch.vision_states,
+                )
+                for branch in inputs
+            ]
+
+    def condition(self, prompt: str, picture: Image.Image, image_latent: Tensor) -> list[Conditioning]:
+        """Encode a prompt and a start image; one result per guidance branch, the prompt's own last."""
+        prompts = [prompt] if self.rollout.config.guidance == 1.0 else [NEGATIVE_PROMPT, prompt]
+        return [self.conditioner.encode(text, picture, image_latent) for text in prompts]
 
     def free_memory(self) -> None:
         """Give back what the allocator caches, after running out of memory."""
@@ -126,7 +150,9 @@ class LiveWalk:
         return self.walk.num_latents // self._rollout.config.chunk_latents
 
     def generate(self, steering: Steering) -> Generator[Stage, None, Chunk]:
-        """Make the next chunk, see `generate_chunk`."""
+        """Make the next chunk, see `generate_chunk` and `generate_clip_chunk`."""
+        if isinstance(self._rollout.transformer, BidirectionalTransformer):
+            return generate_clip_chunk(self._rollout, self.walk, steering)
         return generate_chunk(self._rollout, self.walk, steering)
 
     def decode(self, chunk: Chunk) -> Iterator[NDArray[np.uint8]]:
@@ -154,4 +180,9 @@ class LiveWalk:
     @torch.inference_mode()
     def set_prompt(self, text: str) -> None:
         """Take another prompt from the next chunk on; the image stays."""
-        self.walk.text = self._world.encode_text(text, self.walk.picture, self.walk.image_latent)
+        walk, world = self.walk, self._world
+        if isinstance(self._rollout.transformer, BidirectionalTransformer):  # it reads the text at every step
+            inputs = world.condition(text, walk.picture, walk.image_latent)
+            walk.prompts = [branch.as_prompt() for branch in inputs]
+        else:
+            walk.text = world.encode_text(text, walk.picture, walk.image_latent)

@@ -1,0 +1,160 @@
+"""Loads a released model: transformer, autoencoder and encoders become a world to walk in."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from worldplay.model.bidirectional import BidirectionalTransformer
+from worldplay.model.kv_cache import KVCache
+from worldplay.model.transformer import TransformerConfig, WorldPlayTransformer
+from worldplay.model.vae import StreamingVAE, VAEConfig
+from worldplay.model.vae_keys import published_key
+from worldplay.world.checkpoint import (
+    POINTS_SEED,
+    choose_dtype,
+    lay_out_channels_last,
+    make_view,
+)
+from worldplay.world.court import START_VIEWS
+from worldplay.world.demand import MAX_TEXT_TOKENS, RELEASED, Shapes, count_needs, is_text_parameter
+from worldplay.world.encoders import GlyphEncoder, PromptEncoder, VisionEncoder
+from worldplay.world.layouts import ReleasedFiles, locate
+from worldplay.world.memory import NUM_POINTS, sample_points
+from worldplay.world.released_conditioner import Encoders, ReleasedConditioner
+from worldplay.world.residency import Lodging, Placement, Plan, plan_memory
+from worldplay.world.rollout import RolloutModel
+from worldplay.world.variants import MODEL, Variant
+from worldplay.world.walk import OpenGround
+from worldplay.world.weights import Placer, build_empty, fill, find_weights
+from worldplay.world.world import World
+
+CPU = torch.device("cpu")
+
+
+def load_released(
+    root: Path,
+    variant: Variant,
+    size: tuple[int, int],
+    device: torch.device,
+    budget: int | None,
+    shapes: Shapes = RELEASED,
+) -> World:
+    """Load a variant for pictures of a size, (height, width).
+
+    Args:
+        root: what `worldplay download` filled, or a directory with the published files in it.
+        budget: bytes of the device that may be used; None for as many as it takes.
+    Raises: ValueError or OSError naming the file, what is wrong with it and the command that mends it.
+    """
+    remedy = f"run `worldplay download --variant {variant.name}`"
+    files = locate(root, variant.folder, remedy)
+    plan = _plan(variant, size, budget, shapes)
+    transformer = _load_transformer(files.transformer, variant, shapes.transformer, device, plan, remedy)
+    vae = _load_vae(files.vae, shapes.vae, device, remedy)
+    encoders = _load_encoders(files, device, plan.encoders, remedy)
+    _check_widths(encoders, files, shapes.transformer)
+    height, width = size
+    return World(
+        name=f"{MODEL} {variant.name}",
+        title="HY-WorldPlay",
+        width=width,
+        height=height,
+        views=tuple(make_view(view, height, width, OpenGround) for view in START_VIEWS),
+        rollout=RolloutModel(
+            transformer,
+            _make_caches(transformer, variant, size, shapes),
+            sample_points(NUM_POINTS, POINTS_SEED),
+            variant.rollout(),
+        ),
+        vae=vae,
+        conditioner=ReleasedConditioner(encoders),
+        text_in_use=Lodging(_text_stream(transformer), device, plan.text_stream).in_use,
+    )
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """What a model may use of a device; None where memory is not the question."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+
+
+def _plan(variant: Variant, size: tuple[int, int], budget: int | None, shapes: Shapes) -> Plan:
+    if budget is None:
+        return Plan(Placement.RESIDENT, Placement.RESIDENT, 0, fits=True)
+    plan = plan_memory(count_needs(variant, size, shapes).demand(variant), budget)
+    if not plan.fits:
+        raise ValueError(
+            f"{variant.name} at {size[0]}x{size[1]} needs {plan.peak / 1e9:.1f} GB of GPU memory, "
+            f"{budget / 1e9:.1f} GB are free; take a smaller --size, see `worldplay doctor`"
+        )
+    return plan
+
+
+def _load_transformer(
+    folder: Path, variant: Variant, config: TransformerConfig, device: torch.device, plan: Plan, remedy: str
+) -> WorldPlayTransformer:
+    make = WorldPlayTransformer if variant.is_live else BidirectionalTransformer
+    transformer = build_empty(lambda: make(config))
+    weights = find_weights(folder, remedy)
+    fill(transformer, weights, choose_dtype(device), _place_text(device, plan.text_stream))
+    return transformer
+
+
+def _place_text(device: torch.device, placement: Placement) -> Placer:
+    """Load the text stream where it waits, everything else on the device."""
+    waiting = device if placement is Placement.RESIDENT else CPU
+    return lambda name: waiting if is_text_parameter(name) else device
+
+
+def _text_stream(transformer: WorldPlayTransformer) -> Iterable[torch.nn.Parameter]:
+    return [parameter for name, parameter in transformer.named_parameters() if is_text_parameter(name)]
+
+
+def _load_vae(folder: Path, config: VAEConfig, device: torch.device, remedy: str) -> StreamingVAE:
+    """From either layout: the published names and diffusers' differ, the tensors do not."""
+    vae = build_empty(lambda: StreamingVAE(config))
+    weights = find_weights(folder, remedy)
+    ours = {published_key(name): name for name in vae.state_dict()}
+    names = {ours.get(key, key): key for key in weights.keys}
+    fill(vae, weights, choose_dtype(device), lambda _: device, names)
+    lay_out_channels_last(vae)
+    return vae
+
+
+def _load_encoders(files: ReleasedFiles, device: torch.device, placement: Placement, remedy: str) -> Encoders:
+    home = device if placement is Placement.RESIDENT else CPU
+    compute = CPU if placement is Placement.HOST else device
+    # float16 as published; a CPU multiplies that slowly.
+    dtype = torch.float16 if compute.type == "cuda" else choose_dtype(compute)
+    text = PromptEncoder(files.text, home, dtype, remedy)
+    glyph = GlyphEncoder(files.glyph, home, remedy)
+    vision = VisionEncoder(files.vision, home, dtype, remedy)
+    lodgings = [
+        Lodging([*encoder.model.parameters(), *encoder.model.buffers()], device, placement)
+        for encoder in (text, glyph, vision)
+    ]
+    return Encoders(text, glyph, vision, *(lodging.in_use for lodging in lodgings))
+
+
+def _check_widths(encoders: Encoders, files: ReleasedFiles, config: TransformerConfig) -> None:
+    for folder, width, expected in (
+        (files.text.model, encoders.text.width, config.text_dim),
+        (files.glyph.weights, encoders.glyph.width, config.byt5_dim),
+        (files.vision.model, encoders.vision.width, config.vision_dim),
+    ):
+        if width != expected:
+            raise ValueError(
+                f"{folder} holds an encoder of width {width}, expected {expected}; restore the published one"
+            )
+
+
+def _make_caches(
+    transformer: WorldPlayTransformer, variant: Variant, size: tuple[int, int], shapes: Shapes
+) -> list[KVCache]:
+    """One per guidance branch; the bidirectional model has no use for any."""
+    if not variant.is_live:
+        return []
+    side = shapes.vae.pixels_per_latent
+    grid = (size[0] // side, size[1] // side)
+    context = variant.rollout().memory_latents
+    return [transformer.new_cache(grid, MAX_TEXT_TOKENS, context) for _ in range(variant.num_branches)]

@@ -1,0 +1,68 @@
+"""Conditions the released model on prompts and images, remembering what it has encoded before."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from worldplay.world.conditioning import Conditioning
+from worldplay.world.encoders import GlyphEncoder, PromptEncoder, VisionEncoder
+from worldplay.world.recent import Recent
+
+REMEMBERED = 32  # a prompt's states take at most 9 MB, an image's 2 MB
+
+InUse = Callable[[], AbstractContextManager[torch.device]]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoders:
+    """The three encoders, each with what makes it usable and tells the device it computes on."""
+
+    text: PromptEncoder
+    glyph: GlyphEncoder
+    vision: VisionEncoder
+    text_in_use: InUse
+    glyph_in_use: InUse
+    vision_in_use: InUse
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedConditioner:
+    """Every prompt and every image is encoded once, as long as it is among the latest."""
+
+    encoders: Encoders
+    _prompts: Recent[tuple[Tensor, Tensor | None]] = field(default_factory=lambda: Recent(REMEMBERED))
+    _images: Recent[Tensor] = field(default_factory=lambda: Recent(REMEMBERED))
+
+    def encode(self, prompt: str, image: Image.Image, image_latent: Tensor) -> Conditioning:
+        device = image_latent.device
+        text, glyphs = self._prompts.get(prompt, lambda: self._encode_prompt(prompt, device))
+        fingerprint = (image.size, sha256(image.tobytes()).digest())
+        vision = self._images.get(fingerprint, lambda: self._encode_image(image, device))
+        no_glyphs = torch.zeros(1, 1, self.encoders.glyph.width, device=device)
+        return Conditioning(
+            text_states=text,
+            text_mask=_all_valid(text),
+            byt5_states=no_glyphs if glyphs is None else glyphs,
+            byt5_mask=torch.zeros_like(_all_valid(no_glyphs)) if glyphs is None else _all_valid(glyphs),
+            vision_states=vision,
+        )
+
+    def _encode_prompt(self, prompt: str, device: torch.device) -> tuple[Tensor, Tensor | None]:
+        with self.encoders.text_in_use() as place:
+            text = self.encoders.text.encode(prompt, place).to(device)
+        with self.encoders.glyph_in_use() as place:
+            glyphs = self.encoders.glyph.encode(prompt, place)
+        return text, None if glyphs is None else glyphs.to(device)
+
+    def _encode_image(self, image: Image.Image, device: torch.device) -> Tensor:
+        with self.encoders.vision_in_use() as place:
+            return self.encoders.vision.encode(image, place).to(device)
+
+
+def _all_valid(states: Tensor) -> Tensor:
+    return torch.ones(states.shape[:2], dtype=torch.long, device=states.device)

@@ -1,0 +1,19 @@
+"""Tiny released models on disk, made once."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def layouts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Download directories with every variant and the other parts in one layout each; not to be changed."""
+    from world import published  # here, so that tests of pure code do not wait for the libraries
+
+    roots = {name: tmp_path_factory.mktemp(name) for name in ("original", "diffusers")}
+    published.save_original_layout(roots["original"] / "HunyuanVideo-1.5")
+    published.save_diffusers_layout(roots["diffusers"] / "HunyuanVideo-1.5-Diffusers-480p_i2v")
+    for root in roots.values():
+        for folder in ("ar_distilled_action_model", "ar_model", "ar_rl_model", "bidirectional_model"):
+            published.save_transformer(root / "HY-WorldPlay" / folder)
+    return roots

@@ -1,0 +1,156 @@
+"""Released models from end to end: tiny ones, in exactly the published layouts."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from world.published import TRANSFORMER, VAE
+from worldplay.world.camera import FORWARD_STEP, Motion
+from worldplay.world.demand import Shapes, count_needs
+from worldplay.world.released import load_released
+from worldplay.world.request import WalkRequest
+from worldplay.world.residency import Placement, plan_memory
+from worldplay.world.rollout import Chunk, finish
+from worldplay.world.variants import VARIANTS, find_variant
+from worldplay.world.walk import Step
+from worldplay.world.world import LiveWalk, World
+
+SHAPES = Shapes(TRANSFORMER, VAE)
+SIZE = (32, 64)
+PROMPT = 'A market with a sign that says "Fish"'
+
+
+class Stroll:
+    def predict(self, num_latents: int) -> list[Step]:
+        return [Motion(forward=FORWARD_STEP)] * num_latents
+
+    latch = predict
+
+
+def load(root: Path, variant: str = "ar-distilled", budget: int | None = None) -> World:
+    torch.set_num_threads(1)
+    return load_released(root, find_variant(variant), SIZE, torch.device("cpu"), budget, SHAPES)
+
+
+def picture() -> Image.Image:
+    pixels = np.random.default_rng(0).integers(0, 255, (48, 80, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def open_walk(world: World, steps: int = 2) -> LiveWalk:
+    return world.open_walk(WalkRequest(image=picture(), prompt=PROMPT, seed=7, steps=steps))
+
+
+def chunks(walk: LiveWalk, count: int) -> list[Chunk]:
+    return [finish(walk.generate(Stroll())) for _ in range(count)]
+
+
+def test_walk_through_a_released_model(layouts: dict[str, Path]) -> None:
+    walk = open_walk(load(layouts["diffusers"]))
+    for number, chunk in enumerate(chunks(walk, 2)):
+        frames = np.concatenate(list(walk.decode(chunk)))
+        assert frames.shape == (16 if number else 13, 32, 64, 3)
+        assert frames.std() > 0
+    assert chunk.context == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_both_layouts_give_the_same_latents(layouts: dict[str, Path], variant: str) -> None:
+    one, other = (open_walk(load(root, variant)) for root in layouts.values())
+    torch.testing.assert_close(one.walk.image_latent, other.walk.image_latent, atol=1e-5, rtol=0)
+    for a, b in zip(chunks(one, 1), chunks(other, 1), strict=True):
+        assert torch.isfinite(a.latents).all()
+        torch.testing.assert_close(a.latents, b.latents, atol=1e-5, rtol=0)
+
+
+def test_both_layouts_give_the_same_conditioning(layouts: dict[str, Path]) -> None:
+    latent = torch.zeros(1, 4, 1, 2, 4)
+    one, other = (load(root).conditioner.encode(PROMPT, picture(), latent) for root in layouts.values())
+    for name in ("text_states", "text_mask", "byt5_states", "byt5_mask", "vision_states"):
+        torch.testing.assert_close(getattr(one, name), getattr(other, name), atol=1e-5, rtol=0)
+    assert one.byt5_mask.all()
+
+
+def test_guidance_has_a_second_text_cache(layouts: dict[str, Path]) -> None:
+    world = load(layouts["diffusers"], "ar")
+    walk = open_walk(world)
+    assert (len(world.rollout.caches), len(walk.walk.text)) == (2, 2)
+    assert walk.walk.text[0].length < walk.walk.text[1].length  # the negative prompt is empty
+    assert chunks(walk, 2)[1].context == [0, 1, 2, 3]
+
+
+def test_guidance_of_one_is_the_prompt_alone(layouts: dict[str, Path]) -> None:
+    guided, plain = (
+        chunks(open_walk(load(layouts["diffusers"], name)), 1)[0] for name in ("ar", "ar-distilled")
+    )
+    assert not torch.allclose(guided.latents, plain.latents)
+
+
+def test_bidirectional_clip(layouts: dict[str, Path]) -> None:
+    walk = open_walk(load(layouts["original"], "bidirectional"), steps=1)
+    made = chunks(walk, 2)
+    assert [chunk.num_frames for chunk in made] == [61, 64]
+    assert made[1].context == list(range(16))
+    assert np.concatenate(list(walk.decode(made[0]))).shape == (61, 32, 64, 3)
+
+
+def test_bidirectional_chunk_that_is_given_up_leaves_no_trace(layouts: dict[str, Path]) -> None:
+    walk = open_walk(load(layouts["original"], "bidirectional"))
+    stages = walk.generate(Stroll())
+    next(stages)
+    stages.close()
+    assert walk.num_chunks == 0
+
+
+def test_prompt_may_change_on_the_way(layouts: dict[str, Path]) -> None:
+    world = load(layouts["diffusers"])
+    walks = [open_walk(world) for _ in range(2)]
+    for walk in walks:
+        chunks(walk, 1)
+    walks[1].set_prompt("A desert")
+    kept, changed = (chunks(walk, 1)[0].latents for walk in walks)
+    assert not torch.allclose(kept, changed)
+
+
+def test_prompts_and_images_are_encoded_once(
+    layouts: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = load(layouts["diffusers"])
+    first = world.conditioner.encode(PROMPT, picture(), torch.zeros(1, 4, 1, 2, 4))
+    again = world.conditioner.encode(PROMPT, picture(), torch.zeros(1, 4, 1, 2, 4))
+    assert again.text_states is first.text_states
+    assert again.vision_states is first.vision_states
+
+
+@pytest.mark.parametrize("spare", range(5))
+def test_every_placement_gives_the_same_latents(layouts: dict[str, Path], spare: int) -> None:
+    demand = count_needs(find_variant("ar-distilled"), SIZE, SHAPES).demand(find_variant("ar-distilled"))
+    budgets = [
+        demand.always + demand.working + demand.encoders + demand.text_stream,
+        demand.always + demand.encoders + demand.text_stream,
+        demand.always + demand.encoders,
+        demand.always + demand.text_stream + demand.working,
+        demand.always + max(demand.text_stream, demand.working),
+    ]
+    placements = {(plan.encoders, plan.text_stream) for b in budgets for plan in [plan_memory(demand, b)]}
+    assert len(placements) == 5
+    assert (Placement.HOST, Placement.SWAPPED) in placements
+    tight = chunks(open_walk(load(layouts["diffusers"], budget=budgets[spare])), 1)[0]
+    roomy = chunks(open_walk(load(layouts["diffusers"])), 1)[0]
+    torch.testing.assert_close(tight.latents, roomy.latents, atol=1e-5, rtol=0)
+
+
+def test_too_little_memory_is_said_before_anything_is_loaded(layouts: dict[str, Path]) -> None:
+    with pytest.raises(
+        ValueError, match=r"ar-distilled at 32x64 needs .* GB .* 0.0 GB are free; take a smaller"
+    ):
+        load(layouts["diffusers"], budget=1000)
+
+
+def test_views_have_open_ground(layouts: dict[str, Path]) -> None:
+    world = load(layouts["diffusers"])
+    walk = world.open_walk(WalkRequest(seed=1, steps=1))
+    assert not any(chunk.bumped for chunk in chunks(walk, 2))
