@@ -37,7 +37,8 @@ class Receiver:
         if not self.holds:
             self.job.allow_chunk()
 
-    def on_frames(self, frames):
+    def on_frames(self, frames, decode_ms):
+        assert decode_ms > 0
         self.num_frames += len(frames)
 
     def on_finished(self):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
-from worldplay.world.trajectory import Course, parse_trajectory, walk_ahead
+from worldplay.world.trajectory import Course, parse_trajectory
 from worldplay.world.walk import Placed
 
 
@@ -83,7 +83,3 @@ def test_course_gives_each_step_once() -> None:
     first = course.latch(3)
     assert course.predict(4) == course.predict(4)
     assert [*first, *course.latch(4)] == parse_trajectory("w-1,a-1,s-1,d-1,up-1,down-1,left-1").steps
-
-
-def test_walk_ahead_fills_the_clip() -> None:
-    assert walk_ahead(8).num_latents == 8

@@ -47,7 +47,7 @@ class ClipListener(Protocol):
 
     def on_chunk(self, report: ChunkReport) -> None: ...
 
-    def on_frames(self, frames: Frames) -> None: ...
+    def on_frames(self, frames: Frames, decode_ms: float) -> None: ...
 
     def on_finished(self) -> None: ...
 
@@ -205,9 +205,11 @@ class ClipQueue:
     def _hand_over(self, job: ClipJob, walk: WalkPort, chunk: Chunk) -> Iterator[Stage]:
         job.listener.on_chunk(make_report(chunk, None, self._clock()))
         yield "decode"
+        started_ms = self._clock()
         for frames in walk.decode(chunk):
-            job.listener.on_frames(frames)
+            job.listener.on_frames(frames, self._clock() - started_ms)
             yield "decode"
+            started_ms = self._clock()
 
     def _open(self, request: WalkRequest) -> WalkPort:
         try:

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from worldplay.world.camera import (
-    FORWARD_STEP,
     MAX_POSES,
-    Motion,
     check_rigid,
     normalize_intrinsics,
     parse_pose_json,
@@ -45,11 +43,6 @@ class Course:
         steps = self.predict(num_latents)
         self._taken += len(steps)
         return steps
-
-
-def walk_ahead(num_latents: int) -> Trajectory:
-    """Straight on from the origin."""
-    return Trajectory(_origin(), [Motion(forward=FORWARD_STEP)] * (num_latents - 1))
 
 
 def parse_trajectory(document: object) -> Trajectory:

@@ -1,0 +1,234 @@
+"""`worldplay render`: a clip from the command line, as an MP4 that can be played while it is being made."""
+
+import json
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from queue import SimpleQueue
+
+import typer
+from PIL.Image import Image
+
+from worldplay.clip_plan import ClipPlan, ClipWish, plan_clip
+from worldplay.clips import ChunkDone, ClipFile, Data, Failed, Piece
+from worldplay.engine.engine import Engine
+from worldplay.key_overlay import draw_keys
+from worldplay.settings import Settings
+from worldplay.world.checkpoint import load_world
+from worldplay.world.images import open_image
+from worldplay.world.walk import Placed
+from worldplay.world.world import World
+
+MAX_IMAGE_BYTES = 2**28
+MAX_IMAGE_PIXELS = 100_000_000
+STAGES = ("select", "context", "denoise", "decode", "encode")
+
+
+@dataclass(frozen=True, slots=True)
+class RenderOptions:
+    """What the command line says beyond the settings."""
+
+    out: Path
+    prompt: str
+    image: Path | None
+    view: str | None
+    pose: str | None  # a pose string, or the path of a JSON file
+    num_frames: int | None
+    seed: int | None
+    steps: int | None
+    variant: str | None
+    size: tuple[int, int] | None  # height, width
+    metadata: Path | None
+    overlay: bool
+
+
+def run(settings: Settings, options: RenderOptions) -> None:
+    """Load the world and render.
+
+    Raises: ValueError or OSError saying what was expected and what was found.
+    """
+    image, pose = _read_image(options.image), _read_pose(options.pose)  # before the model is loaded
+    world = load_world(settings.model, settings.device)
+    height, width = options.size or (None, None)
+    plan = plan_clip(
+        world,
+        ClipWish(
+            prompt=options.prompt,
+            view=options.view,
+            image=image,
+            pose=pose,
+            num_frames=options.num_frames,
+            seed=options.seed,
+            steps=options.steps,
+            variant=options.variant,
+            width=width,
+            height=height,
+        ),
+    )
+    record = render(world, plan, options.out, overlay=options.overlay)
+    if options.metadata is not None:
+        options.metadata.write_text(json.dumps(_describe(world, plan, record), indent=1) + "\n")
+    sys.stdout.write(_summarise(world, plan, record, options.out) + "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """How a clip was made."""
+
+    chunks: list[ChunkDone]
+    wall_s: float
+    cpu_s: float
+
+    def timings_ms(self) -> dict[str, float]:
+        """Total by stage."""
+        totals: dict[str, float] = defaultdict(float)
+        for chunk in self.chunks:
+            for stage, time_ms in timings_of(chunk).items():
+                totals[stage] += time_ms
+        return dict(totals)
+
+
+def timings_of(chunk: ChunkDone) -> dict[str, float]:
+    """A chunk's times in ms, by stage."""
+    return {**chunk.report.timings_ms, "decode": chunk.decode_ms, "encode": chunk.encode_ms}
+
+
+def render(world: World, plan: ClipPlan, out: Path, *, overlay: bool = False) -> Record:
+    """Write a clip to a file, fragment by fragment. What is written when it fails can be played.
+
+    Raises: OSError if the file or the model fails.
+    """
+    began, began_cpu = time.perf_counter(), time.process_time()
+    with (
+        out.open("wb", buffering=0) as file,
+        _pieces(world, plan, overlay) as pieces,
+        typer.progressbar(
+            _write(pieces, file),
+            length=plan.num_chunks,
+            label=f"{plan.num_frames} frames",
+            item_show_func=_show_timings,
+            file=sys.stderr,
+        ) as bar,
+    ):
+        chunks = list(bar)
+    return Record(chunks, time.perf_counter() - began, time.process_time() - began_cpu)
+
+
+def _write(pieces: Iterator[Piece], file: FileIO) -> Iterator[ChunkDone]:
+    """Write what comes, at once. Yields: the chunks of which everything is written."""
+    for piece in pieces:
+        match piece:
+            case Data(data):
+                file.write(data)
+            case ChunkDone():
+                yield piece
+            case Failed(_, message):
+                raise OSError(f"{message}; what was made of {file.name} can be played")
+
+
+@contextmanager
+def _pieces(world: World, plan: ClipPlan, overlay: bool) -> Iterator[Iterator[Piece]]:
+    """Run an engine for one clip; leaving early stops it."""
+    engine = Engine(world, max_sessions=1, max_queued=0)
+    queue: SimpleQueue[Piece] = SimpleQueue()
+    clip = ClipFile(world, queue.put, draw_keys if overlay else None)
+    engine.start()
+    try:
+        clip.begin(engine, plan)
+        yield _take(queue, clip)
+    finally:
+        clip.close()
+        engine.close()
+
+
+def _take(queue: "SimpleQueue[Piece]", clip: ClipFile) -> Iterator[Piece]:
+    """Pieces as they come, up to the end or a failure."""
+    while True:
+        piece = queue.get()
+        if isinstance(piece, Data | ChunkDone | Failed):
+            yield piece
+        if isinstance(piece, ChunkDone):
+            clip.allow_chunk()
+        elif not isinstance(piece, Data):
+            return
+
+
+def _show_timings(chunk: ChunkDone | None) -> str | None:
+    if chunk is None:
+        return None
+    times = timings_of(chunk)
+    return " ".join(f"{stage} {times.get(stage, 0.0):.0f}" for stage in STAGES) + " ms"
+
+
+def _read_image(path: Path | None) -> Image | None:
+    if path is None:
+        return None
+    try:
+        return open_image(path.read_bytes(), MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _read_pose(pose: str | None) -> object:
+    if pose is None or not pose.endswith(".json"):
+        return pose
+    try:
+        return json.loads(Path(pose).read_text())
+    except ValueError as error:
+        raise ValueError(f"{pose}: expected JSON, got {error}") from None
+
+
+def _describe(world: World, plan: ClipPlan, record: Record) -> dict[str, object]:
+    """All that is needed to make the clip again; as a pose file it is a recorded walk."""
+    reports = [chunk.report for chunk in record.chunks]
+    description: dict[str, object] = {
+        "model": world.name,
+        "size": [world.width, world.height],
+        "fps": world.fps,
+        "frames": plan.num_frames,
+        "seed": plan.seed,
+        "prompt": plan.walk.prompt,
+        "view": plan.walk.view,
+        "steps": plan.walk.steps or world.rollout.config.steps,
+        "wall_s": round(record.wall_s, 3),
+        "cpu_s": round(record.cpu_s, 3),
+        "timings_ms": _rounded(record.timings_ms()),
+        "chunks": [
+            {"index": chunk.report.index, "frames": chunk.report.frames, **_rounded(timings_of(chunk))}
+            for chunk in record.chunks
+        ],
+        "poses": [pose.reshape(16).tolist() for report in reports for pose in report.poses],
+        "labels": [label for report in reports for label in report.labels],
+    }
+    if intrinsics := _given_intrinsics(plan):
+        description["intrinsics"] = intrinsics
+    return description
+
+
+def _given_intrinsics(plan: ClipPlan) -> list[object]:
+    """Those of every latent, or none."""
+    placed = [plan.trajectory.origin, *plan.trajectory.steps]
+    return [
+        step.intrinsics.tolist()
+        for step in placed
+        if isinstance(step, Placed) and step.intrinsics is not None
+    ]
+
+
+def _rounded(times_ms: dict[str, float]) -> dict[str, float]:
+    return {stage: round(time_ms, 2) for stage, time_ms in times_ms.items()}
+
+
+def _summarise(world: World, plan: ClipPlan, record: Record, out: Path) -> str:
+    times = record.timings_ms()
+    stages = ", ".join(f"{stage} {times.get(stage, 0.0) / 1000:.2f}" for stage in STAGES)
+    return (
+        f"{out}: {plan.num_frames} frames of {world.width}x{world.height} in {record.wall_s:.2f} s "
+        f"({plan.num_frames / record.wall_s:.1f} frames/s, {record.cpu_s:.2f} s of CPU); seed {plan.seed}\n"
+        f"seconds: {stages}"
+    )

@@ -1,0 +1,207 @@
+"""Clips from the command line, made by the embedded world."""
+
+import io
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from engine.fakes import FakeClock, Recorder
+from worldplay.clip_plan import ClipPlan, ClipWish, plan_clip
+from worldplay.engine.admission import Admission
+from worldplay.engine.job import ClipJob, ClipRequest
+from worldplay.engine.session import Session
+from worldplay.engine.worker import Worker
+from worldplay.key_overlay import draw_keys, keys_of
+from worldplay.render import RenderOptions, render, run
+from worldplay.settings import load_settings
+from worldplay.world.request import WalkRequest
+from worldplay.world.trajectory import Course, parse_trajectory
+from worldplay.world.world import LiveWalk, World
+
+
+def plan(world: World, **wishes: object) -> ClipPlan:
+    return plan_clip(world, ClipWish(**{"prompt": "", "seed": 7, **wishes}))  # type: ignore[arg-type]
+
+
+def decode(data: bytes) -> list[np.ndarray]:
+    with av.open(io.BytesIO(data), "r") as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def options(out: Path, **given: object) -> RenderOptions:
+    unset = dict.fromkeys(
+        ("image", "view", "pose", "num_frames", "seed", "steps", "variant", "size", "metadata")
+    )
+    return RenderOptions(**{**unset, "out": out, "prompt": "", "overlay": False, **given})  # type: ignore[arg-type]
+
+
+def test_clip_has_the_frames_asked_for(world: World, tmp_path: Path) -> None:
+    record = render(world, plan(world, num_frames=29), tmp_path / "clip.mp4")
+    frames = decode((tmp_path / "clip.mp4").read_bytes())
+    assert [frame.shape for frame in frames] == [(world.height, world.width, 3)] * 29
+    assert [chunk.report.frames for chunk in record.chunks] == [13, 16]
+    assert record.timings_ms().keys() == {"select", "context", "denoise", "decode", "encode"}
+
+
+def test_file_that_is_still_growing_can_be_played(world: World, tmp_path: Path) -> None:
+    render(world, plan(world, num_frames=29), tmp_path / "clip.mp4")
+    data = (tmp_path / "clip.mp4").read_bytes()
+    half = data[: data.rindex(b"moof", 0, len(data) // 2) - 4]
+    assert 5 < len(decode(half)) < 29
+
+
+def test_metadata_makes_the_same_clip_again(tmp_path: Path) -> None:
+    first, again = tmp_path / "first.mp4", tmp_path / "again.mp4"
+    settings, metadata = load_settings(device="cpu"), tmp_path / "first.json"
+    run(settings, options(first, pose="w-2,right-3,d-2", seed=5, metadata=metadata, steps=2))
+    made = json.loads(metadata.read_text())
+    assert (made["seed"], made["frames"], made["steps"], made["labels"][:3]) == (5, 29, 2, [0, 9, 9])
+    run(
+        settings,
+        options(again, pose=str(metadata), seed=5, steps=2, metadata=tmp_path / "again.json"),
+    )
+    repeated = json.loads((tmp_path / "again.json").read_text())
+    assert repeated["labels"] == made["labels"]
+    np.testing.assert_allclose(repeated["poses"], made["poses"], atol=1e-12)
+    difference = np.abs(np.stack(decode(first.read_bytes())) - np.stack(decode(again.read_bytes())))
+    assert difference.mean() < 1
+
+
+def test_seed_decides(world: World, tmp_path: Path) -> None:
+    files = [tmp_path / f"{index}.mp4" for index in range(3)]
+    for file, seed in zip(files, (1, 1, 2), strict=True):
+        render(world, plan(world, num_frames=13, seed=seed), file)
+    one, same, other = (file.read_bytes() for file in files)
+    assert one == same != other
+
+
+def test_own_picture_is_where_it_starts(world: World, tmp_path: Path) -> None:
+    picture = tmp_path / "red.png"
+    Image.new("RGB", (64, 64), "red").save(picture)
+    run(load_settings(device="cpu"), options(tmp_path / "a.mp4", image=picture, num_frames=13, overlay=True))
+    assert len(decode((tmp_path / "a.mp4").read_bytes())) == 13
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"num_frames": 14}, "num_frames: .* nearest is 13 or 29"),
+        ({"pose": "w-5"}, "pose: expected .* got 21; nearest is 13 or 29"),
+        ({"pose": "w-5", "num_frames": 29}, r"pose: expected poses for 8 latents \(7 motions\) .* got 6"),
+        ({"pose": "jump-3"}, "pose: .* expected an action"),
+        ({"view": "moon"}, "view: expected a view out of"),
+        ({"variant": "ar-rl"}, "variant: expected 'embedded', which is loaded, got 'ar-rl'"),
+        ({"width": 150}, "width: expected a multiple of 16, got 150"),
+        ({"height": 480}, "height: expected 96, the size of the loaded model, got 480"),
+        ({"steps": 0}, "num_inference_steps: expected 1 to 100, got 0"),
+    ],
+)
+def test_wishes_that_cannot_be_met_say_why(world: World, given: dict[str, object], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        plan(world, **given)
+
+
+def test_open_wishes_are_filled_in(world: World) -> None:
+    ahead = plan(world, seed=None)
+    assert (ahead.num_frames, ahead.num_chunks, ahead.pose) == (125, 8, "w-31")
+    assert plan(world, seed=None).seed != ahead.seed
+    assert plan(world, pose="w-3, right-4").num_frames == 29
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [("pose.json", "{", "expected JSON"), ("image.png", "no picture", "expected a PNG, JPEG or WebP")],
+)
+def test_bad_file_is_named(name: str, content: str, problem: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    given = {"pose": str(path)} if name == "pose.json" else {"image": path}
+    with pytest.raises(ValueError, match=f"{name}: {problem}"):
+        run(load_settings(), options(tmp_path / "clip.mp4", **given))
+    assert not (tmp_path / "clip.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("label", "keys"), [(0, ""), (9, "w"), (36, "a"), (10, "w→"), (5 * 9 + 8, "wd←↓"), (80, "sa←↓")]
+)
+def test_labels_are_keys(label: int, keys: str) -> None:
+    assert keys_of(label) == set(keys)
+
+
+def test_pressed_keys_are_bright() -> None:
+    frames = np.full((2, 96, 160, 3), 128, np.uint8)
+    drawn = draw_keys(frames, 9)
+    assert drawn.shape == frames.shape
+    assert (drawn[0] == drawn[1]).all()
+    assert drawn[0].max() > 230
+    assert draw_keys(frames, 0)[0].max() == 128
+    assert (drawn[:, :48] == 128).all()
+
+
+def test_large_keys_bear_letters() -> None:
+    drawn = draw_keys(np.zeros((1, 480, 832, 3), np.uint8), 9)[0]
+    key = drawn[480 - 24 - 2 * 48 : 480 - 24 - 48, 24 + 48 : 24 + 2 * 48]
+    assert key.max() > 200
+    assert (key[10:38, 10:38] == 0).any()  # a W on white
+
+
+class Spy:
+    """A world that remembers the walks it opened."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.walks: list[LiveWalk] = []
+
+    @property
+    def fps(self) -> int:
+        return self.world.fps
+
+    def open_walk(self, request: WalkRequest) -> LiveWalk:
+        self.walks.append(self.world.open_walk(request))
+        return self.walks[-1]
+
+    def free_memory(self) -> None:
+        self.world.free_memory()
+
+
+class Silent:
+    """A receiver that wants nothing."""
+
+    def on_opened(self) -> None: ...
+
+    def on_chunk(self, report: object) -> None: ...
+
+    def on_frames(self, frames: object, decode_ms: float) -> None: ...
+
+    def on_finished(self) -> None: ...
+
+    def on_failed(self, code: str, message: str) -> None:
+        raise AssertionError(message)
+
+
+def test_live_and_offline_make_equal_latents(world: World) -> None:
+    """One worker, stage by stage: a session follows the trajectory, and a clip does, for the same noise."""
+    spy, clock = Spy(world), FakeClock()
+    worker = Worker(spy, Admission(1, 0), clock)
+    trajectory = parse_trajectory("w-2,right-3,d-2")
+    clip = ClipRequest(WalkRequest(seed=11, origin=trajectory.origin), Course(trajectory), num_chunks=2)
+    worker.clips.arrivals.append(ClipJob(clip, Silent(), lambda: None))
+    for _ in range(4):  # opened, context, two steps: the session takes the caches in mid-chunk
+        worker.run_once()
+    listener = Recorder()
+    session = Session(1, listener, clock, lambda: None)
+    worker.arrivals.append(session)
+    session.start(None, None, "", 11)
+    session.poses(1, trajectory.steps)
+    for _ in range(1000):
+        worker.run_once()
+        clock.advance(1)
+    offline, live = spy.walks
+    assert live.walk.labels.tolist() == offline.walk.labels.tolist() == [0, 9, 9, 1, 1, 1, 27, 27]
+    assert [report.index for report in listener.reports] == [0, 1]
+    assert all(torch.equal(a, b) for a, b in zip(live.walk.latents, offline.walk.latents, strict=True))
