@@ -6,7 +6,8 @@ from PIL import Image
 from torch import Tensor
 
 from training.samples import CHUNK, Batch
-from worldplay.model.kv_cache import Branches, TextKV
+from worldplay.model.kv_cache import TextKV
+from worldplay.model.placement import ImageKV
 from worldplay.model.prope import Cameras, prepare_cameras
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.conditioning import EmbeddedConditioner
@@ -49,7 +50,8 @@ class BatchCache:
             for k, v in self._context
         ]
 
-    def extend(self, block: int, keys: Branches, values: Branches) -> tuple[Tensor, Tensor]:
+    def extend(self, block: int, own: ImageKV) -> tuple[Tensor, Tensor]:
+        keys, values = own.branches()
         old_keys, old_values = self._context[block]
         all_keys = torch.cat([old_keys, torch.cat(keys)], dim=2)
         all_values = torch.cat([old_values, torch.cat(values)], dim=2)

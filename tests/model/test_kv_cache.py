@@ -3,6 +3,8 @@ import torch
 
 from model.tiny import GRID, make_latents, make_model, make_text
 from worldplay.model.kv_cache import KVCache, TrainingCache
+from worldplay.model.placement import ImageKV, Placement
+from worldplay.model.prope import Cameras
 from worldplay.model.transformer import WorldPlayTransformer
 
 
@@ -40,11 +42,12 @@ def test_cache_never_reallocates():
 @torch.inference_mode()
 def test_attended_keys_are_a_slice_of_the_buffer():
     cache = make_cache(make_model())
-    part = torch.ones(1, 2, 24, 16)
-    keys, values = cache.extend(0, (part, 2 * part), (3 * part, 4 * part))
+    part, twice = torch.ones(1, 1, 24, 2, 16), 2 * torch.eye(16)[None, None]
+    unturned = Placement(torch.ones(1, 24, 8, dtype=torch.complex64), Cameras(twice, twice, twice))
+    keys, values = cache.extend(0, ImageKV(part, 3 * part, unturned))
     assert keys.shape == (2, 2, 5 + 24, 16)
     assert keys.untyped_storage().data_ptr() == cache.context(0)[0].untyped_storage().data_ptr()
-    assert [keys[0, 0, -1, 0], keys[1, 0, -1, 0], values[0, 0, -1, 0], values[1, 0, -1, 0]] == [1, 2, 3, 4]
+    assert [keys[0, 0, -1, 0], keys[1, 0, -1, 0], values[0, 0, -1, 0], values[1, 0, -1, 0]] == [1, 2, 3, 6]
 
 
 @torch.inference_mode()

@@ -15,9 +15,9 @@ class CountingCache(TrainingCache):
         super().__init__(text)
         self.appended: list[int] = []
 
-    def extend(self, block, keys, values):
+    def extend(self, block, own):
         self.appended.append(block)
-        return super().extend(block, keys, values)
+        return super().extend(block, own)
 
 
 def test_parameters_carry_the_published_names():

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from worldplay.model.attention import attend
-from worldplay.model.blocks import DoubleStreamBlock, Placement, heads_first, modulated_norm
+from worldplay.model.blocks import DoubleStreamBlock, modulated_norm
+from worldplay.model.placement import Placement, heads_first
 from worldplay.model.prope import Cameras
 from worldplay.model.transformer import WorldPlayTransformer
 
@@ -94,7 +95,7 @@ def joint_pass(
     mod, text_mod = block.img_mod(vec), block.txt_mod(text_vec)
     y = modulated_norm(x, mod.shift1, mod.scale1)
     rope_q, prope_q = (heads_first(q) for q in block.image_queries(y, place))
-    (rope_k, prope_k), (rope_v, prope_v) = block.image_keys_values(y, place)
+    (rope_k, prope_k), (rope_v, prope_v) = block.image_keys_values(y, place).branches()
     text_q, text_k, text_v = block.text_queries_keys_values(text, text_mod)
     # The text goes on with what it saw in the rope branch, so the prope branch has no text queries.
     rope = attend(_join(rope_q, text_q), _join(rope_k, text_k), _join(rope_v, text_v), block.backend)

@@ -1,6 +1,5 @@
 """The double-stream block: image tokens in the rope and the prope branch, text tokens beside them."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -9,19 +8,12 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from worldplay.model.attention import attend
-from worldplay.model.kv_cache import Branches, Cache
+from worldplay.model.kv_cache import Cache
+from worldplay.model.placement import Branches, ImageKV, Placement, heads_first
 from worldplay.model.prope import Cameras, transform
 from worldplay.model.rope import rotate
 
 _EPS = 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where image tokens are: their rotations, [T, S, d/2], and their latents' cameras."""
-
-    rope: Tensor
-    cameras: Cameras
 
 
 class Modulation(NamedTuple):
@@ -97,7 +89,7 @@ class DoubleStreamBlock(nn.Module):
         """
         mod = self.img_mod(vec)
         y = modulated_norm(x, mod.shift1, mod.scale1)
-        keys, values = cache.extend(self.index, *self.image_keys_values(y, place))
+        keys, values = cache.extend(self.index, self.image_keys_values(y, place))
         queries = torch.cat(self.image_queries(y, place))
         attended = attend(heads_first(queries), keys, values, self.backend)
         x = torch.addcmul(x, mod.gate1, self.image_output(attended, place.cameras))
@@ -107,20 +99,16 @@ class DoubleStreamBlock(nn.Module):
         """Append the keys and values of image tokens to the cache and stop there."""
         mod = self.img_mod(vec)
         y = modulated_norm(x, mod.shift1, mod.scale1)
-        cache.extend(self.index, *self.image_keys_values(y, place))
+        cache.extend(self.index, self.image_keys_values(y, place))
 
     def image_queries(self, y: Tensor, place: Placement) -> Branches:
         """Both branches' queries, each [B, T, S, n, d]."""
         q = self.img_attn_q_norm(self._split(self.img_attn_q(y)))
         return rotate(q, place.rope), transform(q, place.cameras.query)
 
-    def image_keys_values(self, y: Tensor, place: Placement) -> tuple[Branches, Branches]:
-        """Both branches' keys and values, each [B, n, T*S, d]."""
+    def image_keys_values(self, y: Tensor, place: Placement) -> ImageKV:
         k = self.img_attn_k_norm(self._split(self.img_attn_k(y)))
-        v = self._split(self.img_attn_v(y))
-        matrices = place.cameras.key_value
-        keys = heads_first(rotate(k, place.rope)), heads_first(transform(k, matrices))
-        return keys, (heads_first(v), heads_first(transform(v, matrices)))
+        return ImageKV(k, self._split(self.img_attn_v(y)), place)
 
     def image_output(self, attended: Tensor, cameras: Cameras) -> Tensor:
         """Project both branches' attention, [2B, n, T*S, d], to one update [B, T, S, H]."""
@@ -159,11 +147,6 @@ class DoubleStreamBlock(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         return rearrange(x, "... (n d) -> ... n d", n=self.heads)
-
-
-def heads_first(x: Tensor) -> Tensor:
-    """[B, T, S, n, d] -> [B, n, T*S, d], without a copy."""
-    return x.flatten(1, 2).transpose(1, 2)
 
 
 class FinalLayer(nn.Module):

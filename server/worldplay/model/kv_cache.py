@@ -6,8 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-# (rope branch, prope branch), each [B, n, L, d]
-Branches = tuple[Tensor, Tensor]
+from worldplay.model.placement import Branches, ImageKV
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class Cache(Protocol):
     def num_context(self) -> int:
         """Context latents held; the pass's own latents take time positions from here on."""
 
-    def extend(self, block: int, keys: Branches, values: Branches) -> tuple[Tensor, Tensor]:
+    def extend(self, block: int, own: ImageKV) -> tuple[Tensor, Tensor]:
         """Append a block's keys and values to those it has; all together are [2B, n, L, d], rope first."""
 
     def clear_context(self) -> None:
@@ -70,6 +69,11 @@ class KVCache:
     def num_context(self) -> int:
         return self._num_context
 
+    @property
+    def num_bytes(self) -> int:
+        """Memory that the cache takes, used or not."""
+        return sum(buffer.nbytes for buffer in self._buffers())
+
     def set_text(self, text: TextKV) -> None:
         """Replace the text; the context attended to the old one, so it goes too."""
         if text.length > self._max_text:
@@ -86,7 +90,8 @@ class KVCache:
     def commit_context(self, num_latents: int) -> None:
         self._num_context = num_latents
 
-    def extend(self, block: int, keys: Branches, values: Branches) -> tuple[Tensor, Tensor]:
+    def extend(self, block: int, own: ImageKV) -> tuple[Tensor, Tensor]:
+        keys, values = own.branches()
         return self._append(self._keys[block], keys), self._append(self._values[block], values)
 
     def context(self, block: int) -> tuple[Tensor, Tensor]:
@@ -99,12 +104,18 @@ class KVCache:
         return self._text_length + self._num_context * self._tokens_per_latent
 
     def _append(self, buffer: Tensor, branches: Branches) -> Tensor:
-        start = self._context_end
+        return buffer[:, :, : self._write(buffer, self._context_end, branches)]
+
+    def _write(self, buffer: Tensor, start: int, branches: Branches) -> int:
+        """Put tokens into a buffer. Returns: where they end."""
         end = start + branches[0].shape[2]
         assert end <= buffer.shape[2], f"{end} tokens in a cache of {buffer.shape[2]}"
         for row, branch in zip(buffer, branches, strict=True):
             row[:, start:end].copy_(branch[0])
-        return buffer[:, :, :end]
+        return end
+
+    def _buffers(self) -> list[Tensor]:
+        return [*self._keys, *self._values]
 
 
 class TrainingCache:
@@ -130,7 +141,8 @@ class TrainingCache:
         self._context = list(self._latest)
         self._num_context = num_latents
 
-    def extend(self, block: int, keys: Branches, values: Branches) -> tuple[Tensor, Tensor]:
+    def extend(self, block: int, own: ImageKV) -> tuple[Tensor, Tensor]:
+        keys, values = own.branches()
         old_keys, old_values = self._context[block]
         extended = (
             torch.cat([old_keys, torch.cat(keys)], dim=2),

@@ -8,10 +8,12 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from worldplay.model.attention import SDPA
-from worldplay.model.blocks import DoubleStreamBlock, FinalLayer, Placement
+from worldplay.model.blocks import DoubleStreamBlock, FinalLayer
 from worldplay.model.embedders import ByT5Mapper, PatchEmbed, ScalarEmbedder, TokenRefiner, VisionProjection
 from worldplay.model.kv_cache import Cache, KVCache, TextKV
+from worldplay.model.placement import Placement
 from worldplay.model.prope import Cameras, prepare_cameras
+from worldplay.model.raw_kv_cache import RawKVCache
 from worldplay.model.rope import rope_table
 
 CONTEXT_TIMESTEP = 14.0  # context latents are told they carry a little noise: stabilisation level 15, minus 1
@@ -98,9 +100,16 @@ class WorldPlayTransformer(nn.Module):
     def device(self) -> torch.device:
         return self.img_in.proj.weight.device
 
-    def new_cache(self, grid: tuple[int, int], max_text: int, max_context: int = MAX_CONTEXT) -> KVCache:
-        """Allocate a cache for latents of a grid, (h, w), in this model's dtype and on its device."""
-        return KVCache(
+    def new_cache(
+        self, grid: tuple[int, int], max_text: int, max_context: int = MAX_CONTEXT, *, raw: bool = False
+    ) -> KVCache:
+        """Allocate a cache for latents of a grid, (h, w), in this model's dtype and on its device.
+
+        Args:
+            raw: half the memory, more time at every denoising step.
+        """
+        kind = RawKVCache if raw else KVCache
+        return kind(
             blocks=self.config.blocks,
             heads=self.config.heads,
             head_dim=self.config.head_dim,
