@@ -14,11 +14,12 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from worldplay.engine.engine import Engine
+from worldplay.loading import open_world
 from worldplay.metrics import Metrics
 from worldplay.settings import Settings
 from worldplay.stream import Stream
 from worldplay.translate import LIMITS
-from worldplay.world.checkpoint import load_world
+from worldplay.world.variants import check_live, find_variant
 from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
@@ -97,7 +98,9 @@ def run(settings: Settings, listening: socket.socket) -> None:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
-    world = load_world(settings.model, settings.device)
+    if settings.model != "embedded":
+        check_live(find_variant(settings.variant))
+    world = open_world(settings)
     engine = Engine(world, settings.max_sessions, settings.max_queued)
     host, port = listening.getsockname()[:2]
     logger.info("walk at http://%s:%d", host, port)

@@ -15,7 +15,7 @@ class Settings(BaseSettings):
     """Settings of one server process.
 
     Each is an environment variable `WORLDPLAY_<NAME>`; `HOST` and `PORT` are read as well, because hosting
-    platforms set those.
+    platforms set those. `variant` and `size`, height x width, are of the released model only.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
@@ -23,6 +23,9 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     model: str = "embedded"
+    variant: Literal["ar-distilled", "ar", "ar-rl", "bidirectional"] = "ar-distilled"
+    size: Annotated[str, Field(pattern=r"^\d{2,4}x\d{2,4}$")] = "480x832"
+    weights_dir: Path = Path.home() / ".cache" / "worldplay"
     device: str = "auto"
     token: str | None = None
     max_sessions: Annotated[int, Field(ge=1, le=1000)] = 4

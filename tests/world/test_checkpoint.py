@@ -25,7 +25,9 @@ def edit(directory: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 
 def test_missing_world(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match=r"world.json is missing: expected 'embedded' or a directory"):
+    with pytest.raises(
+        OSError, match=r"world.json is missing: expected 'embedded', 'hy-worldplay' or a directory"
+    ):
         load_world(str(tmp_path), "cpu")
 
 

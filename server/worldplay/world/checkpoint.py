@@ -15,8 +15,10 @@ from worldplay.model.vae import StreamingVAE, VAEConfig
 from worldplay.world.conditioning import EmbeddedConditioner
 from worldplay.world.court import START_VIEWS, StartView, render
 from worldplay.world.court_ground import WalkGround
+from worldplay.world.layouts import WEIGHTS_DIR, holds_released
 from worldplay.world.memory import NUM_POINTS, sample_points
 from worldplay.world.rollout import RolloutConfig, RolloutModel
+from worldplay.world.variants import DEFAULT_VARIANT, MODEL, SIZE, find_variant
 from worldplay.world.walk import Ground
 from worldplay.world.weights import Weights, build_empty, fill
 from worldplay.world.world import View, World
@@ -29,16 +31,38 @@ Module = TypeVar("Module", bound=nn.Module)
 Config = TypeVar("Config")
 
 
-def load_world(model: str, device: str) -> World:
+def load_world(
+    model: str,
+    device: str,
+    variant: str = DEFAULT_VARIANT,
+    size: tuple[int, int] = SIZE,
+    weights_dir: Path = WEIGHTS_DIR,
+) -> World:
     """Load a world for inference.
 
     Args:
-        model: 'embedded', or the path of a directory in the embedded world's layout.
+        model: 'embedded', 'hy-worldplay', or the path of a directory that holds either.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
+        variant, size: of the released model, the size as (height, width); the embedded world has its own.
+        weights_dir: where 'hy-worldplay' has been downloaded to.
     Raises: ValueError or OSError naming the file, what is wrong with it and the remedy.
     """
-    directory = EMBEDDED if model == "embedded" else Path(model)
     place = choose_device(device)
+    if model == MODEL:
+        return _load_released(weights_dir, variant, size, place)
+    directory = EMBEDDED if model == "embedded" else Path(model)
+    if directory.is_dir() and not (directory / "world.json").is_file() and holds_released(directory):
+        return _load_released(directory, variant, size, place)
+    return _load_embedded(directory, place)
+
+
+def _load_released(root: Path, variant: str, size: tuple[int, int], device: torch.device) -> World:
+    from worldplay.world.released import free_bytes, load_released  # its libraries take seconds to import
+
+    return load_released(root, find_variant(variant), size, device, free_bytes(device))
+
+
+def _load_embedded(directory: Path, place: torch.device) -> World:
     description = _read_description(directory)
     config = _build(TransformerConfig, description["transformer"])
     transformer = _load(lambda: WorldPlayTransformer(config), directory / "transformer.safetensors", place)
@@ -113,7 +137,7 @@ def choose_dtype(device: torch.device) -> torch.dtype:
 def _read_description(directory: Path) -> dict[str, Any]:
     path = directory / "world.json"
     if not path.is_file():
-        raise OSError(f"{path} is missing: expected 'embedded' or a directory with a world in it")
+        raise OSError(f"{path} is missing: expected 'embedded', '{MODEL}' or a directory with a world in it")
     try:
         description: dict[str, Any] = json.loads(path.read_text())
     except ValueError as error:

@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from worldplay.world.variants import VARIANTS
+
+WEIGHTS_DIR = Path.home() / ".cache" / "worldplay"
+
 # Folders that `worldplay download` makes, named after the repositories.
 ACTION_MODELS = "HY-WorldPlay"
 ORIGINAL = "HunyuanVideo-1.5"
@@ -36,6 +40,12 @@ class ReleasedFiles:
     text: EncoderFiles
     glyph: GlyphFiles
     vision: EncoderFiles
+
+
+def holds_released(root: Path) -> bool:
+    """Whether a directory looks like one with released models in it."""
+    folders = (ACTION_MODELS, ORIGINAL, DIFFUSERS, *(variant.folder for variant in VARIANTS.values()))
+    return any((root / folder).is_dir() for folder in folders)
 
 
 def locate(root: Path, variant_folder: str, remedy: str) -> ReleasedFiles:

@@ -24,7 +24,7 @@ from worldplay.world.memory import NUM_POINTS, sample_points
 from worldplay.world.released_conditioner import Encoders, ReleasedConditioner
 from worldplay.world.residency import Lodging, Placement, Plan, plan_memory
 from worldplay.world.rollout import RolloutModel
-from worldplay.world.variants import MODEL, Variant
+from worldplay.world.variants import Variant
 from worldplay.world.walk import OpenGround
 from worldplay.world.weights import Placer, build_empty, fill, find_weights
 from worldplay.world.world import World
@@ -56,7 +56,7 @@ def load_released(
     _check_widths(encoders, files, shapes.transformer)
     height, width = size
     return World(
-        name=f"{MODEL} {variant.name}",
+        name=variant.name,
         title="HY-WorldPlay",
         width=width,
         height=height,
