@@ -176,9 +176,7 @@ def save_diffusers_layout(root: Path) -> None:
     make_language_model().model.language_model.save_pretrained(root / "text_encoder")
     make_language_tokenizer().save_pretrained(root / "tokenizer")
     make_glyph_encoder().save_pretrained(root / "text_encoder_2")
-    tokenizer = ByT5Tokenizer()
-    tokenizer.add_tokens(style_tokens(), special_tokens=True)
-    tokenizer.save_pretrained(root / "tokenizer_2")
+    make_glyph_tokenizer().save_pretrained(root / "tokenizer_2")
     save_vision(root)
 
 
@@ -226,8 +224,14 @@ def save_glyph_pieces(folder: Path) -> None:
     (assets / "multilingual_10-lang_idx.json").write_text(json.dumps(FONTS))
 
 
-def style_tokens() -> list[str]:
-    return ["<color-0>", "<color-1>", "<en-font-0>", "<cn-font-1>"]
+def make_glyph_tokenizer() -> ByT5Tokenizer:
+    tokenizer = ByT5Tokenizer()
+    tokenizer.add_tokens(["<color-0>", "<color-1>", "<en-font-0>", "<cn-font-1>"], special_tokens=True)
+    return tokenizer
+
+
+def make_image_processor() -> SiglipImageProcessorPil:
+    return SiglipImageProcessorPil(size={"height": 28, "width": 28})
 
 
 def save_vision(root: Path) -> None:
@@ -237,4 +241,4 @@ def save_vision(root: Path) -> None:
     tensors = load_file(folder / "model.safetensors")
     named = {"vision_model." + key.removeprefix("vision_model."): t for key, t in tensors.items()}
     save(named, folder / "model.safetensors")
-    SiglipImageProcessorPil(size={"height": 28, "width": 28}).save_pretrained(root / "feature_extractor")
+    make_image_processor().save_pretrained(root / "feature_extractor")

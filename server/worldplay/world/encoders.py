@@ -65,7 +65,7 @@ class PromptEncoder:
         # Its table is no parameter and would stay empty.
         rotary: Any = type(self.model.rotary_emb)
         self.model.rotary_emb = rotary(config).to(device)
-        self._tokenizer = _read_inputs(Qwen2Tokenizer, files.inputs, remedy)
+        self._tokenizer = _read_inputs(Qwen2Tokenizer, files.inputs, ("tokenizer.json", "vocab.json"), remedy)
         self._crop = len(self._tokenizer(_BEFORE_PROMPT, add_special_tokens=False).input_ids)
 
     @property
@@ -92,7 +92,7 @@ class GlyphEncoder:
     """ByT5 as Glyph trained it: how quoted words are spelt."""
 
     def __init__(self, files: GlyphFiles, device: torch.device, remedy: str) -> None:
-        tokenizer = _read_inputs(ByT5Tokenizer, files.tokenizer, remedy)
+        tokenizer = _read_inputs(ByT5Tokenizer, files.tokenizer, ("tokenizer_config.json",), remedy)
         if files.assets is not None:
             tokenizer.add_tokens(_style_tokens(files.assets, remedy), special_tokens=True)
         config = _read_config(T5Config, files.config, remedy)
@@ -133,7 +133,9 @@ class VisionEncoder:
         names = _match_prefix(weights.keys, self.model.state_dict().keys(), "vision_model.")
         fill(self.model, weights, dtype, lambda _: device, dict(names))
         _number_positions(self.model, device)
-        self._processor = _read_inputs(SiglipImageProcessorPil, files.inputs, remedy)
+        self._processor = _read_inputs(
+            SiglipImageProcessorPil, files.inputs, ("preprocessor_config.json",), remedy
+        )
 
     @property
     def width(self) -> int:
@@ -220,8 +222,10 @@ def _read_config(cls: type[Config], folder: Path, remedy: str) -> Config:
     return config
 
 
-def _read_inputs(cls: Any, folder: Path, remedy: str) -> Any:
-    """A tokenizer or image processor."""
+def _read_inputs(cls: Any, folder: Path, any_of: tuple[str, ...], remedy: str) -> Any:
+    """A tokenizer or image processor; without its files the library would quietly make an empty one."""
+    if not any((folder / name).is_file() for name in any_of):
+        raise OSError(f"{folder / any_of[0]} is missing; {remedy}")
     try:
         return cls.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -78,8 +78,11 @@ def _explain_absence(folder: Path) -> str:
 def _shards(index: Path, remedy: str) -> list[Path]:
     try:
         names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        plain = bool(names) and all(Path(name).name == name for name in names)
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise ValueError(f"{index} is not an index of shards; {remedy}") from None
+        plain = False
+    if not plain:
+        raise ValueError(f"{index} is not an index of shards; {remedy}")
     missing = [name for name in names if not (index.parent / name).is_file()]
     if missing:
         raise OSError(

@@ -1,0 +1,156 @@
+"""The encoders against diffusers' own prompt encoding, with the same tiny weights."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import HunyuanVideo15ImageToVideoPipeline as Pipeline
+from PIL import Image
+
+from world import published
+from worldplay.world.encoders import GlyphEncoder, PromptEncoder, VisionEncoder, quoted_words
+from worldplay.world.images import siglip_crop
+from worldplay.world.layouts import ReleasedFiles, locate
+
+CPU = torch.device("cpu")
+REMEDY = "run `worldplay download`"
+CLOSE = {"atol": 1e-5, "rtol": 0}
+
+
+@pytest.fixture(params=["original", "diffusers"])
+def files(request: pytest.FixtureRequest, layouts: dict[str, Path]) -> ReleasedFiles:
+    return locate(layouts[request.param], "ar_model", REMEDY)
+
+
+@pytest.mark.parametrize("prompt", ["", "A café by the sea", "words " * 300])
+def test_prompt_states_are_those_of_diffusers(files: ReleasedFiles, prompt: str) -> None:
+    encoder = PromptEncoder(files.text, CPU, torch.float32, REMEDY)
+    crop = len(published.make_language_tokenizer()(chat_before_prompt()).input_ids)
+    expected, mask = Pipeline._get_mllm_prompt_embeds(
+        published.make_language_model().model.language_model,
+        published.make_language_tokenizer(),
+        prompt,
+        CPU,
+        crop_start=crop,
+    )
+    states = encoder.encode(prompt, CPU)
+    assert states.shape[1] == int(mask.sum()) <= 1000
+    torch.testing.assert_close(states, expected[:, : states.shape[1]], **CLOSE)
+
+
+def chat_before_prompt() -> str:
+    tokenizer = published.make_language_tokenizer()
+    chat = [{"role": "system", "content": system_message()}, {"role": "user", "content": "PROMPT"}]
+    return tokenizer.apply_chat_template(chat, tokenize=False).partition("PROMPT")[0]
+
+
+def system_message() -> str:
+    message: str = Pipeline._get_mllm_prompt_embeds.__defaults__[2]
+    assert message.startswith("You are a helpful assistant.")
+    return message
+
+
+def test_states_are_those_two_layers_before_the_last(files: ReleasedFiles) -> None:
+    encoder = PromptEncoder(files.text, CPU, torch.float32, REMEDY)
+    seen: list[torch.Tensor] = []
+    encoder.model.layers[-3].register_forward_hook(lambda module, given, output: seen.append(output))
+    states = encoder.encode("Sand", CPU)
+    torch.testing.assert_close(states, seen[0][:, -states.shape[1] :], **CLOSE)
+
+
+@pytest.mark.parametrize(
+    "prompt", ['A sign says "Open"', "“Zoë” meets “Bob” and “Zoë”", '"' + "long " * 90 + '"']
+)
+def test_glyph_states_are_those_of_diffusers(files: ReleasedFiles, prompt: str) -> None:
+    tokenizer = published.make_glyph_tokenizer()
+    expected, mask = Pipeline._get_byt5_prompt_embeds(tokenizer, published.make_glyph_encoder(), prompt, CPU)
+    states = GlyphEncoder(files.glyph, CPU, REMEDY).encode(prompt, CPU)
+    assert states is not None
+    assert states.shape[1] == int(mask.sum()) <= 256
+    torch.testing.assert_close(states, expected[:, : states.shape[1]], **CLOSE)
+
+
+def test_prompt_without_quotes_has_no_glyph_states(files: ReleasedFiles) -> None:
+    assert GlyphEncoder(files.glyph, CPU, REMEDY).encode("It's 5' long", CPU) is None
+
+
+def test_colours_and_fonts_are_tokens_of_their_own(files: ReleasedFiles) -> None:
+    encoder = GlyphEncoder(files.glyph, CPU, REMEDY)
+    ids = encoder._tokenizer("<color-1><cn-font-1>").input_ids
+    assert ids == [385, 387, 1]
+
+
+@pytest.mark.parametrize("size", [(90, 50), (50, 90), (64, 64)])
+def test_image_states_are_those_of_diffusers_on_the_bucket_crop(
+    files: ReleasedFiles, size: tuple[int, int]
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+    image = Image.fromarray(pixels)
+    expected = Pipeline._get_image_embeds(
+        published.make_vision_encoder(), published.make_image_processor(), siglip_crop(image), CPU
+    )
+    states = VisionEncoder(files.vision, CPU, torch.float32, REMEDY).encode(image, CPU)
+    torch.testing.assert_close(states, expected, **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ('a "b" c “d” "b"', ["b", "d"]),
+        ('"one" and "two', ["one"]),
+        ("no quotes", []),
+        ("'single'", []),
+        ('""', [""]),
+    ],
+)
+def test_quoted_words(prompt: str, words: list[str]) -> None:
+    assert quoted_words(prompt) == words
+
+
+@pytest.fixture
+def original(layouts: dict[str, Path], tmp_path: Path) -> Path:
+    """A copy of the original layout, to be damaged."""
+    shutil.copytree(layouts["original"], tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def test_pickled_glyph_weights_are_refused(original: Path) -> None:
+    folder = original / "HunyuanVideo-1.5/text_encoder/Glyph-SDXL-v2/checkpoints"
+    (folder / "byt5_model.safetensors").rename(folder / "byt5_model.pt")
+    with pytest.raises(OSError, match=r"byt5_model.pt is a pickle, .* only safetensors are read; run"):
+        GlyphEncoder(locate(original, "ar_model", REMEDY).glyph, CPU, REMEDY)
+
+
+def test_fonts_of_another_glyph_model(original: Path) -> None:
+    fonts = original / "HunyuanVideo-1.5/text_encoder/Glyph-SDXL-v2/assets/multilingual_10-lang_idx.json"
+    fonts.write_text(json.dumps({f"en-{number}": number for number in range(9)}))
+    with pytest.raises(ValueError, match=r"knows 388 tokens, but .*assets names 395; run"):
+        GlyphEncoder(locate(original, "ar_model", REMEDY).glyph, CPU, REMEDY)
+
+
+def test_configuration_of_another_model(original: Path) -> None:
+    vision = locate(original, "ar_model", REMEDY).vision
+    text = original / "HunyuanVideo-1.5/text_encoder/byt5-small/config.json"
+    shutil.copy(text, vision.model / "config.json")
+    with pytest.raises(ValueError, match=r"config.json describes a T5Config, not a SiglipVisionConfig; run"):
+        VisionEncoder(vision, CPU, torch.float32, REMEDY)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"model_type": "no-such-model"}'])
+def test_damaged_configuration(original: Path, content: str) -> None:
+    vision = locate(original, "ar_model", REMEDY).vision
+    (vision.model / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"config.json .*; run `worldplay download`$"):
+        VisionEncoder(vision, CPU, torch.float32, REMEDY)
+
+
+def test_missing_tokenizer(original: Path) -> None:
+    text = locate(original, "ar_model", REMEDY).text
+    (text.inputs / "tokenizer.json").unlink()
+    with pytest.raises(
+        OSError, match=r"text_encoder/llm/tokenizer.json is missing; run `worldplay download`$"
+    ):
+        PromptEncoder(text, CPU, torch.float32, REMEDY)
