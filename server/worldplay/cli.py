@@ -1,4 +1,4 @@
-"""The command line: `worldplay serve` and `worldplay bench`."""
+"""The command line: `worldplay serve`, `worldplay render` and `worldplay bench`."""
 
 import socket
 import sys
@@ -29,7 +29,12 @@ def main() -> None:
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1, or HOST].")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on [8000, or PORT].")]
-Model = Annotated[str | None, typer.Option(help="'embedded', or a directory holding a world.")]
+Model = Annotated[
+    str | None, typer.Option(help="'embedded', 'hy-worldplay', or a directory holding either [embedded].")
+]
+Variant = Annotated[str | None, typer.Option(help="Of hy-worldplay: ar-distilled, ar, ar-rl, bidirectional.")]
+Size = Annotated[str | None, typer.Option(help="Of hy-worldplay: height x width [480x832].")]
+WeightsDir = Annotated[Path | None, typer.Option(help="Where hy-worldplay is kept [~/.cache/worldplay].")]
 Device = Annotated[str | None, typer.Option(help="'auto', 'cpu', 'cuda' or 'cuda:N'.")]
 
 
@@ -38,6 +43,9 @@ def serve(
     host: Host = None,
     port: Port = None,
     model: Model = None,
+    variant: Variant = None,
+    size: Size = None,
+    weights_dir: WeightsDir = None,
     device: Device = None,
     max_sessions: Annotated[int | None, typer.Option(help="Visitors who walk at once.")] = None,
     token: Annotated[str | None, typer.Option(help="Secret that visitors must present.")] = None,
@@ -48,6 +56,9 @@ def serve(
         host=host,
         port=port,
         model=model,
+        variant=variant,
+        size=size,
+        weights_dir=weights_dir,
         device=device,
         max_sessions=max_sessions,
         token=token,
@@ -57,6 +68,57 @@ def serve(
     from worldplay.app import run  # heavy imports, after the arguments are known to be good
 
     run(settings, listening)
+
+
+@app.command()
+def render(
+    model: Model = None,
+    device: Device = None,
+    prompt: Annotated[str, typer.Option(help="What the world looks like.")] = "",
+    image: Annotated[Path | None, typer.Option(help="Picture to start from: PNG, JPEG or WebP.")] = None,
+    view: Annotated[str | None, typer.Option(help="Start view of the model, if no picture is given.")] = None,
+    pose: Annotated[
+        str | None,
+        typer.Option(
+            help="Where to go: 'w-10,right-5' (latents), or a .json file of poses [straight ahead]."
+        ),
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(help="13, 29, 45, 61, ... [as many as poses, or 125].")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**53, help="Of the noise [at random].")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, max=100, help="Denoising steps [the model's].")] = None,
+    variant: Variant = None,
+    size: Size = None,
+    weights_dir: WeightsDir = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The MP4 to write.")] = Path("clip.mp4"),
+    metadata: Annotated[
+        Path | None,
+        typer.Option("--json", help="Write seed, timings, poses and labels there; --pose reads it."),
+    ] = None,
+    overlay: Annotated[bool, typer.Option("--overlay", help="Draw the pressed keys on the frames.")] = False,
+) -> None:
+    """Write a clip to an MP4, which can be played while it grows."""
+    settings = load_settings(model=model, variant=variant, size=size, weights_dir=weights_dir, device=device)
+    from worldplay.render import RenderOptions, run
+
+    run(
+        settings,
+        RenderOptions(
+            out=out,
+            prompt=prompt,
+            image=image,
+            view=view,
+            pose=pose,
+            num_frames=frames,
+            seed=seed,
+            steps=steps,
+            variant=variant,
+            size=size,
+            metadata=metadata,
+            overlay=overlay,
+        ),
+    )
 
 
 @app.command()

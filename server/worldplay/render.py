@@ -18,9 +18,10 @@ from worldplay.clip_plan import ClipPlan, ClipWish, plan_clip
 from worldplay.clips import ChunkDone, ClipFile, Data, Failed, Piece
 from worldplay.engine.engine import Engine
 from worldplay.key_overlay import draw_keys
+from worldplay.loading import open_world
 from worldplay.settings import Settings
-from worldplay.world.checkpoint import load_world
 from worldplay.world.images import open_image
+from worldplay.world.variants import parse_size
 from worldplay.world.walk import Placed
 from worldplay.world.world import World
 
@@ -42,7 +43,7 @@ class RenderOptions:
     seed: int | None
     steps: int | None
     variant: str | None
-    size: tuple[int, int] | None  # height, width
+    size: str | None  # height x width
     metadata: Path | None
     overlay: bool
 
@@ -53,8 +54,8 @@ def run(settings: Settings, options: RenderOptions) -> None:
     Raises: ValueError or OSError saying what was expected and what was found.
     """
     image, pose = _read_image(options.image), _read_pose(options.pose)  # before the model is loaded
-    world = load_world(settings.model, settings.device)
-    height, width = options.size or (None, None)
+    height, width = (None, None) if options.size is None else parse_size(options.size)
+    world = open_world(settings)
     plan = plan_clip(
         world,
         ClipWish(
