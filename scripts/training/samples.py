@@ -20,8 +20,8 @@ MEMORY_LATENTS, RECENT_LATENTS = 8, 4
 # way by the absolute camera, which does not drift.
 CONTEXT_SIZES = (0, 1, 4, 8)
 CONTEXT_SHARES = (0.10, 0.08, 0.17, 0.65)
-# Chunks denoised over one context pass: the one that comes next, and one from elsewhere, for which the
-# context is of little use: practice in the absolute camera at a third of the cost of a sample of its own.
+# Chunks denoised over one context pass: the one that comes next, and one from nearby or from anywhere, for
+# which the context is of less use: practice in larger motions and in the absolute camera, at less cost.
 CHUNKS_PER_CONTEXT = 2
 _POINTS = sample_points(NUM_POINTS, seed=0)
 
@@ -124,7 +124,9 @@ class Sampler:
         offset = (start - 1) % CHUNK + 1
         past = _span(beginning, 0) + [(walk, i) for i in range(offset, start)]
         chunk = _span(walk, start)
-        return self._moment(view, self._choose(past, chunk, num_context) + chunk + self._draw_elsewhere())
+        return self._moment(
+            view, self._choose(past, chunk, num_context) + chunk + self._draw_other(walk, start)
+        )
 
     def _draw_generated(self, num_context: int) -> Moment:
         walk = int(self._rng.choice(list(self._generated)))
@@ -132,7 +134,7 @@ class Sampler:
         start = CHUNK * int(self._rng.integers(fewest, len(self._generated[walk]) // CHUNK))
         chunk = _span(walk, start)
         context = self._choose([(walk, i) for i in range(start)], chunk, num_context)
-        moment = self._moment(int(self._walks.views[walk]), context + chunk + self._draw_elsewhere())
+        moment = self._moment(int(self._walks.views[walk]), context + chunk + self._draw_other(walk, start))
         own = torch.stack([self._generated[walk][i] for _, i in context])
         return replace(moment, latents=torch.cat([own, moment.latents[num_context:]]))
 
@@ -149,10 +151,12 @@ class Sampler:
         walk = beginning if same else int(self._rng.integers(len(self._walks)))
         return walk, int(self._rng.integers(2 * CHUNK + 1, self._num_latents - CHUNK + 1))
 
-    def _draw_elsewhere(self) -> Frames:
-        """Any chunk but a first one."""
-        walk = int(self._rng.integers(len(self._walks)))
-        return _span(walk, int(self._rng.integers(1, self._num_latents - CHUNK + 1)))
+    def _draw_other(self, walk: int, start: int) -> Frames:
+        """Any chunk but a first one: from around a chunk of the same walk, or from anywhere."""
+        last = self._num_latents - CHUNK
+        if self._rng.random() < 0.5:
+            return _span(walk, int(np.clip(start + self._rng.integers(-6, 11), 1, last)))
+        return _span(int(self._rng.integers(len(self._walks))), int(self._rng.integers(1, last + 1)))
 
     @property
     def _num_latents(self) -> int:

@@ -99,7 +99,7 @@ def transformer_stage(options: Options) -> None:
         samples=10,
         muon_rate=3e-3,
         adam_rate=1.5e-3,
-        generated_from=0.4,
+        generated_from=0.5,
         generated_share=0.5,
         refresh_steps=60,
         refresh_walks=10,

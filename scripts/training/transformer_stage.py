@@ -67,8 +67,9 @@ EMBEDDED_ROLLOUT = RolloutConfig(
 )
 
 _LEVELS = sigmas(STEPS, SHIFT)[:-1]
-_LEVEL_SHARES = torch.tensor([0.25, 0.2, 0.25, 0.3])
-_OTHER_LEVELS = 0.1  # share of samples at a level between the four of inference
+# When walking, a noisy chunk holds nothing but the model's own earlier estimate, so the first levels decide.
+_LEVEL_SHARES = torch.tensor([0.35, 0.25, 0.2, 0.2])
+_OTHER_LEVELS = 0.05  # share of samples at a level between the four of inference
 _CONTEXT_NOISE = 0.25  # the most noise that context latents get; the model is told the same timestep always
 
 
@@ -129,15 +130,15 @@ class Trainer:
         self._rank = dist.get_rank()
         self._plan, self._folder = plan, folder
         self._walks, self._held_out = walks, held_out
-        self._sampler = Sampler(walks, seed=1000 + self._rank)
         self._model = build_model(EMBEDDED_TRANSFORMER).to(plan.device, torch.bfloat16)
         self._masters = Masters(self._model, plan.muon_rate, plan.adam_rate)
-        self._shared = np.random.default_rng(7)  # the same choices on every rank
-        self._noise = torch.Generator().manual_seed(self._rank)
         self._progress = Progress(folder, "transformer")
         self._step, self._spent_s = 0, 0.0
         if self._state_path.exists():
             self._load()
+        self._sampler = Sampler(walks, seed=10 * self._step + self._rank)
+        self._shared = np.random.default_rng(self._step)  # the same choices on every rank
+        self._noise = torch.Generator().manual_seed(10 * self._step + self._rank)
 
     @property
     def _state_path(self) -> Path:
