@@ -1,0 +1,1 @@
+"""The measurements of scripts/gpu_bench.py, one file per question."""

@@ -1,0 +1,136 @@
+"""What a measurement is given: a model's shape, a size, a device; and how it takes a time."""
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+import torch
+from torch import Tensor
+
+from worldplay.hardware import synchronize
+from worldplay.model.prope import Cameras
+from worldplay.model.transformer import CHUNK_LATENTS, RELEASED_TRANSFORMER, TransformerConfig
+from worldplay.model.vae import RELEASED_VAE, VAEConfig
+from worldplay.world.checkpoint import choose_dtype
+from worldplay.world.random_world import build_random_world
+from worldplay.world.variants import DEFAULT_VARIANT, VARIANTS
+from worldplay.world.world import World
+
+Row = dict[str, str | float | int]
+Arguments = tuple[Tensor, Tensor, Cameras, Tensor]
+
+CONTEXTS = (0, 4, 8, 12, 16, 20)
+TEXT_TOKENS = 880
+
+
+class NeedsCudaError(Exception):
+    """The measurement means nothing without a GPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How large the models and pictures are."""
+
+    transformer: TransformerConfig
+    vae: VAEConfig
+    sizes: tuple[tuple[int, int], ...]  # (height, width)
+    contexts: tuple[int, ...]
+    gemm_side: int
+    repeats: int
+    chunks: int
+    compiler: str  # torch.compile's backend
+    compiled_blocks: int
+
+
+RELEASED = Scale(
+    transformer=RELEASED_TRANSFORMER,
+    vae=RELEASED_VAE,
+    sizes=((480, 832), (352, 640)),
+    contexts=CONTEXTS,
+    gemm_side=8192,
+    repeats=3,
+    chunks=3,
+    compiler="inductor",
+    compiled_blocks=8,
+)
+MINIATURE = Scale(
+    transformer=TransformerConfig(32, 2, (4, 6, 6), 2, 4, 1, 2.0, 6, 5, 7, 8, 1, 256.0),
+    vae=VAEConfig(1, 4, (8, 8, 8), 1, (8, 8, 8), 1, 4, 4, 1.0),
+    sizes=((16, 24),),
+    contexts=(0, 4),
+    gemm_side=64,
+    repeats=1,
+    chunks=1,
+    compiler="eager",  # the compiler's graphs are checked, its code generation takes too long
+    compiled_blocks=2,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """One measurement's circumstances."""
+
+    scale: Scale
+    size: tuple[int, int]
+    device: torch.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return choose_dtype(self.device)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        side = self.scale.vae.pixels_per_latent
+        return self.size[0] // side, self.size[1] // side
+
+    @property
+    def tokens(self) -> int:
+        """Per latent."""
+        return self.grid[0] * self.grid[1] // self.scale.transformer.patch_size**2
+
+    @property
+    def most_context(self) -> int:
+        return self.scale.contexts[-1]
+
+    def need_cuda(self) -> None:
+        """Raises: NeedsCudaError."""
+        if self.device.type != "cuda":
+            raise NeedsCudaError
+
+    def build(self, transformer: TransformerConfig | None = None) -> World:
+        config = VARIANTS[DEFAULT_VARIANT].rollout()
+        shape = transformer or self.scale.transformer
+        return build_random_world(shape, self.scale.vae, config, self.size, self.device)
+
+    def median_ms(self, function: Callable[[], object]) -> float:
+        """Time a function that has run once before."""
+        function()
+        return statistics.median(self.time_ms(function) for _ in range(self.scale.repeats))
+
+    def time_ms(self, function: Callable[[], object]) -> float:
+        synchronize(self.device)
+        began = perf_counter()
+        function()
+        synchronize(self.device)
+        return (perf_counter() - began) * 1000.0
+
+
+def make_arguments(setup: Setup, world: World, num_latents: int) -> Arguments:
+    """Latents, condition, cameras and actions of a pass."""
+    model = world.rollout.transformer
+    random = torch.Generator().manual_seed(0)
+    channels = model.config.latent_channels
+    latents, cond = (
+        torch.randn(1, c, num_latents, *setup.grid, generator=random).to(setup.device, setup.dtype)
+        for c in (channels, channels + 1)
+    )
+    viewmats = torch.eye(4).repeat(1, num_latents, 1, 1)
+    viewmats[0, :, 2, 3] = torch.arange(num_latents) * -0.08
+    intrinsics = torch.tensor([0.5, 0.9, 1.0]).diag().repeat(1, num_latents, 1, 1)
+    actions = torch.full((num_latents,), 9, device=setup.device)
+    return latents, cond, model.prepare_cameras(viewmats, intrinsics), actions
+
+
+def make_timestep(setup: Setup) -> Tensor:
+    return torch.full((CHUNK_LATENTS,), 625.0, device=setup.device)

@@ -1,0 +1,57 @@
+"""What it costs to keep keys and values once instead of once per branch."""
+
+import statistics
+from functools import partial
+
+import torch
+
+from gpu.setup import TEXT_TOKENS, Row, Setup, make_arguments, make_timestep
+from worldplay.model.kv_cache import KVCache, TextKV
+from worldplay.model.raw_kv_cache import RawKVCache
+from worldplay.model.transformer import CHUNK_LATENTS, WorldPlayTransformer
+from worldplay.world.world import World
+
+NAMES = {KVCache: "both branches", RawKVCache: "k and v once"}
+
+
+@torch.inference_mode()
+def measure_storage(setup: Setup) -> list[Row]:
+    """Context pass and denoising step with either cache, in turns, so that both see the same machine."""
+    world = setup.build()
+    model = world.rollout.transformer
+    world.rollout.caches.clear()  # its memory goes to the two that are compared
+    caches = [model.new_cache(setup.grid, TEXT_TOKENS, setup.most_context, raw=raw) for raw in (False, True)]
+    text = _make_text(setup, model)
+    for cache in caches:
+        cache.set_text(text)
+    rows: list[Row] = []
+    for count in setup.scale.contexts[1:]:
+        times = _time_in_turns(setup, world, caches, count)
+        for cache, (context_ms, step_ms) in zip(caches, times, strict=True):
+            row: Row = {"keeps": NAMES[type(cache)], "GB": cache.num_bytes / 1e9, "context": count}
+            row |= {"context ms": context_ms, "step ms": step_ms}
+            rows.append(row | {"context and 4 steps ms": context_ms + 4 * step_ms})
+    return rows
+
+
+def _make_text(setup: Setup, model: WorldPlayTransformer) -> TextKV:
+    config = model.config
+    shape = (1, config.heads, TEXT_TOKENS, config.head_dim)
+    states = torch.randn(shape).to(setup.device, setup.dtype)
+    return TextKV([states] * config.blocks, [states] * config.blocks)
+
+
+def _time_in_turns(
+    setup: Setup, world: World, caches: list[KVCache], count: int
+) -> list[tuple[float, float]]:
+    model = world.rollout.transformer
+    context, chunk = make_arguments(setup, world, count), make_arguments(setup, world, CHUNK_LATENTS)
+    timestep = make_timestep(setup)
+    laps: list[list[tuple[float, float]]] = [[] for _ in caches]
+    for _ in range(1 + setup.scale.repeats):
+        for cache, times in zip(caches, laps, strict=True):
+            context_ms = setup.time_ms(partial(model.encode_context, *context, cache))
+            step_ms = setup.time_ms(partial(model.denoise, *chunk, timestep, cache))
+            times.append((context_ms, step_ms))
+    medians = [[statistics.median(column) for column in zip(*times[1:], strict=True)] for times in laps]
+    return [(context_ms, step_ms) for context_ms, step_ms in medians]
