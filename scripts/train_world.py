@@ -2,7 +2,7 @@
 
 Every stage goes on where it was stopped. Example, two CPU cores and two hours:
 
-    python scripts/train_world.py render vae latents transformer measure --folder /tmp/world --minutes 50
+    python scripts/train_world.py render vae latents transformer measure --folder /tmp/world
 """
 
 import argparse
@@ -20,6 +20,7 @@ from training import stages
 
 STAGES: dict[str, Callable[[stages.Options], None]] = {
     "render": stages.render_stage,
+    "vae": stages.vae_stage,
     "latents": stages.latents_stage,
     "transformer": stages.transformer_stage,
     "measure": stages.measure_stage,
@@ -36,7 +37,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu, or cuda with one process")
     parser.add_argument("--walks", type=int, default=360, help="training walks")
     parser.add_argument("--nice", type=int, default=5, help="how far to let others go first")
-    parser.add_argument("--minutes", type=float, default=50.0, help="of training, for each network")
+    parser.add_argument("--vae-minutes", type=float, default=20.0, help="of training the autoencoder")
+    parser.add_argument("--minutes", type=float, default=50.0, help="of training the transformer")
     options = stages.Options(**vars(parser.parse_args()))
     for stage in options.stages:
         run_ranks(stage, options)

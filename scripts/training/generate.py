@@ -20,13 +20,13 @@ def generate(
 
     Returns: [len(rows), 4 * num_chunks, C, h, w] float32.
     """
-    text = encode_views(model, walks.images.to(model.dtype))
+    text = encode_views(model, walks.images.to(model.device, model.dtype))
     latents = torch.zeros_like(walks.latents[rows, : CHUNK * num_chunks])
     for start in range(0, CHUNK * num_chunks, CHUNK):
         moments = [_moment(walks, row, made, start) for row, made in zip(rows, latents, strict=True)]
-        batch = collate(moments, walks.images, len(moments[0].labels) - CHUNK)
+        batch = collate(moments, walks.images, len(moments[0].labels) - CHUNK).to(model.device)
         cache = BatchCache(text, batch.views)
-        latents[:, start : start + CHUNK] = _denoise(model, batch, cache, noise).transpose(1, 2)
+        latents[:, start : start + CHUNK] = _denoise(model, batch, cache, noise).transpose(1, 2).cpu()
     return latents
 
 
@@ -40,9 +40,11 @@ def _moment(walks: LatentWalks, row: int, made: Tensor, start: int) -> Moment:
 def _denoise(model: WorldPlayTransformer, batch: Batch, cache: BatchCache, noise: torch.Generator) -> Tensor:
     context_cameras, cameras = make_cameras(model, batch)
     run_context(model, batch, batch.latents[:, :, : batch.num_context], context_cameras, cache)
-    latents = torch.randn(batch.latents[:, :, -CHUNK:].shape, generator=noise)
+    latents = torch.randn(batch.latents[:, :, -CHUNK:].shape, generator=noise).to(model.device)
     levels = sigmas(STEPS, SHIFT)
     for step, timestep in enumerate(timesteps(levels)):
-        velocity = predict_velocity(model, batch, latents, timestep.expand(len(latents)), cameras, cache)
+        velocity = predict_velocity(
+            model, batch, latents, timestep.to(model.device).expand(len(latents)), cameras, cache
+        )
         latents = euler_step(latents, velocity, float(levels[step]), float(levels[step + 1]))
     return latents

@@ -42,10 +42,10 @@ def psnr(one: Frames, other: Frames) -> float:
 @torch.inference_mode()
 def decode(vae: StreamingVAE, latents: Tensor) -> Frames:
     """Frames of one walk's latents [T, C, h, w]."""
-    state = vae.new_decoder_state()
-    pieces = [vae.decode_latent(latent[None, :, None], state) for latent in latents]
+    state, device = vae.new_decoder_state(), next(vae.parameters()).device
+    pieces = [vae.decode_latent(latent[None, :, None].to(device), state) for latent in latents]
     pixels = torch.cat(pieces, dim=2).float().add(1).mul(127.5).round().to(torch.uint8)
-    return rearrange(pixels, "1 c f h w -> f h w c").numpy()
+    return rearrange(pixels, "1 c f h w -> f h w c").cpu().numpy()
 
 
 def by_chunk(frames: Frames) -> list[Frames]:

@@ -72,6 +72,10 @@ class Batch:
     def num_chunks(self) -> int:
         return (self.latents.shape[2] - self.num_context) // CHUNK
 
+    def to(self, device: torch.device) -> "Batch":
+        tensors = (self.latents, self.cond, self.viewmats, self.intrinsics, self.actions, self.views)
+        return Batch(*(tensor.to(device) for tensor in tensors), self.num_context)
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:

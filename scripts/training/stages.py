@@ -14,6 +14,7 @@ from training.latents import encode_walks
 from training.measure import measure_actions, measure_rollouts, start_images
 from training.samples import load_latents
 from training.transformer_stage import EMBEDDED_TRANSFORMER, Plan, Trainer
+from training.vae_stage import VAEStage, train_vae
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, VAEConfig
 
@@ -30,6 +31,7 @@ class Options:
     processes: int
     device: str
     walks: int
+    vae_minutes: float
     minutes: float
     nice: int
 
@@ -59,6 +61,11 @@ def render_stage(options: Options) -> None:
     ):
         for done, seed in enumerate(render_walks(options.walk_folder, _mine(seeds), length), 1):
             print(f"rendered {seed} ({done} of {len(_mine(seeds))})", flush=True)
+
+
+def vae_stage(options: Options) -> None:
+    """Train the autoencoder; its weights are exported along the way."""
+    train_vae(VAEStage(options.walk_folder, options.folder, options.vae_minutes))
 
 
 def latents_stage(options: Options) -> None:

@@ -233,17 +233,18 @@ class Trainer:
 
 
 def chunk_loss(model: WorldPlayTransformer, batch: Batch, images: Tensor, noise: torch.Generator) -> Tensor:
-    """Flow-matching loss of a batch's chunks, each at its own noise level."""
-    cache = BatchCache(encode_views(model, images.to(model.dtype)), batch.views)
+    """Flow-matching loss of a batch's chunks, each at its own noise level. `noise` draws on the CPU."""
+    batch = batch.to(model.device)
+    cache = BatchCache(encode_views(model, images.to(model.device, model.dtype)), batch.views)
     context_cameras, cameras = make_cameras(model, batch)
     context = batch.latents[:, :, : batch.num_context]
     amount = _CONTEXT_NOISE * torch.rand(len(context), 1, 1, 1, 1, generator=noise)
-    context = context + amount * torch.randn(context.shape, generator=noise)
+    context = context + (amount * torch.randn(context.shape, generator=noise)).to(context)
     run_context(model, batch, context, context_cameras, cache)
     cache.fan_out(batch.num_chunks)
     clean = chunks_as_batch(batch.latents.transpose(1, 2), batch).transpose(1, 2)
-    start = torch.randn(clean.shape, generator=noise)
-    sigma = draw_levels(len(clean), noise)
+    start = torch.randn(clean.shape, generator=noise).to(clean)
+    sigma = draw_levels(len(clean), noise).to(clean)
     noisy = clean.lerp(start, sigma[:, None, None, None, None])
     velocity = predict_velocity(model, batch, noisy, 1000 * sigma, cameras, cache)
     return nn.functional.mse_loss(velocity, start - clean)
