@@ -73,8 +73,15 @@ class Batch:
         return (self.latents.shape[2] - self.num_context) // CHUNK
 
     def to(self, device: torch.device) -> "Batch":
-        tensors = (self.latents, self.cond, self.viewmats, self.intrinsics, self.actions, self.views)
-        return Batch(*(tensor.to(device) for tensor in tensors), self.num_context)
+        return replace(
+            self,
+            latents=self.latents.to(device),
+            cond=self.cond.to(device),
+            viewmats=self.viewmats.to(device),
+            intrinsics=self.intrinsics.to(device),
+            actions=self.actions.to(device),
+            views=self.views.to(device),
+        )
 
 
 @dataclass(frozen=True, slots=True)
