@@ -1,4 +1,4 @@
-"""The HTTP application: health, metrics, the page, and the WebSocket that walks are streamed over."""
+"""The HTTP application: health, metrics, the API, the page, and the WebSocket that streams walks."""
 
 import logging
 import socket
@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
+from worldplay.api import EXCEPTION_HANDLERS, api_routes
 from worldplay.engine.engine import Engine
+from worldplay.health import describe_health
 from worldplay.loading import open_world
 from worldplay.metrics import Metrics
 from worldplay.settings import Settings
@@ -29,21 +31,10 @@ def create_app(settings: Settings, world: World, engine: Engine) -> Starlette:
     """Build the application around an engine, which it starts and closes."""
     metrics = Metrics(engine)
 
-    async def health(request: Request) -> JSONResponse:
-        ready, stats = engine.healthy, engine.stats()
-        body = {
-            "status": "ok" if ready else "failed",
-            "live": True,
-            "ready": ready,
-            "model": world.name,
-            "device": str(world.device),
-            "sessions": {
-                "active": stats.sessions,
-                "queued": stats.queued,
-                "max": settings.max_sessions,
-            },
-        }
-        return JSONResponse(body, status_code=200 if ready else 503)
+    async def health(request: Request) -> Response:
+        body = describe_health(settings, world, engine)
+        content = body.model_dump_json()
+        return Response(content, 200 if body.ready else 503, media_type="application/json")
 
     async def export_metrics(request: Request) -> Response:
         return Response(metrics.export(), media_type=metrics.media_type)
@@ -63,9 +54,25 @@ def create_app(settings: Settings, world: World, engine: Engine) -> Starlette:
         Route("/health", health),
         Route("/metrics", export_metrics),
         WebSocketRoute("/ws", walk),
+        *api_routes(settings, world, engine),
         _page(settings),
     ]
-    return Starlette(routes=routes, lifespan=lifespan)
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers=EXCEPTION_HANDLERS)
+
+
+def load_app(settings: Settings) -> Starlette:
+    """Load the world that the settings ask for and build the application around it.
+
+    Raises: ValueError or OSError naming what is wrong and the remedy.
+    """
+    return create_app(settings, *_load(settings))
+
+
+def _load(settings: Settings) -> tuple[World, Engine]:
+    if settings.model != "embedded":
+        check_live(find_variant(settings.variant))
+    world = open_world(settings)
+    return world, Engine(world, settings.max_sessions, settings.max_queued)
 
 
 def _page(settings: Settings) -> BaseRoute:
@@ -98,10 +105,7 @@ def run(settings: Settings, listening: socket.socket) -> None:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
-    if settings.model != "embedded":
-        check_live(find_variant(settings.variant))
-    world = open_world(settings)
-    engine = Engine(world, settings.max_sessions, settings.max_queued)
+    world, engine = _load(settings)
     host, port = listening.getsockname()[:2]
     logger.info("walk at http://%s:%d", host, port)
     create_server(settings, world, engine).run(sockets=[listening])

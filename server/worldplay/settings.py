@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     token: str | None = None
     max_sessions: Annotated[int, Field(ge=1, le=1000)] = 4
     max_queued: Annotated[int, Field(ge=0, le=10_000)] = 16
+    max_jobs: Annotated[int, Field(ge=1, le=1000)] = 4
     send_timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
     static_dir: Path = _REPOSITORY / "client_web" / "dist"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

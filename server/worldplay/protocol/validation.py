@@ -34,10 +34,11 @@ def validate(cls: type[M], fields: dict[str, Any]) -> M:
         return cls.model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise ProtocolError(ErrorCode.BAD_FIELD, f"{fields['type']}{_describe(first)}") from error
+        raise ProtocolError(ErrorCode.BAD_FIELD, f"{fields['type']}{describe_error(first)}") from error
 
 
-def _describe(error: ErrorDetails) -> str:
+def describe_error(error: ErrorDetails) -> str:
+    """Say where in a message it is, after a dot each, what was expected and what was found."""
     where = "".join(f".{str(part)[:40]}" for part in error["loc"])
     got = brief(error["input"])
     match error["type"]:

@@ -1,0 +1,242 @@
+"""The HTTP API: clips on demand, made by the worker in the time that live sessions leave."""
+
+import asyncio
+import base64
+import json
+import logging
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ExceptionHandler, Receive, Scope, Send
+
+from worldplay.api_models import GenerateVideoRequest
+from worldplay.api_request import (
+    ApiError,
+    check_headers,
+    check_token,
+    parse_request,
+    read_body,
+    wish_of,
+)
+from worldplay.clip_plan import ClipError, ClipPlan, plan_clip
+from worldplay.clips import ChunkDone, ClipFile, Data, Failed, Finished, Piece
+from worldplay.engine.engine import Engine
+from worldplay.openapi import describe_api
+from worldplay.settings import Settings
+from worldplay.world.world import World
+
+logger = logging.getLogger(__name__)
+
+FIRST_RETRY_S = 10.0  # before any clip's time is known
+_STATUS = {"out_of_memory": 503, "stopped": 503, "internal": 500, "bad_request": 422}
+
+
+class _ClientGoneError(Exception):
+    """Nobody waits for the answer."""
+
+
+def api_routes(settings: Settings, world: World, engine: Engine) -> list[BaseRoute]:
+    """The routes of the API."""
+    description = json.dumps(describe_api(needs_token=settings.token is not None))
+
+    async def describe(request: Request) -> Response:
+        return Response(description, media_type="application/json")
+
+    generate = GenerateVideo(settings, world, engine)
+    return [
+        Route("/openapi.json", describe),
+        Mount("/api", routes=[Route("/generate-video", generate, methods=["POST"])]),
+    ]
+
+
+async def explain_http_error(request: Request, error: Exception) -> Response:
+    """Say in JSON, under /api, what the router finds wrong; elsewhere in words."""
+    assert isinstance(error, HTTPException), error
+    if not request.url.path.startswith("/api/"):
+        return PlainTextResponse(error.detail, error.status_code, headers=error.headers)
+    code = "method_not_allowed" if error.status_code == 405 else "not_found"
+    return ApiError(error.status_code, code, error.detail, dict(error.headers or {})).response()
+
+
+async def explain_failure(request: Request, error: Exception) -> Response:
+    """Say that it is our fault; the server logs the error after this."""
+    return ApiError(500, "internal", "the server failed; its log says why").response()
+
+
+EXCEPTION_HANDLERS: Mapping[Any, ExceptionHandler] = {
+    HTTPException: explain_http_error,
+    Exception: explain_failure,
+}
+
+
+class GenerateVideo:
+    """POST /api/generate-video, as an ASGI application."""
+
+    def __init__(self, settings: Settings, world: World, engine: Engine) -> None:
+        self._settings = settings
+        self._world = world
+        self._engine = engine
+        self._num_taken = 0  # places, from the first byte of a request to the last of its answer
+        self._latest_s = FIRST_RETRY_S
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            check_token(request, self._settings.token)
+            check_headers(request)
+            with self._place():
+                await self._generate(request, send)
+        except ApiError as error:
+            logger.info("refused: %s", error)
+            await error.response()(scope, receive, send)
+        except (_ClientGoneError, ClientDisconnect):
+            logger.info("a client left before its clip was finished")
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """Bound what waits: each place may hold a body, an image, and a clip of up to 100 s."""
+        if self._num_taken >= self._settings.max_jobs:
+            message = f"expected at most {self._settings.max_jobs} clips at a time, got one more"
+            retry_s = str(math.ceil(self._latest_s))
+            raise ApiError(503, "busy", message, {"Retry-After": retry_s})
+        self._num_taken += 1
+        try:
+            yield
+        finally:
+            self._num_taken -= 1
+
+    async def _generate(self, request: Request, send: Send) -> None:
+        body = await read_body(request)
+        asked, plan = await asyncio.to_thread(self._plan, body)
+        del body
+        began = time.perf_counter()
+        async with self._make(request, plan) as file:
+            if "video/mp4" in request.headers.get("accept", ""):
+                await self._stream(file, plan, send)
+            else:
+                response = await self._collect(file, plan, asked, began)
+                await self._send_in_time(response(request.scope, request.receive, send))
+        self._latest_s = time.perf_counter() - began
+
+    def _plan(self, body: bytes) -> tuple[GenerateVideoRequest, ClipPlan]:
+        asked = parse_request(body)
+        try:
+            return asked, plan_clip(self._world, wish_of(asked))
+        except ClipError as error:
+            code = "bad_pose" if error.field == "pose" else "bad_field"
+            raise ApiError(422, code, str(error)) from None
+
+    @asynccontextmanager
+    async def _make(self, request: Request, plan: ClipPlan) -> AsyncIterator["_Incoming"]:
+        """Have a clip made for as long as the client is there."""
+        loop = asyncio.get_running_loop()
+        incoming = _Incoming()
+        clip = ClipFile(self._world, lambda piece: _post(loop, incoming, piece))
+        incoming.clip = clip
+        watch = asyncio.create_task(incoming.watch(request))
+        try:
+            clip.begin(self._engine, plan)
+            yield incoming
+        finally:
+            clip.close()
+            watch.cancel()
+
+    async def _collect(
+        self, file: "_Incoming", plan: ClipPlan, asked: GenerateVideoRequest, began: float
+    ) -> Response:
+        data = b"".join([part async for part in file.parts()])
+
+        def encode() -> Response:
+            return JSONResponse(
+                {
+                    "video_base64": base64.b64encode(data).decode(),
+                    "prompt": asked.prompt,
+                    "num_frames": plan.num_frames,
+                    "pose": plan.pose,
+                    "generation_time_seconds": round(time.perf_counter() - began, 3),
+                },
+                headers=_headers(plan),
+            )
+
+        return await asyncio.to_thread(encode)
+
+    async def _stream(self, file: "_Incoming", plan: ClipPlan, send: Send) -> None:
+        """Send the file as it grows. If it fails half-way, the answer just ends without its end."""
+        parts = file.parts()
+        first = await anext(parts)  # what fails before it becomes an error that can be read
+        headers = [(b"content-type", b"video/mp4"), (b"cache-control", b"no-store")]
+        headers += [(name.lower().encode(), value.encode()) for name, value in _headers(plan).items()]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        try:
+            await self._send_part(send, first)
+            async for part in parts:
+                await self._send_part(send, part)
+        except ApiError as error:
+            logger.warning("a clip ended before its end: %s", error)
+            return
+        await self._send_in_time(send({"type": "http.response.body", "body": b"", "more_body": False}))
+
+    async def _send_part(self, send: Send, part: bytes) -> None:
+        await self._send_in_time(send({"type": "http.response.body", "body": part, "more_body": True}))
+
+    async def _send_in_time(self, sending: Awaitable[None]) -> None:
+        """Give up on a client that does not read."""
+        try:
+            await asyncio.wait_for(sending, self._settings.send_timeout_s)
+        except (asyncio.TimeoutError, OSError):
+            raise _ClientGoneError from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Gone:
+    """The client has left."""
+
+
+class _Incoming:
+    """A clip's pieces on the event loop, beside the news that nobody wants them any more."""
+
+    clip: ClipFile
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[Piece | _Gone] = asyncio.Queue()
+
+    async def watch(self, request: Request) -> None:
+        """Wait until the client leaves."""
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        self.queue.put_nowait(_Gone())
+
+    async def parts(self) -> AsyncIterator[bytes]:
+        """The file, part by part. Raises: ApiError if it cannot be made, _ClientGoneError."""
+        while True:
+            match await self.queue.get():
+                case Data(data):
+                    yield data
+                case ChunkDone():
+                    self.clip.allow_chunk()
+                case Finished():
+                    return
+                case Failed(code, message):
+                    code = "bad_field" if code == "bad_request" else code
+                    raise ApiError(_STATUS.get(code, 422), code, message)
+                case _Gone():
+                    raise _ClientGoneError
+
+
+def _post(loop: asyncio.AbstractEventLoop, incoming: _Incoming, piece: Piece) -> None:
+    try:
+        loop.call_soon_threadsafe(incoming.queue.put_nowait, piece)
+    except RuntimeError:  # the loop has ended with the server
+        logger.debug("a piece of a clip came after the server's end")
+
+
+def _headers(plan: ClipPlan) -> dict[str, str]:
+    return {"X-Seed": str(plan.seed)}

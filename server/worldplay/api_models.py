@@ -1,0 +1,125 @@
+"""What goes in and out of the HTTP API; /openapi.json is made from these classes."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from worldplay.clip_plan import MAX_STEPS, SIZE_UNIT
+from worldplay.translate import LIMITS
+
+MAX_BASE64_CHARS = (LIMITS.image_bytes + 2) // 3 * 4
+MAX_FRAMES = 2400  # 100 s
+MAX_SEED = 2**53  # the largest that JSON's numbers hold everywhere
+
+Side = Annotated[int, Field(ge=SIZE_UNIT, le=1280, multiple_of=SIZE_UNIT)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, protected_namespaces=())
+
+
+class GenerateVideoRequest(_Body):
+    """A clip. What is left out or null is chosen by the server."""
+
+    prompt: Annotated[
+        str, Field(max_length=LIMITS.prompt_chars, description="What the world looks like; may be empty.")
+    ]
+    image_base64: Annotated[
+        str | None,
+        Field(max_length=MAX_BASE64_CHARS, description="Start image, PNG, JPEG or WebP; default: a view."),
+    ] = None
+    num_frames: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=MAX_FRAMES,
+            description="13, 29, 45, 61, ...: whole chunks. Default: as many as poses, or 125.",
+        ),
+    ] = None
+    pose: Annotated[
+        str | dict[str, Any] | list[Any] | None,
+        Field(
+            description="A pose string like 'w-10,right-5' (action-latents, one motion less than latents), "
+            "a pose file's object, or a recorded walk. Default: straight ahead."
+        ),
+    ] = None
+    num_inference_steps: Annotated[
+        int | None, Field(ge=1, le=MAX_STEPS, description="Default: what the model was made for.")
+    ] = None
+    seed: Annotated[int | None, Field(ge=0, le=MAX_SEED, description="Default: at random.")] = None
+    variant: Annotated[
+        str | None, Field(max_length=100, description="Must be the loaded one, see `model_type` of /health.")
+    ] = None
+    width: Annotated[Side | None, Field(description="Must be the loaded model's.")] = None
+    height: Annotated[Side | None, Field(description="Must be the loaded model's.")] = None
+
+
+class GenerateVideoResponse(_Body):
+    """A finished clip."""
+
+    video_base64: Annotated[str, Field(description="An MP4 file: H.264, 24 frames a second.")]
+    prompt: str
+    num_frames: int
+    pose: str | dict[str, Any] | list[Any]
+    generation_time_seconds: Annotated[
+        float, Field(description="From the request to the last byte, with the wait for other jobs.")
+    ]
+
+
+class Error(_Body):
+    """What was wrong."""
+
+    code: Literal[
+        "bad_json",
+        "bad_field",
+        "bad_image",
+        "bad_pose",
+        "unauthorized",
+        "not_found",
+        "method_not_allowed",
+        "timeout",
+        "too_large",
+        "unsupported_media_type",
+        "busy",
+        "out_of_memory",
+        "internal",
+        "stopped",
+    ]
+    message: Annotated[str, Field(description="Names the field, what was expected and what was found.")]
+
+
+class ErrorResponse(_Body):
+    """The body of every answer that is not a success."""
+
+    error: Error
+
+
+class SessionCounts(_Body):
+    """Visitors."""
+
+    active: int
+    queued: int
+    max: int
+
+
+class JobCounts(_Body):
+    """Clips that were asked for over HTTP."""
+
+    queued: Annotated[int, Field(description="With the one in the making.")]
+    max: int
+
+
+class Health(_Body):
+    """How the server is."""
+
+    status: Literal["ok", "failed"]
+    model_path: Annotated[str, Field(description="The model, as the operator named it.")]
+    model_type: Annotated[str, Field(description="The loaded variant.")]
+    action_ckpt: Annotated[str, Field(description="Where in the model's files its transformer is.")]
+    pipeline_loaded: bool
+    live: bool
+    ready: bool
+    model: str
+    device: str
+    sessions: SessionCounts
+    jobs: JobCounts

@@ -1,0 +1,81 @@
+"""The description of the HTTP API at /openapi.json."""
+
+from importlib.metadata import version
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from worldplay.api_models import ErrorResponse, GenerateVideoRequest, GenerateVideoResponse, Health
+
+_ERRORS = {
+    400: "The body is not JSON.",
+    401: "The token is missing or wrong.",
+    408: "The body did not come in time.",
+    413: "The body is too large.",
+    415: "The body is not said to be JSON.",
+    422: "A field is not as described, or the loaded model cannot do it.",
+    500: "The server failed; its log says why.",
+    503: "Too many clips are waiting, or the server is stopping or out of memory: try again later.",
+}
+
+
+def describe_api(*, needs_token: bool) -> dict[str, Any]:
+    """OpenAPI 3.1, made from the classes that check requests and responses."""
+    _, definitions = models_json_schema(
+        [
+            (GenerateVideoRequest, "validation"),
+            (GenerateVideoResponse, "serialization"),
+            (ErrorResponse, "serialization"),
+            (Health, "serialization"),
+        ],
+        ref_template="#/components/schemas/{model}",
+    )
+    components: dict[str, Any] = {"schemas": definitions["$defs"]}
+    if needs_token:
+        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "WorldPlay Live", "version": version("worldplay-live")},
+        "paths": {
+            "/api/generate-video": {"post": _generate_video(needs_token)},
+            "/health": {"get": _health()},
+        },
+        "components": components,
+    }
+
+
+def _generate_video(needs_token: bool) -> dict[str, Any]:
+    video = {"video/mp4": {"schema": {"type": "string", "format": "binary"}}}
+    operation: dict[str, Any] = {
+        "operationId": "generateVideo",
+        "summary": "Generate a clip",
+        "description": "With `Accept: video/mp4` the file itself is sent, while it is made.",
+        "requestBody": {"required": True, "content": _json(GenerateVideoRequest)},
+        "responses": {
+            "200": {"description": "The clip.", "content": {**_json(GenerateVideoResponse), **video}},
+            **{
+                str(status): {"description": text, "content": _json(ErrorResponse)}
+                for status, text in _ERRORS.items()
+                if needs_token or status != 401
+            },
+        },
+    }
+    if needs_token:
+        operation["security"] = [{"token": []}]
+    return operation
+
+
+def _health() -> dict[str, Any]:
+    answer = {"content": _json(Health)}
+    return {
+        "operationId": "health",
+        "summary": "How the server is",
+        "responses": {
+            "200": {"description": "It serves.", **answer},
+            "503": {"description": "It does not.", **answer},
+        },
+    }
+
+
+def _json(model: type) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}

@@ -1,0 +1,231 @@
+"""The HTTP API over a real socket, answered by the embedded world."""
+
+import base64
+import io
+import resource
+import time
+from collections.abc import Iterator
+
+import av
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from serving import serving
+from worldplay.api_request import MAX_BODY_BYTES
+from worldplay.world.world import World
+
+TIMEOUT_S = 60.0
+LONG = {"prompt": "", "num_frames": 2397}
+
+
+def post(address: str, body: object, **headers: str) -> httpx.Response:
+    url = f"http://{address}/api/generate-video"
+    return httpx.post(url, json=body, headers=headers, timeout=TIMEOUT_S)
+
+
+def send(address: str, content: bytes | Iterator[bytes], kind: str = "application/json") -> httpx.Response:
+    url = f"http://{address}/api/generate-video"
+    return httpx.post(url, content=content, headers={"content-type": kind}, timeout=TIMEOUT_S)
+
+
+def error(response: httpx.Response) -> tuple[int, str]:
+    body = response.json()
+    assert body.keys() == {"error"}
+    assert body["error"].keys() == {"code", "message"}
+    return response.status_code, body["error"]["code"]
+
+
+def message(response: httpx.Response) -> str:
+    text: str = response.json()["error"]["message"]
+    return text
+
+
+def decode(data: bytes) -> list[np.ndarray]:
+    with av.open(io.BytesIO(data), "r") as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def picture(size: tuple[int, int] = (64, 48)) -> str:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, "teal").save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def wait_for_jobs(address: str, count: int) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while httpx.get(f"http://{address}/health").json()["jobs"]["queued"] != count:
+        assert time.monotonic() < deadline, f"never {count} jobs"
+        time.sleep(0.02)
+
+
+def test_request_of_the_seed_gets_its_response(server: str) -> None:
+    body = {
+        "prompt": "a courtyard",
+        "image_base64": picture(),
+        "num_frames": 29,
+        "pose": "w-4,right-3",
+        "num_inference_steps": 4,
+    }
+    response = post(server, body)
+    assert response.status_code == 200
+    answer = response.json()
+    assert answer.keys() == {"video_base64", "prompt", "num_frames", "pose", "generation_time_seconds"}
+    assert (answer["prompt"], answer["num_frames"], answer["pose"]) == ("a courtyard", 29, "w-4,right-3")
+    assert 0 < answer["generation_time_seconds"] < TIMEOUT_S
+    frames = decode(base64.b64decode(answer["video_base64"]))
+    assert [frame.shape for frame in frames] == [(96, 160, 3)] * 29
+
+
+def test_seed_is_told_and_gives_the_same_clip(server: str) -> None:
+    first = post(server, {"prompt": "", "num_frames": 13})
+    again = post(server, {"prompt": "", "num_frames": 13, "seed": int(first.headers["x-seed"])})
+    assert again.json()["video_base64"] == first.json()["video_base64"]
+
+
+def test_file_is_streamed_while_it_is_made(server: str) -> None:
+    url, body = f"http://{server}/api/generate-video", {"prompt": "", "num_frames": 61}
+    arrivals, data = [], b""
+    with httpx.stream("POST", url, json=body, headers={"accept": "video/mp4"}, timeout=TIMEOUT_S) as response:
+        assert (response.status_code, response.headers["content-type"]) == (200, "video/mp4")
+        for part in response.iter_raw():
+            arrivals.append(time.monotonic())
+            data += part
+    assert len(decode(data)) == 61
+    assert len(arrivals) > 4  # chunk by chunk at the least
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "named"),
+    [
+        ({}, "bad_field", "prompt: expected this field"),
+        ([], "bad_field", "the body: expected"),
+        ({"prompt": 3}, "bad_field", "prompt: expected a valid string, got 3"),
+        ({"prompt": "", "promt": ""}, "bad_field", "promt: expected no such field"),
+        ({"prompt": "", "num_frames": 14}, "bad_field", "nearest is 13 or 29"),
+        ({"prompt": "", "num_frames": "29"}, "bad_field", "num_frames: expected a valid integer"),
+        ({"prompt": "", "num_frames": True}, "bad_field", "num_frames: expected a valid integer"),
+        ({"prompt": "", "num_frames": 10**30}, "bad_field", "num_frames: "),
+        ({"prompt": "", "num_inference_steps": 0}, "bad_field", "num_inference_steps: expected"),
+        ({"prompt": "", "num_inference_steps": 10_000}, "bad_field", "num_inference_steps: expected"),
+        ({"prompt": "", "width": 150}, "bad_field", "width: expected a multiple of 16, got 150"),
+        ({"prompt": "", "height": 480}, "bad_field", "height: expected 96, the size of the loaded model"),
+        ({"prompt": "", "variant": "ar"}, "bad_field", "variant: expected 'embedded'"),
+        ({"prompt": "", "seed": -1}, "bad_field", "seed: expected"),
+        ({"prompt": "", "pose": "fly-3"}, "bad_pose", "expected an action of w, s"),
+        ({"prompt": "", "pose": "w-3", "num_frames": 29}, "bad_pose", "7 motions"),
+        ({"prompt": "", "pose": {"0": {}}}, "bad_pose", "pose '0': expected 'extrinsic'"),
+        ({"prompt": "", "pose": []}, "bad_pose", "expected poses as a list"),
+        ({"prompt": "", "image_base64": "%%%"}, "bad_image", "image_base64: expected base64"),
+        ({"prompt": "", "image_base64": "AAAA"}, "bad_image", "expected a PNG, JPEG or WebP image"),
+        ({"prompt": "", "image_base64": picture()[:-40]}, "bad_image", "image_base64: expected"),
+        ({"prompt": "", "image_base64": picture((300, 3))}, "bad_image", "at most 10 : 1"),
+    ],
+)
+def test_bad_field_is_named(server: str, body: object, code: str, named: str) -> None:
+    response = post(server, body)
+    assert error(response) == (422, code)
+    assert named in message(response)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"prompt": "\\ud800"}', b"[" * 100_000])
+def test_what_is_no_json_is_refused(server: str, content: bytes) -> None:
+    assert error(send(server, content)) == (400, "bad_json")
+
+
+def test_other_content_types_are_refused(server: str) -> None:
+    assert error(send(server, b"{}", "text/plain")) == (415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS"])
+def test_other_methods_are_refused(server: str, method: str) -> None:
+    response = httpx.request(method, f"http://{server}/api/generate-video")
+    assert error(response) == (405, "method_not_allowed")
+    assert response.headers["allow"] == "POST"
+
+
+def test_unknown_route_is_not_found_in_json(server: str) -> None:
+    assert error(httpx.get(f"http://{server}/api/nothing")) == (404, "not_found")
+    assert httpx.get(f"http://{server}/nothing").text == "Not Found"
+
+
+def two_hundred_megabytes() -> Iterator[bytes]:
+    for _ in range(200):
+        yield bytes(2**20)
+
+
+@pytest.mark.parametrize("is_announced", [True, False])
+def test_huge_body_is_refused_without_being_held(server: str, is_announced: bool) -> None:
+    headers = {"content-type": "application/json"}
+    if is_announced:
+        headers["content-length"] = str(200 * 2**20)
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    url = f"http://{server}/api/generate-video"
+    response = httpx.post(url, content=two_hundred_megabytes(), headers=headers, timeout=TIMEOUT_S)
+    assert error(response) == (413, "too_large")
+    assert f"at most {MAX_BODY_BYTES} bytes" in message(response)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 64 * 1024
+    assert httpx.get(f"http://{server}/health").json()["status"] == "ok"
+
+
+def test_health_has_the_fields_of_the_seed(server: str) -> None:
+    health = httpx.get(f"http://{server}/health").json()
+    assert {name: health[name] for name in ("status", "model_path", "model_type", "action_ckpt")} == {
+        "status": "ok",
+        "model_path": "embedded",
+        "model_type": "embedded",
+        "action_ckpt": "transformer.safetensors",
+    }
+    assert health["pipeline_loaded"] is True
+
+
+@pytest.mark.parametrize("accept", ["video/mp4", "application/json"])
+def test_client_who_leaves_cancels_the_clip(world: World, accept: str) -> None:
+    with serving(world) as address, httpx.Client(timeout=TIMEOUT_S) as client:
+        request = client.build_request(
+            "POST", f"http://{address}/api/generate-video", json=LONG, headers={"accept": accept}
+        )
+        if accept == "video/mp4":
+            response = client.send(request, stream=True)
+            next(response.iter_raw())
+            response.close()
+        else:
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(request.url, json=LONG, timeout=0.5)
+        wait_for_jobs(address, 0)
+        metrics = httpx.get(f"http://{address}/metrics").text
+    assert "worldplay_clips_cancelled_total 1.0" in metrics
+    assert "worldplay_clips_total 0.0" in metrics
+
+
+def test_no_more_clips_wait_than_may(world: World) -> None:
+    with serving(world, max_jobs=1) as address, httpx.Client(timeout=TIMEOUT_S) as client:
+        url, accept = f"http://{address}/api/generate-video", {"accept": "video/mp4"}
+        with client.stream("POST", url, json=LONG, headers=accept):
+            refused = post(address, {"prompt": "", "num_frames": 13})
+            assert error(refused) == (503, "busy")
+            assert int(refused.headers["retry-after"]) >= 1
+        wait_for_jobs(address, 0)
+        assert post(address, {"prompt": "", "num_frames": 13}).status_code == 200
+
+
+def test_token_is_needed_where_there_is_one(world: World) -> None:
+    body = {"prompt": "", "num_frames": 13}
+    with serving(world, token="sesame") as address:
+        for wrong in ({}, {"authorization": "Bearer simsalabim"}, {"authorization": "Basic sesame"}):
+            response = post(address, body, **wrong)
+            assert error(response) == (401, "unauthorized")
+            assert response.headers["www-authenticate"] == "Bearer"
+        assert post(address, body, authorization="Bearer sesame").status_code == 200
+        assert httpx.get(f"http://{address}/health").status_code == 200
+
+
+def test_description_names_what_is_checked(server: str) -> None:
+    document = httpx.get(f"http://{server}/openapi.json").json()
+    assert document["openapi"] == "3.1.0"
+    assert document["paths"].keys() == {"/api/generate-video", "/health"}
+    schemas = document["components"]["schemas"]
+    assert schemas["GenerateVideoRequest"]["required"] == ["prompt"]
+    assert schemas["GenerateVideoRequest"]["additionalProperties"] is False
+    assert "401" not in document["paths"]["/api/generate-video"]["post"]["responses"]
