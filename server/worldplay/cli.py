@@ -1,4 +1,4 @@
-"""The command line: `worldplay serve`, `worldplay render` and `worldplay bench`."""
+"""The command line: one function for each `worldplay` command."""
 
 import socket
 import sys
@@ -145,6 +145,65 @@ def bench(
         raise ValueError(f"expected --model {MODEL} with --random-weights, got {settings.model!r}")
     random = RandomModel(parse_size(size), context, blocks) if random_weights else None
     run(settings, chunks or (5 if random_weights else 30), random, json_file)
+
+
+Which = Annotated[str, typer.Option("--variant", help="ar-distilled, ar, ar-rl or bidirectional.")]
+
+
+@app.command()
+def download(
+    variant: Which = "ar-distilled",
+    layout: Annotated[
+        str, typer.Option(help="Of the encoders: 'diffusers', or 'original' (gated).")
+    ] = "diffusers",
+    weights_dir: WeightsDir = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Accept the terms without being asked.")] = False,
+) -> None:
+    """Fetch a released model, after saying what, how much and under which terms."""
+    settings = load_settings(variant=variant, weights_dir=weights_dir)
+    from worldplay.download import check_layout, download, reach_hugging_face
+    from worldplay.world.variants import find_variant
+
+    def agree(question: str) -> bool:
+        if not yes and not sys.stdin.isatty():
+            raise OSError("expected --yes, as there is no terminal to ask at")
+        return yes or typer.confirm(question)
+
+    download(find_variant(variant), check_layout(layout), settings.weights_dir, agree, reach_hugging_face)
+
+
+@app.command()
+def models(weights_dir: WeightsDir = None) -> None:
+    """List the models there are, which of them are on this disk, and what each needs."""
+    settings = load_settings(weights_dir=weights_dir)
+    from worldplay.models import run
+
+    run(settings.weights_dir)
+
+
+@app.command()
+def doctor(
+    variant: Variant = None,
+    size: Size = None,
+    device: Device = None,
+    memory: Annotated[
+        float | None, typer.Option(min=1, max=100_000, help="Plan for a GPU of so many GB.")
+    ] = None,
+    weights_dir: WeightsDir = None,
+) -> None:
+    """Say what of a released model fits into this machine, and for how many visitors."""
+    settings = load_settings(variant=variant, size=size, device=device, weights_dir=weights_dir)
+    from worldplay.doctor import run
+    from worldplay.world.checkpoint import choose_device
+    from worldplay.world.variants import find_variant, parse_size
+
+    run(
+        find_variant(settings.variant),
+        parse_size(settings.size),
+        choose_device(settings.device),
+        memory,
+        settings.weights_dir,
+    )
 
 
 def listen(settings: Settings) -> socket.socket:

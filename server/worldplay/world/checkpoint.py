@@ -37,6 +37,7 @@ def load_world(
     variant: str = DEFAULT_VARIANT,
     size: tuple[int, int] = SIZE,
     weights_dir: Path = WEIGHTS_DIR,
+    sessions: int = 1,
 ) -> World:
     """Load a world for inference.
 
@@ -45,21 +46,24 @@ def load_world(
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
         variant, size: of the released model, the size as (height, width); the embedded world has its own.
         weights_dir: where 'hy-worldplay' has been downloaded to.
+        sessions: visitors to keep GPU memory for.
     Raises: ValueError or OSError naming the file, what is wrong with it and the remedy.
     """
     place = choose_device(device)
     if model == MODEL:
-        return _load_released(weights_dir, variant, size, place)
+        return _load_released(weights_dir, variant, size, place, sessions)
     directory = EMBEDDED if model == "embedded" else Path(model)
     if directory.is_dir() and not (directory / "world.json").is_file() and holds_released(directory):
-        return _load_released(directory, variant, size, place)
+        return _load_released(directory, variant, size, place, sessions)
     return _load_embedded(directory, place)
 
 
-def _load_released(root: Path, variant: str, size: tuple[int, int], device: torch.device) -> World:
+def _load_released(
+    root: Path, variant: str, size: tuple[int, int], device: torch.device, sessions: int
+) -> World:
     from worldplay.world.released import free_bytes, load_released  # its libraries take seconds to import
 
-    return load_released(root, find_variant(variant), size, device, free_bytes(device))
+    return load_released(root, find_variant(variant), size, device, free_bytes(device), sessions)
 
 
 def _load_embedded(directory: Path, place: torch.device) -> World:

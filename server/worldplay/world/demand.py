@@ -1,5 +1,6 @@
 """How much memory a released model needs, counted from its configuration without building it."""
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -48,16 +49,25 @@ class Needs:
     autoencoder: int
     encoders: int
     caches: int  # keys and values of text, context and chunk, allocated once
+    raw_caches: int  # the same in model/raw_kv_cache.py
     context_latent: int  # of these: what one latent of context takes
     session: int  # what each visitor adds: decoder state, keys and values of the text
     working: int  # an estimate of the activations
 
     def demand(self, variant: Variant, sessions: int = 1) -> Demand:
-        always = self.image_stream + self.autoencoder + self.caches + sessions * self.session
         idle = self.text_stream if variant.is_live else 0
-        return Demand(always + self.text_stream - idle, self.working, self.encoders, idle)
+        busy = self.image_stream + self.text_stream - idle
+        return Demand(
+            always=busy + self.autoencoder + sessions * self.session,
+            caches=self.caches,
+            raw_caches=self.raw_caches,
+            working=self.working,
+            encoders=self.encoders,
+            text_stream=idle,
+        )
 
 
+@functools.cache
 def count_needs(variant: Variant, size: tuple[int, int] = SIZE, shapes: Shapes = RELEASED) -> Needs:
     """Count what a variant needs for pictures of a size, (height, width)."""
     config, side = shapes.transformer, shapes.vae.pixels_per_latent
@@ -66,6 +76,8 @@ def count_needs(variant: Variant, size: tuple[int, int] = SIZE, shapes: Shapes =
     context = variant.rollout().memory_latents
     latent = tokens * _token_bytes(config)
     text_kv = MAX_TEXT_TOKENS * _token_bytes(config)
+    both = text_kv + (context + CHUNK_LATENTS) * latent
+    raw = (context + CHUNK_LATENTS) * latent // 2 + both // config.blocks
     branches = variant.num_branches if variant.is_live else 0  # the bidirectional model caches nothing
     widest = tokens * (context + variant.chunk_latents) * config.hidden * BYTES
     frames = 4 * size[0] * size[1] * shapes.vae.decoder_channels[-1] * BYTES
@@ -74,7 +86,8 @@ def count_needs(variant: Variant, size: tuple[int, int] = SIZE, shapes: Shapes =
         text_stream=text,
         autoencoder=_autoencoder_bytes(shapes.vae),
         encoders=ENCODER_BYTES,
-        caches=branches * (text_kv + (context + CHUNK_LATENTS) * latent),
+        caches=branches * both,
+        raw_caches=branches * raw,
         context_latent=latent,
         session=decoder_state_bytes(shapes.vae, size) + branches * text_kv // 2,
         working=max(_TOKEN_TENSORS * widest, _FRAME_TENSORS * frames),

@@ -1,5 +1,6 @@
 """Loads a released model: transformer, autoencoder and encoders become a world to walk in."""
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,12 +23,14 @@ from worldplay.world.encoders import GlyphEncoder, PromptEncoder, VisionEncoder
 from worldplay.world.layouts import ReleasedFiles, locate
 from worldplay.world.memory import NUM_POINTS, sample_points
 from worldplay.world.released_conditioner import Encoders, ReleasedConditioner
-from worldplay.world.residency import Lodging, Placement, Plan, plan_memory
+from worldplay.world.residency import RESERVE, Lodging, Plan, Residence, plan_memory
 from worldplay.world.rollout import RolloutModel
 from worldplay.world.variants import Variant
 from worldplay.world.walk import OpenGround
 from worldplay.world.weights import Placer, build_empty, fill, find_weights
 from worldplay.world.world import World
+
+logger = logging.getLogger(__name__)
 
 CPU = torch.device("cpu")
 
@@ -38,6 +41,7 @@ def load_released(
     size: tuple[int, int],
     device: torch.device,
     budget: int | None,
+    sessions: int = 1,
     shapes: Shapes = RELEASED,
 ) -> World:
     """Load a variant for pictures of a size, (height, width).
@@ -45,11 +49,12 @@ def load_released(
     Args:
         root: what `worldplay download` filled, or a directory with the published files in it.
         budget: bytes of the device that may be used; None for as many as it takes.
+        sessions: visitors to keep memory for.
     Raises: ValueError or OSError naming the file, what is wrong with it and the command that mends it.
     """
     remedy = f"run `worldplay download --variant {variant.name}`"
     files = locate(root, variant.folder, remedy)
-    plan = _plan(variant, size, budget, shapes)
+    plan = choose_plan(variant, size, budget, sessions, shapes)
     transformer = _load_transformer(files.transformer, variant, shapes.transformer, device, plan, remedy)
     vae = _load_vae(files.vae, shapes.vae, device, remedy)
     encoders = _load_encoders(files, device, plan.encoders, remedy)
@@ -63,7 +68,7 @@ def load_released(
         views=tuple(make_view(view, height, width, OpenGround) for view in START_VIEWS),
         rollout=RolloutModel(
             transformer,
-            _make_caches(transformer, variant, size, shapes),
+            _make_caches(transformer, variant, size, shapes, plan.raw_caches),
             sample_points(NUM_POINTS, POINTS_SEED),
             variant.rollout(),
         ),
@@ -75,19 +80,29 @@ def load_released(
 
 def free_bytes(device: torch.device) -> int | None:
     """What a model may use of a device; None where memory is not the question."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+    return torch.cuda.mem_get_info(device)[0] - RESERVE if device.type == "cuda" else None
 
 
-def _plan(variant: Variant, size: tuple[int, int], budget: int | None, shapes: Shapes) -> Plan:
+def choose_plan(
+    variant: Variant, size: tuple[int, int], budget: int | None, sessions: int, shapes: Shapes
+) -> Plan:
+    """Where the parts go so that all visitors fit, or as many of them as possible.
+
+    Raises: ValueError if not even one does.
+    """
     if budget is None:
-        return Plan(Placement.RESIDENT, Placement.RESIDENT, 0, fits=True)
-    plan = plan_memory(count_needs(variant, size, shapes).demand(variant), budget)
-    if not plan.fits:
-        raise ValueError(
-            f"{variant.name} at {size[0]}x{size[1]} needs {plan.peak / 1e9:.1f} GB of GPU memory, "
-            f"{budget / 1e9:.1f} GB are free; take a smaller --size, see `worldplay doctor`"
-        )
-    return plan
+        return Plan(False, Residence.RESIDENT, Residence.RESIDENT, 0, fits=True)
+    needs = count_needs(variant, size, shapes)
+    for count in range(sessions, 0, -1):
+        plan = plan_memory(needs.demand(variant, count), budget)
+        if plan.fits:
+            if count < sessions:
+                logger.warning("GPU memory is enough for %d visitors, not for %d", count, sessions)
+            return plan
+    raise ValueError(
+        f"{variant.name} at {size[0]}x{size[1]} needs {plan.peak / 1e9:.1f} GB of GPU memory, "
+        f"{budget / 1e9:.1f} GB are free; take a smaller --size, see `worldplay doctor`"
+    )
 
 
 def _load_transformer(
@@ -100,9 +115,9 @@ def _load_transformer(
     return transformer
 
 
-def _place_text(device: torch.device, placement: Placement) -> Placer:
+def _place_text(device: torch.device, placement: Residence) -> Placer:
     """Load the text stream where it waits, everything else on the device."""
-    waiting = device if placement is Placement.RESIDENT else CPU
+    waiting = device if placement is Residence.RESIDENT else CPU
     return lambda name: waiting if is_text_parameter(name) else device
 
 
@@ -121,9 +136,9 @@ def _load_vae(folder: Path, config: VAEConfig, device: torch.device, remedy: str
     return vae
 
 
-def _load_encoders(files: ReleasedFiles, device: torch.device, placement: Placement, remedy: str) -> Encoders:
-    home = device if placement is Placement.RESIDENT else CPU
-    compute = CPU if placement is Placement.HOST else device
+def _load_encoders(files: ReleasedFiles, device: torch.device, placement: Residence, remedy: str) -> Encoders:
+    home = device if placement is Residence.RESIDENT else CPU
+    compute = CPU if placement is Residence.HOST else device
     # float16 as published; a CPU multiplies that slowly.
     dtype = torch.float16 if compute.type == "cuda" else choose_dtype(compute)
     text = PromptEncoder(files.text, home, dtype, remedy)
@@ -149,7 +164,7 @@ def _check_widths(encoders: Encoders, files: ReleasedFiles, config: TransformerC
 
 
 def _make_caches(
-    transformer: WorldPlayTransformer, variant: Variant, size: tuple[int, int], shapes: Shapes
+    transformer: WorldPlayTransformer, variant: Variant, size: tuple[int, int], shapes: Shapes, raw: bool
 ) -> list[KVCache]:
     """One per guidance branch; the bidirectional model has no use for any."""
     if not variant.is_live:
@@ -157,4 +172,6 @@ def _make_caches(
     side = shapes.vae.pixels_per_latent
     grid = (size[0] // side, size[1] // side)
     context = variant.rollout().memory_latents
-    return [transformer.new_cache(grid, MAX_TEXT_TOKENS, context) for _ in range(variant.num_branches)]
+    return [
+        transformer.new_cache(grid, MAX_TEXT_TOKENS, context, raw=raw) for _ in range(variant.num_branches)
+    ]

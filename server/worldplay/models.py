@@ -1,0 +1,87 @@
+"""`worldplay models`: which models there are, which are on this disk, and what each needs."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from worldplay.world.demand import Needs, count_needs
+from worldplay.world.layouts import locate
+from worldplay.world.residency import plan_memory
+from worldplay.world.variants import MODEL, VARIANTS, Variant
+from worldplay.world.weights import find_weights
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A variant as an operator sees it."""
+
+    variant: Variant
+    problem: str | None  # what keeps it from being loaded; None if all of it is there
+    disk: int  # bytes of its own and of the parts that all variants share
+    memory: int  # bytes on the GPU with everything resident
+    least_memory: int  # with whatever can wait elsewhere waiting there
+
+
+def list_models(weights_dir: Path) -> list[Known]:
+    """Every released variant."""
+    return [_describe(variant, weights_dir) for variant in VARIANTS.values()]
+
+
+def _describe(variant: Variant, weights_dir: Path) -> Known:
+    needs = count_needs(variant)
+    demand = needs.demand(variant)
+    plenty = 10**15
+    return Known(
+        variant,
+        find_problem(variant, weights_dir),
+        disk=disk_bytes(needs),
+        memory=plan_memory(demand, plenty).peak,
+        least_memory=plan_memory(demand, 0).peak,
+    )
+
+
+def disk_bytes(needs: Needs) -> int:
+    """What the published files take, if the transformer was published in two bytes per number."""
+    autoencoder = 2 * needs.autoencoder  # in four
+    return needs.image_stream + needs.text_stream + autoencoder + needs.encoders
+
+
+def find_problem(variant: Variant, weights_dir: Path) -> str | None:
+    """What is missing or damaged, found without reading more than the files' headers."""
+    remedy = f"run `worldplay download --variant {variant.name}`"
+    try:
+        files = locate(weights_dir, variant.folder, remedy)
+        for folder in (
+            files.transformer,
+            files.vae,
+            files.text.model,
+            files.glyph.weights,
+            files.vision.model,
+        ):
+            find_weights(folder, remedy)
+    except (OSError, ValueError) as error:
+        return str(error)
+    return None
+
+
+def run(weights_dir: Path) -> None:
+    """Print the table, and after it what is wrong with models that are there in part."""
+    write = sys.stdout.write
+    write(f"{'model':30} {'state':9} {'disk':>7} {'GPU memory':>14}  what it is\n")
+    write(f"{'embedded':30} {'ready':9} {'':>7} {'none':>14}  the courtyard that comes with WorldPlay Live\n")
+    problems = []
+    for known in list_models(weights_dir):
+        variant = known.variant
+        here = any((weights_dir / folder).is_dir() for folder in _own_folders(variant))
+        state = "ready" if known.problem is None else "damaged" if here else "absent"
+        if known.problem is not None and here:
+            problems.append(f"{variant.name}: {known.problem}\n")
+        memory = f"{known.least_memory / 1e9:.0f} to {known.memory / 1e9:.0f} GB"
+        name = f"{MODEL} {variant.name}"
+        write(f"{name:30} {state:9} {known.disk / 1e9:4.0f} GB {memory:>14}  {variant.about}\n")
+    write(f"\nKept in {weights_dir}. GPU memory is for one visitor at 480x832; more in `worldplay doctor`.\n")
+    sys.stdout.writelines(problems)
+
+
+def _own_folders(variant: Variant) -> tuple[str, ...]:
+    return variant.folder, f"HY-WorldPlay/{variant.folder}"

@@ -1,0 +1,82 @@
+"""What the operator's commands say about models and memory."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from worldplay.doctor import Machine, count_sessions, examine, report
+from worldplay.models import find_problem, list_models, run
+from worldplay.world.demand import count_needs
+from worldplay.world.variants import SIZE, VARIANTS, find_variant
+
+H100 = Machine("H100", 84_000_000_000, 85_000_000_000, 256_000_000_000, 10**12)
+DISTILLED = find_variant("ar-distilled")
+
+
+def test_models_that_are_absent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path)
+    said = capsys.readouterr().out
+    assert "embedded                       ready" in said
+    assert (
+        "hy-worldplay ar-distilled      absent      38 GB    40 to 77 GB  4 steps, for walking live" in said
+    )
+    assert said.count(" absent ") == len(VARIANTS)
+
+
+def test_model_that_is_complete(tmp_path: Path, layouts: dict[str, Path]) -> None:
+    for root in layouts.values():
+        assert all(known.problem is None for known in list_models(root))
+
+
+def test_model_that_is_damaged(
+    tmp_path: Path, layouts: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "weights"
+    shutil.copytree(layouts["diffusers"], root)
+    (root / "HY-WorldPlay/ar_rl_model/model.safetensors").write_bytes(b"")
+    run(root)
+    said = capsys.readouterr().out
+    assert said.count("ready") == 4
+    assert "ar-rl: " in said
+    assert "ar_rl_model/model.safetensors is damaged or incomplete" in said.splitlines()[-1]
+    assert "run `worldplay download --variant ar-rl`" in said.splitlines()[-1]
+    assert find_problem(DISTILLED, root) is None
+
+
+def test_report_for_a_large_gpu() -> None:
+    said = "\n".join(report(H100, DISTILLED, SIZE, 84_000_000_000, None))
+    assert "GPU      H100, 84.0 GB of 85.0 GB free" in said
+    assert "files    all there" in said
+    assert "20: 27.6 GB" in said
+    assert "Plan for 84.0 GB: fits, 77.3 GB at most" in said
+    assert "  480x832     77.3 GB   34.9 GB  12" in said
+
+
+def test_report_for_a_small_gpu() -> None:
+    said = "\n".join(report(H100, DISTILLED, (352, 640), 20_000_000_000, "x is missing"))
+    assert "Plan for 20.0 GB: DOES NOT FIT" in said
+    assert "files    x is missing" in said
+    assert "KV cache       stored raw" in said
+
+
+def test_report_without_a_gpu() -> None:
+    lines = list(report(Machine(None, 0, 0, 10**10, 10**12), DISTILLED, SIZE, 0, None))
+    assert lines[0] == "GPU      none"
+    assert lines[-1].startswith("Without a GPU only the embedded world runs.")
+
+
+def test_this_machine(tmp_path: Path) -> None:
+    machine = examine(torch.device("cpu"), tmp_path / "not" / "yet")
+    assert machine.gpu is None
+    assert machine.memory > 10**8
+    assert machine.disk_free > 0
+
+
+def test_sessions_are_those_the_plan_accepts() -> None:
+    needs = count_needs(DISTILLED)
+    assert count_sessions(needs, DISTILLED, 30_000_000_000) == 0
+    assert count_sessions(needs, DISTILLED, 200_000_000_000) > count_sessions(
+        needs, DISTILLED, 80_000_000_000
+    )
