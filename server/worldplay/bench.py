@@ -11,12 +11,13 @@ from time import perf_counter
 
 from worldplay.bench_report import Report, count_work, make_rows, render
 from worldplay.hardware import forget_peak, gemm_rate, name_of, peak_memory, synchronize
+from worldplay.loading import open_world
 from worldplay.media.track import VideoTrack
 from worldplay.model.transformer import RELEASED_TRANSFORMER, TransformerConfig
 from worldplay.model.vae import RELEASED_VAE, VAEConfig
 from worldplay.settings import Settings
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
-from worldplay.world.checkpoint import choose_device, load_world
+from worldplay.world.checkpoint import choose_device
 from worldplay.world.random_world import build_random_world, open_random_walk
 from worldplay.world.request import WalkRequest
 from worldplay.world.rollout import Chunk
@@ -72,7 +73,7 @@ def run(settings: Settings, chunks: int, random: RandomModel | None, json_file: 
 def load(settings: Settings) -> Subject:
     """Load a world and open a walk; until its context is full the chunks do not count."""
     began = perf_counter()
-    world = load_world(settings.model, settings.device)
+    world = open_world(settings)
     load_s = perf_counter() - began
     config = world.rollout.config
     warm_up = 1 + config.memory_latents // config.chunk_latents
