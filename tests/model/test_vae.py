@@ -6,6 +6,7 @@ from diffusers import AutoencoderKLHunyuanVideo15
 from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import HunyuanVideo15AttnBlock
 from torch import Tensor, nn
 
+from worldplay.model import vae_stream
 from worldplay.model.vae import RELEASED_VAE, StreamingVAE, VAEConfig
 from worldplay.model.vae_keys import from_published_layout, published_key
 
@@ -182,3 +183,13 @@ def test_weights_that_do_not_fit_are_refused() -> None:
 
 def test_released_configuration() -> None:
     assert RELEASED_VAE.pixels_per_latent == 16
+
+
+@pytest.mark.parametrize("past_frames", [1, 2])
+def test_surroundings_are_the_same_with_and_without_gradients(past_frames: int):
+    random = torch.Generator().manual_seed(0)
+    past = torch.randn(1, 3, past_frames, 4, 5, generator=random)
+    x = torch.randn(1, 3, 4, 4, 5, generator=random)
+    plain = vae_stream._surround(past, x)
+    assert plain.shape == (1, 3, 6, 6, 7)
+    assert torch.equal(plain, vae_stream._surround_for_gradients(past, x))

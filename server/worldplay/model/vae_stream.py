@@ -39,14 +39,13 @@ class Pass:
         self._old = cache.slots
         self._new: list[Tensor] = []
 
-    def prepend_past(self, x: Tensor) -> Tensor:
-        """Put the two frames before x [B, C, T, H, W] in front of it; the first frame is its own past."""
-        past = repeat(x[:, :, :1], "b c 1 h w -> b c t h w", t=PAST_FRAMES)
-        if not self.first:
-            past = self._old[len(self._new)]
-        extended = torch.cat([past, x], dim=2)
-        self._new.append(extended[:, :, -PAST_FRAMES:].clone())  # a view would keep all of `extended` alive
-        return extended
+    def past_of(self, x: Tensor) -> Tensor:
+        """The frames before x, [B, C, T, H, W]: two, or one that stands for both, as at the start."""
+        return x[:, :, :1] if self.first else self._old[len(self._new)]
+
+    def remember(self, frames: Tensor) -> None:
+        """Keep the last frames; a copy, as a view would keep alive all that they are part of."""
+        self._new.append(frames[:, :, -PAST_FRAMES:].clone(memory_format=torch.channels_last_3d))
 
     def commit(self, cache: FeatureCache) -> None:
         cache.slots = self._new
@@ -91,8 +90,30 @@ def decode(decoder: blocks.HunyuanVideo15Decoder3D, z: Tensor, cache: FeatureCac
 
 
 def _causal_conv(layer: blocks.HunyuanVideo15CausalConv3d, x: Tensor, run: Pass) -> Tensor:
-    extended = run.prepend_past(x.contiguous(memory_format=torch.channels_last_3d))
-    return layer.conv(F.pad(extended, (1, 1, 1, 1, 0, 0), mode="replicate"))
+    surround = _surround_for_gradients if torch.is_grad_enabled() else _surround
+    surrounded = surround(run.past_of(x), x)
+    run.remember(surrounded[..., 1:-1, 1:-1])
+    return layer.conv(surrounded)
+
+
+def _surround(past: Tensor, x: Tensor) -> Tensor:
+    """Put the past in front of x and repeat the edges in height and width, moving every value only once."""
+    batch, channels, frames, height, width = x.shape
+    shape = batch, channels, PAST_FRAMES + frames, height + 2, width + 2
+    out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last_3d)
+    inner = out[..., 1:-1, 1:-1]
+    inner[:, :, :PAST_FRAMES] = past
+    inner[:, :, PAST_FRAMES:] = x
+    out[..., 0, 1:-1], out[..., -1, 1:-1] = out[..., 1, 1:-1], out[..., -2, 1:-1]
+    out[..., 0], out[..., -1] = out[..., 1], out[..., -2]
+    return out
+
+
+def _surround_for_gradients(past: Tensor, x: Tensor) -> Tensor:
+    """The same in two moves: backwards, the assignments above would each copy the whole gradient."""
+    past = past.expand(-1, -1, PAST_FRAMES, -1, -1)
+    extended = torch.cat([past, x.contiguous(memory_format=torch.channels_last_3d)], dim=2)
+    return F.pad(extended, (1, 1, 1, 1, 0, 0), mode="replicate")
 
 
 def _rms_norm(layer: blocks.HunyuanVideo15RMS_norm, x: Tensor) -> Tensor:
