@@ -1,0 +1,62 @@
+"""A released model (a tiny one, as published) on the paths that people take: the page's socket, and clips."""
+
+import io
+from pathlib import Path
+
+import av
+import pytest
+import torch
+from PIL import Image
+
+from raw_client import RawClient
+from serving import serving
+from world.published import TRANSFORMER, VAE
+from worldplay.clip_plan import ClipError, ClipWish, plan_clip
+from worldplay.render import render
+from worldplay.world.demand import Shapes
+from worldplay.world.released import load_released
+from worldplay.world.variants import find_variant
+from worldplay.world.world import World
+
+SIZE = (64, 96)
+
+
+def load(root: Path, variant: str) -> World:
+    torch.set_num_threads(1)
+    return load_released(
+        root, find_variant(variant), SIZE, torch.device("cpu"), None, shapes=Shapes(TRANSFORMER, VAE)
+    )
+
+
+def png() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (120, 80), (200, 80, 40)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_visitor_walks_through_a_released_model(layouts: dict[str, Path]) -> None:
+    world = load(layouts["diffusers"], "ar-distilled")
+    with serving(world) as address, RawClient(f"ws://{address}/ws") as client:
+        welcome = client.hello()
+        assert (welcome["model"], welcome["size"]) == ("ar-distilled", [96, 64])
+        client.start(image=png(), prompt='A door with "Bakery" on it', seed=3)
+        client.press(["w"])
+        messages = client.collect(lambda message: message["type"] == "chunk" and message["index"] == 1)
+        client.send("prompt", text="A desert")
+        client.collect(lambda message: message["type"] == "state" and message["what"] == "prompt")
+    assert sum(message["type"] == "media" for message in messages) == 13
+
+
+def test_bidirectional_clip_is_written(layouts: dict[str, Path], tmp_path: Path) -> None:
+    world = load(layouts["original"], "bidirectional")
+    plan = plan_clip(world, ClipWish(prompt="Sand", num_frames=61, seed=1, steps=1, variant="bidirectional"))
+    record = render(world, plan, tmp_path / "clip.mp4")
+    assert [chunk.report.frames for chunk in record.chunks] == [61]
+    with av.open(tmp_path / "clip.mp4") as container:
+        assert sum(1 for _ in container.decode(video=0)) == 61
+
+
+def test_bidirectional_clip_of_half_a_chunk(layouts: dict[str, Path]) -> None:
+    world = load(layouts["original"], "bidirectional")
+    with pytest.raises(ClipError, match=r"expected 61, 125, 189, 253 .* got 29; nearest is 61"):
+        plan_clip(world, ClipWish(prompt="Sand", num_frames=29))
