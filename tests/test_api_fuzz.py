@@ -1,0 +1,94 @@
+"""Requests that the API's own description makes up, good and bad, against the application in process."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from starlette.applications import Starlette
+
+from worldplay.api import EXCEPTION_HANDLERS, api_routes
+from worldplay.engine.engine import Engine
+from worldplay.settings import load_settings
+from worldplay.world.world import World
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    response_headers_conformance,
+    negative_data_rejection,
+]
+
+
+SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
+
+
+class QuickWorld:
+    """Opens walks of grey frames: what is fuzzed is the API, with the real engine and encoder."""
+
+    fps = 24
+
+    def __init__(self, world: World) -> None:
+        self.frames = np.full((4, world.height, world.width, 3), 128, np.uint8)
+
+    def open_walk(self, request: object) -> "QuickWalk":
+        return QuickWalk(self.frames)
+
+    def free_memory(self) -> None: ...
+
+
+class QuickWalk:
+    def __init__(self, frames: np.ndarray) -> None:
+        self.frames = frames
+        self.num_chunks = 0
+
+    def generate(self, steering):  # type: ignore[no-untyped-def]
+        yield
+        steering.latch(4)
+        self.num_chunks += 1
+        return SimpleNamespace(
+            index=self.num_chunks - 1,
+            num_frames=16 if self.num_chunks > 1 else 13,
+            motions=[],
+            poses=np.zeros((4, 4, 4)),
+            labels=[0] * 4,
+            timings_ms={},
+        )
+
+    def decode(self, chunk):  # type: ignore[no-untyped-def]
+        for count in (chunk.num_frames - 12, 4, 4, 4):
+            yield self.frames[:count]
+
+
+@pytest.fixture(scope="module")
+def app(world: World) -> Iterator[Starlette]:
+    engine = Engine(QuickWorld(world), 1, 0)  # type: ignore[arg-type]
+    engine.start()
+    yield Starlette(routes=api_routes(load_settings(), world, engine), exception_handlers=EXCEPTION_HANDLERS)
+    assert engine.close()
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_answers_are_as_described(app: Starlette, mode: GenerationMode) -> None:
+    schema = schemathesis.openapi.from_asgi("/openapi.json", app)
+    operation = schema["/api/generate-video"]["POST"]
+
+    @given(case=operation.as_strategy(generation_mode=mode))
+    @settings(max_examples=30, deadline=None, derandomize=True, database=None, suppress_health_check=SLOW)
+    def check(case: Case) -> None:
+        case.call_and_validate(checks=CHECKS)
+
+    check()
