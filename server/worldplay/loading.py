@@ -1,18 +1,15 @@
 """The world that the settings ask for."""
 
+from dataclasses import replace
+
 from worldplay.settings import Settings
-from worldplay.world.checkpoint import load_world
-from worldplay.world.variants import parse_size
+from worldplay.world.checkpoint import ReleasedChoice, load_world
+from worldplay.world.variants import find_variant, parse_size
 from worldplay.world.world import World
 
 
 def open_world(settings: Settings) -> World:
     """Raises: ValueError or OSError as `load_world`."""
-    return load_world(
-        settings.model,
-        settings.device,
-        settings.variant,
-        parse_size(settings.size),
-        settings.weights_dir,
-        settings.max_sessions,
-    )
+    variant = replace(find_variant(settings.variant), shift=settings.shift)
+    choice = ReleasedChoice(variant, parse_size(settings.size), settings.weights_dir, settings.max_sessions)
+    return load_world(settings.model, settings.device, choice)

@@ -15,7 +15,8 @@ class Settings(BaseSettings):
     """Settings of one server process.
 
     Each is an environment variable `WORLDPLAY_<NAME>`; `HOST` and `PORT` are read as well, because hosting
-    platforms set those. `variant` and `size`, height x width, are of the released model only.
+    platforms set those. `variant`, `size` (height x width) and `shift` (of the noise schedule) concern the
+    released model only.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
@@ -25,6 +26,7 @@ class Settings(BaseSettings):
     model: str = "embedded"
     variant: Literal["ar-distilled", "ar", "ar-rl", "bidirectional"] = "ar-distilled"
     size: Annotated[str, Field(pattern=r"^\d{2,4}x\d{2,4}$")] = "480x832"
+    shift: Annotated[float, Field(gt=0, le=100)] = 5.0
     weights_dir: Path = Path.home() / ".cache" / "worldplay"
     device: str = "auto"
     token: str | None = None

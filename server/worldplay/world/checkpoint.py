@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +19,7 @@ from worldplay.world.court_ground import WalkGround
 from worldplay.world.layouts import WEIGHTS_DIR, holds_released
 from worldplay.world.memory import NUM_POINTS, sample_points
 from worldplay.world.rollout import RolloutConfig, RolloutModel
-from worldplay.world.variants import DEFAULT_VARIANT, MODEL, SIZE, find_variant
+from worldplay.world.variants import DEFAULT_VARIANT, MODEL, SIZE, VARIANTS, Variant
 from worldplay.world.walk import Ground
 from worldplay.world.weights import Weights, build_empty, fill
 from worldplay.world.world import View, World
@@ -31,39 +32,37 @@ Module = TypeVar("Module", bound=nn.Module)
 Config = TypeVar("Config")
 
 
-def load_world(
-    model: str,
-    device: str,
-    variant: str = DEFAULT_VARIANT,
-    size: tuple[int, int] = SIZE,
-    weights_dir: Path = WEIGHTS_DIR,
-    sessions: int = 1,
-) -> World:
+@dataclass(frozen=True, slots=True)
+class ReleasedChoice:
+    """What an operator decides about the released model; the embedded world has its own."""
+
+    variant: Variant = VARIANTS[DEFAULT_VARIANT]
+    size: tuple[int, int] = SIZE  # height, width
+    weights_dir: Path = WEIGHTS_DIR  # where 'hy-worldplay' has been downloaded to
+    sessions: int = 1  # visitors to keep GPU memory for
+
+
+def load_world(model: str, device: str, choice: ReleasedChoice = ReleasedChoice()) -> World:
     """Load a world for inference.
 
     Args:
         model: 'embedded', 'hy-worldplay', or the path of a directory that holds either.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
-        variant, size: of the released model, the size as (height, width); the embedded world has its own.
-        weights_dir: where 'hy-worldplay' has been downloaded to.
-        sessions: visitors to keep GPU memory for.
     Raises: ValueError or OSError naming the file, what is wrong with it and the remedy.
     """
     place = choose_device(device)
     if model == MODEL:
-        return _load_released(weights_dir, variant, size, place, sessions)
+        return _load_released(choice.weights_dir, choice, place)
     directory = EMBEDDED if model == "embedded" else Path(model)
     if directory.is_dir() and not (directory / "world.json").is_file() and holds_released(directory):
-        return _load_released(directory, variant, size, place, sessions)
+        return _load_released(directory, choice, place)
     return _load_embedded(directory, place)
 
 
-def _load_released(
-    root: Path, variant: str, size: tuple[int, int], device: torch.device, sessions: int
-) -> World:
+def _load_released(root: Path, choice: ReleasedChoice, device: torch.device) -> World:
     from worldplay.world.released import free_bytes, load_released  # its libraries take seconds to import
 
-    return load_released(root, find_variant(variant), size, device, free_bytes(device), sessions)
+    return load_released(root, choice.variant, choice.size, device, free_bytes(device), choice.sessions)
 
 
 def _load_embedded(directory: Path, place: torch.device) -> World:
