@@ -84,7 +84,7 @@ def test_holding_w_approaches_what_is_ahead(walker: Page, tmp_path: Path) -> Non
 def test_arrows_turn_the_view(walker: Page, key: str, direction: int) -> None:
     before = picture(walker)
     walker.keyboard.down(key)
-    wait_chunks(walker, 2)
+    wait_chunks(walker, 4)
     after = picture(walker)
     walker.keyboard.up(key)
     assert direction * shift_of(before, after) > 8
