@@ -2,6 +2,8 @@
 
 import io
 import re
+import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Page
+
+from serving import serving
+from worldplay.world.world import World
 
 pytestmark = pytest.mark.browser
 
@@ -94,6 +99,19 @@ def test_every_frame_is_shown(walker: Page) -> None:
     wait_chunks(walker, 12)
     state = diagnostics(walker)
     assert state["frameOnScreen"] + 1 - state["framesShown"] <= 0.02 * state["frameOnScreen"] + 2
+
+
+def test_starved_page_shows_a_frame_as_soon_as_it_is_decoded(page: Page, world: World) -> None:
+    config = replace(world.rollout.config, steps=110)  # slower than real time
+    slow = replace(world, rollout=replace(world.rollout, config=config))
+    with serving(slow) as address:
+        page.goto(f"http://{address}/")
+        page.wait_for_function(f"{STATE}?.state === 'choosing'")
+        page.keyboard.press("Enter")
+        page.wait_for_function(f"{STATE}.starvedDecodedToShown.length >= 8", timeout=60_000)
+        times_ms = diagnostics(page)["starvedDecodedToShown"]
+        page.goto("about:blank")  # leave before the server does
+    assert statistics.median(times_ms) <= 20.0
 
 
 def zoom_of(before: NDArray[np.float64], after: NDArray[np.float64]) -> float:
