@@ -29,7 +29,7 @@ check: .venv/.dev client_web/node_modules/.package-lock.json
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy server/worldplay scripts
 	cd client_web && npm run --silent check && npm run --silent test
-	$(BIN)/python -m pytest -m "not browser and not slow" -q
+	$(BIN)/python -m pytest -m "not browser and not slow" -q -n 2
 
 format: .venv/.dev client_web/node_modules/.package-lock.json
 	$(BIN)/ruff check --fix --quiet .

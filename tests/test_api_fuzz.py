@@ -23,6 +23,8 @@ from worldplay.engine.engine import Engine
 from worldplay.settings import load_settings
 from worldplay.world.world import World
 
+pytestmark = pytest.mark.slow
+
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

@@ -15,6 +15,8 @@ from worldplay.bench_report import Report, count_work, make_rows, render
 from worldplay.model import flops
 from worldplay.model.vae import VAEConfig
 
+pytestmark = pytest.mark.slow
+
 VAE = VAEConfig(
     pixel_patch=1,
     latent_channels=TINY.latent_channels,

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from worldplay.world.checkpoint import EMBEDDED
 
 
@@ -45,6 +47,7 @@ def test_unknown_option() -> None:
     assert "No such option: --modle" in said
 
 
+@pytest.mark.slow
 def test_missing_weights(tmp_path: Path) -> None:
     directory = copy_world(tmp_path)
     (directory / "vae.safetensors").unlink()

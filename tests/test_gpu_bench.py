@@ -18,6 +18,8 @@ from gpu.tables import render
 from model.tiny import GRID, make_latents, make_model, make_text
 from worldplay.model.rope import rope_table, rotate
 
+pytestmark = pytest.mark.slow
+
 MINI = Setup(MINIATURE, MINIATURE.sizes[0], torch.device("cpu"))
 
 

@@ -287,6 +287,7 @@ def test_disconnect_in_mid_chunk_frees_the_worker(server: str) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_client_that_never_reads_does_not_block_another(world: World) -> None:
     with serving(world, send_timeout_s=1.0) as address, walk(address) as deaf, walk(address) as other:
         deaf.hello()

@@ -1,3 +1,4 @@
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -24,6 +25,7 @@ def test_mlp_uses_the_tanh_approximation():
 
 
 @torch.inference_mode()
+@pytest.mark.slow
 def test_block_compiles_without_a_graph_break():
     model = make_model()
     cache = model.new_cache(GRID, 8)
