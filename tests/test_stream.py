@@ -3,6 +3,7 @@
 import io
 import threading
 import time
+from collections.abc import Callable
 
 import httpx
 import msgpack
@@ -23,8 +24,8 @@ def chunks(messages: list[Message]) -> list[Message]:
     return [message for message in messages if message["type"] == "chunk"]
 
 
-def is_chunk(index: int):  # type: ignore[no-untyped-def]
-    return lambda message: message["type"] == "chunk" and message["index"] == index
+def is_chunk(index: int) -> Callable[[Message], bool]:
+    return lambda message: bool(message["type"] == "chunk" and message["index"] == index)
 
 
 def png(width: int, height: int) -> bytes:
