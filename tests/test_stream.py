@@ -153,6 +153,13 @@ def test_equal_seeds_and_steps_give_equal_video(server: str) -> None:
     assert videos[0] == videos[1]
 
 
+def bomb() -> bytes:
+    """A few kilobytes that would be 64 million pixels."""
+    buffer = io.BytesIO()
+    Image.new("1", (8000, 8000)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 FATAL = {
     "text frame": ("hello", "text_frame", 1003),
     "no MessagePack": (b"\xc1", "malformed", 1007),
@@ -201,6 +208,8 @@ def test_first_message_must_be_hello(server: str) -> None:
 REFUSED = {
     "corrupt image": ({"type": "start", "image": b"\x89PNG nothing"}, "bad_image"),
     "empty image": ({"type": "start", "image": b""}, "bad_image"),
+    "decompression bomb": ({"type": "start", "image": bomb()}, "bad_image"),
+    "wrong format": ({"type": "start", "image": b"GIF89a" + bytes(100)}, "bad_image"),
     "unknown view": ({"type": "start", "view": "the moon"}, "bad_request"),
     "other size": ({"type": "start", "size": [32, 32]}, "bad_request"),
     "typo in a pose string": ({"type": "poses", "seq": 0, "pose_string": "w-3, rihgt-2"}, "bad_pose"),
