@@ -76,7 +76,7 @@ def run_rollout(case: Case) -> dict[str, Tensor]:
         # What a step starts from is what the one before it gave; each branch sees it once.
         traces = [*transformer.take_observed()[len(texts) :: len(texts)], chunk.latents]
         got |= {f"trace.chunk{index}.step{step}": trace for step, trace in enumerate(traces)}
-    got["latents"] = torch.cat(walk.latents, dim=2)
+    got["latents"] = walk.latents.gather(range(walk.num_latents))
     return got
 
 

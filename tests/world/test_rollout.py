@@ -96,7 +96,7 @@ def new_walk(model: RolloutModel, seed: int = 1) -> Walk:
 
 
 def latents_of(walk: Walk) -> torch.Tensor:
-    return torch.cat(walk.latents, dim=2)
+    return walk.latents.gather(range(walk.num_latents))
 
 
 def test_first_chunk_begins_at_the_origin(model: RolloutModel) -> None:

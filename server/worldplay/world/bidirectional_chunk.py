@@ -51,7 +51,7 @@ def _prepare(model: RolloutModel, walk: Walk, path: Path) -> tuple[list[int], Sp
     return context, Span(
         prompts=walk.prompts,
         image_latent=walk.image_latent,
-        past=[walk.latents[index] for index in context],
+        past=[walk.latents.gather([index]) for index in context],
         w2c=np.concatenate([w2c[context], w2c[start:]]),
         intrinsics=np.concatenate([walk.intrinsics[context], path.intrinsics]),
         labels=np.concatenate([walk.labels[context], path.labels]),

@@ -185,7 +185,7 @@ def _encode_context(model: RolloutModel, walk: Walk, context: list[int]) -> None
         cache.set_text(text)
     if not context:
         return
-    latents = torch.cat([walk.latents[index] for index in context], dim=2)
+    latents = walk.latents.gather(context)
     cond = condition_channels(walk.image_latent, len(context), first=context[0] == 0)
     cameras = _cameras(model, walk.c2w[context], walk.intrinsics[context])
     labels = torch.from_numpy(walk.labels[context]).to(latents.device)

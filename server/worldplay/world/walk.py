@@ -15,6 +15,7 @@ from torch import Tensor
 from worldplay.model.bidirectional import Prompt
 from worldplay.model.kv_cache import TextKV
 from worldplay.world.camera import DEFAULT_INTRINSICS, Motion, apply_motion, label_actions
+from worldplay.world.history import LatentHistory
 
 Pose = NDArray[np.float64]
 
@@ -65,7 +66,7 @@ class Path:
 class Walk:
     """One walk: small, and all of it that is needed to go on, go back or begin again.
 
-    Latents are [1, C, 1, h, w] on the model's device and in its dtype, poses float64.
+    Latents are on the model's device and in its dtype, poses float64.
     """
 
     text: list[TextKV]  # one per guidance branch, the prompt's own last
@@ -75,7 +76,7 @@ class Walk:
     ground: Ground
     prompts: list[Prompt] = field(default_factory=list)  # instead of `text`, for the bidirectional model
     origin: Placed = field(default_factory=lambda: Placed(np.eye(4), label=0))
-    latents: list[Tensor] = field(default_factory=list)
+    latents: LatentHistory = field(default_factory=LatentHistory)
     c2w: Pose = field(default_factory=lambda: np.empty((0, 4, 4)))  # [T, 4, 4]
     labels: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))  # [T]
     intrinsics: Pose = field(default_factory=lambda: np.empty((0, 3, 3)))  # [T, 3, 3]
@@ -124,14 +125,14 @@ class Walk:
 
     def append(self, latents: Tensor, path: Path) -> None:
         """Commit a finished chunk: latents [1, C, n, h, w] and the cameras it was made for."""
-        self.latents += [latent.clone() for latent in torch.split(latents, 1, dim=2)]
+        self.latents.append(latents)
         self.c2w = np.concatenate([self.c2w, path.c2w])
         self.labels = np.concatenate([self.labels, path.labels])
         self.intrinsics = np.concatenate([self.intrinsics, path.intrinsics])
 
     def truncate(self, num_latents: int) -> None:
         """Forget everything from latent frame `num_latents` on."""
-        del self.latents[num_latents:]
+        self.latents.truncate(num_latents)
         self.c2w = self.c2w[:num_latents]
         self.labels = self.labels[:num_latents]
         self.intrinsics = self.intrinsics[:num_latents]

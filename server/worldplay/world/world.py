@@ -174,7 +174,8 @@ class LiveWalk:
         self.walk.truncate(num_chunks * self._rollout.config.chunk_latents)
         self._decoder_state = self._world.vae.new_decoder_state()
         if self.walk.latents:
-            for _ in self._decode(torch.cat(self.walk.latents[-REDECODED_LATENTS:], dim=2)):
+            total = self.walk.num_latents
+            for _ in self._decode(self.walk.latents.gather(range(max(0, total - REDECODED_LATENTS), total))):
                 pass
 
     @torch.inference_mode()
