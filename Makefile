@@ -15,7 +15,7 @@ PAGE_SOURCES := $(shell find client_web/src client_web/public -type f 2>/dev/nul
 	$(wildcard client_web/*.html client_web/*.ts client_web/*.json)
 
 .DELETE_ON_ERROR:
-.PHONY: serve test check format bench clean
+.PHONY: serve test check check-style check-fast format bench clean
 
 serve: .venv/.runtime $(PAGE)
 	$(BIN)/worldplay serve --host $(HOST) --port $(PORT)
@@ -25,11 +25,17 @@ test: .venv/.dev $(PAGE)
 	$(BIN)/python -m pytest
 
 check: .venv/.dev client_web/node_modules/.package-lock.json
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check-style check-fast
+
+check-style:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy server/worldplay scripts
-	cd client_web && npm run --silent check && npm run --silent test
-	$(BIN)/python -m pytest -m "not browser and not slow" -q -n 2
+	cd client_web && npm run --silent check
+
+check-fast:
+	$(BIN)/python -m pytest -m "not browser and not slow" -q
+	cd client_web && npm run --silent test
 
 format: .venv/.dev client_web/node_modules/.package-lock.json
 	$(BIN)/ruff check --fix --quiet .
