@@ -76,6 +76,16 @@ def apply_motion(c2w: NDArray[np.float64], motion: Motion) -> NDArray[np.float64
     return moved
 
 
+def motion_between(c2w: NDArray[np.float64], moved: NDArray[np.float64]) -> Motion:
+    """The motion that leads from one camera to another; roll and rise are left out."""
+    relative = c2w[:3, :3].T @ moved[:3, :3]
+    right, _, forward = moved[:3, :3].T @ (moved[:3, 3] - c2w[:3, 3])
+    ahead = relative[:, 2]
+    yaw = math.atan2(ahead[0], ahead[2])
+    pitch = math.atan2(-ahead[1], math.hypot(ahead[0], ahead[2]))
+    return Motion(forward=float(forward), right=float(right), yaw=yaw, pitch=pitch)
+
+
 def _orbit(third_yaw: float) -> NDArray[np.float64]:
     step = np.eye(4)
     step[:3, :3] = _rotation_y(-third_yaw)

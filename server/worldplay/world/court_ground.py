@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from worldplay.world.camera import Motion, invert_pose
+from worldplay.world.camera import Motion, invert_pose, motion_between
 from worldplay.world.court_scene import BALLS, BOXES, HALF_SIZE, PILLARS, stand_pose
 
 MARGIN = 0.3
@@ -62,16 +62,8 @@ class WalkGround:
 
     def move(self, previous: Pose, wanted: Pose) -> tuple[Pose, bool]:
         """Return the pose taken instead of `wanted`, and whether something was in the way."""
-        taken, bumped = self._ground.move(self._start @ previous, _motion_between(previous, wanted))
+        taken, bumped = self._ground.move(self._start @ previous, motion_between(previous, wanted))
         return invert_pose(self._start) @ taken, bumped
-
-
-def _motion_between(previous: Pose, wanted: Pose) -> Motion:
-    """The motion that leads from one pose to the other, roll and rise left out."""
-    turn = invert_pose(previous) @ wanted
-    right, _, forward = turn[:3, :3].T @ turn[:3, 3]
-    _, _, yaw, pitch = heading(turn)
-    return Motion(forward=float(forward), right=float(right), yaw=yaw, pitch=pitch)
 
 
 def _in_footprint(

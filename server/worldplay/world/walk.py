@@ -1,6 +1,5 @@
 """The whole state of one walk: what was generated, from where it was seen, and what drives the noise."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from worldplay.model.bidirectional import Prompt
 from worldplay.model.kv_cache import TextKV
-from worldplay.world.camera import DEFAULT_INTRINSICS, Motion, apply_motion, label_actions
+from worldplay.world.camera import DEFAULT_INTRINSICS, Motion, apply_motion, label_actions, motion_between
 from worldplay.world.history import LatentHistory
 
 Pose = NDArray[np.float64]
@@ -136,16 +135,6 @@ class Walk:
         self.c2w = self.c2w[:num_latents]
         self.labels = self.labels[:num_latents]
         self.intrinsics = self.intrinsics[:num_latents]
-
-
-def motion_between(c2w: Pose, moved: Pose) -> Motion:
-    """The motion that leads from one camera to another; roll and rise are left out."""
-    relative = c2w[:3, :3].T @ moved[:3, :3]
-    right, _, forward = moved[:3, :3].T @ (moved[:3, 3] - c2w[:3, 3])
-    ahead = relative[:, 2]
-    yaw = math.atan2(ahead[0], ahead[2])
-    pitch = math.atan2(-ahead[1], math.hypot(ahead[0], ahead[2]))
-    return Motion(forward=float(forward), right=float(right), yaw=yaw, pitch=pitch)
 
 
 def _intrinsics_of(step: Step) -> Pose:
