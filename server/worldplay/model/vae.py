@@ -59,7 +59,7 @@ class StreamingVAE(nn.Module):
     """Weights and blocks of diffusers' AutoencoderKLHunyuanVideo15, under its parameter names.
 
     Encodes and decodes with a feature cache, so that a video of any length goes through in pieces with
-    the result of the whole. On a CPU use bf16: float32 Conv3d takes a path 3-5 times slower.
+    the result of the whole.
     """
 
     def __init__(self, config: VAEConfig) -> None:

@@ -93,7 +93,27 @@ def _causal_conv(layer: blocks.HunyuanVideo15CausalConv3d, x: Tensor, run: Pass)
     surround = _surround_for_gradients if torch.is_grad_enabled() else _surround
     surrounded = surround(run.past_of(x), x)
     run.remember(surrounded[..., 1:-1, 1:-1])
+    if surrounded.device.type == "cpu" and surrounded.dtype == torch.float32:
+        return _convolve_by_taps(layer.conv, surrounded)
     return layer.conv(surrounded)
+
+
+def _convolve_by_taps(conv: nn.Conv3d, surrounded: Tensor) -> Tensor:
+    """A 3-D convolution as the sum of one 2-D convolution for each tap in time.
+
+    On a CPU float32 Conv3d takes a path without blocking that reaches a third of the speed of Conv2d's.
+    """
+    batch, _, frames, _, _ = surrounded.shape
+    taps = conv.weight.unbind(2)
+    num_frames = frames + 1 - len(taps)
+    stream = rearrange(surrounded, "b c t h w -> b t c h w")
+    out: Tensor | None = None
+    for start, tap in enumerate(taps):
+        part = stream[:, start : start + num_frames].flatten(0, 1)
+        seen = F.conv2d(part, tap, conv.bias if out is None else None)
+        out = seen if out is None else out.add_(seen)
+    assert out is not None
+    return rearrange(out, "(b t) c h w -> b c t h w", b=batch)
 
 
 def _surround(past: Tensor, x: Tensor) -> Tensor:

@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from worldplay.world.camera import DEFAULT_INTRINSICS
 from worldplay.world.court_ground import Ground, WalkGround
+from worldplay.world.court_light import LIGHTS, LOOKS, Light
 from worldplay.world.court_paint import paint
 from worldplay.world.court_rays import trace
 from worldplay.world.court_scene import START_VIEWS, StartView, stand_pose
 
-__all__ = ["START_VIEWS", "Ground", "StartView", "WalkGround", "render", "stand_pose"]
+__all__ = ["LIGHTS", "START_VIEWS", "Ground", "StartView", "WalkGround", "render", "stand_pose"]
 
 _EDGE_CONTRAST = 0.04
 _NUDGE = np.float32(1e-6)  # keeps ray components off 0, where slab tests divide
@@ -19,21 +20,25 @@ _NUDGE = np.float32(1e-6)  # keeps ray components off 0, where slab tests divide
 Floats = NDArray[np.float32]
 
 
-def render(c2w: NDArray[np.float64], height: int, width: int) -> NDArray[np.uint8]:
+def render(c2w: NDArray[np.float64], height: int, width: int, light: str = "day") -> NDArray[np.uint8]:
     """Draw the court.
 
     Args:
         c2w: [n, 4, 4] camera-to-court poses, eyes inside the walls; axes and intrinsics of camera.py.
+        light: one of LIGHTS.
     Returns: [n, height, width, 3] RGB; edges are smoothed with 4 samples a pixel.
     """
-    return np.stack([_render_one(pose.astype(np.float32), height, width) for pose in c2w])
+    look = LOOKS[light]
+    return np.stack([_render_one(pose.astype(np.float32), height, width, look) for pose in c2w])
 
 
-def _render_one(c2w: Floats, height: int, width: int) -> NDArray[np.uint8]:
-    picture = _look(c2w, _pixel_rays(height, width, 0.0, 0.0)).reshape(3, height, width)
+def _render_one(c2w: Floats, height: int, width: int, light: Light) -> NDArray[np.uint8]:
+    picture = _look(c2w, _pixel_rays(height, width, 0.0, 0.0), light).reshape(3, height, width)
     edges = np.flatnonzero(_find_edges(picture))
     offsets = (-0.25, 0.25)
-    samples = [_look(c2w, _pixel_rays(height, width, dx, dy)[:, edges]) for dx in offsets for dy in offsets]
+    samples = [
+        _look(c2w, _pixel_rays(height, width, dx, dy)[:, edges], light) for dx in offsets for dy in offsets
+    ]
     picture.reshape(3, -1)[:, edges] = sum(samples) / np.float32(len(samples))
     return (picture.transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8)
 
@@ -49,10 +54,10 @@ def _pixel_rays(height: int, width: int, offset_x: float, offset_y: float) -> Fl
     return np.stack([grid_x, grid_y, np.ones_like(grid_x)]).reshape(3, -1).astype(np.float32)
 
 
-def _look(c2w: Floats, rays: Floats) -> Floats:
+def _look(c2w: Floats, rays: Floats, light: Light) -> Floats:
     origin, turned = c2w[:3, 3], c2w[:3, :3] @ rays + _NUDGE
     surface, distance = trace(origin, turned)
-    return np.clip(paint(origin, turned, surface, distance), 0, 1)
+    return np.clip(paint(origin, turned, surface, distance, light), 0, 1)
 
 
 def _find_edges(picture: Floats) -> NDArray[np.bool_]:

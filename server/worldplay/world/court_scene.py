@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from worldplay.world.court_light import RGB
+
 HALF_SIZE = 3.2
 FLOOR_Y = 0.5
 WALL_TOP_Y = -0.55
 TILE = 0.8
-
-RGB = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)

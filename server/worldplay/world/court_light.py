@@ -1,0 +1,81 @@
+"""The four lights in which the courtyard is seen: the same place by day, at dusk, at night and in snow."""
+
+from dataclasses import dataclass
+
+RGB = tuple[float, float, float]
+
+LIGHTS = ("day", "dusk", "night", "snow")
+
+
+@dataclass(frozen=True, slots=True)
+class Sky:
+    """Colours of the horizon and the zenith, of what stands before them (two, for opposite directions), of
+    the sun or moon, and how high it stands (tangent of the elevation; None: hidden by cloud)."""
+
+    low: RGB
+    high: RGB
+    mountains: tuple[RGB, RGB]
+    hills: tuple[RGB, RGB]
+    disc: RGB
+    disc_rise: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """How one light changes the colours of the place by day."""
+
+    sky: Sky
+    tint: RGB = (1.0, 1.0, 1.0)  # on everything but the sky
+    windows: RGB | None = None  # colour of the walls' panels where they are lit from inside
+    lantern: RGB | None = None  # colour of the first ball where it glows, and lights what is around it
+    snow: bool = False
+
+
+LOOKS: dict[str, Light] = {
+    "day": Light(
+        Sky(
+            low=(0.80, 0.90, 0.98),
+            high=(0.25, 0.50, 0.92),
+            mountains=((0.45, 0.40, 0.62), (0.62, 0.50, 0.50)),
+            hills=((0.24, 0.46, 0.24), (0.60, 0.60, 0.26)),
+            disc=(1.0, 0.97, 0.75),
+            disc_rise=0.42,
+        )
+    ),
+    "dusk": Light(
+        Sky(
+            low=(1.0, 0.62, 0.34),
+            high=(0.36, 0.24, 0.50),
+            mountains=((0.40, 0.22, 0.38), (0.52, 0.26, 0.30)),
+            hills=((0.17, 0.16, 0.20), (0.34, 0.20, 0.16)),
+            disc=(1.0, 0.90, 0.55),
+            disc_rise=0.36,
+        ),
+        tint=(0.98, 0.62, 0.50),
+    ),
+    "night": Light(
+        Sky(
+            low=(0.12, 0.16, 0.32),
+            high=(0.03, 0.04, 0.13),
+            mountains=((0.07, 0.08, 0.17), (0.09, 0.09, 0.15)),
+            hills=((0.02, 0.05, 0.06), (0.06, 0.07, 0.06)),
+            disc=(0.93, 0.95, 1.0),
+            disc_rise=0.42,
+        ),
+        tint=(0.26, 0.32, 0.54),
+        windows=(1.0, 0.82, 0.45),
+        lantern=(1.0, 0.64, 0.25),
+    ),
+    "snow": Light(
+        Sky(
+            low=(0.86, 0.88, 0.91),
+            high=(0.68, 0.73, 0.80),
+            mountains=((0.66, 0.69, 0.76), (0.76, 0.76, 0.80)),
+            hills=((0.93, 0.95, 0.98), (0.80, 0.84, 0.90)),
+            disc=(1.0, 1.0, 1.0),
+            disc_rise=None,
+        ),
+        tint=(0.90, 0.94, 1.0),
+        snow=True,
+    ),
+}
