@@ -1,4 +1,4 @@
-"""Training walks: what a keyboard player might do in the courtyard, rendered and encoded frame by frame."""
+"""Training walks: what a player might do in the courtyard, in which light, rendered frame by frame."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,36 +8,31 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from worldplay.world.camera import invert_pose, label_actions
+from worldplay.world.camera import Motion, invert_pose, label_actions
 from worldplay.world.controls import motion_of
-from worldplay.world.court import START_VIEWS, Ground, render, stand_pose
+from worldplay.world.court import LIGHTS, START_VIEWS, Ground, render, stand_pose
 from worldplay.world.court_ground import heading
 
 FRAMES_PER_LATENT = 4
 HEIGHT, WIDTH = 96, 160
 HELD_OUT_SEED = 1_000_000
+LIGHT_SHARES = (0.4, 0.2, 0.2, 0.2)  # of LIGHTS, in the training walks
+FLICK_SHARE = 0.15  # of what a player does
+SWITCH_SHARE = 0.4  # of the walks, in which the light changes once
 
-_OPPOSITE = {
-    "w": "s",
-    "s": "w",
-    "a": "d",
-    "d": "a",
-    "up": "down",
-    "down": "up",
-    "left": "right",
-    "right": "left",
-}
-
-Keys = frozenset[str]
 Pose = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class WalkPlan:
-    """Court poses [T, 4, 4] of one walk, one per latent; `view` is None if it starts at no start view."""
+    """One walk, latent by latent: court poses [T, 4, 4] and lights [T], indices into LIGHTS.
+
+    `view` is None if it starts at no start view.
+    """
 
     view: int | None
     c2w: Pose
+    lights: NDArray[np.int64]
 
     def in_frame_of(self, view: int) -> Pose:
         """Poses relative to a start view, as a walk from there would count them."""
@@ -55,12 +50,22 @@ def plan_walk(seed: int, num_latents: int, from_view: bool) -> WalkPlan:
     pose = _random_stand(rng, ground) if view is None else START_VIEWS[view].c2w
     poses, bumps, player = [pose], 0, _play(rng)
     while len(poses) < num_latents:
-        pose, bumped = ground.move(pose, motion_of(next(player)))
+        pose, bumped = ground.move(pose, next(player))
         poses.append(pose)
         bumps = bumps + 1 if bumped else 0
         if bumps > 2 and rng.random() < 0.5:  # a player who is stuck soon tries something else
             player, bumps = _play(rng), 0
-    return WalkPlan(view, np.stack(poses))
+    lights = _plan_lights(np.random.default_rng([seed, 1]), num_latents)
+    if seed >= HELD_OUT_SEED:  # one light in each, all of them in turn
+        lights = np.full(num_latents, seed % len(LIGHTS))
+    return WalkPlan(view, np.stack(poses), lights)
+
+
+def _plan_lights(rng: np.random.Generator, num_latents: int) -> NDArray[np.int64]:
+    """The light of each latent: one, or another from some moment on, as when a visitor changes the prompt."""
+    first, second = rng.choice(len(LIGHTS), size=2, replace=False, p=LIGHT_SHARES)
+    switch = rng.integers(1, num_latents) if rng.random() < SWITCH_SHARE else num_latents
+    return np.where(np.arange(num_latents) < switch, first, second)
 
 
 def _random_stand(rng: np.random.Generator, ground: Ground) -> Pose:
@@ -70,21 +75,26 @@ def _random_stand(rng: np.random.Generator, ground: Ground) -> Pose:
             return stand_pose(x, z, rng.uniform(-np.pi, np.pi), rng.uniform(-0.2, 0.2))
 
 
-def _play(rng: np.random.Generator) -> Iterator[Keys]:
-    """Keys held at each latent, for ever: segments, some of which are walked back afterwards."""
+def _play(rng: np.random.Generator) -> Iterator[Motion]:
+    """Motions latent by latent, for ever: segments, some of which are walked back afterwards."""
     while True:
-        segment = [keys for _ in range(rng.integers(1, 4)) for keys in _segment(rng)]
+        segment = [motion for _ in range(rng.integers(1, 4)) for motion in _segment(rng)]
         yield from segment
         if rng.random() < 0.25:
-            yield from (frozenset(_OPPOSITE[key] for key in keys) for keys in reversed(segment))
+            yield from (
+                Motion(-motion.forward, -motion.right, -motion.yaw, -motion.pitch)
+                for motion in reversed(segment)
+            )
 
 
-def _segment(rng: np.random.Generator) -> list[Keys]:
-    """One thing a player does: a few keys held for a while."""
+def _segment(rng: np.random.Generator) -> list[Motion]:
+    """One thing a player does: keys held for a while, or a flick of the mouse."""
     turn = str(rng.choice(["left", "right"]))
     pitch = str(rng.choice(["up", "down"]))
     side = str(rng.choice(["a", "d"]))
     ahead = str(rng.choice(["w", "w", "w", "s"]))
+    if rng.random() < FLICK_SHARE:
+        return _flick(rng, ahead)
     choices: list[tuple[float, set[str], int, int]] = [
         (0.22, {ahead}, 3, 20),
         (0.20, {ahead, turn}, 3, 16),
@@ -100,7 +110,15 @@ def _segment(rng: np.random.Generator) -> list[Keys]:
     ]
     weights = np.array([weight for weight, *_ in choices])
     _, keys, shortest, longest = choices[rng.choice(len(choices), p=weights / weights.sum())]
-    return [frozenset(keys)] * int(rng.integers(shortest, longest + 1))
+    return [motion_of(keys)] * int(rng.integers(shortest, longest + 1))
+
+
+def _flick(rng: np.random.Generator, ahead: str) -> list[Motion]:
+    """A mouse turns faster than any key, in chunks of four latents, on foot or standing."""
+    yaw = np.radians(rng.choice([-1, 1]) * min(3 + rng.exponential(6), 30))
+    pitch = np.radians(rng.normal(0, 1.5))
+    keys = {ahead} if rng.random() < 0.5 else set()
+    return [motion_of(keys, yaw, pitch)] * int(4 * rng.integers(1, 3))
 
 
 def frame_poses(c2w: Pose) -> Pose:
@@ -133,17 +151,28 @@ def render_walks(folder: Path, seeds: list[int], num_latents: int) -> Iterator[i
         path = folder / f"{seed}.npy"
         if not path.exists():
             plan = plan_walk(seed, num_latents, from_view=seed >= HELD_OUT_SEED or seed % 2 == 0)
-            frames = render(frame_poses(plan.c2w), HEIGHT, WIDTH)
+            frames = _render_plan(plan)
             view = -1 if plan.view is None else plan.view
-            np.savez(path.with_suffix(".npz"), c2w=plan.c2w, view=view)
+            np.savez(path.with_suffix(".npz"), c2w=plan.c2w, view=view, lights=plan.lights)
             partial = path.with_suffix(".partial.npy")
             np.save(partial, frames)
             partial.rename(path)
         yield seed
 
 
+def _render_plan(plan: WalkPlan) -> NDArray[np.uint8]:
+    """All frames of a walk [F, H, W, 3], each in the light of its latent."""
+    poses = frame_poses(plan.c2w)
+    lights = np.concatenate([plan.lights[:1], np.repeat(plan.lights[1:], FRAMES_PER_LATENT)])
+    ends = [*(np.flatnonzero(np.diff(lights)) + 1), len(lights)]
+    spans = pairwise([0, *ends])
+    return np.concatenate(
+        [render(poses[start:end], HEIGHT, WIDTH, LIGHTS[lights[start]]) for start, end in spans]
+    )
+
+
 def load_plan(folder: Path, seed: int) -> WalkPlan:
     """Read back the plan of a rendered walk."""
     stored = np.load(folder / f"{seed}.npz")
     view = int(stored["view"])
-    return WalkPlan(None if view < 0 else view, stored["c2w"])
+    return WalkPlan(None if view < 0 else view, stored["c2w"], stored["lights"])
