@@ -111,6 +111,45 @@ def test_clip_beside_a_walker_costs_no_stall(costs):
     assert theatre.counters.late_chunks == late
 
 
+@pytest.mark.parametrize("phase_ms", range(0, 667, 40))
+def test_first_clip_beside_a_walker_costs_no_stall_whenever_it_comes(phase_ms):
+    """No clip was ever made: what its stages take is known from the walker alone."""
+    theatre, page = walking(context_ms=100, step_ms=40, decode_ms=25, open_ms=150)  # 300 of 667 ms are left
+    page.session.start("another", None, None, None)
+    theatre.run(3000 + phase_ms)
+    stalled_ms, late = page.stalled_ms, theatre.counters.late_chunks
+    receiver = submit(theatre, num_chunks=2)
+    theatre.run(5000)
+    assert receiver.events[-1] == "finished"
+    assert page.stalled_ms == stalled_ms
+    assert theatre.counters.late_chunks == late
+
+
+def test_clip_that_cannot_fit_waits_until_the_walker_leaves():
+    theatre, page = walking(context_ms=100, step_ms=85, decode_ms=25)  # less is left than a step takes
+    receiver = submit(theatre, num_chunks=2)
+    theatre.run(20_000)
+    assert receiver.num_frames == 0
+    assert theatre.counters.late_chunks == 0
+    page.session.close()
+    theatre.run(5000)
+    assert receiver.events[-1] == "finished"
+
+
+def test_hiccup_of_the_machine_does_not_keep_clips_waiting_for_ever():
+    theatre, _ = walking(open_ms=30)
+    theatre.world.hooks["open"] = lambda: theatre.clock.advance(900)
+    first = submit(theatre, num_chunks=1)
+    theatre.run(2000)
+    theatre.world.hooks.clear()
+    second = submit(theatre, num_chunks=1)
+    theatre.run(5000)
+    assert first.events[-1] == "finished"
+    assert second.events == []  # it would take too long, as far as is known
+    theatre.run(10_000)
+    assert second.events[-1] == "finished"
+
+
 def test_clip_does_not_make_a_walker_wait_for_the_latch():
     def leads(with_clip):
         theatre, page, _ = started()

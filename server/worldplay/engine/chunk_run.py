@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING
 
-from worldplay.engine.pacing import Costs, need_ms
+from worldplay.engine.pacing import Costs, Stage, need_ms
 from worldplay.engine.ports import ChunkReport, Frames, WalkPort
 from worldplay.engine.session import Session
 from worldplay.engine.stats import Counters
@@ -30,6 +30,7 @@ class ChunkRun:
         self._stages: Generator[object, None, Chunk] = walk.generate(self._steering)
         self._chunk: Chunk | None = None
         self._frames: Iterator[Frames] = iter(())
+        self._has_context = False
         self._context_ms = 0.0
         self._decode_ms = 0.0
         self._media_ms = 0.0  # handed so far
@@ -39,6 +40,13 @@ class ChunkRun:
     def is_latched(self) -> bool:
         """Whether the controls were read: from then on the chunk is finished or cancelled, never put off."""
         return self._steering.latched is not None
+
+    @property
+    def next_stage(self) -> Stage:
+        """What `advance` will do."""
+        if self._chunk is not None:
+            return "decode"
+        return "step" if self._has_context else "context"
 
     def advance(self) -> bool:
         """Do one stage: a context pass, a denoising step, a latent's decoding. Returns whether it is all."""
@@ -50,6 +58,7 @@ class ChunkRun:
             next(self._stages)
         except StopIteration as stop:
             self._announce(stop.value)
+        self._has_context = True
         if not self.is_latched:
             self._context_ms += self._clock() - started_ms
         elif not was_latched:

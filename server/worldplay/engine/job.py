@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from worldplay.engine.chunk_run import make_report
 from worldplay.engine.failures import code_of
-from worldplay.engine.pacing import RecentTimes
+from worldplay.engine.pacing import Costs, Stage
 from worldplay.engine.ports import ChunkReport, Frames, WalkPort, WorldPort
 from worldplay.engine.stats import Counters
 
@@ -22,13 +22,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CHUNKS_AHEAD = 2  # made before the receiver has taken any
+PATIENCE_MS = 10_000.0  # for which a stage waits for a gap that it surely fits in
 _REASONS = {
     "internal": "the server failed on this clip; its log says why",
     "out_of_memory": "the server ran out of memory for this clip",
     "stopped": "the server is stopping",
 }
-
-Stage = Literal["open", "context", "step", "decode"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +95,18 @@ class ClipQueue:
     so the clip's next step then begins with another context pass.
     """
 
-    def __init__(self, world: WorldPort, clock: Callable[[], float], counters: Counters) -> None:
+    def __init__(
+        self, world: WorldPort, clock: Callable[[], float], counters: Counters, costs: Costs
+    ) -> None:
         self.arrivals: deque[ClipJob] = deque()  # appended to by any thread, which also bounds it
         self._world = world
         self._clock = clock
         self._counters = counters
-        self._costs: dict[Stage, RecentTimes] = defaultdict(RecentTimes)
+        self._costs = costs
         self._job: ClipJob | None = None
         self._work: Iterator[Stage] = iter(())
         self._stage: Stage | None = None  # the next
+        self._waits_since_ms = 0.0
         self._was_interrupted = False
 
     def __len__(self) -> int:
@@ -117,20 +119,27 @@ class ClipQueue:
             self._let_go()
         while self._job is None and self.arrivals:
             self._take(self.arrivals.popleft())
+        if not self._may_go_on():
+            self._waits_since_ms = self._clock()
 
     def interrupt(self) -> None:
         """The model was used for something else."""
         self._was_interrupted = True
 
     def next_stage_ms(self) -> float | None:
-        """What the next stage is expected to take; None: there is none at present."""
-        if self._job is None or self._stage is None:
+        """What the next stage is expected to take; None: there is none at present.
+
+        Whoever walks has measured every kind of stage, so a clip's first ones are not a leap in the dark.
+        A high estimate may come from one hiccup of the machine, and would keep clips from ever measuring
+        again: after a while the lowest counts.
+        """
+        if self._stage is None or not self._may_go_on():
             return None
-        if self._stage == "context" and not self._job.has_room:
-            return None
-        expected_ms = self._costs[self._stage].p95_ms
+        is_patient = self._clock() - self._waits_since_ms < PATIENCE_MS
+        estimate = self._costs.safe_ms if is_patient else self._costs.least_ms
+        expected_ms = estimate(self._stage)
         if self._stage == "step" and self._was_interrupted:
-            expected_ms += self._costs["context"].p95_ms
+            expected_ms += estimate("context")
         return expected_ms
 
     def advance(self) -> None:
@@ -149,6 +158,10 @@ class ClipQueue:
                 _tell_reason(job, "stopped", _REASONS["stopped"])
         self._let_go()
 
+    def _may_go_on(self) -> bool:
+        """Whether a clip is in the making, and its receiver has room for what comes next."""
+        return self._job is not None and (self._stage != "context" or self._job.has_room)
+
     def _take(self, job: ClipJob) -> None:
         if job.is_cancelled:
             self._counters.clips_cancelled += 1
@@ -156,6 +169,7 @@ class ClipQueue:
         self._job = job
         self._work = self._stages_of(job)
         self._stage = next(self._work)
+        self._waits_since_ms = self._clock()
 
     def _let_go(self) -> None:
         self._job, self._work, self._stage = None, iter(()), None
@@ -173,10 +187,11 @@ class ClipQueue:
         except Exception as error:  # the top of the worker thread: whatever it was, it was this clip's
             logger.exception("a clip failed")
             return self._fail(job, code_of(error), _REASONS[code_of(error)])
+        self._waits_since_ms = self._clock()
         if stage in ("context", "step"):
             self._was_interrupted = False
         if stage != "step" or not was_interrupted:
-            self._costs[stage].add(self._clock() - started_ms)
+            self._costs.count(stage, self._clock() - started_ms)
         if self._stage is None:
             self._counters.clips += 1
             self._let_go()

@@ -1,13 +1,16 @@
 """How early a chunk must be started so that its page does not run dry, and no earlier."""
 
 import math
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
+from typing import Literal
 
 MIN_TARGET_MS = 50.0
 MAX_LEAD_MS = 1333.0  # two chunks; a page that stays dry all the same has a server that is too slow for it
 CONTEXT_SLACK_MS = 20.0  # by which the context pass runs ahead of the latch, beyond what it usually takes
 _NUM_RECENT = 32  # 20 s of one visitor's chunks
+
+Stage = Literal["open", "context", "step", "decode"]  # what is done in one go, between two looks around
 
 
 class RecentTimes:
@@ -29,6 +32,10 @@ class RecentTimes:
     @property
     def p95_ms(self) -> float:
         return self._rank(0.95)
+
+    @property
+    def least_ms(self) -> float:
+        return min(self._times_ms, default=0.0)
 
     @property
     def jitter_ms(self) -> float:
@@ -76,6 +83,28 @@ class Costs:
     need: RecentTimes = field(default_factory=RecentTimes)  # lead that a chunk would have needed at its latch
     tail: RecentTimes = field(default_factory=RecentTimes)  # latch to last frame
     command: RecentTimes = field(default_factory=RecentTimes)  # opening, rewinding, prompting
+    _first_ms: dict[Stage, float] = field(default_factory=dict)
+    _stages: dict[Stage, RecentTimes] = field(default_factory=lambda: defaultdict(RecentTimes))
+
+    def count(self, stage: Stage, time_ms: float) -> None:
+        """Learn from a stage, be it a session's or a clip's: they use the same model at the same size."""
+        if stage in self._first_ms:
+            self._stages[stage].add(time_ms)
+        else:  # the first of all also loads code and prepares memory, and says little of the next
+            self._first_ms[stage] = time_ms
+
+    def safe_ms(self, stage: Stage) -> float:
+        """What a stage takes at most, as a rule; infinite as long as it is not known."""
+        if times := self._stages[stage]:
+            return times.p95_ms
+        if stage == "open":  # a pass over the text and the encoding of a picture
+            return self.safe_ms("step") + self.safe_ms("decode")
+        return math.inf
+
+    def least_ms(self, stage: Stage) -> float:
+        """What a stage took at least; infinite as long as it is not known."""
+        times = self._stages[stage]
+        return min(self._first_ms.get(stage, math.inf), times.least_ms if times else math.inf)
 
 
 def need_ms(frames_at_ms: float, latched_at_ms: float, media_before_ms: float) -> float:

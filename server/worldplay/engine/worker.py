@@ -14,6 +14,7 @@ from worldplay.engine.ports import WalkPort, WorldPort
 from worldplay.engine.scheduling import Job, Run, Wait, decide
 from worldplay.engine.session import Command, Open, Prompt, Rewind, Session
 from worldplay.engine.stats import Counters
+from worldplay.world.request import WalkRequest
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +39,10 @@ class Worker:
         self.arrivals: deque[Session] = deque()  # appended to by any thread
         self.admission = admission
         self.counters = Counters()
-        self.clips = ClipQueue(world, clock, self.counters)
         self._world = world
         self._clock = clock
         self._costs = Costs()
+        self.clips = ClipQueue(world, clock, self.counters, self._costs)
         self._sessions: dict[int, Session] = {}
         self._queue: list[int] = []  # as last told to those in it
         self._run: ChunkRun | None = None
@@ -158,7 +159,10 @@ class Worker:
             self._advance(self._run)
 
     def _advance(self, run: ChunkRun) -> None:
-        if run.advance():
+        stage, started_ms = run.next_stage, self._clock()
+        is_done = run.advance()
+        self._costs.count(stage, self._clock() - started_ms)
+        if is_done:
             run.count(self._costs)
             self._run = None
 
@@ -189,10 +193,7 @@ class Worker:
     def _carry_out(self, session: Session, command: Command) -> None:
         match command:
             case Open(request):
-                try:
-                    session.walk = self._world.open_walk(request)
-                except ValueError as error:
-                    raise _RefusedError(str(error)) from None
+                session.walk = self._open(request)
                 session.mark_opened(self._clock())
                 self.counters.walks_opened += 1
                 session.listener.on_started()
@@ -206,6 +207,15 @@ class Worker:
                 walk = _walk_of(session)
                 walk.set_prompt(text)
                 session.listener.on_state("prompt", {"chunk": walk.num_chunks, "text": text})
+
+    def _open(self, request: WalkRequest) -> WalkPort:
+        started_ms = self._clock()
+        try:
+            walk = self._world.open_walk(request)
+        except ValueError as error:
+            raise _RefusedError(str(error)) from None
+        self._costs.count("open", self._clock() - started_ms)
+        return walk
 
     # -- failures ----------------------------------------------------------------------------------
 
