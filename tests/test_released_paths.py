@@ -39,12 +39,15 @@ def test_visitor_walks_through_a_released_model(layouts: dict[str, Path]) -> Non
     with serving(world) as address, RawClient(f"ws://{address}/ws") as client:
         welcome = client.hello()
         assert (welcome["model"], welcome["size"]) == ("ar-distilled", [96, 64])
+        assert welcome["worlds"][0]["own_pictures"] == "as_is"
+        assert "suggestions" not in welcome["worlds"][0]
         client.start(image=png(), prompt='A door with "Bakery" on it', seed=3)
         client.press(["w"])
         messages = client.collect(lambda message: message["type"] == "chunk" and message["index"] == 1)
         client.send("prompt", text="A desert")
         client.collect(lambda message: message["type"] == "state" and message["what"] == "prompt")
     assert sum(message["type"] == "media" for message in messages) == 13
+    assert "state" not in {message["type"] for message in messages}  # the picture is the place
 
 
 def test_bidirectional_clip_is_written(layouts: dict[str, Path], tmp_path: Path) -> None:

@@ -135,10 +135,51 @@ def test_prompt_is_acknowledged(server: str) -> None:
     assert (state["what"], state["text"]) == ("prompt", "at night")
 
 
-def test_own_image_starts_a_walk(server: str) -> None:
+def test_welcome_suggests_prompts_and_says_what_becomes_of_pictures(server: str) -> None:
+    with walk(server) as client:
+        courtyard = client.hello()["worlds"][0]
+    assert courtyard["suggestions"][2] == {"title": "Night", "prompt": "the courtyard at night"}
+    assert courtyard["own_pictures"] == "nearest_view"
+
+
+def test_own_image_is_answered_with_the_view_most_like_it(server: str) -> None:
+    with walk(server) as client:
+        garden = client.hello()["worlds"][0]["views"][1]
+        client.send("start", image=garden["preview"])
+        messages = client.collect(lambda message: message["type"] == "chunk")
+    told = next(message for message in messages if message["type"] == "state")
+    assert told == {"type": "state", "what": "view", "view": garden["name"]}
+    assert messages.index(told) < [message["type"] for message in messages].index("init")
+
+
+def picture(mode: str, size: tuple[int, int], format: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.new(mode, size, 1).save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+UNUSUAL = {
+    "one pixel": picture("RGB", (1, 1), "PNG"),
+    "ten times as wide as high": picture("RGB", (640, 64), "JPEG"),
+    "ten times as high as wide": picture("RGB", (3, 30), "WEBP"),
+    "grey": picture("L", (50, 40), "PNG"),
+    "16-bit grey": picture("I;16", (50, 40), "PNG"),
+    "black and white": picture("1", (50, 40), "PNG"),
+    "transparent": picture("RGBA", (50, 40), "PNG"),
+    "with a palette": picture("P", (50, 40), "PNG"),
+    "for print": picture("CMYK", (50, 40), "JPEG"),
+    "animated": picture(
+        "RGB", (50, 40), "WEBP", save_all=True, append_images=[Image.new("RGB", (50, 40), 9)]
+    ),
+    "as large as may be": picture("1", (8000, 4000), "PNG"),
+}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_every_valid_image_starts_a_walk(server: str, name: str) -> None:
     with walk(server) as client:
         client.hello()
-        client.start(image=png(640, 200))
+        client.start(image=UNUSUAL[name])
         assert client.recv_type("chunk")["index"] == 0
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import count
 from urllib.parse import urlsplit
 
+from PIL.Image import Image
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from worldplay.engine.engine import Engine
@@ -169,10 +170,21 @@ class Stream:
 
     async def _start(self, message: m.Start) -> None:
         check_start(message, self._world)
-        image = None if message.image is None else await asyncio.to_thread(read_image, message.image)
+        view, image = message.view, None
+        if message.image is not None:
+            image, view = await asyncio.to_thread(self._place_picture, message.image)
         if self._session is None:
             self._session = self._engine.open(self)
-        self._session.start(message.view, image, message.prompt, message.seed)
+        self._session.start(view, image, message.prompt, message.seed)
+        if image is not None and view is not None:
+            self._outbox.put(m.State(what="view", view=view))
+
+    def _place_picture(self, data: bytes) -> tuple[Image, str | None]:
+        """Decode a visitor's picture. Returns: it, and the start view it stands for, None if for itself."""
+        image = read_image(data)
+        if self._world.own_pictures == "as_is":
+            return image, None
+        return image, self._world.start_view(None, image).name
 
     def _steer(self, message: m.ClientMessage) -> None:
         session = self._session

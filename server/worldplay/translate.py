@@ -23,7 +23,6 @@ LIMITS = m.Limits(
 
 def welcome(world: World) -> m.Welcome:
     """What a new visitor is told of the world."""
-    views = tuple(m.View(name=view.name, title=view.title, preview=view.preview) for view in world.views)
     size = (world.width, world.height)
     return m.Welcome(
         protocol=m.PROTOCOL,
@@ -31,12 +30,23 @@ def welcome(world: World) -> m.Welcome:
         secret=secrets.token_urlsafe(24),
         resumed=False,
         limits=LIMITS,
-        worlds=(m.WorldInfo(name=world.name, title=world.title, views=views),),
+        worlds=(_describe(world),),
         model=world.name,
         fps=world.fps,
         size=size,
         sizes=(size,),
         chunk=m.ChunkShape(latents=4, frames=16, first_frames=13),
+    )
+
+
+def _describe(world: World) -> m.WorldInfo:
+    suggestions = tuple(m.Suggestion(title=each.title, prompt=each.prompt) for each in world.suggestions)
+    return m.WorldInfo(
+        name=world.name,
+        title=world.title,
+        views=tuple(m.View(name=view.name, title=view.title, preview=view.preview) for view in world.views),
+        suggestions=suggestions or None,
+        own_pictures=world.own_pictures,
     )
 
 

@@ -189,10 +189,17 @@ class View(Record):
     preview: bytes | None = None
 
 
+class Suggestion(Record):
+    title: str
+    prompt: str
+
+
 class WorldInfo(Record):
     name: str
     title: str
     views: Items[View]
+    suggestions: Annotated[Items[Suggestion], Field(min_length=1)] | None = None
+    own_pictures: Literal["as_is", "nearest_view"] | None = None
 
 
 class ChunkShape(Record):
@@ -270,9 +277,10 @@ class Media(Record):
 
 class State(Record):
     type: Literal["state"] = "state"
-    what: Literal["paused", "resumed", "prompt", "rewound", "reset", "bump"]
+    what: Literal["paused", "resumed", "prompt", "rewound", "reset", "bump", "view"]
     chunk: Count | None = None
     text: str | None = None
+    view: str | None = None
 
 
 class Error(Record):

@@ -19,6 +19,7 @@ from worldplay.world.court_ground import WalkGround
 from worldplay.world.layouts import WEIGHTS_DIR, holds_released
 from worldplay.world.memory import NUM_POINTS, sample_points
 from worldplay.world.rollout import RolloutConfig, RolloutModel
+from worldplay.world.suggestions import COURT_SUGGESTIONS
 from worldplay.world.variants import DEFAULT_VARIANT, MODEL, SIZE, VARIANTS, Variant
 from worldplay.world.walk import Ground
 from worldplay.world.weights import Weights, build_empty, fill
@@ -82,6 +83,8 @@ def _load_embedded(directory: Path, place: torch.device) -> World:
         rollout=_prepare_rollout(transformer, vae, description, height, width),
         vae=vae,
         conditioner=EmbeddedConditioner(config.text_dim, config.byt5_dim),
+        suggestions=COURT_SUGGESTIONS,
+        own_pictures="nearest_view",
     )
 
 

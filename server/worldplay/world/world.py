@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -19,11 +20,17 @@ from worldplay.model.kv_cache import TextKV
 from worldplay.model.vae import StreamingVAE
 from worldplay.world.bidirectional_chunk import generate_clip_chunk
 from worldplay.world.conditioning import NEGATIVE_PROMPT, Conditioner, Conditioning
+from worldplay.world.fade import fade_from
 from worldplay.world.images import fit_image, image_to_pixels, siglip_crop
+from worldplay.world.likeness import find_nearest
 from worldplay.world.recent import Recent
 from worldplay.world.request import WalkRequest
 from worldplay.world.rollout import Chunk, RolloutModel, Stage, Steering, generate_chunk
+from worldplay.world.suggestions import Suggestion
 from worldplay.world.walk import Ground, Walk
+
+# What a visitor's picture becomes: the place itself, or only the look from which one that is known emerges.
+OwnPictures: TypeAlias = Literal["as_is", "nearest_view"]
 
 FPS = 24
 REMEMBERED_IMAGES = 16
@@ -54,6 +61,8 @@ class World:
     vae: StreamingVAE
     conditioner: Conditioner
     text_in_use: Callable[[], AbstractContextManager[object]] = nullcontext  # around every text pass
+    suggestions: tuple[Suggestion, ...] = ()  # the first is what the world looks like without a prompt
+    own_pictures: OwnPictures = "as_is"
     _image_latents: Recent[Tensor] = field(default_factory=lambda: Recent(REMEMBERED_IMAGES))
 
     @property
@@ -66,12 +75,15 @@ class World:
 
     @torch.inference_mode()
     def open_walk(self, request: WalkRequest) -> "LiveWalk":
-        """Begin a walk at a view; with an image, at that picture on the default view's ground.
+        """Begin a walk at a view; with an image, at that picture on the view's ground, or see `own_pictures`.
 
         Raises: ValueError naming the views there are.
         """
-        view = self.find_view(request.view)
+        view = self.start_view(request.view, request.image)
+        look = None
         source = request.image or view.image
+        if request.image is not None and self.own_pictures == "nearest_view":
+            look, source = np.asarray(fit_image(request.image, self.width, self.height)), view.image
         walk = Walk(
             text=[],
             picture=siglip_crop(source),
@@ -81,7 +93,7 @@ class World:
         )
         if request.origin is not None:
             walk.origin = request.origin
-        opened = LiveWalk(self, walk, self._rollout_in(request.steps))
+        opened = LiveWalk(self, walk, self._rollout_in(request.steps), look)
         opened.set_prompt(request.prompt or "")
         return opened
 
@@ -98,6 +110,15 @@ class World:
         if steps is None:
             return self.rollout
         return replace(self.rollout, config=replace(self.rollout.config, steps=steps))
+
+    def start_view(self, name: str | None, image: Image.Image | None) -> View:
+        """Where a walk starts: as named, or where it looks most like a picture that cannot be the place.
+
+        Raises: ValueError naming the views there are.
+        """
+        if name is None and image is not None and self.own_pictures == "nearest_view":
+            return self.views[find_nearest(image, [view.image for view in self.views])]
+        return self.find_view(name)
 
     def find_view(self, name: str | None) -> View:
         """Raises: ValueError naming the views there are."""
@@ -139,8 +160,12 @@ class World:
 class LiveWalk:
     """A walk with the decoder that shows it: the causal VAE remembers the frames before."""
 
-    def __init__(self, world: World, walk: Walk, rollout: RolloutModel) -> None:
+    def __init__(
+        self, world: World, walk: Walk, rollout: RolloutModel, look: NDArray[np.uint8] | None = None
+    ) -> None:
+        """`look` is the picture [H, W, 3] from which the first frames fade, if any."""
         self.walk = walk
+        self._look = look
         self._world = world
         self._rollout = rollout
         self._decoder_state = world.vae.new_decoder_state()
@@ -160,7 +185,17 @@ class LiveWalk:
 
         Yields: [F, H, W, 3] uint8 RGB; F is 1 for a walk's first latent, 4 for every other.
         """
-        return self._decode(chunk.latents)
+        if self._look is None:
+            return self._decode(chunk.latents)
+        return self._fade(self._look, chunk)
+
+    def _fade(self, look: NDArray[np.uint8], chunk: Chunk) -> Iterator[NDArray[np.uint8]]:
+        """The world itself never sees the look, which would be no place it knows and stay in its memory."""
+        latent = chunk.index * self._rollout.config.chunk_latents
+        first_frame = 4 * latent - 3 if latent else 0
+        for frames in self._decode(chunk.latents):
+            yield fade_from(look, frames, first_frame)
+            first_frame += len(frames)
 
     @torch.inference_mode()
     def _decode(self, latents: Tensor) -> Iterator[NDArray[np.uint8]]:

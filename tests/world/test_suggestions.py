@@ -1,0 +1,8 @@
+"""The prompts that the courtyard suggests."""
+
+from worldplay.world.court_light import LIGHTS
+from worldplay.world.suggestions import COURT_SUGGESTIONS
+
+
+def test_every_light_is_suggested_in_its_order() -> None:
+    assert tuple(each.title.lower() for each in COURT_SUGGESTIONS) == LIGHTS
