@@ -1,8 +1,8 @@
-"""Trains the embedded world from nothing: walks, VAE, their latents, transformer; and measures it.
+"""Trains the embedded world from nothing: walks, text encoder, VAE, latents, transformer; measures it.
 
 Every stage goes on where it was stopped. Example, two CPU cores and two hours:
 
-    python scripts/train_world.py render vae latents transformer measure --folder /tmp/world
+    python scripts/train_world.py render text vae latents transformer measure --folder /tmp/world
 """
 
 import argparse
@@ -20,6 +20,7 @@ from training import stages
 
 STAGES: dict[str, Callable[[stages.Options], None]] = {
     "render": stages.render_stage,
+    "text": stages.text_stage,
     "vae": stages.vae_stage,
     "latents": stages.latents_stage,
     "transformer": stages.transformer_stage,
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--nice", type=int, default=5, help="how far to let others go first")
     parser.add_argument("--vae-minutes", type=float, default=20.0, help="of training the autoencoder")
     parser.add_argument("--minutes", type=float, default=50.0, help="of training the transformer")
+    parser.add_argument("--start", type=Path, help="folder of an earlier version to begin with")
     options = stages.Options(**vars(parser.parse_args()))
     for stage in options.stages:
         run_ranks(stage, options)

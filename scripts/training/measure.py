@@ -55,12 +55,17 @@ def by_chunk(frames: Frames) -> list[Frames]:
 
 
 def measure_rollouts(
-    model: WorldPlayTransformer, vae: StreamingVAE, walks: LatentWalks, folder: Path, strips: Path
+    model: WorldPlayTransformer,
+    vae: StreamingVAE,
+    walks: LatentWalks,
+    folder: Path,
+    strips: Path,
+    prompts: Tensor,
 ) -> Rollouts:
     """Roll all held-out walks out and compare; saves one strip a walk: truth above, generated below."""
     rows = list(range(len(walks)))
     chunks = walks.latents.shape[1] // CHUNK
-    made = generate(model, walks, rows, chunks, torch.Generator().manual_seed(0))
+    made = generate(model, walks, rows, chunks, torch.Generator().manual_seed(0), prompts)
     scores = []
     for row in rows:
         num_frames = 4 * CHUNK * chunks - 3
@@ -81,7 +86,12 @@ def save_strip(path: Path, rows: list[Frames]) -> None:
 
 
 def measure_actions(
-    model: WorldPlayTransformer, vae: StreamingVAE, images: Tensor, strips: Path, num_chunks: int = 4
+    model: WorldPlayTransformer,
+    vae: StreamingVAE,
+    images: Tensor,
+    strips: Path,
+    prompts: Tensor,
+    num_chunks: int = 4,
 ) -> dict[str, tuple[str, float]]:
     """Hold each of eight key combinations from the first view.
 
@@ -95,10 +105,12 @@ def measure_actions(
         latents=torch.zeros(len(plans), CHUNK * num_chunks, *images.shape[1:]),
         c2w=np.stack([plan.c2w for plan in plans]),
         labels=np.stack([plan.labels() for plan in plans]),
+        lights=np.stack([plan.lights for plan in plans]),
         views=np.zeros(len(plans), np.int64),
         images=images,
     )
-    made = generate(model, walks, list(range(len(plans))), num_chunks, torch.Generator().manual_seed(0))
+    noise = torch.Generator().manual_seed(0)
+    made = generate(model, walks, list(range(len(plans))), num_chunks, noise, prompts)
     results, sheet = {}, []
     for index, action in enumerate(ACTIONS):
         last = by_chunk(decode(vae, made[index]))[-1]
@@ -115,7 +127,7 @@ def _hold(action: str, num_latents: int) -> WalkPlan:
     poses, ground = [START_VIEWS[0].c2w], Ground()
     while len(poses) < num_latents:
         poses.append(ground.move(poses[-1], motion_of(frozenset(action.split())))[0])
-    return WalkPlan(0, np.stack(poses))
+    return WalkPlan(0, np.stack(poses), np.zeros(num_latents, np.int64))
 
 
 def start_images(vae: StreamingVAE) -> Tensor:

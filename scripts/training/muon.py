@@ -7,6 +7,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from worldplay.world.checkpoint import choose_dtype
+
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration of Keller Jordan's Muon
 _ITERATIONS = 5
 _MOMENTUM = 0.95
@@ -14,9 +16,9 @@ _RMS = 0.2  # of Muon's update before the rate, so that one rate serves both opt
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:
-    """Bring the singular values of [n, rows, columns] near 1, by products in bf16."""
+    """Bring the singular values of [n, rows, columns] near 1, in bf16 where the hardware multiplies it."""
     a, b, c = _COEFFICIENTS
-    x = matrices.bfloat16()
+    x = matrices.to(choose_dtype(matrices.device))
     tall = x.shape[1] > x.shape[2]
     x = x.mT if tall else x
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
@@ -39,12 +41,14 @@ class Muon:
     @torch.no_grad()
     def step(self, rate: float) -> None:
         """Update every parameter from its gradient."""
-        for shape, params in self._by_shape.items():
-            matrices = [_momentum(p, b) for p, b in zip(params, self._buffers[shape], strict=True)]
-            updates = _share_work(torch.stack(matrices))
+        stacks = [
+            torch.stack([_momentum(p, b) for p, b in zip(params, self._buffers[shape], strict=True)])
+            for shape, params in self._by_shape.items()
+        ]
+        for params, updates in zip(self._by_shape.values(), _share_work(stacks), strict=True):
             scale = _RMS * max(updates.shape[1:]) ** 0.5
             for param, update in zip(params, updates, strict=True):
-                param.mul_(1 - rate * self._weight_decay).add_(update.view(shape), alpha=-rate * scale)
+                param.mul_(1 - rate * self._weight_decay).add_(update.view_as(param), alpha=-rate * scale)
 
     def state(self) -> list[Tensor]:
         """The momentum buffers, in a fixed order; to resume, copy into them."""
@@ -58,12 +62,17 @@ def _momentum(param: Tensor, buffer: Tensor) -> Tensor:
     return param.grad.lerp(buffer, _MOMENTUM).flatten(1)
 
 
-def _share_work(matrices: Tensor) -> Tensor:
-    """Orthogonalise [n, rows, columns], each rank every so-manieth matrix."""
+def _share_work(stacks: list[Tensor]) -> list[Tensor]:
+    """Orthogonalise stacks [n, rows, columns]; each rank does some of each, and all meet once."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
-        return orthogonalize(matrices).float()
+        return [orthogonalize(stack).float() for stack in stacks]
     rank, size = dist.get_rank(), dist.get_world_size()
-    result = torch.zeros_like(matrices)
-    result[rank::size] = orthogonalize(matrices[rank::size]).float()
-    dist.all_reduce(result)
-    return result
+    results = [torch.zeros_like(stack) for stack in stacks]
+    for number, (stack, result) in enumerate(zip(stacks, results, strict=True)):
+        mine = slice((rank + number) % size, None, size)
+        if len(stack[mine]):
+            result[mine] = orthogonalize(stack[mine]).float()
+    flat = torch.cat([result.flatten() for result in results])
+    dist.all_reduce(flat)
+    pieces = torch.split(flat, [stack.numel() for stack in stacks])
+    return [piece.view_as(stack) for piece, stack in zip(pieces, stacks, strict=True)]

@@ -1,8 +1,7 @@
-"""The transformer's passes over batches of samples: text of the start views, context, chunk."""
+"""The transformer's passes over batches of samples: text, context, chunk."""
 
 import torch
 from einops import rearrange, repeat
-from PIL import Image
 from torch import Tensor
 
 from training.samples import CHUNK, Batch
@@ -10,9 +9,7 @@ from worldplay.model.kv_cache import TextKV
 from worldplay.model.placement import ImageKV
 from worldplay.model.prope import Cameras, prepare_cameras
 from worldplay.model.transformer import WorldPlayTransformer
-from worldplay.world.conditioning import EmbeddedConditioner
-
-_UNSEEN = Image.new("RGB", (1, 1))  # the embedded world's conditioner looks at the picture's latent only
+from worldplay.world.conditioning import describe
 
 
 class BatchCache:
@@ -21,9 +18,9 @@ class BatchCache:
     Differs from the model's TrainingCache in taking each sample's text from a few shared ones.
     """
 
-    def __init__(self, text: TextKV, views: Tensor) -> None:
+    def __init__(self, text: TextKV, conditions: Tensor) -> None:
         self._text = [
-            (torch.cat([k[views]] * 2), torch.cat([v[views]] * 2))
+            (torch.cat([k[conditions]] * 2), torch.cat([v[conditions]] * 2))
             for k, v in zip(text.keys, text.values, strict=True)
         ]
         self._context = list(self._text)
@@ -59,10 +56,12 @@ class BatchCache:
         return all_keys, all_values
 
 
-def encode_views(model: WorldPlayTransformer, images: Tensor) -> TextKV:
-    """The text pass for every start view: images [V, C, h, w], their latents."""
-    conditioner = EmbeddedConditioner(model.config.text_dim, model.config.byt5_dim)
-    inputs = [conditioner.encode("", _UNSEEN, image[None, :, None]) for image in images]
+def encode_conditions(model: WorldPlayTransformer, images: Tensor, prompts: Tensor) -> TextKV:
+    """The text pass of start images' latents [P, C, h, w], each with a prompt's states [P, words, D]."""
+    inputs = [
+        describe(prompt, model.config.byt5_dim, image[None, :, None])
+        for image, prompt in zip(images.to(model.dtype), prompts.to(model.dtype), strict=True)
+    ]
     vision = [one.vision_states for one in inputs if one.vision_states is not None]
     return model.encode_text(
         torch.cat([one.text_states for one in inputs]),

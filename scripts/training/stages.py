@@ -12,11 +12,15 @@ from safetensors.torch import load_file
 from training.data import HELD_OUT_SEED, render_walks
 from training.latents import encode_walks
 from training.measure import measure_actions, measure_rollouts, start_images
+from training.prompt_book import PromptBook, read_prompts
 from training.samples import load_latents
+from training.text_stage import EMBEDDED_TEXT, train_text
 from training.transformer_stage import EMBEDDED_TRANSFORMER, Plan, Trainer
 from training.vae_stage import VAEStage, train_vae
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, VAEConfig
+from worldplay.world.checkpoint import choose_dtype
+from worldplay.world.court_text import TIED, TextReader, make_text_model
 
 WALK_LATENTS = 64
 HELD_OUT_WALKS, HELD_OUT_LATENTS = 12, 44
@@ -34,6 +38,7 @@ class Options:
     vae_minutes: float
     minutes: float
     nice: int
+    start: Path | None
 
     @property
     def held_out_seeds(self) -> list[int]:
@@ -65,7 +70,13 @@ def render_stage(options: Options) -> None:
 
 def vae_stage(options: Options) -> None:
     """Train the autoencoder; its weights are exported along the way."""
-    train_vae(VAEStage(options.walk_folder, options.folder, options.vae_minutes))
+    start = options.start and options.start / "vae.safetensors"
+    train_vae(VAEStage(options.walk_folder, options.folder, options.vae_minutes, start))
+
+
+def text_stage(options: Options) -> None:
+    """Train the text encoder."""
+    train_text(options.folder)
 
 
 def latents_stage(options: Options) -> None:
@@ -80,14 +91,22 @@ def load_vae(folder: Path, device: str) -> StreamingVAE:
     """The VAE that its stage exported, in bf16."""
     vae = StreamingVAE(VAEConfig(**_read_config(folder / "vae.json")))
     vae.load_state_dict(load_file(folder / "vae.safetensors"))
-    return vae.to(device, torch.bfloat16).requires_grad_(False).eval()
+    return vae.to(device, choose_dtype(torch.device(device))).requires_grad_(False).eval()
 
 
 def load_transformer(folder: Path, device: str) -> WorldPlayTransformer:
     """The transformer as exported last, as it is used."""
     model = WorldPlayTransformer(EMBEDDED_TRANSFORMER)
     model.load_state_dict(load_file(folder / "transformer.safetensors"))
-    return model.to(device, torch.bfloat16).requires_grad_(False).eval()
+    return model.to(device, choose_dtype(torch.device(device))).requires_grad_(False).eval()
+
+
+def load_prompts(folder: Path, seed: int = 0) -> PromptBook:
+    """Prompts as the text encoder of its stage reads them; other ones for every seed."""
+    model = make_text_model(EMBEDDED_TEXT)
+    weights = load_file(folder / "text.safetensors")
+    model.load_state_dict(weights | {tied: weights[name] for tied, name in TIED.items()})
+    return read_prompts(TextReader(model), seed)
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -106,14 +125,15 @@ def transformer_stage(options: Options) -> None:
         samples=10,
         muon_rate=3e-3,
         adam_rate=1.5e-3,
-        generated_from=0.5,
+        generated_from=0.6,
         generated_share=0.5,
         refresh_steps=60,
-        refresh_walks=10,
-        save_every_s=300,
+        refresh_walks=6,
+        save_every_s=480,
         device=options.device,
+        start=options.start and options.start / "transformer.safetensors",
     )
-    Trainer(walks, held_out, options.folder, plan).run()
+    Trainer(walks, held_out, load_prompts(options.folder), options.folder, plan).run()
 
 
 def measure_stage(options: Options) -> None:
@@ -123,8 +143,9 @@ def measure_stage(options: Options) -> None:
     vae, model = load_vae(options.folder, options.device), load_transformer(options.folder, options.device)
     held_out = load_latents(options.walk_folder, options.latent_folder, options.held_out_seeds)
     strips = options.folder / "strips"
-    scores = measure_rollouts(model, vae, held_out, options.walk_folder, strips)
+    prompts = load_prompts(options.folder).plain
+    scores = measure_rollouts(model, vae, held_out, options.walk_folder, strips, prompts)
     for name, values in asdict(scores).items():
         print(f"{name:>15}", *(f"{value:5.1f}" for value in values), "dB by chunk")
-    for action, (nearest, margin) in measure_actions(model, vae, start_images(vae), strips).items():
+    for action, (nearest, margin) in measure_actions(model, vae, start_images(vae), strips, prompts).items():
         print(f"{action:>15} nearest to {nearest}, margin {margin:.1f} dB")

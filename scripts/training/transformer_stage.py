@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from training.data import HEIGHT, WIDTH
@@ -18,12 +18,13 @@ from training.masters import Masters
 from training.passes import (
     BatchCache,
     chunks_as_batch,
-    encode_views,
+    encode_conditions,
     make_cameras,
     predict_velocity,
     run_context,
 )
 from training.progress import Progress
+from training.prompt_book import PromptBook
 from training.samples import (
     CHUNK,
     CHUNKS_PER_CONTEXT,
@@ -35,9 +36,11 @@ from training.samples import (
     LatentWalks,
     Sampler,
 )
+from training.text_stage import EMBEDDED_TEXT
 from worldplay.model.attention import MATMUL
 from worldplay.model.scheduler import sigmas
 from worldplay.model.transformer import CONTEXT_TIMESTEP, TransformerConfig, WorldPlayTransformer
+from worldplay.world.checkpoint import choose_dtype
 from worldplay.world.rollout import RolloutConfig
 
 EMBEDDED_TRANSFORMER = TransformerConfig(
@@ -87,6 +90,7 @@ class Plan:
     refresh_walks: int  # walks generated each time, per rank
     save_every_s: float
     device: str
+    start: Path | None  # weights of an earlier version to begin with; None: from nothing
 
 
 def build_model(config: TransformerConfig) -> WorldPlayTransformer:
@@ -126,17 +130,22 @@ def _pass_noise_through(model: WorldPlayTransformer) -> None:
 class Trainer:
     """One rank's part of a run."""
 
-    def __init__(self, walks: LatentWalks, held_out: LatentWalks, folder: Path, plan: Plan) -> None:
+    def __init__(
+        self, walks: LatentWalks, held_out: LatentWalks, prompts: PromptBook, folder: Path, plan: Plan
+    ) -> None:
         self._rank = dist.get_rank()
         self._plan, self._folder = plan, folder
-        self._walks, self._held_out = walks, held_out
-        self._model = build_model(EMBEDDED_TRANSFORMER).to(plan.device, torch.bfloat16)
+        self._walks, self._held_out, self._prompts = walks, held_out, prompts
+        self._model = build_model(EMBEDDED_TRANSFORMER)
+        if plan.start is not None:
+            self._model.load_state_dict(load_file(plan.start))
+        self._model.to(plan.device, choose_dtype(torch.device(plan.device)))
         self._masters = Masters(self._model, plan.muon_rate, plan.adam_rate)
         self._progress = Progress(folder, "transformer")
         self._step, self._spent_s = 0, 0.0
         if self._state_path.exists():
             self._load()
-        self._sampler = Sampler(walks, seed=10 * self._step + self._rank)
+        self._sampler = Sampler(walks, prompts, seed=10 * self._step + self._rank)
         self._shared = np.random.default_rng(self._step)  # the same choices on every rank
         self._noise = torch.Generator().manual_seed(10 * self._step + self._rank)
 
@@ -167,7 +176,7 @@ class Trainer:
 
     def _train_step(self, share: float) -> tuple[float, float]:
         """One update. Returns the loss and the share of the run that is done, both means over ranks."""
-        loss = chunk_loss(self._model, self._draw(share), self._walks.images, self._noise)
+        loss = chunk_loss(self._model, self._draw(share), self._noise)
         torch.autograd.backward(loss)
         mean_loss, share = self._masters.collect(loss.item(), self._spent_s / self._plan.seconds)
         self._masters.update(self._step, rate_factor(self._step, share))
@@ -191,7 +200,7 @@ class Trainer:
         rows = rows[: self._plan.refresh_walks]
         with self._masters.averaged():
             chunks = self._walks.latents.shape[1] // 4
-            latents = generate(self._model, self._walks, rows, chunks, self._noise)
+            latents = generate(self._model, self._walks, rows, chunks, self._noise, self._prompts.plain)
         for row, walk in zip(rows, latents, strict=True):
             self._sampler.keep_generated(row, walk.clone())
 
@@ -213,7 +222,8 @@ class Trainer:
         rows = list(range(len(self._held_out)))[self._rank :: dist.get_world_size()]
         chunks = self._held_out.latents.shape[1] // 4
         with self._masters.averaged():
-            made = generate(self._model, self._held_out, rows, chunks, torch.Generator().manual_seed(0))
+            noise = torch.Generator().manual_seed(0)
+            made = generate(self._model, self._held_out, rows, chunks, noise, self._prompts.plain)
         errors = (made - self._held_out.latents[rows, : 4 * chunks]).square()
         by_chunk = errors.view(len(rows), chunks, -1).mean(dim=(0, 2))
         dist.all_reduce(by_chunk)
@@ -232,10 +242,10 @@ class Trainer:
         self._step, self._spent_s = state["step"], state["spent_s"]
 
 
-def chunk_loss(model: WorldPlayTransformer, batch: Batch, images: Tensor, noise: torch.Generator) -> Tensor:
+def chunk_loss(model: WorldPlayTransformer, batch: Batch, noise: torch.Generator) -> Tensor:
     """Flow-matching loss of a batch's chunks, each at its own noise level. `noise` draws on the CPU."""
     batch = batch.to(model.device)
-    cache = BatchCache(encode_views(model, images.to(model.device, model.dtype)), batch.views)
+    cache = BatchCache(encode_conditions(model, batch.text_images, batch.text_states), batch.conditions)
     context_cameras, cameras = make_cameras(model, batch)
     context = batch.latents[:, :, : batch.num_context]
     amount = _CONTEXT_NOISE * torch.rand(len(context), 1, 1, 1, 1, generator=noise)
@@ -276,6 +286,7 @@ def export(folder: Path, weights: dict[str, Tensor]) -> None:
         "size": [WIDTH, HEIGHT],
         "transformer": asdict(EMBEDDED_TRANSFORMER),
         "vae": json.loads((folder / "vae.json").read_text()),
+        "text": asdict(EMBEDDED_TEXT),
         "rollout": asdict(EMBEDDED_ROLLOUT),
     }
     (folder / "world.json").write_text(json.dumps(description, indent=1) + "\n")

@@ -11,13 +11,15 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from training.muon import Muon
 from training.progress import Progress
 from training.vae_streams import Piece, StreamPlan, draw_pieces, load_held_out, psnr, reconstruct, save_strip
 from worldplay.model.vae import StreamingVAE, VAEConfig
+from worldplay.world.checkpoint import choose_dtype
+from worldplay.world.court import LIGHTS
 
 EMBEDDED_VAE = VAEConfig(
     pixel_patch=4,  # with 2 and one level more a step took twice as long, and a decode nearly three times
@@ -33,8 +35,8 @@ EMBEDDED_VAE = VAEConfig(
 
 PARTS = StreamPlan(num_streams=8, frames_per_piece=8, longest=8, height=48, width=80)  # of each rank
 WHOLE = StreamPlan(num_streams=2, frames_per_piece=8, longest=12, height=96, width=160)
-WHOLE_FROM = 0.3  # of the time; before, small parts of many streams make steadier gradients
-ENCODER_UNTIL = 0.65  # then latents stay what they are and only the decoder goes on
+WHOLE_FROM = 0.3  # of the time; before, small parts of many streams make steadier gradients (from nothing)
+ENCODER_UNTIL = 0.55  # then latents stay what they are and only the decoder goes on
 DECAY_FROM = 0.4
 MUON_RATE, ADAMW_RATE, WARMUP_STEPS = 6e-4, 6e-4, 40
 NOISE = 0.1  # on the latents, whose own spread is about 1: the decoder will meet a transformer's errors
@@ -42,7 +44,7 @@ SIZE_WEIGHT = 2e-3  # of the latents' mean square; with fixed noise this is the 
 EDGE_WEIGHT, SQUARE_WEIGHT = 0.5, 1.0
 EMA = 0.995
 EXPORT_EVERY_S = 200.0
-HELD_OUT_WALKS, HELD_OUT_FRAMES = 2, 129
+HELD_OUT_WALKS, HELD_OUT_FRAMES = len(LIGHTS), 129  # one in each light
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class VAEStage:
     walks: Path
     out: Path
     minutes: float
+    start: Path | None = None  # weights of an earlier version to begin with; None: from nothing
 
 
 def train_vae(stage: VAEStage) -> None:
@@ -68,8 +71,10 @@ class Trainer:
         torch.manual_seed(0)
         self._stage, self._rank = stage, dist.get_rank()
         self._master = StreamingVAE(EMBEDDED_VAE)
+        if stage.start is not None:
+            self._master.load_state_dict(load_file(stage.start))
         self._average = deepcopy(self._master).requires_grad_(False)
-        self._vae = deepcopy(self._master).bfloat16()
+        self._vae = deepcopy(self._master).to(choose_dtype(torch.device("cpu")))
         self._optimizers = [_make_optimizers(self._master.decoder), _make_optimizers(self._master.encoder)]
         self._encoder, self._decoder = self._vae.new_encoder_state(), self._vae.new_decoder_state()
         self._step, self._spent_s, self._clock_s, self._frozen = 0, 0.0, 0.0, False
@@ -95,7 +100,7 @@ class Trainer:
 
     def _draw(self) -> Iterator[Piece]:
         """Pieces of the training streams: of parts of the frames at first, then whole."""
-        for plan, until in ((PARTS, WHOLE_FROM), (WHOLE, 1.0)):
+        for plan, until in ((PARTS, WHOLE_FROM if self._stage.start is None else 0.0), (WHOLE, 1.0)):
             pieces = draw_pieces(self._stage.walks, 10 * self._step + self._rank, plan)
             while self._share_done < until:
                 yield next(pieces)
@@ -171,23 +176,27 @@ class Trainer:
     def _export(self) -> None:
         """Write the averaged weights with the scale of their latents, and judge them."""
         began = time.monotonic()
-        vae = deepcopy(self._average).bfloat16()
+        vae = deepcopy(self._average).to(torch.bfloat16)  # as it will be stored
+        halves = {name: value.contiguous() for name, value in vae.state_dict().items()}
+        vae.to(choose_dtype(torch.device("cpu")))
         walks = load_held_out(self._stage.walks, HELD_OUT_WALKS, HELD_OUT_FRAMES)
         results = [reconstruct(vae, frames) for frames in walks]
         scale = 1 / torch.cat([latents for _, latents in results]).float().std().item()
         config = replace(EMBEDDED_VAE, scaling_factor=round(scale, 4))
         partial = self._stage.out / "vae.partial"
-        save_file({name: value.contiguous() for name, value in vae.state_dict().items()}, partial)
+        save_file(halves, partial)
         partial.rename(self._stage.out / "vae.safetensors")
         (self._stage.out / "vae.json").write_text(json.dumps(asdict(config), indent=1))
         quality = torch.stack(
             [torch.from_numpy(psnr(o, f)) for (o, _), f in zip(results, walks, strict=True)]
         )
+        by_light = dict(zip(LIGHTS, quality.mean(1).tolist(), strict=True))
         quality = quality.mean(0)
         numbers = {"held_out_first": quality[0].item(), "held_out": quality.mean().item()}
         numbers |= {f"held_out_to_{end}": quality[end - 32 : end].mean().item() for end in (32, 64, 128)}
+        numbers |= {f"held_out_{light}": value for light, value in by_light.items()}
         self._report(numbers | {"scaling_factor": scale, "export_s": time.monotonic() - began})
-        shown = [0, 1, 12, 40, 84, 127]
+        shown = [0, 12, 40, 127]
         rows = chain.from_iterable((f[shown], o[shown]) for (o, _), f in zip(results, walks, strict=True))
         save_strip(self._stage.out / "vae_strip.png", list(rows))
 

@@ -9,7 +9,8 @@ import torch
 from training.data import plan_walk
 from training.generate import generate
 from training.muon import orthogonalize
-from training.passes import BatchCache, encode_views, make_cameras, predict_velocity, run_context
+from training.passes import BatchCache, encode_conditions, make_cameras, predict_velocity, run_context
+from training.prompt_book import PromptBook
 from training.samples import CONTEXT_SIZES, LatentWalks, Sampler
 from training.transformer_stage import EMBEDDED_TRANSFORMER, build_model, chunk_loss, draw_levels
 
@@ -27,40 +28,49 @@ def walks():
         latents=torch.randn(4, 24, 4, 2, 4, generator=generator),
         c2w=np.stack([plan.c2w for plan in plans]),
         labels=np.stack([plan.labels() for plan in plans]),
+        lights=np.zeros((4, 24), np.int64),
         views=np.array([-1 if plan.view is None else plan.view for plan in plans]),
         images=torch.randn(3, 4, 2, 4, generator=generator),
     )
 
 
+@pytest.fixture
+def prompts():
+    """One prompt of two words in each light."""
+    states = torch.randn(4, 2, 64, generator=torch.Generator().manual_seed(0))
+    return PromptBook({2: [[one] for one in states]}, states)
+
+
 @pytest.mark.parametrize("size", CONTEXT_SIZES)
-def test_samples_begin_at_the_start_view_and_carry_its_image(walks, size):
-    batch = Sampler(walks, seed=0).draw(size, 5, generated_share=0.0)
+def test_samples_begin_at_the_start_view_and_carry_its_image(walks, prompts, size):
+    batch = Sampler(walks, prompts, seed=0).draw(size, 5, generated_share=0.0)
     assert batch.latents.shape == (5, 4, size + 8, 2, 4)
     assert batch.num_context == size
     torch.testing.assert_close(batch.viewmats[:, 0], torch.eye(4).expand(5, 4, 4))
     assert torch.equal(batch.cond[:, -1, 0], torch.ones(5, 2, 4))
     others = [i for i in range(1, size + 8) if size or i != 4]  # without context both chunks are first ones
     assert not batch.cond[:, -1, others].any()
-    torch.testing.assert_close(batch.cond[:, :-1, 0], walks.images[batch.views])
+    torch.testing.assert_close(batch.cond[:, :-1, 0], batch.text_images[batch.conditions])
 
 
-def test_generated_latents_serve_as_context_but_not_as_target(walks):
-    sampler = Sampler(walks, seed=0)
-    sampler.keep_generated(2, torch.full((24, 4, 2, 4), 9.0))
+def test_generated_latents_serve_as_context_but_not_as_target(walks, prompts):
+    sampler = Sampler(walks, prompts, seed=0)
+    for walk in (0, 2, 3):  # those from a start view
+        sampler.keep_generated(walk, torch.full((24, 4, 2, 4), 9.0))
     batch = sampler.draw(8, 3, generated_share=1.0)
     assert (batch.latents[:, :, :8] == 9).all()
     assert not (batch.latents[:, :, 8:] == 9).any()
 
 
-def test_one_context_serves_several_chunks_as_if_each_had_its_own(walks):
+def test_one_context_serves_several_chunks_as_if_each_had_its_own(walks, prompts):
     torch.manual_seed(0)
     model = build_model(TINY)
     torch.nn.init.normal_(model.final_layer.linear.weight)
-    both = Sampler(walks, seed=0).draw(4, 2, generated_share=0.0)
+    both = Sampler(walks, prompts, seed=0).draw(4, 2, generated_share=0.0)
     noisy, levels = torch.randn(4, 4, 4, 2, 4), torch.tensor([1000.0, 900.0, 800.0, 700.0])
 
     def run(batch, noisy, levels):
-        cache = BatchCache(encode_views(model, walks.images), batch.views)
+        cache = BatchCache(encode_conditions(model, batch.text_images, batch.text_states), batch.conditions)
         context_cameras, cameras = make_cameras(model, batch)
         run_context(model, batch, batch.latents[:, :, :4], context_cameras, cache)
         cache.fan_out(batch.num_chunks)
@@ -82,12 +92,12 @@ def test_one_context_serves_several_chunks_as_if_each_had_its_own(walks):
         torch.testing.assert_close(together[rows], alone, atol=1e-5, rtol=1e-5)
 
 
-def test_the_loss_of_a_small_model_falls(walks):
+def test_the_loss_of_a_small_model_falls(walks, prompts):
     model = build_model(TINY)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    batch, losses = Sampler(walks, seed=0).draw(4, 8, 0.0), []
+    batch, losses = Sampler(walks, prompts, seed=0).draw(4, 8, 0.0), []
     for _ in range(20):
-        loss = chunk_loss(model, batch, walks.images, torch.Generator().manual_seed(0))
+        loss = chunk_loss(model, batch, torch.Generator().manual_seed(0))
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
@@ -95,11 +105,11 @@ def test_the_loss_of_a_small_model_falls(walks):
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_a_fresh_model_predicts_about_the_noisy_latent(walks):
+def test_a_fresh_model_predicts_about_the_noisy_latent(walks, prompts):
     model = build_model(TINY)
-    batch = Sampler(walks, seed=0).draw(0, 2, 0.0)
+    batch = Sampler(walks, prompts, seed=0).draw(0, 2, 0.0)
     noisy = torch.randn(4, 4, 4, 2, 4, generator=torch.Generator().manual_seed(0))
-    cache = BatchCache(encode_views(model, walks.images), batch.views)
+    cache = BatchCache(encode_conditions(model, batch.text_images, batch.text_states), batch.conditions)
     cache.fan_out(2)
     _, cameras = make_cameras(model, batch)
     velocity = predict_velocity(model, batch, noisy, torch.full((4,), 900.0), cameras, cache)
@@ -107,9 +117,11 @@ def test_a_fresh_model_predicts_about_the_noisy_latent(walks):
     assert correlation > 0.8
 
 
-def test_generate_is_repeatable_and_gives_every_latent(walks):
+def test_generate_is_repeatable_and_gives_every_latent(walks, prompts):
     model = build_model(TINY)
-    made = [generate(model, walks, [2, 3], 4, torch.Generator().manual_seed(1)) for _ in range(2)]
+    made = [
+        generate(model, walks, [2, 3], 4, torch.Generator().manual_seed(1), prompts.plain) for _ in range(2)
+    ]
     assert made[0].shape == (2, 16, 4, 2, 4)
     assert torch.equal(made[0], made[1])
 

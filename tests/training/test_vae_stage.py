@@ -24,7 +24,7 @@ def only_rank(tmp_path: Path) -> Iterator[None]:
 def stage(tmp_path: Path) -> VAEStage:
     walks = tmp_path / "walks"
     walks.mkdir()
-    for seed in (0, 1_000_000, 1_000_001):
+    for seed in (0, *range(1_000_000, 1_000_004)):
         frames = np.random.default_rng(seed).integers(0, 256, (9, 6, 10, 3), dtype=np.uint8)
         np.save(walks / f"{seed}.npy", frames.repeat(15, 0).repeat(16, 1).repeat(16, 2))
     return VAEStage(walks, tmp_path / "out", minutes=0.02)

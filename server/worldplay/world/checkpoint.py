@@ -16,6 +16,7 @@ from worldplay.model.vae import StreamingVAE, VAEConfig
 from worldplay.world.conditioning import EmbeddedConditioner
 from worldplay.world.court import START_VIEWS, StartView, render
 from worldplay.world.court_ground import WalkGround
+from worldplay.world.court_text import MAX_WORDS, TIED, TextConfig, TextReader, make_text_model
 from worldplay.world.layouts import WEIGHTS_DIR, holds_released
 from worldplay.world.memory import NUM_POINTS, sample_points
 from worldplay.world.rollout import RolloutConfig, RolloutModel
@@ -82,10 +83,24 @@ def _load_embedded(directory: Path, place: torch.device) -> World:
         views=tuple(_court_view(view, height, width) for view in START_VIEWS),
         rollout=_prepare_rollout(transformer, vae, description, height, width),
         vae=vae,
-        conditioner=EmbeddedConditioner(config.text_dim, config.byt5_dim),
+        conditioner=EmbeddedConditioner(
+            _load_reader(directory, description), config.text_dim, config.byt5_dim
+        ),
         suggestions=COURT_SUGGESTIONS,
         own_pictures="nearest_view",
     )
+
+
+def _load_reader(directory: Path, description: dict[str, Any]) -> TextReader | None:
+    """The prompt's encoder; in float32 everywhere, as it is tiny and read once a prompt."""
+    if "text" not in description:
+        return None
+    config = _build(TextConfig, description["text"])
+    weights = Weights([_require(directory / "text.safetensors")], REMEDY)
+    model = build_empty(lambda: make_text_model(config))
+    names = {name: TIED.get(name, name) for name in model.state_dict()}
+    fill(model, weights, torch.float32, lambda _: torch.device("cpu"), names)
+    return TextReader(model)
 
 
 def lay_out_channels_last(module: nn.Module) -> None:
@@ -101,7 +116,7 @@ def _prepare_rollout(
     config = _build(RolloutConfig, description["rollout"])
     side = vae.config.pixels_per_latent
     rows, columns = height // side, width // side
-    text_tokens = rows * columns + 1  # of EmbeddedConditioner
+    text_tokens = rows * columns + MAX_WORDS  # of EmbeddedConditioner
     cache = transformer.new_cache((rows, columns), text_tokens, config.memory_latents)
     return RolloutModel(transformer, [cache], sample_points(NUM_POINTS, POINTS_SEED), config)
 
@@ -164,8 +179,12 @@ def _build(cls: type[Config], fields: dict[str, Any]) -> Config:
 
 def _load(make: Callable[[], Module], path: Path, device: torch.device) -> Module:
     """Build a network and fill it strictly from a safetensors file."""
+    module = build_empty(make)
+    fill(module, Weights([_require(path)], REMEDY), choose_dtype(device), lambda _: device)
+    return module
+
+
+def _require(path: Path) -> Path:
     if not path.is_file():
         raise OSError(f"{path} is missing; {REMEDY}")
-    module = build_empty(make)
-    fill(module, Weights([path], REMEDY), choose_dtype(device), lambda _: device)
-    return module
+    return path

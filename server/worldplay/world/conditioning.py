@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from worldplay.model.bidirectional import Prompt
+from worldplay.world.court_text import TextReader
 
 NEGATIVE_PROMPT = ""  # what guidance leads away from
 
@@ -36,20 +37,29 @@ class Conditioner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedConditioner:
-    """The embedded world's: it knows one place in one light, so every prompt gives the same text token.
+    """The embedded world's: a tiny T5 reads the prompt, the start image's own latent tells the place."""
 
-    Its vision tokens are the start image's own latent pixels, [1, h * w, C].
-    """
-
+    reader: TextReader | None  # None: weights of version 1, which know one constant prompt
     text_dim: int
     byt5_dim: int
 
     def encode(self, prompt: str, image: Image.Image, image_latent: Tensor) -> Conditioning:
-        device = image_latent.device
-        return Conditioning(
-            text_states=torch.ones(1, 1, self.text_dim, device=device),
-            text_mask=torch.ones(1, 1, dtype=torch.long, device=device),
-            byt5_states=torch.zeros(1, 1, self.byt5_dim, device=device),
-            byt5_mask=torch.zeros(1, 1, dtype=torch.long, device=device),
-            vision_states=rearrange(image_latent, "b c 1 h w -> b (h w) c"),
-        )
+        (states,) = [torch.ones(1, self.text_dim)] if self.reader is None else self.reader.read([prompt])
+        return describe(states.to(image_latent), self.byt5_dim, image_latent)
+
+
+def describe(prompt: Tensor, byt5_dim: int, image_latent: Tensor) -> Conditioning:
+    """What the embedded world's transformer is told.
+
+    Args:
+        prompt: [words, D], the text encoder's states.
+        image_latent: [1, C, 1, h, w], of the start image; each of its positions is a vision token.
+    """
+    words, device = len(prompt), prompt.device
+    return Conditioning(
+        text_states=prompt[None],
+        text_mask=torch.ones(1, words, dtype=torch.long, device=device),
+        byt5_states=torch.zeros(1, 1, byt5_dim, device=device),
+        byt5_mask=torch.zeros(1, 1, dtype=torch.long, device=device),
+        vision_states=rearrange(image_latent, "b c 1 h w -> b (h w) c"),
+    )

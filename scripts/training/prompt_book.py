@@ -1,0 +1,46 @@
+"""Many prompts as the text encoder reads them, by light and number of words."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.prompts import draw_prompt
+from worldplay.world.court import LIGHTS
+from worldplay.world.court_text import TextReader
+
+NUM_PROMPTS = 4000
+MAX_WORDS = 10  # of those drawn; longer ones are rare and would make every batch slower
+_PLAIN = ("the courtyard by day", "the courtyard at dusk", "the courtyard at night", "the courtyard in snow")
+
+
+class PromptBook:
+    """States of prompts, [words, D] each."""
+
+    def __init__(self, by_words: dict[int, list[list[Tensor]]], plain: Tensor) -> None:
+        self._by_words = {n: lights for n, lights in by_words.items() if all(lights)}
+        sizes = [sum(map(len, lights)) for lights in self._by_words.values()]
+        self._shares = np.array(sizes) / sum(sizes)
+        self.plain = plain  # [lights, words, D], one prompt each
+
+    def draw(self, rng: np.random.Generator, lights: Sequence[int]) -> list[Tensor]:
+        """A prompt for each light, all of equally many words."""
+        words = rng.choice(list(self._by_words), p=self._shares)
+        choices = [self._by_words[int(words)][light] for light in lights]
+        return [prompts[rng.integers(len(prompts))] for prompts in choices]
+
+
+@torch.inference_mode()
+def read_prompts(reader: TextReader, seed: int, count: int = NUM_PROMPTS) -> PromptBook:
+    """Draw prompts and read them."""
+    rng = np.random.default_rng(seed)
+    by_words: dict[int, list[list[Tensor]]] = defaultdict(lambda: [[] for _ in LIGHTS])
+    drawn = [draw_prompt(rng) for _ in range(count)]
+    for start in range(0, count, 100):
+        part = drawn[start : start + 100]
+        for states, (_, light) in zip(reader.read([text for text, _ in part]), part, strict=True):
+            if len(states) <= MAX_WORDS:
+                by_words[len(states)][light].append(states.clone())
+    return PromptBook(dict(by_words), torch.stack(reader.read(_PLAIN)))
