@@ -1,0 +1,40 @@
+"""The embedded world's prompt reader: one state a word, whatever stands beside it in the batch."""
+
+import pytest
+import torch
+
+from worldplay.world.court_text import MAX_WORDS, TextConfig, TextReader, make_text_model
+
+
+@pytest.fixture(scope="module")
+def reader():
+    torch.manual_seed(0)
+    config = TextConfig(d_model=16, d_kv=8, d_ff=32, num_heads=2, num_layers=1)
+    return TextReader(make_text_model(config).requires_grad_(False).eval())
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [("", 1), ("   ", 1), ("night", 1), ("the  court\tat night", 4), ("näkymä 夜 🌙", 3), ("a " * 500, MAX_WORDS)],
+)
+def test_every_word_has_a_state(reader, prompt, words):
+    (states,) = reader.read([prompt])
+    assert states.shape == (words, 16)
+    assert states.isfinite().all()
+
+
+def test_neighbours_in_a_batch_and_case_do_not_matter(reader):
+    alone = [reader.read([prompt])[0] for prompt in ("snow", "the court at night")]
+    together = reader.read(["SNOW", "The Court at Night"])
+    for one, other in zip(alone, together, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
+def test_a_very_long_word_is_cut(reader):
+    (states,) = reader.read(["x" * 100_000])
+    assert states.shape == (1, 16)
+
+
+def test_other_words_give_other_states(reader):
+    day, night = reader.read(["by day", "by night"])
+    assert not torch.allclose(day, night, atol=1e-2)
