@@ -1,0 +1,90 @@
+"""Measures an embedded world against its ground truth, along the path that is served.
+
+Leaves results.json, results.md and strips/*.png in the folder; sections measured before stay in the results
+until they are measured again. What is rendered is kept in the folder, too. Example, two CPU cores:
+
+    python scripts/eval_world.py --folder .cache/eval --quick
+    python scripts/eval_world.py --folder .cache/eval --only rollout loops --weights .cache/train/export
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from evaluation import actions, costs, loops, prompts, rollouts, vae
+from evaluation.report import Report, merge, render
+from evaluation.scale import FULL, QUICK, Scale
+from evaluation.workers import Place, Workers, fingerprint, side_by_side
+
+SECTIONS: dict[str, Callable[[Workers, Scale], Report]] = {
+    "vae": vae.measure,
+    "rollout": rollouts.measure,
+    "actions": actions.measure,
+    "loops": loops.measure,
+    "prompts": prompts.measure_prompts,
+    "changes": prompts.measure_changes,
+    "steps": costs.measure_steps,
+    "precision": costs.measure_precision,
+    "approximations": costs.measure_approximations,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parse(arguments)
+    torch.set_num_threads(1)
+    place = Place(options.weights, options.device, options.folder / "renders")
+    with side_by_side(place, options.folder / "strips", options.processes) as workers:
+        evaluate(
+            workers,
+            options.only,
+            QUICK if options.quick else FULL,
+            options.folder,
+            describe(workers, options),
+        )
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--folder", type=Path, required=True, help="for results and renders")
+    parser.add_argument("--weights", default="embedded", help="folder with another world.json [the shipped]")
+    parser.add_argument(
+        "--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS), help="sections [all]"
+    )
+    parser.add_argument("--quick", action="store_true", help="less of everything: minutes")
+    parser.add_argument("--processes", type=int, default=2, help="of one thread each [2]; 1 for cuda")
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N [cpu]")
+    return parser.parse_args(arguments)
+
+
+def describe(workers: Workers, options: argparse.Namespace) -> dict[str, str]:
+    """What the numbers depend on besides the method."""
+    world = workers.lab.world
+    return {
+        "weights": fingerprint(options.weights),
+        "size": f"{world.width}x{world.height}",
+        "dtype": str(world.rollout.transformer.dtype).removeprefix("torch."),
+        "device": world.device.type,
+        "scale": "quick" if options.quick else "full",
+    }
+
+
+def evaluate(
+    workers: Workers, sections: Sequence[str], scale: Scale, folder: Path, about: dict[str, str]
+) -> None:
+    """Measure sections one by one; results are written after each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in sections:
+        began = time.monotonic()
+        report = SECTIONS[name](workers, scale)
+        results = merge(folder / "results.json", about, name, report)
+        (folder / "results.md").write_text(render(results, tuple(SECTIONS)))
+        print(f"{name} took {time.monotonic() - began:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

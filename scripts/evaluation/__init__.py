@@ -1,0 +1,1 @@
+"""Measures the embedded world against its ground truth."""

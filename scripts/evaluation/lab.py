@@ -1,0 +1,127 @@
+"""What every measurement needs: the world, walks generated as the server does, the true pictures."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import torch
+from einops import rearrange
+
+from evaluation.metrics import Frames
+from evaluation.routes import CHUNK, Poses, Route
+from training.data import frame_poses
+from worldplay.world import court
+from worldplay.world.camera import Motion
+from worldplay.world.court import START_VIEWS, render
+from worldplay.world.request import WalkRequest
+from worldplay.world.rollout import finish
+from worldplay.world.walk import Step
+from worldplay.world.world import World
+
+SEED = 0  # of the noise of every walk
+_SETTLED = 3  # chunks until the context is full; earlier ones do not count for time
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A generated walk: frames by chunk, the context of each chunk, and its time in ms by stage."""
+
+    chunks: list[Frames]
+    contexts: list[list[int]]
+    timings_ms: list[dict[str, float]]
+
+    @property
+    def frames(self) -> Frames:
+        return np.concatenate(self.chunks)
+
+    def median_ms(self) -> float:
+        """Of a chunk, decoded; the walk's first chunks left out where there are more."""
+        settled = self.timings_ms[_SETTLED:] or self.timings_ms
+        return float(np.median([sum(times.values()) for times in settled]))
+
+
+@dataclass(slots=True)
+class Along:
+    """Steering by given motions."""
+
+    motions: tuple[Motion, ...]
+    taken: int = 0
+
+    def predict(self, num_latents: int) -> list[Step]:
+        return list(self.motions[self.taken : self.taken + num_latents])
+
+    def latch(self, num_latents: int) -> list[Step]:
+        steps = self.predict(num_latents)
+        self.taken += num_latents
+        return steps
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """One process's world, and the folder that keeps what was rendered."""
+
+    world: World
+    folder: Path
+
+    def truth(self, c2w: Poses, light: str) -> Frames:
+        """The true frames of latents at court poses [T, 4, 4]: [4 T - 3, H, W, 3]; rendered only once."""
+        name = self._name(c2w, light)
+        path = self.folder / f"{name}.npy"
+        if not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(f".{os.getpid()}.npy")  # another process may be rendering the same
+            np.save(partial, render(frame_poses(c2w), self.world.height, self.world.width, light))
+            partial.rename(path)
+        frames: Frames = np.load(path)
+        return frames
+
+    def _name(self, c2w: Poses, light: str) -> str:
+        """Of what decides the pictures, the renderer's code included."""
+        code = sorted(Path(court.__file__).parent.glob("court*.py"))
+        facts = [c2w.tobytes(), light.encode(), repr((self.world.height, self.world.width)).encode()]
+        return sha256(b"".join([*facts, *(path.read_bytes() for path in code)])).hexdigest()[:24]
+
+
+@torch.inference_mode()
+def reconstruct(world: World, frames: Frames) -> Frames:
+    """What the VAE alone makes of a video of 1 + 4 n frames, streamed through both halves by latents."""
+    pixels = rearrange(torch.from_numpy(frames).to(world.device), "f h w c -> 1 c f h w").float() / 127.5 - 1
+    encoder, decoder = world.vae.new_encoder_state(), world.vae.new_decoder_state()
+    sizes = [1] + [4] * ((len(frames) - 1) // 4)
+    latents = (world.vae.encode_frames(piece, encoder) for piece in pixels.split_with_sizes(sizes, 2))
+    decoded = torch.cat([world.vae.decode_latent(latent, decoder) for latent in latents], 2).float()
+    scaled = decoded.add(1).mul(127.5).round().to(torch.uint8)
+    return rearrange(scaled, "1 c f h w -> f h w c").cpu().numpy()
+
+
+def play(world: World, route: Route, prompts: Mapping[int, str] | None = None) -> Played:
+    """Generate and decode a route's chunks along the served path.
+
+    Args:
+        prompts: by the chunk from which each holds; none is the empty prompt.
+    """
+    prompts = prompts or {}
+    view = world.views[route.view]
+    live = world.open_walk(WalkRequest(view=view.name, seed=SEED, prompt=prompts.get(0)))
+    steering, played = Along(route.motions), Played([], [], [])
+    for index in range(route.num_chunks):
+        if index and index in prompts:
+            live.set_prompt(prompts[index])
+        chunk = finish(live.generate(steering))
+        began = perf_counter()
+        played.chunks.append(np.concatenate(list(live.decode(chunk))))
+        played.timings_ms.append({**chunk.timings_ms, "decode": 1000 * (perf_counter() - began)})
+        played.contexts.append(chunk.context)
+    expected = route.c2w()[: CHUNK * route.num_chunks]
+    assert np.allclose(START_VIEWS[route.view].c2w @ live.walk.c2w, expected, atol=1e-6), route.name
+    return played
+
+
+def by_chunk(frames: Frames) -> list[Frames]:
+    """Split a walk's frames: 13 in the first chunk, 16 in every other."""
+    first = 4 * CHUNK - 3
+    return np.split(frames, range(first, len(frames), 4 * CHUNK))

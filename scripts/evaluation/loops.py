@@ -1,0 +1,100 @@
+"""Loop closure: whether what was seen before is there again, with and without the means to remember it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from evaluation.lab import Lab, play
+from evaluation.metrics import Frames, Scores, compare, psnr
+from evaluation.report import Report, Row
+from evaluation.routes import Loop, out_and_back, out_and_backwards, turn_round
+from evaluation.scale import Scale
+from evaluation.strips import save_strip
+from evaluation.variations import SERVED, Variation, recent_only, vary, without_retrieval
+from evaluation.workers import Workers
+from worldplay.world.court import LIGHTS, START_VIEWS
+
+LONGEST = 20  # steps out; 1.6 units
+KINDS: tuple[Callable[[int], Loop], ...] = (
+    lambda view: turn_round("turn right, key held", view, (3.0,)),
+    lambda view: out_and_back(view, LONGEST),
+    lambda view: turn_round("turn left, key held", view, (-3.0,)),
+    lambda view: out_and_backwards(view, LONGEST),
+    lambda view: turn_round("turn right, key tapped", view, (3.0, 0.0)),
+    lambda view: turn_round("turn right, mouse, 7.5° a latent", view, (7.5,)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """One visit again: scores against the truth, PSNR against what was generated at the first visit, and how
+    good that was; the frames of first visit, truth and second visit."""
+
+    truth: Scores
+    first_db: float
+    first_truth_db: float
+    frames: Frames  # [3, H, W, 3]
+
+
+def measure(workers: Workers, scale: Scale) -> Report:
+    """A row for each loop and memory, means over start views."""
+    world = workers.lab.world
+    memories = (SERVED, without_retrieval(world), recent_only(world))
+    kinds, views = range(scale.loop_kinds), range(scale.loop_views)
+    jobs = [(kind, view, memory) for kind in kinds for memory in memories for view in views]
+    results = dict(zip(jobs, workers.map("loops", run_loop, jobs), strict=True))
+    rows: list[Row] = []
+    for kind in kinds:
+        for memory in memories:
+            returns = [results[kind, view, memory] for view in views]
+            rows.append(_row(KINDS[kind](0).route.name, memory.name, returns))
+    for kind in kinds:
+        _save_strip(workers, kind, {(v, m.name): results[kind, v, m] for v in views for m in memories})
+    return Report(
+        "Loop closure",
+        f"Walks that come back, mean over {scale.loop_views} start views: the last four frames, standing "
+        "still, against the truth and against the frame generated at the first visit; PSNR in dB. A turn is "
+        "a full circle; then a quarter more, to a view that is neither in the first chunk nor in the latest.",
+        rows,
+        details={
+            f"{KINDS[k](v).route.name}, {START_VIEWS[v].name}, {m.name}": [
+                (r.truth.psnr, r.truth.gmsd, r.first_db, r.first_truth_db) for r in returns
+            ]
+            for (k, v, m), returns in results.items()
+        },
+    )
+
+
+def run_loop(lab: Lab, kind: int, view: int, memory: Variation) -> list[Return]:
+    """Walk one loop; what each visit again looks like."""
+    loop = KINDS[kind](view)
+    made = play(vary(lab.world, memory), loop.route).frames
+    c2w = loop.route.c2w()
+    returns = []
+    for visit in loop.visits:
+        stand = c2w[[visit.again - 1, visit.again]]  # the same pose twice
+        truth, again = lab.truth(stand, LIGHTS[0])[-4:], made[4 * visit.again - 3 : 4 * visit.again + 1]
+        first = np.broadcast_to(made[4 * visit.first], again.shape)
+        frames = np.stack([first[-1], truth[-1], again[-1]])
+        returns.append(Return(compare(again, truth), psnr(again, first), psnr(first, truth), frames))
+    return returns
+
+
+def _row(name: str, memory: str, returns: list[list[Return]]) -> Row:
+    row: Row = {"loop": name, "memory": memory}
+    for number, same in enumerate(zip(*returns, strict=True)):
+        where = "" if number == 0 else ", quarter more"
+        row[f"true view{where}"] = float(np.mean([one.truth.psnr for one in same]))
+        row[f"first view{where}"] = float(np.mean([one.first_db for one in same]))
+        row[f"first to true{where}"] = float(np.mean([one.first_truth_db for one in same]))
+    return row
+
+
+def _save_strip(workers: Workers, kind: int, results: dict[tuple[int, str], list[Return]]) -> None:
+    rows = {
+        f"{START_VIEWS[view].name}\n{memory}": [frame for one in returns for frame in one.frames]
+        for (view, memory), returns in results.items()
+    }
+    visits = len(next(iter(results.values())))
+    save_strip(workers.strips / f"loop_{kind}.png", rows, ["first visit", "true", "again"] * visits)

@@ -1,0 +1,144 @@
+"""Whether a prompt decides the light, in words that training has not seen, at the start and in mid-walk."""
+
+from dataclasses import dataclass
+from itertools import permutations
+from textwrap import wrap
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.lab import Lab, by_chunk, play
+from evaluation.metrics import Frames, psnr
+from evaluation.report import Report, Row
+from evaluation.routes import held_out
+from evaluation.scale import Scale
+from evaluation.strips import save_strip
+from evaluation.workers import Workers
+from training.data import HELD_OUT_SEED
+from worldplay.world.court import LIGHTS
+
+PLAIN = {
+    "day": "",
+    "dusk": "the courtyard at dusk",
+    "night": "the courtyard at night",
+    "snow": "the courtyard in snow",
+}
+# None of these can be drawn in training (training/prompts.py), though many words of theirs can.
+WORDS = {
+    "day": (
+        "clear blue sky and bright sun",
+        "a walk at lunchtime in the sunshine",
+        "Not a cloud to be seen",
+        "a hot July day",
+    ),
+    "dusk": (
+        "the sun is going down",
+        "Evening, and the sky is turning orange",
+        "a romantic walk into the sunset",
+        "just before it gets dark",
+    ),
+    "night": (
+        "it is a dark night",
+        "stars above and a glowing lantern",
+        "everyone is asleep, only the moon shines",
+        "Pitch black outside",
+    ),
+    "snow": (
+        "everything is covered in snow",
+        "A freezing winter's day with white roofs",
+        "the first snow of the year has fallen",
+        "skiing weather",
+    ),
+}
+ROUTE = 0  # which held-out walk
+START_CHUNKS, CHANGE_AT, CHANGED_CHUNKS = 4, 4, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """PSNR of each chunk against the truth in each light [chunks, lights]; the last frame of each chunk."""
+
+    db: NDArray[np.float64]
+    ends: Frames
+    true_ends: dict[str, Frames]  # by light
+
+    def nearest(self, chunk: int) -> str:
+        return LIGHTS[int(self.db[chunk].argmax())]
+
+    def against(self, chunk: int, light: str) -> float:
+        return float(self.db[chunk, LIGHTS.index(light)])
+
+
+def measure_prompts(workers: Workers, scale: Scale) -> Report:
+    """A row for each prompt."""
+    wanted = [(light, words) for light in LIGHTS for words in (PLAIN[light], *WORDS[light][: scale.prompts])]
+    jobs = [(START_CHUNKS, {0: words}) for _, words in wanted]
+    walks = workers.map("prompts", run_prompts, jobs)
+    rows: list[Row] = []
+    for (light, words), seen in zip(wanted, walks, strict=True):
+        row: Row = {"light": light, "prompt": f'"{words}"'}
+        row |= {f"chunk {c}": seen.against(c, light) for c in range(START_CHUNKS)}
+        rows.append(row | {"nearest at the end": seen.nearest(START_CHUNKS - 1)})
+    strip: dict[str, list[Frames]] = {}
+    for (light, words), seen in zip(wanted, walks, strict=True):
+        strip.setdefault(f"{light}, true", list(seen.true_ends[light]))
+        strip["\n".join([light, *wrap(words, 18)])] = list(seen.ends)
+    save_strip(workers.strips / "prompts.png", strip, [f"chunk {c}" for c in range(START_CHUNKS)])
+    right = sum(row["light"] == row["nearest at the end"] for row in rows)
+    return Report(
+        "Prompts from the start",
+        f"The walk of seed {HELD_OUT_SEED + ROUTE}; PSNR in dB against the truth in the light that is meant, "
+        "by chunk, and the light whose truth is nearest to the last. The start image is always by day.",
+        rows,
+        [f"{right} of {len(rows)} prompts end in the light that is meant."],
+        {"db": [seen.db.tolist() for seen in walks]},
+    )
+
+
+def measure_changes(workers: Workers, scale: Scale) -> Report:
+    """A row for each change of the light."""
+    pairs = list(permutations(LIGHTS, 2))[:: -(-12 // scale.changes)]
+    num_chunks = CHANGE_AT + CHANGED_CHUNKS
+    jobs = [(num_chunks, {0: WORDS[old][0], CHANGE_AT: WORDS[new][0]}) for old, new in pairs]
+    walks = workers.map("changes", run_prompts, jobs)
+    rows: list[Row] = []
+    for (old, new), seen in zip(pairs, walks, strict=True):
+        settled = [c for c in range(CHANGE_AT, num_chunks) if seen.nearest(c) == new]
+        rows.append(
+            {
+                "from": old,
+                "to": new,
+                "chunks until nearest": settled[0] - CHANGE_AT if settled else "never",
+                "old light before": seen.against(CHANGE_AT - 1, old),
+                "new light in the first chunk": seen.against(CHANGE_AT, new),
+                "3 chunks later": seen.against(CHANGE_AT + 3, new),
+            }
+        )
+    strip: dict[str, list[Frames]] = {}
+    for (old, new), seen in zip(pairs, walks, strict=True):
+        before, after = (list(seen.true_ends[light]) for light in (old, new))
+        strip[f"{old} to {new},\ntrue"] = before[:CHANGE_AT] + after[CHANGE_AT:]
+        strip[f"{old} to {new}"] = list(seen.ends)
+    save_strip(workers.strips / "changes.png", strip, [f"chunk {c}" for c in range(num_chunks)])
+    return Report(
+        "A change of the prompt in mid-walk",
+        f"The walk of seed {HELD_OUT_SEED + ROUTE}; the prompt changes before chunk {CHANGE_AT}, as from "
+        f'"{WORDS["day"][0]}" to "{WORDS["night"][0]}". Chunks until the new light\'s truth is the nearest '
+        "(0: in the first chunk it could be), and PSNR in dB against the truth.",
+        rows,
+        details={"db": [seen.db.tolist() for seen in walks]},
+    )
+
+
+def run_prompts(lab: Lab, num_chunks: int, prompts: dict[int, str]) -> Seen:
+    """Walk with prompts by the chunk from which they hold."""
+    route = held_out(ROUTE, num_chunks)
+    chunks = play(lab.world, route, prompts).chunks
+    truths = [by_chunk(lab.truth(route.c2w(), light)) for light in LIGHTS]
+    db = [[psnr(chunk, truth[c]) for truth in truths] for c, chunk in enumerate(chunks)]
+    true_ends = {light: _ends(truth) for light, truth in zip(LIGHTS, truths, strict=True)}
+    return Seen(np.array(db), _ends(chunks), true_ends)
+
+
+def _ends(chunks: list[Frames]) -> Frames:
+    return np.stack([chunk[-1] for chunk in chunks])

@@ -1,0 +1,60 @@
+"""What a measurement found, as JSON and as Markdown."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, str | int | float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A section: what was done, a table of rows with the same columns, what it says, and all the numbers."""
+
+    title: str
+    method: str
+    rows: list[Row]
+    findings: list[str] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def merge(path: Path, about: Mapping[str, Any], name: str, report: Report) -> dict[str, Any]:
+    """Put a section into a results file, in place of an older one. Returns: all of the file."""
+    results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"sections": {}}
+    results["sections"][name] = {**asdict(report), "about": dict(about)}
+    path.write_text(json.dumps(results, indent=1) + "\n")
+    return results
+
+
+def render(results: Mapping[str, Any], order: tuple[str, ...]) -> str:
+    """A results file as Markdown, sections in this order."""
+    sections = [results["sections"][name] for name in order if name in results["sections"]]
+    return "\n".join(line for section in sections for line in _section(section))
+
+
+def _section(section: Mapping[str, Any]) -> Iterator[str]:
+    about = ", ".join(f"{key} {value}" for key, value in section["about"].items())
+    yield f"### {section['title']}"
+    yield ""
+    yield f"{section['method']} ({about})"
+    yield ""
+    columns = list(dict.fromkeys(name for row in section["rows"] for name in row))
+    yield f"| {' | '.join(columns)} |"
+    yield f"|{'---|' * len(columns)}"
+    for row in section["rows"]:
+        yield f"| {' | '.join(_cell(row.get(name)) for name in columns)} |"
+    yield ""
+    for finding in section["findings"]:
+        yield f"* {finding}"
+    if section["findings"]:
+        yield ""
+
+
+def _cell(value: str | int | float | None) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:#.3g}"
+    return str(value)

@@ -1,0 +1,146 @@
+"""Long walks of a random player, against the truth and against what simpler ways would show."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.lab import Lab, by_chunk, play, reconstruct
+from evaluation.metrics import MEASURES, Frames, Scores, compare
+from evaluation.prompts import PLAIN
+from evaluation.report import Report, Row
+from evaluation.routes import held_out
+from evaluation.scale import Scale
+from evaluation.strips import save_strip
+from evaluation.variations import NO_CONTEXT, SERVED, Variation, recent_only, vary, without_retrieval
+from evaluation.workers import Workers
+from training.data import HELD_OUT_SEED
+from worldplay.world.court import LIGHTS
+
+COLUMNS = (0, 1, 2, 3, 5, 8, 10, 15, 20, 30, 39)
+NAMES = {"psnr": "PSNR", "ssim": "SSIM", "gmsd": "GMSD", "sharpness": "sharpness"}
+DAY, VAE_ALONE, REPEATED = LIGHTS[0], "VAE alone", "first frame repeated"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Of one walk: scores by chunk, and the last frame of each."""
+
+    scores: list[Scores]
+    ends: Frames
+
+
+Key = tuple[int, str, str]  # walk, light, method
+
+
+def measure(workers: Workers, scale: Scale) -> Report:
+    """A row for each measure and method, a column for some of the chunks."""
+    outcomes = _run(workers, scale)
+    methods = list(dict.fromkeys((light, method) for _, light, method in outcomes))
+    rows: list[Row] = []
+    for measure in MEASURES:
+        for light, method in methods:
+            if measure == "psnr" or (light == DAY and method in (SERVED.name, VAE_ALONE, REPEATED)):
+                rows.append(_row(outcomes, measure, light, method))
+    _save_strips(workers, outcomes)
+    seeds = f"{HELD_OUT_SEED} to {HELD_OUT_SEED + scale.rollout_walks - 1}"
+    return Report(
+        "Rollouts of a random player",
+        f"Held-out walks (seeds {seeds}, fewer where the column says so), {scale.rollout_chunks} chunks of "
+        "16 frames, generated as the server does, against the truth; by chunk. PSNR in dB, higher is better; "
+        "GMSD: edges unlike the true ones, lower is better; sharpness: gradient energy over the truth's.",
+        rows,
+        _findings(outcomes),
+        {
+            f"{index} {light} {method}": [asdict(score) for score in outcome.scores]
+            for (index, light, method), outcome in outcomes.items()
+        },
+    )
+
+
+def _run(workers: Workers, scale: Scale) -> dict[Key, Outcome]:
+    day = range(scale.rollout_walks)
+    references = workers.map("rollout references", run_references, [(i, scale.rollout_chunks) for i in day])
+    outcomes = {(i, DAY, name): outcome for i in day for name, outcome in references[i].items()}
+    jobs = [(i, DAY, SERVED, scale.rollout_chunks) for i in day]
+    jobs += [
+        (i, light, SERVED, scale.rollout_chunks) for light in LIGHTS[1:] for i in range(scale.light_walks)
+    ]
+    less = (without_retrieval(workers.lab.world), recent_only(workers.lab.world), NO_CONTEXT)
+    jobs += [(i, DAY, how, scale.baseline_chunks) for how in less for i in range(scale.baseline_walks)]
+    walks = workers.map("rollout", run_walk, jobs)
+    return outcomes | {
+        (i, light, how.name): walk for (i, light, how, _), walk in zip(jobs, walks, strict=True)
+    }
+
+
+def run_walk(lab: Lab, index: int, light: str, variation: Variation, num_chunks: int) -> Outcome:
+    """Generate one held-out walk."""
+    route = held_out(index, num_chunks)
+    played = play(vary(lab.world, variation), route, {0: PLAIN[light]})
+    return _judge(played.frames, lab.truth(route.c2w(), light))
+
+
+def run_references(lab: Lab, index: int, num_chunks: int) -> dict[str, Outcome]:
+    """What needs no transformer, by day: the truth itself, the VAE's limit, and the first frame all along."""
+    truth = lab.truth(held_out(index, num_chunks).c2w(), DAY)
+    repeated = np.broadcast_to(truth[:1], truth.shape)
+    made = {VAE_ALONE: reconstruct(lab.world, truth), REPEATED: repeated}
+    return {name: _judge(frames, truth) for name, frames in made.items()}
+
+
+def _judge(frames: Frames, truth: Frames) -> Outcome:
+    pairs = list(zip(by_chunk(frames), by_chunk(truth), strict=True))
+    return Outcome([compare(*pair) for pair in pairs], np.stack([frames[-1] for frames, _ in pairs]))
+
+
+def _select(outcomes: dict[Key, Outcome], light: str, method: str) -> dict[int, Outcome]:
+    return {i: outcome for (i, *rest), outcome in outcomes.items() if rest == [light, method]}
+
+
+def _row(outcomes: dict[Key, Outcome], measure: str, light: str, method: str) -> Row:
+    walks = _select(outcomes, light, method).values()
+    means = np.mean([[getattr(score, measure) for score in walk.scores] for walk in walks], axis=0)
+    shown = method if light == DAY else f"{method}, {light}"
+    row: Row = {"measure": NAMES[measure], "": shown, "walks": len(walks)}
+    return row | {f"{c}": float(means[c]) if c < len(means) else None for c in COLUMNS}
+
+
+def _findings(outcomes: dict[Key, Outcome]) -> list[str]:
+    served = _curves(outcomes, SERVED.name)
+    mean = np.mean(list(served.values()), axis=0)
+    findings = []
+    if len(mean) > 10:
+        findings.append(
+            f"Drift: chunk {len(mean) - 1} is {mean[10] - mean[-1]:.1f} dB below chunk 10; "
+            f"the mean of the last ten is {mean[10] - mean[-10:].mean():.1f} dB below it."
+        )
+    for method in (REPEATED, "no retrieval", "recent only", NO_CONTEXT.name):
+        other = _curves(outcomes, method)
+        gains = [served[i][: len(curve)] - curve for i, curve in other.items()]
+        gain = np.mean(gains, axis=0)
+        parts = {"chunks 3 to 9": gain[3:10], "the chunks from 10 on": gain[10:]}
+        said = [f"{part.mean():+.1f} dB over {name}" for name, part in parts.items() if len(part)]
+        if said:
+            findings.append(f"Above {method}, same walks: {', '.join(said)}.")
+    return findings
+
+
+def _curves(outcomes: dict[Key, Outcome], method: str) -> dict[int, NDArray[np.float64]]:
+    """PSNR by chunk of each walk by day."""
+    walks = _select(outcomes, DAY, method)
+    return {i: np.array([score.psnr for score in walk.scores]) for i, walk in walks.items()}
+
+
+def _save_strips(workers: Workers, outcomes: dict[Key, Outcome]) -> None:
+    """One picture a walk and light."""
+    for index, light in dict.fromkeys((index, light) for index, light, _ in outcomes):
+        rows = {method: o.ends for (i, name, method), o in outcomes.items() if (i, name) == (index, light)}
+        num_chunks = len(rows[SERVED.name])
+        truth = workers.lab.truth(held_out(index, num_chunks).c2w(), light)
+        ends = np.stack([chunk[-1] for chunk in by_chunk(truth)])
+        shown = [c for c in COLUMNS if c < num_chunks]
+        frames = {
+            name: [row[c] for c in shown if c < len(row)] for name, row in ({"true": ends} | rows).items()
+        }
+        save_strip(workers.strips / f"rollout_{index}_{light}.png", frames, [f"chunk {c}" for c in shown])

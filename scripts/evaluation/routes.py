@@ -1,0 +1,150 @@
+"""Where the evaluated walks go: what a visitor pressed at each latent, by fixed seeds or by design."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data import HELD_OUT_SEED, plan_walk
+from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
+from worldplay.world.controls import motion_of
+from worldplay.world.court import START_VIEWS, Ground
+from worldplay.world.court_ground import heading
+
+CHUNK = 4  # latents
+
+Poses = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A walk from a start view, one motion from each latent to the next."""
+
+    name: str
+    view: int
+    motions: tuple[Motion, ...]
+
+    @property
+    def num_chunks(self) -> int:
+        return (1 + len(self.motions)) // CHUNK
+
+    def c2w(self) -> Poses:
+        """Court poses [T, 4, 4] by the walker's rule alone, without any model."""
+        poses, ground = [START_VIEWS[self.view].c2w], Ground()
+        for motion in self.motions:
+            poses.append(ground.move(poses[-1], motion)[0])
+        return np.stack(poses)
+
+    def num_bumps(self) -> int:
+        """How many steps are refused."""
+        pose, ground, bumps = START_VIEWS[self.view].c2w, Ground(), 0
+        for motion in self.motions:
+            pose, bumped = ground.move(pose, motion)
+            bumps += bumped
+        return bumps
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Latents `first` and `again` (standing still) of one walk, which see the same."""
+
+    first: int
+    again: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A route that comes back to what it has seen; its first visit again is of the start view."""
+
+    route: Route
+    visits: tuple[Visit, ...]
+
+
+def held_out(index: int, num_chunks: int) -> Route:
+    """A random walk that training has never seen; index 0, 1, ..., its seed is HELD_OUT_SEED + index."""
+    plan = plan_walk(HELD_OUT_SEED + index, CHUNK * num_chunks, from_view=True)
+    assert plan.view is not None
+    stands = np.array([heading(pose) for pose in plan.c2w])
+    moves = [_motion(before, after) for before, after in pairwise(stands)]
+    return Route(f"walk {HELD_OUT_SEED + index}", plan.view, tuple(moves))
+
+
+def _motion(before: NDArray[np.float64], after: NDArray[np.float64]) -> Motion:
+    """The walker's motion from one place and view direction (x, z, yaw, pitch) to the next."""
+    x, z, yaw, pitch = after - before
+    sin, cos = np.sin(after[2]), np.cos(after[2])
+    return Motion(
+        forward=float(x * sin + z * cos),
+        right=float(x * cos - z * sin),
+        yaw=float((yaw + np.pi) % (2 * np.pi) - np.pi),
+        pitch=float(pitch),
+    )
+
+
+def hold(view: int, keys: str, num_chunks: int) -> Route:
+    """Some keys, as in "w left", held all the time."""
+    motion = motion_of(frozenset(keys.split()))
+    return Route(keys or "no key", view, (motion,) * (CHUNK * num_chunks - 1))
+
+
+def turn_round(name: str, view: int, yaws_deg: tuple[float, ...]) -> Loop:
+    """Turn a full circle on the spot, stop, a quarter more, stop.
+
+    Args:
+        yaws_deg: the turns from latent to latent, repeated over and over; they divide a quarter circle.
+    """
+    quarter = yaws_deg * round(90 / abs(sum(yaws_deg)))
+    motions = [Motion(yaw=np.radians(yaw)) for yaw in quarter * 4]
+    rest(motions)
+    home = Visit(first=0, again=len(motions))
+    motions += [Motion(yaw=np.radians(yaw)) for yaw in quarter]
+    rest(motions)
+    return Loop(Route(name, view, tuple(motions)), (home, Visit(len(quarter), len(motions))))
+
+
+def out_and_back(view: int, longest: int) -> Loop:
+    """Walk ahead as far as is free, turn round, walk back, turn round."""
+    ahead = [Motion(forward=FORWARD_STEP)] * free_steps(view, longest)
+    about = [Motion(yaw=TURN_STEP)] * round(np.pi / TURN_STEP)
+    motions = ahead + about + ahead + about
+    rest(motions)
+    return Loop(Route("out and back", view, tuple(motions)), (Visit(0, len(motions)),))
+
+
+def out_and_backwards(view: int, longest: int) -> Loop:
+    """Walk ahead as far as is free, and backwards to where it began."""
+    steps = free_steps(view, longest)
+    motions = [Motion(forward=FORWARD_STEP)] * steps + [Motion(forward=-FORWARD_STEP)] * steps
+    rest(motions)
+    return Loop(Route("out and backwards", view, tuple(motions)), (Visit(0, len(motions)),))
+
+
+def free_steps(view: int, longest: int) -> int:
+    """How many steps ahead of a start view nothing is in the way."""
+    routes = (Route("", view, (Motion(forward=FORWARD_STEP),) * steps) for steps in range(1, longest + 1))
+    return sum(route.num_bumps() == 0 for route in routes)
+
+
+def rest(motions: list[Motion]) -> None:
+    """Stand still for a latent at least, up to the end of a chunk."""
+    motions.append(Motion())
+    while (1 + len(motions)) % CHUNK:
+        motions.append(Motion())
+
+
+def keyboard() -> list[str]:
+    """Every combination that moves differently: 9 ways to step times 9 ways to turn."""
+    steps = _ways(("w", "s"), ("a", "d"))
+    turns = _ways(("left", "right"), ("up", "down"))
+    return [" ".join(filter(None, (step, turn))) for step in steps for turn in turns]
+
+
+def _ways(one: Iterable[str], other: Iterable[str]) -> list[str]:
+    return [" ".join(filter(None, (a, b))) for a in ("", *one) for b in ("", *other)]
+
+
+def freest_view(routes_of: dict[int, list[Route]]) -> int:
+    """The start view from which the fewest routes bump into something, the first of equals."""
+    return min(routes_of, key=lambda view: sum(route.num_bumps() > 0 for route in routes_of[view]))

@@ -1,0 +1,70 @@
+"""How much is measured: everything, or enough to see in minutes that nothing broke."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Counts of walks, chunks of each, and which of the rest."""
+
+    vae_walks: int
+    vae_frames: int  # 1 + 4 n
+    rollout_walks: int
+    rollout_chunks: int
+    light_walks: int  # rollouts in every other light than day
+    baseline_walks: int  # rollouts with less context
+    baseline_chunks: int
+    action_stride: int  # every so-manieth of the combinations is generated
+    action_chunks: int
+    loop_views: int
+    loop_kinds: int  # of loops.KINDS, from the first
+    prompts: int  # of each light
+    changes: int  # of the light, of 12
+    step_walks: int
+    step_chunks: int
+    precision_chunks: int  # where bf16 is slow
+    approximation_walks: int
+    approximation_chunks: int
+
+
+FULL = Scale(
+    vae_walks=3,
+    vae_frames=129,
+    rollout_walks=6,
+    rollout_chunks=40,
+    light_walks=2,
+    baseline_walks=3,
+    baseline_chunks=40,
+    action_stride=1,
+    action_chunks=4,
+    loop_views=3,
+    loop_kinds=6,
+    prompts=4,
+    changes=12,
+    step_walks=4,
+    step_chunks=11,
+    precision_chunks=2,
+    approximation_walks=3,
+    approximation_chunks=20,
+)
+
+QUICK = Scale(
+    vae_walks=1,
+    vae_frames=65,
+    rollout_walks=2,
+    rollout_chunks=40,
+    light_walks=0,
+    baseline_walks=1,
+    baseline_chunks=12,
+    action_stride=5,
+    action_chunks=4,
+    loop_views=1,
+    loop_kinds=2,
+    prompts=1,
+    changes=2,
+    step_walks=1,
+    step_chunks=6,
+    precision_chunks=1,
+    approximation_walks=1,
+    approximation_chunks=8,
+)

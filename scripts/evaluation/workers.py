@@ -1,0 +1,97 @@
+"""Runs the walks of a measurement side by side, in processes of one thread each."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import torch
+
+from evaluation.lab import Lab
+from worldplay.world.checkpoint import EMBEDDED, load_world
+
+EVERY_S = 2.0  # between two lines about the progress
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
+Job = Callable[Concatenate[Lab, P], Result]
+Run = Callable[[Job[..., Any], Sequence[tuple[Any, ...]]], Iterator[tuple[int, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where each process finds the world and keeps what it renders."""
+
+    model: str  # as load_world takes it
+    device: str
+    renders: Path
+
+
+@cache
+def open_lab(place: Place) -> Lab:
+    """This process's own. Raises: ValueError or OSError as `load_world`."""
+    return Lab(load_world(place.model, place.device), place.renders)
+
+
+class Workers:
+    """Calls jobs for many arguments; says from time to time how far it is."""
+
+    def __init__(self, lab: Lab, strips: Path, run: Run) -> None:
+        """`lab` is this process's, `strips` the folder for pictures; `run` yields (index, result) pairs."""
+        self.lab = lab
+        self.strips = strips
+        self._run = run
+
+    def map(self, title: str, job: Job[P, Result], arguments: Sequence[tuple[Any, ...]]) -> list[Result]:
+        """The job's results, in order of the arguments, each a tuple."""
+        began, said, results = time.monotonic(), -EVERY_S, dict[int, Result]()
+        for index, result in self._run(job, arguments):
+            results[index] = result
+            spent, done, total = time.monotonic() - began, len(results), len(arguments)
+            if spent - said > EVERY_S or done == total:
+                left = spent / done * (total - done)
+                print(f"{title}: {done} of {total}, {spent:.0f} s, {left:.0f} s left", flush=True)
+                said = spent
+        return [results[index] for index in range(len(arguments))]
+
+
+def here(lab: Lab, strips: Path) -> Workers:
+    """One after the other, in this process."""
+    return Workers(lab, strips, lambda job, arguments: ((i, job(lab, *a)) for i, a in enumerate(arguments)))
+
+
+@contextmanager
+def side_by_side(place: Place, strips: Path, processes: int) -> Iterator[Workers]:
+    """In processes of one thread each; whoever has nothing to do takes what is next."""
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_begin) as pool:
+
+        def run(job: Job[..., Any], arguments: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
+            futures = {pool.submit(_carry_out, place, job, a): i for i, a in enumerate(arguments)}
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+
+        yield Workers(open_lab(place), strips, run)
+
+
+def _begin() -> None:
+    torch.set_num_threads(1)
+
+
+def _carry_out(place: Place, job: Job[..., Result], arguments: tuple[Any, ...]) -> Result:
+    return job(open_lab(place), *arguments)
+
+
+def fingerprint(model: str) -> str:
+    """Which weights these are, in 12 digits."""
+    folder = EMBEDDED if model == "embedded" else Path(model)
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,111 @@
+"""Walks as the server generates them, variations of the world, truth from the cache; sections end to end."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import eval_world
+from evaluation.lab import Lab, by_chunk, play, reconstruct
+from evaluation.routes import held_out
+from evaluation.variations import NO_CONTEXT, Variation, recent_only, vary, without_retrieval
+from evaluation.workers import here
+from tiny_world import HEIGHT, SCALE, WIDTH, make_world
+from worldplay.world.court import render
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    torch.set_num_threads(1)
+    return Lab(make_world(), tmp_path_factory.mktemp("renders"))
+
+
+def test_a_played_walk_has_the_truths_length_and_is_repeatable(lab):
+    route = held_out(0, 2)
+    played, again = play(lab.world, route), play(lab.world, route)
+    truth = lab.truth(route.c2w(), "day")
+    assert [len(chunk) for chunk in played.chunks] == [len(chunk) for chunk in by_chunk(truth)] == [13, 16]
+    assert np.array_equal(played.frames, again.frames)
+
+
+def test_every_true_frame_stands_where_its_latent_does(lab):
+    c2w = held_out(1, 1).c2w()
+    truth = lab.truth(c2w, "night")
+    assert np.array_equal(truth[::4], render(c2w, HEIGHT, WIDTH, "night"))
+
+
+def test_truth_is_rendered_once_for_each_light(lab):
+    c2w = held_out(2, 1).c2w()
+    before = len(list(lab.folder.iterdir()))
+    pictures = [lab.truth(c2w, light) for light in ("day", "dusk", "day")]
+    assert len(list(lab.folder.iterdir())) == before + 2
+    assert np.array_equal(pictures[0], pictures[2])
+    assert not np.array_equal(pictures[0], pictures[1])
+
+
+def test_reconstruction_keeps_time(lab):
+    truth = lab.truth(held_out(0, 1).c2w(), "day")
+    assert reconstruct(lab.world, truth).shape == truth.shape
+
+
+def contexts(world):
+    return play(world, held_out(0, 6)).contexts[-1]
+
+
+@pytest.mark.slow
+def test_memories_that_retrieve_less(lab):
+    assert len(contexts(lab.world)) == 12
+    assert contexts(vary(lab.world, without_retrieval(lab.world))) == [0, 1, 2, 3, 16, 17, 18, 19]
+
+
+@pytest.mark.slow
+def test_withheld_context_changes_chunks_after_the_first(lab):
+    route = held_out(0, 4)
+    served = play(lab.world, route)
+    for variation, same in ((NO_CONTEXT, 1), (recent_only(lab.world), 2)):
+        other = play(vary(lab.world, variation), route)
+        equal = [np.array_equal(a, b) for a, b in zip(served.chunks, other.chunks, strict=True)]
+        assert equal == [True] * same + [False] * (4 - same), variation
+
+
+def test_enough_of_the_newest_context_is_all_of_it(lab):
+    route = held_out(0, 4)
+    generous = vary(lab.world, Variation("all", newest=12))
+    assert np.array_equal(play(generous, route).frames, play(lab.world, route).frames)
+
+
+@pytest.mark.slow
+def test_a_larger_context_and_raw_storage_work_in_caches_of_their_own(lab):
+    larger = vary(lab.world, Variation("larger", memory_latents=20))
+    assert len(contexts(larger)) == 20
+    raw = vary(lab.world, Variation("raw", raw_cache=True))
+    route = held_out(0, 3)
+    assert np.array_equal(play(raw, route).frames, play(lab.world, route).frames)
+
+
+def test_another_precision_leaves_the_served_world_alone(lab):
+    half = vary(lab.world, Variation("bf16", dtype=torch.bfloat16))
+    assert half.rollout.transformer.dtype == torch.bfloat16
+    assert lab.world.rollout.transformer.dtype == torch.float32
+    route = held_out(0, 1)
+    error = play(half, route).frames.astype(int) - play(lab.world, route).frames
+    assert 0 < np.abs(error).mean() < 20
+
+
+def test_a_section_from_walks_to_table(lab, tmp_path, capsys):
+    eval_world.evaluate(here(lab, tmp_path / "strips"), ["steps"], SCALE, tmp_path, {"weights": "random"})
+    text = (tmp_path / "results.md").read_text()
+    assert "weights random" in text
+    assert "| 8 steps |" in text
+    assert [path.name for path in (tmp_path / "strips").iterdir()] == ["steps.png"]
+    assert "steps: 1 of 4" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("section", list(eval_world.SECTIONS))
+def test_every_section(section, lab, tmp_path):
+    scale = replace(SCALE, loop_kinds=2)
+    eval_world.evaluate(here(lab, tmp_path / "strips"), [section], scale, tmp_path, {})
+    assert (tmp_path / "results.json").stat().st_size > 500
+    assert list((tmp_path / "strips").glob("*.png"))

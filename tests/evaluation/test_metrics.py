@@ -1,0 +1,64 @@
+"""The measures on pictures whose faults are known."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from evaluation.metrics import EQUAL_DB, compare, psnr
+from worldplay.world.court import START_VIEWS, render
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return render(np.stack([view.c2w for view in START_VIEWS]), 96, 160)
+
+
+def blur(frames, radius):
+    return np.stack([Image.fromarray(f).filter(ImageFilter.GaussianBlur(radius)) for f in frames])
+
+
+def test_equal_pictures(truth):
+    scores = compare(truth, truth)
+    assert scores.psnr == EQUAL_DB
+    assert scores.ssim == pytest.approx(1, abs=1e-6)
+    assert scores.gmsd == 0
+    assert scores.sharpness == 1
+
+
+def test_psnr_of_a_known_error():
+    assert psnr(np.full((1, 4, 4, 3), 110, np.uint8), np.full((1, 4, 4, 3), 100, np.uint8)) == pytest.approx(
+        28.131, abs=1e-3
+    )
+
+
+def test_blur_costs_edges_more_than_psnr(truth):
+    """A darker picture and a blurred one, equally near by PSNR: only the blurred one has lost its edges."""
+    blurred = blur(truth, 1.0)
+    offset = round(255 * 10 ** (-psnr(blurred, truth) / 20))
+    darker = (np.maximum(truth.astype(int), offset) - offset).astype(np.uint8)
+    of_blurred, of_darker = compare(blurred, truth), compare(darker, truth)
+    assert of_blurred.psnr == pytest.approx(of_darker.psnr, abs=0.5)
+    assert of_blurred.gmsd > 3 * of_darker.gmsd
+    assert of_blurred.sharpness < 0.6
+    assert of_darker.sharpness > 0.9
+
+
+def test_more_blur_is_worse_by_every_measure(truth):
+    little, much = (compare(blur(truth, radius), truth) for radius in (0.5, 2.0))
+    assert (little.psnr, little.ssim, little.sharpness) > (much.psnr, much.ssim, much.sharpness)
+    assert little.gmsd < much.gmsd
+
+
+def test_a_shifted_picture_is_as_sharp_but_has_its_edges_elsewhere(truth):
+    scores = compare(truth[:, :, 3:], truth[:, :, :-3])
+    assert scores.sharpness == pytest.approx(1, abs=0.05)
+    assert scores.gmsd > 0.1
+    assert scores.ssim < 0.9
+
+
+def test_ssim_is_the_published_one():
+    """Against scikit-image 0.26: structural_similarity, gaussian_weights, sigma 1.5, of the population."""
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 256, (1, 40, 50, 1), np.uint8).repeat(3, axis=3)
+    noisy = np.clip(truth + random.normal(0, 40, (1, 40, 50, 1)), 0, 255).astype(np.uint8)
+    assert compare(noisy, truth).ssim == pytest.approx(0.890887, abs=1e-5)

@@ -1,0 +1,89 @@
+"""A world of random weights so small that a walk in it takes a tenth of a second, and a scale to match."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from PIL.Image import Image
+from torch import Tensor
+
+from evaluation.scale import QUICK
+from model.tiny import TINY
+from worldplay.model.transformer import WorldPlayTransformer
+from worldplay.model.vae import StreamingVAE, VAEConfig
+from worldplay.world.checkpoint import make_view
+from worldplay.world.conditioning import Conditioning
+from worldplay.world.court import START_VIEWS
+from worldplay.world.court_ground import WalkGround
+from worldplay.world.memory import sample_points
+from worldplay.world.rollout import RolloutConfig, RolloutModel
+from worldplay.world.world import World
+
+HEIGHT, WIDTH = 32, 48
+TEXT_TOKENS, VISION_TOKENS = 16, 6
+VAE = VAEConfig(
+    pixel_patch=4,
+    latent_channels=TINY.latent_channels,
+    encoder_channels=(8, 8, 8),
+    encoder_layers=1,
+    decoder_channels=(8, 8, 8),
+    decoder_layers=1,
+    spatial_compression=4,
+    temporal_compression=4,
+    scaling_factor=1.0,
+)
+ROLLOUT = RolloutConfig(
+    chunk_latents=4,
+    memory_latents=12,
+    recent_latents=4,
+    context_timestep=14.0,
+    steps=2,
+    shift=5.0,
+    guidance=1.0,
+)
+SCALE = replace(
+    QUICK,
+    vae_frames=17,
+    rollout_walks=1,
+    rollout_chunks=2,
+    light_walks=1,
+    baseline_chunks=2,
+    action_stride=27,
+    action_chunks=1,
+    changes=1,
+    step_chunks=1,
+    precision_chunks=1,
+    approximation_chunks=2,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ByteConditioner:
+    """A prompt is its bytes, cut at TEXT_TOKENS; the picture is nothing."""
+
+    def encode(self, prompt: str, image: Image, image_latent: Tensor) -> Conditioning:
+        letters = list(prompt.encode()[:TEXT_TOKENS]) or [0]
+        return Conditioning(
+            text_states=torch.tensor(letters)[None, :, None].expand(1, -1, TINY.text_dim) / 128,
+            text_mask=torch.ones(1, len(letters), dtype=torch.long),
+            byt5_states=torch.zeros(1, 1, TINY.byt5_dim),
+            byt5_mask=torch.zeros(1, 1, dtype=torch.long),
+            vision_states=torch.zeros(1, VISION_TOKENS, TINY.vision_dim),
+        )
+
+
+def make_world() -> World:
+    torch.manual_seed(0)
+    transformer, vae = WorldPlayTransformer(TINY).eval(), StreamingVAE(VAE).eval()
+    grid = (HEIGHT // VAE.pixels_per_latent, WIDTH // VAE.pixels_per_latent)
+    cache = transformer.new_cache(grid, TEXT_TOKENS + VISION_TOKENS, ROLLOUT.memory_latents)
+    views = [make_view(v, HEIGHT, WIDTH, lambda c2w=v.c2w: WalkGround(c2w)) for v in START_VIEWS]
+    return World(
+        name="tiny",
+        title="Tiny",
+        width=WIDTH,
+        height=HEIGHT,
+        views=tuple(views),
+        rollout=RolloutModel(transformer, [cache], sample_points(256, 0), ROLLOUT),
+        vae=vae.requires_grad_(False),
+        conditioner=ByteConditioner(),
+    )
