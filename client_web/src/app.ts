@@ -10,11 +10,13 @@ import { Measurements } from "./measurements";
 import { Notice } from "./notice";
 import { Player, type ShownFrame } from "./player";
 import { bindPointer } from "./pointer";
+import { PromptBar } from "./prompt_bar";
+import { PromptChoice } from "./prompt_choice";
 import type { Media, ServerError, ServerMessage, StartRequest, StateChange, Welcome } from "./protocol";
 import { openWebSocket, serverUrl } from "./socket";
 import { Stage } from "./stage";
 import { StartPanel } from "./start_panel";
-import { errorInWords, lossInWords, queueInWords } from "./words";
+import { errorInWords, lossInWords, promptInWords, queueInWords } from "./words";
 
 const PLAYHEAD_MS = 100;
 const HUD_MS = 200;
@@ -25,6 +27,8 @@ interface Walk {
   poster: string | null;
   /** Its init segment has come: what comes next is its video. */
   opened: boolean;
+  /** Name of the start view that stands for the visitor's picture, where the world cannot walk into it. */
+  view: string | null;
 }
 
 export class App {
@@ -44,12 +48,17 @@ export class App {
     failed: (message) =>
       this.complain({ code: "player", message }, "The video broke off and was begun anew."),
   });
-  private readonly panel = new StartPanel({
-    start: (request, poster) => this.begin({ request, poster, opened: false }),
-    prompt: (text) => this.connection.send({ type: "prompt", text }),
-    back: () => this.closePanel(),
-    complaint: (message) => this.complain({ code: "bad_image", message }, message),
-  });
+  private readonly prompts = new PromptChoice();
+  private readonly promptBar = new PromptBar((prompt) => this.askFor(prompt));
+  private readonly panel = new StartPanel(
+    {
+      start: (request, poster) => this.begin({ request, poster, opened: false, view: null }),
+      prompt: (text) => this.askFor(text),
+      back: () => this.closePanel(),
+      complaint: (message) => this.complain({ code: "bad_image", message }, message),
+    },
+    this.prompts,
+  );
   private readonly connection: Connection;
   private status: Status = { kind: "connecting" };
   private walk: Walk | null = null;
@@ -97,6 +106,7 @@ export class App {
       session: this.welcome?.session ?? null,
       keys: this.controls.pressed,
       seq: this.controls.lastSeq,
+      prompt: this.prompts.current,
       lastError: this.lastError,
     };
   }
@@ -119,13 +129,44 @@ export class App {
 
   /** What a key does that does not steer; true when it does something. */
   private command(code: string): boolean {
+    const suggestion = this.suggestionAt(code);
+    if (suggestion !== undefined) {
+      if (this.panel.isOpen) this.panel.suggest(suggestion);
+      else this.askFor(suggestion);
+      return true;
+    }
     if (this.panel.isOpen) return this.panelCommand(code);
     if (code === "Escape") this.openPanel();
     else if (code === "KeyR") this.connection.send({ type: "reset" });
     else if (code === "KeyP") this.togglePause();
     else if (code === "KeyH") this.toggleOverlay();
+    else if (code === "KeyT") this.typePrompt();
     else return false;
     return true;
+  }
+
+  /** The digits of both rows press the suggested prompts. */
+  private suggestionAt(code: string): string | undefined {
+    const digit = /^(?:Digit|Numpad)([1-9])$/.exec(code)?.[1];
+    return digit === undefined ? undefined : this.prompts.suggestions[Number(digit) - 1]?.prompt;
+  }
+
+  private typePrompt(): void {
+    if (this.promptBar.focus()) return;
+    this.openPanel();
+    this.panel.focusPrompt();
+  }
+
+  /** Ask for another prompt; lit as asked at once, and as in force when the server says so. */
+  private askFor(prompt: string): void {
+    if (this.walk === null || !this.connection.send({ type: "prompt", text: prompt })) return;
+    this.prompts.ask(prompt);
+    this.showPrompts();
+  }
+
+  private showPrompts(): void {
+    this.promptBar.show(this.prompts);
+    this.panel.showPrompt();
   }
 
   private toggleOverlay(): void {
@@ -182,6 +223,9 @@ export class App {
 
   private open(walk: Walk): void {
     walk.opened = false;
+    walk.view = null;
+    this.prompts.begin(walk.request.prompt ?? "");
+    this.showPrompts();
     this.stage.cover(walk.poster);
     this.connection.send({ type: "start", ...walk.request });
     // A walk that was just opened is never paused.
@@ -212,7 +256,10 @@ export class App {
 
   private welcomed(welcome: Welcome): void {
     this.welcome = welcome;
+    this.prompts.suggestions = welcome.worlds[0]?.suggestions ?? [];
+    this.promptBar.offer(this.prompts, welcome.limits.prompt_chars ?? 0);
     this.panel.offer(welcome);
+    this.showPrompts();
     this.measured.clock.reset();
     if (this.walk === null) return this.stage.cover(this.panel.poster);
     if (welcome.resumed) return this.controls.tellAgain();
@@ -227,6 +274,7 @@ export class App {
     if (this.walk === null) return;
     this.walk.opened = true;
     this.player.open(mime, data);
+    this.tellLikeness(this.walk.view);
     this.tellPlayhead();
   }
 
@@ -241,18 +289,43 @@ export class App {
     if (this.stage.shown(frame.frame)) this.tellPlayhead();
   }
 
-  private stateChanged({ what, text }: StateChange): void {
-    if (what === "prompt") this.notice.say(text ? `The world now follows: ${text}` : "The prompt is gone.");
+  /** A place in the queue is history now; where one's own picture starts is news. */
+  private tellLikeness(name: string | null): void {
+    const views = this.welcome?.worlds.flatMap((world) => world.views) ?? [];
+    const title = views.find((view) => view.name === name)?.title;
+    if (title === undefined) this.notice.clear();
+    else this.notice.say(`Your picture looks most like “${title}”, so the walk starts there.`);
+  }
+
+  private promptChanged(prompt: string): void {
+    // What comes before `init` is of a walk that was left.
+    if (!this.walk?.opened) return;
+    this.prompts.confirm(prompt);
+    this.showPrompts();
+    // Should the server lose the walk, it begins anew as it is now.
+    this.walk.request = { ...this.walk.request, prompt };
+    this.notice.say(promptInWords(prompt, this.prompts.suggested(prompt)?.title, this.paused));
+  }
+
+  private stateChanged({ what, text, view }: StateChange): void {
+    if (what === "prompt") this.promptChanged(text ?? "");
+    if (what === "view" && this.walk !== null) this.walk.view = view ?? null;
     if (what === "reset") this.notice.say("Back where the walk began.");
     if (what === "bump") this.stage.bump();
   }
 
   private refused(error: ServerError): void {
     this.complain(error, errorInWords(error));
+    this.prompts.refuse();
+    this.showPrompts();
     if (error.fatal || this.walk === null || this.walk.opened) return;
     this.walk = this.walkBefore;
     document.body.classList.toggle("walking", this.walk !== null);
-    if (this.walk !== null) this.stage.uncover();
+    if (this.walk !== null) {
+      this.stage.uncover();
+      this.prompts.begin(this.walk.request.prompt ?? "");
+      this.showPrompts();
+    }
     this.openPanel();
   }
 

@@ -39,6 +39,8 @@ export interface Diagnostics {
   readonly sourceBufferErrors: number;
   readonly keys: readonly string[];
   readonly seq: number;
+  /** The prompt that the world follows; empty when there is none. */
+  readonly prompt: string;
   readonly lastError: { readonly code: string; readonly message: string } | null;
 }
 
@@ -48,7 +50,7 @@ declare global {
   }
 }
 
-type PageFields = "state" | "session" | "keys" | "seq" | "lastError";
+type PageFields = "state" | "session" | "keys" | "seq" | "prompt" | "lastError";
 
 export function playbackSnapshot(player: Player, measured: Measurements): Omit<Diagnostics, PageFields> {
   return {

@@ -13,10 +13,15 @@ const SERVER_FORMATS = new Set(["image/png", "image/jpeg", "image/webp"]);
 const LONGEST_SIDE = 1664;
 const QUALITIES = [0.92, 0.8, 0.65];
 
-/** The size to scale to: same shape, never enlarged, within both bounds. */
+/** The size to scale to: same shape, or a little less long, never enlarged, within both bounds. */
 export function sizeWithin(width: number, height: number, pixels: number, longest: number): [number, number] {
   const scale = Math.min(1, longest / Math.max(width, height), Math.sqrt(pixels / (width * height)));
-  return [Math.max(1, Math.floor(width * scale)), Math.max(1, Math.floor(height * scale))];
+  if (scale === 1) return [width, height];
+  const [long, short] = [Math.max(width, height), Math.min(width, height)];
+  const shorter = Math.max(1, Math.floor(short * scale));
+  // The server bounds how long a strip may be; rounding must not carry one over that.
+  const longer = Math.min(Math.floor(long * scale), Math.max(1, Math.floor((shorter * long) / short)));
+  return width >= height ? [longer, shorter] : [shorter, longer];
 }
 
 export async function prepareImage(file: Blob, limits: ImageLimits): Promise<Blob> {
@@ -55,6 +60,8 @@ function draw(bitmap: ImageBitmap, width: number, height: number): HTMLCanvasEle
   canvas.height = height;
   const context = canvas.getContext("2d");
   if (context === null) throw new UnusablePicture("This browser cannot scale pictures.");
+  context.fillStyle = "white"; // behind what is transparent, as on the server; a JPEG would make it black
+  context.fillRect(0, 0, width, height);
   context.imageSmoothingQuality = "high";
   context.drawImage(bitmap, 0, 0, width, height);
   return canvas;

@@ -52,6 +52,14 @@ export type ClientMessage =
   | { type: "ping"; t: number };
 
 const view = map({ name: string, title: string, preview: optional(bytes) });
+const suggestion = map({ title: string, prompt: string });
+const world = map({
+  name: string,
+  title: string,
+  views: list(view),
+  suggestions: optional(list(suggestion)),
+  own_pictures: optional(string),
+});
 const pose = {
   expected: "16 numbers, or 4 lists of 4",
   accepts: (value: unknown): value is number[] | number[][] =>
@@ -65,7 +73,7 @@ const SERVER_FIELDS = {
     secret: string,
     resumed: bool,
     limits: numbersByName,
-    worlds: list(map({ name: string, title: string, views: list(view) })),
+    worlds: list(world),
     model: string,
     fps: number,
     size: list(integer),
@@ -100,6 +108,7 @@ const SERVER_FIELDS = {
     what: string,
     chunk: optional(integer),
     text: optional(string),
+    view: optional(string),
   },
   error: { code: string, message: string, retryable: bool, fatal: bool },
   bye: { reason: string },
@@ -116,6 +125,10 @@ export type Media = Of<"media">;
 export type ServerError = Of<"error">;
 export type StateChange = Of<"state">;
 export type StartView = Welcome["worlds"][number]["views"][number];
+export interface Suggestion {
+  title: string;
+  prompt: string;
+}
 
 /** The server sent something that protocol 1 does not allow. */
 export class ProtocolError extends Error {}

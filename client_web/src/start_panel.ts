@@ -1,6 +1,8 @@
 /** Where a walk begins: the server's views or one's own picture, a prompt and a seed. */
 import { find, imageUrl, make } from "./elements";
 import { type ImageLimits, prepareImage, UnusablePicture } from "./own_image";
+import { PromptChips } from "./prompt_chips";
+import type { PromptChoice } from "./prompt_choice";
 import type { StartRequest, StartView, Welcome } from "./protocol";
 
 export interface PanelEvents {
@@ -26,17 +28,24 @@ export class StartPanel {
   private readonly size = find("size", HTMLSelectElement);
   private readonly walk = find("walk", HTMLButtonElement);
   private readonly applyPrompt = find("apply-prompt", HTMLButtonElement);
+  private readonly chips = new PromptChips(find("chips", HTMLElement), (prompt) => this.suggest(prompt));
   private readonly posters = new Map<string, string>();
   private ownPoster: string | null = null;
   private choice: Choice | null = null;
   private limits: ImageLimits = { bytes: 0, pixels: 0 };
 
-  constructor(private readonly events: PanelEvents) {
+  private knowsOwnPictures = true;
+
+  constructor(
+    private readonly events: PanelEvents,
+    private readonly prompts: PromptChoice,
+  ) {
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.start();
     });
     this.applyPrompt.addEventListener("click", () => events.prompt(this.prompt.value.trim()));
+    this.prompt.addEventListener("input", () => this.showPrompt());
     find("back", HTMLButtonElement).addEventListener("click", () => events.back());
     this.file.addEventListener("change", () => this.use(this.file.files?.[0]));
     this.bindDropAndPaste();
@@ -56,8 +65,27 @@ export class StartPanel {
   open(walking: boolean): void {
     this.panel.hidden = false;
     this.panel.classList.toggle("walking", walking);
+    if (walking) this.prompt.value = this.prompts.current;
+    this.showPrompt();
     this.nameTheStart();
     this.walk.focus({ preventScroll: true });
+  }
+
+  focusPrompt(): void {
+    this.prompt.focus();
+    this.prompt.select();
+  }
+
+  /** Light the suggestion that stands in the field, and mark the one that a walk is about to follow. */
+  showPrompt(): void {
+    this.chips.show(this.prompts, this.prompt.value.trim(), this.prompts.asked);
+  }
+
+  /** Take a prompt: for the next walk, and at once for one that goes on. */
+  suggest(prompt: string): void {
+    this.prompt.value = prompt;
+    this.showPrompt();
+    if (this.isWalking) this.events.prompt(prompt);
   }
 
   close(): void {
@@ -73,6 +101,10 @@ export class StartPanel {
     for (const poster of this.posters.values()) URL.revokeObjectURL(poster);
     this.posters.clear();
     const views = welcome.worlds.flatMap((world) => world.views);
+    this.chips.offer(this.prompts);
+    this.showPrompt();
+    this.knowsOwnPictures = welcome.worlds[0]?.own_pictures !== "nearest_view";
+    find("own-note", HTMLElement).hidden = this.knowsOwnPictures;
     this.views.replaceChildren(...views.map((view) => this.card(view)), this.own);
     const first = views[0];
     if (this.choice?.kind !== "image") this.choose(first ? { kind: "view", name: first.name } : null);
@@ -93,6 +125,10 @@ export class StartPanel {
     if (seed !== "") request.seed = Math.min(MAX_SEED, Math.max(0, Math.floor(Number(seed))));
     if (!this.size.hidden) request.size = this.size.value.split("x").map(Number) as [number, number];
     this.events.start(request, this.poster);
+  }
+
+  private get isWalking(): boolean {
+    return this.panel.classList.contains("walking");
   }
 
   private card(view: StartView): HTMLElement {
@@ -124,8 +160,9 @@ export class StartPanel {
   }
 
   private nameTheStart(): void {
-    const usual = this.panel.classList.contains("walking") ? "Start a new walk" : "Start walking";
-    const label = this.choice?.kind === "image" ? "Walk into your picture" : usual;
+    const usual = this.isWalking ? "Start a new walk" : "Start walking";
+    const own = this.knowsOwnPictures ? "Walk into your picture" : "Start from your picture";
+    const label = this.choice?.kind === "image" ? own : usual;
     find("walk-label", HTMLElement).textContent = label;
   }
 

@@ -37,6 +37,12 @@ export function lossInWords(cause: Cause): string {
   return cause === null ? "Cannot reach the server." : errorInWords(cause);
 }
 
+/** What the visitor is told when the world takes another prompt; `title` is its short name, if it has one. */
+export function promptInWords(prompt: string, title: string | undefined, paused: boolean): string {
+  const now = title !== undefined ? `Now: ${title}.` : `The world now follows: ${prompt || "no prompt"}`;
+  return paused ? `${now} You will see it when the walk goes on.` : now;
+}
+
 export function queueInWords(position: number, etaS: number | null): string {
   const wait = etaS === null ? "" : `, about ${Math.max(1, Math.round(etaS))} s`;
   return position === 1 ? `You are next${wait}.` : `Place ${position} in the queue${wait}.`;

@@ -4,7 +4,7 @@ import { ChunkCost } from "../src/hud";
 import { sizeWithin } from "../src/own_image";
 import type { Chunk, Media } from "../src/protocol";
 import { serverUrl } from "../src/socket";
-import { errorInWords, lossInWords, queueInWords } from "../src/words";
+import { errorInWords, lossInWords, promptInWords, queueInWords } from "../src/words";
 
 it("reads the server's clock off the fastest recent round trip", () => {
   const clock = new ServerClock();
@@ -54,6 +54,12 @@ it.each([
   expect(sizeWithin(width, height, pixels, 1_664)).toEqual(expected);
 });
 
+it("never makes a strip longer for its width", () => {
+  const [width, height] = sizeWithin(5_000, 500, 16_000_000, 1_664);
+  expect(width / height).toBeLessThanOrEqual(10);
+  expect(sizeWithin(500, 5_000, 16_000_000, 1_664)).toEqual([height, width]);
+});
+
 it.each([
   ["http://127.0.0.1:8000/", "ws://127.0.0.1:8000/ws"],
   ["https://example.org/walk/?a=1#token=x", "wss://example.org/walk/ws"],
@@ -75,4 +81,13 @@ it("says what became of the connection", () => {
 it("says where in the queue one stands", () => {
   expect(queueInWords(3, 12.4)).toBe("Place 3 in the queue, about 12 s.");
   expect(queueInWords(1, null)).toBe("You are next.");
+});
+
+it("names the prompt that the world follows", () => {
+  expect(promptInWords("the court at dusk", "Dusk", false)).toBe("Now: Dusk.");
+  expect(promptInWords("in the fog", undefined, false)).toBe("The world now follows: in the fog");
+  expect(promptInWords("", undefined, false)).toBe("The world now follows: no prompt");
+  expect(promptInWords("the court at dusk", "Dusk", true)).toMatch(
+    /^Now: Dusk\. .* when the walk goes on\.$/,
+  );
 });

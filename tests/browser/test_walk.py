@@ -114,6 +114,47 @@ def test_starved_page_shows_a_frame_as_soon_as_it_is_decoded(page: Page, world: 
     assert statistics.median(times_ms) <= 20.0
 
 
+def test_light_changes_in_mid_walk_and_is_confirmed(walker: Page) -> None:
+    walker.keyboard.press("h")  # bring the chips back
+    chips = walker.locator("#live-chips .chip")
+    pressed = "chips => chips.map(chip => chip.ariaPressed)"
+    assert chips.evaluate_all(pressed) == ["true", "false", "false", "false"]
+    chips.nth(2).click()
+    walker.wait_for_function(f"{STATE}.prompt === 'the courtyard at night'")
+    assert chips.nth(2).get_attribute("aria-pressed") == "true"
+    walker.wait_for_selector("#notice.visible >> text=Now: Night.")
+    walker.keyboard.press("4")
+    walker.wait_for_function(f"{STATE}.prompt === 'the courtyard in snow'")
+    wait_chunks(walker, 1)  # the walk went on all the while
+    assert diagnostics(walker)["lastError"] is None
+
+
+def test_prompt_typed_in_mid_walk_does_not_steer(walker: Page) -> None:
+    walker.keyboard.press("h")
+    walker.keyboard.press("t")
+    walker.keyboard.type("two suns")
+    walker.keyboard.press("Enter")
+    walker.wait_for_function(f"{STATE}.prompt === 'two suns'")
+    assert diagnostics(walker)["seq"] == 0  # no key steered
+    assert walker.locator("#live-prompt").input_value() == "two suns"
+    assert walker.locator(".chip[aria-pressed=true]:visible").count() == 0
+    walker.keyboard.down("d")
+    walker.wait_for_function(f"{STATE}.keys.join() === 'd'")
+    walker.keyboard.up("d")
+
+
+def test_own_picture_starts_at_the_view_most_like_it(page: Page, server: str, world: World) -> None:
+    page.goto(f"http://{server}/")
+    page.wait_for_function(f"{STATE}?.state === 'choosing'")
+    assert "knows only its own place" in page.inner_text("#own-note")
+    view = world.views[2]
+    page.set_input_files("#own-file", {"name": "p.jpg", "mimeType": "image/jpeg", "buffer": view.preview})
+    page.wait_for_function("document.querySelector('#own').classList.contains('chosen')")
+    page.click("#walk")
+    page.wait_for_function(f"{STATE}.framesShown > 0", timeout=30_000)
+    page.wait_for_selector(f"#notice.visible >> text=Your picture looks most like “{view.title}”")
+
+
 def zoom_of(before: NDArray[np.float64], after: NDArray[np.float64]) -> float:
     """By how much the middle of `before` must be enlarged to look most like `after`."""
     image = Image.fromarray(before.astype(np.uint8))

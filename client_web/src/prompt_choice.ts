@@ -1,0 +1,35 @@
+/** Which prompt the world follows and which one was asked for: pure state. */
+import type { Suggestion } from "./protocol";
+
+export class PromptChoice {
+  suggestions: readonly Suggestion[] = [];
+  /** In force: the server said so, or the walk began with it. Empty when there is none. */
+  current = "";
+  /** Sent, and not yet confirmed. */
+  asked: string | null = null;
+
+  /** A walk begins; what was asked of the one before no longer counts. */
+  begin(prompt: string): void {
+    this.current = prompt;
+    this.asked = null;
+  }
+
+  ask(prompt: string): void {
+    this.asked = prompt;
+  }
+
+  confirm(prompt: string): void {
+    this.current = prompt;
+    if (this.asked === prompt) this.asked = null;
+  }
+
+  refuse(): void {
+    this.asked = null;
+  }
+
+  /** The suggestion that a prompt is; none at all is the first one, by the protocol. */
+  suggested(prompt: string): Suggestion | undefined {
+    if (prompt === "") return this.suggestions[0];
+    return this.suggestions.find((each) => each.prompt === prompt);
+  }
+}
