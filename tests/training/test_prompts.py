@@ -37,7 +37,8 @@ def test_a_book_gives_prompts_of_one_length_for_all_lights():
 def test_chunks_have_one_light_and_know_when_it_is_new():
     lights = np.array([[0, 0, 0, 0, 0], [1, 1, 2, 2, 2], [0, 3, 3, 3, 3]])
     found = find_chunks(lights)
-    rows = set(zip(found.walk.tolist(), found.start.tolist(), found.light.tolist(), found.switched.tolist()))
+    columns = found.walk, found.start, found.light, found.switched
+    rows = set(zip(*(column.tolist() for column in columns), strict=True))
     assert rows == {(0, 0, 0, False), (0, 1, 0, False), (2, 1, 3, True)}
     one = found.where(found.light == 3).draw(np.random.default_rng(0))
     assert one == (2, 1)

@@ -86,7 +86,7 @@ def _load_embedded(directory: Path, place: torch.device) -> World:
         conditioner=EmbeddedConditioner(
             _load_reader(directory, description), config.text_dim, config.byt5_dim
         ),
-        suggestions=COURT_SUGGESTIONS,
+        suggestions=COURT_SUGGESTIONS if "text" in description else (),  # others cannot read them
         own_pictures="nearest_view",
     )
 
