@@ -32,7 +32,9 @@ class Visitor:
     frames: int = 0
     stalled_s: float = 0.0
     latencies_ms: list[float] = field(default_factory=list)
+    leads_ms: list[float] = field(default_factory=list)  # left to play when a chunk's first frame came
     first_frame_s: float | None = None
+    leaves: threading.Event = field(default_factory=threading.Event)
 
     def run(self, seconds: float) -> None:
         with connect(self.url, subprotocols=[Subprotocol(m.SUBPROTOCOL)], compression=None) as socket:
@@ -46,7 +48,7 @@ class Visitor:
         shown_s, buffered_to_s, clock = 0.0, 0.0, began
         next_playhead, next_key, seq = began, began + 2, 0
         pressed: dict[int, float] = {}
-        while (now := time.monotonic()) < until:
+        while (now := time.monotonic()) < until and not self.leaves.is_set():
             step, clock = now - clock, now
             if self.frames:
                 played = min(step, buffered_to_s - shown_s)
@@ -88,6 +90,8 @@ class Visitor:
             self.latencies_ms.append((now + ahead_s - pressed.pop(message.controls_seq)) * 1000)
         if isinstance(message, m.Media):
             self.first_frame_s = self.first_frame_s or now - began
+            if message.key and self.frames:
+                self.leads_ms.append((buffered_to_s - shown_s) * 1000)
             self.frames += 1
             return message.time + message.duration
         return buffered_to_s
