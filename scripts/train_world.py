@@ -7,10 +7,13 @@ Every stage goes on where it was stopped. Example, two CPU cores and two hours:
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
 from multiprocessing import get_context
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import torch
@@ -36,12 +39,14 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="everything is kept here")
     parser.add_argument("--processes", type=int, default=2, help="ranks; one thread each on a CPU")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda with one process")
-    parser.add_argument("--walks", type=int, default=360, help="training walks")
+    parser.add_argument("--walks", type=int, default=480, help="training walks")
+    parser.add_argument("--drills", type=int, default=160, help="walks that try out combinations of keys")
     parser.add_argument("--nice", type=int, default=5, help="how far to let others go first")
     parser.add_argument("--vae-minutes", type=float, default=20.0, help="of training the autoencoder")
     parser.add_argument("--minutes", type=float, default=50.0, help="of training the transformer")
     parser.add_argument("--start", type=Path, help="folder of an earlier version to begin with")
     options = stages.Options(**vars(parser.parse_args()))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # takes the ranks along
     for stage in options.stages:
         run_ranks(stage, options)
 
@@ -52,15 +57,22 @@ def run_ranks(stage: str, options: stages.Options) -> None:
         meeting = f"file://{meeting_place}/ranks"
         spawn = get_context("spawn")
         ranks = [
-            spawn.Process(target=_run_rank, args=(rank, stage, options, meeting))
+            spawn.Process(target=_run_rank, args=(rank, stage, options, meeting), daemon=True)
             for rank in range(options.processes)
         ]
         for process in ranks:
             process.start()
-        for process in ranks:
-            process.join()
-    if any(process.exitcode for process in ranks):
-        sys.exit(f"stage {stage} failed")
+        _wait_for_all(ranks, stage)
+
+
+def _wait_for_all(ranks: list[SpawnProcess], stage: str) -> None:
+    """A rank that fails ends the run: the others would wait for it for ever."""
+    running = list(ranks)
+    while running:
+        ended = wait([process.sentinel for process in running])
+        if any(process.exitcode for process in running if process.sentinel in ended):
+            sys.exit(f"stage {stage} failed")  # which ends the daemons, too
+        running = [process for process in running if process.sentinel not in ended]
 
 
 def _run_rank(rank: int, stage: str, options: stages.Options, meeting_place: str) -> None:

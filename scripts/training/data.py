@@ -15,10 +15,13 @@ from worldplay.world.court_ground import heading
 
 FRAMES_PER_LATENT = 4
 HEIGHT, WIDTH = 96, 160
+DRILL_SEED = 500_000  # from here on the player tries out keys: random play hardly meets most combinations
 HELD_OUT_SEED = 1_000_000
 LIGHT_SHARES = (0.4, 0.2, 0.2, 0.2)  # of LIGHTS, in the training walks
 FLICK_SHARE = 0.15  # of what a player does
 SWITCH_SHARE = 0.4  # of the walks, in which the light changes once
+
+_OPPOSITES = (("w", "s"), ("a", "d"), ("up", "down"), ("left", "right"))
 
 Pose = NDArray[np.float64]
 
@@ -48,13 +51,14 @@ def plan_walk(seed: int, num_latents: int, from_view: bool) -> WalkPlan:
     rng, ground = np.random.default_rng(seed), Ground()
     view = seed % len(START_VIEWS) if from_view else None
     pose = _random_stand(rng, ground) if view is None else START_VIEWS[view].c2w
-    poses, bumps, player = [pose], 0, _play(rng)
+    play = _drill if DRILL_SEED <= seed < HELD_OUT_SEED else _play
+    poses, bumps, player = [pose], 0, play(rng)
     while len(poses) < num_latents:
         pose, bumped = ground.move(pose, next(player))
         poses.append(pose)
         bumps = bumps + 1 if bumped else 0
         if bumps > 2 and rng.random() < 0.5:  # a player who is stuck soon tries something else
-            player, bumps = _play(rng), 0
+            player, bumps = play(rng), 0
     lights = _plan_lights(np.random.default_rng([seed, 1]), num_latents)
     if seed >= HELD_OUT_SEED:  # one light in each, all of them in turn
         lights = np.full(num_latents, seed % len(LIGHTS))
@@ -85,6 +89,13 @@ def _play(rng: np.random.Generator) -> Iterator[Motion]:
                 Motion(-motion.forward, -motion.right, -motion.yaw, -motion.pitch)
                 for motion in reversed(segment)
             )
+
+
+def _drill(rng: np.random.Generator) -> Iterator[Motion]:
+    """Motions latent by latent, for ever: any of the 81 combinations, then another."""
+    while True:
+        keys = {str(rng.choice([*pair, ""])) for pair in _OPPOSITES} - {""}
+        yield from [motion_of(keys)] * int(rng.integers(3, 13))
 
 
 def _segment(rng: np.random.Generator) -> list[Motion]:

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
 
-from training.data import HELD_OUT_SEED, render_walks
+from training.data import DRILL_SEED, HELD_OUT_SEED, render_walks
 from training.latents import encode_walks
 from training.measure import measure_actions, measure_rollouts, start_images
 from training.prompt_book import PromptBook, read_prompts
@@ -35,10 +35,15 @@ class Options:
     processes: int
     device: str
     walks: int
+    drills: int
     vae_minutes: float
     minutes: float
     nice: int
     start: Path | None
+
+    @property
+    def training_seeds(self) -> list[int]:
+        return [*range(self.walks), *range(DRILL_SEED, DRILL_SEED + self.drills)]
 
     @property
     def held_out_seeds(self) -> list[int]:
@@ -62,7 +67,7 @@ def render_stage(options: Options) -> None:
     """Render held-out and training walks."""
     for seeds, length in (
         (options.held_out_seeds, HELD_OUT_LATENTS),
-        (list(range(options.walks)), WALK_LATENTS),
+        (options.training_seeds, WALK_LATENTS),
     ):
         for done, seed in enumerate(render_walks(options.walk_folder, _mine(seeds), length), 1):
             print(f"rendered {seed} ({done} of {len(_mine(seeds))})", flush=True)
@@ -82,7 +87,7 @@ def text_stage(options: Options) -> None:
 def latents_stage(options: Options) -> None:
     """Encode every walk by the trained VAE."""
     vae = load_vae(options.folder, options.device)
-    seeds = _mine([*options.held_out_seeds, *range(options.walks)])
+    seeds = _mine([*options.held_out_seeds, *options.training_seeds])
     for done, seed in enumerate(encode_walks(vae, options.walk_folder, options.latent_folder, seeds), 1):
         print(f"encoded {seed} ({done} of {len(seeds)})", flush=True)
 
@@ -118,7 +123,7 @@ def transformer_stage(options: Options) -> None:
     """Train the transformer; its weights are exported along the way."""
     walks, held_out = (
         load_latents(options.walk_folder, options.latent_folder, seeds)
-        for seeds in (list(range(options.walks)), options.held_out_seeds)
+        for seeds in (options.training_seeds, options.held_out_seeds)
     )
     # A version that is already good is changed with care, and its own mistakes are seen soon.
     rate, generated_from = (1.0, 0.6) if options.start is None else (0.5, 0.3)

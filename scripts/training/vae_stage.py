@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
+from enum import Enum, auto
 from itertools import chain
 from pathlib import Path
 
@@ -26,7 +27,7 @@ EMBEDDED_VAE = VAEConfig(
     latent_channels=32,
     encoder_channels=(48, 64, 64),
     encoder_layers=1,
-    decoder_channels=(96, 48, 48),
+    decoder_channels=(64, 64, 64),  # the finest level decides how sharp an edge can be
     decoder_layers=1,
     spatial_compression=4,
     temporal_compression=4,
@@ -36,10 +37,13 @@ EMBEDDED_VAE = VAEConfig(
 PARTS = StreamPlan(num_streams=8, frames_per_piece=8, longest=8, height=48, width=80)  # of each rank
 WHOLE = StreamPlan(num_streams=2, frames_per_piece=8, longest=12, height=96, width=160)
 WHOLE_FROM = 0.3  # of the time; before, small parts of many streams make steadier gradients (from nothing)
-ENCODER_UNTIL = 0.55  # then latents stay what they are and only the decoder goes on
+ENCODER_FROM = 0.1  # an encoder that has learned waits for a decoder that has not
+ENCODER_UNTIL = 0.6  # then latents stay what they are and only the decoder goes on
 DECAY_FROM = 0.4
-MUON_RATE, ADAMW_RATE, WARMUP_STEPS = 6e-4, 6e-4, 40
-NOISE = 0.1  # on the latents, whose own spread is about 1: the decoder will meet a transformer's errors
+MUON_RATE, ADAMW_RATE, WARMUP_STEPS = 1e-3, 1e-3, 40
+NOISE = (
+    0.5  # the most on the latents, whose own spread is above 1: the decoder will meet a transformer's errors
+)
 SIZE_WEIGHT = 2e-3  # of the latents' mean square; with fixed noise this is the whole of the KL term
 EDGE_WEIGHT, SQUARE_WEIGHT = 0.5, 1.0
 EMA = 0.995
@@ -64,6 +68,26 @@ def train_vae(stage: VAEStage) -> None:
     trainer.train()
 
 
+class Known(Enum):
+    """What an earlier version brings along."""
+
+    NOTHING = auto()
+    ENCODER = auto()  # its decoder has other widths
+    ALL = auto()
+
+
+def take_over(vae: StreamingVAE, path: Path) -> Known:
+    """Begin with an earlier version's weights, as far as they fit."""
+    weights = load_file(path)
+    own = vae.decoder.state_dict()
+    if all(weights.get(f"decoder.{name}", weight[:0]).shape == weight.shape for name, weight in own.items()):
+        vae.load_state_dict(weights)
+        return Known.ALL
+    encoder = {name.removeprefix("encoder."): w for name, w in weights.items() if name.startswith("encoder.")}
+    vae.encoder.load_state_dict(encoder)
+    return Known.ENCODER
+
+
 class Trainer:
     """One rank: float32 masters, a bf16 copy that computes, and the running average that is exported."""
 
@@ -71,13 +95,14 @@ class Trainer:
         torch.manual_seed(0)
         self._stage, self._rank = stage, dist.get_rank()
         self._master = StreamingVAE(EMBEDDED_VAE)
-        if stage.start is not None:
-            self._master.load_state_dict(load_file(stage.start))
+        self._known = Known.NOTHING if stage.start is None else take_over(self._master, stage.start)
         self._average = deepcopy(self._master).requires_grad_(False)
         self._vae = deepcopy(self._master).to(choose_dtype(torch.device("cpu")))
         self._optimizers = [_make_optimizers(self._master.decoder), _make_optimizers(self._master.encoder)]
         self._encoder, self._decoder = self._vae.new_encoder_state(), self._vae.new_decoder_state()
         self._step, self._spent_s, self._clock_s, self._frozen = 0, 0.0, 0.0, False
+        if self._known is Known.ENCODER:
+            self._let_encoder_learn(False)
         self._progress = Progress(stage.out, "vae") if self._rank == 0 else None
 
     @property
@@ -91,6 +116,8 @@ class Trainer:
         for piece in self._draw():
             if self._share_done > ENCODER_UNTIL and not self._frozen:
                 self._freeze_encoder()
+            elif self._share_done > ENCODER_FROM and not self._frozen and not self._encoder_learns:
+                self._let_encoder_learn(True)
             self._learn(piece)
             if self._spent_s - exported_s > EXPORT_EVERY_S or self._share_done >= 1:
                 exported_s = self._spent_s
@@ -100,7 +127,8 @@ class Trainer:
 
     def _draw(self) -> Iterator[Piece]:
         """Pieces of the training streams: of parts of the frames at first, then whole."""
-        for plan, until in ((PARTS, WHOLE_FROM if self._stage.start is None else 0.0), (WHOLE, 1.0)):
+        whole_from = 0.0 if self._known is Known.ALL else WHOLE_FROM
+        for plan, until in ((PARTS, whole_from), (WHOLE, 1.0)):
             pieces = draw_pieces(self._stage.walks, 10 * self._step + self._rank, plan)
             while self._share_done < until:
                 yield next(pieces)
@@ -116,9 +144,10 @@ class Trainer:
             self._report({name: value.item() for name, value in losses.items()})
 
     def _losses(self, piece: Piece) -> dict[str, Tensor]:
-        with torch.set_grad_enabled(not self._frozen):
+        with torch.set_grad_enabled(self._encoder_learns):
             mean = self._vae.encode_moments(piece.pixels, self._encoder).float().chunk(2, dim=1)[0]
-        decoded = self._vae.decode_raw(mean + NOISE * torch.randn_like(mean), self._decoder).float()
+        amount = NOISE * torch.rand(len(mean), 1, 1, 1, 1)
+        decoded = self._vae.decode_raw(mean + amount * torch.randn_like(mean), self._decoder).float()
         error, edges = F.l1_loss(decoded, piece.pixels), _edge_loss(decoded, piece.pixels)
         square, size = F.mse_loss(decoded, piece.pixels), mean.square().mean()
         loss = error + EDGE_WEIGHT * edges + SQUARE_WEIGHT * square + SIZE_WEIGHT * size
@@ -139,7 +168,7 @@ class Trainer:
             pairs, torch.split(shared[:-1], [p.numel() for _, p in pairs]), strict=True
         ):
             m.grad = gradient.view_as(m)
-        for muon, adamw in self._optimizers[: 1 if self._frozen else 2]:
+        for muon, adamw in self._optimizers[: 2 if self._encoder_learns else 1]:
             muon.step(MUON_RATE * self._rate_factor())
             for group in adamw.param_groups:
                 group["lr"] = ADAMW_RATE * self._rate_factor()
@@ -167,7 +196,15 @@ class Trainer:
         self._frozen = True
         for model in (self._master, self._vae):
             model.encoder.load_state_dict(self._average.encoder.state_dict())
-            model.encoder.requires_grad_(False)
+        self._let_encoder_learn(False)
+
+    @property
+    def _encoder_learns(self) -> bool:
+        return next(self._vae.encoder.parameters()).requires_grad
+
+    def _let_encoder_learn(self, learns: bool) -> None:
+        for model in (self._master, self._vae):
+            model.encoder.requires_grad_(learns)
 
     def _report(self, numbers: dict[str, float]) -> None:
         assert self._progress is not None

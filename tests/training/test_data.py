@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.data import frame_poses, plan_walk, render_walks
+from training.data import DRILL_SEED, frame_poses, plan_walk, render_walks
 from worldplay.world.camera import label_actions
 from worldplay.world.court import Ground, stand_pose
 from worldplay.world.court_ground import heading
@@ -37,6 +37,11 @@ def test_labels_do_not_depend_on_the_frame_a_walk_is_seen_from():
     np.testing.assert_allclose(plan.in_frame_of(2)[0], np.eye(4), atol=1e-12)
     assert np.array_equal(label_actions(plan.in_frame_of(2), None), plan.labels())
     assert len(set(plan.labels().tolist())) > 2
+
+
+def test_drills_meet_every_combination_of_keys():
+    plans = [plan_walk(DRILL_SEED + i, 64, from_view=False) for i in range(60)]
+    assert {label for plan in plans for label in plan.labels().tolist()} == set(range(81))
 
 
 @pytest.mark.parametrize("seed", [2, 3])

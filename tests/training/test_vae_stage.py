@@ -1,15 +1,17 @@
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from training.stages import load_vae
-from training.vae_stage import VAEStage, train_vae
+from training.vae_stage import EMBEDDED_VAE, Known, VAEStage, take_over, train_vae
+from worldplay.model.vae import StreamingVAE
 
 
 @pytest.fixture
@@ -43,3 +45,19 @@ def test_training_leaves_a_network_that_loads_and_goes_on_where_it_stopped(stage
     assert resumed[-1] > first[-1]["step"] > 0
     after = load_file(stage.out / "vae.safetensors")
     assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize(
+    ("decoder_channels", "known"), [((64, 64, 64), Known.ALL), ((96, 48, 48), Known.ENCODER)]
+)
+def test_an_earlier_version_is_taken_over_as_far_as_it_fits(tmp_path, decoder_channels, known):
+    earlier = StreamingVAE(replace(EMBEDDED_VAE, decoder_channels=decoder_channels))
+    save_file(earlier.state_dict(), tmp_path / "vae.safetensors")
+    vae = StreamingVAE(EMBEDDED_VAE)
+    assert take_over(vae, tmp_path / "vae.safetensors") is known
+    for name, weight in earlier.encoder.state_dict().items():
+        assert torch.equal(vae.encoder.state_dict()[name], weight)
+    same = torch.equal(
+        vae.decoder.conv_in.conv.weight.flatten()[:9], earlier.decoder.conv_in.conv.weight.flatten()[:9]
+    )
+    assert same == (known is Known.ALL)
