@@ -65,6 +65,14 @@ def test_step_works_for_a_page_that_never_acknowledged():
     assert len(listener.reports) == 5
 
 
+def test_a_page_that_speaks_only_of_old_media_gets_a_walk_that_was_long_in_opening():
+    theatre, listener = Theatre(open_ms=1500), Recorder()
+    session = theatre.open(listener)
+    theatre.world.hooks["open"] = lambda: session.playhead(5.0, 0.0, False)
+    theatre.run(4000)
+    assert len(listener.reports) == 2
+
+
 def test_prompt_takes_effect_at_the_next_chunk_and_is_acknowledged():
     theatre, page, session = started()
     theatre.world.hooks["step"] = lambda: session.prompt("snow") or theatre.world.hooks.clear()

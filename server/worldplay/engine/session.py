@@ -232,6 +232,7 @@ class Session:
     def mark_opened(self, now_ms: float) -> None:
         with self._lock:
             self._opened_ms = now_ms
+            self._playback.renew()  # what the page said while it was opened was about the walk before
 
     def mark_obeyed(self) -> None:
         """A command was carried out or refused."""
