@@ -1,12 +1,13 @@
 # One environment (.venv) and one page build (client_web/dist), each made when it is missing or out of date.
 #   make serve   walk in the browser            make check   lint, types and the fast tests, under a minute
-#   make test    everything, with Chromium      make format  make bench  make clean
+#   make test    everything, with Chromium      make install  make format  make bench  make clean
 # A machine without a GPU can spare itself CUDA's gigabytes: make TORCH_INDEX=<PyTorch's CPU wheel index> serve
 
 PYTHON ?= python3
 TORCH_INDEX ?=
 HOST ?= 127.0.0.1
 PORT ?= 8000
+MODEL ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TORCH := $(shell sed -n 's/^torch==/torch==/p' requirements.lock)
@@ -15,10 +16,12 @@ PAGE_SOURCES := $(shell find client_web/src client_web/public -type f 2>/dev/nul
 	$(wildcard client_web/*.html client_web/*.ts client_web/*.json)
 
 .DELETE_ON_ERROR:
-.PHONY: serve test check check-style check-fast format bench clean
+.PHONY: install serve test check check-style check-fast format bench clean
 
-serve: .venv/.runtime $(PAGE)
-	$(BIN)/worldplay serve --host $(HOST) --port $(PORT)
+install: .venv/.runtime $(PAGE)
+
+serve: install
+	$(BIN)/worldplay serve --host $(HOST) --port $(PORT)$(if $(MODEL), --model $(MODEL))
 
 test: .venv/.dev $(PAGE)
 	cd client_web && npm run --silent test
