@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--nice", type=int, default=5, help="how far to let others go first")
     parser.add_argument("--vae-minutes", type=float, default=20.0, help="of training the autoencoder")
     parser.add_argument("--minutes", type=float, default=50.0, help="of training the transformer")
+    parser.add_argument("--rate", type=float, default=1.0, help="of learning the transformer, over the usual")
     parser.add_argument("--start", type=Path, help="folder of an earlier version to begin with")
     options = stages.Options(**vars(parser.parse_args()))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # takes the ranks along

@@ -38,6 +38,7 @@ class Options:
     drills: int
     vae_minutes: float
     minutes: float
+    rate: float
     nice: int
     start: Path | None
 
@@ -125,14 +126,14 @@ def transformer_stage(options: Options) -> None:
         load_latents(options.walk_folder, options.latent_folder, seeds)
         for seeds in (options.training_seeds, options.held_out_seeds)
     )
-    # A version that is already good is changed with care, and its own mistakes are seen soon.
-    rate, generated_from = (1.0, 0.6) if options.start is None else (0.5, 0.3)
     plan = Plan(
         seconds=60 * options.minutes,
         samples=10,
-        muon_rate=rate * 3e-3,
-        adam_rate=rate * 1.5e-3,
-        generated_from=generated_from,
+        muon_rate=options.rate * 3e-3,
+        adam_rate=options.rate * 1.5e-3,
+        generated_from=0.6
+        if options.start is None
+        else 0.3,  # what is good already sees its own mistakes soon
         generated_share=0.5,
         refresh_steps=60,
         refresh_walks=6,
