@@ -12,10 +12,19 @@ import { Player, type ShownFrame } from "./player";
 import { bindPointer } from "./pointer";
 import { PromptBar } from "./prompt_bar";
 import { PromptChoice } from "./prompt_choice";
-import type { Media, ServerError, ServerMessage, StartRequest, StateChange, Welcome } from "./protocol";
+import type {
+  Chunk,
+  Media,
+  ServerError,
+  ServerMessage,
+  StartRequest,
+  StateChange,
+  Welcome,
+} from "./protocol";
 import { openWebSocket, serverUrl } from "./socket";
 import { Stage } from "./stage";
 import { StartPanel } from "./start_panel";
+import { saveFile, WalkRecord } from "./walk_record";
 import { errorInWords, lossInWords, promptInWords, queueInWords } from "./words";
 
 const PLAYHEAD_MS = 100;
@@ -36,6 +45,7 @@ export class App {
   private readonly notice = new Notice();
   private readonly hud = new Hud();
   private readonly measured = new Measurements();
+  private readonly record = new WalkRecord();
   private readonly pad = find("pad", HTMLElement);
   private readonly controls = new Controls(
     (message, keysChanged) => this.tellControls(message, keysChanged),
@@ -140,6 +150,7 @@ export class App {
     else if (code === "KeyR") this.connection.send({ type: "reset" });
     else if (code === "KeyP") this.togglePause();
     else if (code === "KeyH") this.toggleOverlay();
+    else if (code === "KeyJ") this.saveWalk();
     else if (code === "KeyT") this.typePrompt();
     else return false;
     return true;
@@ -245,7 +256,7 @@ export class App {
 
   private received(message: ServerMessage): void {
     if (message.type === "media") this.mediaReceived(message);
-    else if (message.type === "chunk") this.measured.chunk(message);
+    else if (message.type === "chunk") this.chunkAnnounced(message);
     else if (message.type === "pong") this.measured.clock.pong(message.t, message.server, performance.now());
     else if (message.type === "welcome") this.welcomed(message);
     else if (message.type === "init") this.opened(message.mime, message.data);
@@ -276,6 +287,17 @@ export class App {
     this.player.open(mime, data);
     this.tellLikeness(this.walk.view);
     this.tellPlayhead();
+  }
+
+  private chunkAnnounced(chunk: Chunk): void {
+    this.measured.chunk(chunk);
+    this.record.chunk(chunk);
+  }
+
+  private saveWalk(): void {
+    if (this.walk === null || this.record.isEmpty) return;
+    saveFile("walk.json", this.record.toJson(this.walk.request));
+    this.notice.say("Your path is in walk.json: worldplay render --pose walk.json makes a clip of it.");
   }
 
   private mediaReceived(media: Media): void {
