@@ -7,7 +7,7 @@ from torch import Tensor
 from training.samples import CHUNK, Batch
 from worldplay.model.kv_cache import TextKV
 from worldplay.model.placement import ImageKV
-from worldplay.model.prope import Cameras, prepare_cameras
+from worldplay.model.prope import Cameras
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.conditioning import describe
 
@@ -78,9 +78,8 @@ def chunks_as_batch(x: Tensor, batch: Batch) -> Tensor:
 
 
 def make_cameras(model: WorldPlayTransformer, batch: Batch) -> tuple[Cameras, Cameras]:
-    """Cameras of the context and of the chunks; in float32, as bf16 rounds positions to a fifth of a step."""
-    size = model.config.head_dim
-    cameras = prepare_cameras(batch.viewmats, batch.intrinsics, size, torch.float32)
+    """Cameras of the context and of the chunks, in the dtype they are served in."""
+    cameras = model.prepare_cameras(batch.viewmats, batch.intrinsics)
     parts = cameras.query, cameras.key_value, cameras.output
     context = Cameras(*(part[:, : batch.num_context] for part in parts))
     return context, Cameras(*(chunks_as_batch(part, batch) for part in parts))

@@ -135,7 +135,7 @@ def transformer_stage(options: Options) -> None:
         if options.start is None
         else 0.3,  # what is good already sees its own mistakes soon
         generated_share=0.5,
-        refresh_steps=60,
+        refresh_steps=100,
         refresh_walks=6,
         save_every_s=480,
         device=options.device,
