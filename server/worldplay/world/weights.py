@@ -13,6 +13,8 @@ Module = TypeVar("Module", bound=nn.Module)
 Placer = Callable[[str], torch.device]  # parameter name -> where it belongs
 
 STEMS = ("model", "diffusion_pytorch_model", "byt5_model")  # all are published names
+PART = ".part"  # what a file's name ends in until `worldplay download` has fetched all of it
+_HUB_CACHE = ".cache/huggingface/download"
 _PICKLES = {".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"}
 _LFS_POINTER = b"version https://git-lfs"
 
@@ -65,14 +67,20 @@ def find_weights(folder: Path, remedy: str) -> Weights:
 
 def _explain_absence(folder: Path) -> str:
     expected = " or ".join(f"{stem}.safetensors" for stem in STEMS[:2])
+    if _is_unfinished(folder):
+        return f"the download into {folder} has not been finished"
     if not folder.is_dir():
         return f"{folder} is missing: expected {expected} in it"
-    if any(folder.rglob("*.incomplete")):
-        return f"the download into {folder} has not been finished"
     for path in sorted(folder.iterdir()):
         if path.suffix in _PICKLES:
             return f"{path} is a pickle, which could run any code when opened; only safetensors are read"
     return f"{folder} has no {expected}"
+
+
+def _is_unfinished(folder: Path) -> bool:
+    """Whether an interrupted download left something: ours beside the files, huggingface_hub's above them."""
+    caches = (above / _HUB_CACHE / folder.relative_to(above) for above in (folder, *folder.parents))
+    return any(folder.glob(f"*{PART}")) or any(any(cache.glob("*.incomplete")) for cache in caches)
 
 
 def _shards(index: Path, remedy: str) -> list[Path]:
@@ -85,8 +93,10 @@ def _shards(index: Path, remedy: str) -> list[Path]:
         raise ValueError(f"{index} is not an index of shards; {remedy}")
     missing = [name for name in names if not (index.parent / name).is_file()]
     if missing:
+        unfinished = (index.parent / (missing[0] + PART)).is_file()
         raise OSError(
-            f"{index.parent / missing[0]} is missing ({len(missing)} of {len(names)} shards); {remedy}"
+            f"{index.parent / missing[0]} is {'not finished' if unfinished else 'missing'} "
+            f"({len(missing)} of {len(names)} shards are not there); {remedy}"
         )
     return [index.parent / name for name in names]
 
