@@ -135,3 +135,12 @@ def test_wrong_shape_in_a_shard(tmp_path: Path) -> None:
     shard(tmp_path, "model")
     with pytest.raises(ValueError, match=r"has another shape for img_in.proj.bias \(1 in all\); run"):
         load(tmp_path)
+
+
+def test_numbers_without_their_scales(tmp_path: Path) -> None:
+    state = WorldPlayTransformer(TRANSFORMER).state_dict()
+    state["img_in.proj.bias"] = state["img_in.proj.bias"].to(torch.float8_e4m3fn)
+    save(state, tmp_path / "model.safetensors")
+    expected = r"stores F8_E4M3 in img_in.proj.bias \(1 in all\), and only float32, float16 and bf.*; run"
+    with pytest.raises(ValueError, match=expected):
+        load(tmp_path)

@@ -15,6 +15,7 @@ Placer = Callable[[str], torch.device]  # parameter name -> where it belongs
 STEMS = ("model", "diffusion_pytorch_model", "byt5_model")  # all are published names
 PART = ".part"  # what a file's name ends in until `worldplay download` has fetched all of it
 _HUB_CACHE = ".cache/huggingface/download"
+_DTYPES = {"F32", "F16", "BF16"}
 _PICKLES = {".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"}
 _LFS_POINTER = b"version https://git-lfs"
 
@@ -44,6 +45,10 @@ class Weights:
 
     def shape(self, key: str) -> tuple[int, ...]:
         return tuple(self._readers[key].get_slice(key).get_shape())
+
+    def dtype(self, key: str) -> str:
+        """In safetensors' words."""
+        return str(self._readers[key].get_slice(key).get_dtype())
 
     def read(self, key: str) -> Tensor:
         """A tensor on the CPU that shares memory with the file."""
@@ -133,11 +138,13 @@ def fill(
     Args:
         place: where each parameter goes, by name.
         names: the stored key of each parameter; None if the keys are the parameters' names.
-    Raises: ValueError naming the first five keys that are missing, unexpected or of another shape.
+    Raises: ValueError naming the first five keys that are missing, unexpected, of another shape, or not
+        stored as floating point numbers.
     """
     wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     keys = names or dict(zip(weights.keys, weights.keys, strict=True))
     problem = find_mismatch(wanted, {name: weights.shape(key) for name, key in keys.items()})
+    problem = problem or _find_other_dtype(weights, keys.values())
     if problem:
         raise ValueError(f"{weights.name} {problem}; {weights.remedy}")
     state = {name: weights.read(key).to(place(name), dtype) for name, key in keys.items()}
@@ -155,3 +162,14 @@ def find_mismatch(wanted: Mapping[str, tuple[int, ...]], got: Mapping[str, tuple
         if names:
             return f"{problem} {', '.join(sorted(names)[:5])} ({len(names)} in all)"
     return None
+
+
+def _find_other_dtype(weights: Weights, keys: Iterable[str]) -> str | None:
+    """Numbers in fewer bits mean nothing without the scales that are stored somewhere else."""
+    others = sorted(key for key in keys if weights.dtype(key) not in _DTYPES)
+    if not others:
+        return None
+    return (
+        f"stores {weights.dtype(others[0])} in {', '.join(others[:5])} ({len(others)} in all), "
+        "and only float32, float16 and bfloat16 are read"
+    )
