@@ -41,7 +41,7 @@ def test_model_that_is_damaged(
     assert said.count("ready") == 4
     assert "ar-rl: " in said
     assert "ar_rl_model/model.safetensors is damaged or incomplete" in said.splitlines()[-1]
-    assert "run `worldplay download --variant ar-rl`" in said.splitlines()[-1]
+    assert f"run `worldplay download --variant ar-rl --weights-dir {root}`" in said.splitlines()[-1]
     assert find_problem(DISTILLED, root) is None
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from worldplay.world.demand import Needs, count_needs
 from worldplay.world.layouts import locate
+from worldplay.world.remedy import find_remedy
 from worldplay.world.residency import plan_memory
 from worldplay.world.variants import MODEL, VARIANTS, Variant
 from worldplay.world.weights import find_weights
@@ -48,7 +49,7 @@ def disk_bytes(needs: Needs) -> int:
 
 def find_problem(variant: Variant, weights_dir: Path) -> str | None:
     """What is missing or damaged, found without reading more than the files' headers."""
-    remedy = f"run `worldplay download --variant {variant.name}`"
+    remedy = find_remedy(variant, weights_dir)
     try:
         files = locate(weights_dir, variant.folder, remedy)
         for folder in (

@@ -23,6 +23,7 @@ from worldplay.world.encoders import GlyphEncoder, PromptEncoder, VisionEncoder
 from worldplay.world.layouts import ReleasedFiles, locate
 from worldplay.world.memory import NUM_POINTS, sample_points
 from worldplay.world.released_conditioner import Encoders, ReleasedConditioner
+from worldplay.world.remedy import find_remedy
 from worldplay.world.residency import RESERVE, Lodging, Plan, Residence, plan_memory
 from worldplay.world.rollout import RolloutModel
 from worldplay.world.variants import Variant
@@ -52,13 +53,13 @@ def load_released(
         sessions: visitors to keep memory for.
     Raises: ValueError or OSError naming the file, what is wrong with it and the command that mends it.
     """
-    remedy = f"run `worldplay download --variant {variant.name}`"
+    remedy = find_remedy(variant, root)
     files = locate(root, variant.folder, remedy)
     plan = choose_plan(variant, size, budget, sessions, shapes)
     transformer = _load_transformer(files.transformer, variant, shapes.transformer, device, plan, remedy)
     vae = _load_vae(files.vae, shapes.vae, device, remedy)
     encoders = _load_encoders(files, device, plan.encoders, remedy)
-    _check_widths(encoders, files, shapes.transformer)
+    _check_widths(encoders, files, shapes.transformer, remedy)
     height, width = size
     return World(
         name=variant.name,
@@ -151,16 +152,14 @@ def _load_encoders(files: ReleasedFiles, device: torch.device, placement: Reside
     return Encoders(text, glyph, vision, *(lodging.in_use for lodging in lodgings))
 
 
-def _check_widths(encoders: Encoders, files: ReleasedFiles, config: TransformerConfig) -> None:
+def _check_widths(encoders: Encoders, files: ReleasedFiles, config: TransformerConfig, remedy: str) -> None:
     for folder, width, expected in (
         (files.text.model, encoders.text.width, config.text_dim),
         (files.glyph.weights, encoders.glyph.width, config.byt5_dim),
         (files.vision.model, encoders.vision.width, config.vision_dim),
     ):
         if width != expected:
-            raise ValueError(
-                f"{folder} holds an encoder of width {width}, expected {expected}; restore the published one"
-            )
+            raise ValueError(f"{folder} holds an encoder of width {width}, expected {expected}; {remedy}")
 
 
 def _make_caches(
