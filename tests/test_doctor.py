@@ -1,17 +1,20 @@
 """What the operator's commands say about models and memory."""
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
+from world.published import TRANSFORMER, VAE
 from worldplay.doctor import Machine, count_sessions, examine, report
 from worldplay.models import find_problem, list_models, run
-from worldplay.world.demand import count_needs
+from worldplay.world.demand import Shapes, count_needs
 from worldplay.world.variants import SIZE, VARIANTS, find_variant
 
 H100 = Machine("H100", 84_000_000_000, 85_000_000_000, 256_000_000_000, 10**12)
+SHAPES = Shapes(TRANSFORMER, VAE)
 DISTILLED = find_variant("ar-distilled")
 
 
@@ -27,7 +30,7 @@ def test_models_that_are_absent(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_model_that_is_complete(tmp_path: Path, layouts: dict[str, Path]) -> None:
     for root in layouts.values():
-        assert all(known.problem is None for known in list_models(root))
+        assert all(known.problem is None for known in list_models(root, SHAPES))
 
 
 def test_model_that_is_damaged(
@@ -36,13 +39,39 @@ def test_model_that_is_damaged(
     root = tmp_path / "weights"
     shutil.copytree(layouts["diffusers"], root)
     (root / "HY-WorldPlay/ar_rl_model/model.safetensors").write_bytes(b"")
-    run(root)
+    run(root, SHAPES)
     said = capsys.readouterr().out
     assert said.count("ready") == 4
     assert "ar-rl: " in said
     assert "ar_rl_model/model.safetensors is damaged or incomplete" in said.splitlines()[-1]
-    assert "run `worldplay download --variant ar-rl`" in said.splitlines()[-1]
-    assert find_problem(DISTILLED, root) is None
+    assert f"run `worldplay download --variant ar-rl --weights-dir {root}`" in said.splitlines()[-1]
+    assert find_problem(DISTILLED, root, SHAPES) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("tokenizer/tokenizer.json", '{"version"', r"tokenizer/tokenizer.json is not JSON \(.*\)"),
+        ("tokenizer/tokenizer.json", None, "tokenizer/tokenizer.json is missing"),
+        ("text_encoder_2/config.json", "", r"text_encoder_2/config.json is not JSON \(.*\)"),
+        ("feature_extractor/preprocessor_config.json", None, "preprocessor_config.json is missing"),
+    ],
+)
+def test_small_file_that_is_damaged(
+    tmp_path: Path, layouts: dict[str, Path], name: str, content: str | None, problem: str
+) -> None:
+    shutil.copytree(layouts["diffusers"], tmp_path / "weights")
+    path = tmp_path / "weights/HunyuanVideo-1.5-Diffusers-480p_i2v" / name
+    path.unlink() if content is None else path.write_text(content)
+    found = find_problem(DISTILLED, tmp_path / "weights", SHAPES)
+    assert found is not None
+    assert re.fullmatch(f".*{problem}; run `worldplay download .*`", found)
+
+
+def test_weights_of_another_size(layouts: dict[str, Path]) -> None:
+    found = find_problem(DISTILLED, layouts["diffusers"])
+    assert found is not None
+    assert "model.safetensors lacks " in found
 
 
 def test_report_for_a_large_gpu() -> None:

@@ -1,13 +1,16 @@
 """Fetching a released model from a hub that is a dictionary."""
 
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save
 
-from worldplay.download import HubFile, Source, download, list_sources, verify
+from worldplay.download import download
+from worldplay.hub_file import HubFile
+from worldplay.sources import Source, list_sources
 from worldplay.world.variants import find_variant
 
 WEIGHTS = save({"a": torch.zeros(4)})
@@ -15,20 +18,25 @@ VARIANT = find_variant("ar-distilled")
 
 
 class FakeHub:
-    """Every source has a settings file and a weights file, in its first pattern's folder."""
+    """Every source has one weights file, in its first pattern's folder."""
 
     def __init__(self, weights: bytes = WEIGHTS, claimed: int | None = None) -> None:
         self.weights = weights
         self.claimed = len(weights) if claimed is None else claimed
         self.fetched: list[str] = []
+        self.looked_up: list[str] = []
 
-    def __call__(self, source: Source, target: Path, preview: bool) -> list[HubFile]:
-        path = target / Path(source.patterns[0]).parent / "model.safetensors"
-        if not preview and not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(self.weights)
-            self.fetched.append(source.repository)
-        return [HubFile(str(path.relative_to(target)), self.claimed, path.is_file())]
+    def list_files(self, source: Source, remedy: str) -> list[HubFile]:
+        name = str(Path(source.patterns[0]).parent / "model.safetensors")
+        return [HubFile(name, f"https://hub/{name}", self.claimed, sha256(self.weights).hexdigest())]
+
+    def check_access(self, source: Source, file: HubFile, remedy: str) -> None:
+        self.looked_up.append(source.repository)
+
+    def fetch(self, source: Source, file: HubFile, path: Path, remedy: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.weights)
+        self.fetched.append(source.repository)
 
 
 def answer(reply: bool) -> Callable[[str], bool]:
@@ -87,28 +95,75 @@ def test_full_disk(tmp_path: Path) -> None:
     assert hub.fetched == []
 
 
+def test_access_is_tried_before_anything_is_fetched(tmp_path: Path) -> None:
+    class Gated(FakeHub):
+        def check_access(self, source: Source, file: HubFile, remedy: str) -> None:
+            if source.repository.startswith("black-forest-labs"):
+                raise OSError(f"{source.repository} is gated; {remedy}")
+
+    hub = Gated()
+    expected = r"FLUX.1-Redux-dev is gated; run `worldplay download --variant ar-distilled --layout original "
+    with pytest.raises(OSError, match=expected):
+        download(VARIANT, "original", tmp_path, answer(True), hub)
+    assert hub.fetched == []
+
+
+def test_damaged_file_is_fetched_anew(tmp_path: Path) -> None:
+    download(VARIANT, "diffusers", tmp_path, answer(True), FakeHub())
+    path = tmp_path / "HY-WorldPlay/ar_distilled_action_model/model.safetensors"
+    for damaged in (WEIGHTS[:-1], b"x" * len(WEIGHTS), WEIGHTS[:-1] + b"x"):
+        path.write_bytes(damaged)
+        hub = FakeHub()
+        download(VARIANT, "diffusers", tmp_path, answer(True), hub)
+        assert hub.fetched == ["tencent/HY-WorldPlay"]
+        assert path.read_bytes() == WEIGHTS
+
+
+def test_what_is_there_of_a_file_need_not_be_fetched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = tmp_path / "HY-WorldPlay/ar_distilled_action_model/model.safetensors.part"
+    part.parent.mkdir(parents=True)
+    with part.open("wb") as file:
+        file.truncate(6 * 10**9)
+    hub = FakeHub(claimed=8 * 10**9)
+    with pytest.raises(OSError, match="nothing was fetched"):
+        download(VARIANT, "diffusers", tmp_path, answer(False), hub)
+    assert "8.0 GB  2.0 GB to fetch" in capsys.readouterr().out
+
+
+def test_rests_that_nothing_goes_on_with_are_deleted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    orphan = tmp_path / "HY-WorldPlay/.cache/huggingface/download/ar_model/abc.incomplete"
+    orphan.parent.mkdir(parents=True)
+    orphan.touch()
+    download(VARIANT, "diffusers", tmp_path, answer(True), FakeHub())
+    assert f"Deleting {orphan}" in capsys.readouterr().out
+    assert not orphan.exists()
+
+
 def test_fetched_file_of_the_wrong_size(tmp_path: Path) -> None:
     with pytest.raises(
-        ValueError, match=r"model.safetensors has \d+ bytes instead of 5000; delete it and run"
+        ValueError, match=r"model.safetensors has \d+ bytes instead of 5000; run `worldplay download"
     ):
         download(VARIANT, "diffusers", tmp_path, answer(True), FakeHub(claimed=5000))
 
 
 def test_fetched_file_that_is_no_safetensors(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"model.safetensors is damaged or incomplete .* delete it and run"):
+    with pytest.raises(ValueError, match=r"model.safetensors is no whole safetensors file; run `worldplay"):
         download(VARIANT, "diffusers", tmp_path, answer(True), FakeHub(b"<html>404</html>"))
 
 
-def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"vae/config.json has 0 bytes instead of 7"):
-        verify([HubFile("vae/config.json", 7, True)], tmp_path)
-
-
 def test_repository_without_the_files(tmp_path: Path) -> None:
+    class Empty(FakeHub):
+        def list_files(self, source: Source, remedy: str) -> list[HubFile]:
+            return []
+
     with pytest.raises(
         OSError, match=r"tencent/HY-WorldPlay has none of ar_distilled_action_model/\*.safetensors"
     ):
-        download(VARIANT, "diffusers", tmp_path, answer(True), lambda *_: [])
+        download(VARIANT, "diffusers", tmp_path, answer(True), Empty())
 
 
 @pytest.mark.parametrize("layout", ["diffusers", "original"])

@@ -31,7 +31,8 @@ def test_settings_of_the_released_model(tmp_path: Path, monkeypatch: pytest.Monk
 def test_released_model_that_has_not_been_downloaded(tmp_path: Path) -> None:
     settings = load_settings(model="hy-worldplay", variant="ar", weights_dir=tmp_path, device="cpu")
     expected = (
-        r"expected .*/HY-WorldPlay/ar_model or .*, found none of them; run `worldplay download --variant ar`"
+        r"^\S*/HY-WorldPlay/ar_model is missing \(nor is there in \S* any of ar_model\); "
+        r"run `worldplay download --variant ar --weights-dir \S*`$"
     )
     with pytest.raises(OSError, match=expected):
         open_world(settings)
@@ -40,7 +41,9 @@ def test_released_model_that_has_not_been_downloaded(tmp_path: Path) -> None:
 def test_directory_with_parts_of_a_released_model(tmp_path: Path) -> None:
     (tmp_path / "ar_distilled_action_model").mkdir()
     with pytest.raises(
-        OSError, match=r"expected .*/vae or .* run `worldplay download --variant ar-distilled`"
+        OSError,
+        match=r"HunyuanVideo-1.5-Diffusers-480p_i2v/vae is missing \(nor is there in \S+ any of "
+        r"HunyuanVideo-1.5/vae, vae\); run `worldplay download --variant ar-distilled --weights-dir",
     ):
         open_world(load_settings(model=str(tmp_path), device="cpu"))
 

@@ -3,13 +3,11 @@
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import save_file
 from typer.testing import CliRunner
 
-from worldplay import download
+from test_download import FakeHub
+from worldplay import hub
 from worldplay.cli import app
-from worldplay.download import HubFile, Source
 
 
 def run(*arguments: str) -> tuple[str, BaseException | None]:
@@ -32,25 +30,21 @@ def test_doctor_for_another_machine(tmp_path: Path) -> None:
     assert "Plan for 47.0 GB: fits" in said
 
 
-def fake_hub(source: Source, target: Path, preview: bool) -> list[HubFile]:
-    path = target / Path(source.patterns[0]).parent / "model.safetensors"
-    present = path.is_file()
-    if not preview:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({"a": torch.zeros(1)}, path)
-    return [HubFile(str(path.relative_to(target)), path.stat().st_size if path.is_file() else 68, present)]
+@pytest.fixture
+def fake_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "HuggingFace", FakeHub)
 
 
-def test_download_with_the_terms_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "reach_hugging_face", fake_hub)
+@pytest.mark.usefixtures("fake_hub")
+def test_download_with_the_terms_accepted(tmp_path: Path) -> None:
     said, failure = run("download", "--variant", "ar-rl", "--yes", "--weights-dir", str(tmp_path))
     assert failure is None
     assert f"Complete: ar-rl in {tmp_path}" in said
     assert (tmp_path / "HY-WorldPlay/ar_rl_model/model.safetensors").is_file()
 
 
-def test_download_without_anyone_to_ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "reach_hugging_face", fake_hub)
+@pytest.mark.usefixtures("fake_hub")
+def test_download_without_anyone_to_ask(tmp_path: Path) -> None:
     _, failure = run("download", "--weights-dir", str(tmp_path))
     assert str(failure) == "expected --yes, as there is no terminal to ask at"
 

@@ -161,7 +161,9 @@ def download(
 ) -> None:
     """Fetch a released model, after saying what, how much and under which terms."""
     settings = load_settings(variant=variant, weights_dir=weights_dir)
-    from worldplay.download import check_layout, download, reach_hugging_face
+    from worldplay.download import download
+    from worldplay.hub import HuggingFace
+    from worldplay.sources import check_layout
     from worldplay.world.variants import find_variant
 
     def agree(question: str) -> bool:
@@ -169,7 +171,7 @@ def download(
             raise OSError("expected --yes, as there is no terminal to ask at")
         return yes or typer.confirm(question)
 
-    download(find_variant(variant), check_layout(layout), settings.weights_dir, agree, reach_hugging_face)
+    download(find_variant(variant), check_layout(layout), settings.weights_dir, agree, HuggingFace())
 
 
 @app.command()

@@ -2,16 +2,16 @@
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Protocol
 
-from worldplay.world.layouts import ACTION_MODELS, DIFFUSERS, ORIGINAL
+from worldplay.hub_file import HubFile, bytes_left, find_damage
+from worldplay.sources import Source, list_sources
+from worldplay.world.layouts import Layout
+from worldplay.world.remedy import to_download
 from worldplay.world.variants import Variant
-from worldplay.world.weights import Weights
-
-Layout = Literal["diffusers", "original"]
 
 TERMS = """\
 These weights are not part of WorldPlay Live. By fetching them you agree with their publishers:
@@ -24,103 +24,85 @@ Read them at https://huggingface.co/tencent/HY-WorldPlay and https://huggingface
 """
 QUESTION = "Do you accept these terms, and are you outside the EU, the UK and South Korea?"
 
-_WEIGHTS_AND_SETTINGS = ("*.safetensors", "*.json", "*.jinja", "*.txt")  # no pickles
-_COMMUNITY = "hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-480p_i2v"
+
+class Hub(Protocol):
+    """Where files come from; every method raises an OSError that ends in the remedy."""
+
+    def list_files(self, source: Source, remedy: str) -> list[HubFile]: ...
+
+    def check_access(self, source: Source, file: HubFile, remedy: str) -> None: ...
+
+    def fetch(self, source: Source, file: HubFile, path: Path, remedy: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Some files of a repository, and the folder below the weights that they go to."""
+class Item:
+    """A file that is wanted, and where."""
 
-    repository: str
-    patterns: tuple[str, ...]
-    folder: str
-
-
-@dataclass(frozen=True, slots=True)
-class HubFile:
-    """A file of a source: its path in the folder, its bytes, and whether it is already there."""
-
-    name: str
-    size: int
-    present: bool
-
-
-# Lists a source's files for a target folder; if not only asked to preview, fetches what is not there yet.
-Hub = Callable[[Source, Path, bool], list[HubFile]]
-
-
-def check_layout(name: str) -> Layout:
-    """Raises: ValueError naming the layouts there are."""
-    if name == "original":
-        return "original"
-    if name == "diffusers":
-        return "diffusers"
-    raise ValueError(f"expected a layout out of diffusers, original, got {name!r}")
-
-
-def list_sources(variant: Variant, layout: Layout) -> list[Source]:
-    """Everything that a variant needs."""
-    action = Source("tencent/HY-WorldPlay", _within(variant.folder), ACTION_MODELS)
-    glyph = _within("text_encoder_2", "tokenizer_2")  # the original is a pickle; these are the same weights
-    if layout == "diffusers":
-        parts = _within("vae", "text_encoder", "tokenizer", "image_encoder", "feature_extractor")
-        return [action, Source(_COMMUNITY, (*parts, *glyph), DIFFUSERS)]
-    return [
-        action,
-        Source("tencent/HunyuanVideo-1.5", _within("vae"), ORIGINAL),
-        Source("Qwen/Qwen2.5-VL-7B-Instruct", _WEIGHTS_AND_SETTINGS, f"{ORIGINAL}/text_encoder/llm"),
-        Source(_COMMUNITY, glyph, ORIGINAL),
-        Source(
-            "black-forest-labs/FLUX.1-Redux-dev",
-            _within("image_encoder", "feature_extractor"),
-            f"{ORIGINAL}/vision_encoder/siglip",
-        ),
-    ]
-
-
-def _within(*folders: str) -> tuple[str, ...]:
-    return tuple(f"{folder}/{pattern}" for folder in folders for pattern in _WEIGHTS_AND_SETTINGS)
+    source: Source
+    file: HubFile
+    path: Path
+    damage: str | None  # what was wrong with it before anything was fetched
+    bytes_left: int
 
 
 def download(
     variant: Variant, layout: Layout, weights_dir: Path, agree: Callable[[str], bool], hub: Hub
 ) -> None:
-    """Fetch a variant.
+    """Fetch what is missing of a variant, and anew what is damaged.
 
     Args:
         agree: asks a question.
     Raises: OSError saying what keeps it from being fetched, and what to do; ValueError for a damaged file.
     """
+    remedy = to_download(variant, layout, weights_dir)
     sources = list_sources(variant, layout)
-    wanted = {source: _reach(hub, source, weights_dir, True) for source in sources}
-    missing = sum(file.size for files in wanted.values() for file in files if not file.present)
-    _explain(wanted, weights_dir, missing)
-    _check_disk(weights_dir, missing)
+    items = [item for source in sources for item in _list_items(hub, source, weights_dir, remedy)]
+    missing = [item for item in items if item.damage is not None]
+    missing.sort(key=lambda item: item.file.size)  # so that every part's folder tells what it lacks
+    for item in {item.source: item for item in missing}.values():
+        hub.check_access(item.source, item.file, remedy)
+    _clean_up(sources, weights_dir)
+    _explain(items, weights_dir)
+    _check_disk(weights_dir, sum(item.bytes_left for item in missing))
     if missing and not agree(QUESTION):
         raise OSError("nothing was fetched: the terms were not accepted")
-    for source in sources:
-        verify(_reach(hub, source, weights_dir, False), weights_dir / source.folder)
+    for item in missing:
+        hub.fetch(item.source, item.file, item.path, remedy)
+        _verify(item, remedy)
     sys.stdout.write(f"\nComplete: {variant.name} in {weights_dir}\n")
 
 
-def _reach(hub: Hub, source: Source, weights_dir: Path, preview: bool) -> list[HubFile]:
-    files = hub(source, weights_dir / source.folder, preview)
+def _list_items(hub: Hub, source: Source, weights_dir: Path, remedy: str) -> Iterator[Item]:
+    files = hub.list_files(source, remedy)
     if not files:
         raise OSError(
             f"{source.repository} has none of {', '.join(source.patterns)}; has it been rearranged?"
         )
-    return files
+    for file in files:
+        path = weights_dir / source.folder / file.name
+        damage = find_damage(file, path)
+        yield Item(source, file, path, damage, 0 if damage is None else bytes_left(file, path))
 
 
-def _explain(wanted: dict[Source, list[HubFile]], weights_dir: Path, missing: int) -> None:
+def _clean_up(sources: list[Source], weights_dir: Path) -> None:
+    """Delete what huggingface_hub left of interrupted downloads; it never goes on with it."""
+    for folder in {weights_dir / source.folder for source in sources}:
+        for path in (folder / ".cache" / "huggingface").rglob("*.incomplete"):
+            sys.stdout.write(f"Deleting {path}, {path.stat().st_size / 1e9:.1f} GB of no use\n")
+            path.unlink()
+
+
+def _explain(items: list[Item], weights_dir: Path) -> None:
     write = sys.stdout.write
     write(f"To fetch into {weights_dir}:\n")
-    for source, files in wanted.items():
-        size, left = sum(file.size for file in files), sum(file.size for file in files if not file.present)
-        state = "present" if left == 0 else f"{left / 1e9:.1f} GB to fetch"
-        write(f"  {source.repository:58} {len(files):3} files {size / 1e9:6.1f} GB  {state}\n")
-    write(f"Disk needed: {missing / 1e9:.1f} GB\n\n{TERMS}\n")
+    for source in dict.fromkeys(item.source for item in items):
+        own = [item for item in items if item.source == source]
+        size, left = sum(item.file.size for item in own), sum(item.bytes_left for item in own)
+        present = all(item.damage is None for item in own)
+        state = "present" if present else f"{left / 1e9:.1f} GB to fetch"
+        write(f"  {source.repository:58} {len(own):3} files {size / 1e9:6.1f} GB  {state}\n")
+    write(f"Disk needed: {sum(item.bytes_left for item in items) / 1e9:.1f} GB\n\n{TERMS}\n")
 
 
 def _check_disk(weights_dir: Path, missing: int) -> None:
@@ -133,43 +115,8 @@ def _check_disk(weights_dir: Path, missing: int) -> None:
         )
 
 
-def verify(files: list[HubFile], folder: Path) -> None:
-    """Check that every file is there in its published size, and that the weights can be opened.
-
-    Raises: ValueError naming the first file that is not whole.
-    """
-    remedy = "delete it and run the command again"
-    for file in files:
-        path = folder / file.name
-        size = path.stat().st_size if path.is_file() else 0
-        if size != file.size:
-            raise ValueError(f"{path} has {size} bytes instead of {file.size}; {remedy}")
-        if path.suffix == ".safetensors":
-            Weights([path], remedy)
-
-
-def reach_hugging_face(source: Source, target: Path, preview: bool) -> list[HubFile]:
-    """The real hub. What was fetched before an interruption is kept.
-
-    Raises: OSError saying why a repository cannot be reached, and what to do.
-    """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
-
-    patterns = list(source.patterns)
-    try:
-        if not preview:
-            snapshot_download(source.repository, local_dir=target, allow_patterns=patterns)
-        listed = snapshot_download(source.repository, local_dir=target, allow_patterns=patterns, dry_run=True)
-    except (OSError, HfHubHTTPError) as error:
-        page = f"https://huggingface.co/{source.repository}"
-        if isinstance(error, GatedRepoError) or isinstance(error.__cause__, GatedRepoError):
-            raise OSError(
-                f"{source.repository} is gated: accept its terms at {page}, log in with `hf auth login` and "
-                "run the command again, or take --layout diffusers"
-            ) from None
-        reason = str(error.__cause__ or error).partition("\n")[0]
-        raise OSError(
-            f"{page} could not be reached ({reason}); what was fetched is kept, run the command again"
-        ) from None
-    return [HubFile(file.filename, file.file_size or 0, not file.will_download) for file in listed]
+def _verify(item: Item, remedy: str) -> None:
+    """Raises: ValueError naming a file that is not whole."""
+    damage = find_damage(item.file, item.path)
+    if damage is not None:
+        raise ValueError(f"{item.path} {damage}; {remedy}")

@@ -4,11 +4,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from worldplay.world.demand import Needs, count_needs
+from worldplay.world.demand import RELEASED, Needs, Shapes, count_needs
 from worldplay.world.layouts import locate
+from worldplay.world.remedy import find_remedy
 from worldplay.world.residency import plan_memory
 from worldplay.world.variants import MODEL, VARIANTS, Variant
-from worldplay.world.weights import find_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +22,18 @@ class Known:
     least_memory: int  # with whatever can wait elsewhere waiting there
 
 
-def list_models(weights_dir: Path) -> list[Known]:
+def list_models(weights_dir: Path, shapes: Shapes = RELEASED) -> list[Known]:
     """Every released variant."""
-    return [_describe(variant, weights_dir) for variant in VARIANTS.values()]
+    return [_describe(variant, weights_dir, shapes) for variant in VARIANTS.values()]
 
 
-def _describe(variant: Variant, weights_dir: Path) -> Known:
+def _describe(variant: Variant, weights_dir: Path, shapes: Shapes) -> Known:
     needs = count_needs(variant)
     demand = needs.demand(variant)
     plenty = 10**15
     return Known(
         variant,
-        find_problem(variant, weights_dir),
+        find_problem(variant, weights_dir, shapes),
         disk=disk_bytes(needs),
         memory=plan_memory(demand, plenty).peak,
         least_memory=plan_memory(demand, 0).peak,
@@ -46,31 +46,25 @@ def disk_bytes(needs: Needs) -> int:
     return needs.image_stream + needs.text_stream + autoencoder + needs.encoders
 
 
-def find_problem(variant: Variant, weights_dir: Path) -> str | None:
-    """What is missing or damaged, found without reading more than the files' headers."""
-    remedy = f"run `worldplay download --variant {variant.name}`"
+def find_problem(variant: Variant, weights_dir: Path, shapes: Shapes = RELEASED) -> str | None:
+    """What keeps a variant from being loaded, as far as the small files and the weights' headers tell."""
     try:
-        files = locate(weights_dir, variant.folder, remedy)
-        for folder in (
-            files.transformer,
-            files.vae,
-            files.text.model,
-            files.glyph.weights,
-            files.vision.model,
-        ):
-            find_weights(folder, remedy)
+        locate(weights_dir, variant.folder, find_remedy(variant, weights_dir))
+        from worldplay.world.released import check_released  # its libraries take seconds to import
+
+        check_released(weights_dir, variant, shapes)
     except (OSError, ValueError) as error:
         return str(error)
     return None
 
 
-def run(weights_dir: Path) -> None:
+def run(weights_dir: Path, shapes: Shapes = RELEASED) -> None:
     """Print the table, and after it what is wrong with models that are there in part."""
     write = sys.stdout.write
     write(f"{'model':30} {'state':9} {'disk':>7} {'GPU memory':>14}  what it is\n")
     write(f"{'embedded':30} {'ready':9} {'':>7} {'none':>14}  the courtyard that comes with WorldPlay Live\n")
     problems = []
-    for known in list_models(weights_dir):
+    for known in list_models(weights_dir, shapes):
         variant = known.variant
         here = any((weights_dir / folder).is_dir() for folder in _own_folders(variant))
         state = "ready" if known.problem is None else "damaged" if here else "absent"

@@ -147,6 +147,23 @@ def test_damaged_configuration(original: Path, content: str) -> None:
         VisionEncoder(vision, CPU, torch.float32, REMEDY)
 
 
+def test_configuration_with_a_field_of_another_type(original: Path) -> None:
+    vision = locate(original, "ar_model", REMEDY).vision
+    path = vision.model / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "num_hidden_layers": "two"}))
+    expected = r"does not describe an encoder \(.*num_hidden_layers.*\); run `worldplay download`$"
+    with pytest.raises(ValueError, match=expected):
+        VisionEncoder(vision, CPU, torch.float32, REMEDY)
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"model": 3}', '{"version": "1.0", "model": {"type": "X"}}'])
+def test_damaged_tokenizer(original: Path, content: str) -> None:
+    text = locate(original, "ar_model", REMEDY).text
+    (text.inputs / "tokenizer.json").write_text(content)
+    with pytest.raises(ValueError, match=r"llm/tokenizer.json .*\(.*\); run `worldplay download`$"):
+        PromptEncoder(text, CPU, torch.float32, REMEDY)
+
+
 def test_missing_tokenizer(original: Path) -> None:
     text = locate(original, "ar_model", REMEDY).text
     (text.inputs / "tokenizer.json").unlink()

@@ -54,14 +54,16 @@ def test_missing_folder(tmp_path: Path) -> None:
         load(tmp_path / "ar_model")
 
 
-def test_unfinished_download(tmp_path: Path) -> None:
-    cache = tmp_path / ".cache/huggingface/download"
-    cache.mkdir(parents=True)
-    (cache / "abc.incomplete").touch()
+@pytest.mark.parametrize(
+    "left", ["ar_model/model.safetensors.part", ".cache/huggingface/download/ar_model/abc.def.incomplete"]
+)
+def test_unfinished_download(tmp_path: Path, left: str) -> None:
+    (tmp_path / left).parent.mkdir(parents=True)
+    (tmp_path / left).touch()
     with pytest.raises(
-        OSError, match=r"the download into .* has not been finished; run `worldplay download`$"
+        OSError, match=r"the download into .*/ar_model has not been finished; run `worldplay download`$"
     ):
-        load(tmp_path)
+        load(tmp_path / "ar_model")
 
 
 @pytest.mark.parametrize("kept", [0, 1, 7, 8, 2000, -1])
@@ -91,7 +93,10 @@ def test_missing_shard(tmp_path: Path) -> None:
     save_transformer(tmp_path)
     shard(tmp_path, "model")
     (tmp_path / "model-00002-of-00002.safetensors").unlink()
-    with pytest.raises(OSError, match=r"model-00002-of-00002.safetensors is missing \(1 of 2 shards\); run"):
+    with pytest.raises(OSError, match=r"00002-of-00002.safetensors is missing \(1 of 2 shards .*\); run"):
+        load(tmp_path)
+    (tmp_path / "model-00002-of-00002.safetensors.part").touch()
+    with pytest.raises(OSError, match=r"00002-of-00002.safetensors is not finished \(1 of 2 .*\); run"):
         load(tmp_path)
 
 
@@ -129,4 +134,13 @@ def test_wrong_shape_in_a_shard(tmp_path: Path) -> None:
     save(state | {"img_in.proj.bias": torch.zeros(3)}, tmp_path / "model.safetensors")
     shard(tmp_path, "model")
     with pytest.raises(ValueError, match=r"has another shape for img_in.proj.bias \(1 in all\); run"):
+        load(tmp_path)
+
+
+def test_numbers_without_their_scales(tmp_path: Path) -> None:
+    state = WorldPlayTransformer(TRANSFORMER).state_dict()
+    state["img_in.proj.bias"] = state["img_in.proj.bias"].to(torch.float8_e4m3fn)
+    save(state, tmp_path / "model.safetensors")
+    expected = r"stores F8_E4M3 in img_in.proj.bias \(1 in all\), and only float32, float16 and bf.*; run"
+    with pytest.raises(ValueError, match=expected):
         load(tmp_path)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from PIL import Image
 from torch import Tensor, nn
 from transformers import (
@@ -213,7 +214,7 @@ def _read_config(cls: type[Config], folder: Path, remedy: str) -> Config:
     _read_json(path, remedy)
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, StrictDataclassError) as error:
         raise ValueError(f"{path} does not describe an encoder ({_first_line(error)}); {remedy}") from None
     if isinstance(config, Qwen2_5_VLConfig):
         config = config.text_config
@@ -224,13 +225,18 @@ def _read_config(cls: type[Config], folder: Path, remedy: str) -> Config:
 
 def _read_inputs(cls: Any, folder: Path, any_of: tuple[str, ...], remedy: str) -> Any:
     """A tokenizer or image processor; without its files the library would quietly make an empty one."""
-    if not any((folder / name).is_file() for name in any_of):
+    present = [folder / name for name in any_of if (folder / name).is_file()]
+    if not present:
         raise OSError(f"{folder / any_of[0]} is missing; {remedy}")
+    for path in sorted(folder.glob("*.json")):
+        _read_json(path, remedy)
     try:
         return cls.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder} has no {cls.__name__} in it ({_first_line(error)}); {remedy}") from None
+        raise ValueError(f"{present[0]} makes no {cls.__name__} ({_first_line(error)}); {remedy}") from None
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+    """The reason itself, where the library only says in which field it is."""
+    reason = error.__cause__ if isinstance(error, StrictDataclassError) else error
+    return str(reason).partition("\n")[0]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from worldplay.world.variants import VARIANTS
 
@@ -11,6 +12,9 @@ WEIGHTS_DIR = Path.home() / ".cache" / "worldplay"
 ACTION_MODELS = "HY-WorldPlay"
 ORIGINAL = "HunyuanVideo-1.5"
 DIFFUSERS = "HunyuanVideo-1.5-Diffusers-480p_i2v"
+
+Layout = Literal["diffusers", "original"]
+DEFAULT_LAYOUT: Layout = "diffusers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,47 +52,70 @@ def holds_released(root: Path) -> bool:
     return any((root / folder).is_dir() for folder in folders)
 
 
+def find_layout(root: Path) -> Layout:
+    """The layout that is looked at first below `root`, and that a download there should have."""
+    return "original" if (root / ORIGINAL).is_dir() else DEFAULT_LAYOUT
+
+
 def locate(root: Path, variant_folder: str, remedy: str) -> ReleasedFiles:
     """Find every part below `root`, or in `root` itself.
 
     Raises: OSError naming the first part that is nowhere, where it was expected, and the remedy.
     """
-    bases = [root / ORIGINAL, root / DIFFUSERS, root]
+    folders = (ORIGINAL, DIFFUSERS) if find_layout(root) == "original" else (DIFFUSERS, ORIGINAL)
+    bases = [root / folder for folder in folders] + [root]
+    search = _Search(root, remedy)
     return ReleasedFiles(
-        transformer=_first([root / ACTION_MODELS / variant_folder, root / variant_folder], remedy),
-        vae=_first([base / "vae" for base in bases], remedy),
-        text=_locate_text(bases, remedy),
-        glyph=_locate_glyph(bases, remedy),
-        vision=_locate_vision(bases, remedy),
+        transformer=search.first([root / ACTION_MODELS / variant_folder, root / variant_folder]),
+        vae=search.first([base / "vae" for base in bases]),
+        text=_locate_text(bases, search),
+        glyph=_locate_glyph(bases, search),
+        vision=_locate_vision(bases, search),
     )
 
 
-def _locate_text(bases: list[Path], remedy: str) -> EncoderFiles:
-    whole = [base / "text_encoder" / "llm" for base in bases]  # Qwen2.5-VL with its vision tower
-    cut = [base / "text_encoder" for base in bases]
-    model = _first([*whole, *cut], remedy, marker="config.json")
-    return EncoderFiles(model, model if model in whole else model.parent / "tokenizer")
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """Looks for folders below a root."""
+
+    root: Path
+    remedy: str
+
+    def first(self, folders: list[Path], marker: str = "") -> Path:
+        """The first of several folders, the one that a download makes before all others."""
+        for folder in folders:
+            if (folder / marker).exists():
+                return folder
+        made, *others = (folder / marker for folder in folders)
+        names = ", ".join(str(path.relative_to(self.root)) for path in others)
+        raise OSError(f"{made} is missing (nor is there in {self.root} any of {names}); {self.remedy}")
 
 
-def _locate_glyph(bases: list[Path], remedy: str) -> GlyphFiles:
+def _locate_text(bases: list[Path], search: _Search) -> EncoderFiles:
+    whole = "text_encoder/llm"  # Qwen2.5-VL with its vision tower
+    model = search.first(_either(bases, whole, "text_encoder"), marker="config.json")
+    return EncoderFiles(model, model if model.name == "llm" else model.parent / "tokenizer")
+
+
+def _locate_glyph(bases: list[Path], search: _Search) -> GlyphFiles:
     joined = [base / "text_encoder_2" for base in bases]
     pieces = [base / "text_encoder" / "Glyph-SDXL-v2" for base in bases]
-    found = _first([*joined, *pieces], remedy)
+    found = search.first([*joined, *pieces])
     if found in joined:
         return GlyphFiles(found, found, found.parent / "tokenizer_2", None)
     byt5 = found.parent / "byt5-small"
     return GlyphFiles(found / "checkpoints", byt5, byt5, found / "assets")
 
 
-def _locate_vision(bases: list[Path], remedy: str) -> EncoderFiles:
-    folders = [base / "vision_encoder" / "siglip" for base in bases] + bases
-    model = _first([folder / "image_encoder" for folder in folders], remedy)
+def _locate_vision(bases: list[Path], search: _Search) -> EncoderFiles:
+    model = search.first(_either(bases, "vision_encoder/siglip/image_encoder", "image_encoder"))
     return EncoderFiles(model, model.parent / "feature_extractor")
 
 
-def _first(folders: list[Path], remedy: str, marker: str = "") -> Path:
-    for folder in folders:
-        if (folder / marker).exists():
-            return folder
-    tried = " or ".join(str(folder / marker) for folder in folders)
-    raise OSError(f"expected {tried}, found none of them; {remedy}")
+def _either(bases: list[Path], original: str, diffusers: str) -> list[Path]:
+    """The places of a part that has one in each layout: base by base, its own layout's first."""
+    places = []
+    for base in bases:
+        order = (diffusers, original) if base.name == DIFFUSERS else (original, diffusers)
+        places += [base / place for place in order]
+    return places

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,9 +24,10 @@ from worldplay.world.encoders import GlyphEncoder, PromptEncoder, VisionEncoder
 from worldplay.world.layouts import ReleasedFiles, locate
 from worldplay.world.memory import NUM_POINTS, sample_points
 from worldplay.world.released_conditioner import Encoders, ReleasedConditioner
+from worldplay.world.remedy import find_remedy
 from worldplay.world.residency import RESERVE, Lodging, Plan, Residence, plan_memory
 from worldplay.world.rollout import RolloutModel
-from worldplay.world.variants import Variant
+from worldplay.world.variants import SIZE, Variant
 from worldplay.world.walk import OpenGround
 from worldplay.world.weights import Placer, build_empty, fill, find_weights
 from worldplay.world.world import World
@@ -33,6 +35,16 @@ from worldplay.world.world import World
 logger = logging.getLogger(__name__)
 
 CPU = torch.device("cpu")
+META = torch.device("meta")  # where tensors have a shape and a type, and no content
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What is read from disk."""
+
+    transformer: WorldPlayTransformer
+    vae: StreamingVAE
+    encoders: Encoders
 
 
 def load_released(
@@ -52,13 +64,10 @@ def load_released(
         sessions: visitors to keep memory for.
     Raises: ValueError or OSError naming the file, what is wrong with it and the command that mends it.
     """
-    remedy = f"run `worldplay download --variant {variant.name}`"
+    remedy = find_remedy(variant, root)
     files = locate(root, variant.folder, remedy)
     plan = choose_plan(variant, size, budget, sessions, shapes)
-    transformer = _load_transformer(files.transformer, variant, shapes.transformer, device, plan, remedy)
-    vae = _load_vae(files.vae, shapes.vae, device, remedy)
-    encoders = _load_encoders(files, device, plan.encoders, remedy)
-    _check_widths(encoders, files, shapes.transformer)
+    parts = _load_parts(files, variant, device, plan, shapes, remedy)
     height, width = size
     return World(
         name=variant.name,
@@ -67,15 +76,35 @@ def load_released(
         height=height,
         views=tuple(make_view(view, height, width, OpenGround) for view in START_VIEWS),
         rollout=RolloutModel(
-            transformer,
-            _make_caches(transformer, variant, size, shapes, plan.raw_caches),
+            parts.transformer,
+            _make_caches(parts.transformer, variant, size, shapes, plan.raw_caches),
             sample_points(NUM_POINTS, POINTS_SEED),
             variant.rollout(),
         ),
-        vae=vae,
-        conditioner=ReleasedConditioner(encoders),
-        text_in_use=Lodging(_text_stream(transformer), device, plan.text_stream).in_use,
+        vae=parts.vae,
+        conditioner=ReleasedConditioner(parts.encoders),
+        text_in_use=Lodging(_text_stream(parts.transformer), device, plan.text_stream).in_use,
     )
+
+
+def check_released(root: Path, variant: Variant, shapes: Shapes = RELEASED) -> None:
+    """Do all that can go wrong in `load_released`, without reading more of the weights than their headers.
+
+    Raises: ValueError or OSError as `load_released` would.
+    """
+    remedy = find_remedy(variant, root)
+    plan = choose_plan(variant, SIZE, None, 1, shapes)
+    _load_parts(locate(root, variant.folder, remedy), variant, META, plan, shapes, remedy)
+
+
+def _load_parts(
+    files: ReleasedFiles, variant: Variant, device: torch.device, plan: Plan, shapes: Shapes, remedy: str
+) -> _Parts:
+    transformer = _load_transformer(files.transformer, variant, shapes.transformer, device, plan, remedy)
+    vae = _load_vae(files.vae, shapes.vae, device, remedy)
+    encoders = _load_encoders(files, device, plan.encoders, remedy)
+    _check_widths(encoders, files, shapes.transformer, remedy)
+    return _Parts(transformer, vae, encoders)
 
 
 def free_bytes(device: torch.device) -> int | None:
@@ -151,16 +180,14 @@ def _load_encoders(files: ReleasedFiles, device: torch.device, placement: Reside
     return Encoders(text, glyph, vision, *(lodging.in_use for lodging in lodgings))
 
 
-def _check_widths(encoders: Encoders, files: ReleasedFiles, config: TransformerConfig) -> None:
+def _check_widths(encoders: Encoders, files: ReleasedFiles, config: TransformerConfig, remedy: str) -> None:
     for folder, width, expected in (
         (files.text.model, encoders.text.width, config.text_dim),
         (files.glyph.weights, encoders.glyph.width, config.byt5_dim),
         (files.vision.model, encoders.vision.width, config.vision_dim),
     ):
         if width != expected:
-            raise ValueError(
-                f"{folder} holds an encoder of width {width}, expected {expected}; restore the published one"
-            )
+            raise ValueError(f"{folder} holds an encoder of width {width}, expected {expected}; {remedy}")
 
 
 def _make_caches(

@@ -13,6 +13,9 @@ Module = TypeVar("Module", bound=nn.Module)
 Placer = Callable[[str], torch.device]  # parameter name -> where it belongs
 
 STEMS = ("model", "diffusion_pytorch_model", "byt5_model")  # all are published names
+PART = ".part"  # what a file's name ends in until `worldplay download` has fetched all of it
+_HUB_CACHE = ".cache/huggingface/download"
+_DTYPES = {"F32", "F16", "BF16"}
 _PICKLES = {".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"}
 _LFS_POINTER = b"version https://git-lfs"
 
@@ -43,6 +46,10 @@ class Weights:
     def shape(self, key: str) -> tuple[int, ...]:
         return tuple(self._readers[key].get_slice(key).get_shape())
 
+    def dtype(self, key: str) -> str:
+        """In safetensors' words."""
+        return str(self._readers[key].get_slice(key).get_dtype())
+
     def read(self, key: str) -> Tensor:
         """A tensor on the CPU that shares memory with the file."""
         tensor: Tensor = self._readers[key].get_tensor(key)
@@ -65,14 +72,20 @@ def find_weights(folder: Path, remedy: str) -> Weights:
 
 def _explain_absence(folder: Path) -> str:
     expected = " or ".join(f"{stem}.safetensors" for stem in STEMS[:2])
+    if _is_unfinished(folder):
+        return f"the download into {folder} has not been finished"
     if not folder.is_dir():
         return f"{folder} is missing: expected {expected} in it"
-    if any(folder.rglob("*.incomplete")):
-        return f"the download into {folder} has not been finished"
     for path in sorted(folder.iterdir()):
         if path.suffix in _PICKLES:
             return f"{path} is a pickle, which could run any code when opened; only safetensors are read"
     return f"{folder} has no {expected}"
+
+
+def _is_unfinished(folder: Path) -> bool:
+    """Whether an interrupted download left something: ours beside the files, huggingface_hub's above them."""
+    caches = (above / _HUB_CACHE / folder.relative_to(above) for above in (folder, *folder.parents))
+    return any(folder.glob(f"*{PART}")) or any(any(cache.glob("*.incomplete")) for cache in caches)
 
 
 def _shards(index: Path, remedy: str) -> list[Path]:
@@ -85,8 +98,10 @@ def _shards(index: Path, remedy: str) -> list[Path]:
         raise ValueError(f"{index} is not an index of shards; {remedy}")
     missing = [name for name in names if not (index.parent / name).is_file()]
     if missing:
+        unfinished = (index.parent / (missing[0] + PART)).is_file()
         raise OSError(
-            f"{index.parent / missing[0]} is missing ({len(missing)} of {len(names)} shards); {remedy}"
+            f"{index.parent / missing[0]} is {'not finished' if unfinished else 'missing'} "
+            f"({len(missing)} of {len(names)} shards are not there); {remedy}"
         )
     return [index.parent / name for name in names]
 
@@ -123,11 +138,13 @@ def fill(
     Args:
         place: where each parameter goes, by name.
         names: the stored key of each parameter; None if the keys are the parameters' names.
-    Raises: ValueError naming the first five keys that are missing, unexpected or of another shape.
+    Raises: ValueError naming the first five keys that are missing, unexpected, of another shape, or not
+        stored as floating point numbers.
     """
     wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     keys = names or dict(zip(weights.keys, weights.keys, strict=True))
     problem = find_mismatch(wanted, {name: weights.shape(key) for name, key in keys.items()})
+    problem = problem or _find_other_dtype(weights, keys.values())
     if problem:
         raise ValueError(f"{weights.name} {problem}; {weights.remedy}")
     state = {name: weights.read(key).to(place(name), dtype) for name, key in keys.items()}
@@ -145,3 +162,14 @@ def find_mismatch(wanted: Mapping[str, tuple[int, ...]], got: Mapping[str, tuple
         if names:
             return f"{problem} {', '.join(sorted(names)[:5])} ({len(names)} in all)"
     return None
+
+
+def _find_other_dtype(weights: Weights, keys: Iterable[str]) -> str | None:
+    """Numbers in fewer bits mean nothing without the scales that are stored somewhere else."""
+    others = sorted(key for key in keys if weights.dtype(key) not in _DTYPES)
+    if not others:
+        return None
+    return (
+        f"stores {weights.dtype(others[0])} in {', '.join(others[:5])} ({len(others)} in all), "
+        "and only float32, float16 and bfloat16 are read"
+    )

@@ -1,0 +1,147 @@
+"""The Hugging Face hub: lists a repository's files, and fetches one, going on where it was interrupted."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_url
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HTTPError,  # httpx's or httpx2's, whichever the library came with
+)
+from huggingface_hub.hf_api import RepoSibling
+from huggingface_hub.utils import (
+    build_hf_headers,
+    filter_repo_objects,
+    get_session,
+    hf_raise_for_status,
+    tqdm,
+)
+
+from worldplay.hub_file import HubFile, compare_content, part_of
+from worldplay.sources import Source
+
+ATTEMPTS = 5  # in a row that bring nothing new, before a file is given up
+PAUSE_S = 2.0
+TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class HuggingFace:
+    """The real hub, or one that answers like it.
+
+    Its library begins a file anew after an interruption, so the bytes are fetched here: into a `.part` beside
+    the file, which the next run goes on with.
+    """
+
+    endpoint: str | None = None  # None: as the library is configured
+
+    def list_files(self, source: Source, remedy: str) -> list[HubFile]:
+        """A source's files.
+
+        Raises: OSError saying why they cannot be listed, and the remedy.
+        """
+        with _explaining(source, f"listing {source.repository}", remedy):
+            info = HfApi(self.endpoint).model_info(source.repository, files_metadata=True, timeout=TIMEOUT_S)
+            wanted = filter_repo_objects(
+                info.siblings or [], allow_patterns=list(source.patterns), key=lambda file: file.rfilename
+            )
+            return [self._describe(source, info.sha, file) for file in wanted]
+
+    def _describe(self, source: Source, commit: str | None, file: RepoSibling) -> HubFile:
+        digest = file.lfs.sha256 if file.lfs else file.blob_id
+        if file.size is None or digest is None:
+            raise OSError(f"neither size nor checksum is given of {file.rfilename}")
+        url = hf_hub_url(source.repository, file.rfilename, revision=commit, endpoint=self.endpoint)
+        return HubFile(file.rfilename, url, file.size, digest)
+
+    def check_access(self, source: Source, file: HubFile, remedy: str) -> None:
+        """Ask for a file's description; what cannot be had is better known before gigabytes were fetched.
+
+        Raises: OSError saying why the file cannot be had, and the remedy.
+        """
+        with _explaining(source, f"looking up {file.name} of {source.repository}", remedy):
+            get_hf_file_metadata(file.url, timeout=TIMEOUT_S)
+
+    def fetch(self, source: Source, file: HubFile, path: Path, remedy: str) -> None:
+        """Fetch a file, or what is still missing of it, and put it in place once it is proven whole.
+
+        Raises: OSError saying why it could not be fetched; ValueError if it came damaged; and the remedy.
+        """
+        part = part_of(path)
+        with _explaining(source, f"fetching {file.name} of {source.repository}", remedy):
+            part.parent.mkdir(parents=True, exist_ok=True)
+            _complete(file, part)
+            damage = compare_content(file, part)
+            if damage is None:
+                part.replace(path)
+                return
+            part.unlink()
+        raise ValueError(f"{path}, as fetched, {damage} and was deleted; {remedy}")
+
+
+@contextmanager
+def _explaining(source: Source, doing: str, remedy: str) -> Iterator[None]:
+    """Turn what the library raises into one sentence."""
+    try:
+        yield
+    except GatedRepoError:
+        page = f"https://huggingface.co/{source.repository}"
+        raise OSError(
+            f"{source.repository} is gated: accept its terms at {page}, log in with `hf auth login` and "
+            f"{remedy}; or take --layout diffusers"
+        ) from None
+    except (OSError, ValueError, HTTPError) as error:  # ValueError: an answer that is no JSON
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise OSError(f"{doing} failed ({reason}); what was fetched is kept, {remedy}") from None
+
+
+def _complete(file: HubFile, part: Path) -> None:
+    """Append what a part lacks, over as many connections as that takes."""
+    if part.is_file() and part.stat().st_size > file.size:
+        part.unlink()
+    with part.open("ab") as out, _progress(file, out.tell()) as bar:
+        reached, failures = out.tell(), 0
+        while out.tell() < file.size:
+            try:
+                _append(file, out, bar)
+            except HTTPError as error:
+                if failures + 1 == ATTEMPTS or not _may_pass(error):
+                    raise
+            failures = 0 if out.tell() > reached else failures + 1
+            reached = max(reached, out.tell())
+            if failures == ATTEMPTS:
+                raise OSError(f"the answer ends after {out.tell()} of {file.size} bytes")
+            if failures:
+                time.sleep(PAUSE_S)
+
+
+def _append(file: HubFile, out: BinaryIO, bar: tqdm) -> None:
+    """Ask for the rest of a file, once."""
+    headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
+    if out.tell():
+        headers["Range"] = f"bytes={out.tell()}-"
+    with get_session().stream("GET", file.url, headers=headers, timeout=TIMEOUT_S) as response:
+        hf_raise_for_status(response)
+        if response.status_code != 206:  # the whole file
+            out.truncate(0)
+            out.seek(0)
+            bar.reset()
+        for chunk in response.iter_bytes():
+            out.write(chunk)
+            bar.update(len(chunk))
+
+
+def _may_pass(error: HTTPError) -> bool:
+    """Whether asking again can help: the connection broke, or the hub is busy."""
+    if not isinstance(error, HfHubHTTPError):
+        return True
+    return error.response.status_code == 429 or error.response.status_code >= 500
+
+
+def _progress(file: HubFile, present: int) -> tqdm:
+    return tqdm(desc=file.name, total=file.size, initial=present, unit="B", unit_scale=True)  # type: ignore[no-untyped-call]

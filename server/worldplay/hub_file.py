@@ -1,0 +1,66 @@
+"""A file as a hub publishes it, and whether what lies on the disk is that file."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from worldplay.world.weights import PART, Weights
+
+SMALL_BYTES = 50_000_000  # a file up to this size is compared as a whole whenever it is looked at
+_BLOCK_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """What a hub says of a file."""
+
+    name: str  # path in the repository
+    url: str  # of the commit that was listed
+    size: int  # bytes
+    digest: str  # sha256 of a large file, git's sha1 of a small one
+
+
+def part_of(path: Path) -> Path:
+    """Where a file lies until all of it has been fetched."""
+    return path.with_name(path.name + PART)
+
+
+def bytes_left(file: HubFile, path: Path) -> int:
+    """What is still to be fetched of a file that is not whole."""
+    part = part_of(path)
+    return max(0, file.size - part.stat().st_size) if part.is_file() else file.size
+
+
+def find_damage(file: HubFile, path: Path) -> str | None:
+    """What is wrong with a file, as far as that can be told without reading gigabytes."""
+    if not path.is_file():
+        return "is missing"
+    size = path.stat().st_size
+    if size != file.size:
+        return f"has {size} bytes instead of {file.size}"
+    if path.suffix == ".safetensors":
+        try:
+            Weights([path], "")
+        except ValueError:
+            return "is no whole safetensors file"
+    return compare_content(file, path) if size <= SMALL_BYTES else None
+
+
+def compare_content(file: HubFile, path: Path) -> str | None:
+    """What is wrong with a file, every byte considered."""
+    digest = _read_sha256(path) if len(file.digest) == 64 else _read_git_sha1(path)
+    return None if digest == file.digest else f"does not have the checksum {file.digest[:12]}..."
+
+
+def _read_sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _read_git_sha1(path: Path) -> str:
+    content = path.read_bytes()
+    header = f"blob {len(content)}\0".encode()
+    return hashlib.sha1(header + content, usedforsecurity=False).hexdigest()
