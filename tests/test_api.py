@@ -116,7 +116,7 @@ def test_file_is_streamed_while_it_is_made(server: str) -> None:
         ({"prompt": "", "pose": "fly-3"}, "bad_pose", "expected an action of w, s"),
         ({"prompt": "", "pose": "w-3", "num_frames": 29}, "bad_pose", "7 motions"),
         ({"prompt": "", "pose": {"0": {}}}, "bad_pose", "pose '0': expected 'extrinsic'"),
-        ({"prompt": "", "pose": []}, "bad_pose", "expected poses as a list"),
+        ({"prompt": "", "pose": []}, "bad_pose", "expected poses as an array"),
         ({"prompt": "", "image_base64": "%%%"}, "bad_image", "image_base64: expected base64"),
         ({"prompt": "", "image_base64": "AAAA"}, "bad_image", "expected a PNG, JPEG or WebP image"),
         ({"prompt": "", "image_base64": picture()[:-40]}, "bad_image", "image_base64: expected"),
