@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ExceptionHandler, Receive, Scope, Send
 
-from worldplay.api_models import GenerateVideoRequest
+from worldplay.api_models import MAX_FRAMES, GenerateVideoRequest
 from worldplay.api_request import (
     ApiError,
     check_headers,
@@ -129,7 +129,7 @@ class GenerateVideo:
     def _plan(self, body: bytes) -> tuple[GenerateVideoRequest, ClipPlan]:
         asked = parse_request(body)
         try:
-            return asked, plan_clip(self._world, wish_of(asked))
+            return asked, plan_clip(self._world, wish_of(asked), MAX_FRAMES)
         except ClipError as error:
             code = "bad_pose" if error.field == "pose" else "bad_field"
             raise ApiError(422, code, str(error)) from None

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from PIL.Image import Image
 
+from worldplay.world.camera import MAX_POSES
 from worldplay.world.frame_counts import check_num_frames
 from worldplay.world.request import WalkRequest
 from worldplay.world.trajectory import Trajectory, parse_trajectory
 from worldplay.world.world import World
 
 DEFAULT_FRAMES = 125
+LONGEST = 4 * MAX_POSES - 3  # frames; an hour
 MAX_STEPS = 100
 SIZE_UNIT = 16  # pixels that one latent of the released model covers
 
@@ -51,7 +53,7 @@ class ClipPlan:
     num_chunks: int
 
 
-def plan_clip(world: World, wish: ClipWish) -> ClipPlan:
+def plan_clip(world: World, wish: ClipWish, max_frames: int = LONGEST) -> ClipPlan:
     """Check a wish against a world and fill in what it leaves open.
 
     Raises: ClipError naming the field, what was expected and what was found.
@@ -62,9 +64,8 @@ def plan_clip(world: World, wish: ClipWish) -> ClipPlan:
     trajectory = None if pose is None else _read_pose(pose)
     if num_frames is None:
         num_frames = DEFAULT_FRAMES if trajectory is None else 4 * trajectory.num_latents - 3
-    num_latents = _count_latents(
-        "pose" if wish.num_frames is None else "num_frames", num_frames, chunk_latents
-    )
+    field = "pose" if wish.num_frames is None else "num_frames"
+    num_latents = _count_latents(field, num_frames, chunk_latents, max_frames)
     if trajectory is None:
         pose = f"w-{num_latents - 1}"
         trajectory = _read_pose(pose)
@@ -103,8 +104,8 @@ def _read_pose(pose: object) -> Trajectory:
         raise ClipError("pose", str(error)) from None
 
 
-def _count_latents(field: str, num_frames: int, chunk_latents: int) -> int:
+def _count_latents(field: str, num_frames: int, chunk_latents: int, max_frames: int) -> int:
     try:
-        return check_num_frames(num_frames, chunk_latents)
+        return check_num_frames(num_frames, chunk_latents, max_frames)
     except ValueError as error:
         raise ClipError(field, str(error)) from None
