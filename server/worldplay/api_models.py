@@ -127,6 +127,7 @@ class Health(_Body):
     live: bool
     ready: bool
     model: str
+    can_walk: Annotated[bool, Field(description="Whether it can be walked; if not, it makes clips only.")]
     device: str
     sessions: SessionCounts
     jobs: JobCounts

@@ -55,7 +55,7 @@ def run(settings: Settings, options: RenderOptions) -> None:
     """
     image, pose = _read_image(options.image), _read_pose(options.pose)  # before the model is loaded
     height, width = (None, None) if options.size is None else parse_size(options.size)
-    world = open_world(settings)
+    world = open_world(settings, sessions=0, clips=1)
     plan = plan_clip(
         world,
         ClipWish(

@@ -41,7 +41,8 @@ class ReleasedChoice:
     variant: Variant = VARIANTS[DEFAULT_VARIANT]
     size: tuple[int, int] = SIZE  # height, width
     weights_dir: Path = WEIGHTS_DIR  # where 'hy-worldplay' has been downloaded to
-    sessions: int = 1  # visitors to keep GPU memory for
+    sessions: int = 1  # visitors to keep GPU memory for, if there is so much
+    clips: int = 0  # walks beside them to keep it for in any case
 
 
 def load_world(model: str, device: str, choice: ReleasedChoice = ReleasedChoice()) -> World:
@@ -64,7 +65,10 @@ def load_world(model: str, device: str, choice: ReleasedChoice = ReleasedChoice(
 def _load_released(root: Path, choice: ReleasedChoice, device: torch.device) -> World:
     from worldplay.world.released import free_bytes, load_released  # its libraries take seconds to import
 
-    return load_released(root, choice.variant, choice.size, device, free_bytes(device), choice.sessions)
+    budget = free_bytes(device)
+    return load_released(
+        root, choice.variant, choice.size, device, budget, choice.sessions, clips=choice.clips
+    )
 
 
 def _load_embedded(directory: Path, place: torch.device) -> World:

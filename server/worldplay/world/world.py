@@ -63,6 +63,7 @@ class World:
     text_in_use: Callable[[], AbstractContextManager[object]] = nullcontext  # around every text pass
     suggestions: tuple[Suggestion, ...] = ()  # the first is what the world looks like without a prompt
     own_pictures: OwnPictures = "as_is"
+    max_sessions: int | None = None  # visitors for whose walks there is memory; None: it is not the question
     _image_latents: Recent[Tensor] = field(default_factory=lambda: Recent(REMEMBERED_IMAGES))
 
     @property
@@ -72,6 +73,15 @@ class World:
     @property
     def device(self) -> torch.device:
         return self.rollout.transformer.device
+
+    @property
+    def can_walk(self) -> bool:
+        """Whether chunks are short and causal enough to be steered; if not, there are clips only."""
+        return not isinstance(self.rollout.transformer, BidirectionalTransformer)
+
+    @property
+    def chunk_latents(self) -> int:
+        return self.rollout.config.chunk_latents
 
     @torch.inference_mode()
     def open_walk(self, request: WalkRequest) -> "LiveWalk":
