@@ -27,7 +27,7 @@ from worldplay.api_request import (
     wish_of,
 )
 from worldplay.clip_plan import ClipError, ClipPlan, plan_clip
-from worldplay.clips import ChunkDone, ClipFile, Data, Failed, Finished, Piece
+from worldplay.clips import ChunkDone, ClipFile, Data, Failed, Finished, PassDone, Piece
 from worldplay.engine.engine import Engine
 from worldplay.openapi import describe_api
 from worldplay.settings import Settings
@@ -220,6 +220,8 @@ class _Incoming:
             match await self.queue.get():
                 case Data(data):
                     yield data
+                case PassDone():
+                    pass
                 case ChunkDone():
                     self.clip.allow_chunk()
                 case Finished():

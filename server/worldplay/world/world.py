@@ -2,11 +2,11 @@
 
 import gc
 import secrets
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -46,6 +46,25 @@ class View:
     image: Image.Image
     preview: bytes  # the image as a JPEG
     make_ground: Callable[[], Ground]
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+Named = TypeVar("Named", bound=_Named)
+
+
+def pick_view(views: Sequence[Named], name: str | None) -> Named:
+    """The view of a name; None is the first. Raises: ValueError naming the views there are."""
+    if name is None:
+        return views[0]
+    for view in views:
+        if view.name == name:
+            return view
+    known = ", ".join(view.name for view in views)
+    raise ValueError(f"expected a view out of {known}, got {name!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +151,7 @@ class World:
 
     def find_view(self, name: str | None) -> View:
         """Raises: ValueError naming the views there are."""
-        if name is None:
-            return self.views[0]
-        for view in self.views:
-            if view.name == name:
-                return view
-        known = ", ".join(view.name for view in self.views)
-        raise ValueError(f"expected a view out of {known}, got {name!r}")
+        return pick_view(self.views, name)
 
     def encode_text(self, prompt: str, picture: Image.Image, image_latent: Tensor) -> list[TextKV]:
         """Run the text pass for a prompt over a start image; one result per guidance branch."""
