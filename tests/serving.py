@@ -7,9 +7,8 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from worldplay.app import create_server
+from worldplay.app import create_server, make_engine
 from worldplay.cli import listen
-from worldplay.engine.engine import Engine
 from worldplay.settings import Settings, load_settings
 from worldplay.world.world import World
 
@@ -21,7 +20,7 @@ def serving(world: World, **arguments: object) -> Iterator[str]:
     """Serve a world. Yields: host and port."""
     settings: Settings = load_settings(**{"port": 0, **arguments})
     listening = listen(settings)
-    engine = Engine(world, settings.max_sessions, settings.max_queued)
+    engine = make_engine(settings, world)
     server = create_server(settings, world, engine)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()

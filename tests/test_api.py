@@ -4,7 +4,7 @@ import base64
 import io
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import av
 import httpx
@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from serving import serving
-from worldplay.api_request import MAX_BODY_BYTES
+from worldplay.api_request import MAX_BODY_BYTES, decode_image
 from worldplay.world.world import World
 
 TIMEOUT_S = 60.0
@@ -100,13 +100,20 @@ def test_file_is_streamed_while_it_is_made(server: str) -> None:
     ("body", "code", "named"),
     [
         ({}, "bad_field", "prompt: expected this field"),
-        ([], "bad_field", "the body: expected"),
-        ({"prompt": 3}, "bad_field", "prompt: expected a valid string, got 3"),
+        ([], "bad_field", "the body: expected an object, got an array of length 0"),
+        ({"prompt": 3}, "bad_field", "prompt: expected a string, got 3"),
         ({"prompt": "", "promt": ""}, "bad_field", "promt: expected no such field"),
         ({"prompt": "", "num_frames": 14}, "bad_field", "nearest is 13 or 29"),
-        ({"prompt": "", "num_frames": "29"}, "bad_field", "num_frames: expected a valid integer"),
-        ({"prompt": "", "num_frames": True}, "bad_field", "num_frames: expected a valid integer"),
-        ({"prompt": "", "num_frames": 10**30}, "bad_field", "num_frames: "),
+        ({"prompt": "", "num_frames": "29"}, "bad_field", "num_frames: expected an integer"),
+        ({"prompt": "", "num_frames": True}, "bad_field", "num_frames: expected an integer"),
+        ({"prompt": "", "num_frames": 10**30}, "bad_field", "nearest is 2397"),
+        ({"prompt": "", "num_frames": 0}, "bad_field", "nearest is 13"),
+        ({"prompt": "", "num_frames": 2399}, "bad_field", "at most 2400 frames), got 2399; nearest is 2397"),
+        ({"prompt": "", "pose": "w-800"}, "bad_pose", "got 3201; nearest is 2397"),
+        ({"prompt": None}, "bad_field", "prompt: expected a string, got null"),
+        ({"prompt": "", "pose": 3}, "bad_field", "pose: expected a string or an object or an array, got 3"),
+        ({"prompt": "", "pose": [[10**400] * 16]}, "bad_pose", "poses[0]: expected 4 x 4 numbers"),
+        ({"prompt": "", "extra": {"a": [None]}}, "bad_field", "extra: expected no such field, got an object"),
         ({"prompt": "", "num_inference_steps": 0}, "bad_field", "num_inference_steps: expected"),
         ({"prompt": "", "num_inference_steps": 10_000}, "bad_field", "num_inference_steps: expected"),
         ({"prompt": "", "width": 150}, "bad_field", "width: expected a multiple of 16, got 150"),
@@ -116,7 +123,7 @@ def test_file_is_streamed_while_it_is_made(server: str) -> None:
         ({"prompt": "", "pose": "fly-3"}, "bad_pose", "expected an action of w, s"),
         ({"prompt": "", "pose": "w-3", "num_frames": 29}, "bad_pose", "7 motions"),
         ({"prompt": "", "pose": {"0": {}}}, "bad_pose", "pose '0': expected 'extrinsic'"),
-        ({"prompt": "", "pose": []}, "bad_pose", "expected poses as a list"),
+        ({"prompt": "", "pose": []}, "bad_pose", "expected poses as an array"),
         ({"prompt": "", "image_base64": "%%%"}, "bad_image", "image_base64: expected base64"),
         ({"prompt": "", "image_base64": "AAAA"}, "bad_image", "expected a PNG, JPEG or WebP image"),
         ({"prompt": "", "image_base64": picture()[:-40]}, "bad_image", "image_base64: expected"),
@@ -127,6 +134,14 @@ def test_bad_field_is_named(server: str, body: object, code: str, named: str) ->
     response = post(server, body)
     assert error(response) == (422, code)
     assert named in message(response)
+
+
+@pytest.mark.parametrize(
+    "write", [base64.encodebytes, lambda data: b"data:image/png;base64," + base64.b64encode(data)]
+)
+def test_base64_comes_in_lines_or_as_a_data_url(write: Callable[[bytes], bytes]) -> None:
+    data = base64.b64decode(picture())
+    assert decode_image(write(data).decode()).size == (64, 48)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"prompt": "\\ud800"}', b"[" * 100_000])

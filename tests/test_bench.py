@@ -14,6 +14,7 @@ from worldplay.bench import RandomModel, build, measure
 from worldplay.bench_report import Report, count_work, make_rows, render
 from worldplay.model import flops
 from worldplay.model.vae import VAEConfig
+from worldplay.world import host_memory
 
 pytestmark = pytest.mark.slow
 
@@ -96,6 +97,12 @@ def test_a_walk_may_go_on():
 def test_impossible_models_are_refused(random: RandomModel, problem: str):
     with pytest.raises(ValueError, match=problem):
         build(random, "cpu")
+
+
+def test_model_that_memory_cannot_hold_is_not_built(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(host_memory, "available_memory", lambda: 10**5)
+    with pytest.raises(OSError, match=r"^a model of 2 blocks \(see --blocks\) needs about 0.0 GB"):
+        build(tiny(), "cpu")
 
 
 def test_random_weights_need_the_released_model(tmp_path: Path):

@@ -75,23 +75,40 @@ def test_weights_of_another_size(layouts: dict[str, Path]) -> None:
 
 
 def test_report_for_a_large_gpu() -> None:
-    said = "\n".join(report(H100, DISTILLED, SIZE, 84_000_000_000, None))
+    said = "\n".join(report(H100, DISTILLED, SIZE, 84_000_000_000, None, 4))
     assert "GPU      H100, 84.0 GB of 85.0 GB free" in said
     assert "files    all there" in said
     assert "20: 27.6 GB" in said
-    assert "Plan for 84.0 GB: fits, 77.3 GB at most" in said
-    assert "  480x832     77.3 GB   34.9 GB  12" in said
+    assert "Plan for 84.0 GB\n  serve, 4 at once and a clip: fits, 80.1 GB at most" in said
+    assert "  render: fits, 77.3 GB at most" in said
+    assert "moved to the GPU while used" in said.split("render")[0]
+    assert "  480x832     77.3 GB   34.9 GB  11" in said
 
 
 def test_report_for_a_small_gpu() -> None:
-    said = "\n".join(report(H100, DISTILLED, (352, 640), 20_000_000_000, "x is missing"))
-    assert "Plan for 20.0 GB: DOES NOT FIT" in said
+    said = "\n".join(report(H100, DISTILLED, (352, 640), 20_000_000_000, "x is missing", 4))
+    assert "Plan for 20.0 GB\n  serve, 1 at once and a clip, as there is no room for 4: DOES NOT FIT" in said
     assert "files    x is missing" in said
     assert "KV cache       stored raw" in said
 
 
+def test_report_has_one_plan_where_both_are_alike() -> None:
+    said = "\n".join(report(H100, DISTILLED, SIZE, 800_000_000_000, None, 4))
+    assert "serve, 4 at once" in said
+    assert "render" not in said
+
+
+def test_report_for_clips_only() -> None:
+    said = "\n".join(report(H100, find_variant("bidirectional"), SIZE, 84_000_000_000, None, 4))
+    assert "no KV cache: every step reads the whole clip" in said
+    assert "serve and render, a clip at a time: fits, 42.9 GB at most" in said
+    assert "visitors         none: it cannot be walked, it makes clips" in said
+    assert "both branches" not in said
+    assert "480x832     42.9 GB    0.0 GB  fits" in said
+
+
 def test_report_without_a_gpu() -> None:
-    lines = list(report(Machine(None, 0, 0, 10**10, 10**12), DISTILLED, SIZE, 0, None))
+    lines = list(report(Machine(None, 0, 0, 10**10, 10**12), DISTILLED, SIZE, 0, None, 4))
     assert lines[0] == "GPU      none"
     assert lines[-1].startswith("Without a GPU only the embedded world runs.")
 

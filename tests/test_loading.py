@@ -1,30 +1,32 @@
 """Which world the settings ask for, and what an operator hears who asks for one that is not there."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from worldplay import loading
-from worldplay.app import run
-from worldplay.cli import listen
+from worldplay import app, loading
+from worldplay.app import load_app, make_engine
 from worldplay.loading import open_world
-from worldplay.settings import load_settings
+from worldplay.settings import Settings, load_settings
 from worldplay.world.checkpoint import EMBEDDED, ReleasedChoice, load_world
 from worldplay.world.variants import find_variant
+from worldplay.world.world import World
 
 
 def test_embedded_world_takes_no_notice_of_the_variant() -> None:
     settings = load_settings(model=str(EMBEDDED), variant="ar", device="cpu")
-    assert open_world(settings).name == load_world("embedded", "cpu").name
+    assert open_world(settings, sessions=1, clips=0).name == load_world("embedded", "cpu").name
 
 
 def test_settings_of_the_released_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[ReleasedChoice] = []
     monkeypatch.setattr(loading, "load_world", lambda model, device, choice: asked.append(choice))
-    open_world(load_settings(variant="ar", size="352x640", shift=7, weights_dir=tmp_path, max_sessions=2))
+    settings = load_settings(variant="ar", size="352x640", shift=7, weights_dir=tmp_path)
+    open_world(settings, sessions=2, clips=1)
     variant = replace(find_variant("ar"), shift=7.0)
-    assert asked == [ReleasedChoice(variant, (352, 640), tmp_path, sessions=2)]
+    assert asked == [ReleasedChoice(variant, (352, 640), tmp_path, sessions=2, clips=1)]
     assert variant.rollout().shift == 7.0
 
 
@@ -35,7 +37,7 @@ def test_released_model_that_has_not_been_downloaded(tmp_path: Path) -> None:
         r"run `worldplay download --variant ar --weights-dir \S*`$"
     )
     with pytest.raises(OSError, match=expected):
-        open_world(settings)
+        open_world(settings, sessions=1, clips=0)
 
 
 def test_directory_with_parts_of_a_released_model(tmp_path: Path) -> None:
@@ -45,7 +47,7 @@ def test_directory_with_parts_of_a_released_model(tmp_path: Path) -> None:
         match=r"HunyuanVideo-1.5-Diffusers-480p_i2v/vae is missing \(nor is there in \S+ any of "
         r"HunyuanVideo-1.5/vae, vae\); run `worldplay download --variant ar-distilled --weights-dir",
     ):
-        open_world(load_settings(model=str(tmp_path), device="cpu"))
+        open_world(load_settings(model=str(tmp_path), device="cpu"), sessions=1, clips=0)
 
 
 def test_unknown_variant_is_refused() -> None:
@@ -53,7 +55,22 @@ def test_unknown_variant_is_refused() -> None:
         load_settings(variant="wan")
 
 
-def test_bidirectional_variant_is_not_served() -> None:
-    settings = load_settings(model="hy-worldplay", variant="bidirectional", device="cpu", port=0)
-    with listen(settings) as listening, pytest.raises(ValueError, match="cannot be walked live; use"):
-        run(settings, listening)
+@pytest.mark.parametrize(
+    ("variant", "walks"),
+    [("ar-distilled", {"sessions": 3, "clips": 1}), ("bidirectional", {"sessions": 0, "clips": 1})],
+)
+def test_server_keeps_memory_for_visitors_and_a_clip(
+    variant: str, walks: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(settings: Settings, **asked: int) -> World:
+        raise OSError(str(asked))
+
+    monkeypatch.setattr(app, "open_world", stop)
+    settings = load_settings(model="hy-worldplay", variant=variant, max_sessions=3)
+    with pytest.raises(OSError, match=re.escape(str(walks))):
+        load_app(settings)
+
+
+@pytest.mark.parametrize(("room", "places"), [(None, 4), (2, 2), (9, 4)])
+def test_places_are_those_that_there_is_memory_for(world: World, room: int | None, places: int) -> None:
+    assert make_engine(load_settings(), replace(world, max_sessions=room)).max_sessions == places

@@ -1,9 +1,11 @@
 """A released model (a tiny one, as published) on the paths that people take: the page's socket, and clips."""
 
+import base64
 import io
 from pathlib import Path
 
 import av
+import httpx
 import pytest
 import torch
 from PIL import Image
@@ -63,3 +65,28 @@ def test_bidirectional_clip_of_half_a_chunk(layouts: dict[str, Path]) -> None:
     world = load(layouts["original"], "bidirectional")
     with pytest.raises(ClipError, match=r"expected 61, 125, 189, 253 .* got 29; nearest is 61"):
         plan_clip(world, ClipWish(prompt="Sand", num_frames=29))
+
+
+def test_bidirectional_model_is_served_for_clips_only(layouts: dict[str, Path]) -> None:
+    world = load(layouts["original"], "bidirectional")
+    assert world.rollout.config.steps == 30  # where a request names none
+    with serving(world) as address, RawClient(f"ws://{address}/ws") as client:
+        health = httpx.get(f"http://{address}/health").json()
+        assert (health["status"], health["model_type"], health["can_walk"]) == ("ok", "bidirectional", False)
+        assert health["sessions"]["max"] == 0
+        assert client.hello()["chunk"] == {"latents": 16, "frames": 64, "first_frames": 61}
+        client.send("start", prompt="Sand")
+        refused = client.recv_type("error")
+        assert (refused["code"], refused["fatal"]) == ("bad_request", False)
+        assert "expected a model that can be walked, got bidirectional" in refused["message"]
+        clip, short = (post_clip(address, frames) for frames in (61, 29))
+    assert clip.status_code == 200
+    with av.open(io.BytesIO(base64.b64decode(clip.json()["video_base64"]))) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 61
+    assert short.status_code == 422
+    assert "nearest is 61" in short.json()["error"]["message"]
+
+
+def post_clip(address: str, num_frames: int) -> httpx.Response:
+    body = {"prompt": "Sand", "num_frames": num_frames, "num_inference_steps": 1}
+    return httpx.post(f"http://{address}/api/generate-video", json=body, timeout=120)

@@ -2,12 +2,16 @@
 
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 import torch
+import typer
 from PIL import Image
 
 from engine.fakes import FakeClock, Recorder
@@ -83,7 +87,13 @@ def test_seed_decides(world: World, tmp_path: Path) -> None:
 def test_own_picture_is_where_it_starts(world: World, tmp_path: Path) -> None:
     picture = tmp_path / "red.png"
     Image.new("RGB", (64, 64), "red").save(picture)
-    run(load_settings(device="cpu"), options(tmp_path / "a.mp4", image=picture, num_frames=13, overlay=True))
+    settings, metadata = load_settings(device="cpu"), tmp_path / "a.json"
+    run(
+        settings,
+        options(tmp_path / "a.mp4", image=picture, num_frames=13, overlay=True, metadata=metadata),
+    )
+    digest = sha256(picture.read_bytes()).hexdigest()
+    assert json.loads(metadata.read_text())["image"] == {"path": str(picture), "sha256": digest}
     assert len(decode((tmp_path / "a.mp4").read_bytes())) == 13
 
 
@@ -124,6 +134,42 @@ def test_bad_file_is_named(name: str, content: str, problem: str, tmp_path: Path
     with pytest.raises(ValueError, match=f"{name}: {problem}"):
         run(load_settings(), options(tmp_path / "clip.mp4", **given))
     assert not (tmp_path / "clip.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"num_frames": 29}, "num_frames: expected 61, 125, .* nearest is 61"),
+        ({"steps": 101}, "num_inference_steps: expected 1 to 100, got 101"),
+        ({"view": "moon"}, "view: expected a view out of"),
+        ({"out": Path("nowhere/clip.mp4")}, "cannot write nowhere/clip.mp4: expected a file in a folder"),
+        ({"out": Path()}, r"cannot write \."),
+        ({"metadata": Path("nowhere/clip.json")}, "cannot write nowhere/clip.json"),
+        ({"pose": "w-5"}, "pose: expected .* nearest is 61"),
+    ],
+)
+def test_what_cannot_be_is_said_before_the_model_is_loaded(
+    given: dict[str, object], problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings(model="hy-worldplay", variant="bidirectional", weights_dir=tmp_path)
+    with pytest.raises((ValueError, OSError), match=problem):  # it would otherwise miss the weights
+        run(settings, options(given.pop("out", tmp_path / "clip.mp4"), **given))  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bar_moves_at_every_step(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moves: list[object] = []
+
+    @contextmanager
+    def watch(items: Iterator[object], length: int, **_: object) -> Iterator[list[object]]:
+        moves.extend(items)
+        assert len(moves) == length
+        yield []
+
+    monkeypatch.setattr(typer, "progressbar", watch)
+    record = render(world, plan(world, num_frames=29, steps=3), tmp_path / "clip.mp4")
+    assert moves == [None] * (1 + 3) + record.chunks[:1] * (1 + 3)
 
 
 @pytest.mark.parametrize(
@@ -173,6 +219,8 @@ class Silent:
     """A receiver that wants nothing."""
 
     def on_opened(self) -> None: ...
+
+    def on_pass(self) -> None: ...
 
     def on_chunk(self, report: object) -> None: ...
 

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ExceptionHandler, Receive, Scope, Send
 
-from worldplay.api_models import GenerateVideoRequest
+from worldplay.api_models import MAX_FRAMES, GenerateVideoRequest
 from worldplay.api_request import (
     ApiError,
     check_headers,
@@ -27,7 +27,7 @@ from worldplay.api_request import (
     wish_of,
 )
 from worldplay.clip_plan import ClipError, ClipPlan, plan_clip
-from worldplay.clips import ChunkDone, ClipFile, Data, Failed, Finished, Piece
+from worldplay.clips import ChunkDone, ClipFile, Data, Failed, Finished, PassDone, Piece
 from worldplay.engine.engine import Engine
 from worldplay.openapi import describe_api
 from worldplay.settings import Settings
@@ -129,7 +129,7 @@ class GenerateVideo:
     def _plan(self, body: bytes) -> tuple[GenerateVideoRequest, ClipPlan]:
         asked = parse_request(body)
         try:
-            return asked, plan_clip(self._world, wish_of(asked))
+            return asked, plan_clip(self._world, wish_of(asked), MAX_FRAMES)
         except ClipError as error:
             code = "bad_pose" if error.field == "pose" else "bad_field"
             raise ApiError(422, code, str(error)) from None
@@ -220,6 +220,8 @@ class _Incoming:
             match await self.queue.get():
                 case Data(data):
                     yield data
+                case PassDone():
+                    pass
                 case ChunkDone():
                     self.clip.allow_chunk()
                 case Finished():

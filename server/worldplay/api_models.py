@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from worldplay.clip_plan import MAX_STEPS, SIZE_UNIT
 from worldplay.translate import LIMITS
 
-MAX_BASE64_CHARS = (LIMITS.image_bytes + 2) // 3 * 4
+# Lines may be as short as 64 characters, with two to end each, and a data URL has a prefix.
+MAX_BASE64_CHARS = (LIMITS.image_bytes + 2) // 3 * 4 * 66 // 64 + 64
 MAX_FRAMES = 2400  # 100 s
 MAX_SEED = 2**53  # the largest that JSON's numbers hold everywhere
 
@@ -26,14 +27,20 @@ class GenerateVideoRequest(_Body):
     ]
     image_base64: Annotated[
         str | None,
-        Field(max_length=MAX_BASE64_CHARS, description="Start image, PNG, JPEG or WebP; default: a view."),
+        Field(
+            max_length=MAX_BASE64_CHARS,
+            description="Start image, PNG, JPEG or WebP, perhaps in lines or as a data URL; default: a view.",
+        ),
     ] = None
     num_frames: Annotated[
         int | None,
         Field(
-            ge=1,
-            le=MAX_FRAMES,
-            description="13, 29, 45, 61, ...: whole chunks. Default: as many as poses, or 125.",
+            description="13, 29, 45, 61, ... (or 61, 125, ...): whole chunks. "
+            "Default: as many as poses, or 125.",
+            json_schema_extra={
+                "minimum": 1,
+                "maximum": MAX_FRAMES,
+            },  # plan_clip checks, and tells the nearest
         ),
     ] = None
     pose: Annotated[
@@ -120,6 +127,7 @@ class Health(_Body):
     live: bool
     ready: bool
     model: str
+    can_walk: Annotated[bool, Field(description="Whether it can be walked; if not, it makes clips only.")]
     device: str
     sessions: SessionCounts
     jobs: JobCounts

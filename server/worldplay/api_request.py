@@ -4,6 +4,7 @@ import asyncio
 import base64
 import binascii
 import hmac
+import re
 
 from PIL.Image import Image
 from pydantic import ValidationError
@@ -11,14 +12,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from worldplay.api_models import GenerateVideoRequest
+from worldplay.api_words import describe_fault
 from worldplay.clip_plan import ClipWish
 from worldplay.protocol.errors import brief
-from worldplay.protocol.validation import describe_error
 from worldplay.translate import LIMITS
 from worldplay.world.images import open_image
 
 MAX_BODY_BYTES = 2**24  # an image of LIMITS.image_bytes in base64, and hours of poses
 BODY_TIMEOUT_S = 30.0
+_DATA_URL = re.compile(r"\s*data:image/[\w.+-]+;base64,", re.IGNORECASE)
 
 
 class ApiError(Exception):
@@ -83,11 +85,10 @@ def parse_request(body: bytes) -> GenerateVideoRequest:
     try:
         return GenerateVideoRequest.model_validate_json(body)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-    if first["type"] == "json_invalid":
-        raise ApiError(400, "bad_json", f"expected JSON: {first['ctx']['error']}")
-    problem = describe_error(first).removeprefix(".")
-    raise ApiError(422, "bad_field", f"the body{problem}" if problem.startswith(":") else problem)
+        faults = error.errors(include_url=False)
+    if faults[0]["type"] == "json_invalid":
+        raise ApiError(400, "bad_json", f"expected JSON: {faults[0]['ctx']['error']}")
+    raise ApiError(422, "bad_field", describe_fault(faults))
 
 
 def wish_of(asked: GenerateVideoRequest) -> ClipWish:
@@ -106,9 +107,10 @@ def wish_of(asked: GenerateVideoRequest) -> ClipWish:
 
 
 def decode_image(text: str) -> Image:
-    """Raises: ApiError saying what was expected and what was found."""
+    """Open base64, also in lines or as a data URL. Raises: ApiError saying what was expected and found."""
+    text = _DATA_URL.sub("", text, count=1)
     try:
-        data = base64.b64decode(text, validate=True)
+        data = base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise ApiError(422, "bad_image", f"image_base64: expected base64, got an error: {error}") from None
     try:

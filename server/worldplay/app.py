@@ -21,7 +21,7 @@ from worldplay.metrics import Metrics
 from worldplay.settings import Settings
 from worldplay.stream import Stream
 from worldplay.translate import LIMITS
-from worldplay.world.variants import check_live, find_variant
+from worldplay.world.variants import find_variant
 from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
@@ -69,10 +69,17 @@ def load_app(settings: Settings) -> Starlette:
 
 
 def _load(settings: Settings) -> tuple[World, Engine]:
-    if settings.model != "embedded":
-        check_live(find_variant(settings.variant))
-    world = open_world(settings)
-    return world, Engine(world, settings.max_sessions, settings.max_queued)
+    can_walk = settings.model == "embedded" or find_variant(settings.variant).is_live
+    world = open_world(settings, sessions=settings.max_sessions if can_walk else 0, clips=1)
+    return world, make_engine(settings, world)
+
+
+def make_engine(settings: Settings, world: World) -> Engine:
+    """An engine with as many places as the operator allows and the memory has room for."""
+    places = settings.max_sessions
+    if world.can_walk and world.max_sessions is not None:
+        places = min(places, world.max_sessions)
+    return Engine(world, places, settings.max_queued)
 
 
 def _page(settings: Settings) -> BaseRoute:

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
+import torch
+
 from worldplay.bench_report import Report, count_work, make_rows, render
 from worldplay.hardware import forget_peak, gemm_rate, name_of, peak_memory, synchronize
 from worldplay.loading import open_world
@@ -17,7 +19,9 @@ from worldplay.model.transformer import RELEASED_TRANSFORMER, TransformerConfig
 from worldplay.model.vae import RELEASED_VAE, VAEConfig
 from worldplay.settings import Settings
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
-from worldplay.world.checkpoint import choose_device
+from worldplay.world.checkpoint import choose_device, choose_dtype
+from worldplay.world.demand import Shapes, count_host_bytes
+from worldplay.world.host_memory import check_host_memory
 from worldplay.world.random_world import build_random_world, open_random_walk
 from worldplay.world.request import WalkRequest
 from worldplay.world.rollout import Chunk
@@ -73,7 +77,7 @@ def run(settings: Settings, chunks: int, random: RandomModel | None, json_file: 
 def load(settings: Settings) -> Subject:
     """Load a world and open a walk; until its context is full the chunks do not count."""
     began = perf_counter()
-    world = open_world(settings)
+    world = open_world(settings, sessions=1, clips=0)
     load_s = perf_counter() - began
     config = world.rollout.config
     warm_up = 1 + config.memory_latents // config.chunk_latents
@@ -87,12 +91,20 @@ def build(random: RandomModel, device: str) -> Subject:
     transformer = random.transformer
     if random.blocks is not None:
         transformer = replace(transformer, blocks=random.blocks)
-    began = perf_counter()
     place = choose_device(device)
+    if place.type == "cpu":
+        _check_memory(random, transformer, place)
+    began = perf_counter()
     world = build_random_world(transformer, random.vae, DISTILLED, random.size, place)
     synchronize(place)
     load_s = perf_counter() - began
     return Subject(world, open_random_walk(world, random.context), load_s, RANDOM_WARM_UP, stays=True)
+
+
+def _check_memory(random: RandomModel, transformer: TransformerConfig, place: torch.device) -> None:
+    shapes, number_bytes = Shapes(transformer, random.vae), choose_dtype(place).itemsize
+    needed = count_host_bytes(VARIANTS[DEFAULT_VARIANT], random.size, shapes, 1, number_bytes)
+    check_host_memory(needed, f"a model of {transformer.blocks} blocks (see --blocks)")
 
 
 def measure(subject: Subject, chunks: int) -> Report:

@@ -37,6 +37,8 @@ Size = Annotated[str | None, typer.Option(help="Of hy-worldplay: height x width 
 WeightsDir = Annotated[Path | None, typer.Option(help="Where hy-worldplay is kept [~/.cache/worldplay].")]
 Device = Annotated[str | None, typer.Option(help="'auto', 'cpu', 'cuda' or 'cuda:N'.")]
 
+Sessions = Annotated[int | None, typer.Option(help="Visitors who walk at once [4].")]
+
 
 @app.command()
 def serve(
@@ -47,7 +49,7 @@ def serve(
     size: Size = None,
     weights_dir: WeightsDir = None,
     device: Device = None,
-    max_sessions: Annotated[int | None, typer.Option(help="Visitors who walk at once.")] = None,
+    max_sessions: Sessions = None,
     token: Annotated[str | None, typer.Option(help="Secret that visitors must present.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
@@ -191,10 +193,13 @@ def doctor(
     memory: Annotated[
         float | None, typer.Option(min=1, max=100_000, help="Plan for a GPU of so many GB.")
     ] = None,
+    max_sessions: Sessions = None,
     weights_dir: WeightsDir = None,
 ) -> None:
     """Say what of a released model fits into this machine, and for how many visitors."""
-    settings = load_settings(variant=variant, size=size, device=device, weights_dir=weights_dir)
+    settings = load_settings(
+        variant=variant, size=size, device=device, weights_dir=weights_dir, max_sessions=max_sessions
+    )
     from worldplay.doctor import run
     from worldplay.world.checkpoint import choose_device
     from worldplay.world.variants import find_variant, parse_size
@@ -205,6 +210,7 @@ def doctor(
         choose_device(settings.device),
         memory,
         settings.weights_dir,
+        settings.max_sessions,
     )
 
 

@@ -2,15 +2,17 @@
 
 import secrets
 from dataclasses import dataclass
+from typing import Protocol
 
 from PIL.Image import Image
 
+from worldplay.world.camera import MAX_POSES
 from worldplay.world.frame_counts import check_num_frames
 from worldplay.world.request import WalkRequest
 from worldplay.world.trajectory import Trajectory, parse_trajectory
-from worldplay.world.world import World
 
 DEFAULT_FRAMES = 125
+LONGEST = 4 * MAX_POSES - 3  # frames; an hour
 MAX_STEPS = 100
 SIZE_UNIT = 16  # pixels that one latent of the released model covers
 
@@ -21,6 +23,24 @@ class ClipError(ValueError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
+
+
+class Maker(Protocol):
+    """A world, or the prospect of one."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def chunk_latents(self) -> int: ...
+
+    def find_view(self, name: str | None) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +71,19 @@ class ClipPlan:
     num_chunks: int
 
 
-def plan_clip(world: World, wish: ClipWish) -> ClipPlan:
-    """Check a wish against a world and fill in what it leaves open.
+def plan_clip(maker: Maker, wish: ClipWish, max_frames: int = LONGEST) -> ClipPlan:
+    """Check a wish against a world, loaded or not yet, and fill in what it leaves open.
 
     Raises: ClipError naming the field, what was expected and what was found.
     """
-    _check_model(world, wish)
-    chunk_latents = world.rollout.config.chunk_latents
+    _check_model(maker, wish)
+    chunk_latents = maker.chunk_latents
     pose, num_frames = wish.pose, wish.num_frames
     trajectory = None if pose is None else _read_pose(pose)
     if num_frames is None:
         num_frames = DEFAULT_FRAMES if trajectory is None else 4 * trajectory.num_latents - 3
-    num_latents = _count_latents(
-        "pose" if wish.num_frames is None else "num_frames", num_frames, chunk_latents
-    )
+    field = "pose" if wish.num_frames is None else "num_frames"
+    num_latents = _count_latents(field, num_frames, chunk_latents, max_frames)
     if trajectory is None:
         pose = f"w-{num_latents - 1}"
         trajectory = _read_pose(pose)
@@ -79,19 +98,19 @@ def plan_clip(world: World, wish: ClipWish) -> ClipPlan:
     return ClipPlan(walk, seed, pose, trajectory, num_frames, num_latents // chunk_latents)
 
 
-def _check_model(world: World, wish: ClipWish) -> None:
+def _check_model(maker: Maker, wish: ClipWish) -> None:
     for field, got in (("width", wish.width), ("height", wish.height)):
-        expected: int = getattr(world, field)
+        expected: int = getattr(maker, field)
         if got is not None and got % SIZE_UNIT:
             raise ClipError(field, f"expected a multiple of {SIZE_UNIT}, got {got}")
         if got is not None and got != expected:
             raise ClipError(field, f"expected {expected}, the size of the loaded model, got {got}")
-    if wish.variant not in (None, world.name):
-        raise ClipError("variant", f"expected {world.name!r}, which is loaded, got {wish.variant!r}")
+    if wish.variant not in (None, maker.name):
+        raise ClipError("variant", f"expected {maker.name!r}, which is loaded, got {wish.variant!r}")
     if wish.steps is not None and not 1 <= wish.steps <= MAX_STEPS:
         raise ClipError("num_inference_steps", f"expected 1 to {MAX_STEPS}, got {wish.steps}")
     try:
-        world.find_view(wish.view)
+        maker.find_view(wish.view)
     except ValueError as error:
         raise ClipError("view", str(error)) from None
 
@@ -103,8 +122,8 @@ def _read_pose(pose: object) -> Trajectory:
         raise ClipError("pose", str(error)) from None
 
 
-def _count_latents(field: str, num_frames: int, chunk_latents: int) -> int:
+def _count_latents(field: str, num_frames: int, chunk_latents: int, max_frames: int) -> int:
     try:
-        return check_num_frames(num_frames, chunk_latents)
+        return check_num_frames(num_frames, chunk_latents, max_frames)
     except ValueError as error:
         raise ClipError(field, str(error)) from None

@@ -25,6 +25,11 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True)
+class PassDone:
+    """The network has been through the context of a chunk, or through one of its denoising steps."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChunkDone:
     """All fragments of a chunk have been given."""
 
@@ -46,7 +51,7 @@ class Failed:
     message: str
 
 
-Piece = Data | ChunkDone | Finished | Failed
+Piece = Data | PassDone | ChunkDone | Finished | Failed
 Decorate = Callable[[Frames, int], Frames]  # frames of one latent and its label
 
 
@@ -89,6 +94,9 @@ class ClipFile:
 
     def on_opened(self) -> None:
         self._submit(self._open)
+
+    def on_pass(self) -> None:
+        self._submit(self._put, PassDone())
 
     def on_chunk(self, report: ChunkReport) -> None:
         self._submit(self._begin_chunk, report)

@@ -11,7 +11,7 @@ import torch
 
 from worldplay.models import disk_bytes, find_problem
 from worldplay.world.demand import Needs, count_needs
-from worldplay.world.residency import RESERVE, plan_memory
+from worldplay.world.residency import RESERVE, Plan, plan_memory
 from worldplay.world.variants import MODEL, Variant
 
 SIZES = ((480, 832), (352, 640), (240, 416))  # compared with the one asked for
@@ -41,21 +41,27 @@ def examine(device: torch.device, weights_dir: Path) -> Machine:
 
 
 def count_sessions(needs: Needs, variant: Variant, budget: int) -> int:
-    """How many visitors' walks fit beside the model; 0 if not even the model does."""
+    """How many visitors' walks fit beside the model and the clip that the HTTP API makes; 0 if none does."""
     sessions = 0
-    while sessions < MAX_SESSIONS and plan_memory(needs.demand(variant, sessions + 1), budget).fits:
+    while sessions < MAX_SESSIONS and plan_memory(needs.demand(variant, sessions + 2), budget).fits:
         sessions += 1
     return sessions
 
 
 def report(
-    machine: Machine, variant: Variant, size: tuple[int, int], budget: int, problem: str | None
+    machine: Machine,
+    variant: Variant,
+    size: tuple[int, int],
+    budget: int,
+    problem: str | None,
+    max_sessions: int,
 ) -> Iterator[str]:
     """Lines to print.
 
     Args:
         budget: bytes of GPU memory to plan for.
         problem: what is wrong with the files on disk, if anything.
+        max_sessions: visitors whom the operator would let walk at once.
     """
     needs = count_needs(variant, size)
     yield f"GPU      {machine.gpu or 'none'}" + (
@@ -68,7 +74,7 @@ def report(
     yield from _parts(needs, variant, size)
     yield ""
     if budget:
-        yield from _plan(needs, variant, budget)
+        yield from _plans(needs, variant, budget, max_sessions)
         yield ""
         yield from _sizes(variant, size, budget)
     else:
@@ -76,16 +82,19 @@ def report(
 
 
 def _parts(needs: Needs, variant: Variant, size: tuple[int, int]) -> Iterator[str]:
-    text = "idle between prompts" if variant.is_live else "used at every step"
     yield f"{MODEL} {variant.name} at {size[0]}x{size[1]}"
+    text = "idle between prompts" if variant.is_live else "used at every step"
+    caches = [
+        ("KV cache", needs.caches, "text, 20 context latents and the chunk, allocated once"),
+        ("  or stored raw", needs.raw_caches, "slower at every denoising step"),
+    ]
     for name, size_bytes, remark in (
         ("image stream", needs.image_stream, "of the transformer"),
         ("text stream", needs.text_stream, f"of the transformer; {text}"),
         ("autoencoder", needs.autoencoder, ""),
         ("encoders", needs.encoders, "Qwen2.5-VL, ByT5, SigLIP; idle between prompts"),
-        ("KV cache", needs.caches, "text, 20 context latents and the chunk, allocated once"),
-        ("  or stored raw", needs.raw_caches, "slower at every denoising step"),
-        ("each visitor", needs.session, "decoder state and text"),
+        *(caches if variant.is_live else ()),
+        ("each visitor" if variant.is_live else "a clip", needs.session, "decoder state and text"),
         ("working", needs.working, "activations, an estimate"),
     ):
         yield f"  {name:15} {_gb(size_bytes):>8}  {remark}".rstrip()
@@ -94,28 +103,50 @@ def _parts(needs: Needs, variant: Variant, size: tuple[int, int]) -> Iterator[st
             f"{latents}: {_gb(variant.num_branches * latents * needs.context_latent)}" for latents in CONTEXTS
         )
         yield f"  KV by context latents  {', '.join(shares)}"
+    else:
+        yield "  no KV cache: every step reads the whole clip"
 
 
-def _plan(needs: Needs, variant: Variant, budget: int) -> Iterator[str]:
-    plan = plan_memory(needs.demand(variant), budget)
-    sessions = count_sessions(needs, variant, budget)
-    yield f"Plan for {_gb(budget)}: {'fits' if plan.fits else 'DOES NOT FIT'}, {_gb(plan.peak)} at most"
-    yield f"  encoders       {plan.encoders.value}"
-    yield f"  text stream    {plan.text_stream.value if variant.is_live else 'on the GPU'}"
-    yield f"  KV cache       {'stored raw' if plan.raw_caches else 'both branches'}"
-    yield f"  visitors       {sessions}"
+def _plans(needs: Needs, variant: Variant, budget: int, max_sessions: int) -> Iterator[str]:
+    """What `serve` would do, and what `render` would, which has one walk only, where that differs."""
+    yield f"Plan for {_gb(budget)}"
+    alone = plan_memory(needs.demand(variant, 1), budget)
+    if not variant.is_live:
+        yield from _describe("serve and render, a clip at a time", alone, variant)
+        yield "  visitors         none: it cannot be walked, it makes clips"
+        return
+    most = count_sessions(needs, variant, budget)
+    served = min(max_sessions, max(1, most))
+    serving = plan_memory(needs.demand(variant, served + 1), budget)
+    room = f", as there is no room for {max_sessions}" if served < max_sessions else ""
+    yield from _describe(f"serve, {served} at once and a clip{room}", serving, variant)
+    if _choices(alone) != _choices(serving):
+        yield from _describe("render", alone, variant)
+    yield f"  most visitors    {most}"
+
+
+def _choices(plan: Plan) -> tuple[object, ...]:
+    return plan.fits, plan.encoders, plan.text_stream, plan.raw_caches
+
+
+def _describe(who: str, plan: Plan, variant: Variant) -> Iterator[str]:
+    yield f"  {who}: {'fits' if plan.fits else 'DOES NOT FIT'}, {_gb(plan.peak)} at most"
+    yield f"    encoders       {plan.encoders.value}"
+    yield f"    text stream    {plan.text_stream.value if variant.is_live else 'on the GPU'}"
+    if variant.is_live:
+        yield f"    KV cache       {'stored raw' if plan.raw_caches else 'both branches'}"
 
 
 def _sizes(variant: Variant, asked: tuple[int, int], budget: int) -> Iterator[str]:
-    yield f"  {'size':9} {'peak':>9} {'KV cache':>9}  most visitors"
+    last = "most visitors" if variant.is_live else "a clip"
+    yield f"  {'size':9} {'one walk':>9} {'KV cache':>9}  {last}"
     for size in dict.fromkeys((asked, *SIZES)):
         needs = count_needs(variant, size)
-        plan = plan_memory(needs.demand(variant), budget)
+        plan = plan_memory(needs.demand(variant, 1), budget)
         name, caches = f"{size[0]}x{size[1]}", needs.raw_caches if plan.raw_caches else needs.caches
-        yield (
-            f"  {name:9} {_gb(plan.peak):>9} {_gb(caches):>9}  "
-            f"{count_sessions(needs, variant, budget) or 'does not fit'}"
-        )
+        clip = "fits" if plan.fits else "does not fit"
+        most = (count_sessions(needs, variant, budget) or "does not fit") if variant.is_live else clip
+        yield f"  {name:9} {_gb(plan.peak):>9} {_gb(caches):>9}  {most}"
 
 
 def _gb(size: int) -> str:
@@ -123,10 +154,16 @@ def _gb(size: int) -> str:
 
 
 def run(
-    variant: Variant, size: tuple[int, int], device: torch.device, memory_gb: float | None, weights_dir: Path
+    variant: Variant,
+    size: tuple[int, int],
+    device: torch.device,
+    memory_gb: float | None,
+    weights_dir: Path,
+    max_sessions: int,
 ) -> None:
     """Print the report for this machine, or for a GPU with so many gigabytes."""
     machine = examine(device, weights_dir)
     budget = max(0, machine.gpu_free - RESERVE) if memory_gb is None else int(memory_gb * 1e9) - RESERVE
-    for line in report(machine, variant, size, budget, find_problem(variant, weights_dir)):
+    problem = find_problem(variant, weights_dir)
+    for line in report(machine, variant, size, budget, problem, max_sessions):
         sys.stdout.write(line + "\n")

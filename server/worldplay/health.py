@@ -10,6 +10,7 @@ from worldplay.world.world import World
 def describe_health(settings: Settings, world: World, engine: Engine) -> Health:
     """The engine at this moment."""
     ready, stats = engine.healthy, engine.stats()
+    places = engine.max_sessions if world.can_walk else 0
     variant = VARIANTS.get(world.name)
     return Health(
         status="ok" if ready else "failed",
@@ -20,7 +21,8 @@ def describe_health(settings: Settings, world: World, engine: Engine) -> Health:
         live=True,
         ready=ready,
         model=world.name,
+        can_walk=world.can_walk,
         device=str(world.device),
-        sessions=SessionCounts(active=stats.sessions, queued=stats.queued, max=settings.max_sessions),
+        sessions=SessionCounts(active=stats.sessions, queued=stats.queued, max=places),
         jobs=JobCounts(queued=stats.clips_queued, max=settings.max_jobs),
     )

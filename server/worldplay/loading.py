@@ -10,12 +10,15 @@ from worldplay.world.variants import find_variant, parse_size
 from worldplay.world.world import World
 
 
-def open_world(settings: Settings) -> World:
-    """Raises: ValueError or OSError as `load_world`."""
+def open_world(settings: Settings, *, sessions: int, clips: int) -> World:
+    """Load it with memory for so many visitors, or as many of them as fit, and for clips beside them.
+
+    Raises: ValueError or OSError as `load_world`.
+    """
     if settings.model == "embedded":
         # A second thread makes a chunk a fifth faster on an idle machine; but where the browser wants a core
         # as well, the two wait for each other, and a chunk can take seconds.
         torch.set_num_threads(1)
     variant = replace(find_variant(settings.variant), shift=settings.shift)
-    choice = ReleasedChoice(variant, parse_size(settings.size), settings.weights_dir, settings.max_sessions)
+    choice = ReleasedChoice(variant, parse_size(settings.size), settings.weights_dir, sessions, clips)
     return load_world(settings.model, settings.device, choice)

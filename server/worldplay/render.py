@@ -1,12 +1,14 @@
 """`worldplay render`: a clip from the command line, as an MP4 that can be played while it is being made."""
 
 import json
+import os
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from io import FileIO
 from pathlib import Path
 from queue import SimpleQueue
@@ -15,10 +17,11 @@ import typer
 from PIL.Image import Image
 
 from worldplay.clip_plan import ClipPlan, ClipWish, plan_clip
-from worldplay.clips import ChunkDone, ClipFile, Data, Failed, Piece
+from worldplay.clips import ChunkDone, ClipFile, Data, Failed, PassDone, Piece
 from worldplay.engine.engine import Engine
 from worldplay.key_overlay import draw_keys
 from worldplay.loading import open_world
+from worldplay.prospect import foresee
 from worldplay.settings import Settings
 from worldplay.world.images import open_image
 from worldplay.world.variants import parse_size
@@ -53,11 +56,13 @@ def run(settings: Settings, options: RenderOptions) -> None:
 
     Raises: ValueError or OSError saying what was expected and what was found.
     """
-    image, pose = _read_image(options.image), _read_pose(options.pose)  # before the model is loaded
+    for path in (options.out, options.metadata):  # all that can be wrong, before the model is loaded
+        _check_writable(path)
+    image, pose = _read_image(options.image), _read_pose(options.pose)
+    source = _identify(options.image)
     height, width = (None, None) if options.size is None else parse_size(options.size)
-    world = open_world(settings)
     plan = plan_clip(
-        world,
+        foresee(settings),
         ClipWish(
             prompt=options.prompt,
             view=options.view,
@@ -71,9 +76,10 @@ def run(settings: Settings, options: RenderOptions) -> None:
             height=height,
         ),
     )
+    world = open_world(settings, sessions=0, clips=1)
     record = render(world, plan, options.out, overlay=options.overlay)
     if options.metadata is not None:
-        options.metadata.write_text(json.dumps(_describe(world, plan, record), indent=1) + "\n")
+        options.metadata.write_text(json.dumps(_describe(world, plan, record, source), indent=1) + "\n")
     sys.stdout.write(_summarise(world, plan, record, options.out) + "\n")
 
 
@@ -105,29 +111,41 @@ def render(world: World, plan: ClipPlan, out: Path, *, overlay: bool = False) ->
     Raises: OSError if the file or the model fails.
     """
     began, began_cpu = time.perf_counter(), time.process_time()
+    chunks: list[ChunkDone] = []
     with (
         out.open("wb", buffering=0) as file,
         _pieces(world, plan, overlay) as pieces,
         typer.progressbar(
-            _write(pieces, file),
-            length=plan.num_chunks,
+            _write(pieces, file, chunks),
+            length=plan.num_chunks * _count_passes(world, plan),
             label=f"{plan.num_frames} frames",
             item_show_func=_show_timings,
             file=sys.stderr,
         ) as bar,
     ):
-        chunks = list(bar)
+        for _ in bar:
+            pass
     return Record(chunks, time.perf_counter() - began, time.process_time() - began_cpu)
 
 
-def _write(pieces: Iterator[Piece], file: FileIO) -> Iterator[ChunkDone]:
-    """Write what comes, at once. Yields: the chunks of which everything is written."""
+def _count_passes(world: World, plan: ClipPlan) -> int:
+    """Of the network for each chunk: one a step, and before them the context's if the model is causal."""
+    return (plan.walk.steps or world.rollout.config.steps) + world.can_walk
+
+
+def _write(pieces: Iterator[Piece], file: FileIO, done: list[ChunkDone]) -> Iterator[ChunkDone | None]:
+    """Write what comes, at once, and list the chunks of which everything is written.
+
+    Yields: at every pass of the network the newest of them, if any.
+    """
     for piece in pieces:
         match piece:
             case Data(data):
                 file.write(data)
+            case PassDone():
+                yield done[-1] if done else None
             case ChunkDone():
-                yield piece
+                done.append(piece)
             case Failed(_, message):
                 raise OSError(f"{message}; what was made of {file.name} can be played")
 
@@ -151,11 +169,11 @@ def _take(queue: "SimpleQueue[Piece]", clip: ClipFile) -> Iterator[Piece]:
     """Pieces as they come, up to the end or a failure."""
     while True:
         piece = queue.get()
-        if isinstance(piece, Data | ChunkDone | Failed):
+        if isinstance(piece, Data | PassDone | ChunkDone | Failed):
             yield piece
         if isinstance(piece, ChunkDone):
             clip.allow_chunk()
-        elif not isinstance(piece, Data):
+        elif not isinstance(piece, Data | PassDone):
             return
 
 
@@ -175,6 +193,20 @@ def _read_image(path: Path | None) -> Image | None:
         raise ValueError(f"{path}: {error}") from None
 
 
+def _identify(path: Path | None) -> dict[str, str] | None:
+    """Which picture it was: where it lay, and what was in it."""
+    return None if path is None else {"path": str(path), "sha256": sha256(path.read_bytes()).hexdigest()}
+
+
+def _check_writable(path: Path | None) -> None:
+    """Raises: OSError with the remedy; nothing is made or changed yet."""
+    if path is None:
+        return
+    target = path if path.exists() else path.absolute().parent
+    if path.is_dir() or not target.exists() or not os.access(target, os.W_OK):
+        raise OSError(f"cannot write {path}: expected a file in a folder that exists and can be written")
+
+
 def _read_pose(pose: str | None) -> object:
     if pose is None or not pose.endswith(".json"):
         return pose
@@ -184,7 +216,9 @@ def _read_pose(pose: str | None) -> object:
         raise ValueError(f"{pose}: expected JSON, got {error}") from None
 
 
-def _describe(world: World, plan: ClipPlan, record: Record) -> dict[str, object]:
+def _describe(
+    world: World, plan: ClipPlan, record: Record, image: dict[str, str] | None
+) -> dict[str, object]:
     """All that is needed to make the clip again; as a pose file it is a recorded walk."""
     reports = [chunk.report for chunk in record.chunks]
     description: dict[str, object] = {
@@ -195,6 +229,7 @@ def _describe(world: World, plan: ClipPlan, record: Record) -> dict[str, object]
         "seed": plan.seed,
         "prompt": plan.walk.prompt,
         "view": plan.walk.view,
+        "image": image,
         "steps": plan.walk.steps or world.rollout.config.steps,
         "wall_s": round(record.wall_s, 3),
         "cpu_s": round(record.cpu_s, 3),

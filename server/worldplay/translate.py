@@ -23,7 +23,7 @@ LIMITS = m.Limits(
 
 def welcome(world: World) -> m.Welcome:
     """What a new visitor is told of the world."""
-    size = (world.width, world.height)
+    size, latents = (world.width, world.height), world.chunk_latents
     return m.Welcome(
         protocol=m.PROTOCOL,
         session=secrets.token_urlsafe(12),
@@ -35,7 +35,7 @@ def welcome(world: World) -> m.Welcome:
         fps=world.fps,
         size=size,
         sizes=(size,),
-        chunk=m.ChunkShape(latents=4, frames=16, first_frames=13),
+        chunk=m.ChunkShape(latents=latents, frames=4 * latents, first_frames=4 * latents - 3),
     )
 
 
@@ -51,7 +51,13 @@ def _describe(world: World) -> m.WorldInfo:
 
 
 def check_start(message: m.Start, world: World) -> None:
-    """Raises: ProtocolError if the world has no such view or size."""
+    """Raises: ProtocolError if the world cannot be walked, or has no such view or size."""
+    if not world.can_walk:
+        raise ProtocolError(
+            ErrorCode.BAD_REQUEST,
+            f"start: expected a model that can be walked, got {world.name}, which renders clips only: "
+            "ask POST /api/generate-video for one",
+        )
     size = (world.width, world.height)
     if message.size is not None and message.size != size:
         raise ProtocolError(ErrorCode.BAD_REQUEST, f"start.size: expected {size}, got {message.size}")

@@ -24,12 +24,15 @@ class Receiver:
         self.clock = clock
         self.holds = holds
         self.events = []
-        self.num_frames = 0
+        self.num_frames = self.num_passes = 0
         self.ended_ms = None
         self.job = None
 
     def on_opened(self):
         self.events.append("opened")
+
+    def on_pass(self):
+        self.num_passes += 1
 
     def on_chunk(self, report):
         self.events.append(report.index)
@@ -70,6 +73,7 @@ def test_clip_alone_is_made_without_a_pause():
     theatre.settle()
     assert receiver.events == ["opened", 0, 1, 2, 3, "finished"]
     assert receiver.num_frames == 61
+    assert receiver.num_passes == 4 * (1 + 4)
     assert receiver.ended_ms == 1000 + 4 * (40 + 4 * 20 + 4 * 10)
     assert (theatre.counters.clips, len(theatre.worker.clips)) == (1, 0)
     assert theatre.worker.run_once() is None
@@ -216,6 +220,17 @@ def test_clip_cancelled_in_the_queue_is_never_begun():
     receiver.job.cancel()
     theatre.settle()
     assert (theatre.world.log, receiver.events) == ([], [])
+
+
+def test_clip_cancelled_in_the_queue_leaves_it_before_its_turn():
+    theatre = Theatre()
+    submit(theatre)
+    waiting = submit(theatre, 1, "next")
+    theatre.worker.run_once()
+    assert len(theatre.worker.clips) == 2
+    waiting.job.cancel()
+    theatre.worker.run_once()
+    assert (len(theatre.worker.clips), theatre.counters.clips_cancelled) == (1, 1)
 
 
 def test_clip_that_is_not_taken_is_not_made_far_ahead():

@@ -125,7 +125,7 @@ def test_label_with_previous_is_the_label_inside_the_walk():
 
 
 def test_pose_string_with_too_many_latents_is_refused_unexpanded():
-    with pytest.raises(ValueError, match=f"'s-1e12': expected 0 to {MAX_POSES - 4} latents, got 1e12"):
+    with pytest.raises(ValueError, match=f"'s-1e12': expected 0 to {MAX_POSES - 4} latents, got '1e12'"):
         parse_pose_string("w-3, s-1e12")
 
 
@@ -135,8 +135,8 @@ def test_pose_string_with_too_many_latents_is_refused_unexpanded():
         ("w-3, jump-2", "item 'jump-2': expected an action of w, s, .* got 'jump'"),
         ("w", "item 'w': expected a number of latents after '-', got ''"),
         ("w-x", "item 'w-x': expected a number of latents after '-', got 'x'"),
-        ("w--1", "item 'w--1': expected 0 to .* got -1"),
-        ("w-nan", "item 'w-nan': expected 0 to .* got nan"),
+        ("w--1", "item 'w--1': expected 0 to .* got '-1'"),
+        ("w-nan", "item 'w-nan': expected 0 to .* got 'nan'"),
         ("W-1", "got 'W'"),
     ],
 )
@@ -165,26 +165,41 @@ def test_intrinsics_of_another_scale_are_refused():
         normalize_intrinsics(np.array([[1e300, 0, 1], [0, 1, 1], [0, 0, 1]]))
 
 
+@pytest.mark.parametrize("centre", [1e-308, 5e-324])
+def test_intrinsics_whose_ratio_no_float_holds_are_refused(centre):
+    with pytest.raises(ValueError, match="expected focal lengths within 20 times"):
+        normalize_intrinsics(np.array([[1e6, 0, centre], [0, 1, 1], [0, 0, 1]]))
+
+
 EYE = np.eye(4).tolist()
+HUGE = 10**400  # an integer that no float holds
 
 
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ([], "expected an object of 1 to .* got list of length 0"),
-        ({}, "expected an object of 1 to .* got dict of length 0"),
-        ({"0": 3}, "pose '0': expected 'extrinsic' as 4 x 4 numbers, got NoneType"),
+        ([], "expected an object of 1 to .* got an array of length 0"),
+        ({}, "expected an object of 1 to .* got an object of length 0"),
+        ({"0": 3}, "pose '0': expected 'extrinsic' as 4 x 4 numbers, got null"),
         (
             {"0": {"extrinsic": [[1, 2], [3]], "K": 1}},
-            "pose '0': expected 'extrinsic' as 4 x 4 numbers, got list of length 2",
+            "pose '0': expected 'extrinsic' as 4 x 4 numbers, got an array of length 2",
         ),
         (
             {"0": {"extrinsic": EYE, "K": "fx"}},
-            "pose '0': expected 'K' as 3 x 3 numbers, got str of length 2",
+            "pose '0': expected 'K' as 3 x 3 numbers, got a string of length 2",
         ),
         (
             {"0": {"extrinsic": EYE, "K": np.zeros((3, 3)).tolist()}},
             "expected intrinsics with positive fx, fy, cx, cy",
+        ),
+        (
+            {"0": {"extrinsic": [[HUGE] * 4] * 4, "K": PIXELS.tolist()}},
+            "pose '0': expected 'extrinsic' as 4 x 4 numbers, got an array of length 4",
+        ),
+        (
+            {"0": {"extrinsic": EYE, "K": [[HUGE] * 3] * 3}},
+            "pose '0': expected 'K' as 3 x 3 numbers, got an array of length 3",
         ),
     ],
 )
@@ -205,10 +220,10 @@ def changed(row, column, value):
         (np.eye(3), r"shape \[..., 4, 4\], got \[3, 3\]"),
         (changed(0, 3, math.nan), "finite"),
         (changed(3, 0, 0.1), "bottom row"),
-        (changed(2, 3, 1e6), "within 10000 units of the origin, got 1e[+]06"),
-        (changed(0, 0, 1e300), "got an entry of 1e[+]300"),
-        (changed(0, 0, 1.1), "orthonormal rows, got an error of 0.21"),
-        (changed(0, 0, -1), "reflection"),
+        (changed(2, 3, 1e6), "within 10000 units of the origin, got .*1000000.0"),
+        (changed(0, 0, 1e300), "expected rotations, got .*1e[+]300"),
+        (changed(0, 0, 1.1), "orthonormal rows, got .*1.1"),
+        (changed(0, 0, -1), "not reflections"),
     ],
 )
 def test_check_rigid_says_what_is_wrong(pose, message):
@@ -220,3 +235,28 @@ def test_check_rigid_accepts_float32_rounding():
     check_rigid(
         build_trajectory([Motion(forward=9, yaw=1, pitch=0.5)] * 5).astype(np.float32).astype(np.float64)
     )
+
+
+@pytest.mark.parametrize("wrong", [math.nan, 1e6, 3.0])
+def test_first_wrong_pose_of_an_hour_is_shown_alone(wrong):
+    poses = np.tile(np.eye(4), (MAX_POSES, 1, 1))
+    poses[7:, 0, 3 if wrong == 1e6 else 0] = wrong
+    with pytest.raises(ValueError, match=r"at index 7$") as caught:
+        check_rigid(poses)
+    assert len(str(caught.value)) < 400
+
+
+def test_first_wrong_intrinsics_of_an_hour_are_shown_alone():
+    document = {str(i): {"extrinsic": EYE, "K": np.zeros((3, 3)).tolist()} for i in range(MAX_POSES)}
+    with pytest.raises(ValueError, match=r"positive fx, fy, cx, cy, got .* at index 0$") as caught:
+        parse_pose_json(document)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "document", ["jump-" + "9" * 10**6, "w-" + "x" * 10**6, "w-" + "9" * 10**6, {"k" * 10**6: 3}]
+)
+def test_long_names_are_cut_short(document):
+    with pytest.raises(ValueError, match="expected") as caught:
+        parse_pose_string(document) if isinstance(document, str) else parse_pose_json(document)
+    assert len(str(caught.value)) < 400

@@ -8,7 +8,7 @@ from worldplay.world.frame_counts import check_num_frames, valid_frame_counts
     [(13, 4, 4), (29, 4, 8), (61, 4, 16), (125, 4, 32), (61, 16, 16), (125, 16, 32)],
 )
 def test_whole_chunks_are_counted_in_latents(num_frames: int, chunk_latents: int, num_latents: int) -> None:
-    assert check_num_frames(num_frames, chunk_latents) == num_latents
+    assert check_num_frames(num_frames, chunk_latents, 2400) == num_latents
 
 
 @pytest.mark.parametrize(
@@ -23,14 +23,19 @@ def test_whole_chunks_are_counted_in_latents(num_frames: int, chunk_latents: int
         (62, 16, (61, 125)),
         (13, 16, (None, 61)),
         (29, 4, (13, 29)),
+        (2397, 4, (2381, 2397)),
+        (2399, 4, (2397, None)),
+        (9999, 4, (2397, None)),
+        (10**400, 4, (2397, None)),
+        (2399, 16, (2365, None)),
     ],
 )
-def test_nearest_counts(num_frames: int, chunk_latents: int, nearest: tuple[int | None, int]) -> None:
-    assert valid_frame_counts(num_frames, chunk_latents) == nearest
+def test_nearest_counts(num_frames: int, chunk_latents: int, nearest: tuple[int | None, int | None]) -> None:
+    assert valid_frame_counts(num_frames, chunk_latents, 2400) == nearest
 
 
 def test_error_names_the_nearest() -> None:
     with pytest.raises(ValueError, match=r"13, 29, 45, 61 \.\.\. .* got 14; nearest is 13 or 29"):
-        check_num_frames(14, 4)
+        check_num_frames(14, 4, 2400)
     with pytest.raises(ValueError, match=r"61, 125, 189, 253 \.\.\. .* got 13; nearest is 61"):
-        check_num_frames(13, 16)
+        check_num_frames(13, 16, 2400)

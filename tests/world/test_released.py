@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 
 from world.published import TRANSFORMER, VAE
+from worldplay.world import host_memory
 from worldplay.world.camera import FORWARD_STEP, Motion
 from worldplay.world.demand import Shapes, count_needs
-from worldplay.world.released import load_released
+from worldplay.world.released import choose_plan, load_released
 from worldplay.world.request import WalkRequest
 from worldplay.world.residency import Residence, plan_memory
 from worldplay.world.rollout import Chunk, finish
@@ -158,6 +159,25 @@ def test_too_little_memory_is_said_before_anything_is_loaded(layouts: dict[str, 
         ValueError, match=r"ar-distilled at 32x64 needs .* GB .* 0.0 GB are free; take a smaller"
     ):
         load(layouts["diffusers"], budget=1000)
+
+
+@pytest.mark.parametrize(("variant", "most"), [("ar-distilled", 2), ("bidirectional", 0)])
+def test_fewer_visitors_where_there_is_memory_for_fewer(variant: str, most: int) -> None:
+    found = find_variant(variant)
+    needs = count_needs(found, SIZE, SHAPES)
+    budget = plan_memory(needs.demand(found, most + 1), 0).peak  # and a clip
+    plan, sessions = choose_plan(found, SIZE, budget, 4 if most else 0, 1, SHAPES)
+    assert (plan.fits, sessions) == (True, most)
+    with pytest.raises(ValueError, match="GB of GPU memory"):
+        choose_plan(found, SIZE, budget - most * needs.session - 1, 4 if most else 0, 1, SHAPES)
+
+
+def test_cpu_without_the_memory_is_said_before_anything_is_loaded(
+    layouts: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_memory, "available_memory", lambda: 10**5)
+    with pytest.raises(OSError, match=r"^ar-distilled at 32x64 needs about .* GB .* on a CPU, 0.0 GB are"):
+        load(layouts["diffusers"])
 
 
 def test_views_have_open_ground(layouts: dict[str, Path]) -> None:

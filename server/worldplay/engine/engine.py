@@ -24,6 +24,7 @@ class Engine:
     """Runs sessions and clips until it is closed. Methods and properties may be used from any thread."""
 
     def __init__(self, world: WorldPort, max_sessions: int, max_queued: int) -> None:
+        self.max_sessions = max_sessions
         self._worker = Worker(world, Admission(max_sessions, max_queued), monotonic_ms)
         self._thread = Thread(target=self._work, name="worldplay-engine", daemon=True)
         self._numbers = count(1)

@@ -44,6 +44,10 @@ class ClipListener(Protocol):
 
     def on_opened(self) -> None: ...
 
+    def on_pass(self) -> None:
+        """The network has been through a chunk's context, or through one of its denoising steps."""
+        ...
+
     def on_chunk(self, report: ChunkReport) -> None: ...
 
     def on_frames(self, frames: Frames, decode_ms: float) -> None: ...
@@ -103,6 +107,7 @@ class ClipQueue:
         self._clock = clock
         self._counters = counters
         self._costs = costs
+        self._waiting: list[ClipJob] = []
         self._job: ClipJob | None = None
         self._work: Iterator[Stage] = iter(())
         self._stage: Stage | None = None  # the next
@@ -110,15 +115,20 @@ class ClipQueue:
         self._was_interrupted = False
 
     def __len__(self) -> int:
-        return len(self.arrivals) + (self._job is not None)
+        return len(self.arrivals) + len(self._waiting) + (self._job is not None)
 
     def look_around(self) -> None:
         """Let go of clips that nobody wants any more, and turn to the next."""
         if self._job is not None and self._job.is_cancelled:
             self._counters.clips_cancelled += 1
             self._let_go()
-        while self._job is None and self.arrivals:
-            self._take(self.arrivals.popleft())
+        while self.arrivals:
+            self._waiting.append(self.arrivals.popleft())
+        waiting = [job for job in self._waiting if not job.is_cancelled]
+        self._counters.clips_cancelled += len(self._waiting) - len(waiting)
+        self._waiting = waiting
+        if self._job is None and waiting:
+            self._take(waiting.pop(0))
         if not self._may_go_on():
             self._waits_since_ms = self._clock()
 
@@ -151,7 +161,8 @@ class ClipQueue:
 
     def end_all(self) -> None:
         """Let go of every clip and say so."""
-        waiting = list(self.arrivals)
+        waiting = [*self._waiting, *self.arrivals]
+        self._waiting = []
         self.arrivals.clear()
         for job in [self._job, *waiting]:
             if job is not None and not job.is_cancelled:
@@ -163,9 +174,6 @@ class ClipQueue:
         return self._job is not None and (self._stage != "context" or self._job.has_room)
 
     def _take(self, job: ClipJob) -> None:
-        if job.is_cancelled:
-            self._counters.clips_cancelled += 1
-            return
         self._job = job
         self._work = self._stages_of(job)
         self._stage = next(self._work)
@@ -214,6 +222,7 @@ class ClipQueue:
             job.use_room()
             stages = walk.generate(job.request.steering)
             while (chunk := _advance(stages)) is None:
+                job.listener.on_pass()
                 yield "step"
             yield from self._hand_over(job, walk, chunk)
 

@@ -53,10 +53,11 @@ def describe_error(error: ErrorDetails) -> str:
         case "value_error":
             return f"{where}: {error['ctx']['error']}"
         case _:
-            return f"{where}: {_reword(error['msg'])}, got {got}"
+            return f"{where}: {reword(error['msg'])}, got {got}"
 
 
-def _reword(pydantic_message: str) -> str:
+def reword(pydantic_message: str) -> str:
+    """Put what pydantic says in our form: expected ..."""
     for pattern, replacement in _REWORDINGS:
         pydantic_message = re.sub(pattern, replacement, pydantic_message)
     return pydantic_message

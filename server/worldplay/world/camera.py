@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+
+from worldplay.world.matrices import check_each, kind_of, read_matrix, short
 
 FORWARD_STEP = 0.08
 TURN_STEP = math.radians(3)
@@ -159,37 +161,32 @@ def check_rigid(c2w: NDArray[np.float64]) -> None:
     """Refuse poses [..., 4, 4] that are no rotation and translation, saying what is wrong with them."""
     if c2w.shape[-2:] != (4, 4):
         raise ValueError(f"expected poses of shape [..., 4, 4], got {list(c2w.shape)}")
-    if not np.isfinite(c2w).all():
-        raise ValueError("expected finite poses, got NaN or infinity")
-    if np.abs(c2w[..., 3, :] - [0.0, 0.0, 0.0, 1.0]).max(initial=0.0) > _RIGID_TOLERANCE:
-        raise ValueError(f"expected poses with bottom row 0 0 0 1, got {c2w[..., 3, :].tolist()}")
-    distance = np.abs(c2w[..., :3, 3]).max(initial=0.0)
-    if distance > MAX_DISTANCE:
-        raise ValueError(f"expected positions within {MAX_DISTANCE:g} units of the origin, got {distance:g}")
+    check_each(np.isfinite(c2w).all(axis=(-2, -1)), c2w, "finite poses")
+    bottom = np.abs(c2w[..., 3, :] - [0.0, 0.0, 0.0, 1.0]).max(axis=-1)
+    check_each(bottom <= _RIGID_TOLERANCE, c2w, "poses with bottom row 0 0 0 1")
+    distance = np.abs(c2w[..., :3, 3]).max(axis=-1)
+    check_each(distance <= MAX_DISTANCE, c2w, f"positions within {MAX_DISTANCE:g} units of the origin")
     _check_rotation(c2w[..., :3, :3])
 
 
 def _check_rotation(rotation: NDArray[np.float64]) -> None:
-    if np.abs(rotation).max(initial=0.0) > 2:  # also keeps the product below from overflowing
-        raise ValueError(f"expected rotations, got an entry of {np.abs(rotation).max():g}")
-    error = np.abs(rotation @ np.swapaxes(rotation, -1, -2) - np.eye(3)).max(initial=0.0)
-    if error > _RIGID_TOLERANCE:
-        raise ValueError(f"expected rotations with orthonormal rows, got an error of {error:.3g}")
-    if (np.linalg.det(rotation) < 0).any():
-        raise ValueError("expected rotations, got a reflection (determinant -1)")
+    largest = np.abs(rotation).max(axis=(-2, -1))
+    check_each(largest <= 2, rotation, "rotations")  # also keeps the product below from overflowing
+    error = np.abs(rotation @ np.swapaxes(rotation, -1, -2) - np.eye(3)).max(axis=(-2, -1))
+    check_each(error <= _RIGID_TOLERANCE, rotation, "rotations with orthonormal rows")
+    check_each(np.linalg.det(rotation) > 0, rotation, "rotations, not reflections (determinant -1)")
 
 
 def normalize_intrinsics(intrinsics: NDArray[np.float64]) -> NDArray[np.float64]:
     """Bring intrinsics [..., 3, 3] from pixels to units of the image's sides, the principal point centred."""
     focal = np.stack([intrinsics[..., 0, 0], intrinsics[..., 1, 1]], axis=-1)
     centre = intrinsics[..., :2, 2]
-    if not np.isfinite(intrinsics).all() or (focal <= 0).any() or (centre <= 0).any():
-        raise ValueError(f"expected intrinsics with positive fx, fy, cx, cy, got {intrinsics.tolist()}")
-    focal = focal / (2 * centre)
-    if focal.max() > MAX_FOCAL or focal.min() < 1 / MAX_FOCAL:
-        raise ValueError(
-            f"expected focal lengths within {MAX_FOCAL:g} times the image's sides, got {focal.tolist()}"
-        )
+    good = np.isfinite(intrinsics).all(axis=(-2, -1)) & (focal > 0).all(axis=-1) & (centre > 0).all(axis=-1)
+    check_each(good, intrinsics, "intrinsics with positive fx, fy, cx, cy")
+    with np.errstate(over="ignore"):  # infinite is too much as well
+        focal = focal / (2 * centre)
+    good = ((focal >= 1 / MAX_FOCAL) & (focal <= MAX_FOCAL)).all(axis=-1)
+    check_each(good, intrinsics, f"focal lengths within {MAX_FOCAL:g} times the image's sides")
     normalized = np.zeros_like(intrinsics)
     normalized[..., 0, 0], normalized[..., 1, 1] = np.moveaxis(focal, -1, 0)
     normalized[..., :2, 2] = 0.5
@@ -211,18 +208,15 @@ def parse_pose_string(text: str) -> list[Motion]:
 
 def _parse_item(item: str, room: int) -> list[Motion]:
     action, _, duration = item.partition("-")
+    where = f"pose string item {short(item)}"
     if action not in _STRING_MOTIONS:
-        raise ValueError(
-            f"pose string item {item!r}: expected an action of {', '.join(_STRING_MOTIONS)}, got {action!r}"
-        )
+        raise ValueError(f"{where}: expected an action of {', '.join(_STRING_MOTIONS)}, got {short(action)}")
     try:
         latents = float(duration)
     except ValueError:
-        raise ValueError(
-            f"pose string item {item!r}: expected a number of latents after '-', got {duration!r}"
-        ) from None
+        raise ValueError(f"{where}: expected a number of latents after '-', got {short(duration)}") from None
     if not 0 <= latents <= room:
-        raise ValueError(f"pose string item {item!r}: expected 0 to {room} latents, got {duration}")
+        raise ValueError(f"{where}: expected 0 to {room} latents, got {short(duration)}")
     return [_STRING_MOTIONS[action]] * int(latents)
 
 
@@ -233,7 +227,7 @@ def parse_pose_json(document: object) -> tuple[NDArray[np.float64], NDArray[np.f
     Raises: ValueError naming the entry, what was expected and what was found.
     """
     if not isinstance(document, Mapping) or not 1 <= len(document) <= MAX_POSES:
-        raise ValueError(f"expected an object of 1 to {MAX_POSES} poses, got {_describe(document)}")
+        raise ValueError(f"expected an object of 1 to {MAX_POSES} poses, got {kind_of(document)}")
     c2w = np.stack([_matrix(document[key], str(key), "extrinsic", 4) for key in document])
     intrinsics = np.stack([_matrix(document[key], str(key), "K", 3) for key in document])
     check_rigid(c2w)
@@ -241,19 +235,10 @@ def parse_pose_json(document: object) -> tuple[NDArray[np.float64], NDArray[np.f
 
 
 def _matrix(entry: object, name: str, field: str, size: int) -> NDArray[np.float64]:
-    value: ArrayLike | None = entry.get(field) if isinstance(entry, Mapping) else None
-    try:
-        matrix = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        matrix = np.empty(0)
-    if matrix.shape != (size, size):
+    value = entry.get(field) if isinstance(entry, Mapping) else None
+    matrix = read_matrix(value, [(size, size)])
+    if matrix is None:
         raise ValueError(
-            f"pose {name!r}: expected {field!r} as {size} x {size} numbers, got {_describe(value)}"
+            f"pose {short(name)}: expected {field!r} as {size} x {size} numbers, got {kind_of(value)}"
         )
     return matrix
-
-
-def _describe(value: object) -> str:
-    if isinstance(value, Sequence | Mapping):
-        return f"{type(value).__name__} of length {len(value)}"
-    return type(value).__name__

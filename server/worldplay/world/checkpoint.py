@@ -41,7 +41,8 @@ class ReleasedChoice:
     variant: Variant = VARIANTS[DEFAULT_VARIANT]
     size: tuple[int, int] = SIZE  # height, width
     weights_dir: Path = WEIGHTS_DIR  # where 'hy-worldplay' has been downloaded to
-    sessions: int = 1  # visitors to keep GPU memory for
+    sessions: int = 1  # visitors to keep GPU memory for, if there is so much
+    clips: int = 0  # walks beside them to keep it for in any case
 
 
 def load_world(model: str, device: str, choice: ReleasedChoice = ReleasedChoice()) -> World:
@@ -53,18 +54,37 @@ def load_world(model: str, device: str, choice: ReleasedChoice = ReleasedChoice(
     Raises: ValueError or OSError naming the file, what is wrong with it and the remedy.
     """
     place = choose_device(device)
-    if model == MODEL:
-        return _load_released(choice.weights_dir, choice, place)
-    directory = EMBEDDED if model == "embedded" else Path(model)
-    if directory.is_dir() and not (directory / "world.json").is_file() and holds_released(directory):
-        return _load_released(directory, choice, place)
-    return _load_embedded(directory, place)
+    if is_released(model):
+        return _load_released(choice.weights_dir if model == MODEL else Path(model), choice, place)
+    return _load_embedded(find_embedded(model), place)
+
+
+def is_released(model: str) -> bool:
+    """Whether this names the released model, or a directory that holds it."""
+    directory = Path(model)
+    holds_embedded = (directory / "world.json").is_file()
+    return model == MODEL or (directory.is_dir() and not holds_embedded and holds_released(directory))
+
+
+def find_embedded(model: str) -> Path:
+    """Where a world is that is not the released model."""
+    return EMBEDDED if model == "embedded" else Path(model)
+
+
+def read_shape(directory: Path) -> tuple[str, int, int, int]:
+    """Name, width, height and latents per chunk of a world that need not be loaded for it."""
+    description = _read_description(directory)
+    width, height = description["size"]
+    return description["name"], width, height, _build(RolloutConfig, description["rollout"]).chunk_latents
 
 
 def _load_released(root: Path, choice: ReleasedChoice, device: torch.device) -> World:
     from worldplay.world.released import free_bytes, load_released  # its libraries take seconds to import
 
-    return load_released(root, choice.variant, choice.size, device, free_bytes(device), choice.sessions)
+    budget = free_bytes(device)
+    return load_released(
+        root, choice.variant, choice.size, device, budget, choice.sessions, clips=choice.clips
+    )
 
 
 def _load_embedded(directory: Path, place: torch.device) -> World:

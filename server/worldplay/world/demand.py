@@ -94,6 +94,15 @@ def count_needs(variant: Variant, size: tuple[int, int] = SIZE, shapes: Shapes =
     )
 
 
+def count_host_bytes(
+    variant: Variant, size: tuple[int, int], shapes: Shapes, walks: int, number_bytes: int
+) -> int:
+    """What a variant without its encoders takes on a CPU, where a number may take more."""
+    demand = count_needs(variant, size, shapes).demand(variant, walks)
+    numbers = (demand.always + demand.text_stream + demand.caches + demand.working) // BYTES
+    return numbers * number_bytes
+
+
 def _token_bytes(config: TransformerConfig) -> int:
     """Keys and values of one token, for the rope and the prope branch, in every block."""
     return 2 * 2 * config.blocks * config.hidden * BYTES

@@ -19,8 +19,16 @@ from worldplay.world.checkpoint import (
     make_view,
 )
 from worldplay.world.court import START_VIEWS
-from worldplay.world.demand import MAX_TEXT_TOKENS, RELEASED, Shapes, count_needs, is_text_parameter
+from worldplay.world.demand import (
+    MAX_TEXT_TOKENS,
+    RELEASED,
+    Shapes,
+    count_host_bytes,
+    count_needs,
+    is_text_parameter,
+)
 from worldplay.world.encoders import GlyphEncoder, PromptEncoder, VisionEncoder
+from worldplay.world.host_memory import check_host_memory
 from worldplay.world.layouts import ReleasedFiles, locate
 from worldplay.world.memory import NUM_POINTS, sample_points
 from worldplay.world.released_conditioner import Encoders, ReleasedConditioner
@@ -55,18 +63,22 @@ def load_released(
     budget: int | None,
     sessions: int = 1,
     shapes: Shapes = RELEASED,
+    clips: int = 0,
 ) -> World:
     """Load a variant for pictures of a size, (height, width).
 
     Args:
         root: what `worldplay download` filled, or a directory with the published files in it.
         budget: bytes of the device that may be used; None for as many as it takes.
-        sessions: visitors to keep memory for.
+        sessions: visitors to keep memory for; fewer if there is less, but not none of them.
+        clips: walks beside them, which are always kept memory for.
     Raises: ValueError or OSError naming the file, what is wrong with it and the command that mends it.
     """
     remedy = find_remedy(variant, root)
     files = locate(root, variant.folder, remedy)
-    plan = choose_plan(variant, size, budget, sessions, shapes)
+    if device.type == "cpu":
+        _check_host(files, variant, size, shapes, clips)
+    plan, max_sessions = choose_plan(variant, size, budget, sessions, clips, shapes)
     parts = _load_parts(files, variant, device, plan, shapes, remedy)
     height, width = size
     return World(
@@ -84,6 +96,7 @@ def load_released(
         vae=parts.vae,
         conditioner=ReleasedConditioner(parts.encoders),
         text_in_use=Lodging(_text_stream(parts.transformer), device, plan.text_stream).in_use,
+        max_sessions=max_sessions,
     )
 
 
@@ -93,7 +106,7 @@ def check_released(root: Path, variant: Variant, shapes: Shapes = RELEASED) -> N
     Raises: ValueError or OSError as `load_released` would.
     """
     remedy = find_remedy(variant, root)
-    plan = choose_plan(variant, SIZE, None, 1, shapes)
+    plan, _ = choose_plan(variant, SIZE, None, 1, 0, shapes)
     _load_parts(locate(root, variant.folder, remedy), variant, META, plan, shapes, remedy)
 
 
@@ -107,27 +120,42 @@ def _load_parts(
     return _Parts(transformer, vae, encoders)
 
 
+def _check_host(
+    files: ReleasedFiles, variant: Variant, size: tuple[int, int], shapes: Shapes, clips: int
+) -> None:
+    """Raises: ValueError if a CPU's memory cannot hold the model."""
+    model = count_host_bytes(variant, size, shapes, max(1, clips), choose_dtype(CPU).itemsize)
+    check_host_memory(model + _encoder_bytes(files), f"{variant.name} at {size[0]}x{size[1]}")
+
+
+def _encoder_bytes(files: ReleasedFiles) -> int:
+    """What they take on the disk, which is the least that they take in memory."""
+    folders = (files.text.model, files.glyph.weights, files.vision.model)
+    return sum(path.stat().st_size for folder in folders for path in folder.glob("*.safetensors"))
+
+
 def free_bytes(device: torch.device) -> int | None:
     """What a model may use of a device; None where memory is not the question."""
     return torch.cuda.mem_get_info(device)[0] - RESERVE if device.type == "cuda" else None
 
 
 def choose_plan(
-    variant: Variant, size: tuple[int, int], budget: int | None, sessions: int, shapes: Shapes
-) -> Plan:
-    """Where the parts go so that all visitors fit, or as many of them as possible.
+    variant: Variant, size: tuple[int, int], budget: int | None, sessions: int, clips: int, shapes: Shapes
+) -> tuple[Plan, int | None]:
+    """Where the parts go so that all visitors fit beside the clips, or as many of them as possible.
 
+    Returns: also how many do; None where memory is not the question.
     Raises: ValueError if not even one does.
     """
     if budget is None:
-        return Plan(False, Residence.RESIDENT, Residence.RESIDENT, 0, fits=True)
+        return Plan(False, Residence.RESIDENT, Residence.RESIDENT, 0, fits=True), None
     needs = count_needs(variant, size, shapes)
-    for count in range(sessions, 0, -1):
-        plan = plan_memory(needs.demand(variant, count), budget)
+    for count in range(sessions, min(sessions, 1) - 1, -1):
+        plan = plan_memory(needs.demand(variant, count + clips), budget)
         if plan.fits:
             if count < sessions:
                 logger.warning("GPU memory is enough for %d visitors, not for %d", count, sessions)
-            return plan
+            return plan, count
     raise ValueError(
         f"{variant.name} at {size[0]}x{size[1]} needs {plan.peak / 1e9:.1f} GB of GPU memory, "
         f"{budget / 1e9:.1f} GB are free; take a smaller --size, see `worldplay doctor`"

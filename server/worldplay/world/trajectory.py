@@ -12,6 +12,7 @@ from worldplay.world.camera import (
     parse_pose_json,
     parse_pose_string,
 )
+from worldplay.world.matrices import kind_of, read_matrix
 from worldplay.world.walk import Placed, Pose, Step
 
 NUM_LABELS = 81
@@ -88,8 +89,8 @@ def _place(c2w: Pose, labels: Sequence[int | None], intrinsics: Sequence[Pose | 
 def _list(walk: Mapping[object, object], field: str, length: int | None) -> Sequence[object]:
     value = walk.get(field)
     if isinstance(value, str) or not isinstance(value, Sequence) or not 1 <= len(value) <= MAX_POSES:
-        wanted = f"a list of 1 to {MAX_POSES}" if length is None else f"a list of {length}"
-        raise ValueError(f"expected {field} as {wanted}, got {_describe(value)}")
+        wanted = f"an array of 1 to {MAX_POSES}" if length is None else f"an array of {length}"
+        raise ValueError(f"expected {field} as {wanted}, got {kind_of(value)}")
     if length is not None and len(value) != length:
         raise ValueError(f"expected {length} {field}, one for each pose, got {len(value)}")
     return value
@@ -100,22 +101,17 @@ def _matrices(values: Sequence[object], field: str, size: int) -> Pose:
 
 
 def _matrix(value: object, name: str, size: int) -> Pose:
-    try:
-        matrix: Pose = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        matrix = np.empty(0)
-    if matrix.shape not in ((size * size,), (size, size)):
-        raise ValueError(f"{name}: expected {size} x {size} numbers, got {_describe(value)}")
+    matrix = read_matrix(value, [(size * size,), (size, size)])
+    if matrix is None:
+        raise ValueError(f"{name}: expected {size} x {size} numbers, got {kind_of(value)}")
     return matrix.reshape(size, size)
 
 
 def _check_label(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < NUM_LABELS:
-        raise ValueError(f"expected labels of 0 to {NUM_LABELS - 1}, got {value!r:.40}")
+        raise ValueError(f"expected labels of 0 to {NUM_LABELS - 1}, got {_show(value)}")
     return value
 
 
-def _describe(value: object) -> str:
-    if isinstance(value, Sequence | Mapping):
-        return f"{type(value).__name__} of length {len(value)}"
-    return type(value).__name__
+def _show(label: object) -> str:
+    return str(label) if type(label) is int and abs(label) < 10**9 else kind_of(label)

@@ -66,15 +66,6 @@ def find_variant(name: str) -> Variant:
     return VARIANTS[name]
 
 
-def check_live(variant: Variant) -> None:
-    """Raises: ValueError if the variant cannot be walked."""
-    if not variant.is_live:
-        raise ValueError(
-            f"{variant.name} makes {variant.chunk_latents * 4} frames at a time and cannot be walked live; "
-            f"use `worldplay render --variant {variant.name}`, or serve {DEFAULT_VARIANT}"
-        )
-
-
 def parse_size(text: str) -> tuple[int, int]:
     """Read HEIGHTxWIDTH in pixels. Raises: ValueError saying what was expected."""
     height, separator, width = text.partition("x")

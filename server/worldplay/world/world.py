@@ -2,11 +2,11 @@
 
 import gc
 import secrets
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -48,6 +48,25 @@ class View:
     make_ground: Callable[[], Ground]
 
 
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+Named = TypeVar("Named", bound=_Named)
+
+
+def pick_view(views: Sequence[Named], name: str | None) -> Named:
+    """The view of a name; None is the first. Raises: ValueError naming the views there are."""
+    if name is None:
+        return views[0]
+    for view in views:
+        if view.name == name:
+            return view
+    known = ", ".join(view.name for view in views)
+    raise ValueError(f"expected a view out of {known}, got {name!r}")
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """One model with its places. The thread that owns the model alone calls its methods and its walks'."""
@@ -63,6 +82,7 @@ class World:
     text_in_use: Callable[[], AbstractContextManager[object]] = nullcontext  # around every text pass
     suggestions: tuple[Suggestion, ...] = ()  # the first is what the world looks like without a prompt
     own_pictures: OwnPictures = "as_is"
+    max_sessions: int | None = None  # visitors for whose walks there is memory; None: it is not the question
     _image_latents: Recent[Tensor] = field(default_factory=lambda: Recent(REMEMBERED_IMAGES))
 
     @property
@@ -72,6 +92,15 @@ class World:
     @property
     def device(self) -> torch.device:
         return self.rollout.transformer.device
+
+    @property
+    def can_walk(self) -> bool:
+        """Whether chunks are short and causal enough to be steered; if not, there are clips only."""
+        return not isinstance(self.rollout.transformer, BidirectionalTransformer)
+
+    @property
+    def chunk_latents(self) -> int:
+        return self.rollout.config.chunk_latents
 
     @torch.inference_mode()
     def open_walk(self, request: WalkRequest) -> "LiveWalk":
@@ -122,13 +151,7 @@ class World:
 
     def find_view(self, name: str | None) -> View:
         """Raises: ValueError naming the views there are."""
-        if name is None:
-            return self.views[0]
-        for view in self.views:
-            if view.name == name:
-                return view
-        known = ", ".join(view.name for view in self.views)
-        raise ValueError(f"expected a view out of {known}, got {name!r}")
+        return pick_view(self.views, name)
 
     def encode_text(self, prompt: str, picture: Image.Image, image_latent: Tensor) -> list[TextKV]:
         """Run the text pass for a prompt over a start image; one result per guidance branch."""

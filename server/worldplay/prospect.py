@@ -1,0 +1,32 @@
+"""What a model will be able to make, known before the minutes that loading it takes."""
+
+from dataclasses import dataclass
+
+from worldplay.settings import Settings
+from worldplay.world.checkpoint import find_embedded, is_released, read_shape
+from worldplay.world.court import START_VIEWS, StartView
+from worldplay.world.variants import find_variant, parse_size
+from worldplay.world.world import pick_view
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """As much of a world as the planning of a clip asks for."""
+
+    name: str
+    width: int
+    height: int
+    chunk_latents: int
+
+    def find_view(self, name: str | None) -> StartView:
+        """Raises: ValueError naming the views there are."""
+        return pick_view(START_VIEWS, name)
+
+
+def foresee(settings: Settings) -> Prospect:
+    """Raises: ValueError or OSError as `load_world` would for the same description."""
+    if is_released(settings.model):
+        height, width = parse_size(settings.size)
+        variant = find_variant(settings.variant)
+        return Prospect(variant.name, width, height, variant.chunk_latents)
+    return Prospect(*read_shape(find_embedded(settings.model)))

@@ -1,0 +1,51 @@
+"""Matrices that somebody else wrote: read from decoded JSON, and refused by the first that is wrong."""
+
+import reprlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def read_matrix(value: object, shapes: Sequence[tuple[int, ...]]) -> NDArray[np.float64] | None:
+    """A matrix of float64 if that is what a decoded value holds, in one of these shapes."""
+    try:
+        matrix: NDArray[np.float64] = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):  # the last: of integers beyond any float
+        return None
+    return matrix if matrix.shape in shapes else None
+
+
+def check_each(good: NDArray[np.bool_] | np.bool_, matrices: NDArray[np.float64], expected: str) -> None:
+    """Refuse matrices [..., n, m] unless all of them are good, [...].
+
+    Raises: ValueError showing the first that is not, and where it is among several. There may be an hour of
+    them, so the others are left out.
+    """
+    if good.all():
+        return
+    first = tuple(np.argwhere(~good)[0].tolist())
+    where = f" at index {', '.join(map(str, first))}" if first else ""
+    raise ValueError(f"expected {expected}, got {matrices[first].tolist()}{where}")
+
+
+def kind_of(value: object) -> str:
+    """What JSON calls a decoded value, with its length."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return f"a string of length {len(value)}"
+        case Mapping():
+            return f"an object of length {len(value)}"
+        case Sequence():
+            return f"an array of length {len(value)}"
+        case _:
+            return "a number"
+
+
+def short(text: str) -> str:
+    """A text in quotes, as much of it as tells which it is."""
+    return reprlib.repr(text)
