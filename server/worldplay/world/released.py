@@ -123,7 +123,7 @@ def _load_parts(
 def _check_host(
     files: ReleasedFiles, variant: Variant, size: tuple[int, int], shapes: Shapes, clips: int
 ) -> None:
-    """Raises: ValueError if a CPU's memory cannot hold the model."""
+    """Raises: OSError if a CPU's memory cannot hold the model."""
     model = count_host_bytes(variant, size, shapes, max(1, clips), choose_dtype(CPU).itemsize)
     check_host_memory(model + _encoder_bytes(files), f"{variant.name} at {size[0]}x{size[1]}")
 
