@@ -1,8 +1,11 @@
 """Trains the embedded world from nothing: walks, text encoder, VAE, latents, transformer; measures it.
 
-Every stage goes on where it was stopped. Example, two CPU cores and two hours:
+Every stage goes on where it was stopped. Examples, two CPU cores and some hours; the second one teaches the
+shipped transformer more about the latents that it knows:
 
     python scripts/train_world.py render text vae latents transformer measure --folder /tmp/world
+    python scripts/train_world.py render reuse latents transformer measure --folder /tmp/world --rate 0.5 \\
+        --start server/worldplay/weights/embedded
 """
 
 import argparse
@@ -25,6 +28,7 @@ STAGES: dict[str, Callable[[stages.Options], None]] = {
     "render": stages.render_stage,
     "text": stages.text_stage,
     "vae": stages.vae_stage,
+    "reuse": stages.reuse_stage,
     "latents": stages.latents_stage,
     "transformer": stages.transformer_stage,
     "measure": stages.measure_stage,

@@ -1,22 +1,19 @@
 """Fixtures that load the embedded world, once, and serve it; and tiny released models on disk."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from worldplay.world.checkpoint import load_world
-from worldplay.world.suggestions import COURT_SUGGESTIONS
 from worldplay.world.world import World
 
 
 @pytest.fixture(scope="session")
 def world() -> World:
     torch.set_num_threads(1)  # two would wait for each other while the browser uses a core
-    # Weights of version 1 read no prompts and suggest none; what is tested here is how suggestions travel.
-    return replace(load_world("embedded", "cpu"), suggestions=COURT_SUGGESTIONS)
+    return load_world("embedded", "cpu")
 
 
 @pytest.fixture(scope="module")

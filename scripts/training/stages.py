@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import torch
@@ -83,6 +84,18 @@ def vae_stage(options: Options) -> None:
 def text_stage(options: Options) -> None:
     """Train the text encoder."""
     train_text(options.folder)
+
+
+def reuse_stage(options: Options) -> None:
+    """Take the text encoder and the autoencoder of an earlier version as they are."""
+    if options.start is None:
+        raise ValueError("expected --start, the folder of the version to reuse")
+    if dist.get_rank() == 0:
+        options.folder.mkdir(parents=True, exist_ok=True)
+        for name in ("text.safetensors", "vae.safetensors"):
+            copyfile(options.start / name, options.folder / name)
+        config = json.loads((options.start / "world.json").read_text())["vae"]
+        (options.folder / "vae.json").write_text(json.dumps(config, indent=1))
 
 
 def latents_stage(options: Options) -> None:

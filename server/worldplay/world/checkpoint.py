@@ -103,18 +103,14 @@ def _load_embedded(directory: Path, place: torch.device) -> World:
         views=tuple(_court_view(view, height, width) for view in START_VIEWS),
         rollout=_prepare_rollout(transformer, vae, description, height, width),
         vae=vae,
-        conditioner=EmbeddedConditioner(
-            _load_reader(directory, description), config.text_dim, config.byt5_dim
-        ),
-        suggestions=COURT_SUGGESTIONS if "text" in description else (),  # others cannot read them
+        conditioner=EmbeddedConditioner(_load_reader(directory, description), config.byt5_dim),
+        suggestions=COURT_SUGGESTIONS,
         own_pictures="nearest_view",
     )
 
 
-def _load_reader(directory: Path, description: dict[str, Any]) -> TextReader | None:
+def _load_reader(directory: Path, description: dict[str, Any]) -> TextReader:
     """The prompt's encoder; in float32 everywhere, as it is tiny and read once a prompt."""
-    if "text" not in description:
-        return None
     config = _build(TextConfig, description["text"])
     weights = Weights([_require(directory / "text.safetensors")], REMEDY)
     model = build_empty(lambda: make_text_model(config))
@@ -183,7 +179,7 @@ def _read_description(directory: Path) -> dict[str, Any]:
         description: dict[str, Any] = json.loads(path.read_text())
     except ValueError as error:
         raise ValueError(f"{path} is not JSON ({error}); restore it from the release") from None
-    missing = {"name", "title", "size", "transformer", "vae", "rollout"} - description.keys()
+    missing = {"name", "title", "size", "transformer", "vae", "text", "rollout"} - description.keys()
     if missing:
         raise ValueError(f"{path} lacks {', '.join(sorted(missing))}; restore it from the release")
     return description

@@ -39,12 +39,11 @@ class Conditioner(Protocol):
 class EmbeddedConditioner:
     """The embedded world's: a tiny T5 reads the prompt, the start image's own latent tells the place."""
 
-    reader: TextReader | None  # None: weights of version 1, which know one constant prompt
-    text_dim: int
+    reader: TextReader
     byt5_dim: int
 
     def encode(self, prompt: str, image: Image.Image, image_latent: Tensor) -> Conditioning:
-        (states,) = [torch.ones(1, self.text_dim)] if self.reader is None else self.reader.read([prompt])
+        (states,) = self.reader.read([prompt])
         return describe(states.to(image_latent), self.byt5_dim, image_latent)
 
 

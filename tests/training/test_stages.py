@@ -1,0 +1,41 @@
+"""What the stages take over from an earlier version."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from training.stages import Options, load_prompts, load_vae, reuse_stage
+from worldplay.world.checkpoint import EMBEDDED, load_world
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> Iterator[Options]:
+    dist.init_process_group("gloo", f"file://{tmp_path}/ranks", rank=0, world_size=1)
+    yield Options(
+        stages=["reuse"],
+        folder=tmp_path / "train",
+        processes=1,
+        device="cpu",
+        walks=0,
+        drills=0,
+        vae_minutes=0,
+        minutes=0,
+        rate=0.5,
+        nice=0,
+        start=EMBEDDED,
+    )
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_a_version_that_goes_on_sees_the_latents_and_prompts_of_the_one_before(options: Options) -> None:
+    reuse_stage(options)
+    vae, shipped = load_vae(options.folder, "cpu"), load_world("embedded", "cpu")
+    assert vae.config == shipped.vae.config
+    for name, weight in shipped.vae.state_dict().items():
+        assert torch.equal(vae.state_dict()[name], weight)
+    conditioning = shipped.conditioner.encode("the courtyard in snow", None, torch.zeros(1, 32, 1, 6, 10))
+    torch.testing.assert_close(load_prompts(options.folder).plain[3], conditioning.text_states[0])
