@@ -51,6 +51,8 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1.0, help="of learning the transformer, over the usual")
     parser.add_argument("--start", type=Path, help="folder of an earlier version to begin with")
     options = stages.Options(**vars(parser.parse_args()))
+    if "reuse" in options.stages and options.start is None:
+        parser.error("reuse expects --start, the folder of the version to reuse")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # takes the ranks along
     for stage in options.stages:
         run_ranks(stage, options)

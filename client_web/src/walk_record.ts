@@ -1,7 +1,7 @@
 /** The path of a walk, for `worldplay render --pose walk.json`. */
 import type { Chunk, StartRequest } from "./protocol";
 
-const LATENTS = 4;
+const KEPT_MS = 60_000;
 
 export class WalkRecord {
   private readonly poses: Chunk["poses"] = [];
@@ -9,7 +9,7 @@ export class WalkRecord {
 
   /** What was recorded from this chunk on is replaced: the walk went back, or is another one. */
   chunk(chunk: Chunk): void {
-    const kept = chunk.index * LATENTS;
+    const kept = chunk.index * chunk.poses.length;
     this.poses.splice(kept, Infinity, ...chunk.poses);
     this.labels.splice(kept, Infinity, ...chunk.labels);
   }
@@ -30,5 +30,6 @@ export function saveFile(name: string, text: string): void {
   link.download = name;
   link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
   link.click();
-  URL.revokeObjectURL(link.href);
+  // Not at once: some browsers begin to read it later.
+  setTimeout(() => URL.revokeObjectURL(link.href), KEPT_MS);
 }

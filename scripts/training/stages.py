@@ -88,8 +88,7 @@ def text_stage(options: Options) -> None:
 
 def reuse_stage(options: Options) -> None:
     """Take the text encoder and the autoencoder of an earlier version as they are."""
-    if options.start is None:
-        raise ValueError("expected --start, the folder of the version to reuse")
+    assert options.start is not None, "the command line asks for it"
     if dist.get_rank() == 0:
         options.folder.mkdir(parents=True, exist_ok=True)
         for name in ("text.safetensors", "vae.safetensors"):
@@ -139,14 +138,14 @@ def transformer_stage(options: Options) -> None:
         load_latents(options.walk_folder, options.latent_folder, seeds)
         for seeds in (options.training_seeds, options.held_out_seeds)
     )
+    # A version that is already good sees its own mistakes soon.
+    generated_from = 0.6 if options.start is None else 0.3
     plan = Plan(
         seconds=60 * options.minutes,
         samples=10,
         muon_rate=options.rate * 3e-3,
         adam_rate=options.rate * 1.5e-3,
-        generated_from=0.6
-        if options.start is None
-        else 0.3,  # what is good already sees its own mistakes soon
+        generated_from=generated_from,
         generated_share=0.5,
         refresh_steps=100,
         refresh_walks=6,

@@ -41,9 +41,7 @@ ENCODER_FROM = 0.1  # an encoder that has learned waits for a decoder that has n
 ENCODER_UNTIL = 0.6  # then latents stay what they are and only the decoder goes on
 DECAY_FROM = 0.4
 MUON_RATE, ADAMW_RATE, WARMUP_STEPS = 1e-3, 1e-3, 40
-NOISE = (
-    0.5  # the most on the latents, whose own spread is above 1: the decoder will meet a transformer's errors
-)
+NOISE = 0.5  # the most on latents, whose own spread is over 1: the decoder will meet a transformer's errors
 SIZE_WEIGHT = 2e-3  # of the latents' mean square; with fixed noise this is the whole of the KL term
 EDGE_WEIGHT, SQUARE_WEIGHT = 0.5, 1.0
 EMA = 0.995

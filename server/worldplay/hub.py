@@ -144,4 +144,5 @@ def _may_pass(error: HTTPError) -> bool:
 
 
 def _progress(file: HubFile, present: int) -> tqdm:
+    # The library's own is not annotated.
     return tqdm(desc=file.name, total=file.size, initial=present, unit="B", unit_scale=True)  # type: ignore[no-untyped-call]
