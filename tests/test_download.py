@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from safetensors.torch import save
 
-from worldplay.download import download
+from worldplay import hub_file
+from worldplay.download import LOCK, download
 from worldplay.hub_file import HubFile
 from worldplay.sources import Source, list_sources
 from worldplay.world.variants import find_variant
@@ -117,6 +119,31 @@ def test_damaged_file_is_fetched_anew(tmp_path: Path) -> None:
         download(VARIANT, "diffusers", tmp_path, answer(True), hub)
         assert hub.fetched == ["tencent/HY-WorldPlay"]
         assert path.read_bytes() == WEIGHTS
+
+
+def test_flipped_bit_in_a_large_file_is_found_on_demand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_file, "SMALL_BYTES", 10)
+    download(VARIANT, "diffusers", tmp_path, answer(True), FakeHub())
+    path = tmp_path / "HY-WorldPlay/ar_distilled_action_model/model.safetensors"
+    path.write_bytes(WEIGHTS[:-1] + b"x")
+    hub = FakeHub()
+    download(VARIANT, "diffusers", tmp_path, answer(True), hub)
+    assert hub.fetched == []
+    download(VARIANT, "diffusers", tmp_path, answer(True), hub, verify=True)
+    assert hub.fetched == ["tencent/HY-WorldPlay"]
+    assert path.read_bytes() == WEIGHTS
+
+
+def test_two_downloads_do_not_write_to_the_same_files(tmp_path: Path) -> None:
+    hub = FakeHub()
+    expected = f"another download into {tmp_path} is running; wait for it, or"
+    with FileLock(tmp_path / LOCK), pytest.raises(OSError, match=expected):
+        download(VARIANT, "diffusers", tmp_path, answer(True), hub)
+    assert hub.fetched == []
+    download(VARIANT, "diffusers", tmp_path, answer(True), hub)
+    assert hub.fetched
 
 
 def test_what_is_there_of_a_file_need_not_be_fetched(

@@ -160,6 +160,9 @@ def download(
     ] = "diffusers",
     weights_dir: WeightsDir = None,
     yes: Annotated[bool, typer.Option("--yes", help="Accept the terms without being asked.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare every byte of the files present, too; takes minutes.")
+    ] = False,
 ) -> None:
     """Fetch a released model, after saying what, how much and under which terms."""
     settings = load_settings(variant=variant, weights_dir=weights_dir)
@@ -173,7 +176,14 @@ def download(
             raise OSError("expected --yes, as there is no terminal to ask at")
         return yes or typer.confirm(question)
 
-    download(find_variant(variant), check_layout(layout), settings.weights_dir, agree, HuggingFace())
+    download(
+        find_variant(variant),
+        check_layout(layout),
+        settings.weights_dir,
+        agree,
+        HuggingFace(),
+        verify=verify,
+    )
 
 
 @app.command()

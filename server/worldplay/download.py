@@ -3,9 +3,12 @@
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from filelock import FileLock, Timeout
 
 from worldplay.hub_file import HubFile, bytes_left, find_damage
 from worldplay.sources import Source, list_sources
@@ -22,6 +25,7 @@ These weights are not part of WorldPlay Live. By fetching them you agree with th
   original layout, has terms of its own.
 Read them at https://huggingface.co/tencent/HY-WorldPlay and https://huggingface.co/tencent/HunyuanVideo-1.5
 """
+LOCK = ".download.lock"
 QUESTION = "Do you accept these terms, and are you outside the EU, the UK and South Korea?"
 
 
@@ -47,17 +51,24 @@ class Item:
 
 
 def download(
-    variant: Variant, layout: Layout, weights_dir: Path, agree: Callable[[str], bool], hub: Hub
+    variant: Variant,
+    layout: Layout,
+    weights_dir: Path,
+    agree: Callable[[str], bool],
+    hub: Hub,
+    *,
+    verify: bool = False,
 ) -> None:
     """Fetch what is missing of a variant, and anew what is damaged.
 
     Args:
         agree: asks a question.
+        verify: compare every byte of what is there, which takes minutes.
     Raises: OSError saying what keeps it from being fetched, and what to do; ValueError for a damaged file.
     """
     remedy = to_download(variant, layout, weights_dir)
     sources = list_sources(variant, layout)
-    items = [item for source in sources for item in _list_items(hub, source, weights_dir, remedy)]
+    items = [item for source in sources for item in _list_items(hub, source, weights_dir, verify, remedy)]
     missing = [item for item in items if item.damage is not None]
     missing.sort(key=lambda item: item.file.size)  # so that every part's folder tells what it lacks
     for item in {item.source: item for item in missing}.values():
@@ -67,13 +78,14 @@ def download(
     _check_disk(weights_dir, sum(item.bytes_left for item in missing))
     if missing and not agree(QUESTION):
         raise OSError("nothing was fetched: the terms were not accepted")
-    for item in missing:
-        hub.fetch(item.source, item.file, item.path, remedy)
-        _verify(item, remedy)
+    with _alone(weights_dir):
+        for item in missing:
+            hub.fetch(item.source, item.file, item.path, remedy)
+            _check_fetched(item, remedy)
     sys.stdout.write(f"\nComplete: {variant.name} in {weights_dir}\n")
 
 
-def _list_items(hub: Hub, source: Source, weights_dir: Path, remedy: str) -> Iterator[Item]:
+def _list_items(hub: Hub, source: Source, weights_dir: Path, verify: bool, remedy: str) -> Iterator[Item]:
     files = hub.list_files(source, remedy)
     if not files:
         raise OSError(
@@ -81,7 +93,7 @@ def _list_items(hub: Hub, source: Source, weights_dir: Path, remedy: str) -> Ite
         )
     for file in files:
         path = weights_dir / source.folder / file.name
-        damage = find_damage(file, path)
+        damage = find_damage(file, path, every_byte=verify)
         yield Item(source, file, path, damage, 0 if damage is None else bytes_left(file, path))
 
 
@@ -115,7 +127,21 @@ def _check_disk(weights_dir: Path, missing: int) -> None:
         )
 
 
-def _verify(item: Item, remedy: str) -> None:
+@contextmanager
+def _alone(weights_dir: Path) -> Iterator[None]:
+    """Two downloads at once would write to the same files.
+
+    Raises: OSError if another one is at work in the folder.
+    """
+    weights_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(weights_dir / LOCK, timeout=0):
+            yield
+    except Timeout:
+        raise OSError(f"another download into {weights_dir} is running; wait for it, or end it") from None
+
+
+def _check_fetched(item: Item, remedy: str) -> None:
     """Raises: ValueError naming a file that is not whole."""
     damage = find_damage(item.file, item.path)
     if damage is not None:

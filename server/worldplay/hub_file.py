@@ -31,8 +31,8 @@ def bytes_left(file: HubFile, path: Path) -> int:
     return max(0, file.size - part.stat().st_size) if part.is_file() else file.size
 
 
-def find_damage(file: HubFile, path: Path) -> str | None:
-    """What is wrong with a file, as far as that can be told without reading gigabytes."""
+def find_damage(file: HubFile, path: Path, every_byte: bool = False) -> str | None:
+    """What is wrong with a file: considering every byte, or what can be told without reading gigabytes."""
     if not path.is_file():
         return "is missing"
     size = path.stat().st_size
@@ -43,7 +43,7 @@ def find_damage(file: HubFile, path: Path) -> str | None:
             Weights([path], "")
         except ValueError:
             return "is no whole safetensors file"
-    return compare_content(file, path) if size <= SMALL_BYTES else None
+    return compare_content(file, path) if every_byte or size <= SMALL_BYTES else None
 
 
 def compare_content(file: HubFile, path: Path) -> str | None:
