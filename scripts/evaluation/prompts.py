@@ -1,7 +1,9 @@
 """Whether a prompt decides the light, in words that training has not seen, at the start and in mid-walk."""
 
+import json
 from dataclasses import dataclass
 from itertools import permutations
+from pathlib import Path
 from textwrap import wrap
 
 import numpy as np
@@ -23,32 +25,14 @@ PLAIN = {
     "night": "the courtyard at night",
     "snow": "the courtyard in snow",
 }
-# None of these can be drawn in training (training/prompts.py), though many words of theirs can.
-WORDS = {
-    "day": (
-        "clear blue sky and bright sun",
-        "a walk at lunchtime in the sunshine",
-        "Not a cloud to be seen",
-        "a hot July day",
-    ),
-    "dusk": (
-        "the sun is going down",
-        "Evening, and the sky is turning orange",
-        "a romantic walk into the sunset",
-        "just before it gets dark",
-    ),
-    "night": (
-        "it is a dark night",
-        "stars above and a glowing lantern",
-        "everyone is asleep, only the moon shines",
-        "Pitch black outside",
-    ),
-    "snow": (
-        "everything is covered in snow",
-        "A freezing winter's day with white roofs",
-        "the first snow of the year has fallen",
-        "skiing weather",
-    ),
+# Written by someone who had not seen training's vocabulary, before the encoder was trained on it; what
+# training can draw word for word has been left out.
+BLIND: dict[str, list[str]] = json.loads(Path(__file__).with_name("blind_prompts.json").read_text())
+CHANGES = {
+    "day": "clear blue sky and bright sun",
+    "dusk": "the sun is going down",
+    "night": "it is a dark night",
+    "snow": "everything is covered in snow",
 }
 ROUTE = 0  # which held-out walk
 START_CHUNKS, CHANGE_AT, CHANGED_CHUNKS = 4, 4, 4
@@ -71,7 +55,7 @@ class Seen:
 
 def measure_prompts(workers: Workers, scale: Scale) -> Report:
     """A row for each prompt."""
-    wanted = [(light, words) for light in LIGHTS for words in (PLAIN[light], *WORDS[light][: scale.prompts])]
+    wanted = [(light, words) for light in LIGHTS for words in (PLAIN[light], *BLIND[light][: scale.prompts])]
     jobs = [(START_CHUNKS, {0: words}) for _, words in wanted]
     walks = workers.map("prompts", run_prompts, jobs)
     rows: list[Row] = []
@@ -84,13 +68,19 @@ def measure_prompts(workers: Workers, scale: Scale) -> Report:
         strip.setdefault(f"{light}, true", list(seen.true_ends[light]))
         strip["\n".join([light, *wrap(words, 18)])] = list(seen.ends)
     save_strip(workers.strips / "prompts.png", strip, [f"chunk {c}" for c in range(START_CHUNKS)])
-    right = sum(row["light"] == row["nearest at the end"] for row in rows)
+    blind = [row for (light, words), row in zip(wanted, rows, strict=True) if words != PLAIN[light]]
+    right, right_blind = (
+        sum(row["light"] == row["nearest at the end"] for row in some) for some in (rows, blind)
+    )
     return Report(
         "Prompts from the start",
         f"The walk of seed {HELD_OUT_SEED + ROUTE}; PSNR in dB against the truth in the light that is meant, "
         "by chunk, and the light whose truth is nearest to the last. The start image is always by day.",
         rows,
-        [f"{right} of {len(rows)} prompts end in the light that is meant."],
+        [
+            f"{right} of {len(rows)} prompts end in the light that is meant; "
+            f"of the {len(blind)} that training could not draw, {right_blind} do."
+        ],
         {"db": [seen.db.tolist() for seen in walks]},
     )
 
@@ -99,7 +89,7 @@ def measure_changes(workers: Workers, scale: Scale) -> Report:
     """A row for each change of the light."""
     pairs = list(permutations(LIGHTS, 2))[:: -(-12 // scale.changes)]
     num_chunks = CHANGE_AT + CHANGED_CHUNKS
-    jobs = [(num_chunks, {0: WORDS[old][0], CHANGE_AT: WORDS[new][0]}) for old, new in pairs]
+    jobs = [(num_chunks, {0: CHANGES[old], CHANGE_AT: CHANGES[new]}) for old, new in pairs]
     walks = workers.map("changes", run_prompts, jobs)
     rows: list[Row] = []
     for (old, new), seen in zip(pairs, walks, strict=True):
@@ -123,7 +113,7 @@ def measure_changes(workers: Workers, scale: Scale) -> Report:
     return Report(
         "A change of the prompt in mid-walk",
         f"The walk of seed {HELD_OUT_SEED + ROUTE}; the prompt changes before chunk {CHANGE_AT}, as from "
-        f'"{WORDS["day"][0]}" to "{WORDS["night"][0]}". Chunks until the new light\'s truth is the nearest '
+        f'"{CHANGES["day"]}" to "{CHANGES["night"]}". Chunks until the new light\'s truth is the nearest '
         "(0: in the first chunk it could be), and PSNR in dB against the truth.",
         rows,
         details={"db": [seen.db.tolist() for seen in walks]},

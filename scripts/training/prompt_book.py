@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from training.prompts import draw_prompt
+from training.text_stage import PLAIN
 from worldplay.world.court import LIGHTS
 from worldplay.world.court_text import TextReader
 
 NUM_PROMPTS = 4000
 MAX_WORDS = 10  # of those drawn; longer ones are rare and would make every batch slower
-_PLAIN = ("the courtyard by day", "the courtyard at dusk", "the courtyard at night", "the courtyard in snow")
 
 
 class PromptBook:
@@ -43,4 +43,4 @@ def read_prompts(reader: TextReader, seed: int, count: int = NUM_PROMPTS) -> Pro
         for states, (_, light) in zip(reader.read([text for text, _ in part]), part, strict=True):
             if len(states) <= MAX_WORDS:
                 by_words[len(states)][light].append(states.clone())
-    return PromptBook(dict(by_words), torch.stack(reader.read(_PLAIN)))
+    return PromptBook(dict(by_words), torch.stack(reader.read(PLAIN)))

@@ -15,13 +15,13 @@ from training.latents import encode_walks
 from training.measure import measure_actions, measure_rollouts, start_images
 from training.prompt_book import PromptBook, read_prompts
 from training.samples import load_latents
-from training.text_stage import EMBEDDED_TEXT, train_text
+from training.text_stage import EMBEDDED_TEXT, load_text, train_text
 from training.transformer_stage import EMBEDDED_TRANSFORMER, Plan, Trainer
 from training.vae_stage import VAEStage, train_vae
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, VAEConfig
 from worldplay.world.checkpoint import choose_dtype
-from worldplay.world.court_text import TIED, TextReader, make_text_model
+from worldplay.world.court_text import TextReader, make_text_model
 
 WALK_LATENTS = 64
 HELD_OUT_WALKS, HELD_OUT_LATENTS = 12, 44
@@ -83,7 +83,7 @@ def vae_stage(options: Options) -> None:
 
 def text_stage(options: Options) -> None:
     """Train the text encoder."""
-    train_text(options.folder)
+    train_text(options.folder, options.start and options.start / "text.safetensors")
 
 
 def reuse_stage(options: Options) -> None:
@@ -121,10 +121,9 @@ def load_transformer(folder: Path, device: str) -> WorldPlayTransformer:
 
 def load_prompts(folder: Path, seed: int = 0) -> PromptBook:
     """Prompts as the text encoder of its stage reads them; other ones for every seed."""
-    model = make_text_model(EMBEDDED_TEXT)
-    weights = load_file(folder / "text.safetensors")
-    model.load_state_dict(weights | {tied: weights[name] for tied, name in TIED.items()})
-    return read_prompts(TextReader(model), seed)
+    reader = TextReader(make_text_model(EMBEDDED_TEXT))
+    load_text(reader, folder / "text.safetensors")
+    return read_prompts(reader, seed)
 
 
 def _read_config(path: Path) -> dict[str, Any]:

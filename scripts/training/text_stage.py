@@ -5,39 +5,51 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from training.progress import Progress
 from training.prompts import draw_prompt
 from worldplay.world.court import LIGHTS
-from worldplay.world.court_text import TextConfig, TextReader, make_text_model
+from worldplay.world.court_text import TIED, TextConfig, TextReader, make_text_model
 
 EMBEDDED_TEXT = TextConfig(d_model=64, d_kv=16, d_ff=128, num_heads=4, num_layers=2)
 
-STEPS, BATCH, RATE, WARMUP = 2000, 64, 3e-3, 50
+PLAIN = ("the courtyard by day", "the courtyard at dusk", "the courtyard at night", "the courtyard in snow")
+
+STEPS, BATCH, RATE, WARMUP = 3000, 64, 3e-3, 50
+_ANCHOR = 0.3  # weight of staying near the states that an earlier version gave to PLAIN
 
 
-def train_text(folder: Path) -> None:
-    """Leave text.safetensors in the folder; the first rank does it all, in a minute or two."""
+def train_text(folder: Path, start: Path | None) -> None:
+    """Leave text.safetensors in the folder; the first rank does it all, in minutes.
+
+    Args:
+        start: an earlier version's weights to begin with; what a transformer knows of their states holds.
+    """
     if dist.get_rank():
         return
     torch.manual_seed(0)
     rng, progress = np.random.default_rng(0), Progress(folder, "text")
     reader, judge = TextReader(make_text_model(EMBEDDED_TEXT)), nn.Linear(EMBEDDED_TEXT.d_model, len(LIGHTS))
+    anchors = None
+    if start is not None:
+        load_text(reader, start)
+        with torch.no_grad():
+            anchors = torch.stack([states.mean(0) for states in reader.read(PLAIN)])
     parameters = [*reader.model.parameters(), *judge.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=RATE, betas=(0.9, 0.98), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, (step + 1) / WARMUP) * (1 - step / STEPS)
     )
     for step in range(1, STEPS + 1):
-        loss, share_right = judge_prompts(reader, judge, *draw_prompts(rng, BATCH))
+        loss, share_right = judge_prompts(reader, judge, anchors, *draw_prompts(rng, BATCH))
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()
-        if step % 100 == 0:
+        if step % (STEPS // 20) == 0:
             progress.report(step, step / STEPS, 0.0, {"loss": loss.item(), "right": share_right})
     progress.draw()
     weights = {name: weight.contiguous() for name, weight in reader.model.named_parameters()}
@@ -49,13 +61,22 @@ def draw_prompts(rng: np.random.Generator, count: int) -> tuple[list[str], Tenso
     return list(prompts), torch.tensor(lights)
 
 
+def load_text(reader: TextReader, path: Path) -> None:
+    """Read a text encoder's weights."""
+    weights = load_file(path)
+    reader.model.load_state_dict(weights | {tied: weights[name] for tied, name in TIED.items()})
+
+
 def judge_prompts(
-    reader: TextReader, judge: nn.Linear, prompts: list[str], lights: Tensor
+    reader: TextReader, judge: nn.Linear, anchors: Tensor | None, prompts: list[str], lights: Tensor
 ) -> tuple[Tensor, float]:
     """Cross-entropy of every word's guess, and the share of prompts whose mean guess is right."""
     states = reader.read(prompts)
     counts = torch.tensor([len(one) for one in states])
-    guesses = judge(torch.cat(states))
-    loss = nn.functional.cross_entropy(guesses, lights.repeat_interleave(counts))
+    words, meant = torch.cat(states), lights.repeat_interleave(counts)
+    guesses = judge(words)
+    loss = nn.functional.cross_entropy(guesses, meant)
+    if anchors is not None:
+        loss = loss + _ANCHOR * nn.functional.mse_loss(words, anchors[meant])
     means = torch.stack([guess.mean(0) for guess in torch.split(guesses, counts.tolist())])
     return loss, float((means.argmax(1) == lights).float().mean())

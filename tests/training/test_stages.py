@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from training import text_stage
 from training.stages import Options, load_prompts, load_vae, reuse_stage
 from worldplay.world.checkpoint import EMBEDDED, load_world
 
@@ -39,3 +40,19 @@ def test_a_version_that_goes_on_sees_the_latents_and_prompts_of_the_one_before(o
         assert torch.equal(vae.state_dict()[name], weight)
     conditioning = shipped.conditioner.encode("the courtyard in snow", None, torch.zeros(1, 32, 1, 6, 10))
     torch.testing.assert_close(load_prompts(options.folder).plain[3], conditioning.text_states[0])
+
+
+@pytest.mark.slow
+def test_text_that_is_learned_anew_keeps_its_states(
+    options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_stage, "STEPS", 20)
+    monkeypatch.setattr(text_stage, "BATCH", 16)
+    reuse_stage(options)
+    before = load_prompts(options.folder).plain.mean(dim=1)  # [lights, D]
+    errors = []
+    for start in (EMBEDDED / "text.safetensors", None):
+        text_stage.train_text(options.folder, start)
+        after = load_prompts(options.folder).plain.mean(dim=1)
+        errors.append(float((after - before).square().mean()))
+    assert 0 < errors[0] < 0.1 * errors[1]
