@@ -74,7 +74,9 @@ def test_bidirectional_model_is_served_for_clips_only(layouts: dict[str, Path]) 
         health = httpx.get(f"http://{address}/health").json()
         assert (health["status"], health["model_type"], health["can_walk"]) == ("ok", "bidirectional", False)
         assert health["sessions"]["max"] == 0
-        assert client.hello()["chunk"] == {"latents": 16, "frames": 64, "first_frames": 61}
+        welcome = client.hello()
+        assert welcome["chunk"] == {"latents": 16, "frames": 64, "first_frames": 61}
+        assert welcome["can_walk"] is False
         client.send("start", prompt="Sand")
         refused = client.recv_type("error")
         assert (refused["code"], refused["fatal"]) == ("bad_request", False)

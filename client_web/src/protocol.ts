@@ -79,6 +79,7 @@ const SERVER_FIELDS = {
     size: list(integer),
     sizes: list(list(integer)),
     chunk: numbersByName,
+    can_walk: optional(bool),
   },
   queued: { position: integer, eta: orNull(number) },
   init: { codec: string, mime: string, data: bytes },

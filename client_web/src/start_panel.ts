@@ -109,7 +109,8 @@ export class StartPanel {
     const first = views[0];
     if (this.choice?.kind !== "image") this.choose(first ? { kind: "view", name: first.name } : null);
     this.offerSizes(welcome.sizes);
-    this.walk.disabled = false;
+    this.walk.disabled = welcome.can_walk === false;
+    this.panel.classList.toggle("clips-only", this.walk.disabled);
     this.panel.classList.add("offered");
   }
 

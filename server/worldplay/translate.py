@@ -36,6 +36,7 @@ def welcome(world: World) -> m.Welcome:
         size=size,
         sizes=(size,),
         chunk=m.ChunkShape(latents=latents, frames=4 * latents, first_frames=4 * latents - 3),
+        can_walk=None if world.can_walk else False,
     )
 
 

@@ -221,6 +221,7 @@ class Welcome(Record):
     size: Size
     sizes: Annotated[Items[Size], Field(min_length=1)]
     chunk: ChunkShape
+    can_walk: bool | None = None
 
 
 class Queued(Record):
