@@ -55,6 +55,11 @@ def test_model_that_is_damaged(
         ("tokenizer/tokenizer.json", None, "tokenizer/tokenizer.json is missing"),
         ("text_encoder_2/config.json", "", r"text_encoder_2/config.json is not JSON \(.*\)"),
         ("feature_extractor/preprocessor_config.json", None, "preprocessor_config.json is missing"),
+        (
+            "feature_extractor/preprocessor_config.json",
+            "{}",
+            "preprocessor_config.json does not make pictures of 28x28 for the encoder",
+        ),
     ],
 )
 def test_small_file_that_is_damaged(

@@ -137,6 +137,10 @@ class VisionEncoder:
         self._processor = _read_inputs(
             SiglipImageProcessorPil, files.inputs, ("preprocessor_config.json",), remedy
         )
+        side, size = config.image_size, self._processor.size
+        if (size.get("height"), size.get("width")) != (side, side):
+            path = files.inputs / "preprocessor_config.json"
+            raise ValueError(f"{path} does not make pictures of {side}x{side} for the encoder; {remedy}")
 
     @property
     def width(self) -> int:
