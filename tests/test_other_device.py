@@ -1,0 +1,150 @@
+"""Every path of a walk on a device that is not the CPU, without one: tensors have a place, but no content.
+
+It finds what a first run on a GPU would stumble over: operands on different devices, and content that is
+asked for in the middle of the work.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
+from torch.utils import backend_registration
+
+from world.published import TRANSFORMER, VAE
+from worldplay.bench import Stroll
+from worldplay.model import transformer
+from worldplay.world import bidirectional_rollout, checkpoint, released, rollout
+from worldplay.world.demand import Shapes
+from worldplay.world.request import WalkRequest
+from worldplay.world.residency import Plan, Residence
+from worldplay.world.variants import find_variant
+from worldplay.world.weights import Weights
+from worldplay.world.world import World
+
+pytestmark = pytest.mark.slow
+
+NUMPY_TYPES = {torch.uint8: np.uint8, torch.float32: np.float32}
+
+
+@pytest.fixture(scope="module")
+def gpu() -> torch.device:
+    backend_registration._setup_privateuseone_for_python_backend("gpu")
+    return torch.device("gpu:0")
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTensorMode]:
+    """Tensors without content; what decides by numbers that never leave the CPU is real."""
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    read = Weights.read
+    monkeypatch.setattr(Weights, "read", lambda self, key: mode.from_tensor(really(read)(self, key)))
+    monkeypatch.setattr(FakeTensor, "numpy", to_numpy, raising=False)
+    monkeypatch.setattr(Tensor, "tolist", really(Tensor.tolist))
+    monkeypatch.setattr(transformer, "_valid", all_valid)
+    for module, names in (
+        (rollout, ("select_context", "sigmas", "timesteps")),
+        (bidirectional_rollout, ("select_context", "sigmas", "timesteps")),
+        (released, ("sample_points",)),
+        (checkpoint, ("sample_points",)),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, really(getattr(module, name)))
+    with mode:
+        yield mode
+
+
+def really(function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with unset_fake_temporarily():
+            return function(*args, **kwargs)
+
+    return call
+
+
+def to_numpy(tensor: FakeTensor) -> np.ndarray:
+    assert tensor.device.type == "cpu"
+    return np.zeros(tuple(tensor.shape), NUMPY_TYPES[tensor.dtype])
+
+
+def all_valid(tokens: Tensor, mask: Tensor) -> Tensor:
+    """How many tokens are valid is content; where the mask lies is not."""
+    assert mask.device == tokens.device
+    return tokens
+
+
+def walk(world: World, num_chunks: int) -> list[int]:
+    """Go on, change the prompt, go back. Returns: frames of each chunk."""
+    live = world.open_walk(
+        WalkRequest(seed=0, prompt='A door with "Bakery"', image=Image.new("RGB", (120, 80)))
+    )
+    counts = []
+    for index in range(num_chunks):
+        making = live.generate(Stroll())
+        while True:
+            try:
+                next(making)
+            except StopIteration as made:
+                chunk = made.value
+                break
+        assert chunk.latents.device == world.device
+        counts.append(sum(len(frames) for frames in live.decode(chunk)))
+        if index == num_chunks - 2:
+            live.set_prompt("A desert")
+            live.truncate(1)
+    return counts
+
+
+@pytest.mark.parametrize(
+    ("variant", "raw_caches", "encoders"),
+    [
+        ("ar-distilled", False, Residence.RESIDENT),
+        ("ar-distilled", True, Residence.HOST),
+        ("ar", False, Residence.HOST),
+        ("bidirectional", False, Residence.RESIDENT),
+    ],
+)
+def test_released_model(
+    gpu: torch.device,
+    fake: FakeTensorMode,
+    layouts: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    variant: str,
+    raw_caches: bool,
+    encoders: Residence,
+) -> None:
+    plan = Plan(raw_caches, encoders, Residence.RESIDENT, peak=0, fits=True)
+    monkeypatch.setattr(released, "choose_plan", lambda *_: (plan, 1))
+    world = released.load_released(
+        layouts["diffusers"], find_variant(variant), (64, 96), gpu, 10**9, shapes=Shapes(TRANSFORMER, VAE)
+    )
+    assert world.device == gpu
+    if variant == "bidirectional":
+        assert walk(world, 3) == [61, 64, 64]
+    else:
+        assert walk(world, 7) == [13, *[16] * 6]
+
+
+class Reader:
+    """The prompt's encoder stays on the CPU in any case."""
+
+    def read(self, prompts: list[str]) -> list[Tensor]:
+        return [torch.zeros(3, 64) for _ in prompts]
+
+
+def test_embedded_world(gpu: torch.device, fake: FakeTensorMode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "choose_device", lambda name: gpu)
+    monkeypatch.setattr(checkpoint, "_load_reader", lambda *_: Reader())
+    world = checkpoint.load_world("embedded", "gpu:0")
+    assert world.device == gpu
+    assert walk(world, 5) == [13, *[16] * 4]
+
+
+def test_operands_on_different_devices_are_noticed(gpu: torch.device, fake: FakeTensorMode) -> None:
+    with pytest.raises(RuntimeError, match="two devices, gpu:0 and cpu"):
+        torch.zeros(2, device=gpu) + torch.zeros(2)
