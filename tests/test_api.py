@@ -2,7 +2,9 @@
 
 import base64
 import io
+import json
 import resource
+import socket
 import time
 from collections.abc import Callable, Iterator
 
@@ -14,10 +16,12 @@ from PIL import Image
 
 from serving import serving
 from worldplay.api_request import MAX_BODY_BYTES, decode_image
+from worldplay.openapi import describe_api
 from worldplay.world.world import World
 
 TIMEOUT_S = 60.0
 LONG = {"prompt": "", "num_frames": 2397}
+HERE = {"poses": [np.eye(4).tolist()] * 4}  # 13 frames
 
 
 def post(address: str, body: object, **headers: str) -> httpx.Response:
@@ -153,6 +157,14 @@ def test_other_content_types_are_refused(server: str) -> None:
     assert error(send(server, b"{}", "text/plain")) == (415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize("number", [b"NaN", b"-Infinity", b"1e999"])
+def test_numbers_that_json_cannot_say_are_refused(server: str, number: bytes) -> None:
+    content = json.dumps({"prompt": "", "pose": {**HERE, "x": [{"y": 0.5}]}}).encode().replace(b"0.5", number)
+    response = send(server, content)
+    assert error(response) == (422, "bad_pose")
+    assert "expected finite numbers" in message(response)
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS"])
 def test_other_methods_are_refused(server: str, method: str) -> None:
     response = httpx.request(method, f"http://{server}/api/generate-video")
@@ -225,6 +237,43 @@ def test_no_more_clips_wait_than_may(world: World) -> None:
         assert post(address, {"prompt": "", "num_frames": 13}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [([], "application/json"), (["application/json;q=0.5", "VIDEO/MP4"], "video/mp4")],
+)
+def test_client_chooses_between_json_and_the_file(server: str, accept: list[str], kind: str) -> None:
+    headers = [("accept", line) for line in accept]
+    url, body = f"http://{server}/api/generate-video", {"prompt": "", "num_frames": 13}
+    assert httpx.post(url, json=body, headers=headers, timeout=TIMEOUT_S).headers["content-type"] == kind
+
+
+def test_client_who_does_not_read_is_cut_off(world: World) -> None:
+    body = json.dumps({"prompt": "", "pose": {**HERE, "note": "x" * 2**23}}).encode()
+    head = "POST /api/generate-video HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with serving(world, max_jobs=1, send_timeout_s=2) as address, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)
+        host, port = address.split(":")
+        client.connect((host, int(port)))
+        client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        wait_for_jobs(address, 1)
+        wait_for_jobs(address, 0)
+        assert error(post(address, {"prompt": "", "num_frames": 13})) == (503, "busy")
+        wait_for_place(address)
+        assert len(read_all(client)) < 2**22
+
+
+def wait_for_place(address: str) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while post(address, {"prompt": "", "num_frames": 13}).status_code != 200:
+        assert time.monotonic() < deadline, "never a place"
+        time.sleep(0.02)
+
+
+def read_all(client: socket.socket) -> bytes:
+    client.settimeout(TIMEOUT_S)
+    return b"".join(iter(lambda: client.recv(2**16), b""))
+
+
 def test_token_is_needed_where_there_is_one(world: World) -> None:
     body = {"prompt": "", "num_frames": 13}
     with serving(world, token="sesame") as address:
@@ -236,6 +285,14 @@ def test_token_is_needed_where_there_is_one(world: World) -> None:
         assert httpx.get(f"http://{address}/health").status_code == 200
 
 
+def test_token_may_be_in_any_script(world: World) -> None:
+    url, body = "/api/generate-video", {"prompt": "", "num_frames": 13}
+    with serving(world, token="voilà") as address, httpx.Client(base_url=f"http://{address}") as client:
+        for token, status in (("voilà", 200), ("voila", 401), ("voil\u00c3", 401)):
+            headers = {"authorization": f"Bearer {token}".encode()}
+            assert client.post(url, json=body, headers=headers, timeout=TIMEOUT_S).status_code == status
+
+
 def test_description_names_what_is_checked(server: str) -> None:
     document = httpx.get(f"http://{server}/openapi.json").json()
     assert document["openapi"] == "3.1.0"
@@ -243,4 +300,12 @@ def test_description_names_what_is_checked(server: str) -> None:
     schemas = document["components"]["schemas"]
     assert schemas["GenerateVideoRequest"]["required"] == ["prompt"]
     assert schemas["GenerateVideoRequest"]["additionalProperties"] is False
-    assert "401" not in document["paths"]["/api/generate-video"]["post"]["responses"]
+    responses = document["paths"]["/api/generate-video"]["post"]["responses"]
+    assert "401" not in responses
+    assert responses["200"]["headers"].keys() == {"X-Seed"}
+    assert responses["503"]["headers"].keys() == {"Retry-After"}
+
+
+def test_description_names_the_header_that_asks_for_a_token() -> None:
+    paths = describe_api(needs_token=True)["paths"]
+    assert paths["/api/generate-video"]["post"]["responses"]["401"]["headers"].keys() == {"WWW-Authenticate"}

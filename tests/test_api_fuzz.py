@@ -18,7 +18,8 @@ from schemathesis.specs.openapi.checks import (
 )
 from starlette.applications import Starlette
 
-from worldplay.api import EXCEPTION_HANDLERS, api_routes
+from worldplay.api import EXCEPTION_HANDLERS
+from worldplay.app import create_app
 from worldplay.engine.engine import Engine
 from worldplay.settings import load_settings
 from worldplay.world.world import World
@@ -79,7 +80,8 @@ class QuickWalk:
 def app(world: World) -> Iterator[Starlette]:
     engine = Engine(QuickWorld(world), 1, 0)  # type: ignore[arg-type]
     engine.start()
-    yield Starlette(routes=api_routes(load_settings(), world, engine), exception_handlers=EXCEPTION_HANDLERS)
+    routes = create_app(load_settings(), world, engine).routes  # its lifespan would end with the process
+    yield Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
     assert engine.close()
 
 
@@ -94,3 +96,8 @@ def test_answers_are_as_described(app: Starlette, mode: GenerationMode) -> None:
         case.call_and_validate(checks=CHECKS)
 
     check()
+
+
+def test_health_is_as_described(app: Starlette) -> None:
+    schema = schemathesis.openapi.from_asgi("/openapi.json", app)
+    schema["/health"]["GET"].Case().call_and_validate(checks=CHECKS)

@@ -125,15 +125,69 @@ def test_open_wishes_are_filled_in(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
-    [("pose.json", "{", "expected JSON"), ("image.png", "no picture", "expected a PNG, JPEG or WebP")],
+    [
+        ("pose.json", "{", "expected JSON"),
+        ("pose.JSON", "{", "expected JSON"),
+        ("pose.txt", "{", "expected JSON"),
+        ("pose.json", "[" * 100_000, "expected JSON, got maximum recursion depth"),
+        ("image.png", "no picture", "expected a PNG, JPEG or WebP"),
+    ],
 )
 def test_bad_file_is_named(name: str, content: str, problem: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_text(content)
-    given = {"pose": str(path)} if name == "pose.json" else {"image": path}
+    given = {"image": path} if name == "image.png" else {"pose": str(path)}
     with pytest.raises(ValueError, match=f"{name}: {problem}"):
         run(load_settings(), options(tmp_path / "clip.mp4", **given))
     assert not (tmp_path / "clip.mp4").exists()
+
+
+WALK = {"view": "garden", "prompt": "rain", "seed": 3, "poses": [np.eye(4).tolist()] * 4}
+
+
+def wish_of(world: World, monkeypatch: pytest.MonkeyPatch, **given: object) -> ClipWish:
+    """What `run` asks for, without the clip."""
+
+    class Stop(Exception): ...
+
+    wishes: list[ClipWish] = []
+
+    def stop(maker: object, wish: ClipWish) -> ClipPlan:
+        plan_clip(world, wish)
+        wishes.append(wish)
+        raise Stop
+
+    monkeypatch.setattr("worldplay.render.plan_clip", stop)
+    with pytest.raises(Stop):
+        run(load_settings(), options(Path("clip.mp4"), **given))
+    return wishes[0]
+
+
+def test_recorded_walk_begins_as_it_did(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wish = wish_of(world, monkeypatch, pose=json.dumps(WALK), prompt=None)
+    assert (wish.view, wish.prompt, wish.seed) == ("garden", "rain", 3)
+    assert capsys.readouterr().err == "from the recorded walk: view 'garden', prompt 'rain', seed 3\n"
+
+
+def test_given_options_win_over_the_recorded_walk(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "red.png"
+    Image.new("RGB", (64, 64), "red").save(picture)
+    wish = wish_of(world, monkeypatch, pose=json.dumps(WALK), prompt="", image=picture, seed=0)
+    assert (wish.view, wish.prompt, wish.seed) == (None, "", 0)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("field", "problem"),
+    [({"seed": -1}, "seed: expected at least 0, got -1"), ({"view": 3}, "view: expected a string, got 3")],
+)
+def test_recorded_walk_says_what_is_wrong(field: dict[str, object], problem: str) -> None:
+    with pytest.raises(ValueError, match=f"pose: {problem}"):
+        run(load_settings(), options(Path("clip.mp4"), pose=json.dumps({**WALK, **field})))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Settings from arguments and the environment."""
 
+from pathlib import Path
+
 import pytest
 
 from worldplay.settings import load_settings
@@ -32,6 +34,20 @@ def test_unknown_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLDPLAY_PROT", "9002")
     with pytest.raises(ValueError, match="unknown setting WORLDPLAY_PROT"):
         load_settings()
+
+
+def test_folders_may_be_in_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/walker")
+    monkeypatch.setenv("WORLDPLAY_STATIC_DIR", "~/page")
+    settings = load_settings(weights_dir=Path("~/weights"))
+    assert (settings.weights_dir, settings.static_dir) == (
+        Path("/home/walker/weights"),
+        Path("/home/walker/page"),
+    )
+
+
+def test_unknown_home_stays_as_it_is() -> None:
+    assert load_settings(weights_dir="~nobody-here/x").weights_dir == Path("~nobody-here/x")
 
 
 def test_bad_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,10 +17,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ExceptionHandler, Receive, Scope, Send
 
+from worldplay.accept import prefers_video
 from worldplay.api_models import MAX_FRAMES, GenerateVideoRequest
 from worldplay.api_request import (
     ApiError,
     check_headers,
+    check_pose,
     check_token,
     parse_request,
     read_body,
@@ -36,6 +38,7 @@ from worldplay.world.world import World
 logger = logging.getLogger(__name__)
 
 FIRST_RETRY_S = 10.0  # before any clip's time is known
+PART_BYTES = 2**16  # of an answer in JSON: as much as the server takes before it waits for the client
 _STATUS = {"out_of_memory": 503, "stopped": 503, "internal": 500, "bad_request": 422}
 
 
@@ -119,20 +122,21 @@ class GenerateVideo:
         del body
         began = time.perf_counter()
         async with self._make(request, plan) as file:
-            if "video/mp4" in request.headers.get("accept", ""):
+            if prefers_video(request.headers.getlist("accept")):
                 await self._stream(file, plan, send)
             else:
-                response = await self._collect(file, plan, asked, began)
-                await self._send_in_time(response(request.scope, request.receive, send))
+                await self._send_in_parts(await self._collect(file, plan, asked, began), send)
         self._latest_s = time.perf_counter() - began
 
     def _plan(self, body: bytes) -> tuple[GenerateVideoRequest, ClipPlan]:
         asked = parse_request(body)
         try:
-            return asked, plan_clip(self._world, wish_of(asked), MAX_FRAMES)
+            plan = plan_clip(self._world, wish_of(asked), MAX_FRAMES)
         except ClipError as error:
             code = "bad_pose" if error.field == "pose" else "bad_field"
             raise ApiError(422, code, str(error)) from None
+        check_pose(asked)
+        return asked, plan
 
     @asynccontextmanager
     async def _make(self, request: Request, plan: ClipPlan) -> AsyncIterator["_Incoming"]:
@@ -174,7 +178,7 @@ class GenerateVideo:
         first = await anext(parts)  # what fails before it becomes an error that can be read
         headers = [(b"content-type", b"video/mp4"), (b"cache-control", b"no-store")]
         headers += [(name.lower().encode(), value.encode()) for name, value in _headers(plan).items()]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await self._begin(send, headers)
         try:
             await self._send_part(send, first)
             async for part in parts:
@@ -182,6 +186,20 @@ class GenerateVideo:
         except ApiError as error:
             logger.warning("a clip ended before its end: %s", error)
             return
+        await self._end(send)
+
+    async def _send_in_parts(self, response: Response, send: Send) -> None:
+        """Send what is finished; a body in one piece would be taken at once, read or not."""
+        await self._begin(send, response.raw_headers)
+        for start in range(0, len(response.body), PART_BYTES):
+            await self._send_part(send, bytes(response.body[start : start + PART_BYTES]))
+        await self._end(send)
+
+    async def _begin(self, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+        await self._send_in_time(send({"type": "http.response.start", "status": 200, "headers": headers}))
+
+    async def _end(self, send: Send) -> None:
+        """The client has read all but the last few parts."""
         await self._send_in_time(send({"type": "http.response.body", "body": b"", "more_body": False}))
 
     async def _send_part(self, send: Send, part: bytes) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import binascii
 import hmac
+import json
 import re
 
 from PIL.Image import Image
@@ -41,8 +42,9 @@ def check_token(request: Request, token: str | None) -> None:
     """Raises: ApiError if the server has a token and the request has not."""
     if token is None:
         return
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
+    header = request.headers.get("authorization", "").encode("latin-1")  # the bytes as they came
+    scheme, _, given = header.partition(b" ")
+    if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), token.encode()):
         message = "expected the header `Authorization: Bearer <token>` with this server's token"
         raise ApiError(401, "unauthorized", message, {"WWW-Authenticate": "Bearer"})
 
@@ -89,6 +91,15 @@ def parse_request(body: bytes) -> GenerateVideoRequest:
     if faults[0]["type"] == "json_invalid":
         raise ApiError(400, "bad_json", f"expected JSON: {faults[0]['ctx']['error']}")
     raise ApiError(422, "bad_field", describe_fault(faults))
+
+
+def check_pose(asked: GenerateVideoRequest) -> None:
+    """Refuse what the answer, which repeats the pose, could not say. Raises: ApiError."""
+    try:
+        json.dumps(asked.pose, allow_nan=False)
+    except ValueError:
+        message = "pose: expected finite numbers, got NaN or an infinite one, where it is ignored"
+        raise ApiError(422, "bad_pose", message) from None
 
 
 def wish_of(asked: GenerateVideoRequest) -> ClipWish:

@@ -17,6 +17,16 @@ _ERRORS = {
     500: "The server failed; its log says why.",
     503: "Too many clips are waiting, or the server is stopping or out of memory: try again later.",
 }
+_SEED = {"X-Seed": {"description": "Of the noise.", "required": True, "schema": {"type": "integer"}}}
+_ERROR_HEADERS = {
+    401: {"WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}}},
+    503: {
+        "Retry-After": {
+            "description": "Seconds that the latest clip took; only where too many are waiting.",
+            "schema": {"type": "integer"},
+        }
+    },
+}
 
 
 def describe_api(*, needs_token: bool) -> dict[str, Any]:
@@ -52,9 +62,17 @@ def _generate_video(needs_token: bool) -> dict[str, Any]:
         "description": "With `Accept: video/mp4` the file itself is sent, while it is made.",
         "requestBody": {"required": True, "content": _json(GenerateVideoRequest)},
         "responses": {
-            "200": {"description": "The clip.", "content": {**_json(GenerateVideoResponse), **video}},
+            "200": {
+                "description": "The clip.",
+                "headers": _SEED,
+                "content": {**_json(GenerateVideoResponse), **video},
+            },
             **{
-                str(status): {"description": text, "content": _json(ErrorResponse)}
+                str(status): {
+                    "description": text,
+                    "headers": _ERROR_HEADERS.get(status, {}),
+                    "content": _json(ErrorResponse),
+                }
                 for status, text in _ERRORS.items()
                 if needs_token or status != 401
             },

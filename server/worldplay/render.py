@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from io import FileIO
 from pathlib import Path
@@ -21,6 +21,7 @@ from worldplay.clips import ChunkDone, ClipFile, Data, Failed, PassDone, Piece
 from worldplay.engine.engine import Engine
 from worldplay.key_overlay import draw_keys
 from worldplay.loading import open_world
+from worldplay.pose_option import read_beginning, read_pose
 from worldplay.prospect import foresee
 from worldplay.settings import Settings
 from worldplay.world.images import open_image
@@ -38,10 +39,10 @@ class RenderOptions:
     """What the command line says beyond the settings."""
 
     out: Path
-    prompt: str
+    prompt: str | None
     image: Path | None
     view: str | None
-    pose: str | None  # a pose string, or the path of a JSON file
+    pose: str | None  # a pose string, JSON, or the path of a JSON file
     num_frames: int | None
     seed: int | None
     steps: int | None
@@ -58,13 +59,14 @@ def run(settings: Settings, options: RenderOptions) -> None:
     """
     for path in (options.out, options.metadata):  # all that can be wrong, before the model is loaded
         _check_writable(path)
-    image, pose = _read_image(options.image), _read_pose(options.pose)
+    image, pose = _read_image(options.image), read_pose(options.pose)
+    options = _recall(options, pose)
     source = _identify(options.image)
     height, width = (None, None) if options.size is None else parse_size(options.size)
     plan = plan_clip(
         foresee(settings),
         ClipWish(
-            prompt=options.prompt,
+            prompt=options.prompt or "",
             view=options.view,
             image=image,
             pose=pose,
@@ -81,6 +83,21 @@ def run(settings: Settings, options: RenderOptions) -> None:
     if options.metadata is not None:
         options.metadata.write_text(json.dumps(_describe(world, plan, record, source), indent=1) + "\n")
     sys.stdout.write(_summarise(world, plan, record, options.out) + "\n")
+
+
+def _recall(options: RenderOptions, pose: object) -> RenderOptions:
+    """Begin as a recorded walk did where the command line leaves it open, and say so."""
+    recorded = {
+        name: value
+        for name, value in read_beginning(pose)
+        if value is not None and getattr(options, name) is None
+    }
+    if options.image is not None:
+        recorded.pop("view", None)
+    if recorded:
+        said = ", ".join(f"{name} {value!r}" for name, value in recorded.items())
+        sys.stderr.write(f"from the recorded walk: {said}\n")
+    return replace(options, **recorded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,15 +222,6 @@ def _check_writable(path: Path | None) -> None:
     target = path if path.exists() else path.absolute().parent
     if path.is_dir() or not target.exists() or not os.access(target, os.W_OK):
         raise OSError(f"cannot write {path}: expected a file in a folder that exists and can be written")
-
-
-def _read_pose(pose: str | None) -> object:
-    if pose is None or not pose.endswith(".json"):
-        return pose
-    try:
-        return json.loads(Path(pose).read_text())
-    except ValueError as error:
-        raise ValueError(f"{pose}: expected JSON, got {error}") from None
 
 
 def _describe(

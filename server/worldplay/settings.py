@@ -4,11 +4,13 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "WORLDPLAY_"
 _REPOSITORY = Path(__file__).resolve().parents[2]
+
+Folder = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]
 
 
 class Settings(BaseSettings):
@@ -27,14 +29,14 @@ class Settings(BaseSettings):
     variant: Literal["ar-distilled", "ar", "ar-rl", "bidirectional"] = "ar-distilled"
     size: Annotated[str, Field(pattern=r"^\d{2,4}x\d{2,4}$")] = "480x832"
     shift: Annotated[float, Field(gt=0, le=100)] = 5.0
-    weights_dir: Path = Path.home() / ".cache" / "worldplay"
+    weights_dir: Folder = Path.home() / ".cache" / "worldplay"
     device: str = "auto"
     token: str | None = None
     max_sessions: Annotated[int, Field(ge=1, le=1000)] = 4
     max_queued: Annotated[int, Field(ge=0, le=10_000)] = 16
     max_jobs: Annotated[int, Field(ge=1, le=1000)] = 4
     send_timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
-    static_dir: Path = _REPOSITORY / "client_web" / "dist"
+    static_dir: Folder = _REPOSITORY / "client_web" / "dist"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 

@@ -1,0 +1,31 @@
+"""Reads Accept headers: whether a client would rather have a clip's file than JSON."""
+
+import re
+from collections.abc import Sequence
+
+_Q = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")  # RFC 9110, 12.4.2
+
+
+def prefers_video(lines: Sequence[str]) -> bool:
+    """Compare video/mp4 with application/json, which those get who like both as much.
+
+    Args:
+        lines: the values of all Accept headers of a request.
+    """
+    ranges = [_parse_range(item) for line in lines for item in line.lower().split(",")]
+    video, json = (_weigh(kind, ranges) for kind in ("video/mp4", "application/json"))
+    return video[0] > 0 and video > json
+
+
+def _weigh(kind: str, ranges: Sequence[tuple[str, float]]) -> tuple[float, int]:
+    """The q of the most specific range that a media type is in, and how specific that is."""
+    names = ["*/*", f"{kind.partition('/')[0]}/*", kind]
+    specific, q = max(((names.index(name), q) for name, q in ranges if name in names), default=(0, 0.0))
+    return q, specific
+
+
+def _parse_range(item: str) -> tuple[str, float]:
+    """A media range and its q, which is 0 if it is not written as it should be."""
+    name, *parameters = (part.strip() for part in item.split(";"))
+    q = next((text.removeprefix("q=") for text in parameters if text.startswith("q=")), "1")
+    return name, float(q) if _Q.fullmatch(q) else 0.0

@@ -1,0 +1,55 @@
+"""What `render --pose` may be: a pose string, or JSON with poses, perhaps a recorded walk's."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from worldplay.api_words import describe_fault
+from worldplay.world.matrices import short
+
+
+class Beginning(BaseModel):
+    """How a recorded walk began, beside its path; what it does not say is None."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    view: str | None = None
+    prompt: str | None = None
+    seed: Annotated[int, Field(ge=0, le=2**53)] | None = None
+
+
+def read_pose(option: str | None) -> object:
+    """Decode it, if it is JSON or names a file, which need not be there if it ends in .json.
+
+    Raises: ValueError or OSError saying what was expected and what was found.
+    """
+    if option is None:
+        return None
+    if option.lstrip().startswith(("{", "[")):
+        return _decode(option, short(option))
+    if os.path.isfile(option) or option.lower().endswith(".json"):
+        return _decode(Path(option).read_bytes(), option)
+    return option
+
+
+def _decode(text: str | bytes, name: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{name}: expected JSON, got {error}") from None
+
+
+def read_beginning(pose: object) -> Beginning:
+    """Of a decoded pose file, whether it is a recorded walk or not.
+
+    Raises: ValueError naming the field, what was expected and what was found.
+    """
+    if not isinstance(pose, dict) or "poses" not in pose:
+        return Beginning()
+    try:
+        return Beginning.model_validate(pose)
+    except ValidationError as error:
+        raise ValueError(f"pose: {describe_fault(error.errors(include_url=False))}") from None
