@@ -40,7 +40,7 @@ def test_labels_do_not_depend_on_the_frame_a_walk_is_seen_from():
 
 
 def test_drills_meet_every_combination_of_keys():
-    plans = [plan_walk(DRILL_SEED + i, 64, from_view=False) for i in range(60)]
+    plans = [plan_walk(DRILL_SEED + i, 64, from_view=False) for i in range(90)]
     assert {label for plan in plans for label in plan.labels().tolist()} == set(range(81))
 
 

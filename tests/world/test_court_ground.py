@@ -43,6 +43,40 @@ def test_all_keys_held_keep_their_label_at_any_pitch(pitch_deg):
         assert label_actions(after[None], before).tolist() == [label]
 
 
+def test_a_step_along_a_wall_slides_on():
+    before = stand_pose(-2.0, HALF_SIZE - 0.32, np.radians(80), 0)
+    pose, bumps = before, 0
+    for _ in range(10):
+        pose, bumped = Ground().move(pose, Motion(forward=FORWARD_STEP))
+        bumps += bumped
+    assert bumps == 0
+    assert heading(pose)[0] == pytest.approx(-2.0 + 10 * FORWARD_STEP * np.sin(np.radians(80)))
+    steep = stand_pose(-2.0, HALF_SIZE - 0.32, np.radians(40), 0)
+    after, bumped = Ground().move(steep, Motion(forward=FORWARD_STEP))
+    assert bumped
+    assert heading(after) == pytest.approx(heading(steep))
+
+
+def test_a_long_step_does_not_jump_over_what_is_in_the_way():
+    yellow_block_ahead = stand_pose(-1.75, -2.4, 0, 0)
+    after, bumped = Ground().move(yellow_block_ahead, Motion(forward=2.0))
+    assert bumped
+    assert heading(after)[1] < -1.9
+    assert Ground().is_free(*heading(after)[:2])
+
+
+def test_poses_of_a_walk_are_taken_as_they_are_whatever_the_pitch():
+    """What was recorded can be walked again."""
+    walk_ground, pose = WalkGround(START_VIEWS[0].c2w), np.eye(4)
+    recorded = [pose]
+    for motion in [Motion(pitch=TURN_STEP)] * 8 + [Motion(-FORWARD_STEP, FORWARD_STEP, TURN_STEP)] * 8:
+        recorded.append(walk_ground.move(recorded[-1], apply_motion(recorded[-1], motion))[0])
+    for wanted in recorded[1:]:
+        pose, bumped = walk_ground.reach(pose, wanted)
+        assert not bumped
+        np.testing.assert_allclose(pose, wanted, atol=1e-9)
+
+
 def test_pitch_stops_at_its_bound():
     pose = stand_pose(0, -1, 0, 0)
     for _ in range(20):

@@ -206,11 +206,26 @@ def test_placed_cameras_are_taken_as_given(model: RolloutModel) -> None:
     assert [motion.right for motion in path.motions()] == pytest.approx([0.0, 0.1, 0.1, 0.1])
 
 
-def test_step_into_a_wall_is_reported(model: RolloutModel) -> None:
-    class Wall:
-        def move(self, previous: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, bool]:
-            return previous, True
+class Wall:
+    def move(self, previous: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, bool]:
+        return previous, True
 
+    reach = move
+
+
+def test_camera_that_cannot_be_reached_has_not_moved(model: RolloutModel) -> None:
+    walk = new_walk(model)
+    walk.ground = Wall()
+    away = np.eye(4)
+    away[2, 3] = 50.0
+    walk.origin = Placed(away)
+    path = walk.follow([Placed(away, label=9)] * 3)
+    np.testing.assert_array_equal(path.c2w, np.stack([np.eye(4)] * 4))
+    assert path.labels.tolist() == [0, 0, 0, 0]
+    assert path.bumped
+
+
+def test_step_into_a_wall_is_reported(model: RolloutModel) -> None:
     walk = new_walk(model)
     walk.ground = Wall()
     chunk = finish(generate_chunk(model, walk, Script(stroll)))

@@ -10,6 +10,7 @@ MARGIN = 0.3
 MAX_PITCH_RAD = float(np.radians(30.0))
 
 Pose = NDArray[np.float64]
+Step = NDArray[np.float64]  # x, z
 
 
 def heading(c2w: Pose) -> tuple[float, float, float, float]:
@@ -27,18 +28,42 @@ class Ground:
     """
 
     def move(self, c2w: Pose, motion: Motion) -> tuple[Pose, bool]:
-        """Apply one motion in the court frame; a step into something is not taken, its turn is.
+        """Apply one motion in the court frame: turn, then step, or slide along what is in the way.
 
         Returns: the new camera-to-court pose, and whether a step was refused.
         """
-        x, z, yaw, pitch = heading(c2w)
+        _, _, yaw, pitch = heading(c2w)
         yaw += motion.yaw + motion.third_yaw
-        pitch = float(np.clip(pitch + motion.pitch, -MAX_PITCH_RAD, MAX_PITCH_RAD))
-        to_x = x + motion.forward * np.sin(yaw) + motion.right * np.cos(yaw)
-        to_z = z + motion.forward * np.cos(yaw) - motion.right * np.sin(yaw)
-        if self.is_free(to_x, to_z):
-            return stand_pose(to_x, to_z, yaw, pitch), False
-        return stand_pose(x, z, yaw, pitch), True
+        ahead, aside = np.array([np.sin(yaw), np.cos(yaw)]), np.array([np.cos(yaw), -np.sin(yaw)])
+        step = motion.forward * ahead + motion.right * aside
+        return self._step(c2w, step, yaw, pitch + motion.pitch)
+
+    def reach(self, c2w: Pose, wanted: Pose) -> tuple[Pose, bool]:
+        """The same towards a pose that was given outright, of which roll and height do not count."""
+        x, z, _, _ = heading(c2w)
+        to_x, to_z, yaw, pitch = heading(wanted)
+        return self._step(c2w, np.array([to_x - x, to_z - z]), yaw, pitch)
+
+    def _step(self, c2w: Pose, step: Step, yaw: float, pitch: float) -> tuple[Pose, bool]:
+        x, z, _, _ = heading(c2w)
+        pitch = float(np.clip(pitch, -MAX_PITCH_RAD, MAX_PITCH_RAD))
+        pieces = int(np.ceil(np.hypot(*step) / (MARGIN / 2)))  # none so long that it jumps over something
+        for _ in range(pieces):
+            reached = self._advance(x, z, step / pieces)
+            if reached is None:
+                return stand_pose(x, z, yaw, pitch), True
+            x, z = reached
+        return stand_pose(x, z, yaw, pitch), False
+
+    def _advance(self, x: float, z: float, step: Step) -> tuple[float, float] | None:
+        """Where a short step leads, or its larger part if that goes along a wall; None if neither is free."""
+        axis = int(np.argmax(np.abs(step)))
+        along = np.where(np.arange(2) == axis, step, 0.0)
+        for part in (step, along):
+            to_x, to_z = x + float(part[0]), z + float(part[1])
+            if self.is_free(to_x, to_z):
+                return to_x, to_z
+        return None
 
     def is_free(self, x: float, z: float) -> bool:
         """Whether a walker may stand here: a margin away from walls and from everything at eye height."""
@@ -61,8 +86,13 @@ class WalkGround:
         self._ground = Ground()
 
     def move(self, previous: Pose, wanted: Pose) -> tuple[Pose, bool]:
-        """Return the pose taken instead of `wanted`, and whether something was in the way."""
+        """Return the pose taken instead of `wanted`, one motion on, and whether something was in the way."""
         taken, bumped = self._ground.move(self._start @ previous, motion_between(previous, wanted))
+        return invert_pose(self._start) @ taken, bumped
+
+    def reach(self, previous: Pose, wanted: Pose) -> tuple[Pose, bool]:
+        """The same towards any pose: one that this has returned is taken as it is."""
+        taken, bumped = self._ground.reach(self._start @ previous, self._start @ wanted)
         return invert_pose(self._start) @ taken, bumped
 
 

@@ -35,7 +35,11 @@ class Ground(Protocol):
     """Where a visitor may stand. Poses are in the frame of the walk's first camera."""
 
     def move(self, previous: Pose, wanted: Pose) -> tuple[Pose, bool]:
-        """Return the pose taken instead of `wanted`, and whether something was in the way."""
+        """Return the pose taken instead of `wanted`, one motion on, and whether something was in the way."""
+        ...
+
+    def reach(self, previous: Pose, wanted: Pose) -> tuple[Pose, bool]:
+        """The same towards a pose that was given outright."""
         ...
 
 
@@ -44,6 +48,8 @@ class OpenGround:
 
     def move(self, previous: Pose, wanted: Pose) -> tuple[Pose, bool]:
         return wanted, False
+
+    reach = move
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,30 +94,34 @@ class Walk:
         """Resolve steps to cameras, from where the walk stands; the first chunk begins with the origin."""
         if self.latents:
             return self._follow_from(self.c2w[-1], steps)
-        first = self.origin
-        rest = self._follow_from(first.c2w, steps)
+        first, bumped = self.origin, False
+        start, eye = first.c2w, np.eye(4)
+        if not np.array_equal(start, eye):
+            start, bumped = self.ground.reach(eye, start)
+        rest = self._follow_from(start, steps)
         return Path(
-            np.concatenate([first.c2w[None], rest.c2w]),
+            np.concatenate([start[None], rest.c2w]),
             np.concatenate([[first.label or 0], rest.labels]),
             np.concatenate([_intrinsics_of(first)[None], rest.intrinsics]),
-            rest.bumped,
-            first.c2w,
+            rest.bumped or bumped,
+            start,
         )
 
     def _follow_from(self, previous: Pose, steps: Sequence[Step]) -> Path:
-        poses = [previous]
-        bumped = False
+        poses, hits = [previous], []
         for step in steps:
-            wanted = step.c2w if isinstance(step, Placed) else apply_motion(poses[-1], step)
-            pose, hit = self.ground.move(poses[-1], wanted)
+            if isinstance(step, Placed):
+                pose, hit = self.ground.reach(poses[-1], step.c2w)
+            else:
+                pose, hit = self.ground.move(poses[-1], apply_motion(poses[-1], step))
             poses.append(pose)
-            bumped |= hit
+            hits.append(hit)
         c2w = np.stack(poses)[1:]
         labels = label_actions(c2w, previous)
-        for index, step in enumerate(steps):
-            if isinstance(step, Placed) and step.label is not None:
+        for index, (step, hit) in enumerate(zip(steps, hits, strict=True)):
+            if isinstance(step, Placed) and step.label is not None and not hit:
                 labels[index] = step.label
-        return Path(c2w, labels, np.stack([_intrinsics_of(step) for step in steps]), bumped, previous)
+        return Path(c2w, labels, np.stack([_intrinsics_of(step) for step in steps]), any(hits), previous)
 
     def draw_noise(self, start: int, num_latents: int) -> Tensor:
         """Return standard normal noise [1, C, num_latents, h, w] float32, on the CPU.
