@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from worldplay.world.checkpoint import EMBEDDED, choose_device, load_world
 
@@ -33,19 +34,65 @@ def test_missing_world(tmp_path: Path) -> None:
 
 def test_description_that_is_not_json(directory: Path) -> None:
     (directory / "world.json").write_text("{")
-    with pytest.raises(ValueError, match=r"world.json is not JSON .* restore it"):
+    with pytest.raises(ValueError, match=r"world.json: Invalid JSON.*; restore it"):
         load_world(str(directory), "cpu")
 
 
 def test_description_that_lacks_a_part(directory: Path) -> None:
     edit(directory, lambda description: description.pop("rollout"))
-    with pytest.raises(ValueError, match=r"world.json lacks rollout"):
+    with pytest.raises(ValueError, match=r"world.json: rollout: .* required; restore it"):
         load_world(str(directory), "cpu")
 
 
 def test_unknown_field_in_the_description(directory: Path) -> None:
     edit(directory, lambda description: description["transformer"].update(block=6))
-    with pytest.raises(ValueError, match=r"does not describe a TransformerConfig: .*'block'"):
+    with pytest.raises(ValueError, match=r"world.json has the unexpected transformer.block; restore it"):
+        load_world(str(directory), "cpu")
+
+
+@pytest.mark.parametrize("content", ["null", "[]", "3", '"x"', "{}"])
+def test_description_of_nothing(directory: Path, content: str) -> None:
+    (directory / "world.json").write_text(content)
+    with pytest.raises(ValueError, match=r"world.json: .*; restore it from the release"):
+        load_world(str(directory), "cpu")
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [
+        (None, "format", 99),
+        (None, "name", 5),
+        (None, "title", None),
+        (None, "size", [160]),
+        (None, "size", [0, 0]),
+        (None, "size", [100, 100]),
+        (None, "size", ["160", "96"]),
+        (None, "transformer", None),
+        (None, "vae", 5),
+        (None, "rollout", []),
+        ("transformer", "hidden", "256"),
+        ("transformer", "hidden", 256.5),
+        ("transformer", "heads", 0),
+        ("transformer", "rope_theta", "x"),
+        ("transformer", "rope_theta", float("nan")),
+        ("vae", "scaling_factor", 0),
+        ("vae", "scaling_factor", float("nan")),
+        ("vae", "pixel_patch", "4"),
+        ("vae", "encoder_channels", []),
+        ("text", "num_layers", 0),
+        ("rollout", "steps", 0),
+        ("rollout", "steps", "4"),
+        ("rollout", "chunk_latents", 3),
+        ("rollout", "memory_latents", 2),
+        ("rollout", "guidance", 3.0),
+    ],
+)
+def test_description_of_no_world(directory: Path, part: str | None, field: str, value: object) -> None:
+    def change(description: dict[str, Any]) -> None:
+        (description if part is None else description[part])[field] = value
+
+    edit(directory, change)
+    with pytest.raises(ValueError, match=r"world.json: .*; restore it from the release"):
         load_world(str(directory), "cpu")
 
 
@@ -66,6 +113,32 @@ def test_weights_of_a_smaller_model(directory: Path) -> None:
 def test_weights_of_another_shape(directory: Path) -> None:
     edit(directory, lambda description: description["transformer"].update(text_dim=65))
     with pytest.raises(ValueError, match=r"has another shape for txt_in\."):
+        load_world(str(directory), "cpu")
+
+
+@pytest.mark.parametrize(
+    ("layers", "problem"), [(3, "lacks encoder.block.2."), (1, "has the unexpected encoder.block.1.")]
+)
+def test_text_encoder_of_another_depth(directory: Path, layers: int, problem: str) -> None:
+    edit(directory, lambda description: description["text"].update(num_layers=layers))
+    with pytest.raises(ValueError, match=rf"text.safetensors {problem}.*; restore it"):
+        load_world(str(directory), "cpu")
+
+
+def test_weights_of_another_network(directory: Path) -> None:
+    shutil.copy(directory / "vae.safetensors", directory / "text.safetensors")
+    with pytest.raises(ValueError, match=r"text.safetensors lacks encoder\..*; restore it"):
+        load_world(str(directory), "cpu")
+
+
+@pytest.mark.parametrize("network", ["transformer", "vae", "text"])
+def test_weights_that_are_not_numbers(directory: Path, network: str) -> None:
+    path = directory / f"{network}.safetensors"
+    weights = load_file(path)
+    name = sorted(weights)[-1]
+    weights[name].view(-1)[-1] = float("nan")
+    save_file(weights, path)
+    with pytest.raises(ValueError, match=rf"{network}.safetensors has numbers that are not finite in .*; "):
         load_world(str(directory), "cpu")
 
 

@@ -1,10 +1,13 @@
 """The courtyard's pictures: deterministic, and projected by the camera's conventions."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from worldplay.world.camera import DEFAULT_INTRINSICS
-from worldplay.world.court import START_VIEWS, Ground, render, stand_pose
+from worldplay.world.court import LIGHTS, START_VIEWS, Ground, render, stand_pose
 from worldplay.world.court_scene import BALLS
 
 
@@ -14,6 +17,26 @@ def test_render_twice_gives_the_same_picture():
     assert first.shape == (3, 48, 80, 3)
     assert first.dtype == np.uint8
     assert np.array_equal(first, render(poses, 48, 80))
+
+
+def test_the_place_is_the_one_that_was_learned():
+    """A change of the scene asks for new weights, and then for new pictures here: a row for each light."""
+    views = np.stack([view.c2w for view in START_VIEWS])
+    rows = [np.concatenate(list(render(views, 48, 80, light)), axis=1) for light in LIGHTS]
+    known = np.asarray(Image.open(Path(__file__).parents[1] / "data" / "court_views.png"))
+    difference = np.abs(np.concatenate(rows).astype(int) - known)
+    assert difference.mean() < 0.1
+    assert np.quantile(difference, 0.999) <= 2
+
+
+@pytest.mark.parametrize("light", LIGHTS)
+def test_edges_are_smooth(light):
+    """Each pixel is nearer to the mean over its area than one ray through its middle is."""
+    view = START_VIEWS[1].c2w[None]
+    fine = render(view, 6 * 48, 6 * 80, light)[0].astype(float)
+    area = fine.reshape(48, 6, 80, 6, 3).mean(axis=(1, 3))
+    picture, one_ray = render(view, 48, 80, light)[0], fine[3::6, 3::6]
+    assert np.square(picture - area).mean() < 0.5 * np.square(one_ray - area).mean()
 
 
 def test_start_views_stand_on_free_ground_and_differ():

@@ -1,9 +1,9 @@
-"""The embedded world's prompt reader: one state a word, whatever stands beside it in the batch."""
+"""The embedded world's prompt reader: a state a word, or a few words, whatever else is in the batch."""
 
 import pytest
 import torch
 
-from worldplay.world.court_text import MAX_WORDS, TextConfig, TextReader, make_text_model
+from worldplay.world.court_text import MAX_STATES, TextConfig, TextReader, make_text_model
 
 
 @pytest.fixture(scope="module")
@@ -14,25 +14,28 @@ def reader():
 
 
 @pytest.mark.parametrize(
-    ("prompt", "words"),
+    ("prompt", "count"),
     [
         ("", 1),
         ("   ", 1),
         ("night", 1),
         ("the  court\tat night", 4),
         ("näkymä 夜 🌙", 3),
-        ("a " * 99, MAX_WORDS),
+        ("a " * MAX_STATES, MAX_STATES),
+        ("a " * (MAX_STATES + 1), MAX_STATES),
+        ("a " * 3000, MAX_STATES),
     ],
 )
-def test_every_word_has_a_state(reader, prompt, words):
+def test_every_word_has_a_part_in_a_state(reader, prompt, count):
     (states,) = reader.read([prompt])
-    assert states.shape == (words, 16)
+    assert states.shape == (count, 16)
     assert states.isfinite().all()
 
 
 def test_neighbours_in_a_batch_and_case_do_not_matter(reader):
-    alone = [reader.read([prompt])[0] for prompt in ("snow", "the court at night")]
-    together = reader.read(["SNOW", "The Court at Night"])
+    long = "one two three four five six seven eight nine ten eleven"
+    alone = [reader.read([prompt])[0] for prompt in ("snow", "the court at night", long)]
+    together = reader.read(["SNOW", "The Court at Night", long.upper()])
     for one, other in zip(alone, together, strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 

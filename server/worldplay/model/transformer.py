@@ -1,6 +1,6 @@
 """The WorldPlay transformer: text and context latents to keys and values, noise to velocity."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import cast
 
 import torch
@@ -12,6 +12,7 @@ from worldplay.model.blocks import DoubleStreamBlock, FinalLayer
 from worldplay.model.embedders import ByT5Mapper, PatchEmbed, ScalarEmbedder, TokenRefiner, VisionProjection
 from worldplay.model.kv_cache import Cache, KVCache, TextKV
 from worldplay.model.placement import Placement
+from worldplay.model.positive import require_positive
 from worldplay.model.prope import Cameras, prepare_cameras
 from worldplay.model.raw_kv_cache import RawKVCache
 from worldplay.model.rope import rope_table
@@ -40,6 +41,9 @@ class TransformerConfig:
     rope_theta: float
 
     def __post_init__(self) -> None:
+        sizes = {field.name: getattr(self, field.name) for field in fields(self)}
+        del sizes["rope_dims"]
+        require_positive(**sizes)
         if self.hidden % self.heads:
             raise ValueError(f"expected hidden to be a multiple of heads, got {self.hidden} and {self.heads}")
         if sum(self.rope_dims) != self.head_dim or any(dim % 2 for dim in self.rope_dims):

@@ -11,6 +11,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from worldplay.model import vae_stream
+from worldplay.model.positive import require_positive
 from worldplay.model.vae_stream import FeatureCache
 
 EncoderState = FeatureCache
@@ -30,6 +31,15 @@ class VAEConfig:
     scaling_factor: float
 
     def __post_init__(self) -> None:
+        require_positive(
+            pixel_patch=self.pixel_patch,
+            latent_channels=self.latent_channels,
+            encoder_layers=self.encoder_layers,
+            decoder_layers=self.decoder_layers,
+            spatial_compression=self.spatial_compression,
+            scaling_factor=self.scaling_factor,
+            channels=min(*self.encoder_channels, *self.decoder_channels, 1),
+        )
         if self.temporal_compression != 4:
             raise ValueError(f"expected temporal_compression 4, got {self.temporal_compression}")
         levels = self.spatial_compression.bit_length()  # each halves the sides, except one

@@ -1,22 +1,22 @@
 """Loads a world from a directory: `world.json` beside one safetensors file per network."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from PIL import Image
 from torch import nn
 
-from worldplay.model.transformer import TransformerConfig, WorldPlayTransformer
-from worldplay.model.vae import StreamingVAE, VAEConfig
+from worldplay.model.transformer import WorldPlayTransformer
+from worldplay.model.vae import StreamingVAE
 from worldplay.world.conditioning import EmbeddedConditioner
 from worldplay.world.court import START_VIEWS, StartView, render
 from worldplay.world.court_ground import WalkGround
-from worldplay.world.court_text import MAX_WORDS, TIED, TextConfig, TextReader, make_text_model
+from worldplay.world.court_text import MAX_STATES, TIED, TextConfig, TextReader, make_text_model
+from worldplay.world.description import REMEDY, read_description
 from worldplay.world.layouts import WEIGHTS_DIR, holds_released
 from worldplay.world.memory import NUM_POINTS, sample_points
 from worldplay.world.rollout import RolloutConfig, RolloutModel
@@ -28,10 +28,8 @@ from worldplay.world.world import View, World
 
 EMBEDDED = Path(__file__).resolve().parents[1] / "weights" / "embedded"
 POINTS_SEED = 0
-REMEDY = "restore it from the release"
 
 Module = TypeVar("Module", bound=nn.Module)
-Config = TypeVar("Config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +71,8 @@ def find_embedded(model: str) -> Path:
 
 def read_shape(directory: Path) -> tuple[str, int, int, int]:
     """Name, width, height and latents per chunk of a world that need not be loaded for it."""
-    description = _read_description(directory)
-    width, height = description["size"]
-    return description["name"], width, height, _build(RolloutConfig, description["rollout"]).chunk_latents
+    described = read_description(directory)
+    return described.name, *described.size, described.rollout.chunk_latents
 
 
 def _load_released(root: Path, choice: ReleasedChoice, device: torch.device) -> World:
@@ -88,34 +85,35 @@ def _load_released(root: Path, choice: ReleasedChoice, device: torch.device) -> 
 
 
 def _load_embedded(directory: Path, place: torch.device) -> World:
-    description = _read_description(directory)
-    config = _build(TransformerConfig, description["transformer"])
-    transformer = _load(lambda: WorldPlayTransformer(config), directory / "transformer.safetensors", place)
-    vae_config = _build(VAEConfig, description["vae"])
-    vae = _load(lambda: StreamingVAE(vae_config), directory / "vae.safetensors", place)
+    described = read_description(directory)
+    config, path = described.transformer, directory / "transformer.safetensors"
+    transformer = _load(lambda: WorldPlayTransformer(config), path, place)
+    vae = _load(lambda: StreamingVAE(described.vae), directory / "vae.safetensors", place)
     lay_out_channels_last(vae)
-    width, height = description["size"]
+    width, height = described.size
     return World(
-        name=description["name"],
-        title=description["title"],
+        name=described.name,
+        title=described.title,
         width=width,
         height=height,
         views=tuple(_court_view(view, height, width) for view in START_VIEWS),
-        rollout=_prepare_rollout(transformer, vae, description, height, width),
+        rollout=_prepare_rollout(transformer, vae, described.rollout, height, width),
         vae=vae,
-        conditioner=EmbeddedConditioner(_load_reader(directory, description), config.byt5_dim),
+        conditioner=EmbeddedConditioner(_load_reader(directory, described.text), config.byt5_dim),
         suggestions=COURT_SUGGESTIONS,
         own_pictures="nearest_view",
     )
 
 
-def _load_reader(directory: Path, description: dict[str, Any]) -> TextReader:
+def _load_reader(directory: Path, config: TextConfig) -> TextReader:
     """The prompt's encoder; in float32 everywhere, as it is tiny and read once a prompt."""
-    config = _build(TextConfig, description["text"])
-    weights = Weights([_require(directory / "text.safetensors")], REMEDY)
+    path = directory / "text.safetensors"
+    weights = Weights([_require(path)], REMEDY)
     model = build_empty(lambda: make_text_model(config))
-    names = {name: TIED.get(name, name) for name in model.state_dict()}
+    names = {key: key for key in weights.keys}
+    names |= {tied: key for tied, key in TIED.items() if key in names}
     fill(model, weights, torch.float32, lambda _: torch.device("cpu"), names)
+    _check_finite(model, path)
     return TextReader(model)
 
 
@@ -127,12 +125,11 @@ def lay_out_channels_last(module: nn.Module) -> None:
 
 
 def _prepare_rollout(
-    transformer: WorldPlayTransformer, vae: StreamingVAE, description: dict[str, Any], height: int, width: int
+    transformer: WorldPlayTransformer, vae: StreamingVAE, config: RolloutConfig, height: int, width: int
 ) -> RolloutModel:
-    config = _build(RolloutConfig, description["rollout"])
     side = vae.config.pixels_per_latent
     rows, columns = height // side, width // side
-    text_tokens = rows * columns + MAX_WORDS  # of EmbeddedConditioner
+    text_tokens = rows * columns + MAX_STATES  # of EmbeddedConditioner
     cache = transformer.new_cache((rows, columns), text_tokens, config.memory_latents)
     return RolloutModel(transformer, [cache], sample_points(NUM_POINTS, POINTS_SEED), config)
 
@@ -171,33 +168,19 @@ def choose_dtype(device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def _read_description(directory: Path) -> dict[str, Any]:
-    path = directory / "world.json"
-    if not path.is_file():
-        raise OSError(f"{path} is missing: expected 'embedded', '{MODEL}' or a directory with a world in it")
-    try:
-        description: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({error}); restore it from the release") from None
-    missing = {"name", "title", "size", "transformer", "vae", "text", "rollout"} - description.keys()
-    if missing:
-        raise ValueError(f"{path} lacks {', '.join(sorted(missing))}; restore it from the release")
-    return description
-
-
-def _build(cls: type[Config], fields: dict[str, Any]) -> Config:
-    """Make a config dataclass from its JSON, in which tuples are lists."""
-    try:
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"world.json does not describe a {cls.__name__}: {error}") from None
-
-
 def _load(make: Callable[[], Module], path: Path, device: torch.device) -> Module:
     """Build a network and fill it strictly from a safetensors file."""
     module = build_empty(make)
     fill(module, Weights([_require(path)], REMEDY), choose_dtype(device), lambda _: device)
+    _check_finite(module, path)
     return module
+
+
+def _check_finite(module: nn.Module, path: Path) -> None:
+    """Raises: ValueError if there are weights that would turn every picture into noise."""
+    for name, weight in module.named_parameters():
+        if not weight.isfinite().all():
+            raise ValueError(f"{path} has numbers that are not finite in {name}; {REMEDY}")
 
 
 def _require(path: Path) -> Path:

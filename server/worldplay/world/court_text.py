@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 from transformers import ByT5Tokenizer, T5Config, T5EncoderModel
 
-MAX_WORDS = 48  # of a prompt; those after are not read
-MAX_BYTES = 384
+from worldplay.model.positive import require_positive
+
+MAX_STATES = 8  # of a prompt: a word each, or neighbouring words together where there are more
+MAX_BYTES = 1024
 TIED = {"encoder.embed_tokens.weight": "shared.weight"}  # stored once, under the second name
 
 
@@ -21,6 +23,9 @@ class TextConfig:
     d_ff: int
     num_heads: int
     num_layers: int
+
+    def __post_init__(self) -> None:
+        require_positive(**asdict(self))
 
 
 def make_text_model(config: TextConfig) -> T5EncoderModel:
@@ -39,7 +44,7 @@ def make_text_model(config: TextConfig) -> T5EncoderModel:
 
 
 class TextReader:
-    """Prompts to states, one a word, so that a sentence costs the transformer few tokens."""
+    """Prompts to states, few of them, as each is a token to the transformer."""
 
     def __init__(self, model: T5EncoderModel) -> None:
         self.model = model
@@ -47,14 +52,16 @@ class TextReader:
         self._space = self._tokenizer(" ", add_special_tokens=False).input_ids[0]
 
     def read(self, prompts: Sequence[str]) -> list[Tensor]:
-        """States [words, d_model] of each prompt; case does not matter, and no words count as one."""
-        texts = [" ".join(prompt.casefold().split()[:MAX_WORDS]) for prompt in prompts]
+        """States [1 to MAX_STATES, d_model] of each prompt; case does not matter; no words count as one."""
+        texts = [" ".join(prompt.casefold().split()) for prompt in prompts]
         tokens = self._tokenizer(
             texts, padding=True, truncation=True, max_length=MAX_BYTES, return_tensors="pt"
         ).to(self.model.device)
         states = self.model(**tokens).last_hidden_state
         word = (tokens.input_ids == self._space).cumsum(dim=1)
-        members = torch.nn.functional.one_hot(word) * tokens.attention_mask[..., None]
+        words = 1 + (word * tokens.attention_mask).amax(dim=1, keepdim=True)
+        group = (word * words.clamp(max=MAX_STATES) // words).clamp(max=MAX_STATES - 1)
+        members = torch.nn.functional.one_hot(group, MAX_STATES) * tokens.attention_mask[..., None]
         shares = members / members.sum(dim=1, keepdim=True).clamp(min=1)
         means = shares.to(states.dtype).mT @ states
         counts = members.any(dim=1).sum(dim=1)

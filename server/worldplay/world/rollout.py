@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from worldplay.model.kv_cache import KVCache
+from worldplay.model.positive import require_positive
 from worldplay.model.prope import Cameras
 from worldplay.model.scheduler import euler_step, sigmas, timesteps
 from worldplay.model.transformer import WorldPlayTransformer
@@ -34,6 +35,21 @@ class RolloutConfig:
     steps: int
     shift: float
     guidance: float
+
+    def __post_init__(self) -> None:
+        require_positive(
+            chunk_latents=self.chunk_latents,
+            recent_latents=self.recent_latents,
+            steps=self.steps,
+            shift=self.shift,
+            guidance=self.guidance,
+        )
+        if self.memory_latents < self.recent_latents:
+            raise ValueError(
+                f"expected at least {self.recent_latents} memory_latents, got {self.memory_latents}"
+            )
+        if not 0 <= self.context_timestep <= 1000:
+            raise ValueError(f"expected a context_timestep of 0 to 1000, got {self.context_timestep}")
 
 
 @dataclass(frozen=True, slots=True)
