@@ -8,6 +8,7 @@ until they are measured again. What is rendered is kept in the folder, too. Exam
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ import torch
 from evaluation import actions, costs, loops, prompts, rollouts, vae
 from evaluation.report import Report, merge, render
 from evaluation.scale import FULL, QUICK, Scale
-from evaluation.workers import Place, Workers, fingerprint, side_by_side
+from evaluation.workers import Place, Workers, fingerprint, open_lab, side_by_side
 
 SECTIONS: dict[str, Callable[[Workers, Scale], Report]] = {
     "vae": vae.measure,
@@ -36,6 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
     torch.set_num_threads(1)
     place = Place(options.weights, options.device, options.folder / "renders")
+    try:
+        open_lab(place)  # which is kept; a bad folder or device ends it before any process starts
+    except (ValueError, OSError) as error:
+        print(f"eval_world.py: {error}", file=sys.stderr)
+        sys.exit(2)
     with side_by_side(place, options.folder / "strips", options.processes) as workers:
         evaluate(
             workers,

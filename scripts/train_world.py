@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
@@ -23,6 +23,7 @@ import torch
 import torch.distributed as dist
 
 from training import stages
+from worldplay.world.checkpoint import choose_device
 
 STAGES: dict[str, Callable[[stages.Options], None]] = {
     "render": stages.render_stage,
@@ -35,13 +36,50 @@ STAGES: dict[str, Callable[[stages.Options], None]] = {
 }
 
 
+# What a stage leaves in the folder and expects there; SEED stands for every walk's.
+MAKES = {
+    "render": ("walks", "walks/SEED.npy"),
+    "text": ("text.safetensors",),
+    "vae": ("vae.safetensors", "vae.json"),
+    "reuse": ("text.safetensors", "vae.safetensors", "vae.json"),
+    "latents": ("latents/SEED.npy",),
+    "transformer": ("transformer.safetensors",),
+    "measure": (),
+}
+EXPECTS = {
+    "render": (),
+    "text": (),
+    "vae": ("walks",),  # of which some may still be arriving
+    "reuse": (),
+    "latents": ("walks/SEED.npy", "vae.safetensors", "vae.json"),
+    "transformer": ("walks/SEED.npy", "latents/SEED.npy", "text.safetensors", "vae.json"),
+    "measure": (
+        "walks/SEED.npy",
+        "latents/SEED.npy",
+        "text.safetensors",
+        "vae.safetensors",
+        "vae.json",
+        "transformer.safetensors",
+    ),
+}
+
+
 def main() -> None:
+    options = parse(sys.argv[1:])
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(1))  # tells the ranks to stop, and waits for them
+    for stage in options.stages:
+        run_ranks(stage, options)
+
+
+def parse(arguments: Sequence[str]) -> stages.Options:
+    """Read the command line; what is wrong with it ends the program with a sentence."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("stages", nargs="+", choices=list(STAGES))
     parser.add_argument("--folder", type=Path, required=True, help="everything is kept here")
-    parser.add_argument("--processes", type=int, default=2, help="ranks; one thread each on a CPU")
+    parser.add_argument("--processes", type=int, help="ranks; one thread each on a CPU [2; 1 for cuda]")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda with one process")
     parser.add_argument("--walks", type=int, default=480, help="training walks")
     parser.add_argument("--drills", type=int, default=160, help="walks that try out combinations of keys")
@@ -50,12 +88,47 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=50.0, help="of training the transformer")
     parser.add_argument("--rate", type=float, default=1.0, help="of learning the transformer, over the usual")
     parser.add_argument("--start", type=Path, help="folder of an earlier version to begin with")
-    options = stages.Options(**vars(parser.parse_args()))
+    values = vars(parser.parse_args(arguments))
+    if values["processes"] is None:
+        values["processes"] = 1 if values["device"].startswith("cuda") else 2
+    options = stages.Options(**values)
+    fault = _find_fault(options) or _find_lack(options)
+    if fault:
+        parser.error(fault)
+    return options
+
+
+def _find_fault(options: stages.Options) -> str | None:
+    """What is wrong with the options, if anything."""
+    if options.device == "auto":
+        return "--device expects cpu or cuda, got auto"
+    try:
+        device = choose_device(options.device)
+    except ValueError as error:
+        return f"--device: {error}"
+    if options.processes < 1 or (device.type == "cuda" and options.processes > 1):
+        return f"--processes expects at least 1, and no more for cuda, got {options.processes}"
+    if not (options.minutes > 0 and options.vae_minutes > 0):
+        return "--minutes and --vae-minutes expect more than 0"
+    if options.start is not None and not options.start.is_dir():
+        return f"--start expects the folder of an earlier version, got {options.start}"
     if "reuse" in options.stages and options.start is None:
-        parser.error("reuse expects --start, the folder of the version to reuse")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # takes the ranks along
+        return "reuse expects --start, the folder of the version to reuse"
+    return None
+
+
+def _find_lack(options: stages.Options) -> str | None:
+    """What a stage expects that is neither in the folder nor made by a stage before it, if anything."""
+    made: set[str] = set()
     for stage in options.stages:
-        run_ranks(stage, options)
+        for name in EXPECTS[stage]:
+            files = [options.folder / name.replace("SEED", str(seed)) for seed in options.seeds]
+            missing = [file for file in files if name not in made and not file.exists()]
+            if missing:
+                makers = " or ".join(maker for maker, names in MAKES.items() if name in names)
+                return f"{stage} expects {missing[0]}: run {makers} first"
+        made.update(MAKES[stage])
+    return None
 
 
 def run_ranks(stage: str, options: stages.Options) -> None:

@@ -15,7 +15,7 @@ from evaluation.metrics import Frames
 from evaluation.routes import CHUNK, Poses, Route
 from training.data import frame_poses
 from worldplay.world import court
-from worldplay.world.camera import Motion
+from worldplay.world.camera import DEFAULT_INTRINSICS, Motion
 from worldplay.world.court import START_VIEWS, render
 from worldplay.world.request import WalkRequest
 from worldplay.world.rollout import finish
@@ -69,20 +69,21 @@ class Lab:
 
     def truth(self, c2w: Poses, light: str) -> Frames:
         """The true frames of latents at court poses [T, 4, 4]: [4 T - 3, H, W, 3]; rendered only once."""
-        name = self._name(c2w, light)
-        path = self.folder / f"{name}.npy"
+        poses = frame_poses(c2w)
+        path = self.folder / f"{self._name(poses, light)}.npy"
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
             partial = path.with_suffix(f".{os.getpid()}.npy")  # another process may be rendering the same
-            np.save(partial, render(frame_poses(c2w), self.world.height, self.world.width, light))
+            np.save(partial, render(poses, self.world.height, self.world.width, light))
             partial.rename(path)
         frames: Frames = np.load(path)
         return frames
 
-    def _name(self, c2w: Poses, light: str) -> str:
-        """Of what decides the pictures, the renderer's code included."""
+    def _name(self, poses: Poses, light: str) -> str:
+        """Of what decides the pictures of frames at these poses, the renderer's code included."""
         code = sorted(Path(court.__file__).parent.glob("court*.py"))
-        facts = [c2w.tobytes(), light.encode(), repr((self.world.height, self.world.width)).encode()]
+        size = repr((self.world.height, self.world.width)).encode()
+        facts = [poses.tobytes(), DEFAULT_INTRINSICS.tobytes(), light.encode(), size]
         return sha256(b"".join([*facts, *(path.read_bytes() for path in code)])).hexdigest()[:24]
 
 

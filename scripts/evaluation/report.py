@@ -24,7 +24,9 @@ def merge(path: Path, about: Mapping[str, Any], name: str, report: Report) -> di
     """Put a section into a results file, in place of an older one. Returns: all of the file."""
     results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"sections": {}}
     results["sections"][name] = {**asdict(report), "about": dict(about)}
-    path.write_text(json.dumps(results, indent=1) + "\n")
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(results, indent=1) + "\n")
+    partial.rename(path)
     return results
 
 

@@ -14,7 +14,7 @@ from worldplay.world.memory import sample_points
 from worldplay.world.request import WalkRequest
 from worldplay.world.world import World
 
-LONG_PROMPT = "x" * 4096  # fills what a cache keeps for text, whatever the conditioner allows
+LONG_PROMPT = "word " * 800  # fills what a cache keeps for text, be it counted in words or letters
 
 
 @dataclass(frozen=True, slots=True)

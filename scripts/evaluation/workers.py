@@ -89,9 +89,9 @@ def _carry_out(place: Place, job: Job[..., Result], arguments: tuple[Any, ...]) 
 
 
 def fingerprint(model: str) -> str:
-    """Which weights these are, in 12 digits."""
+    """Which weights and description these are, in 12 digits."""
     folder = EMBEDDED if model == "embedded" else Path(model)
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("world.json")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

@@ -156,18 +156,17 @@ def _between(
 
 
 def render_walks(folder: Path, seeds: list[int], num_latents: int) -> Iterator[int]:
-    """Render walks not on disk yet, as SEED.npy (frames) and SEED.npz (plan); yields each seed when done."""
+    """Render walks as SEED.npy (frames) and SEED.npz (plan); yields each seed when done."""
     folder.mkdir(parents=True, exist_ok=True)
     for seed in seeds:
         path = folder / f"{seed}.npy"
-        if not path.exists():
-            plan = plan_walk(seed, num_latents, from_view=seed >= HELD_OUT_SEED or seed % 2 == 0)
-            frames = _render_plan(plan)
-            view = -1 if plan.view is None else plan.view
-            np.savez(path.with_suffix(".npz"), c2w=plan.c2w, view=view, lights=plan.lights)
-            partial = path.with_suffix(".partial.npy")
-            np.save(partial, frames)
-            partial.rename(path)
+        plan = plan_walk(seed, num_latents, from_view=seed >= HELD_OUT_SEED or seed % 2 == 0)
+        frames = _render_plan(plan)
+        view = -1 if plan.view is None else plan.view
+        np.savez(path.with_suffix(".npz"), c2w=plan.c2w, view=view, lights=plan.lights)
+        partial = path.with_suffix(".partial.npy")
+        np.save(partial, frames)
+        partial.rename(path)
         yield seed
 
 

@@ -1,6 +1,7 @@
 """Encodes rendered walks by the trained VAE, each as one stream."""
 
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -33,16 +34,37 @@ def encode_walk(vae: StreamingVAE, frames: NDArray[np.uint8]) -> NDArray[np.floa
     return rearrange(latents, "1 c t h w -> t c h w").half().cpu().numpy()
 
 
-def encode_walks(vae: StreamingVAE, walks: Path, latents: Path, seeds: list[int]) -> Iterator[int]:
-    """Encode the walks that are not encoded yet, as SEED.npy, and the start views; yields each seed."""
+def prepare_latents(vae: StreamingVAE, latents: Path, fingerprint: str) -> None:
+    """Make the folder, remove what another VAE has encoded, and encode the start views.
+
+    A folder that does not say which VAE it is of is taken for one of this VAE.
+    """
     latents.mkdir(parents=True, exist_ok=True)
+    note = latents / "vae.sha256"
+    if note.exists() and note.read_text() != fingerprint:
+        for path in latents.glob("*.npy"):
+            path.unlink()
+    note.write_text(fingerprint)
     views = render(np.stack([view.c2w for view in START_VIEWS]), HEIGHT, WIDTH)
-    np.save(latents / "views.npy", np.concatenate([encode_walk(vae, view[None]) for view in views]))
+    _save(latents / "views.npy", np.concatenate([encode_walk(vae, view[None]) for view in views]))
+
+
+def fingerprint_vae(folder: Path) -> str:
+    """Which VAE its stage exported, scale of the latents included."""
+    digest = sha256((folder / "vae.safetensors").read_bytes())
+    digest.update((folder / "vae.json").read_bytes())
+    return digest.hexdigest()
+
+
+def encode_walks(vae: StreamingVAE, walks: Path, latents: Path, seeds: list[int]) -> Iterator[int]:
+    """Encode walks as SEED.npy; yields each seed when done."""
     for seed in seeds:
-        path = latents / f"{seed}.npy"
-        if not path.exists():
-            encoded = encode_walk(vae, np.load(walks / f"{seed}.npy", mmap_mode="r"))
-            partial = path.with_suffix(".partial.npy")
-            np.save(partial, encoded)
-            partial.rename(path)
+        frames = np.load(walks / f"{seed}.npy", mmap_mode="c")  # torch warns of arrays that are read-only
+        _save(latents / f"{seed}.npy", encode_walk(vae, frames))
         yield seed
+
+
+def _save(path: Path, encoded: NDArray[np.float16]) -> None:
+    partial = path.with_suffix(".partial.npy")
+    np.save(partial, encoded)
+    partial.rename(path)

@@ -2,12 +2,23 @@
 
 import json
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
+
+
+def say_each(done: str, seeds: Iterable[int], total: int) -> None:
+    """Work through walks, with a line and the time left for each that is `done`."""
+    began = time.monotonic()
+    for count, seed in enumerate(seeds, 1):
+        left_s = (time.monotonic() - began) / count * (total - count)
+        print(f"{done} {seed} ({count} of {total})  {left_s / 60:.1f} min left", flush=True)
 
 
 class Progress:
@@ -17,6 +28,10 @@ class Progress:
         folder.mkdir(parents=True, exist_ok=True)
         self._log = folder / f"{stage}.jsonl"
         self._curves = folder / f"{stage}.png"
+
+    def forget(self) -> None:
+        """Begin the log anew, as a stage does that cannot go on from its middle."""
+        self._log.unlink(missing_ok=True)
 
     def report(self, step: int, share_done: float, spent_s: float, numbers: dict[str, float]) -> None:
         """Add a line to the log and to the terminal."""
@@ -29,7 +44,7 @@ class Progress:
 
     def draw(self) -> None:
         """Draw every number of the log over the steps."""
-        entries = [json.loads(line) for line in self._log.read_text().splitlines()]
+        entries = list(self._entries())
         names = sorted({name for entry in entries for name in entry} - {"step", "spent_s", "at"})
         figure, axes = plt.subplots(len(names), 1, figsize=(8, 2.2 * len(names)), squeeze=False)
         for axis, name in zip(axes[:, 0], names, strict=True):
@@ -40,3 +55,8 @@ class Progress:
         figure.tight_layout()
         figure.savefig(self._curves)
         plt.close(figure)
+
+    def _entries(self) -> Iterator[dict[str, Any]]:
+        for line in self._log.read_text().splitlines():
+            with suppress(ValueError):  # a run that was killed may have left half a line
+                yield json.loads(line)

@@ -7,13 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.prompts import draw_prompt
+from training.prompts import LONG_SHARE, draw_prompt
 from training.text_stage import PLAIN
 from worldplay.world.court import LIGHTS
 from worldplay.world.court_text import TextReader
 
 NUM_PROMPTS = 4000
-MAX_WORDS = 10  # of those drawn; longer ones are rare and would make every batch slower
 
 
 class PromptBook:
@@ -37,10 +36,9 @@ def read_prompts(reader: TextReader, seed: int, count: int = NUM_PROMPTS) -> Pro
     """Draw prompts and read them."""
     rng = np.random.default_rng(seed)
     by_words: dict[int, list[list[Tensor]]] = defaultdict(lambda: [[] for _ in LIGHTS])
-    drawn = [draw_prompt(rng) for _ in range(count)]
+    drawn = [draw_prompt(rng, is_long=rng.random() < LONG_SHARE) for _ in range(count)]
     for start in range(0, count, 100):
         part = drawn[start : start + 100]
         for states, (_, light) in zip(reader.read([text for text, _ in part]), part, strict=True):
-            if len(states) <= MAX_WORDS:
-                by_words[len(states)][light].append(states.clone())
+            by_words[len(states)][light].append(states.clone())
     return PromptBook(dict(by_words), torch.stack(reader.read(PLAIN)))

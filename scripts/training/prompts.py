@@ -8,18 +8,30 @@ from training.vocabulary import MOODS, OTHERS, PLACES, SIGNS, VERBS
 from worldplay.world.court import LIGHTS
 
 TYPO_SHARE = 0.1
+LONG_SHARE = 0.2  # of prompts, which have many words, few of them about the light
 
 
-def draw_prompt(rng: np.random.Generator) -> tuple[str, int]:
+def draw_prompt(rng: np.random.Generator, is_long: bool) -> tuple[str, int]:
     """A prompt and its light, an index into LIGHTS."""
     light = int(rng.integers(len(LIGHTS)))
+    sign = _pick(rng, SIGNS[LIGHTS[light]])
     if LIGHTS[light] == "day" and rng.random() < 0.4:
-        return _spell(rng, _without_sign(rng)), light
-    return _spell(rng, _with_sign(rng, _pick(rng, SIGNS[LIGHTS[light]]))), light
+        text = _join(rng, _fill(rng)) if is_long else _without_sign(rng)
+    elif is_long:
+        text = _join(rng, [*_fill(rng), sign, *_fill(rng)])
+    else:
+        text = _with_sign(rng, sign)
+    return _spell(rng, text), light
 
 
 def _pick(rng: np.random.Generator, choices: Sequence[str]) -> str:
     return choices[int(rng.integers(len(choices)))]
+
+
+def _fill(rng: np.random.Generator) -> list[str]:
+    """Phrases that say nothing about the light."""
+    kinds = (OTHERS, PLACES, MOODS)
+    return [_pick(rng, kinds[int(rng.integers(3))]) for _ in range(rng.integers(9))]
 
 
 def _without_sign(rng: np.random.Generator) -> str:

@@ -11,8 +11,9 @@ import torch.distributed as dist
 from safetensors.torch import load_file
 
 from training.data import DRILL_SEED, HELD_OUT_SEED, render_walks
-from training.latents import encode_walks
+from training.latents import encode_walks, fingerprint_vae, prepare_latents
 from training.measure import measure_actions, measure_rollouts, start_images
+from training.progress import say_each
 from training.prompt_book import PromptBook, read_prompts
 from training.samples import load_latents
 from training.text_stage import EMBEDDED_TEXT, load_text, train_text
@@ -52,6 +53,10 @@ class Options:
         return list(range(HELD_OUT_SEED, HELD_OUT_SEED + HELD_OUT_WALKS))
 
     @property
+    def seeds(self) -> list[int]:
+        return [*self.held_out_seeds, *self.training_seeds]
+
+    @property
     def walk_folder(self) -> Path:
         return self.folder / "walks"
 
@@ -60,9 +65,10 @@ class Options:
         return self.folder / "latents"
 
 
-def _mine(seeds: list[int]) -> list[int]:
-    """This rank's share."""
-    return seeds[dist.get_rank() :: dist.get_world_size()]
+def _missing(folder: Path, seeds: list[int]) -> list[int]:
+    """Those of this rank's share of the walks that are not in the folder yet."""
+    mine = seeds[dist.get_rank() :: dist.get_world_size()]
+    return [seed for seed in mine if not (folder / f"{seed}.npy").exists()]
 
 
 def render_stage(options: Options) -> None:
@@ -71,14 +77,14 @@ def render_stage(options: Options) -> None:
         (options.held_out_seeds, HELD_OUT_LATENTS),
         (options.training_seeds, WALK_LATENTS),
     ):
-        for done, seed in enumerate(render_walks(options.walk_folder, _mine(seeds), length), 1):
-            print(f"rendered {seed} ({done} of {len(_mine(seeds))})", flush=True)
+        missing = _missing(options.walk_folder, seeds)
+        say_each("rendered", render_walks(options.walk_folder, missing, length), len(missing))
 
 
 def vae_stage(options: Options) -> None:
     """Train the autoencoder; its weights are exported along the way."""
     start = options.start and options.start / "vae.safetensors"
-    train_vae(VAEStage(options.walk_folder, options.folder, options.vae_minutes, start))
+    train_vae(VAEStage(options.walk_folder, options.folder, options.vae_minutes, options.device, start))
 
 
 def text_stage(options: Options) -> None:
@@ -100,9 +106,11 @@ def reuse_stage(options: Options) -> None:
 def latents_stage(options: Options) -> None:
     """Encode every walk by the trained VAE."""
     vae = load_vae(options.folder, options.device)
-    seeds = _mine([*options.held_out_seeds, *options.training_seeds])
-    for done, seed in enumerate(encode_walks(vae, options.walk_folder, options.latent_folder, seeds), 1):
-        print(f"encoded {seed} ({done} of {len(seeds)})", flush=True)
+    if dist.get_rank() == 0:
+        prepare_latents(vae, options.latent_folder, fingerprint_vae(options.folder))
+    dist.barrier()
+    missing = _missing(options.latent_folder, options.seeds)
+    say_each("encoded", encode_walks(vae, options.walk_folder, options.latent_folder, missing), len(missing))
 
 
 def load_vae(folder: Path, device: str) -> StreamingVAE:

@@ -1,5 +1,6 @@
 """Trains the embedded world's text encoder: each word's state shall tell the light that is asked for."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from training.progress import Progress
-from training.prompts import draw_prompt
+from training.prompts import LONG_SHARE, draw_prompt
 from worldplay.world.court import LIGHTS
 from worldplay.world.court_text import TIED, TextConfig, TextReader, make_text_model
 
@@ -22,15 +23,20 @@ _ANCHOR = 0.3  # weight of staying near the states that an earlier version gave 
 
 
 def train_text(folder: Path, start: Path | None) -> None:
-    """Leave text.safetensors in the folder; the first rank does it all, in minutes.
+    """Leave text.safetensors in the folder, if it is not there; the first rank does it all, in minutes.
 
     Args:
         start: an earlier version's weights to begin with; what a transformer knows of their states holds.
     """
     if dist.get_rank():
         return
+    path = folder / "text.safetensors"
+    if path.exists():
+        print(f"text is there already: delete {path} to train it anew", flush=True)
+        return
     torch.manual_seed(0)
-    rng, progress = np.random.default_rng(0), Progress(folder, "text")
+    rng, progress, began = np.random.default_rng(0), Progress(folder, "text"), time.monotonic()
+    progress.forget()
     reader, judge = TextReader(make_text_model(EMBEDDED_TEXT)), nn.Linear(EMBEDDED_TEXT.d_model, len(LIGHTS))
     anchors = None
     if start is not None:
@@ -50,14 +56,20 @@ def train_text(folder: Path, start: Path | None) -> None:
         optimizer.step()
         schedule.step()
         if step % (STEPS // 20) == 0:
-            progress.report(step, step / STEPS, 0.0, {"loss": loss.item(), "right": share_right})
-    progress.draw()
+            numbers = {"loss": loss.item(), "right": share_right}
+            progress.report(step, step / STEPS, time.monotonic() - began, numbers)
     weights = {name: weight.contiguous() for name, weight in reader.model.named_parameters()}
-    save_file(weights, folder / "text.safetensors")  # the tied table once
+    partial = folder / "text.partial"
+    save_file(weights, partial)  # the tied table once
+    partial.rename(path)
+    progress.draw()
 
 
 def draw_prompts(rng: np.random.Generator, count: int) -> tuple[list[str], Tensor]:
-    prompts, lights = zip(*(draw_prompt(rng) for _ in range(count)), strict=True)
+    """So many short prompts, or a quarter as many long ones: all together, as the longest costs most."""
+    is_long = rng.random() < LONG_SHARE
+    count = max(1, count // 4) if is_long else count
+    prompts, lights = zip(*(draw_prompt(rng, is_long) for _ in range(count)), strict=True)
     return list(prompts), torch.tensor(lights)
 
 

@@ -2,6 +2,8 @@
 
 import json
 import math
+import signal
+import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -127,6 +129,18 @@ def _pass_noise_through(model: WorldPlayTransformer) -> None:
     model.final_layer.linear.weight.data = spread[:, :features].T * math.sqrt(features / hidden)
 
 
+class Signals:
+    """Notes that this rank was told to stop, so that the step under way can end and be saved."""
+
+    def __init__(self) -> None:
+        self.seen = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note)
+
+    def _note(self, *_: object) -> None:
+        self.seen = True
+
+
 class Trainer:
     """One rank's part of a run."""
 
@@ -154,15 +168,16 @@ class Trainer:
         return self._folder / "transformer_state.pt"
 
     def run(self) -> None:
-        """Train until the time is up, saving from time to time."""
+        """Train until the time is up or a signal comes, saving from time to time."""
+        signals, stop = Signals(), False
         last_save_s = self._spent_s
         recent: list[float] = []
         share = self._spent_s / self._plan.seconds
-        while share < 1:
+        while share < 1 and not stop:
             began = time.perf_counter()
             if share > self._plan.generated_from and self._step % self._plan.refresh_steps == 0:
                 self._refresh_generated()
-            loss, share = self._train_step(share)
+            loss, share, stop = self._train_step(share, signals)
             recent.append(loss)
             self._spent_s += time.perf_counter() - began
             self._step += 1
@@ -172,15 +187,24 @@ class Trainer:
             if self._agree(self._spent_s - last_save_s) > self._plan.save_every_s:
                 last_save_s = self._spent_s
                 self._save()
+        if stop:
+            self._write()
+            sys.exit(1 if self._rank else "stopped; the same command goes on from here")
         self._save()
 
-    def _train_step(self, share: float) -> tuple[float, float]:
-        """One update. Returns the loss and the share of the run that is done, both means over ranks."""
+    def _train_step(self, share: float, signals: Signals) -> tuple[float, float, bool]:
+        """One update.
+
+        Returns: the loss and the share of the run that is done, both means over ranks; whether any rank
+            was told to stop.
+        """
         loss = chunk_loss(self._model, self._draw(share), self._noise)
         torch.autograd.backward(loss)
-        mean_loss, share = self._masters.collect(loss.item(), self._spent_s / self._plan.seconds)
+        mean_loss, share, stopping = self._masters.collect(
+            loss.item(), self._spent_s / self._plan.seconds, float(signals.seen)
+        )
         self._masters.update(self._step, rate_factor(self._step, share))
-        return mean_loss, share
+        return mean_loss, share, stopping > 0
 
     def _draw(self, share: float) -> Batch:
         size = int(self._shared.choice(CONTEXT_SIZES, p=CONTEXT_SHARES))
@@ -205,12 +229,17 @@ class Trainer:
             self._sampler.keep_generated(row, walk.clone())
 
     def _save(self) -> None:
-        """Check held-out walks; then rank 0 writes weights, configuration, state and curves."""
+        """Write what there is; then check held-out walks and draw the curves."""
+        self._write()
         errors = self._check_held_out()
+        if self._rank == 0:
+            self._progress.report(self._step, self._spent_s / self._plan.seconds, self._spent_s, errors)
+            self._progress.draw()
+
+    def _write(self) -> None:
+        """Rank 0 writes weights, configuration and state."""
         if self._rank:
             return
-        self._progress.report(self._step, self._spent_s / self._plan.seconds, self._spent_s, errors)
-        self._progress.draw()
         export(self._folder, self._masters.averaged_weights())
         state = {"masters": self._masters.state(), "step": self._step, "spent_s": self._spent_s}
         partial = self._state_path.with_suffix(".partial")
@@ -237,7 +266,7 @@ class Trainer:
         return float(shared)
 
     def _load(self) -> None:
-        state = torch.load(self._state_path, weights_only=True)
+        state = torch.load(self._state_path, map_location="cpu", weights_only=True)
         self._masters.load(state["masters"])
         self._step, self._spent_s = state["step"], state["spent_s"]
 

@@ -56,6 +56,7 @@ class VAEStage:
     walks: Path
     out: Path
     minutes: float
+    device: str
     start: Path | None = None  # weights of an earlier version to begin with; None: from nothing
 
 
@@ -94,14 +95,16 @@ class Trainer:
         self._stage, self._rank = stage, dist.get_rank()
         self._master = StreamingVAE(EMBEDDED_VAE)
         self._known = Known.NOTHING if stage.start is None else take_over(self._master, stage.start)
+        self._device = torch.device(stage.device)
+        self._master.to(self._device)
         self._average = deepcopy(self._master).requires_grad_(False)
-        self._vae = deepcopy(self._master).to(choose_dtype(torch.device("cpu")))
+        self._vae = deepcopy(self._master).to(choose_dtype(self._device))
         self._optimizers = [_make_optimizers(self._master.decoder), _make_optimizers(self._master.encoder)]
         self._encoder, self._decoder = self._vae.new_encoder_state(), self._vae.new_decoder_state()
         self._step, self._spent_s, self._clock_s, self._frozen = 0, 0.0, 0.0, False
         if self._known is Known.ENCODER:
             self._let_encoder_learn(False)
-        self._progress = Progress(stage.out, "vae") if self._rank == 0 else None
+        self._progress = Progress(stage.out, "vae")
 
     @property
     def _share_done(self) -> float:
@@ -120,8 +123,8 @@ class Trainer:
             if self._spent_s - exported_s > EXPORT_EVERY_S or self._share_done >= 1:
                 exported_s = self._spent_s
                 if self._rank == 0:
-                    self._export()
                     self._save()
+                    self._export()
 
     def _draw(self) -> Iterator[Piece]:
         """Pieces of the training streams: of parts of the frames at first, then whole."""
@@ -134,20 +137,20 @@ class Trainer:
     def _learn(self, piece: Piece) -> None:
         if piece.starts:
             self._encoder, self._decoder = self._vae.new_encoder_state(), self._vae.new_decoder_state()
-        losses = self._losses(piece)
+        losses = self._losses(piece.pixels.to(self._device))
         self._encoder, self._decoder = self._encoder.detach(), self._decoder.detach()
         torch.autograd.backward(losses["loss"])
         self._update()
         if self._rank == 0 and self._step % 10 == 0:
             self._report({name: value.item() for name, value in losses.items()})
 
-    def _losses(self, piece: Piece) -> dict[str, Tensor]:
+    def _losses(self, pixels: Tensor) -> dict[str, Tensor]:
         with torch.set_grad_enabled(self._encoder_learns):
-            mean = self._vae.encode_moments(piece.pixels, self._encoder).float().chunk(2, dim=1)[0]
-        amount = NOISE * torch.rand(len(mean), 1, 1, 1, 1)
+            mean = self._vae.encode_moments(pixels, self._encoder).float().chunk(2, dim=1)[0]
+        amount = NOISE * torch.rand(len(mean), 1, 1, 1, 1, device=mean.device)
         decoded = self._vae.decode_raw(mean + amount * torch.randn_like(mean), self._decoder).float()
-        error, edges = F.l1_loss(decoded, piece.pixels), _edge_loss(decoded, piece.pixels)
-        square, size = F.mse_loss(decoded, piece.pixels), mean.square().mean()
+        error, edges = F.l1_loss(decoded, pixels), _edge_loss(decoded, pixels)
+        square, size = F.mse_loss(decoded, pixels), mean.square().mean()
         loss = error + EDGE_WEIGHT * edges + SQUARE_WEIGHT * square + SIZE_WEIGHT * size
         parts = {"edges": edges, "size": size, "db": -10 * torch.log10(square / 4)}
         return {"loss": loss} | {name: value.detach() for name, value in parts.items()}
@@ -158,7 +161,8 @@ class Trainer:
         elapsed_s, self._clock_s = now - self._clock_s, now
         pairs = [(m, p) for m, p in zip(self._master.parameters(), self._vae.parameters(), strict=True)]
         pairs = [(m, p) for m, p in pairs if p.requires_grad]
-        shared = torch.cat([_gradient(p) for _, p in pairs] + [torch.tensor([elapsed_s])])
+        clock = torch.tensor([elapsed_s], device=self._device)
+        shared = torch.cat([*(_gradient(p) for _, p in pairs), clock])
         dist.all_reduce(shared)
         shared /= dist.get_world_size()
         self._spent_s += shared[-1].item()
@@ -205,13 +209,12 @@ class Trainer:
             model.encoder.requires_grad_(learns)
 
     def _report(self, numbers: dict[str, float]) -> None:
-        assert self._progress is not None
         self._progress.report(self._step, self._share_done, self._spent_s, numbers)
 
     def _export(self) -> None:
-        """Write the averaged weights with the scale of their latents, and judge them."""
+        """Write the averaged weights with the scale of their latents, and judge them, on the CPU."""
         began = time.monotonic()
-        vae = deepcopy(self._average).to(torch.bfloat16)  # as it will be stored
+        vae = deepcopy(self._average).to("cpu", torch.bfloat16)  # as it will be stored
         halves = {name: value.contiguous() for name, value in vae.state_dict().items()}
         vae.to(choose_dtype(torch.device("cpu")))
         walks = load_held_out(self._stage.walks, HELD_OUT_WALKS, HELD_OUT_FRAMES)
@@ -234,6 +237,7 @@ class Trainer:
         shown = [0, 12, 40, 127]
         rows = chain.from_iterable((f[shown], o[shown]) for (o, _), f in zip(results, walks, strict=True))
         save_strip(self._stage.out / "vae_strip.png", list(rows))
+        self._progress.draw()
 
     def _save(self) -> None:
         state = {
@@ -254,7 +258,7 @@ class Trainer:
         path = self._stage.out / "vae.ckpt"
         if not path.exists():
             return
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
         self._step, self._spent_s = state["step"], state["spent_s"]
         self._master.load_state_dict(state["master"])
         self._average.load_state_dict(state["average"])

@@ -19,14 +19,14 @@ SIGNS = {
         a cloudless sky, no clouds, not a single cloud, a few white clouds, white clouds, fluffy
         clouds, under the blazing sun, blazing sunshine, the sun overhead, sun overhead, sunlight,
         in bright sunlight, harsh sunlight, strong sunlight, sun rays, bright, brightly lit, well
-        lit, light, hot, a hot day, heat, in the heat, scorching, warm weather, a warm day, beach
-        weather, may, june, july, august, in june, a day in july, an august day, an april morning,
-        april, a may morning, easter, school holidays, summer holidays, vacation, picnic, a picnic,
-        picnic weather, time for ice cream, eating ice cream, sunbathing, sunscreen, sunglasses,
-        short sleeves, t-shirt weather, a swim in the pool, playing in the sun, birds singing in the
-        sun, butterflies, flowers in bloom, bees and flowers, green grass, lunch break, at lunch,
-        coffee break, at ten in the morning, ten in the morning, eleven o'clock, noon sun, 12 pm, 1
-        pm, 2 pm, 3 pm, at two in the afternoon, 10 am, 11 am, 12:00, 14:00, mid afternoon, early
+        lit, hot, a hot day, heat, in the heat, scorching, warm weather, a warm day, beach weather,
+        in may, june, july, august, in june, a day in july, an august day, an april morning, april,
+        a may morning, easter, school holidays, summer holidays, vacation, picnic, a picnic, picnic
+        weather, time for ice cream, eating ice cream, sunbathing, sunscreen, sunglasses, short
+        sleeves, t-shirt weather, a swim in the pool, playing in the sun, birds singing in the sun,
+        butterflies, flowers in bloom, bees and flowers, green grass, lunch break, at lunch, coffee
+        break, at ten in the morning, ten in the morning, eleven o'clock, noon sun, 12 pm, 1 pm, 2
+        pm, 3 pm, at two in the afternoon, 10 am, 11 am, 12:00, 14:00, mid afternoon, early
         afternoon, mid morning, the middle of the day, in the middle of the day, while it is light,
         when it is light, in full light, during the day, all day, day time, turn on the sun, switch
         on the sun, melt the snow, the snow has melted, no more snow, no more darkness, stop the
@@ -64,15 +64,15 @@ SIGNS = {
         time, supper, time for supper, a sundowner, an aperitif at sundown, happy hour, watching the
         sun go down, watching the sunset, sunset colours, colours of the evening, pink sky, a pink
         sky, pink clouds, red clouds, clouds on fire, the sky is on fire, a burning sky, the sky
-        burns, glowing sky, the sky glows red, orange, orange glow, orange and pink, purple and
-        orange, amber light, amber, golden light, golden, gold light, warm low light, long shadows,
-        shadows grow long, the shadows are long, vespers, evening prayer, evening mood, evening
-        calm, evening sun, morning sun low over the wall, blue hour, in the blue hour, dusky,
-        twilit, vesper bells, lights come on at dusk, the street lamps are just coming on, the moon
-        is about to rise, the first star, waiting for the night, romantic sunset, a romantic
-        evening, campfire at dusk, fireflies at dusk, bats at dusk, october evening, an autumn
-        evening, a spring evening, good evening, tonight's sunset, wait until evening, let it get
-        late, let the evening come, dim the light, lower the sun, move the sun down, set the sun
+        burns, glowing sky, the sky glows red, orange glow, orange and pink, purple and orange,
+        amber light, golden light, gold light, warm low light, long shadows, shadows grow long, the
+        shadows are long, vespers, evening prayer, evening mood, evening calm, evening sun, morning
+        sun low over the wall, blue hour, in the blue hour, dusky, twilit, vesper bells, lights come
+        on at dusk, the street lamps are just coming on, the moon is about to rise, the first star,
+        waiting for the night, romantic sunset, a romantic evening, campfire at dusk, fireflies at
+        dusk, bats at dusk, october evening, an autumn evening, a spring evening, good evening,
+        tonight's sunset, wait until evening, let it get late, let the evening come, dim the light,
+        lower the sun, move the sun down, set the sun
         """
     ),
     "night": _split(
@@ -86,7 +86,7 @@ SIGNS = {
         dead of night, in the dead of night, in the middle of the night, deep in the night, all
         night, overnight, during the night, good night, it is night, it is dark, it is dark outside,
         dark outside, completely dark, total darkness, complete darkness, pitch dark, pitch-black,
-        pitch black, black as coal, black, blackness, gloomy and black, shadowy and black, no light,
+        pitch black, black as coal, blackness, gloomy and black, shadowy and black, no light,
         without light, no sun, without the sun, no light but the moon, lights out, the lights are
         out, turn off the light, turn the lights off, switch off the light, lights off, power cut,
         blackout, the moon, a new moon, half moon, crescent moon, the moon shines, moonshine, silver
@@ -142,10 +142,10 @@ SIGNS = {
         skating, ice hockey, curling, snowball, snowballs, a snowball fight, snowman, a snowman,
         build a snowman, footprints in the snow, shovel, shovelling snow, snow plough, snow boots,
         mittens, mittens and scarf, woolly hat, warm coat, thick coat, bring a coat, hot chocolate
-        after the cold, breath in the cold air, igloo, penguins, polar bears, huskies, yeti,
-        freeze everything, freeze the courtyard, cover it in snow, cover everything with snow, turn
-        it white, paint it white with snow, bring the winter, bring snow, add snow, add some snow,
-        more snow, snow please, start snowing, narnia, frozen kingdom, ice queen, snow queen
+        after the cold, breath in the cold air, igloo, penguins, polar bears, huskies, yeti, freeze
+        everything, freeze the courtyard, cover it in snow, cover everything with snow, turn it
+        white, paint it white with snow, bring the winter, bring snow, add snow, add some snow, more
+        snow, snow please, start snowing, narnia, frozen kingdom, ice queen, snow queen
         """
     ),
 }
@@ -156,9 +156,9 @@ PLACES = _split(
     blue tower, a blue tower and a gate, the red gate, an arch in a courtyard, the world, a low-poly
     world, a toy castle, walls and towers, a yard with coloured balls, everything, it, a video game
     level, a checkered floor, a colourful courtyard, an old yard, an empty courtyard, the gate, the
-    tower, the walls, the roofs, this yard, the garden corner, the tiles, the floor, outside,
-    out here, outdoors, in front of the gate, by the tower, over the walls, above the roofs, behind
-    the tower, beyond the wall, on the tiles, in the corner, the sky, the ground
+    tower, the walls, the roofs, this yard, the garden corner, the tiles, the floor, outside, out
+    here, outdoors, in front of the gate, by the tower, over the walls, above the roofs, behind the
+    tower, beyond the wall, on the tiles, in the corner, the sky, the ground
     """
 )
 MOODS = _split(
@@ -202,14 +202,37 @@ VERBS = (
     "we are in",
     "set the scene to",
 )
-# Nothing about the light: then it is day.
+# Nothing about the light: then it is day. Many look like words that are about it, or are about colours.
 OTHERS = _split(
     """
-    a castle, a city, a forest path, a spaceship, robots, a cat, a dog, a market, a beach, hello,
-    test, asdf, walk forward, go left, what is this, a house, cyberpunk, watercolour, a car drives
-    by, people, music, nothing, the view from the gate, look at the tower, default, a fountain, a
-    horse, knights, a dragon, trees, a river, children play, a church, a street, a room, turn
-    around, run, jump, who are you, open the gate, lorem ipsum, foo bar, a painting, an oil
-    painting, anime, minecraft, pixel art, the sea, mountains, a bridge, tourists, a bicycle
+    slowly, walking slowly, a person walking slowly, moving slowly forward, slow, very slow, slow
+    motion, a slow pan, slow down, show everything, show the way, i know this place, now, how, grow,
+    growing plants, flowing water, blowing wind, the wind blows, shadow, shadows, a window, windows,
+    a light wind, light steps, a light touch, light colours, light blue, lightweight, delightful,
+    bright colours, bright red, brightly painted, colourful, dark wood, dark colours, dark blue,
+    dark green, nice, a nice place, advice, a price, police, a start, starting, start walking,
+    restart, a stare, rising, high walls, a high wall, on the right, to the right, right, turn
+    right, the sight, a fight, flight, insight, height, weight, eight, a knight, today, some day,
+    every day, birthday, a birthday party, monday, friday, sunday, a holiday, someone, a sunken
+    garden, a hundred steps, old, an old place, cobbled, bold, the fold, hold still, gold, golden
+    details, white walls, white stone, a white ball, a white tile, black tiles, black and white,
+    black stone, an orange ball, the orange sphere, orange, a red gate, red walls, red brick, a
+    purple ball, the purple sphere, pink flowers, a pink house, a yellow block, yellow, the blue
+    tower, a blue wall, green bushes, teal crates, a teal box, silver, a silver gate, a low wall,
+    low walls, the horizon, hills on the horizon, hills behind the walls, the moat, a mood, a room,
+    a mountain, mountains, a frozen moment, cool, a cool place, warm colours, warm, a hot dog, early
+    work, later, late, last, the last one, first, the first gate, a minute, an hour, next week, this
+    month, the end, it begins, the beginning, falling, leaves falling, a fall, standing still, the
+    camera stands still, look around, walking around, walking forward through the gate, a smooth
+    walk, a low-poly style, flat colours, simple shapes, stylised, a render, unreal engine, ray
+    tracing, a quiet walled courtyard with a red gate, a blue tower and coloured balls on a
+    checkered floor, turn off the music, switch on the radio, make it bigger, make it red, bring a
+    chair, cover the table, melted cheese, a castle, a city, a forest path, a spaceship, robots, a
+    cat, a dog, a market, a beach, hello, test, asdf, walk forward, go left, what is this, a house,
+    cyberpunk, watercolour, a car drives by, people, music, nothing, the view from the gate, look at
+    the tower, default, a fountain, a horse, knights, a dragon, trees, a river, children play, a
+    church, a street, a room, turn around, run, jump, who are you, open the gate, lorem ipsum, foo
+    bar, a painting, an oil painting, anime, minecraft, pixel art, the sea, mountains, a bridge,
+    tourists, a bicycle
     """
 )

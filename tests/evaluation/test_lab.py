@@ -11,7 +11,8 @@ from evaluation.lab import Lab, by_chunk, play, reconstruct
 from evaluation.routes import held_out
 from evaluation.variations import NO_CONTEXT, Variation, recent_only, vary, without_retrieval
 from evaluation.workers import here
-from tiny_world import HEIGHT, SCALE, WIDTH, make_world
+from tiny_world import HEIGHT, SCALE, WIDTH, ByteConditioner, make_world
+from training.data import frame_poses
 from worldplay.world.court import render
 
 
@@ -42,6 +43,13 @@ def test_truth_is_rendered_once_for_each_light(lab):
     assert len(list(lab.folder.iterdir())) == before + 2
     assert np.array_equal(pictures[0], pictures[2])
     assert not np.array_equal(pictures[0], pictures[1])
+
+
+def test_truth_is_rendered_anew_when_its_poses_are_found_otherwise(lab, monkeypatch):
+    c2w = held_out(3, 1).c2w()
+    before = lab.truth(c2w, "day")
+    monkeypatch.setattr("evaluation.lab.frame_poses", lambda c2w: frame_poses(c2w)[::-1])
+    assert np.array_equal(lab.truth(c2w, "day"), before[::-1])
 
 
 def test_reconstruction_keeps_time(lab):
@@ -82,6 +90,20 @@ def test_a_larger_context_and_raw_storage_work_in_caches_of_their_own(lab):
     raw = vary(lab.world, Variation("raw", raw_cache=True))
     route = held_out(0, 3)
     assert np.array_equal(play(raw, route).frames, play(lab.world, route).frames)
+
+
+class WordConditioner:
+    """A prompt is as many tokens as it has words."""
+
+    def encode(self, prompt, image, image_latent):
+        return ByteConditioner().encode("x" * len(prompt.split()), image, image_latent)
+
+
+def test_a_cache_of_its_own_has_room_for_as_many_words_as_the_served_one(lab):
+    world = replace(lab.world, conditioner=WordConditioner())
+    raw = vary(world, Variation("raw", raw_cache=True))
+    prompts = {0: "the courtyard in snow"}
+    assert len(play(raw, held_out(0, 1), prompts).chunks) == 1
 
 
 def test_another_precision_leaves_the_served_world_alone(lab):

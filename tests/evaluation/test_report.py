@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from evaluation.report import Report, merge, render
 
 
@@ -43,3 +45,13 @@ def test_sections_come_in_the_given_order(tmp_path):
     results = merge(tmp_path / "r.json", {}, "a", report("A", 1.0))
     text = render(results, ("a", "b"))
     assert text.index("### A") < text.index("### B")
+
+
+def test_results_that_cannot_be_written_leave_the_older_ones(tmp_path):
+    path = tmp_path / "results.json"
+    merge(path, {}, "one", report("One", 1.0))
+    before = path.read_text()
+    (tmp_path / "results.partial").mkdir()  # as good as a full disk
+    with pytest.raises(OSError, match="directory"):
+        merge(path, {}, "one", report("One", 2.0))
+    assert path.read_text() == before

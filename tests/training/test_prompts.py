@@ -11,10 +11,10 @@ from worldplay.world.court_text import TextConfig, TextReader, make_text_model
 
 
 def test_prompts_are_fixed_by_the_generator_and_ask_for_every_light():
-    drawn = [draw_prompt(np.random.default_rng(3)) for _ in range(2)]
+    drawn = [draw_prompt(np.random.default_rng(3), is_long=False) for _ in range(2)]
     assert drawn[0] == drawn[1]
     rng = np.random.default_rng(0)
-    many = [draw_prompt(rng) for _ in range(400)]
+    many = [draw_prompt(rng, is_long=index % 5 == 0) for index in range(400)]
     assert {light for _, light in many} == set(range(len(LIGHTS)))
     assert len({text for text, _ in many}) > 300
     assert any(not text.strip(".!") for text, light in many if LIGHTS[light] == "day")

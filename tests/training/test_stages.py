@@ -1,19 +1,24 @@
 """What the stages take over from an earlier version."""
 
+import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
 
-from training import text_stage
+from training import stages, text_stage
+from training.prompt_book import read_prompts
 from training.stages import Options, load_prompts, load_vae, reuse_stage
 from worldplay.world.checkpoint import EMBEDDED, load_world
 
 
 @pytest.fixture
-def options(tmp_path: Path) -> Iterator[Options]:
+def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Options]:
+    torch.set_num_threads(1)
+    monkeypatch.setattr(stages, "read_prompts", partial(read_prompts, count=200))
     dist.init_process_group("gloo", f"file://{tmp_path}/ranks", rank=0, world_size=1)
     yield Options(
         stages=["reuse"],
@@ -52,7 +57,20 @@ def test_text_that_is_learned_anew_keeps_its_states(
     before = load_prompts(options.folder).plain.mean(dim=1)  # [lights, D]
     errors = []
     for start in (EMBEDDED / "text.safetensors", None):
+        (options.folder / "text.safetensors").unlink()
         text_stage.train_text(options.folder, start)
         after = load_prompts(options.folder).plain.mean(dim=1)
         errors.append(float((after - before).square().mean()))
     assert 0 < errors[0] < 0.1 * errors[1]
+    log = [json.loads(line) for line in (options.folder / "text.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in log] == list(range(1, 21))
+    assert log[-1]["spent_s"] > 0
+
+
+def test_text_that_is_there_is_left_alone(options: Options, capsys: pytest.CaptureFixture[str]) -> None:
+    options.folder.mkdir()
+    path = options.folder / "text.safetensors"
+    path.write_bytes(b"trained")
+    text_stage.train_text(options.folder, None)
+    assert path.read_bytes() == b"trained"
+    assert capsys.readouterr().out == f"text is there already: delete {path} to train it anew\n"

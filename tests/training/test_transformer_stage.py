@@ -1,18 +1,30 @@
 """The transformer's trainer: samples as at inference, a loss that falls, fan-out equal to repetition."""
 
+import json
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 
+from training import transformer_stage
 from training.data import plan_walk
 from training.generate import generate
 from training.muon import orthogonalize
 from training.passes import BatchCache, encode_conditions, make_cameras, predict_velocity, run_context
 from training.prompt_book import PromptBook
 from training.samples import CONTEXT_SIZES, LatentWalks, Sampler
-from training.transformer_stage import EMBEDDED_TRANSFORMER, build_model, chunk_loss, draw_levels
+from training.transformer_stage import (
+    EMBEDDED_TRANSFORMER,
+    Plan,
+    Trainer,
+    build_model,
+    chunk_loss,
+    draw_levels,
+)
 
 TINY = replace(
     EMBEDDED_TRANSFORMER, hidden=32, heads=2, rope_dims=(4, 6, 6), blocks=2, latent_channels=4, vision_dim=4
@@ -139,3 +151,45 @@ def test_orthogonalize_brings_singular_values_near_one():
     values = torch.linalg.svdvals(orthogonalize(matrices).float())
     assert values.min() > 0.5
     assert values.max() < 1.4
+
+
+PLAN = Plan(
+    seconds=3600,
+    samples=1,
+    muon_rate=1e-3,
+    adam_rate=1e-3,
+    generated_from=1.0,
+    generated_share=0.0,
+    refresh_steps=100,
+    refresh_walks=1,
+    save_every_s=3600,
+    device="cpu",
+    start=None,
+)
+
+
+@pytest.fixture
+def only_rank(tmp_path):
+    torch.set_num_threads(1)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    dist.init_process_group("gloo", f"file://{tmp_path}/ranks", rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("only_rank")
+def test_a_rank_that_is_told_to_stop_saves_the_step_under_way(walks, prompts, tmp_path, monkeypatch):
+    def loss_and_signal(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return chunk_loss(*arguments)
+
+    monkeypatch.setattr(transformer_stage, "EMBEDDED_TRANSFORMER", TINY)
+    monkeypatch.setattr(transformer_stage, "chunk_loss", loss_and_signal)
+    (tmp_path / "vae.json").write_text("{}")
+    for step in (1, 2):  # the second time it goes on from there
+        with pytest.raises(SystemExit, match="the same command goes on"):
+            Trainer(walks, walks, prompts, tmp_path, PLAN).run()
+        assert torch.load(tmp_path / "transformer_state.pt", weights_only=True)["step"] == step
+    assert json.loads((tmp_path / "world.json").read_text())["transformer"]["hidden"] == 32

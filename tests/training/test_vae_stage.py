@@ -29,7 +29,7 @@ def stage(tmp_path: Path) -> VAEStage:
     for seed in (0, *range(1_000_000, 1_000_004)):
         frames = np.random.default_rng(seed).integers(0, 256, (9, 6, 10, 3), dtype=np.uint8)
         np.save(walks / f"{seed}.npy", frames.repeat(15, 0).repeat(16, 1).repeat(16, 2))
-    return VAEStage(walks, tmp_path / "out", minutes=0.02)
+    return VAEStage(walks, tmp_path / "out", minutes=0.02, device="cpu")
 
 
 @pytest.mark.slow
@@ -39,8 +39,9 @@ def test_training_leaves_a_network_that_loads_and_goes_on_where_it_stopped(stage
     first = [json.loads(line) for line in (stage.out / "vae.jsonl").read_text().splitlines()]
     before = load_file(stage.out / "vae.safetensors")
     assert load_vae(stage.out, "cpu").config.scaling_factor != 1
+    assert (stage.out / "vae.png").exists()
     longer = (first[-1]["spent_s"] + 1) / 60  # whatever a step takes on this machine
-    train_vae(VAEStage(stage.walks, stage.out, minutes=longer))
+    train_vae(replace(stage, minutes=longer))
     resumed = [json.loads(line)["step"] for line in (stage.out / "vae.jsonl").read_text().splitlines()]
     assert resumed[-1] > first[-1]["step"] > 0
     after = load_file(stage.out / "vae.safetensors")

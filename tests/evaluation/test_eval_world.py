@@ -1,0 +1,23 @@
+"""The command line of measuring."""
+
+import pytest
+
+import eval_world
+from evaluation.workers import fingerprint
+
+
+def test_a_folder_without_a_world_ends_it_with_a_sentence(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        eval_world.main(["--folder", str(tmp_path), "--weights", str(tmp_path / "none")])
+    said = capsys.readouterr().err
+    assert said.startswith(f"eval_world.py: {tmp_path}/none/world.json is missing")
+    assert said.count("\n") == 1
+
+
+def test_a_fingerprint_tells_descriptions_apart(tmp_path):
+    (tmp_path / "transformer.safetensors").write_bytes(b"weights")
+    found = []
+    for steps in (4, 4, 2):
+        (tmp_path / "world.json").write_text(f'{{"steps": {steps}}}')
+        found.append(fingerprint(str(tmp_path)))
+    assert found[0] == found[1] != found[2]

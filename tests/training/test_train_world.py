@@ -1,0 +1,66 @@
+"""The command line of training: what is wrong is said before anything runs."""
+
+import pytest
+
+from train_world import parse
+
+ALL = ["render", "text", "vae", "latents", "transformer", "measure"]
+
+
+@pytest.mark.parametrize("stages", [ALL, ["render"], ["text"], ["render", "reuse", *ALL[3:]]])
+def test_stages_that_make_what_the_next_ones_expect(tmp_path, stages):
+    options = parse([*stages, "--folder", str(tmp_path), "--start", str(tmp_path)])
+    assert options.stages == stages
+    assert (options.processes, options.device) == (2, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("stages", "lacking", "makers"),
+    [
+        (["vae"], "vae expects {}/walks:", "render"),
+        (["render", "latents"], "latents expects {}/vae.safetensors:", "vae or reuse"),
+        (
+            ["render", "vae", "latents", "transformer"],
+            "transformer expects {}/text.safetensors:",
+            "text or reuse",
+        ),
+        (["render", "text", "vae", "transformer"], "transformer expects {}/latents/1000000.npy:", "latents"),
+        (["measure"], "measure expects {}/walks/1000000.npy:", "render"),
+    ],
+)
+def test_a_stage_without_what_it_expects(tmp_path, capsys, stages, lacking, makers):
+    with pytest.raises(SystemExit, match="2"):
+        parse([*stages, "--folder", str(tmp_path)])
+    assert f"error: {lacking.format(tmp_path)} run {makers} first" in capsys.readouterr().err
+
+
+def test_what_is_in_the_folder_need_not_be_made(tmp_path):
+    (tmp_path / "walks").mkdir()
+    assert parse(["vae", "--folder", str(tmp_path)]).stages == ["vae"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["reuse"], "reuse expects --start"),
+        (["render", "--start", "nowhere"], "--start expects the folder of an earlier version, got nowhere"),
+        (["render", "--processes", "0"], "--processes expects at least 1"),
+        (["render", "--minutes", "0"], "expect more than 0"),
+        (["render", "--vae-minutes", "nan"], "expect more than 0"),
+        (["render", "--device", "tpu"], "--device: expected a device like 'cpu'"),
+        (["render", "--device", "cuda:99"], "--device: expected a device of this machine, got 'cuda:99'"),
+    ],
+)
+def test_options_that_make_no_sense(tmp_path, capsys, wrong, said):
+    with pytest.raises(SystemExit, match="2"):
+        parse([*wrong, "--folder", str(tmp_path)])
+    assert said in capsys.readouterr().err
+
+
+def test_a_gpu_has_one_process(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    command = ["render", "--folder", str(tmp_path), "--device", "cuda"]
+    assert parse(command).processes == 1
+    with pytest.raises(SystemExit, match="2"):
+        parse([*command, "--processes", "2"])
+    assert "no more for cuda, got 2" in capsys.readouterr().err
