@@ -9,12 +9,13 @@ import torch
 from typer.testing import CliRunner
 
 from model.tiny import TINY
-from worldplay import cli
+from worldplay import bench, cli
 from worldplay.bench import RandomModel, build, measure
 from worldplay.bench_report import Report, count_work, make_rows, render
 from worldplay.model import flops
 from worldplay.model.vae import VAEConfig
-from worldplay.world import host_memory
+from worldplay.settings import Settings
+from worldplay.world.checkpoint import EMBEDDED
 
 pytestmark = pytest.mark.slow
 
@@ -100,11 +101,73 @@ def test_impossible_models_are_refused(random: RandomModel, problem: str):
 
 
 def test_model_that_memory_cannot_hold_is_not_built(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(host_memory, "available_memory", lambda: 10**5)
-    with pytest.raises(OSError, match=r"^a model of 2 blocks \(see --blocks\) needs about 0.0 GB"):
+    monkeypatch.setattr(bench, "available_memory", lambda: 10**5)
+    expected = (
+        r"^random weights of 1 of 2 blocks need about .* are available; take a smaller --size or a GPU$"
+    )
+    with pytest.raises(OSError, match=expected):
         build(tiny(), "cpu")
+    with pytest.raises(OSError, match=r"take fewer --blocks, a smaller --size or a GPU$"):
+        build(replace(tiny(), blocks=2), "cpu")
 
 
-def test_random_weights_need_the_released_model(tmp_path: Path):
-    result = CliRunner().invoke(cli.app, ["bench", "--random-weights"])
-    assert "expected --model hy-worldplay" in str(result.exception)
+@pytest.mark.parametrize(
+    ("gigabytes", "asked", "blocks"), [(100, None, 2), (11, None, 2), (10, None, 1), (100, 54, 54)]
+)
+def test_cpu_times_as_many_blocks_as_fit(
+    gigabytes: int, asked: int | None, blocks: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(bench, "available_memory", lambda: gigabytes * 10**9)
+    monkeypatch.setattr(bench, "choose_dtype", lambda device: torch.bfloat16)
+    released = RandomModel((480, 832), context=20, blocks=asked)
+    assert bench._choose_blocks(released, torch.device("cpu")) == blocks
+
+
+def test_report_tells_a_part_from_the_whole():
+    deep = replace(tiny(context=4), transformer=replace(TINY, blocks=54))
+    report = measure(build(deep, "cpu"), chunks=1)
+    assert (report.blocks, report.model_blocks) == (2, 54)
+    assert "at 16x24, 2 of 54 blocks, 4 context latents" in render(report)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--random-weights"], "expected --model hy-worldplay with --random-weights, got 'embedded'"),
+        (["--context", "0"], "--context means nothing without --random-weights"),
+        (["--model", "hy-worldplay", "--blocks", "1"], "--blocks means nothing without --random-weights"),
+        (["--size", "64x96"], "--size means nothing with --model embedded"),
+        (["--model", str(EMBEDDED), "--variant", "ar"], f"--variant means nothing with --model {EMBEDDED}"),
+        (
+            ["--model", "hy-worldplay", "--random-weights", "--variant", "ar"],
+            "--variant means nothing with --random-weights",
+        ),
+        (
+            ["--model", "hy-worldplay", "--variant", "bidirectional"],
+            "expected a variant that can be walked, which bidirectional cannot: see --variant",
+        ),
+        (
+            ["--model", "hy-worldplay", "--random-weights", "--blocks", "55"],
+            "expected at most 54 blocks, got 55",
+        ),
+    ],
+)
+def test_options_that_do_not_go_together(arguments: list[str], problem: str):
+    assert str(CliRunner().invoke(cli.app, ["bench", *arguments]).exception) == problem
+
+
+def test_released_model_is_measured_as_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    asked: list[Settings] = []
+    monkeypatch.setattr(bench, "run", lambda settings, *rest: asked.append(settings))
+    options = [
+        "--model",
+        "hy-worldplay",
+        "--size",
+        "352x640",
+        "--variant",
+        "ar",
+        "--weights-dir",
+        str(tmp_path),
+    ]
+    CliRunner().invoke(cli.app, ["bench", *options], catch_exceptions=False)
+    assert [(s.size, s.variant, s.weights_dir) for s in asked] == [("352x640", "ar", tmp_path)]

@@ -23,7 +23,7 @@ def test_models_that_are_absent(tmp_path: Path, capsys: pytest.CaptureFixture[st
     said = capsys.readouterr().out
     assert "embedded                       ready" in said
     assert (
-        "hy-worldplay ar-distilled      absent      38 GB    40 to 77 GB  4 steps, for walking live" in said
+        "hy-worldplay ar-distilled      absent      38 GB    42 to 79 GB  4 steps, for walking live" in said
     )
     assert said.count(" absent ") == len(VARIANTS)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from worldplay import app, loading
 from worldplay.app import load_app, make_engine
@@ -28,6 +29,19 @@ def test_settings_of_the_released_model(tmp_path: Path, monkeypatch: pytest.Monk
     variant = replace(find_variant("ar"), shift=7.0)
     assert asked == [ReleasedChoice(variant, (352, 640), tmp_path, sessions=2, clips=1)]
     assert variant.rollout().shift == 7.0
+
+
+@pytest.mark.parametrize(
+    ("model", "threads"), [("embedded", [1]), (str(EMBEDDED), [1]), ("hy-worldplay", [])]
+)
+def test_small_worlds_leave_a_core_to_the_browser(
+    model: str, threads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinned: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", pinned.append)
+    monkeypatch.setattr(loading, "load_world", lambda model, device, choice: None)
+    open_world(load_settings(model=model), sessions=1, clips=0)
+    assert pinned == threads
 
 
 def test_released_model_that_has_not_been_downloaded(tmp_path: Path) -> None:

@@ -19,18 +19,19 @@ from worldplay.model.transformer import RELEASED_TRANSFORMER, TransformerConfig
 from worldplay.model.vae import RELEASED_VAE, VAEConfig
 from worldplay.settings import Settings
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
-from worldplay.world.checkpoint import choose_device, choose_dtype
+from worldplay.world.checkpoint import choose_device, choose_dtype, is_released
 from worldplay.world.demand import Shapes, count_host_bytes
-from worldplay.world.host_memory import check_host_memory
+from worldplay.world.host_memory import available_memory
 from worldplay.world.random_world import build_random_world, open_random_walk
 from worldplay.world.request import WalkRequest
 from worldplay.world.rollout import Chunk
-from worldplay.world.variants import DEFAULT_VARIANT, VARIANTS
+from worldplay.world.variants import DEFAULT_VARIANT, VARIANTS, find_variant
 from worldplay.world.walk import Step
 from worldplay.world.world import LiveWalk, World
 
 DISTILLED = VARIANTS[DEFAULT_VARIANT].rollout()
 RANDOM_WARM_UP = 1
+CPU_BLOCKS = 2  # one block alone would time nothing between blocks, more would say nothing new
 TEXT_PASSES = 3
 
 
@@ -40,7 +41,7 @@ class RandomModel:
 
     size: tuple[int, int]  # height, width
     context: int  # latents
-    blocks: int | None = None  # fewer than the model has; None: all
+    blocks: int | None = None  # fewer than the model has; None: all, or what a CPU can do
     transformer: TransformerConfig = RELEASED_TRANSFORMER
     vae: VAEConfig = RELEASED_VAE
 
@@ -52,6 +53,7 @@ class Subject:
     world: World
     walk: LiveWalk
     load_s: float
+    model_blocks: int  # of the whole model; fewer may be measured
     warm_up: int  # chunks that do not count
     stays: bool  # each chunk follows the same latents; otherwise the walk goes on
 
@@ -76,35 +78,58 @@ def run(settings: Settings, chunks: int, random: RandomModel | None, json_file: 
 
 def load(settings: Settings) -> Subject:
     """Load a world and open a walk; until its context is full the chunks do not count."""
+    if is_released(settings.model) and not find_variant(settings.variant).is_live:
+        raise ValueError(
+            f"expected a variant that can be walked, which {settings.variant} cannot: see --variant"
+        )
     began = perf_counter()
     world = open_world(settings, sessions=1, clips=0)
     load_s = perf_counter() - began
     config = world.rollout.config
     warm_up = 1 + config.memory_latents // config.chunk_latents
-    return Subject(world, world.open_walk(WalkRequest(seed=0)), load_s, warm_up, stays=False)
+    blocks = world.rollout.transformer.config.blocks
+    return Subject(world, world.open_walk(WalkRequest(seed=0)), load_s, blocks, warm_up, stays=False)
 
 
 def build(random: RandomModel, device: str) -> Subject:
     """Build a random model, and a walk with as much past as its context shall hold."""
     if not 0 <= random.context <= DISTILLED.memory_latents:
         raise ValueError(f"expected 0 to {DISTILLED.memory_latents} context latents, got {random.context}")
-    transformer = random.transformer
-    if random.blocks is not None:
-        transformer = replace(transformer, blocks=random.blocks)
     place = choose_device(device)
-    if place.type == "cpu":
-        _check_memory(random, transformer, place)
+    whole = random.transformer
+    transformer = replace(whole, blocks=_choose_blocks(random, place))
     began = perf_counter()
     world = build_random_world(transformer, random.vae, DISTILLED, random.size, place)
     synchronize(place)
     load_s = perf_counter() - began
-    return Subject(world, open_random_walk(world, random.context), load_s, RANDOM_WARM_UP, stays=True)
+    walk = open_random_walk(world, random.context)
+    return Subject(world, walk, load_s, whole.blocks, RANDOM_WARM_UP, stays=True)
 
 
-def _check_memory(random: RandomModel, transformer: TransformerConfig, place: torch.device) -> None:
-    shapes, number_bytes = Shapes(transformer, random.vae), choose_dtype(place).itemsize
-    needed = count_host_bytes(VARIANTS[DEFAULT_VARIANT], random.size, shapes, 1, number_bytes)
-    check_host_memory(needed, f"a model of {transformer.blocks} blocks (see --blocks)")
+def _choose_blocks(random: RandomModel, place: torch.device) -> int:
+    """How deep a model to build. Raises: OSError if a CPU's memory cannot hold even the least."""
+    most = random.transformer.blocks
+    if random.blocks is not None and random.blocks > most:
+        raise ValueError(f"expected at most {most} blocks, got {random.blocks}")
+    if place.type != "cpu":
+        return random.blocks or most
+    available = available_memory()
+    depths = range(min(CPU_BLOCKS, most), 0, -1) if random.blocks is None else [random.blocks]
+    for blocks in depths:
+        needed = _count_bytes(random, blocks, place)
+        if needed <= available:
+            return blocks
+    fewer = "fewer --blocks, " if blocks > 1 else ""
+    raise OSError(
+        f"random weights of {blocks} of {most} blocks need about {needed / 1e9:.1f} GB of memory on a CPU, "
+        f"{available / 1e9:.1f} GB are available; take {fewer}a smaller --size or a GPU"
+    )
+
+
+def _count_bytes(random: RandomModel, blocks: int, place: torch.device) -> int:
+    shapes = Shapes(replace(random.transformer, blocks=blocks), random.vae)
+    number_bytes = choose_dtype(place).itemsize
+    return count_host_bytes(VARIANTS[DEFAULT_VARIANT], random.size, shapes, 1, number_bytes)
 
 
 def measure(subject: Subject, chunks: int) -> Report:
@@ -137,6 +162,7 @@ def _report(subject: Subject, chunk: Chunk, chunks: int, times: dict[str, list[f
         width=world.width,
         height=world.height,
         blocks=transformer.config.blocks,
+        model_blocks=subject.model_blocks,
         context_latents=len(chunk.context),
         text_tokens=text_tokens,
         device=name_of(world.device),

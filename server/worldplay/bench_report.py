@@ -32,6 +32,7 @@ class Report:
     width: int
     height: int
     blocks: int
+    model_blocks: int  # of the whole model, of which only `blocks` were there
     context_latents: int
     text_tokens: int
     device: str
@@ -79,9 +80,10 @@ def _make_row(stage: str, values: Sequence[float], work: float | None, gemm_rate
 
 def render(report: Report) -> str:
     """A table for people."""
+    part = "" if report.blocks == report.model_blocks else f"of {report.model_blocks} "
     lines = [
-        f"{report.world} at {report.height}x{report.width}, {report.blocks} blocks, {report.context_latents} "
-        f"context latents, {report.text_tokens} text tokens",
+        f"{report.world} at {report.height}x{report.width}, {report.blocks} {part}blocks, "
+        f"{report.context_latents} context latents, {report.text_tokens} text tokens",
         f"{report.device}, {report.dtype}, {report.gemm_tflop_per_s:.3g} TFLOP/s in a large matrix product; "
         f"loaded in {report.load_s:.1f} s, peak memory {report.peak_memory_gb:.2f} GB",
         "",

@@ -2,6 +2,7 @@
 
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -76,13 +77,14 @@ def serve(
 def render(
     model: Model = None,
     device: Device = None,
-    prompt: Annotated[str, typer.Option(help="What the world looks like.")] = "",
+    prompt: Annotated[str | None, typer.Option(help="What the world looks like.")] = None,
     image: Annotated[Path | None, typer.Option(help="Picture to start from: PNG, JPEG or WebP.")] = None,
     view: Annotated[str | None, typer.Option(help="Start view of the model, if no picture is given.")] = None,
     pose: Annotated[
         str | None,
         typer.Option(
-            help="Where to go: 'w-10,right-5' (latents), or a .json file of poses [straight ahead]."
+            help="Where to go: 'w-10,right-5' (latents), or a JSON file of poses [straight ahead]. "
+            "A recorded walk also sets view, prompt and seed where they are not given."
         ),
     ] = None,
     frames: Annotated[
@@ -126,6 +128,9 @@ def render(
 @app.command()
 def bench(
     model: Model = None,
+    variant: Variant = None,
+    size: Size = None,
+    weights_dir: WeightsDir = None,
     device: Device = None,
     chunks: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Chunks to time [30; 5 of random weights].")
@@ -133,20 +138,36 @@ def bench(
     random_weights: Annotated[
         bool, typer.Option("--random-weights", help="With --model hy-worldplay: without its weights.")
     ] = False,
-    size: Annotated[str, typer.Option(help="Random weights: height x width.")] = "480x832",
-    context: Annotated[int, typer.Option(help="Random weights: context latents.")] = 20,
-    blocks: Annotated[int | None, typer.Option(min=1, help="Random weights: fewer blocks than 54.")] = None,
+    context: Annotated[int | None, typer.Option(help="Random weights: context latents [20].")] = None,
+    blocks: Annotated[
+        int | None, typer.Option(min=1, help="Random weights: of the 54 blocks [54; at most 2 on a CPU].")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers there, too.")] = None,
 ) -> None:
     """Measure how long a chunk takes, stage by stage, and how near that is to what the machine can do."""
-    settings = load_settings(model=model, device=device)
+    settings = load_settings(model=model, variant=variant, size=size, weights_dir=weights_dir, device=device)
     from worldplay.bench import RandomModel, run
+    from worldplay.world.checkpoint import is_released
     from worldplay.world.variants import MODEL, parse_size
 
     if random_weights and settings.model != MODEL:
         raise ValueError(f"expected --model {MODEL} with --random-weights, got {settings.model!r}")
-    random = RandomModel(parse_size(size), context, blocks) if random_weights else None
-    run(settings, chunks or (5 if random_weights else 30), random, json_file)
+    if random_weights:
+        _refuse("with --random-weights", {"--variant": variant, "--weights-dir": weights_dir})
+    else:
+        _refuse("without --random-weights", {"--context": context, "--blocks": blocks})
+    if not is_released(settings.model):
+        released_only = {"--variant": variant, "--size": size, "--weights-dir": weights_dir}
+        _refuse(f"with --model {settings.model}", released_only)
+    asked = RandomModel(parse_size(settings.size), 20 if context is None else context, blocks)
+    run(settings, chunks or (5 if random_weights else 30), asked if random_weights else None, json_file)
+
+
+def _refuse(case: str, options: Mapping[str, object]) -> None:
+    """Raises: ValueError naming the first of the options that was given, which means nothing in this case."""
+    for option, value in options.items():
+        if value is not None:
+            raise ValueError(f"{option} means nothing {case}")
 
 
 Which = Annotated[str, typer.Option("--variant", help="ar-distilled, ar, ar-rl or bidirectional.")]

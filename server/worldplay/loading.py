@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from worldplay.settings import Settings
-from worldplay.world.checkpoint import ReleasedChoice, load_world
+from worldplay.world.checkpoint import ReleasedChoice, is_released, load_world
 from worldplay.world.variants import find_variant, parse_size
 from worldplay.world.world import World
 
@@ -15,9 +15,9 @@ def open_world(settings: Settings, *, sessions: int, clips: int) -> World:
 
     Raises: ValueError or OSError as `load_world`.
     """
-    if settings.model == "embedded":
-        # A second thread makes a chunk a fifth faster on an idle machine; but where the browser wants a core
-        # as well, the two wait for each other, and a chunk can take seconds.
+    if not is_released(settings.model):
+        # A second thread makes a chunk of a small world a fifth faster on an idle machine; but where the
+        # browser wants a core as well, the two wait for each other, and a chunk can take seconds.
         torch.set_num_threads(1)
     variant = replace(find_variant(settings.variant), shift=settings.shift)
     choice = ReleasedChoice(variant, parse_size(settings.size), settings.weights_dir, sessions, clips)

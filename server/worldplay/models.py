@@ -2,12 +2,13 @@
 
 import sys
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 from worldplay.world.demand import RELEASED, Needs, Shapes, count_needs
 from worldplay.world.layouts import locate
 from worldplay.world.remedy import find_remedy
-from worldplay.world.residency import plan_memory
+from worldplay.world.residency import RESERVE, plan_memory
 from worldplay.world.variants import MODEL, VARIANTS, Variant
 
 
@@ -35,8 +36,8 @@ def _describe(variant: Variant, weights_dir: Path, shapes: Shapes) -> Known:
         variant,
         find_problem(variant, weights_dir, shapes),
         disk=disk_bytes(needs),
-        memory=plan_memory(demand, plenty).peak,
-        least_memory=plan_memory(demand, 0).peak,
+        memory=plan_memory(demand, plenty).peak + RESERVE,
+        least_memory=plan_memory(demand, 0).peak + RESERVE,
     )
 
 
@@ -70,7 +71,7 @@ def run(weights_dir: Path, shapes: Shapes = RELEASED) -> None:
         state = "ready" if known.problem is None else "damaged" if here else "absent"
         if known.problem is not None and here:
             problems.append(f"{variant.name}: {known.problem}\n")
-        memory = f"{known.least_memory / 1e9:.0f} to {known.memory / 1e9:.0f} GB"
+        memory = f"{ceil(known.least_memory / 1e9)} to {ceil(known.memory / 1e9)} GB"
         name = f"{MODEL} {variant.name}"
         write(f"{name:30} {state:9} {known.disk / 1e9:4.0f} GB {memory:>14}  {variant.about}\n")
     write(f"\nKept in {weights_dir}. GPU memory is for one visitor at 480x832; more in `worldplay doctor`.\n")

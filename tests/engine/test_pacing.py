@@ -1,6 +1,8 @@
+import math
+
 import pytest
 
-from worldplay.engine.pacing import AckDelays, RecentTimes, latch_lead_ms, need_ms, target_ms
+from worldplay.engine.pacing import AckDelays, Costs, RecentTimes, latch_lead_ms, need_ms, target_ms
 
 
 def recent(*times_ms):
@@ -76,3 +78,26 @@ def test_period_of_playheads_is_no_jitter():
 
 def test_need_counts_from_the_latch_less_the_media_before():
     assert need_ms(frames_at_ms=1300, latched_at_ms=1000, media_before_ms=167) == 133
+
+
+def costs(step_ms, decode_ms, *opens_ms):
+    measured = Costs()
+    for _ in range(2):  # the first of all does not count
+        measured.count("step", step_ms)
+        measured.count("decode", decode_ms)
+    for open_ms in opens_ms:
+        measured.count("open", open_ms)
+    return measured
+
+
+@pytest.mark.parametrize(
+    ("opens_ms", "safe_ms"), [((), 50), ((4000,), 4000), ((4000, 10, 10), 4000), ((10, 10), 50)]
+)
+def test_opening_may_take_as_long_as_it_ever_did(opens_ms, safe_ms):
+    assert costs(30, 20, *opens_ms).safe_ms("open") == safe_ms
+
+
+def test_opening_is_not_safe_before_a_step_was_measured():
+    measured = Costs()
+    measured.count("open", 10)
+    assert measured.safe_ms("open") == math.inf

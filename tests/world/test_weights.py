@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from world.published import TRANSFORMER, save, save_transformer, shard
@@ -98,6 +99,37 @@ def test_missing_shard(tmp_path: Path) -> None:
     (tmp_path / "model-00002-of-00002.safetensors.part").touch()
     with pytest.raises(OSError, match=r"00002-of-00002.safetensors is not finished \(1 of 2 .*\); run"):
         load(tmp_path)
+
+
+def test_stale_shard_does_not_win_over_the_index(tmp_path: Path) -> None:
+    save_transformer(tmp_path)
+    shard(tmp_path, "model")
+    first, second = sorted(tmp_path.glob("*.safetensors"))
+    key = min(load_file(first))
+    right = load_file(first)[key]
+    save(load_file(second) | {key: right + 1}, second)
+    assert torch.equal(load(tmp_path).state_dict()[key], right)
+
+
+def test_shard_without_a_key_that_its_index_names(tmp_path: Path) -> None:
+    save_transformer(tmp_path)
+    shard(tmp_path, "model")
+    first, second = sorted(tmp_path.glob("*.safetensors"))
+    key = min(load_file(first))
+    save(load_file(second) | {key: load_file(first)[key]}, second)
+    save({name: tensor for name, tensor in load_file(first).items() if name != key}, first)
+    expected = rf"model.safetensors.index.json says that {key} is in {first.name}, which lacks it; run"
+    with pytest.raises(ValueError, match=expected):
+        load(tmp_path)
+
+
+def test_damaged_file_beside_a_whole_one(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"damaged")
+    save_transformer(tmp_path, "diffusion_pytorch_model.safetensors")
+    assert find_weights(tmp_path, REMEDY).files == [tmp_path / "diffusion_pytorch_model.safetensors"]
+    (tmp_path / "diffusion_pytorch_model.safetensors").write_bytes(b"damaged, too")
+    with pytest.raises(ValueError, match=r"/model.safetensors is damaged or incomplete"):
+        find_weights(tmp_path, REMEDY)
 
 
 @pytest.mark.parametrize(

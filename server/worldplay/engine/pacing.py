@@ -84,10 +84,13 @@ class Costs:
     tail: RecentTimes = field(default_factory=RecentTimes)  # latch to last frame
     command: RecentTimes = field(default_factory=RecentTimes)  # opening, rewinding, prompting
     _first_ms: dict[Stage, float] = field(default_factory=dict)
+    _longest_open_ms: float = 0.0
     _stages: dict[Stage, RecentTimes] = field(default_factory=lambda: defaultdict(RecentTimes))
 
     def count(self, stage: Stage, time_ms: float) -> None:
         """Learn from a stage, be it a session's or a clip's: they use the same model at the same size."""
+        if stage == "open":
+            self._longest_open_ms = max(self._longest_open_ms, time_ms)
         if stage in self._first_ms:
             self._stages[stage].add(time_ms)
         else:  # the first of all also loads code and prepares memory, and says little of the next
@@ -95,11 +98,11 @@ class Costs:
 
     def safe_ms(self, stage: Stage) -> float:
         """What a stage takes at most, as a rule; infinite as long as it is not known."""
-        if times := self._stages[stage]:
-            return times.p95_ms
-        if stage == "open":  # a pass over the text and the encoding of a picture
-            return self.safe_ms("step") + self.safe_ms("decode")
-        return math.inf
+        if stage == "open":  # at least a pass over the text and the encoding of a picture; seldom done, and
+            # seconds of a released model, so that even the first of all counts
+            return max(self._longest_open_ms, self.safe_ms("step") + self.safe_ms("decode"))
+        times = self._stages[stage]
+        return times.p95_ms if times else math.inf
 
     def least_ms(self, stage: Stage) -> float:
         """What a stage took at least; infinite as long as it is not known."""

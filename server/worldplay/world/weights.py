@@ -23,16 +23,23 @@ _LFS_POINTER = b"version https://git-lfs"
 class Weights:
     """The tensors of one network, read from disk only when they are asked for.
 
-    Raises: ValueError naming a file that is no whole safetensors file, and the remedy.
+    Raises: ValueError naming a file that is no whole safetensors file, or not what its index says, and
+        the remedy.
     """
 
-    def __init__(self, files: Iterable[Path], remedy: str) -> None:
+    def __init__(self, files: Iterable[Path], remedy: str, index: Path | None = None) -> None:
+        """`index` tells which of the files each tensor is read from; without it they must differ in keys."""
         self.files = list(files)
         self.remedy = remedy
-        self._readers: dict[str, Any] = {}
-        for path in self.files:
-            reader = _open(path, remedy)
-            self._readers.update(dict.fromkeys(reader.keys(), reader))
+        readers = {path.name: _open(path, remedy) for path in self.files}
+        stored = {name: set(reader.keys()) for name, reader in readers.items()}
+        shards = {key: name for name, keys in stored.items() for key in keys}
+        if index is not None:
+            shards = _read_weight_map(index, remedy)
+        for key, name in shards.items():
+            if key not in stored[name]:
+                raise ValueError(f"{index} says that {key} is in {name}, which lacks it; {remedy}")
+        self._readers: dict[str, Any] = {key: readers[name] for key, name in shards.items()}
 
     @property
     def name(self) -> str:
@@ -57,17 +64,21 @@ class Weights:
 
 
 def find_weights(folder: Path, remedy: str) -> Weights:
-    """Open the weights in a folder, single or sharded, under any of the published names.
+    """Open the weights in a folder, single or sharded, under the first of the published names that opens.
 
-    Raises: OSError or ValueError naming what is missing or refused, and the remedy.
+    Raises: OSError or ValueError naming what is missing or refused first, and the remedy.
     """
+    problems: list[OSError | ValueError] = []
     for stem in STEMS:
         index, single = folder / f"{stem}.safetensors.index.json", folder / f"{stem}.safetensors"
-        if index.is_file():
-            return Weights(_shards(index, remedy), remedy)
-        if single.is_file():
-            return Weights([single], remedy)
-    raise OSError(f"{_explain_absence(folder)}; {remedy}")
+        try:
+            if index.is_file():
+                return Weights(_shards(index, remedy), remedy, index)
+            if single.is_file():
+                return Weights([single], remedy)
+        except (OSError, ValueError) as error:
+            problems.append(error)
+    raise problems[0] if problems else OSError(f"{_explain_absence(folder)}; {remedy}")
 
 
 def _explain_absence(folder: Path) -> str:
@@ -88,14 +99,20 @@ def _is_unfinished(folder: Path) -> bool:
     return any(folder.glob(f"*{PART}")) or any(any(cache.glob("*.incomplete")) for cache in caches)
 
 
-def _shards(index: Path, remedy: str) -> list[Path]:
+def _read_weight_map(index: Path, remedy: str) -> dict[str, str]:
+    """The name of the shard that holds each tensor."""
     try:
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-        plain = bool(names) and all(Path(name).name == name for name in names)
+        weight_map: dict[str, str] = json.loads(index.read_text())["weight_map"]
+        plain = bool(weight_map) and all(Path(name).name == name for name in weight_map.values())
     except (ValueError, KeyError, TypeError, AttributeError):
         plain = False
     if not plain:
         raise ValueError(f"{index} is not an index of shards; {remedy}")
+    return weight_map
+
+
+def _shards(index: Path, remedy: str) -> list[Path]:
+    names = sorted(set(_read_weight_map(index, remedy).values()))
     missing = [name for name in names if not (index.parent / name).is_file()]
     if missing:
         unfinished = (index.parent / (missing[0] + PART)).is_file()
