@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 
 from worldplay.models import disk_bytes, find_problem
-from worldplay.world.demand import Needs, count_needs
-from worldplay.world.residency import RESERVE, Plan, plan_memory
+from worldplay.world.checkpoint import choose_dtype
+from worldplay.world.demand import BYTES, Needs, count_needs
+from worldplay.world.residency import RESERVE, Plan, count_waiting, plan_memory
 from worldplay.world.variants import MODEL, Variant
 
 SIZES = ((480, 832), (352, 640), (240, 416))  # compared with the one asked for
@@ -112,16 +113,16 @@ def _plans(needs: Needs, variant: Variant, budget: int, max_sessions: int) -> It
     yield f"Plan for {_gb(budget)}"
     alone = plan_memory(needs.demand(variant, 1), budget)
     if not variant.is_live:
-        yield from _describe("serve and render, a clip at a time", alone, variant)
+        yield from _describe("serve and render, a clip at a time", needs, alone, variant)
         yield "  visitors         none: it cannot be walked, it makes clips"
         return
     most = count_sessions(needs, variant, budget)
     served = min(max_sessions, max(1, most))
     serving = plan_memory(needs.demand(variant, served + 1), budget)
     room = f", as there is no room for {max_sessions}" if served < max_sessions else ""
-    yield from _describe(f"serve, {served} at once and a clip{room}", serving, variant)
+    yield from _describe(f"serve, {served} at once and a clip{room}", needs, serving, variant)
     if _choices(alone) != _choices(serving):
-        yield from _describe("render", alone, variant)
+        yield from _describe("render", needs, alone, variant)
     yield f"  most visitors    {most}"
 
 
@@ -129,12 +130,15 @@ def _choices(plan: Plan) -> tuple[object, ...]:
     return plan.fits, plan.encoders, plan.text_stream, plan.raw_caches
 
 
-def _describe(who: str, plan: Plan, variant: Variant) -> Iterator[str]:
+def _describe(who: str, needs: Needs, plan: Plan, variant: Variant) -> Iterator[str]:
     yield f"  {who}: {'fits' if plan.fits else 'DOES NOT FIT'}, {_gb(plan.peak)} at most"
     yield f"    encoders       {plan.encoders.value}"
     yield f"    text stream    {plan.text_stream.value if variant.is_live else 'on the GPU'}"
     if variant.is_live:
         yield f"    KV cache       {'stored raw' if plan.raw_caches else 'both branches'}"
+    widening = choose_dtype(torch.device("cpu")).itemsize // BYTES
+    if waiting := count_waiting(plan, needs.encoders, needs.text_stream, widening):
+        yield f"    own memory     {_gb(waiting)} of the machine's, for what is not on the GPU"
 
 
 def _sizes(variant: Variant, asked: tuple[int, int], budget: int) -> Iterator[str]:

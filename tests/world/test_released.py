@@ -13,7 +13,7 @@ from worldplay.world.camera import FORWARD_STEP, Motion
 from worldplay.world.demand import Shapes, count_needs
 from worldplay.world.released import choose_plan, load_released
 from worldplay.world.request import WalkRequest
-from worldplay.world.residency import Residence, plan_memory
+from worldplay.world.residency import Plan, Residence, count_waiting, plan_memory
 from worldplay.world.rollout import Chunk, finish
 from worldplay.world.variants import VARIANTS, find_variant
 from worldplay.world.walk import Step
@@ -176,8 +176,25 @@ def test_cpu_without_the_memory_is_said_before_anything_is_loaded(
     layouts: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(host_memory, "available_memory", lambda: 10**5)
-    with pytest.raises(OSError, match=r"^ar-distilled at 32x64 needs about .* GB .* on a CPU, 0.0 GB are"):
+    expected = r"^ar-distilled at 32x64 on a CPU needs about .* GB of the machine's own memory, 0.0 GB are"
+    with pytest.raises(OSError, match=expected):
         load(layouts["diffusers"])
+
+
+@pytest.mark.parametrize(
+    ("encoders", "text_stream", "expected"),
+    [
+        (Residence.RESIDENT, Residence.RESIDENT, 0),
+        (Residence.SWAPPED, Residence.RESIDENT, 100),
+        (Residence.SWAPPED, Residence.SWAPPED, 110),
+        (Residence.HOST, Residence.RESIDENT, 200),
+    ],
+)
+def test_what_is_not_on_the_gpu_takes_the_hosts_memory(
+    encoders: Residence, text_stream: Residence, expected: int
+) -> None:
+    plan = Plan(False, encoders, text_stream, peak=0, fits=True)
+    assert count_waiting(plan, encoders=100, text_stream=10, widening=2) == expected
 
 
 def test_views_have_open_ground(layouts: dict[str, Path]) -> None:

@@ -17,11 +17,11 @@ def available_memory() -> int:
     return min(available, int(limit)) if limit.isdecimal() else available
 
 
-def check_host_memory(needed: int, what: str) -> None:
+def check_host_memory(needed: int, what: str, remedy: str) -> None:
     """Raises: OSError with the remedy if it plainly cannot hold so many bytes."""
     available = available_memory()
     if needed > available:
         raise OSError(
-            f"{what} needs about {needed / 1e9:.1f} GB of memory on a CPU, {available / 1e9:.1f} GB are "
-            "available; use a GPU, a smaller size, or the embedded world"
+            f"{what} needs about {needed / 1e9:.1f} GB of the machine's own memory, "
+            f"{available / 1e9:.1f} GB are available; {remedy}"
         )

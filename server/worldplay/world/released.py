@@ -20,6 +20,7 @@ from worldplay.world.checkpoint import (
 )
 from worldplay.world.court import START_VIEWS
 from worldplay.world.demand import (
+    BYTES,
     MAX_TEXT_TOKENS,
     RELEASED,
     Shapes,
@@ -33,7 +34,7 @@ from worldplay.world.layouts import ReleasedFiles, locate
 from worldplay.world.memory import NUM_POINTS, sample_points
 from worldplay.world.released_conditioner import Encoders, ReleasedConditioner
 from worldplay.world.remedy import find_remedy
-from worldplay.world.residency import RESERVE, Lodging, Plan, Residence, plan_memory
+from worldplay.world.residency import RESERVE, Lodging, Plan, Residence, count_waiting, plan_memory
 from worldplay.world.rollout import RolloutModel
 from worldplay.world.variants import SIZE, Variant
 from worldplay.world.walk import OpenGround
@@ -79,6 +80,7 @@ def load_released(
     if device.type == "cpu":
         _check_host(files, variant, size, shapes, clips)
     plan, max_sessions = choose_plan(variant, size, budget, sessions, clips, shapes)
+    _check_waiting(files, variant, size, shapes, plan)
     parts = _load_parts(files, variant, device, plan, shapes, remedy)
     height, width = size
     return World(
@@ -125,7 +127,23 @@ def _check_host(
 ) -> None:
     """Raises: OSError if a CPU's memory cannot hold the model."""
     model = count_host_bytes(variant, size, shapes, max(1, clips), choose_dtype(CPU).itemsize)
-    check_host_memory(model + _encoder_bytes(files), f"{variant.name} at {size[0]}x{size[1]}")
+    check_host_memory(
+        model + _encoder_bytes(files),
+        f"{variant.name} at {size[0]}x{size[1]} on a CPU",
+        "use a GPU, a smaller size, or the embedded world",
+    )
+
+
+def _check_waiting(
+    files: ReleasedFiles, variant: Variant, size: tuple[int, int], shapes: Shapes, plan: Plan
+) -> None:
+    """Raises: OSError if the host's memory cannot hold what the plan has waiting there."""
+    text_stream = count_needs(variant, size, shapes).text_stream
+    check_host_memory(
+        count_waiting(plan, _encoder_bytes(files), text_stream, choose_dtype(CPU).itemsize // BYTES),
+        f"what {variant.name} keeps off the GPU",
+        "leave more GPU memory free, or take fewer --max-sessions; see `worldplay doctor`",
+    )
 
 
 def _encoder_bytes(files: ReleasedFiles) -> int:

@@ -65,6 +65,19 @@ def plan_memory(demand: Demand, budget: int) -> Plan:
     return next((plan for plan in plans if plan.fits), plans[-1])
 
 
+def count_waiting(plan: Plan, encoders: int, text_stream: int, widening: int) -> int:
+    """Bytes of the host's memory that parts take which are not on the GPU at all times.
+
+    Args:
+        encoders, text_stream: their bytes on the GPU.
+        widening: how many times wider a number is where the host computes with it.
+    """
+    waiting = text_stream if plan.text_stream is Residence.SWAPPED else 0
+    if plan.encoders is Residence.SWAPPED:
+        return waiting + encoders
+    return waiting + (widening * encoders if plan.encoders is Residence.HOST else 0)
+
+
 def _peak(demand: Demand, raw_caches: bool, encoders: Residence, text_stream: Residence) -> int:
     """Generating, encoding and the text pass never run at once, as one thread owns the model."""
     stay = demand.always + (demand.raw_caches if raw_caches else demand.caches)
