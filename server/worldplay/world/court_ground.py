@@ -7,6 +7,7 @@ from worldplay.world.camera import Motion, invert_pose, motion_between
 from worldplay.world.court_scene import BALLS, BOXES, HALF_SIZE, PILLARS, stand_pose
 
 MARGIN = 0.3
+_TIE = 1e-9  # what is nearer to equal is equal, so that rounding decides nothing
 MAX_PITCH_RAD = float(np.radians(30.0))
 
 Pose = NDArray[np.float64]
@@ -57,7 +58,7 @@ class Ground:
 
     def _advance(self, x: float, z: float, step: Step) -> tuple[float, float] | None:
         """Where a short step leads, or its larger part if that goes along a wall; None if neither is free."""
-        axis = int(np.argmax(np.abs(step)))
+        axis = int(abs(step[1]) > abs(step[0]) + _TIE)
         along = np.where(np.arange(2) == axis, step, 0.0)
         for part in (step, along):
             to_x, to_z = x + float(part[0]), z + float(part[1])
