@@ -82,7 +82,7 @@ def all_valid(tokens: Tensor, mask: Tensor) -> Tensor:
 def walk(world: World, num_chunks: int) -> list[int]:
     """Go on, change the prompt, go back. Returns: frames of each chunk."""
     live = world.open_walk(
-        WalkRequest(seed=0, prompt='A door with "Bakery"', image=Image.new("RGB", (120, 80)))
+        WalkRequest(seed=0, steps=2, prompt='A door with "Bakery"', image=Image.new("RGB", (120, 80)))
     )
     counts = []
     for index in range(num_chunks):

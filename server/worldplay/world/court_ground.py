@@ -48,7 +48,8 @@ class Ground:
     def _step(self, c2w: Pose, step: Step, yaw: float, pitch: float) -> tuple[Pose, bool]:
         x, z, _, _ = heading(c2w)
         pitch = float(np.clip(pitch, -MAX_PITCH_RAD, MAX_PITCH_RAD))
-        pieces = int(np.ceil(np.hypot(*step) / (MARGIN / 2)))  # none so long that it jumps over something
+        # None so long that it jumps over something; of a step that leaves the court anyway, only so many.
+        pieces = int(np.ceil(min(np.hypot(*step), 1e9) / (MARGIN / 2)))
         for _ in range(pieces):
             reached = self._advance(x, z, step / pieces)
             if reached is None:
