@@ -25,7 +25,7 @@ PLAIN = {
     "night": "the courtyard at night",
     "snow": "the courtyard in snow",
 }
-# Written by others who had not seen training's vocabulary, before the encoder was trained on it: short ones,
+# Written by others who had not seen training's vocabulary, which was not made with these in view: short ones,
 # less those that training can draw word for word, then ones of 20 to 60 words.
 BLIND: dict[str, list[str]] = json.loads(Path(__file__).with_name("blind_prompts.json").read_text())
 CHANGES = {

@@ -96,6 +96,12 @@ def test_description_of_no_world(directory: Path, part: str | None, field: str, 
         load_world(str(directory), "cpu")
 
 
+def test_network_without_any_level(directory: Path) -> None:
+    edit(directory, lambda all_: all_["vae"].update(encoder_channels=[], decoder_channels=[]))
+    with pytest.raises(ValueError, match=r"world.json: vae: .*expected a positive channels, got 0; restore"):
+        load_world(str(directory), "cpu")
+
+
 @pytest.mark.parametrize("kept", [0, 7, 100_000])
 def test_truncated_weights(directory: Path, kept: int) -> None:
     path = directory / "transformer.safetensors"

@@ -38,7 +38,7 @@ class VAEConfig:
             decoder_layers=self.decoder_layers,
             spatial_compression=self.spatial_compression,
             scaling_factor=self.scaling_factor,
-            channels=min(*self.encoder_channels, *self.decoder_channels, 1),
+            channels=min((*self.encoder_channels, *self.decoder_channels), default=0),
         )
         if self.temporal_compression != 4:
             raise ValueError(f"expected temporal_compression 4, got {self.temporal_compression}")

@@ -53,7 +53,8 @@ def read_description(directory: Path) -> Description:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{path}: {place + ': ' if place else ''}{first['msg']}; {REMEDY}") from None
+        words = first["msg"].removeprefix("Value error, ")  # pydantic's, before those of our own checks
+        raise ValueError(f"{path}: {place + ': ' if place else ''}{words}; {REMEDY}") from None
     if unknown := _unknown_fields(described, json.loads(text)):
         raise ValueError(f"{path} has the unexpected {unknown}; {REMEDY}")
     return described
