@@ -18,7 +18,7 @@ START_TIMEOUT_S = 10.0
 @contextmanager
 def serving(world: World, **arguments: object) -> Iterator[str]:
     """Serve a world. Yields: host and port."""
-    settings: Settings = load_settings(**{"port": 0, **arguments})
+    settings: Settings = load_settings(**{"port": 0, "max_sessions": 4, **arguments})
     listening = listen(settings)
     engine = make_engine(settings, world)
     server = create_server(settings, world, engine)

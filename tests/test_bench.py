@@ -92,7 +92,7 @@ def test_a_walk_may_go_on():
     [
         (tiny(context=24), "expected 0 to 20 context latents, got 24"),
         (tiny(context=6), "expected context latents in multiples of 4, got 6"),
-        (tiny(size=(16, 30)), "expected height and width in multiples of 4, got 16x30"),
+        (tiny(size=(16, 30)), "expected height and width in multiples of 4 and 4, got 16x30"),
     ],
 )
 def test_impossible_models_are_refused(random: RandomModel, problem: str):

@@ -85,6 +85,6 @@ def test_server_keeps_memory_for_visitors_and_a_clip(
         load_app(settings)
 
 
-@pytest.mark.parametrize(("room", "places"), [(None, 4), (2, 2), (9, 4)])
-def test_places_are_those_that_there_is_memory_for(world: World, room: int | None, places: int) -> None:
+@pytest.mark.parametrize(("room", "places"), [(2, 2), (9, 4)])
+def test_places_are_those_that_there_is_memory_for(world: World, room: int, places: int) -> None:
     assert make_engine(load_settings(), replace(world, max_sessions=room)).max_sessions == places

@@ -17,8 +17,8 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake
 from torch.utils import backend_registration
 
 from world.published import TRANSFORMER, VAE
-from worldplay.bench import Stroll
 from worldplay.model import transformer
+from worldplay.stroll import Stroll
 from worldplay.world import bidirectional_rollout, checkpoint, released, rollout
 from worldplay.world.demand import Shapes
 from worldplay.world.request import WalkRequest

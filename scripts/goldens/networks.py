@@ -14,7 +14,7 @@ TextInputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]
 
 # What a case's configuration does not say is as in the released model.
 _RELEASED = {
-    "patch_size": 1,
+    "patch_size": (1, 1),
     "mlp_ratio": 4.0,
     "byt5_dim": 1472,
     "byt5_hidden": 2048,

@@ -55,7 +55,7 @@ RELEASED = Scale(
     compiled_blocks=8,
 )
 MINIATURE = Scale(
-    transformer=TransformerConfig(32, 2, (4, 6, 6), 2, 4, 1, 2.0, 6, 5, 7, 8, 1, 256.0),
+    transformer=TransformerConfig(32, 2, (4, 6, 6), 2, 4, (1, 1), 2.0, 6, 5, 7, 8, 1, 256.0),
     vae=VAEConfig(1, 4, (8, 8, 8), 1, (8, 8, 8), 1, 4, 4, 1.0),
     sizes=((16, 24),),
     contexts=(0, 4),
@@ -87,7 +87,7 @@ class Setup:
     @property
     def tokens(self) -> int:
         """Per latent."""
-        return self.grid[0] * self.grid[1] // self.scale.transformer.patch_size**2
+        return self.grid[0] * self.grid[1] // self.scale.transformer.patch_area
 
     @property
     def most_context(self) -> int:

@@ -25,6 +25,7 @@ from training.passes import (
     predict_velocity,
     run_context,
 )
+from training.patches import split_patches
 from training.progress import Progress
 from training.prompt_book import PromptBook
 from training.samples import (
@@ -51,7 +52,7 @@ EMBEDDED_TRANSFORMER = TransformerConfig(
     rope_dims=(16, 24, 24),
     blocks=5,
     latent_channels=32,
-    patch_size=2,
+    patch_size=(2, 1),
     mlp_ratio=2.0,
     text_dim=64,
     vision_dim=32,
@@ -152,7 +153,8 @@ class Trainer:
         self._walks, self._held_out, self._prompts = walks, held_out, prompts
         self._model = build_model(EMBEDDED_TRANSFORMER)
         if plan.start is not None:
-            self._model.load_state_dict(load_file(plan.start))
+            weights = load_file(plan.start)
+            self._model.load_state_dict(split_patches(weights, EMBEDDED_TRANSFORMER.patch_size))
         self._model.to(plan.device, choose_dtype(torch.device(plan.device)))
         self._masters = Masters(self._model, plan.muon_rate, plan.adam_rate)
         self._progress = Progress(folder, "transformer")

@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from worldplay.api import EXCEPTION_HANDLERS, api_routes
+from worldplay.capacity import count_in_time
 from worldplay.engine.engine import Engine
 from worldplay.health import describe_health
 from worldplay.loading import open_world
@@ -75,10 +76,17 @@ def _load(settings: Settings) -> tuple[World, Engine]:
 
 
 def make_engine(settings: Settings, world: World) -> Engine:
-    """An engine with as many places as the operator allows and the memory has room for."""
+    """An engine with as many places as the operator allows and the memory has room for.
+
+    Of a world that any memory has room for, the default is no more than this machine keeps in real time.
+    """
     places = settings.max_sessions
-    if world.can_walk and world.max_sessions is not None:
-        places = min(places, world.max_sessions)
+    if world.can_walk:
+        if world.max_sessions is not None:
+            places = min(places, world.max_sessions)
+        elif "max_sessions" not in settings.model_fields_set:
+            places = count_in_time(world, places)
+            logger.info("this machine keeps so many visitors in real time: %d", places)
     return Engine(world, places, settings.max_queued)
 
 

@@ -18,7 +18,7 @@ from worldplay.media.track import VideoTrack
 from worldplay.model.transformer import RELEASED_TRANSFORMER, TransformerConfig
 from worldplay.model.vae import RELEASED_VAE, VAEConfig
 from worldplay.settings import Settings
-from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
+from worldplay.stroll import Stroll
 from worldplay.world.checkpoint import choose_device, choose_dtype, is_released
 from worldplay.world.demand import Shapes, count_host_bytes
 from worldplay.world.host_memory import available_memory
@@ -26,7 +26,6 @@ from worldplay.world.random_world import build_random_world, open_random_walk
 from worldplay.world.request import WalkRequest
 from worldplay.world.rollout import Chunk
 from worldplay.world.variants import DEFAULT_VARIANT, VARIANTS, find_variant
-from worldplay.world.walk import Step
 from worldplay.world.world import LiveWalk, World
 
 DISTILLED = VARIANTS[DEFAULT_VARIANT].rollout()
@@ -56,15 +55,6 @@ class Subject:
     model_blocks: int  # of the whole model; fewer may be measured
     warm_up: int  # chunks that do not count
     stays: bool  # each chunk follows the same latents; otherwise the walk goes on
-
-
-class Stroll:
-    """Steering that walks on in a circle."""
-
-    def predict(self, num_latents: int) -> list[Step]:
-        return [Motion(forward=FORWARD_STEP, yaw=TURN_STEP)] * num_latents
-
-    latch = predict
 
 
 def run(settings: Settings, chunks: int, random: RandomModel | None, json_file: Path | None) -> None:

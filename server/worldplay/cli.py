@@ -38,7 +38,7 @@ Size = Annotated[str | None, typer.Option(help="Of hy-worldplay: height x width 
 WeightsDir = Annotated[Path | None, typer.Option(help="Where hy-worldplay is kept [~/.cache/worldplay].")]
 Device = Annotated[str | None, typer.Option(help="'auto', 'cpu', 'cuda' or 'cuda:N'.")]
 
-Sessions = Annotated[int | None, typer.Option(help="Visitors who walk at once [4].")]
+Sessions = Annotated[int | None, typer.Option(help="Visitors who walk at once [4, or as many as fit].")]
 
 
 @app.command()

@@ -15,9 +15,9 @@ def test_sinusoid_is_cosines_then_sines():
 
 def test_patch_embed_is_the_convolution_it_stores():
     torch.manual_seed(0)
-    embed = PatchEmbed(3, 8, patch=2)
+    embed = PatchEmbed(3, 8, patch=(2, 1))
     x = torch.randn(2, 3, 5, 4, 6)
-    convolved = nn.functional.conv3d(x, embed.proj.weight, embed.proj.bias, stride=(1, 2, 2))
+    convolved = nn.functional.conv3d(x, embed.proj.weight, embed.proj.bias, stride=(1, 2, 1))
     expected = convolved.flatten(3).permute(0, 2, 3, 1)
     torch.testing.assert_close(embed(x), expected)
 

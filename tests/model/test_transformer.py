@@ -100,25 +100,36 @@ def test_batch_equals_samples_alone():
 
 
 @torch.inference_mode()
-def test_patch_two_keeps_the_latent_grid():
-    model = make_model(replace(TINY, patch_size=2))
+@pytest.mark.parametrize("patch", [(2, 2), (2, 1), (1, 2)])
+def test_patches_keep_the_latent_grid(patch: tuple[int, int]):
+    model = make_model(replace(TINY, patch_size=patch))
     cache = model.new_cache(GRID, 8)
     cache.set_text(make_text(model))
     model.encode_context(*make_latents(model, 4).arguments(), cache)
-    assert cache.context(0)[0].shape == (2, 2, 4 * 6, 16)
+    assert cache.context(0)[0].shape == (2, 2, 4 * 24 // (patch[0] * patch[1]), 16)
     velocity = model.denoise(*make_latents(model, 4, seed=3).arguments(), 625.0, cache)
     assert velocity.shape == (1, 4, 4, *GRID)
 
 
 @torch.inference_mode()
-def test_patch_two_puts_outputs_where_inputs_were():
-    model = make_model(replace(TINY, patch_size=2))
+def test_patches_put_outputs_where_inputs_were():
+    model = make_model(replace(TINY, patch_size=(2, 2)))
     model.final_layer.linear.weight.zero_()
     model.final_layer.linear.bias.copy_(torch.arange(16.0))
     velocity = model.denoise(*make_latents(model, 1).arguments(), 625.0, TrainingCache(make_text(model)))
     assert velocity[0, :, 0, 2:4, 4:6].tolist() == [
         [[4 * c, 4 * c + 1], [4 * c + 2, 4 * c + 3]] for c in range(4)
     ]
+
+
+@torch.inference_mode()
+def test_patches_of_two_rows_put_outputs_where_inputs_were():
+    model = make_model(replace(TINY, patch_size=(2, 1)))
+    model.final_layer.linear.weight.zero_()
+    model.final_layer.linear.bias.copy_(torch.arange(8.0))
+    velocity = model.denoise(*make_latents(model, 1).arguments(), 625.0, TrainingCache(make_text(model)))
+    expected = [[[2 * c, 2 * c], [2 * c + 1, 2 * c + 1]] for c in range(4)]
+    assert velocity[0, :, 0, 2:4, 4:6].tolist() == expected
 
 
 @torch.inference_mode()

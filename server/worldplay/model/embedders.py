@@ -48,16 +48,19 @@ class ScalarEmbedder(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Latents as tokens: [B, C, T, h, w] -> [B, T, S, H], S = (h/p)*(w/p) tokens per latent, w fastest."""
+    """Latents as tokens: [B, C, T, h, w] -> [B, T, S, H].
 
-    def __init__(self, channels: int, hidden: int, patch: int) -> None:
+    S = (h / rows) * (w / columns) tokens per latent for a patch (rows, columns); w fastest.
+    """
+
+    def __init__(self, channels: int, hidden: int, patch: tuple[int, int]) -> None:
         super().__init__()
-        self.proj = nn.Conv3d(channels, hidden, (1, patch, patch), stride=(1, patch, patch))
+        self.proj = nn.Conv3d(channels, hidden, (1, *patch), stride=(1, *patch))
 
     def forward(self, latents: Tensor) -> Tensor:
-        patch = self.proj.kernel_size[1]
+        _, rows, columns = self.proj.kernel_size
         # Patches do not overlap, so the stored convolution is a linear layer per token, and faster as one.
-        tokens = rearrange(latents, "b c t (h i) (w j) -> b t (h w) (c i j)", i=patch, j=patch)
+        tokens = rearrange(latents, "b c t (h i) (w j) -> b t (h w) (c i j)", i=rows, j=columns)
         return F.linear(tokens.to(self.proj.weight.dtype), self.proj.weight.flatten(1), self.proj.bias)
 
 

@@ -99,7 +99,7 @@ def chunk(
     steps: int,
 ) -> ChunkWork:
     """One chunk of a walk under way; grid is (h, w) of a latent, before the transformer's patches."""
-    tokens = grid[0] * grid[1] // transformer.patch_size**2
+    tokens = grid[0] * grid[1] // transformer.patch_area
     return ChunkWork(
         context=context_pass(transformer, context * tokens, text_tokens).total,
         denoise=denoise_step(transformer, tokens, context, text_tokens).times(steps).total,

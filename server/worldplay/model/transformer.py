@@ -24,14 +24,18 @@ CHUNK_LATENTS = 4
 
 @dataclass(frozen=True, slots=True)
 class TransformerConfig:
-    """The shape of a transformer; patch_size 1 in the released models, 2 in the embedded world."""
+    """The shape of a transformer.
+
+    A token is patch_size, height and width, of a latent: one position in the released models, more where
+    tokens are dear.
+    """
 
     hidden: int
     heads: int
     rope_dims: tuple[int, int, int]
     blocks: int
     latent_channels: int
-    patch_size: int
+    patch_size: tuple[int, int]
     mlp_ratio: float
     text_dim: int
     vision_dim: int
@@ -42,8 +46,8 @@ class TransformerConfig:
 
     def __post_init__(self) -> None:
         sizes = {field.name: getattr(self, field.name) for field in fields(self)}
-        del sizes["rope_dims"]
-        require_positive(**sizes)
+        del sizes["rope_dims"], sizes["patch_size"]
+        require_positive(**sizes, patch_height=self.patch_size[0], patch_width=self.patch_size[1])
         if self.hidden % self.heads:
             raise ValueError(f"expected hidden to be a multiple of heads, got {self.hidden} and {self.heads}")
         if sum(self.rope_dims) != self.head_dim or any(dim % 2 for dim in self.rope_dims):
@@ -55,6 +59,11 @@ class TransformerConfig:
     def head_dim(self) -> int:
         return self.hidden // self.heads
 
+    @property
+    def patch_area(self) -> int:
+        """Positions of a latent that are one token."""
+        return self.patch_size[0] * self.patch_size[1]
+
 
 RELEASED_TRANSFORMER = TransformerConfig(
     hidden=2048,
@@ -62,7 +71,7 @@ RELEASED_TRANSFORMER = TransformerConfig(
     rope_dims=(16, 56, 56),
     blocks=54,
     latent_channels=32,
-    patch_size=1,
+    patch_size=(1, 1),
     mlp_ratio=4.0,
     text_dim=3584,
     vision_dim=1152,
@@ -90,7 +99,7 @@ class WorldPlayTransformer(nn.Module):
         self.double_blocks = nn.ModuleList(
             DoubleStreamBlock(index, hidden, heads, ratio, backend) for index in range(config.blocks)
         )
-        self.final_layer = FinalLayer(hidden, config.patch_size**2 * config.latent_channels)
+        self.final_layer = FinalLayer(hidden, config.patch_area * config.latent_channels)
 
     @property
     def blocks(self) -> list[DoubleStreamBlock]:
@@ -117,7 +126,7 @@ class WorldPlayTransformer(nn.Module):
             blocks=self.config.blocks,
             heads=self.config.heads,
             head_dim=self.config.head_dim,
-            tokens_per_latent=grid[0] * grid[1] // self.config.patch_size**2,
+            tokens_per_latent=grid[0] * grid[1] // self.config.patch_area,
             max_text=max_text,
             max_latents=max_context + CHUNK_LATENTS,
             device=self.device,
@@ -234,16 +243,16 @@ class WorldPlayTransformer(nn.Module):
         x = self.img_in(torch.cat([latents, cond.to(latents.dtype)], dim=1))
         vec = self.time_in(timestep) + self.action_in(actions)
         num_latents, height, width = latents.shape[2:]
-        patch = self.config.patch_size
-        grid = (num_latents, height // patch, width // patch)
+        rows, columns = self.config.patch_size
+        grid = (num_latents, height // rows, width // columns)
         rope = rope_table(self.config.rope_dims, grid, self.config.rope_theta, start, self.device)
         return x, vec if vec.dim() == 3 else vec[None], Placement(rope, cameras)
 
     def _leave(self, x: Tensor, vec: Tensor, latents: Tensor) -> Tensor:
-        patch = self.config.patch_size
-        rows = latents.shape[3] // patch
+        rows, columns = self.config.patch_size
         velocity = self.final_layer(x, vec)
-        return rearrange(velocity, "b t (h w) (c i j) -> b c t (h i) (w j)", h=rows, i=patch, j=patch)
+        pattern = "b t (h w) (c i j) -> b c t (h i) (w j)"
+        return rearrange(velocity, pattern, h=latents.shape[3] // rows, i=rows, j=columns)
 
 
 def _valid(tokens: Tensor, mask: Tensor) -> Tensor:

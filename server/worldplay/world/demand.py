@@ -71,7 +71,7 @@ class Needs:
 def count_needs(variant: Variant, size: tuple[int, int] = SIZE, shapes: Shapes = RELEASED) -> Needs:
     """Count what a variant needs for pictures of a size, (height, width)."""
     config, side = shapes.transformer, shapes.vae.pixels_per_latent
-    tokens = (size[0] // side) * (size[1] // side) // config.patch_size**2
+    tokens = (size[0] // side) * (size[1] // side) // config.patch_area
     text, image = _transformer_bytes(config)
     context = variant.rollout().memory_latents
     latent = tokens * _token_bytes(config)

@@ -31,10 +31,11 @@ class Description:
     rollout: RolloutConfig
 
     def __post_init__(self) -> None:
-        side = self.vae.pixels_per_latent * self.transformer.patch_size
         require_positive(width=self.size[0], height=self.size[1])
-        if self.size[0] % side or self.size[1] % side:
-            raise ValueError(f"expected a size in multiples of {side}, got {self.size}")
+        rows, columns = self.transformer.patch_size
+        sides = self.vae.pixels_per_latent * columns, self.vae.pixels_per_latent * rows
+        if self.size[0] % sides[0] or self.size[1] % sides[1]:
+            raise ValueError(f"expected a size in multiples of {sides}, got {self.size}")
         if self.rollout.chunk_latents != CHUNK_LATENTS or self.rollout.guidance != 1.0:
             raise ValueError(f"expected chunks of {CHUNK_LATENTS} latents and guidance 1")
 

@@ -58,9 +58,10 @@ def build_random_world(
     Raises: ValueError if the size does not divide into tokens.
     """
     height, width = size
-    side = vae.pixels_per_latent * transformer.patch_size
-    if height <= 0 or width <= 0 or height % side or width % side:
-        raise ValueError(f"expected height and width in multiples of {side}, got {height}x{width}")
+    rows, columns = (vae.pixels_per_latent * patch for patch in transformer.patch_size)
+    if height <= 0 or width <= 0 or height % rows or width % columns:
+        sides = f"multiples of {rows} and {columns}"
+        raise ValueError(f"expected height and width in {sides}, got {height}x{width}")
     dtype = choose_dtype(device)
     with torch.device("meta"):
         network, autoencoder = WorldPlayTransformer(transformer), StreamingVAE(vae)

@@ -1,0 +1,37 @@
+"""How many visitors this machine can keep in real time: found out by walking for a moment."""
+
+from time import perf_counter
+
+from worldplay.hardware import synchronize
+from worldplay.stroll import Stroll
+from worldplay.world.request import WalkRequest
+from worldplay.world.rollout import finish
+from worldplay.world.world import LiveWalk, World
+
+BUSY = 0.9  # share of the time that chunks may take: the rest is for encoding, prompts and other programs
+TIMED_CHUNKS = 3
+
+
+def count_in_time(world: World, most: int) -> int:
+    """So many walks this machine can go on with at once, each as fast as it is watched: 1 to `most`.
+
+    It takes as long as some chunks, a second for the embedded world, and leaves the machine warmed up.
+    """
+    config = world.rollout.config
+    walk = world.open_walk(WalkRequest(seed=0))
+    full = 1 + config.memory_latents // config.chunk_latents  # chunks until every chunk has all its context
+    times_s = [_make_chunk(world, walk) for _ in range(full + TIMED_CHUNKS)]
+    # The least: what else runs while the server starts says nothing about the machine.
+    return max(1, min(most, int(BUSY * _seconds_watched(world) / min(times_s[full:]))))
+
+
+def _seconds_watched(world: World) -> float:
+    return 4 * world.rollout.config.chunk_latents / world.fps
+
+
+def _make_chunk(world: World, walk: LiveWalk) -> float:
+    """Make and decode a chunk. Returns: seconds."""
+    began = perf_counter()
+    for _ in walk.decode(finish(walk.generate(Stroll()))):
+        synchronize(world.device)
+    return perf_counter() - began
