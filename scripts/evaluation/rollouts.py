@@ -1,6 +1,6 @@
 """Long walks of a random player, against the truth and against what simpler ways would show."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from worldplay.world.court import LIGHTS
 COLUMNS = (0, 1, 2, 3, 5, 8, 10, 15, 20, 30, 39)
 NAMES = {"psnr": "PSNR", "ssim": "SSIM", "gmsd": "GMSD", "sharpness": "sharpness"}
 DAY, VAE_ALONE, REPEATED = LIGHTS[0], "VAE alone", "first frame repeated"
+MORE = replace(SERVED, name="as served, other walks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,10 @@ def measure(workers: Workers, scale: Scale) -> Report:
     seeds = f"{HELD_OUT_SEED} to {HELD_OUT_SEED + scale.rollout_walks - 1}"
     return Report(
         "Rollouts of a random player",
-        f"Held-out walks (seeds {seeds}, fewer where the column says so), {scale.rollout_chunks} chunks of "
-        "16 frames, generated as the server does, against the truth; by chunk. PSNR in dB, higher is better; "
-        "GMSD: edges unlike the true ones, lower is better; sharpness: gradient energy over the truth's, "
-        "the median of the walks.",
+        f"Held-out walks (seeds {seeds}, fewer where the column says so; the others: the {scale.more_walks} "
+        f"that follow), {scale.rollout_chunks} chunks of 16 frames, generated as the server does, against "
+        "the truth; by chunk. PSNR in dB, higher is better; GMSD: edges unlike the true ones, lower is better; "
+        "sharpness: gradient energy over the truth's, the median of the walks.",
         rows,
         _findings(outcomes),
         {
@@ -64,6 +65,8 @@ def _run(workers: Workers, scale: Scale) -> dict[Key, Outcome]:
     references = workers.map("rollout references", run_references, [(i, scale.rollout_chunks) for i in day])
     outcomes = {(i, DAY, name): outcome for i in day for name, outcome in references[i].items()}
     jobs = [(i, DAY, SERVED, scale.rollout_chunks) for i in day]
+    others = range(scale.rollout_walks, scale.rollout_walks + scale.more_walks)
+    jobs += [(i, DAY, MORE, scale.more_chunks) for i in others]
     jobs += [
         (i, light, SERVED, scale.rollout_chunks) for light in LIGHTS[1:] for i in range(scale.light_walks)
     ]
@@ -113,6 +116,15 @@ def _findings(outcomes: dict[Key, Outcome]) -> list[str]:
     served = _curves(outcomes, SERVED.name)
     mean = np.mean(list(served.values()), axis=0)
     findings = []
+    early = [
+        curve[1:4].mean() for name in (SERVED.name, MORE.name) for curve in _curves(outcomes, name).values()
+    ]
+    if len(early) > 1:
+        error = np.std(early, ddof=1) / np.sqrt(len(early))
+        findings.append(
+            f"Chunks 1 to 3 of all {len(early)} walks: {np.mean(early):.1f} dB, "
+            f"standard error {error:.1f} dB."
+        )
     if len(mean) > 10:
         findings.append(
             f"Drift: chunk {len(mean) - 1} is {mean[10] - mean[-1]:.1f} dB below chunk 10; "
@@ -120,6 +132,8 @@ def _findings(outcomes: dict[Key, Outcome]) -> list[str]:
         )
     for method in (REPEATED, "no retrieval", "recent only", NO_CONTEXT.name):
         other = _curves(outcomes, method)
+        if not other:
+            continue
         gains = [served[i][: len(curve)] - curve for i, curve in other.items()]
         gain = np.mean(gains, axis=0)
         parts = {"chunks 3 to 9": gain[3:10], "the chunks from 10 on": gain[10:]}
@@ -136,8 +150,8 @@ def _curves(outcomes: dict[Key, Outcome], method: str) -> dict[int, NDArray[np.f
 
 
 def _save_strips(workers: Workers, outcomes: dict[Key, Outcome]) -> None:
-    """One picture a walk and light."""
-    for index, light in dict.fromkeys((index, light) for index, light, _ in outcomes):
+    """One picture for every long walk and light."""
+    for index, light in dict.fromkeys((index, light) for index, light, how in outcomes if how != MORE.name):
         rows = {method: o.ends for (i, name, method), o in outcomes.items() if (i, name) == (index, light)}
         num_chunks = len(rows[SERVED.name])
         truth = workers.lab.truth(held_out(index, num_chunks).c2w(), light)

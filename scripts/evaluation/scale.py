@@ -11,6 +11,8 @@ class Scale:
     vae_frames: int  # 1 + 4 n
     rollout_walks: int
     rollout_chunks: int
+    more_walks: int  # that are not walked as far, for a better mean
+    more_chunks: int
     light_walks: int  # rollouts in every other light than day
     baseline_walks: int  # rollouts with less context
     baseline_chunks: int
@@ -32,6 +34,8 @@ FULL = Scale(
     vae_frames=129,
     rollout_walks=6,
     rollout_chunks=40,
+    more_walks=24,
+    more_chunks=11,
     light_walks=2,
     baseline_walks=3,
     baseline_chunks=40,
@@ -53,6 +57,8 @@ QUICK = Scale(
     vae_frames=65,
     rollout_walks=2,
     rollout_chunks=40,
+    more_walks=4,
+    more_chunks=4,
     light_walks=0,
     baseline_walks=1,
     baseline_chunks=12,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evaluation.metrics import Scores
-from evaluation.rollouts import DAY, Outcome, _row
+from evaluation.rollouts import DAY, MORE, Outcome, _findings, _row
 
 
 def test_a_walk_that_looks_at_a_plain_wall_does_not_decide_the_sharpness():
@@ -15,3 +15,15 @@ def test_a_walk_that_looks_at_a_plain_wall_does_not_decide_the_sharpness():
     }
     assert _row(outcomes, "sharpness", DAY, "as served")["0"] == 0.6
     assert _row(outcomes, "psnr", DAY, "as served")["0"] == pytest.approx(23)
+
+
+def test_mean_of_early_chunks_is_over_long_and_short_walks():
+    def walk(*psnr: float) -> Outcome:
+        return Outcome([Scores(one, 0.5, 0.1, 0.5) for one in psnr], np.zeros((1, 2, 2, 3), np.uint8))
+
+    outcomes = {
+        (0, DAY, "as served"): walk(9, 20, 20, 20, 9),
+        (1, DAY, MORE.name): walk(9, 21, 22, 23),
+        (2, DAY, MORE.name): walk(9, 24, 24, 24),
+    }
+    assert _findings(outcomes)[0] == "Chunks 1 to 3 of all 3 walks: 22.0 dB, standard error 1.2 dB."
