@@ -49,8 +49,8 @@ def measure(workers: Workers, scale: Scale) -> Report:
         "Rollouts of a random player",
         f"Held-out walks (seeds {seeds}, fewer where the column says so; the others: the {scale.more_walks} "
         f"that follow), {scale.rollout_chunks} chunks of 16 frames, generated as the server does, against "
-        "the truth; by chunk. PSNR in dB, higher is better; GMSD: edges unlike the true ones, lower is better; "
-        "sharpness: gradient energy over the truth's, the median of the walks.",
+        "the truth; by chunk. PSNR in dB, higher is better; GMSD: edges unlike the true ones, lower is "
+        "better; sharpness: gradient energy over the truth's, the median of the walks.",
         rows,
         _findings(outcomes),
         {
