@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from evaluation import actions, costs, loops, prompts, rollouts, vae
-from evaluation.report import Report, merge, render
+from evaluation.report import RESULTS, Report, merge, read_results, render
 from evaluation.scale import FULL, QUICK, Scale
 from evaluation.workers import Place, Workers, fingerprint, open_lab, side_by_side
 
@@ -35,6 +35,9 @@ SECTIONS: dict[str, Callable[[Workers, Scale], Report]] = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
+    if fault := _find_fault(options):
+        print(f"eval_world.py: {fault}", file=sys.stderr)
+        sys.exit(2)
     torch.set_num_threads(1)
     place = Place(options.weights, options.device, options.folder / "renders")
     try:
@@ -67,6 +70,19 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def _find_fault(options: argparse.Namespace) -> str | None:
+    """What is wrong with the options, found before anything is measured."""
+    if options.processes < 1:
+        return f"--processes expects at least 1, got {options.processes}"
+    if options.folder.exists() and not options.folder.is_dir():
+        return f"--folder expects a folder, got the file {options.folder}"
+    try:
+        read_results(options.folder / RESULTS)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 def describe(workers: Workers, options: argparse.Namespace) -> dict[str, str]:
     """What the numbers depend on besides the method."""
     world = workers.lab.world
@@ -87,7 +103,7 @@ def evaluate(
     for name in sections:
         began = time.monotonic()
         report = SECTIONS[name](workers, scale)
-        results = merge(folder / "results.json", about, name, report)
+        results = merge(folder / RESULTS, about, name, report)
         (folder / "results.md").write_text(render(results, tuple(SECTIONS)))
         print(f"{name} took {time.monotonic() - began:.0f} s", flush=True)
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from itertools import chain
 
 import pytest
 
@@ -9,21 +10,20 @@ from worldplay import capacity
 from worldplay.app import make_engine
 from worldplay.capacity import count_in_time
 from worldplay.settings import load_settings
-from worldplay.world.world import World
+from worldplay.world.world import LiveWalk, World
 
 
 def let_chunks_take(seconds: Iterator[float], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capacity, "_make_chunk", lambda *_: next(seconds))
 
 
-def forever(seconds: float, first: float | None = None) -> Iterator[float]:
-    yield seconds if first is None else first
+def forever(seconds: float) -> Iterator[float]:
     while True:
         yield seconds
 
 
 @pytest.mark.parametrize(
-    ("seconds", "places"), [(0.7, 1), (0.4, 1), (0.29, 2), (0.19, 3), (0.149, 4), (0.01, 4)]
+    ("seconds", "places"), [(0.6, 1), (0.4, 1), (0.29, 2), (0.19, 3), (0.149, 4), (0.01, 4)]
 )
 def test_chunks_of_all_visitors_fit_into_the_time_that_one_is_watched(
     world: World, seconds: float, places: int, monkeypatch: pytest.MonkeyPatch
@@ -32,14 +32,41 @@ def test_chunks_of_all_visitors_fit_into_the_time_that_one_is_watched(
     assert count_in_time(world, 4) == places
 
 
-def test_a_slow_first_chunk_does_not_count(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    let_chunks_take(forever(0.1, first=2.0), monkeypatch)
-    assert count_in_time(world, 4) == 4
+def test_first_chunks_have_less_context_and_do_not_count(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = world.rollout.config
+    first = config.memory_latents // config.chunk_latents
+    let_chunks_take(chain([0.05] * first, forever(0.25)), monkeypatch)
+    assert count_in_time(world, 4) == 2
 
 
-def test_this_machine_keeps_a_visitor(world: World) -> None:
-    assert 1 <= count_in_time(world, 4) <= 4
-    assert count_in_time(world, 1) == 1
+def test_one_slow_chunk_says_nothing_of_the_machine(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    let_chunks_take(chain([0.25] * 5, [2.0], forever(0.25)), monkeypatch)
+    assert count_in_time(world, 4) == 2
+
+
+def test_chunks_are_walked_on_with_all_their_context(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    decode = LiveWalk.decode
+    monkeypatch.setattr(
+        LiveWalk, "decode", lambda walk, chunk: seen.append(len(chunk.context)) or decode(walk, chunk)
+    )
+    count_in_time(world, 4)
+    assert seen[-capacity.TIMED_CHUNKS :] == [world.rollout.config.memory_latents] * capacity.TIMED_CHUNKS
+
+
+def test_a_machine_that_keeps_nobody_says_so(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    let_chunks_take(forever(1.0), monkeypatch)
+    assert count_in_time(world, 4) == 1
+    assert "1.0 s for what is watched in 0.7 s" in caplog.text
+
+
+def test_released_model_on_a_cpu_is_not_measured(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    let_chunks_take(iter(()), monkeypatch)
+    assert make_engine(load_settings(model="hy-worldplay"), world).max_sessions == 4
 
 
 def test_what_the_operator_says_is_not_questioned(

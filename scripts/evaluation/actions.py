@@ -16,6 +16,7 @@ from evaluation.workers import Workers
 from worldplay.world.court import LIGHTS, START_VIEWS
 
 NUM_TURNS = 9  # ways to turn, which vary fastest in keyboard()
+PLAIN_KEYS = ("w", "s", "a", "d", "left", "right", "w left", "w right")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +55,18 @@ def measure(workers: Workers, scale: Scale) -> Report:
         for i, rival, margin in zip(held, confusion.rival, margins, strict=True)
         if margin <= 0
     ]
+    plain = [margin for i, margin in zip(held, margins, strict=True) if names[i] in PLAIN_KEYS]
+    findings = [
+        f"{', '.join(PLAIN_KEYS)}: {sum(margin > 0 for margin in plain)} of {len(plain)} right, "
+        f"least margin {min(plain):.1f} dB."
+    ] * bool(plain)
     return Report(
         "What the keys do",
         f"{len(held)} of the {len(names)} combinations held for {scale.action_chunks} chunks from "
         f'"{START_VIEWS[view].title}" by day; the last four frames '
         f"against the truth of all {len(names)}. Right: its own is the nearest. Margins in dB.",
         [row],
-        wrong or ["None is confused with another."],
+        findings + (wrong or ["None is confused with another."]),
         {
             names[i]: {"own": float(own), "margin": float(margin), "rival": names[rival]}
             for i, own, margin, rival in zip(held, confusion.own_db, margins, confusion.rival, strict=True)

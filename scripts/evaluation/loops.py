@@ -55,7 +55,9 @@ def measure(workers: Workers, scale: Scale) -> Report:
         "Loop closure",
         f"Walks that come back, mean over {scale.loop_views} start views: the last four frames, standing "
         "still, against the truth and against the frame generated at the first visit; PSNR in dB. A turn is "
-        "a full circle; then a quarter more, to a view that is neither in the first chunk nor in the latest.",
+        "a full circle; then a quarter more, to a view that is not in the first chunk, but most of which the "
+        "latest latents have seen on the way. What never had the first chunk in its context, as recent only, "
+        "the model was not trained for.",
         rows,
         details={
             f"{KINDS[k](v).route.name}, {START_VIEWS[v].name}, {m.name}": [

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+RESULTS = "results.json"
+
 Row = dict[str, str | int | float | None]
 
 
@@ -22,11 +24,24 @@ class Report:
 
 def merge(path: Path, about: Mapping[str, Any], name: str, report: Report) -> dict[str, Any]:
     """Put a section into a results file, in place of an older one. Returns: all of the file."""
-    results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"sections": {}}
+    results = read_results(path)
     results["sections"][name] = {**asdict(report), "about": dict(about)}
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(results, indent=1) + "\n")
     partial.rename(path)
+    return results
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """What was measured before. Raises: ValueError naming the file if it is no results file."""
+    if not path.exists():
+        return {"sections": {}}
+    try:
+        results = json.loads(path.read_text())
+    except ValueError:
+        results = None
+    if not isinstance(results, dict) or not isinstance(results.get("sections"), dict):
+        raise ValueError(f"{path} does not hold results: remove it or take another folder")
     return results
 
 

@@ -20,6 +20,7 @@ from worldplay.world.court import LIGHTS
 COLUMNS = (0, 1, 2, 3, 5, 8, 10, 15, 20, 30, 39)
 NAMES = {"psnr": "PSNR", "ssim": "SSIM", "gmsd": "GMSD", "sharpness": "sharpness"}
 DAY, VAE_ALONE, REPEATED = LIGHTS[0], "VAE alone", "first frame repeated"
+FLAT = "one colour a frame, the true mean"  # what a picture of nothing gets
 MORE = replace(SERVED, name="as served, other walks")
 
 
@@ -86,10 +87,11 @@ def run_walk(lab: Lab, index: int, light: str, variation: Variation, num_chunks:
 
 
 def run_references(lab: Lab, index: int, num_chunks: int) -> dict[str, Outcome]:
-    """What needs no transformer, by day: the truth itself, the VAE's limit, and the first frame all along."""
+    """What needs no transformer, by day: the VAE's limit, the first frame all along, no picture at all."""
     truth = lab.truth(held_out(index, num_chunks).c2w(), DAY)
     repeated = np.broadcast_to(truth[:1], truth.shape)
-    made = {VAE_ALONE: reconstruct(lab.world, truth), REPEATED: repeated}
+    flat = np.broadcast_to(truth.mean(axis=(1, 2), keepdims=True).round().astype(np.uint8), truth.shape)
+    made = {VAE_ALONE: reconstruct(lab.world, truth), REPEATED: repeated, FLAT: flat}
     return {name: _judge(frames, truth) for name, frames in made.items()}
 
 
@@ -130,7 +132,12 @@ def _findings(outcomes: dict[Key, Outcome]) -> list[str]:
             f"Drift: chunk {len(mean) - 1} is {mean[10] - mean[-1]:.1f} dB below chunk 10; "
             f"the mean of the last ten is {mean[10] - mean[-10:].mean():.1f} dB below it."
         )
-    for method in (REPEATED, "no retrieval", "recent only", NO_CONTEXT.name):
+        gap = np.mean([served[i] - curve for i, curve in _curves(outcomes, VAE_ALONE).items()], axis=0)
+        findings.append(
+            f"Below VAE alone, which finds walls easier than the open court: {-gap[10]:.1f} dB at "
+            f"chunk 10, {-gap[-1]:.1f} at chunk {len(mean) - 1}, {-gap[-10:].mean():.1f} over the last ten."
+        )
+    for method in (REPEATED, FLAT, "no retrieval", "recent only", NO_CONTEXT.name):
         other = _curves(outcomes, method)
         if not other:
             continue

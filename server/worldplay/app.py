@@ -22,6 +22,7 @@ from worldplay.metrics import Metrics
 from worldplay.settings import Settings
 from worldplay.stream import Stream
 from worldplay.translate import LIMITS
+from worldplay.world.checkpoint import is_released
 from worldplay.world.variants import find_variant
 from worldplay.world.world import World
 
@@ -78,13 +79,14 @@ def _load(settings: Settings) -> tuple[World, Engine]:
 def make_engine(settings: Settings, world: World) -> Engine:
     """An engine with as many places as the operator allows and the memory has room for.
 
-    Of a world that any memory has room for, the default is no more than this machine keeps in real time.
+    Of a small world the default is no more than this machine keeps in real time; what the released model
+    takes on a CPU would be minutes.
     """
     places = settings.max_sessions
     if world.can_walk:
         if world.max_sessions is not None:
             places = min(places, world.max_sessions)
-        elif "max_sessions" not in settings.model_fields_set:
+        elif "max_sessions" not in settings.model_fields_set and not is_released(settings.model):
             places = count_in_time(world, places)
             logger.info("this machine keeps so many visitors in real time: %d", places)
     return Engine(world, places, settings.max_queued)

@@ -1,5 +1,6 @@
 """How many visitors this machine can keep in real time: found out by walking for a moment."""
 
+import logging
 from time import perf_counter
 
 from worldplay.hardware import synchronize
@@ -7,6 +8,8 @@ from worldplay.stroll import Stroll
 from worldplay.world.request import WalkRequest
 from worldplay.world.rollout import finish
 from worldplay.world.world import LiveWalk, World
+
+logger = logging.getLogger(__name__)
 
 BUSY = 0.9  # share of the time that chunks may take: the rest is for encoding, prompts and other programs
 TIMED_CHUNKS = 3
@@ -22,7 +25,12 @@ def count_in_time(world: World, most: int) -> int:
     full = 1 + config.memory_latents // config.chunk_latents  # chunks until every chunk has all its context
     times_s = [_make_chunk(world, walk) for _ in range(full + TIMED_CHUNKS)]
     # The least: what else runs while the server starts says nothing about the machine.
-    return max(1, min(most, int(BUSY * _seconds_watched(world) / min(times_s[full:]))))
+    made_s, watched_s = min(times_s[full:]), _seconds_watched(world)
+    if made_s > watched_s:
+        logger.warning(
+            "walks will stall: a chunk takes %.1f s for what is watched in %.1f s", made_s, watched_s
+        )
+    return max(1, min(most, int(BUSY * watched_s / made_s)))
 
 
 def _seconds_watched(world: World) -> float:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from worldplay.world.checkpoint import EMBEDDED, choose_device, load_world
+from worldplay.world.description import read_description
 
 
 @pytest.fixture
@@ -66,6 +68,8 @@ def test_description_of_nothing(directory: Path, content: str) -> None:
         (None, "size", [160]),
         (None, "size", [0, 0]),
         (None, "size", [100, 100]),
+        (None, "size", [32 * 10**9, 32]),
+        (None, "size", [32 * 10**30, 32]),
         (None, "size", ["160", "96"]),
         (None, "transformer", None),
         (None, "vae", 5),
@@ -73,6 +77,12 @@ def test_description_of_nothing(directory: Path, content: str) -> None:
         ("transformer", "hidden", "256"),
         ("transformer", "hidden", 256.5),
         ("transformer", "heads", 0),
+        ("transformer", "patch_size", 2),
+        ("transformer", "patch_size", [0, 1]),
+        ("transformer", "patch_size", [2]),
+        ("transformer", "latent_channels", 16),
+        ("transformer", "vision_dim", 33),
+        ("transformer", "text_dim", 65),
         ("transformer", "rope_theta", "x"),
         ("transformer", "rope_theta", float("nan")),
         ("vae", "scaling_factor", 0),
@@ -84,6 +94,10 @@ def test_description_of_nothing(directory: Path, content: str) -> None:
         ("rollout", "steps", "4"),
         ("rollout", "chunk_latents", 3),
         ("rollout", "memory_latents", 2),
+        ("rollout", "memory_latents", 10),
+        ("rollout", "memory_latents", 24),
+        ("rollout", "recent_latents", 12),
+        ("rollout", "recent_latents", 3),
         ("rollout", "guidance", 3.0),
     ],
 )
@@ -94,6 +108,14 @@ def test_description_of_no_world(directory: Path, part: str | None, field: str, 
     edit(directory, change)
     with pytest.raises(ValueError, match=r"world.json: .*; restore it from the release"):
         load_world(str(directory), "cpu")
+
+
+def test_sides_are_multiples_of_the_patch_along_them(directory: Path) -> None:
+    edit(directory, lambda all_: all_["transformer"].update(patch_size=[2, 1]))
+    described = read_description(directory)
+    assert replace(described, size=(176, 96)).size == (176, 96)
+    with pytest.raises(ValueError, match=r"multiples of \(16, 32\) up to 1280, got \(160, 112\)"):
+        replace(described, size=(160, 112))
 
 
 def test_network_without_any_level(directory: Path) -> None:
@@ -117,8 +139,8 @@ def test_weights_of_a_smaller_model(directory: Path) -> None:
 
 
 def test_weights_of_another_shape(directory: Path) -> None:
-    edit(directory, lambda description: description["transformer"].update(text_dim=65))
-    with pytest.raises(ValueError, match=r"has another shape for txt_in\."):
+    edit(directory, lambda description: description["transformer"].update(byt5_dim=17))
+    with pytest.raises(ValueError, match=r"has another shape for byt5_in\."):
         load_world(str(directory), "cpu")
 
 

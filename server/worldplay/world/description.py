@@ -8,11 +8,11 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from worldplay.model.positive import require_positive
-from worldplay.model.transformer import CHUNK_LATENTS, TransformerConfig
+from worldplay.model.transformer import CHUNK_LATENTS, MAX_CONTEXT, TransformerConfig
 from worldplay.model.vae import VAEConfig
 from worldplay.world.court_text import TextConfig
 from worldplay.world.rollout import RolloutConfig
-from worldplay.world.variants import MODEL
+from worldplay.world.variants import MAX_SIDE, MODEL
 
 REMEDY = "restore it from the release"
 
@@ -31,13 +31,36 @@ class Description:
     rollout: RolloutConfig
 
     def __post_init__(self) -> None:
+        self._check_size()
+        self._check_widths()
+        self._check_rollout()
+
+    def _check_size(self) -> None:
         require_positive(width=self.size[0], height=self.size[1])
         rows, columns = self.transformer.patch_size
         sides = self.vae.pixels_per_latent * columns, self.vae.pixels_per_latent * rows
-        if self.size[0] % sides[0] or self.size[1] % sides[1]:
-            raise ValueError(f"expected a size in multiples of {sides}, got {self.size}")
-        if self.rollout.chunk_latents != CHUNK_LATENTS or self.rollout.guidance != 1.0:
+        if self.size[0] % sides[0] or self.size[1] % sides[1] or max(self.size) > MAX_SIDE:
+            raise ValueError(f"expected a size in multiples of {sides} up to {MAX_SIDE}, got {self.size}")
+
+    def _check_widths(self) -> None:
+        """Whether the networks fit to each other."""
+        channels = self.vae.latent_channels
+        expected = {"latent_channels": channels, "vision_dim": channels, "text_dim": self.text.d_model}
+        for name, value in expected.items():
+            if (found := getattr(self.transformer, name)) != value:
+                raise ValueError(f"expected a transformer of {name} {value}, got {found}")
+
+    def _check_rollout(self) -> None:
+        rollout = self.rollout
+        if rollout.chunk_latents != CHUNK_LATENTS or rollout.guidance != 1.0:
             raise ValueError(f"expected chunks of {CHUNK_LATENTS} latents and guidance 1")
+        memory, recent = rollout.memory_latents, rollout.recent_latents
+        if memory % CHUNK_LATENTS or recent % CHUNK_LATENTS:
+            raise ValueError(f"expected memory in whole chunks, got {memory} latents, {recent} recent")
+        # The first chunk is always remembered beside the recent ones.
+        if not recent + CHUNK_LATENTS <= memory <= MAX_CONTEXT:
+            least = recent + CHUNK_LATENTS
+            raise ValueError(f"expected {least} to {MAX_CONTEXT} memory_latents, got {memory}")
 
 
 def read_description(directory: Path) -> Description:
