@@ -9,6 +9,7 @@ shipped transformer more about the latents that it knows:
 """
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -23,6 +24,7 @@ import torch
 import torch.distributed as dist
 
 from training import stages
+from training.data import DRILL_SEED, HELD_OUT_SEED
 from worldplay.world.checkpoint import choose_device
 
 STAGES: dict[str, Callable[[stages.Options], None]] = {
@@ -108,12 +110,34 @@ def _find_fault(options: stages.Options) -> str | None:
         return f"--device: {error}"
     if options.processes < 1 or (device.type == "cuda" and options.processes > 1):
         return f"--processes expects at least 1, and no more for cuda, got {options.processes}"
-    if not (options.minutes > 0 and options.vae_minutes > 0):
-        return "--minutes and --vae-minutes expect more than 0"
-    if options.start is not None and not options.start.is_dir():
-        return f"--start expects the folder of an earlier version, got {options.start}"
+    if fault := _find_bad_number(options):
+        return fault
+    if options.folder.exists() and not options.folder.is_dir():
+        return f"--folder expects a folder, got the file {options.folder}"
+    if options.start is not None:
+        for name in ("world.json", "text.safetensors", "vae.safetensors", "transformer.safetensors"):
+            if not (options.start / name).is_file():
+                return f"--start expects an earlier version, but {options.start / name} is missing"
     if "reuse" in options.stages and options.start is None:
         return "reuse expects --start, the folder of the version to reuse"
+    return None
+
+
+def _find_bad_number(options: stages.Options) -> str | None:
+    """The first number that is out of bounds, if any."""
+    bounds = {
+        "walks": (1, DRILL_SEED),  # more would have the seeds of drills, or even those held out
+        "drills": (0, HELD_OUT_SEED - DRILL_SEED),
+        "nice": (0, 19),
+    }
+    for name, (least, most) in bounds.items():
+        value = getattr(options, name)
+        if not least <= value <= most:
+            return f"--{name} expects {least} to {most}, got {value}"
+    for name in ("minutes", "vae_minutes", "rate"):
+        value = getattr(options, name)
+        if not 0 < value < math.inf:
+            return f"--{name.replace('_', '-')} expects a positive number, got {value}"
     return None
 
 

@@ -3,13 +3,14 @@
 import pytest
 
 from train_world import parse
+from worldplay.world.checkpoint import EMBEDDED
 
 ALL = ["render", "text", "vae", "latents", "transformer", "measure"]
 
 
 @pytest.mark.parametrize("stages", [ALL, ["render"], ["text"], ["render", "reuse", *ALL[3:]]])
 def test_stages_that_make_what_the_next_ones_expect(tmp_path, stages):
-    options = parse([*stages, "--folder", str(tmp_path), "--start", str(tmp_path)])
+    options = parse([*stages, "--folder", str(tmp_path), "--start", str(EMBEDDED)])
     assert options.stages == stages
     assert (options.processes, options.device) == (2, "cpu")
 
@@ -43,10 +44,16 @@ def test_what_is_in_the_folder_need_not_be_made(tmp_path):
     ("wrong", "said"),
     [
         (["reuse"], "reuse expects --start"),
-        (["render", "--start", "nowhere"], "--start expects the folder of an earlier version, got nowhere"),
+        (["render", "--start", "nowhere"], "--start expects an earlier version, but nowhere/world.json is"),
         (["render", "--processes", "0"], "--processes expects at least 1"),
-        (["render", "--minutes", "0"], "expect more than 0"),
-        (["render", "--vae-minutes", "nan"], "expect more than 0"),
+        (["render", "--minutes", "0"], "--minutes expects a positive number, got 0.0"),
+        (["render", "--minutes", "inf"], "--minutes expects a positive number, got inf"),
+        (["render", "--vae-minutes", "nan"], "--vae-minutes expects a positive number, got nan"),
+        (["render", "--rate", "-1"], "--rate expects a positive number, got -1.0"),
+        (["render", "--walks", "0"], "--walks expects 1 to 500000, got 0"),
+        (["render", "--walks", "500001"], "--walks expects 1 to 500000, got 500001"),
+        (["render", "--drills", "500001"], "--drills expects 0 to 500000, got 500001"),
+        (["render", "--nice", "-5"], "--nice expects 0 to 19, got -5"),
         (["render", "--device", "tpu"], "--device: expected a device like 'cpu'"),
         (["render", "--device", "cuda:99"], "--device: expected a device of this machine, got 'cuda:99'"),
     ],
@@ -64,3 +71,10 @@ def test_a_gpu_has_one_process(tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit, match="2"):
         parse([*command, "--processes", "2"])
     assert "no more for cuda, got 2" in capsys.readouterr().err
+
+
+def test_a_file_is_no_folder(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit, match="2"):
+        parse(["render", "--folder", str(tmp_path / "file")])
+    assert "--folder expects a folder, got the file" in capsys.readouterr().err

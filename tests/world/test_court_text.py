@@ -41,8 +41,15 @@ def test_neighbours_in_a_batch_and_case_do_not_matter(reader):
 
 
 def test_a_very_long_word_is_cut(reader):
-    (states,) = reader.read(["x" * 100_000])
-    assert states.shape == (1, 16)
+    (states,) = reader.read(["x" * 3000])
+    assert states.shape == (3, 16)
+
+
+@pytest.mark.parametrize("word", ["castle", "Straße", "城"])
+def test_the_last_word_of_a_long_prompt_counts(reader, word):
+    day, night = reader.read([f"a {word} " * 600 + "by day", f"a {word} " * 600 + "by night"])
+    assert torch.equal(day[0], night[0])
+    assert not torch.allclose(day[-1], night[-1], atol=1e-4)
 
 
 def test_other_words_give_other_states(reader):

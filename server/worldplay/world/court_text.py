@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from transformers import ByT5Tokenizer, T5Config, T5EncoderModel
 from worldplay.model.positive import require_positive
 
 MAX_STATES = 8  # of a prompt: a word each, or neighbouring words together where there are more
-MAX_BYTES = 1024
+MAX_BYTES = 1024  # read at once; a longer prompt is read in parts
 TIED = {"encoder.embed_tokens.weight": "shared.weight"}  # stored once, under the second name
 
 
@@ -53,16 +54,33 @@ class TextReader:
 
     def read(self, prompts: Sequence[str]) -> list[Tensor]:
         """States [1 to MAX_STATES, d_model] of each prompt; case does not matter; no words count as one."""
-        texts = [" ".join(prompt.casefold().split()) for prompt in prompts]
-        tokens = self._tokenizer(
-            texts, padding=True, truncation=True, max_length=MAX_BYTES, return_tensors="pt"
-        ).to(self.model.device)
+        pieces = [_cut(" ".join(prompt.casefold().split())) for prompt in prompts]
+        every = [piece for cut in pieces for piece in cut]
+        tokens = self._tokenizer(every, padding=True, return_tensors="pt").to(self.model.device)
         states = self.model(**tokens).last_hidden_state
-        word = (tokens.input_ids == self._space).cumsum(dim=1)
-        words = 1 + (word * tokens.attention_mask).amax(dim=1, keepdim=True)
-        group = (word * words.clamp(max=MAX_STATES) // words).clamp(max=MAX_STATES - 1)
-        members = torch.nn.functional.one_hot(group, MAX_STATES) * tokens.attention_mask[..., None]
-        shares = members / members.sum(dim=1, keepdim=True).clamp(min=1)
-        means = shares.to(states.dtype).mT @ states
-        counts = members.any(dim=1).sum(dim=1)
-        return [mean[: int(count)] for mean, count in zip(means, counts, strict=True)]
+        words = (tokens.input_ids == self._space).cumsum(dim=1)
+        lengths = tokens.attention_mask.sum(dim=1).tolist()
+        read = [(words[i, :length], states[i, :length]) for i, length in enumerate(lengths)]
+        ends = [0, *accumulate(len(cut) for cut in pieces)]
+        return [_pool(read[start:end]) for start, end in pairwise(ends)]
+
+
+def _cut(text: str) -> list[str]:
+    """Parts of less than MAX_BYTES, cut between words if there is one to cut at."""
+    data, parts = text.encode(errors="replace"), list[str]()
+    while len(data) >= MAX_BYTES:
+        space = data.rfind(b" ", 0, MAX_BYTES)
+        end = space if space > 0 else MAX_BYTES - 1
+        parts.append(data[:end].decode(errors="ignore"))
+        data = data[end:].lstrip()
+    return [*parts, data.decode(errors="ignore")]
+
+
+def _pool(parts: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """One state a word, or of neighbouring words together; of parts' word numbers [L] and states [L, D]."""
+    counts = [int(word[-1]) + 1 for word, _ in parts]
+    firsts = accumulate(counts[:-1], initial=0)
+    word = torch.cat([word + first for first, (word, _) in zip(firsts, parts, strict=True)])
+    group = word * min(sum(counts), MAX_STATES) // sum(counts)
+    members = torch.nn.functional.one_hot(group).to(parts[0][1].dtype)
+    return (members / members.sum(dim=0)).mT @ torch.cat([states for _, states in parts])
