@@ -225,6 +225,27 @@ def test_camera_that_cannot_be_reached_has_not_moved(model: RolloutModel) -> Non
     assert path.bumped
 
 
+class Ceiling:
+    """Nobody gets above a height, and nobody is told."""
+
+    def move(self, previous: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, bool]:
+        taken = wanted.copy()
+        taken[1, 3] = min(taken[1, 3], 0.1)
+        return taken, False
+
+    reach = move
+
+
+def test_a_label_stays_with_its_pose_alone(model: RolloutModel) -> None:
+    walk = new_walk(model)
+    walk.ground = Ceiling()
+    poses = [np.eye(4) for _ in range(3)]
+    for pose, height in zip(poses, (0.1, 0.2, 0.3), strict=True):
+        pose[1, 3] = height
+    path = walk.follow([Placed(pose, label=9) for pose in poses])
+    assert path.labels.tolist() == [0, 9, 0, 0]
+
+
 def test_step_into_a_wall_is_reported(model: RolloutModel) -> None:
     walk = new_walk(model)
     walk.ground = Wall()

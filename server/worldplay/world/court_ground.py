@@ -93,7 +93,7 @@ class WalkGround:
         return invert_pose(self._start) @ taken, bumped
 
     def reach(self, previous: Pose, wanted: Pose) -> tuple[Pose, bool]:
-        """The same towards any pose: one that this has returned is taken as it is."""
+        """The same towards any pose; one that a motion from here leads to is taken as it is."""
         taken, bumped = self._ground.reach(self._start @ previous, self._start @ wanted)
         return invert_pose(self._start) @ taken, bumped
 

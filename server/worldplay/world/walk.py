@@ -118,8 +118,9 @@ class Walk:
             hits.append(hit)
         c2w = np.stack(poses)[1:]
         labels = label_actions(c2w, previous)
-        for index, (step, hit) in enumerate(zip(steps, hits, strict=True)):
-            if isinstance(step, Placed) and step.label is not None and not hit:
+        for index, (step, pose) in enumerate(zip(steps, c2w, strict=True)):
+            # A label is kept where its pose is: what the ground has changed is called what it became.
+            if isinstance(step, Placed) and step.label is not None and np.allclose(pose, step.c2w, atol=1e-6):
                 labels[index] = step.label
         return Path(c2w, labels, np.stack([_intrinsics_of(step) for step in steps]), any(hits), previous)
 
