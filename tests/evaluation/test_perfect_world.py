@@ -1,0 +1,44 @@
+"""A world that shows the truth gets full marks, so that no frame is compared with its neighbour's."""
+
+import numpy as np
+import pytest
+
+from evaluation import actions, loops, rollouts
+from evaluation.lab import Lab, Played, by_chunk
+from evaluation.metrics import EQUAL_DB
+from evaluation.variations import SERVED
+from tiny_world import make_world
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    lab = Lab(make_world(), tmp_path)
+
+    def play_truth(world, route, prompts=None):
+        return Played(by_chunk(lab.truth(route.c2w()[: 4 * route.num_chunks], "day")), [], [])
+
+    for section in (loops, actions, rollouts):
+        monkeypatch.setattr(section, "play", play_truth)
+    return lab
+
+
+@pytest.mark.parametrize("kind", range(len(loops.KINDS)))
+def test_every_loop_closes(lab, kind):
+    for once_more in loops.run_loop(lab, kind, 0, SERVED):
+        assert once_more.truth.psnr == once_more.first_db == once_more.first_truth_db == EQUAL_DB
+
+
+def test_every_chunk_is_right(lab):
+    outcome = rollouts.run_walk(lab, 0, "day", SERVED, 3)
+    assert [score.psnr for score in outcome.scores] == [EQUAL_DB] * 3
+
+
+@pytest.mark.parametrize("keys", ["w left", "", "s d up"])
+def test_what_a_key_does_is_what_is_true_of_it(lab, keys):
+    assert np.array_equal(actions.run_action(lab, 1, keys, 2), actions.run_truth(lab, 1, keys, 2))
+
+
+def test_no_picture_at_all_is_what_its_mean_is_worth(lab):
+    references = rollouts.run_references(lab, 0, 1)
+    flat, repeated = (references[name].scores[0].psnr for name in (rollouts.FLAT, rollouts.REPEATED))
+    assert 10 < flat < repeated < EQUAL_DB
