@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from serving import serving
-from worldplay.api_request import MAX_BODY_BYTES, decode_image
+from worldplay.api_models import MAX_FRAMES
+from worldplay.api_request import MAX_BODY_BYTES, MAX_BODY_MARKS, ApiError, decode_image, parse_request
 from worldplay.openapi import describe_api
 from worldplay.world.world import World
 
@@ -107,6 +108,11 @@ def test_file_is_streamed_while_it_is_made(server: str) -> None:
         ([], "bad_field", "the body: expected an object, got an array of length 0"),
         ({"prompt": 3}, "bad_field", "prompt: expected a string, got 3"),
         ({"prompt": "", "promt": ""}, "bad_field", "promt: expected no such field"),
+        (
+            {"prompt": "", "a\n2026-01-01 ERROR": 1},
+            "bad_field",
+            '"a\\n2026-01-01 ERROR": expected no such field',
+        ),
         ({"prompt": "", "num_frames": 14}, "bad_field", "nearest is 13 or 29"),
         ({"prompt": "", "num_frames": "29"}, "bad_field", "num_frames: expected an integer"),
         ({"prompt": "", "num_frames": True}, "bad_field", "num_frames: expected an integer"),
@@ -115,6 +121,12 @@ def test_file_is_streamed_while_it_is_made(server: str) -> None:
         ({"prompt": "", "num_frames": 2399}, "bad_field", "at most 2400 frames), got 2399; nearest is 2397"),
         ({"prompt": "", "pose": "w-800"}, "bad_pose", "got 3201; nearest is 2397"),
         ({"prompt": None}, "bad_field", "prompt: expected a string, got null"),
+        (
+            {"prompt": "", "pose": "w-0," * 16_400},
+            "bad_field",
+            "pose: expected at most 65536 characters or an",
+        ),
+        ({"prompt": "", "pose": [["1"] * 16] * 4}, "bad_pose", "poses[0]: expected 4 x 4 numbers"),
         ({"prompt": "", "pose": 3}, "bad_field", "pose: expected a string or an object or an array, got 3"),
         ({"prompt": "", "pose": [[10**400] * 16]}, "bad_pose", "poses[0]: expected 4 x 4 numbers"),
         ({"prompt": "", "extra": {"a": [None]}}, "bad_field", "extra: expected no such field, got an object"),
@@ -141,16 +153,46 @@ def test_bad_field_is_named(server: str, body: object, code: str, named: str) ->
 
 
 @pytest.mark.parametrize(
-    "write", [base64.encodebytes, lambda data: b"data:image/png;base64," + base64.b64encode(data)]
+    "write",
+    [
+        base64.encodebytes,
+        lambda data: b"data:image/png;base64," + base64.b64encode(data),
+        lambda data: b"\r\n data:image/png;base64,\r\n" + base64.encodebytes(data),
+    ],
 )
 def test_base64_comes_in_lines_or_as_a_data_url(write: Callable[[bytes], bytes]) -> None:
     data = base64.b64decode(picture())
     assert decode_image(write(data).decode()).size == (64, 48)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"prompt": "\\ud800"}', b"[" * 100_000])
+def test_many_spaces_before_base64_take_no_time() -> None:
+    assert decode_image(" " * 2**20 + picture()).size == (64, 48)  # hours, if each may begin a data URL
+
+
+def test_data_url_is_one_from_its_start() -> None:
+    with pytest.raises(ApiError, match="image_base64: expected base64"):
+        decode_image("AAAAdata:image/png;base64," + picture())
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"prompt": "\\ud800"}', b"[" * 10_000])
 def test_what_is_no_json_is_refused(server: str, content: bytes) -> None:
     assert error(send(server, content)) == (400, "bad_json")
+
+
+@pytest.mark.parametrize(
+    "item", [b"[]", b"{}", b"1", b"[" * 100 + b"]" * 100, b'{"":' * 80 + b"0" + b"}" * 80]
+)
+def test_body_of_mostly_structure_is_refused_unparsed(server: str, item: bytes) -> None:
+    items = b",".join([item] * (2**20 // len(item)))
+    response = send(server, b'{"prompt": "", "pose": [' + items + b"]}")
+    assert error(response) == (413, "too_large")
+    assert f"at most {MAX_BODY_MARKS} brackets, braces and commas" in message(response)
+
+
+def test_longest_pose_file_is_no_more_structure_than_may_be() -> None:
+    pose = {"extrinsic": np.eye(4).tolist(), "K": np.eye(3).tolist()}
+    body = {"prompt": "," * 2000, "pose": {str(index): pose for index in range((MAX_FRAMES + 3) // 4)}}
+    assert parse_request(json.dumps(body).encode()).pose == body["pose"]
 
 
 def test_other_content_types_are_refused(server: str) -> None:

@@ -65,12 +65,9 @@ def test_metadata_makes_the_same_clip_again(tmp_path: Path) -> None:
     run(settings, options(first, pose="w-2,right-3,d-2", seed=5, metadata=metadata, steps=2))
     made = json.loads(metadata.read_text())
     assert (made["seed"], made["frames"], made["steps"], made["labels"][:3]) == (5, 29, 2, [0, 9, 9])
-    run(
-        settings,
-        options(again, pose=str(metadata), seed=5, steps=2, metadata=tmp_path / "again.json"),
-    )
+    run(settings, options(again, pose=str(metadata), metadata=tmp_path / "again.json"))
     repeated = json.loads((tmp_path / "again.json").read_text())
-    assert repeated["labels"] == made["labels"]
+    assert (repeated["seed"], repeated["steps"], repeated["labels"]) == (5, 2, made["labels"])
     np.testing.assert_allclose(repeated["poses"], made["poses"], atol=1e-12)
     difference = np.abs(np.stack(decode(first.read_bytes())) - np.stack(decode(again.read_bytes())))
     assert difference.mean() < 1
@@ -176,14 +173,61 @@ def test_given_options_win_over_the_recorded_walk(
 ) -> None:
     picture = tmp_path / "red.png"
     Image.new("RGB", (64, 64), "red").save(picture)
-    wish = wish_of(world, monkeypatch, pose=json.dumps(WALK), prompt="", image=picture, seed=0)
-    assert (wish.view, wish.prompt, wish.seed) == (None, "", 0)
+    walk = {**WALK, "steps": 2}
+    wish = wish_of(world, monkeypatch, pose=json.dumps(walk), prompt="", image=picture, seed=0, steps=3)
+    assert (wish.view, wish.prompt, wish.seed, wish.steps) == (None, "", 0, 3)
     assert capsys.readouterr().err == ""
+
+
+def test_steps_are_recalled_unless_another_model_took_them(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    walk = {**WALK, "steps": 2, "model": "embedded", "size": [160, 96]}
+    assert wish_of(world, monkeypatch, pose=json.dumps(walk)).steps == 2
+    assert capsys.readouterr().err == "from the recorded walk: view 'garden', seed 3, steps 2\n"
+    walk |= {"model": "ar", "size": [832, 480]}
+    assert wish_of(world, monkeypatch, pose=json.dumps(walk)).steps is None
+    assert capsys.readouterr().err.splitlines() == [
+        "from the recorded walk: view 'garden', seed 3",
+        "the recorded walk's model was 'ar', not 'embedded'",
+        "the recorded walk's size was 480x832, not 96x160",
+    ]
+
+
+def test_walk_that_began_at_a_picture_asks_for_it() -> None:
+    walk = {**WALK, "image": {"path": "red.png", "sha256": "0" * 64}}
+    problem = "expected --image, as the recorded walk began at a picture, red.png"
+    with pytest.raises(ValueError, match=problem):
+        run(load_settings(), options(Path("clip.mp4"), pose=json.dumps(walk)))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_another_picture_than_the_recorded_one_is_told(
+    world: World,
+    known: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    picture = tmp_path / "red.png"
+    Image.new("RGB", (64, 64), "red").save(picture)
+    digest = sha256(picture.read_bytes()).hexdigest() if known else "0" * 64
+    walk = {**WALK, "image": {"path": "old.png", "sha256": digest}}
+    wish = wish_of(world, monkeypatch, pose=json.dumps(walk), image=picture)
+    assert wish.image is not None
+    assert wish.view == "garden"  # the ground on which the picture was put
+    said = f"the recorded walk's picture, old.png, was not {picture}\n"
+    assert capsys.readouterr().err == "from the recorded walk: view 'garden', seed 3\n" + said * (not known)
 
 
 @pytest.mark.parametrize(
     ("field", "problem"),
-    [({"seed": -1}, "seed: expected at least 0, got -1"), ({"view": 3}, "view: expected a string, got 3")],
+    [
+        ({"seed": -1}, "seed: expected at least 0, got -1"),
+        ({"view": 3}, "view: expected a string, got 3"),
+        ({"steps": 101}, "steps: expected at most 100, got 101"),
+        ({"image": {"path": "red.png"}}, "image: expected this field, got none"),
+    ],
 )
 def test_recorded_walk_says_what_is_wrong(field: dict[str, object], problem: str) -> None:
     with pytest.raises(ValueError, match=f"pose: {problem}"):

@@ -50,6 +50,14 @@ def test_unknown_home_stays_as_it_is() -> None:
     assert load_settings(weights_dir="~nobody-here/x").weights_dir == Path("~nobody-here/x")
 
 
+@pytest.mark.parametrize("blank", ["", " \t"])
+def test_blank_token_is_refused(monkeypatch: pytest.MonkeyPatch, blank: str) -> None:
+    monkeypatch.setenv("WORLDPLAY_TOKEN", blank)
+    expected = "setting token: expected a token that is not blank; leave it out to have none, got "
+    with pytest.raises(ValueError, match=f"^{expected}"):
+        load_settings()
+
+
 def test_bad_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLDPLAY_PORT", "http")
     with pytest.raises(ValueError, match=r"setting port: .* got 'http'"):

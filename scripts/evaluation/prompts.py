@@ -25,8 +25,8 @@ PLAIN = {
     "night": "the courtyard at night",
     "snow": "the courtyard in snow",
 }
-# Written by others who had not seen training's vocabulary, which was not made with these in view: short ones,
-# less those that training can draw word for word, then ones of 20 to 60 words.
+# Written by others who had not seen training's vocabulary, after it was last changed: in each light seven
+# short ones, then five of 35 to 44 words. Whoever changes the vocabulary with these in view needs new ones.
 BLIND: dict[str, list[str]] = json.loads(Path(__file__).with_name("blind_prompts.json").read_text())
 CHANGES = {
     "day": "clear blue sky and bright sun",
@@ -79,7 +79,7 @@ def measure_prompts(workers: Workers, scale: Scale) -> Report:
         rows,
         [
             f"{right} of {len(rows)} prompts end in the light that is meant; "
-            f"of the {len(blind)} that training could not draw, {right_blind} do."
+            f"of the {len(blind)} that others wrote, {right_blind} do."
         ],
         {"db": [seen.db.tolist() for seen in walks]},
     )

@@ -8,12 +8,12 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from worldplay.hardware import synchronize
 from worldplay.model.prope import Cameras
 from worldplay.model.transformer import CHUNK_LATENTS, RELEASED_TRANSFORMER, TransformerConfig
 from worldplay.model.vae import RELEASED_VAE, VAEConfig
 from worldplay.world.checkpoint import choose_dtype
 from worldplay.world.random_world import build_random_world
+from worldplay.world.stopwatch import synchronize
 from worldplay.world.variants import DEFAULT_VARIANT, VARIANTS
 from worldplay.world.world import World
 

@@ -238,10 +238,8 @@ class _Incoming:
             match await self.queue.get():
                 case Data(data):
                     yield data
-                case PassDone():
+                case PassDone() | ChunkDone():
                     pass
-                case ChunkDone():
-                    self.clip.allow_chunk()
                 case Finished():
                     return
                 case Failed(code, message):

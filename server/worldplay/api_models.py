@@ -10,6 +10,7 @@ from worldplay.translate import LIMITS
 # Lines may be as short as 64 characters, with two to end each, and a data URL has a prefix.
 MAX_BASE64_CHARS = (LIMITS.image_bytes + 2) // 3 * 4 * 66 // 64 + 64
 MAX_FRAMES = 2400  # 100 s
+MAX_POSE_CHARS = 2**16  # of a pose string: a hundred for each motion of the longest clip
 MAX_SEED = 2**53  # the largest that JSON's numbers hold everywhere
 
 Side = Annotated[int, Field(ge=SIZE_UNIT, le=1280, multiple_of=SIZE_UNIT)]
@@ -44,7 +45,7 @@ class GenerateVideoRequest(_Body):
         ),
     ] = None
     pose: Annotated[
-        str | dict[str, Any] | list[Any] | None,
+        Annotated[str, Field(max_length=MAX_POSE_CHARS)] | dict[str, Any] | list[Any] | None,
         Field(
             description="A pose string like 'w-10,right-5' (action-latents, one motion less than latents), "
             "a pose file's object, or a recorded walk. Default: straight ahead."

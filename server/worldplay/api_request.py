@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from worldplay.api_models import GenerateVideoRequest
+from worldplay.api_models import MAX_FRAMES, GenerateVideoRequest
 from worldplay.api_words import describe_fault
 from worldplay.clip_plan import ClipWish
 from worldplay.protocol.errors import brief
@@ -20,8 +20,11 @@ from worldplay.translate import LIMITS
 from worldplay.world.images import open_image
 
 MAX_BODY_BYTES = 2**24  # an image of LIMITS.image_bytes in base64, and hours of poses
+# A latent of a pose file takes 35 (16 numbers in rows, 9 of K, their names); as much again may be ignored.
+MAX_BODY_MARKS = (MAX_FRAMES + 3) // 4 * 35 * 2
 BODY_TIMEOUT_S = 30.0
-_DATA_URL = re.compile(r"\s*data:image/[\w.+-]+;base64,", re.IGNORECASE)
+_DATA_URL = re.compile(rb"data:image/[\w.+-]+;base64,", re.IGNORECASE)
+_WHITESPACE = b" \t\r\n\v\f"
 
 
 class ApiError(Exception):
@@ -56,7 +59,7 @@ def check_headers(request: Request) -> None:
         message = f"expected the header `Content-Type: application/json`, got {brief(kind)}"
         raise ApiError(415, "unsupported_media_type", message)
     length = request.headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
+    if not length.isdecimal() or len(length) > 20 or int(length) > MAX_BODY_BYTES:
         raise _too_large(f"{length[:20]} bytes")
 
 
@@ -83,7 +86,8 @@ def _too_large(got: str) -> ApiError:
 
 
 def parse_request(body: bytes) -> GenerateVideoRequest:
-    """Raises: ApiError about the first field at fault."""
+    """Raises: ApiError about too much structure, or about the first field at fault."""
+    _check_marks(body)
     try:
         return GenerateVideoRequest.model_validate_json(body)
     except ValidationError as error:
@@ -91,6 +95,16 @@ def parse_request(body: bytes) -> GenerateVideoRequest:
     if faults[0]["type"] == "json_invalid":
         raise ApiError(400, "bad_json", f"expected JSON: {faults[0]['ctx']['error']}")
     raise ApiError(422, "bad_field", describe_fault(faults))
+
+
+def _check_marks(body: bytes) -> None:
+    """Refuse what would become millions of objects, while the parser lets no other thread run."""
+    num_marks = sum(map(body.count, (b"[", b"{", b",")))
+    if num_marks > MAX_BODY_MARKS:
+        message = (
+            f"expected at most {MAX_BODY_MARKS} brackets, braces and commas in the body, got {num_marks}"
+        )
+        raise ApiError(413, "too_large", message)
 
 
 def check_pose(asked: GenerateVideoRequest) -> None:
@@ -119,9 +133,11 @@ def wish_of(asked: GenerateVideoRequest) -> ClipWish:
 
 def decode_image(text: str) -> Image:
     """Open base64, also in lines or as a data URL. Raises: ApiError saying what was expected and found."""
-    text = _DATA_URL.sub("", text, count=1)
+    encoded = text.encode().translate(None, _WHITESPACE)
+    if prefix := _DATA_URL.match(encoded):
+        encoded = encoded[prefix.end() :]
     try:
-        data = base64.b64decode("".join(text.split()), validate=True)
+        data = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:
         raise ApiError(422, "bad_image", f"image_base64: expected base64, got an error: {error}") from None
     try:

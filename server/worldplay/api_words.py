@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic_core import ErrorDetails
 
+from worldplay.protocol.errors import printable
 from worldplay.protocol.validation import reword
 from worldplay.world.matrices import kind_of
 
@@ -19,7 +20,7 @@ def describe_fault(errors: Sequence[ErrorDetails]) -> str:
         errors: of one validation; a field that may be of several kinds has one for each.
     """
     first, where = errors[0], errors[0]["loc"][:1]
-    name = str(where[0])[:_SHOWN_CHARS] if where else "the body"
+    name = printable(str(where[0])[:_SHOWN_CHARS]) if where else "the body"
     match first["type"]:
         case "missing":
             return f"{name}: expected this field, got none"

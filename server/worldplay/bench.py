@@ -12,7 +12,7 @@ from time import perf_counter
 import torch
 
 from worldplay.bench_report import Report, count_work, make_rows, render
-from worldplay.hardware import forget_peak, gemm_rate, name_of, peak_memory, synchronize
+from worldplay.hardware import forget_peak, gemm_rate, name_of, peak_memory
 from worldplay.loading import open_world
 from worldplay.media.track import VideoTrack
 from worldplay.model.transformer import RELEASED_TRANSFORMER, TransformerConfig
@@ -25,6 +25,7 @@ from worldplay.world.host_memory import available_memory
 from worldplay.world.random_world import build_random_world, open_random_walk
 from worldplay.world.request import WalkRequest
 from worldplay.world.rollout import Chunk
+from worldplay.world.stopwatch import synchronize
 from worldplay.world.variants import DEFAULT_VARIANT, VARIANTS, find_variant
 from worldplay.world.world import LiveWalk, World
 

@@ -3,10 +3,10 @@
 import logging
 from time import perf_counter
 
-from worldplay.hardware import synchronize
 from worldplay.stroll import Stroll
 from worldplay.world.request import WalkRequest
 from worldplay.world.rollout import finish
+from worldplay.world.stopwatch import synchronize
 from worldplay.world.world import LiveWalk, World
 
 logger = logging.getLogger(__name__)

@@ -84,7 +84,8 @@ def render(
         str | None,
         typer.Option(
             help="Where to go: 'w-10,right-5' (latents), or a JSON file of poses [straight ahead]. "
-            "A recorded walk also sets view, prompt and seed where they are not given."
+            "A recorded walk also sets view, prompt, seed and steps where they are not given, "
+            "and needs the --image it began at, if any."
         ),
     ] = None,
     frames: Annotated[

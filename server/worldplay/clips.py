@@ -58,7 +58,8 @@ Decorate = Callable[[Frames, int], Frames]  # frames of one latent and its label
 class ClipFile:
     """One clip's file in the making. Its pieces are given to `put`, in order, on the encoding thread.
 
-    Whoever receives a `ChunkDone` calls `allow_chunk`, so that no more is made than is taken.
+    No more is made than is encoded, so that raw frames do not pile up; the encoded file may, as it is small,
+    and whoever takes it slowly must not keep the next clip waiting.
     """
 
     def __init__(self, world: World, put: Callable[[Piece], None], decorate: Decorate | None = None) -> None:
@@ -79,10 +80,6 @@ class ClipFile:
         """Have it made, after the clips that were asked for before."""
         request = ClipRequest(plan.walk, Course(plan.trajectory), plan.num_chunks)
         self._job = engine.render(request, self)
-
-    def allow_chunk(self) -> None:
-        assert self._job is not None, "allowed before it was begun"
-        self._job.allow_chunk()
 
     def close(self) -> None:
         """Stop making it, unless it is finished. Nothing is given from then on but what is under way."""
@@ -138,6 +135,7 @@ class ClipFile:
 
     def _encode(self, frames: Frames, decode_ms: float) -> None:
         assert self._track is not None, "frames before the clip was opened"
+        assert self._job is not None, "frames before the clip was begun"
         assert self._report is not None, "frames before their chunk"
         began = time.perf_counter()
         if self._decorate is not None:
@@ -151,3 +149,4 @@ class ClipFile:
         self._encode_ms += (time.perf_counter() - began) * 1000.0
         if self._num_frames == self._chunk_end:
             self._put(ChunkDone(self._report, self._decode_ms, self._encode_ms))
+            self._job.allow_chunk()

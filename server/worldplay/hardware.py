@@ -7,14 +7,10 @@ from time import perf_counter
 
 import torch
 
+from worldplay.world.stopwatch import synchronize
+
 GEMM_SIDE = {"cpu": 2048, "cuda": 8192}
 _GEMM_SECONDS = 1.0
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait until all that was asked of a device has been done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def name_of(device: torch.device) -> str:

@@ -8,7 +8,17 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from worldplay.api_words import describe_fault
+from worldplay.clip_plan import MAX_STEPS
 from worldplay.world.matrices import short
+
+
+class Picture(BaseModel):
+    """The start image of a recorded walk, which does not hold it."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    path: str  # where it lay
+    sha256: str  # of the file
 
 
 class Beginning(BaseModel):
@@ -19,6 +29,10 @@ class Beginning(BaseModel):
     view: str | None = None
     prompt: str | None = None
     seed: Annotated[int, Field(ge=0, le=2**53)] | None = None
+    steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None = None
+    image: Picture | None = None
+    model: str | None = None
+    size: Annotated[list[int], Field(min_length=2, max_length=2)] | None = None  # width, height
 
 
 def read_pose(option: str | None) -> object:

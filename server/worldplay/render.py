@@ -16,12 +16,12 @@ from queue import SimpleQueue
 import typer
 from PIL.Image import Image
 
-from worldplay.clip_plan import ClipPlan, ClipWish, plan_clip
-from worldplay.clips import ChunkDone, ClipFile, Data, Failed, PassDone, Piece
+from worldplay.clip_plan import ClipPlan, ClipWish, Maker, plan_clip
+from worldplay.clips import ChunkDone, ClipFile, Data, Failed, Finished, PassDone, Piece
 from worldplay.engine.engine import Engine
 from worldplay.key_overlay import draw_keys
 from worldplay.loading import open_world
-from worldplay.pose_option import read_beginning, read_pose
+from worldplay.pose_option import Beginning, read_beginning, read_pose
 from worldplay.prospect import foresee
 from worldplay.settings import Settings
 from worldplay.world.images import open_image
@@ -60,11 +60,12 @@ def run(settings: Settings, options: RenderOptions) -> None:
     for path in (options.out, options.metadata):  # all that can be wrong, before the model is loaded
         _check_writable(path)
     image, pose = _read_image(options.image), read_pose(options.pose)
-    options = _recall(options, pose)
-    source = _identify(options.image)
+    source, maker, beginning = _identify(options.image), foresee(settings), read_beginning(pose)
+    options = _recall(options, beginning, maker)
+    _warn(beginning, maker, source)
     height, width = (None, None) if options.size is None else parse_size(options.size)
     plan = plan_clip(
-        foresee(settings),
+        maker,
         ClipWish(
             prompt=options.prompt or "",
             view=options.view,
@@ -85,19 +86,37 @@ def run(settings: Settings, options: RenderOptions) -> None:
     sys.stdout.write(_summarise(world, plan, record, options.out) + "\n")
 
 
-def _recall(options: RenderOptions, pose: object) -> RenderOptions:
-    """Begin as a recorded walk did where the command line leaves it open, and say so."""
+def _recall(options: RenderOptions, beginning: Beginning, maker: Maker) -> RenderOptions:
+    """Begin as a recorded walk did where the command line leaves it open, and say so.
+
+    Raises: ValueError if it began at a picture and none is given.
+    """
+    if beginning.image is not None and options.image is None:
+        raise ValueError(f"expected --image, as the recorded walk began at a picture, {beginning.image.path}")
     recorded = {
         name: value
-        for name, value in read_beginning(pose)
+        for name, value in beginning.model_dump(include={"view", "prompt", "seed", "steps"}).items()
         if value is not None and getattr(options, name) is None
     }
-    if options.image is not None:
+    if options.image is not None and beginning.image is None:
         recorded.pop("view", None)
+    if beginning.model not in (None, maker.name):  # which may need many more steps, or far fewer
+        recorded.pop("steps", None)
     if recorded:
         said = ", ".join(f"{name} {value!r}" for name, value in recorded.items())
         sys.stderr.write(f"from the recorded walk: {said}\n")
     return replace(options, **recorded)
+
+
+def _warn(beginning: Beginning, maker: Maker, image: dict[str, str] | None) -> None:
+    """Say what was otherwise in a recorded walk and is the command line's to choose."""
+    if beginning.model not in (None, maker.name):
+        sys.stderr.write(f"the recorded walk's model was {beginning.model!r}, not {maker.name!r}\n")
+    if beginning.size not in (None, [maker.width, maker.height]):
+        width, height = beginning.size
+        sys.stderr.write(f"the recorded walk's size was {height}x{width}, not {maker.height}x{maker.width}\n")
+    if image is not None and beginning.image is not None and beginning.image.sha256 != image["sha256"]:
+        sys.stderr.write(f"the recorded walk's picture, {beginning.image.path}, was not {image['path']}\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,21 +195,20 @@ def _pieces(world: World, plan: ClipPlan, overlay: bool) -> Iterator[Iterator[Pi
     engine.start()
     try:
         clip.begin(engine, plan)
-        yield _take(queue, clip)
+        yield _take(queue)
     finally:
         clip.close()
         engine.close()
 
 
-def _take(queue: "SimpleQueue[Piece]", clip: ClipFile) -> Iterator[Piece]:
+def _take(queue: "SimpleQueue[Piece]") -> Iterator[Piece]:
     """Pieces as they come, up to the end or a failure."""
     while True:
         piece = queue.get()
-        if isinstance(piece, Data | PassDone | ChunkDone | Failed):
-            yield piece
-        if isinstance(piece, ChunkDone):
-            clip.allow_chunk()
-        elif not isinstance(piece, Data | PassDone):
+        if isinstance(piece, Finished):
+            return
+        yield piece
+        if isinstance(piece, Failed):
             return
 
 

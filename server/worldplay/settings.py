@@ -5,12 +5,23 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "WORLDPLAY_"
 _REPOSITORY = Path(__file__).resolve().parents[2]
 
 Folder = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]
+
+
+def _refuse_blank(token: str) -> str:
+    """A blank token would look like protection, and let everybody in."""
+    if not token.strip():
+        raise PydanticCustomError("blank", "expected a token that is not blank; leave it out to have none")
+    return token
+
+
+Token = Annotated[str, AfterValidator(_refuse_blank)]
 
 
 class Settings(BaseSettings):
@@ -31,7 +42,7 @@ class Settings(BaseSettings):
     shift: Annotated[float, Field(gt=0, le=100)] = 5.0
     weights_dir: Folder = Path.home() / ".cache" / "worldplay"
     device: str = "auto"
-    token: str | None = None
+    token: Token | None = None
     max_sessions: Annotated[int, Field(ge=1, le=1000)] = 4
     max_queued: Annotated[int, Field(ge=0, le=10_000)] = 16
     max_jobs: Annotated[int, Field(ge=1, le=1000)] = 4

@@ -115,6 +115,27 @@ def test_clip_beside_a_walker_costs_no_stall(costs):
     assert theatre.counters.late_chunks == late
 
 
+@pytest.mark.parametrize(
+    "costs",
+    [
+        {"context_ms": 1300, "step_ms": 300, "decode_ms": 70, "open_ms": 300},  # 2780 of 667 ms each
+        {"context_ms": 200, "step_ms": 150, "decode_ms": 40, "open_ms": 300},  # 960 of 667 ms each
+        {"context_ms": 130, "step_ms": 100, "decode_ms": 40, "open_ms": 300},  # 690 of 667 ms each
+    ],
+)
+def test_clip_where_nobody_is_in_time_gets_a_stage_now_and_then(costs):
+    def shown_s(with_clip):
+        theatre, page = walking(**costs)
+        receiver = submit(theatre, num_chunks=1) if with_clip else None
+        theatre.run(300_000)
+        return page.shown_s, receiver
+
+    alone_s, _ = shown_s(with_clip=False)
+    beside_s, receiver = shown_s(with_clip=True)
+    assert receiver.events == ["opened", 0, "finished"]
+    assert 0.8 * alone_s < beside_s < alone_s
+
+
 @pytest.mark.parametrize("phase_ms", range(0, 667, 40))
 def test_first_clip_beside_a_walker_costs_no_stall_whenever_it_comes(phase_ms):
     """No clip was ever made: what its stages take is known from the walker alone."""

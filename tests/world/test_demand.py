@@ -1,10 +1,21 @@
 """Memory counted on paper against the published numbers, and against tensors that are really there."""
 
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
 import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from world.published import TRANSFORMER, VAE
-from worldplay.model.transformer import WorldPlayTransformer
-from worldplay.model.vae import StreamingVAE
+from worldplay.model import transformer
+from worldplay.model.bidirectional import BidirectionalTransformer, Prompt
+from worldplay.model.transformer import RELEASED_TRANSFORMER, WorldPlayTransformer
+from worldplay.model.vae import RELEASED_VAE, StreamingVAE
 from worldplay.world.demand import (
     MAX_TEXT_TOKENS,
     Shapes,
@@ -71,3 +82,74 @@ def test_text_stream_is_what_the_vision_pass_never_touches() -> None:
     assert "txt_in.input_embedder.weight" in idle
     assert not any(name.startswith(("img_in", "time_in", "action_in", "final_layer")) for name in idle)
     assert not any(".img_" in name for name in idle)
+
+
+class Meter(TorchDispatchMode):
+    """Counts the bytes of all storages that operations make, as long as they are alive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = self.peak = 0
+        self._alive: set[int] = set()
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = operation(*args, **(kwargs or {}))
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, Tensor):
+                self._count(tensor.untyped_storage())
+        return made
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self._alive:
+            self._alive.add(key)
+            self.bytes += size
+            self.peak = max(self.peak, self.bytes)
+            weakref.finalize(storage, self._release, key, size)
+
+    def _release(self, key: int, size: int) -> None:
+        self._alive.discard(key)
+        self.bytes -= size
+
+
+def peak_of(work: Callable[[], object]) -> int:
+    with torch.inference_mode(), Meter() as meter:
+        work()
+    return meter.peak
+
+
+def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.empty(*shape, device="meta", dtype=dtype)
+
+
+def latents_of(model: WorldPlayTransformer | BidirectionalTransformer, count: int) -> tuple[Any, ...]:
+    cameras = model.prepare_cameras(empty(1, count, 4, 4), empty(1, count, 3, 3))
+    labels = empty(1, count, dtype=torch.long)
+    return empty(1, 32, count, 30, 52), empty(1, 33, count, 30, 52), cameras, labels
+
+
+def assert_covers(working: int, peak: int) -> None:
+    """An estimate is no less than what is taken, and no more than half as much again."""
+    assert peak <= working < 1.5 * peak, (peak / GB, working / GB)
+
+
+def test_decoding_takes_no_more_than_is_planned() -> None:
+    with torch.device("meta"):
+        vae = StreamingVAE(RELEASED_VAE).to(torch.bfloat16).requires_grad_(False)
+    state, latent = vae.new_decoder_state(), empty(1, 32, 1, 30, 52, dtype=torch.bfloat16)
+    for _ in range(2):
+        vae.decode_latent(latent, state)
+    peak = peak_of(lambda: vae.decode_latent(latent, state))
+    assert_covers(count_needs(find_variant("ar-distilled")).working, peak)
+
+
+def test_a_bidirectional_step_takes_no_more_than_is_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Which text is valid would be asked of a mask's content, which there is none of.
+    monkeypatch.setattr(transformer, "_valid", lambda tokens, mask: tokens)
+    with torch.device("meta"):
+        model = BidirectionalTransformer(replace(RELEASED_TRANSFORMER, blocks=2)).to(torch.bfloat16)
+    # As much past as four selections of 12 recent, 4 first and 4 recalled latents can name, and the chunk.
+    arguments, count = latents_of(model, 32 + 16), 32 + 16
+    prompt = Prompt(empty(1, 150, 3584), empty(1, 150), empty(1, 1, 1472), empty(1, 1), empty(1, 729, 1152))
+    peak = peak_of(lambda: model(*arguments, empty(1, count), prompt, empty(1)))
+    assert_covers(count_needs(find_variant("bidirectional")).working, peak)

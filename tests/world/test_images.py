@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from safetensors.numpy import load_file
 
 from worldplay.world.images import (
@@ -128,6 +128,46 @@ def test_exif_orientation_turns_the_image_upright():
     upright = opened(encode(lying, exif=exif))
     assert upright.size == (1, 2)
     assert colors(upright) == [RED, BLUE]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_turned_as_pillow_does(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(noise(), exif=exif)
+    np.testing.assert_array_equal(opened(data), ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+
+
+def tags(*entries):
+    """Little-endian EXIF, each entry (tag, type, 4 bytes of value)."""
+    body = b"".join(struct.pack("<HHL4s", tag, kind, 1, value) for tag, kind, value in entries)
+    return b"Exif\0\0II*\0" + struct.pack("<LH", 8, len(entries)) + body + bytes(4)
+
+
+ON_ITS_SIDE = (0x0112, 3, b"\x06\0\0\0")
+SOFTWARE_AS_FLOAT = (0x0131, 11, struct.pack("<f", 1.5))  # where a text belongs
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "JPEG", "WEBP"])
+def test_image_is_turned_whatever_else_its_exif_holds(image_format):
+    exif = tags(ON_ITS_SIDE, SOFTWARE_AS_FLOAT)
+    assert opened(encode(noise(), image_format, exif=exif)).size == (48, 64)
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"Exif\0\0no TIFF here",
+        b"Exif\0\0II",
+        tags((0x0112, 3, b"\0\0\0\0")),
+        tags((0x0112, 3, b"\x09\0\0\0")),
+        tags((0x0112, 2, b"6\0\0\0")),
+        tags((0x0112, 11, struct.pack("<f", 5.5))),
+    ],
+)
+def test_image_whose_orientation_is_unreadable_is_left_as_it_lies(exif, image_format):
+    assert opened(encode(noise(), image_format, exif=exif)).size == (64, 48)
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "WEBP"])

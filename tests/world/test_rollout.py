@@ -1,6 +1,7 @@
 """Chunks from steering: late latching, cancellation, replay; the arithmetic itself is in the goldens."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from PIL import Image
 
 from worldplay.model.transformer import TransformerConfig, WorldPlayTransformer
+from worldplay.world import stopwatch
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
 from worldplay.world.memory import sample_points
 from worldplay.world.rollout import (
@@ -187,6 +189,36 @@ def test_rewound_walk_repeats_itself(model: RolloutModel) -> None:
     for chunk, wanted in zip(again, first[2:], strict=True):
         assert chunk.index == wanted.index
         torch.testing.assert_close(chunk.latents, wanted.latents, rtol=0, atol=0)
+
+
+def test_a_stage_is_over_when_the_device_has_done_it(
+    model: RolloutModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Controls are read after the context pass, not while it is queued; and stages take what they take."""
+    events: list[str] = []
+    script = Script(stroll)
+    latch, encode_context, denoise = script.latch, model.transformer.encode_context, model.transformer.denoise
+    monkeypatch.setattr(stopwatch, "synchronize", lambda device: events.append("done"))
+    monkeypatch.setattr(script, "latch", lambda count: events.append("latch") or latch(count))
+    for name, work in (("encode_context", encode_context), ("denoise", denoise)):
+        asked = partial(_note, events, name, work)
+        monkeypatch.setattr(model.transformer, name, asked)
+    walk = new_walk(model)
+    finish(generate_chunk(model, walk, script))
+    events.clear()
+    for _ in generate_chunk(model, walk, script):
+        events.append("stage")
+    work = [event for event in events if event != "latch"]
+    for asked in ("encode_context", "denoise"):
+        places = [place for place, event in enumerate(work) if event == asked]
+        assert all(work[place + 1] == "done" for place in places), work
+    assert events.index("latch") > events.index("encode_context") + 1
+    assert events.count("denoise") == model.config.steps
+
+
+def _note(events: list[str], name: str, work: Callable[..., object], *arguments: object) -> object:
+    events.append(name)
+    return work(*arguments)
 
 
 def test_seed_decides_the_noise(model: RolloutModel) -> None:

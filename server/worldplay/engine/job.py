@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CHUNKS_AHEAD = 2  # made before the receiver has taken any
+CHUNKS_AHEAD = 2  # made before the receiver has encoded any
 PATIENCE_MS = 10_000.0  # for which a stage waits for a gap that it surely fits in
+STARVING_MS = 10_000.0  # after which it gets a gap, if whoever walks is late in any case
 _REASONS = {
     "internal": "the server failed on this clip; its log says why",
     "out_of_memory": "the server ran out of memory for this clip",
@@ -69,7 +70,7 @@ class ClipJob:
         self._is_cancelled = False
 
     def allow_chunk(self) -> None:
-        """A chunk was taken, so another may be made: what nobody takes must not pile up."""
+        """A chunk was encoded, so another may be made: raw frames must not pile up."""
         with self._lock:
             self._allowed += 1
         self._wake()
@@ -151,6 +152,14 @@ class ClipQueue:
         if self._stage == "step" and self._was_interrupted:
             expected_ms += estimate("context")
         return expected_ms
+
+    def starves(self) -> bool:
+        """Whether no gap has been found for the next stage for so long that it is owed one."""
+        return (
+            self._stage is not None
+            and self._may_go_on()
+            and self._clock() - self._waits_since_ms >= STARVING_MS
+        )
 
     def advance(self) -> None:
         """Do the next stage. If it fails, that is the end of this clip alone."""

@@ -66,6 +66,7 @@ class Session:
         self.number = number
         self.listener = listener
         self.walk: WalkPort | None = None  # worker thread only
+        self.came_late = False  # the newest chunk; worker thread only
         self._clock = clock
         self._wake = wake
         self._lock = Lock()
@@ -222,7 +223,8 @@ class Session:
         with self._lock:
             if not self._has_change():
                 self._num_chunks = num_chunks
-            return self._playback.begin_chunk(now_ms)
+            self.came_late = self._playback.begin_chunk(now_ms)
+            return self.came_late
 
     def mark_handed(self, duration_s: float, now_ms: float) -> None:
         """Frames of this duration are on their way to the page."""

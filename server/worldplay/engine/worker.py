@@ -52,13 +52,13 @@ class Worker:
         started_ms = self._clock()
         self._look_around()
         decision = self._decide()
-        if isinstance(decision, Run):
+        if self._has_time_for_clip(decision):
+            self._lose_run()
+            self.clips.advance()
+        elif isinstance(decision, Run):
             session = self._sessions[decision.session]
             self.clips.interrupt()
             self._guard(session, partial(self._work_for, session))
-        elif self._has_time_for_clip(decision):
-            self._lose_run()
-            self.clips.advance()
         else:
             return None if decision.until_ms is None else max(0.0, decision.until_ms - self._clock())
         self.counters.busy_ms += self._clock() - started_ms
@@ -135,9 +135,15 @@ class Worker:
         jobs: list[Job] = [job for s in seated if (job := s.job(now_ms, self._costs)) is not None]
         return decide(jobs, None if self._run is None else self._run.session.number, now_ms)
 
-    def _has_time_for_clip(self, wait: Wait) -> bool:
-        """Whether a clip's next stage is done before any session needs the model or what it holds."""
-        stage_ms = self.clips.next_stage_ms()
+    def _has_time_for_clip(self, decision: Run | Wait) -> bool:
+        """Whether a clip's next stage is done before any session needs the model or what it holds.
+
+        Nor must it wait for ever where the model is slower than it is watched, so that no gap ever comes.
+        """
+        if isinstance(decision, Run):
+            is_latched = self._run is not None and self._run.is_latched
+            return not is_latched and self._sessions[decision.session].came_late and self.clips.starves()
+        wait, stage_ms = decision, self.clips.next_stage_ms()
         if stage_ms is None or wait.until_ms is None:
             return stage_ms is not None
         return self._run is None and self._clock() + stage_ms <= wait.until_ms

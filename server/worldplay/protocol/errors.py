@@ -1,5 +1,6 @@
 """What a peer can be told went wrong: the closed list of codes, and the exception that carries one."""
 
+import json
 import reprlib
 from enum import Enum
 
@@ -79,3 +80,8 @@ def brief(value: object) -> str:
             return f"{len(value)} bytes"
         case _:
             return reprlib.repr(value)
+
+
+def printable(name: str) -> str:
+    """A name as it is, or as JSON writes it where it could break a line of the log."""
+    return name if name.isprintable() else json.dumps(name)

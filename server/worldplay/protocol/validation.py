@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from worldplay.protocol.errors import ErrorCode, ProtocolError, brief
+from worldplay.protocol.errors import ErrorCode, ProtocolError, brief, printable
 from worldplay.protocol.messages import Record
 
 M = TypeVar("M", bound=Record)
@@ -39,7 +39,7 @@ def validate(cls: type[M], fields: dict[str, Any]) -> M:
 
 def describe_error(error: ErrorDetails) -> str:
     """Say where in a message it is, after a dot each, what was expected and what was found."""
-    where = "".join(f".{str(part)[:40]}" for part in error["loc"])
+    where = "".join(f".{printable(str(part)[:40])}" for part in error["loc"])
     got = brief(error["input"])
     match error["type"]:
         case "missing":

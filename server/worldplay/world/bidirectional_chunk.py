@@ -1,7 +1,6 @@
 """The bidirectional model's chunks along a walk: generated like the autoregressive ones, but not live."""
 
 from collections.abc import Generator
-from time import perf_counter
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.world.bidirectional_rollout import Span, choose_context, denoise
 from worldplay.world.camera import invert_pose
 from worldplay.world.rollout import Chunk, RolloutModel, Stage, Steering
+from worldplay.world.stopwatch import Stopwatch
 from worldplay.world.walk import Path, Walk
 
 
@@ -21,20 +21,19 @@ def generate_clip_chunk(model: RolloutModel, walk: Walk, steering: Steering) -> 
     Steering is latched at once, as nothing can be computed before. The walk changes at the very end: a
     generator that is closed before leaves no trace.
     """
-    began = perf_counter()
+    clock = Stopwatch(model.transformer.device)
     count, start = model.config.chunk_latents, walk.num_latents
     path = walk.follow(steering.latch(count if start else count - 1))
     context, span = _prepare(model, walk, path)
-    timings_ms = {"select": (perf_counter() - began) * 1000, "context": 0.0, "denoise": 0.0}
+    clock.lap("select")
     latents = noise = walk.draw_noise(start, count).to(model.transformer.device)
-    began = perf_counter()
     for denoised in denoise(_network(model), span, noise, model.config):
         latents = denoised
-        timings_ms["denoise"] += (perf_counter() - began) * 1000
+        clock.lap("denoise")
         yield Stage.STEP
-        began = perf_counter()
+        clock.restart()
     walk.append(latents.to(model.transformer.dtype), path)
-    return _report(walk, latents, path, context, timings_ms)
+    return _report(walk, latents, path, context, {"context": 0.0, **clock.laps_ms})
 
 
 def _network(model: RolloutModel) -> BidirectionalTransformer:

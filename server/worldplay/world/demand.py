@@ -24,9 +24,9 @@ MAX_TEXT_TOKENS = VISION_TOKENS + GLYPH_TOKENS + PROMPT_TOKENS
 _LANGUAGE, _GLYPH, _VISION = 7_070_000_000, 219_000_000, 428_000_000
 ENCODER_BYTES = _LANGUAGE * BYTES + _GLYPH * 4 + _VISION * BYTES
 
-# Wide tensors that are alive at once, by reading the code: of the tokens of a context pass, and of a
-# latent's frames at full size in the decoder.
-_TOKEN_TENSORS, _FRAME_TENSORS = 20, 8
+# Wide tensors that are alive at once: of the tokens of a pass, and of a latent's frames at full size in the
+# decoder, beside what it will remember next. Counted by running both on tensors without content.
+_TOKEN_TENSORS, _FRAME_TENSORS = 21, 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,11 @@ def count_needs(variant: Variant, size: tuple[int, int] = SIZE, shapes: Shapes =
     both = text_kv + (context + CHUNK_LATENTS) * latent
     raw = (context + CHUNK_LATENTS) * latent // 2 + both // config.blocks
     branches = variant.num_branches if variant.is_live else 0  # the bidirectional model caches nothing
-    widest = tokens * (context + variant.chunk_latents) * config.hidden * BYTES
+    # Every four latents of a longer chunk recall some of their own.
+    recalled = context + variant.chunk_latents - CHUNK_LATENTS
+    widest = tokens * (recalled + variant.chunk_latents) * config.hidden * BYTES
     frames = 4 * size[0] * size[1] * shapes.vae.decoder_channels[-1] * BYTES
+    remembered = decoder_state_bytes(shapes.vae, size)
     return Needs(
         image_stream=image,
         text_stream=text,
@@ -89,8 +92,8 @@ def count_needs(variant: Variant, size: tuple[int, int] = SIZE, shapes: Shapes =
         caches=branches * both,
         raw_caches=branches * raw,
         context_latent=latent,
-        session=decoder_state_bytes(shapes.vae, size) + branches * text_kv // 2,
-        working=max(_TOKEN_TENSORS * widest, _FRAME_TENSORS * frames),
+        session=remembered + branches * text_kv // 2,
+        working=max(_TOKEN_TENSORS * widest, _FRAME_TENSORS * frames + remembered),
     )
 
 

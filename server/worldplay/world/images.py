@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import torch
 from einops import rearrange
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 from torch import Tensor
 
 FORMATS = ("PNG", "JPEG", "WEBP")
@@ -30,6 +30,16 @@ _DAMAGED = (
     struct.error,
 )
 
+_TURNS = {  # that put a picture upright, by its EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
 
 def open_image(data: bytes, max_bytes: int, max_pixels: int) -> Image.Image:
     """Decode a PNG, JPEG or WebP file from an untrusted peer to an upright RGB image.
@@ -43,7 +53,7 @@ def open_image(data: bytes, max_bytes: int, max_pixels: int) -> Image.Image:
         _check_size(image.size, max_pixels)
         try:
             image.load()
-            return _flatten(ImageOps.exif_transpose(image))
+            return _flatten(_turn_upright(image))
         except _DAMAGED as error:
             raise ValueError(f"expected a whole {image.format} image, got a damaged one: {error}") from error
 
@@ -66,6 +76,18 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
         raise ValueError(f"expected an image of 1 to {max_pixels} pixels, got {width} x {height}")
     if max(size) > MAX_ASPECT * min(size):
         raise ValueError(f"expected an image with sides of at most {MAX_ASPECT} : 1, got {width} x {height}")
+
+
+def _turn_upright(image: Image.Image) -> Image.Image:
+    """As its EXIF says, if that can be read: for nothing in there is a picture refused.
+
+    `ImageOps.exif_transpose` would also write the EXIF anew, and fail where a tag is not of the usual type.
+    """
+    try:
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except (*_DAMAGED, AttributeError):
+        return image
+    return image if turn is None else image.transpose(turn)
 
 
 def _flatten(image: Image.Image) -> Image.Image:

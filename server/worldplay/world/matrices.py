@@ -8,12 +8,21 @@ from numpy.typing import NDArray
 
 
 def read_matrix(value: object, shapes: Sequence[tuple[int, ...]]) -> NDArray[np.float64] | None:
-    """A matrix of float64 if that is what a decoded value holds, in one of these shapes."""
+    """A matrix of float64 if that is what a decoded value holds, in one of these shapes.
+
+    As objects first: NumPy would take "1", true and null for numbers.
+    """
     try:
-        matrix: NDArray[np.float64] = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):  # the last: of integers beyond any float
+        entries: NDArray[np.object_] = np.asarray(value, dtype=object)
+        if entries.shape not in shapes or not all(map(_is_number, entries.flat)):
+            return None
+        return entries.astype(np.float64)
+    except (ValueError, OverflowError):  # of uneven rows, and of integers beyond any float
         return None
-    return matrix if matrix.shape in shapes else None
+
+
+def _is_number(entry: object) -> bool:
+    return isinstance(entry, int | float) and not isinstance(entry, bool)
 
 
 def check_each(good: NDArray[np.bool_] | np.bool_, matrices: NDArray[np.float64], expected: str) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from itertools import pairwise
-from time import perf_counter
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +20,7 @@ from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.camera import Motion, invert_pose
 from worldplay.world.images import condition_channels
 from worldplay.world.memory import select_context
+from worldplay.world.stopwatch import Stopwatch
 from worldplay.world.walk import Path, Pose, Step, Walk
 
 
@@ -122,7 +122,7 @@ def generate_chunk(model: RolloutModel, walk: Walk, steering: Steering) -> Gener
     use the caches during the pauses: the pass is then done again, too. The walk changes at the very end: a
     generator that is closed before leaves no trace.
     """
-    clock = _Stopwatch()
+    clock = Stopwatch(model.transformer.device)
     caches = _Claim(model, walk)
     count = model.config.chunk_latents
     start = walk.num_latents
@@ -240,19 +240,3 @@ def _guide(velocities: list[Tensor], guidance: float) -> Tensor:
 def _cameras(model: RolloutModel, c2w: Pose, intrinsics: Pose) -> Cameras:
     viewmats = torch.from_numpy(invert_pose(c2w)).float()[None]
     return model.transformer.prepare_cameras(viewmats, torch.from_numpy(intrinsics).float()[None])
-
-
-class _Stopwatch:
-    """Adds up wall time by stage."""
-
-    def __init__(self) -> None:
-        self.laps_ms: dict[str, float] = {}
-        self.restart()
-
-    def restart(self) -> None:
-        self._since = perf_counter()
-
-    def lap(self, stage: str) -> None:
-        now = perf_counter()
-        self.laps_ms[stage] = self.laps_ms.get(stage, 0.0) + (now - self._since) * 1000.0
-        self._since = now
