@@ -1,8 +1,8 @@
 """Trains the embedded world from nothing: walks, text encoder, VAE, latents, transformer; measures it.
 
 Every stage but the text encoder's, which takes minutes, goes on where it was stopped: the autoencoder's
-and the transformer's from what they saved last. Examples, two CPU cores and some hours; the second one teaches
-the shipped transformer more about the latents that it knows:
+and the transformer's from what they saved last. Examples, two CPU cores and some hours; the second one
+teaches the shipped transformer more about the latents that it knows:
 
     python scripts/train_world.py render text vae latents transformer measure --folder /tmp/world
     python scripts/train_world.py render reuse latents transformer measure --folder /tmp/world --rate 0.5 \\
