@@ -112,7 +112,7 @@ def test_model_that_memory_cannot_hold_is_not_built(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("gigabytes", "asked", "blocks"), [(100, None, 2), (11, None, 2), (10, None, 1), (100, 54, 54)]
+    ("gigabytes", "asked", "blocks"), [(100, None, 2), (14, None, 2), (13, None, 1), (100, 54, 54)]
 )
 def test_cpu_times_as_many_blocks_as_fit(
     gigabytes: int, asked: int | None, blocks: int, monkeypatch: pytest.MonkeyPatch
