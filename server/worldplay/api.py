@@ -144,7 +144,6 @@ class GenerateVideo:
         loop = asyncio.get_running_loop()
         incoming = _Incoming()
         clip = ClipFile(self._world, lambda piece: _post(loop, incoming, piece))
-        incoming.clip = clip
         watch = asyncio.create_task(incoming.watch(request))
         try:
             clip.begin(self._engine, plan)
@@ -220,8 +219,6 @@ class _Gone:
 
 class _Incoming:
     """A clip's pieces on the event loop, beside the news that nobody wants them any more."""
-
-    clip: ClipFile
 
     def __init__(self) -> None:
         self.queue: asyncio.Queue[Piece | _Gone] = asyncio.Queue()
