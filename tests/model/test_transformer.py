@@ -112,23 +112,16 @@ def test_patches_keep_the_latent_grid(patch: tuple[int, int]):
 
 
 @torch.inference_mode()
-def test_patches_put_outputs_where_inputs_were():
-    model = make_model(replace(TINY, patch_size=(2, 2)))
+@pytest.mark.parametrize(
+    ("patch", "places"), [((2, 2), [[0, 1], [2, 3]]), ((2, 1), [[0, 0], [1, 1]]), ((1, 2), [[0, 1], [0, 1]])]
+)
+def test_patches_put_outputs_where_inputs_were(patch: tuple[int, int], places: list[list[int]]):
+    model = make_model(replace(TINY, patch_size=patch))
+    area = patch[0] * patch[1]
     model.final_layer.linear.weight.zero_()
-    model.final_layer.linear.bias.copy_(torch.arange(16.0))
+    model.final_layer.linear.bias.copy_(torch.arange(4.0 * area))
     velocity = model.denoise(*make_latents(model, 1).arguments(), 625.0, TrainingCache(make_text(model)))
-    assert velocity[0, :, 0, 2:4, 4:6].tolist() == [
-        [[4 * c, 4 * c + 1], [4 * c + 2, 4 * c + 3]] for c in range(4)
-    ]
-
-
-@torch.inference_mode()
-def test_patches_of_two_rows_put_outputs_where_inputs_were():
-    model = make_model(replace(TINY, patch_size=(2, 1)))
-    model.final_layer.linear.weight.zero_()
-    model.final_layer.linear.bias.copy_(torch.arange(8.0))
-    velocity = model.denoise(*make_latents(model, 1).arguments(), 625.0, TrainingCache(make_text(model)))
-    expected = [[[2 * c, 2 * c], [2 * c + 1, 2 * c + 1]] for c in range(4)]
+    expected = [[[area * c + place for place in row] for row in places] for c in range(4)]
     assert velocity[0, :, 0, 2:4, 4:6].tolist() == expected
 
 

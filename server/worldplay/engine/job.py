@@ -23,7 +23,6 @@ logger = logging.getLogger(__name__)
 
 CHUNKS_AHEAD = 2  # made before the receiver has encoded any
 PATIENCE_MS = 10_000.0  # for which a stage waits for a gap that it surely fits in
-STARVING_MS = 10_000.0  # after which it gets a gap, if whoever walks is late in any case
 _REASONS = {
     "internal": "the server failed on this clip; its log says why",
     "out_of_memory": "the server ran out of memory for this clip",
@@ -146,8 +145,7 @@ class ClipQueue:
         """
         if self._stage is None or not self._may_go_on():
             return None
-        is_patient = self._clock() - self._waits_since_ms < PATIENCE_MS
-        estimate = self._costs.safe_ms if is_patient else self._costs.least_ms
+        estimate = self._costs.safe_ms if self._is_patient else self._costs.least_ms
         expected_ms = estimate(self._stage)
         if self._stage == "step" and self._was_interrupted:
             expected_ms += estimate("context")
@@ -155,11 +153,11 @@ class ClipQueue:
 
     def starves(self) -> bool:
         """Whether no gap has been found for the next stage for so long that it is owed one."""
-        return (
-            self._stage is not None
-            and self._may_go_on()
-            and self._clock() - self._waits_since_ms >= STARVING_MS
-        )
+        return self._stage is not None and self._may_go_on() and not self._is_patient
+
+    @property
+    def _is_patient(self) -> bool:
+        return self._clock() - self._waits_since_ms < PATIENCE_MS
 
     def advance(self) -> None:
         """Do the next stage. If it fails, that is the end of this clip alone."""
