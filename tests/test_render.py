@@ -44,6 +44,13 @@ def options(out: Path, **given: object) -> RenderOptions:
     return RenderOptions(**{**unset, "out": out, "prompt": "", "overlay": False, **given})  # type: ignore[arg-type]
 
 
+def test_large_picture_is_cut_before_the_model_is_asked(world: World) -> None:
+    """Else whoever walks would wait for it."""
+    picture = plan(world, num_frames=29, image=Image.new("RGB", (4000, 3000))).walk.picture
+    assert picture is not None
+    assert (picture.fitted.size, picture.siglip.size) == ((world.width, world.height), (720, 544))
+
+
 def test_clip_has_the_frames_asked_for(world: World, tmp_path: Path) -> None:
     record = render(world, plan(world, num_frames=29), tmp_path / "clip.mp4")
     frames = decode((tmp_path / "clip.mp4").read_bytes())

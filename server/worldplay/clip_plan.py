@@ -8,6 +8,7 @@ from PIL.Image import Image
 
 from worldplay.world.camera import MAX_POSES
 from worldplay.world.frame_counts import check_num_frames
+from worldplay.world.images import cut_picture
 from worldplay.world.request import WalkRequest
 from worldplay.world.trajectory import Trajectory, parse_trajectory
 
@@ -94,7 +95,8 @@ def plan_clip(maker: Maker, wish: ClipWish, max_frames: int = LONGEST) -> ClipPl
             f"got {trajectory.num_latents} ({len(trajectory.steps)} motions)",
         )
     seed = secrets.randbits(32) if wish.seed is None else wish.seed
-    walk = WalkRequest(wish.view, wish.image, wish.prompt, seed, wish.steps, trajectory.origin)
+    picture = None if wish.image is None else cut_picture(wish.image, maker.width, maker.height)
+    walk = WalkRequest(wish.view, picture, wish.prompt, seed, wish.steps, trajectory.origin)
     return ClipPlan(walk, seed, pose, trajectory, num_frames, num_latents // chunk_latents)
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from itertools import count
 from urllib.parse import urlsplit
 
-from PIL.Image import Image
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from worldplay.engine.engine import Engine
@@ -26,6 +25,7 @@ from worldplay.protocol.connection import ServerConnection
 from worldplay.protocol.errors import CLOSE_CODES, ErrorCode, ProtocolError
 from worldplay.settings import Settings
 from worldplay.translate import LIMITS, check_start, read_image, read_trajectory, welcome
+from worldplay.world.images import StartPicture
 from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
@@ -170,21 +170,21 @@ class Stream:
 
     async def _start(self, message: m.Start) -> None:
         check_start(message, self._world)
-        view, image = message.view, None
+        view, picture = message.view, None
         if message.image is not None:
-            image, view = await asyncio.to_thread(self._place_picture, message.image)
+            picture, view = await asyncio.to_thread(self._place_picture, message.image)
         if self._session is None:
             self._session = self._engine.open(self)
-        self._session.start(view, image, message.prompt, message.seed)
-        if image is not None and view is not None:
+        self._session.start(view, picture, message.prompt, message.seed)
+        if picture is not None and view is not None:
             self._outbox.put(m.State(what="view", view=view))
 
-    def _place_picture(self, data: bytes) -> tuple[Image, str | None]:
+    def _place_picture(self, data: bytes) -> tuple[StartPicture, str | None]:
         """Decode a visitor's picture. Returns: it, and the start view it stands for, None if for itself."""
-        image = read_image(data)
+        picture = self._world.cut(read_image(data))
         if self._world.own_pictures == "as_is":
-            return image, None
-        return image, self._world.start_view(None, image).name
+            return picture, None
+        return picture, self._world.start_view(None, picture).name
 
     def _steer(self, message: m.ClientMessage) -> None:
         session = self._session

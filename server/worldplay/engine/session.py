@@ -16,8 +16,7 @@ from worldplay.engine.steering import Controls
 from worldplay.world.request import WalkRequest
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
+    from worldplay.world.images import StartPicture
     from worldplay.world.walk import Step
 
 OPENING_SLACK_MS = 500.0  # waiting that much longer for a first picture hurts less than a stall while walking
@@ -83,13 +82,15 @@ class Session:
 
     # -- any thread: what the visitor asks for -----------------------------------------------------
 
-    def start(self, view: str | None, image: Image | None, prompt: str | None, seed: int | None) -> None:
+    def start(
+        self, view: str | None, picture: StartPicture | None, prompt: str | None, seed: int | None
+    ) -> None:
         """Open a walk; what was asked of the present one no longer matters."""
         with self._lock:
             self._commands.clear()
             self._is_paused = False
             self._steps.clear()
-            self._change(Open(WalkRequest(view, image, prompt, seed)), num_chunks=0)
+            self._change(Open(WalkRequest(view, picture, prompt, seed)), num_chunks=0)
         self._wake()
 
     def reset(self) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import struct
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -139,6 +140,19 @@ def siglip_crop(image: Image.Image) -> Image.Image:
     """What the SigLIP processor is given: the image fitted to its own bucket, whatever the video's size."""
     height, width = bucket_size(image.width, image.height)
     return fit_image(image, width, height)
+
+
+@dataclass(frozen=True, slots=True)
+class StartPicture:
+    """An image in the two forms that a walk needs of it."""
+
+    fitted: Image.Image  # in the world's size
+    siglip: Image.Image  # see `siglip_crop`
+
+
+def cut_picture(image: Image.Image, width: int, height: int) -> StartPicture:
+    """For a world of width x height. Takes up to half a second, so not for the thread that owns the model."""
+    return StartPicture(fit_image(image, width, height), siglip_crop(image))
 
 
 def condition_channels(image_latent: Tensor, num_latents: int, *, first: bool) -> Tensor:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
+    from worldplay.world.images import StartPicture
     from worldplay.world.walk import Placed
 
 
@@ -16,7 +15,7 @@ class WalkRequest:
     """Which walk to open; what is None is the world's to choose."""
 
     view: str | None = None
-    image: Image | None = None
+    picture: StartPicture | None = None
     prompt: str | None = None
     seed: int | None = None
     steps: int | None = None  # of denoising, for each chunk

@@ -21,7 +21,7 @@ from worldplay.model.vae import StreamingVAE
 from worldplay.world.bidirectional_chunk import generate_clip_chunk
 from worldplay.world.conditioning import NEGATIVE_PROMPT, Conditioner, Conditioning
 from worldplay.world.fade import fade_from
-from worldplay.world.images import fit_image, image_to_pixels, siglip_crop
+from worldplay.world.images import StartPicture, cut_picture, image_to_pixels
 from worldplay.world.likeness import find_nearest
 from worldplay.world.recent import Recent
 from worldplay.world.request import WalkRequest
@@ -104,19 +104,18 @@ class World:
 
     @torch.inference_mode()
     def open_walk(self, request: WalkRequest) -> "LiveWalk":
-        """Begin a walk at a view; with an image, at that picture on the view's ground, or see `own_pictures`.
+        """Begin a walk at a view; with a picture, at that on the view's ground, or see `own_pictures`.
 
         Raises: ValueError naming the views there are.
         """
-        view = self.start_view(request.view, request.image)
-        look = None
-        source = request.image or view.image
-        if request.image is not None and self.own_pictures == "nearest_view":
-            look, source = np.asarray(fit_image(request.image, self.width, self.height)), view.image
+        view = self.start_view(request.view, request.picture)
+        picture, look = request.picture or self.cut(view.image), None
+        if request.picture is not None and self.own_pictures == "nearest_view":
+            picture, look = self.cut(view.image), np.asarray(request.picture.fitted)
         walk = Walk(
             text=[],
-            picture=siglip_crop(source),
-            image_latent=self.encode_image(fit_image(source, self.width, self.height)),
+            picture=picture.siglip,
+            image_latent=self.encode_image(picture.fitted),
             seed=secrets.randbits(32) if request.seed is None else request.seed,
             ground=view.make_ground(),
         )
@@ -125,6 +124,10 @@ class World:
         opened = LiveWalk(self, walk, self._rollout_in(request.steps), look)
         opened.set_prompt(request.prompt or "")
         return opened
+
+    def cut(self, image: Image.Image) -> StartPicture:
+        """Make an RGB image one to begin a walk with. Any thread."""
+        return cut_picture(image, self.width, self.height)
 
     def encode_image(self, picture: Image.Image) -> Tensor:
         """The latent of a start image in the world's size, remembered for those who begin there again."""
@@ -140,13 +143,13 @@ class World:
             return self.rollout
         return replace(self.rollout, config=replace(self.rollout.config, steps=steps))
 
-    def start_view(self, name: str | None, image: Image.Image | None) -> View:
+    def start_view(self, name: str | None, picture: StartPicture | None) -> View:
         """Where a walk starts: as named, or where it looks most like a picture that cannot be the place.
 
         Raises: ValueError naming the views there are.
         """
-        if name is None and image is not None and self.own_pictures == "nearest_view":
-            return self.views[find_nearest(image, [view.image for view in self.views])]
+        if name is None and picture is not None and self.own_pictures == "nearest_view":
+            return self.views[find_nearest(picture.fitted, [view.image for view in self.views])]
         return self.find_view(name)
 
     def find_view(self, name: str | None) -> View:
