@@ -268,12 +268,14 @@ class Stream:
         self, serial: int, chunk: int, frames: Frames, decode_ms: float, decoded_at_ms: float
     ) -> None:
         assert self._track is not None, "frames before on_started"
+        assert self._session is not None, "frames without a session"
         for frame in frames:
             began_ms = now_ms()
             encoded = self._track.encode(frame, key=serial != self._keyed)
             self._keyed = serial
             encode_ms = now_ms() - began_ms
             self._post(_Sample(serial, chunk, encoded, decoded_at_ms, decode_ms / len(frames), encode_ms))
+        self._session.media_encoded(len(frames) / self._world.fps)
 
     def _post(self, item: _Item | ProtocolError) -> None:
         self._loop.call_soon_threadsafe(self._put, item)

@@ -110,7 +110,9 @@ class FakeWalk:
 
 
 class Recorder:
-    """A listener that remembers everything it hears."""
+    """A listener that remembers everything it hears, and encodes in no time for the session it is told of."""
+
+    session = None
 
     def __init__(self):
         self.events = []  # (name, ...)
@@ -129,6 +131,11 @@ class Recorder:
 
     def on_frames(self, chunk_index, frames, decode_ms, decoded_at_ms):
         self.num_frames += len(frames)
+        self.encode(len(frames), decoded_at_ms)
+
+    def encode(self, num_frames, began_ms):
+        if self.session is not None:
+            self.session.media_encoded(num_frames / FPS)
 
     def on_state(self, what, detail):
         self.events.append((what, detail))
@@ -138,22 +145,37 @@ class Recorder:
 
 
 class Page(Recorder):
-    """A page that plays what it gets `delay_ms` later and says so every 100 ms, from `first_ms` on."""
+    """A page that plays what it gets `delay_ms` later and says so every 100 ms, from `first_ms` on.
 
-    def __init__(self, clock, delay_ms=0.0, first_ms=0.0):
+    Before, each frame takes `encode_ms`, one after the other.
+    """
+
+    def __init__(self, clock, delay_ms=0.0, first_ms=0.0, encode_ms=0.0):
         super().__init__()
         self.clock = clock
         self.delay_ms = delay_ms
-        self.session = None
+        self.encode_ms = encode_ms
+        self.num_raw = 0  # frames that are not encoded yet
         self.hidden = False
         self.shown_s = self.held_s = self.stalled_ms = 0.0
+        self._encoding = []  # (end, frames)
         self._coming = []  # (arrival, seconds)
         self._looked_ms = clock.now_ms
         self.next_ms = clock.now_ms + first_ms
 
-    def on_frames(self, chunk_index, frames, decode_ms, decoded_at_ms):
-        super().on_frames(chunk_index, frames, decode_ms, decoded_at_ms)
-        self._coming.append((decoded_at_ms + self.delay_ms, len(frames) / FPS))
+    def encode(self, num_frames, began_ms):
+        end_ms = max([began_ms, *(end_ms for end_ms, _ in self._encoding)]) + num_frames * self.encode_ms
+        self._encoding.append((end_ms, num_frames))
+        self._coming.append((end_ms + self.delay_ms, num_frames / FPS))
+        self.num_raw += num_frames
+        self._finish_encoding()
+
+    def _finish_encoding(self):
+        """Hand over what is done by now."""
+        while self._encoding and self._encoding[0][0] <= self.clock.now_ms:
+            num_frames = self._encoding.pop(0)[1]
+            self.num_raw -= num_frames
+            self.session.media_encoded(num_frames / FPS)
 
     def play(self):
         """Bring the page up to the clock, ms by ms."""
@@ -172,6 +194,7 @@ class Page(Recorder):
         return (self.held_s - self.shown_s) * 1000
 
     def tick(self):
+        self._finish_encoding()
         self.play()
         self.session.playhead(self.shown_s, self.held_s - self.shown_s, self.hidden)
         self.next_ms += 100
@@ -192,7 +215,7 @@ class Theatre:
 
     def open(self, listener, view=None, start=True):
         self.num_sessions += 1
-        session = Session(self.num_sessions, listener, self.clock, lambda: None)
+        session = listener.session = Session(self.num_sessions, listener, self.clock, lambda: None)
         self.worker.arrivals.append(session)
         if start:
             session.start(view or f"walk{self.num_sessions}", None, None, None)
@@ -200,7 +223,7 @@ class Theatre:
 
     def open_page(self, view=None, **options):
         page = Page(self.clock, **options)
-        page.session = self.open(page, view)
+        self.open(page, view)
         self.clock.pages.append(page)
         return page
 

@@ -127,3 +127,15 @@ def test_newcomer_does_not_make_a_walker_stall():
     theatre.run(1000)
     assert ("open", "new") in theatre.world.log
     assert page.stalled_ms == stalled_ms
+
+
+def test_frames_do_not_pile_up_before_a_slow_encoder():
+    """Raw frames are large; and once a page is behind by a queue of them it would never catch up."""
+    theatre = Theatre()
+    page = theatre.open_page(encode_ms=60.0)  # at 24 fps it has 42 ms for a frame
+    most = 0
+    for _ in range(120):
+        theatre.run(1000)
+        most = max(most, page.num_raw)
+    assert most <= 40
+    assert page.num_frames > 0.9 * 120_000 / 60.0  # and the encoder never waits

@@ -100,8 +100,8 @@ class ChunkRun:
         now_ms = self._clock()
         if not self._media_ms:
             self._counters.late_chunks += self.session.mark_made(self._walk.num_chunks, now_ms)
-        self.session.listener.on_frames(self._chunk.index, frames, now_ms - started_ms, now_ms)
         self.session.mark_handed(len(frames) / self._fps, now_ms)
+        self.session.listener.on_frames(self._chunk.index, frames, now_ms - started_ms, now_ms)
         self._counters.frames += len(frames)
         self._decode_ms += now_ms - started_ms
         self._need_ms = max(self._need_ms, need_ms(now_ms, self._latched().at_ms, self._media_ms))

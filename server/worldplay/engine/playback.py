@@ -8,6 +8,7 @@ from worldplay.engine.pacing import AckDelays
 UNACKNOWLEDGED_CHUNKS = 2
 SILENT_AFTER_MS = 1000.0  # a page that plays says so every 100 ms
 LOST_AFTER_MS = 2000.0  # media that a page does not hold by then will not come: its fragments were dropped
+MAX_UNENCODED_S = 1.0  # of frames: one chunk may be made while another is being encoded, no more
 _MAX_BATCHES = 64  # more than are handed over within LOST_AFTER_MS
 _HELD_MARGIN_S = 0.02  # half a frame: a page that holds this much of a batch holds its first frame
 
@@ -46,6 +47,7 @@ class Playback:
 
     def __init__(self) -> None:
         self.handed_s = 0.0
+        self.unencoded_s = 0.0  # handed over, but still raw frames, which are large
         self.ack_delays = AckDelays()
         self._playhead: Playhead | None = None
         self._anchor = _Anchor(0.0, 0.0)
@@ -84,6 +86,7 @@ class Playback:
             self._anchor = _Anchor(self.handed_s, now_ms)  # it stood still and plays on from here
         self._batches.append(_Batch(self.handed_s, duration_s, now_ms))
         self.handed_s += duration_s
+        self.unencoded_s += duration_s
 
     def acknowledge(self, playhead: Playhead) -> None:
         """Take the page's word for where it is."""

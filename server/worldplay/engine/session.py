@@ -9,7 +9,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from worldplay.engine.pacing import CONTEXT_SLACK_MS, Costs, latch_lead_ms
-from worldplay.engine.playback import Playback, Playhead
+from worldplay.engine.playback import MAX_UNENCODED_S, Playback, Playhead
 from worldplay.engine.ports import Listener, WalkPort
 from worldplay.engine.scheduling import Job
 from worldplay.engine.steering import Controls
@@ -127,6 +127,12 @@ class Session:
             self._playback.acknowledge(Playhead(shown_s, buffered_s, hidden, now_ms))
         self._wake()
 
+    def media_encoded(self, duration_s: float) -> None:
+        """The listener has encoded so much of the frames that it was given."""
+        with self._lock:
+            self._playback.unencoded_s -= duration_s
+        self._wake()
+
     def media_dropped(self, duration_s: float) -> None:
         """Media handed to the listener was never sent, and the page's timeline goes on without it."""
         with self._lock:
@@ -202,7 +208,7 @@ class Session:
                 deadline_ms = asked_ms + OPENING_SLACK_MS
                 tail_ms = costs.command.median_ms
                 return Job(self.number, deadline_ms, asked_ms, 0.0, tail_ms, self._served_ms)
-            if self.walk is None:
+            if self.walk is None or self._playback.unencoded_s >= MAX_UNENCODED_S:
                 return None
             if self._is_paused:
                 return self._chunk_job(self._steps[0], self._steps[0], costs) if self._steps else None
