@@ -24,5 +24,6 @@ RUN useradd --create-home --uid 1000 worldplay
 USER 1000
 ENV WORLDPLAY_HOST=0.0.0.0 WORLDPLAY_STATIC_DIR=/app/static
 EXPOSE 8000
-HEALTHCHECK --start-period=60s CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ.get('PORT', '8000')}/health\")"]
+# Reading the released model's weights takes minutes.
+HEALTHCHECK --start-period=10m CMD ["python", "-c", "import os, urllib.request as r; e = os.environ; r.urlopen(f\"http://127.0.0.1:{e.get('WORLDPLAY_PORT') or e.get('PORT') or 8000}/health\")"]
 CMD ["worldplay", "serve"]

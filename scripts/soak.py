@@ -44,6 +44,15 @@ class Visitor:
             socket.send(connection.send(m.Start(seed=0)))
             self._walk(socket, connection, began, began + seconds)
 
+    def summary(self) -> str:
+        if self.first_frame_s is None:
+            return "never saw a frame"
+        text = f"first frame {self.first_frame_s:.2f} s, {self.frames} frames, {self.stalled_s:.1f} s stalled"
+        if not self.latencies_ms:
+            return f"{text}, no key was followed by a chunk"
+        median_ms, keys = statistics.median(self.latencies_ms), len(self.latencies_ms)
+        return f"{text}, input to photon {median_ms:.0f} ms (median of {keys})"
+
     def _walk(self, socket: Socket, connection: ClientConnection, began: float, until: float) -> None:
         shown_s, buffered_to_s, clock = 0.0, 0.0, began
         next_playhead, next_key, seq = began, began + 2, 0
@@ -115,9 +124,13 @@ def main() -> None:
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert server.stderr is not None
     try:
+        said = []
         for line in server.stderr:
+            said.append(line)
             if "startup complete" in line:
                 break
+        else:
+            sys.exit("the server did not start:\n" + "".join(said))
         threading.Thread(target=server.stderr.read, daemon=True).start()
         soak(server.pid, options.port, options.minutes, options.visitors)
     finally:
@@ -139,12 +152,7 @@ def soak(process: int, port: int, minutes: float, num_visitors: int) -> None:
         for thread in threads:
             thread.join(60 / len(threads))
     for visitor in visitors:
-        median = statistics.median(visitor.latencies_ms)
-        print(
-            f"first frame {visitor.first_frame_s or 0:.2f} s, {visitor.frames} frames, "
-            f"{visitor.stalled_s:.1f} s stalled, input to photon {median:.0f} ms (median of "
-            f"{len(visitor.latencies_ms)})"
-        )
+        print(visitor.summary())
 
 
 if __name__ == "__main__":

@@ -48,9 +48,12 @@ async def test_put_drops_the_rest_of_a_chunk_that_was_partly_sent() -> None:
     assert await outbox.get() == "1.0"
 
 
-def test_put_refuses_messages_that_nobody_reads() -> None:
+async def test_get_fails_once_there_were_more_messages_than_anybody_reads() -> None:
     outbox: Outbox[str] = Outbox(lambda items: None)
     for _ in range(MAX_MESSAGES):
         outbox.put("pong")
+    assert await outbox.get() == "pong"
+    outbox.put("pong")
+    outbox.put("one too many")
     with pytest.raises(BufferError, match="1000 messages"):
-        outbox.put("pong")
+        await outbox.get()

@@ -9,6 +9,8 @@ import httpx
 import msgpack
 import pytest
 from PIL import Image
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from raw_client import Closed, Message, RawClient
 from serving import serving
@@ -42,6 +44,19 @@ def test_welcome_describes_the_world(server: str) -> None:
     views = welcome["worlds"][0]["views"]
     assert len(views) == 3
     assert Image.open(io.BytesIO(views[0]["preview"])).size == (160, 96)
+
+
+@pytest.mark.parametrize(("origin", "may"), [("http://{}", True), ("http://elsewhere.example", False)])
+def test_pages_of_other_sites_may_not_walk(
+    server: str, origin: str, may: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    url, headers = f"ws://{server}/ws", {"Origin": origin.format(server)}
+    if may:
+        with connect(url, additional_headers=headers):
+            return
+    with pytest.raises(InvalidStatus, match="HTTP 403"), connect(url, additional_headers=headers):
+        pass
+    assert f"its Origin is 'http://elsewhere.example', the Host {server!r}" in caplog.text
 
 
 def test_walk_streams_contiguous_fragments(server: str) -> None:

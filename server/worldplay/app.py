@@ -124,5 +124,5 @@ def run(settings: Settings, listening: socket.socket) -> None:
     )
     world, engine = _load(settings)
     host, port = listening.getsockname()[:2]
-    logger.info("walk at http://%s:%d", host, port)
+    logger.info("walk at http://%s:%d", f"[{host}]" if ":" in host else host, port)
     create_server(settings, world, engine).run(sockets=[listening])

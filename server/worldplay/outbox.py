@@ -18,23 +18,25 @@ class Outbox(Generic[Item]):
         """on_drop is given what of a chunk is thrown away."""
         self._items: deque[tuple[int | None, Item]] = deque()
         self._ready = asyncio.Event()
+        self._is_overfull = False
         self._on_drop = on_drop
 
     def put(self, item: Item, chunk: int | None = None) -> None:
-        """Add an item. Raises: BufferError if a page provokes messages without reading them."""
-        self._items.append((chunk, item))
-        if chunk is None:
-            if sum(serial is None for serial, _ in self._items) > MAX_MESSAGES:
-                raise BufferError(f"more than {MAX_MESSAGES} messages wait to be read")
+        """Add an item; if the page provokes messages without reading them, it is dropped, and `get` fails."""
+        if chunk is None and sum(serial is None for serial, _ in self._items) >= MAX_MESSAGES:
+            self._is_overfull = True
         else:
+            self._items.append((chunk, item))
             self._drop_oldest()
         self._ready.set()
 
     async def get(self) -> Item:
-        """Wait for the next item."""
-        while not self._items:
+        """Wait for the next item. Raises: BufferError if there was room for one no more."""
+        while not (self._items or self._is_overfull):
             self._ready.clear()
             await self._ready.wait()
+        if self._is_overfull:
+            raise BufferError(f"more than {MAX_MESSAGES} messages wait to be read")
         return self._items.popleft()[1]
 
     def _drop_oldest(self) -> None:

@@ -103,6 +103,7 @@ class Stream:
     async def run(self) -> None:
         """Serve until either side ends it; whatever happens, the session is closed."""
         if not _is_same_origin(self._websocket):
+            logger.warning("refused a page of another site: %s", _describe_origin(self._websocket))
             await self._websocket.close(1008)
             return
         offered = self._websocket.scope["subprotocols"]
@@ -356,6 +357,11 @@ def _is_same_origin(websocket: WebSocket) -> bool:
     """Other sites' pages must not walk here behind a visitor's back; programs send no Origin."""
     origin = websocket.headers.get("origin")
     return origin is None or urlsplit(origin).netloc == websocket.headers.get("host")
+
+
+def _describe_origin(websocket: WebSocket) -> str:
+    headers = websocket.headers
+    return f"its Origin is {headers['origin']!r}, the Host {headers.get('host')!r} (see docs/deploy.md)"
 
 
 def _explain_end(outcomes: Iterable[BaseException | None]) -> int | None:
