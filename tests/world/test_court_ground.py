@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion, apply_motion, label_actions
-from worldplay.world.court_ground import MAX_PITCH_RAD, Ground, WalkGround, heading
-from worldplay.world.court_scene import HALF_SIZE, START_VIEWS, stand_pose
+from worldplay.world.court_ground import MARGIN, MAX_PITCH_RAD, Ground, WalkGround, heading
+from worldplay.world.court_scene import BALLS, HALF_SIZE, PILLARS, START_VIEWS, Pillar, stand_pose
 
 
 def test_a_free_step_goes_ahead_by_one_step():
@@ -55,6 +55,39 @@ def test_a_step_along_a_wall_slides_on():
     after, bumped = Ground().move(steep, Motion(forward=FORWARD_STEP))
     assert bumped
     assert heading(after) == pytest.approx(heading(steep))
+
+
+@pytest.mark.parametrize("solid", [*BALLS[:2], PILLARS[0]], ids=str)
+@pytest.mark.parametrize("angle_deg", [5.0, 20.0, 40.0])
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_step_past_something_round_slides_on_around_it(solid, angle_deg, side):
+    """From any place beside it where no other thing is near; facing the same way, one leaves it behind."""
+    x, z = (solid.x, solid.z) if isinstance(solid, Pillar) else (solid.centre[0], solid.centre[2])
+    distance, tried = solid.radius + MARGIN + 0.01, 0
+    for around in np.radians(np.arange(0, 360, 15)):
+        at = x + distance * np.sin(around), z + distance * np.cos(around)
+        yaw = around + side * np.radians(90 + angle_deg)  # along the tangent, and so much into it
+        ring = around + side * np.linspace(0, np.pi / 2, 10)
+        if not all(
+            Ground().is_free(x + 1.3 * distance * np.sin(a), z + 1.3 * distance * np.cos(a)) for a in ring
+        ):
+            continue
+        tried += 1
+        pose, steps = stand_pose(*at, yaw, 0), 0
+        while np.hypot(heading(pose)[0] - x, heading(pose)[1] - z) < 1.1 * distance:
+            pose, bumped = Ground().move(pose, Motion(forward=FORWARD_STEP))
+            steps += 1
+            assert not bumped
+            assert steps < 20
+    assert tried > 3
+
+
+def test_a_corner_of_two_walls_stops():
+    corner = HALF_SIZE - MARGIN - 0.01
+    before = stand_pose(corner, corner, np.radians(50), 0)
+    after, bumped = Ground().move(before, Motion(forward=FORWARD_STEP))
+    assert bumped
+    assert heading(after) == pytest.approx(heading(before))
 
 
 def test_a_long_step_does_not_jump_over_what_is_in_the_way():

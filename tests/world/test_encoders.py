@@ -13,7 +13,7 @@ from PIL import Image
 from world import published
 from worldplay.world.encoders import GlyphEncoder, PromptEncoder, VisionEncoder, quoted_words
 from worldplay.world.images import siglip_crop
-from worldplay.world.layouts import ReleasedFiles, locate
+from worldplay.world.layouts import EncoderFiles, ReleasedFiles, locate
 
 CPU = torch.device("cpu")
 REMEDY = "run `worldplay download`"
@@ -161,6 +161,86 @@ def test_damaged_tokenizer(original: Path, content: str) -> None:
     text = locate(original, "ar_model", REMEDY).text
     (text.inputs / "tokenizer.json").write_text(content)
     with pytest.raises(ValueError, match=r"llm/tokenizer.json .*\(.*\); run `worldplay download`$"):
+        PromptEncoder(text, CPU, torch.float32, REMEDY)
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value"),
+    [
+        ("hidden act", "hidden_act", "no-such"),
+        ("no heads", "num_attention_heads", 0),
+        ("heads that do not divide", "num_attention_heads", 3),
+        ("negative width", "hidden_size", -1),
+    ],
+)
+def test_configuration_of_no_possible_network(original: Path, name: str, field: str, value: object) -> None:
+    vision = locate(original, "ar_model", REMEDY).vision
+    path = vision.model / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
+    with pytest.raises(ValueError, match=r"config.json does not describe an encoder \(.+\); run `worldplay"):
+        VisionEncoder(vision, CPU, torch.float32, REMEDY)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"image_mean": "x"}, {"size": {"height": 14, "width": 28}}, {"resample": 99}]
+)
+def test_processor_of_other_pictures(original: Path, fields: dict[str, object]) -> None:
+    vision = locate(original, "ar_model", REMEDY).vision
+    path = vision.inputs / "preprocessor_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+    with pytest.raises(ValueError, match=r"preprocessor_config.json makes no pictures .+; run `worldplay"):
+        VisionEncoder(vision, CPU, torch.float32, REMEDY)
+
+
+@pytest.mark.parametrize("content", ["null", "[]", "3"])
+def test_json_that_is_no_object(original: Path, content: str) -> None:
+    text, glyph = (getattr(locate(original, "ar_model", REMEDY), name) for name in ("text", "glyph"))
+    (text.inputs / "tokenizer.json").write_text(content)
+    with pytest.raises(ValueError, match=r"tokenizer.json holds a .*, not an object; run `worldplay"):
+        PromptEncoder(text, CPU, torch.float32, REMEDY)
+    (glyph.assets / "multilingual_10-lang_idx.json").write_text(content)
+    with pytest.raises(ValueError, match=r"10-lang_idx.json holds a .*, not an object; run `worldplay"):
+        GlyphEncoder(glyph, CPU, REMEDY)
+
+
+@pytest.fixture
+def loose_tokenizer(original: Path) -> EncoderFiles:
+    """As Qwen publishes it beside `tokenizer.json`, which is not there."""
+    text = locate(original, "ar_model", REMEDY).text
+    whole = json.loads((text.inputs / "tokenizer.json").read_text())
+    (text.inputs / "tokenizer.json").unlink()
+    (text.inputs / "vocab.json").write_text(json.dumps(whole["model"]["vocab"]))
+    (text.inputs / "merges.txt").write_text("#version: 0.2\n")
+    return text
+
+
+def test_tokenizer_in_its_own_pieces(original: Path, loose_tokenizer: EncoderFiles) -> None:
+    PromptEncoder(loose_tokenizer, CPU, torch.float32, REMEDY)
+
+
+@pytest.mark.parametrize("name", ["merges.txt", "tokenizer_config.json"])
+def test_missing_piece_of_a_tokenizer(loose_tokenizer: EncoderFiles, name: str) -> None:
+    (loose_tokenizer.inputs / name).unlink()
+    with pytest.raises(OSError, match=rf"llm/{name} is missing; run `worldplay download`$"):
+        PromptEncoder(loose_tokenizer, CPU, torch.float32, REMEDY)
+
+
+def test_merges_that_cannot_be(loose_tokenizer: EncoderFiles) -> None:
+    (loose_tokenizer.inputs / "merges.txt").write_text("#version: 0.2\na")
+    with pytest.raises(ValueError, match=r"vocab.json makes no Qwen2Tokenizer \(.+\); run `worldplay"):
+        PromptEncoder(loose_tokenizer, CPU, torch.float32, REMEDY)
+
+
+def test_tokenizer_without_the_marks_of_a_chat(original: Path) -> None:
+    text = locate(original, "ar_model", REMEDY).text
+    whole = json.loads((text.inputs / "tokenizer.json").read_text())
+    whole["added_tokens"] = []
+    (text.inputs / "tokenizer.json").write_text(json.dumps(whole))
+    for other in ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"):
+        (text.inputs / other).unlink(missing_ok=True)
+    with pytest.raises(
+        ValueError, match=r"llm makes 12 tokens of <\|im_start\|> instead of one; run `worldplay"
+    ):
         PromptEncoder(text, CPU, torch.float32, REMEDY)
 
 

@@ -1,5 +1,8 @@
 """Where a walker may stand in the courtyard, and where one motion takes them."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +14,7 @@ _TIE = 1e-9  # what is nearer to equal is equal, so that rounding decides nothin
 MAX_PITCH_RAD = float(np.radians(30.0))
 
 Pose = NDArray[np.float64]
+Place = NDArray[np.float64]  # x, z
 Step = NDArray[np.float64]  # x, z
 
 
@@ -58,25 +62,23 @@ class Ground:
         return stand_pose(x, z, yaw, pitch), False
 
     def _advance(self, x: float, z: float, step: Step) -> tuple[float, float] | None:
-        """Where a short step leads, or its larger part if that goes along a wall; None if neither is free."""
-        axis = int(abs(step[1]) > abs(step[0]) + _TIE)
-        along = np.where(np.arange(2) == axis, step, 0.0)
-        for part in (step, along):
-            to_x, to_z = x + float(part[0]), z + float(part[1])
-            if self.is_free(to_x, to_z):
-                return to_x, to_z
-        return None
+        """Where a short step leads, or its part along what is in the way; None if neither is free.
+
+        Nor if that is the smaller part: a step into something is no step past it.
+        """
+        here, along = np.array([x, z]), step
+        for normal in _normals(here, here + step):
+            along = along - (along @ normal) * normal
+        to = here + along
+        if np.hypot(*along) < np.hypot(*step) * np.sqrt(0.5) - _TIE or not self.is_free(*to):
+            return None
+        return float(to[0]), float(to[1])
 
     def is_free(self, x: float, z: float) -> bool:
         """Whether a walker may stand here: a margin away from walls and from everything at eye height."""
         if max(abs(x), abs(z)) > HALF_SIZE - MARGIN:
             return False
-        rounds = [(ball.centre[0], ball.centre[2], ball.radius) for ball in BALLS]
-        rounds += [(pillar.x, pillar.z, pillar.radius) for pillar in PILLARS]
-        if any(np.hypot(x - cx, z - cz) < radius + MARGIN for cx, cz, radius in rounds):
-            return False
-        standing = (box for box in BOXES if box.high[1] > 0)
-        return not any(_in_footprint(x, z, box.low, box.high) for box in standing)
+        return not any(solid.stops(np.array([x, z])) for solid in _SOLIDS)
 
 
 class WalkGround:
@@ -98,9 +100,41 @@ class WalkGround:
         return invert_pose(self._start) @ taken, bumped
 
 
-def _in_footprint(
-    x: float, z: float, low: tuple[float, float, float], high: tuple[float, float, float]
-) -> bool:
-    away_x = max(low[0] - x, 0.0, x - high[0])
-    away_z = max(low[2] - z, 0.0, z - high[2])
-    return float(np.hypot(away_x, away_z)) < MARGIN
+@dataclass(frozen=True, slots=True)
+class _Solid:
+    """Something upright, from above: a rectangle, and how near to it no walker may come."""
+
+    low: Place
+    high: Place
+    distance: float
+
+    def offset(self, place: Place) -> Step:
+        """From the rectangle's nearest point to a place."""
+        return place - np.clip(place, self.low, self.high)
+
+    def stops(self, place: Place) -> bool:
+        return bool(np.hypot(*self.offset(place)) < self.distance)
+
+
+def _round(x: float, z: float, radius: float) -> _Solid:
+    return _Solid(np.array([x, z]), np.array([x, z]), radius + MARGIN)
+
+
+_SOLIDS = (
+    *(_round(ball.centre[0], ball.centre[2], ball.radius) for ball in BALLS),
+    *(_round(pillar.x, pillar.z, pillar.radius) for pillar in PILLARS),
+    *(
+        _Solid(np.array(box.low)[[0, 2]], np.array(box.high)[[0, 2]], MARGIN)
+        for box in BOXES
+        if box.high[1] > 0
+    ),
+)
+
+
+def _normals(here: Place, to: Place) -> Iterator[Step]:
+    """Unit vectors out of whatever stops a step, seen from where it begins."""
+    for axis in np.flatnonzero(np.abs(to) > HALF_SIZE - MARGIN):
+        yield np.eye(2)[axis]
+    for solid in _SOLIDS:
+        if solid.stops(to) and (away := solid.offset(here)).any():
+            yield away / np.hypot(*away)

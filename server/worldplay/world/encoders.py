@@ -1,20 +1,15 @@
 """The released model's encoders: language model, quoted words, picture (docs/worldplay-model.md 14)."""
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from PIL import Image
 from torch import Tensor, nn
 from transformers import (
-    AutoConfig,
     ByT5Tokenizer,
-    PreTrainedConfig,
-    Qwen2_5_VLConfig,
     Qwen2_5_VLTextConfig,
     Qwen2_5_VLTextModel,
     Qwen2Tokenizer,
@@ -26,9 +21,10 @@ from transformers import (
 )
 from transformers.models.siglip.modeling_siglip import SiglipVisionEmbeddings
 
+from worldplay.world.encoder_files import blaming, build_encoder, read_config, read_inputs, read_json
 from worldplay.world.images import siglip_crop
 from worldplay.world.layouts import EncoderFiles, GlyphFiles
-from worldplay.world.weights import build_empty, fill, find_weights
+from worldplay.world.weights import fill, find_weights
 
 MAX_PROMPT_TOKENS = 1000  # the closing chat tokens included
 MAX_GLYPH_TOKENS = 256
@@ -47,31 +43,46 @@ _SYSTEM = (" " * 9).join(
 )
 _BEFORE_PROMPT = f"<|im_start|>system\n{_SYSTEM}<|im_end|>\n<|im_start|>user\n"
 _AFTER_PROMPT = "<|im_end|>\n<|im_start|>assistant\n"
+_PUBLISHED_VOCABULARY = 151_643  # tokens of Qwen2.5, those of chats not counted
+_PUBLISHED_CROP = 108  # tokens before the prompt (docs/worldplay-model.md 14)
+_QWEN_TOKENIZER = (("tokenizer.json",), ("vocab.json", "merges.txt", "tokenizer_config.json"))
 
 _QUOTED = re.compile(r'"(.*?)"|“(.*?)”')
 _GLYPH_PREFIX = "module.text_tower.encoder."  # of the published byt5_model
-
-
-Config = TypeVar("Config", bound=PreTrainedConfig)
 
 
 class PromptEncoder:
     """Qwen2.5-VL's language part."""
 
     def __init__(self, files: EncoderFiles, device: torch.device, dtype: torch.dtype, remedy: str) -> None:
-        config = _read_config(Qwen2_5_VLTextConfig, files.model, remedy)
+        config = read_config(Qwen2_5_VLTextConfig, files.model, remedy)
         weights = find_weights(files.model, remedy)
-        self.model = build_empty(lambda: Qwen2_5_VLTextModel(config))
+        self.model = build_encoder(lambda: Qwen2_5_VLTextModel(config), files.model, remedy)
         fill(self.model, weights, dtype, lambda _: device, dict(_language_names(weights.keys)))
         # Its table is no parameter and would stay empty.
         rotary: Any = type(self.model.rotary_emb)
         self.model.rotary_emb = rotary(config).to(device)
-        self._tokenizer = _read_inputs(Qwen2Tokenizer, files.inputs, ("tokenizer.json", "vocab.json"), remedy)
-        self._crop = len(self._tokenizer(_BEFORE_PROMPT, add_special_tokens=False).input_ids)
+        self._tokenizer = read_inputs(Qwen2Tokenizer, files.inputs, _QWEN_TOKENIZER, remedy)
+        self._crop = self._count_tokens(_BEFORE_PROMPT)
+        self._check_tokenizer(files.inputs, remedy)
 
     @property
     def width(self) -> int:
         return int(self.model.config.hidden_size)
+
+    def _count_tokens(self, text: str) -> int:
+        return len(self._tokenizer(text, add_special_tokens=False).input_ids)
+
+    def _check_tokenizer(self, folder: Path, remedy: str) -> None:
+        """Without some of its files it would spell out what should be one token, and go on."""
+        for mark in ("<|im_start|>", "<|im_end|>"):
+            if (count := self._count_tokens(mark)) != 1:
+                raise ValueError(f"{folder} makes {count} tokens of {mark} instead of one; {remedy}")
+        if len(self._tokenizer) >= _PUBLISHED_VOCABULARY and self._crop != _PUBLISHED_CROP:
+            raise ValueError(
+                f"{folder} makes {self._crop} tokens of the frame around a prompt instead of "
+                f"{_PUBLISHED_CROP}; {remedy}"
+            )
 
     @torch.inference_mode()
     def encode(self, prompt: str, device: torch.device) -> Tensor:
@@ -93,10 +104,10 @@ class GlyphEncoder:
     """ByT5 as Glyph trained it: how quoted words are spelt."""
 
     def __init__(self, files: GlyphFiles, device: torch.device, remedy: str) -> None:
-        tokenizer = _read_inputs(ByT5Tokenizer, files.tokenizer, ("tokenizer_config.json",), remedy)
+        tokenizer = read_inputs(ByT5Tokenizer, files.tokenizer, (("tokenizer_config.json",),), remedy)
         if files.assets is not None:
             tokenizer.add_tokens(_style_tokens(files.assets, remedy), special_tokens=True)
-        config = _read_config(T5Config, files.config, remedy)
+        config = read_config(T5Config, files.config, remedy)
         weights = find_weights(files.weights, remedy)
         names = dict(_glyph_names(weights.keys))
         config.vocab_size = weights.shape(names["shared.weight"])[0] if "shared.weight" in names else 0
@@ -105,7 +116,7 @@ class GlyphEncoder:
                 f"{weights.name} knows {config.vocab_size} tokens, but {files.assets or files.tokenizer} "
                 f"names {len(tokenizer)}; {remedy}"
             )
-        self.model = build_empty(lambda: T5EncoderModel(config))
+        self.model = build_encoder(lambda: T5EncoderModel(config), files.config, remedy)
         fill(self.model, weights, torch.float32, lambda _: device, names)
         self._tokenizer = tokenizer
 
@@ -128,28 +139,37 @@ class VisionEncoder:
     """SigLIP's picture tower."""
 
     def __init__(self, files: EncoderFiles, device: torch.device, dtype: torch.dtype, remedy: str) -> None:
-        config = _read_config(SiglipVisionConfig, files.model, remedy)
+        config = read_config(SiglipVisionConfig, files.model, remedy)
         weights = find_weights(files.model, remedy)
-        self.model = build_empty(lambda: SiglipVisionModel(config))
+        self.model = build_encoder(lambda: SiglipVisionModel(config), files.model, remedy)
         names = _match_prefix(weights.keys, self.model.state_dict().keys(), "vision_model.")
         fill(self.model, weights, dtype, lambda _: device, dict(names))
         _number_positions(self.model, device)
-        self._processor = _read_inputs(
-            SiglipImageProcessorPil, files.inputs, ("preprocessor_config.json",), remedy
+        self._processor = read_inputs(
+            SiglipImageProcessorPil, files.inputs, (("preprocessor_config.json",),), remedy
         )
-        side, size = config.image_size, self._processor.size
-        if (size.get("height"), size.get("width")) != (side, side):
-            path = files.inputs / "preprocessor_config.json"
-            raise ValueError(f"{path} does not make pictures of {side}x{side} for the encoder; {remedy}")
+        self._check_processor(files.inputs / "preprocessor_config.json", remedy)
 
     @property
     def width(self) -> int:
         return int(self.model.config.hidden_size)
 
+    def _check_processor(self, path: Path, remedy: str) -> None:
+        side: Any = self.model.config.image_size
+        what = "makes no pictures for the encoder"
+        with blaming(path, what, remedy):
+            got = tuple(self._process(Image.new("RGB", (side, side))).shape)
+        if got != (1, 3, side, side):
+            raise ValueError(f"{path} {what}, which takes {(1, 3, side, side)}, but {got}; {remedy}")
+
+    def _process(self, image: Image.Image) -> Tensor:
+        pixels: Tensor = self._processor(image, return_tensors="pt")["pixel_values"]
+        return pixels
+
     @torch.inference_mode()
     def encode(self, image: Image.Image, device: torch.device) -> Tensor:
         """States [1, L, D] of an image; it is cut to the trained size of its own shape first."""
-        pixels = self._processor(siglip_crop(image), return_tensors="pt")["pixel_values"]
+        pixels = self._process(siglip_crop(image))
         return self.model(pixel_values=pixels.to(device, self.model.dtype)).last_hidden_state
 
 
@@ -196,51 +216,8 @@ def _number_positions(model: nn.Module, device: torch.device) -> None:
 
 def _style_tokens(assets: Path, remedy: str) -> list[str]:
     """The tokens of colours and fonts, in the order the encoder learned them."""
-    colours = _read_json(assets / "color_idx.json", remedy)
-    fonts = _read_json(assets / "multilingual_10-lang_idx.json", remedy)
+    colours = read_json(assets / "color_idx.json", remedy)
+    fonts = read_json(assets / "multilingual_10-lang_idx.json", remedy)
     return [f"<color-{index}>" for index in range(len(colours))] + [
         f"<{code[:2]}-font-{index}>" for code, index in fonts.items()
     ]
-
-
-def _read_json(path: Path, remedy: str) -> dict[str, Any]:
-    if not path.is_file():
-        raise OSError(f"{path} is missing; {remedy}")
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({error}); {remedy}") from None
-    return content
-
-
-def _read_config(cls: type[Config], folder: Path, remedy: str) -> Config:
-    path = folder / "config.json"
-    _read_json(path, remedy)
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError, StrictDataclassError) as error:
-        raise ValueError(f"{path} does not describe an encoder ({_first_line(error)}); {remedy}") from None
-    if isinstance(config, Qwen2_5_VLConfig):
-        config = config.text_config
-    if not isinstance(config, cls):
-        raise ValueError(f"{path} describes a {type(config).__name__}, not a {cls.__name__}; {remedy}")
-    return config
-
-
-def _read_inputs(cls: Any, folder: Path, any_of: tuple[str, ...], remedy: str) -> Any:
-    """A tokenizer or image processor; without its files the library would quietly make an empty one."""
-    present = [folder / name for name in any_of if (folder / name).is_file()]
-    if not present:
-        raise OSError(f"{folder / any_of[0]} is missing; {remedy}")
-    for path in sorted(folder.glob("*.json")):
-        _read_json(path, remedy)
-    try:
-        return cls.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{present[0]} makes no {cls.__name__} ({_first_line(error)}); {remedy}") from None
-
-
-def _first_line(error: Exception) -> str:
-    """The reason itself, where the library only says in which field it is."""
-    reason = error.__cause__ if isinstance(error, StrictDataclassError) else error
-    return str(reason).partition("\n")[0]
