@@ -4,7 +4,7 @@ Leaves results.json, results.md and strips/*.png in the folder; sections measure
 until they are measured again. What is rendered is kept in the folder, too. Example, two CPU cores:
 
     python scripts/eval_world.py --folder .cache/eval --quick
-    python scripts/eval_world.py --folder .cache/eval --only rollout loops --weights .cache/train/export
+    python scripts/eval_world.py --folder .cache/eval --only rollout loops --weights .cache/train
 """
 
 import argparse

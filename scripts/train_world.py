@@ -1,12 +1,14 @@
-"""Trains the embedded world from nothing: walks, text encoder, VAE, latents, transformer; measures it.
+"""Trains the embedded world from nothing: walks, text encoder, VAE, latents, transformer.
 
 Every stage but the text encoder's, which takes minutes, goes on where it was stopped: the autoencoder's
 and the transformer's from what they saved last. Examples, two CPU cores and some hours; the second one
 teaches the shipped transformer more about the latents that it knows:
 
-    python scripts/train_world.py render text vae latents transformer measure --folder /tmp/world
-    python scripts/train_world.py render reuse latents transformer measure --folder /tmp/world --rate 0.5 \\
+    python scripts/train_world.py render text vae latents transformer --folder /tmp/world
+    python scripts/train_world.py render reuse latents transformer --folder /tmp/world --rate 0.5 \\
         --start server/worldplay/weights/embedded
+
+scripts/eval_world.py measures what a folder holds, also while its transformer is still being trained.
 """
 
 import argparse
@@ -35,7 +37,6 @@ STAGES: dict[str, Callable[[stages.Options], None]] = {
     "reuse": stages.reuse_stage,
     "latents": stages.latents_stage,
     "transformer": stages.transformer_stage,
-    "measure": stages.measure_stage,
 }
 
 
@@ -47,7 +48,6 @@ MAKES = {
     "reuse": ("text.safetensors", "vae.safetensors", "vae.json"),
     "latents": ("latents/SEED.npy",),
     "transformer": ("transformer.safetensors",),
-    "measure": (),
 }
 EXPECTS = {
     "render": (),
@@ -56,14 +56,6 @@ EXPECTS = {
     "reuse": (),
     "latents": ("walks/SEED.npy", "vae.safetensors", "vae.json"),
     "transformer": ("walks/SEED.npy", "latents/SEED.npy", "text.safetensors", "vae.json"),
-    "measure": (
-        "walks/SEED.npy",
-        "latents/SEED.npy",
-        "text.safetensors",
-        "vae.safetensors",
-        "vae.json",
-        "transformer.safetensors",
-    ),
 }
 
 
@@ -73,6 +65,13 @@ def main() -> None:
         signal.signal(number, lambda *_: sys.exit(1))  # tells the ranks to stop, and waits for them
     for stage in options.stages:
         run_ranks(stage, options)
+    if "transformer" in options.stages:
+        print(f"To measure it: {evaluation_command(options.folder)}")
+
+
+def evaluation_command(folder: Path) -> str:
+    """What measures the world that training has left in a folder."""
+    return f"python scripts/eval_world.py --folder {folder / 'eval'} --weights {folder} --quick"
 
 
 def parse(arguments: Sequence[str]) -> stages.Options:

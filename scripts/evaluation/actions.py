@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from evaluation.lab import Lab, play
 from evaluation.metrics import EQUAL_DB, Frames
 from evaluation.report import Report, Row
-from evaluation.routes import freest_view, hold, keyboard
+from evaluation.routes import Route, freest_view, hold, keyboard
 from evaluation.scale import Scale
 from evaluation.strips import save_strip
 from evaluation.workers import Workers
@@ -30,48 +30,70 @@ class Confusion:
 
 def measure(workers: Workers, scale: Scale) -> Report:
     """One row: how many are right, by how much; the confused ones by name."""
-    names = keyboard()
+    names, chunks = keyboard(), scale.action_chunks
     view = freest_view(
-        {v: [hold(v, keys, scale.action_chunks) for keys in names] for v in range(len(START_VIEWS))}
+        {view: [hold(view, keys, chunks) for keys in names] for view in range(len(START_VIEWS))}
     )
-    routes = [hold(view, keys, scale.action_chunks) for keys in names]
+    routes = [hold(view, keys, chunks) for keys in names]
     held = list(range(0, len(names), scale.action_stride))
-    truths = np.stack(
-        workers.map("actions, true", run_truth, [(view, keys, scale.action_chunks) for keys in names])
-    )
-    made = np.stack(workers.map("actions", run_action, [(view, names[i], scale.action_chunks) for i in held]))
-    ends = np.stack([route.c2w()[-1] for route in routes])
-    equal = np.isclose(ends[:, None], ends[None], atol=1e-9).all(axis=(2, 3))
-    confusion = confuse(made, truths, np.array(held), equal)
+    truths = np.stack(workers.map("actions, true", run_truth, [(view, keys, chunks) for keys in names]))
+    made = np.stack(workers.map("actions", run_action, [(view, names[i], chunks) for i in held]))
+    confusion = confuse(made, truths, np.array(held), _end_alike(routes))
     _save_sheet(workers, names, held, truths, made)
-    margins = confusion.margin_db
-    row: Row = {"combinations": len(held), "right": int((margins > 0).sum())}
-    free = np.array([routes[i].num_bumps() == 0 for i in held])
-    row |= {"never bump": int(free.sum()), "of these right": int((margins[free] > 0).sum())}
-    row |= {"least margin": float(margins.min()), "median margin": float(np.median(margins))}
-    row |= {"own truth": float(confusion.own_db.mean())}
-    wrong = [
-        f"{names[i]} is nearer to {names[rival]} by {-margin:.1f} dB."
-        for i, rival, margin in zip(held, confusion.rival, margins, strict=True)
-        if margin <= 0
-    ]
-    plain = [margin for i, margin in zip(held, margins, strict=True) if names[i] in PLAIN_KEYS]
-    findings = [
-        f"{', '.join(PLAIN_KEYS)}: {sum(margin > 0 for margin in plain)} of {len(plain)} right, "
-        f"least margin {min(plain):.1f} dB."
-    ] * bool(plain)
+    tried = [names[i] for i in held]
+    rivals = [names[rival] for rival in confusion.rival]
     return Report(
         "What the keys do",
-        f"{len(held)} of the {len(names)} combinations held for {scale.action_chunks} chunks from "
+        f"{len(held)} of the {len(names)} combinations held for {chunks} chunks from "
         f'"{START_VIEWS[view].title}" by day; the last four frames '
         f"against the truth of all {len(names)}. Right: its own is the nearest. Margins in dB.",
-        [row],
-        findings + (wrong or ["None is confused with another."]),
-        {
-            names[i]: {"own": float(own), "margin": float(margin), "rival": names[rival]}
-            for i, own, margin, rival in zip(held, confusion.own_db, margins, confusion.rival, strict=True)
-        },
+        [_row(confusion, [routes[i].num_bumps() == 0 for i in held])],
+        [*_judge_plain(tried, confusion), *_name_confused(tried, rivals, confusion)],
+        _details(tried, rivals, confusion),
     )
+
+
+def _end_alike(routes: list[Route]) -> NDArray[np.bool_]:
+    """Which of the routes end in the same pose, [M, M]."""
+    ends = np.stack([route.c2w()[-1] for route in routes])
+    alike: NDArray[np.bool_] = np.isclose(ends[:, None], ends[None], atol=1e-9).all(axis=(2, 3))
+    return alike
+
+
+def _row(confusion: Confusion, never_bumps: list[bool]) -> Row:
+    margins, free = confusion.margin_db, np.array(never_bumps)
+    return {
+        "combinations": len(margins),
+        "right": int((margins > 0).sum()),
+        "never bump": int(free.sum()),
+        "of these right": int((margins[free] > 0).sum()),
+        "least margin": float(margins.min()),
+        "median margin": float(np.median(margins)),
+        "own truth": float(confusion.own_db.mean()),
+    }
+
+
+def _judge_plain(tried: list[str], confusion: Confusion) -> list[str]:
+    """How many of the plain keys are right, if any was tried."""
+    margins = [m for keys, m in zip(tried, confusion.margin_db, strict=True) if keys in PLAIN_KEYS]
+    if not margins:
+        return []
+    right = sum(margin > 0 for margin in margins)
+    return [f"{', '.join(PLAIN_KEYS)}: {right} of {len(margins)} right, least margin {min(margins):.1f} dB."]
+
+
+def _name_confused(tried: list[str], rivals: list[str], confusion: Confusion) -> list[str]:
+    wrong = [
+        f"{keys} is nearer to {rival} by {-margin:.1f} dB."
+        for keys, rival, margin in zip(tried, rivals, confusion.margin_db, strict=True)
+        if margin <= 0
+    ]
+    return wrong or ["None is confused with another."]
+
+
+def _details(tried: list[str], rivals: list[str], confusion: Confusion) -> dict[str, object]:
+    columns = zip(tried, confusion.own_db.tolist(), confusion.margin_db.tolist(), rivals, strict=True)
+    return {keys: {"own": own, "margin": margin, "rival": rival} for keys, own, margin, rival in columns}
 
 
 def run_action(lab: Lab, view: int, keys: str, num_chunks: int) -> Frames:

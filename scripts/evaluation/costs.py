@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
-from evaluation.lab import SEED, Along, Lab, Played, by_chunk, play
+from evaluation.lab import SEED, Lab, Played, by_chunk, play
 from evaluation.metrics import EQUAL_DB, Frames, Scores, compare, mean_scores, psnr
 from evaluation.report import Report, Row
 from evaluation.routes import held_out
@@ -126,12 +126,11 @@ def run_rewind(lab: Lab, index: int, num_chunks: int) -> float:
     """PSNR between a walk's last chunk and the same after going back to just before it."""
     route = held_out(index, num_chunks)
     live = lab.world.open_walk(WalkRequest(view=lab.world.views[route.view].name, seed=SEED))
-    steering = Along(route.motions)
+    steering = route.steering()
     for _ in range(num_chunks):
-        before, chunk = steering.taken, finish(live.generate(steering))
-        shown = np.concatenate(list(live.decode(chunk)))
+        shown = np.concatenate(list(live.decode(finish(live.generate(steering)))))
     live.truncate(num_chunks - 1)
-    steering.taken = before
+    steering = route.steering(num_chunks - 1)
     again = np.concatenate(list(live.decode(finish(live.generate(steering)))))
     return psnr(again, shown)
 

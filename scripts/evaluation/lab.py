@@ -8,18 +8,16 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-import torch
-from einops import rearrange
 
 from evaluation.metrics import Frames
-from evaluation.routes import CHUNK, Poses, Route
+from evaluation.routes import Poses, Route
+from training.chunks import CHUNK
 from training.data import frame_poses
 from worldplay.world import court
-from worldplay.world.camera import DEFAULT_INTRINSICS, Motion
+from worldplay.world.camera import DEFAULT_INTRINSICS
 from worldplay.world.court import START_VIEWS, render
 from worldplay.world.request import WalkRequest
 from worldplay.world.rollout import finish
-from worldplay.world.walk import Step
 from worldplay.world.world import World
 
 SEED = 0  # of the noise of every walk
@@ -42,22 +40,6 @@ class Played:
         """Of a chunk, decoded; the walk's first chunks left out where there are more."""
         settled = self.timings_ms[_SETTLED:] or self.timings_ms
         return float(np.median([sum(times.values()) for times in settled]))
-
-
-@dataclass(slots=True)
-class Along:
-    """Steering by given motions."""
-
-    motions: tuple[Motion, ...]
-    taken: int = 0
-
-    def predict(self, num_latents: int) -> list[Step]:
-        return list(self.motions[self.taken : self.taken + num_latents])
-
-    def latch(self, num_latents: int) -> list[Step]:
-        steps = self.predict(num_latents)
-        self.taken += num_latents
-        return steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +69,6 @@ class Lab:
         return sha256(b"".join([*facts, *(path.read_bytes() for path in code)])).hexdigest()[:24]
 
 
-@torch.inference_mode()
-def reconstruct(world: World, frames: Frames) -> Frames:
-    """What the VAE alone makes of a video of 1 + 4 n frames, streamed through both halves by latents."""
-    pixels = rearrange(torch.from_numpy(frames).to(world.device), "f h w c -> 1 c f h w").float() / 127.5 - 1
-    encoder, decoder = world.vae.new_encoder_state(), world.vae.new_decoder_state()
-    sizes = [1] + [4] * ((len(frames) - 1) // 4)
-    latents = (world.vae.encode_frames(piece, encoder) for piece in pixels.split_with_sizes(sizes, 2))
-    decoded = torch.cat([world.vae.decode_latent(latent, decoder) for latent in latents], 2).float()
-    scaled = decoded.add(1).mul(127.5).round().to(torch.uint8)
-    return rearrange(scaled, "1 c f h w -> f h w c").cpu().numpy()
-
-
 def play(world: World, route: Route, prompts: Mapping[int, str] | None = None) -> Played:
     """Generate and decode a route's chunks along the served path.
 
@@ -108,7 +78,7 @@ def play(world: World, route: Route, prompts: Mapping[int, str] | None = None) -
     prompts = prompts or {}
     view = world.views[route.view]
     live = world.open_walk(WalkRequest(view=view.name, seed=SEED, prompt=prompts.get(0)))
-    steering, played = Along(route.motions), Played([], [], [])
+    steering, played = route.steering(), Played([], [], [])
     for index in range(route.num_chunks):
         if index and index in prompts:
             live.set_prompt(prompts[index])

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.lab import Lab, by_chunk, play, reconstruct
+from evaluation.lab import Lab, by_chunk, play
 from evaluation.metrics import MEASURES, Frames, Scores, compare
 from evaluation.prompts import PLAIN
 from evaluation.report import Report, Row
@@ -15,6 +15,7 @@ from evaluation.strips import save_strip
 from evaluation.variations import NO_CONTEXT, SERVED, Variation, recent_only, vary, without_retrieval
 from evaluation.workers import Workers
 from training.data import HELD_OUT_SEED
+from training.vae_streams import reconstruct
 from worldplay.world.court import LIGHTS
 
 COLUMNS = (0, 1, 2, 3, 5, 8, 10, 15, 20, 30, 39)
@@ -33,6 +34,7 @@ class Outcome:
 
 
 Key = tuple[int, str, str]  # walk, light, method
+Curves = dict[int, NDArray[np.float64]]  # by walk: PSNR of each chunk, in dB
 
 
 def measure(workers: Workers, scale: Scale) -> Report:
@@ -91,7 +93,7 @@ def run_references(lab: Lab, index: int, num_chunks: int) -> dict[str, Outcome]:
     truth = lab.truth(held_out(index, num_chunks).c2w(), DAY)
     repeated = np.broadcast_to(truth[:1], truth.shape)
     flat = np.broadcast_to(truth.mean(axis=(1, 2), keepdims=True).round().astype(np.uint8), truth.shape)
-    made = {VAE_ALONE: reconstruct(lab.world, truth), REPEATED: repeated, FLAT: flat}
+    made = {VAE_ALONE: reconstruct(lab.world.vae, truth)[0], REPEATED: repeated, FLAT: flat}
     return {name: _judge(frames, truth) for name, frames in made.items()}
 
 
@@ -116,41 +118,55 @@ def _row(outcomes: dict[Key, Outcome], measure: str, light: str, method: str) ->
 
 def _findings(outcomes: dict[Key, Outcome]) -> list[str]:
     served = _curves(outcomes, SERVED.name)
-    mean = np.mean(list(served.values()), axis=0)
-    findings = []
-    early = [
-        curve[1:4].mean() for name in (SERVED.name, MORE.name) for curve in _curves(outcomes, name).values()
-    ]
-    if len(early) > 1:
-        error = np.std(early, ddof=1) / np.sqrt(len(early))
-        findings.append(
-            f"Chunks 1 to 3 of all {len(early)} walks: {np.mean(early):.1f} dB, "
-            f"standard error {error:.1f} dB."
-        )
-    if len(mean) > 10:
-        findings.append(
-            f"Drift: chunk {len(mean) - 1} is {mean[10] - mean[-1]:.1f} dB below chunk 10; "
-            f"the mean of the last ten is {mean[10] - mean[-10:].mean():.1f} dB below it."
-        )
-        gap = np.mean([served[i] - curve for i, curve in _curves(outcomes, VAE_ALONE).items()], axis=0)
-        findings.append(
-            f"Below VAE alone, which finds walls easier than the open court: {-gap[10]:.1f} dB at "
-            f"chunk 10, {-gap[-1]:.1f} at chunk {len(mean) - 1}, {-gap[-10:].mean():.1f} over the last ten."
-        )
+    found = [_early(outcomes), _drift(served), _below_vae(served, _curves(outcomes, VAE_ALONE))]
     for method in (REPEATED, FLAT, "no retrieval", "recent only", NO_CONTEXT.name):
-        other = _curves(outcomes, method)
-        if not other:
-            continue
-        gains = [served[i][: len(curve)] - curve for i, curve in other.items()]
-        gain = np.mean(gains, axis=0)
-        parts = {"chunks 3 to 9": gain[3:10], "the chunks from 10 on": gain[10:]}
-        said = [f"{part.mean():+.1f} dB over {name}" for name, part in parts.items() if len(part)]
-        if said:
-            findings.append(f"Above {method}, same walks: {', '.join(said)}.")
-    return findings
+        found.append(_above(method, served, _curves(outcomes, method)))
+    return [sentence for sentence in found if sentence]
 
 
-def _curves(outcomes: dict[Key, Outcome], method: str) -> dict[int, NDArray[np.float64]]:
+def _early(outcomes: dict[Key, Outcome]) -> str | None:
+    """How sure the mean of the first chunks is, over long and short walks."""
+    curves = [curve for name in (SERVED.name, MORE.name) for curve in _curves(outcomes, name).values()]
+    early = [curve[1:4].mean() for curve in curves]
+    if len(early) < 2:
+        return None
+    error = np.std(early, ddof=1) / np.sqrt(len(early))
+    return f"Chunks 1 to 3 of all {len(early)} walks: {np.mean(early):.1f} dB, standard error {error:.1f} dB."
+
+
+def _drift(served: Curves) -> str | None:
+    mean = np.mean(list(served.values()), axis=0)
+    if len(mean) <= 10:
+        return None
+    return (
+        f"Drift: chunk {len(mean) - 1} is {mean[10] - mean[-1]:.1f} dB below chunk 10; "
+        f"the mean of the last ten is {mean[10] - mean[-10:].mean():.1f} dB below it."
+    )
+
+
+def _below_vae(served: Curves, alone: Curves) -> str | None:
+    if not alone:
+        return None
+    gap = np.mean([served[i] - curve for i, curve in alone.items()], axis=0)
+    if len(gap) <= 10:
+        return None
+    return (
+        f"Below VAE alone, which finds walls easier than the open court: {-gap[10]:.1f} dB at "
+        f"chunk 10, {-gap[-1]:.1f} at chunk {len(gap) - 1}, {-gap[-10:].mean():.1f} over the last ten."
+    )
+
+
+def _above(method: str, served: Curves, other: Curves) -> str | None:
+    """What is gained over a simpler method, as far as that was walked."""
+    if not other:
+        return None
+    gain = np.mean([served[i][: len(curve)] - curve for i, curve in other.items()], axis=0)
+    parts = {"chunks 3 to 9": gain[3:10], "the chunks from 10 on": gain[10:]}
+    said = [f"{part.mean():+.1f} dB over {name}" for name, part in parts.items() if len(part)]
+    return f"Above {method}, same walks: {', '.join(said)}." if said else None
+
+
+def _curves(outcomes: dict[Key, Outcome], method: str) -> Curves:
     """PSNR by chunk of each walk by day."""
     walks = _select(outcomes, DAY, method)
     return {i: np.array([score.psnr for score in walk.scores]) for i, walk in walks.items()}

@@ -7,13 +7,14 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from training.chunks import CHUNK
 from training.data import HELD_OUT_SEED, plan_walk
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
 from worldplay.world.controls import motion_of
 from worldplay.world.court import START_VIEWS, Ground
 from worldplay.world.court_ground import heading
-
-CHUNK = 4  # latents
+from worldplay.world.trajectory import Course, Trajectory
+from worldplay.world.walk import Placed
 
 Poses = NDArray[np.float64]
 
@@ -44,6 +45,11 @@ class Route:
             pose, bumped = ground.move(pose, motion)
             bumps += bumped
         return bumps
+
+    def steering(self, chunks_done: int = 0) -> Course:
+        """Along its motions, from where so many chunks end."""
+        taken = max(0, CHUNK * chunks_done - 1)
+        return Course(Trajectory(Placed(np.eye(4)), list(self.motions[taken:])))
 
 
 @dataclass(frozen=True, slots=True)

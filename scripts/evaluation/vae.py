@@ -4,13 +4,15 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from evaluation.lab import Lab, reconstruct
+from evaluation.lab import Lab
 from evaluation.metrics import Frames, Scores, compare, mean_scores, psnr
 from evaluation.report import Report, Row
-from evaluation.routes import CHUNK, held_out
+from evaluation.routes import held_out
 from evaluation.scale import Scale
 from evaluation.strips import save_strip
 from evaluation.workers import Workers
+from training.chunks import CHUNK
+from training.vae_streams import reconstruct
 from worldplay.world.court import LIGHTS
 
 SPAN = 32  # frames that are scored together
@@ -64,7 +66,7 @@ def run_stream(lab: Lab, index: int, num_frames: int, light: str) -> Stream:
     latents = (num_frames + 3) // 4
     c2w = held_out(index, -(-latents // CHUNK)).c2w()[:latents]
     truth = lab.truth(c2w, light)
-    made = reconstruct(lab.world, truth)
+    made, _ = reconstruct(lab.world.vae, truth)
     starts = range(0, num_frames - SPAN // 2, SPAN)
     spans = [compare(made[a : a + SPAN], truth[a : a + SPAN]) for a in starts]
     neighbours = max(psnr(made[1:], truth[:-1]), psnr(made[:-1], truth[1:]))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-CHUNK = 4
+CHUNK = 4  # latents
 
 Ints = NDArray[np.int64]
 

@@ -4,8 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training.chunks import CHUNK
 from training.passes import BatchCache, encode_conditions, make_cameras, predict_velocity, run_context
-from training.samples import CHUNK, Batch, Condition, LatentWalks, Moment, choose_context, collate
+from training.samples import Batch, Condition, LatentWalks, Moment, choose_context, collate
 from worldplay.model.scheduler import euler_step, sigmas, timesteps
 from worldplay.model.transformer import WorldPlayTransformer
 

@@ -8,20 +8,13 @@ import numpy as np
 import torch
 from einops import rearrange
 from numpy.typing import NDArray
-from torch import Tensor
 
 from training.data import HEIGHT, WIDTH
 from worldplay.model.vae import StreamingVAE
 from worldplay.world.court import START_VIEWS, render
+from worldplay.world.images import frames_to_pixels
 
 _PIECE = 16  # frames that go through at once: few enough to stay in the processor's cache
-
-
-def to_pixels(frames: NDArray[np.uint8], vae: StreamingVAE) -> Tensor:
-    """[n, H, W, 3] RGB -> [1, 3, n, H, W] in [-1, 1], where the VAE is and in its dtype."""
-    weight = next(vae.parameters())
-    pixels = torch.from_numpy(np.ascontiguousarray(frames)).to(weight.device, weight.dtype)
-    return rearrange(pixels / 127.5 - 1, "f h w c -> 1 c f h w")
 
 
 @torch.inference_mode()
@@ -30,7 +23,9 @@ def encode_walk(vae: StreamingVAE, frames: NDArray[np.uint8]) -> NDArray[np.floa
     state = vae.new_encoder_state()
     starts = [0, *range(1, len(frames), _PIECE)]
     pieces = [frames[start:end] for start, end in zip(starts, [*starts[1:], len(frames)], strict=True)]
-    latents = torch.cat([vae.encode_frames(to_pixels(piece, vae), state) for piece in pieces], dim=2)
+    device = next(vae.parameters()).device
+    pixels = (frames_to_pixels(piece[None]).to(device) for piece in pieces)
+    latents = torch.cat([vae.encode_frames(piece, state) for piece in pixels], dim=2)
     return rearrange(latents, "1 c t h w -> t c h w").half().cpu().numpy()
 
 

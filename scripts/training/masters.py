@@ -1,7 +1,8 @@
 """Float32 masters of a bf16 model: gradients summed over ranks, both optimizers, the running average."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,30 +11,34 @@ from torch import Tensor, nn
 
 from training.muon import Muon
 
-_CLIP = 1.0
-_DECAY = 0.998
-_WEIGHT_DECAY = 0.01
 
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Which optimizer learns what, and what the two are told."""
 
-def _by_muon(name: str, weight: Tensor) -> bool:
-    """Matrices between hidden states of the image stream; the text stream is too slight to be worth it."""
-    return weight.dim() == 2 and "double_blocks" in name and ".img_" in name
+    by_muon: Callable[[str, Tensor], bool]  # a weight's name and itself; AdamW learns the others
+    muon_rate: float
+    adam_rate: float
+    betas: tuple[float, float]  # AdamW's
+    weight_decay: float
+    clip: float  # the largest norm of all gradients together
+    average_decay: float  # of the running average, once it has run for long
 
 
 class Masters:
     """Owns the weights; the model's own bf16 ones are a copy to compute with."""
 
-    def __init__(self, model: nn.Module, muon_rate: float, adam_rate: float) -> None:
+    def __init__(self, model: nn.Module, recipe: Recipe) -> None:
         self._params = dict(model.named_parameters())
         self._weights = {name: p.detach().float().clone() for name, p in self._params.items()}
         self._average = {name: weight.clone() for name, weight in self._weights.items()}
-        muon = [w for name, w in self._weights.items() if _by_muon(name, w)]
-        rest = [w for name, w in self._weights.items() if not _by_muon(name, w)]
-        self._muon = Muon(muon, _WEIGHT_DECAY)
+        muon = [w for name, w in self._weights.items() if recipe.by_muon(name, w)]
+        rest = [w for name, w in self._weights.items() if not recipe.by_muon(name, w)]
+        self._muon = Muon(muon, recipe.weight_decay)
         self._adam = torch.optim.AdamW(
-            rest, lr=adam_rate, betas=(0.9, 0.98), weight_decay=_WEIGHT_DECAY, fused=True
+            rest, lr=recipe.adam_rate, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True
         )
-        self._muon_rate, self._adam_rate = muon_rate, adam_rate
+        self._recipe = recipe
 
     def collect(self, *numbers: float) -> list[float]:
         """Mean gradients of all ranks, clipped, and the means of some numbers on the way."""
@@ -45,7 +50,7 @@ class Masters:
         dist.all_reduce(flat)
         flat /= dist.get_world_size()
         total, means = flat[: -len(numbers)], flat[-len(numbers) :].tolist()
-        total *= (_CLIP / (total.norm() + 1e-6)).clamp(max=1)
+        total *= (self._recipe.clip / (total.norm() + 1e-6)).clamp(max=1)
         pieces = torch.split(total, [grad.numel() for grad in grads])
         for param, weight, piece in zip(self._params.values(), self._weights.values(), pieces, strict=True):
             weight.grad, param.grad = piece.view_as(weight), None
@@ -54,11 +59,11 @@ class Masters:
     @torch.no_grad()
     def update(self, step: int, rate_factor: float) -> None:
         """Step both optimizers, follow with the average, refresh the model's copy."""
-        self._muon.step(self._muon_rate * rate_factor)
+        self._muon.step(self._recipe.muon_rate * rate_factor)
         for group in self._adam.param_groups:
-            group["lr"] = self._adam_rate * rate_factor
+            group["lr"] = self._recipe.adam_rate * rate_factor
         self._adam.step()
-        share = 1 - min(_DECAY, (1 + step) / (10 + step))
+        share = 1 - min(self._recipe.average_decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(self._average.values()), list(self._weights.values()), share)
         self._copy_to_model(self._weights)
 
@@ -67,6 +72,12 @@ class Masters:
         """Compute with the running average for a while."""
         self._copy_to_model(self._average)
         yield
+        self._copy_to_model(self._weights)
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Make the running average the weights, as when they shall learn no more."""
+        torch._foreach_copy_(list(self._weights.values()), list(self._average.values()))
         self._copy_to_model(self._weights)
 
     def averaged_weights(self) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Muon for weight matrices and AdamW for the rest, on float32 masters; the ranks share Muon's work."""
+"""Muon, the optimizer of weight matrices, on float32 masters; the ranks share its work."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -28,6 +28,8 @@ def orthogonalize(matrices: Tensor) -> Tensor:
     return x.mT if tall else x
 
 
+# torch.optim.Muon refuses convolutions, takes matrices one by one instead of those of a shape together,
+# computes in bf16 even where a CPU only emulates it, and does all of the work on every rank.
 class Muon:
     """Momentum, orthogonalised; matrices of one shape go through together."""
 

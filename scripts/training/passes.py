@@ -4,7 +4,8 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor
 
-from training.samples import CHUNK, Batch
+from training.chunks import CHUNK
+from training.samples import Batch
 from worldplay.model.kv_cache import TextKV
 from worldplay.model.placement import ImageKV
 from worldplay.model.prope import Cameras
@@ -13,12 +14,13 @@ from worldplay.world.conditioning import describe
 
 
 class BatchCache:
-    """Keys and values of a batch, with gradients; one context can serve several chunks (see `fan_out`).
+    """The served cache by concatenation: of a whole batch, with gradients.
 
-    Differs from the model's TrainingCache in taking each sample's text from a few shared ones.
+    One context can serve several chunks, see `fan_out`.
     """
 
     def __init__(self, text: TextKV, conditions: Tensor) -> None:
+        """Each sample's text is a row of a few shared ones, `text` [P, ...]; `conditions` [B] says which."""
         self._text = [
             (torch.cat([k[conditions]] * 2), torch.cat([v[conditions]] * 2))
             for k, v in zip(text.keys, text.values, strict=True)

@@ -8,14 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.chunks import find_chunks
+from training.chunks import CHUNK, find_chunks
 from training.data import load_plan
 from training.prompt_book import PromptBook
 from worldplay.world.camera import DEFAULT_INTRINSICS, invert_pose
 from worldplay.world.court import START_VIEWS
 from worldplay.world.memory import NUM_POINTS, sample_points, select_context
 
-CHUNK = 4
 MEMORY_LATENTS, RECENT_LATENTS = 12, 4
 # Context sizes and how often each is drawn: none is the first chunk; 1 is the start view alone, 4 the first
 # chunk, 8 the first chunk and the latest four, 12 a retrieved chunk as well. Having less than at inference

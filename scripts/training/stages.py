@@ -1,7 +1,7 @@
 """The stages of training the embedded world, as each rank runs them."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
@@ -12,14 +12,12 @@ from safetensors.torch import load_file
 
 from training.data import DRILL_SEED, HELD_OUT_SEED, render_walks
 from training.latents import encode_walks, fingerprint_vae, prepare_latents
-from training.measure import measure_actions, measure_rollouts, start_images
 from training.progress import say_each
 from training.prompt_book import PromptBook, read_prompts
 from training.samples import load_latents
 from training.text_stage import EMBEDDED_TEXT, load_text, train_text
-from training.transformer_stage import EMBEDDED_TRANSFORMER, Plan, Trainer
+from training.transformer_stage import Plan, Trainer
 from training.vae_stage import VAEStage, train_vae
-from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, VAEConfig
 from worldplay.world.checkpoint import choose_dtype
 from worldplay.world.court_text import TextReader, make_text_model
@@ -120,13 +118,6 @@ def load_vae(folder: Path, device: str) -> StreamingVAE:
     return vae.to(device, choose_dtype(torch.device(device))).requires_grad_(False).eval()
 
 
-def load_transformer(folder: Path, device: str) -> WorldPlayTransformer:
-    """The transformer as exported last, as it is used."""
-    model = WorldPlayTransformer(EMBEDDED_TRANSFORMER)
-    model.load_state_dict(load_file(folder / "transformer.safetensors"))
-    return model.to(device, choose_dtype(torch.device(device))).requires_grad_(False).eval()
-
-
 def load_prompts(folder: Path, seed: int = 0) -> PromptBook:
     """Prompts as the text encoder of its stage reads them; other ones for every seed."""
     reader = TextReader(make_text_model(EMBEDDED_TEXT))
@@ -161,18 +152,3 @@ def transformer_stage(options: Options) -> None:
         start=options.start and options.start / "transformer.safetensors",
     )
     Trainer(walks, held_out, load_prompts(options.folder), options.folder, plan).run()
-
-
-def measure_stage(options: Options) -> None:
-    """Compare what was exported last with the ground truth; the first rank does it all."""
-    if dist.get_rank():
-        return
-    vae, model = load_vae(options.folder, options.device), load_transformer(options.folder, options.device)
-    held_out = load_latents(options.walk_folder, options.latent_folder, options.held_out_seeds)
-    strips = options.folder / "strips"
-    prompts = load_prompts(options.folder).plain
-    scores = measure_rollouts(model, vae, held_out, options.walk_folder, strips, prompts)
-    for name, values in asdict(scores).items():
-        print(f"{name:>15}", *(f"{value:5.1f}" for value in values), "dB by chunk")
-    for action, (nearest, margin) in measure_actions(model, vae, start_images(vae), strips, prompts).items():
-        print(f"{action:>15} nearest to {nearest}, margin {margin:.1f} dB")

@@ -1,82 +1,35 @@
 """Trains the embedded world's transformer by flow matching on exactly the passes it does when walking."""
 
-import json
-import math
 import signal
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors.torch import load_file
+from torch import Tensor
 
-from training.data import HEIGHT, WIDTH
-from training.generate import SHIFT, STEPS, generate
-from training.masters import Masters
-from training.passes import (
-    BatchCache,
-    chunks_as_batch,
-    encode_conditions,
-    make_cameras,
-    predict_velocity,
-    run_context,
-)
+from training.chunks import CHUNK
+from training.export import export
+from training.flow_matching import chunk_loss
+from training.generate import generate
+from training.masters import Masters, Recipe
 from training.patches import split_patches
 from training.progress import Progress
 from training.prompt_book import PromptBook
 from training.samples import (
-    CHUNK,
     CHUNKS_PER_CONTEXT,
     CONTEXT_SHARES,
     CONTEXT_SIZES,
-    MEMORY_LATENTS,
-    RECENT_LATENTS,
     Batch,
     LatentWalks,
     Sampler,
 )
-from training.text_stage import EMBEDDED_TEXT
-from worldplay.model.attention import MATMUL
-from worldplay.model.scheduler import sigmas
-from worldplay.model.transformer import CONTEXT_TIMESTEP, TransformerConfig, WorldPlayTransformer
+from training.transformer_init import EMBEDDED_TRANSFORMER, build_model
 from worldplay.world.checkpoint import choose_dtype
-from worldplay.world.rollout import RolloutConfig
-
-EMBEDDED_TRANSFORMER = TransformerConfig(
-    hidden=256,
-    heads=4,
-    rope_dims=(16, 24, 24),
-    blocks=5,
-    latent_channels=32,
-    patch_size=(2, 1),
-    mlp_ratio=2.0,
-    text_dim=64,
-    vision_dim=32,
-    byt5_dim=16,
-    byt5_hidden=16,
-    refiner_blocks=1,
-    rope_theta=256.0,
-)
-
-EMBEDDED_ROLLOUT = RolloutConfig(
-    chunk_latents=CHUNK,
-    memory_latents=MEMORY_LATENTS,
-    recent_latents=RECENT_LATENTS,
-    context_timestep=CONTEXT_TIMESTEP,
-    steps=STEPS,
-    shift=SHIFT,
-    guidance=1.0,
-)
-
-_LEVELS = sigmas(STEPS, SHIFT)[:-1]
-# When walking, a noisy chunk holds nothing but the model's own earlier estimate, so the first levels decide.
-_LEVEL_SHARES = torch.tensor([0.35, 0.25, 0.2, 0.2])
-_OTHER_LEVELS = 0.05  # share of samples at a level between the four of inference
-_CONTEXT_NOISE = 0.25  # the most noise that context latents get; the model is told the same timestep always
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,38 +49,14 @@ class Plan:
     start: Path | None  # weights of an earlier version to begin with; None: from nothing
 
 
-def build_model(config: TransformerConfig) -> WorldPlayTransformer:
-    """A fresh model whose blocks begin as small corrections to their input."""
-    torch.manual_seed(0)
-    model = WorldPlayTransformer(config, backend=MATMUL)
-    for module in model.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=1 / math.sqrt(module.in_features))
-            nn.init.zeros_(module.bias)
-    for block in model.blocks:
-        for linear in (block.img_mod.linear, block.txt_mod.linear):
-            nn.init.zeros_(linear.weight)
-            linear.bias.data.view(6, -1)[[2, 5]] = 1.0  # both gates
-        for linear in (block.img_attn_q, block.img_attn_k):
-            # A constant in every query and key: rotated, it attends to the same place in other latents.
-            nn.init.ones_(linear.bias)
-        for last in (block.img_attn_proj, block.img_attn_prope_proj, block.img_mlp.fc2):
-            nn.init.normal_(last.weight, std=0.2 / math.sqrt(last.in_features * config.blocks))
-    _pass_noise_through(model)
-    return model
+def _recipe(plan: Plan) -> Recipe:
+    rates = plan.muon_rate, plan.adam_rate
+    return Recipe(_by_muon, *rates, betas=(0.9, 0.98), weight_decay=0.01, clip=1.0, average_decay=0.998)
 
 
-def _pass_noise_through(model: WorldPlayTransformer) -> None:
-    """Begin by predicting the noisy latent itself: most of a velocity is noise that must reach the output."""
-    for weight in model.final_layer.parameters():
-        nn.init.zeros_(weight)
-    inputs = model.img_in.proj.weight
-    hidden, features = inputs.shape[0], model.final_layer.linear.out_features
-    spread = nn.init.orthogonal_(torch.empty(hidden, hidden))
-    nn.init.normal_(inputs, std=1 / math.sqrt(features))
-    inputs.data.flatten(1)[:, :features] = spread[:, :features]
-    # The norm before the output divides by the root mean square of a token, about sqrt(features / hidden).
-    model.final_layer.linear.weight.data = spread[:, :features].T * math.sqrt(features / hidden)
+def _by_muon(name: str, weight: Tensor) -> bool:
+    """Matrices between hidden states of the image stream; the text stream is too slight to be worth it."""
+    return weight.dim() == 2 and "double_blocks" in name and ".img_" in name
 
 
 class Signals:
@@ -156,7 +85,7 @@ class Trainer:
             weights = load_file(plan.start)
             self._model.load_state_dict(split_patches(weights, EMBEDDED_TRANSFORMER.patch_size))
         self._model.to(plan.device, choose_dtype(torch.device(plan.device)))
-        self._masters = Masters(self._model, plan.muon_rate, plan.adam_rate)
+        self._masters = Masters(self._model, _recipe(plan))
         self._progress = Progress(folder, "transformer")
         self._step, self._spent_s = 0, 0.0
         if self._state_path.exists():
@@ -225,7 +154,7 @@ class Trainer:
         ]
         rows = rows[: self._plan.refresh_walks]
         with self._masters.averaged():
-            chunks = self._walks.latents.shape[1] // 4
+            chunks = self._walks.latents.shape[1] // CHUNK
             latents = generate(self._model, self._walks, rows, chunks, self._noise, self._prompts.plain)
         for row, walk in zip(rows, latents, strict=True):
             self._sampler.keep_generated(row, walk.clone())
@@ -242,7 +171,7 @@ class Trainer:
         """Rank 0 writes weights, configuration and state."""
         if self._rank:
             return
-        export(self._folder, self._masters.averaged_weights())
+        export(self._folder, self._masters.averaged_weights(), self._model.config)
         state = {"masters": self._masters.state(), "step": self._step, "spent_s": self._spent_s}
         partial = self._state_path.with_suffix(".partial")
         torch.save(state, partial)
@@ -251,11 +180,11 @@ class Trainer:
     def _check_held_out(self) -> dict[str, float]:
         """Mean squared latent error of held-out rollouts, by chunk; each rank does its share of the walks."""
         rows = list(range(len(self._held_out)))[self._rank :: dist.get_world_size()]
-        chunks = self._held_out.latents.shape[1] // 4
+        chunks = self._held_out.latents.shape[1] // CHUNK
         with self._masters.averaged():
             noise = torch.Generator().manual_seed(0)
             made = generate(self._model, self._held_out, rows, chunks, noise, self._prompts.plain)
-        errors = (made - self._held_out.latents[rows, : 4 * chunks]).square()
+        errors = (made - self._held_out.latents[rows, : CHUNK * chunks]).square()
         by_chunk = errors.view(len(rows), chunks, -1).mean(dim=(0, 2))
         dist.all_reduce(by_chunk)
         by_chunk /= dist.get_world_size()
@@ -273,51 +202,6 @@ class Trainer:
         self._step, self._spent_s = state["step"], state["spent_s"]
 
 
-def chunk_loss(model: WorldPlayTransformer, batch: Batch, noise: torch.Generator) -> Tensor:
-    """Flow-matching loss of a batch's chunks, each at its own noise level. `noise` draws on the CPU."""
-    batch = batch.to(model.device)
-    cache = BatchCache(encode_conditions(model, batch.text_images, batch.text_states), batch.conditions)
-    context_cameras, cameras = make_cameras(model, batch)
-    context = batch.latents[:, :, : batch.num_context]
-    amount = _CONTEXT_NOISE * torch.rand(len(context), 1, 1, 1, 1, generator=noise)
-    context = context + (amount * torch.randn(context.shape, generator=noise)).to(context)
-    run_context(model, batch, context, context_cameras, cache)
-    cache.fan_out(batch.num_chunks)
-    clean = chunks_as_batch(batch.latents.transpose(1, 2), batch).transpose(1, 2)
-    start = torch.randn(clean.shape, generator=noise).to(clean)
-    sigma = draw_levels(len(clean), noise).to(clean)
-    noisy = clean.lerp(start, sigma[:, None, None, None, None])
-    velocity = predict_velocity(model, batch, noisy, 1000 * sigma, cameras, cache)
-    return nn.functional.mse_loss(velocity, start - clean)
-
-
-def draw_levels(count: int, noise: torch.Generator) -> Tensor:
-    """Noise levels [count]: mostly the four of inference."""
-    chosen = _LEVELS[torch.multinomial(_LEVEL_SHARES, count, replacement=True, generator=noise)]
-    other = torch.rand(count, generator=noise)
-    other = 5 * other / (1 + 4 * other)
-    return torch.where(torch.rand(count, generator=noise) < _OTHER_LEVELS, other, chosen)
-
-
 def rate_factor(step: int, share: float) -> float:
     """Learning rate relative to its peak: up in 100 steps, level, down to nothing over the last 40 %."""
     return min(1.0, (step + 1) / 100) * min(1.0, max(0.0, (1 - share) / 0.4))
-
-
-def export(folder: Path, weights: dict[str, Tensor]) -> None:
-    """Write what the server loads beside the VAE: weights in bf16, and the world's description."""
-    halves = {name: weight.bfloat16().contiguous() for name, weight in weights.items()}
-    partial = folder / "transformer.partial"
-    save_file(halves, partial)
-    partial.rename(folder / "transformer.safetensors")
-    description = {
-        "format": 1,
-        "name": "embedded",
-        "title": "Courtyard",
-        "size": [WIDTH, HEIGHT],
-        "transformer": asdict(EMBEDDED_TRANSFORMER),
-        "vae": json.loads((folder / "vae.json").read_text()),
-        "text": asdict(EMBEDDED_TEXT),
-        "rollout": asdict(EMBEDDED_ROLLOUT),
-    }
-    (folder / "world.json").write_text(json.dumps(description, indent=1) + "\n")

@@ -1,6 +1,7 @@
 """Trains the embedded world's autoencoder on streams; runs in every rank."""
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from copy import deepcopy
@@ -13,9 +14,9 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from training.muon import Muon
+from training.masters import Masters, Recipe
 from training.progress import Progress
 from training.vae_streams import Piece, StreamPlan, draw_pieces, load_held_out, psnr, reconstruct, save_strip
 from worldplay.model.vae import StreamingVAE, VAEConfig
@@ -40,13 +41,20 @@ WHOLE_FROM = 0.3  # of the time; before, small parts of many streams make steadi
 ENCODER_FROM = 0.1  # an encoder that has learned waits for a decoder that has not
 ENCODER_UNTIL = 0.6  # then latents stay what they are and only the decoder goes on
 DECAY_FROM = 0.4
-MUON_RATE, ADAMW_RATE, WARMUP_STEPS = 1e-3, 1e-3, 40
+WARMUP_STEPS = 40
 NOISE = 0.5  # the most on latents, whose own spread is over 1: the decoder will meet a transformer's errors
 SIZE_WEIGHT = 2e-3  # of the latents' mean square; with fixed noise this is the whole of the KL term
 EDGE_WEIGHT, SQUARE_WEIGHT = 0.5, 1.0
-EMA = 0.995
 EXPORT_EVERY_S = 200.0
 HELD_OUT_WALKS, HELD_OUT_FRAMES = len(LIGHTS), 129  # one in each light
+
+
+def _by_muon(name: str, weight: Tensor) -> bool:
+    """The matrices, except those that touch pixels."""
+    return name.endswith("weight") and 3 * EMBEDDED_VAE.pixel_patch**2 not in weight.shape[:2]
+
+
+RECIPE = Recipe(_by_muon, 1e-3, 1e-3, betas=(0.9, 0.95), weight_decay=0.0, clip=math.inf, average_decay=0.995)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +96,20 @@ def take_over(vae: StreamingVAE, path: Path) -> Known:
 
 
 class Trainer:
-    """One rank: float32 masters, a bf16 copy that computes, and the running average that is exported."""
+    """One rank's part of a run; each half has its own masters, as the encoder does not always learn."""
 
     def __init__(self, stage: VAEStage) -> None:
         torch.manual_seed(0)
         self._stage, self._rank = stage, dist.get_rank()
-        self._master = StreamingVAE(EMBEDDED_VAE)
-        self._known = Known.NOTHING if stage.start is None else take_over(self._master, stage.start)
+        self._vae = StreamingVAE(EMBEDDED_VAE)
+        self._known = Known.NOTHING if stage.start is None else take_over(self._vae, stage.start)
         self._device = torch.device(stage.device)
-        self._master.to(self._device)
-        self._average = deepcopy(self._master).requires_grad_(False)
-        self._vae = deepcopy(self._master).to(choose_dtype(self._device))
-        self._optimizers = [_make_optimizers(self._master.decoder), _make_optimizers(self._master.encoder)]
+        self._vae.to(self._device, choose_dtype(self._device))
+        self._encoder_masters = Masters(self._vae.encoder, RECIPE)
+        self._decoder_masters = Masters(self._vae.decoder, RECIPE)
         self._encoder, self._decoder = self._vae.new_encoder_state(), self._vae.new_decoder_state()
         self._step, self._spent_s, self._clock_s, self._frozen = 0, 0.0, 0.0, False
-        if self._known is Known.ENCODER:
-            self._let_encoder_learn(False)
+        self._encoder_learns = self._known is not Known.ENCODER
         self._progress = Progress(stage.out, "vae")
 
     @property
@@ -118,7 +124,7 @@ class Trainer:
             if self._share_done > ENCODER_UNTIL and not self._frozen:
                 self._freeze_encoder()
             elif self._share_done > ENCODER_FROM and not self._frozen and not self._encoder_learns:
-                self._let_encoder_learn(True)
+                self._encoder_learns = True
             self._learn(piece)
             if self._spent_s - exported_s > EXPORT_EVERY_S or self._share_done >= 1:
                 exported_s = self._spent_s
@@ -159,54 +165,21 @@ class Trainer:
         """Average gradients and clocks over the ranks, then step."""
         now = time.monotonic()
         elapsed_s, self._clock_s = now - self._clock_s, now
-        pairs = [(m, p) for m, p in zip(self._master.parameters(), self._vae.parameters(), strict=True)]
-        pairs = [(m, p) for m, p in pairs if p.requires_grad]
-        clock = torch.tensor([elapsed_s], device=self._device)
-        shared = torch.cat([*(_gradient(p) for _, p in pairs), clock])
-        dist.all_reduce(shared)
-        shared /= dist.get_world_size()
-        self._spent_s += shared[-1].item()
-        for (m, _), gradient in zip(
-            pairs, torch.split(shared[:-1], [p.numel() for _, p in pairs]), strict=True
-        ):
-            m.grad = gradient.view_as(m)
-        for muon, adamw in self._optimizers[: 2 if self._encoder_learns else 1]:
-            muon.step(MUON_RATE * self._rate_factor())
-            for group in adamw.param_groups:
-                group["lr"] = ADAMW_RATE * self._rate_factor()
-            adamw.step()
+        learning = [self._decoder_masters, self._encoder_masters][: 2 if self._encoder_learns else 1]
+        means_s = [masters.collect(elapsed_s)[0] for masters in learning]
+        self._spent_s += means_s[0]
+        for masters in learning:
+            masters.update(self._step, self._rate_factor())
         self._step += 1
-        self._copy_masters()
 
     def _rate_factor(self) -> float:
         warmup = min(1.0, (self._step + 1) / WARMUP_STEPS)
         return warmup * min(1.0, max(0.02, (1 - self._share_done) / (1 - DECAY_FROM)))
 
-    @torch.no_grad()
-    def _copy_masters(self) -> None:
-        decay = min(EMA, self._step / (self._step + 10))
-        for m, p, a in zip(
-            self._master.parameters(), self._vae.parameters(), self._average.parameters(), strict=True
-        ):
-            if p.requires_grad:
-                p.copy_(m)
-                p.grad = None
-                a.lerp_(m, 1 - decay)
-
     def _freeze_encoder(self) -> None:
         """From here on the encoder is its running average."""
-        self._frozen = True
-        for model in (self._master, self._vae):
-            model.encoder.load_state_dict(self._average.encoder.state_dict())
-        self._let_encoder_learn(False)
-
-    @property
-    def _encoder_learns(self) -> bool:
-        return next(self._vae.encoder.parameters()).requires_grad
-
-    def _let_encoder_learn(self, learns: bool) -> None:
-        for model in (self._master, self._vae):
-            model.encoder.requires_grad_(learns)
+        self._frozen, self._encoder_learns = True, False
+        self._encoder_masters.settle()
 
     def _report(self, numbers: dict[str, float]) -> None:
         self._progress.report(self._step, self._share_done, self._spent_s, numbers)
@@ -214,7 +187,7 @@ class Trainer:
     def _export(self) -> None:
         """Write the averaged weights with the scale of their latents, and judge them, on the CPU."""
         began = time.monotonic()
-        vae = deepcopy(self._average).to("cpu", torch.bfloat16)  # as it will be stored
+        vae = self._averaged()
         halves = {name: value.contiguous() for name, value in vae.state_dict().items()}
         vae.to(choose_dtype(torch.device("cpu")))
         walks = load_held_out(self._stage.walks, HELD_OUT_WALKS, HELD_OUT_FRAMES)
@@ -239,15 +212,20 @@ class Trainer:
         save_strip(self._stage.out / "vae_strip.png", list(rows))
         self._progress.draw()
 
+    def _averaged(self) -> StreamingVAE:
+        """The running average as it will be stored, on the CPU."""
+        vae = deepcopy(self._vae).to("cpu", torch.bfloat16)
+        vae.encoder.load_state_dict(self._encoder_masters.averaged_weights())
+        vae.decoder.load_state_dict(self._decoder_masters.averaged_weights())
+        return vae
+
     def _save(self) -> None:
         state = {
             "step": self._step,
             "spent_s": self._spent_s,
             "frozen": self._frozen,
-            "master": self._master.state_dict(),
-            "average": self._average.state_dict(),
-            "muon": [muon.state() for muon, _ in self._optimizers],
-            "adamw": [adamw.state_dict() for _, adamw in self._optimizers],
+            "encoder": self._encoder_masters.state(),
+            "decoder": self._decoder_masters.state(),
         }
         partial = self._stage.out / "vae.ckpt.partial"
         torch.save(state, partial)
@@ -260,31 +238,10 @@ class Trainer:
             return
         state = torch.load(path, map_location="cpu", weights_only=True)
         self._step, self._spent_s = state["step"], state["spent_s"]
-        self._master.load_state_dict(state["master"])
-        self._average.load_state_dict(state["average"])
-        self._vae.load_state_dict(state["master"])
+        self._encoder_masters.load(state["encoder"])
+        self._decoder_masters.load(state["decoder"])
         if state["frozen"]:
             self._freeze_encoder()
-        for (muon, adamw), buffers, moments in zip(
-            self._optimizers, state["muon"], state["adamw"], strict=True
-        ):
-            torch._foreach_copy_(muon.state(), buffers)
-            adamw.load_state_dict(moments)
-
-
-def _make_optimizers(half: nn.Module) -> tuple[Muon, torch.optim.AdamW]:
-    """Muon for the matrices, except those that touch pixels; AdamW for the rest."""
-    matrices: list[Tensor] = []
-    rest: list[Tensor] = []
-    for name, param in half.named_parameters():
-        touches_pixels = 3 * EMBEDDED_VAE.pixel_patch**2 in param.shape[:2]
-        (matrices if name.endswith("weight") and not touches_pixels else rest).append(param)
-    return Muon(matrices, 0.0), torch.optim.AdamW(rest, 0.0, betas=(0.9, 0.95), weight_decay=0.0)
-
-
-def _gradient(param: nn.Parameter) -> Tensor:
-    assert param.grad is not None
-    return param.grad.float().flatten()
 
 
 def _edge_loss(decoded: Tensor, pixels: Tensor) -> Tensor:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from einops import rearrange
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from training.data import HELD_OUT_SEED
 from worldplay.model.vae import StreamingVAE
+from worldplay.world.images import frames_to_pixels, pixels_to_frames
 
 Frames = NDArray[np.uint8]  # [n, H, W, 3]
 
@@ -46,15 +46,10 @@ def draw_pieces(folder: Path, seed: int, plan: StreamPlan) -> Iterator[Piece]:
         clips = [
             _cut(rng, walks[i], num_frames, plan) for i in rng.integers(len(walks), size=plan.num_streams)
         ]
-        pixels = to_pixels(np.stack(clips))
+        pixels = frames_to_pixels(np.stack(clips))
         sizes = [1 + plan.frames_per_piece] + [plan.frames_per_piece] * (num_pieces - 1)
         for i, piece in enumerate(pixels.split_with_sizes(sizes, 2)):
             yield Piece(piece, starts=i == 0)
-
-
-def to_pixels(frames: Frames) -> Tensor:
-    """[B, n, H, W, 3] in 0..255 to [B, 3, n, H, W] in [-1, 1]."""
-    return rearrange(torch.from_numpy(frames), "b t h w c -> b c t h w").float() / 127.5 - 1
 
 
 def load_held_out(folder: Path, num_walks: int, num_frames: int) -> list[Frames]:
@@ -85,13 +80,12 @@ def reconstruct(vae: StreamingVAE, frames: Frames) -> tuple[Frames, Tensor]:
 
     Returns: the frames that come out, and the latents [1, C, T, h, w], scaled.
     """
-    pixels = to_pixels(frames[None])
+    pixels = frames_to_pixels(frames[None]).to(next(vae.parameters()).device)
     encoder, decoder = vae.new_encoder_state(), vae.new_decoder_state()
     sizes = [1] + [4] * ((len(frames) - 1) // 4)
     latents = [vae.encode_frames(piece, encoder) for piece in pixels.split_with_sizes(sizes, 2)]
-    decoded = torch.cat([vae.decode_latent(latent, decoder) for latent in latents], 2).float()
-    out = rearrange(((decoded[0] + 1) * 127.5).round().byte(), "c t h w -> t h w c")
-    return out.numpy(), torch.cat(latents, 2)
+    decoded = torch.cat([vae.decode_latent(latent, decoder) for latent in latents], 2)
+    return pixels_to_frames(decoded[0]), torch.cat(latents, 2)
 
 
 def psnr(frames: Frames, expected: Frames) -> NDArray[np.float64]:

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 import eval_world
-from evaluation.lab import Lab, by_chunk, play, reconstruct
+from evaluation.lab import Lab, by_chunk, play
 from evaluation.routes import held_out
 from evaluation.variations import NO_CONTEXT, Variation, recent_only, vary, without_retrieval
 from evaluation.workers import here
 from tiny_world import HEIGHT, SCALE, WIDTH, ByteConditioner, make_world
 from training.data import frame_poses
+from training.vae_streams import reconstruct
 from worldplay.world.court import render
 
 
@@ -54,7 +55,7 @@ def test_truth_is_rendered_anew_when_its_poses_are_found_otherwise(lab, monkeypa
 
 def test_reconstruction_keeps_time(lab):
     truth = lab.truth(held_out(0, 1).c2w(), "day")
-    assert reconstruct(lab.world, truth).shape == truth.shape
+    assert reconstruct(lab.world.vae, truth)[0].shape == truth.shape
 
 
 def contexts(world):

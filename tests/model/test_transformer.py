@@ -3,21 +3,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from model.tiny import GRID, TINY, make_latents, make_model, make_text
-from worldplay.model.kv_cache import TextKV, TrainingCache
+from model.tiny import GRID, TINY, make_cache, make_latents, make_model
+from worldplay.model.kv_cache import KVCache
 from worldplay.model.transformer import WorldPlayTransformer
-
-
-class CountingCache(TrainingCache):
-    """Counts what the blocks append, by block."""
-
-    def __init__(self, text: TextKV) -> None:
-        super().__init__(text)
-        self.appended: list[int] = []
-
-    def extend(self, block, own):
-        self.appended.append(block)
-        return super().extend(block, own)
 
 
 def test_parameters_carry_the_published_names():
@@ -54,14 +42,20 @@ def test_released_configuration_has_the_published_size():
 
 
 @torch.inference_mode()
-def test_context_pass_stops_at_the_last_blocks_keys_and_values():
+def test_context_pass_stops_at_the_last_blocks_keys_and_values(monkeypatch):
     model = make_model()
-    seen = []
+    seen, appended = [], []
     for module in (model.blocks[-1].img_mlp, model.blocks[-1].img_attn_proj, model.final_layer):
         module.register_forward_hook(lambda *_: seen.append(True))
-    cache = CountingCache(make_text(model))
+    cache = make_cache(model)
+
+    def extend(block, own):
+        appended.append(block)
+        return KVCache.extend(cache, block, own)
+
+    monkeypatch.setattr(cache, "extend", extend)
     model.encode_context(*make_latents(model, 4).arguments(), cache)
-    assert cache.appended == [0, 1]
+    assert appended == [0, 1]
     assert seen == []
 
 
@@ -70,7 +64,7 @@ def test_context_and_chunk_in_one_pass_equal_cached_ones_when_context_sees_only_
     """With one block, what context tokens attend to changes nothing that the chunk attends to."""
     model = make_model(replace(TINY, blocks=1))
     both = make_latents(model, 8)
-    cache = TrainingCache(make_text(model))
+    cache = make_cache(model)
     times = torch.tensor([14.0] * 4 + [625.0] * 4)
     whole = model.denoise(*both.arguments(), times, cache)
     context, chunk = (part(both, piece) for piece in (slice(0, 4), slice(4, 8)))
@@ -86,25 +80,10 @@ def part(latents, piece):
 
 
 @torch.inference_mode()
-def test_batch_equals_samples_alone():
-    model = make_model()
-    batch = make_latents(model, 4, batch=2)
-    together = model.denoise(*batch.arguments(), 625.0, TrainingCache(make_text(model, batch=2)))
-    text = make_text(model, batch=2)
-    for index in range(2):
-        one = slice(index, index + 1)
-        alone = TextKV([k[one] for k in text.keys], [v[one] for v in text.values])
-        arguments = batch.latents[one], batch.cond[one], batch.cameras.sample(index), batch.actions[index]
-        velocity = model.denoise(*arguments, 625.0, TrainingCache(alone))
-        torch.testing.assert_close(velocity, together[one], atol=1e-5, rtol=1e-5)
-
-
-@torch.inference_mode()
 @pytest.mark.parametrize("patch", [(2, 2), (2, 1), (1, 2)])
 def test_patches_keep_the_latent_grid(patch: tuple[int, int]):
     model = make_model(replace(TINY, patch_size=patch))
-    cache = model.new_cache(GRID, 8)
-    cache.set_text(make_text(model))
+    cache = make_cache(model)
     model.encode_context(*make_latents(model, 4).arguments(), cache)
     assert cache.context(0)[0].shape == (2, 2, 4 * 24 // (patch[0] * patch[1]), 16)
     velocity = model.denoise(*make_latents(model, 4, seed=3).arguments(), 625.0, cache)
@@ -120,7 +99,7 @@ def test_patches_put_outputs_where_inputs_were(patch: tuple[int, int], places: l
     area = patch[0] * patch[1]
     model.final_layer.linear.weight.zero_()
     model.final_layer.linear.bias.copy_(torch.arange(4.0 * area))
-    velocity = model.denoise(*make_latents(model, 1).arguments(), 625.0, TrainingCache(make_text(model)))
+    velocity = model.denoise(*make_latents(model, 1).arguments(), 625.0, make_cache(model))
     expected = [[[area * c + place for place in row] for row in places] for c in range(4)]
     assert velocity[0, :, 0, 2:4, 4:6].tolist() == expected
 
@@ -129,9 +108,9 @@ def test_patches_put_outputs_where_inputs_were(patch: tuple[int, int], places: l
 def test_bfloat16_stays_close_to_float32():
     model = make_model()
     latents = make_latents(model, 4)
-    exact = model.denoise(*latents.arguments(), 625.0, TrainingCache(make_text(model)))
+    exact = model.denoise(*latents.arguments(), 625.0, make_cache(model))
     half = make_model().to(torch.bfloat16)
-    rounded = half.denoise(*make_latents(half, 4).arguments(), 625.0, TrainingCache(make_text(half)))
+    rounded = half.denoise(*make_latents(half, 4).arguments(), 625.0, make_cache(half))
     assert rounded.dtype == torch.bfloat16
     assert (rounded.float() - exact).norm() < 0.02 * exact.norm()
 

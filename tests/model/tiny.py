@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from worldplay.model.kv_cache import TextKV
+from worldplay.model.kv_cache import KVCache, TextKV
 from worldplay.model.prope import Cameras
 from worldplay.model.transformer import TransformerConfig, WorldPlayTransformer
 
@@ -54,6 +54,12 @@ def make_text(model: WorldPlayTransformer, batch: int = 1) -> TextKV:
         torch.tensor([[1, 0]] * batch),
         torch.randn(batch, 2, config.vision_dim, generator=random),
     )
+
+
+def make_cache(model: WorldPlayTransformer, max_text: int = 8) -> KVCache:
+    cache = model.new_cache(GRID, max_text)
+    cache.set_text(make_text(model))
+    return cache
 
 
 def make_latents(

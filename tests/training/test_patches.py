@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from training.patches import split_patches
-from training.transformer_stage import EMBEDDED_TRANSFORMER, build_model
+from training.transformer_init import EMBEDDED_TRANSFORMER, build_model
 
 TINY = replace(
     EMBEDDED_TRANSFORMER, hidden=32, heads=2, rope_dims=(4, 6, 6), blocks=1, latent_channels=4, vision_dim=4

@@ -1,4 +1,4 @@
-"""What the stages take over from an earlier version."""
+"""What the stages take over from an earlier version, and what they leave."""
 
 import json
 from collections.abc import Iterator
@@ -9,9 +9,13 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from evaluation.lab import play
+from evaluation.routes import held_out
 from training import stages, text_stage
+from training.export import EMBEDDED_ROLLOUT, export
 from training.prompt_book import read_prompts
 from training.stages import Options, load_prompts, load_vae, reuse_stage
+from training.transformer_init import EMBEDDED_TRANSFORMER, build_model
 from worldplay.world.checkpoint import EMBEDDED, load_world
 
 
@@ -45,6 +49,16 @@ def test_a_version_that_goes_on_sees_the_latents_and_prompts_of_the_one_before(o
         assert torch.equal(vae.state_dict()[name], weight)
     conditioning = shipped.conditioner.encode("the courtyard in snow", None, torch.zeros(1, 32, 1, 6, 10))
     torch.testing.assert_close(load_prompts(options.folder).plain[3], conditioning.text_states[0])
+
+
+@pytest.mark.slow
+def test_what_training_leaves_is_a_world_to_walk_in(options: Options) -> None:
+    reuse_stage(options)
+    model = build_model(EMBEDDED_TRANSFORMER)
+    export(options.folder, model.state_dict(), model.config)
+    world = load_world(str(options.folder), "cpu")
+    assert world.rollout.config == EMBEDDED_ROLLOUT
+    assert len(play(world, held_out(0, 1)).frames) == 13
 
 
 @pytest.mark.slow

@@ -2,10 +2,11 @@
 
 import pytest
 
-from train_world import parse
+import eval_world
+from train_world import evaluation_command, parse
 from worldplay.world.checkpoint import EMBEDDED
 
-ALL = ["render", "text", "vae", "latents", "transformer", "measure"]
+ALL = ["render", "text", "vae", "latents", "transformer"]
 
 
 @pytest.mark.parametrize("stages", [ALL, ["render"], ["text"], ["render", "reuse", *ALL[3:]]])
@@ -26,7 +27,6 @@ def test_stages_that_make_what_the_next_ones_expect(tmp_path, stages):
             "text or reuse",
         ),
         (["render", "text", "vae", "transformer"], "transformer expects {}/latents/1000000.npy:", "latents"),
-        (["measure"], "measure expects {}/walks/1000000.npy:", "render"),
     ],
 )
 def test_a_stage_without_what_it_expects(tmp_path, capsys, stages, lacking, makers):
@@ -62,6 +62,13 @@ def test_options_that_make_no_sense(tmp_path, capsys, wrong, said):
     with pytest.raises(SystemExit, match="2"):
         parse([*wrong, "--folder", str(tmp_path)])
     assert said in capsys.readouterr().err
+
+
+def test_the_command_that_measures_is_one_that_is_understood(tmp_path):
+    python, script, *arguments = evaluation_command(tmp_path).split()
+    options = eval_world.parse(arguments)
+    assert (python, script) == ("python", "scripts/eval_world.py")
+    assert (options.folder, options.weights, options.quick) == (tmp_path / "eval", str(tmp_path), True)
 
 
 def test_a_gpu_has_one_process(tmp_path, capsys, monkeypatch):

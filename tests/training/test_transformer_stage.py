@@ -8,23 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 
 from training import transformer_stage
 from training.data import plan_walk
+from training.flow_matching import chunk_loss, draw_levels
 from training.generate import generate
 from training.muon import orthogonalize
 from training.passes import BatchCache, encode_conditions, make_cameras, predict_velocity, run_context
 from training.prompt_book import PromptBook
 from training.samples import CONTEXT_SIZES, LatentWalks, Sampler
-from training.transformer_stage import (
-    EMBEDDED_TRANSFORMER,
-    Plan,
-    Trainer,
-    build_model,
-    chunk_loss,
-    draw_levels,
-)
+from training.transformer_init import EMBEDDED_TRANSFORMER, build_model
+from training.transformer_stage import Plan, Trainer
 
 TINY = replace(
     EMBEDDED_TRANSFORMER, hidden=32, heads=2, rope_dims=(4, 6, 6), blocks=2, latent_channels=4, vision_dim=4
@@ -169,17 +163,14 @@ PLAN = Plan(
 
 
 @pytest.fixture
-def only_rank(tmp_path):
-    torch.set_num_threads(1)
+def old_handlers():
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    dist.init_process_group("gloo", f"file://{tmp_path}/ranks", rank=0, world_size=1)
     yield
-    dist.destroy_process_group()
     for number, handler in handlers.items():
         signal.signal(number, handler)
 
 
-@pytest.mark.usefixtures("only_rank")
+@pytest.mark.usefixtures("only_rank", "old_handlers")
 def test_a_rank_that_is_told_to_stop_saves_the_step_under_way(walks, prompts, tmp_path, monkeypatch):
     def loss_and_signal(*arguments):
         os.kill(os.getpid(), signal.SIGTERM)

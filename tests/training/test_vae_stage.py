@@ -1,25 +1,15 @@
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 
 from training.stages import load_vae
 from training.vae_stage import EMBEDDED_VAE, Known, VAEStage, take_over, train_vae
 from worldplay.model.vae import StreamingVAE
-
-
-@pytest.fixture
-def only_rank(tmp_path: Path) -> Iterator[None]:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", f"file://{tmp_path}/ranks", rank=0, world_size=1)
-    yield
-    dist.destroy_process_group()
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from training.vae_stage import EMBEDDED_VAE
-from training.vae_streams import StreamPlan, draw_pieces, load_held_out, psnr, reconstruct, to_pixels
+from training.vae_streams import StreamPlan, draw_pieces, load_held_out, psnr, reconstruct
 from worldplay.model.vae import StreamingVAE
+from worldplay.world.images import frames_to_pixels, pixels_to_frames
 
 PLAN = StreamPlan(num_streams=2, frames_per_piece=8, longest=4, height=16, width=32)
 
@@ -39,9 +40,12 @@ def test_held_out_walks_are_not_trained_on(tmp_path: Path) -> None:
     assert [len(walk) for walk in load_held_out(tmp_path, 1, 13)] == [13]
 
 
-def test_pixels_span_minus_one_to_one() -> None:
-    frames = np.array([0, 255], np.uint8).reshape(1, 2, 1, 1, 1).repeat(3, axis=4)
-    assert to_pixels(frames)[0, 0, :, 0, 0].tolist() == [-1, 1]
+def test_pixels_span_minus_one_to_one_and_are_frames_again() -> None:
+    frames = np.arange(256, dtype=np.uint8).reshape(1, 2, 8, 16, 1).repeat(3, axis=4)
+    pixels = frames_to_pixels(frames)
+    assert tuple(pixels.shape) == (1, 3, 2, 8, 16)
+    assert (pixels.min(), pixels.max()) == (-1, 1)
+    assert np.array_equal(pixels_to_frames(pixels), frames)
 
 
 def test_psnr_of_an_error_of_a_fifth_is_14_db() -> None:

@@ -116,37 +116,3 @@ class KVCache:
 
     def _buffers(self) -> list[Tensor]:
         return [*self._keys, *self._values]
-
-
-class TrainingCache:
-    """The same by concatenation, for any batch size and with gradients."""
-
-    def __init__(self, text: TextKV) -> None:
-        self._text = [
-            (torch.cat([k, k]), torch.cat([v, v])) for k, v in zip(text.keys, text.values, strict=True)
-        ]
-        self._context = list(self._text)
-        self._latest = list(self._text)
-        self._num_context = 0
-
-    @property
-    def num_context(self) -> int:
-        return self._num_context
-
-    def clear_context(self) -> None:
-        self._context = list(self._text)
-        self._num_context = 0
-
-    def commit_context(self, num_latents: int) -> None:
-        self._context = list(self._latest)
-        self._num_context = num_latents
-
-    def extend(self, block: int, own: ImageKV) -> tuple[Tensor, Tensor]:
-        keys, values = own.branches()
-        old_keys, old_values = self._context[block]
-        extended = (
-            torch.cat([old_keys, torch.cat(keys)], dim=2),
-            torch.cat([old_values, torch.cat(values)], dim=2),
-        )
-        self._latest[block] = extended
-        return extended

@@ -1,0 +1,49 @@
+"""The transformer's loss: flow matching, at the noise levels and with the contexts of inference."""
+
+import torch
+from torch import Tensor, nn
+
+from training.generate import SHIFT, STEPS
+from training.passes import (
+    BatchCache,
+    chunks_as_batch,
+    encode_conditions,
+    make_cameras,
+    predict_velocity,
+    run_context,
+)
+from training.samples import Batch
+from worldplay.model.scheduler import sigmas
+from worldplay.model.transformer import WorldPlayTransformer
+
+_LEVELS = sigmas(STEPS, SHIFT)[:-1]
+# When walking, a noisy chunk holds nothing but the model's own earlier estimate, so the first levels decide.
+_LEVEL_SHARES = torch.tensor([0.35, 0.25, 0.2, 0.2])
+_OTHER_LEVELS = 0.05  # share of samples at a level between the four of inference
+_CONTEXT_NOISE = 0.25  # the most noise that context latents get; the model is told the same timestep always
+
+
+def chunk_loss(model: WorldPlayTransformer, batch: Batch, noise: torch.Generator) -> Tensor:
+    """Flow-matching loss of a batch's chunks, each at its own noise level. `noise` draws on the CPU."""
+    batch = batch.to(model.device)
+    cache = BatchCache(encode_conditions(model, batch.text_images, batch.text_states), batch.conditions)
+    context_cameras, cameras = make_cameras(model, batch)
+    context = batch.latents[:, :, : batch.num_context]
+    amount = _CONTEXT_NOISE * torch.rand(len(context), 1, 1, 1, 1, generator=noise)
+    context = context + (amount * torch.randn(context.shape, generator=noise)).to(context)
+    run_context(model, batch, context, context_cameras, cache)
+    cache.fan_out(batch.num_chunks)
+    clean = chunks_as_batch(batch.latents.transpose(1, 2), batch).transpose(1, 2)
+    start = torch.randn(clean.shape, generator=noise).to(clean)
+    sigma = draw_levels(len(clean), noise).to(clean)
+    noisy = clean.lerp(start, sigma[:, None, None, None, None])
+    velocity = predict_velocity(model, batch, noisy, 1000 * sigma, cameras, cache)
+    return nn.functional.mse_loss(velocity, start - clean)
+
+
+def draw_levels(count: int, noise: torch.Generator) -> Tensor:
+    """Noise levels [count]: mostly the four of inference."""
+    chosen = _LEVELS[torch.multinomial(_LEVEL_SHARES, count, replacement=True, generator=noise)]
+    other = torch.rand(count, generator=noise)
+    other = 5 * other / (1 + 4 * other)
+    return torch.where(torch.rand(count, generator=noise) < _OTHER_LEVELS, other, chosen)
