@@ -5,8 +5,8 @@
 
 PYTHON ?= python3
 TORCH_INDEX ?=
-HOST ?= 127.0.0.1
-PORT ?= 8000
+HOST ?=
+PORT ?=
 MODEL ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -21,7 +21,7 @@ PAGE_SOURCES := $(shell find client_web/src client_web/public -type f 2>/dev/nul
 install: .venv/.runtime $(PAGE)
 
 serve: install
-	$(BIN)/worldplay serve --host $(HOST) --port $(PORT)$(if $(MODEL), --model $(MODEL))
+	$(BIN)/worldplay serve$(if $(HOST), --host $(HOST))$(if $(PORT), --port $(PORT))$(if $(MODEL), --model $(MODEL))
 
 test: .venv/.dev $(PAGE)
 	cd client_web && npm run --silent test

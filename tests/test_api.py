@@ -7,6 +7,7 @@ import resource
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import av
 import httpx
@@ -172,6 +173,28 @@ def test_many_spaces_before_base64_take_no_time() -> None:
 def test_data_url_is_one_from_its_start() -> None:
     with pytest.raises(ApiError, match="image_base64: expected base64"):
         decode_image("AAAAdata:image/png;base64," + picture())
+
+
+@pytest.mark.parametrize("kind", ["image/png;charset=utf-8", "application/octet-stream", "IMAGE/PNG", ""])
+def test_data_url_may_be_of_any_kind_as_the_picture_tells_its_own(kind: str) -> None:
+    assert decode_image(f"data:{kind};base64,{picture()}").size == (64, 48)
+
+
+def test_whole_numbers_may_be_written_as_any_number(server: str) -> None:
+    content = b'{"prompt": "", "num_frames": 13.0, "seed": 1e1, "num_inference_steps": 1.0, "width": 1.6e2}'
+    response = send(server, content)
+    assert (response.status_code, response.json()["num_frames"]) == (200, 13)
+    assert error(send(server, b'{"prompt": "", "num_frames": 13.5}')) == (422, "bad_field")
+
+
+def test_who_announces_a_body_and_sends_none_keeps_no_clip_from_being_made(world: World) -> None:
+    head = "POST /api/generate-video HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with serving(world, max_jobs=1) as address, ExitStack() as idle:
+        host, port = address.split(":")
+        for _ in range(3):
+            client = idle.enter_context(socket.create_connection((host, int(port))))
+            client.sendall(f"{head}Content-Length: 1000\r\n\r\n".encode())
+        assert post(address, {"prompt": "", "num_frames": 13}).status_code == 200
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"prompt": "\\ud800"}', b"[" * 10_000])

@@ -14,7 +14,7 @@ from worldplay.bench import RandomModel, build, measure
 from worldplay.bench_report import Report, count_work, make_rows, render
 from worldplay.model import flops
 from worldplay.model.vae import VAEConfig
-from worldplay.settings import Settings
+from worldplay.settings import Settings, load_settings
 from worldplay.world.checkpoint import EMBEDDED
 
 pytestmark = pytest.mark.slow
@@ -154,6 +154,18 @@ def test_report_tells_a_part_from_the_whole():
 )
 def test_options_that_do_not_go_together(arguments: list[str], problem: str):
     assert str(CliRunner().invoke(cli.app, ["bench", *arguments]).exception) == problem
+
+
+def test_numbers_must_have_where_to_go_before_anything_is_measured(tmp_path: Path):
+    with pytest.raises(OSError, match="cannot write"):
+        bench.run(load_settings(), 1, None, tmp_path / "no" / "such.json")
+
+
+@pytest.mark.parametrize("command", ["serve", "render"])
+def test_options_of_the_released_model_are_refused_without_it(command: str):
+    arguments = [command, "--weights-dir", "x", *(["--port", "0"] if command == "serve" else [])]
+    said = str(CliRunner().invoke(cli.app, arguments).exception)
+    assert said == "--weights-dir means nothing with --model embedded"
 
 
 def test_released_model_is_measured_as_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -11,7 +11,8 @@ from world.published import TRANSFORMER, VAE
 from worldplay.doctor import Machine, count_sessions, examine, report
 from worldplay.models import find_problem, list_models, run
 from worldplay.world.demand import Shapes, count_needs
-from worldplay.world.variants import SIZE, VARIANTS, find_variant
+from worldplay.world.picture_size import SIZE
+from worldplay.world.variants import VARIANTS, find_variant
 
 H100 = Machine("H100", 84_000_000_000, 85_000_000_000, 256_000_000_000, 10**12)
 SHAPES = Shapes(TRANSFORMER, VAE)
@@ -23,7 +24,7 @@ def test_models_that_are_absent(tmp_path: Path, capsys: pytest.CaptureFixture[st
     said = capsys.readouterr().out
     assert "embedded                       ready" in said
     assert (
-        "hy-worldplay ar-distilled      absent      38 GB    42 to 81 GB  4 steps, for walking live" in said
+        "hy-worldplay ar-distilled      absent      38 GB    46 to 85 GB  4 steps, for walking live" in said
     )
     assert said.count(" absent ") == len(VARIANTS)
 
@@ -58,7 +59,7 @@ def test_model_that_is_damaged(
         (
             "feature_extractor/preprocessor_config.json",
             "{}",
-            "preprocessor_config.json does not make pictures of 28x28 for the encoder",
+            r"preprocessor_config.json makes no pictures for the encoder, which takes .*",
         ),
     ],
 )
@@ -113,9 +114,14 @@ def test_report_for_clips_only() -> None:
 
 
 def test_report_without_a_gpu() -> None:
-    lines = list(report(Machine(None, 0, 0, 10**10, 10**12), DISTILLED, SIZE, 0, None, 4))
+    lines = list(report(Machine(None, 0, 0, 10**10, 10**12), DISTILLED, SIZE, None, None, 4))
     assert lines[0] == "GPU      none"
     assert lines[-1].startswith("Without a GPU only the embedded world runs.")
+
+
+def test_report_for_a_gpu_that_others_have_filled() -> None:
+    said = "\n".join(report(H100, DISTILLED, SIZE, 0, None, 4))
+    assert "Plan for 0.0 GB\n  serve, 1 at once and a clip, as there is no room for 4: DOES NOT FIT" in said
 
 
 def test_this_machine(tmp_path: Path) -> None:

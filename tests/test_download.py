@@ -170,6 +170,15 @@ def test_rests_that_nothing_goes_on_with_are_deleted(
     assert not orphan.exists()
 
 
+def test_rests_stay_where_the_terms_are_not_accepted(tmp_path: Path) -> None:
+    rest = tmp_path / "HY-WorldPlay/.cache/huggingface/download/ar_model/abc.incomplete"
+    rest.parent.mkdir(parents=True)
+    rest.touch()
+    with pytest.raises(OSError, match="nothing was fetched"):
+        download(VARIANT, "diffusers", tmp_path, answer(False), FakeHub())
+    assert rest.exists()
+
+
 def test_fetched_file_of_the_wrong_size(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"model.safetensors has \d+ bytes instead of 5000; run `worldplay download"

@@ -5,7 +5,9 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -21,6 +23,7 @@ from worldplay.engine.job import ClipJob, ClipRequest
 from worldplay.engine.session import Session
 from worldplay.engine.worker import Worker
 from worldplay.key_overlay import draw_keys, keys_of
+from worldplay.model.vae import StreamingVAE
 from worldplay.render import RenderOptions, render, run
 from worldplay.settings import load_settings
 from worldplay.world.request import WalkRequest
@@ -120,6 +123,67 @@ def test_wishes_that_cannot_be_met_say_why(world: World, given: dict[str, object
         plan(world, **given)
 
 
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"num_frames": 14}, r"^--frames: expected .* nearest is 13 or 29"),
+        ({"size": "480x832"}, r"^--size: expected 160, the size of the loaded model, got 832$"),
+        ({"view": "moon"}, r"^--view: expected a view out of"),
+        ({"steps": 101}, r"^--steps: expected 1 to 100, got 101$"),
+    ],
+)
+def test_option_at_fault_is_named(tmp_path: Path, given: dict[str, object], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        run(load_settings(), options(tmp_path / "a.mp4", **given))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("one", "other"), [("out", "metadata"), ("out", "image"), ("metadata", "pose")])
+def test_nothing_is_written_over_what_is_read_or_written_too(tmp_path: Path, one: str, other: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"poses": []}')
+    given = {"out": tmp_path / "a.mp4", one: path, other: str(path) if other == "pose" else path}
+    with pytest.raises(ValueError, match=r"expected two files for --\w+ and --\w+, got .*a.json for both"):
+        run(load_settings(), options(**given))  # type: ignore[arg-type]
+    assert path.read_text() == '{"poses": []}'
+
+
+def test_full_disk_is_told_with_the_file_and_what_there_is_of_it(world: World) -> None:
+    expected = r"^cannot write /dev/full: No space left on device; nothing of /dev/full can be played$"
+    with pytest.raises(OSError, match=expected):
+        render(world, plan(world, num_frames=13), Path("/dev/full"))
+
+
+def test_failure_is_told_with_what_there_is_of_the_file(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode_latent, calls = StreamingVAE.decode_latent, count()
+
+    def fail_at_the_sixth(self: StreamingVAE, *arguments: Any) -> object:
+        if next(calls) == 5:
+            raise torch.OutOfMemoryError
+        return decode_latent(self, *arguments)
+
+    monkeypatch.setattr(StreamingVAE, "decode_latent", fail_at_the_sixth)
+    out = tmp_path / "a.mp4"
+    expected = r"^not enough memory for this clip: .*; the first 13 frames of .*a.mp4 can be played$"
+    with pytest.raises(OSError, match=expected):
+        render(world, plan(world, num_frames=29), out)
+    assert len(decode(out.read_bytes())) >= 13
+
+
+def test_other_shift_than_the_recorded_one_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first thing that is missing then is the model itself."""
+    monkeypatch.setenv("WORLDPLAY_SHIFT", "9")
+    settings = load_settings(model="hy-worldplay", weights_dir=tmp_path)
+    walk = {"poses": [np.eye(4).tolist()] * 4, "shift": 5.0, "model": "ar-distilled"}
+    with pytest.raises(OSError, match="worldplay download"):
+        run(settings, options(tmp_path / "a.mp4", pose=json.dumps(walk)))
+    assert "the recorded walk's shift was 5.0, not 9.0: WORLDPLAY_SHIFT sets it" in capsys.readouterr().err
+
+
 def test_open_wishes_are_filled_in(world: World) -> None:
     ahead = plan(world, seed=None)
     assert (ahead.num_frames, ahead.num_chunks, ahead.pose) == (125, 8, "w-31")
@@ -208,23 +272,39 @@ def test_walk_that_began_at_a_picture_asks_for_it() -> None:
         run(load_settings(), options(Path("clip.mp4"), pose=json.dumps(walk)))
 
 
-@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("recorded", ["its digest", "another", None])
 def test_another_picture_than_the_recorded_one_is_told(
     world: World,
-    known: bool,
+    recorded: str | None,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     picture = tmp_path / "red.png"
     Image.new("RGB", (64, 64), "red").save(picture)
-    digest = sha256(picture.read_bytes()).hexdigest() if known else "0" * 64
-    walk = {**WALK, "image": {"path": "old.png", "sha256": digest}}
+    digest = sha256(picture.read_bytes()).hexdigest() if recorded == "its digest" else recorded
+    image = {"path": "old.png"} if digest is None else {"path": "old.png", "sha256": digest}
+    walk = {**WALK, "image": image}
     wish = wish_of(world, monkeypatch, pose=json.dumps(walk), image=picture)
     assert wish.image is not None
     assert wish.view == "garden"  # the ground on which the picture was put
     said = f"the recorded walk's picture, old.png, was not {picture}\n"
-    assert capsys.readouterr().err == "from the recorded walk: view 'garden', seed 3\n" + said * (not known)
+    assert capsys.readouterr().err == "from the recorded walk: view 'garden', seed 3\n" + said * (
+        recorded == "another"
+    )
+
+
+def test_walk_that_the_page_saved_is_walked_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the visitor's picture, for which a view stood."""
+    beginning = {"model": "embedded", "size": [160, 96], "seed": 3, "view": "garden"}
+    saved = {**beginning, "poses": [np.eye(4).reshape(16).tolist()] * 4, "labels": [0, 9, 9, 9]}
+    wish = wish_of(world, monkeypatch, pose=json.dumps(saved), prompt=None)
+    assert (wish.view, wish.seed, wish.prompt, wish.image) == ("garden", 3, "", None)
+    planned = plan_clip(world, wish)
+    assert [step.label for step in planned.trajectory.steps] == [9, 9, 9]
+    assert capsys.readouterr().err == "from the recorded walk: view 'garden', seed 3\n"
 
 
 @pytest.mark.parametrize(
@@ -233,7 +313,7 @@ def test_another_picture_than_the_recorded_one_is_told(
         ({"seed": -1}, "seed: expected at least 0, got -1"),
         ({"view": 3}, "view: expected a string, got 3"),
         ({"steps": 101}, "steps: expected at most 100, got 101"),
-        ({"image": {"path": "red.png"}}, "image: expected this field, got none"),
+        ({"image": {"sha256": "0"}}, "image: expected this field, got none"),
     ],
 )
 def test_recorded_walk_says_what_is_wrong(field: dict[str, object], problem: str) -> None:
@@ -244,8 +324,8 @@ def test_recorded_walk_says_what_is_wrong(field: dict[str, object], problem: str
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ({"num_frames": 29}, "num_frames: expected 61, 125, .* nearest is 61"),
-        ({"steps": 101}, "num_inference_steps: expected 1 to 100, got 101"),
+        ({"num_frames": 29}, "--frames: expected 61, 125, .* nearest is 61"),
+        ({"steps": 101}, "--steps: expected 1 to 100, got 101"),
         ({"view": "moon"}, "view: expected a view out of"),
         ({"out": Path("nowhere/clip.mp4")}, "cannot write nowhere/clip.mp4: expected a file in a folder"),
         ({"out": Path()}, r"cannot write \."),

@@ -58,6 +58,19 @@ def test_blank_token_is_refused(monkeypatch: pytest.MonkeyPatch, blank: str) -> 
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("size", "problem"),
+    [
+        ("8x8", "expected sides in multiples of 16 up to 1280, got 8x8"),
+        ("480X832", "expected a size like 480x832 (height x width), got '480X832'"),
+    ],
+)
+def test_impossible_size_is_refused(size: str, problem: str) -> None:
+    with pytest.raises(ValueError, match="setting size: ") as refusal:
+        load_settings(size=size)
+    assert problem in str(refusal.value)
+
+
 def test_bad_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLDPLAY_PORT", "http")
     with pytest.raises(ValueError, match=r"setting port: .* got 'http'"):

@@ -2,7 +2,9 @@
 
 import json
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
+from typing import Any, get_args
 
 from safetensors.torch import save_file
 from torch import Tensor
@@ -13,6 +15,7 @@ from training.generate import SHIFT, STEPS
 from training.samples import MEMORY_LATENTS, RECENT_LATENTS
 from training.text_stage import EMBEDDED_TEXT
 from worldplay.model.transformer import CONTEXT_TIMESTEP, TransformerConfig
+from worldplay.world.description import NetworkName
 from worldplay.world.rollout import RolloutConfig
 
 EMBEDDED_ROLLOUT = RolloutConfig(
@@ -42,4 +45,22 @@ def export(folder: Path, weights: dict[str, Tensor], config: TransformerConfig) 
         "text": asdict(EMBEDDED_TEXT),
         "rollout": asdict(EMBEDDED_ROLLOUT),
     }
-    (folder / "world.json").write_text(json.dumps(description, indent=1) + "\n")
+    _write(folder / "world.json", description)
+    seal(folder)
+
+
+def seal(folder: Path) -> None:
+    """Note which files the world consists of, if there is one already, so that damage to them is noticed."""
+    path = folder / "world.json"
+    if path.exists():
+        files = {name: folder / f"{name}.safetensors" for name in get_args(NetworkName)}
+        digests = {
+            name: sha256(file.read_bytes()).hexdigest() for name, file in files.items() if file.exists()
+        }
+        _write(path, {**json.loads(path.read_text()), "sha256": digests})
+
+
+def _write(path: Path, description: dict[str, Any]) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(description, indent=1) + "\n")
+    partial.rename(path)

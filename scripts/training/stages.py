@@ -11,6 +11,7 @@ import torch.distributed as dist
 from safetensors.torch import load_file
 
 from training.data import DRILL_SEED, HELD_OUT_SEED, render_walks
+from training.export import seal
 from training.latents import encode_walks, fingerprint_vae, prepare_latents
 from training.progress import say_each
 from training.prompt_book import PromptBook, read_prompts
@@ -83,11 +84,18 @@ def vae_stage(options: Options) -> None:
     """Train the autoencoder; its weights are exported along the way."""
     start = options.start and options.start / "vae.safetensors"
     train_vae(VAEStage(options.walk_folder, options.folder, options.vae_minutes, options.device, start))
+    _seal(options)
 
 
 def text_stage(options: Options) -> None:
     """Train the text encoder."""
     train_text(options.folder, options.start and options.start / "text.safetensors")
+    _seal(options)
+
+
+def _seal(options: Options) -> None:
+    if dist.get_rank() == 0:
+        seal(options.folder)
 
 
 def reuse_stage(options: Options) -> None:
@@ -99,6 +107,7 @@ def reuse_stage(options: Options) -> None:
             copyfile(options.start / name, options.folder / name)
         config = json.loads((options.start / "world.json").read_text())["vae"]
         (options.folder / "vae.json").write_text(json.dumps(config, indent=1))
+    _seal(options)
 
 
 def latents_stage(options: Options) -> None:

@@ -38,6 +38,7 @@ from worldplay.world.world import World
 logger = logging.getLogger(__name__)
 
 FIRST_RETRY_S = 10.0  # before any clip's time is known
+READERS_PER_JOB = 4  # bodies of 16 MiB; who announces one and sends nothing keeps no clip from being made
 PART_BYTES = 2**16  # of an answer in JSON: as much as the server takes before it waits for the client
 _STATUS = {"out_of_memory": 503, "stopped": 503, "internal": 500, "bad_request": 422}
 
@@ -80,6 +81,31 @@ EXCEPTION_HANDLERS: Mapping[Any, ExceptionHandler] = {
 }
 
 
+class _Places:
+    """Bounds how many requests may be at something at a time."""
+
+    def __init__(self, most: int, what: str) -> None:
+        self._most = most
+        self._what = what
+        self._num_taken = 0
+
+    def check(self, retry_s: float) -> None:
+        """Raises: ApiError if there is no place, with the seconds after which to try again."""
+        if self._num_taken >= self._most:
+            message = f"expected at most {self._most} {self._what} at a time, got one more"
+            raise ApiError(503, "busy", message, {"Retry-After": str(math.ceil(retry_s))})
+
+    @contextmanager
+    def take(self, retry_s: float) -> Iterator[None]:
+        """Hold a place. Raises: as `check`."""
+        self.check(retry_s)
+        self._num_taken += 1
+        try:
+            yield
+        finally:
+            self._num_taken -= 1
+
+
 class GenerateVideo:
     """POST /api/generate-video, as an ASGI application."""
 
@@ -87,7 +113,8 @@ class GenerateVideo:
         self._settings = settings
         self._world = world
         self._engine = engine
-        self._num_taken = 0  # places, from the first byte of a request to the last of its answer
+        self._reading = _Places(READERS_PER_JOB * settings.max_jobs, "requests being sent")
+        self._making = _Places(settings.max_jobs, "clips")
         self._latest_s = FIRST_RETRY_S
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,31 +122,22 @@ class GenerateVideo:
         try:
             check_token(request, self._settings.token)
             check_headers(request)
-            with self._place():
-                await self._generate(request, send)
+            self._making.check(self._latest_s)  # before anything is read for nothing
+            with self._reading.take(self._latest_s):
+                body = await read_body(request)
+            with self._making.take(self._latest_s):
+                asked, plan = await asyncio.to_thread(self._plan, body)
+                del body
+                await self._answer(request, asked, plan, send)
         except ApiError as error:
             logger.info("refused: %s", error)
             await error.response()(scope, receive, send)
         except (_ClientGoneError, ClientDisconnect):
             logger.info("a client left before its clip was finished")
 
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        """Bound what waits: each place may hold a body, an image, and a clip of up to 100 s."""
-        if self._num_taken >= self._settings.max_jobs:
-            message = f"expected at most {self._settings.max_jobs} clips at a time, got one more"
-            retry_s = str(math.ceil(self._latest_s))
-            raise ApiError(503, "busy", message, {"Retry-After": retry_s})
-        self._num_taken += 1
-        try:
-            yield
-        finally:
-            self._num_taken -= 1
-
-    async def _generate(self, request: Request, send: Send) -> None:
-        body = await read_body(request)
-        asked, plan = await asyncio.to_thread(self._plan, body)
-        del body
+    async def _answer(
+        self, request: Request, asked: GenerateVideoRequest, plan: ClipPlan, send: Send
+    ) -> None:
         began = time.perf_counter()
         async with self._make(request, plan) as file:
             if prefers_video(request.headers.getlist("accept")):

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from worldplay.clip_plan import MAX_STEPS, SIZE_UNIT
+from worldplay.clip_plan import MAX_STEPS
 from worldplay.translate import LIMITS
+from worldplay.world.picture_size import MAX_SIDE, SIZE_UNIT
 
 # Lines may be as short as 64 characters, with two to end each, and a data URL has a prefix.
 MAX_BASE64_CHARS = (LIMITS.image_bytes + 2) // 3 * 4 * 66 // 64 + 64
@@ -13,7 +14,14 @@ MAX_FRAMES = 2400  # 100 s
 MAX_POSE_CHARS = 2**16  # of a pose string: a hundred for each motion of the longest clip
 MAX_SEED = 2**53  # the largest that JSON's numbers hold everywhere
 
-Side = Annotated[int, Field(ge=SIZE_UNIT, le=1280, multiple_of=SIZE_UNIT)]
+
+def _take_whole(value: object) -> object:
+    """JSON has one kind of number: 61.0 is an integer as well as 61."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_take_whole)]
+Side = Annotated[Whole, Field(ge=SIZE_UNIT, le=MAX_SIDE, multiple_of=SIZE_UNIT)]
 
 
 class _Body(BaseModel):
@@ -34,7 +42,7 @@ class GenerateVideoRequest(_Body):
         ),
     ] = None
     num_frames: Annotated[
-        int | None,
+        Whole | None,
         Field(
             description="13, 29, 45, 61, ... (or 61, 125, ...): whole chunks. "
             "Default: as many as poses, or 125.",
@@ -52,9 +60,9 @@ class GenerateVideoRequest(_Body):
         ),
     ] = None
     num_inference_steps: Annotated[
-        int | None, Field(ge=1, le=MAX_STEPS, description="Default: what the model was made for.")
+        Whole | None, Field(ge=1, le=MAX_STEPS, description="Default: what the model was made for.")
     ] = None
-    seed: Annotated[int | None, Field(ge=0, le=MAX_SEED, description="Default: at random.")] = None
+    seed: Annotated[Whole | None, Field(ge=0, le=MAX_SEED, description="Default: at random.")] = None
     variant: Annotated[
         str | None, Field(max_length=100, description="Must be the loaded one, see `model_type` of /health.")
     ] = None

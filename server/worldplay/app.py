@@ -8,9 +8,8 @@ from contextlib import asynccontextmanager
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
-from starlette.staticfiles import StaticFiles
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from worldplay.api import EXCEPTION_HANDLERS, api_routes
@@ -19,6 +18,7 @@ from worldplay.engine.engine import Engine
 from worldplay.health import describe_health
 from worldplay.loading import open_world
 from worldplay.metrics import Metrics
+from worldplay.page import page_route
 from worldplay.settings import Settings
 from worldplay.stream import Stream
 from worldplay.translate import LIMITS
@@ -57,7 +57,7 @@ def create_app(settings: Settings, world: World, engine: Engine) -> Starlette:
         Route("/metrics", export_metrics),
         WebSocketRoute("/ws", walk),
         *api_routes(settings, world, engine),
-        _page(settings),
+        page_route(settings.static_dir),
     ]
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers=EXCEPTION_HANDLERS)
 
@@ -90,17 +90,6 @@ def make_engine(settings: Settings, world: World) -> Engine:
             places = count_in_time(world, places)
             logger.info("this machine keeps so many visitors in real time: %d", places)
     return Engine(world, places, settings.max_queued)
-
-
-def _page(settings: Settings) -> BaseRoute:
-    if (settings.static_dir / "index.html").is_file():
-        return Mount("/", StaticFiles(directory=settings.static_dir, html=True))
-    logger.warning("no page in %s: build it with `make serve`", settings.static_dir)
-
-    async def explain(request: Request) -> PlainTextResponse:
-        return PlainTextResponse("The page is not built yet: run `make serve`.", status_code=503)
-
-    return Route("/", explain)
 
 
 def create_server(settings: Settings, world: World, engine: Engine) -> uvicorn.Server:

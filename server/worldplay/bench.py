@@ -17,12 +17,13 @@ from worldplay.loading import open_world
 from worldplay.media.track import VideoTrack
 from worldplay.model.transformer import RELEASED_TRANSFORMER, TransformerConfig
 from worldplay.model.vae import RELEASED_VAE, VAEConfig
+from worldplay.paths import check_writable
 from worldplay.settings import Settings
 from worldplay.stroll import Stroll
 from worldplay.world.checkpoint import choose_device, choose_dtype, is_released
 from worldplay.world.demand import Shapes, count_host_bytes
 from worldplay.world.host_memory import available_memory
-from worldplay.world.random_world import build_random_world, open_random_walk
+from worldplay.world.random_world import build_random_world, check_context, open_random_walk
 from worldplay.world.request import WalkRequest
 from worldplay.world.rollout import Chunk
 from worldplay.world.stopwatch import synchronize
@@ -60,6 +61,7 @@ class Subject:
 
 def run(settings: Settings, chunks: int, random: RandomModel | None, json_file: Path | None) -> None:
     """Measure, print a table and perhaps write the numbers to a file."""
+    check_writable(json_file)
     subject = load(settings) if random is None else build(random, settings.device)
     report = measure(subject, chunks)
     sys.stdout.write(render(report))
@@ -84,8 +86,7 @@ def load(settings: Settings) -> Subject:
 
 def build(random: RandomModel, device: str) -> Subject:
     """Build a random model, and a walk with as much past as its context shall hold."""
-    if not 0 <= random.context <= DISTILLED.memory_latents:
-        raise ValueError(f"expected 0 to {DISTILLED.memory_latents} context latents, got {random.context}")
+    check_context(random.context)
     place = choose_device(device)
     whole = random.transformer
     transformer = replace(whole, blocks=_choose_blocks(random, place))

@@ -67,6 +67,7 @@ def serve(
         token=token,
         log_level=log_level,
     )
+    _check_released_only(settings, variant, size, weights_dir)
     listening = listen(settings)  # before the model loads: a taken port is known at once
     from worldplay.app import run  # heavy imports, after the arguments are known to be good
 
@@ -105,6 +106,7 @@ def render(
 ) -> None:
     """Write a clip to an MP4, which can be played while it grows."""
     settings = load_settings(model=model, variant=variant, size=size, weights_dir=weights_dir, device=device)
+    _check_released_only(settings, variant, size, weights_dir)
     from worldplay.render import RenderOptions, run
 
     run(
@@ -148,8 +150,8 @@ def bench(
     """Measure how long a chunk takes, stage by stage, and how near that is to what the machine can do."""
     settings = load_settings(model=model, variant=variant, size=size, weights_dir=weights_dir, device=device)
     from worldplay.bench import RandomModel, run
-    from worldplay.world.checkpoint import is_released
-    from worldplay.world.variants import MODEL, parse_size
+    from worldplay.world.picture_size import parse_size
+    from worldplay.world.variants import MODEL
 
     if random_weights and settings.model != MODEL:
         raise ValueError(f"expected --model {MODEL} with --random-weights, got {settings.model!r}")
@@ -157,11 +159,22 @@ def bench(
         _refuse("with --random-weights", {"--variant": variant, "--weights-dir": weights_dir})
     else:
         _refuse("without --random-weights", {"--context": context, "--blocks": blocks})
-    if not is_released(settings.model):
-        released_only = {"--variant": variant, "--size": size, "--weights-dir": weights_dir}
-        _refuse(f"with --model {settings.model}", released_only)
+    _check_released_only(settings, variant, size, weights_dir)
     asked = RandomModel(parse_size(settings.size), 20 if context is None else context, blocks)
     run(settings, chunks or (5 if random_weights else 30), asked if random_weights else None, json_file)
+
+
+def _check_released_only(
+    settings: Settings, variant: str | None, size: str | None, weights_dir: Path | None
+) -> None:
+    """Raises: ValueError for an option of the released model without it: `--model` was forgotten."""
+    options = {"--variant": variant, "--size": size, "--weights-dir": weights_dir}
+    if not any(options.values()):
+        return
+    from worldplay.world.checkpoint import is_released
+
+    if not is_released(settings.model):
+        _refuse(f"with --model {settings.model}", options)
 
 
 def _refuse(case: str, options: Mapping[str, object]) -> None:
@@ -234,7 +247,8 @@ def doctor(
     )
     from worldplay.doctor import run
     from worldplay.world.checkpoint import choose_device
-    from worldplay.world.variants import find_variant, parse_size
+    from worldplay.world.picture_size import parse_size
+    from worldplay.world.variants import find_variant
 
     run(
         find_variant(settings.variant),

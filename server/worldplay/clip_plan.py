@@ -9,13 +9,13 @@ from PIL.Image import Image
 from worldplay.world.camera import MAX_POSES
 from worldplay.world.frame_counts import check_num_frames
 from worldplay.world.images import cut_picture
+from worldplay.world.picture_size import SIZE_UNIT
 from worldplay.world.request import WalkRequest
 from worldplay.world.trajectory import Trajectory, parse_trajectory
 
 DEFAULT_FRAMES = 125
 LONGEST = 4 * MAX_POSES - 3  # frames; an hour
 MAX_STEPS = 100
-SIZE_UNIT = 16  # pixels that one latent of the released model covers
 
 
 class ClipError(ValueError):
@@ -24,6 +24,7 @@ class ClipError(ValueError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
+        self.reason = message
 
 
 class Maker(Protocol):

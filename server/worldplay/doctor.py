@@ -1,6 +1,5 @@
 """`worldplay doctor`: what of a released model fits into this machine's memory, and for how many visitors."""
 
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -10,8 +9,10 @@ from pathlib import Path
 import torch
 
 from worldplay.models import disk_bytes, find_problem
+from worldplay.paths import existing_folder
 from worldplay.world.checkpoint import choose_dtype
 from worldplay.world.demand import BYTES, Needs, count_needs
+from worldplay.world.host_memory import available_memory
 from worldplay.world.residency import RESERVE, Plan, count_waiting, plan_memory
 from worldplay.world.variants import MODEL, Variant
 
@@ -32,9 +33,8 @@ class Machine:
 
 
 def examine(device: torch.device, weights_dir: Path) -> Machine:
-    existing = next(folder for folder in (weights_dir, *weights_dir.absolute().parents) if folder.is_dir())
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    disk = shutil.disk_usage(existing).free
+    memory = available_memory()
+    disk = shutil.disk_usage(existing_folder(weights_dir)).free
     if device.type != "cuda":
         return Machine(None, 0, 0, memory, disk)
     free, total = torch.cuda.mem_get_info(device)
@@ -53,14 +53,14 @@ def report(
     machine: Machine,
     variant: Variant,
     size: tuple[int, int],
-    budget: int,
+    budget: int | None,
     problem: str | None,
     max_sessions: int,
 ) -> Iterator[str]:
     """Lines to print.
 
     Args:
-        budget: bytes of GPU memory to plan for.
+        budget: bytes of GPU memory to plan for; None without a GPU.
         problem: what is wrong with the files on disk, if anything.
         max_sessions: visitors whom the operator would let walk at once.
     """
@@ -68,13 +68,13 @@ def report(
     yield f"GPU      {machine.gpu or 'none'}" + (
         f", {_gb(machine.gpu_free)} of {_gb(machine.gpu_total)} free" if machine.gpu else ""
     )
-    yield f"memory   {_gb(machine.memory)}"
+    yield f"memory   {_gb(machine.memory)} free"
     yield f"disk     {_gb(machine.disk_free)} free; {variant.name} takes about {_gb(disk_bytes(needs))}"
     yield f"files    {problem or 'all there'}"
     yield ""
     yield from _parts(needs, variant, size)
     yield ""
-    if budget:
+    if budget is not None:
         yield from _plans(needs, variant, budget, max_sessions)
         yield ""
         yield from _sizes(variant, size, budget)
@@ -167,7 +167,9 @@ def run(
 ) -> None:
     """Print the report for this machine, or for a GPU with so many gigabytes."""
     machine = examine(device, weights_dir)
-    budget = max(0, machine.gpu_free - RESERVE) if memory_gb is None else int(memory_gb * 1e9) - RESERVE
+    free = machine.gpu_free if machine.gpu else None
+    planned = free if memory_gb is None else int(memory_gb * 1e9)
+    budget = None if planned is None else max(0, planned - RESERVE)
     problem = find_problem(variant, weights_dir)
     for line in report(machine, variant, size, budget, problem, max_sessions):
         sys.stdout.write(line + "\n")

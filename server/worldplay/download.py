@@ -11,6 +11,7 @@ from typing import Protocol
 from filelock import FileLock, Timeout
 
 from worldplay.hub_file import HubFile, bytes_left, find_damage
+from worldplay.paths import existing_folder
 from worldplay.sources import Source, list_sources
 from worldplay.world.layouts import Layout
 from worldplay.world.remedy import to_download
@@ -73,12 +74,12 @@ def download(
     missing.sort(key=lambda item: item.file.size)  # so that every part's folder tells what it lacks
     for item in {item.source: item for item in missing}.values():
         hub.check_access(item.source, item.file, remedy)
-    _clean_up(sources, weights_dir)
     _explain(items, weights_dir)
     _check_disk(weights_dir, sum(item.bytes_left for item in missing))
     if missing and not agree(QUESTION):
         raise OSError("nothing was fetched: the terms were not accepted")
     with _alone(weights_dir):
+        _clean_up(sources, weights_dir)
         for item in missing:
             hub.fetch(item.source, item.file, item.path, remedy)
             _check_fetched(item, remedy)
@@ -118,7 +119,7 @@ def _explain(items: list[Item], weights_dir: Path) -> None:
 
 
 def _check_disk(weights_dir: Path, missing: int) -> None:
-    existing = next(folder for folder in (weights_dir, *weights_dir.absolute().parents) if folder.is_dir())
+    existing = existing_folder(weights_dir)
     free = shutil.disk_usage(existing).free
     if missing > free:
         raise OSError(

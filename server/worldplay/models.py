@@ -30,7 +30,7 @@ def list_models(weights_dir: Path, shapes: Shapes = RELEASED) -> list[Known]:
 
 def _describe(variant: Variant, weights_dir: Path, shapes: Shapes) -> Known:
     needs = count_needs(variant)
-    demand = needs.demand(variant)
+    demand = needs.demand(variant, 2 if variant.is_live else 1)  # what `serve` asks for one visitor
     plenty = 10**15
     return Known(
         variant,
@@ -74,7 +74,10 @@ def run(weights_dir: Path, shapes: Shapes = RELEASED) -> None:
         memory = f"{ceil(known.least_memory / 1e9)} to {ceil(known.memory / 1e9)} GB"
         name = f"{MODEL} {variant.name}"
         write(f"{name:30} {state:9} {known.disk / 1e9:4.0f} GB {memory:>14}  {variant.about}\n")
-    write(f"\nKept in {weights_dir}. GPU memory is for one visitor at 480x832; more in `worldplay doctor`.\n")
+    write(
+        f"\nKept in {weights_dir}. GPU memory is what `serve` takes for one visitor and a clip at 480x832;\n"
+    )
+    write("more in `worldplay doctor`.\n")
     sys.stdout.writelines(problems)
 
 

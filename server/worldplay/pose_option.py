@@ -18,7 +18,7 @@ class Picture(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
     path: str  # where it lay
-    sha256: str  # of the file
+    sha256: str | None = None  # of the file, where it is known
 
 
 class Beginning(BaseModel):
@@ -30,6 +30,7 @@ class Beginning(BaseModel):
     prompt: str | None = None
     seed: Annotated[int, Field(ge=0, le=2**53)] | None = None
     steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None = None
+    shift: float | None = None
     image: Picture | None = None
     model: str | None = None
     size: Annotated[list[int], Field(min_length=2, max_length=2)] | None = None  # width, height

@@ -16,21 +16,33 @@ from queue import SimpleQueue
 import typer
 from PIL.Image import Image
 
-from worldplay.clip_plan import ClipPlan, ClipWish, Maker, plan_clip
+from worldplay.clip_plan import ClipError, ClipPlan, ClipWish, Maker, plan_clip
 from worldplay.clips import ChunkDone, ClipFile, Data, Failed, Finished, PassDone, Piece
 from worldplay.engine.engine import Engine
 from worldplay.key_overlay import draw_keys
 from worldplay.loading import open_world
+from worldplay.paths import check_apart, check_writable
 from worldplay.pose_option import Beginning, read_beginning, read_pose
 from worldplay.prospect import foresee
 from worldplay.settings import Settings
+from worldplay.world.checkpoint import is_released
 from worldplay.world.images import open_image
-from worldplay.world.variants import parse_size
+from worldplay.world.picture_size import parse_size
 from worldplay.world.walk import Placed
 from worldplay.world.world import World
 
 MAX_IMAGE_BYTES = 2**28
 MAX_IMAGE_PIXELS = 100_000_000
+_OPTIONS = {  # of a clip's fields that are called otherwise here
+    "num_frames": "--frames",
+    "num_inference_steps": "--steps",
+    "width": "--size",
+    "height": "--size",
+}
+_FAILURES = {
+    "out_of_memory": "not enough memory for this clip: try a smaller --size, and see `worldplay doctor`",
+    "internal": "the model failed; what is above says why",
+}
 STAGES = ("select", "context", "denoise", "decode", "encode")
 
 
@@ -58,32 +70,52 @@ def run(settings: Settings, options: RenderOptions) -> None:
     Raises: ValueError or OSError saying what was expected and what was found.
     """
     for path in (options.out, options.metadata):  # all that can be wrong, before the model is loaded
-        _check_writable(path)
+        check_writable(path)
+    check_apart(_files(options))
     image, pose = _read_image(options.image), read_pose(options.pose)
     source, maker, beginning = _identify(options.image), foresee(settings), read_beginning(pose)
     options = _recall(options, beginning, maker)
     _warn(beginning, maker, source)
+    _warn_of_shift(beginning, settings)
     height, width = (None, None) if options.size is None else parse_size(options.size)
-    plan = plan_clip(
-        maker,
-        ClipWish(
-            prompt=options.prompt or "",
-            view=options.view,
-            image=image,
-            pose=pose,
-            num_frames=options.num_frames,
-            seed=options.seed,
-            steps=options.steps,
-            variant=options.variant,
-            width=width,
-            height=height,
-        ),
+    wish = ClipWish(
+        prompt=options.prompt or "",
+        view=options.view,
+        image=image,
+        pose=pose,
+        num_frames=options.num_frames,
+        seed=options.seed,
+        steps=options.steps,
+        variant=options.variant,
+        width=width,
+        height=height,
     )
+    plan = _plan(maker, wish)
     world = open_world(settings, sessions=0, clips=1)
     record = render(world, plan, options.out, overlay=options.overlay)
     if options.metadata is not None:
         options.metadata.write_text(json.dumps(_describe(world, plan, record, source), indent=1) + "\n")
     sys.stdout.write(_summarise(world, plan, record, options.out) + "\n")
+
+
+def _files(options: RenderOptions) -> dict[str, Path | None]:
+    """What is read and written, by option."""
+    pose = Path(options.pose) if options.pose is not None and os.path.isfile(options.pose) else None
+    return {
+        "--out": options.out,
+        "--json": options.metadata,
+        "--image": options.image,
+        "--pose": pose,
+    }
+
+
+def _plan(maker: Maker, wish: ClipWish) -> ClipPlan:
+    """Raises: ValueError naming the option at fault."""
+    try:
+        return plan_clip(maker, wish)
+    except ClipError as error:
+        option = _OPTIONS.get(error.field, f"--{error.field}")
+        raise ValueError(f"{option}: {error.reason}") from None
 
 
 def _recall(options: RenderOptions, beginning: Beginning, maker: Maker) -> RenderOptions:
@@ -115,8 +147,15 @@ def _warn(beginning: Beginning, maker: Maker, image: dict[str, str] | None) -> N
     if beginning.size not in (None, [maker.width, maker.height]):
         width, height = beginning.size
         sys.stderr.write(f"the recorded walk's size was {height}x{width}, not {maker.height}x{maker.width}\n")
-    if image is not None and beginning.image is not None and beginning.image.sha256 != image["sha256"]:
-        sys.stderr.write(f"the recorded walk's picture, {beginning.image.path}, was not {image['path']}\n")
+    recorded = beginning.image
+    if image is not None and recorded is not None and recorded.sha256 not in (None, image["sha256"]):
+        sys.stderr.write(f"the recorded walk's picture, {recorded.path}, was not {image['path']}\n")
+
+
+def _warn_of_shift(beginning: Beginning, settings: Settings) -> None:
+    was, now = beginning.shift, settings.shift
+    if is_released(settings.model) and was not in (None, now):
+        sys.stderr.write(f"the recorded walk's shift was {was}, not {now}: WORLDPLAY_SHIFT sets it\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,13 +216,29 @@ def _write(pieces: Iterator[Piece], file: FileIO, done: list[ChunkDone]) -> Iter
     for piece in pieces:
         match piece:
             case Data(data):
-                file.write(data)
+                _append(file, data, done)
             case PassDone():
                 yield done[-1] if done else None
             case ChunkDone():
                 done.append(piece)
-            case Failed(_, message):
-                raise OSError(f"{message}; what was made of {file.name} can be played")
+            case Failed(code, message):
+                raise OSError(f"{_FAILURES.get(code, message)}; {_left(file.name, done)}")
+
+
+def _append(file: FileIO, data: bytes, done: list[ChunkDone]) -> None:
+    try:
+        while data:  # of a disk that runs full the last write takes only a part
+            data = data[file.write(data) :]
+    except OSError as error:
+        raise OSError(f"cannot write {file.name}: {error.strerror}; {_left(file.name, done)}") from None
+
+
+def _left(name: str, done: list[ChunkDone]) -> str:
+    """What there is of a file that was not finished."""
+    if not done:
+        return f"nothing of {name} can be played"
+    frames = sum(chunk.report.frames for chunk in done)
+    return f"the first {frames} frames of {name} can be played"
 
 
 @contextmanager
@@ -233,15 +288,6 @@ def _identify(path: Path | None) -> dict[str, str] | None:
     return None if path is None else {"path": str(path), "sha256": sha256(path.read_bytes()).hexdigest()}
 
 
-def _check_writable(path: Path | None) -> None:
-    """Raises: OSError with the remedy; nothing is made or changed yet."""
-    if path is None:
-        return
-    target = path if path.exists() else path.absolute().parent
-    if path.is_dir() or not target.exists() or not os.access(target, os.W_OK):
-        raise OSError(f"cannot write {path}: expected a file in a folder that exists and can be written")
-
-
 def _describe(
     world: World, plan: ClipPlan, record: Record, image: dict[str, str] | None
 ) -> dict[str, object]:
@@ -257,6 +303,7 @@ def _describe(
         "view": plan.walk.view,
         "image": image,
         "steps": plan.walk.steps or world.rollout.config.steps,
+        "shift": world.rollout.config.shift,
         "wall_s": round(record.wall_s, 3),
         "cpu_s": round(record.cpu_s, 3),
         "timings_ms": _rounded(record.timings_ms()),

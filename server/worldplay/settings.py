@@ -8,6 +8,8 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from worldplay.world.picture_size import parse_size
+
 PREFIX = "WORLDPLAY_"
 _REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -19,6 +21,11 @@ def _refuse_blank(token: str) -> str:
     if not token.strip():
         raise PydanticCustomError("blank", "expected a token that is not blank; leave it out to have none")
     return token
+
+
+def _check_size(size: str) -> str:
+    parse_size(size)
+    return size
 
 
 Token = Annotated[str, AfterValidator(_refuse_blank)]
@@ -38,7 +45,7 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     model: str = "embedded"
     variant: Literal["ar-distilled", "ar", "ar-rl", "bidirectional"] = "ar-distilled"
-    size: Annotated[str, Field(pattern=r"^\d{2,4}x\d{2,4}$")] = "480x832"
+    size: Annotated[str, AfterValidator(_check_size)] = "480x832"
     shift: Annotated[float, Field(gt=0, le=100)] = 5.0
     weights_dir: Folder = Path.home() / ".cache" / "worldplay"
     device: str = "auto"

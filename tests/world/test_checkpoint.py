@@ -84,6 +84,15 @@ def test_description_of_nothing(directory: Path, content: str) -> None:
         ("transformer", "vision_dim", 33),
         ("transformer", "text_dim", 65),
         ("transformer", "rope_theta", "x"),
+        ("transformer", "rope_dims", [-16, 40, 40]),
+        ("transformer", "blocks", 1_000_000),
+        ("transformer", "refiner_blocks", 10_000_000),
+        ("vae", "encoder_layers", 1_000_000),
+        ("vae", "decoder_layers", 1_000_000),
+        ("text", "num_layers", 1_000_000),
+        ("rollout", "shift", 1e300),
+        ("sha256", "picture", "00"),
+        ("sha256", "vae", 3),
         ("transformer", "rope_theta", float("nan")),
         ("vae", "scaling_factor", 0),
         ("vae", "scaling_factor", float("nan")),
@@ -168,6 +177,21 @@ def test_weights_that_are_not_numbers(directory: Path, network: str) -> None:
     save_file(weights, path)
     with pytest.raises(ValueError, match=rf"{network}.safetensors has numbers that are not finite in .*; "):
         load_world(str(directory), "cpu")
+
+
+@pytest.mark.parametrize("network", ["transformer", "vae", "text"])
+def test_damage_that_still_loads(directory: Path, network: str) -> None:
+    """Such as a download that has its full size, but holes."""
+    path = directory / f"{network}.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2] + bytes(len(content) - len(content) // 2))
+    with pytest.raises(ValueError, match=rf"{network}.safetensors is damaged: its SHA-256 is not the one in"):
+        load_world(str(directory), "cpu")
+
+
+def test_world_without_digests_is_taken_as_it_is(directory: Path) -> None:
+    edit(directory, lambda description: description.pop("sha256"))
+    assert load_world(str(directory), "cpu").name == "embedded"
 
 
 @pytest.mark.parametrize("name", ["abacus", "cuda:99", "mps"])

@@ -4,12 +4,8 @@ import pytest
 import torch
 
 from worldplay.model.transformer import RELEASED_TRANSFORMER, WorldPlayTransformer
-from worldplay.world.variants import (
-    VARIANTS,
-    check_size,
-    find_variant,
-    parse_size,
-)
+from worldplay.world.picture_size import check_size, parse_size
+from worldplay.world.variants import VARIANTS, find_variant
 
 
 def test_default_samples_four_steps_without_guidance() -> None:

@@ -50,7 +50,7 @@ class TransformerConfig:
         require_positive(**sizes, patch_height=self.patch_size[0], patch_width=self.patch_size[1])
         if self.hidden % self.heads:
             raise ValueError(f"expected hidden to be a multiple of heads, got {self.hidden} and {self.heads}")
-        if sum(self.rope_dims) != self.head_dim or any(dim % 2 for dim in self.rope_dims):
+        if sum(self.rope_dims) != self.head_dim or any(dim < 0 or dim % 2 for dim in self.rope_dims):
             raise ValueError(f"expected three even rope_dims of sum {self.head_dim}, got {self.rope_dims}")
         if self.head_dim % 4:
             raise ValueError(f"expected a head size that is a multiple of 4, got {self.head_dim}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
@@ -19,9 +20,10 @@ from worldplay.world.court_text import MAX_STATES, TIED, TextConfig, TextReader,
 from worldplay.world.description import REMEDY, read_description
 from worldplay.world.layouts import WEIGHTS_DIR, holds_released
 from worldplay.world.memory import NUM_POINTS, sample_points
+from worldplay.world.picture_size import SIZE
 from worldplay.world.rollout import RolloutConfig, RolloutModel
 from worldplay.world.suggestions import COURT_SUGGESTIONS
-from worldplay.world.variants import DEFAULT_VARIANT, MODEL, SIZE, VARIANTS, Variant
+from worldplay.world.variants import DEFAULT_VARIANT, MODEL, VARIANTS, Variant
 from worldplay.world.walk import Ground
 from worldplay.world.weights import Weights, build_empty, fill
 from worldplay.world.world import View, World
@@ -86,9 +88,12 @@ def _load_released(root: Path, choice: ReleasedChoice, device: torch.device) -> 
 
 def _load_embedded(directory: Path, place: torch.device) -> World:
     described = read_description(directory)
-    config, path = described.transformer, directory / "transformer.safetensors"
-    transformer = _load(lambda: WorldPlayTransformer(config), path, place)
+    config = described.transformer
+    transformer = _load(lambda: WorldPlayTransformer(config), directory / "transformer.safetensors", place)
     vae = _load(lambda: StreamingVAE(described.vae), directory / "vae.safetensors", place)
+    reader = _load_reader(directory, described.text)
+    for network, digest in described.sha256.items():
+        _check_digest(directory / f"{network}.safetensors", digest)
     lay_out_channels_last(vae)
     width, height = described.size
     return World(
@@ -99,7 +104,7 @@ def _load_embedded(directory: Path, place: torch.device) -> World:
         views=tuple(_court_view(view, height, width) for view in START_VIEWS),
         rollout=_prepare_rollout(transformer, vae, described.rollout, height, width),
         vae=vae,
-        conditioner=EmbeddedConditioner(_load_reader(directory, described.text), config.byt5_dim),
+        conditioner=EmbeddedConditioner(reader, config.byt5_dim),
         suggestions=COURT_SUGGESTIONS,
         own_pictures="nearest_view",
     )
@@ -181,6 +186,12 @@ def _check_finite(module: nn.Module, path: Path) -> None:
     for name, weight in module.named_parameters():
         if not weight.isfinite().all():
             raise ValueError(f"{path} has numbers that are not finite in {name}; {REMEDY}")
+
+
+def _check_digest(path: Path, expected: str) -> None:
+    """Raises: ValueError if it is a file that loads, but another than the world was described with."""
+    if sha256(path.read_bytes()).hexdigest() != expected:
+        raise ValueError(f"{path} is damaged: its SHA-256 is not the one in world.json; {REMEDY}")
 
 
 def _require(path: Path) -> Path:

@@ -12,8 +12,9 @@ from worldplay.model.transformer import (
     WorldPlayTransformer,
 )
 from worldplay.model.vae import RELEASED_VAE, StreamingVAE, VAEConfig
+from worldplay.world.picture_size import SIZE
 from worldplay.world.residency import Demand
-from worldplay.world.variants import SIZE, Variant
+from worldplay.world.variants import Variant
 from worldplay.world.weights import build_empty
 
 BYTES = 2  # of a number: bfloat16, float16

@@ -1,7 +1,7 @@
 """`world.json`: what a world's networks look like, and how they are used."""
 
 import json
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,10 +11,15 @@ from worldplay.model.positive import require_positive
 from worldplay.model.transformer import CHUNK_LATENTS, MAX_CONTEXT, TransformerConfig
 from worldplay.model.vae import VAEConfig
 from worldplay.world.court_text import TextConfig
+from worldplay.world.picture_size import MAX_SIDE
 from worldplay.world.rollout import RolloutConfig
-from worldplay.world.variants import MAX_SIDE, MODEL
+from worldplay.world.variants import MODEL
 
 REMEDY = "restore it from the release"
+MAX_DEPTH = 200
+MAX_SHIFT = 100.0
+
+NetworkName = Literal["transformer", "vae", "text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +34,29 @@ class Description:
     vae: VAEConfig
     text: TextConfig
     rollout: RolloutConfig
+    # Of the networks' files in hex, by network: damage that still loads would show as a black world.
+    sha256: dict[NetworkName, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._check_bounds()
         self._check_size()
         self._check_widths()
         self._check_rollout()
+
+    def _check_bounds(self) -> None:
+        """What lies beyond loads for ever, or makes black pictures."""
+        depths = {
+            "blocks": self.transformer.blocks,
+            "refiner_blocks": self.transformer.refiner_blocks,
+            "encoder_layers": self.vae.encoder_layers,
+            "decoder_layers": self.vae.decoder_layers,
+            "num_layers": self.text.num_layers,
+        }
+        for name, depth in depths.items():
+            if depth > MAX_DEPTH:
+                raise ValueError(f"expected at most {MAX_DEPTH} {name}, got {depth}")
+        if self.rollout.shift > MAX_SHIFT:
+            raise ValueError(f"expected a shift of at most {MAX_SHIFT}, got {self.rollout.shift}")
 
     def _check_size(self) -> None:
         require_positive(width=self.size[0], height=self.size[1])

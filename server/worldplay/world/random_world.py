@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from worldplay.model.transformer import CHUNK_LATENTS, TransformerConfig, WorldPlayTransformer
+from worldplay.model.transformer import CHUNK_LATENTS, MAX_CONTEXT, TransformerConfig, WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, VAEConfig
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
 from worldplay.world.checkpoint import POINTS_SEED, choose_dtype, lay_out_channels_last
@@ -99,11 +99,18 @@ def fill_randomly(module: Module, device: torch.device, dtype: torch.dtype) -> M
     return module
 
 
+def check_context(num_latents: int) -> None:
+    """Raises: ValueError if no walk has so many context latents."""
+    if not 0 <= num_latents <= MAX_CONTEXT:
+        raise ValueError(f"expected 0 to {MAX_CONTEXT} context latents, got {num_latents}")
+    if num_latents % CHUNK_LATENTS:
+        raise ValueError(f"expected context latents in multiples of {CHUNK_LATENTS}, got {num_latents}")
+
+
 @torch.inference_mode()
 def open_random_walk(world: World, num_latents: int) -> LiveWalk:
     """Begin a walk that has already gone on for some latents, in a wide circle; a multiple of a chunk."""
-    if num_latents < 0 or num_latents % CHUNK_LATENTS:
-        raise ValueError(f"expected context latents in multiples of {CHUNK_LATENTS}, got {num_latents}")
+    check_context(num_latents)
     model = world.rollout.transformer
     side = world.vae.config.pixels_per_latent
     shape = (1, model.config.latent_channels, 1, world.height // side, world.width // side)

@@ -32,11 +32,12 @@ from worldplay.world.encoders import GlyphEncoder, PromptEncoder, VisionEncoder
 from worldplay.world.host_memory import check_host_memory
 from worldplay.world.layouts import ReleasedFiles, locate
 from worldplay.world.memory import NUM_POINTS, sample_points
+from worldplay.world.picture_size import SIZE
 from worldplay.world.released_conditioner import Encoders, ReleasedConditioner
 from worldplay.world.remedy import find_remedy
 from worldplay.world.residency import RESERVE, Lodging, Plan, Residence, count_waiting, plan_memory
 from worldplay.world.rollout import RolloutModel
-from worldplay.world.variants import SIZE, Variant
+from worldplay.world.variants import Variant
 from worldplay.world.walk import OpenGround
 from worldplay.world.weights import Placer, build_empty, fill, find_weights
 from worldplay.world.world import World

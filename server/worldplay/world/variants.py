@@ -7,9 +7,6 @@ from worldplay.world.rollout import RolloutConfig
 
 MODEL = "hy-worldplay"
 RECENT_LATENTS = 12  # of the context, docs/worldplay-model.md 11
-SIZE = (480, 832)  # (height, width) the released models were trained at
-SIZE_UNIT = 16  # pixels per latent
-MAX_SIDE = 1280
 SHIFT = 5.0
 
 
@@ -64,21 +61,3 @@ def find_variant(name: str) -> Variant:
     if name not in VARIANTS:
         raise ValueError(f"expected a variant out of {', '.join(VARIANTS)}, got {name!r}")
     return VARIANTS[name]
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Read HEIGHTxWIDTH in pixels. Raises: ValueError saying what was expected."""
-    height, separator, width = text.partition("x")
-    if separator and height.isdecimal() and width.isdecimal():
-        return check_size(int(height), int(width))
-    raise ValueError(f"expected a size like {SIZE[0]}x{SIZE[1]} (height x width), got {text!r}")
-
-
-def check_size(height: int, width: int) -> tuple[int, int]:
-    """Raises: ValueError if no released model can make such pictures."""
-    for side in (height, width):
-        if side % SIZE_UNIT or not SIZE_UNIT <= side <= MAX_SIDE:
-            raise ValueError(
-                f"expected sides in multiples of {SIZE_UNIT} up to {MAX_SIDE}, got {height}x{width}"
-            )
-    return height, width

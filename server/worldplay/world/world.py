@@ -10,7 +10,6 @@ from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import torch
-from einops import rearrange
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -21,7 +20,7 @@ from worldplay.model.vae import StreamingVAE
 from worldplay.world.bidirectional_chunk import generate_clip_chunk
 from worldplay.world.conditioning import NEGATIVE_PROMPT, Conditioner, Conditioning
 from worldplay.world.fade import fade_from
-from worldplay.world.images import StartPicture, cut_picture, image_to_pixels
+from worldplay.world.images import StartPicture, cut_picture, image_to_pixels, pixels_to_frames
 from worldplay.world.likeness import find_nearest
 from worldplay.world.recent import Recent
 from worldplay.world.request import WalkRequest
@@ -227,8 +226,7 @@ class LiveWalk:
     def _decode(self, latents: Tensor) -> Iterator[NDArray[np.uint8]]:
         for latent in torch.split(latents, 1, dim=2):
             pixels = self._world.vae.decode_latent(latent, self._decoder_state)
-            scaled = pixels.float().add(1).mul(127.5).round().to(torch.uint8)
-            yield rearrange(scaled, "1 c f h w -> f h w c").cpu().numpy()
+            yield pixels_to_frames(pixels[0])
 
     def truncate(self, num_chunks: int) -> None:
         """Go on as if only the first chunks had been made."""

@@ -1,0 +1,61 @@
+"""Serves the built page."""
+
+import logging
+from pathlib import Path
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Message, Receive, Scope, Send
+
+logger = logging.getLogger(__name__)
+
+KEPT = f"public, max-age={365 * 24 * 3600}, immutable"
+# Nothing from elsewhere, nothing inline; previews and video are blobs, the icon is a data URL.
+POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "img-src 'self' blob: data:",
+        "media-src blob:",
+        "connect-src 'self' ws: wss:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'self'",
+    )
+)
+
+
+def page_route(folder: Path) -> BaseRoute:
+    """The page at the root, or an explanation if it is not built."""
+    if (folder / "index.html").is_file():
+        return Mount("/", _Page(StaticFiles(directory=folder, html=True)))
+    logger.warning("no page in %s: build it with `make serve`", folder)
+
+    async def explain(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("The page is not built yet: run `make serve`.", status_code=503)
+
+    return Route("/", explain)
+
+
+class _Page:
+    """Files with what browsers should know of them: how long they are good for, and what they may do."""
+
+    def __init__(self, files: StaticFiles) -> None:
+        self._files = files
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # The build names files in assets/ by their content; index.html names the latest of them.
+        is_named_by_content = scope["path"].rpartition("/")[0].endswith("/assets")
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Cache-Control"] = KEPT if is_named_by_content else "no-cache"
+                headers["Content-Security-Policy"] = POLICY
+                headers["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        await self._files(scope, receive, send_with_headers)

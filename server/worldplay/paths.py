@@ -1,0 +1,30 @@
+"""What can be said of paths before anything is read, made or changed there."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def check_writable(path: Path | None) -> None:
+    """Raises: OSError with the remedy if no file can be written there."""
+    if path is None:
+        return
+    target = path if path.exists() else path.absolute().parent
+    if path.is_dir() or not target.exists() or not os.access(target, os.W_OK):
+        raise OSError(f"cannot write {path}: expected a file in a folder that exists and can be written")
+
+
+def check_apart(paths: Mapping[str, Path | None]) -> None:
+    """Raises: ValueError naming two options that lead to one file, of which something would be lost."""
+    seen: dict[Path, str] = {}
+    for option, path in paths.items():
+        if path is None:
+            continue
+        other = seen.setdefault(path.resolve(), option)
+        if other != option:
+            raise ValueError(f"expected two files for {other} and {option}, got {path} for both")
+
+
+def existing_folder(path: Path) -> Path:
+    """The folder itself, or the nearest above it that there is."""
+    return next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
