@@ -1,6 +1,6 @@
 # One environment (.venv) and one page build (client_web/dist), each made when it is missing or out of date.
 #   make serve   walk in the browser            make check   lint, types and the fast tests, under a minute
-#   make test    everything, with Chromium      make install  make format  make bench  make clean
+#   make test    everything, with Chromium      make install  make install-dev  make format  make bench  make clean
 # A machine without a GPU can spare itself CUDA's gigabytes: make TORCH_INDEX=<PyTorch's CPU wheel index> serve
 
 PYTHON ?= python3
@@ -16,9 +16,11 @@ PAGE_SOURCES := $(shell find client_web/src client_web/public -type f 2>/dev/nul
 	$(wildcard client_web/*.html client_web/*.ts client_web/*.json)
 
 .DELETE_ON_ERROR:
-.PHONY: install serve test check check-style check-fast format bench clean
+.PHONY: install install-dev serve test check check-style check-fast format bench clean
 
 install: .venv/.runtime $(PAGE)
+
+install-dev: .venv/.dev
 
 serve: install
 	$(BIN)/worldplay serve$(if $(HOST), --host $(HOST))$(if $(PORT), --port $(PORT))$(if $(MODEL), --model $(MODEL))

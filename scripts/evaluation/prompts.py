@@ -1,6 +1,7 @@
-"""Whether a prompt decides the light, in words that training has not seen, at the start and in mid-walk."""
+"""Whether a prompt decides the light: in others' words at the start, in plain ones in mid-walk."""
 
 import json
+import re
 from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
@@ -17,6 +18,7 @@ from evaluation.scale import Scale
 from evaluation.strips import save_strip
 from evaluation.workers import Workers
 from training.data import HELD_OUT_SEED
+from training.vocabulary import SIGNS
 from worldplay.world.court import LIGHTS
 
 PLAIN = {
@@ -69,20 +71,31 @@ def measure_prompts(workers: Workers, scale: Scale) -> Report:
         strip["\n".join([light, *wrap(words, 18)])] = list(seen.ends)
     save_strip(workers.strips / "prompts.png", strip, [f"chunk {c}" for c in range(START_CHUNKS)])
     blind = [row for (light, words), row in zip(wanted, rows, strict=True) if words != PLAIN[light]]
-    right, right_blind = (
-        sum(row["light"] == row["nearest at the end"] for row in some) for some in (rows, blind)
-    )
+    taught = [row for row in blind if _holds_sign(str(row["prompt"]), str(row["light"]))]
+    untaught = [row for row in blind if row not in taught]
     return Report(
         "Prompts from the start",
         f"The walk of seed {HELD_OUT_SEED + ROUTE}; PSNR in dB against the truth in the light that is meant, "
         "by chunk, and the light whose truth is nearest to the last. The start image is always by day.",
         rows,
         [
-            f"{right} of {len(rows)} prompts end in the light that is meant; "
-            f"of the {len(blind)} that others wrote, {right_blind} do."
+            f"{_count_right(rows)} of {len(rows)} prompts end in the light that is meant; "
+            f"of the {len(blind)} that others wrote, {_count_right(blind)} do: {_count_right(taught)} of the "
+            f"{len(taught)} in which a sign of the light stands that was taught, {_count_right(untaught)} of "
+            f"the other {len(untaught)}."
         ],
         {"db": [seen.db.tolist() for seen in walks]},
     )
+
+
+def _count_right(rows: list[Row]) -> int:
+    return sum(row["light"] == row["nearest at the end"] for row in rows)
+
+
+def _holds_sign(prompt: str, light: str) -> bool:
+    """Whether a phrase stands in a prompt that training uses for its light."""
+    signs = "|".join(re.escape(sign) for sign in SIGNS[light])
+    return re.search(rf"\b({signs})\b", prompt.casefold()) is not None
 
 
 def measure_changes(workers: Workers, scale: Scale) -> Report:
@@ -114,7 +127,7 @@ def measure_changes(workers: Workers, scale: Scale) -> Report:
         "A change of the prompt in mid-walk",
         f"The walk of seed {HELD_OUT_SEED + ROUTE}; the prompt changes before chunk {CHANGE_AT}, as from "
         f'"{CHANGES["day"]}" to "{CHANGES["night"]}". Chunks until the new light\'s truth is the nearest '
-        "(0: in the first chunk it could be), and PSNR in dB against the truth.",
+        "(0: in the first chunk it could be), and PSNR in dB against the truth. Training knows these words.",
         rows,
         details={"db": [seen.db.tolist() for seen in walks]},
     )

@@ -69,7 +69,7 @@ class Path:
 
 @dataclass(slots=True)
 class Walk:
-    """One walk: small, and all of it that is needed to go on, go back or begin again.
+    """One walk: all that is needed to begin again, to go back or, with its decoder, to go on.
 
     Latents are on the model's device and in its dtype, poses float64.
     """

@@ -68,7 +68,11 @@ def pick_view(views: Sequence[Named], name: str | None) -> Named:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """One model with its places. The thread that owns the model alone calls its methods and its walks'."""
+    """One model with its places.
+
+    The thread that owns the model alone opens walks and calls their methods; what only looks at pictures and
+    names is for any thread.
+    """
 
     name: str
     title: str
