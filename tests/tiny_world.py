@@ -8,10 +8,10 @@ from torch import Tensor
 
 from evaluation.scale import QUICK
 from model.tiny import TINY
+from worldplay.model.conditioning import Conditioning
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, VAEConfig
 from worldplay.world.checkpoint import make_view
-from worldplay.world.conditioning import Conditioning
 from worldplay.world.court import START_VIEWS
 from worldplay.world.court_ground import WalkGround
 from worldplay.world.memory import sample_points

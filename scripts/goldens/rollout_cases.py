@@ -8,10 +8,11 @@ from torch import Tensor
 
 from goldens.cases import Case
 from goldens.networks import ObservedTransformer, build, text_inputs
-from worldplay.model.bidirectional import BidirectionalTransformer, Prompt
+from worldplay.model.bidirectional import BidirectionalTransformer
+from worldplay.model.conditioning import Conditioning
 from worldplay.model.kv_cache import TextKV
 from worldplay.model.scheduler import sigmas, timesteps
-from worldplay.world.bidirectional_rollout import Clip, bidirectional_rollout
+from worldplay.world.bidirectional_rollout import generate_clip_chunk
 from worldplay.world.camera import invert_pose
 from worldplay.world.rollout import RolloutConfig, RolloutModel, finish, generate_chunk
 from worldplay.world.walk import OpenGround, Placed, Step, Walk
@@ -28,31 +29,26 @@ def run_bidirectional(case: Case) -> dict[str, Tensor]:
         model.prepare_cameras(inputs["viewmats"], inputs["Ks"]),
         inputs["action"],
         inputs["timestep"],
-        Prompt(*text_inputs(inputs, case.meta.get("task"))),
+        Conditioning(*text_inputs(inputs, case.meta.get("task"))),
         inputs["timestep_txt"],
     )
     return {"noise_pred": velocity}
 
 
 def run_bidirectional_rollout(case: Case) -> dict[str, Tensor]:
-    prompts = [Prompt(*text_inputs(case.inputs, case.meta.get("task"), prefix)) for prefix in _branches(case)]
-    clip = Clip(
-        prompts,
-        case.inputs["image_latent"],
-        case.inputs["noise"],
-        case.inputs["viewmats"][0].numpy(),
-        case.inputs["Ks"][0].numpy(),
-        case.inputs["action"][0].numpy(),
-    )
-    config, points = _rollout_config(case), case.inputs["points_local"].numpy()
+    prompts = [
+        Conditioning(*text_inputs(case.inputs, case.meta.get("task"), prefix)) for prefix in _branches(case)
+    ]
+    config, cameras = _rollout_config(case), _placed(case)
+    transformer = build(BidirectionalTransformer, case.meta["config"])
+    model = RolloutModel(transformer, [], case.inputs["points_local"].numpy(), config)
+    walk = _ReplayedWalk(case, cameras[0], prompts=prompts)
     got = _schedule(config)
-    parts = []
-    model = build(BidirectionalTransformer, case.meta["config"])
-    for index, chunk in enumerate(bidirectional_rollout(model, clip, points, config)):
-        parts.append(chunk.latents)
+    for index in range(case.inputs["noise"].shape[2] // config.chunk_latents):
+        chunk = finish(generate_clip_chunk(model, walk, _rest(cameras, walk)))
         got[f"latents.after{index}"] = chunk.latents
         got[f"selected.{index}"] = torch.tensor(chunk.context, dtype=torch.int64)
-    got["latents"] = torch.cat(parts, dim=2)
+    got["latents"] = walk.latents.gather(range(walk.num_latents))
     return got
 
 
@@ -67,11 +63,10 @@ def run_rollout(case: Case) -> dict[str, Tensor]:
     caches = [transformer.new_cache((height, width), text.length, config.memory_latents) for text in texts]
     model = RolloutModel(transformer, caches, case.inputs["points_local"].numpy(), config)
     cameras = _placed(case)
-    walk = _ReplayedWalk(case, texts, cameras[0])
+    walk = _ReplayedWalk(case, cameras[0], text=texts)
     got = _schedule(config)
     for index in range(case.inputs["noise"].shape[2] // config.chunk_latents):
-        steering = _Trajectory(cameras[max(1, walk.num_latents) :])
-        chunk = finish(generate_chunk(model, walk, steering))
+        chunk = finish(generate_chunk(model, walk, _rest(cameras, walk)))
         got[f"selected.{index}"] = torch.tensor(chunk.context, dtype=torch.int64)
         # What a step starts from is what the one before it gave; each branch sees it once.
         traces = [*transformer.take_observed()[len(texts) :: len(texts)], chunk.latents]
@@ -83,9 +78,17 @@ def run_rollout(case: Case) -> dict[str, Tensor]:
 class _ReplayedWalk(Walk):
     """A walk that takes the case's noise instead of drawing its own."""
 
-    def __init__(self, case: Case, texts: list[TextKV], origin: Placed) -> None:
+    def __init__(
+        self,
+        case: Case,
+        origin: Placed,
+        *,
+        text: Sequence[TextKV] = (),
+        prompts: Sequence[Conditioning] = (),
+    ) -> None:
         super().__init__(
-            text=texts,
+            text=list(text),
+            prompts=list(prompts),
             picture=Image.new("RGB", (1, 1)),
             image_latent=case.inputs["image_latent"],
             seed=0,
@@ -108,6 +111,11 @@ class _Trajectory:
         return list(self._steps[:num_latents])
 
     latch = predict
+
+
+def _rest(cameras: list[Placed], walk: Walk) -> _Trajectory:
+    """Where a walk that stands at its first camera at least still has to go."""
+    return _Trajectory(cameras[max(1, walk.num_latents) :])
 
 
 def _placed(case: Case) -> list[Placed]:

@@ -1,7 +1,8 @@
 import torch
 
 from model.tiny import TINY, make_latents
-from worldplay.model.bidirectional import BidirectionalTransformer, Prompt
+from worldplay.model.bidirectional import BidirectionalTransformer
+from worldplay.model.conditioning import Conditioning
 
 
 @torch.inference_mode()
@@ -9,7 +10,9 @@ def test_samples_with_different_text_lengths_do_not_mix():
     torch.manual_seed(0)
     model = BidirectionalTransformer(TINY).eval()
     text_mask, byt5_mask = torch.tensor([[1, 1, 0], [1, 1, 1]]), torch.tensor([[0, 0], [1, 0]])
-    prompt = Prompt(torch.randn(2, 3, 6), text_mask, torch.randn(2, 2, 7), byt5_mask, torch.randn(2, 2, 5))
+    prompt = Conditioning(
+        torch.randn(2, 3, 6), text_mask, torch.randn(2, 2, 7), byt5_mask, torch.randn(2, 2, 5)
+    )
     latents = make_latents(model, 3, batch=2)
     times, text_times = torch.tensor([[14.0, 500, 500]] * 2), torch.tensor([500.0, 500.0])
     together = model(*latents.arguments(), times, prompt, text_times)
@@ -30,7 +33,7 @@ def test_text_sees_the_image():
     torch.manual_seed(0)
     model = BidirectionalTransformer(TINY).eval()
     ones = torch.ones(1, 3, dtype=torch.long)
-    prompt = Prompt(torch.randn(1, 3, 6), ones, torch.randn(1, 2, 7), ones[:, :2], None)
+    prompt = Conditioning(torch.randn(1, 3, 6), ones, torch.randn(1, 2, 7), ones[:, :2], None)
     seen = []
     model.blocks[1].txt_attn_q.register_forward_hook(lambda _, inputs, output: seen.append(output))
     for seed in (2, 3):

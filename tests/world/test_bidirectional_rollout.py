@@ -3,15 +3,17 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
 import torch
+from PIL import Image
 
 from model.tiny import TINY
-from worldplay.model.bidirectional import BidirectionalTransformer, Prompt
-from worldplay.world.bidirectional_rollout import Clip, bidirectional_rollout, choose_context
-from worldplay.world.camera import DEFAULT_INTRINSICS, Motion, build_trajectory, invert_pose
+from worldplay.model.bidirectional import BidirectionalTransformer
+from worldplay.model.conditioning import Conditioning
+from worldplay.world.bidirectional_rollout import choose_context, generate_clip_chunk
+from worldplay.world.camera import Motion, build_trajectory, invert_pose
 from worldplay.world.memory import sample_points
-from worldplay.world.rollout import RolloutConfig
+from worldplay.world.rollout import Chunk, RolloutConfig, RolloutModel, finish
+from worldplay.world.walk import OpenGround, Step, Walk
 
 CONFIG = RolloutConfig(
     chunk_latents=16,
@@ -25,10 +27,19 @@ CONFIG = RolloutConfig(
 POINTS = sample_points(512, seed=0)
 
 
-def make_clip(num_latents: int) -> Clip:
+class Straight:
+    """Steering that knows one way."""
+
+    def predict(self, num_latents: int) -> list[Step]:
+        return [Motion(forward=0.08)] * num_latents
+
+    latch = predict
+
+
+def make_walk(num_prompts: int = 2) -> Walk:
     random = torch.Generator().manual_seed(0)
     prompts = [
-        Prompt(
+        Conditioning(
             torch.randn(1, 2, TINY.text_dim, generator=random),
             torch.ones(1, 2),
             torch.zeros(1, 1, TINY.byt5_dim),
@@ -37,23 +48,22 @@ def make_clip(num_latents: int) -> Clip:
         )
         for _ in range(2)
     ]
-    return Clip(
-        prompts,
-        image_latent=torch.randn(1, 4, 1, 2, 2, generator=random),
-        noise=torch.randn(1, 4, num_latents, 2, 2, generator=random),
-        w2c=straight_walk(num_latents),
-        intrinsics=np.tile(DEFAULT_INTRINSICS, (num_latents, 1, 1)),
-        labels=np.full(num_latents, 9),
-    )
+    image_latent = torch.randn(1, 4, 1, 2, 2, generator=random)
+    picture = Image.new("RGB", (1, 1))
+    return Walk([], picture, image_latent, 0, OpenGround(), prompts[-num_prompts:])
 
 
 def straight_walk(num_latents: int) -> np.ndarray:
     return invert_pose(build_trajectory([Motion(forward=0.08)] * (num_latents - 1)))
 
 
-def make_model() -> BidirectionalTransformer:
+def make_model(config: RolloutConfig = CONFIG) -> RolloutModel:
     torch.manual_seed(0)
-    return BidirectionalTransformer(TINY).eval()
+    return RolloutModel(BidirectionalTransformer(TINY).eval(), [], POINTS, config)
+
+
+def make_chunk(model: RolloutModel, walk: Walk) -> Chunk:
+    return finish(generate_clip_chunk(model, walk, Straight()))
 
 
 def test_first_chunk_has_no_context():
@@ -72,25 +82,28 @@ def test_later_chunks_join_the_choices_of_their_fours():
 
 
 def test_prompts_are_told_apart_by_guidance():
-    model, clip = make_model(), make_clip(16)
-    alone = replace(clip, prompts=clip.prompts[1:])
-    (guided,), (unguided,) = (list(bidirectional_rollout(model, c, POINTS, CONFIG)) for c in (clip, alone))
-    one = replace(CONFIG, guidance=1.0)
-    (neutral,) = bidirectional_rollout(model, clip, POINTS, one)
+    guided, unguided = (make_chunk(make_model(), make_walk(count)) for count in (2, 1))
+    neutral = make_chunk(make_model(replace(CONFIG, guidance=1.0)), make_walk())
     torch.testing.assert_close(neutral.latents, unguided.latents, atol=1e-5, rtol=1e-5)
     assert not torch.allclose(guided.latents, unguided.latents, atol=1e-2)
 
 
-def test_earlier_chunks_do_not_know_later_ones():
-    model = make_model()
-    (alone,) = bidirectional_rollout(model, make_clip(16), POINTS, CONFIG)
-    longer = replace(make_clip(32), noise=torch.cat([make_clip(16).noise] * 2, dim=2))
-    first, second = bidirectional_rollout(model, longer, POINTS, CONFIG)
-    assert torch.equal(first.latents, alone.latents)
-    assert second.first_latent == 16
-    assert not torch.allclose(second.latents, first.latents, atol=1e-2)
+def test_later_chunks_follow_the_earlier_ones():
+    model, walk = make_model(), make_walk()
+    first, second = (make_chunk(model, walk) for _ in range(2))
+    assert (first.index, first.num_frames, first.context) == (0, 61, [])
+    assert (second.index, second.num_frames, second.context) == (1, 64, list(range(16)))
+    assert torch.equal(walk.latents.gather(range(32)), torch.cat([first.latents, second.latents], dim=2))
+    other = make_walk()
+    make_chunk(model, other)
+    other.latents.truncate(0)
+    other.latents.append(first.latents + 1)
+    assert not torch.allclose(make_chunk(model, other).latents, second.latents, atol=1e-3)
 
 
-def test_clip_of_a_broken_chunk_is_refused():
-    with pytest.raises(ValueError, match="expected a multiple of 16 latents, got 20"):
-        next(bidirectional_rollout(make_model(), make_clip(20), POINTS, CONFIG))
+def test_chunk_that_is_given_up_leaves_no_trace():
+    walk = make_walk()
+    making = generate_clip_chunk(make_model(), walk, Straight())
+    next(making)
+    making.close()
+    assert (walk.num_latents, len(walk.labels)) == (0, 0)

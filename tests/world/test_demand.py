@@ -13,7 +13,8 @@ from torch.utils._pytree import tree_leaves
 
 from world.published import TRANSFORMER, VAE
 from worldplay.model import transformer
-from worldplay.model.bidirectional import BidirectionalTransformer, Prompt
+from worldplay.model.bidirectional import BidirectionalTransformer
+from worldplay.model.conditioning import Conditioning
 from worldplay.model.transformer import RELEASED_TRANSFORMER, WorldPlayTransformer
 from worldplay.model.vae import RELEASED_VAE, StreamingVAE
 from worldplay.world.demand import (
@@ -150,6 +151,8 @@ def test_a_bidirectional_step_takes_no_more_than_is_planned(monkeypatch: pytest.
         model = BidirectionalTransformer(replace(RELEASED_TRANSFORMER, blocks=2)).to(torch.bfloat16)
     # As much past as four selections of 12 recent, 4 first and 4 recalled latents can name, and the chunk.
     arguments, count = latents_of(model, 32 + 16), 32 + 16
-    prompt = Prompt(empty(1, 150, 3584), empty(1, 150), empty(1, 1, 1472), empty(1, 1), empty(1, 729, 1152))
+    prompt = Conditioning(
+        empty(1, 150, 3584), empty(1, 150), empty(1, 1, 1472), empty(1, 1), empty(1, 729, 1152)
+    )
     peak = peak_of(lambda: model(*arguments, empty(1, count), prompt, empty(1)))
     assert_covers(count_needs(find_variant("bidirectional")).working, peak)

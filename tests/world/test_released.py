@@ -98,7 +98,7 @@ def test_bidirectional_clip(layouts: dict[str, Path]) -> None:
     assert np.concatenate(list(walk.decode(made[0]))).shape == (61, 32, 64, 3)
 
 
-def test_bidirectional_chunk_that_is_given_up_leaves_no_trace(layouts: dict[str, Path]) -> None:
+def test_bidirectional_rollout_that_is_given_up_leaves_no_trace(layouts: dict[str, Path]) -> None:
     walk = open_walk(load(layouts["original"], "bidirectional"))
     stages = walk.generate(Stroll())
     next(stages)

@@ -1,33 +1,14 @@
 """The bidirectional model: text and image tokens see each other, and everything is computed at every step."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from worldplay.model.attention import attend
 from worldplay.model.blocks import DoubleStreamBlock, modulated_norm
+from worldplay.model.conditioning import Conditioning
 from worldplay.model.placement import Placement, heads_first
 from worldplay.model.prope import Cameras
 from worldplay.model.transformer import WorldPlayTransformer
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """What a prompt and an image become before the text pass, for a batch of B samples."""
-
-    text_states: Tensor  # [B, L, text_dim]
-    text_mask: Tensor  # [B, L] of 0 and 1
-    byt5_states: Tensor
-    byt5_mask: Tensor
-    vision_states: Tensor | None  # None in text-to-video
-
-    def sample(self, index: int) -> "Prompt":
-        """One sample, as a batch of its own."""
-        one = slice(index, index + 1)
-        vision = None if self.vision_states is None else self.vision_states[one]
-        masked_text = self.text_states[one], self.text_mask[one]
-        return Prompt(*masked_text, self.byt5_states[one], self.byt5_mask[one], vision)
 
 
 class BidirectionalTransformer(WorldPlayTransformer):
@@ -40,7 +21,7 @@ class BidirectionalTransformer(WorldPlayTransformer):
         cameras: Cameras,
         actions: Tensor,
         timestep: Tensor,
-        prompt: Prompt,
+        prompt: Conditioning,
         text_timestep: Tensor,
     ) -> Tensor:
         """Predict the velocity of all latents, context and chunk alike.
@@ -70,7 +51,7 @@ class BidirectionalTransformer(WorldPlayTransformer):
         cameras: Cameras,
         actions: Tensor,
         timestep: Tensor,
-        prompt: Prompt,
+        prompt: Conditioning,
         text_timestep: Tensor,
     ) -> Tensor:
         text = self.text_tokens(

@@ -1,6 +1,6 @@
-"""The bidirectional rollout: a clip along a known trajectory, in chunks of 16 latents, with guidance."""
+"""The bidirectional rollout: chunks of 16 latents along a walk, with guidance; too slow to steer live."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -9,82 +9,73 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from worldplay.model.bidirectional import BidirectionalTransformer, Prompt
+from worldplay.model.bidirectional import BidirectionalTransformer
+from worldplay.model.conditioning import Conditioning
 from worldplay.model.scheduler import euler_step, sigmas, timesteps
+from worldplay.world.camera import invert_pose
 from worldplay.world.images import condition_channels
 from worldplay.world.memory import select_context
-from worldplay.world.rollout import RolloutConfig
+from worldplay.world.rollout import Chunk, RolloutConfig, RolloutModel, Stage, Steering
+from worldplay.world.stopwatch import Stopwatch
+from worldplay.world.walk import Path, Walk
 
 _SELECTION_CHUNK = 4  # latents whose views the memory selection compares, however long a chunk is
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
-    """What a clip of T latents is generated from, on the model's device; T is a multiple of the chunk's."""
-
-    prompts: list[Prompt]  # one per guidance branch, batch 1, the prompt's own last
-    image_latent: Tensor  # [1, C, 1, h, w]
-    noise: Tensor  # [1, C, T, h, w]
-    w2c: NDArray[np.float64]  # [T, 4, 4]
-    intrinsics: NDArray[np.float64]  # [T, 3, 3], normalised
-    labels: NDArray[np.int64]  # [T]
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
+class _Span:
     """Context latents and, after them, those of a chunk: what they show is given for all, N in number."""
 
-    prompts: list[Prompt]  # as in Clip
-    image_latent: Tensor
+    prompts: list[Conditioning]  # one per guidance branch, batch 1, the prompt's own last
+    image_latent: Tensor  # [1, C, 1, h, w]
     past: Sequence[Tensor]  # the context, [1, C, 1, h, w] each
     w2c: NDArray[np.float64]  # [N, 4, 4]
     intrinsics: NDArray[np.float64]  # [N, 3, 3], normalised
     labels: NDArray[np.int64]  # [N]
-    is_first: bool  # whether it begins with the clip's first latent
+    is_first: bool  # whether it begins with the walk's first latent
 
 
-@dataclass(frozen=True, slots=True)
-class ClipChunk:
-    """A finished chunk: latents [1, C, n, h, w] and the earlier latents it was made to fit."""
+@torch.inference_mode()
+def generate_clip_chunk(model: RolloutModel, walk: Walk, steering: Steering) -> Generator[Stage, None, Chunk]:
+    """Generate the next chunk of a walk, pausing after every denoising step.
 
-    first_latent: int
-    latents: Tensor
-    context: list[int]
-
-
-def bidirectional_rollout(
-    model: BidirectionalTransformer, clip: Clip, points: NDArray[np.float32], config: RolloutConfig
-) -> Iterator[ClipChunk]:
-    """Generate a clip chunk by chunk.
-
-    Raises: ValueError if the clip's length is no multiple of the chunk's.
+    Steering is latched at once, as nothing can be computed before. The walk changes at the very end: a
+    generator that is closed before leaves no trace.
     """
-    num_latents = clip.noise.shape[2]
-    if num_latents % config.chunk_latents:
-        raise ValueError(f"expected a multiple of {config.chunk_latents} latents, got {num_latents}")
-    done: list[Tensor] = []  # [1, C, 1, h, w] each
-    for start in range(0, num_latents, config.chunk_latents):
-        context = choose_context(clip.w2c, start, points, config)
-        *_, latents = denoise(
-            model,
-            _span_of(clip, context, done, start, config),
-            clip.noise[:, :, start : start + config.chunk_latents],
-            config,
-        )
-        done += torch.split(latents, 1, dim=2)
-        yield ClipChunk(start, latents, context)
+    clock = Stopwatch(model.transformer.device)
+    count, start = model.config.chunk_latents, walk.num_latents
+    path = walk.follow(steering.latch(count if start else count - 1))
+    context, span = _prepare(model, walk, path)
+    clock.lap("select")
+    latents = noise = walk.draw_noise(start, count).to(model.transformer.device)
+    for denoised in _denoise(_network(model), span, noise, model.config):
+        latents = denoised
+        clock.lap("denoise")
+        yield Stage.STEP
+        clock.restart()
+    walk.append(latents.to(model.transformer.dtype), path)
+    return _report(walk, latents, path, context, {"context": 0.0, **clock.laps_ms})
 
 
-def _span_of(clip: Clip, context: list[int], done: list[Tensor], start: int, config: RolloutConfig) -> Span:
-    frames = [*context, *range(start, start + config.chunk_latents)]
-    return Span(
-        prompts=clip.prompts,
-        image_latent=clip.image_latent,
-        past=[done[index] for index in context],
-        w2c=clip.w2c[frames],
-        intrinsics=clip.intrinsics[frames],
-        labels=clip.labels[frames],
-        is_first=frames[0] == 0,
+def _network(model: RolloutModel) -> BidirectionalTransformer:
+    network = model.transformer
+    assert isinstance(network, BidirectionalTransformer), type(network)
+    return network
+
+
+def _prepare(model: RolloutModel, walk: Walk, path: Path) -> tuple[list[int], _Span]:
+    """Choose the context for a path's latents and put what both are seen from in one row."""
+    start = walk.num_latents
+    w2c = invert_pose(np.concatenate([walk.c2w, path.c2w]))
+    context = choose_context(w2c, start, model.points, model.config)
+    return context, _Span(
+        prompts=walk.prompts,
+        image_latent=walk.image_latent,
+        past=[walk.latents.gather([index]) for index in context],
+        w2c=np.concatenate([w2c[context], w2c[start:]]),
+        intrinsics=np.concatenate([walk.intrinsics[context], path.intrinsics]),
+        labels=np.concatenate([walk.labels[context], path.labels]),
+        is_first=start == 0 or context[0] == 0,
     )
 
 
@@ -109,9 +100,8 @@ def choose_context(
     return sorted(index for index in chosen if index < start)
 
 
-@torch.inference_mode()
-def denoise(
-    model: BidirectionalTransformer, span: Span, latents: Tensor, config: RolloutConfig
+def _denoise(
+    model: BidirectionalTransformer, span: _Span, latents: Tensor, config: RolloutConfig
 ) -> Iterator[Tensor]:
     """Denoise a chunk beside its clean context; every step runs both through the whole network.
 
@@ -141,3 +131,21 @@ def denoise(
             velocity = velocity + config.guidance * (other - velocity)
         latents = euler_step(latents, velocity[:, :, num_past:], sigma, sigma_next)
         yield latents
+
+
+def _report(
+    walk: Walk, latents: Tensor, path: Path, context: list[int], timings_ms: dict[str, float]
+) -> Chunk:
+    count = latents.shape[2]
+    index = walk.num_latents // count - 1
+    return Chunk(
+        index=index,
+        num_frames=4 * count if index else 4 * count - 3,
+        latents=latents,
+        poses=path.c2w,
+        motions=path.motions(),
+        labels=path.labels.tolist(),
+        bumped=path.bumped,
+        context=context,
+        timings_ms=timings_ms,
+    )

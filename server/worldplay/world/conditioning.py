@@ -1,4 +1,4 @@
-"""What a prompt and a start image become before the text pass."""
+"""How a prompt and a start image become the inputs of the text pass."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,25 +8,10 @@ from einops import rearrange
 from PIL import Image
 from torch import Tensor
 
-from worldplay.model.bidirectional import Prompt
+from worldplay.model.conditioning import Conditioning
 from worldplay.world.court_text import TextReader
 
 NEGATIVE_PROMPT = ""  # what guidance leads away from
-
-
-@dataclass(frozen=True, slots=True)
-class Conditioning:
-    """Inputs of the text pass (docs/worldplay-model.md 5.2): states [1, L, D], masks [1, L] of 0 and 1."""
-
-    text_states: Tensor
-    text_mask: Tensor
-    byt5_states: Tensor
-    byt5_mask: Tensor
-    vision_states: Tensor | None  # None in text-to-video
-
-    def as_prompt(self) -> Prompt:
-        """The same, for the model that runs text and images together."""
-        return Prompt(self.text_states, self.text_mask, self.byt5_states, self.byt5_mask, self.vision_states)
 
 
 class Conditioner(Protocol):

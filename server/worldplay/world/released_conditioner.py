@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from worldplay.world.conditioning import Conditioning
+from worldplay.model.conditioning import Conditioning
 from worldplay.world.encoders import GlyphEncoder, PromptEncoder, VisionEncoder
 from worldplay.world.recent import Recent
 

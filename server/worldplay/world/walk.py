@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from worldplay.model.bidirectional import Prompt
+from worldplay.model.conditioning import Conditioning
 from worldplay.model.kv_cache import TextKV
 from worldplay.world.camera import DEFAULT_INTRINSICS, Motion, apply_motion, label_actions, motion_between
 from worldplay.world.history import LatentHistory
@@ -79,7 +79,7 @@ class Walk:
     image_latent: Tensor  # [1, C, 1, h, w]
     seed: int
     ground: Ground
-    prompts: list[Prompt] = field(default_factory=list)  # instead of `text`, for the bidirectional model
+    prompts: list[Conditioning] = field(default_factory=list)  # the bidirectional model's, instead of `text`
     origin: Placed = field(default_factory=lambda: Placed(np.eye(4), label=0))
     latents: LatentHistory = field(default_factory=LatentHistory)
     c2w: Pose = field(default_factory=lambda: np.empty((0, 4, 4)))  # [T, 4, 4]

@@ -15,10 +15,11 @@ from PIL import Image
 from torch import Tensor
 
 from worldplay.model.bidirectional import BidirectionalTransformer
+from worldplay.model.conditioning import Conditioning
 from worldplay.model.kv_cache import TextKV
 from worldplay.model.vae import StreamingVAE
-from worldplay.world.bidirectional_chunk import generate_clip_chunk
-from worldplay.world.conditioning import NEGATIVE_PROMPT, Conditioner, Conditioning
+from worldplay.world.bidirectional_rollout import generate_clip_chunk
+from worldplay.world.conditioning import NEGATIVE_PROMPT, Conditioner
 from worldplay.world.fade import fade_from
 from worldplay.world.images import StartPicture, cut_picture, image_to_pixels, pixels_to_frames
 from worldplay.world.likeness import find_nearest
@@ -246,7 +247,6 @@ class LiveWalk:
         """Take another prompt from the next chunk on; the image stays."""
         walk, world = self.walk, self._world
         if isinstance(self._rollout.transformer, BidirectionalTransformer):  # it reads the text at every step
-            inputs = world.condition(text, walk.picture, walk.image_latent)
-            walk.prompts = [branch.as_prompt() for branch in inputs]
+            walk.prompts = world.condition(text, walk.picture, walk.image_latent)
         else:
             walk.text = world.encode_text(text, walk.picture, walk.image_latent)
