@@ -1,5 +1,6 @@
 """A server of ours on loopback, in a thread of the test process."""
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +22,13 @@ def serving(world: World, **arguments: object) -> Iterator[str]:
     settings: Settings = load_settings(**{"port": 0, "max_sessions": 4, **arguments})
     listening = listen(settings)
     engine = make_engine(settings, world)
-    server = create_server(settings, world, engine)
+    with running(create_server(settings, world, engine), listening) as address:
+        yield address
+
+
+@contextmanager
+def running(server: uvicorn.Server, listening: socket.socket) -> Iterator[str]:
+    """Run it in a thread. Yields: host and port."""
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:

@@ -1,48 +1,38 @@
 /** The page as a whole: what happens on each message, key and click. */
+import { BareView } from "./bare_view";
 import { Connection, type Status } from "./connection";
+import { ConnectionNotice } from "./connection_notice";
 import { Controls, type ControlsMessage } from "./controls";
 import { type Diagnostics, type PageState, playbackSnapshot } from "./diagnostics";
 import { find } from "./elements";
+import { toggleFullScreen } from "./full_screen";
 import { Hud } from "./hud";
-import { bindKeyPad, lightKeyPad } from "./key_pad";
-import { bindKeyboard } from "./keyboard";
+import { bindInput } from "./input";
+import { lightKeyPad } from "./key_pad";
 import { Measurements } from "./measurements";
 import { Notice } from "./notice";
+import { PageLine } from "./notice_line";
+import { Pause } from "./pause";
 import { Player, type ShownFrame } from "./player";
-import { bindPointer } from "./pointer";
 import { PromptBar } from "./prompt_bar";
 import { PromptChoice } from "./prompt_choice";
-import type {
-  Chunk,
-  Media,
-  ServerError,
-  ServerMessage,
-  StartRequest,
-  StateChange,
-  Welcome,
-} from "./protocol";
+import type { Chunk, Media, ServerError, ServerMessage, StateChange, Welcome } from "./protocol";
 import { openWebSocket, serverUrl } from "./socket";
 import { Stage } from "./stage";
 import { StartPanel } from "./start_panel";
+import { beginningOf, newWalk, type Walk } from "./walk";
 import { saveFile, WalkRecord } from "./walk_record";
-import { errorInWords, lossInWords, promptInWords, queueInWords } from "./words";
+import { beginningInWords, errorInWords, noVideoInWords, promptInWords, queueInWords } from "./words";
 
 const PLAYHEAD_MS = 100;
 const HUD_MS = 200;
 const MS_PER_S = 1_000;
 
-interface Walk {
-  request: StartRequest;
-  poster: string | null;
-  /** Its init segment has come: what comes next is its video. */
-  opened: boolean;
-  /** Name of the start view that stands for the visitor's picture, where the world cannot walk into it. */
-  view: string | null;
-}
-
 export class App {
   private readonly stage = new Stage();
-  private readonly notice = new Notice();
+  private readonly notice = new Notice(new PageLine());
+  private readonly connectionNotice = new ConnectionNotice(this.notice, () => this.connection.connect());
+  private readonly bareView = new BareView();
   private readonly hud = new Hud();
   private readonly measured = new Measurements();
   private readonly record = new WalkRecord();
@@ -57,12 +47,18 @@ export class App {
     stalled: () => this.tellPlayhead(),
     failed: (message) =>
       this.complain({ code: "player", message }, "The video broke off and was begun anew."),
+    gaveUp: (reason, message) => {
+      this.lastError = { code: "player", message };
+      this.notice.stay("video", noVideoInWords(reason));
+    },
+    needsGesture: () => this.notice.stay("gesture", "Tap or press a key to start the picture."),
+    playing: () => this.notice.end("gesture"),
   });
   private readonly prompts = new PromptChoice();
   private readonly promptBar = new PromptBar((prompt) => this.askFor(prompt));
   private readonly panel = new StartPanel(
     {
-      start: (request, poster) => this.begin({ request, poster, opened: false, view: null }),
+      start: (request, poster, picture) => this.begin(newWalk(request, poster, picture)),
       prompt: (text) => this.askFor(text),
       back: () => this.closePanel(),
       complaint: (message) => this.complain({ code: "bad_image", message }, message),
@@ -75,23 +71,29 @@ export class App {
   /** Where a refused start leaves the visitor. */
   private walkBefore: Walk | null = null;
   private welcome: Welcome | null = null;
-  private paused = false;
-  private pausedByVisitor = false;
+  private readonly pause = new Pause((paused) => this.tellPause(paused));
   private lastError: Diagnostics["lastError"] = null;
 
-  constructor(token: string | undefined) {
+  constructor(token: () => string | undefined) {
     this.connection = new Connection(
-      {
-        openSocket: (events) => openWebSocket(serverUrl(location.href), events),
-        ...(token === undefined ? {} : { token }),
-      },
+      { openSocket: (events) => openWebSocket(serverUrl(location.href), events), token },
       { status: (status) => this.statusChanged(status), message: (message) => this.received(message) },
     );
-    this.bindInput();
+    bindInput({
+      pad: this.pad,
+      stage: this.stage.element,
+      controls: this.controls,
+      isSteering: () => this.isSteering,
+      command: (code) => this.command(code),
+      gesture: () => this.player.playInGesture(),
+    });
     setInterval(() => this.tellPlayhead(), PLAYHEAD_MS);
     setInterval(() => this.refreshHud(), HUD_MS);
     document.addEventListener("visibilitychange", () => this.visibilityChanged());
-    window.addEventListener("online", () => this.connection.connect());
+    // A token may have been added to the address.
+    for (const type of ["online", "hashchange"]) {
+      window.addEventListener(type, () => this.connection.connect());
+    }
     this.stage.cover(null);
     this.panel.open(false);
     this.connection.connect();
@@ -105,7 +107,7 @@ export class App {
     if (this.status.kind === "failed") return "failed";
     if (this.status.kind !== "open") return this.welcome === null ? "connecting" : "reconnecting";
     if (this.walk === null) return "choosing";
-    if (this.paused) return "paused";
+    if (this.pause.isOn) return "paused";
     return this.stage.isCovered ? "starting" : "walking";
   }
 
@@ -121,32 +123,17 @@ export class App {
     };
   }
 
-  private bindInput(): void {
-    const isSteering = (): boolean => this.isSteering;
-    bindKeyboard({
-      window,
-      document,
-      controls: this.controls,
-      isSteering,
-      command: (code) => this.command(code),
-    });
-    bindKeyPad(this.pad, this.controls, isSteering);
-    bindPointer(this.stage.element, this.controls, isSteering);
-    for (const button of document.querySelectorAll<HTMLElement>("[data-command]")) {
-      button.addEventListener("click", () => this.command(button.dataset.command ?? ""));
-    }
-  }
-
   /** What a key does that does not steer; true when it does something. */
   private command(code: string): boolean {
-    const suggestion = this.suggestionAt(code);
+    const suggestion = this.prompts.suggestionAt(code);
     if (suggestion !== undefined) {
       if (this.panel.isOpen) this.panel.suggest(suggestion);
       else this.askFor(suggestion);
       return true;
     }
-    if (this.panel.isOpen) return this.panelCommand(code);
-    if (code === "Escape") this.openPanel();
+    if (code === "KeyF") toggleFullScreen();
+    else if (this.panel.isOpen) return this.panelCommand(code);
+    else if (code === "Escape") this.openPanel();
     else if (code === "KeyR") this.connection.send({ type: "reset" });
     else if (code === "KeyP") this.togglePause();
     else if (code === "KeyH") this.toggleOverlay();
@@ -156,23 +143,21 @@ export class App {
     return true;
   }
 
-  /** The digits of both rows press the suggested prompts. */
-  private suggestionAt(code: string): string | undefined {
-    const digit = /^(?:Digit|Numpad)([1-9])$/.exec(code)?.[1];
-    return digit === undefined ? undefined : this.prompts.suggestions[Number(digit) - 1]?.prompt;
-  }
-
   private typePrompt(): void {
     if (this.promptBar.focus()) return;
     this.openPanel();
     this.panel.focusPrompt();
   }
 
-  /** Ask for another prompt; lit as asked at once, and as in force when the server says so. */
-  private askFor(prompt: string): void {
-    if (this.walk === null || !this.connection.send({ type: "prompt", text: prompt })) return;
+  /** Ask for another prompt; lit as asked at once, as in force when the server says so. False without a walk. */
+  private askFor(prompt: string): boolean {
+    if (this.walk === null) return false;
+    if (!this.connection.send({ type: "prompt", text: prompt })) {
+      this.walk.request = { ...this.walk.request, prompt }; // it begins anew with it
+    }
     this.prompts.ask(prompt);
     this.showPrompts();
+    return true;
   }
 
   private showPrompts(): void {
@@ -181,14 +166,15 @@ export class App {
   }
 
   private toggleOverlay(): void {
-    const bare = document.body.classList.toggle("bare");
-    if (bare) this.notice.say("Press H to bring everything back.");
-    else this.notice.clear();
+    if (!this.bareView.toggle()) return this.notice.hush();
+    this.notice.say("Press H to bring everything back, or move the mouse or tap and press Show.");
   }
 
   private panelCommand(code: string): boolean {
     const isWalking = this.walk !== null;
     if (isWalking && (code === "Escape" || code === "KeyW")) this.closePanel();
+    else if (isWalking && code === "KeyJ") this.saveWalk();
+    else if (isWalking && code === "KeyH") this.closeAndHide();
     else if (code === "KeyW") this.panel.start();
     else if (code === "Enter" && document.activeElement === document.body) this.panel.start();
     else return false;
@@ -197,7 +183,8 @@ export class App {
 
   private openPanel(): void {
     this.controls.releaseAll();
-    document.exitPointerLock();
+    // Missing where no mouse can be caught.
+    document.exitPointerLock?.();
     this.panel.open(this.walk !== null);
     this.updatePause();
   }
@@ -207,29 +194,35 @@ export class App {
     this.updatePause();
   }
 
+  private closeAndHide(): void {
+    this.closePanel();
+    this.toggleOverlay();
+  }
+
   private togglePause(): void {
-    this.pausedByVisitor = !this.pausedByVisitor;
+    this.pause.toggle();
     this.updatePause();
   }
 
-  /** A walk behind the open panel rests: its frames would be made for nobody. */
   private updatePause(): void {
-    const paused = this.walk !== null && (this.pausedByVisitor || this.panel.isOpen);
-    if (paused === this.paused) return;
-    this.paused = paused;
+    this.pause.update(this.walk !== null, this.panel.isOpen);
+  }
+
+  private tellPause(paused: boolean): void {
+    this.measured.tracker.clear();
     this.connection.send({ type: paused ? "pause" : "resume" });
-    document.body.classList.toggle("paused", this.pausedByVisitor);
   }
 
   private begin(walk: Walk): void {
     this.walkBefore = this.walk;
     this.walk = walk;
-    this.pausedByVisitor = false;
+    this.pause.forget();
     document.body.classList.add("walking");
-    this.notice.clear();
+    this.notice.hush();
     this.panel.close();
     this.open(walk);
     this.updatePause();
+    if (this.status.kind !== "open") this.connection.connect();
   }
 
   private open(walk: Walk): void {
@@ -239,19 +232,16 @@ export class App {
     this.showPrompts();
     this.stage.cover(walk.poster);
     this.connection.send({ type: "start", ...walk.request });
-    // A walk that was just opened is never paused.
-    this.paused = false;
+    this.pause.opened();
     if (this.controls.pressed.length > 0) this.controls.tellAgain();
   }
 
   private statusChanged(status: Status): void {
     this.status = status;
-    if (status.kind === "open") return this.notice.clear();
-    if (status.kind === "connecting") return this.notice.stay("Connecting…");
-    const again = { label: "Try now", run: () => this.connection.connect() };
+    this.connectionNotice.changed(status);
+    if (status.kind !== "waiting" && status.kind !== "failed") return;
+    this.notice.end("queue");
     if (status.cause !== null) this.lastError = { code: status.cause.code, message: status.cause.message };
-    const outlook = status.kind === "waiting" ? " Trying again in a moment." : "";
-    this.notice.stay(lossInWords(status.cause) + outlook, again);
   }
 
   private received(message: ServerMessage): void {
@@ -260,7 +250,7 @@ export class App {
     else if (message.type === "pong") this.measured.clock.pong(message.t, message.server, performance.now());
     else if (message.type === "welcome") this.welcomed(message);
     else if (message.type === "init") this.opened(message.mime, message.data);
-    else if (message.type === "queued") this.notice.stay(queueInWords(message.position, message.eta));
+    else if (message.type === "queued") this.queued(queueInWords(message.position, message.eta));
     else if (message.type === "state") this.stateChanged(message);
     else if (message.type === "error") this.refused(message);
   }
@@ -272,20 +262,37 @@ export class App {
     this.panel.offer(welcome);
     this.showPrompts();
     this.measured.clock.reset();
+    if (this.walk === null || welcome.resumed) this.connectionNotice.over();
     if (this.walk === null) return this.stage.cover(this.panel.poster);
-    if (welcome.resumed) return this.controls.tellAgain();
+    if (welcome.resumed) return this.tellAgain();
     this.measured.reconnected();
     this.player.newSession();
-    this.notice.say("Connected again. The server no longer has your walk, so it begins anew.");
+    this.walkBefore = null;
+    this.walk.isAgain ||= this.walk.opened;
     this.open(this.walk);
     this.updatePause();
   }
 
+  /** What may not have been heard before the connection was lost. */
+  private tellAgain(): void {
+    this.controls.tellAgain();
+    if (this.prompts.asked !== null) this.connection.send({ type: "prompt", text: this.prompts.asked });
+  }
+
+  private queued(words: string): void {
+    this.connectionNotice.over();
+    this.notice.stay("queue", words);
+  }
+
   private opened(mime: string, data: Uint8Array<ArrayBuffer>): void {
-    if (this.walk === null) return;
+    if (this.walk === null || this.welcome === null) return;
     this.walk.opened = true;
+    this.walkBefore = null;
+    this.connectionNotice.over();
+    for (const state of ["queue", "video"] as const) this.notice.end(state);
+    this.record.begin(beginningOf(this.walk, this.welcome));
     this.player.open(mime, data);
-    this.tellLikeness(this.walk.view);
+    this.tellBeginning(this.walk, this.welcome);
     this.tellPlayhead();
   }
 
@@ -295,8 +302,8 @@ export class App {
   }
 
   private saveWalk(): void {
-    if (this.walk === null || this.record.isEmpty) return;
-    saveFile("walk.json", this.record.toJson(this.walk.request));
+    if (this.record.isEmpty) return;
+    saveFile("walk.json", this.record.toJson());
     this.notice.say("Your path is in walk.json: worldplay render --pose walk.json makes a clip of it.");
   }
 
@@ -311,44 +318,60 @@ export class App {
     if (this.stage.shown(frame.frame)) this.tellPlayhead();
   }
 
-  /** A place in the queue is history now; where one's own picture starts is news. */
-  private tellLikeness(name: string | null): void {
-    const views = this.welcome?.worlds.flatMap((world) => world.views) ?? [];
-    const title = views.find((view) => view.name === name)?.title;
-    if (title === undefined) this.notice.clear();
-    else this.notice.say(`Your picture looks most like “${title}”, so the walk starts there.`);
+  private tellBeginning(walk: Walk, { worlds }: Welcome): void {
+    const views = worlds.flatMap((world) => world.views);
+    const words = beginningInWords(walk.isAgain, views.find((view) => view.name === walk.view)?.title);
+    if (words !== null) this.notice.say(words);
+    walk.isAgain = false;
   }
 
-  private promptChanged(prompt: string): void {
+  private promptChanged(prompt: string, firstChunk: number | undefined): void {
     // What comes before `init` is of a walk that was left.
     if (!this.walk?.opened) return;
+    this.record.promptChanged(prompt, firstChunk);
     this.prompts.confirm(prompt);
     this.showPrompts();
     // Should the server lose the walk, it begins anew as it is now.
     this.walk.request = { ...this.walk.request, prompt };
-    this.notice.say(promptInWords(prompt, this.prompts.suggested(prompt)?.title, this.paused));
+    this.notice.say(promptInWords(prompt, this.prompts.suggested(prompt)?.title, this.pause.isOn));
   }
 
-  private stateChanged({ what, text, view }: StateChange): void {
-    if (what === "prompt") this.promptChanged(text ?? "");
+  private stateChanged({ what, text, view, chunk }: StateChange): void {
+    if (what === "prompt") this.promptChanged(text ?? "", chunk);
     if (what === "view" && this.walk !== null) this.walk.view = view ?? null;
-    if (what === "reset") this.notice.say("Back where the walk began.");
+    if (what === "reset") this.wentBack();
     if (what === "bump") this.stage.bump();
   }
 
+  private wentBack(): void {
+    this.record.restarted();
+    this.notice.say("Back where the walk began.");
+  }
+
   private refused(error: ServerError): void {
+    if (error.fatal) return; // the connection ends for this reason, and that is said
     this.complain(error, errorInWords(error));
     this.prompts.refuse();
     this.showPrompts();
-    if (error.fatal || this.walk === null || this.walk.opened) return;
+    if (this.walk !== null && !this.walk.opened) this.startRefused();
+  }
+
+  private startRefused(): void {
+    this.connectionNotice.over();
     this.walk = this.walkBefore;
     document.body.classList.toggle("walking", this.walk !== null);
-    if (this.walk !== null) {
-      this.stage.uncover();
-      this.prompts.begin(this.walk.request.prompt ?? "");
-      this.showPrompts();
-    }
+    if (this.walk?.opened !== false) this.notice.end("queue");
+    if (this.walk === null) this.stage.cover(this.panel.poster);
+    else this.goOn(this.walk);
     this.openPanel();
+  }
+
+  /** The walk before the one that was refused. */
+  private goOn(walk: Walk): void {
+    if (walk.opened) this.stage.uncover();
+    else this.stage.cover(walk.poster);
+    this.prompts.begin(walk.request.prompt ?? "");
+    this.showPrompts();
   }
 
   private complain(error: { code: string; message: string }, words: string): void {
@@ -359,6 +382,8 @@ export class App {
   private tellControls(message: ControlsMessage, keysChanged: boolean): void {
     lightKeyPad(this.pad, message.keys);
     if (this.walk === null || !this.connection.send(message)) return;
+    // Where nothing moves, or nobody looks, the time to the screen is the visitor's own.
+    if (this.state !== "walking" || document.hidden) return;
     this.measured.tracker.controlsSent(message.seq, message.t, keysChanged);
   }
 
@@ -369,7 +394,8 @@ export class App {
   }
 
   private visibilityChanged(): void {
-    if (!document.hidden) this.player.returned();
+    if (document.hidden) this.measured.tracker.clear();
+    else this.player.returned();
     this.tellPlayhead();
   }
 

@@ -15,8 +15,11 @@ type Task =
   | { kind: "type"; mime: string }
   | { kind: "remove"; end: number };
 
+type RemoveTask = Extract<Task, { kind: "remove" }>;
+
 export class AppendQueue {
   private tasks: Task[] = [];
+  private wanted: RemoveTask | null = null;
   private buffer: SourceBufferLike | null = null;
   private failed = false;
 
@@ -43,11 +46,10 @@ export class AppendQueue {
     this.add({ kind: "type", mime });
   }
 
-  /** Forget everything before `end`; false when there was something more urgent to do. */
-  removeBefore(end: number): boolean {
-    if (this.tasks.length > 0 || this.buffer === null || this.buffer.updating) return false;
-    this.add({ kind: "remove", end });
-    return true;
+  /** Forget everything before `end`, once there is nothing more urgent to do. */
+  removeBefore(end: number): void {
+    this.wanted = { kind: "remove", end };
+    this.pump();
   }
 
   private add(task: Task): void {
@@ -57,10 +59,16 @@ export class AppendQueue {
 
   private pump(): void {
     while (this.buffer !== null && !this.failed && !this.buffer.updating) {
-      const task = this.tasks.shift();
+      const task = this.tasks.shift() ?? this.takeRemove();
       if (task === undefined) return;
       this.attempt(task, this.buffer);
     }
+  }
+
+  private takeRemove(): RemoveTask | undefined {
+    const task = this.wanted ?? undefined;
+    this.wanted = null;
+    return task;
   }
 
   private attempt(task: Task, buffer: SourceBufferLike): void {

@@ -23,7 +23,7 @@ export type Cause = Pick<ServerError, "code" | "message"> | null;
 export interface SocketEvents {
   opened(): void;
   received(frame: ArrayBuffer | string): void;
-  closed(): void;
+  closed(code: number): void;
 }
 
 export interface Socket {
@@ -38,7 +38,7 @@ export interface ConnectionEvents {
 
 export interface ConnectionOptions {
   openSocket(events: SocketEvents): Socket;
-  token?: string;
+  token?(): string | undefined;
   random?(): number;
   now?(): number;
 }
@@ -46,8 +46,18 @@ export interface ConnectionOptions {
 const FIRST_RETRY_MS = 400;
 const LONGEST_RETRY_MS = 10_000;
 const PING_MS = 1_000;
-/** Without a word for so long, pongs included, the line is dead even if the socket does not say so. */
-const SILENCE_MS = 8_000;
+/**
+ * So many beats without a word, pongs included, and the line is dead even if the socket does not say so. Beats and
+ * not milliseconds: a hidden tab's clock ticks once a minute.
+ */
+const SILENT_BEATS = 8;
+/** A connection that lived so long was no failed attempt, even if no video came. */
+const SETTLED_MS = 30_000;
+/** What a server means that closes without a word: a page that does not read would not hear it. */
+const CAUSE_BY_CLOSE_CODE: Readonly<Record<number, Cause>> = {
+  1008: { code: "slow_consumer", message: "closed with 1008" },
+  1011: { code: "internal", message: "closed with 1011" },
+};
 
 /** Time before the next attempt: doubling, and spread so that many pages do not come back at once. */
 export function retryDelayMs(attempt: number, random: number): number {
@@ -57,12 +67,12 @@ export function retryDelayMs(attempt: number, random: number): number {
 
 export class Connection {
   private socket: Socket | null = null;
-  private welcomed = false;
+  private welcomedAt: number | null = null;
   private attempt = 0;
   private cause: Cause = null;
   private mayRetry = true;
   private resume: Resume | null = null;
-  private heardAt = 0;
+  private numSilentBeats = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private heartbeat: ReturnType<typeof setInterval> | undefined;
   private readonly random: () => number;
@@ -76,22 +86,18 @@ export class Connection {
     this.now = options.now ?? (() => performance.now());
   }
 
-  get isOpen(): boolean {
-    return this.welcomed;
-  }
-
   /** Connect now; also the visitor's "try again". */
   connect(): void {
     clearTimeout(this.timer);
     if (this.socket !== null) return;
     this.cause = null;
     this.mayRetry = true;
-    this.heardAt = this.now();
+    this.numSilentBeats = 0;
     this.events.status({ kind: "connecting" });
     const socket = this.options.openSocket({
       opened: () => this.sayHello(),
       received: (frame) => this.socket === socket && this.receive(frame),
-      closed: () => this.socket === socket && this.lost(),
+      closed: (code) => this.socket === socket && this.closed(code),
     });
     this.socket = socket;
     this.heartbeat = setInterval(() => this.beat(), PING_MS);
@@ -99,13 +105,13 @@ export class Connection {
 
   /** False when there is nobody to send to: what is lost then is told again after the next welcome. */
   send(message: ClientMessage): boolean {
-    if (!this.welcomed || this.socket === null) return false;
+    if (this.welcomedAt === null || this.socket === null) return false;
     this.socket.send(encode(message));
     return true;
   }
 
   private sayHello(): void {
-    const { token } = this.options;
+    const token = this.options.token?.();
     this.socket?.send(
       encode({
         type: "hello",
@@ -117,7 +123,7 @@ export class Connection {
   }
 
   private receive(frame: ArrayBuffer | string): void {
-    this.heardAt = this.now();
+    this.numSilentBeats = 0;
     let message: ServerMessage | null;
     try {
       message = decode(frame);
@@ -127,7 +133,7 @@ export class Connection {
     }
     if (message === null) return;
     if (message.type === "welcome") this.welcome(message);
-    if (message.type === "media" && this.resume !== null) this.resume.fragment = message.frame;
+    if (message.type === "media") this.played(message.frame);
     if (message.type === "error" && message.fatal) {
       this.cause = message;
       this.mayRetry = message.retryable;
@@ -137,12 +143,17 @@ export class Connection {
   }
 
   private welcome(message: Welcome): void {
-    this.welcomed = true;
-    this.attempt = 0;
+    this.welcomedAt = this.now();
     this.resume = { session: message.session, secret: message.secret, fragment: this.resume?.fragment ?? 0 };
     if (!message.resumed) this.resume.fragment = 0;
     this.events.status({ kind: "open" });
     this.ping();
+  }
+
+  /** Only video proves that coming back succeeded: a server that is full welcomes and then refuses. */
+  private played(frame: number): void {
+    this.attempt = 0;
+    if (this.resume !== null) this.resume.fragment = frame;
   }
 
   private giveUp(cause: Cause): void {
@@ -152,7 +163,8 @@ export class Connection {
   }
 
   private beat(): void {
-    if (this.now() - this.heardAt > SILENCE_MS) return this.drop();
+    this.numSilentBeats += 1;
+    if (this.numSilentBeats > SILENT_BEATS) return this.drop();
     this.ping();
   }
 
@@ -166,9 +178,15 @@ export class Connection {
     this.lost();
   }
 
+  private closed(code: number): void {
+    if (this.welcomedAt !== null) this.cause ??= CAUSE_BY_CLOSE_CODE[code] ?? null;
+    this.lost();
+  }
+
   private lost(): void {
+    if (this.welcomedAt !== null && this.now() - this.welcomedAt > SETTLED_MS) this.attempt = 0;
     this.socket = null;
-    this.welcomed = false;
+    this.welcomedAt = null;
     clearInterval(this.heartbeat);
     if (!this.mayRetry) return this.events.status({ kind: "failed", cause: this.cause });
     const retryMs = retryDelayMs(this.attempt++, this.random());

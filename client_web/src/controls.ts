@@ -48,6 +48,8 @@ export class Controls {
 
   /** Radians, positive to the right and up; sent with the next key change or `flush`. */
   turn(yaw: number, pitch: number): void {
+    // Older iPads do not say how far a caught mouse moved.
+    if (!Number.isFinite(yaw) || !Number.isFinite(pitch)) return;
     this.look = { yaw: clamp(this.look.yaw + yaw), pitch: clamp(this.look.pitch + pitch) };
   }
 

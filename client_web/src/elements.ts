@@ -21,3 +21,18 @@ export function make<K extends keyof HTMLElementTagNameMap>(
 export function imageUrl(bytes: Uint8Array<ArrayBuffer>): string {
   return URL.createObjectURL(new Blob([bytes]));
 }
+
+/** `checkVisibility` for browsers that have none: Safari before 17.4. */
+export function isOnScreen(element: HTMLElement): boolean {
+  return element.getClientRects().length > 0 && getComputedStyle(element).visibility === "visible";
+}
+
+/** Buttons that were clicked give the keyboard back: Space and Enter are then not for them. */
+export function dropFocusOnClick(area: HTMLElement): void {
+  const drop = ({ detail, target }: MouseEvent): void => {
+    const byPointer = detail > 0;
+    if (byPointer && target instanceof Element) target.closest("button")?.blur();
+  };
+  // Before the button's own listener, which may look for the focus.
+  area.addEventListener("click", drop, { capture: true });
+}

@@ -46,6 +46,12 @@ export class Hud {
   private readonly graph = find("latency-graph", HTMLCanvasElement);
   private readonly bar = find("cost-bar", HTMLElement);
 
+  constructor() {
+    // Where it lies across the picture, style.css lets it be tapped.
+    const hud = find("hud", HTMLElement);
+    hud.addEventListener("click", () => hud.classList.toggle("folded"));
+  }
+
   showLatencies(latenciesMs: readonly number[]): void {
     const last = latenciesMs.at(-1);
     this.write("latency-now", last === undefined ? "–" : String(Math.round(last)));

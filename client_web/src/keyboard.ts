@@ -1,4 +1,4 @@
-/** Physical keys to controls and commands: by position (`event.code`), so that every layout works. */
+/** Keys to controls by their place (`event.code`), and to commands by their letter, so that every layout works. */
 import type { Controls } from "./controls";
 import type { Key } from "./protocol";
 
@@ -23,6 +23,17 @@ export interface KeyboardOptions {
   command(code: string): boolean;
 }
 
+/** The code of the command that a key stands for: its place where that steers or has no Latin letter. */
+export function commandOf({ code, key }: Pick<KeyboardEvent, "code" | "key">): string {
+  if (Object.hasOwn(STEERING, code) || !/^[a-z]$/i.test(key)) return code;
+  return `Key${key.toUpperCase()}`;
+}
+
+/** The key belongs to an input method; Safari says so by its number only. */
+export function isComposing(event: KeyboardEvent): boolean {
+  return event.isComposing || event.keyCode === 229;
+}
+
 /** Keys meant for a text field must not move the visitor. */
 function isTyping(target: EventTarget | null): boolean {
   const element = target as Partial<HTMLElement> | null;
@@ -32,21 +43,32 @@ function isTyping(target: EventTarget | null): boolean {
 
 export function bindKeyboard(options: KeyboardOptions): void {
   const { controls } = options;
+  /** Went down outside a text field: their repeats are no text for the one that got the focus meanwhile. */
+  const held = new Set<string>();
   const down = (event: KeyboardEvent): void => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (isTyping(event.target) && event.code !== "Escape") return;
+    if (isComposing(event) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (isTyping(event.target) && event.code !== "Escape") {
+      if (event.repeat && held.has(event.code)) event.preventDefault();
+      return;
+    }
+    held.add(event.code);
     if (pressed(event, options)) event.preventDefault();
+  };
+  const letGo = (): void => {
+    held.clear();
+    controls.releaseAll();
   };
   const up = (event: KeyboardEvent): void => {
     // macOS swallows the key-ups of everything that was held together with Command.
-    if (event.code.startsWith("Meta")) return controls.releaseAll();
+    if (event.code.startsWith("Meta")) return letGo();
+    held.delete(event.code);
     controls.release(event.code);
   };
   options.window.addEventListener("keydown", (event) => down(event as KeyboardEvent));
   options.window.addEventListener("keyup", (event) => up(event as KeyboardEvent));
-  options.window.addEventListener("blur", () => controls.releaseAll());
+  options.window.addEventListener("blur", letGo);
   options.document.addEventListener("visibilitychange", () => {
-    if (options.document.hidden) controls.releaseAll();
+    if (options.document.hidden) letGo();
   });
 }
 
@@ -55,7 +77,7 @@ function pressed(event: KeyboardEvent, options: KeyboardOptions): boolean {
   const key = STEERING[event.code];
   const steers = key !== undefined && options.isSteering();
   if (event.repeat) return steers;
-  if (!steers && !options.command(event.code)) return false;
+  if (!steers && !options.command(commandOf(event))) return false;
   // The command may just have begun the walk: the key that did it already counts.
   if (key !== undefined && options.isSteering()) options.controls.press(event.code, key);
   return true;

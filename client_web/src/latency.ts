@@ -18,10 +18,6 @@ export class Recent {
     return this.items;
   }
 
-  get last(): number | undefined {
-    return this.items.at(-1);
-  }
-
   clear(): void {
     this.items = [];
   }

@@ -3,6 +3,7 @@ import "./style.css";
 import { App } from "./app";
 import { publishDiagnostics } from "./diagnostics";
 import { Notice } from "./notice";
+import { PageLine } from "./notice_line";
 import { missingFeature } from "./player";
 
 /** In the fragment, which is never sent and never logged: `#token=...`. */
@@ -12,8 +13,8 @@ function tokenInAddress(): string | undefined {
 
 const missing = missingFeature();
 if (missing === null) {
-  const app = new App(tokenInAddress());
+  const app = new App(tokenInAddress);
   publishDiagnostics(() => app.snapshot());
 } else {
-  new Notice().stay(`This page needs a newer browser: ${missing} is missing.`);
+  new Notice(new PageLine()).stay("video", `This page needs a newer browser: ${missing} is missing.`);
 }

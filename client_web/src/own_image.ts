@@ -5,6 +5,19 @@ export interface ImageLimits {
   pixels: number;
 }
 
+/** Which picture a walk began with, as the server reads it in a recorded walk. */
+export interface Picture {
+  path: string;
+  /** Of the bytes that were sent; absent where the browser does not tell. */
+  sha256?: string;
+}
+
+export interface OwnImage {
+  blob: Blob;
+  bytes: Uint8Array<ArrayBuffer>;
+  picture: Picture;
+}
+
 export class UnusablePicture extends Error {}
 
 /** Sent as it is when the server reads the format and it is within the limits. */
@@ -24,7 +37,25 @@ export function sizeWithin(width: number, height: number, pixels: number, longes
   return width >= height ? [longer, shorter] : [shorter, longer];
 }
 
-export async function prepareImage(file: Blob, limits: ImageLimits): Promise<Blob> {
+/** Raises nothing but UnusablePicture, whose words are for the visitor. */
+export async function readPicture(file: File, limits: ImageLimits): Promise<OwnImage> {
+  try {
+    const blob = await prepareImage(file, limits);
+    const bytes = new Uint8Array(await blob.arrayBuffer());
+    return { blob, bytes, picture: await describe(file.name, bytes) };
+  } catch (error) {
+    throw error instanceof UnusablePicture ? error : new UnusablePicture("That picture could not be read.");
+  }
+}
+
+async function describe(path: string, bytes: Uint8Array<ArrayBuffer>): Promise<Picture> {
+  // Browsers have it on HTTPS and on this machine only.
+  if (crypto.subtle === undefined) return { path };
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return { path, sha256: Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("") };
+}
+
+async function prepareImage(file: Blob, limits: ImageLimits): Promise<Blob> {
   const bitmap = await openBitmap(file);
   try {
     const [width, height] = sizeWithin(bitmap.width, bitmap.height, limits.pixels, LONGEST_SIDE);

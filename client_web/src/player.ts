@@ -14,7 +14,13 @@ export interface PlayerEvents {
   isExpecting(): boolean;
   shown(frame: ShownFrame): void;
   stalled(): void;
+  /** The video broke off and is begun anew. */
   failed(message: string): void;
+  /** There will be no picture, unless another `open` brings one. */
+  gaveUp(reason: "unsupported" | "broken", message: string): void;
+  /** The browser plays nothing before the visitor does something. */
+  needsGesture(): void;
+  playing(): void;
 }
 
 declare global {
@@ -26,6 +32,9 @@ declare global {
 const KEEP_BEHIND_S = 4;
 const REMOVE_EVERY_S = 4;
 const STALL_MS = 80;
+/** So many failures within so long, and beginning anew is no use. */
+const NUM_FAILURES = 3;
+const FAILURES_MS = 10_000;
 
 function mediaSourceClass(): typeof MediaSource | undefined {
   return window.MediaSource ?? window.ManagedMediaSource;
@@ -51,6 +60,7 @@ export class Player {
   private removedTo = 0;
   private appliedOffset = 0;
   private numPresented = 0;
+  private failedAtMs: number[] = [];
   private stallTimer: ReturnType<typeof setTimeout> | undefined;
   private readonly timeline = new Timeline();
   private readonly edge = new LiveEdge();
@@ -64,10 +74,13 @@ export class Player {
     // ManagedMediaSource refuses to open where the video might move to another device.
     video.disableRemotePlayback = true;
     video.addEventListener("waiting", () => this.ranDry());
-    video.addEventListener("playing", () => clearTimeout(this.stallTimer));
+    video.addEventListener("playing", () => this.hasBegun());
     video.addEventListener("pause", () => !document.hidden && this.play());
-    // An error of a source that was replaced meanwhile comes without its reason.
-    video.addEventListener("error", () => video.error && this.fail(video.error.message));
+    // An error of a source that was replaced or given up meanwhile is no news.
+    video.addEventListener(
+      "error",
+      () => video.error && this.queue !== null && this.fail(video.error.message),
+    );
     this.watchFrames();
   }
 
@@ -96,6 +109,7 @@ export class Player {
     this.mime = mime;
     this.init = data;
     this.edge.forget();
+    this.failedAtMs = [];
     if (this.source === null || this.source.readyState === "ended") return this.build();
     if (!sameType) this.queue?.changeType(mime);
     this.queue?.append(data);
@@ -103,13 +117,14 @@ export class Player {
 
   append(media: Media, receivedAt: number): void {
     this.numReceived += 1;
+    if (this.queue === null) return;
     const leadS = this.leadS;
     // Only the first of a burst ends the standstill; the others wait for their turn.
     const starved = this.isDry && leadS <= media.duration;
-    const placed = this.timeline.place(media, receivedAt, starved);
+    const placed = this.timeline.place(media, starved);
     if (placed === null) return;
-    this.applyOffset();
-    this.queue?.append(media.data);
+    this.applyOffset(this.queue);
+    this.queue.append(media.data);
     this.edge.arrived(receivedAt, leadS);
     this.keepToEdge(receivedAt);
   }
@@ -122,8 +137,12 @@ export class Player {
 
   /** Start playing as early as possible: the browser then shows the first frame without further ado. */
   play(): void {
-    // Refused only while the page is hidden or before a gesture; both call here again.
-    this.video.play().catch(() => undefined);
+    this.video.play().catch((error: unknown) => this.playRefused(error));
+  }
+
+  /** Within a gesture of the visitor's, without which some browsers play nothing. */
+  playInGesture(): void {
+    if (this.video.paused) this.play();
   }
 
   /** The page is in sight again; the browser may have held the video meanwhile. */
@@ -132,16 +151,27 @@ export class Player {
     this.play();
   }
 
-  private applyOffset(): void {
+  private playRefused(error: unknown): void {
+    const isForbidden = error instanceof DOMException && error.name === "NotAllowedError";
+    // What was refused in a hidden tab is asked for again when it comes back.
+    if (isForbidden && !document.hidden && this.source !== null) this.events.needsGesture();
+  }
+
+  private hasBegun(): void {
+    clearTimeout(this.stallTimer);
+    this.events.playing();
+  }
+
+  private applyOffset(queue: AppendQueue): void {
     if (this.timeline.offset === this.appliedOffset) return;
     this.appliedOffset = this.timeline.offset;
-    this.queue?.setOffset(this.appliedOffset);
+    queue.setOffset(this.appliedOffset);
   }
 
   private build(): void {
     const Source = mediaSourceClass();
     if (Source === undefined || !Source.isTypeSupported(this.mime)) {
-      return this.events.failed(`this browser cannot play ${this.mime}`);
+      return this.giveUp("unsupported", `this browser cannot play ${this.mime}`);
     }
     const source = new Source();
     const queue = new AppendQueue((message) => this.queue === queue && this.fail(message));
@@ -157,14 +187,28 @@ export class Player {
   }
 
   private sourceOpened(source: MediaSource, queue: AppendQueue): void {
+    if (this.source !== source) return;
     URL.revokeObjectURL(this.video.src);
-    queue.attach(source.addSourceBuffer(this.mime));
+    try {
+      queue.attach(source.addSourceBuffer(this.mime));
+    } catch (error) {
+      this.fail(String(error));
+    }
   }
 
   private fail(message: string): void {
     this.numSourceErrors += 1;
+    const now = performance.now();
+    this.failedAtMs = [...this.failedAtMs.filter((earlier) => now - earlier < FAILURES_MS), now];
+    if (this.failedAtMs.length >= NUM_FAILURES) return this.giveUp("broken", message);
     this.events.failed(message);
     this.build();
+  }
+
+  private giveUp(reason: "unsupported" | "broken", message: string): void {
+    this.source = null;
+    this.queue = null;
+    this.events.gaveUp(reason, message);
   }
 
   /** The last frame just went up; it is a stall when the next one is late by more than a frame. */
@@ -198,7 +242,8 @@ export class Player {
   private removeBehind(): void {
     const end = this.video.currentTime - KEEP_BEHIND_S;
     if (end - this.removedTo < REMOVE_EVERY_S) return;
-    if (this.queue?.removeBefore(end)) this.removedTo = end;
+    this.queue?.removeBefore(end);
+    this.removedTo = end;
   }
 
   private watchFrames(): void {

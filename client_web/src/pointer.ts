@@ -3,34 +3,77 @@ import type { Controls } from "./controls";
 
 const MOUSE_RAD_PER_PX = 0.0024;
 const DRAG_RAD_PER_PX = 0.005;
+/** A press that moved as far is a drag, and no click. */
+const DRAG_PX = 4;
 /** The server counts messages; twice the usual display rate would gain nothing. */
 const FLUSH_EVERY_MS = 15;
 
-export function isLocked(stage: HTMLElement): boolean {
-  return document.pointerLockElement === stage;
+export interface PointerOptions {
+  stage: EventTarget & { requestPointerLock?(): unknown };
+  document: { readonly pointerLockElement: unknown };
+  controls: Controls;
+  isSteering(): boolean;
 }
 
-export function bindPointer(stage: HTMLElement, controls: Controls, isSteering: () => boolean): void {
-  const turn = (event: MouseEvent, radPerPx: number): void =>
-    controls.turn(event.movementX * radPerPx, -event.movementY * radPerPx);
-  stage.addEventListener("click", (event) => {
-    if (isSteering() && (event as PointerEvent).pointerType === "mouse") catchMouse(stage);
-  });
-  stage.addEventListener("pointermove", (event) => {
-    if (!isSteering()) return;
-    if (isLocked(stage)) turn(event, MOUSE_RAD_PER_PX);
-    else if (event.buttons & 1)
-      turn(event, event.pointerType === "mouse" ? MOUSE_RAD_PER_PX : DRAG_RAD_PER_PX);
-  });
-  flushEveryFrame(controls);
+/** A finger or mouse button from going down on. */
+class Press {
+  readonly isMouse: boolean;
+  private readonly start: readonly [number, number];
+  private last: readonly [number, number];
+  private movedPx = 0;
+
+  constructor({ pointerType, clientX, clientY }: PointerEvent) {
+    this.isMouse = pointerType === "mouse";
+    this.start = this.last = [clientX, clientY];
+  }
+
+  get isDrag(): boolean {
+    return this.movedPx >= DRAG_PX;
+  }
+
+  /** How far since the last move. */
+  moveTo({ clientX: x, clientY: y }: PointerEvent): [number, number] {
+    const moved: [number, number] = [x - this.last[0], y - this.last[1]];
+    this.last = [x, y];
+    this.movedPx = Math.max(this.movedPx, Math.hypot(x - this.start[0], y - this.start[1]));
+    return moved;
+  }
 }
 
-function catchMouse(stage: HTMLElement): void {
+export function bindPointer({ stage, document, controls, isSteering }: PointerOptions): void {
+  const presses = new Map<number, Press>();
+  let latest: Press | null = null;
+  const listen = (type: string, listener: (event: PointerEvent) => void): void =>
+    stage.addEventListener(type, (event) => listener(event as PointerEvent));
+  const turn = ([x, y]: [number, number], radPerPx: number): void => {
+    if (isSteering()) controls.turn(x * radPerPx, -y * radPerPx);
+  };
+  listen("pointerdown", (event) => {
+    latest = new Press(event);
+    presses.set(event.pointerId, latest);
+  });
+  for (const type of ["pointerup", "pointercancel"]) listen(type, (event) => presses.delete(event.pointerId));
+  listen("pointermove", (event) => {
+    if (document.pointerLockElement === stage)
+      return turn([event.movementX, event.movementY], MOUSE_RAD_PER_PX);
+    const press = presses.get(event.pointerId);
+    if (press === undefined) return;
+    // The button may have come up outside the stage.
+    if (!(event.buttons & 1)) return presses.delete(event.pointerId);
+    turn(press.moveTo(event), press.isMouse ? MOUSE_RAD_PER_PX : DRAG_RAD_PER_PX);
+  });
+  // What was pressed is not asked of the click: Safari says so since 18.2 only.
+  listen("click", () => {
+    if (isSteering() && latest?.isMouse && !latest.isDrag) catchMouse(stage);
+  });
+}
+
+function catchMouse(stage: PointerOptions["stage"]): void {
   // Refused right after Esc and where there is no mouse; dragging still looks around then.
-  Promise.resolve(stage.requestPointerLock()).catch(() => undefined);
+  Promise.resolve(stage.requestPointerLock?.()).catch(() => undefined);
 }
 
-function flushEveryFrame(controls: Controls): void {
+export function flushEveryFrame(controls: Controls): void {
   let flushedAt = 0;
   const frame = (now: number): void => {
     if (now - flushedAt >= FLUSH_EVERY_MS) {

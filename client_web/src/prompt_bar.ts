@@ -1,32 +1,23 @@
 /** Changing the world in mid-walk: the suggested prompts and a field for one's own, over the picture. */
-import { find } from "./elements";
+import { find, isOnScreen } from "./elements";
 import { PromptChips } from "./prompt_chips";
 import type { PromptChoice } from "./prompt_choice";
+import { PromptField } from "./prompt_field";
 
 export class PromptBar {
   private readonly form = find("prompt-bar", HTMLFormElement);
-  private readonly field = find("live-prompt", HTMLInputElement);
+  private readonly input = find("live-prompt", HTMLInputElement);
+  private readonly field: PromptField;
   private readonly chips: PromptChips;
-  private shown = "";
 
-  constructor(ask: (prompt: string) => void) {
+  /** `ask` says whether the prompt could be sent. */
+  constructor(ask: (prompt: string) => boolean) {
     this.chips = new PromptChips(find("live-chips", HTMLElement), ask);
-    this.form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      const prompt = this.field.value.trim();
-      this.field.blur();
-      ask(prompt);
-    });
-    this.field.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape") return;
-      event.stopPropagation(); // it leaves the field, not the walk
-      this.field.blur();
-    });
-    this.field.addEventListener("blur", () => this.restore());
+    this.field = new PromptField(this.form, this.input, ask);
   }
 
   offer(choice: PromptChoice, maxLength: number): void {
-    this.field.maxLength = maxLength;
+    this.input.maxLength = maxLength;
     this.form.classList.toggle("suggesting", choice.suggestions.length > 0);
     this.chips.offer(choice);
   }
@@ -34,21 +25,16 @@ export class PromptBar {
   show(choice: PromptChoice): void {
     this.chips.show(choice, choice.current, choice.asked);
     const told = choice.asked ?? choice.current;
-    this.shown = choice.suggested(told) === undefined ? told : "";
-    this.field.classList.toggle("asked", choice.asked !== null && this.shown !== "");
-    if (document.activeElement !== this.field) this.restore();
+    const typed = choice.suggested(told) === undefined ? told : "";
+    this.input.classList.toggle("asked", choice.asked !== null && typed !== "");
+    this.field.show(typed);
   }
 
   /** False where the field is not on screen. */
   focus(): boolean {
-    if (!this.field.checkVisibility({ visibilityProperty: true })) return false;
-    this.field.focus();
-    this.field.select();
+    if (!isOnScreen(this.input)) return false;
+    this.input.focus();
+    this.input.select();
     return true;
-  }
-
-  /** What was typed and not sent is not what the world follows. */
-  private restore(): void {
-    this.field.value = this.shown;
   }
 }

@@ -27,6 +27,12 @@ export class PromptChoice {
     this.asked = null;
   }
 
+  /** The prompt that a key presses: the digits of both rows. */
+  suggestionAt(code: string): string | undefined {
+    const digit = /^(?:Digit|Numpad)([1-9])$/.exec(code)?.[1];
+    return digit === undefined ? undefined : this.suggestions[Number(digit) - 1]?.prompt;
+  }
+
   /** The suggestion that a prompt is; none at all is the first one, by the protocol. */
   suggested(prompt: string): Suggestion | undefined {
     if (prompt === "") return this.suggestions[0];

@@ -47,8 +47,7 @@ export type ClientMessage =
   | { type: "controls"; seq: number; t: number; keys: Key[]; look: Look }
   | { type: "prompt"; text: string }
   | { type: "playhead"; shown: number; buffered: number; stalled: number; hidden: boolean }
-  | { type: "pause" | "resume" | "step" | "reset" | "stop" }
-  | { type: "rewind"; chunk: number }
+  | { type: "pause" | "resume" | "reset" }
   | { type: "ping"; t: number };
 
 const view = map({ name: string, title: string, preview: optional(bytes) });

@@ -16,7 +16,7 @@ export function openWebSocket(url: string, events: SocketEvents): Socket {
   socket.binaryType = "arraybuffer";
   socket.onopen = () => events.opened();
   socket.onmessage = (event: MessageEvent<ArrayBuffer | string>) => events.received(event.data);
-  socket.onclose = () => events.closed();
+  socket.onclose = (event) => events.closed(event.code);
   return {
     send: (frame) => socket.readyState === WebSocket.OPEN && socket.send(frame),
     close: (code, reason) => socket.close(code, reason),

@@ -1,19 +1,23 @@
 /** Where a walk begins: the server's views or one's own picture, a prompt and a seed. */
 import { find, imageUrl, make } from "./elements";
-import { type ImageLimits, prepareImage, UnusablePicture } from "./own_image";
+import { isComposing } from "./keyboard";
+import { type ImageLimits, type Picture, readPicture, UnusablePicture } from "./own_image";
 import { PromptChips } from "./prompt_chips";
 import type { PromptChoice } from "./prompt_choice";
 import type { StartRequest, StartView, Welcome } from "./protocol";
 
 export interface PanelEvents {
-  /** `poster` is the address of the picture the walk starts from, if there is one. */
-  start(request: StartRequest, poster: string | null): void;
-  prompt(text: string): void;
+  /** `poster` is the address of the picture the walk starts from, if there is one; `picture` is the visitor's own. */
+  start(request: StartRequest, poster: string | null, picture: Picture | null): void;
+  /** False when it could not be sent. */
+  prompt(text: string): boolean;
   back(): void;
   complaint(message: string): void;
 }
 
-type Choice = { kind: "view"; name: string } | { kind: "image"; image: Uint8Array<ArrayBuffer> };
+type Choice =
+  | { kind: "view"; name: string }
+  | { kind: "image"; image: Uint8Array<ArrayBuffer>; picture: Picture };
 
 const MAX_SEED = 2 ** 32 - 1;
 
@@ -32,6 +36,8 @@ export class StartPanel {
   private readonly posters = new Map<string, string>();
   private ownPoster: string | null = null;
   private choice: Choice | null = null;
+  /** What had the focus when the panel opened. */
+  private opener: Element | null = null;
   private limits: ImageLimits = { bytes: 0, pixels: 0 };
 
   private knowsOwnPictures = true;
@@ -44,7 +50,12 @@ export class StartPanel {
       event.preventDefault();
       this.start();
     });
-    this.applyPrompt.addEventListener("click", () => events.prompt(this.prompt.value.trim()));
+    this.applyPrompt.addEventListener("click", () => this.apply());
+    this.prompt.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || isComposing(event) || !this.isWalking) return;
+      event.preventDefault(); // it would start a new walk
+      this.apply();
+    });
     this.prompt.addEventListener("input", () => this.showPrompt());
     find("back", HTMLButtonElement).addEventListener("click", () => events.back());
     this.file.addEventListener("change", () => this.use(this.file.files?.[0]));
@@ -63,7 +74,9 @@ export class StartPanel {
 
   /** `walking`: there is a walk to go back to, whose prompt can be changed. */
   open(walking: boolean): void {
+    if (!this.isOpen) this.opener = document.activeElement;
     this.panel.hidden = false;
+    this.panel.scrollTop = 0;
     this.panel.classList.toggle("walking", walking);
     if (walking) this.prompt.value = this.prompts.current;
     this.showPrompt();
@@ -89,8 +102,9 @@ export class StartPanel {
   }
 
   close(): void {
-    this.panel.hidden = true;
     if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
+    this.panel.hidden = true;
+    if (this.opener instanceof HTMLElement) this.opener.focus();
   }
 
   /** Show what this server has. */
@@ -106,8 +120,7 @@ export class StartPanel {
     this.knowsOwnPictures = welcome.worlds[0]?.own_pictures !== "nearest_view";
     find("own-note", HTMLElement).hidden = this.knowsOwnPictures;
     this.views.replaceChildren(...views.map((view) => this.card(view)), this.own);
-    const first = views[0];
-    if (this.choice?.kind !== "image") this.choose(first ? { kind: "view", name: first.name } : null);
+    if (this.choice?.kind !== "image") this.choose(this.viewAmong(views));
     this.offerSizes(welcome.sizes);
     this.walk.disabled = welcome.can_walk === false;
     this.panel.classList.toggle("clips-only", this.walk.disabled);
@@ -125,7 +138,15 @@ export class StartPanel {
     if (prompt !== "") request.prompt = prompt;
     if (seed !== "") request.seed = Math.min(MAX_SEED, Math.max(0, Math.floor(Number(seed))));
     if (!this.size.hidden) request.size = this.size.value.split("x").map(Number) as [number, number];
-    this.events.start(request, this.poster);
+    const picture = this.choice?.kind === "image" ? this.choice.picture : null;
+    this.events.start(request, this.poster, picture);
+  }
+
+  /** Give the walk that goes on another prompt, and go back to it. */
+  private apply(): void {
+    const prompt = this.prompt.value.trim();
+    const told = this.prompts.asked ?? this.prompts.current;
+    if (prompt === told || this.events.prompt(prompt)) this.events.back();
   }
 
   private get isWalking(): boolean {
@@ -149,6 +170,13 @@ export class StartPanel {
     return card;
   }
 
+  /** The one that is chosen already, or the first. */
+  private viewAmong(views: readonly StartView[]): Choice | null {
+    const { choice } = this;
+    const kept = views.find((view) => choice?.kind === "view" && view.name === choice.name) ?? views[0];
+    return kept === undefined ? null : { kind: "view", name: kept.name };
+  }
+
   private choose(choice: Choice | null): void {
     this.choice = choice;
     const name = choice?.kind === "view" ? choice.name : null;
@@ -168,8 +196,10 @@ export class StartPanel {
   }
 
   private offerSizes(sizes: number[][]): void {
+    const chosen = this.size.value;
     const options = sizes.map((size) => make("option", "", size.join("x")));
     this.size.replaceChildren(...options);
+    if (options.some((option) => option.value === chosen)) this.size.value = chosen;
     this.size.hidden = options.length < 2;
   }
 
@@ -192,7 +222,7 @@ export class StartPanel {
     if (file !== undefined && this.isOpen) this.use(file);
   }
 
-  private use(file: Blob | undefined): void {
+  private use(file: File | undefined): void {
     this.file.value = "";
     if (file === undefined) return;
     this.take(file).catch((error: unknown) => {
@@ -201,12 +231,12 @@ export class StartPanel {
     });
   }
 
-  private async take(file: Blob): Promise<void> {
-    const image = await prepareImage(file, this.limits);
+  private async take(file: File): Promise<void> {
+    const { blob, bytes: image, picture } = await readPicture(file, this.limits);
     if (this.ownPoster !== null) URL.revokeObjectURL(this.ownPoster);
-    this.ownPoster = URL.createObjectURL(image);
+    this.ownPoster = URL.createObjectURL(blob);
     find("own-picture", HTMLElement).style.backgroundImage = `url("${this.ownPoster}")`;
-    this.choose({ kind: "image", image: new Uint8Array(await image.arrayBuffer()) });
+    this.choose({ kind: "image", image, picture });
     this.walk.focus({ preventScroll: true });
   }
 }

@@ -4,12 +4,9 @@ import type { Media } from "./protocol";
 export interface PlacedFrame {
   frame: number;
   chunk: number;
-  /** Media time on the server's timeline, which a new session starts anew. */
-  serverTime: number;
   /** Media time on the element's timeline, which only grows and has no gaps. */
   elementTime: number;
   decodedAt: number;
-  receivedAt: number;
   /** It came when nothing was left to play. */
   starved: boolean;
 }
@@ -30,12 +27,12 @@ export class Timeline {
    * Place a fragment right behind the last one, whatever its own time says: a gap would freeze playback for ever.
    * Null when it cannot be decoded: after a lost fragment the decoder needs a key frame.
    */
-  place(media: Media, receivedAt: number, starved: boolean): PlacedFrame | null {
+  place(media: Media, starved: boolean): PlacedFrame | null {
     if (media.frame !== this.nextFrame && !media.key) return null;
     if (Math.abs(media.time + this.offset - this.end) > ROUNDING_S) this.offset = this.end - media.time;
     const elementTime = media.time + this.offset;
-    const { frame, chunk, time: serverTime, decoded_at: decodedAt } = media;
-    const placed = { frame, chunk, serverTime, elementTime, decodedAt, receivedAt, starved };
+    const { frame, chunk, decoded_at: decodedAt } = media;
+    const placed = { frame, chunk, elementTime, decodedAt, starved };
     this.nextFrame = frame + 1;
     this.end = elementTime + media.duration;
     this.frames.push(placed);

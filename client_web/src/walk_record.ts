@@ -1,26 +1,58 @@
 /** The path of a walk, for `worldplay render --pose walk.json`. */
-import type { Chunk, StartRequest } from "./protocol";
+import type { Picture } from "./own_image";
+import type { Chunk } from "./protocol";
 
 const KEPT_MS = 60_000;
 
-export class WalkRecord {
-  private readonly poses: Chunk["poses"] = [];
-  private readonly labels: Chunk["labels"] = [];
+/** What a walk began with, as the server reads it beside the path; what is absent is left open. */
+export interface Beginning {
+  view?: string;
+  prompt?: string;
+  seed?: number;
+  image?: Picture;
+  size?: number[];
+  model?: string;
+}
 
-  /** What was recorded from this chunk on is replaced: the walk went back, or is another one. */
+export class WalkRecord {
+  private beginning: Beginning = {};
+  private prompt: string | undefined;
+  private poses: Chunk["poses"] = [];
+  private labels: Chunk["labels"] = [];
+
+  /** Another walk; the one before is forgotten. */
+  begin(beginning: Beginning): void {
+    this.beginning = beginning;
+    this.prompt = beginning.prompt;
+    this.poses = [];
+    this.labels = [];
+  }
+
+  /** What was recorded from this chunk on is replaced: the walk went back. */
   chunk(chunk: Chunk): void {
     const kept = chunk.index * chunk.poses.length;
     this.poses.splice(kept, Infinity, ...chunk.poses);
     this.labels.splice(kept, Infinity, ...chunk.labels);
   }
 
+  /** The file knows one prompt: that of the first chunk. */
+  promptChanged(prompt: string, firstChunk: number | undefined): void {
+    this.prompt = prompt;
+    if (firstChunk === 0) this.restarted();
+  }
+
+  /** The walk begins again where it began, under the prompt it has now. */
+  restarted(): void {
+    const { prompt } = this;
+    this.beginning = { ...this.beginning, ...(prompt === undefined ? {} : { prompt }) };
+  }
+
   get isEmpty(): boolean {
     return this.poses.length === 0;
   }
 
-  /** A recorded walk as the server reads it, beside what one may want to begin it again with. */
-  toJson({ view, prompt, seed }: StartRequest): string {
-    return JSON.stringify({ view, prompt, seed, poses: this.poses, labels: this.labels });
+  toJson(): string {
+    return JSON.stringify({ ...this.beginning, poses: this.poses, labels: this.labels });
   }
 }
 

@@ -11,7 +11,7 @@ const BY_CODE: Readonly<Record<string, string>> = {
   bad_field: DISAGREE,
   bad_order: DISAGREE,
   too_large: "What was sent is too large for this server.",
-  unauthorized: "This server asks for a token. Add #token=… to the address and reload.",
+  unauthorized: "This server asks for a token. Add #token=… to the address.",
   too_fast: "Too many messages at once; the server hung up.",
   slow_consumer: "This connection was too slow for the video.",
   bad_image: "The server could not use that picture.",
@@ -35,6 +35,21 @@ export function errorInWords(error: Pick<ServerError, "code" | "message">): stri
 
 export function lossInWords(cause: Cause): string {
   return cause === null ? "Cannot reach the server." : errorInWords(cause);
+}
+
+/** Why there will be no picture. */
+export function noVideoInWords(reason: "unsupported" | "broken"): string {
+  return reason === "unsupported"
+    ? "This browser cannot play the video (H.264). Another browser may."
+    : "The video keeps breaking off. Starting again from the menu may help.";
+}
+
+/** What is news where a walk begins: that it does so anew, or the view that stands for the visitor's picture. */
+export function beginningInWords(isAgain: boolean, standIn: string | undefined): string | null {
+  if (isAgain) return "Connected again. The server no longer has your walk, so it begins anew.";
+  return standIn === undefined
+    ? null
+    : `Your picture looks most like “${standIn}”, so the walk starts there.`;
 }
 
 /** What the visitor is told when the world takes another prompt; `title` is its short name, if it has one. */

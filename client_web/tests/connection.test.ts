@@ -28,7 +28,7 @@ let sockets: FakeSocket[];
 let statuses: Status[];
 let received: string[];
 
-function connect(token?: string): Connection {
+function connect(token = (): string | undefined => undefined): Connection {
   const connection = new Connection(
     {
       openSocket: (events) => {
@@ -43,7 +43,7 @@ function connect(token?: string): Connection {
       },
       random: () => 1,
       now: () => Date.now(),
-      ...(token === undefined ? {} : { token }),
+      token,
     },
     { status: (status) => statuses.push(status), message: (message) => received.push(message.type) },
   );
@@ -71,7 +71,7 @@ beforeEach(() => {
 afterEach(() => vi.useRealTimers());
 
 it("says hello first, with the token", () => {
-  connect("open sesame");
+  connect(() => "open sesame");
   newest().events.opened();
   expect(newest().sent).toEqual([{ type: "hello", protocol: 1, token: "open sesame" }]);
 });
@@ -92,7 +92,7 @@ it("sends nothing before the welcome", () => {
 it("comes back after a loss and asks for its session", () => {
   welcomed();
   hear({ ...MEDIA, decode: 1, encode: 1, data: new Uint8Array(1) });
-  newest().events.closed();
+  newest().events.closed(1006);
   expect(statuses.at(-1)).toEqual({ kind: "waiting", retryMs: 400, cause: null });
   vi.advanceTimersByTime(400);
   newest().events.opened();
@@ -105,23 +105,83 @@ it("waits longer after each failure, up to ten seconds", () => {
   expect(retryDelayMs(0, 0)).toBe(200);
 });
 
-it("starts the waiting anew after a welcome", () => {
-  connect();
-  for (let loss = 0; loss < 4; loss++) {
-    newest().events.closed();
-    vi.advanceTimersByTime(10_000);
+/** Lose the connection so often, and come back each time. */
+function lose(times: number): void {
+  for (let loss = 0; loss < times; loss++) {
+    newest().events.closed(1006);
+    vi.advanceTimersToNextTimer();
+    newest().events.opened();
+    hear(WELCOME);
   }
-  newest().events.opened();
-  hear(WELCOME);
-  newest().events.closed();
+}
+
+it("starts the waiting anew once there was video", () => {
+  welcomed();
+  lose(4);
+  hear({ ...MEDIA, decode: 1, encode: 1, data: new Uint8Array(1) });
+  newest().events.closed(1006);
   expect(statuses.at(-1)).toMatchObject({ kind: "waiting", retryMs: 400 });
+});
+
+it("starts the waiting anew after a connection that lasted", () => {
+  welcomed();
+  lose(4);
+  for (let second = 0; second < 31; second++) {
+    vi.advanceTimersByTime(1_000);
+    hear({ type: "pong", t: 0, server: 0 });
+  }
+  newest().events.closed(1006);
+  expect(statuses.at(-1)).toMatchObject({ kind: "waiting", retryMs: 400 });
+});
+
+it("waits longer and longer for a server that welcomes and then refuses", () => {
+  welcomed();
+  const waits = [];
+  for (let refusal = 0; refusal < 6; refusal++) {
+    hear({ type: "error", code: "busy", message: "full", retryable: true, fatal: true });
+    newest().events.closed(1013);
+    waits.push(statuses.at(-1));
+    vi.advanceTimersToNextTimer();
+    newest().events.opened();
+    hear(WELCOME);
+  }
+  const cause = { code: "busy" };
+  expect(waits).toMatchObject([400, 800, 1_600, 3_200, 6_400, 10_000].map((retryMs) => ({ retryMs, cause })));
+});
+
+it.each([
+  [1008, "slow_consumer"],
+  [1011, "internal"],
+])("reads the cause off close code %i when nothing was said", (closeCode, code) => {
+  welcomed();
+  newest().events.closed(closeCode);
+  expect(statuses.at(-1)).toMatchObject({ kind: "waiting", cause: { code } });
+});
+
+it("believes the server's words before the close code", () => {
+  welcomed();
+  hear({ type: "error", code: "too_fast", message: "201", retryable: true, fatal: true });
+  newest().events.closed(1008);
+  expect(statuses.at(-1)).toMatchObject({ cause: { code: "too_fast" } });
+});
+
+it("says the token that the address holds now", () => {
+  let token: string | undefined;
+  const connection = connect(() => token);
+  newest().events.opened();
+  hear({ type: "error", code: "unauthorized", message: "token", retryable: false, fatal: true });
+  newest().events.closed(1008);
+  token = "sesame";
+  connection.connect();
+  newest().events.opened();
+  expect(newest().sent).toEqual([{ type: "hello", protocol: 1, token: "sesame" }]);
 });
 
 it("gives up when the server says that trying again is no use", () => {
   welcomed();
   const error = { type: "error", code: "unauthorized", message: "token", retryable: false, fatal: true };
   hear(error);
-  newest().events.closed();
+  newest().events.closed(1006);
   expect(statuses.at(-1)).toMatchObject({ kind: "failed", cause: { code: "unauthorized" } });
   vi.advanceTimersByTime(60_000);
   expect(sockets).toHaveLength(1);
@@ -130,7 +190,7 @@ it("gives up when the server says that trying again is no use", () => {
 it("keeps trying when the server is busy", () => {
   connect();
   hear({ type: "error", code: "busy", message: "full", retryable: true, fatal: true });
-  newest().events.closed();
+  newest().events.closed(1006);
   expect(statuses.at(-1)).toMatchObject({ kind: "waiting", cause: { code: "busy" } });
 });
 
@@ -144,6 +204,16 @@ it("drops a line that has gone silent", () => {
 it("stays as long as pongs come", () => {
   welcomed();
   for (let second = 0; second < 20; second++) {
+    vi.advanceTimersByTime(1_000);
+    hear({ type: "pong", t: 0, server: 0 });
+  }
+  expect(kinds()).toEqual(["connecting", "open"]);
+});
+
+it("stays in a hidden tab, whose clock ticks once a minute", () => {
+  welcomed();
+  for (let minute = 0; minute < 20; minute++) {
+    vi.setSystemTime(Date.now() + 59_000);
     vi.advanceTimersByTime(1_000);
     hear({ type: "pong", t: 0, server: 0 });
   }
@@ -167,8 +237,8 @@ it("passes messages on and skips unknown ones", () => {
 it("does not listen to a socket it has left", () => {
   const connection = welcomed();
   const old = newest();
-  old.events.closed();
+  old.events.closed(1006);
   connection.connect();
-  old.events.closed();
+  old.events.closed(1006);
   expect(kinds()).toEqual(["connecting", "open", "waiting", "connecting"]);
 });

@@ -81,6 +81,12 @@ it("never turns further in one message than the protocol allows", () => {
   expect(sent[0]?.look).toEqual({ yaw: 6.2832, pitch: -6.2832 });
 });
 
+it("ignores a turn that is no number", () => {
+  controls.turn(Number.NaN, 0.1);
+  controls.flush();
+  expect(sent).toEqual([]);
+});
+
 it("says the state anew without an old look", () => {
   controls.press("KeyW", "w");
   controls.turn(1, 1);

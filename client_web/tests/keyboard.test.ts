@@ -39,7 +39,7 @@ function key(type: "keydown" | "keyup", code: string, extra: object = {}): Event
   return event;
 }
 
-it("goes by the key's place, not by its letter", () => {
+it("steers by the key's place, not by its letter", () => {
   key("keydown", "KeyW", { key: "z" });
   expect(controls.pressed).toEqual(["w"]);
 });
@@ -119,4 +119,36 @@ it("passes other keys on as commands, without their repeats", () => {
   key("keydown", "KeyR");
   key("keydown", "KeyR", { repeat: true });
   expect(commands).toEqual(["KeyR"]);
+});
+
+it.each([
+  ["Dvorak", "KeyR", "p", "KeyP"],
+  ["Dvorak, in the menu", "Comma", "w", "KeyW"],
+  ["Russian", "KeyP", "з", "KeyP"],
+  ["with Shift", "KeyP", "P", "KeyP"],
+  ["AZERTY", "Digit1", "&", "Digit1"],
+])("commands by the key's letter where it has a Latin one: %s", (_layout, code, letter, expected) => {
+  key("keydown", code, { key: letter });
+  expect(commands).toEqual([expected]);
+});
+
+it("steers by a place whose letter is a command elsewhere", () => {
+  key("keydown", "KeyS", { key: "r" }); // Colemak
+  expect(controls.pressed).toEqual(["s"]);
+  expect(commands).toEqual([]);
+});
+
+it.each([{ isComposing: true }, { keyCode: 229 }])("leaves %j to the input method", (extra) => {
+  key("keydown", "Escape", { target: { tagName: "INPUT" }, ...extra });
+  expect(commands).toEqual([]);
+});
+
+it("does not write the repeats of what was held before into a field", () => {
+  const target = { tagName: "INPUT" };
+  key("keydown", "KeyW");
+  expect(key("keydown", "KeyW", { target, repeat: true }).defaultPrevented).toBe(true);
+  expect(key("keydown", "KeyS", { target, repeat: true }).defaultPrevented).toBe(false);
+  key("keyup", "KeyW", { target });
+  key("keydown", "KeyW", { target });
+  expect(key("keydown", "KeyW", { target, repeat: true }).defaultPrevented).toBe(false);
 });

@@ -16,6 +16,15 @@ it("takes no prompt for the first suggestion", () => {
   expect(choice.suggested("in the fog")).toBeUndefined();
 });
 
+it("lets the digits of both rows press the suggestions", () => {
+  expect(["Digit1", "Numpad2", "Digit3", "KeyW"].map((code) => choice.suggestionAt(code))).toEqual([
+    "a sunny day",
+    "at night",
+    undefined,
+    undefined,
+  ]);
+});
+
 it("suggests nothing where the server does not", () => {
   choice.suggestions = [];
   expect(choice.suggested("")).toBeUndefined();

@@ -4,7 +4,14 @@ import { ChunkCost } from "../src/hud";
 import { sizeWithin } from "../src/own_image";
 import type { Chunk, Media } from "../src/protocol";
 import { serverUrl } from "../src/socket";
-import { errorInWords, lossInWords, promptInWords, queueInWords } from "../src/words";
+import {
+  beginningInWords,
+  errorInWords,
+  lossInWords,
+  noVideoInWords,
+  promptInWords,
+  queueInWords,
+} from "../src/words";
 
 it("reads the server's clock off the fastest recent round trip", () => {
   const clock = new ServerClock();
@@ -76,6 +83,17 @@ it("gives the server's reason for the visitor's own faults only", () => {
 it("says what became of the connection", () => {
   expect(lossInWords(null)).toBe("Cannot reach the server.");
   expect(lossInWords({ code: "busy", message: "" })).toContain("places are taken");
+});
+
+it("tells what is news where a walk begins", () => {
+  expect(beginningInWords(false, undefined)).toBeNull();
+  expect(beginningInWords(false, "Gate")).toContain("most like “Gate”");
+  expect(beginningInWords(true, "Gate")).toContain("Connected again.");
+});
+
+it("says why there is no picture", () => {
+  expect(noVideoInWords("unsupported")).toContain("H.264");
+  expect(noVideoInWords("broken")).toContain("keeps breaking off");
 });
 
 it("says where in the queue one stands", () => {

@@ -1,0 +1,240 @@
+"""A server that speaks the protocol, streams real video without a model, and fails as a test tells it to."""
+
+import asyncio
+import io
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Literal, TypeVar
+
+import numpy as np
+import uvicorn
+from numpy.typing import NDArray
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.routing import Mount, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket
+
+from media.pictures import HEIGHT, WIDTH, flat
+from serving import running
+from worldplay.cli import listen
+from worldplay.media.track import VideoTrack
+from worldplay.protocol import messages as m
+from worldplay.protocol.connection import ServerConnection
+from worldplay.protocol.errors import ErrorCode, ProtocolError
+from worldplay.settings import load_settings
+from worldplay.translate import LIMITS
+
+FPS = 24
+LEAD_S = 0.5
+Asked = TypeVar("Asked", bound=m.ClientMessage)
+
+
+def now_ms() -> float:
+    return time.monotonic() * 1000.0
+
+
+class ScriptedServer:
+    """How it answers, which a test may change at any time, and what it was asked."""
+
+    def __init__(self) -> None:
+        self.token: str | None = None
+        self.at_hello: Literal["welcome", "silence"] = "welcome"
+        self.at_start: Literal["walk", "queue", "refuse", "busy"] = "walk"
+        self.own_pictures: Literal["as_is", "nearest_view"] = "nearest_view"
+        self.received: list[tuple[float, m.ClientMessage]] = []  # when, and what
+        self.address = ""
+        self._visitors: set[_Visitor] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def asked(self, kind: type[Asked]) -> list[Asked]:
+        return [message for _, message in self.received if isinstance(message, kind)]
+
+    def drop(self) -> None:
+        """Lose all visitors, as a server does that is started anew."""
+        assert self._loop is not None, "nobody came yet"
+        for visitor in list(self._visitors):
+            asyncio.run_coroutine_threadsafe(visitor.leave(), self._loop).result(10.0)
+
+    async def welcome(self, websocket: WebSocket) -> None:
+        self._loop = asyncio.get_running_loop()
+        visitor = _Visitor(self, websocket)
+        self._visitors.add(visitor)
+        try:
+            await visitor.serve()
+        finally:
+            self._visitors.discard(visitor)
+
+
+class _Visitor:
+    """One connection. Every chunk is sent when the page's playhead comes near the end of the last one."""
+
+    def __init__(self, server: ScriptedServer, websocket: WebSocket) -> None:
+        self._server = server
+        self._websocket = websocket
+        self._connection = ServerConnection(LIMITS, server.token)
+        self._track = VideoTrack(WIDTH, HEIGHT, FPS)
+        self._num_frames = 0  # on the media timeline
+        self._num_chunks: int | None = None  # of the walk; None: there is none
+        self._is_paused = False
+        self._seq: int | None = None
+
+    async def serve(self) -> None:
+        await self._websocket.accept(m.SUBPROTOCOL)
+        with suppress(RuntimeError):  # `leave` was called meanwhile
+            async for frame in self._websocket.iter_bytes():
+                try:
+                    await self._take(self._connection.receive(frame, now_ms()))
+                except ProtocolError as error:
+                    await self._send(m.error_message(error))
+                    if error.close_code is not None:
+                        await self._websocket.close(error.close_code)
+
+    async def leave(self) -> None:
+        await self._websocket.close(1012)
+
+    async def _send(self, message: m.ServerMessage) -> None:
+        await self._websocket.send_bytes(self._connection.send(message))
+
+    async def _take(self, message: m.ClientMessage) -> None:
+        self._server.received.append((now_ms(), message))
+        match message:
+            case m.Hello():
+                if self._server.at_hello == "welcome":
+                    await self._send(_welcome(self._server.own_pictures))
+            case m.Ping(t=t):
+                await self._send(m.Pong(t=t, server=now_ms()))
+            case m.Start():
+                await self._start(message)
+            case _:
+                await self._steer(message)
+
+    async def _start(self, start: m.Start) -> None:
+        match self._server.at_start:
+            case "busy":
+                raise ProtocolError(ErrorCode.BUSY, "expected a free place, got none")
+            case "refuse":
+                raise ProtocolError(ErrorCode.BAD_REQUEST, "expected another view")
+            case "queue":
+                self._num_chunks = None
+                await self._send(m.Queued(position=2, eta=40.0))
+            case "walk":
+                await self._open(start)
+
+    async def _open(self, start: m.Start) -> None:
+        self._num_chunks, self._is_paused = 0, False
+        if start.image is not None and self._server.own_pictures == "nearest_view":
+            await self._send(m.State(what="view", view="green"))
+        track = self._track
+        await self._send(m.Init(codec=track.codec, mime=track.mime, data=track.init_segment))
+        await self._send_chunk(0)
+
+    async def _steer(self, message: m.ClientMessage) -> None:
+        match message:
+            case m.Controls(seq=seq):
+                self._seq = seq
+            case m.Pause() | m.ResumeWalk():
+                self._is_paused = isinstance(message, m.Pause)
+                await self._send(m.State(what="paused" if self._is_paused else "resumed"))
+            case m.Prompt(text=text):
+                await self._send(m.State(what="prompt", chunk=self._num_chunks, text=text))
+            case m.Reset():
+                self._num_chunks = 0
+                await self._send(m.State(what="reset", chunk=0))
+            case m.Playhead(shown=shown, hidden=hidden):
+                is_near = self._num_frames / FPS - shown < LEAD_S
+                if self._num_chunks is not None and is_near and not (self._is_paused or hidden):
+                    await self._send_chunk(self._num_chunks)
+
+    async def _send_chunk(self, index: int) -> None:
+        num_frames = 13 if index == 0 else 16
+        await self._send(_chunk(index, num_frames, self._num_frames, self._seq))
+        for number in range(num_frames):
+            await self._send(self._media(index, is_key=number == 0))
+        self._num_chunks = index + 1
+
+    def _media(self, chunk: int, is_key: bool) -> m.Media:
+        number = self._num_frames
+        self._num_frames += 1
+        sample = self._track.encode(_frame(number), key=is_key)
+        return m.Media(
+            chunk=chunk,
+            frame=number,
+            time=number / FPS,
+            duration=1 / FPS,
+            key=sample.key,
+            decoded_at=now_ms(),
+            decode=2.0,
+            encode=1.0,
+            data=self._track.fragment(sample, number),
+        )
+
+
+def _frame(number: int) -> NDArray[np.uint8]:
+    """A bar that moves to the right."""
+    frame = flat((60, 70, 80))
+    frame[:, 2 * number % WIDTH :][:, :12] = (220, 190, 110)
+    return frame
+
+
+def _chunk(index: int, num_frames: int, first_frame: int, seq: int | None) -> m.Chunk:
+    """Four latents that go ahead, a tenth of a unit each."""
+    poses = [(1.0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0.1 * (4 * index + i), 0, 0, 0, 1) for i in range(4)]
+    return m.Chunk(
+        index=index,
+        first_frame=first_frame,
+        frames=num_frames,
+        controls_seq=seq,
+        latched_at=now_ms(),
+        labels=(9,) * 4,
+        motions=(m.LatentMotion(forward=0.1, right=0.0, yaw=0.0, pitch=0.0),) * 4,
+        poses=tuple(tuple(float(number) for number in pose) for pose in poses),
+        timings=m.Timings(select=1.0, context=20.0, denoise=200.0),
+    )
+
+
+def _welcome(own_pictures: Literal["as_is", "nearest_view"]) -> m.Welcome:
+    views = tuple(m.View(name=name, title=name.title(), preview=preview(name)) for name in ("red", "green"))
+    suggestions = tuple(
+        m.Suggestion(title=light, prompt=f"the court at {light}") for light in ("day", "dusk")
+    )
+    world = m.WorldInfo(
+        name="court", title="Court", views=views, suggestions=suggestions, own_pictures=own_pictures
+    )
+    return m.Welcome(
+        protocol=m.PROTOCOL,
+        session="s",
+        secret="k",
+        resumed=False,
+        limits=LIMITS,
+        worlds=(world,),
+        model="scripted",
+        fps=FPS,
+        size=(WIDTH, HEIGHT),
+        sizes=((WIDTH, HEIGHT),),
+        chunk=m.ChunkShape(latents=4, frames=16, first_frames=13),
+    )
+
+
+def preview(colour: str) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (WIDTH, HEIGHT), colour).save(file, "JPEG")
+    return file.getvalue()
+
+
+@contextmanager
+def serving_script() -> Iterator[ScriptedServer]:
+    """Serve the built page and a script."""
+    scripted, settings = ScriptedServer(), load_settings(port=0)
+    app = Starlette(
+        routes=[
+            WebSocketRoute("/ws", scripted.welcome),
+            Mount("/", StaticFiles(directory=settings.static_dir, html=True)),
+        ]
+    )
+    config = uvicorn.Config(
+        app, ws="websockets-sansio", log_config=None, access_log=False, timeout_graceful_shutdown=5
+    )
+    with running(uvicorn.Server(config), listen(settings)) as scripted.address:
+        yield scripted
