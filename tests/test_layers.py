@@ -22,7 +22,7 @@ FORBIDDEN_LIBRARIES = {
     "media": {"torch", "asyncio", "threading", "starlette"},
     "protocol": {"torch", "numpy", "asyncio", "threading", "time", "socket", "starlette", "av"},
 }
-ROOT_FILES_THAT_JOIN = {"stream", "clips", "app"}  # the only ones that see engine with media or protocol
+ROOT_FILES_THAT_JOIN = {"stream", "clips"}  # the only ones that see engine with media or protocol
 
 
 def imported_names(path: Path) -> Iterator[str]:
