@@ -108,18 +108,21 @@ def _find_fault(options: stages.Options) -> str | None:
         device = choose_device(options.device)
     except ValueError as error:
         return f"--device: {error}"
-    if options.processes < 1 or (device.type == "cuda" and options.processes > 1):
-        return f"--processes expects at least 1, and no more for cuda, got {options.processes}"
+    most = 1 if device.type == "cuda" else max(2, os.cpu_count() or 1)
+    if not 1 <= options.processes <= most:
+        return f"--processes expects 1 to {most} for {device.type}, got {options.processes}"
     if fault := _find_bad_number(options):
         return fault
-    if options.folder.exists() and not options.folder.is_dir():
-        return f"--folder expects a folder, got the file {options.folder}"
     if options.start is not None:
         for name in ("world.json", "text.safetensors", "vae.safetensors", "transformer.safetensors"):
             if not (options.start / name).is_file():
                 return f"--start expects an earlier version, but {options.start / name} is missing"
     if "reuse" in options.stages and options.start is None:
         return "reuse expects --start, the folder of the version to reuse"
+    try:
+        options.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return f"--folder expects a folder, or where one can be made: {error}"
     return None
 
 

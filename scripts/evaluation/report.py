@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,21 @@ def read_results(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {"sections": {}}
     try:
-        results = json.loads(path.read_text())
+        results: dict[str, Any] | None = json.loads(path.read_text())
     except ValueError:
         results = None
-    if not isinstance(results, dict) or not isinstance(results.get("sections"), dict):
+    if results is None or not _are_results(results):
         raise ValueError(f"{path} does not hold results: remove it or take another folder")
     return results
+
+
+def _are_results(content: object) -> bool:
+    """Whether every section has what a report has."""
+    sections = content.get("sections") if isinstance(content, dict) else None
+    if not isinstance(sections, dict):
+        return False
+    wanted = {field.name for field in fields(Report)} | {"about"}
+    return all(isinstance(section, dict) and wanted <= section.keys() for section in sections.values())
 
 
 def render(results: Mapping[str, Any], order: tuple[str, ...]) -> str:

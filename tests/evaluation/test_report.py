@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from evaluation.report import Report, merge, render
+from evaluation.report import Report, merge, read_results, render
 
 
 def report(title, value):
@@ -38,6 +38,13 @@ def test_sections_stay_until_they_are_measured_again(tmp_path):
     assert sections["one"]["rows"][0]["PSNR"] == 3.0
     assert sections["one"]["about"] == {"weights": "new"}
     assert sections["two"]["rows"][0]["PSNR"] == 2.0
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"sections": []}', '{"sections": {"vae": 1}}'])
+def test_other_files_are_no_results(tmp_path, content):
+    (tmp_path / "results.json").write_text(content)
+    with pytest.raises(ValueError, match=r"results.json does not hold results: remove it or take another"):
+        read_results(tmp_path / "results.json")
 
 
 def test_sections_come_in_the_given_order(tmp_path):

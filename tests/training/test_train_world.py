@@ -45,7 +45,8 @@ def test_what_is_in_the_folder_need_not_be_made(tmp_path):
     [
         (["reuse"], "reuse expects --start"),
         (["render", "--start", "nowhere"], "--start expects an earlier version, but nowhere/world.json is"),
-        (["render", "--processes", "0"], "--processes expects at least 1"),
+        (["render", "--processes", "0"], "--processes expects 1 to"),
+        (["render", "--processes", "1000000"], "--processes expects 1 to"),
         (["render", "--minutes", "0"], "--minutes expects a positive number, got 0.0"),
         (["render", "--minutes", "inf"], "--minutes expects a positive number, got inf"),
         (["render", "--vae-minutes", "nan"], "--vae-minutes expects a positive number, got nan"),
@@ -77,11 +78,11 @@ def test_a_gpu_has_one_process(tmp_path, capsys, monkeypatch):
     assert parse(command).processes == 1
     with pytest.raises(SystemExit, match="2"):
         parse([*command, "--processes", "2"])
-    assert "no more for cuda, got 2" in capsys.readouterr().err
+    assert "--processes expects 1 to 1 for cuda, got 2" in capsys.readouterr().err
 
 
 def test_a_file_is_no_folder(tmp_path, capsys):
     (tmp_path / "file").touch()
     with pytest.raises(SystemExit, match="2"):
         parse(["render", "--folder", str(tmp_path / "file")])
-    assert "--folder expects a folder, got the file" in capsys.readouterr().err
+    assert "--folder expects a folder, or where one can be made" in capsys.readouterr().err
