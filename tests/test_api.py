@@ -239,6 +239,7 @@ def test_other_methods_are_refused(server: str, method: str) -> None:
 
 def test_unknown_route_is_not_found_in_json(server: str) -> None:
     assert error(httpx.get(f"http://{server}/api/nothing")) == (404, "not_found")
+    assert error(httpx.post(f"http://{server}/api/generate-video/", json={})) == (404, "not_found")
     assert httpx.get(f"http://{server}/nothing").text == "Not Found"
 
 

@@ -272,6 +272,15 @@ def test_walk_that_began_at_a_picture_asks_for_it() -> None:
         run(load_settings(), options(Path("clip.mp4"), pose=json.dumps(walk)))
 
 
+def test_walk_that_began_at_a_picture_may_begin_at_a_view_instead(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    walk = {**WALK, "view": None, "image": {"path": "red.png", "sha256": "0" * 64}}
+    assert wish_of(world, monkeypatch, pose=json.dumps(walk), view="garden").view == "garden"
+    said = "the recorded walk began at a picture, not at the view 'garden'\nfrom the recorded walk: seed 3\n"
+    assert capsys.readouterr().err == said
+
+
 @pytest.mark.parametrize("recorded", ["its digest", "another", None])
 def test_another_picture_than_the_recorded_one_is_told(
     world: World,

@@ -14,7 +14,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ExceptionHandler, Receive, Scope, Send
 
 from worldplay.accept import prefers_video
@@ -57,7 +57,8 @@ def api_routes(settings: Settings, world: World, engine: Engine) -> list[BaseRou
     generate = GenerateVideo(settings, world, engine)
     return [
         Route("/openapi.json", describe),
-        Mount("/api", routes=[Route("/generate-video", generate, methods=["POST"])]),
+        # With a slash too many it is not found: a redirection loses the scheme behind a proxy.
+        Mount("/api", Router([Route("/generate-video", generate, methods=["POST"])], redirect_slashes=False)),
     ]
 
 

@@ -121,10 +121,13 @@ def _plan(maker: Maker, wish: ClipWish) -> ClipPlan:
 def _recall(options: RenderOptions, beginning: Beginning, maker: Maker) -> RenderOptions:
     """Begin as a recorded walk did where the command line leaves it open, and say so.
 
-    Raises: ValueError if it began at a picture and none is given.
+    Raises: ValueError if it began at a picture and neither one nor a view is given.
     """
     if beginning.image is not None and options.image is None:
-        raise ValueError(f"expected --image, as the recorded walk began at a picture, {beginning.image.path}")
+        if options.view is None:
+            picture = beginning.image.path
+            raise ValueError(f"expected --image, as the recorded walk began at a picture, {picture}")
+        sys.stderr.write(f"the recorded walk began at a picture, not at the view {options.view!r}\n")
     recorded = {
         name: value
         for name, value in beginning.model_dump(include={"view", "prompt", "seed", "steps"}).items()

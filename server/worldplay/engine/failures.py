@@ -1,12 +1,17 @@
 """What kind of failure an exception is, for those who are told of it."""
 
-_OUT_OF_MEMORY = {
-    "MemoryError",
-    "OutOfMemoryError",
-}  # the latter is torch's, which this package does not import
+_OUT_OF_MEMORY = {"MemoryError", "OutOfMemoryError"}  # the latter is torch's, which is not imported here
+# Of the RuntimeErrors that torch raises where CUDA's own libraries find no memory for their work.
+_OUT_OF_MEMORY_WORDS = (
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDA error: out of memory",
+)
 
 
 def code_of(error: Exception) -> str:
     """`out_of_memory` or `internal`."""
     names = {kind.__name__ for kind in type(error).__mro__}
-    return "out_of_memory" if names & _OUT_OF_MEMORY else "internal"
+    if names & _OUT_OF_MEMORY or any(words in str(error) for words in _OUT_OF_MEMORY_WORDS):
+        return "out_of_memory"
+    return "internal"

@@ -1,0 +1,23 @@
+import pytest
+
+from worldplay.engine.failures import code_of
+
+
+class OutOfMemoryError(RuntimeError):
+    """By torch's name."""
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (MemoryError(), "out_of_memory"),
+        (OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), "out_of_memory"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"), "out_of_memory"),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), "out_of_memory"),
+        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be"), "out_of_memory"),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), "internal"),
+        (ValueError("out of memory"), "internal"),
+    ],
+)
+def test_failures_for_want_of_memory_are_told_apart(error, code):
+    assert code_of(error) == code
