@@ -56,7 +56,10 @@ def test_download_without_anyone_to_ask(tmp_path: Path) -> None:
         (("download", "--layout", "flat"), "expected a layout out of diffusers, original, got 'flat'"),
         (("download", "--variant", "wan"), "setting variant: Input should be 'ar-distilled'"),
         (("doctor", "--size", "480x830"), "expected sides in multiples of 16"),
-        (("serve", "--model", "hy-worldplay", "--size", "big"), "setting size: String should match"),
+        (
+            ("serve", "--model", "hy-worldplay", "--size", "big"),
+            "setting size: expected a size like 480x832 (height x width), got 'big'",
+        ),
     ],
 )
 def test_wrong_arguments(arguments: tuple[str, ...], said: str) -> None:

@@ -73,7 +73,9 @@ def load_settings(**arguments: object) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"setting {name}: {first['msg']}, got {first['input']!r}") from None
+        words = first["msg"].removeprefix("Value error, ")  # pydantic's, before those of our own checks
+        got = "" if ", got " in words else f", got {first['input']!r}"
+        raise ValueError(f"setting {name}: {words}{got}") from None
 
 
 def _refuse_unknown_variables() -> None:
