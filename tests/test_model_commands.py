@@ -58,7 +58,7 @@ def test_download_without_anyone_to_ask(tmp_path: Path) -> None:
         (("doctor", "--size", "480x830"), "expected sides in multiples of 16"),
         (
             ("serve", "--model", "hy-worldplay", "--size", "big"),
-            "setting size: expected a size like 480x832 (height x width), got 'big'",
+            "setting size: expected a size like 480x832",
         ),
     ],
 )

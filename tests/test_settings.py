@@ -66,7 +66,7 @@ def test_blank_token_is_refused(monkeypatch: pytest.MonkeyPatch, blank: str) -> 
     ],
 )
 def test_impossible_size_is_refused(size: str, problem: str) -> None:
-    with pytest.raises(ValueError, match="^setting size: expected") as refusal:
+    with pytest.raises(ValueError, match=r"^setting size: expected") as refusal:
         load_settings(size=size)
     assert str(refusal.value) == f"setting size: {problem}"
 
