@@ -15,7 +15,7 @@ from worldplay.model.scheduler import euler_step, sigmas, timesteps
 from worldplay.world.camera import invert_pose
 from worldplay.world.images import condition_channels
 from worldplay.world.memory import select_context
-from worldplay.world.rollout import Chunk, RolloutConfig, RolloutModel, Stage, Steering
+from worldplay.world.rollout import Chunk, RolloutConfig, RolloutModel, Stage, Steering, finished_chunk
 from worldplay.world.stopwatch import Stopwatch
 from worldplay.world.walk import Path, Walk
 
@@ -54,7 +54,7 @@ def generate_clip_chunk(model: RolloutModel, walk: Walk, steering: Steering) -> 
         yield Stage.STEP
         clock.restart()
     walk.append(latents.to(model.transformer.dtype), path)
-    return _report(walk, latents, path, context, {"context": 0.0, **clock.laps_ms})
+    return finished_chunk(start, latents, path, context, {"context": 0.0, **clock.laps_ms})
 
 
 def _network(model: RolloutModel) -> BidirectionalTransformer:
@@ -131,21 +131,3 @@ def _denoise(
             velocity = velocity + config.guidance * (other - velocity)
         latents = euler_step(latents, velocity[:, :, num_past:], sigma, sigma_next)
         yield latents
-
-
-def _report(
-    walk: Walk, latents: Tensor, path: Path, context: list[int], timings_ms: dict[str, float]
-) -> Chunk:
-    count = latents.shape[2]
-    index = walk.num_latents // count - 1
-    return Chunk(
-        index=index,
-        num_frames=4 * count if index else 4 * count - 3,
-        latents=latents,
-        poses=path.c2w,
-        motions=path.motions(),
-        labels=path.labels.tolist(),
-        bumped=path.bumped,
-        context=context,
-        timings_ms=timings_ms,
-    )

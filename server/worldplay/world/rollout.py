@@ -148,6 +148,14 @@ def generate_chunk(model: RolloutModel, walk: Walk, steering: Steering) -> Gener
         yield Stage.STEP
         clock.restart()
     walk.append(latents.to(model.transformer.dtype), path)  # as it will read them: half the memory in bf16
+    return finished_chunk(start, latents, path, context, clock.laps_ms)
+
+
+def finished_chunk(
+    start: int, latents: Tensor, path: Path, context: list[int], timings_ms: dict[str, float]
+) -> Chunk:
+    """What there is to say of latents [1, C, n, h, w], the walk's from `start` on, made along a path."""
+    count = latents.shape[2]
     return Chunk(
         index=start // count,
         num_frames=4 * count if start else 4 * count - 3,
@@ -157,7 +165,7 @@ def generate_chunk(model: RolloutModel, walk: Walk, steering: Steering) -> Gener
         labels=path.labels.tolist(),
         bumped=path.bumped,
         context=context,
-        timings_ms=clock.laps_ms,
+        timings_ms=timings_ms,
     )
 
 
