@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 import check_goldens
 from goldens.cases import Case, load_case, read_manifest
 from goldens.compare import Tolerance, compare, tolerance_of
+from support.paths import GOLDENS
 
-GOLDENS = Path(__file__).parent / "data" / "goldens"
 MANIFEST = read_manifest(GOLDENS)
 
 

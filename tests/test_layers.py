@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "server" / "worldplay"
+from support.paths import PACKAGE
 
 MAY_IMPORT = {
     "model": set(),

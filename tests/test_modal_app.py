@@ -2,13 +2,14 @@
 
 import runpy
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-SCRIPT = str(Path(__file__).parents[1] / "scripts" / "modal_app.py")
+from support.paths import REPOSITORY
+
+SCRIPT = str(REPOSITORY / "scripts" / "modal_app.py")
 
 
 class Modal:

@@ -1,18 +1,18 @@
 """The frames shared with the page: each means, or is refused, exactly as listed."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import msgpack
 import pytest
 
+from support.paths import DATA
 from worldplay.protocol.connection import ClientConnection, ServerConnection
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.protocol.messages import CLIENT_MESSAGES, SERVER_MESSAGES, Limits, Record
 from worldplay.protocol.wire import pack
 
-FILE = json.loads((Path(__file__).parents[1] / "data" / "protocol_vectors.json").read_text("utf-8"))
+FILE = json.loads((DATA / "protocol_vectors.json").read_text("utf-8"))
 VECTORS: dict[str, dict[str, Any]] = {vector["name"]: vector for vector in FILE["vectors"]}
 RIGHT = [name for name, vector in VECTORS.items() if "map" in vector]
 WRONG = [name for name, vector in VECTORS.items() if "error" in vector]

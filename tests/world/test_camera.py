@@ -1,11 +1,11 @@
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from support.paths import GOLDENS
 from worldplay.world.camera import (
     DEFAULT_INTRINSICS,
     FORWARD_STEP,
@@ -22,7 +22,6 @@ from worldplay.world.camera import (
     parse_pose_string,
 )
 
-GOLDENS = Path(__file__).parent.parent / "data" / "goldens"
 CASE = json.loads((GOLDENS / "manifest.json").read_text())["cases"]["camera"]["meta"]
 GOLDEN = load_file(GOLDENS / "camera.safetensors")
 PIXELS = np.array([[969.6969696969696, 0, 960], [0, 969.6969696969696, 540], [0, 0, 1]])

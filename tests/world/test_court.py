@@ -1,11 +1,10 @@
 """The courtyard's pictures: deterministic, and projected by the camera's conventions."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
 
+from support.paths import DATA
 from worldplay.world.camera import DEFAULT_INTRINSICS
 from worldplay.world.court import LIGHTS, START_VIEWS, Ground, render, stand_pose
 from worldplay.world.court_scene import BALLS
@@ -23,7 +22,7 @@ def test_the_place_is_the_one_that_was_learned():
     """A change of the scene asks for new weights, and then for new pictures here: a row for each light."""
     views = np.stack([view.c2w for view in START_VIEWS])
     rows = [np.concatenate(list(render(views, 48, 80, light)), axis=1) for light in LIGHTS]
-    known = np.asarray(Image.open(Path(__file__).parents[1] / "data" / "court_views.png"))
+    known = np.asarray(Image.open(DATA / "court_views.png"))
     difference = np.abs(np.concatenate(rows).astype(int) - known)
     assert difference.mean() < 0.1
     assert np.quantile(difference, 0.999) <= 2

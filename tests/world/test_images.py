@@ -1,7 +1,6 @@
 import io
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ import torch
 from PIL import Image, ImageOps
 from safetensors.numpy import load_file
 
+from support.paths import GOLDENS
 from worldplay.world.images import (
     bucket_size,
     condition_channels,
@@ -18,7 +18,7 @@ from worldplay.world.images import (
     siglip_crop,
 )
 
-GOLDEN = load_file(Path(__file__).parent.parent / "data" / "goldens" / "cond.safetensors")
+GOLDEN = load_file(GOLDENS / "cond.safetensors")
 NAMES = ("exact", "odd", "tall", "up", "wide")
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 

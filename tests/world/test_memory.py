@@ -1,11 +1,11 @@
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from support.paths import GOLDENS
 from worldplay.world.camera import (
     FORWARD_STEP,
     TURN_STEP,
@@ -16,7 +16,6 @@ from worldplay.world.camera import (
 )
 from worldplay.world.memory import NUM_POINTS, RADIUS, View, sample_points, select_context, similarity
 
-GOLDENS = Path(__file__).parent.parent / "data" / "goldens"
 CASES = json.loads((GOLDENS / "manifest.json").read_text())["cases"]
 NAMES = sorted(name for name in CASES if name.startswith("memory_"))
 POINTS = sample_points(2048, seed=0)
