@@ -19,7 +19,7 @@ def world() -> World:
 @pytest.fixture(scope="module")
 def server(world: World) -> Iterator[str]:
     """Host and port of a server of the embedded world."""
-    from serving import serving  # here, so that tests of pure code do not import the application
+    from support.serving import serving  # here, so that tests of pure code do not import the application
 
     with serving(world) as address:
         yield address

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving import serving
+from support.serving import serving
 from worldplay.api_models import MAX_FRAMES
 from worldplay.api_request import MAX_BODY_BYTES, MAX_BODY_MARKS, ApiError, decode_image, parse_request
 from worldplay.openapi import describe_api

@@ -8,7 +8,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from model.tiny import TINY
+from support.tiny import TINY
 from worldplay import bench, cli
 from worldplay.bench import RandomModel, build, measure
 from worldplay.bench_report import Report, count_work, make_rows, render

@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from serving import serving
 from soak import Visitor
+from support.serving import serving
 from worldplay.world import rollout
 from worldplay.world.world import World
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.published import TRANSFORMER, VAE
 
-from world.published import TRANSFORMER, VAE
 from worldplay.doctor import Machine, count_sessions, examine, report
 from worldplay.models import find_problem, list_models, run
 from worldplay.world.demand import Shapes, count_needs

@@ -15,7 +15,7 @@ from gpu.pictures import convert_on_host, to_rgb, to_yuv420
 from gpu.plan import MEASUREMENTS, Outcome, carry_out
 from gpu.setup import MINIATURE, RELEASED, Row, Setup
 from gpu.tables import render
-from model.tiny import GRID, make_latents, make_model, make_text
+from support.tiny import GRID, make_latents, make_model, make_text
 from worldplay.model.rope import rope_table, rotate
 
 pytestmark = pytest.mark.slow

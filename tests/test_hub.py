@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from hub_server import COMMIT, Hub, serving_hub
+from support.hub_server import COMMIT, Hub, serving_hub
 from worldplay import hub as hub_module
 from worldplay.hub import HuggingFace
 from worldplay.hub_file import HubFile, part_of

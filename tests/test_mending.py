@@ -8,9 +8,9 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 import torch
+from support.published import TRANSFORMER, VAE
 
-from hub_server import Hub, serving_hub
-from world.published import TRANSFORMER, VAE
+from support.hub_server import Hub, serving_hub
 from worldplay import hub as hub_module
 from worldplay.download import download
 from worldplay.hub import HuggingFace

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.published import TRANSFORMER, VAE
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 from torch.utils import backend_registration
 
-from world.published import TRANSFORMER, VAE
 from worldplay.model import transformer
 from worldplay.stroll import Stroll
 from worldplay.world import bidirectional_rollout, checkpoint, released, rollout

@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serving import serving
+from support.serving import serving
 from worldplay.world.world import World
 
 

@@ -9,10 +9,10 @@ import httpx
 import pytest
 import torch
 from PIL import Image
+from support.published import TRANSFORMER, VAE
 
-from raw_client import RawClient
-from serving import serving
-from world.published import TRANSFORMER, VAE
+from support.raw_client import RawClient
+from support.serving import serving
 from worldplay.clip_plan import ClipError, ClipWish, plan_clip
 from worldplay.render import render
 from worldplay.world.demand import Shapes

@@ -16,7 +16,7 @@ import torch
 import typer
 from PIL import Image
 
-from engine.fakes import FakeClock, Recorder
+from support.fakes import FakeClock, Recorder
 from worldplay.clip_plan import ClipPlan, ClipWish, plan_clip
 from worldplay.engine.admission import Admission
 from worldplay.engine.job import ClipJob, ClipRequest

@@ -12,8 +12,8 @@ from PIL import Image
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from raw_client import Closed, Message, RawClient
-from serving import serving
+from support.raw_client import Closed, Message, RawClient
+from support.serving import serving
 from worldplay.translate import LIMITS
 from worldplay.world.world import World
 

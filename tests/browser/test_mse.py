@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
-from media.pictures import HEIGHT, WIDTH, flat, moving_bars
+from support.pictures import HEIGHT, WIDTH, flat, moving_bars
 from worldplay.media.track import VideoTrack
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(60)]

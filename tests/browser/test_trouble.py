@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from browser.scripted import ScriptedServer, preview, serving_script
+from support.scripted import ScriptedServer, preview, serving_script
 from worldplay.pose_option import read_beginning, read_pose
 from worldplay.protocol import messages as m
 from worldplay.world.trajectory import parse_trajectory

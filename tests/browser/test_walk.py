@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Page
 
-from serving import serving
+from support.serving import serving
 from worldplay.world.world import World
 
 pytestmark = pytest.mark.browser

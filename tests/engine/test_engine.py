@@ -6,7 +6,7 @@ from threading import Event, current_thread
 
 import pytest
 
-from engine.fakes import FakeWorld, Recorder
+from support.fakes import FakeWorld, Recorder
 from worldplay.engine.engine import Engine, monotonic_ms
 
 WAIT_S = 10.0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.fakes import Theatre, started
+from support.fakes import Theatre, started
 from worldplay.engine.job import ClipJob, ClipRequest
 from worldplay.world.camera import FORWARD_STEP, Motion
 from worldplay.world.request import WalkRequest

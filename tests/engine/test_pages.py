@@ -1,6 +1,6 @@
 import pytest
 
-from engine.fakes import Recorder, Theatre, run_to_waiting_context, stages, started
+from support.fakes import Recorder, Theatre, run_to_waiting_context, stages, started
 
 
 def test_page_that_never_acknowledges_gets_two_chunks():

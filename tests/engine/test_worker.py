@@ -1,6 +1,6 @@
 import pytest
 
-from engine.fakes import Recorder, Theatre, names, stages, started
+from support.fakes import Recorder, Theatre, names, stages, started
 from worldplay.world.camera import FORWARD_STEP, Motion
 
 AHEAD = Motion(forward=FORWARD_STEP)

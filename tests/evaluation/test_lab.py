@@ -11,7 +11,7 @@ from evaluation.lab import Lab, by_chunk, play
 from evaluation.routes import held_out
 from evaluation.variations import NO_CONTEXT, Variation, recent_only, vary, without_retrieval
 from evaluation.workers import here
-from tiny_world import HEIGHT, SCALE, WIDTH, ByteConditioner, make_world
+from support.tiny_world import HEIGHT, SCALE, WIDTH, ByteConditioner, make_world
 from training.data import frame_poses
 from training.vae_streams import reconstruct
 from worldplay.world.court import render

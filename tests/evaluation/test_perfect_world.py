@@ -7,7 +7,7 @@ from evaluation import actions, loops, rollouts
 from evaluation.lab import Lab, Played, by_chunk
 from evaluation.metrics import EQUAL_DB
 from evaluation.variations import SERVED
-from tiny_world import make_world
+from support.tiny_world import make_world
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from media.boxes import nal_types
-from media.pictures import HEIGHT, WIDTH, bt709_rgb, decode_samples, flat, moving_bars
+from support.boxes import nal_types
+from support.pictures import HEIGHT, WIDTH, bt709_rgb, decode_samples, flat, moving_bars
 from worldplay.media.encoder import H264Encoder
 
 NAL_SLICE, NAL_IDR, NAL_SPS, NAL_PPS = 1, 5, 7, 8
@@ -121,7 +121,7 @@ def test_encode_refuses_frames_of_another_type() -> None:
 
 PEAK_MEMORY = """
 import resource, sys
-from media.pictures import moving_bars
+from support.pictures import moving_bars
 from worldplay.media.track import VideoTrack
 
 track, frames = VideoTrack(160, 96, 24), moving_bars(16)

@@ -5,7 +5,7 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.boxes import payload_of, walk
+from support.boxes import payload_of, walk
 from worldplay.media.fmp4 import fragment, init_segment
 
 STBL = "/moov/trak/mdia/minf/stbl"

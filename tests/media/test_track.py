@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from media.pictures import HEIGHT, WIDTH, Frame, bt709_rgb, decode_file, moving_bars
+from support.pictures import HEIGHT, WIDTH, Frame, bt709_rgb, decode_file, moving_bars
 from worldplay.media.encoder import EncodedFrame
 from worldplay.media.track import VideoTrack
 

@@ -1,6 +1,6 @@
 import torch
 
-from model.tiny import TINY, make_latents
+from support.tiny import TINY, make_latents
 from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.model.conditioning import Conditioning
 

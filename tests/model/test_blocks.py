@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from model.tiny import make_cache, make_latents, make_model
+from support.tiny import make_cache, make_latents, make_model
 from worldplay.model.blocks import MLP, modulated_norm
 
 

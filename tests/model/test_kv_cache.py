@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from model.tiny import make_cache, make_latents, make_model, make_text
+from support.tiny import make_cache, make_latents, make_model, make_text
 from worldplay.model.placement import ImageKV, Placement
 from worldplay.model.prope import Cameras
 

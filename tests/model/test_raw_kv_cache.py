@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from model.tiny import GRID, TINY, make_latents, make_model, make_text
+from support.tiny import GRID, TINY, make_latents, make_model, make_text
 from worldplay.model.kv_cache import KVCache
 from worldplay.model.transformer import WorldPlayTransformer
 

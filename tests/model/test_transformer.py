@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from model.tiny import GRID, TINY, make_cache, make_latents, make_model
+from support.tiny import GRID, TINY, make_cache, make_latents, make_model
 from worldplay.model.kv_cache import KVCache
 from worldplay.model.transformer import WorldPlayTransformer
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from model.tiny import TINY, make_model
+from support.tiny import TINY, make_model
 from training.chunks import CHUNK
 from training.data import plan_walk
 from training.export import EMBEDDED_ROLLOUT

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tiny_world import VAE
+from support.tiny_world import VAE
 from training import latents
 from training.latents import encode_walks, fingerprint_vae, prepare_latents
 from worldplay.model.vae import StreamingVAE

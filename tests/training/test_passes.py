@@ -2,7 +2,7 @@
 
 import torch
 
-from model.tiny import make_cache, make_latents, make_model, make_text
+from support.tiny import make_cache, make_latents, make_model, make_text
 from training.passes import BatchCache
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from model.tiny import TINY
+from support.tiny import TINY
 from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.model.conditioning import Conditioning
 from worldplay.world.bidirectional_rollout import choose_context, generate_clip_chunk

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from support.published import TRANSFORMER, VAE
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from world.published import TRANSFORMER, VAE
 from worldplay.model import transformer
 from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.model.conditioning import Conditioning

@@ -1,6 +1,6 @@
 import torch
 
-from model.tiny import TINY
+from support.tiny import TINY
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.random_world import fill_randomly
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.published import TRANSFORMER, VAE
 
-from world.published import TRANSFORMER, VAE
 from worldplay.world import host_memory
 from worldplay.world.camera import FORWARD_STEP, Motion
 from worldplay.world.demand import Shapes, count_needs

@@ -16,8 +16,8 @@ from starlette.routing import Mount, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
-from media.pictures import HEIGHT, WIDTH, flat
-from serving import running
+from support.pictures import HEIGHT, WIDTH, flat
+from support.serving import running
 from worldplay.cli import listen
 from worldplay.media.track import VideoTrack
 from worldplay.protocol import messages as m

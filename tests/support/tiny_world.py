@@ -7,7 +7,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from evaluation.scale import QUICK
-from model.tiny import TINY
+from support.tiny import TINY
 from worldplay.model.conditioning import Conditioning
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, VAEConfig
