@@ -13,8 +13,8 @@ from worldplay.model import blocks, placement, rope
 from worldplay.model.attention import attend
 from worldplay.model.blocks import DoubleStreamBlock, Modulation, modulated_norm
 from worldplay.model.kv_cache import Cache
-from worldplay.model.placement import Branches, ImageKV, Placement, heads_first
 from worldplay.model.prope import Cameras
+from worldplay.model.tokens import Branches, ImageKV, Placement, heads_first
 from worldplay.model.transformer import CHUNK_LATENTS
 
 Rotate = Callable[[Tensor, Tensor], Tensor]

@@ -7,8 +7,8 @@ import torch
 
 from gpu.setup import TEXT_TOKENS, Row, Setup, make_arguments, make_timestep
 from worldplay.model.kv_cache import KVCache, TextKV
-from worldplay.model.raw_kv_cache import RawKVCache
 from worldplay.model.transformer import CHUNK_LATENTS, WorldPlayTransformer
+from worldplay.model.unrotated_kv_cache import RawKVCache
 from worldplay.world.world import World
 
 NAMES = {KVCache: "both branches", RawKVCache: "k and v once"}

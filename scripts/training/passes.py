@@ -7,8 +7,8 @@ from torch import Tensor
 from training.chunks import CHUNK
 from training.samples import Batch
 from worldplay.model.kv_cache import TextKV
-from worldplay.model.placement import ImageKV
 from worldplay.model.prope import Cameras
+from worldplay.model.tokens import ImageKV
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.conditioning import describe
 

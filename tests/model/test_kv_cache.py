@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from support.tiny import make_cache, make_latents, make_model, make_text
-from worldplay.model.placement import ImageKV, Placement
 from worldplay.model.prope import Cameras
+from worldplay.model.tokens import ImageKV, Placement
 
 
 @torch.inference_mode()

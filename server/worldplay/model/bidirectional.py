@@ -6,8 +6,8 @@ from torch import Tensor
 from worldplay.model.attention import attend
 from worldplay.model.blocks import DoubleStreamBlock, modulated_norm
 from worldplay.model.conditioning import Conditioning
-from worldplay.model.placement import Placement, heads_first
 from worldplay.model.prope import Cameras
+from worldplay.model.tokens import Placement, heads_first
 from worldplay.model.transformer import WorldPlayTransformer
 
 

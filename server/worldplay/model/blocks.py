@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from worldplay.model.attention import attend
 from worldplay.model.kv_cache import Cache
-from worldplay.model.placement import Branches, ImageKV, Placement, heads_first
 from worldplay.model.prope import Cameras, transform
 from worldplay.model.rope import rotate
+from worldplay.model.tokens import Branches, ImageKV, Placement, heads_first
 
 _EPS = 1e-6
 

@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from worldplay.model.placement import Branches, ImageKV
+from worldplay.model.tokens import Branches, ImageKV
 
 
 @dataclass(frozen=True, slots=True)

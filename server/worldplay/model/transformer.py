@@ -11,11 +11,11 @@ from worldplay.model.attention import SDPA
 from worldplay.model.blocks import DoubleStreamBlock, FinalLayer
 from worldplay.model.embedders import ByT5Mapper, PatchEmbed, ScalarEmbedder, TokenRefiner, VisionProjection
 from worldplay.model.kv_cache import Cache, KVCache, TextKV
-from worldplay.model.placement import Placement
 from worldplay.model.positive import require_positive
 from worldplay.model.prope import Cameras, prepare_cameras
-from worldplay.model.raw_kv_cache import RawKVCache
 from worldplay.model.rope import rope_table
+from worldplay.model.tokens import Placement
+from worldplay.model.unrotated_kv_cache import RawKVCache
 
 CONTEXT_TIMESTEP = 14.0  # context latents are told they carry a little noise: stabilisation level 15, minus 1
 MAX_CONTEXT = 20

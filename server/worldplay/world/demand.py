@@ -50,7 +50,7 @@ class Needs:
     autoencoder: int
     encoders: int
     caches: int  # keys and values of text, context and chunk, allocated once
-    raw_caches: int  # the same in model/raw_kv_cache.py
+    raw_caches: int  # the same in model/unrotated_kv_cache.py
     context_latent: int  # of these: what one latent of context takes
     session: int  # what each visitor adds: decoder state, keys and values of the text
     working: int  # an estimate of the activations

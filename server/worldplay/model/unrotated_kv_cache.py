@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from worldplay.model.kv_cache import KVCache, TextKV
-from worldplay.model.placement import ImageKV, Placement
+from worldplay.model.tokens import ImageKV, Placement
 
 
 class RawKVCache(KVCache):
