@@ -9,10 +9,10 @@ import torch
 from filelock import FileLock
 from safetensors.torch import save
 
-from worldplay import hub_file
 from worldplay.download import LOCK, download
-from worldplay.hub_file import HubFile
-from worldplay.sources import Source, list_sources
+from worldplay.hub import files as hub_file
+from worldplay.hub.files import HubFile
+from worldplay.hub.sources import Source, list_sources
 from worldplay.world.variants import find_variant
 
 WEIGHTS = save({"a": torch.zeros(4)})

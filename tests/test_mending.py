@@ -8,13 +8,13 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 import torch
-from support.published import TRANSFORMER, VAE
 
 from support.hub_server import Hub, serving_hub
+from support.published import TRANSFORMER, VAE
 from worldplay import hub as hub_module
 from worldplay.download import download
-from worldplay.hub import HuggingFace
-from worldplay.sources import check_layout
+from worldplay.hub.client import HuggingFace
+from worldplay.hub.sources import check_layout
 from worldplay.world.demand import Shapes
 from worldplay.world.released import load_released
 from worldplay.world.variants import find_variant

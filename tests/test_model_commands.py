@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from test_download import FakeHub
-from worldplay import hub
 from worldplay.cli import app
+from worldplay.hub import client as hub
 
 
 def run(*arguments: str) -> tuple[str, BaseException | None]:

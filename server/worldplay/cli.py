@@ -202,8 +202,8 @@ def download(
     """Fetch a released model, after saying what, how much and under which terms."""
     settings = load_settings(variant=variant, weights_dir=weights_dir)
     from worldplay.download import download
-    from worldplay.hub import HuggingFace
-    from worldplay.sources import check_layout
+    from worldplay.hub.client import HuggingFace
+    from worldplay.hub.sources import check_layout
     from worldplay.world.variants import find_variant
 
     def agree(question: str) -> bool:

@@ -13,9 +13,9 @@ from safetensors.torch import save
 
 from support.hub_server import COMMIT, Hub, serving_hub
 from worldplay import hub as hub_module
-from worldplay.hub import HuggingFace
-from worldplay.hub_file import HubFile, part_of
-from worldplay.sources import Source
+from worldplay.hub.client import HuggingFace
+from worldplay.hub.files import HubFile, part_of
+from worldplay.hub.sources import Source
 
 SOURCE = Source("tencent/HY-WorldPlay", ("ar_model/*.safetensors", "ar_model/*.json"), "HY-WorldPlay")
 NAME = "ar_model/model.safetensors"
@@ -89,7 +89,7 @@ def test_next_run_goes_on(hub: Hub, path: Path) -> None:
 def test_run_that_was_killed_is_gone_on_with(hub: Hub, path: Path) -> None:
     hub.cuts = [9000] + [0] * 9
     program = (
-        f"from pathlib import Path; from worldplay.hub import *; hub = HuggingFace({hub.address!r}); "
+        f"from pathlib import Path; from worldplay.hub.client import *; hub = HuggingFace({hub.address!r}); "
         f"source = {SOURCE!r}; file = hub.list_files(source, '')[-1]; "
         f"hub.fetch(source, file, Path({str(path)!r}), '')"
     )

@@ -22,8 +22,8 @@ from huggingface_hub.utils import (
     tqdm,
 )
 
-from worldplay.hub_file import HubFile, compare_content, part_of
-from worldplay.sources import Source
+from worldplay.hub.files import HubFile, compare_content, part_of
+from worldplay.hub.sources import Source
 
 ATTEMPTS = 5  # in a row that bring nothing new, before a file is given up
 PAUSE_S = 2.0
