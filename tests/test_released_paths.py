@@ -9,11 +9,11 @@ import httpx
 import pytest
 import torch
 from PIL import Image
-from support.published import TRANSFORMER, VAE
 
+from support.published import TRANSFORMER, VAE
 from support.raw_client import RawClient
 from support.serving import serving
-from worldplay.clip_plan import ClipError, ClipWish, plan_clip
+from worldplay.clips.plan import ClipError, ClipWish, plan_clip
 from worldplay.render import render
 from worldplay.world.demand import Shapes
 from worldplay.world.released import load_released

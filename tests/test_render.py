@@ -17,12 +17,12 @@ import typer
 from PIL import Image
 
 from support.fakes import FakeClock, Recorder
-from worldplay.clip_plan import ClipPlan, ClipWish, plan_clip
+from worldplay.clips.key_overlay import draw_keys, keys_of
+from worldplay.clips.plan import ClipPlan, ClipWish, plan_clip
 from worldplay.engine.admission import Admission
 from worldplay.engine.job import ClipJob, ClipRequest
 from worldplay.engine.session import Session
 from worldplay.engine.worker import Worker
-from worldplay.key_overlay import draw_keys, keys_of
 from worldplay.model.vae import StreamingVAE
 from worldplay.render import RenderOptions, render, run
 from worldplay.settings import load_settings

@@ -9,7 +9,7 @@ from einops import rearrange
 from torch import Tensor
 
 from gpu.setup import Row, Setup, make_arguments, make_timestep
-from worldplay.model import blocks, placement, rope
+from worldplay.model import blocks, rope, tokens
 from worldplay.model.attention import attend
 from worldplay.model.blocks import DoubleStreamBlock, Modulation, modulated_norm
 from worldplay.model.kv_cache import Cache
@@ -68,12 +68,12 @@ def using(forward: Forward | None, rotate: Rotate) -> Iterator[None]:
     plain = DoubleStreamBlock.forward
     if forward is not None:
         DoubleStreamBlock.forward = forward  # type: ignore[method-assign, assignment] # for a while
-    vars(blocks)["rotate"] = vars(placement)["rotate"] = rotate
+    vars(blocks)["rotate"] = vars(tokens)["rotate"] = rotate
     try:
         yield
     finally:
         DoubleStreamBlock.forward = plain  # type: ignore[method-assign]
-        vars(blocks)["rotate"] = vars(placement)["rotate"] = rope.rotate
+        vars(blocks)["rotate"] = vars(tokens)["rotate"] = rope.rotate
 
 
 def rotate_pairs(x: Tensor, table: Tensor) -> Tensor:

@@ -28,8 +28,8 @@ from worldplay.api_request import (
     read_body,
     wish_of,
 )
-from worldplay.clip_plan import ClipError, ClipPlan, plan_clip
-from worldplay.clips import ChunkDone, ClipFile, Data, Failed, Finished, PassDone, Piece
+from worldplay.clips.plan import ClipError, ClipPlan, plan_clip
+from worldplay.clips.writer import ChunkDone, ClipFile, Data, Failed, Finished, PassDone, Piece
 from worldplay.engine.engine import Engine
 from worldplay.openapi import describe_api
 from worldplay.settings import Settings

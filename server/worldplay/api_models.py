@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from worldplay.clip_plan import MAX_STEPS
+from worldplay.clips.plan import MAX_STEPS
 from worldplay.translate import LIMITS
 from worldplay.world.picture_size import MAX_SIDE, SIZE_UNIT
 

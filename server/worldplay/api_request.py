@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from worldplay.api_models import MAX_FRAMES, GenerateVideoRequest
 from worldplay.api_words import describe_fault
-from worldplay.clip_plan import ClipWish
+from worldplay.clips.plan import ClipWish
 from worldplay.protocol.errors import brief
 from worldplay.translate import LIMITS
 from worldplay.world.images import open_image

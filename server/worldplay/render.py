@@ -16,13 +16,13 @@ from queue import SimpleQueue
 import typer
 from PIL.Image import Image
 
-from worldplay.clip_plan import ClipError, ClipPlan, ClipWish, Maker, plan_clip
-from worldplay.clips import ChunkDone, ClipFile, Data, Failed, Finished, PassDone, Piece
+from worldplay.clips.key_overlay import draw_keys
+from worldplay.clips.plan import ClipError, ClipPlan, ClipWish, Maker, plan_clip
+from worldplay.clips.recording import Beginning, read_beginning, read_pose
+from worldplay.clips.writer import ChunkDone, ClipFile, Data, Failed, Finished, PassDone, Piece
 from worldplay.engine.engine import Engine
-from worldplay.key_overlay import draw_keys
 from worldplay.loading import open_world
 from worldplay.paths import check_apart, check_writable
-from worldplay.pose_option import Beginning, read_beginning, read_pose
 from worldplay.prospect import foresee
 from worldplay.settings import Settings
 from worldplay.world.checkpoint import is_released

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page
 
 from support.scripted import ScriptedServer, preview, serving_script
-from worldplay.pose_option import read_beginning, read_pose
+from worldplay.clips.recording import read_beginning, read_pose
 from worldplay.protocol import messages as m
 from worldplay.world.trajectory import parse_trajectory
 

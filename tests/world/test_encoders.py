@@ -10,7 +10,7 @@ import torch
 from diffusers import HunyuanVideo15ImageToVideoPipeline as Pipeline
 from PIL import Image
 
-from world import published
+from support import published
 from worldplay.world.encoders import GlyphEncoder, PromptEncoder, VisionEncoder, quoted_words
 from worldplay.world.images import siglip_crop
 from worldplay.world.layouts import EncoderFiles, ReleasedFiles, locate

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from worldplay.clip_plan import ClipPlan
+from worldplay.clips.plan import ClipPlan
 from worldplay.engine.engine import Engine
 from worldplay.engine.job import ClipJob, ClipRequest
 from worldplay.engine.ports import ChunkReport, Frames

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from worldplay.api_words import describe_fault
-from worldplay.clip_plan import MAX_STEPS
+from worldplay.clips.plan import MAX_STEPS
 from worldplay.world.matrices import short
 
 

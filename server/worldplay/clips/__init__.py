@@ -1,0 +1,1 @@
+"""Clips: from what is asked for to a file."""
