@@ -20,7 +20,7 @@ from support.fakes import FakeClock, Recorder
 from worldplay.clips.key_overlay import draw_keys, keys_of
 from worldplay.clips.plan import ClipPlan, ClipWish, plan_clip
 from worldplay.engine.admission import Admission
-from worldplay.engine.job import ClipJob, ClipRequest
+from worldplay.engine.clips import ClipJob, ClipRequest
 from worldplay.engine.session import Session
 from worldplay.engine.worker import Worker
 from worldplay.model.vae import StreamingVAE

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from worldplay.clips.plan import ClipPlan
+from worldplay.engine.clips import ClipJob, ClipRequest
 from worldplay.engine.engine import Engine
-from worldplay.engine.job import ClipJob, ClipRequest
 from worldplay.engine.ports import ChunkReport, Frames
 from worldplay.media.track import VideoTrack
 from worldplay.world.trajectory import Course

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING
 
+from worldplay.engine.controls import ChunkSteering, Latch
 from worldplay.engine.pacing import Costs, Stage, need_ms
 from worldplay.engine.ports import ChunkReport, Frames, WalkPort
 from worldplay.engine.session import Session
 from worldplay.engine.stats import Counters
-from worldplay.engine.steering import ChunkSteering, Latch
 
 if TYPE_CHECKING:
     from worldplay.world.rollout import Chunk

@@ -6,7 +6,7 @@ from threading import Event, Thread
 from time import monotonic
 
 from worldplay.engine.admission import Admission
-from worldplay.engine.job import ClipJob, ClipListener, ClipRequest
+from worldplay.engine.clips import ClipJob, ClipListener, ClipRequest
 from worldplay.engine.ports import Listener, WorldPort
 from worldplay.engine.session import Session
 from worldplay.engine.stats import EngineStats

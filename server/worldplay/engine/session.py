@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from worldplay.engine.controls import Controls
+from worldplay.engine.deadline import Job
 from worldplay.engine.pacing import CONTEXT_SLACK_MS, Costs, latch_lead_ms
 from worldplay.engine.playback import MAX_UNENCODED_S, Playback, Playhead
 from worldplay.engine.ports import Listener, WalkPort
-from worldplay.engine.scheduling import Job
-from worldplay.engine.steering import Controls
 from worldplay.world.request import WalkRequest
 
 if TYPE_CHECKING:

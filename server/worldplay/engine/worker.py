@@ -7,11 +7,11 @@ from functools import partial
 
 from worldplay.engine.admission import Admission
 from worldplay.engine.chunk_run import ChunkRun
+from worldplay.engine.clips import ClipQueue
+from worldplay.engine.deadline import Job, Run, Wait, decide
 from worldplay.engine.failures import code_of
-from worldplay.engine.job import ClipQueue
 from worldplay.engine.pacing import Costs
 from worldplay.engine.ports import WalkPort, WorldPort
-from worldplay.engine.scheduling import Job, Run, Wait, decide
 from worldplay.engine.session import Command, Open, Prompt, Rewind, Session
 from worldplay.engine.stats import Counters
 from worldplay.world.request import WalkRequest

@@ -3,7 +3,7 @@
 import pytest
 
 from support.fakes import Theatre, started
-from worldplay.engine.job import ClipJob, ClipRequest
+from worldplay.engine.clips import ClipJob, ClipRequest
 from worldplay.world.camera import FORWARD_STEP, Motion
 from worldplay.world.request import WalkRequest
 

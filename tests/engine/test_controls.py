@@ -4,7 +4,7 @@ from threading import Thread
 import pytest
 
 from support.fakes import FakeClock
-from worldplay.engine.steering import MAX_EDGES, ChunkSteering, Controls, ReceivedEdge, place_edges
+from worldplay.engine.controls import MAX_EDGES, ChunkSteering, Controls, ReceivedEdge, place_edges
 from worldplay.world.camera import FORWARD_STEP, Motion
 from worldplay.world.controls import Edge
 

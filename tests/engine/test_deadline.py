@@ -1,4 +1,4 @@
-from worldplay.engine.scheduling import Job, Run, Wait, decide
+from worldplay.engine.deadline import Job, Run, Wait, decide
 
 
 def job(session, dry_ms, lead_ms=100.0, context_ms=0.0, tail_ms=50.0, served_ms=0.0):
