@@ -14,7 +14,7 @@ from support.published import TRANSFORMER, VAE
 from support.raw_client import RawClient
 from support.serving import serving
 from worldplay.clips.plan import ClipError, ClipWish, plan_clip
-from worldplay.render import render
+from worldplay.commands.render import render
 from worldplay.world.demand import Shapes
 from worldplay.world.released import load_released
 from worldplay.world.variants import find_variant

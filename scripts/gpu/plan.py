@@ -14,8 +14,8 @@ from gpu.overlap import measure_overlap
 from gpu.pictures import measure_pictures
 from gpu.setup import NeedsCudaError, Row, Setup
 from gpu.storage import measure_storage
-from worldplay.bench import RandomModel, build, measure
-from worldplay.hardware import gemm_rate, name_of, peak_memory
+from worldplay.commands.bench import RandomModel, build, measure
+from worldplay.commands.hardware import gemm_rate, name_of, peak_memory
 
 
 @dataclass(frozen=True, slots=True)

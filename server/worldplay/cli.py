@@ -107,7 +107,7 @@ def render(
     """Write a clip to an MP4, which can be played while it grows."""
     settings = load_settings(model=model, variant=variant, size=size, weights_dir=weights_dir, device=device)
     _check_released_only(settings, variant, size, weights_dir)
-    from worldplay.render import RenderOptions, run
+    from worldplay.commands.render import RenderOptions, run
 
     run(
         settings,
@@ -149,7 +149,7 @@ def bench(
 ) -> None:
     """Measure how long a chunk takes, stage by stage, and how near that is to what the machine can do."""
     settings = load_settings(model=model, variant=variant, size=size, weights_dir=weights_dir, device=device)
-    from worldplay.bench import RandomModel, run
+    from worldplay.commands.bench import RandomModel, run
     from worldplay.world.picture_size import parse_size
     from worldplay.world.variants import MODEL
 
@@ -201,7 +201,7 @@ def download(
 ) -> None:
     """Fetch a released model, after saying what, how much and under which terms."""
     settings = load_settings(variant=variant, weights_dir=weights_dir)
-    from worldplay.download import download
+    from worldplay.commands.download import download
     from worldplay.hub.client import HuggingFace
     from worldplay.hub.sources import check_layout
     from worldplay.world.variants import find_variant
@@ -225,7 +225,7 @@ def download(
 def models(weights_dir: WeightsDir = None) -> None:
     """List the models there are, which of them are on this disk, and what each needs."""
     settings = load_settings(weights_dir=weights_dir)
-    from worldplay.models import run
+    from worldplay.commands.list_models import run
 
     run(settings.weights_dir)
 
@@ -245,7 +245,7 @@ def doctor(
     settings = load_settings(
         variant=variant, size=size, device=device, weights_dir=weights_dir, max_sessions=max_sessions
     )
-    from worldplay.doctor import run
+    from worldplay.commands.doctor import run
     from worldplay.world.checkpoint import choose_device
     from worldplay.world.picture_size import parse_size
     from worldplay.world.variants import find_variant

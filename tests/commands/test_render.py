@@ -19,12 +19,12 @@ from PIL import Image
 from support.fakes import FakeClock, Recorder
 from worldplay.clips.key_overlay import draw_keys, keys_of
 from worldplay.clips.plan import ClipPlan, ClipWish, plan_clip
+from worldplay.commands.render import RenderOptions, render, run
 from worldplay.engine.admission import Admission
 from worldplay.engine.clips import ClipJob, ClipRequest
 from worldplay.engine.session import Session
 from worldplay.engine.worker import Worker
 from worldplay.model.vae import StreamingVAE
-from worldplay.render import RenderOptions, render, run
 from worldplay.settings import load_settings
 from worldplay.world.request import WalkRequest
 from worldplay.world.trajectory import Course, parse_trajectory
@@ -225,7 +225,7 @@ def wish_of(world: World, monkeypatch: pytest.MonkeyPatch, **given: object) -> C
         wishes.append(wish)
         raise Stop
 
-    monkeypatch.setattr("worldplay.render.plan_clip", stop)
+    monkeypatch.setattr("worldplay.commands.render.plan_clip", stop)
     with pytest.raises(Stop):
         run(load_settings(), options(Path("clip.mp4"), **given))
     return wishes[0]

@@ -20,9 +20,9 @@ from worldplay.clips.key_overlay import draw_keys
 from worldplay.clips.plan import ClipError, ClipPlan, ClipWish, Maker, plan_clip
 from worldplay.clips.recording import Beginning, read_beginning, read_pose
 from worldplay.clips.writer import ChunkDone, ClipFile, Data, Failed, Finished, PassDone, Piece
+from worldplay.commands.paths import check_apart, check_writable
 from worldplay.engine.engine import Engine
 from worldplay.loading import open_world
-from worldplay.paths import check_apart, check_writable
 from worldplay.prospect import foresee
 from worldplay.settings import Settings
 from worldplay.world.checkpoint import is_released

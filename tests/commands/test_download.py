@@ -9,7 +9,7 @@ import torch
 from filelock import FileLock
 from safetensors.torch import save
 
-from worldplay.download import LOCK, download
+from worldplay.commands.download import LOCK, download
 from worldplay.hub import files as hub_file
 from worldplay.hub.files import HubFile
 from worldplay.hub.sources import Source, list_sources

@@ -11,13 +11,13 @@ from time import perf_counter
 
 import torch
 
-from worldplay.bench_report import Report, count_work, make_rows, render
-from worldplay.hardware import forget_peak, gemm_rate, name_of, peak_memory
+from worldplay.commands.bench_report import Report, count_work, make_rows, render
+from worldplay.commands.hardware import forget_peak, gemm_rate, name_of, peak_memory
+from worldplay.commands.paths import check_writable
 from worldplay.loading import open_world
 from worldplay.media.track import VideoTrack
 from worldplay.model.transformer import RELEASED_TRANSFORMER, TransformerConfig
 from worldplay.model.vae import RELEASED_VAE, VAEConfig
-from worldplay.paths import check_writable
 from worldplay.settings import Settings
 from worldplay.stroll import Stroll
 from worldplay.world.checkpoint import choose_device, choose_dtype, is_released

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from filelock import FileLock, Timeout
 
+from worldplay.commands.paths import existing_folder
 from worldplay.hub.files import HubFile, bytes_left, find_damage
 from worldplay.hub.sources import Source, list_sources
-from worldplay.paths import existing_folder
 from worldplay.world.layouts import Layout
 from worldplay.world.remedy import to_download
 from worldplay.world.variants import Variant

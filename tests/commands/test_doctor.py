@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.published import TRANSFORMER, VAE
 
-from worldplay.doctor import Machine, count_sessions, examine, report
-from worldplay.models import find_problem, list_models, run
+from support.published import TRANSFORMER, VAE
+from worldplay.commands.doctor import Machine, count_sessions, examine, report
+from worldplay.commands.list_models import find_problem, list_models, run
 from worldplay.world.demand import Shapes, count_needs
 from worldplay.world.picture_size import SIZE
 from worldplay.world.variants import VARIANTS, find_variant

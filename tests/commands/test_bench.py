@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from support.tiny import TINY
 from worldplay import bench, cli
-from worldplay.bench import RandomModel, build, measure
-from worldplay.bench_report import Report, count_work, make_rows, render
+from worldplay.commands.bench import RandomModel, build, measure
+from worldplay.commands.bench_report import Report, count_work, make_rows, render
 from worldplay.model import flops
 from worldplay.model.vae import VAEConfig
 from worldplay.settings import Settings, load_settings

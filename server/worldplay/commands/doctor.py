@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from worldplay.models import disk_bytes, find_problem
-from worldplay.paths import existing_folder
+from worldplay.commands.list_models import disk_bytes, find_problem
+from worldplay.commands.paths import existing_folder
 from worldplay.world.checkpoint import choose_dtype
 from worldplay.world.demand import BYTES, Needs, count_needs
 from worldplay.world.host_memory import available_memory
