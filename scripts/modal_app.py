@@ -70,7 +70,7 @@ def serve() -> "Starlette":
 
 def make_app(**settings: Any) -> "Starlette":
     """Build the application as `worldplay serve` does, from the environment."""
-    from worldplay.app import load_app
     from worldplay.settings import load_settings
+    from worldplay.web.app import load_app
 
     return load_app(load_settings(**settings))

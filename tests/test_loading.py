@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from worldplay import app, loading
-from worldplay.app import load_app, make_engine
 from worldplay.loading import open_world
 from worldplay.settings import Settings, load_settings
+from worldplay.web.app import load_app, make_engine
 from worldplay.world.checkpoint import EMBEDDED, ReleasedChoice, load_world
 from worldplay.world.variants import find_variant
 from worldplay.world.world import World

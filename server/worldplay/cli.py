@@ -69,7 +69,7 @@ def serve(
     )
     _check_released_only(settings, variant, size, weights_dir)
     listening = listen(settings)  # before the model loads: a taken port is known at once
-    from worldplay.app import run  # heavy imports, after the arguments are known to be good
+    from worldplay.web.app import run  # heavy imports, after the arguments are known to be good
 
     run(settings, listening)
 

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from worldplay.app import create_server, make_engine
 from worldplay.cli import listen
 from worldplay.settings import Settings, load_settings
+from worldplay.web.app import create_server, make_engine
 from worldplay.world.world import World
 
 START_TIMEOUT_S = 10.0

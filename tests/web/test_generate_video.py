@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 
 from support.serving import serving
-from worldplay.api_models import MAX_FRAMES
-from worldplay.api_request import MAX_BODY_BYTES, MAX_BODY_MARKS, ApiError, decode_image, parse_request
-from worldplay.openapi import describe_api
+from worldplay.web.openapi import describe_api
+from worldplay.web.request import MAX_BODY_BYTES, MAX_BODY_MARKS, ApiError, decode_image, parse_request
+from worldplay.web.schemas import MAX_FRAMES
 from worldplay.world.world import World
 
 TIMEOUT_S = 60.0

@@ -18,10 +18,10 @@ from schemathesis.specs.openapi.checks import (
 )
 from starlette.applications import Starlette
 
-from worldplay.api import EXCEPTION_HANDLERS
-from worldplay.app import create_app
 from worldplay.engine.engine import Engine
 from worldplay.settings import load_settings
+from worldplay.web.app import create_app
+from worldplay.web.generate_video import EXCEPTION_HANDLERS
 from worldplay.world.world import World
 
 pytestmark = pytest.mark.slow

@@ -12,11 +12,11 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from worldplay.api_models import MAX_FRAMES, GenerateVideoRequest
 from worldplay.api_words import describe_fault
 from worldplay.clips.plan import ClipWish
 from worldplay.protocol.errors import brief
-from worldplay.translate import LIMITS
+from worldplay.web.schemas import MAX_FRAMES, GenerateVideoRequest
+from worldplay.web.translate import LIMITS
 from worldplay.world.images import open_image
 
 MAX_BODY_BYTES = 2**24  # an image of LIMITS.image_bytes in base64, and hours of poses

@@ -12,16 +12,16 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from worldplay.api import EXCEPTION_HANDLERS, api_routes
-from worldplay.capacity import count_in_time
 from worldplay.engine.engine import Engine
-from worldplay.health import describe_health
 from worldplay.loading import open_world
-from worldplay.metrics import Metrics
-from worldplay.page import page_route
 from worldplay.settings import Settings
-from worldplay.stream import Stream
-from worldplay.translate import LIMITS
+from worldplay.web.capacity import count_in_time
+from worldplay.web.generate_video import EXCEPTION_HANDLERS, api_routes
+from worldplay.web.health import describe_health
+from worldplay.web.monitoring import Metrics
+from worldplay.web.static_page import page_route
+from worldplay.web.stream import Stream
+from worldplay.web.translate import LIMITS
 from worldplay.world.checkpoint import is_released
 from worldplay.world.variants import find_variant
 from worldplay.world.world import World

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worldplay.photon import MAX_PENDING, PhotonClock
+from worldplay.web.latency import MAX_PENDING, PhotonClock
 
 
 def test_latency_ends_when_the_first_frame_is_shown() -> None:

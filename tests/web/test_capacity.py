@@ -6,10 +6,10 @@ from itertools import chain
 
 import pytest
 
-from worldplay import capacity
-from worldplay.app import make_engine
-from worldplay.capacity import count_in_time
 from worldplay.settings import load_settings
+from worldplay.web import capacity
+from worldplay.web.app import make_engine
+from worldplay.web.capacity import count_in_time
 from worldplay.world.world import LiveWalk, World
 
 

@@ -17,14 +17,14 @@ from worldplay.engine.ports import ChunkReport, Frames
 from worldplay.engine.session import Session
 from worldplay.media.encoder import EncodedFrame
 from worldplay.media.track import VideoTrack
-from worldplay.metrics import Metrics
-from worldplay.outbox import Outbox
-from worldplay.photon import PhotonClock
 from worldplay.protocol import messages as m
 from worldplay.protocol.connection import ServerConnection
 from worldplay.protocol.errors import CLOSE_CODES, ErrorCode, ProtocolError
 from worldplay.settings import Settings
-from worldplay.translate import LIMITS, check_start, read_image, read_trajectory, welcome
+from worldplay.web.latency import PhotonClock
+from worldplay.web.monitoring import Metrics
+from worldplay.web.send_queue import Outbox
+from worldplay.web.translate import LIMITS, check_start, read_image, read_trajectory, welcome
 from worldplay.world.images import StartPicture
 from worldplay.world.world import World
 

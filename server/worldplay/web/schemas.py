@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from worldplay.clips.plan import MAX_STEPS
-from worldplay.translate import LIMITS
+from worldplay.web.translate import LIMITS
 from worldplay.world.picture_size import MAX_SIDE, SIZE_UNIT
 
 # Lines may be as short as 64 characters, with two to end each, and a data URL has a prefix.

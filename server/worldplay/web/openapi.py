@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from worldplay.api_models import ErrorResponse, GenerateVideoRequest, GenerateVideoResponse, Health
+from worldplay.web.schemas import ErrorResponse, GenerateVideoRequest, GenerateVideoResponse, Health
 
 _ERRORS = {
     400: "The body is not JSON.",

@@ -1,8 +1,8 @@
 """How the server is, for /health."""
 
-from worldplay.api_models import Health, JobCounts, SessionCounts
 from worldplay.engine.engine import Engine
 from worldplay.settings import Settings
+from worldplay.web.schemas import Health, JobCounts, SessionCounts
 from worldplay.world.variants import VARIANTS
 from worldplay.world.world import World
 

@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 
 from support.raw_client import Closed, Message, RawClient
 from support.serving import serving
-from worldplay.translate import LIMITS
+from worldplay.web.translate import LIMITS
 from worldplay.world.world import World
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from worldplay.outbox import MAX_CHUNKS, MAX_MESSAGES, Outbox
+from worldplay.web.send_queue import MAX_CHUNKS, MAX_MESSAGES, Outbox
 
 
 async def drain(outbox: Outbox[str], count: int) -> list[str]:

@@ -17,9 +17,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ExceptionHandler, Receive, Scope, Send
 
-from worldplay.accept import prefers_video
-from worldplay.api_models import MAX_FRAMES, GenerateVideoRequest
-from worldplay.api_request import (
+from worldplay.clips.plan import ClipError, ClipPlan, plan_clip
+from worldplay.clips.writer import ChunkDone, ClipFile, Data, Failed, Finished, PassDone, Piece
+from worldplay.engine.engine import Engine
+from worldplay.settings import Settings
+from worldplay.web.accept import prefers_video
+from worldplay.web.openapi import describe_api
+from worldplay.web.request import (
     ApiError,
     check_headers,
     check_pose,
@@ -28,11 +32,7 @@ from worldplay.api_request import (
     read_body,
     wish_of,
 )
-from worldplay.clips.plan import ClipError, ClipPlan, plan_clip
-from worldplay.clips.writer import ChunkDone, ClipFile, Data, Failed, Finished, PassDone, Piece
-from worldplay.engine.engine import Engine
-from worldplay.openapi import describe_api
-from worldplay.settings import Settings
+from worldplay.web.schemas import MAX_FRAMES, GenerateVideoRequest
 from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worldplay.accept import prefers_video
+from worldplay.web.accept import prefers_video
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The HTTP and WebSocket server: where protocol, engine and media meet."""
