@@ -28,7 +28,7 @@ def server(world: World) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def layouts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Download directories with every variant and the other parts in one layout each; not to be changed."""
-    from world import published  # here, so that tests of pure code do not wait for the libraries
+    from support import published  # here, so that tests of pure code do not wait for the libraries
 
     roots = {name: tmp_path_factory.mktemp(name) for name in ("original", "diffusers")}
     published.save_original_layout(roots["original"] / "HunyuanVideo-1.5")

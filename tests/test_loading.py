@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from worldplay import app, loading
+from worldplay import loading
 from worldplay.loading import open_world
 from worldplay.settings import Settings, load_settings
+from worldplay.web import app
 from worldplay.web.app import load_app, make_engine
 from worldplay.world.checkpoint import EMBEDDED, ReleasedChoice, load_world
 from worldplay.world.variants import find_variant

@@ -11,8 +11,8 @@ import torch
 
 from support.hub_server import Hub, serving_hub
 from support.published import TRANSFORMER, VAE
-from worldplay import hub as hub_module
 from worldplay.commands.download import download
+from worldplay.hub import client as hub_module
 from worldplay.hub.client import HuggingFace
 from worldplay.hub.sources import check_layout
 from worldplay.world.demand import Shapes

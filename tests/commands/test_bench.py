@@ -9,7 +9,8 @@ import torch
 from typer.testing import CliRunner
 
 from support.tiny import TINY
-from worldplay import bench, cli
+from worldplay import cli
+from worldplay.commands import bench
 from worldplay.commands.bench import RandomModel, build, measure
 from worldplay.commands.bench_report import Report, count_work, make_rows, render
 from worldplay.model import flops

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from test_download import FakeHub
 from typer.testing import CliRunner
 
+from support.fake_hub import FakeHub
 from worldplay.cli import app
 from worldplay.hub import client as hub
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save
 
 from support.hub_server import COMMIT, Hub, serving_hub
-from worldplay import hub as hub_module
+from worldplay.hub import client as hub_module
 from worldplay.hub.client import HuggingFace
 from worldplay.hub.files import HubFile, part_of
 from worldplay.hub.sources import Source
