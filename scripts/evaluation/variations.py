@@ -10,7 +10,7 @@ from worldplay.model.kv_cache import Cache, KVCache
 from worldplay.model.prope import Cameras
 from worldplay.model.transformer import CONTEXT_TIMESTEP, WorldPlayTransformer
 from worldplay.world.checkpoint import POINTS_SEED
-from worldplay.world.memory import sample_points
+from worldplay.world.context import sample_points
 from worldplay.world.request import WalkRequest
 from worldplay.world.world import World
 

@@ -13,7 +13,7 @@ from worldplay.model.transformer import CHUNK_LATENTS, RELEASED_TRANSFORMER, Tra
 from worldplay.model.vae import RELEASED_VAE, VAEConfig
 from worldplay.world.checkpoint import choose_dtype
 from worldplay.world.random_world import build_random_world
-from worldplay.world.stopwatch import synchronize
+from worldplay.world.timing import synchronize
 from worldplay.world.variants import DEFAULT_VARIANT, VARIANTS
 from worldplay.world.world import World
 

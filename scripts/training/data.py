@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldplay.world.camera import Motion, invert_pose, label_actions
-from worldplay.world.controls import motion_of
 from worldplay.world.court import LIGHTS, START_VIEWS, Ground, render, stand_pose
 from worldplay.world.court_ground import heading
+from worldplay.world.key_motion import motion_of
 
 FRAMES_PER_LATENT = 4
 HEIGHT, WIDTH = 96, 160

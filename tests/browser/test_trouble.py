@@ -13,7 +13,7 @@ from playwright.sync_api import Page
 from support.scripted import ScriptedServer, preview, serving_script
 from worldplay.clips.recording import read_beginning, read_pose
 from worldplay.protocol import messages as m
-from worldplay.world.trajectory import parse_trajectory
+from worldplay.world.pose_files import parse_trajectory
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 

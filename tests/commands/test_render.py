@@ -26,8 +26,8 @@ from worldplay.engine.session import Session
 from worldplay.engine.worker import Worker
 from worldplay.model.vae import StreamingVAE
 from worldplay.settings import load_settings
+from worldplay.world.pose_files import Course, parse_trajectory
 from worldplay.world.request import WalkRequest
-from worldplay.world.trajectory import Course, parse_trajectory
 from worldplay.world.world import LiveWalk, World
 
 

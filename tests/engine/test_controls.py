@@ -6,7 +6,7 @@ import pytest
 from support.fakes import FakeClock
 from worldplay.engine.controls import MAX_EDGES, ChunkSteering, Controls, ReceivedEdge, place_edges
 from worldplay.world.camera import FORWARD_STEP, Motion
-from worldplay.world.controls import Edge
+from worldplay.world.key_motion import Edge
 
 NONE, W, A = frozenset(), frozenset({"w"}), frozenset({"a"})
 STILL, AHEAD, LEFT = Motion(), Motion(forward=FORWARD_STEP), Motion(right=-FORWARD_STEP)

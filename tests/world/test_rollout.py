@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from worldplay.model.transformer import TransformerConfig, WorldPlayTransformer
-from worldplay.world import stopwatch
+from worldplay.world import timing as stopwatch
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
-from worldplay.world.memory import sample_points
+from worldplay.world.context import sample_points
 from worldplay.world.rollout import (
     Chunk,
     RolloutConfig,

@@ -7,11 +7,11 @@ from typing import Protocol
 from PIL.Image import Image
 
 from worldplay.world.camera import MAX_POSES
-from worldplay.world.frame_counts import check_num_frames
+from worldplay.world.frames import check_num_frames
 from worldplay.world.images import cut_picture
 from worldplay.world.picture_size import SIZE_UNIT
+from worldplay.world.pose_files import Trajectory, parse_trajectory
 from worldplay.world.request import WalkRequest
-from worldplay.world.trajectory import Trajectory, parse_trajectory
 
 DEFAULT_FRAMES = 125
 LONGEST = 4 * MAX_POSES - 3  # frames; an hour

@@ -11,7 +11,7 @@ from worldplay.engine.clips import ClipJob, ClipRequest
 from worldplay.engine.engine import Engine
 from worldplay.engine.ports import ChunkReport, Frames
 from worldplay.media.track import VideoTrack
-from worldplay.world.trajectory import Course
+from worldplay.world.pose_files import Course
 from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)

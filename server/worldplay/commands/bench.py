@@ -26,7 +26,7 @@ from worldplay.world.host_memory import available_memory
 from worldplay.world.random_world import build_random_world, check_context, open_random_walk
 from worldplay.world.request import WalkRequest
 from worldplay.world.rollout import Chunk
-from worldplay.world.stopwatch import synchronize
+from worldplay.world.timing import synchronize
 from worldplay.world.variants import DEFAULT_VARIANT, VARIANTS, find_variant
 from worldplay.world.world import LiveWalk, World
 

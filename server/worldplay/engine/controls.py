@@ -9,7 +9,7 @@ from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from worldplay.world.controls import Edge, latent_motions
+from worldplay.world.key_motion import Edge, latent_motions
 
 if TYPE_CHECKING:
     from worldplay.world.walk import Step

@@ -6,7 +6,7 @@ from time import perf_counter
 from worldplay.stroll import Stroll
 from worldplay.world.request import WalkRequest
 from worldplay.world.rollout import finish
-from worldplay.world.stopwatch import synchronize
+from worldplay.world.timing import synchronize
 from worldplay.world.world import LiveWalk, World
 
 logger = logging.getLogger(__name__)

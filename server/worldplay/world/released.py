@@ -18,6 +18,7 @@ from worldplay.world.checkpoint import (
     lay_out_channels_last,
     make_view,
 )
+from worldplay.world.context import NUM_POINTS, sample_points
 from worldplay.world.court import START_VIEWS
 from worldplay.world.demand import (
     BYTES,
@@ -31,7 +32,6 @@ from worldplay.world.demand import (
 from worldplay.world.encoders import GlyphEncoder, PromptEncoder, VisionEncoder
 from worldplay.world.host_memory import check_host_memory
 from worldplay.world.layouts import ReleasedFiles, locate
-from worldplay.world.memory import NUM_POINTS, sample_points
 from worldplay.world.picture_size import SIZE
 from worldplay.world.released_conditioner import Encoders, ReleasedConditioner
 from worldplay.world.remedy import find_remedy

@@ -18,9 +18,9 @@ from worldplay.model.prope import Cameras
 from worldplay.model.scheduler import euler_step, sigmas, timesteps
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.camera import Motion, invert_pose
+from worldplay.world.context import select_context
 from worldplay.world.images import condition_channels
-from worldplay.world.memory import select_context
-from worldplay.world.stopwatch import Stopwatch
+from worldplay.world.timing import Stopwatch
 from worldplay.world.walk import Path, Pose, Step, Walk
 
 

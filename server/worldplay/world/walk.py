@@ -14,7 +14,7 @@ from torch import Tensor
 from worldplay.model.conditioning import Conditioning
 from worldplay.model.kv_cache import TextKV
 from worldplay.world.camera import DEFAULT_INTRINSICS, Motion, apply_motion, label_actions, motion_between
-from worldplay.world.history import LatentHistory
+from worldplay.world.latent_history import LatentHistory
 
 Pose = NDArray[np.float64]
 

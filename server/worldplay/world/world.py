@@ -18,8 +18,8 @@ from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.model.conditioning import Conditioning
 from worldplay.model.kv_cache import TextKV
 from worldplay.model.vae import StreamingVAE
-from worldplay.world.bidirectional_rollout import generate_clip_chunk
-from worldplay.world.conditioning import NEGATIVE_PROMPT, Conditioner
+from worldplay.world.clip_rollout import generate_clip_chunk
+from worldplay.world.conditioner import NEGATIVE_PROMPT, Conditioner
 from worldplay.world.fade import fade_from
 from worldplay.world.images import StartPicture, cut_picture, image_to_pixels, pixels_to_frames
 from worldplay.world.likeness import find_nearest

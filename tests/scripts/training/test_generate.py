@@ -12,11 +12,11 @@ from training.data import plan_walk
 from training.export import EMBEDDED_ROLLOUT
 from training.generate import generate
 from training.samples import LatentWalks
-from worldplay.world.conditioning import describe
+from worldplay.world.conditioner import describe
+from worldplay.world.context import NUM_POINTS, sample_points
 from worldplay.world.court import START_VIEWS
-from worldplay.world.memory import NUM_POINTS, sample_points
+from worldplay.world.pose_files import Course, Trajectory
 from worldplay.world.rollout import RolloutModel, rollout
-from worldplay.world.trajectory import Course, Trajectory
 from worldplay.world.walk import OpenGround, Placed, Walk
 
 SEEDS, NUM_CHUNKS, GRID = (0, 4), 6, (2, 4)  # with six chunks, the last ones have retrieved context

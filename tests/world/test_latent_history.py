@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from worldplay.world.history import BLOCK, LatentHistory
+from worldplay.world.latent_history import BLOCK, LatentHistory
 
 
 def frames(first: int, count: int) -> torch.Tensor:

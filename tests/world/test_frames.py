@@ -1,6 +1,6 @@
 import pytest
 
-from worldplay.world.frame_counts import check_num_frames, valid_frame_counts
+from worldplay.world.frames import check_num_frames, valid_frame_counts
 
 
 @pytest.mark.parametrize(

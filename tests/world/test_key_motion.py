@@ -3,7 +3,7 @@ import math
 import pytest
 
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion, build_trajectory, label_actions
-from worldplay.world.controls import KEYS, Edge, latent_motions, motion_of
+from worldplay.world.key_motion import KEYS, Edge, latent_motions, motion_of
 
 NONE = frozenset()
 W = frozenset({"w"})

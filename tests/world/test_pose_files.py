@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
-from worldplay.world.trajectory import Course, parse_trajectory
+from worldplay.world.pose_files import Course, parse_trajectory
 from worldplay.world.walk import Placed
 
 

@@ -14,7 +14,7 @@ from worldplay.world.camera import (
     build_trajectory,
     invert_pose,
 )
-from worldplay.world.memory import NUM_POINTS, RADIUS, View, sample_points, select_context, similarity
+from worldplay.world.context import NUM_POINTS, RADIUS, View, sample_points, select_context, similarity
 
 CASES = json.loads((GOLDENS / "manifest.json").read_text())["cases"]
 NAMES = sorted(name for name in CASES if name.startswith("memory_"))

@@ -13,10 +13,10 @@ from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.model.conditioning import Conditioning
 from worldplay.model.scheduler import euler_step, sigmas, timesteps
 from worldplay.world.camera import invert_pose
+from worldplay.world.context import select_context
 from worldplay.world.images import condition_channels
-from worldplay.world.memory import select_context
 from worldplay.world.rollout import Chunk, RolloutConfig, RolloutModel, Stage, Steering, finished_chunk
-from worldplay.world.stopwatch import Stopwatch
+from worldplay.world.timing import Stopwatch
 from worldplay.world.walk import Path, Walk
 
 _SELECTION_CHUNK = 4  # latents whose views the memory selection compares, however long a chunk is

@@ -9,9 +9,9 @@ from PIL import Image
 from support.tiny import TINY
 from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.model.conditioning import Conditioning
-from worldplay.world.bidirectional_rollout import choose_context, generate_clip_chunk
 from worldplay.world.camera import Motion, build_trajectory, invert_pose
-from worldplay.world.memory import sample_points
+from worldplay.world.clip_rollout import choose_context, generate_clip_chunk
+from worldplay.world.context import sample_points
 from worldplay.world.rollout import Chunk, RolloutConfig, RolloutModel, finish
 from worldplay.world.walk import OpenGround, Step, Walk
 
