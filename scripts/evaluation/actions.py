@@ -13,7 +13,7 @@ from evaluation.routes import Route, freest_view, hold, keyboard
 from evaluation.scale import Scale
 from evaluation.strips import save_strip
 from evaluation.workers import Workers
-from worldplay.world.court import LIGHTS, START_VIEWS
+from worldplay.world.courtyard.renderer import LIGHTS, START_VIEWS
 
 NUM_TURNS = 9  # ways to turn, which vary fastest in keyboard()
 PLAIN_KEYS = ("w", "s", "a", "d", "left", "right", "w left", "w right")

@@ -14,7 +14,7 @@ from evaluation.strips import save_strip
 from evaluation.variations import SERVED, Variation, vary
 from evaluation.workers import Workers
 from worldplay.world.checkpoint import choose_dtype
-from worldplay.world.court import LIGHTS
+from worldplay.world.courtyard.renderer import LIGHTS
 from worldplay.world.request import WalkRequest
 from worldplay.world.rollout import finish
 from worldplay.world.world import REDECODED_LATENTS

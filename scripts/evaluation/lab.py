@@ -13,9 +13,9 @@ from evaluation.metrics import Frames
 from evaluation.routes import Poses, Route
 from training.chunks import CHUNK
 from training.data import frame_poses
-from worldplay.world import court
 from worldplay.world.camera import DEFAULT_INTRINSICS
-from worldplay.world.court import START_VIEWS, render
+from worldplay.world.courtyard import renderer as court
+from worldplay.world.courtyard.renderer import START_VIEWS, render
 from worldplay.world.request import WalkRequest
 from worldplay.world.rollout import finish
 from worldplay.world.world import World

@@ -13,7 +13,7 @@ from evaluation.scale import Scale
 from evaluation.strips import save_strip
 from evaluation.variations import SERVED, Variation, recent_only, vary, without_retrieval
 from evaluation.workers import Workers
-from worldplay.world.court import LIGHTS, START_VIEWS
+from worldplay.world.courtyard.renderer import LIGHTS, START_VIEWS
 
 LONGEST = 20  # steps out; 1.6 units
 KINDS: tuple[Callable[[int], Loop], ...] = (

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from training.chunks import CHUNK
 from training.data import HELD_OUT_SEED, plan_walk
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
-from worldplay.world.court import START_VIEWS, Ground
-from worldplay.world.court_ground import heading
+from worldplay.world.courtyard.ground import heading
+from worldplay.world.courtyard.renderer import START_VIEWS, Ground
 from worldplay.world.key_motion import motion_of
 from worldplay.world.pose_files import Course, Trajectory
 from worldplay.world.walk import Placed

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldplay.world.camera import Motion, invert_pose, label_actions
-from worldplay.world.court import LIGHTS, START_VIEWS, Ground, render, stand_pose
-from worldplay.world.court_ground import heading
+from worldplay.world.courtyard.ground import heading
+from worldplay.world.courtyard.renderer import LIGHTS, START_VIEWS, Ground, render, stand_pose
 from worldplay.world.key_motion import motion_of
 
 FRAMES_PER_LATENT = 4

@@ -13,7 +13,7 @@ from training.data import load_plan
 from training.prompt_book import PromptBook
 from worldplay.world.camera import DEFAULT_INTRINSICS, invert_pose
 from worldplay.world.context import NUM_POINTS, sample_points, select_context
-from worldplay.world.court import START_VIEWS
+from worldplay.world.courtyard.renderer import START_VIEWS
 
 MEMORY_LATENTS, RECENT_LATENTS = 12, 4
 # Context sizes and how often each is drawn: none is the first chunk; 1 is the start view alone, 4 the first

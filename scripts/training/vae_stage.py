@@ -21,7 +21,7 @@ from training.progress import Progress
 from training.vae_streams import Piece, StreamPlan, draw_pieces, load_held_out, psnr, reconstruct, save_strip
 from worldplay.model.vae import StreamingVAE, VAEConfig
 from worldplay.world.checkpoint import choose_dtype
-from worldplay.world.court import LIGHTS
+from worldplay.world.courtyard.renderer import LIGHTS
 
 EMBEDDED_VAE = VAEConfig(
     pixel_patch=4,  # with 2 and one level more a step took twice as long, and a decode nearly three times

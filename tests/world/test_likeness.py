@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from worldplay.world.court import START_VIEWS, render
-from worldplay.world.court_light import LIGHTS
+from worldplay.world.courtyard.light import LIGHTS
+from worldplay.world.courtyard.renderer import START_VIEWS, render
 from worldplay.world.likeness import find_nearest
 
 SIZE = (96, 160)  # height, width

@@ -1,6 +1,6 @@
 """The prompts that the courtyard suggests."""
 
-from worldplay.world.court_light import LIGHTS
+from worldplay.world.courtyard.light import LIGHTS
 from worldplay.world.suggestions import COURT_SUGGESTIONS
 
 

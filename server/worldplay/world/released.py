@@ -19,7 +19,7 @@ from worldplay.world.checkpoint import (
     make_view,
 )
 from worldplay.world.context import NUM_POINTS, sample_points
-from worldplay.world.court import START_VIEWS
+from worldplay.world.courtyard.renderer import START_VIEWS
 from worldplay.world.demand import (
     BYTES,
     MAX_TEXT_TOKENS,

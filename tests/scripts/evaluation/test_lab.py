@@ -14,7 +14,7 @@ from evaluation.workers import here
 from support.tiny_world import HEIGHT, SCALE, WIDTH, ByteConditioner, make_world
 from training.data import frame_poses
 from training.vae_streams import reconstruct
-from worldplay.world.court import render
+from worldplay.world.courtyard.renderer import render
 
 
 @pytest.fixture(scope="module")

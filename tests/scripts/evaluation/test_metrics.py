@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from evaluation.metrics import EQUAL_DB, compare, psnr
-from worldplay.world.court import START_VIEWS, render
+from worldplay.world.courtyard.renderer import START_VIEWS, render
 
 
 @pytest.fixture(scope="module")

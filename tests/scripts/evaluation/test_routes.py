@@ -6,7 +6,7 @@ import pytest
 from evaluation.routes import held_out, hold, keyboard, out_and_back, out_and_backwards, turn_round
 from training.data import HELD_OUT_SEED, plan_walk
 from worldplay.world.camera import label_actions
-from worldplay.world.court import START_VIEWS
+from worldplay.world.courtyard.renderer import START_VIEWS
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])

@@ -14,7 +14,7 @@ from training.generate import generate
 from training.samples import LatentWalks
 from worldplay.world.conditioner import describe
 from worldplay.world.context import NUM_POINTS, sample_points
-from worldplay.world.court import START_VIEWS
+from worldplay.world.courtyard.renderer import START_VIEWS
 from worldplay.world.pose_files import Course, Trajectory
 from worldplay.world.rollout import RolloutModel, rollout
 from worldplay.world.walk import OpenGround, Placed, Walk

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldplay.world.camera import DEFAULT_INTRINSICS
-from worldplay.world.court_ground import Ground, WalkGround
-from worldplay.world.court_light import LIGHTS, LOOKS, Light
-from worldplay.world.court_paint import paint
-from worldplay.world.court_rays import trace
-from worldplay.world.court_scene import START_VIEWS, StartView, stand_pose
+from worldplay.world.courtyard.ground import Ground, WalkGround
+from worldplay.world.courtyard.light import LIGHTS, LOOKS, Light
+from worldplay.world.courtyard.paint import paint
+from worldplay.world.courtyard.rays import trace
+from worldplay.world.courtyard.scene import START_VIEWS, StartView, stand_pose
 
 __all__ = ["LIGHTS", "START_VIEWS", "Ground", "StartView", "WalkGround", "render", "stand_pose"]
 

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from worldplay.world.court_light import RGB, Light, Sky
-from worldplay.world.court_rays import FIRST_BALL, FIRST_BOX, FIRST_PILLAR, FIRST_WALL, FLOOR, SKY
-from worldplay.world.court_scene import (
+from worldplay.world.courtyard.light import RGB, Light, Sky
+from worldplay.world.courtyard.rays import FIRST_BALL, FIRST_BOX, FIRST_PILLAR, FIRST_WALL, FLOOR, SKY
+from worldplay.world.courtyard.scene import (
     BALLS,
     BOXES,
     FLOOR_Y,

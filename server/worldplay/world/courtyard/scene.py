@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worldplay.world.court_light import RGB
+from worldplay.world.courtyard.light import RGB
 
 HALF_SIZE = 3.2
 FLOOR_Y = 0.5

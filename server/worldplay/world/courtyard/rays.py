@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from worldplay.world.court_scene import (
+from worldplay.world.courtyard.scene import (
     BALLS,
     BOXES,
     FLOOR_Y,

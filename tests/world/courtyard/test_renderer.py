@@ -6,8 +6,8 @@ from PIL import Image
 
 from support.paths import DATA
 from worldplay.world.camera import DEFAULT_INTRINSICS
-from worldplay.world.court import LIGHTS, START_VIEWS, Ground, render, stand_pose
-from worldplay.world.court_scene import BALLS
+from worldplay.world.courtyard.renderer import LIGHTS, START_VIEWS, Ground, render, stand_pose
+from worldplay.world.courtyard.scene import BALLS
 
 
 def test_render_twice_gives_the_same_picture():

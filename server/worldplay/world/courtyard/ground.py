@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldplay.world.camera import Motion, invert_pose, motion_between
-from worldplay.world.court_scene import BALLS, BOXES, HALF_SIZE, PILLARS, stand_pose
+from worldplay.world.courtyard.scene import BALLS, BOXES, HALF_SIZE, PILLARS, stand_pose
 
 MARGIN = 0.3
 _TIE = 1e-9  # what is nearer to equal is equal, so that rounding decides nothing

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion, apply_motion, label_actions
-from worldplay.world.court_ground import MARGIN, MAX_PITCH_RAD, Ground, WalkGround, heading
-from worldplay.world.court_scene import BALLS, HALF_SIZE, PILLARS, START_VIEWS, Pillar, stand_pose
+from worldplay.world.courtyard.ground import MARGIN, MAX_PITCH_RAD, Ground, WalkGround, heading
+from worldplay.world.courtyard.scene import BALLS, HALF_SIZE, PILLARS, START_VIEWS, Pillar, stand_pose
 
 
 def test_a_free_step_goes_ahead_by_one_step():

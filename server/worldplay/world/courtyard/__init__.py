@@ -1,0 +1,1 @@
+"""The scene of the embedded world. It knows no model."""
