@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from worldplay.world.checkpoint import load_world
+from worldplay.world.embedded.load import load_world
 from worldplay.world.world import World
 
 

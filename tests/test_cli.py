@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from worldplay.world.checkpoint import EMBEDDED
+from worldplay.world.embedded.load import EMBEDDED
 
 
 def serve(*arguments: str, **environment: str) -> tuple[int, str]:

@@ -12,7 +12,7 @@ from worldplay.loading import open_world
 from worldplay.settings import Settings, load_settings
 from worldplay.web import app
 from worldplay.web.app import load_app, make_engine
-from worldplay.world.checkpoint import EMBEDDED, ReleasedChoice, load_world
+from worldplay.world.embedded.load import EMBEDDED, ReleasedChoice, load_world
 from worldplay.world.variants import find_variant
 from worldplay.world.world import World
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from worldplay.model.kv_cache import Cache, KVCache
 from worldplay.model.prope import Cameras
 from worldplay.model.transformer import CONTEXT_TIMESTEP, WorldPlayTransformer
-from worldplay.world.checkpoint import POINTS_SEED
 from worldplay.world.context import sample_points
+from worldplay.world.embedded.load import POINTS_SEED
 from worldplay.world.request import WalkRequest
 from worldplay.world.world import World
 

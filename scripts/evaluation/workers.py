@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import torch
 
 from evaluation.lab import Lab
-from worldplay.world.checkpoint import EMBEDDED, load_world
+from worldplay.world.embedded.load import EMBEDDED, load_world
 
 EVERY_S = 2.0  # between two lines about the progress
 

@@ -15,7 +15,7 @@ from training.generate import SHIFT, STEPS
 from training.samples import MEMORY_LATENTS, RECENT_LATENTS
 from training.text_stage import EMBEDDED_TEXT
 from worldplay.model.transformer import CONTEXT_TIMESTEP, TransformerConfig
-from worldplay.world.description import NetworkName
+from worldplay.world.embedded.manifest import NetworkName
 from worldplay.world.rollout import RolloutConfig
 
 EMBEDDED_ROLLOUT = RolloutConfig(

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from training.prompts import LONG_SHARE, draw_prompt
 from training.text_stage import PLAIN
-from worldplay.world.court_text import TextReader
 from worldplay.world.courtyard.renderer import LIGHTS
+from worldplay.world.embedded.text_encoder import TextReader
 
 NUM_PROMPTS = 4000
 

@@ -20,8 +20,8 @@ from training.text_stage import EMBEDDED_TEXT, load_text, train_text
 from training.transformer_stage import Plan, Trainer
 from training.vae_stage import VAEStage, train_vae
 from worldplay.model.vae import StreamingVAE, VAEConfig
-from worldplay.world.checkpoint import choose_dtype
-from worldplay.world.court_text import TextReader, make_text_model
+from worldplay.world.embedded.load import choose_dtype
+from worldplay.world.embedded.text_encoder import TextReader, make_text_model
 
 WALK_LATENTS = 64
 HELD_OUT_WALKS, HELD_OUT_LATENTS = 12, 44

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from worldplay.settings import Settings
-from worldplay.world.checkpoint import ReleasedChoice, is_released, load_world
+from worldplay.world.embedded.load import ReleasedChoice, is_released, load_world
 from worldplay.world.picture_size import parse_size
 from worldplay.world.variants import find_variant
 from worldplay.world.world import World

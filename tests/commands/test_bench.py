@@ -16,7 +16,7 @@ from worldplay.commands.bench_report import Report, count_work, make_rows, rende
 from worldplay.model import flops
 from worldplay.model.vae import VAEConfig
 from worldplay.settings import Settings, load_settings
-from worldplay.world.checkpoint import EMBEDDED
+from worldplay.world.embedded.load import EMBEDDED
 
 pytestmark = pytest.mark.slow
 

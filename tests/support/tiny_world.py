@@ -11,10 +11,10 @@ from support.tiny import TINY
 from worldplay.model.conditioning import Conditioning
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, VAEConfig
-from worldplay.world.checkpoint import make_view
 from worldplay.world.context import sample_points
 from worldplay.world.courtyard.ground import WalkGround
 from worldplay.world.courtyard.renderer import START_VIEWS
+from worldplay.world.embedded.load import make_view
 from worldplay.world.rollout import RolloutConfig, RolloutModel
 from worldplay.world.world import World
 

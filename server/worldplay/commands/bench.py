@@ -20,8 +20,8 @@ from worldplay.model.transformer import RELEASED_TRANSFORMER, TransformerConfig
 from worldplay.model.vae import RELEASED_VAE, VAEConfig
 from worldplay.settings import Settings
 from worldplay.stroll import Stroll
-from worldplay.world.checkpoint import choose_device, choose_dtype, is_released
 from worldplay.world.demand import Shapes, count_host_bytes
+from worldplay.world.embedded.load import choose_device, choose_dtype, is_released
 from worldplay.world.host_memory import available_memory
 from worldplay.world.random_world import build_random_world, check_context, open_random_walk
 from worldplay.world.request import WalkRequest

@@ -10,8 +10,8 @@ import torch
 
 from worldplay.commands.list_models import disk_bytes, find_problem
 from worldplay.commands.paths import existing_folder
-from worldplay.world.checkpoint import choose_dtype
 from worldplay.world.demand import BYTES, Needs, count_needs
+from worldplay.world.embedded.load import choose_dtype
 from worldplay.world.host_memory import available_memory
 from worldplay.world.residency import RESERVE, Plan, count_waiting, plan_memory
 from worldplay.world.variants import MODEL, Variant

@@ -25,7 +25,7 @@ from worldplay.engine.engine import Engine
 from worldplay.loading import open_world
 from worldplay.prospect import foresee
 from worldplay.settings import Settings
-from worldplay.world.checkpoint import is_released
+from worldplay.world.embedded.load import is_released
 from worldplay.world.images import open_image
 from worldplay.world.picture_size import parse_size
 from worldplay.world.walk import Placed

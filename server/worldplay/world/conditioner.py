@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from worldplay.model.conditioning import Conditioning
-from worldplay.world.court_text import TextReader
+from worldplay.world.embedded.text_encoder import TextReader
 
 NEGATIVE_PROMPT = ""  # what guidance leads away from
 

@@ -11,8 +11,8 @@ from worldplay.model.conditioning import Conditioning
 from worldplay.model.transformer import CHUNK_LATENTS, MAX_CONTEXT, TransformerConfig, WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, VAEConfig
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
-from worldplay.world.checkpoint import POINTS_SEED, choose_dtype, lay_out_channels_last
 from worldplay.world.context import NUM_POINTS, sample_points
+from worldplay.world.embedded.load import POINTS_SEED, choose_dtype, lay_out_channels_last
 from worldplay.world.rollout import RolloutConfig, RolloutModel
 from worldplay.world.walk import OpenGround, Walk
 from worldplay.world.world import LiveWalk, World

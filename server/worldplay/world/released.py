@@ -12,12 +12,6 @@ from worldplay.model.kv_cache import KVCache
 from worldplay.model.transformer import TransformerConfig, WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, VAEConfig
 from worldplay.model.vae_keys import published_key
-from worldplay.world.checkpoint import (
-    POINTS_SEED,
-    choose_dtype,
-    lay_out_channels_last,
-    make_view,
-)
 from worldplay.world.context import NUM_POINTS, sample_points
 from worldplay.world.courtyard.renderer import START_VIEWS
 from worldplay.world.demand import (
@@ -28,6 +22,12 @@ from worldplay.world.demand import (
     count_host_bytes,
     count_needs,
     is_text_parameter,
+)
+from worldplay.world.embedded.load import (
+    POINTS_SEED,
+    choose_dtype,
+    lay_out_channels_last,
+    make_view,
 )
 from worldplay.world.encoders import GlyphEncoder, PromptEncoder, VisionEncoder
 from worldplay.world.host_memory import check_host_memory

@@ -20,13 +20,13 @@ from worldplay.model.kv_cache import TextKV
 from worldplay.model.vae import StreamingVAE
 from worldplay.world.clip_rollout import generate_clip_chunk
 from worldplay.world.conditioner import NEGATIVE_PROMPT, Conditioner
-from worldplay.world.fade import fade_from
+from worldplay.world.embedded.fade import fade_from
+from worldplay.world.embedded.own_image import find_nearest
+from worldplay.world.embedded.suggestions import Suggestion
 from worldplay.world.images import StartPicture, cut_picture, image_to_pixels, pixels_to_frames
-from worldplay.world.likeness import find_nearest
 from worldplay.world.recent import Recent
 from worldplay.world.request import WalkRequest
 from worldplay.world.rollout import Chunk, RolloutModel, Stage, Steering, generate_chunk
-from worldplay.world.suggestions import Suggestion
 from worldplay.world.walk import Ground, Walk
 
 # What a visitor's picture becomes: the place itself, or only the look from which one that is known emerges.

@@ -6,8 +6,8 @@ import torch
 from training.chunks import find_chunks
 from training.prompt_book import read_prompts
 from training.prompts import draw_prompt
-from worldplay.world.court_text import TextConfig, TextReader, make_text_model
 from worldplay.world.courtyard.renderer import LIGHTS
+from worldplay.world.embedded.text_encoder import TextConfig, TextReader, make_text_model
 
 
 def test_prompts_are_fixed_by_the_generator_and_ask_for_every_light():

@@ -16,7 +16,7 @@ from training.export import EMBEDDED_ROLLOUT, export
 from training.prompt_book import read_prompts
 from training.stages import Options, load_prompts, load_vae, reuse_stage
 from training.transformer_init import EMBEDDED_TRANSFORMER, build_model
-from worldplay.world.checkpoint import EMBEDDED, load_world
+from worldplay.world.embedded.load import EMBEDDED, load_world
 
 
 @pytest.fixture

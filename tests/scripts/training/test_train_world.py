@@ -4,7 +4,7 @@ import pytest
 
 import eval_world
 from train_world import evaluation_command, parse
-from worldplay.world.checkpoint import EMBEDDED
+from worldplay.world.embedded.load import EMBEDDED
 
 ALL = ["render", "text", "vae", "latents", "transformer"]
 

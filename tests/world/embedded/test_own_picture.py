@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from worldplay.world.camera import Motion
-from worldplay.world.fade import NUM_FRAMES, fade_from
+from worldplay.world.embedded.fade import NUM_FRAMES, fade_from
 from worldplay.world.request import WalkRequest
 from worldplay.world.rollout import finish
 from worldplay.world.walk import Step

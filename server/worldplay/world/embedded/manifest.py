@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from worldplay.model.positive import require_positive
 from worldplay.model.transformer import CHUNK_LATENTS, MAX_CONTEXT, TransformerConfig
 from worldplay.model.vae import VAEConfig
-from worldplay.world.court_text import TextConfig
+from worldplay.world.embedded.text_encoder import TextConfig
 from worldplay.world.picture_size import MAX_SIDE
 from worldplay.world.rollout import RolloutConfig
 from worldplay.world.variants import MODEL

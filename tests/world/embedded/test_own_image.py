@@ -6,7 +6,7 @@ from PIL import Image, ImageOps
 
 from worldplay.world.courtyard.light import LIGHTS
 from worldplay.world.courtyard.renderer import START_VIEWS, render
-from worldplay.world.likeness import find_nearest
+from worldplay.world.embedded.own_image import find_nearest
 
 SIZE = (96, 160)  # height, width
 

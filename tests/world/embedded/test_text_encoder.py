@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from worldplay.world.court_text import MAX_STATES, TextConfig, TextReader, make_text_model
+from worldplay.world.embedded.text_encoder import MAX_STATES, TextConfig, TextReader, make_text_model
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """The prompts that the courtyard suggests."""
 
 from worldplay.world.courtyard.light import LIGHTS
-from worldplay.world.suggestions import COURT_SUGGESTIONS
+from worldplay.world.embedded.suggestions import COURT_SUGGESTIONS
 
 
 def test_every_light_is_suggested_in_its_order() -> None:

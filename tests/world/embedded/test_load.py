@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from worldplay.world.checkpoint import EMBEDDED, choose_device, load_world
-from worldplay.world.description import read_description
+from worldplay.world.embedded.load import EMBEDDED, choose_device, load_world
+from worldplay.world.embedded.manifest import read_description
 
 
 @pytest.fixture

@@ -15,14 +15,14 @@ from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE
 from worldplay.world.conditioner import EmbeddedConditioner
 from worldplay.world.context import NUM_POINTS, sample_points
-from worldplay.world.court_text import MAX_STATES, TIED, TextConfig, TextReader, make_text_model
 from worldplay.world.courtyard.ground import WalkGround
 from worldplay.world.courtyard.renderer import START_VIEWS, StartView, render
-from worldplay.world.description import REMEDY, read_description
+from worldplay.world.embedded.manifest import REMEDY, read_description
+from worldplay.world.embedded.suggestions import COURT_SUGGESTIONS
+from worldplay.world.embedded.text_encoder import MAX_STATES, TIED, TextConfig, TextReader, make_text_model
 from worldplay.world.layouts import WEIGHTS_DIR, holds_released
 from worldplay.world.picture_size import SIZE
 from worldplay.world.rollout import RolloutConfig, RolloutModel
-from worldplay.world.suggestions import COURT_SUGGESTIONS
 from worldplay.world.variants import DEFAULT_VARIANT, MODEL, VARIANTS, Variant
 from worldplay.world.walk import Ground
 from worldplay.world.weights import Weights, build_empty, fill
