@@ -13,7 +13,7 @@ from worldplay.settings import Settings, load_settings
 from worldplay.web import app
 from worldplay.web.app import load_app, make_engine
 from worldplay.world.embedded.load import EMBEDDED, ReleasedChoice, load_world
-from worldplay.world.variants import find_variant
+from worldplay.world.released.variants import find_variant
 from worldplay.world.world import World
 
 

@@ -15,9 +15,9 @@ from worldplay.commands.download import download
 from worldplay.hub import client as hub_module
 from worldplay.hub.client import HuggingFace
 from worldplay.hub.sources import check_layout
-from worldplay.world.demand import Shapes
-from worldplay.world.released import load_released
-from worldplay.world.variants import find_variant
+from worldplay.world.released.load import load_released
+from worldplay.world.released.memory_estimate import Shapes
+from worldplay.world.released.variants import find_variant
 
 SHAPES = Shapes(TRANSFORMER, VAE)
 ORIGINAL = "HunyuanVideo-1.5"

@@ -12,18 +12,20 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.published import TRANSFORMER, VAE
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 from torch.utils import backend_registration
 
+from support.published import TRANSFORMER, VAE
 from worldplay.model import transformer
 from worldplay.stroll import Stroll
-from worldplay.world import bidirectional_rollout, checkpoint, released, rollout
-from worldplay.world.demand import Shapes
+from worldplay.world import clip_rollout, rollout
+from worldplay.world.embedded import load as embedded_load
+from worldplay.world.released import load as released_load
+from worldplay.world.released.memory_estimate import Shapes
+from worldplay.world.released.offload import Plan, Residence
+from worldplay.world.released.variants import find_variant
 from worldplay.world.request import WalkRequest
-from worldplay.world.residency import Plan, Residence
-from worldplay.world.variants import find_variant
 from worldplay.world.weights import Weights
 from worldplay.world.world import World
 
@@ -47,12 +49,12 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTensorMode]:
     monkeypatch.setattr(FakeTensor, "numpy", to_numpy, raising=False)
     monkeypatch.setattr(Tensor, "tolist", really(Tensor.tolist))
     monkeypatch.setattr(transformer, "_valid", all_valid)
-    monkeypatch.setattr(checkpoint, "_check_finite", lambda *_: None)
+    monkeypatch.setattr(embedded_load, "_check_finite", lambda *_: None)
     for module, names in (
         (rollout, ("select_context", "sigmas", "timesteps")),
-        (bidirectional_rollout, ("select_context", "sigmas", "timesteps")),
-        (released, ("sample_points", "count_needs")),
-        (checkpoint, ("sample_points",)),
+        (clip_rollout, ("select_context", "sigmas", "timesteps")),
+        (released_load, ("sample_points", "count_needs")),
+        (embedded_load, ("sample_points",)),
     ):
         for name in names:
             monkeypatch.setattr(module, name, really(getattr(module, name)))
@@ -119,8 +121,8 @@ def test_released_model(
     encoders: Residence,
 ) -> None:
     plan = Plan(raw_caches, encoders, Residence.RESIDENT, peak=0, fits=True)
-    monkeypatch.setattr(released, "choose_plan", lambda *_: (plan, 1))
-    world = released.load_released(
+    monkeypatch.setattr(released_load, "choose_plan", lambda *_: (plan, 1))
+    world = released_load.load_released(
         layouts["diffusers"], find_variant(variant), (64, 96), gpu, 10**9, shapes=Shapes(TRANSFORMER, VAE)
     )
     assert world.device == gpu
@@ -138,9 +140,9 @@ class Reader:
 
 
 def test_embedded_world(gpu: torch.device, fake: FakeTensorMode, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "choose_device", lambda name: gpu)
-    monkeypatch.setattr(checkpoint, "_load_reader", lambda *_: Reader())
-    world = checkpoint.load_world("embedded", "gpu:0")
+    monkeypatch.setattr(embedded_load, "choose_device", lambda name: gpu)
+    monkeypatch.setattr(embedded_load, "_load_reader", lambda *_: Reader())
+    world = embedded_load.load_world("embedded", "gpu:0")
     assert world.device == gpu
     assert walk(world, 5) == [13, *[16] * 4]
 

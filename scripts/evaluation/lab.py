@@ -13,8 +13,8 @@ from evaluation.metrics import Frames
 from evaluation.routes import Poses, Route
 from training.chunks import CHUNK
 from training.data import frame_poses
+from worldplay.world import courtyard
 from worldplay.world.camera import DEFAULT_INTRINSICS
-from worldplay.world.courtyard import renderer as court
 from worldplay.world.courtyard.renderer import START_VIEWS, render
 from worldplay.world.request import WalkRequest
 from worldplay.world.rollout import finish
@@ -63,7 +63,7 @@ class Lab:
 
     def _name(self, poses: Poses, light: str) -> str:
         """Of what decides the pictures of frames at these poses, the renderer's code included."""
-        code = sorted(Path(court.__file__).parent.glob("court*.py"))
+        code = sorted(Path(courtyard.__file__).parent.glob("*.py"))
         size = repr((self.world.height, self.world.width)).encode()
         facts = [poses.tobytes(), DEFAULT_INTRINSICS.tobytes(), light.encode(), size]
         return sha256(b"".join([*facts, *(path.read_bytes() for path in code)])).hexdigest()[:24]

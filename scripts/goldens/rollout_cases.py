@@ -12,8 +12,8 @@ from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.model.conditioning import Conditioning
 from worldplay.model.kv_cache import TextKV
 from worldplay.model.scheduler import sigmas, timesteps
-from worldplay.world.bidirectional_rollout import generate_clip_chunk
 from worldplay.world.camera import invert_pose
+from worldplay.world.clip_rollout import generate_clip_chunk
 from worldplay.world.rollout import RolloutConfig, RolloutModel, finish, generate_chunk
 from worldplay.world.walk import OpenGround, Placed, Step, Walk
 

@@ -20,8 +20,8 @@ from worldplay.world.camera import (
     normalize_intrinsics,
     parse_pose_string,
 )
+from worldplay.world.context import View, select_context, similarity
 from worldplay.world.images import bucket_size, condition_channels, fit_image, image_to_pixels
-from worldplay.world.memory import View, select_context, similarity
 
 Array = NDArray[np.float64]
 

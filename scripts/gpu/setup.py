@@ -12,9 +12,9 @@ from worldplay.model.prope import Cameras
 from worldplay.model.transformer import CHUNK_LATENTS, RELEASED_TRANSFORMER, TransformerConfig
 from worldplay.model.vae import RELEASED_VAE, VAEConfig
 from worldplay.world.embedded.load import choose_dtype
-from worldplay.world.random_world import build_random_world
+from worldplay.world.released.random_weights import build_random_world
+from worldplay.world.released.variants import DEFAULT_VARIANT, VARIANTS
 from worldplay.world.timing import synchronize
-from worldplay.world.variants import DEFAULT_VARIANT, VARIANTS
 from worldplay.world.world import World
 
 Row = dict[str, str | float | int]

@@ -150,8 +150,8 @@ def bench(
     """Measure how long a chunk takes, stage by stage, and how near that is to what the machine can do."""
     settings = load_settings(model=model, variant=variant, size=size, weights_dir=weights_dir, device=device)
     from worldplay.commands.bench import RandomModel, run
-    from worldplay.world.picture_size import parse_size
-    from worldplay.world.variants import MODEL
+    from worldplay.world.released.picture_size import parse_size
+    from worldplay.world.released.variants import MODEL
 
     if random_weights and settings.model != MODEL:
         raise ValueError(f"expected --model {MODEL} with --random-weights, got {settings.model!r}")
@@ -204,7 +204,7 @@ def download(
     from worldplay.commands.download import download
     from worldplay.hub.client import HuggingFace
     from worldplay.hub.sources import check_layout
-    from worldplay.world.variants import find_variant
+    from worldplay.world.released.variants import find_variant
 
     def agree(question: str) -> bool:
         if not yes and not sys.stdin.isatty():
@@ -247,8 +247,8 @@ def doctor(
     )
     from worldplay.commands.doctor import run
     from worldplay.world.embedded.load import choose_device
-    from worldplay.world.picture_size import parse_size
-    from worldplay.world.variants import find_variant
+    from worldplay.world.released.picture_size import parse_size
+    from worldplay.world.released.variants import find_variant
 
     run(
         find_variant(settings.variant),

@@ -6,8 +6,8 @@ import torch
 
 from worldplay.settings import Settings
 from worldplay.world.embedded.load import ReleasedChoice, is_released, load_world
-from worldplay.world.picture_size import parse_size
-from worldplay.world.variants import find_variant
+from worldplay.world.released.picture_size import parse_size
+from worldplay.world.released.variants import find_variant
 from worldplay.world.world import World
 
 

@@ -11,7 +11,7 @@ from worldplay.commands.download import LOCK, download
 from worldplay.hub import files as hub_file
 from worldplay.hub.files import HubFile
 from worldplay.hub.sources import Source, list_sources
-from worldplay.world.variants import find_variant
+from worldplay.world.released.variants import find_variant
 
 VARIANT = find_variant("ar-distilled")
 

@@ -20,14 +20,14 @@ from worldplay.model.transformer import RELEASED_TRANSFORMER, TransformerConfig
 from worldplay.model.vae import RELEASED_VAE, VAEConfig
 from worldplay.settings import Settings
 from worldplay.stroll import Stroll
-from worldplay.world.demand import Shapes, count_host_bytes
 from worldplay.world.embedded.load import choose_device, choose_dtype, is_released
-from worldplay.world.host_memory import available_memory
-from worldplay.world.random_world import build_random_world, check_context, open_random_walk
+from worldplay.world.released.host_memory import available_memory
+from worldplay.world.released.memory_estimate import Shapes, count_host_bytes
+from worldplay.world.released.random_weights import build_random_world, check_context, open_random_walk
+from worldplay.world.released.variants import DEFAULT_VARIANT, VARIANTS, find_variant
 from worldplay.world.request import WalkRequest
 from worldplay.world.rollout import Chunk
 from worldplay.world.timing import synchronize
-from worldplay.world.variants import DEFAULT_VARIANT, VARIANTS, find_variant
 from worldplay.world.world import LiveWalk, World
 
 DISTILLED = VARIANTS[DEFAULT_VARIANT].rollout()

@@ -10,11 +10,11 @@ import torch
 
 from worldplay.commands.list_models import disk_bytes, find_problem
 from worldplay.commands.paths import existing_folder
-from worldplay.world.demand import BYTES, Needs, count_needs
 from worldplay.world.embedded.load import choose_dtype
-from worldplay.world.host_memory import available_memory
-from worldplay.world.residency import RESERVE, Plan, count_waiting, plan_memory
-from worldplay.world.variants import MODEL, Variant
+from worldplay.world.released.host_memory import available_memory
+from worldplay.world.released.memory_estimate import BYTES, Needs, count_needs
+from worldplay.world.released.offload import RESERVE, Plan, count_waiting, plan_memory
+from worldplay.world.released.variants import MODEL, Variant
 
 SIZES = ((480, 832), (352, 640), (240, 416))  # compared with the one asked for
 CONTEXTS = (0, 4, 8, 12, 16, 20)  # latents

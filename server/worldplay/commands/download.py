@@ -13,9 +13,9 @@ from filelock import FileLock, Timeout
 from worldplay.commands.paths import existing_folder
 from worldplay.hub.files import HubFile, bytes_left, find_damage
 from worldplay.hub.sources import Source, list_sources
-from worldplay.world.layouts import Layout
-from worldplay.world.remedy import to_download
-from worldplay.world.variants import Variant
+from worldplay.world.released.files import Layout
+from worldplay.world.released.remedy import to_download
+from worldplay.world.released.variants import Variant
 
 TERMS = """\
 These weights are not part of WorldPlay Live. By fetching them you agree with their publishers:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-from worldplay.world.demand import RELEASED, Needs, Shapes, count_needs
-from worldplay.world.layouts import locate
-from worldplay.world.remedy import find_remedy
-from worldplay.world.residency import RESERVE, plan_memory
-from worldplay.world.variants import MODEL, VARIANTS, Variant
+from worldplay.world.released.files import locate
+from worldplay.world.released.memory_estimate import RELEASED, Needs, Shapes, count_needs
+from worldplay.world.released.offload import RESERVE, plan_memory
+from worldplay.world.released.remedy import find_remedy
+from worldplay.world.released.variants import MODEL, VARIANTS, Variant
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def find_problem(variant: Variant, weights_dir: Path, shapes: Shapes = RELEASED)
     """What keeps a variant from being loaded, as far as the small files and the weights' headers tell."""
     try:
         locate(weights_dir, variant.folder, find_remedy(variant, weights_dir))
-        from worldplay.world.released import check_released  # its libraries take seconds to import
+        from worldplay.world.released.load import check_released  # its libraries take seconds to import
 
         check_released(weights_dir, variant, shapes)
     except (OSError, ValueError) as error:

@@ -27,7 +27,7 @@ from worldplay.prospect import foresee
 from worldplay.settings import Settings
 from worldplay.world.embedded.load import is_released
 from worldplay.world.images import open_image
-from worldplay.world.picture_size import parse_size
+from worldplay.world.released.picture_size import parse_size
 from worldplay.world.walk import Placed
 from worldplay.world.world import World
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from worldplay.world.layouts import ACTION_MODELS, DIFFUSERS, ORIGINAL, Layout
-from worldplay.world.variants import Variant
+from worldplay.world.released.files import ACTION_MODELS, DIFFUSERS, ORIGINAL, Layout
+from worldplay.world.released.variants import Variant
 
 _WEIGHTS_AND_SETTINGS = ("*.safetensors", "*.json", "*.jinja", "*.txt")  # no pickles
 _COMMUNITY = "hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-480p_i2v"

@@ -3,7 +3,7 @@
 from worldplay.engine.engine import Engine
 from worldplay.settings import Settings
 from worldplay.web.schemas import Health, JobCounts, SessionCounts
-from worldplay.world.variants import VARIANTS
+from worldplay.world.released.variants import VARIANTS
 from worldplay.world.world import World
 
 

@@ -20,15 +20,15 @@ from worldplay.world.courtyard.renderer import START_VIEWS, StartView, render
 from worldplay.world.embedded.manifest import REMEDY, read_description
 from worldplay.world.embedded.suggestions import COURT_SUGGESTIONS
 from worldplay.world.embedded.text_encoder import MAX_STATES, TIED, TextConfig, TextReader, make_text_model
-from worldplay.world.layouts import WEIGHTS_DIR, holds_released
-from worldplay.world.picture_size import SIZE
+from worldplay.world.released.files import WEIGHTS_DIR, holds_released
+from worldplay.world.released.picture_size import SIZE
+from worldplay.world.released.variants import DEFAULT_VARIANT, MODEL, VARIANTS, Variant
 from worldplay.world.rollout import RolloutConfig, RolloutModel
-from worldplay.world.variants import DEFAULT_VARIANT, MODEL, VARIANTS, Variant
 from worldplay.world.walk import Ground
 from worldplay.world.weights import Weights, build_empty, fill
 from worldplay.world.world import View, World
 
-EMBEDDED = Path(__file__).resolve().parents[1] / "weights" / "embedded"
+EMBEDDED = Path(__file__).resolve().parents[2] / "weights" / "embedded"
 POINTS_SEED = 0
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -78,7 +78,10 @@ def read_shape(directory: Path) -> tuple[str, int, int, int]:
 
 
 def _load_released(root: Path, choice: ReleasedChoice, device: torch.device) -> World:
-    from worldplay.world.released import free_bytes, load_released  # its libraries take seconds to import
+    from worldplay.world.released.load import (  # its libraries take seconds to import
+        free_bytes,
+        load_released,
+    )
 
     budget = free_bytes(device)
     return load_released(

@@ -11,9 +11,9 @@ from worldplay.model.positive import require_positive
 from worldplay.model.transformer import CHUNK_LATENTS, MAX_CONTEXT, TransformerConfig
 from worldplay.model.vae import VAEConfig
 from worldplay.world.embedded.text_encoder import TextConfig
-from worldplay.world.picture_size import MAX_SIDE
+from worldplay.world.released.picture_size import MAX_SIDE
+from worldplay.world.released.variants import MODEL
 from worldplay.world.rollout import RolloutConfig
-from worldplay.world.variants import MODEL
 
 REMEDY = "restore it from the release"
 MAX_DEPTH = 200

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from worldplay.world.variants import VARIANTS
+from worldplay.world.released.variants import VARIANTS
 
 WEIGHTS_DIR = Path.home() / ".cache" / "worldplay"
 

@@ -7,24 +7,24 @@ from typing import Any
 
 import pytest
 import torch
-from support.published import TRANSFORMER, VAE
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from support.published import TRANSFORMER, VAE
 from worldplay.model import transformer
 from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.model.conditioning import Conditioning
 from worldplay.model.transformer import RELEASED_TRANSFORMER, WorldPlayTransformer
 from worldplay.model.vae import RELEASED_VAE, StreamingVAE
-from worldplay.world.demand import (
+from worldplay.world.released.memory_estimate import (
     MAX_TEXT_TOKENS,
     Shapes,
     count_needs,
     decoder_state_bytes,
     is_text_parameter,
 )
-from worldplay.world.variants import find_variant
+from worldplay.world.released.variants import find_variant
 
 GB = 1e9
 

@@ -15,9 +15,9 @@ from support.raw_client import RawClient
 from support.serving import serving
 from worldplay.clips.plan import ClipError, ClipWish, plan_clip
 from worldplay.commands.render import render
-from worldplay.world.demand import Shapes
-from worldplay.world.released import load_released
-from worldplay.world.variants import find_variant
+from worldplay.world.released.load import load_released
+from worldplay.world.released.memory_estimate import Shapes
+from worldplay.world.released.variants import find_variant
 from worldplay.world.world import World
 
 SIZE = (64, 96)

@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from worldplay.model.conditioning import Conditioning
-from worldplay.world.encoders import GlyphEncoder, PromptEncoder, VisionEncoder
 from worldplay.world.recent import Recent
+from worldplay.world.released.encoders import GlyphEncoder, PromptEncoder, VisionEncoder
 
 REMEMBERED = 32  # a prompt's states take at most 9 MB, an image's 2 MB
 

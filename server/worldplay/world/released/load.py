@@ -14,7 +14,17 @@ from worldplay.model.vae import StreamingVAE, VAEConfig
 from worldplay.model.vae_keys import published_key
 from worldplay.world.context import NUM_POINTS, sample_points
 from worldplay.world.courtyard.renderer import START_VIEWS
-from worldplay.world.demand import (
+from worldplay.world.embedded.load import (
+    POINTS_SEED,
+    choose_dtype,
+    lay_out_channels_last,
+    make_view,
+)
+from worldplay.world.released.conditioner import Encoders, ReleasedConditioner
+from worldplay.world.released.encoders import GlyphEncoder, PromptEncoder, VisionEncoder
+from worldplay.world.released.files import ReleasedFiles, locate
+from worldplay.world.released.host_memory import check_host_memory
+from worldplay.world.released.memory_estimate import (
     BYTES,
     MAX_TEXT_TOKENS,
     RELEASED,
@@ -23,21 +33,11 @@ from worldplay.world.demand import (
     count_needs,
     is_text_parameter,
 )
-from worldplay.world.embedded.load import (
-    POINTS_SEED,
-    choose_dtype,
-    lay_out_channels_last,
-    make_view,
-)
-from worldplay.world.encoders import GlyphEncoder, PromptEncoder, VisionEncoder
-from worldplay.world.host_memory import check_host_memory
-from worldplay.world.layouts import ReleasedFiles, locate
-from worldplay.world.picture_size import SIZE
-from worldplay.world.released_conditioner import Encoders, ReleasedConditioner
-from worldplay.world.remedy import find_remedy
-from worldplay.world.residency import RESERVE, Lodging, Plan, Residence, count_waiting, plan_memory
+from worldplay.world.released.offload import RESERVE, Lodging, Plan, Residence, count_waiting, plan_memory
+from worldplay.world.released.picture_size import SIZE
+from worldplay.world.released.remedy import find_remedy
+from worldplay.world.released.variants import Variant
 from worldplay.world.rollout import RolloutModel
-from worldplay.world.variants import Variant
 from worldplay.world.walk import OpenGround
 from worldplay.world.weights import Placer, build_empty, fill, find_weights
 from worldplay.world.world import World

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.published import TRANSFORMER, VAE
 
-from worldplay.world import host_memory
+from support.published import TRANSFORMER, VAE
 from worldplay.world.camera import FORWARD_STEP, Motion
-from worldplay.world.demand import Shapes, count_needs
-from worldplay.world.released import choose_plan, load_released
+from worldplay.world.released import host_memory
+from worldplay.world.released.load import choose_plan, load_released
+from worldplay.world.released.memory_estimate import Shapes, count_needs
+from worldplay.world.released.offload import Plan, Residence, count_waiting, plan_memory
+from worldplay.world.released.variants import VARIANTS, find_variant
 from worldplay.world.request import WalkRequest
-from worldplay.world.residency import Plan, Residence, count_waiting, plan_memory
 from worldplay.world.rollout import Chunk, finish
-from worldplay.world.variants import VARIANTS, find_variant
 from worldplay.world.walk import Step
 from worldplay.world.world import LiveWalk, World
 

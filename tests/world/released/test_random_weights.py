@@ -2,7 +2,7 @@ import torch
 
 from support.tiny import TINY
 from worldplay.model.transformer import WorldPlayTransformer
-from worldplay.world.random_world import fill_randomly
+from worldplay.world.released.random_weights import fill_randomly
 
 
 def filled() -> WorldPlayTransformer:

@@ -3,8 +3,8 @@
 import shlex
 from pathlib import Path
 
-from worldplay.world.layouts import DEFAULT_LAYOUT, WEIGHTS_DIR, Layout, find_layout
-from worldplay.world.variants import Variant
+from worldplay.world.released.files import DEFAULT_LAYOUT, WEIGHTS_DIR, Layout, find_layout
+from worldplay.world.released.variants import Variant
 
 
 def find_remedy(variant: Variant, root: Path) -> str:

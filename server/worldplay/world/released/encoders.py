@@ -21,9 +21,9 @@ from transformers import (
 )
 from transformers.models.siglip.modeling_siglip import SiglipVisionEmbeddings
 
-from worldplay.world.encoder_files import blaming, build_encoder, read_config, read_inputs, read_json
 from worldplay.world.images import siglip_crop
-from worldplay.world.layouts import EncoderFiles, GlyphFiles
+from worldplay.world.released.encoder_files import blaming, build_encoder, read_config, read_inputs, read_json
+from worldplay.world.released.files import EncoderFiles, GlyphFiles
 from worldplay.world.weights import fill, find_weights
 
 MAX_PROMPT_TOKENS = 1000  # the closing chat tokens included

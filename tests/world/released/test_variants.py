@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from worldplay.model.transformer import RELEASED_TRANSFORMER, WorldPlayTransformer
-from worldplay.world.picture_size import check_size, parse_size
-from worldplay.world.variants import VARIANTS, find_variant
+from worldplay.world.released.picture_size import check_size, parse_size
+from worldplay.world.released.variants import VARIANTS, find_variant
 
 
 def test_default_samples_four_steps_without_guidance() -> None:

@@ -11,9 +11,9 @@ from diffusers import HunyuanVideo15ImageToVideoPipeline as Pipeline
 from PIL import Image
 
 from support import published
-from worldplay.world.encoders import GlyphEncoder, PromptEncoder, VisionEncoder, quoted_words
 from worldplay.world.images import siglip_crop
-from worldplay.world.layouts import EncoderFiles, ReleasedFiles, locate
+from worldplay.world.released.encoders import GlyphEncoder, PromptEncoder, VisionEncoder, quoted_words
+from worldplay.world.released.files import EncoderFiles, ReleasedFiles, locate
 
 CPU = torch.device("cpu")
 REMEDY = "run `worldplay download`"

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from worldplay.world.residency import Demand, Lodging, Plan, Residence, plan_memory
+from worldplay.world.released.offload import Demand, Lodging, Plan, Residence, plan_memory
 
 DEMAND = Demand(always=50, caches=100, raw_caches=60, working=10, encoders=40, text_stream=20)
 

@@ -12,9 +12,9 @@ from worldplay.model.transformer import (
     WorldPlayTransformer,
 )
 from worldplay.model.vae import RELEASED_VAE, StreamingVAE, VAEConfig
-from worldplay.world.picture_size import SIZE
-from worldplay.world.residency import Demand
-from worldplay.world.variants import Variant
+from worldplay.world.released.offload import Demand
+from worldplay.world.released.picture_size import SIZE
+from worldplay.world.released.variants import Variant
 from worldplay.world.weights import build_empty
 
 BYTES = 2  # of a number: bfloat16, float16
