@@ -20,7 +20,7 @@ from training.masters import Masters, Recipe
 from training.progress import Progress
 from training.vae_streams import Piece, StreamPlan, draw_pieces, load_held_out, psnr, reconstruct, save_strip
 from worldplay.model.vae import StreamingVAE, VAEConfig
-from worldplay.world.courtyard.renderer import LIGHTS
+from worldplay.world.courtyard.light import LIGHTS
 from worldplay.world.embedded.load import choose_dtype
 
 EMBEDDED_VAE = VAEConfig(

@@ -3,30 +3,26 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
 import torch
-from PIL import Image
 from torch import nn
 
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE
-from worldplay.world.conditioner import EmbeddedConditioner
 from worldplay.world.context import NUM_POINTS, sample_points
 from worldplay.world.courtyard.ground import WalkGround
-from worldplay.world.courtyard.renderer import START_VIEWS, StartView, render
+from worldplay.world.courtyard.views import SUGGESTIONS, VIEWPOINTS, Viewpoint, make_view
+from worldplay.world.embedded.conditioner import EmbeddedConditioner
 from worldplay.world.embedded.manifest import REMEDY, read_description
-from worldplay.world.embedded.suggestions import COURT_SUGGESTIONS
 from worldplay.world.embedded.text_encoder import MAX_STATES, TIED, TextConfig, TextReader, make_text_model
 from worldplay.world.released.files import WEIGHTS_DIR, holds_released
 from worldplay.world.released.picture_size import SIZE
 from worldplay.world.released.variants import DEFAULT_VARIANT, MODEL, VARIANTS, Variant
 from worldplay.world.rollout import RolloutConfig, RolloutModel
-from worldplay.world.walk import Ground
 from worldplay.world.weights import Weights, build_empty, fill
-from worldplay.world.world import View, World
+from worldplay.world.world import StartView, World
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "weights" / "embedded"
 POINTS_SEED = 0
@@ -104,11 +100,11 @@ def _load_embedded(directory: Path, place: torch.device) -> World:
         title=described.title,
         width=width,
         height=height,
-        views=tuple(_court_view(view, height, width) for view in START_VIEWS),
+        views=tuple(_court_view(view, height, width) for view in VIEWPOINTS),
         rollout=_prepare_rollout(transformer, vae, described.rollout, height, width),
         vae=vae,
-        conditioner=EmbeddedConditioner(reader, config.byt5_dim),
-        suggestions=COURT_SUGGESTIONS,
+        conditioner=EmbeddedConditioner(reader, config.byt5_dim, SUGGESTIONS),
+        suggestions=SUGGESTIONS,
         own_pictures="nearest_view",
     )
 
@@ -142,16 +138,8 @@ def _prepare_rollout(
     return RolloutModel(transformer, [cache], sample_points(NUM_POINTS, POINTS_SEED), config)
 
 
-def make_view(view: StartView, height: int, width: int, make_ground: Callable[[], Ground]) -> View:
-    """A start view of the courtyard, rendered."""
-    picture = Image.fromarray(render(view.c2w[None], height, width)[0])
-    preview = BytesIO()
-    picture.save(preview, "JPEG", quality=90)
-    return View(view.name, view.title, picture, preview.getvalue(), make_ground)
-
-
-def _court_view(view: StartView, height: int, width: int) -> View:
-    return make_view(view, height, width, lambda: WalkGround(view.c2w))
+def _court_view(viewpoint: Viewpoint, height: int, width: int) -> StartView:
+    return make_view(viewpoint, height, width, lambda: WalkGround(viewpoint.c2w))
 
 
 def choose_device(name: str) -> torch.device:

@@ -13,12 +13,11 @@ from worldplay.model.transformer import TransformerConfig, WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, VAEConfig
 from worldplay.model.vae_keys import published_key
 from worldplay.world.context import NUM_POINTS, sample_points
-from worldplay.world.courtyard.renderer import START_VIEWS
+from worldplay.world.courtyard.views import VIEWPOINTS, make_view
 from worldplay.world.embedded.load import (
     POINTS_SEED,
     choose_dtype,
     lay_out_channels_last,
-    make_view,
 )
 from worldplay.world.released.conditioner import Encoders, ReleasedConditioner
 from worldplay.world.released.encoders import GlyphEncoder, PromptEncoder, VisionEncoder
@@ -89,7 +88,7 @@ def load_released(
         title="HY-WorldPlay",
         width=width,
         height=height,
-        views=tuple(make_view(view, height, width, OpenGround) for view in START_VIEWS),
+        views=tuple(make_view(view, height, width, OpenGround) for view in VIEWPOINTS),
         rollout=RolloutModel(
             parts.transformer,
             _make_caches(parts.transformer, variant, size, shapes, plan.raw_caches),
