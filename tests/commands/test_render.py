@@ -447,6 +447,6 @@ def test_live_and_offline_make_equal_latents(world: World) -> None:
         clock.advance(1)
     offline, live = spy.walks
     assert live.walk.labels.tolist() == offline.walk.labels.tolist() == [0, 9, 9, 1, 1, 1, 27, 27]
-    assert [report.index for report in listener.reports] == [0, 1]
+    assert [report.chunk.index for report in listener.reports] == [0, 1]
     frames = range(live.walk.num_latents)
     assert torch.equal(live.walk.latents.gather(frames), offline.walk.latents.gather(frames))
