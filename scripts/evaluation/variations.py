@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from worldplay.model.config import CONTEXT_TIMESTEP
 from worldplay.model.kv_cache import Cache, KVCache
 from worldplay.model.prope import Cameras
-from worldplay.model.transformer import CONTEXT_TIMESTEP, WorldPlayTransformer
+from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.context import sample_points
 from worldplay.world.embedded.load import POINTS_SEED
 from worldplay.world.request import WalkRequest

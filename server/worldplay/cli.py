@@ -150,7 +150,7 @@ def bench(
     """Measure how long a chunk takes, stage by stage, and how near that is to what the machine can do."""
     settings = load_settings(model=model, variant=variant, size=size, weights_dir=weights_dir, device=device)
     from worldplay.commands.bench import RandomModel, run
-    from worldplay.world.released.picture_size import parse_size
+    from worldplay.world.frames import parse_size
     from worldplay.world.released.variants import MODEL
 
     if random_weights and settings.model != MODEL:
@@ -247,7 +247,7 @@ def doctor(
     )
     from worldplay.commands.doctor import run
     from worldplay.world.embedded.load import choose_device
-    from worldplay.world.released.picture_size import parse_size
+    from worldplay.world.frames import parse_size
     from worldplay.world.released.variants import find_variant
 
     run(

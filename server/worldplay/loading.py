@@ -6,7 +6,7 @@ import torch
 
 from worldplay.settings import Settings
 from worldplay.world.embedded.load import ReleasedChoice, is_released, load_world
-from worldplay.world.released.picture_size import parse_size
+from worldplay.world.frames import parse_size
 from worldplay.world.released.variants import find_variant
 from worldplay.world.world import World
 

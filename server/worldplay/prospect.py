@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from worldplay.settings import Settings
 from worldplay.world.courtyard.renderer import START_VIEWS, StartView
 from worldplay.world.embedded.load import find_embedded, is_released, read_shape
-from worldplay.world.released.picture_size import parse_size
+from worldplay.world.frames import parse_size
 from worldplay.world.released.variants import find_variant
 from worldplay.world.world import pick_view
 

@@ -16,8 +16,7 @@ from worldplay.commands.hardware import forget_peak, gemm_rate, name_of, peak_me
 from worldplay.commands.paths import check_writable
 from worldplay.loading import open_world
 from worldplay.media.track import VideoTrack
-from worldplay.model.transformer import RELEASED_TRANSFORMER, TransformerConfig
-from worldplay.model.vae import RELEASED_VAE, VAEConfig
+from worldplay.model.config import RELEASED_TRANSFORMER, RELEASED_VAE, TransformerConfig, VAEConfig
 from worldplay.settings import Settings
 from worldplay.stroll import Stroll
 from worldplay.world.embedded.load import choose_device, choose_dtype, is_released

@@ -20,10 +20,11 @@ from worldplay.world.courtyard.renderer import START_VIEWS, StartView, render
 from worldplay.world.embedded.manifest import REMEDY, read_description
 from worldplay.world.embedded.suggestions import COURT_SUGGESTIONS
 from worldplay.world.embedded.text_encoder import MAX_STATES, TIED, TextConfig, TextReader, make_text_model
+from worldplay.world.frames import SIZE
 from worldplay.world.released.files import WEIGHTS_DIR, holds_released
-from worldplay.world.released.picture_size import SIZE
 from worldplay.world.released.variants import DEFAULT_VARIANT, MODEL, VARIANTS, Variant
-from worldplay.world.rollout import RolloutConfig, RolloutModel
+from worldplay.world.rollout import RolloutModel
+from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.walk import Ground
 from worldplay.world.weights import Weights, build_empty, fill
 from worldplay.world.world import View, World

@@ -7,13 +7,11 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from worldplay.model.positive import require_positive
-from worldplay.model.transformer import CHUNK_LATENTS, MAX_CONTEXT, TransformerConfig
-from worldplay.model.vae import VAEConfig
+from worldplay.model.config import CHUNK_LATENTS, MAX_CONTEXT, TransformerConfig, VAEConfig, require_positive
 from worldplay.world.embedded.text_encoder import TextConfig
-from worldplay.world.released.picture_size import MAX_SIDE
+from worldplay.world.frames import MAX_SIDE
 from worldplay.world.released.variants import MODEL
-from worldplay.world.rollout import RolloutConfig
+from worldplay.world.rollout_config import RolloutConfig
 
 REMEDY = "restore it from the release"
 MAX_DEPTH = 200
