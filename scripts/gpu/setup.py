@@ -16,10 +16,9 @@ from worldplay.model.config import (
     VAEConfig,
 )
 from worldplay.model.prope import Cameras
-from worldplay.world.embedded.load import choose_dtype
+from worldplay.world.device import choose_dtype, synchronize
 from worldplay.world.released.random_weights import build_random_world
 from worldplay.world.released.variants import DEFAULT_VARIANT, VARIANTS
-from worldplay.world.timing import synchronize
 from worldplay.world.world import World
 
 Row = dict[str, str | float | int]

@@ -21,7 +21,7 @@ from training.transformer_stage import Plan, Trainer
 from training.vae_stage import VAEStage, train_vae
 from worldplay.model.config import VAEConfig
 from worldplay.model.vae import StreamingVAE
-from worldplay.world.embedded.load import choose_dtype
+from worldplay.world.device import choose_dtype
 from worldplay.world.embedded.text_encoder import TextReader, make_text_model
 
 WALK_LATENTS = 64
