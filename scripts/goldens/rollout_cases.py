@@ -14,7 +14,8 @@ from worldplay.model.kv_cache import TextKV
 from worldplay.model.scheduler import sigmas, timesteps
 from worldplay.world.camera import invert_pose
 from worldplay.world.clip_rollout import begin_clip_chunk
-from worldplay.world.rollout import RolloutConfig, RolloutModel, begin_chunk
+from worldplay.world.rollout import RolloutModel, begin_chunk
+from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.steering import Move, PosedCamera
 from worldplay.world.walk import OpenGround, Walk
 

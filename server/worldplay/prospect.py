@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from worldplay.settings import Settings
 from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
-from worldplay.world.embedded.load import find_embedded, is_released, read_shape
-from worldplay.world.released.picture_size import parse_size
+from worldplay.world.embedded.load import find_embedded, read_shape
+from worldplay.world.frames import parse_size
+from worldplay.world.released.files import is_released
 from worldplay.world.released.variants import find_variant
 from worldplay.world.world import pick_view
 
@@ -25,7 +26,7 @@ class Prospect:
 
 
 def foresee(settings: Settings) -> Prospect:
-    """Raises: ValueError or OSError as `load_world` would for the same description."""
+    """Raises: ValueError or OSError as `open_world` would for the same description."""
     if is_released(settings.model):
         height, width = parse_size(settings.size)
         variant = find_variant(settings.variant)

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from worldplay.world.released.picture_size import parse_size
+from worldplay.world.frames import parse_size
 
 PREFIX = "WORLDPLAY_"
 _REPOSITORY = Path(__file__).resolve().parents[2]

@@ -9,12 +9,14 @@ from torch import Tensor
 from evaluation.scale import QUICK
 from support.tiny import TINY
 from worldplay.model.conditioning import Conditioning
+from worldplay.model.config import VAEConfig
 from worldplay.model.transformer import WorldPlayTransformer
-from worldplay.model.vae import StreamingVAE, VAEConfig
+from worldplay.model.vae import StreamingVAE
 from worldplay.world.context import sample_points
 from worldplay.world.courtyard.ground import WalkGround
 from worldplay.world.courtyard.views import VIEWPOINTS, make_view
-from worldplay.world.rollout import RolloutConfig, RolloutModel
+from worldplay.world.rollout import RolloutModel
+from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.world import World
 
 HEIGHT, WIDTH = 32, 48

@@ -13,7 +13,8 @@ from worldplay.world.camera import Motion, build_trajectory, invert_pose
 from worldplay.world.chunk import Chunk
 from worldplay.world.clip_rollout import begin_clip_chunk, choose_context
 from worldplay.world.context import sample_points
-from worldplay.world.rollout import RolloutConfig, RolloutModel
+from worldplay.world.rollout import RolloutModel
+from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.steering import Move
 from worldplay.world.walk import OpenGround, Walk
 

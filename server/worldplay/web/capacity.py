@@ -3,8 +3,8 @@
 import logging
 from time import perf_counter
 
+from worldplay.world.device import synchronize
 from worldplay.world.steering import CircleSteering, WalkRequest
-from worldplay.world.timing import synchronize
 from worldplay.world.world import LiveWalk, World
 
 logger = logging.getLogger(__name__)
