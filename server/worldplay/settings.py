@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from worldplay.wording import find_fault
 from worldplay.world.released.picture_size import parse_size
 
 PREFIX = "WORLDPLAY_"
@@ -71,11 +72,8 @@ def load_settings(**arguments: object) -> Settings:
     try:
         return Settings(**given)  # type: ignore[arg-type]  # pydantic checks the types
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        words = first["msg"].removeprefix("Value error, ")  # pydantic's, before those of our own checks
-        got = "" if ", got " in words else f", got {first['input']!r}"
-        raise ValueError(f"setting {name}: {words}{got}") from None
+        fault = find_fault(error)
+        raise ValueError(f"setting {fault.path}: {fault.reason}") from None
 
 
 def _refuse_unknown_variables() -> None:

@@ -186,7 +186,7 @@ HUGE = 10**400  # an integer that no float holds
         ),
         (
             {"0": {"extrinsic": EYE, "K": "fx"}},
-            "pose '0': expected 'K' as 3 x 3 numbers, got a string of length 2",
+            "pose '0': expected 'K' as 3 x 3 numbers, got 'fx'",
         ),
         (
             {"0": {"extrinsic": EYE, "K": np.zeros((3, 3)).tolist()}},

@@ -12,11 +12,10 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from worldplay.api_words import describe_fault
 from worldplay.clips.plan import ClipWish
-from worldplay.protocol.errors import brief
 from worldplay.web.schemas import MAX_FRAMES, GenerateVideoRequest
 from worldplay.web.translate import LIMITS
+from worldplay.wording import find_fault, show
 from worldplay.world.images import open_image
 
 MAX_BODY_BYTES = 2**24  # an image of LIMITS.image_bytes in base64, and hours of poses
@@ -56,7 +55,7 @@ def check_headers(request: Request) -> None:
     """Refuse what its headers already show to be useless, before a byte of it is read."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":  # also keeps other sites' forms out: a page may send JSON only if asked
-        message = f"expected the header `Content-Type: application/json`, got {brief(kind)}"
+        message = f"expected the header `Content-Type: application/json`, got {show(kind)}"
         raise ApiError(415, "unsupported_media_type", message)
     length = request.headers.get("content-length", "0")
     if not length.isdecimal() or len(length) > 20 or int(length) > MAX_BODY_BYTES:
@@ -91,10 +90,14 @@ def parse_request(body: bytes) -> GenerateVideoRequest:
     try:
         return GenerateVideoRequest.model_validate_json(body)
     except ValidationError as error:
-        faults = error.errors(include_url=False)
-    if faults[0]["type"] == "json_invalid":
-        raise ApiError(400, "bad_json", f"expected JSON: {faults[0]['ctx']['error']}")
-    raise ApiError(422, "bad_field", describe_fault(faults))
+        raise _explain(error) from None
+
+
+def _explain(error: ValidationError) -> ApiError:
+    fault = find_fault(error)
+    if error.errors(include_input=False)[0]["type"] == "json_invalid":
+        return ApiError(400, "bad_json", fault.reason)
+    return ApiError(422, "bad_field", f"{fault.path or 'the body'}: {fault.reason}")
 
 
 def _check_marks(body: bytes) -> None:

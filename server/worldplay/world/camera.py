@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worldplay.world.matrices import check_each, kind_of, read_matrix, short
+from worldplay.wording import show
+from worldplay.world.matrices import check_each, read_matrix
 
 FORWARD_STEP = 0.08
 TURN_STEP = math.radians(3)
@@ -208,15 +209,15 @@ def parse_pose_string(text: str) -> list[Motion]:
 
 def _parse_item(item: str, room: int) -> list[Motion]:
     action, _, duration = item.partition("-")
-    where = f"pose string item {short(item)}"
+    where = f"pose string item {show(item)}"
     if action not in _STRING_MOTIONS:
-        raise ValueError(f"{where}: expected an action of {', '.join(_STRING_MOTIONS)}, got {short(action)}")
+        raise ValueError(f"{where}: expected an action of {', '.join(_STRING_MOTIONS)}, got {show(action)}")
     try:
         latents = float(duration)
     except ValueError:
-        raise ValueError(f"{where}: expected a number of latents after '-', got {short(duration)}") from None
+        raise ValueError(f"{where}: expected a number of latents after '-', got {show(duration)}") from None
     if not 0 <= latents <= room:
-        raise ValueError(f"{where}: expected 0 to {room} latents, got {short(duration)}")
+        raise ValueError(f"{where}: expected 0 to {room} latents, got {show(duration)}")
     return [_STRING_MOTIONS[action]] * int(latents)
 
 
@@ -227,7 +228,7 @@ def parse_pose_json(document: object) -> tuple[NDArray[np.float64], NDArray[np.f
     Raises: ValueError naming the entry, what was expected and what was found.
     """
     if not isinstance(document, Mapping) or not 1 <= len(document) <= MAX_POSES:
-        raise ValueError(f"expected an object of 1 to {MAX_POSES} poses, got {kind_of(document)}")
+        raise ValueError(f"expected an object of 1 to {MAX_POSES} poses, got {show(document)}")
     c2w = np.stack([_matrix(document[key], str(key), "extrinsic", 4) for key in document])
     intrinsics = np.stack([_matrix(document[key], str(key), "K", 3) for key in document])
     check_rigid(c2w)
@@ -239,6 +240,6 @@ def _matrix(entry: object, name: str, field: str, size: int) -> NDArray[np.float
     matrix = read_matrix(value, [(size, size)])
     if matrix is None:
         raise ValueError(
-            f"pose {short(name)}: expected {field!r} as {size} x {size} numbers, got {kind_of(value)}"
+            f"pose {show(name)}: expected {field!r} as {size} x {size} numbers, got {show(value)}"
         )
     return matrix
