@@ -9,8 +9,9 @@ from worldplay.web.translate import LIMITS
 from worldplay.wording import show
 from worldplay.world.released.picture_size import MAX_SIDE, SIZE_UNIT
 
-# Lines may be as short as 64 characters, with two to end each, and a data URL has a prefix.
-MAX_BASE64_CHARS = (LIMITS.image_bytes + 2) // 3 * 4 * 66 // 64 + 64
+MAX_DATA_URL_HEAD = 4096  # bytes before the base64 of a data URL: kind, file name and other parameters
+# Lines may be as short as 64 characters, with two to end each.
+MAX_BASE64_CHARS = (LIMITS.image_bytes + 2) // 3 * 4 * 66 // 64 + MAX_DATA_URL_HEAD
 MAX_FRAMES = 2400  # 100 s
 MAX_POSE_CHARS = 2**16  # of a pose string: a hundred for each motion of the longest clip
 MAX_SEED = 2**53  # the largest that JSON's numbers hold everywhere
