@@ -5,6 +5,7 @@ The first camera of a walk is the world's origin and is never moved: the model's
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -47,6 +48,7 @@ class Motion:
     third_yaw: float = 0.0
 
 
+_HYPHEN = re.compile("[-\u2010-\u2014\u2212]")  # and what word processors and phones make of it
 _STRING_MOTIONS = {
     "w": Motion(forward=FORWARD_STEP),
     "s": Motion(forward=-FORWARD_STEP),
@@ -198,7 +200,8 @@ def normalize_intrinsics(intrinsics: NDArray[np.float64]) -> NDArray[np.float64]
 def parse_pose_string(text: str) -> list[Motion]:
     """Motions of a pose string such as "w-3, right-1, d-4": action-latents items between commas.
 
-    Durations are truncated to whole latents, so "right-0.5" gives none; empty items are skipped.
+    Spaces mean nothing. Durations are truncated to whole latents, so "right-0.5" gives none; empty items are
+    skipped.
     Raises: ValueError naming the item, what was expected and what was found.
     """
     motions: list[Motion] = []
@@ -208,7 +211,7 @@ def parse_pose_string(text: str) -> list[Motion]:
 
 
 def _parse_item(item: str, room: int) -> list[Motion]:
-    action, _, duration = item.partition("-")
+    action, _, duration = map(str.strip, _HYPHEN.sub("-", item, count=1).partition("-"))
     where = f"pose string item {show(item)}"
     if action not in _STRING_MOTIONS:
         raise ValueError(f"{where}: expected an action of {', '.join(_STRING_MOTIONS)}, got {show(action)}")
