@@ -8,6 +8,8 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from worldplay.web.origin import read_origins
+from worldplay.wording import find_fault
 from worldplay.world.frames import parse_size
 
 PREFIX = "WORLDPLAY_"
@@ -21,6 +23,11 @@ def _refuse_blank(token: str) -> str:
     if not token.strip():
         raise PydanticCustomError("blank", "expected a token that is not blank; leave it out to have none")
     return token
+
+
+def _check_origins(origins: str) -> str:
+    read_origins(origins)
+    return origins
 
 
 def _check_size(size: str) -> str:
@@ -54,6 +61,14 @@ class Settings(BaseSettings):
     max_queued: Annotated[int, Field(ge=0, le=10_000)] = 16
     max_jobs: Annotated[int, Field(ge=1, le=1000)] = 4
     send_timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
+    allow_origin: Annotated[
+        str,
+        AfterValidator(_check_origins),
+        Field(
+            description="Origins whose pages may walk here beside this server's own, like "
+            "https://world.example, between commas: for a proxy that rewrites Host."
+        ),
+    ] = ""
     static_dir: Folder = _REPOSITORY / "client_web" / "dist"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -71,11 +86,8 @@ def load_settings(**arguments: object) -> Settings:
     try:
         return Settings(**given)  # type: ignore[arg-type]  # pydantic checks the types
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        words = first["msg"].removeprefix("Value error, ")  # pydantic's, before those of our own checks
-        got = "" if ", got " in words else f", got {first['input']!r}"
-        raise ValueError(f"setting {name}: {words}{got}") from None
+        fault = find_fault(error)
+        raise ValueError(f"setting {fault.path}: {fault.reason}") from None
 
 
 def _refuse_unknown_variables() -> None:

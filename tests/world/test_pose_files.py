@@ -58,7 +58,7 @@ def test_normalised_intrinsics_stay_as_they_are() -> None:
     ("document", "problem"),
     [
         ("fly-3", "expected an action of w, s"),
-        (3, "expected poses as an array of 1 to 21600, got a number"),
+        (3, "expected poses as an array of 1 to 21600, got 3"),
         ([], "expected poses as an array of 1 to 21600, got an array of length 0"),
         ({"poses": [[1, 2, 3]]}, r"poses\[0\]: expected 4 x 4 numbers, got an array of length 3"),
         ({"poses": [["x"] * 16]}, r"poses\[0\]: expected 4 x 4 numbers"),
@@ -73,7 +73,7 @@ def test_normalised_intrinsics_stay_as_they_are() -> None:
         ({"poses": [shifted(0)], "labels": [True]}, "expected labels of 0 to 80, got true"),
         (
             {"poses": [shifted(0)], "labels": "0"},
-            "labels as an array of 1, got a string of length 1",
+            "labels as an array of 1, got '0'",
         ),
         ({"poses": [shifted(0)], "intrinsics": [[1]]}, r"intrinsics\[0\]: expected 3 x 3 numbers"),
         ({"0": {"extrinsic": shifted(0)}}, "pose '0': expected 'K'"),

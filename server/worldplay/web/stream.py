@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
-from urllib.parse import urlsplit
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -23,6 +22,7 @@ from worldplay.protocol.errors import CLOSE_CODES, ErrorCode, ProtocolError
 from worldplay.settings import Settings
 from worldplay.web.latency import PhotonClock
 from worldplay.web.monitoring import Metrics
+from worldplay.web.origin import describe_origin, is_allowed
 from worldplay.web.send_queue import Outbox
 from worldplay.web.translate import LIMITS, check_start, read_image, read_trajectory, welcome
 from worldplay.world.images import StartPicture
@@ -103,8 +103,11 @@ class Stream:
 
     async def run(self) -> None:
         """Serve until either side ends it; whatever happens, the session is closed."""
-        if not _is_same_origin(self._websocket):
-            logger.warning("refused a page of another site: %s", _describe_origin(self._websocket))
+        headers = self._websocket.headers
+        if not is_allowed(headers, self._settings.allow_origin):
+            logger.warning(
+                "refused a page of another site: %s (see docs/deploy.md)", describe_origin(headers)
+            )
             await self._websocket.close(1008)
             return
         offered = self._websocket.scope["subprotocols"]
@@ -353,17 +356,6 @@ def _chunk_message(report: ChunkReport, first_frame: int) -> m.Chunk:
         poses=tuple(tuple(pose.reshape(16).tolist()) for pose in chunk.poses),
         timings=m.Timings(**chunk.timings_ms),
     )
-
-
-def _is_same_origin(websocket: WebSocket) -> bool:
-    """Other sites' pages must not walk here behind a visitor's back; programs send no Origin."""
-    origin = websocket.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == websocket.headers.get("host")
-
-
-def _describe_origin(websocket: WebSocket) -> str:
-    headers = websocket.headers
-    return f"its Origin is {headers['origin']!r}, the Host {headers.get('host')!r} (see docs/deploy.md)"
 
 
 def _explain_end(outcomes: Iterable[BaseException | None]) -> int | None:

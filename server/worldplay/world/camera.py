@@ -5,13 +5,15 @@ The first camera of a walk is the world's origin and is never moved: the model's
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worldplay.world.matrices import check_each, kind_of, read_matrix, short
+from worldplay.wording import show
+from worldplay.world.matrices import check_each, read_matrix
 
 Pose = NDArray[np.float64]  # [..., 4, 4] c2w or w2c; [..., 3, 3] intrinsics
 
@@ -48,6 +50,7 @@ class Motion:
     third_yaw: float = 0.0
 
 
+_HYPHEN = re.compile("[-\u2010-\u2014\u2212]")  # and what word processors and phones make of it
 _STRING_MOTIONS = {
     "w": Motion(forward=FORWARD_STEP),
     "s": Motion(forward=-FORWARD_STEP),
@@ -197,7 +200,8 @@ def normalize_intrinsics(intrinsics: Pose) -> Pose:
 def parse_pose_string(text: str) -> list[Motion]:
     """Motions of a pose string such as "w-3, right-1, d-4": action-latents items between commas.
 
-    Durations are truncated to whole latents, so "right-0.5" gives none; empty items are skipped.
+    Spaces mean nothing. Durations are truncated to whole latents, so "right-0.5" gives none; empty items are
+    skipped.
     Raises: ValueError naming the item, what was expected and what was found.
     """
     motions: list[Motion] = []
@@ -207,16 +211,16 @@ def parse_pose_string(text: str) -> list[Motion]:
 
 
 def _parse_item(item: str, room: int) -> list[Motion]:
-    action, _, duration = item.partition("-")
-    where = f"pose string item {short(item)}"
+    action, _, duration = map(str.strip, _HYPHEN.sub("-", item, count=1).partition("-"))
+    where = f"pose string item {show(item)}"
     if action not in _STRING_MOTIONS:
-        raise ValueError(f"{where}: expected an action of {', '.join(_STRING_MOTIONS)}, got {short(action)}")
+        raise ValueError(f"{where}: expected an action of {', '.join(_STRING_MOTIONS)}, got {show(action)}")
     try:
         latents = float(duration)
     except ValueError:
-        raise ValueError(f"{where}: expected a number of latents after '-', got {short(duration)}") from None
+        raise ValueError(f"{where}: expected a number of latents after '-', got {show(duration)}") from None
     if not 0 <= latents <= room:
-        raise ValueError(f"{where}: expected 0 to {room} latents, got {short(duration)}")
+        raise ValueError(f"{where}: expected 0 to {room} latents, got {show(duration)}")
     return [_STRING_MOTIONS[action]] * int(latents)
 
 
@@ -227,7 +231,7 @@ def parse_pose_json(document: object) -> tuple[Pose, Pose]:
     Raises: ValueError naming the entry, what was expected and what was found.
     """
     if not isinstance(document, Mapping) or not 1 <= len(document) <= MAX_POSES:
-        raise ValueError(f"expected an object of 1 to {MAX_POSES} poses, got {kind_of(document)}")
+        raise ValueError(f"expected an object of 1 to {MAX_POSES} poses, got {show(document)}")
     c2w = np.stack([_matrix(document[key], str(key), "extrinsic", 4) for key in document])
     intrinsics = np.stack([_matrix(document[key], str(key), "K", 3) for key in document])
     check_rigid(c2w)
@@ -239,6 +243,6 @@ def _matrix(entry: object, name: str, field: str, size: int) -> Pose:
     matrix = read_matrix(value, [(size, size)])
     if matrix is None:
         raise ValueError(
-            f"pose {short(name)}: expected {field!r} as {size} x {size} numbers, got {kind_of(value)}"
+            f"pose {show(name)}: expected {field!r} as {size} x {size} numbers, got {show(value)}"
         )
     return matrix

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from worldplay.wording import show
 from worldplay.world.camera import (
     MAX_POSES,
     Pose,
@@ -13,7 +14,7 @@ from worldplay.world.camera import (
     parse_pose_json,
     parse_pose_string,
 )
-from worldplay.world.matrices import kind_of, read_matrix
+from worldplay.world.matrices import read_matrix
 from worldplay.world.steering import Move, PosedCamera
 
 NUM_LABELS = 81
@@ -75,7 +76,7 @@ def _list(walk: Mapping[object, object], field: str, length: int | None) -> Sequ
     value = walk.get(field)
     if isinstance(value, str) or not isinstance(value, Sequence) or not 1 <= len(value) <= MAX_POSES:
         wanted = f"an array of 1 to {MAX_POSES}" if length is None else f"an array of {length}"
-        raise ValueError(f"expected {field} as {wanted}, got {kind_of(value)}")
+        raise ValueError(f"expected {field} as {wanted}, got {show(value)}")
     if length is not None and len(value) != length:
         raise ValueError(f"expected {length} {field}, one for each pose, got {len(value)}")
     return value
@@ -88,15 +89,11 @@ def _matrices(values: Sequence[object], field: str, size: int) -> Pose:
 def _matrix(value: object, name: str, size: int) -> Pose:
     matrix = read_matrix(value, [(size * size,), (size, size)])
     if matrix is None:
-        raise ValueError(f"{name}: expected {size} x {size} numbers, got {kind_of(value)}")
+        raise ValueError(f"{name}: expected {size} x {size} numbers, got {show(value)}")
     return matrix.reshape(size, size)
 
 
 def _check_label(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < NUM_LABELS:
-        raise ValueError(f"expected labels of 0 to {NUM_LABELS - 1}, got {_show(value)}")
+        raise ValueError(f"expected labels of 0 to {NUM_LABELS - 1}, got {show(value)}")
     return value
-
-
-def _show(label: object) -> str:
-    return str(label) if type(label) is int and abs(label) < 10**9 else kind_of(label)
