@@ -22,8 +22,7 @@ from worldplay.clips.recording import Beginning, read_beginning, read_pose
 from worldplay.clips.writer import ChunkDone, ClipFile, Data, Failed, Finished, PassDone, Piece
 from worldplay.commands.paths import check_apart, check_writable
 from worldplay.engine.engine import Engine
-from worldplay.loading import open_world
-from worldplay.prospect import foresee
+from worldplay.loading import open_world, read_spec
 from worldplay.settings import Settings
 from worldplay.world.frames import parse_size
 from worldplay.world.images import open_image
@@ -73,7 +72,7 @@ def run(settings: Settings, options: RenderOptions) -> None:
         check_writable(path)
     check_apart(_files(options))
     image, pose = _read_image(options.image), read_pose(options.pose)
-    source, maker, beginning = _identify(options.image), foresee(settings), read_beginning(pose)
+    source, maker, beginning = _identify(options.image), read_spec(settings), read_beginning(pose)
     options = _recall(options, beginning, maker)
     _warn(beginning, maker, source)
     _warn_of_shift(beginning, settings)
