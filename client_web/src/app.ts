@@ -45,6 +45,8 @@ export class App {
     isExpecting: () => this.state === "walking",
     shown: (frame) => this.frameShown(frame),
     stalled: () => this.tellPlayhead(),
+    // What was pressed before a standstill says nothing about latency.
+    jumped: () => this.measured.tracker.clear(),
     failed: (message) =>
       this.complain({ code: "player", message }, "The video broke off and was begun anew."),
     gaveUp: (reason, message) => {
@@ -314,6 +316,7 @@ export class App {
   }
 
   private frameShown(frame: ShownFrame): void {
+    this.notice.end("video");
     if (this.measured.shown(frame)) this.hud.showLatencies(this.measured.latencies.values);
     if (this.stage.shown(frame.frame)) this.tellPlayhead();
   }

@@ -9,6 +9,14 @@ export interface SourceBufferLike {
   addEventListener(type: "updateend" | "error", listener: () => void): void;
 }
 
+export interface QueueEvents {
+  failed(message: string): void;
+  /** Nothing is left to append. */
+  idle(): void;
+  /** Up to where the buffer may be emptied to make room; 0 for nothing. */
+  removableTo(): number;
+}
+
 type Task =
   | { kind: "append"; data: Uint8Array<ArrayBuffer> }
   | { kind: "offset"; seconds: number }
@@ -22,13 +30,15 @@ export class AppendQueue {
   private wanted: RemoveTask | null = null;
   private buffer: SourceBufferLike | null = null;
   private failed = false;
+  /** The buffer was full, and was emptied as far as possible. */
+  private hasMadeRoom = false;
 
-  constructor(private readonly onError: (message: string) => void) {}
+  constructor(private readonly events: QueueEvents) {}
 
   /** What came before the source was open waits for its buffer. */
   attach(buffer: SourceBufferLike): void {
     this.buffer = buffer;
-    buffer.addEventListener("updateend", () => this.pump());
+    buffer.addEventListener("updateend", () => this.updated());
     buffer.addEventListener("error", () => this.fail("the source buffer refused a fragment"));
     this.pump();
   }
@@ -57,12 +67,29 @@ export class AppendQueue {
     this.pump();
   }
 
+  private updated(): void {
+    this.pump();
+    if (this.tasks.length === 0 && !this.failed && this.buffer?.updating === false) this.events.idle();
+  }
+
   private pump(): void {
     while (this.buffer !== null && !this.failed && !this.buffer.updating) {
-      const task = this.tasks.shift() ?? this.takeRemove();
+      const task = this.takeAppends() ?? this.tasks.shift() ?? this.takeRemove();
       if (task === undefined) return;
       this.attempt(task, this.buffer);
     }
+  }
+
+  /** What piled up while the buffer was busy goes in together: each append costs a turn of the event loop. */
+  private takeAppends(): Task | undefined {
+    const parts: Uint8Array<ArrayBuffer>[] = [];
+    for (let next = this.tasks[0]; next?.kind === "append"; next = this.tasks[0]) {
+      parts.push(next.data);
+      this.tasks.shift();
+    }
+    const [first] = parts;
+    if (first === undefined) return undefined;
+    return { kind: "append", data: parts.length === 1 ? first : concatenate(parts) };
   }
 
   private takeRemove(): RemoveTask | undefined {
@@ -73,35 +100,40 @@ export class AppendQueue {
 
   private attempt(task: Task, buffer: SourceBufferLike): void {
     try {
-      this.perform(task, buffer);
+      perform(task, buffer);
+      if (task.kind === "append") this.hasMadeRoom = false;
     } catch (error) {
-      this.fail(String(error));
+      if (!isFull(error) || !this.makeRoom(task, buffer)) this.fail(String(error));
     }
   }
 
-  private perform(task: Task, buffer: SourceBufferLike): void {
-    if (task.kind === "append") buffer.appendBuffer(this.joinedWithNext(task.data));
-    else if (task.kind === "remove") buffer.remove(0, task.end);
-    else if (task.kind === "type") buffer.changeType(task.mime);
-    else buffer.timestampOffset = task.seconds;
-  }
-
-  /** What piled up while the buffer was busy goes in together: each append costs a turn of the event loop. */
-  private joinedWithNext(first: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-    const parts = [first];
-    for (let next = this.tasks[0]; next?.kind === "append"; next = this.tasks[0]) {
-      parts.push(next.data);
-      this.tasks.shift();
-    }
-    return parts.length === 1 ? first : concatenate(parts);
+  /** Empty a full buffer as far as possible and try again, once. */
+  private makeRoom(task: Task, buffer: SourceBufferLike): boolean {
+    const end = this.events.removableTo();
+    if (this.hasMadeRoom || end <= 0) return false;
+    this.hasMadeRoom = true;
+    this.tasks.unshift(task);
+    buffer.remove(0, end);
+    return true;
   }
 
   private fail(message: string): void {
     if (this.failed) return;
     this.failed = true;
     this.tasks = [];
-    this.onError(message);
+    this.events.failed(message);
   }
+}
+
+function perform(task: Task, buffer: SourceBufferLike): void {
+  if (task.kind === "append") buffer.appendBuffer(task.data);
+  else if (task.kind === "remove") buffer.remove(0, task.end);
+  else if (task.kind === "type") buffer.changeType(task.mime);
+  else buffer.timestampOffset = task.seconds;
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof Error && error.name === "QuotaExceededError";
 }
 
 function concatenate(parts: Uint8Array[]): Uint8Array<ArrayBuffer> {

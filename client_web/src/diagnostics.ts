@@ -25,6 +25,8 @@ export interface Diagnostics {
   readonly stalls: number;
   /** Jumps to the live edge; each leaves out a few frames. */
   readonly skips: number;
+  /** Times that the video was rebuilt because its picture stood still. */
+  readonly rebuilds: number;
   /** Seconds buffered ahead of the playhead. */
   readonly lead: number;
   readonly playbackRate: number;
@@ -61,6 +63,7 @@ export function playbackSnapshot(player: Player, measured: Measurements): Omit<D
     chunk: measured.cost.index,
     stalls: player.numStalls,
     skips: player.numSkips,
+    rebuilds: player.numRebuilds,
     lead: player.leadS,
     playbackRate: player.playbackRate,
     latencies: measured.latencies.values,

@@ -1,7 +1,8 @@
 /** Plays fragments in a video element the moment they come, and keeps to the live edge. */
-import { AppendQueue } from "./append_queue";
 import { LiveEdge } from "./live_edge";
 import type { Media } from "./protocol";
+import { mediaSourceClass, Source } from "./source";
+import { Standstill } from "./standstill";
 import { type PlacedFrame, Timeline } from "./timeline";
 
 export interface ShownFrame extends PlacedFrame {
@@ -10,35 +11,30 @@ export interface ShownFrame extends PlacedFrame {
 }
 
 export interface PlayerEvents {
-  /** New frames are due: running dry now is a stall. */
+  /** New frames are due: an empty buffer is a stall now. */
   isExpecting(): boolean;
   shown(frame: ShownFrame): void;
   stalled(): void;
-  /** The video broke off and is begun anew. */
+  /** Playback jumped over frames after a standstill. */
+  jumped(): void;
+  /** The video failed, and begins again. */
   failed(message: string): void;
-  /** There will be no picture, unless another `open` brings one. */
+  /** There will be no picture for now. */
   gaveUp(reason: "unsupported" | "broken", message: string): void;
   /** The browser plays nothing before the visitor does something. */
   needsGesture(): void;
   playing(): void;
 }
 
-declare global {
-  interface Window {
-    ManagedMediaSource?: typeof MediaSource;
-  }
-}
-
+const CHECK_MS = 100;
 const KEEP_BEHIND_S = 4;
 const REMOVE_EVERY_S = 4;
 const STALL_MS = 80;
-/** So many failures within so long, and beginning anew is no use. */
-const NUM_FAILURES = 3;
-const FAILURES_MS = 10_000;
-
-function mediaSourceClass(): typeof MediaSource | undefined {
-  return window.MediaSource ?? window.ManagedMediaSource;
-}
+/** An underrun carries the playhead a little over the end; further on, it would never meet what is appended. */
+const PAST_END_S = 0.15;
+/** Less than this is played out, even if the browser drops the last frame. */
+const PLAYED_OUT_S = 0.1;
+const ROUNDING_S = 0.01;
 
 /** What this browser lacks to play a walk; null when nothing. */
 export function missingFeature(): string | null {
@@ -52,18 +48,20 @@ export class Player {
   numReceived = 0;
   numStalls = 0;
   numSkips = 0;
-  numSourceErrors = 0;
-  mime = "";
-  private source: MediaSource | null = null;
-  private queue: AppendQueue | null = null;
-  private init: Uint8Array<ArrayBuffer> | null = null;
+  numRebuilds = 0;
   private removedTo = 0;
-  private appliedOffset = 0;
   private numPresented = 0;
-  private failedAtMs: number[] = [];
+  /** Element time of the newest frame on screen. */
+  private presentedTo = 0;
+  /** Media was appended, of which nothing is on screen yet. */
+  private hasNews = false;
+  private isRefused = false;
+  private rate = 1;
   private stallTimer: ReturnType<typeof setTimeout> | undefined;
+  private readonly source: Source;
   private readonly timeline = new Timeline();
   private readonly edge = new LiveEdge();
+  private readonly standstill = new Standstill();
 
   constructor(
     private readonly video: HTMLVideoElement,
@@ -73,20 +71,31 @@ export class Player {
     video.playsInline = true;
     // ManagedMediaSource refuses to open where the video might move to another device.
     video.disableRemotePlayback = true;
+    this.source = new Source(video, {
+      rebuilt: () => this.rebuilt(),
+      appended: () => this.appended(),
+      removableTo: () => this.removableTo(this.playedTo),
+      failed: (message) => events.failed(message),
+      gaveUp: (reason, message) => events.gaveUp(reason, message),
+    });
     video.addEventListener("waiting", () => this.ranDry());
     video.addEventListener("playing", () => this.hasBegun());
     video.addEventListener("pause", () => !document.hidden && this.play());
-    // An error of a source that was replaced or given up meanwhile is no news.
-    video.addEventListener(
-      "error",
-      () => video.error && this.queue !== null && this.fail(video.error.message),
-    );
+    setInterval(() => this.check(performance.now()), CHECK_MS);
     this.watchFrames();
   }
 
-  /** Media seconds handed to the browser and not yet played. */
+  get mime(): string {
+    return this.source.mime;
+  }
+
+  get numSourceErrors(): number {
+    return this.source.numFailures;
+  }
+
+  /** Media seconds handed to the browser and not yet played; none while the picture stands still all the same. */
   get leadS(): number {
-    return Math.max(0, this.timeline.end - this.video.currentTime);
+    return this.standstill.isOn ? 0 : Math.max(0, this.aheadS);
   }
 
   get playbackRate(): number {
@@ -103,28 +112,33 @@ export class Player {
     return this.video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA;
   }
 
+  /** Negative when the playhead is past the end. */
+  private get aheadS(): number {
+    return this.timeline.end - this.video.currentTime;
+  }
+
+  /** Up to here the decoder needs nothing any more: the playhead may run ahead of it. */
+  private get playedTo(): number {
+    return Math.min(this.video.currentTime, this.presentedTo);
+  }
+
   /** A new initialisation segment: the first one, another walk, or another session. */
   open(mime: string, data: Uint8Array<ArrayBuffer>): void {
-    const sameType = mime === this.mime;
-    this.mime = mime;
-    this.init = data;
     this.edge.forget();
-    this.failedAtMs = [];
-    if (this.source === null || this.source.readyState === "ended") return this.build();
-    if (!sameType) this.queue?.changeType(mime);
-    this.queue?.append(data);
+    this.standstill.forget();
+    this.source.open(mime, data);
   }
 
   append(media: Media, receivedAt: number): void {
     this.numReceived += 1;
-    if (this.queue === null) return;
-    const leadS = this.leadS;
+    if (!this.source.isOpen) return this.timeline.miss(media);
+    const leadS = Math.max(0, this.aheadS);
     // Only the first of a burst ends the standstill; the others wait for their turn.
     const starved = this.isDry && leadS <= media.duration;
     const placed = this.timeline.place(media, starved);
     if (placed === null) return;
-    this.applyOffset(this.queue);
-    this.queue.append(media.data);
+    this.hasNews = true;
+    this.source.append(media.data, this.timeline.offset);
     this.edge.arrived(receivedAt, leadS);
     this.keepToEdge(receivedAt);
   }
@@ -137,6 +151,7 @@ export class Player {
 
   /** Start playing as early as possible: the browser then shows the first frame without further ado. */
   play(): void {
+    this.isRefused = false;
     this.video.play().catch((error: unknown) => this.playRefused(error));
   }
 
@@ -147,14 +162,18 @@ export class Player {
 
   /** The page is in sight again; the browser may have held the video meanwhile. */
   returned(): void {
-    this.skip(this.edge.skipOnReturn(this.leadS));
+    this.standstill.forget();
+    this.skip(this.edge.skipOnReturn(this.aheadS));
+    this.appended();
     this.play();
   }
 
   private playRefused(error: unknown): void {
     const isForbidden = error instanceof DOMException && error.name === "NotAllowedError";
     // What was refused in a hidden tab is asked for again when it comes back.
-    if (isForbidden && !document.hidden && this.source !== null) this.events.needsGesture();
+    if (!isForbidden || document.hidden || !this.source.isOpen) return;
+    this.isRefused = true;
+    this.events.needsGesture();
   }
 
   private hasBegun(): void {
@@ -162,53 +181,13 @@ export class Player {
     this.events.playing();
   }
 
-  private applyOffset(queue: AppendQueue): void {
-    if (this.timeline.offset === this.appliedOffset) return;
-    this.appliedOffset = this.timeline.offset;
-    queue.setOffset(this.appliedOffset);
-  }
-
-  private build(): void {
-    const Source = mediaSourceClass();
-    if (Source === undefined || !Source.isTypeSupported(this.mime)) {
-      return this.giveUp("unsupported", `this browser cannot play ${this.mime}`);
-    }
-    const source = new Source();
-    const queue = new AppendQueue((message) => this.queue === queue && this.fail(message));
-    this.source = source;
-    this.queue = queue;
-    this.removedTo = 0;
-    this.appliedOffset = 0;
+  private rebuilt(): void {
     this.timeline.restart();
-    if (this.init !== null) queue.append(this.init);
-    source.addEventListener("sourceopen", () => this.sourceOpened(source, queue), { once: true });
-    this.video.src = URL.createObjectURL(source);
+    this.standstill.forget();
+    this.removedTo = 0;
+    this.presentedTo = 0;
+    this.hasNews = false;
     this.play();
-  }
-
-  private sourceOpened(source: MediaSource, queue: AppendQueue): void {
-    if (this.source !== source) return;
-    URL.revokeObjectURL(this.video.src);
-    try {
-      queue.attach(source.addSourceBuffer(this.mime));
-    } catch (error) {
-      this.fail(String(error));
-    }
-  }
-
-  private fail(message: string): void {
-    this.numSourceErrors += 1;
-    const now = performance.now();
-    this.failedAtMs = [...this.failedAtMs.filter((earlier) => now - earlier < FAILURES_MS), now];
-    if (this.failedAtMs.length >= NUM_FAILURES) return this.giveUp("broken", message);
-    this.events.failed(message);
-    this.build();
-  }
-
-  private giveUp(reason: "unsupported" | "broken", message: string): void {
-    this.source = null;
-    this.queue = null;
-    this.events.gaveUp(reason, message);
   }
 
   /** The last frame just went up; it is a stall when the next one is late by more than a frame. */
@@ -227,9 +206,14 @@ export class Player {
 
   private keepToEdge(nowMs: number): void {
     const { rate, skipS } = this.edge.decide(nowMs);
-    if (this.video.playbackRate !== rate) this.video.playbackRate = rate;
+    this.rate = rate;
+    this.keepRate();
     this.skip(skipS);
     this.removeBehind();
+  }
+
+  private keepRate(): void {
+    if (this.video.playbackRate !== this.rate) this.video.playbackRate = this.rate;
   }
 
   private skip(seconds: number): void {
@@ -239,17 +223,59 @@ export class Player {
     this.edge.forget();
   }
 
+  /** Where the playhead is past everything, as after the machine slept, nothing of it would ever be shown. */
+  private appended(): void {
+    if (this.hasNews && !document.hidden && this.aheadS < -PAST_END_S) this.jump();
+  }
+
+  /** Go on from the newest key frame. Seeking also makes the browser look for its media again. */
+  private jump(): void {
+    const key = this.timeline.newestKey();
+    if (key === null) return;
+    this.numSkips += 1;
+    this.video.currentTime = key;
+    this.edge.forget();
+    this.events.jumped();
+  }
+
+  /** What must hold though nothing comes: whoever changed the speed, paused the video or lost its media. */
+  private check(nowMs: number): void {
+    if (!this.source.isOpen || document.hidden) return this.standstill.forget();
+    this.keepRate();
+    if (this.video.paused && !this.isRefused) this.play();
+    const isPastEnd = this.hasNews && this.aheadS < -PAST_END_S;
+    const hasMedia = this.aheadS > PLAYED_OUT_S || isPastEnd;
+    if (this.video.paused || !hasMedia) return this.standstill.forget();
+    const remedy = this.standstill.check(nowMs);
+    if (remedy === "jump") this.jump();
+    else if (remedy === "rebuild") this.rebuild();
+  }
+
+  private rebuild(): void {
+    this.numRebuilds += 1;
+    this.source.build();
+    this.events.jumped();
+  }
+
   private removeBehind(): void {
-    const end = this.video.currentTime - KEEP_BEHIND_S;
+    const end = this.removableTo(this.playedTo - KEEP_BEHIND_S);
     if (end - this.removedTo < REMOVE_EVERY_S) return;
-    this.queue?.removeBefore(end);
+    this.source.removeBefore(end);
     this.removedTo = end;
+  }
+
+  /** Browsers remove everything up to the next key frame, so this lies just before one that is not needed. */
+  private removableTo(time: number): number {
+    return (this.timeline.newestKey(time) ?? 0) - ROUNDING_S;
   }
 
   private watchFrames(): void {
     this.video.requestVideoFrameCallback((_now, metadata) => {
       this.watchFrames();
       this.countShown(metadata.presentedFrames);
+      this.standstill.presented();
+      this.hasNews = false;
+      this.presentedTo = metadata.mediaTime;
       const frame = this.timeline.frameAt(metadata.mediaTime);
       if (frame !== undefined) this.events.shown({ ...frame, shownAt: metadata.expectedDisplayTime });
     });

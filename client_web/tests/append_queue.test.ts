@@ -5,6 +5,7 @@ class FakeBuffer implements SourceBufferLike {
   updating = false;
   calls: unknown[] = [];
   refuses = false;
+  isFull = false;
   private listeners = new Map<string, () => void>();
 
   get timestampOffset(): number {
@@ -16,7 +17,8 @@ class FakeBuffer implements SourceBufferLike {
   }
 
   appendBuffer(data: Uint8Array): void {
-    if (this.refuses) throw new Error("QuotaExceededError");
+    if (this.refuses) throw new Error("no longer attached");
+    if (this.isFull) throw new DOMException("full", "QuotaExceededError");
     this.begin(["append", ...data]);
   }
 
@@ -50,11 +52,24 @@ class FakeBuffer implements SourceBufferLike {
 let buffer: FakeBuffer;
 let queue: AppendQueue;
 let errors: string[];
+let removableTo: number;
+let numIdle: number;
+
+const newQueue = (): AppendQueue =>
+  new AppendQueue({
+    failed: (message) => errors.push(message),
+    idle: () => {
+      numIdle += 1;
+    },
+    removableTo: () => removableTo,
+  });
 
 beforeEach(() => {
   buffer = new FakeBuffer();
   errors = [];
-  queue = new AppendQueue((message) => errors.push(message));
+  removableTo = 0;
+  numIdle = 0;
+  queue = newQueue();
   queue.attach(buffer);
 });
 
@@ -64,7 +79,7 @@ it("appends at once when the buffer is idle", () => {
 });
 
 it("keeps what came before its buffer was there", () => {
-  const early = new AppendQueue((message) => errors.push(message));
+  const early = newQueue();
   early.append(new Uint8Array([1]));
   early.append(new Uint8Array([2]));
   early.attach(buffer);
@@ -122,5 +137,36 @@ it("reports a refusal once and stops", () => {
   queue.append(new Uint8Array([1]));
   queue.append(new Uint8Array([2]));
   buffer.emitError();
-  expect(errors).toEqual(["Error: QuotaExceededError"]);
+  expect(errors).toEqual(["Error: no longer attached"]);
+});
+
+it("makes room in a full buffer and appends again", () => {
+  removableTo = 7;
+  buffer.isFull = true;
+  queue.append(new Uint8Array([1]));
+  queue.append(new Uint8Array([2]));
+  buffer.isFull = false;
+  buffer.finish();
+  expect(buffer.calls).toEqual([
+    ["remove", 0, 7],
+    ["append", 1, 2],
+  ]);
+  expect(errors).toEqual([]);
+});
+
+it.each([0, 7])("fails when a buffer stays full, with room to make up to %d", (end) => {
+  removableTo = end;
+  buffer.isFull = true;
+  queue.append(new Uint8Array([1]));
+  buffer.finish();
+  expect(errors).toEqual(["QuotaExceededError: full"]);
+});
+
+it("says when everything was appended", () => {
+  queue.append(new Uint8Array([1]));
+  queue.append(new Uint8Array([2]));
+  buffer.finish();
+  expect(numIdle).toBe(0);
+  buffer.finish();
+  expect(numIdle).toBe(1);
 });

@@ -58,7 +58,18 @@ class FakeVideo extends EventTarget {
   paused = true;
   refuses = false;
 
-  requestVideoFrameCallback(): void {}
+  private onFrame: VideoFrameRequestCallback = () => undefined;
+  private numPresented = 0;
+
+  requestVideoFrameCallback(callback: VideoFrameRequestCallback): void {
+    this.onFrame = callback;
+  }
+
+  present(mediaTime: number): void {
+    this.numPresented += 1;
+    const metadata = { mediaTime, presentedFrames: this.numPresented, expectedDisplayTime: 0 };
+    this.onFrame(0, metadata as VideoFrameCallbackMetadata);
+  }
 
   async play(): Promise<void> {
     if (this.refuses) throw new DOMException("no gesture", "NotAllowedError");
@@ -86,6 +97,7 @@ beforeEach(() => {
     isExpecting: () => true,
     shown: () => undefined,
     stalled: () => undefined,
+    jumped: () => told.push("jumped"),
     failed: () => told.push("failed"),
     gaveUp: (reason) => told.push(reason),
     needsGesture: () => told.push("needs gesture"),
@@ -105,20 +117,120 @@ function open(): FakeBuffer {
   return newest().open();
 }
 
-function media(frame: number): Media {
+function media(frame: number, key = frame % 16 === 0): Media {
   const times = { time: frame * FRAME_S, duration: FRAME_S, decoded_at: 0, decode: 0, encode: 0 };
-  return { type: "media", chunk: 0, frame, key: frame === 0, data: new Uint8Array(1), ...times };
+  return { type: "media", chunk: 0, frame, key, data: new Uint8Array(1), ...times };
+}
+
+/** Append frames, each as soon as the one before is in the buffer. */
+function appendAll(buffer: FakeBuffer, first: number, end: number): void {
+  for (let frame = first; frame < end; frame++) {
+    buffer.finish();
+    player.append(media(frame), performance.now());
+  }
+  buffer.finish();
 }
 
 it("forgets what was played a while ago, though a fragment is being appended", () => {
   const buffer = open();
   for (let frame = 0; frame < 240; frame++) {
-    buffer.finish();
+    appendAll(buffer, frame, frame + 1);
     video.currentTime = frame * FRAME_S;
-    player.append(media(frame), frame);
+    video.present(video.currentTime);
   }
+  expect(buffer.removed).toEqual([expect.closeTo((7 * 16) / 24 - 0.01, 5)]);
+});
+
+it("keeps what the decoder has not reached, though the playhead ran on", () => {
+  const buffer = open();
+  appendAll(buffer, 0, 16);
+  video.present(0);
+  video.currentTime = 20;
+  for (let frame = 16; frame < 600; frame++) appendAll(buffer, frame, frame + 1);
+  expect(buffer.removed).toEqual([]);
+});
+
+it("jumps to the newest key frame when media comes while the playhead is past the end", () => {
+  const buffer = open();
+  appendAll(buffer, 0, 16);
+  video.present(0);
+  video.currentTime = 20;
+  for (let frame = 16; frame < 50; frame++) player.append(media(frame), performance.now());
   buffer.finish();
-  expect(buffer.removed).toEqual([expect.closeTo(4, 5)]);
+  buffer.finish();
+  expect(video.currentTime).toBeCloseTo(48 / 24, 5);
+  expect(told).toContain("jumped");
+});
+
+it("does not jump for an underrun, which carries the playhead a little over the end", () => {
+  const buffer = open();
+  appendAll(buffer, 0, 16);
+  video.present(0);
+  video.currentTime = 17 / 24 + 0.05;
+  appendAll(buffer, 16, 17);
+  expect(video.currentTime).toBe(17 / 24 + 0.05);
+});
+
+it("reports nothing buffered while no frame is presented, and seeks", () => {
+  const buffer = open();
+  appendAll(buffer, 0, 20);
+  video.present(0);
+  video.currentTime = 3 / 24;
+  vi.advanceTimersByTime(300);
+  expect(player.leadS).toBeCloseTo(17 / 24, 5);
+  vi.advanceTimersByTime(300);
+  expect(player.leadS).toBe(0);
+  expect(video.currentTime).toBeCloseTo(16 / 24, 5);
+  video.present(16 / 24);
+  expect(player.leadS).toBeCloseTo(4 / 24, 5);
+});
+
+it("rebuilds the video when no frame was presented for two seconds, and asks for what follows", () => {
+  const buffer = open();
+  appendAll(buffer, 0, 20);
+  video.present(0);
+  vi.advanceTimersByTime(2_200);
+  expect(FakeSource.all).toHaveLength(2);
+  expect([player.shownS, player.leadS]).toEqual([expect.closeTo(20 / 24, 5), 0]);
+  const rebuilt = newest().open();
+  appendAll(rebuilt, 20, 32);
+  expect(player.shownS).toBeCloseTo(32 / 24, 5); // undecodable: counts as played
+  appendAll(rebuilt, 32, 33);
+  expect(rebuilt.timestampOffset).toBeCloseTo(-32 / 24, 5);
+  expect([player.shownS, player.leadS]).toEqual([expect.closeTo(32 / 24, 5), expect.closeTo(1 / 24, 5)]);
+});
+
+it("rebuilds less and less often when that does not help", () => {
+  open();
+  for (let second = 0; second < 60; second++) {
+    newest().open();
+    appendAll(newest().buffer, 16 * second, 16 * second + 16);
+    vi.advanceTimersByTime(1_000);
+  }
+  expect(player.numRebuilds).toBe(4);
+  expect(told).not.toContain("broken");
+});
+
+it.each(["hidden", "paused", "played out", "asleep"])("leaves a video alone that is %s", (why) => {
+  const buffer = open();
+  video.refuses = why === "paused";
+  appendAll(buffer, 0, 16);
+  video.present(0);
+  if (why === "hidden") vi.stubGlobal("document", { hidden: true });
+  if (why === "paused") video.paused = true;
+  if (why === "played out") video.currentTime = 16 / 24;
+  const before = video.currentTime;
+  if (why === "asleep") vi.setSystemTime(Date.now() + 60_000);
+  vi.advanceTimersByTime(why === "asleep" ? 300 : 10_000);
+  expect([FakeSource.all.length, video.currentTime]).toEqual([1, before]);
+});
+
+it("undoes what others did to the video", () => {
+  open();
+  video.playbackRate = 16;
+  video.paused = true;
+  vi.advanceTimersByTime(200);
+  expect([video.playbackRate, video.paused]).toEqual([1, false]);
 });
 
 it("gives up at once on a video that the browser does not know", () => {
@@ -148,6 +260,11 @@ it("begins anew when the source takes no buffer, and gives up the third time", (
   newest().open();
   expect(told.at(-1)).toBe("broken");
   expect(FakeSource.all).toHaveLength(3);
+  player.append(media(0), 0);
+  expect(player.shownS).toBe(0);
+  vi.advanceTimersByTime(3_000);
+  expect(FakeSource.all).toHaveLength(4); // and tries again later, from there on
+  expect(player.shownS).toBeCloseTo(FRAME_S);
 });
 
 it("tries again for another walk, and after failures of long ago", () => {

@@ -42,6 +42,7 @@ class ScriptedServer:
         self.token: str | None = None
         self.at_hello: Literal["welcome", "silence"] = "welcome"
         self.at_start: Literal["walk", "queue", "refuse", "busy"] = "walk"
+        self.damages = 0  # so many of the next fragments are not sent, or hold nothing
         self.own_pictures: Literal["as_is", "nearest_view"] = "nearest_view"
         self.received: list[tuple[float, m.ClientMessage]] = []  # when, and what
         self.address = ""
@@ -151,7 +152,12 @@ class _Visitor:
         num_frames = 13 if index == 0 else 16
         await self._send(_chunk(index, num_frames, self._num_frames, self._seq))
         for number in range(num_frames):
-            await self._send(self._media(index, is_key=number == 0))
+            media = self._media(index, is_key=number == 0)
+            if self._server.damages > 0:
+                self._server.damages -= 1
+                media = media.model_copy(update={"data": b"\0\0\0\x08junk"})
+            if self._server.damages != 2:
+                await self._send(media)
         self._num_chunks = index + 1
 
     def _media(self, chunk: int, is_key: bool) -> m.Media:
