@@ -1,4 +1,4 @@
-/** Keys to controls by their place (`event.code`), and to commands by their letter, so that every layout works. */
+/** Keys steer by their place (`event.code`) and command by their letter, so that every layout works. */
 import type { Controls } from "./controls";
 import type { Key } from "./protocol";
 
@@ -23,10 +23,34 @@ export interface KeyboardOptions {
   command(code: string): boolean;
 }
 
+type KeyName = Pick<KeyboardEvent, "code" | "key">;
+
+/** Some keyboards and remote desktops do not say which key it is, only what is on it. */
+const isPlaceless = (code: string): boolean => code === "" || code === "Unidentified";
+
+/** The key's code; where `code` does not say what the key does now, by what is on it. */
+export function placeOf({ code, key }: KeyName): string {
+  // Without NumLock, or with Shift, the numeric pad has arrows instead of digits.
+  const isOtherwiseUsed = /^Numpad[0-9]$/.test(code) && !/^[0-9]$/.test(key);
+  if (!isPlaceless(code) && !isOtherwiseUsed) return code;
+  if (/^[a-z]$/i.test(key)) return `Key${key.toUpperCase()}`;
+  return /^[0-9]$/.test(key) ? `Digit${key}` : key;
+}
+
+/** What holds a control: the key-up must name the same, whatever Shift and NumLock did meanwhile. */
+function sourceOf({ code, key }: KeyName): string {
+  return isPlaceless(code) ? `key ${key.toLowerCase()}` : code;
+}
+
+/** Reset has a second key: on Colemak, R lies on a key that steers. */
+const SECOND_KEYS: Readonly<Record<string, string>> = { Backspace: "KeyR" };
+
 /** The code of the command that a key stands for: its place where that steers or has no Latin letter. */
-export function commandOf({ code, key }: Pick<KeyboardEvent, "code" | "key">): string {
-  if (Object.hasOwn(STEERING, code) || !/^[a-z]$/i.test(key)) return code;
-  return `Key${key.toUpperCase()}`;
+export function commandOf(event: KeyName): string {
+  const place = placeOf(event);
+  if (Object.hasOwn(STEERING, place)) return place;
+  if (/^[a-z]$/i.test(event.key)) return `Key${event.key.toUpperCase()}`;
+  return SECOND_KEYS[place] ?? place;
 }
 
 /** The key belongs to an input method; Safari says so by its number only. */
@@ -35,7 +59,7 @@ export function isComposing(event: KeyboardEvent): boolean {
 }
 
 /** Keys meant for a text field must not move the visitor. */
-function isTyping(target: EventTarget | null): boolean {
+export function isTyping(target: EventTarget | null): boolean {
   const element = target as Partial<HTMLElement> | null;
   const tag = element?.tagName?.toLowerCase() ?? "";
   return ["input", "textarea", "select"].includes(tag) || element?.isContentEditable === true;
@@ -47,11 +71,11 @@ export function bindKeyboard(options: KeyboardOptions): void {
   const held = new Set<string>();
   const down = (event: KeyboardEvent): void => {
     if (isComposing(event) || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (isTyping(event.target) && event.code !== "Escape") {
-      if (event.repeat && held.has(event.code)) event.preventDefault();
+    if (isTyping(event.target) && placeOf(event) !== "Escape") {
+      if (event.repeat && held.has(sourceOf(event))) event.preventDefault();
       return;
     }
-    held.add(event.code);
+    held.add(sourceOf(event));
     if (pressed(event, options)) event.preventDefault();
   };
   const letGo = (): void => {
@@ -60,9 +84,9 @@ export function bindKeyboard(options: KeyboardOptions): void {
   };
   const up = (event: KeyboardEvent): void => {
     // macOS swallows the key-ups of everything that was held together with Command.
-    if (event.code.startsWith("Meta")) return letGo();
-    held.delete(event.code);
-    controls.release(event.code);
+    if (event.key === "Meta" || event.code.startsWith("Meta")) return letGo();
+    held.delete(sourceOf(event));
+    controls.release(sourceOf(event));
   };
   options.window.addEventListener("keydown", (event) => down(event as KeyboardEvent));
   options.window.addEventListener("keyup", (event) => up(event as KeyboardEvent));
@@ -74,11 +98,11 @@ export function bindKeyboard(options: KeyboardOptions): void {
 
 /** True when the key was ours, so that the page does not scroll on it as well. */
 function pressed(event: KeyboardEvent, options: KeyboardOptions): boolean {
-  const key = STEERING[event.code];
+  const key = STEERING[placeOf(event)];
   const steers = key !== undefined && options.isSteering();
   if (event.repeat) return steers;
   if (!steers && !options.command(commandOf(event))) return false;
   // The command may just have begun the walk: the key that did it already counts.
-  if (key !== undefined && options.isSteering()) options.controls.press(event.code, key);
+  if (key !== undefined && options.isSteering()) options.controls.press(sourceOf(event), key);
   return true;
 }

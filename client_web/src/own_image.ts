@@ -1,4 +1,4 @@
-/** A visitor's picture, made small enough for the server before it is sent. */
+/** A visitor's picture: sent as it is where the server can read it, else redrawn. */
 
 export interface ImageLimits {
   bytes: number;
@@ -20,11 +20,19 @@ export interface OwnImage {
 
 export class UnusablePicture extends Error {}
 
-/** Sent as it is when the server reads the format and it is within the limits. */
-const SERVER_FORMATS = new Set(["image/png", "image/jpeg", "image/webp"]);
-/** The largest world is smaller than this; more would only cost upload time. */
+/** What a redrawn picture is scaled to: larger than any world, and small enough to send. */
 const LONGEST_SIDE = 1664;
 const QUALITIES = [0.92, 0.8, 0.65];
+/** A PNG keeps all colours, but becomes too large for more pixels than this. */
+const MAX_PNG_PIXELS = 1_000_000;
+
+/** The formats that the server reads, by their first bytes: names and MIME types may be wrong. */
+export function serverFormat(bytes: Uint8Array): string | null {
+  const head = String.fromCharCode(...bytes.subarray(0, 12));
+  if (head.startsWith("\x89PNG\r\n\x1a\n")) return "image/png";
+  if (head.startsWith("\xff\xd8\xff")) return "image/jpeg";
+  return /^RIFF.{4}WEBP/s.test(head) ? "image/webp" : null;
+}
 
 /** The size to scale to: same shape, or a little less long, never enlarged, within both bounds. */
 export function sizeWithin(width: number, height: number, pixels: number, longest: number): [number, number] {
@@ -40,7 +48,7 @@ export function sizeWithin(width: number, height: number, pixels: number, longes
 /** Raises nothing but UnusablePicture, whose words are for the visitor. */
 export async function readPicture(file: File, limits: ImageLimits): Promise<OwnImage> {
   try {
-    const blob = await prepareImage(file, limits);
+    const blob = await prepareImage(new Uint8Array(await file.arrayBuffer()), file.type, limits);
     const bytes = new Uint8Array(await blob.arrayBuffer());
     return { blob, bytes, picture: await describe(file.name, bytes) };
   } catch (error) {
@@ -55,37 +63,87 @@ async function describe(path: string, bytes: Uint8Array<ArrayBuffer>): Promise<P
   return { path, sha256: Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("") };
 }
 
-async function prepareImage(file: Blob, limits: ImageLimits): Promise<Blob> {
-  const bitmap = await openBitmap(file);
+/** The picture as it is, if the server takes it: redrawing changes colours. */
+async function prepareImage(
+  bytes: Uint8Array<ArrayBuffer>,
+  type: string,
+  limits: ImageLimits,
+): Promise<Blob> {
+  const format = serverFormat(bytes);
+  const blob = new Blob([bytes], { type: format ?? type });
+  const opened = await open(blob);
   try {
-    const [width, height] = sizeWithin(bitmap.width, bitmap.height, limits.pixels, LONGEST_SIDE);
-    const fits = width === bitmap.width && height === bitmap.height && file.size <= limits.bytes;
-    return fits && SERVER_FORMATS.has(file.type) ? file : await shrink(bitmap, width, height, limits.bytes);
+    const { width, height } = opened;
+    if (format !== null && bytes.length <= limits.bytes && width * height <= limits.pixels) return blob;
+    return await redraw(opened, limits);
   } finally {
-    bitmap.close();
+    opened.close();
   }
 }
 
-async function openBitmap(file: Blob): Promise<ImageBitmap> {
+/** A picture that the browser can draw. */
+interface Opened {
+  source: CanvasImageSource;
+  width: number;
+  height: number;
+  close(): void;
+}
+
+async function open(blob: Blob): Promise<Opened> {
   try {
-    return await createImageBitmap(file);
+    const source = await createImageBitmap(blob);
+    return { source, width: source.width, height: source.height, close: () => source.close() };
   } catch {
-    throw new UnusablePicture("That file is not a picture this browser can open.");
+    return openElement(blob);
   }
+}
+
+/** Some formats, as SVG, open in an image element only. */
+async function openElement(blob: Blob): Promise<Opened> {
+  const url = URL.createObjectURL(blob);
+  const close = (): void => URL.revokeObjectURL(url);
+  try {
+    const source = new Image();
+    source.src = url;
+    await source.decode();
+    const { naturalWidth: width, naturalHeight: height } = source;
+    if (width > 0 && height > 0) return { source, width, height, close };
+  } catch {
+    // The browser says only that it cannot.
+  }
+  close();
+  throw new UnusablePicture(
+    "This browser cannot open that file as a picture. PNG, JPEG and WebP always work.",
+  );
+}
+
+async function redraw(opened: Opened, limits: ImageLimits): Promise<Blob> {
+  const [width, height] = sizeWithin(opened.width, opened.height, limits.pixels, LONGEST_SIDE);
+  if (width * height <= MAX_PNG_PIXELS) {
+    const blob = await toBlob(draw(opened.source, width, height), "image/png");
+    if (blob !== null && blob.size <= limits.bytes) return blob;
+  }
+  return toJpeg(opened.source, width, height, limits.bytes);
 }
 
 /** JPEG in falling quality, then in falling size, until it fits. */
-async function shrink(bitmap: ImageBitmap, width: number, height: number, maxBytes: number): Promise<Blob> {
-  const canvas = draw(bitmap, width, height);
+async function toJpeg(
+  source: CanvasImageSource,
+  width: number,
+  height: number,
+  maxBytes: number,
+): Promise<Blob> {
+  const canvas = draw(source, width, height);
   for (const quality of QUALITIES) {
-    const blob = await toJpeg(canvas, quality);
+    const blob = await toBlob(canvas, "image/jpeg", quality);
     if (blob !== null && blob.size <= maxBytes) return blob;
   }
   if (width < 2 || height < 2) throw new UnusablePicture("That picture cannot be made small enough.");
-  return shrink(bitmap, Math.floor(width / 2), Math.floor(height / 2), maxBytes);
+  return toJpeg(source, Math.floor(width / 2), Math.floor(height / 2), maxBytes);
 }
 
-function draw(bitmap: ImageBitmap, width: number, height: number): HTMLCanvasElement {
+/** A canvas is sRGB: colours of other profiles are converted. */
+function draw(source: CanvasImageSource, width: number, height: number): HTMLCanvasElement {
   const canvas = document.createElement("canvas");
   canvas.width = width;
   canvas.height = height;
@@ -94,10 +152,10 @@ function draw(bitmap: ImageBitmap, width: number, height: number): HTMLCanvasEle
   context.fillStyle = "white"; // behind what is transparent, as on the server; a JPEG would make it black
   context.fillRect(0, 0, width, height);
   context.imageSmoothingQuality = "high";
-  context.drawImage(bitmap, 0, 0, width, height);
+  context.drawImage(source, 0, 0, width, height);
   return canvas;
 }
 
-function toJpeg(canvas: HTMLCanvasElement, quality: number): Promise<Blob | null> {
-  return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", quality));
+function toBlob(canvas: HTMLCanvasElement, type: string, quality?: number): Promise<Blob | null> {
+  return new Promise((resolve) => canvas.toBlob(resolve, type, quality));
 }

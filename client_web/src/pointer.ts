@@ -1,5 +1,6 @@
 /** Looking around: the mouse once the stage has caught it, or a drag of a finger or of the mouse. */
 import type { Controls } from "./controls";
+import { MouseFilter, type Movement } from "./mouse_filter";
 
 const MOUSE_RAD_PER_PX = 0.0024;
 const DRAG_RAD_PER_PX = 0.005;
@@ -45,7 +46,8 @@ export function bindPointer({ stage, document, controls, isSteering }: PointerOp
   let latest: Press | null = null;
   const listen = (type: string, listener: (event: PointerEvent) => void): void =>
     stage.addEventListener(type, (event) => listener(event as PointerEvent));
-  const turn = ([x, y]: [number, number], radPerPx: number): void => {
+  const filter = new MouseFilter();
+  const turn = ([x, y]: Movement, radPerPx: number): void => {
     if (isSteering()) controls.turn(x * radPerPx, -y * radPerPx);
   };
   listen("pointerdown", (event) => {
@@ -54,8 +56,10 @@ export function bindPointer({ stage, document, controls, isSteering }: PointerOp
   });
   for (const type of ["pointerup", "pointercancel"]) listen(type, (event) => presses.delete(event.pointerId));
   listen("pointermove", (event) => {
-    if (document.pointerLockElement === stage)
-      return turn([event.movementX, event.movementY], MOUSE_RAD_PER_PX);
+    if (document.pointerLockElement === stage) {
+      const move = filter.take([event.movementX, event.movementY], event.timeStamp);
+      return turn(move, MOUSE_RAD_PER_PX);
+    }
     const press = presses.get(event.pointerId);
     if (press === undefined) return;
     // The button may have come up outside the stage.

@@ -1,6 +1,6 @@
 /** Where a walk begins: the server's views or one's own picture, a prompt and a seed. */
 import { find, imageUrl, make } from "./elements";
-import { isComposing } from "./keyboard";
+import { isComposing, isTyping } from "./keyboard";
 import { type ImageLimits, type Picture, readPicture, UnusablePicture } from "./own_image";
 import { PromptChips } from "./prompt_chips";
 import type { PromptChoice } from "./prompt_choice";
@@ -204,15 +204,21 @@ export class StartPanel {
   }
 
   private bindDropAndPaste(): void {
-    document.addEventListener("paste", (event) => this.takeFrom(event.clipboardData));
+    document.addEventListener("paste", (event) => {
+      // Office programs add a picture of the text.
+      const isText = isTyping(event.target) && event.clipboardData?.getData("text/plain") !== "";
+      if (!isText) this.takeFrom(event.clipboardData);
+    });
     document.addEventListener("dragover", (event) => {
+      if (!carriesFiles(event.dataTransfer)) return;
       event.preventDefault();
       this.own.classList.add("dropping");
     });
     document.addEventListener("dragleave", () => this.own.classList.remove("dropping"));
     document.addEventListener("drop", (event) => {
-      event.preventDefault();
       this.own.classList.remove("dropping");
+      if (!carriesFiles(event.dataTransfer)) return;
+      event.preventDefault();
       this.takeFrom(event.dataTransfer);
     });
   }
@@ -239,4 +245,9 @@ export class StartPanel {
     this.choose({ kind: "image", image, picture });
     this.walk.focus({ preventScroll: true });
   }
+}
+
+/** Only those are ours: text that is dragged belongs to the field it is dropped on. */
+function carriesFiles(transfer: DataTransfer | null): boolean {
+  return transfer?.types.includes("Files") ?? false;
 }

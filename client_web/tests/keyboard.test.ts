@@ -152,3 +152,44 @@ it("does not write the repeats of what was held before into a field", () => {
   key("keydown", "KeyW", { target });
   expect(key("keydown", "KeyW", { target, repeat: true }).defaultPrevented).toBe(false);
 });
+
+it.each([
+  ["", "w", ["w"]],
+  ["Unidentified", "W", ["w"]],
+  ["", "ArrowUp", ["up"]],
+  ["Numpad8", "ArrowUp", ["up"]],
+  ["Numpad4", "ArrowLeft", ["left"]],
+  ["Numpad7", "Home", []],
+  ["Numpad4", "4", []],
+])("steers by what is on the key where its place says nothing: %j, %s", (code, letter, expected) => {
+  key("keydown", code, { key: letter });
+  expect(controls.pressed).toEqual(expected);
+  key("keyup", code, { key: letter });
+  expect(controls.pressed).toEqual([]);
+});
+
+it("lets go though Shift or NumLock changed what is on the key meanwhile", () => {
+  key("keydown", "", { key: "w" });
+  key("keydown", "Numpad8", { key: "ArrowUp" });
+  key("keyup", "", { key: "W" });
+  key("keyup", "Numpad8", { key: "8" });
+  expect(controls.pressed).toEqual([]);
+});
+
+it.each([
+  ["", "r", "KeyR"],
+  ["", "2", "Digit2"],
+  ["", "Escape", "Escape"],
+  ["Numpad2", "2", "Numpad2"],
+  ["Numpad1", "End", "End"],
+  ["Numpad5", "Clear", "Clear"],
+  ["Backspace", "Backspace", "KeyR"], // R cannot be typed on Colemak, where it steers
+])("commands by what is on the key: %j, %s", (code, letter, expected) => {
+  key("keydown", code, { key: letter });
+  expect(commands).toEqual([expected]);
+});
+
+it("lets Escape out of a text field though it has no code", () => {
+  key("keydown", "", { key: "Escape", target: { tagName: "INPUT" } });
+  expect(commands).toEqual(["Escape"]);
+});
