@@ -328,19 +328,22 @@ export class App {
     walk.isAgain = false;
   }
 
-  private promptChanged(prompt: string, firstChunk: number | undefined): void {
+  private promptChanged({ text: prompt = "", chunk: firstChunk, taken_as: takenAs }: StateChange): void {
     // What comes before `init` is of a walk that was left.
     if (!this.walk?.opened) return;
     this.record.promptChanged(prompt, firstChunk);
-    this.prompts.confirm(prompt);
+    this.prompts.confirm(prompt, takenAs ?? null);
     this.showPrompts();
     // Should the server lose the walk, it begins anew as it is now.
     this.walk.request = { ...this.walk.request, prompt };
-    this.notice.say(promptInWords(prompt, this.prompts.suggested(prompt)?.title, this.pause.isOn));
+    const words = promptInWords(this.prompts, this.pause.isOn);
+    if (this.stage.isCovered) this.notice.add(words);
+    else this.notice.say(words);
   }
 
-  private stateChanged({ what, text, view, chunk }: StateChange): void {
-    if (what === "prompt") this.promptChanged(text ?? "", chunk);
+  private stateChanged(change: StateChange): void {
+    const { what, view } = change;
+    if (what === "prompt") this.promptChanged(change);
     if (what === "view" && this.walk !== null) this.walk.view = view ?? null;
     if (what === "reset") this.wentBack();
     if (what === "bump") this.stage.bump();

@@ -33,6 +33,11 @@ export class Notice {
     this.refresh();
   }
 
+  /** Say something beside what is being said. */
+  add(text: string): void {
+    this.say(this.remark === null ? text : `${this.remark} ${text}`);
+  }
+
   /** End a passing remark before its time. */
   hush(): void {
     clearTimeout(this.timer);

@@ -30,7 +30,7 @@ export class PromptChips {
 
   /** `pressed` is the prompt that is in force, or chosen; `asked` the one that was sent and is awaited. */
   show(choice: PromptChoice, pressed: string, asked: string | null = null): void {
-    const current = choice.suggested(pressed)?.prompt;
+    const current = choice.lookOf(pressed)?.prompt;
     for (const chip of this.row.querySelectorAll<HTMLElement>(".chip")) {
       chip.ariaPressed = String(chip.dataset.prompt === current);
       chip.classList.toggle("asked", chip.dataset.prompt === asked);

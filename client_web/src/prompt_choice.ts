@@ -7,19 +7,23 @@ export class PromptChoice {
   current = "";
   /** Sent, and not yet confirmed. */
   asked: string | null = null;
+  /** Title of the suggestion whose look the current prompt gave, where the world knows only those. */
+  takenAs: string | null = null;
 
   /** A walk begins; what was asked of the one before no longer counts. */
   begin(prompt: string): void {
     this.current = prompt;
     this.asked = null;
+    this.takenAs = null;
   }
 
   ask(prompt: string): void {
     this.asked = prompt;
   }
 
-  confirm(prompt: string): void {
+  confirm(prompt: string, takenAs: string | null = null): void {
     this.current = prompt;
+    this.takenAs = takenAs;
     if (this.asked === prompt) this.asked = null;
   }
 
@@ -37,5 +41,11 @@ export class PromptChoice {
   suggested(prompt: string): Suggestion | undefined {
     if (prompt === "") return this.suggestions[0];
     return this.suggestions.find((each) => each.prompt === prompt);
+  }
+
+  /** The suggestion that the world looks like under a prompt. */
+  lookOf(prompt: string): Suggestion | undefined {
+    const taken = prompt === this.current ? this.takenAs : null;
+    return this.suggested(prompt) ?? this.suggestions.find((each) => each.title === taken);
   }
 }

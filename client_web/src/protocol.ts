@@ -108,6 +108,7 @@ const SERVER_FIELDS = {
     what: string,
     chunk: optional(integer),
     text: optional(string),
+    taken_as: optional(string),
     view: optional(string),
   },
   error: { code: string, message: string, retryable: bool, fatal: bool },

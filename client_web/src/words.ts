@@ -1,5 +1,6 @@
 /** Errors and states in plain words. */
 import type { Cause } from "./connection";
+import type { PromptChoice } from "./prompt_choice";
 import type { ServerError } from "./protocol";
 
 const DISAGREE = "The page and the server do not understand each other. Reloading the page may help.";
@@ -52,10 +53,26 @@ export function beginningInWords(isAgain: boolean, standIn: string | undefined):
     : `Your picture looks most like “${standIn}”, so the walk starts there.`;
 }
 
-/** What the visitor is told when the world takes another prompt; `title` is its short name, if it has one. */
-export function promptInWords(prompt: string, title: string | undefined, paused: boolean): string {
-  const now = title !== undefined ? `Now: ${title}.` : `The world now follows: ${prompt || "no prompt"}`;
+/** What the visitor is told about the prompt that is in force now. */
+export function promptInWords(choice: PromptChoice, paused: boolean): string {
+  const now = nowInWords(choice);
   return paused ? `${now} You will see it when the walk goes on.` : now;
+}
+
+function nowInWords(choice: PromptChoice): string {
+  const { current, takenAs, suggestions } = choice;
+  const suggested = choice.suggested(current);
+  if (suggested !== undefined) return `Now: ${suggested.title}.`;
+  if (takenAs === null) return `The world now follows: ${current || "no prompt"}`;
+  const known = listInWords(suggestions.map(({ title }) => inSentence(title)));
+  return `This world knows ${known}; taken as ${inSentence(takenAs)}.`;
+}
+
+const inSentence = (title: string): string => title.slice(0, 1).toLowerCase() + title.slice(1);
+
+function listInWords(items: readonly string[]): string {
+  const last = items.at(-1) ?? "";
+  return items.length < 2 ? last : `${items.slice(0, -1).join(", ")} and ${last}`;
 }
 
 export function queueInWords(position: number, etaS: number | null): string {

@@ -73,3 +73,10 @@ it("lets the loss of the connection end a remark", () => {
   connection.changed(LOST);
   expect(shown).toBe(BUSY);
 });
+
+it("adds a remark to the one being made", () => {
+  notice.add("One.");
+  expect(shown).toBe("One.");
+  notice.add("Two.");
+  expect(shown).toBe("One. Two.");
+});

@@ -56,3 +56,12 @@ it("forgets what was asked of the walk before", () => {
   choice.begin("");
   expect([choice.current, choice.asked]).toEqual(["", null]);
 });
+
+it("knows what the world looks like under a prompt that it took as another", () => {
+  choice.confirm("a volcano", "Night");
+  expect(choice.suggested("a volcano")).toBeUndefined();
+  expect(choice.lookOf("a volcano")).toBe(NIGHT);
+  expect(choice.lookOf("in the fog")).toBeUndefined();
+  choice.confirm("in the fog");
+  expect(choice.lookOf("in the fog")).toBeUndefined();
+});

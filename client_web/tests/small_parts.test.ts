@@ -2,6 +2,7 @@ import { expect, it } from "vitest";
 import { ServerClock } from "../src/clock";
 import { ChunkCost } from "../src/hud";
 import { sizeWithin } from "../src/own_image";
+import { PromptChoice } from "../src/prompt_choice";
 import type { Chunk, Media } from "../src/protocol";
 import { serverUrl } from "../src/socket";
 import {
@@ -101,11 +102,26 @@ it("says where in the queue one stands", () => {
   expect(queueInWords(1, null)).toBe("You are next.");
 });
 
-it("names the prompt that the world follows", () => {
-  expect(promptInWords("the court at dusk", "Dusk", false)).toBe("Now: Dusk.");
-  expect(promptInWords("in the fog", undefined, false)).toBe("The world now follows: in the fog");
-  expect(promptInWords("", undefined, false)).toBe("The world now follows: no prompt");
-  expect(promptInWords("the court at dusk", "Dusk", true)).toMatch(
+const choiceOf = (prompt: string, takenAs: string | null = null): PromptChoice => {
+  const choice = new PromptChoice();
+  choice.suggestions = ["Day", "Dusk", "Snow"].map((title) => ({ title, prompt: `the court at ${title}` }));
+  choice.confirm(prompt, takenAs);
+  return choice;
+};
+
+it.each([
+  ["the court at Dusk", null, "Now: Dusk."],
+  ["the court at Dusk", "Dusk", "Now: Dusk."],
+  ["", null, "Now: Day."],
+  ["in the fog", null, "The world now follows: in the fog"],
+  ["a volcano", "Day", "This world knows day, dusk and snow; taken as day."],
+])("says what the world makes of the prompt %j, taken as %s", (prompt, takenAs, expected) => {
+  expect(promptInWords(choiceOf(prompt, takenAs), false)).toBe(expected);
+});
+
+it("says when a prompt will be seen", () => {
+  expect(promptInWords(choiceOf("the court at Dusk"), true)).toMatch(
     /^Now: Dusk\. .* when the walk goes on\.$/,
   );
+  expect(promptInWords(new PromptChoice(), false)).toBe("The world now follows: no prompt");
 });
