@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
-import { ServerClock } from "../src/clock";
-import { ChunkCost } from "../src/hud";
-import { sizeWithin } from "../src/own_image";
-import { PromptChoice } from "../src/prompt_choice";
-import type { Chunk, Media } from "../src/protocol";
-import { serverUrl } from "../src/socket";
+import { ServerClock } from "../src/net/clock";
+import type { Chunk, Media } from "../src/net/protocol";
+import { serverUrl } from "../src/net/socket";
+import { ChunkCost } from "../src/stats/hud";
+import { sizeWithin } from "../src/ui/own_image";
+import { PromptChoice } from "../src/ui/prompt_choice";
 import {
   beginningInWords,
   errorInWords,
@@ -12,7 +12,7 @@ import {
   noVideoInWords,
   promptInWords,
   queueInWords,
-} from "../src/words";
+} from "../src/ui/words";
 
 it("reads the server's clock off the fastest recent round trip", () => {
   const clock = new ServerClock();
