@@ -1,7 +1,7 @@
 /** Every way in which a visitor steers and commands: keyboard, key caps, pointer and buttons. */
 
 import { dropFocusOnClick, find } from "../ui/elements";
-import { bindFullScreen } from "../ui/full_screen";
+import { bindFullScreen } from "../ui/view_modes";
 import type { Controls } from "./controls";
 import { labelKeys } from "./key_labels";
 import { bindKeyPad } from "./key_pad";

@@ -10,6 +10,7 @@ import {
   type ServerMessage,
   type Welcome,
 } from "./protocol";
+import type { Socket, SocketEvents } from "./socket";
 
 export type Status =
   | { kind: "connecting" }
@@ -19,17 +20,6 @@ export type Status =
 
 /** Why a connection ended: the server's own words, or null when it just went away. */
 export type Cause = Pick<ServerError, "code" | "message"> | null;
-
-export interface SocketEvents {
-  opened(): void;
-  received(frame: ArrayBuffer | string): void;
-  closed(code: number): void;
-}
-
-export interface Socket {
-  send(frame: Uint8Array<ArrayBuffer>): void;
-  close(code?: number, reason?: string): void;
-}
 
 export interface ConnectionEvents {
   status(status: Status): void;

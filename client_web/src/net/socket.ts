@@ -1,6 +1,16 @@
 /** The browser's WebSocket behind the connection's interface. */
-import type { Socket, SocketEvents } from "./connection";
 import { SUBPROTOCOL } from "./protocol";
+
+export interface SocketEvents {
+  opened(): void;
+  received(frame: ArrayBuffer | string): void;
+  closed(code: number): void;
+}
+
+export interface Socket {
+  send(frame: Uint8Array<ArrayBuffer>): void;
+  close(code?: number, reason?: string): void;
+}
 
 /** `/ws` beside the page, so that the page also works below a path. */
 export function serverUrl(page: string): string {

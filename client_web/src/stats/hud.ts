@@ -1,44 +1,15 @@
 /** The numbers over the picture: latency, frames, where a chunk's time goes. */
 
-import type { Chunk, Media } from "../net/protocol";
 import { find } from "../ui/elements";
 import { drawLatencies } from "./graph";
 import { median } from "./latency";
-
-const STAGES = ["select", "context", "denoise", "decode", "encode"] as const;
-type Stage = (typeof STAGES)[number];
+import { type ChunkCost, STAGES } from "./measurements";
 
 export interface HudNumbers {
   framesPerSecond: number;
   leadS: number;
   numStalls: number;
   seq: number;
-}
-
-/** What one chunk cost, by stage; decode and encode grow as its frames come in. */
-export class ChunkCost {
-  index: number | null = null;
-  private ms: Record<Stage, number> = { select: 0, context: 0, denoise: 0, decode: 0, encode: 0 };
-
-  begin(chunk: Chunk): void {
-    const { select = 0, context = 0, denoise = 0 } = chunk.timings;
-    this.index = chunk.index;
-    this.ms = { select, context, denoise, decode: 0, encode: 0 };
-  }
-
-  add(media: Media): void {
-    if (media.chunk !== this.index) return;
-    this.ms.decode += media.decode;
-    this.ms.encode += media.encode;
-  }
-
-  of(stage: Stage): number {
-    return this.ms[stage];
-  }
-
-  get totalMs(): number {
-    return STAGES.reduce((sum, stage) => sum + this.ms[stage], 0);
-  }
 }
 
 const wholeMs = (ms: number): string => `${Math.round(ms)} ms`;

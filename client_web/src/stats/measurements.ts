@@ -2,11 +2,39 @@
 import { ServerClock } from "../net/clock";
 import type { Chunk, Media } from "../net/protocol";
 import type { ShownFrame } from "../video/player";
-import { ChunkCost } from "./hud";
 import { FrameRate, LatencyTracker, Recent } from "./latency";
 
 const NUM_LATENCIES = 512;
 const NUM_FRAMES = 2_048;
+
+export const STAGES = ["select", "context", "denoise", "decode", "encode"] as const;
+export type Stage = (typeof STAGES)[number];
+
+/** What one chunk cost, by stage; decode and encode grow as its frames come in. */
+export class ChunkCost {
+  index: number | null = null;
+  private ms: Record<Stage, number> = { select: 0, context: 0, denoise: 0, decode: 0, encode: 0 };
+
+  begin(chunk: Chunk): void {
+    const { select = 0, context = 0, denoise = 0 } = chunk.timings;
+    this.index = chunk.index;
+    this.ms = { select, context, denoise, decode: 0, encode: 0 };
+  }
+
+  add(media: Media): void {
+    if (media.chunk !== this.index) return;
+    this.ms.decode += media.decode;
+    this.ms.encode += media.encode;
+  }
+
+  of(stage: Stage): number {
+    return this.ms[stage];
+  }
+
+  get totalMs(): number {
+    return STAGES.reduce((sum, stage) => sum + this.ms[stage], 0);
+  }
+}
 
 export class Measurements {
   readonly clock = new ServerClock();

@@ -1,6 +1,7 @@
 import { encode as pack, decode as unpack } from "@msgpack/msgpack";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { Connection, retryDelayMs, type SocketEvents, type Status } from "../../src/net/connection";
+import { Connection, retryDelayMs, type Status } from "../../src/net/connection";
+import type { SocketEvents } from "../../src/net/socket";
 
 const WELCOME = {
   type: "welcome",

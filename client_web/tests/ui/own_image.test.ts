@@ -1,5 +1,5 @@
 import { afterEach, expect, it, vi } from "vitest";
-import { readPicture, serverFormat, UnusablePicture } from "../../src/ui/own_image";
+import { readPicture, serverFormat, sizeWithin, UnusablePicture } from "../../src/ui/own_image";
 
 const LIMITS = { bytes: 1_000, pixels: 1_000_000 };
 
@@ -85,4 +85,32 @@ it("has words for whatever goes wrong", async () => {
   await expect(readPicture(file, LIMITS)).rejects.toThrow(
     new UnusablePicture("That picture could not be read."),
   );
+});
+
+it.each([
+  [
+    [800, 480],
+    [800, 480],
+  ],
+  [
+    [4_000, 3_000],
+    [1_664, 1_248],
+  ],
+  [
+    [1_600, 1_600],
+    [1_000, 1_000],
+  ],
+  [
+    [5_000, 1],
+    [1_664, 1],
+  ],
+])("scales %j to %j, never up", ([width = 0, height = 0], expected) => {
+  const pixels = width === height ? 1_000_000 : 16_000_000;
+  expect(sizeWithin(width, height, pixels, 1_664)).toEqual(expected);
+});
+
+it("never makes a strip longer for its width", () => {
+  const [width, height] = sizeWithin(5_000, 500, 16_000_000, 1_664);
+  expect(width / height).toBeLessThanOrEqual(10);
+  expect(sizeWithin(500, 5_000, 16_000_000, 1_664)).toEqual([height, width]);
 });
