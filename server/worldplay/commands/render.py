@@ -26,7 +26,7 @@ from worldplay.loading import open_world
 from worldplay.prospect import foresee
 from worldplay.settings import Settings
 from worldplay.world.embedded.load import is_released
-from worldplay.world.images import open_image
+from worldplay.world.pictures.open_image import open_image
 from worldplay.world.released.picture_size import parse_size
 from worldplay.world.walk import Placed
 from worldplay.world.world import World

@@ -16,7 +16,7 @@ from worldplay.engine.ports import Listener, WalkPort
 from worldplay.world.request import WalkRequest
 
 if TYPE_CHECKING:
-    from worldplay.world.images import StartPicture
+    from worldplay.world.pictures.fit import StartPicture
     from worldplay.world.walk import Step
 
 OPENING_SLACK_MS = 500.0  # waiting that much longer for a first picture hurts less than a stall while walking

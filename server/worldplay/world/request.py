@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from worldplay.world.images import StartPicture
+    from worldplay.world.pictures.fit import StartPicture
     from worldplay.world.walk import Placed
 
 

@@ -19,7 +19,7 @@ from worldplay.model.scheduler import euler_step, sigmas, timesteps
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.camera import Motion, invert_pose
 from worldplay.world.context import select_context
-from worldplay.world.images import condition_channels
+from worldplay.world.image_condition import condition_channels
 from worldplay.world.timing import Stopwatch
 from worldplay.world.walk import Path, Pose, Step, Walk
 
