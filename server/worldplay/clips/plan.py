@@ -8,7 +8,7 @@ from PIL.Image import Image
 
 from worldplay.world.camera import MAX_POSES
 from worldplay.world.frames import SIZE_UNIT, check_num_frames
-from worldplay.world.images import cut_picture
+from worldplay.world.pictures.fit import cut_picture
 from worldplay.world.pose_files import Trajectory, parse_trajectory
 from worldplay.world.steering import WalkRequest
 

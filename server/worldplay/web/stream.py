@@ -25,7 +25,7 @@ from worldplay.web.monitoring import Metrics
 from worldplay.web.origin import describe_origin, is_allowed
 from worldplay.web.send_queue import Outbox
 from worldplay.web.translate import LIMITS, check_start, read_image, read_trajectory, welcome
-from worldplay.world.images import StartPicture
+from worldplay.world.pictures.fit import StartPicture
 from worldplay.world.steering import WalkRequest
 from worldplay.world.world import World
 
