@@ -322,7 +322,7 @@ def test_walk_that_the_page_saved_is_walked_again(
         ({"seed": -1}, "seed: expected at least 0, got -1"),
         ({"view": 3}, "view: expected a string, got 3"),
         ({"steps": 101}, "steps: expected at most 100, got 101"),
-        ({"image": {"sha256": "0"}}, "image: expected this field, got none"),
+        ({"image": {"sha256": "0"}}, r"image\.path: expected this field, got none"),
     ],
 )
 def test_recorded_walk_says_what_is_wrong(field: dict[str, object], problem: str) -> None:
