@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from worldplay.web.request import ApiError, decode_image, parse_request
+from worldplay.web.errors import ApiError
+from worldplay.web.limits import LIMITS
+from worldplay.web.request import decode_image, parse_request
 from worldplay.web.schemas import MAX_FRAMES
-from worldplay.web.translate import LIMITS
 
 
 def picture() -> str:

@@ -16,9 +16,9 @@ from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.protocol.messages import Hello
 from worldplay.protocol.wire import pack
 from worldplay.web.latency import LatencyTracker
+from worldplay.web.limits import LIMITS
 from worldplay.web.send_queue import MAX_CHUNKS
 from worldplay.web.sender import Close, Sample, Sender
-from worldplay.web.translate import LIMITS
 from worldplay.world.camera import Motion
 
 

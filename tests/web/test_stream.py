@@ -12,7 +12,7 @@ from PIL import Image
 
 from support.raw_client import Closed, Message, RawClient
 from support.serving import serving
-from worldplay.web.translate import LIMITS
+from worldplay.web.limits import LIMITS
 from worldplay.world.world import World
 
 

@@ -263,7 +263,7 @@ def test_spaces_and_typographic_dashes_mean_nothing(text):
 
 @pytest.mark.parametrize("text", ["w", "w 3", "w--3", "w - -3", "w-3-1", "-3", " - "])
 def test_items_are_an_action_and_a_number(text):
-    with pytest.raises(ValueError, match="pose string item .*: expected"):
+    with pytest.raises(ValueError, match=r"pose string item .*: expected"):
         parse_pose_string(text)
 
 

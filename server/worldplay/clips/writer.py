@@ -4,12 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from worldplay.clips.plan import ClipPlan
-from worldplay.engine.clips import ClipJob, ClipRequest
+from worldplay.engine.clips import ClipJob
 from worldplay.engine.engine import Engine
 from worldplay.engine.failures import REASONS, code_of
 from worldplay.engine.ports import ChunkReport, Frames
 from worldplay.media.frame_encoder import FrameEncoder
-from worldplay.world.pose_files import Course
 from worldplay.world.world import World
 
 
@@ -79,8 +78,7 @@ class ClipFile:
 
     def begin(self, engine: Engine, plan: ClipPlan) -> None:
         """Queue the clip behind those that were asked for before."""
-        request = ClipRequest(plan.walk, Course(plan.trajectory), plan.num_chunks)
-        self._job = engine.render(request, self)
+        self._job = engine.render(plan.request, self)
 
     def close(self) -> None:
         """Stop making it, unless it is finished. At most the piece under way is given after this."""

@@ -14,13 +14,13 @@ from worldplay.protocol.errors import CLOSE_CODES, ErrorCode, ProtocolError
 from worldplay.protocol.messages import SUBPROTOCOL
 from worldplay.settings import Settings
 from worldplay.web.latency import LatencyTracker
+from worldplay.web.limits import LIMITS
 from worldplay.web.listener import SessionListener
 from worldplay.web.monitoring import Metrics
 from worldplay.web.origin import describe_origin, is_allowed
 from worldplay.web.receiver import Receiver
 from worldplay.web.send_queue import post
 from worldplay.web.sender import Close, Sender
-from worldplay.web.translate import LIMITS
 from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)

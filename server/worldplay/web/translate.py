@@ -9,18 +9,11 @@ from worldplay.engine.ports import ChunkReport
 from worldplay.media.track import VideoTrack
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
+from worldplay.web.limits import LIMITS
 from worldplay.world.camera import check_rigid, normalize_intrinsics, parse_pose_string
 from worldplay.world.images import open_image
 from worldplay.world.walk import Placed, Step
 from worldplay.world.world import World
-
-LIMITS = m.Limits(
-    message_bytes=9 * 2**20,
-    image_bytes=8 * 2**20,
-    image_pixels=32_000_000,
-    prompt_chars=2000,
-    poses=400,
-)
 
 
 def welcome(world: World) -> m.Welcome:
