@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from worldplay.model.config import CONTEXT_TIMESTEP
 from worldplay.model.kv_cache import Cache, KVCache
 from worldplay.model.prope import Cameras
-from worldplay.model.transformer import CONTEXT_TIMESTEP, WorldPlayTransformer
-from worldplay.world.context import sample_points
-from worldplay.world.embedded.load import POINTS_SEED
-from worldplay.world.request import WalkRequest
+from worldplay.model.transformer import WorldPlayTransformer
+from worldplay.world.context import POINTS_SEED, sample_points
+from worldplay.world.steering import WalkRequest
 from worldplay.world.world import World
 
 LONG_PROMPT = "word " * 800  # fills what a cache keeps for text, be it counted in words or letters

@@ -150,7 +150,7 @@ def bench(
     """Measure how long a chunk takes, stage by stage, and how near that is to what the machine can do."""
     settings = load_settings(model=model, variant=variant, size=size, weights_dir=weights_dir, device=device)
     from worldplay.commands.bench import RandomModel, run
-    from worldplay.world.released.picture_size import parse_size
+    from worldplay.world.frames import parse_size
     from worldplay.world.released.variants import MODEL
 
     if random_weights and settings.model != MODEL:
@@ -171,7 +171,7 @@ def _check_released_only(
     options = {"--variant": variant, "--size": size, "--weights-dir": weights_dir}
     if not any(options.values()):
         return
-    from worldplay.world.embedded.load import is_released
+    from worldplay.world.released.files import is_released
 
     if not is_released(settings.model):
         _refuse(f"with --model {settings.model}", options)
@@ -246,8 +246,8 @@ def doctor(
         variant=variant, size=size, device=device, weights_dir=weights_dir, max_sessions=max_sessions
     )
     from worldplay.commands.doctor import run
-    from worldplay.world.embedded.load import choose_device
-    from worldplay.world.released.picture_size import parse_size
+    from worldplay.world.device import choose_device
+    from worldplay.world.frames import parse_size
     from worldplay.world.released.variants import find_variant
 
     run(

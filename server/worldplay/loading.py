@@ -1,25 +1,63 @@
-"""The world that the settings ask for."""
+"""From settings to a loaded world, or to what is known of it before minutes of loading."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
 from worldplay.settings import Settings
-from worldplay.world.embedded.load import ReleasedChoice, is_released, load_world
-from worldplay.world.released.picture_size import parse_size
-from worldplay.world.released.variants import find_variant
-from worldplay.world.world import World
+from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
+from worldplay.world.device import choose_device
+from worldplay.world.embedded.load import find_embedded, load_embedded
+from worldplay.world.embedded.manifest import read_description
+from worldplay.world.frames import parse_size
+from worldplay.world.released.files import is_released
+from worldplay.world.released.variants import MODEL, find_variant
+from worldplay.world.world import World, pick_view
+
+
+@dataclass(frozen=True, slots=True)
+class WorldSpec:
+    """As much of a world as the planning of a clip needs."""
+
+    name: str
+    width: int
+    height: int
+    chunk_latents: int
+
+    def find_view(self, name: str | None) -> Viewpoint:
+        """Raises: ValueError naming the views there are."""
+        return pick_view(VIEWPOINTS, name)
+
+
+def read_spec(settings: Settings) -> WorldSpec:
+    """Describe the world that `open_world` would load. Raises: ValueError or OSError, as it would."""
+    if is_released(settings.model):
+        height, width = parse_size(settings.size)
+        variant = find_variant(settings.variant)
+        return WorldSpec(variant.name, width, height, variant.chunk_latents)
+    described = read_description(find_embedded(settings.model))
+    return WorldSpec(described.name, *described.size, described.rollout.chunk_latents)
 
 
 def open_world(settings: Settings, *, sessions: int, clips: int) -> World:
-    """Load it with memory for so many visitors, or as many of them as fit, and for clips beside them.
+    """Load it with memory for so many sessions, or as many of them as fit, and for clips beside them.
 
-    Raises: ValueError or OSError as `load_world`.
+    Raises: ValueError or OSError naming the file, what is wrong with it and the command that mends it.
     """
-    if not is_released(settings.model):
-        # A second thread makes a chunk of a small world a fifth faster on an idle machine; but where the
-        # browser wants a core as well, the two wait for each other, and a chunk can take seconds.
-        torch.set_num_threads(1)
+    device = choose_device(settings.device)
+    if is_released(settings.model):
+        return _open_released(settings, device, sessions, clips)
+    # A second thread makes a chunk of a small world a fifth faster on an idle machine. Where a browser needs
+    # a core as well, the two threads wait for each other, and a chunk can take seconds.
+    torch.set_num_threads(1)
+    return load_embedded(find_embedded(settings.model), device)
+
+
+def _open_released(settings: Settings, device: torch.device, sessions: int, clips: int) -> World:
+    from worldplay.world.released.load import free_bytes, load_released  # importing it takes seconds
+
+    root = settings.weights_dir if settings.model == MODEL else Path(settings.model)
     variant = replace(find_variant(settings.variant), shift=settings.shift)
-    choice = ReleasedChoice(variant, parse_size(settings.size), settings.weights_dir, sessions, clips)
-    return load_world(settings.model, settings.device, choice)
+    size, budget = parse_size(settings.size), free_bytes(device)
+    return load_released(root, variant, size, device, budget, sessions, clips=clips)

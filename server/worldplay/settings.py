@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from worldplay.web.origin import read_origins
 from worldplay.wording import find_fault
-from worldplay.world.released.picture_size import parse_size
+from worldplay.world.frames import parse_size
 
 PREFIX = "WORLDPLAY_"
 _REPOSITORY = Path(__file__).resolve().parents[2]

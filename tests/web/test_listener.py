@@ -38,7 +38,7 @@ def opened() -> tuple[SessionListener, FakeEngine, "Queue[Any]"]:
 
 def test_frames_follow_their_chunk_and_the_session_hears_of_them() -> None:
     listener, engine, posted = opened()
-    report: Any = SimpleNamespace(index=3)
+    report: Any = SimpleNamespace()
     listener.on_started()
     listener.on_chunk(report)
     listener.on_frames(3, FRAMES, 8.0, 100.0)
@@ -48,7 +48,7 @@ def test_frames_follow_their_chunk_and_the_session_hears_of_them() -> None:
     assert isinstance(items[0], VideoTrack)
     assert items[1] is report
     samples = [item for item in items if isinstance(item, Sample)]
-    assert [(each.chunk, each.frame.key, each.decode_ms) for each in samples[:2]] == [
+    assert [(each.report, each.frame.key, each.decode_ms) for each in samples[:2]] == [
         (report, True, 2.0),
         (report, False, 2.0),
     ]
@@ -67,7 +67,7 @@ def test_frame_that_cannot_be_encoded_ends_the_session(
 
     monkeypatch.setattr(VideoTrack, "encode", fail)
     listener, _, posted = opened()
-    listener.on_chunk(SimpleNamespace(index=0))  # type: ignore[arg-type]
+    listener.on_chunk(SimpleNamespace())  # type: ignore[arg-type]
     listener.on_frames(0, FRAMES, 8.0, 100.0)
     posted.get(timeout=10.0)
     refusal = posted.get(timeout=10.0)

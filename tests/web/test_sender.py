@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
+from worldplay.engine.controls import Latch
 from worldplay.engine.ports import ChunkReport
 from worldplay.media.track import VideoTrack
 from worldplay.protocol import messages as m
@@ -80,16 +81,15 @@ def welcome() -> m.Welcome:
 
 
 def report(index: int, frames: int = 2, controls_seq: int | None = None) -> ChunkReport:
-    return ChunkReport(
+    chunk: Any = SimpleNamespace(
         index=index,
-        frames=frames,
-        controls_seq=controls_seq,
-        latched_at_ms=5.0,
+        num_frames=frames,
         motions=[Motion(forward=0.08)],
         poses=np.eye(4)[None],
         labels=[9],
         timings_ms={"select": 1.0, "context": 2.0, "denoise": 3.0},
     )
+    return ChunkReport(chunk, Latch(controls_seq, 5.0))
 
 
 TRACK = VideoTrack(16, 16, 24)

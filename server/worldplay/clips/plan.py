@@ -6,14 +6,13 @@ from typing import Protocol
 
 from PIL.Image import Image
 
-from worldplay.engine.clips import ClipRequest
+from worldplay.engine.clip_run import ClipRequest
 from worldplay.wording import show
 from worldplay.world.camera import MAX_POSES
-from worldplay.world.frames import check_num_frames
+from worldplay.world.frames import SIZE_UNIT, check_num_frames
 from worldplay.world.images import cut_picture
-from worldplay.world.pose_files import Course, Trajectory, parse_trajectory
-from worldplay.world.released.picture_size import SIZE_UNIT
-from worldplay.world.request import WalkRequest
+from worldplay.world.pose_files import Trajectory, parse_trajectory
+from worldplay.world.steering import TrajectorySteering, WalkRequest
 
 DEFAULT_FRAMES = 125
 LONGEST = 4 * MAX_POSES - 3  # frames; an hour
@@ -90,7 +89,7 @@ def plan_clip(target: ClipTarget, options: ClipOptions, max_frames: int = LONGES
     seed = secrets.randbits(32) if options.seed is None else options.seed
     picture = None if options.image is None else cut_picture(options.image, target.width, target.height)
     walk = WalkRequest(options.view, picture, options.prompt, seed, options.steps, trajectory.origin)
-    request = ClipRequest(walk, Course(trajectory), num_latents // target.chunk_latents)
+    request = ClipRequest(walk, TrajectorySteering(trajectory.moves), num_latents // target.chunk_latents)
     return ClipPlan(request, seed, pose, trajectory, num_frames)
 
 
@@ -105,7 +104,7 @@ def _check_length(trajectory: Trajectory, num_latents: int, num_frames: int) -> 
         raise ClipError(
             "pose",
             f"expected poses for {num_latents} latents ({num_latents - 1} motions) with {num_frames} frames, "
-            f"got {trajectory.num_latents} ({len(trajectory.steps)} motions)",
+            f"got {trajectory.num_latents} ({len(trajectory.moves)} motions)",
         )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from worldplay.clips.plan import ClipPlan
-from worldplay.engine.clips import ClipJob
+from worldplay.engine.clip_run import ClipJob
 from worldplay.engine.engine import Engine
 from worldplay.engine.failures import REASONS, code_of
 from worldplay.engine.ports import ChunkReport, Frames
@@ -124,7 +124,7 @@ class ClipFile:
         chunk = self._chunk
         assert chunk is not None, "frames before their chunk"
         if self._decorate is not None:
-            frames = self._decorate(frames, chunk.report.labels[chunk.num_latents])
+            frames = self._decorate(frames, chunk.report.chunk.labels[chunk.num_latents])
         for frame, encode_ms in self._encoder.encode(frames):
             self._put(Data(self._encoder.track.fragment(frame, self._num_frames)))
             self._num_frames += 1
@@ -132,7 +132,7 @@ class ClipFile:
         chunk.num_latents += 1
         chunk.num_frames += len(frames)
         chunk.decode_ms += decode_ms
-        if chunk.num_frames == chunk.report.frames:
+        if chunk.num_frames == chunk.report.chunk.num_frames:
             self._finish(chunk)
 
     def _finish(self, chunk: _Chunk) -> None:

@@ -23,7 +23,7 @@ from worldplay.web.limits import LIMITS
 from worldplay.web.monitoring import Metrics
 from worldplay.web.static_page import page_route
 from worldplay.web.stream import Stream
-from worldplay.world.embedded.load import is_released
+from worldplay.world.released.files import is_released
 from worldplay.world.released.variants import find_variant
 from worldplay.world.world import World
 

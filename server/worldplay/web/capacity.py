@@ -3,10 +3,8 @@
 import logging
 from time import perf_counter
 
-from worldplay.stroll import Stroll
-from worldplay.world.request import WalkRequest
-from worldplay.world.rollout import finish
-from worldplay.world.timing import synchronize
+from worldplay.world.device import synchronize
+from worldplay.world.steering import CircleSteering, WalkRequest
 from worldplay.world.world import LiveWalk, World
 
 logger = logging.getLogger(__name__)
@@ -40,6 +38,6 @@ def _seconds_watched(world: World) -> float:
 def _make_chunk(world: World, walk: LiveWalk) -> float:
     """Make and decode a chunk. Returns: seconds."""
     began = perf_counter()
-    for _ in walk.decode(finish(walk.generate(Stroll()))):
+    for _ in walk.decode(walk.begin_chunk(CircleSteering()).finish()):
         synchronize(world.device)
     return perf_counter() - began

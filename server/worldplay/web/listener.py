@@ -22,7 +22,7 @@ class SessionListener:
         self._post = post
         self._fps = world.fps
         self._encoder = FrameEncoder(world.width, world.height, world.fps, self._fail)
-        self._chunk: ChunkReport | None = None  # whose frames are being encoded
+        self._report: ChunkReport | None = None  # of the chunk whose frames are being encoded
 
     def open(self, engine: Engine) -> Session:
         """The session, opened at the first call."""
@@ -70,13 +70,13 @@ class SessionListener:
         self._post(self._encoder.track)
 
     def _begin_chunk(self, report: ChunkReport) -> None:
-        self._chunk = report
+        self._report = report
         self._encoder.begin_chunk()
         self._post(report)
 
     def _encode(self, frames: Frames, decode_ms: float, decoded_at_ms: float) -> None:
-        assert self._chunk is not None, "frames before their chunk"
+        assert self._report is not None, "frames before their chunk"
         assert self.session is not None, "frames without a session"
         for frame, encode_ms in self._encoder.encode(frames):
-            self._post(Sample(self._chunk, frame, decoded_at_ms, decode_ms / len(frames), encode_ms))
+            self._post(Sample(self._report, frame, decoded_at_ms, decode_ms / len(frames), encode_ms))
         self.session.media_encoded(len(frames) / self._fps)

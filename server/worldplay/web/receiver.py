@@ -13,6 +13,7 @@ from worldplay.web.monitoring import Metrics
 from worldplay.web.sender import Close, Sender
 from worldplay.web.translate import check_start, read_image, read_trajectory, welcome
 from worldplay.world.images import StartPicture
+from worldplay.world.steering import WalkRequest
 from worldplay.world.world import World
 
 _COMMANDS: dict[type[m.ClientMessage], Callable[[Session], None]] = {
@@ -68,7 +69,7 @@ class Receiver:
         if message.image is not None:
             picture, view = await asyncio.to_thread(self._read_picture, message.image)
         session = self._listener.open(self._engine)
-        session.start(view, picture, message.prompt, message.seed)
+        session.start(WalkRequest(view, picture, message.prompt, message.seed))
         if picture is not None and view is not None:
             self._sender.put(m.State(what="view", view=view))
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from worldplay.clips.plan import MAX_STEPS
 from worldplay.web.limits import LIMITS
 from worldplay.wording import show
-from worldplay.world.released.picture_size import MAX_SIDE, SIZE_UNIT
+from worldplay.world.frames import MAX_SIDE, SIZE_UNIT
 
 MAX_DATA_URL_HEAD = 4096  # bytes before the base64 of a data URL: kind, file name and other parameters
 # Lines may be as short as 64 characters, with two to end each.

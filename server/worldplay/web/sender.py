@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 class Sample:
     """An encoded frame, which gets its place on the timeline when it is sent."""
 
-    chunk: ChunkReport
+    report: ChunkReport
     frame: EncodedFrame
     decoded_at_ms: float
     decode_ms: float
@@ -70,8 +70,8 @@ class Sender:
                 self._refuse(item)
             case ChunkReport():
                 self._queue.put(item, item)
-            case Sample(chunk=chunk):
-                self._queue.put(item, chunk)
+            case Sample(report=report):
+                self._queue.put(item, report)
             case _:
                 self._queue.put(item)
 
@@ -127,7 +127,7 @@ class Sender:
         track, frame, time_s = self._opened_track(), self._next_frame, self._time_s()
         self._next_frame += 1
         return m.Media(
-            chunk=sample.chunk.index,
+            chunk=sample.report.chunk.index,
             frame=frame,
             time=time_s,
             duration=track.frame_duration_s,

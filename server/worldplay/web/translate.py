@@ -12,7 +12,7 @@ from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.web.limits import LIMITS
 from worldplay.world.camera import check_rigid, normalize_intrinsics, parse_pose_string
 from worldplay.world.images import open_image
-from worldplay.world.walk import Placed, Step
+from worldplay.world.steering import Move, PosedCamera
 from worldplay.world.world import World
 
 
@@ -70,19 +70,20 @@ def init_message(track: VideoTrack) -> m.Init:
 
 def chunk_message(report: ChunkReport, first_frame: int) -> m.Chunk:
     """Announce a chunk whose first frame has this number on the media timeline."""
+    chunk, latch = report.chunk, report.latch
     return m.Chunk(
-        index=report.index,
+        index=chunk.index,
         first_frame=first_frame,
-        frames=report.frames,
-        controls_seq=report.controls_seq,
-        latched_at=report.latched_at_ms,
-        labels=tuple(report.labels),
+        frames=chunk.num_frames,
+        controls_seq=latch.seq,
+        latched_at=latch.at_ms,
+        labels=tuple(chunk.labels),
         motions=tuple(
             m.LatentMotion(forward=motion.forward, right=motion.right, yaw=motion.yaw, pitch=motion.pitch)
-            for motion in report.motions
+            for motion in chunk.motions
         ),
-        poses=tuple(tuple(pose.reshape(16).tolist()) for pose in report.poses),
-        timings=m.Timings(**report.timings_ms),
+        poses=tuple(tuple(pose.reshape(16).tolist()) for pose in chunk.poses),
+        timings=m.Timings(**chunk.timings_ms),
     )
 
 
@@ -94,7 +95,7 @@ def read_image(data: bytes) -> Image.Image:
         raise ProtocolError(ErrorCode.BAD_IMAGE, f"start.image: {error}") from None
 
 
-def read_trajectory(message: m.Poses) -> list[Step]:
+def read_trajectory(message: m.Poses) -> list[Move]:
     """What a `poses` message asks for. Raises: ProtocolError if no camera can go there."""
     try:
         if message.pose_string is not None:
@@ -105,6 +106,6 @@ def read_trajectory(message: m.Poses) -> list[Step]:
         poses = [np.reshape(pose, (4, 4)).astype(np.float64) for pose in message.poses or ()]
         for pose in poses:
             check_rigid(pose)
-        return [Placed(pose, intrinsics=intrinsics) for pose in poses]
+        return [PosedCamera(pose, intrinsics=intrinsics) for pose in poses]
     except ValueError as error:
         raise ProtocolError(ErrorCode.BAD_POSE, f"poses: {error}") from None

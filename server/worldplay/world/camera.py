@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from worldplay.wording import show
 from worldplay.world.matrices import check_each, read_matrix
 
+Pose = NDArray[np.float64]  # [..., 4, 4] c2w or w2c; [..., 3, 3] intrinsics
+
 FORWARD_STEP = 0.08
 TURN_STEP = math.radians(3)
 # The published default, 969.697 pixels of focal length at 1920 x 1080, in units of the image's sides.
-DEFAULT_INTRINSICS: NDArray[np.float64] = np.array(
+DEFAULT_INTRINSICS: Pose = np.array(
     [[50 / 99, 0.0, 0.5], [0.0, 969.6969696969696 / 1080, 0.5], [0.0, 0.0, 1.0]]
 )
 DEFAULT_INTRINSICS.setflags(write=False)
@@ -61,17 +63,17 @@ _STRING_MOTIONS = {
 }
 
 
-def _rotation_y(angle: float) -> NDArray[np.float64]:
+def _rotation_y(angle: float) -> Pose:
     c, s = math.cos(angle), math.sin(angle)
     return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
 
 
-def _rotation_x(angle: float) -> NDArray[np.float64]:
+def _rotation_x(angle: float) -> Pose:
     c, s = math.cos(angle), math.sin(angle)
     return np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
 
 
-def apply_motion(c2w: NDArray[np.float64], motion: Motion) -> NDArray[np.float64]:
+def apply_motion(c2w: Pose, motion: Motion) -> Pose:
     """Move a camera by one latent's motion; the given pose is left as it is."""
     moved = c2w.copy()
     moved[:3, :3] = c2w[:3, :3] @ _rotation_y(motion.yaw) @ _rotation_x(motion.pitch)
@@ -81,7 +83,7 @@ def apply_motion(c2w: NDArray[np.float64], motion: Motion) -> NDArray[np.float64
     return moved
 
 
-def motion_between(c2w: NDArray[np.float64], moved: NDArray[np.float64]) -> Motion:
+def motion_between(c2w: Pose, moved: Pose) -> Motion:
     """The motion that leads from one camera to another; roll and rise are left out."""
     relative = c2w[:3, :3].T @ moved[:3, :3]
     right, _, forward = moved[:3, :3].T @ (moved[:3, 3] - c2w[:3, 3])
@@ -91,14 +93,14 @@ def motion_between(c2w: NDArray[np.float64], moved: NDArray[np.float64]) -> Moti
     return Motion(forward=float(forward), right=float(right), yaw=yaw, pitch=pitch)
 
 
-def _orbit(third_yaw: float) -> NDArray[np.float64]:
+def _orbit(third_yaw: float) -> Pose:
     step = np.eye(4)
     step[:3, :3] = _rotation_y(-third_yaw)
     step[:3, 3] = step[:3, :3] @ np.array([0.0, 0.0, -1.0]) + np.array([0.0, 0.0, 1.0])
     return step
 
 
-def build_trajectory(motions: Sequence[Motion]) -> NDArray[np.float64]:
+def build_trajectory(motions: Sequence[Motion]) -> Pose:
     """Walk from the origin: the identity, then one c2w per motion, [n + 1, 4, 4]."""
     poses = [np.eye(4)]
     for motion in motions:
@@ -106,7 +108,7 @@ def build_trajectory(motions: Sequence[Motion]) -> NDArray[np.float64]:
     return np.stack(poses)
 
 
-def invert_pose(pose: NDArray[np.float64]) -> NDArray[np.float64]:
+def invert_pose(pose: Pose) -> Pose:
     """Rigid inverse of [..., 4, 4]: c2w to w2c and back."""
     inverse = np.zeros_like(pose)
     transposed = np.swapaxes(pose[..., :3, :3], -1, -2)
@@ -116,9 +118,7 @@ def invert_pose(pose: NDArray[np.float64]) -> NDArray[np.float64]:
     return inverse
 
 
-def label_actions(
-    c2w: NDArray[np.float64], previous: NDArray[np.float64] | None, third_person: bool = False
-) -> NDArray[np.int64]:
+def label_actions(c2w: Pose, previous: Pose | None, third_person: bool = False) -> NDArray[np.int64]:
     """Name what the camera did before each latent: 9 * translation code + rotation code, 0..80.
 
     Args:
@@ -150,7 +150,7 @@ def _translation_codes(moves: NDArray[np.float64]) -> NDArray[np.intp]:
     return np.where(length > _MIN_TRANSLATION, codes, 0)
 
 
-def _turn_degrees(rotation: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _turn_degrees(rotation: Pose) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The y and x angles of [T, 3, 3] as extrinsic x-y-z Euler angles."""
     cos_y = np.hypot(rotation[:, 0, 0], rotation[:, 1, 0])
     y = np.arctan2(-rotation[:, 2, 0], cos_y)
@@ -160,7 +160,7 @@ def _turn_degrees(rotation: NDArray[np.float64]) -> tuple[NDArray[np.float64], N
     return np.degrees(y), np.degrees(x)
 
 
-def check_rigid(c2w: NDArray[np.float64]) -> None:
+def check_rigid(c2w: Pose) -> None:
     """Refuse poses [..., 4, 4] that are no rotation and translation, saying what is wrong with them."""
     if c2w.shape[-2:] != (4, 4):
         raise ValueError(f"expected poses of shape [..., 4, 4], got {list(c2w.shape)}")
@@ -172,7 +172,7 @@ def check_rigid(c2w: NDArray[np.float64]) -> None:
     _check_rotation(c2w[..., :3, :3])
 
 
-def _check_rotation(rotation: NDArray[np.float64]) -> None:
+def _check_rotation(rotation: Pose) -> None:
     largest = np.abs(rotation).max(axis=(-2, -1))
     check_each(largest <= 2, rotation, "rotations")  # also keeps the product below from overflowing
     error = np.abs(rotation @ np.swapaxes(rotation, -1, -2) - np.eye(3)).max(axis=(-2, -1))
@@ -180,7 +180,7 @@ def _check_rotation(rotation: NDArray[np.float64]) -> None:
     check_each(np.linalg.det(rotation) > 0, rotation, "rotations, not reflections (determinant -1)")
 
 
-def normalize_intrinsics(intrinsics: NDArray[np.float64]) -> NDArray[np.float64]:
+def normalize_intrinsics(intrinsics: Pose) -> Pose:
     """Bring intrinsics [..., 3, 3] from pixels to units of the image's sides, the principal point centred."""
     focal = np.stack([intrinsics[..., 0, 0], intrinsics[..., 1, 1]], axis=-1)
     centre = intrinsics[..., :2, 2]
@@ -224,7 +224,7 @@ def _parse_item(item: str, room: int) -> list[Motion]:
     return [_STRING_MOTIONS[action]] * int(latents)
 
 
-def parse_pose_json(document: object) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def parse_pose_json(document: object) -> tuple[Pose, Pose]:
     """Read a decoded pose file: {"0": {"extrinsic": c2w, "K": 3 x 3 pixels}, ...}, in file order.
 
     Returns: c2w [T, 4, 4] and normalised intrinsics [T, 3, 3].
@@ -238,7 +238,7 @@ def parse_pose_json(document: object) -> tuple[NDArray[np.float64], NDArray[np.f
     return c2w, normalize_intrinsics(intrinsics)
 
 
-def _matrix(entry: object, name: str, field: str, size: int) -> NDArray[np.float64]:
+def _matrix(entry: object, name: str, field: str, size: int) -> Pose:
     value = entry.get(field) if isinstance(entry, Mapping) else None
     matrix = read_matrix(value, [(size, size)])
     if matrix is None:

@@ -8,13 +8,14 @@ import numpy as np
 from worldplay.wording import show
 from worldplay.world.camera import (
     MAX_POSES,
+    Pose,
     check_rigid,
     normalize_intrinsics,
     parse_pose_json,
     parse_pose_string,
 )
 from worldplay.world.matrices import read_matrix
-from worldplay.world.walk import Placed, Pose, Step
+from worldplay.world.steering import Move, PosedCamera
 
 NUM_LABELS = 81
 
@@ -23,28 +24,12 @@ NUM_LABELS = 81
 class Trajectory:
     """The cameras of a clip: where its first latent is seen from, and a step to each latent after it."""
 
-    origin: Placed
-    steps: list[Step]
+    origin: PosedCamera
+    moves: list[Move]
 
     @property
     def num_latents(self) -> int:
-        return 1 + len(self.steps)
-
-
-class Course:
-    """Steering along a trajectory, of which every chunk takes the next piece."""
-
-    def __init__(self, trajectory: Trajectory) -> None:
-        self._steps = trajectory.steps
-        self._taken = 0
-
-    def predict(self, num_latents: int) -> list[Step]:
-        return self._steps[self._taken : self._taken + num_latents]
-
-    def latch(self, num_latents: int) -> list[Step]:
-        steps = self.predict(num_latents)
-        self._taken += len(steps)
-        return steps
+        return 1 + len(self.moves)
 
 
 def parse_trajectory(document: object) -> Trajectory:
@@ -64,8 +49,8 @@ def parse_trajectory(document: object) -> Trajectory:
     return _parse_walk({"poses": document})
 
 
-def _origin() -> Placed:
-    return Placed(np.eye(4), label=0)
+def _origin() -> PosedCamera:
+    return PosedCamera(np.eye(4), label=0)
 
 
 def _parse_walk(walk: Mapping[object, object]) -> Trajectory:
@@ -83,7 +68,7 @@ def _parse_walk(walk: Mapping[object, object]) -> Trajectory:
 
 
 def _place(c2w: Pose, labels: Sequence[int | None], intrinsics: Sequence[Pose | None]) -> Trajectory:
-    placed = [Placed(*entry) for entry in zip(c2w, labels, intrinsics, strict=True)]
+    placed = [PosedCamera(*entry) for entry in zip(c2w, labels, intrinsics, strict=True)]
     return Trajectory(placed[0], list(placed[1:]))
 
 

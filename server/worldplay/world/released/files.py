@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from worldplay.world.released.variants import VARIANTS
+from worldplay.world.released.variants import MODEL, VARIANTS
 
 WEIGHTS_DIR = Path.home() / ".cache" / "worldplay"
 
@@ -46,8 +46,14 @@ class ReleasedFiles:
     vision: EncoderFiles
 
 
-def holds_released(root: Path) -> bool:
-    """Whether a directory looks like one with released models in it."""
+def is_released(model: str) -> bool:
+    """Whether this names the released model, or a directory that holds it."""
+    directory = Path(model)
+    holds_embedded = (directory / "world.json").is_file()
+    return model == MODEL or (directory.is_dir() and not holds_embedded and _holds_released(directory))
+
+
+def _holds_released(root: Path) -> bool:
     folders = (ACTION_MODELS, ORIGINAL, DIFFUSERS, *(variant.folder for variant in VARIANTS.values()))
     return any((root / folder).is_dir() for folder in folders)
 
