@@ -18,9 +18,8 @@ from worldplay.settings import Settings
 from worldplay.web.capacity import count_in_time
 from worldplay.web.errors import EXCEPTION_HANDLERS
 from worldplay.web.generate_video import api_routes
-from worldplay.web.health import describe_health
 from worldplay.web.limits import LIMITS
-from worldplay.web.monitoring import Metrics
+from worldplay.web.monitoring import Metrics, describe_health
 from worldplay.web.static_page import page_route
 from worldplay.web.stream import Stream
 from worldplay.world.released.files import is_released
