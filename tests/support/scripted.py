@@ -25,7 +25,7 @@ from worldplay.protocol import messages as m
 from worldplay.protocol.connection import ServerConnection
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.settings import load_settings
-from worldplay.web.translate import LIMITS
+from worldplay.web.limits import LIMITS
 
 FPS = 24
 LEAD_S = 0.5

@@ -16,12 +16,12 @@ from worldplay.engine.engine import Engine
 from worldplay.loading import open_world
 from worldplay.settings import Settings
 from worldplay.web.capacity import count_in_time
-from worldplay.web.generate_video import EXCEPTION_HANDLERS, api_routes
-from worldplay.web.health import describe_health
-from worldplay.web.monitoring import Metrics
+from worldplay.web.errors import EXCEPTION_HANDLERS
+from worldplay.web.generate_video import api_routes
+from worldplay.web.limits import LIMITS
+from worldplay.web.monitoring import Metrics, describe_health
 from worldplay.web.static_page import page_route
 from worldplay.web.stream import Stream
-from worldplay.web.translate import LIMITS
 from worldplay.world.released.files import is_released
 from worldplay.world.released.variants import find_variant
 from worldplay.world.world import World
