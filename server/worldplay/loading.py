@@ -1,17 +1,23 @@
-"""The world that the settings ask for."""
+"""From settings to the world that they ask for, and to the engine that runs it."""
 
+import logging
 from dataclasses import replace
 
 import torch
 
-from worldplay.settings import Settings
-from worldplay.world.embedded.load import ReleasedChoice, is_released, load_world
+from worldplay.engine.capacity import count_in_time
+from worldplay.engine.engine import Engine
+from worldplay.settings import ModelSettings, Settings
+from worldplay.world.embedded.load import ReleasedChoice, load_world
+from worldplay.world.released.files import is_released
 from worldplay.world.released.picture_size import parse_size
 from worldplay.world.released.variants import find_variant
 from worldplay.world.world import World
 
+logger = logging.getLogger(__name__)
 
-def open_world(settings: Settings, *, sessions: int, clips: int) -> World:
+
+def open_world(settings: ModelSettings, *, sessions: int, clips: int) -> World:
     """Load it with memory for so many visitors, or as many of them as fit, and for clips beside them.
 
     Raises: ValueError or OSError as `load_world`.
@@ -23,3 +29,30 @@ def open_world(settings: Settings, *, sessions: int, clips: int) -> World:
     variant = replace(find_variant(settings.variant), shift=settings.shift)
     choice = ReleasedChoice(variant, parse_size(settings.size), settings.weights_dir, sessions, clips)
     return load_world(settings.model, settings.device, choice)
+
+
+def open_engine(settings: Settings) -> tuple[World, Engine]:
+    """Load the world with memory for visitors and a clip, and make an engine for it, which is not started.
+
+    Raises: ValueError or OSError as `load_world`.
+    """
+    can_walk = not is_released(settings.model) or find_variant(settings.variant).is_live
+    world = open_world(settings, sessions=settings.max_sessions if can_walk else 0, clips=1)
+    return world, make_engine(settings, world)
+
+
+def make_engine(settings: Settings, world: World) -> Engine:
+    """Make an engine for as many visitors as the operator allows and as there is memory for.
+
+    If the operator leaves it open, a small world takes no more than this machine keeps in real time.
+    The released model is not measured: on a CPU a chunk of it takes minutes.
+    """
+    places = settings.max_sessions
+    if world.can_walk:
+        if world.max_sessions is not None:
+            places = min(places, world.max_sessions)
+        elif "max_sessions" not in settings.model_fields_set and not is_released(settings.model):
+            logger.info("measuring how many visitors this machine keeps in real time")
+            places = count_in_time(world, places)
+            logger.info("this machine keeps so many visitors in real time: %d", places)
+    return Engine(world, places, settings.max_queued)

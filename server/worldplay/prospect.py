@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from worldplay.settings import Settings
+from worldplay.settings import ModelSettings
 from worldplay.world.courtyard.renderer import START_VIEWS, StartView
-from worldplay.world.embedded.load import find_embedded, is_released, read_shape
+from worldplay.world.embedded.load import find_embedded, read_shape
+from worldplay.world.released.files import is_released
 from worldplay.world.released.picture_size import parse_size
 from worldplay.world.released.variants import find_variant
 from worldplay.world.world import pick_view
@@ -24,7 +25,7 @@ class Prospect:
         return pick_view(START_VIEWS, name)
 
 
-def foresee(settings: Settings) -> Prospect:
+def foresee(settings: ModelSettings) -> Prospect:
     """Raises: ValueError or OSError as `load_world` would for the same description."""
     if is_released(settings.model):
         height, width = parse_size(settings.size)

@@ -18,9 +18,10 @@ from worldplay.loading import open_world
 from worldplay.media.track import VideoTrack
 from worldplay.model.transformer import RELEASED_TRANSFORMER, TransformerConfig
 from worldplay.model.vae import RELEASED_VAE, VAEConfig
-from worldplay.settings import Settings
+from worldplay.settings import ModelSettings
 from worldplay.stroll import Stroll
-from worldplay.world.embedded.load import choose_device, choose_dtype, is_released
+from worldplay.world.embedded.load import choose_device, choose_dtype
+from worldplay.world.released.files import is_released
 from worldplay.world.released.host_memory import available_memory
 from worldplay.world.released.memory_estimate import Shapes, count_host_bytes
 from worldplay.world.released.random_weights import build_random_world, check_context, open_random_walk
@@ -59,7 +60,7 @@ class Subject:
     stays: bool  # each chunk follows the same latents; otherwise the walk goes on
 
 
-def run(settings: Settings, chunks: int, random: RandomModel | None, json_file: Path | None) -> None:
+def run(settings: ModelSettings, chunks: int, random: RandomModel | None, json_file: Path | None) -> None:
     """Measure, print a table and perhaps write the numbers to a file."""
     check_writable(json_file)
     subject = load(settings) if random is None else build(random, settings.device)
@@ -69,7 +70,7 @@ def run(settings: Settings, chunks: int, random: RandomModel | None, json_file: 
         json_file.write_text(json.dumps(asdict(report), indent=1) + "\n")
 
 
-def load(settings: Settings) -> Subject:
+def load(settings: ModelSettings) -> Subject:
     """Load a world and open a walk; until its context is full the chunks do not count."""
     if is_released(settings.model) and not find_variant(settings.variant).is_live:
         raise ValueError(

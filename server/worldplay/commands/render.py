@@ -24,9 +24,9 @@ from worldplay.commands.paths import check_apart, check_writable
 from worldplay.engine.engine import Engine
 from worldplay.loading import open_world
 from worldplay.prospect import foresee
-from worldplay.settings import Settings
-from worldplay.world.embedded.load import is_released
+from worldplay.settings import ModelSettings
 from worldplay.world.images import open_image
+from worldplay.world.released.files import is_released
 from worldplay.world.released.picture_size import parse_size
 from worldplay.world.walk import Placed
 from worldplay.world.world import World
@@ -64,7 +64,7 @@ class RenderOptions:
     overlay: bool
 
 
-def run(settings: Settings, options: RenderOptions) -> None:
+def run(settings: ModelSettings, options: RenderOptions) -> None:
     """Load the world and render.
 
     Raises: ValueError or OSError saying what was expected and what was found.
@@ -155,7 +155,7 @@ def _warn(beginning: Beginning, maker: Maker, image: dict[str, str] | None) -> N
         sys.stderr.write(f"the recorded walk's picture, {recorded.path}, was not {image['path']}\n")
 
 
-def _warn_of_shift(beginning: Beginning, settings: Settings) -> None:
+def _warn_of_shift(beginning: Beginning, settings: ModelSettings) -> None:
     was, now = beginning.shift, settings.shift
     if is_released(settings.model) and was not in (None, now):
         sys.stderr.write(f"the recorded walk's shift was {was}, not {now}: WORLDPLAY_SHIFT sets it\n")

@@ -28,14 +28,21 @@ POLICY = "; ".join(
 )
 
 
+def has_page(folder: Path) -> bool:
+    return (folder / "index.html").is_file()
+
+
 def page_route(folder: Path) -> BaseRoute:
-    """The page at the root, or an explanation if it is not built."""
-    if (folder / "index.html").is_file():
+    """Serve the page at the root, or an explanation if it is not built."""
+    if has_page(folder):
         return Mount("/", _Page(StaticFiles(directory=folder, html=True)))
-    logger.warning("no page in %s: build it with `make serve`", folder)
+    logger.warning(
+        "there is no page in %s: build it with `make page`, or name another folder with WORLDPLAY_STATIC_DIR",
+        folder,
+    )
 
     async def explain(request: Request) -> PlainTextResponse:
-        return PlainTextResponse("The page is not built yet: run `make serve`.", status_code=503)
+        return PlainTextResponse("The page is not built yet: run `make page`.", status_code=503)
 
     return Route("/", explain)
 

@@ -20,7 +20,7 @@ from worldplay.world.courtyard.renderer import START_VIEWS, StartView, render
 from worldplay.world.embedded.manifest import REMEDY, read_description
 from worldplay.world.embedded.suggestions import COURT_SUGGESTIONS
 from worldplay.world.embedded.text_encoder import MAX_STATES, TIED, TextConfig, TextReader, make_text_model
-from worldplay.world.released.files import WEIGHTS_DIR, holds_released
+from worldplay.world.released.files import WEIGHTS_DIR, is_released
 from worldplay.world.released.picture_size import SIZE
 from worldplay.world.released.variants import DEFAULT_VARIANT, MODEL, VARIANTS, Variant
 from worldplay.world.rollout import RolloutConfig, RolloutModel
@@ -57,13 +57,6 @@ def load_world(model: str, device: str, choice: ReleasedChoice = ReleasedChoice(
     if is_released(model):
         return _load_released(choice.weights_dir if model == MODEL else Path(model), choice, place)
     return _load_embedded(find_embedded(model), place)
-
-
-def is_released(model: str) -> bool:
-    """Whether this names the released model, or a directory that holds it."""
-    directory = Path(model)
-    holds_embedded = (directory / "world.json").is_file()
-    return model == MODEL or (directory.is_dir() and not holds_embedded and holds_released(directory))
 
 
 def find_embedded(model: str) -> Path:

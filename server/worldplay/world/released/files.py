@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from worldplay.world.released.variants import VARIANTS
+from worldplay.world.released.variants import MODEL, VARIANTS
 
 WEIGHTS_DIR = Path.home() / ".cache" / "worldplay"
 
@@ -44,6 +44,13 @@ class ReleasedFiles:
     text: EncoderFiles
     glyph: GlyphFiles
     vision: EncoderFiles
+
+
+def is_released(model: str) -> bool:
+    """Whether this names the released model, or a directory that holds it."""
+    directory = Path(model)
+    holds_embedded = (directory / "world.json").is_file()
+    return model == MODEL or (directory.is_dir() and not holds_embedded and holds_released(directory))
 
 
 def holds_released(root: Path) -> bool:

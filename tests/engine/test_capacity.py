@@ -6,10 +6,10 @@ from itertools import chain
 
 import pytest
 
+from worldplay.engine import capacity
+from worldplay.engine.capacity import count_in_time
+from worldplay.loading import make_engine
 from worldplay.settings import load_settings
-from worldplay.web import capacity
-from worldplay.web.app import make_engine
-from worldplay.web.capacity import count_in_time
 from worldplay.world.world import LiveWalk, World
 
 
