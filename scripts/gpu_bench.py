@@ -18,7 +18,7 @@ import torch
 from gpu.plan import MEASUREMENTS, ONCE, Outcome, carry_out
 from gpu.setup import MINIATURE, RELEASED, Scale, Setup
 from gpu.tables import render
-from worldplay.world.embedded.load import choose_device
+from worldplay.world.device import choose_device
 
 TIME_LIMIT_S = 480.0
 ONE_LIMIT_S = 150.0  # for a measurement, building its model included

@@ -28,7 +28,7 @@ import torch.distributed as dist
 
 from training import stages
 from training.data import DRILL_SEED, HELD_OUT_SEED
-from worldplay.world.embedded.load import choose_device
+from worldplay.world.device import choose_device
 
 STAGES: dict[str, Callable[[stages.Options], None]] = {
     "render": stages.render_stage,

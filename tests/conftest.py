@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from worldplay.world.embedded.load import load_world
+from worldplay.world.embedded.load import EMBEDDED, load_embedded
 from worldplay.world.world import World
 
 
 @pytest.fixture(scope="session")
 def world() -> World:
     torch.set_num_threads(1)  # two would wait for each other while the browser uses a core
-    return load_world("embedded", "cpu")
+    return load_embedded(EMBEDDED, torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")

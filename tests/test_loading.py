@@ -10,23 +10,33 @@ import torch
 from worldplay import loading
 from worldplay.loading import make_engine, open_engine, open_world
 from worldplay.settings import Settings, load_settings
-from worldplay.world.embedded.load import EMBEDDED, ReleasedChoice, load_world
+from worldplay.world.embedded.load import EMBEDDED
+from worldplay.world.released import load
 from worldplay.world.released.variants import find_variant
 from worldplay.world.world import World
 
 
 def test_embedded_world_takes_no_notice_of_the_variant() -> None:
     settings = load_settings(model=str(EMBEDDED), variant="ar", device="cpu")
-    assert open_world(settings, sessions=1, clips=0).name == load_world("embedded", "cpu").name
+    assert open_world(settings, sessions=1, clips=0).name == "embedded"
 
 
-def test_settings_of_the_released_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[ReleasedChoice] = []
-    monkeypatch.setattr(loading, "load_world", lambda model, device, choice: asked.append(choice))
-    settings = load_settings(variant="ar", size="352x640", shift=7, weights_dir=tmp_path)
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """What is asked for instead of being loaded."""
+    calls: list[tuple[object, ...]] = []
+    monkeypatch.setattr(load, "load_released", lambda *args, clips: calls.append((*args, clips)))
+    monkeypatch.setattr(loading, "load_embedded", lambda *args: calls.append(args))
+    return calls
+
+
+def test_settings_of_the_released_model(tmp_path: Path, asked: list[tuple[object, ...]]) -> None:
+    settings = load_settings(
+        model="hy-worldplay", variant="ar", size="352x640", shift=7, weights_dir=tmp_path, device="cpu"
+    )
     open_world(settings, sessions=2, clips=1)
     variant = replace(find_variant("ar"), shift=7.0)
-    assert asked == [ReleasedChoice(variant, (352, 640), tmp_path, sessions=2, clips=1)]
+    assert asked == [(tmp_path, variant, (352, 640), torch.device("cpu"), None, 2, 1)]
     assert variant.rollout().shift == 7.0
 
 
@@ -34,11 +44,10 @@ def test_settings_of_the_released_model(tmp_path: Path, monkeypatch: pytest.Monk
     ("model", "threads"), [("embedded", [1]), (str(EMBEDDED), [1]), ("hy-worldplay", [])]
 )
 def test_small_worlds_leave_a_core_to_the_browser(
-    model: str, threads: list[int], monkeypatch: pytest.MonkeyPatch
+    model: str, threads: list[int], asked: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pinned: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", pinned.append)
-    monkeypatch.setattr(loading, "load_world", lambda model, device, choice: None)
     open_world(load_settings(model=model), sessions=1, clips=0)
     assert pinned == threads
 

@@ -140,9 +140,8 @@ class Reader:
 
 
 def test_embedded_world(gpu: torch.device, fake: FakeTensorMode, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded_load, "choose_device", lambda name: gpu)
     monkeypatch.setattr(embedded_load, "_load_reader", lambda *_: Reader())
-    world = embedded_load.load_world("embedded", "gpu:0")
+    world = embedded_load.load_embedded(embedded_load.EMBEDDED, gpu)
     assert world.device == gpu
     assert walk(world, 5) == [13, *[16] * 4]
 

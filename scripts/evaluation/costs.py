@@ -14,7 +14,7 @@ from evaluation.strips import save_strip
 from evaluation.variations import SERVED, Variation, vary
 from evaluation.workers import Workers
 from worldplay.world.courtyard.renderer import LIGHTS
-from worldplay.world.embedded.load import choose_dtype
+from worldplay.world.device import choose_dtype
 from worldplay.world.request import WalkRequest
 from worldplay.world.rollout import finish
 from worldplay.world.world import REDECODED_LATENTS

@@ -14,7 +14,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import torch
 
 from evaluation.lab import Lab
-from worldplay.world.embedded.load import EMBEDDED, load_world
+from worldplay.world.device import choose_device
+from worldplay.world.embedded.load import find_embedded, load_embedded
 
 EVERY_S = 2.0  # between two lines about the progress
 
@@ -29,15 +30,15 @@ Run = Callable[[Job[..., Any], Sequence[tuple[Any, ...]]], Iterator[tuple[int, A
 class Place:
     """Where each process finds the world and keeps what it renders."""
 
-    model: str  # as load_world takes it
+    model: str  # 'embedded', or the path of a directory that holds a world
     device: str
     renders: Path
 
 
 @cache
 def open_lab(place: Place) -> Lab:
-    """This process's own. Raises: ValueError or OSError as `load_world`."""
-    return Lab(load_world(place.model, place.device), place.renders)
+    """This process's own. Raises: ValueError or OSError as `load_embedded`."""
+    return Lab(load_embedded(find_embedded(place.model), choose_device(place.device)), place.renders)
 
 
 class Workers:
@@ -90,7 +91,7 @@ def _carry_out(place: Place, job: Job[..., Result], arguments: tuple[Any, ...]) 
 
 def fingerprint(model: str) -> str:
     """Which weights and description these are, in 12 digits."""
-    folder = EMBEDDED if model == "embedded" else Path(model)
+    folder = find_embedded(model)
     digest = hashlib.sha256()
     for path in sorted([*folder.glob("*.safetensors"), *folder.glob("world.json")]):
         digest.update(path.read_bytes())

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from goldens.cases import GoldenError
 from goldens.weights import fill
-from worldplay.model.transformer import TransformerConfig, WorldPlayTransformer
+from worldplay.model.config import TransformerConfig
+from worldplay.model.transformer import WorldPlayTransformer
 
 TextInputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]
 

@@ -14,7 +14,8 @@ from worldplay.model.kv_cache import TextKV
 from worldplay.model.scheduler import sigmas, timesteps
 from worldplay.world.camera import invert_pose
 from worldplay.world.clip_rollout import generate_clip_chunk
-from worldplay.world.rollout import RolloutConfig, RolloutModel, finish, generate_chunk
+from worldplay.world.rollout import RolloutModel, finish, generate_chunk
+from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.walk import OpenGround, Placed, Step, Walk
 
 _MEMORY_LATENTS, _RECENT_LATENTS = 20, 12

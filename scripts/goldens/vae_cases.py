@@ -5,7 +5,8 @@ from torch import Tensor
 
 from goldens.cases import Case
 from goldens.weights import generate
-from worldplay.model.vae import StreamingVAE, VAEConfig
+from worldplay.model.config import VAEConfig
+from worldplay.model.vae import StreamingVAE
 from worldplay.model.vae_keys import from_published_layout, published_key
 
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gpu.setup import TEXT_TOKENS, Row, Setup
-from worldplay.model.transformer import CHUNK_LATENTS
+from worldplay.model.config import CHUNK_LATENTS
 
 BACKENDS = {
     "flash": SDPBackend.FLASH_ATTENTION,

@@ -12,10 +12,10 @@ from gpu.setup import Row, Setup, make_arguments, make_timestep
 from worldplay.model import blocks, rope, tokens
 from worldplay.model.attention import attend
 from worldplay.model.blocks import DoubleStreamBlock, Modulation, modulated_norm
+from worldplay.model.config import CHUNK_LATENTS
 from worldplay.model.kv_cache import Cache
 from worldplay.model.prope import Cameras
 from worldplay.model.tokens import Branches, ImageKV, Placement, heads_first
-from worldplay.model.transformer import CHUNK_LATENTS
 
 Rotate = Callable[[Tensor, Tensor], Tensor]
 Forward = Callable[[DoubleStreamBlock, Tensor, Tensor, Placement, Cache], Tensor]

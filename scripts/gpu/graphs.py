@@ -6,7 +6,7 @@ from functools import partial
 import torch
 
 from gpu.setup import Row, Setup, make_arguments, make_timestep
-from worldplay.model.transformer import CHUNK_LATENTS
+from worldplay.model.config import CHUNK_LATENTS
 
 
 @torch.inference_mode()

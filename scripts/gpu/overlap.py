@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 from gpu.setup import Row, Setup, make_arguments
-from worldplay.model.transformer import CHUNK_LATENTS
+from worldplay.model.config import CHUNK_LATENTS
 
 
 @torch.inference_mode()

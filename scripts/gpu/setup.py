@@ -8,13 +8,17 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
+from worldplay.model.config import (
+    CHUNK_LATENTS,
+    RELEASED_TRANSFORMER,
+    RELEASED_VAE,
+    TransformerConfig,
+    VAEConfig,
+)
 from worldplay.model.prope import Cameras
-from worldplay.model.transformer import CHUNK_LATENTS, RELEASED_TRANSFORMER, TransformerConfig
-from worldplay.model.vae import RELEASED_VAE, VAEConfig
-from worldplay.world.embedded.load import choose_dtype
+from worldplay.world.device import choose_dtype, synchronize
 from worldplay.world.released.random_weights import build_random_world
 from worldplay.world.released.variants import DEFAULT_VARIANT, VARIANTS
-from worldplay.world.timing import synchronize
 from worldplay.world.world import World
 
 Row = dict[str, str | float | int]

@@ -6,8 +6,9 @@ from functools import partial
 import torch
 
 from gpu.setup import TEXT_TOKENS, Row, Setup, make_arguments, make_timestep
+from worldplay.model.config import CHUNK_LATENTS
 from worldplay.model.kv_cache import KVCache, TextKV
-from worldplay.model.transformer import CHUNK_LATENTS, WorldPlayTransformer
+from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.unrotated_kv_cache import RawKVCache
 from worldplay.world.world import World
 

@@ -14,9 +14,9 @@ from training.data import HEIGHT, WIDTH
 from training.generate import SHIFT, STEPS
 from training.samples import MEMORY_LATENTS, RECENT_LATENTS
 from training.text_stage import EMBEDDED_TEXT
-from worldplay.model.transformer import CONTEXT_TIMESTEP, TransformerConfig
+from worldplay.model.config import CONTEXT_TIMESTEP, TransformerConfig
 from worldplay.world.embedded.manifest import NetworkName
-from worldplay.world.rollout import RolloutConfig
+from worldplay.world.rollout_config import RolloutConfig
 
 EMBEDDED_ROLLOUT = RolloutConfig(
     chunk_latents=CHUNK,

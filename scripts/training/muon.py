@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from worldplay.world.embedded.load import choose_dtype
+from worldplay.world.device import choose_dtype
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration of Keller Jordan's Muon
 _ITERATIONS = 5

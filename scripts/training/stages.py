@@ -19,8 +19,9 @@ from training.samples import load_latents
 from training.text_stage import EMBEDDED_TEXT, load_text, train_text
 from training.transformer_stage import Plan, Trainer
 from training.vae_stage import VAEStage, train_vae
-from worldplay.model.vae import StreamingVAE, VAEConfig
-from worldplay.world.embedded.load import choose_dtype
+from worldplay.model.config import VAEConfig
+from worldplay.model.vae import StreamingVAE
+from worldplay.world.device import choose_dtype
 from worldplay.world.embedded.text_encoder import TextReader, make_text_model
 
 WALK_LATENTS = 64

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from worldplay.model.attention import MATMUL
-from worldplay.model.transformer import TransformerConfig, WorldPlayTransformer
+from worldplay.model.config import TransformerConfig
+from worldplay.model.transformer import WorldPlayTransformer
 
 EMBEDDED_TRANSFORMER = TransformerConfig(
     hidden=256,

@@ -29,7 +29,7 @@ from training.samples import (
     Sampler,
 )
 from training.transformer_init import EMBEDDED_TRANSFORMER, build_model
-from worldplay.world.embedded.load import choose_dtype
+from worldplay.world.device import choose_dtype
 
 
 @dataclass(frozen=True, slots=True)

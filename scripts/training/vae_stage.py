@@ -19,9 +19,10 @@ from torch import Tensor
 from training.masters import Masters, Recipe
 from training.progress import Progress
 from training.vae_streams import Piece, StreamPlan, draw_pieces, load_held_out, psnr, reconstruct, save_strip
-from worldplay.model.vae import StreamingVAE, VAEConfig
+from worldplay.model.config import VAEConfig
+from worldplay.model.vae import StreamingVAE
 from worldplay.world.courtyard.renderer import LIGHTS
-from worldplay.world.embedded.load import choose_dtype
+from worldplay.world.device import choose_dtype
 
 EMBEDDED_VAE = VAEConfig(
     pixel_patch=4,  # with 2 and one level more a step took twice as long, and a decode nearly three times

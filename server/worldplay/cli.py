@@ -177,7 +177,7 @@ def bench(
         refuse("without --random-weights", {"--context": context, "--blocks": blocks})
     refuse_released_options(settings, variant, size, weights_dir)
     from worldplay.commands.bench import RandomModel, run
-    from worldplay.world.released.picture_size import parse_size
+    from worldplay.world.frames import parse_size
 
     asked = RandomModel(parse_size(settings.size), 20 if context is None else context, blocks)
     run(settings, chunks or (5 if random_weights else 30), asked if random_weights else None, json_file)
@@ -242,8 +242,8 @@ def doctor(
         variant=variant, size=size, device=device, weights_dir=weights_dir, max_sessions=max_sessions
     )
     from worldplay.commands.doctor import run
-    from worldplay.world.embedded.load import choose_device
-    from worldplay.world.released.picture_size import parse_size
+    from worldplay.world.device import choose_device
+    from worldplay.world.frames import parse_size
     from worldplay.world.released.variants import find_variant
 
     run(

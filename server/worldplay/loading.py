@@ -2,39 +2,50 @@
 
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
 from worldplay.engine.capacity import count_in_time
 from worldplay.engine.engine import Engine
 from worldplay.settings import ModelSettings, Settings
-from worldplay.world.embedded.load import ReleasedChoice, load_world
+from worldplay.world.device import choose_device
+from worldplay.world.embedded.load import find_embedded, load_embedded
+from worldplay.world.frames import parse_size
 from worldplay.world.released.files import is_released
-from worldplay.world.released.picture_size import parse_size
-from worldplay.world.released.variants import find_variant
+from worldplay.world.released.variants import MODEL, find_variant
 from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
 
 
 def open_world(settings: ModelSettings, *, sessions: int, clips: int) -> World:
-    """Load it with memory for so many visitors, or as many of them as fit, and for clips beside them.
+    """Load it with memory for so many sessions, or as many of them as fit, and for clips beside them.
 
-    Raises: ValueError or OSError as `load_world`.
+    Raises: ValueError or OSError naming the file, what is wrong with it and the command that mends it.
     """
-    if not is_released(settings.model):
-        # A second thread makes a chunk of a small world a fifth faster on an idle machine; but where the
-        # browser wants a core as well, the two wait for each other, and a chunk can take seconds.
-        torch.set_num_threads(1)
+    device = choose_device(settings.device)
+    if is_released(settings.model):
+        return _open_released(settings, device, sessions, clips)
+    # A second thread makes a chunk of a small world a fifth faster on an idle machine; but where the
+    # browser wants a core as well, the two wait for each other, and a chunk can take seconds.
+    torch.set_num_threads(1)
+    return load_embedded(find_embedded(settings.model), device)
+
+
+def _open_released(settings: ModelSettings, device: torch.device, sessions: int, clips: int) -> World:
+    from worldplay.world.released.load import free_bytes, load_released  # importing it takes seconds
+
+    root = settings.weights_dir if settings.model == MODEL else Path(settings.model)
     variant = replace(find_variant(settings.variant), shift=settings.shift)
-    choice = ReleasedChoice(variant, parse_size(settings.size), settings.weights_dir, sessions, clips)
-    return load_world(settings.model, settings.device, choice)
+    size, budget = parse_size(settings.size), free_bytes(device)
+    return load_released(root, variant, size, device, budget, sessions, clips=clips)
 
 
 def open_engine(settings: Settings) -> tuple[World, Engine]:
     """Load the world with memory for visitors and a clip, and make an engine for it, which is not started.
 
-    Raises: ValueError or OSError as `load_world`.
+    Raises: ValueError or OSError as `open_world`.
     """
     can_walk = not is_released(settings.model) or find_variant(settings.variant).is_live
     world = open_world(settings, sessions=settings.max_sessions if can_walk else 0, clips=1)

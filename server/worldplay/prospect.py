@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from worldplay.settings import ModelSettings
 from worldplay.world.courtyard.renderer import START_VIEWS, StartView
 from worldplay.world.embedded.load import find_embedded, read_shape
+from worldplay.world.frames import parse_size
 from worldplay.world.released.files import is_released
-from worldplay.world.released.picture_size import parse_size
 from worldplay.world.released.variants import find_variant
 from worldplay.world.world import pick_view
 
@@ -26,7 +26,7 @@ class Prospect:
 
 
 def foresee(settings: ModelSettings) -> Prospect:
-    """Raises: ValueError or OSError as `load_world` would for the same description."""
+    """Raises: ValueError or OSError as `open_world` would for the same description."""
     if is_released(settings.model):
         height, width = parse_size(settings.size)
         variant = find_variant(settings.variant)

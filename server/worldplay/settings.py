@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from worldplay.world.released.picture_size import parse_size
+from worldplay.world.frames import parse_size
 
 logger = logging.getLogger(__name__)
 

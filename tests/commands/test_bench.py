@@ -14,7 +14,7 @@ from worldplay.commands import bench
 from worldplay.commands.bench import RandomModel, build, measure
 from worldplay.commands.bench_report import Report, count_work, make_rows, render
 from worldplay.model import flops
-from worldplay.model.vae import VAEConfig
+from worldplay.model.config import VAEConfig
 from worldplay.settings import Settings, load_settings
 from worldplay.world.embedded.load import EMBEDDED
 

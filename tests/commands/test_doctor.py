@@ -10,8 +10,8 @@ import torch
 from support.published import TRANSFORMER, VAE
 from worldplay.commands.doctor import Machine, count_sessions, examine, report
 from worldplay.commands.list_models import find_problem, list_models, run
+from worldplay.world.frames import SIZE
 from worldplay.world.released.memory_estimate import Shapes, count_needs
-from worldplay.world.released.picture_size import SIZE
 from worldplay.world.released.variants import VARIANTS, find_variant
 
 H100 = Machine("H100", 84_000_000_000, 85_000_000_000, 256_000_000_000, 10**12)

@@ -7,8 +7,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from worldplay.model import flops
-from worldplay.model.transformer import RELEASED_TRANSFORMER, WorldPlayTransformer
-from worldplay.model.vae import RELEASED_VAE, StreamingVAE
+from worldplay.model.config import RELEASED_TRANSFORMER, RELEASED_VAE
+from worldplay.model.transformer import WorldPlayTransformer
+from worldplay.model.vae import StreamingVAE
 
 TOKENS, TEXT = 1560, 880  # 480x832
 GRID = (30, 52)

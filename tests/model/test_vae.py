@@ -7,7 +7,8 @@ from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import HunyuanV
 from torch import Tensor, nn
 
 from worldplay.model import vae_stream
-from worldplay.model.vae import RELEASED_VAE, StreamingVAE, VAEConfig
+from worldplay.model.config import RELEASED_VAE, VAEConfig
+from worldplay.model.vae import StreamingVAE
 from worldplay.model.vae_keys import from_published_layout, published_key
 
 TINY = VAEConfig(

@@ -20,8 +20,8 @@ from transformers import (
 )
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from worldplay.model.transformer import TransformerConfig, WorldPlayTransformer
-from worldplay.model.vae import VAEConfig
+from worldplay.model.config import TransformerConfig, VAEConfig
+from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae_keys import published_key
 
 TRANSFORMER = TransformerConfig(

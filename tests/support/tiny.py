@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from worldplay.model.config import TransformerConfig
 from worldplay.model.kv_cache import KVCache, TextKV
 from worldplay.model.prope import Cameras
-from worldplay.model.transformer import TransformerConfig, WorldPlayTransformer
+from worldplay.model.transformer import WorldPlayTransformer
 
 TINY = TransformerConfig(
     hidden=32,

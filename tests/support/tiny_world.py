@@ -9,13 +9,15 @@ from torch import Tensor
 from evaluation.scale import QUICK
 from support.tiny import TINY
 from worldplay.model.conditioning import Conditioning
+from worldplay.model.config import VAEConfig
 from worldplay.model.transformer import WorldPlayTransformer
-from worldplay.model.vae import StreamingVAE, VAEConfig
+from worldplay.model.vae import StreamingVAE
 from worldplay.world.context import sample_points
 from worldplay.world.courtyard.ground import WalkGround
 from worldplay.world.courtyard.renderer import START_VIEWS
-from worldplay.world.embedded.load import make_view
-from worldplay.world.rollout import RolloutConfig, RolloutModel
+from worldplay.world.courtyard.views import render_view
+from worldplay.world.rollout import RolloutModel
+from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.world import World
 
 HEIGHT, WIDTH = 32, 48
@@ -78,7 +80,7 @@ def make_world() -> World:
     transformer, vae = WorldPlayTransformer(TINY).eval(), StreamingVAE(VAE).eval()
     grid = (HEIGHT // VAE.pixels_per_latent, WIDTH // VAE.pixels_per_latent)
     cache = transformer.new_cache(grid, TEXT_TOKENS + VISION_TOKENS, ROLLOUT.memory_latents)
-    views = [make_view(v, HEIGHT, WIDTH, lambda c2w=v.c2w: WalkGround(c2w)) for v in START_VIEWS]
+    views = [render_view(v, HEIGHT, WIDTH, lambda c2w=v.c2w: WalkGround(c2w)) for v in START_VIEWS]
     return World(
         name="tiny",
         title="Tiny",

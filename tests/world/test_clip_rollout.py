@@ -12,7 +12,8 @@ from worldplay.model.conditioning import Conditioning
 from worldplay.world.camera import Motion, build_trajectory, invert_pose
 from worldplay.world.clip_rollout import choose_context, generate_clip_chunk
 from worldplay.world.context import sample_points
-from worldplay.world.rollout import Chunk, RolloutConfig, RolloutModel, finish
+from worldplay.world.rollout import Chunk, RolloutModel, finish
+from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.walk import OpenGround, Step, Walk
 
 CONFIG = RolloutConfig(

@@ -1,6 +1,25 @@
+"""How many frames a clip has, and how large they are."""
+
 import pytest
 
-from worldplay.world.frames import check_num_frames, valid_frame_counts
+from worldplay.world.frames import (
+    check_num_frames,
+    check_size,
+    count_frames,
+    count_latents,
+    parse_size,
+    valid_frame_counts,
+)
+
+
+@pytest.mark.parametrize(("num_latents", "num_frames"), [(0, 0), (1, 1), (2, 5), (4, 13), (16, 61)])
+def test_the_first_latent_is_one_frame_and_every_other_four(num_latents: int, num_frames: int) -> None:
+    assert count_frames(num_latents) == num_frames
+    assert count_latents(num_frames) == num_latents
+
+
+def test_frames_of_a_latent_that_is_not_whole_are_not_counted() -> None:
+    assert [count_latents(num_frames) for num_frames in (2, 4, 5, 8, 9)] == [1, 1, 2, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -39,3 +58,16 @@ def test_error_names_the_nearest() -> None:
         check_num_frames(14, 4, 2400)
     with pytest.raises(ValueError, match=r"61, 125, 189, 253 \.\.\. .* got 13; nearest is 61"):
         check_num_frames(13, 16, 2400)
+
+
+def test_sizes() -> None:
+    assert parse_size("352x640") == (352, 640)
+    assert check_size(480, 832) == (480, 832)
+
+
+@pytest.mark.parametrize(
+    "text", ["480", "480x", "x832", "a480x832", "-480x832", "480x833", "0x832", "1296x832"]
+)
+def test_sizes_that_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^expected (a size|sides)"):
+        parse_size(text)

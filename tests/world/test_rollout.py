@@ -9,19 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from worldplay.model.transformer import TransformerConfig, WorldPlayTransformer
+from worldplay.model.config import TransformerConfig
+from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world import timing as stopwatch
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
 from worldplay.world.context import sample_points
-from worldplay.world.rollout import (
-    Chunk,
-    RolloutConfig,
-    RolloutModel,
-    Stage,
-    finish,
-    generate_chunk,
-    rollout,
-)
+from worldplay.world.rollout import Chunk, RolloutModel, Stage, finish, generate_chunk, rollout
+from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.walk import OpenGround, Placed, Step, Walk
 
 TINY = TransformerConfig(

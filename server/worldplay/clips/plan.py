@@ -7,10 +7,9 @@ from typing import Protocol
 from PIL.Image import Image
 
 from worldplay.world.camera import MAX_POSES
-from worldplay.world.frames import check_num_frames
+from worldplay.world.frames import SIZE_UNIT, check_num_frames
 from worldplay.world.images import cut_picture
 from worldplay.world.pose_files import Trajectory, parse_trajectory
-from worldplay.world.released.picture_size import SIZE_UNIT
 from worldplay.world.request import WalkRequest
 
 DEFAULT_FRAMES = 125

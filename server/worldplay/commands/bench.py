@@ -16,11 +16,10 @@ from worldplay.commands.hardware import forget_peak, gemm_rate, name_of, peak_me
 from worldplay.commands.paths import check_writable
 from worldplay.loading import open_world
 from worldplay.media.track import VideoTrack
-from worldplay.model.transformer import RELEASED_TRANSFORMER, TransformerConfig
-from worldplay.model.vae import RELEASED_VAE, VAEConfig
+from worldplay.model.config import RELEASED_TRANSFORMER, RELEASED_VAE, TransformerConfig, VAEConfig
 from worldplay.settings import ModelSettings
 from worldplay.stroll import Stroll
-from worldplay.world.embedded.load import choose_device, choose_dtype
+from worldplay.world.device import choose_device, choose_dtype, synchronize
 from worldplay.world.released.files import is_released
 from worldplay.world.released.host_memory import available_memory
 from worldplay.world.released.memory_estimate import Shapes, count_host_bytes
@@ -28,7 +27,6 @@ from worldplay.world.released.random_weights import build_random_world, check_co
 from worldplay.world.released.variants import DEFAULT_VARIANT, VARIANTS, find_variant
 from worldplay.world.request import WalkRequest
 from worldplay.world.rollout import Chunk
-from worldplay.world.timing import synchronize
 from worldplay.world.world import LiveWalk, World
 
 DISTILLED = VARIANTS[DEFAULT_VARIANT].rollout()

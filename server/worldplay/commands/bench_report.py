@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from worldplay.model import flops
-from worldplay.model.transformer import CHUNK_LATENTS
+from worldplay.model.config import CHUNK_LATENTS
 from worldplay.world.world import World
 
 Times = Mapping[str, Sequence[float]]  # ms by stage

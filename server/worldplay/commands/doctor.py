@@ -10,7 +10,7 @@ import torch
 
 from worldplay.commands.list_models import disk_bytes, find_problem
 from worldplay.commands.paths import existing_folder
-from worldplay.world.embedded.load import choose_dtype
+from worldplay.world.device import choose_dtype
 from worldplay.world.released.host_memory import available_memory
 from worldplay.world.released.memory_estimate import BYTES, Needs, count_needs
 from worldplay.world.released.offload import RESERVE, Plan, count_waiting, plan_memory

@@ -7,7 +7,7 @@ from time import perf_counter
 
 import torch
 
-from worldplay.world.timing import synchronize
+from worldplay.world.device import synchronize
 
 GEMM_SIDE = {"cpu": 2048, "cuda": 8192}
 _GEMM_SECONDS = 1.0

@@ -25,9 +25,9 @@ from worldplay.engine.engine import Engine
 from worldplay.loading import open_world
 from worldplay.prospect import foresee
 from worldplay.settings import ModelSettings
+from worldplay.world.frames import parse_size
 from worldplay.world.images import open_image
 from worldplay.world.released.files import is_released
-from worldplay.world.released.picture_size import parse_size
 from worldplay.world.walk import Placed
 from worldplay.world.world import World
 

@@ -4,9 +4,9 @@ import logging
 from time import perf_counter
 
 from worldplay.stroll import Stroll
+from worldplay.world.device import synchronize
 from worldplay.world.request import WalkRequest
 from worldplay.world.rollout import finish
-from worldplay.world.timing import synchronize
 from worldplay.world.world import LiveWalk, World
 
 logger = logging.getLogger(__name__)

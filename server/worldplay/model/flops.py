@@ -6,8 +6,7 @@ per latent and the 4x4 camera products are sparse, both negligible beside the re
 
 from dataclasses import dataclass
 
-from worldplay.model.transformer import CHUNK_LATENTS, TransformerConfig
-from worldplay.model.vae import VAEConfig
+from worldplay.model.config import CHUNK_LATENTS, TransformerConfig, VAEConfig
 
 _CONV_TAPS = 27  # of a causal 3x3x3 kernel
 

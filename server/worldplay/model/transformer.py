@@ -1,6 +1,5 @@
 """The WorldPlay transformer: text and context latents to keys and values, noise to velocity."""
 
-from dataclasses import dataclass, fields
 from typing import cast
 
 import torch
@@ -9,77 +8,13 @@ from torch import Tensor, nn
 
 from worldplay.model.attention import SDPA
 from worldplay.model.blocks import DoubleStreamBlock, FinalLayer
+from worldplay.model.config import CHUNK_LATENTS, CONTEXT_TIMESTEP, MAX_CONTEXT, TransformerConfig
 from worldplay.model.embedders import ByT5Mapper, PatchEmbed, ScalarEmbedder, TokenRefiner, VisionProjection
 from worldplay.model.kv_cache import Cache, KVCache, TextKV
-from worldplay.model.positive import require_positive
 from worldplay.model.prope import Cameras, prepare_cameras
 from worldplay.model.rope import rope_table
 from worldplay.model.tokens import Placement
 from worldplay.model.unrotated_kv_cache import RawKVCache
-
-CONTEXT_TIMESTEP = 14.0  # context latents are told they carry a little noise: stabilisation level 15, minus 1
-MAX_CONTEXT = 20
-CHUNK_LATENTS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class TransformerConfig:
-    """The shape of a transformer.
-
-    A token is patch_size, height and width, of a latent: one position in the released models, more where
-    tokens are dear.
-    """
-
-    hidden: int
-    heads: int
-    rope_dims: tuple[int, int, int]
-    blocks: int
-    latent_channels: int
-    patch_size: tuple[int, int]
-    mlp_ratio: float
-    text_dim: int
-    vision_dim: int
-    byt5_dim: int
-    byt5_hidden: int
-    refiner_blocks: int
-    rope_theta: float
-
-    def __post_init__(self) -> None:
-        sizes = {field.name: getattr(self, field.name) for field in fields(self)}
-        del sizes["rope_dims"], sizes["patch_size"]
-        require_positive(**sizes, patch_height=self.patch_size[0], patch_width=self.patch_size[1])
-        if self.hidden % self.heads:
-            raise ValueError(f"expected hidden to be a multiple of heads, got {self.hidden} and {self.heads}")
-        if sum(self.rope_dims) != self.head_dim or any(dim < 0 or dim % 2 for dim in self.rope_dims):
-            raise ValueError(f"expected three even rope_dims of sum {self.head_dim}, got {self.rope_dims}")
-        if self.head_dim % 4:
-            raise ValueError(f"expected a head size that is a multiple of 4, got {self.head_dim}")
-
-    @property
-    def head_dim(self) -> int:
-        return self.hidden // self.heads
-
-    @property
-    def patch_area(self) -> int:
-        """Positions of a latent that are one token."""
-        return self.patch_size[0] * self.patch_size[1]
-
-
-RELEASED_TRANSFORMER = TransformerConfig(
-    hidden=2048,
-    heads=16,
-    rope_dims=(16, 56, 56),
-    blocks=54,
-    latent_channels=32,
-    patch_size=(1, 1),
-    mlp_ratio=4.0,
-    text_dim=3584,
-    vision_dim=1152,
-    byt5_dim=1472,
-    byt5_hidden=2048,
-    refiner_blocks=2,
-    rope_theta=256.0,
-)
 
 
 class WorldPlayTransformer(nn.Module):

@@ -1,7 +1,5 @@
 """The video autoencoder as a stream: frames to latents and back, one piece at a time."""
 
-from dataclasses import dataclass
-
 import torch
 from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import (
     HunyuanVideo15Decoder3D,
@@ -11,58 +9,11 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from worldplay.model import vae_stream
-from worldplay.model.positive import require_positive
+from worldplay.model.config import VAEConfig
 from worldplay.model.vae_stream import FeatureCache
 
 EncoderState = FeatureCache
 DecoderState = FeatureCache
-
-
-@dataclass(frozen=True, slots=True)
-class VAEConfig:
-    pixel_patch: int  # side of the pixel squares folded into channels around the network; 1 for none
-    latent_channels: int
-    encoder_channels: tuple[int, ...]  # per level, finest first
-    encoder_layers: int  # residual blocks per level
-    decoder_channels: tuple[int, ...]  # per level, coarsest first
-    decoder_layers: int
-    spatial_compression: int  # of the network, without pixel_patch
-    temporal_compression: int
-    scaling_factor: float
-
-    def __post_init__(self) -> None:
-        require_positive(
-            pixel_patch=self.pixel_patch,
-            latent_channels=self.latent_channels,
-            encoder_layers=self.encoder_layers,
-            decoder_layers=self.decoder_layers,
-            spatial_compression=self.spatial_compression,
-            scaling_factor=self.scaling_factor,
-            channels=min((*self.encoder_channels, *self.decoder_channels), default=0),
-        )
-        if self.temporal_compression != 4:
-            raise ValueError(f"expected temporal_compression 4, got {self.temporal_compression}")
-        levels = self.spatial_compression.bit_length()  # each halves the sides, except one
-        for channels in (self.encoder_channels, self.decoder_channels):
-            if len(channels) != levels:
-                raise ValueError(f"expected channels of {levels} levels, got {channels}")
-
-    @property
-    def pixels_per_latent(self) -> int:
-        return self.pixel_patch * self.spatial_compression
-
-
-RELEASED_VAE = VAEConfig(
-    pixel_patch=1,
-    latent_channels=32,
-    encoder_channels=(128, 256, 512, 1024, 1024),
-    encoder_layers=2,
-    decoder_channels=(1024, 1024, 512, 256, 128),
-    decoder_layers=3,
-    spatial_compression=16,
-    temporal_compression=4,
-    scaling_factor=1.03682,
-)
 
 
 class StreamingVAE(nn.Module):
@@ -150,7 +101,7 @@ class StreamingVAE(nn.Module):
     def _check_frames(self, pixels: Tensor, state: EncoderState) -> None:
         _, _, frames, height, width = pixels.shape
         extra = 1 if state.is_empty else 0
-        if frames < extra or (frames - extra) % 4:
+        if frames < extra or (frames - extra) % self.config.temporal_compression:
             raise ValueError(f"expected {'1 + 4n' if extra else '4n'} frames, got {frames}")
         side = self.config.pixels_per_latent
         if height % side or width % side:
@@ -162,3 +113,10 @@ def _pieces(x: Tensor, state: FeatureCache) -> tuple[Tensor, ...]:
     if state.is_empty and x.shape[2] > 1:
         return x[:, :, :1], x[:, :, 1:]
     return (x,)
+
+
+def lay_out_channels_last(module: nn.Module) -> None:
+    """Spare a CPU's convolutions from reordering their weights at every call."""
+    for parameter in module.parameters():
+        if parameter.dim() == 5:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)

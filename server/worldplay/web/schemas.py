@@ -6,7 +6,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from worldplay.clips.plan import MAX_STEPS
 from worldplay.web.translate import LIMITS
-from worldplay.world.released.picture_size import MAX_SIDE, SIZE_UNIT
+from worldplay.world.frames import MAX_SIDE, SIZE_UNIT
 
 # Lines may be as short as 64 characters, with two to end each, and a data URL has a prefix.
 MAX_BASE64_CHARS = (LIMITS.image_bytes + 2) // 3 * 4 * 66 // 64 + 64

@@ -15,7 +15,8 @@ from worldplay.model.scheduler import euler_step, sigmas, timesteps
 from worldplay.world.camera import invert_pose
 from worldplay.world.context import select_context
 from worldplay.world.images import condition_channels
-from worldplay.world.rollout import Chunk, RolloutConfig, RolloutModel, Stage, Steering, finished_chunk
+from worldplay.world.rollout import Chunk, RolloutModel, Stage, Steering, finished_chunk
+from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.timing import Stopwatch
 from worldplay.world.walk import Path, Walk
 

@@ -24,6 +24,7 @@ Points = NDArray[np.float32]
 
 RADIUS = 8.0  # units; how far a camera sees
 NUM_POINTS = 8192
+POINTS_SEED = 0
 
 # Sizes at which counting is fastest: its arrays stay in the processor's cache.
 _SLICE = 64  # points at once; candidates are dropped between slices. At most 255, as counts are bytes

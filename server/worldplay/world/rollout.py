@@ -13,43 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from worldplay.model.kv_cache import KVCache
-from worldplay.model.positive import require_positive
 from worldplay.model.prope import Cameras
 from worldplay.model.scheduler import euler_step, sigmas, timesteps
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.camera import Motion, invert_pose
 from worldplay.world.context import select_context
 from worldplay.world.images import condition_channels
+from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.timing import Stopwatch
 from worldplay.world.walk import Path, Pose, Step, Walk
-
-
-@dataclass(frozen=True, slots=True)
-class RolloutConfig:
-    """How chunks are made; sizes count latent frames (docs/worldplay-model.md 9 to 11)."""
-
-    chunk_latents: int
-    memory_latents: int  # the most context a chunk gets
-    recent_latents: int  # of these, how many are simply the latest
-    context_timestep: float
-    steps: int
-    shift: float
-    guidance: float
-
-    def __post_init__(self) -> None:
-        require_positive(
-            chunk_latents=self.chunk_latents,
-            recent_latents=self.recent_latents,
-            steps=self.steps,
-            shift=self.shift,
-            guidance=self.guidance,
-        )
-        if self.memory_latents < self.recent_latents:
-            raise ValueError(
-                f"expected at least {self.recent_latents} memory_latents, got {self.memory_latents}"
-            )
-        if not 0 <= self.context_timestep <= 1000:
-            raise ValueError(f"expected a context_timestep of 0 to 1000, got {self.context_timestep}")
 
 
 @dataclass(frozen=True, slots=True)

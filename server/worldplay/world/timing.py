@@ -4,11 +4,7 @@ from time import perf_counter
 
 import torch
 
-
-def synchronize(device: torch.device) -> None:
-    """Wait until all that was asked of a device has been done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+from worldplay.world.device import synchronize
 
 
 class Stopwatch:

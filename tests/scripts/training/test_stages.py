@@ -16,7 +16,9 @@ from training.export import EMBEDDED_ROLLOUT, export
 from training.prompt_book import read_prompts
 from training.stages import Options, load_prompts, load_vae, reuse_stage
 from training.transformer_init import EMBEDDED_TRANSFORMER, build_model
-from worldplay.world.embedded.load import EMBEDDED, load_world
+from worldplay.world.embedded.load import EMBEDDED, load_embedded
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Options
 @pytest.mark.slow
 def test_a_version_that_goes_on_sees_the_latents_and_prompts_of_the_one_before(options: Options) -> None:
     reuse_stage(options)
-    vae, shipped = load_vae(options.folder, "cpu"), load_world("embedded", "cpu")
+    vae, shipped = load_vae(options.folder, "cpu"), load_embedded(EMBEDDED, CPU)
     assert vae.config == shipped.vae.config
     for name, weight in shipped.vae.state_dict().items():
         assert torch.equal(vae.state_dict()[name], weight)
@@ -56,7 +58,7 @@ def test_what_training_leaves_is_a_world_to_walk_in(options: Options) -> None:
     reuse_stage(options)
     model = build_model(EMBEDDED_TRANSFORMER)
     export(options.folder, model.state_dict(), model.config)
-    world = load_world(str(options.folder), "cpu")
+    world = load_embedded(options.folder, CPU)
     assert world.rollout.config == EMBEDDED_ROLLOUT
     assert len(play(world, held_out(0, 1)).frames) == 13
 

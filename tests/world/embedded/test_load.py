@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
-from worldplay.world.embedded.load import EMBEDDED, choose_device, load_world
+from worldplay.world.embedded.load import EMBEDDED, load_embedded
 from worldplay.world.embedded.manifest import read_description
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -31,32 +34,32 @@ def test_missing_world(tmp_path: Path) -> None:
     with pytest.raises(
         OSError, match=r"world.json is missing: expected 'embedded', 'hy-worldplay' or a directory"
     ):
-        load_world(str(tmp_path), "cpu")
+        load_embedded(tmp_path, CPU)
 
 
 def test_description_that_is_not_json(directory: Path) -> None:
     (directory / "world.json").write_text("{")
     with pytest.raises(ValueError, match=r"world.json: Invalid JSON.*; restore it"):
-        load_world(str(directory), "cpu")
+        load_embedded(directory, CPU)
 
 
 def test_description_that_lacks_a_part(directory: Path) -> None:
     edit(directory, lambda description: description.pop("rollout"))
     with pytest.raises(ValueError, match=r"world.json: rollout: .* required; restore it"):
-        load_world(str(directory), "cpu")
+        load_embedded(directory, CPU)
 
 
 def test_unknown_field_in_the_description(directory: Path) -> None:
     edit(directory, lambda description: description["transformer"].update(block=6))
     with pytest.raises(ValueError, match=r"world.json has the unexpected transformer.block; restore it"):
-        load_world(str(directory), "cpu")
+        load_embedded(directory, CPU)
 
 
 @pytest.mark.parametrize("content", ["null", "[]", "3", '"x"', "{}"])
 def test_description_of_nothing(directory: Path, content: str) -> None:
     (directory / "world.json").write_text(content)
     with pytest.raises(ValueError, match=r"world.json: .*; restore it from the release"):
-        load_world(str(directory), "cpu")
+        load_embedded(directory, CPU)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +119,7 @@ def test_description_of_no_world(directory: Path, part: str | None, field: str, 
 
     edit(directory, change)
     with pytest.raises(ValueError, match=r"world.json: .*; restore it from the release"):
-        load_world(str(directory), "cpu")
+        load_embedded(directory, CPU)
 
 
 def test_sides_are_multiples_of_the_patch_along_them(directory: Path) -> None:
@@ -130,7 +133,7 @@ def test_sides_are_multiples_of_the_patch_along_them(directory: Path) -> None:
 def test_network_without_any_level(directory: Path) -> None:
     edit(directory, lambda all_: all_["vae"].update(encoder_channels=[], decoder_channels=[]))
     with pytest.raises(ValueError, match=r"world.json: vae: .*expected a positive channels, got 0; restore"):
-        load_world(str(directory), "cpu")
+        load_embedded(directory, CPU)
 
 
 @pytest.mark.parametrize("kept", [0, 7, 100_000])
@@ -138,19 +141,19 @@ def test_truncated_weights(directory: Path, kept: int) -> None:
     path = directory / "transformer.safetensors"
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(ValueError, match=r"transformer.safetensors is damaged or incomplete"):
-        load_world(str(directory), "cpu")
+        load_embedded(directory, CPU)
 
 
 def test_weights_of_a_smaller_model(directory: Path) -> None:
     edit(directory, lambda description: description["transformer"].update(blocks=7))
     with pytest.raises(ValueError, match=r"transformer.safetensors lacks double_blocks\."):
-        load_world(str(directory), "cpu")
+        load_embedded(directory, CPU)
 
 
 def test_weights_of_another_shape(directory: Path) -> None:
     edit(directory, lambda description: description["transformer"].update(byt5_dim=17))
     with pytest.raises(ValueError, match=r"has another shape for byt5_in\."):
-        load_world(str(directory), "cpu")
+        load_embedded(directory, CPU)
 
 
 @pytest.mark.parametrize(
@@ -159,13 +162,13 @@ def test_weights_of_another_shape(directory: Path) -> None:
 def test_text_encoder_of_another_depth(directory: Path, layers: int, problem: str) -> None:
     edit(directory, lambda description: description["text"].update(num_layers=layers))
     with pytest.raises(ValueError, match=rf"text.safetensors {problem}.*; restore it"):
-        load_world(str(directory), "cpu")
+        load_embedded(directory, CPU)
 
 
 def test_weights_of_another_network(directory: Path) -> None:
     shutil.copy(directory / "vae.safetensors", directory / "text.safetensors")
     with pytest.raises(ValueError, match=r"text.safetensors lacks encoder\..*; restore it"):
-        load_world(str(directory), "cpu")
+        load_embedded(directory, CPU)
 
 
 @pytest.mark.parametrize("network", ["transformer", "vae", "text"])
@@ -176,7 +179,7 @@ def test_weights_that_are_not_numbers(directory: Path, network: str) -> None:
     weights[name].view(-1)[-1] = float("nan")
     save_file(weights, path)
     with pytest.raises(ValueError, match=rf"{network}.safetensors has numbers that are not finite in .*; "):
-        load_world(str(directory), "cpu")
+        load_embedded(directory, CPU)
 
 
 @pytest.mark.parametrize("network", ["transformer", "vae", "text"])
@@ -186,15 +189,9 @@ def test_damage_that_still_loads(directory: Path, network: str) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2] + bytes(len(content) - len(content) // 2))
     with pytest.raises(ValueError, match=rf"{network}.safetensors is damaged: its SHA-256 is not the one in"):
-        load_world(str(directory), "cpu")
+        load_embedded(directory, CPU)
 
 
 def test_world_without_digests_is_taken_as_it_is(directory: Path) -> None:
     edit(directory, lambda description: description.pop("sha256"))
-    assert load_world(str(directory), "cpu").name == "embedded"
-
-
-@pytest.mark.parametrize("name", ["abacus", "cuda:99", "mps"])
-def test_device_that_is_not_there(name: str) -> None:
-    with pytest.raises(ValueError, match=f"got '{name}'"):
-        choose_device(name)
+    assert load_embedded(directory, CPU).name == "embedded"

@@ -15,8 +15,9 @@ from support.published import TRANSFORMER, VAE
 from worldplay.model import transformer
 from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.model.conditioning import Conditioning
-from worldplay.model.transformer import RELEASED_TRANSFORMER, WorldPlayTransformer
-from worldplay.model.vae import RELEASED_VAE, StreamingVAE
+from worldplay.model.config import RELEASED_TRANSFORMER, RELEASED_VAE
+from worldplay.model.transformer import WorldPlayTransformer
+from worldplay.model.vae import StreamingVAE
 from worldplay.world.released.memory_estimate import (
     MAX_TEXT_TOKENS,
     Shapes,

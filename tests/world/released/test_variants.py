@@ -1,10 +1,10 @@
-"""The released variants: their numbers, and which clip lengths and sizes they can make."""
+"""The released variants: their numbers, and which of them can be walked."""
 
 import pytest
 import torch
 
-from worldplay.model.transformer import RELEASED_TRANSFORMER, WorldPlayTransformer
-from worldplay.world.released.picture_size import check_size, parse_size
+from worldplay.model.config import RELEASED_TRANSFORMER
+from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.released.variants import VARIANTS, find_variant
 
 
@@ -45,16 +45,3 @@ def test_only_the_bidirectional_variant_cannot_be_walked() -> None:
         if variant.name != "bidirectional":
             assert variant.is_live
     assert not VARIANTS["bidirectional"].is_live
-
-
-def test_sizes() -> None:
-    assert parse_size("352x640") == (352, 640)
-    assert check_size(480, 832) == (480, 832)
-
-
-@pytest.mark.parametrize(
-    "text", ["480", "480x", "x832", "a480x832", "-480x832", "480x833", "0x832", "1296x832"]
-)
-def test_sizes_that_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^expected (a size|sides)"):
-        parse_size(text)

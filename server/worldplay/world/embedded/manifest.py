@@ -7,13 +7,10 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from worldplay.model.positive import require_positive
-from worldplay.model.transformer import CHUNK_LATENTS, MAX_CONTEXT, TransformerConfig
-from worldplay.model.vae import VAEConfig
+from worldplay.model.config import CHUNK_LATENTS, MAX_CONTEXT, TransformerConfig, VAEConfig, require_positive
 from worldplay.world.embedded.text_encoder import TextConfig
-from worldplay.world.released.picture_size import MAX_SIDE
-from worldplay.world.released.variants import MODEL
-from worldplay.world.rollout import RolloutConfig
+from worldplay.world.frames import MAX_SIDE
+from worldplay.world.rollout_config import RolloutConfig
 
 REMEDY = "restore it from the release"
 MAX_DEPTH = 200
@@ -93,7 +90,9 @@ def read_description(directory: Path) -> Description:
     """
     path = directory / "world.json"
     if not path.is_file():
-        raise OSError(f"{path} is missing: expected 'embedded', '{MODEL}' or a directory with a world in it")
+        raise OSError(
+            f"{path} is missing: expected 'embedded', 'hy-worldplay' or a directory with a world in it"
+        )
     text = path.read_bytes()
     try:
         described = TypeAdapter(Description).validate_json(text, strict=True)

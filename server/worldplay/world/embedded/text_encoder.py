@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import ByT5Tokenizer, T5Config, T5EncoderModel
 
-from worldplay.model.positive import require_positive
+from worldplay.model.config import require_positive
 
 MAX_STATES = 8  # of a prompt: a word each, or neighbouring words together where there are more
 MAX_BYTES = 1024  # read at once; a longer prompt is read in parts

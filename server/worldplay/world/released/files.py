@@ -50,11 +50,10 @@ def is_released(model: str) -> bool:
     """Whether this names the released model, or a directory that holds it."""
     directory = Path(model)
     holds_embedded = (directory / "world.json").is_file()
-    return model == MODEL or (directory.is_dir() and not holds_embedded and holds_released(directory))
+    return model == MODEL or (directory.is_dir() and not holds_embedded and _holds_released(directory))
 
 
-def holds_released(root: Path) -> bool:
-    """Whether a directory looks like one with released models in it."""
+def _holds_released(root: Path) -> bool:
     folders = (ACTION_MODELS, ORIGINAL, DIFFUSERS, *(variant.folder for variant in VARIANTS.values()))
     return any((root / folder).is_dir() for folder in folders)
 

@@ -8,18 +8,16 @@ from pathlib import Path
 import torch
 
 from worldplay.model.bidirectional import BidirectionalTransformer
+from worldplay.model.config import TransformerConfig, VAEConfig
 from worldplay.model.kv_cache import KVCache
-from worldplay.model.transformer import TransformerConfig, WorldPlayTransformer
-from worldplay.model.vae import StreamingVAE, VAEConfig
+from worldplay.model.transformer import WorldPlayTransformer
+from worldplay.model.vae import StreamingVAE, lay_out_channels_last
 from worldplay.model.vae_keys import published_key
-from worldplay.world.context import NUM_POINTS, sample_points
-from worldplay.world.courtyard.renderer import START_VIEWS
-from worldplay.world.embedded.load import (
-    POINTS_SEED,
-    choose_dtype,
-    lay_out_channels_last,
-    make_view,
-)
+from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
+from worldplay.world.courtyard.scene import START_VIEWS
+from worldplay.world.courtyard.views import render_view
+from worldplay.world.device import choose_dtype
+from worldplay.world.frames import SIZE
 from worldplay.world.released.conditioner import Encoders, ReleasedConditioner
 from worldplay.world.released.encoders import GlyphEncoder, PromptEncoder, VisionEncoder
 from worldplay.world.released.files import ReleasedFiles, locate
@@ -34,7 +32,6 @@ from worldplay.world.released.memory_estimate import (
     is_text_parameter,
 )
 from worldplay.world.released.offload import RESERVE, Lodging, Plan, Residence, count_waiting, plan_memory
-from worldplay.world.released.picture_size import SIZE
 from worldplay.world.released.remedy import find_remedy
 from worldplay.world.released.variants import Variant
 from worldplay.world.rollout import RolloutModel
@@ -89,7 +86,7 @@ def load_released(
         title="HY-WorldPlay",
         width=width,
         height=height,
-        views=tuple(make_view(view, height, width, OpenGround) for view in START_VIEWS),
+        views=tuple(render_view(view, height, width, OpenGround) for view in START_VIEWS),
         rollout=RolloutModel(
             parts.transformer,
             _make_caches(parts.transformer, variant, size, shapes, plan.raw_caches),

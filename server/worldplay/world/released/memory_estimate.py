@@ -5,15 +5,17 @@ from dataclasses import dataclass
 
 import torch
 
-from worldplay.model.transformer import (
+from worldplay.model.config import (
     CHUNK_LATENTS,
     RELEASED_TRANSFORMER,
+    RELEASED_VAE,
     TransformerConfig,
-    WorldPlayTransformer,
+    VAEConfig,
 )
-from worldplay.model.vae import RELEASED_VAE, StreamingVAE, VAEConfig
+from worldplay.model.transformer import WorldPlayTransformer
+from worldplay.model.vae import StreamingVAE
+from worldplay.world.frames import SIZE
 from worldplay.world.released.offload import Demand
-from worldplay.world.released.picture_size import SIZE
 from worldplay.world.released.variants import Variant
 from worldplay.world.weights import build_empty
 

@@ -8,12 +8,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from worldplay.model.conditioning import Conditioning
-from worldplay.model.transformer import CHUNK_LATENTS, MAX_CONTEXT, TransformerConfig, WorldPlayTransformer
-from worldplay.model.vae import StreamingVAE, VAEConfig
+from worldplay.model.config import CHUNK_LATENTS, MAX_CONTEXT, TransformerConfig, VAEConfig
+from worldplay.model.transformer import WorldPlayTransformer
+from worldplay.model.vae import StreamingVAE, lay_out_channels_last
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
-from worldplay.world.context import NUM_POINTS, sample_points
-from worldplay.world.embedded.load import POINTS_SEED, choose_dtype, lay_out_channels_last
-from worldplay.world.rollout import RolloutConfig, RolloutModel
+from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
+from worldplay.world.device import choose_dtype
+from worldplay.world.rollout import RolloutModel
+from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.walk import OpenGround, Walk
 from worldplay.world.world import LiveWalk, World
 

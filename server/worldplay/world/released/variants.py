@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from worldplay.model.transformer import CHUNK_LATENTS, CONTEXT_TIMESTEP, MAX_CONTEXT
-from worldplay.world.rollout import RolloutConfig
+from worldplay.model.config import CHUNK_LATENTS, CONTEXT_TIMESTEP, MAX_CONTEXT
+from worldplay.world.rollout_config import RolloutConfig
 
 MODEL = "hy-worldplay"
 RECENT_LATENTS = 12  # of the context, docs/worldplay-model.md 11
