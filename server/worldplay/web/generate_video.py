@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
@@ -22,6 +23,7 @@ from worldplay.clips.writer import ChunkDone, ClipFile, Data, Failed, Finished, 
 from worldplay.engine.engine import Engine
 from worldplay.settings import Settings
 from worldplay.web.accept import prefers_video
+from worldplay.web.compression import compressed
 from worldplay.web.openapi import describe_api
 from worldplay.web.request import (
     ApiError,
@@ -56,7 +58,7 @@ def api_routes(settings: Settings, world: World, engine: Engine) -> list[BaseRou
 
     generate = GenerateVideo(settings, world, engine)
     return [
-        Route("/openapi.json", describe),
+        Route("/openapi.json", describe, middleware=[Middleware(compressed)]),
         # With a slash too many it is not found: a redirection loses the scheme behind a proxy.
         Mount("/api", Router([Route("/generate-video", generate, methods=["POST"])], redirect_slashes=False)),
     ]
