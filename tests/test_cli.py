@@ -37,7 +37,7 @@ def test_port_in_use() -> None:
 def test_unknown_setting() -> None:
     code, said = serve(WORLDPLAY_MODLE="embedded")
     assert code == 2
-    assert said.startswith("worldplay: unknown setting WORLDPLAY_MODLE; known are WORLDPLAY_DEVICE")
+    assert said.startswith("worldplay: unknown setting WORLDPLAY_MODLE; known are WORLDPLAY_")
     assert "\n" not in said
 
 

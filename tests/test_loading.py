@@ -73,7 +73,7 @@ def test_directory_with_parts_of_a_released_model(tmp_path: Path) -> None:
 
 
 def test_unknown_variant_is_refused() -> None:
-    with pytest.raises(ValueError, match="setting variant: Input should be 'ar-distilled'"):
+    with pytest.raises(ValueError, match="setting variant: expected 'ar-distilled'"):
         load_settings(variant="wan")
 
 

@@ -18,14 +18,13 @@ from torch.utils import backend_registration
 
 from support.published import TRANSFORMER, VAE
 from worldplay.model import transformer
-from worldplay.stroll import Stroll
 from worldplay.world import clip_rollout, rollout
 from worldplay.world.embedded import load as embedded_load
 from worldplay.world.released import load as released_load
 from worldplay.world.released.memory_estimate import Shapes
 from worldplay.world.released.offload import Plan, Residence
 from worldplay.world.released.variants import find_variant
-from worldplay.world.request import WalkRequest
+from worldplay.world.steering import CircleSteering, WalkRequest
 from worldplay.world.weights import Weights
 from worldplay.world.world import World
 
@@ -87,13 +86,7 @@ def walk(world: World, num_chunks: int) -> list[int]:
     live = world.open_walk(WalkRequest(seed=0, steps=2, prompt='A door with "Bakery"', picture=picture))
     counts = []
     for index in range(num_chunks):
-        making = live.generate(Stroll())
-        while True:
-            try:
-                next(making)
-            except StopIteration as made:
-                chunk = made.value
-                break
+        chunk = live.begin_chunk(CircleSteering()).finish()
         assert chunk.latents.device == world.device
         counts.append(sum(len(frames) for frames in live.decode(chunk)))
         if index == num_chunks - 2:

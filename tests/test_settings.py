@@ -79,6 +79,13 @@ def test_impossible_size_is_refused(size: str, problem: str) -> None:
     assert str(refusal.value) == f"setting size: {problem}"
 
 
+def test_what_is_no_origin_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLDPLAY_ALLOW_ORIGIN", "world.example")
+    problem = "setting allow_origin: expected origins like https://world.example, got 'world.example' from WORLDPLAY_ALLOW_ORIGIN"
+    with pytest.raises(ValueError, match=f"^{problem}$"):
+        load_settings()
+
+
 def test_bad_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLDPLAY_PORT", "http")
     with pytest.raises(ValueError, match=r"setting port: .* got 'http'"):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from worldplay.settings import ModelSettings
-from worldplay.world.courtyard.renderer import START_VIEWS, StartView
+from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
 from worldplay.world.embedded.load import find_embedded, read_shape
 from worldplay.world.frames import parse_size
 from worldplay.world.released.files import is_released
@@ -20,9 +20,9 @@ class Prospect:
     height: int
     chunk_latents: int
 
-    def find_view(self, name: str | None) -> StartView:
+    def find_view(self, name: str | None) -> Viewpoint:
         """Raises: ValueError naming the views there are."""
-        return pick_view(START_VIEWS, name)
+        return pick_view(VIEWPOINTS, name)
 
 
 def foresee(settings: ModelSettings) -> Prospect:

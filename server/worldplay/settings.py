@@ -5,11 +5,13 @@ import logging
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Literal, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
+from worldplay.web.origin import read_origins
+from worldplay.wording import find_fault
 from worldplay.world.frames import parse_size
 
 logger = logging.getLogger(__name__)
@@ -36,6 +38,11 @@ def _refuse_blank(token: str) -> str:
     return token
 
 
+def _check_origins(origins: str) -> str:
+    read_origins(origins)
+    return origins
+
+
 def _check_size(size: str) -> str:
     parse_size(size)
     return size
@@ -50,6 +57,7 @@ Folder = Annotated[Path, AfterValidator(_expand_home)]
 Size = Annotated[str, AfterValidator(_check_size)]
 Host = Annotated[str, Field(min_length=1), AfterValidator(_strip_brackets)]
 Token = Annotated[str, AfterValidator(_refuse_blank)]
+Origins = Annotated[str, AfterValidator(_check_origins)]
 Variant = Literal["ar-distilled", "ar", "ar-rl", "bidirectional"]
 
 
@@ -83,6 +91,11 @@ class Settings(ModelSettings):
     max_jobs: int = Field(4, ge=1, le=1000, description="clips that may be under way or waiting at once")
     send_timeout_s: float = Field(
         10.0, gt=0, le=600, description="seconds after which a client that takes no data is dropped"
+    )
+    allow_origin: Origins = Field(
+        "",
+        description="origins of other pages that may walk here, like https://world.example, between commas: "
+        "for a proxy that rewrites Host",
     )
     static_dir: Folder = Field(_PACKAGE / "web" / "page", description="folder of the built page")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -119,13 +132,10 @@ def _load(kind: type[_Kind], variables: dict[str, _Given], arguments: dict[str, 
     try:
         return kind.model_validate({name: value for name, (value, _) in given.items()})
     except ValidationError as error:
-        first: Any = error.errors()[0]
-        name = str(first["loc"][0])
-        words = first["msg"].removeprefix("Value error, ")  # pydantic's, before those of our own checks
-        got = "" if ", got " in words else f", got {first['input']!r}"
-        variable = given[name].variable
+        fault = find_fault(error)
+        variable = given[fault.path].variable
         source = f" from {variable}" if variable else ""
-        raise ValueError(f"setting {name}: {words}{got}{source}") from None
+        raise ValueError(f"setting {fault.path}: {fault.reason}{source}") from None
 
 
 def _own_variables() -> dict[str, _Given]:

@@ -54,7 +54,7 @@ def test_download_without_anyone_to_ask(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("download", "--layout", "flat"), "expected a layout out of diffusers, original, got 'flat'"),
-        (("download", "--variant", "wan"), "setting variant: Input should be 'ar-distilled'"),
+        (("download", "--variant", "wan"), "setting variant: expected 'ar-distilled'"),
         (("doctor", "--size", "480x830"), "expected sides in multiples of 16"),
         (
             ("serve", "--model", "hy-worldplay", "--size", "big"),

@@ -21,13 +21,13 @@ from worldplay.clips.key_overlay import draw_keys, keys_of
 from worldplay.clips.plan import ClipPlan, ClipWish, plan_clip
 from worldplay.commands.render import RenderOptions, render, run
 from worldplay.engine.admission import Admission
-from worldplay.engine.clips import ClipJob, ClipRequest
+from worldplay.engine.clip_run import ClipJob, ClipRequest
 from worldplay.engine.session import Session
 from worldplay.engine.worker import Worker
 from worldplay.model.vae import StreamingVAE
 from worldplay.settings import load_settings
-from worldplay.world.pose_files import Course, parse_trajectory
-from worldplay.world.request import WalkRequest
+from worldplay.world.pose_files import parse_trajectory
+from worldplay.world.steering import TrajectorySteering, WalkRequest
 from worldplay.world.world import LiveWalk, World
 
 
@@ -58,7 +58,7 @@ def test_clip_has_the_frames_asked_for(world: World, tmp_path: Path) -> None:
     record = render(world, plan(world, num_frames=29), tmp_path / "clip.mp4")
     frames = decode((tmp_path / "clip.mp4").read_bytes())
     assert [frame.shape for frame in frames] == [(world.height, world.width, 3)] * 29
-    assert [chunk.report.frames for chunk in record.chunks] == [13, 16]
+    assert [done.report.chunk.num_frames for done in record.chunks] == [13, 16]
     assert record.timings_ms().keys() == {"select", "context", "denoise", "decode", "encode"}
 
 
@@ -312,7 +312,7 @@ def test_walk_that_the_page_saved_is_walked_again(
     wish = wish_of(world, monkeypatch, pose=json.dumps(saved), prompt=None)
     assert (wish.view, wish.seed, wish.prompt, wish.image) == ("garden", 3, "", None)
     planned = plan_clip(world, wish)
-    assert [step.label for step in planned.trajectory.steps] == [9, 9, 9]
+    assert [step.label for step in planned.trajectory.moves] == [9, 9, 9]
     assert capsys.readouterr().err == "from the recorded walk: view 'garden', seed 3\n"
 
 
@@ -322,7 +322,7 @@ def test_walk_that_the_page_saved_is_walked_again(
         ({"seed": -1}, "seed: expected at least 0, got -1"),
         ({"view": 3}, "view: expected a string, got 3"),
         ({"steps": 101}, "steps: expected at most 100, got 101"),
-        ({"image": {"sha256": "0"}}, "image: expected this field, got none"),
+        ({"image": {"sha256": "0"}}, "image.path: expected this field, got none"),
     ],
 )
 def test_recorded_walk_says_what_is_wrong(field: dict[str, object], problem: str) -> None:
@@ -431,20 +431,22 @@ def test_live_and_offline_make_equal_latents(world: World) -> None:
     spy, clock = Spy(world), FakeClock()
     worker = Worker(spy, Admission(1, 0), clock)
     trajectory = parse_trajectory("w-2,right-3,d-2")
-    clip = ClipRequest(WalkRequest(seed=11, origin=trajectory.origin), Course(trajectory), num_chunks=2)
+    clip = ClipRequest(
+        WalkRequest(seed=11, origin=trajectory.origin), TrajectorySteering(trajectory.moves), num_chunks=2
+    )
     worker.clips.arrivals.append(ClipJob(clip, Silent(), lambda: None))
     for _ in range(4):  # opened, context, two steps: the session takes the caches in mid-chunk
         worker.run_once()
     listener = Recorder()
     session = Session(1, listener, clock, lambda: None)
     worker.arrivals.append(session)
-    session.start(None, None, "", 11)
-    session.poses(1, trajectory.steps)
+    session.start(WalkRequest(prompt="", seed=11))
+    session.poses(1, trajectory.moves)
     for _ in range(1000):
         worker.run_once()
         clock.advance(1)
     offline, live = spy.walks
     assert live.walk.labels.tolist() == offline.walk.labels.tolist() == [0, 9, 9, 1, 1, 1, 27, 27]
-    assert [report.index for report in listener.reports] == [0, 1]
+    assert [report.chunk.index for report in listener.reports] == [0, 1]
     frames = range(live.walk.num_latents)
     assert torch.equal(live.walk.latents.gather(frames), offline.walk.latents.gather(frames))

@@ -1,6 +1,7 @@
 """The HTTP API over a real socket, answered by the embedded world."""
 
 import base64
+import codecs
 import io
 import json
 import resource
@@ -8,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from urllib.parse import quote
 
 import av
 import httpx
@@ -19,6 +21,7 @@ from support.serving import serving
 from worldplay.web.openapi import describe_api
 from worldplay.web.request import MAX_BODY_BYTES, MAX_BODY_MARKS, ApiError, decode_image, parse_request
 from worldplay.web.schemas import MAX_FRAMES
+from worldplay.web.translate import LIMITS
 from worldplay.world.world import World
 
 TIMEOUT_S = 60.0
@@ -112,7 +115,7 @@ def test_file_is_streamed_while_it_is_made(server: str) -> None:
         (
             {"prompt": "", "a\n2026-01-01 ERROR": 1},
             "bad_field",
-            '"a\\n2026-01-01 ERROR": expected no such field',
+            r"'a\n2026-01-01 ERROR': expected no such field",
         ),
         ({"prompt": "", "num_frames": 14}, "bad_field", "nearest is 13 or 29"),
         ({"prompt": "", "num_frames": "29"}, "bad_field", "num_frames: expected an integer"),
@@ -125,10 +128,10 @@ def test_file_is_streamed_while_it_is_made(server: str) -> None:
         (
             {"prompt": "", "pose": "w-0," * 16_400},
             "bad_field",
-            "pose: expected at most 65536 characters or an",
+            "pose: expected at most 65536 characters, got 65600",
         ),
         ({"prompt": "", "pose": [["1"] * 16] * 4}, "bad_pose", "poses[0]: expected 4 x 4 numbers"),
-        ({"prompt": "", "pose": 3}, "bad_field", "pose: expected a string or an object or an array, got 3"),
+        ({"prompt": "", "pose": 3}, "bad_field", "pose: expected a string, an object or an array, got 3"),
         ({"prompt": "", "pose": [[10**400] * 16]}, "bad_pose", "poses[0]: expected 4 x 4 numbers"),
         ({"prompt": "", "extra": {"a": [None]}}, "bad_field", "extra: expected no such field, got an object"),
         ({"prompt": "", "num_inference_steps": 0}, "bad_field", "num_inference_steps: expected"),
@@ -166,6 +169,31 @@ def test_base64_comes_in_lines_or_as_a_data_url(write: Callable[[bytes], bytes])
     assert decode_image(write(data).decode()).size == (64, 48)
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "name=IMG_20240511_173015_HDR.jpg",
+        "name=Bildschirmfoto%202024-05-11%20um%2017.30.15.png",
+        "charset=utf-8;filename=" + "a" * 255,
+        'name="one; two, three.png"',
+        "name=a,b.png",
+        "name=G\u00f6tterd\u00e4mmerung \u96ea.png",
+    ],
+)
+def test_data_url_may_name_the_file(parameters: str) -> None:
+    assert decode_image(f"data:image/png;{parameters};base64,{picture()}").size == (64, 48)
+    assert decode_image(f"DATA:image/png; {parameters}; BASE64, {picture()}").size == (64, 48)
+
+
+def test_data_url_may_have_its_base64_quoted_as_urls_are() -> None:
+    assert decode_image(f"data:image/png;base64,{quote(picture(), safe='')}").size == (64, 48)
+
+
+def test_image_of_the_largest_size_fits_beside_the_name_of_its_file() -> None:
+    text = "data:image/png;name=" + "a" * 255 + ";base64," + "A" * ((LIMITS.image_bytes + 2) // 3 * 4)
+    assert parse_request(json.dumps({"prompt": "", "image_base64": text}).encode()).image_base64 == text
+
+
 def test_many_spaces_before_base64_take_no_time() -> None:
     assert decode_image(" " * 2**20 + picture()).size == (64, 48)  # hours, if each may begin a data URL
 
@@ -200,6 +228,25 @@ def test_who_announces_a_body_and_sends_none_keeps_no_clip_from_being_made(world
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"prompt": "\\ud800"}', b"[" * 10_000])
 def test_what_is_no_json_is_refused(server: str, content: bytes) -> None:
     assert error(send(server, content)) == (400, "bad_json")
+
+
+def test_byte_order_mark_before_the_body_is_skipped(server: str) -> None:
+    assert send(server, codecs.BOM_UTF8 + b'{"prompt": "", "num_frames": 13}').status_code == 200
+    assert error(send(server, codecs.BOM_UTF8)) == (400, "bad_json")
+    assert error(send(server, 2 * codecs.BOM_UTF8 + b"{}")) == (400, "bad_json")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+def test_other_encodings_are_named(server: str, encoding: str) -> None:
+    response = send(server, '{"prompt": ""}'.encode(encoding))
+    assert error(response) == (400, "bad_json")
+    assert message(response) == f"expected JSON in UTF-8, got {encoding[:6].upper()}"
+
+
+@pytest.mark.parametrize("parameter", ["charset=utf-8", ' charset="UTF-8"', "charset=latin-1", "version=1"])
+def test_parameters_of_the_content_type_mean_nothing(server: str, parameter: str) -> None:
+    response = send(server, b'{"prompt": "", "num_frames": 13}', f"application/json;{parameter}")
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize(

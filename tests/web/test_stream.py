@@ -312,15 +312,26 @@ def test_wrong_token_is_refused(world: World) -> None:
     assert closed == 1008
 
 
-def test_page_of_another_site_is_turned_away(server: str) -> None:
+@pytest.mark.parametrize("origin", ["https://elsewhere.example", "null", "http://[", "http://]:x", ""])
+def test_page_of_another_site_is_turned_away(server: str, origin: str) -> None:
     headers = {
-        "origin": "https://elsewhere.example",
+        "origin": origin,
         "connection": "upgrade",
         "upgrade": "websocket",
         "sec-websocket-version": "13",
         "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
     }
     assert httpx.get(f"http://{server}/ws", headers=headers).status_code == 403
+
+
+def test_page_behind_a_proxy_that_rewrites_host_may_walk(world: World) -> None:
+    headers = {"Origin": "https://world.example"}
+    with (
+        serving(world, allow_origin="https://other.example, https://World.example:443") as address,
+        connect(f"ws://{address}/ws", additional_headers=headers) as client,
+    ):
+        assert client.response is not None
+        assert client.response.status_code == 101
 
 
 def test_visitor_beyond_the_places_waits_for_one(world: World) -> None:

@@ -10,7 +10,7 @@ from worldplay.world.camera import MAX_POSES
 from worldplay.world.frames import SIZE_UNIT, check_num_frames
 from worldplay.world.images import cut_picture
 from worldplay.world.pose_files import Trajectory, parse_trajectory
-from worldplay.world.request import WalkRequest
+from worldplay.world.steering import WalkRequest
 
 DEFAULT_FRAMES = 125
 LONGEST = 4 * MAX_POSES - 3  # frames; an hour
@@ -92,7 +92,7 @@ def plan_clip(maker: Maker, wish: ClipWish, max_frames: int = LONGEST) -> ClipPl
         raise ClipError(
             "pose",
             f"expected poses for {num_latents} latents ({num_latents - 1} motions) with {num_frames} frames, "
-            f"got {trajectory.num_latents} ({len(trajectory.steps)} motions)",
+            f"got {trajectory.num_latents} ({len(trajectory.moves)} motions)",
         )
     seed = secrets.randbits(32) if wish.seed is None else wish.seed
     picture = None if wish.image is None else cut_picture(wish.image, maker.width, maker.height)

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from worldplay.clips.plan import ClipPlan
-from worldplay.engine.clips import ClipJob, ClipRequest
+from worldplay.engine.clip_run import ClipJob, ClipRequest
 from worldplay.engine.engine import Engine
 from worldplay.engine.ports import ChunkReport, Frames
 from worldplay.media.track import VideoTrack
-from worldplay.world.pose_files import Course
+from worldplay.world.steering import TrajectorySteering
 from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
@@ -72,13 +72,14 @@ class ClipFile:
         self._report: ChunkReport | None = None  # of the chunk being encoded
         self._num_latents = 0  # of that chunk, encoded
         self._num_frames = 0
+        self._chunk_start = 0
         self._chunk_end = 0
         self._decode_ms = 0.0
         self._encode_ms = 0.0
 
     def begin(self, engine: Engine, plan: ClipPlan) -> None:
         """Have it made, after the clips that were asked for before."""
-        request = ClipRequest(plan.walk, Course(plan.trajectory), plan.num_chunks)
+        request = ClipRequest(plan.walk, TrajectorySteering(plan.trajectory.moves), plan.num_chunks)
         self._job = engine.render(request, self)
 
     def close(self) -> None:
@@ -130,7 +131,8 @@ class ClipFile:
     def _begin_chunk(self, report: ChunkReport) -> None:
         self._report = report
         self._num_latents = 0
-        self._chunk_end = self._num_frames + report.frames
+        self._chunk_start = self._num_frames
+        self._chunk_end = self._num_frames + report.chunk.num_frames
         self._decode_ms = self._encode_ms = 0.0
 
     def _encode(self, frames: Frames, decode_ms: float) -> None:
@@ -139,9 +141,9 @@ class ClipFile:
         assert self._report is not None, "frames before their chunk"
         began = time.perf_counter()
         if self._decorate is not None:
-            frames = self._decorate(frames, self._report.labels[self._num_latents])
+            frames = self._decorate(frames, self._report.chunk.labels[self._num_latents])
         for frame in frames:
-            sample = self._track.encode(frame, key=self._num_frames == self._chunk_end - self._report.frames)
+            sample = self._track.encode(frame, key=self._num_frames == self._chunk_start)
             self._put(Data(self._track.fragment(sample, self._num_frames)))
             self._num_frames += 1
         self._num_latents += 1

@@ -18,15 +18,14 @@ from worldplay.loading import open_world
 from worldplay.media.track import VideoTrack
 from worldplay.model.config import RELEASED_TRANSFORMER, RELEASED_VAE, TransformerConfig, VAEConfig
 from worldplay.settings import ModelSettings
-from worldplay.stroll import Stroll
+from worldplay.world.chunk import Chunk
 from worldplay.world.device import choose_device, choose_dtype, synchronize
 from worldplay.world.released.files import is_released
 from worldplay.world.released.host_memory import available_memory
 from worldplay.world.released.memory_estimate import Shapes, count_host_bytes
 from worldplay.world.released.random_weights import build_random_world, check_context, open_random_walk
 from worldplay.world.released.variants import DEFAULT_VARIANT, VARIANTS, find_variant
-from worldplay.world.request import WalkRequest
-from worldplay.world.rollout import Chunk
+from worldplay.world.steering import CircleSteering, WalkRequest
 from worldplay.world.world import LiveWalk, World
 
 DISTILLED = VARIANTS[DEFAULT_VARIANT].rollout()
@@ -190,15 +189,14 @@ def _time_chunk(world: World, walk: LiveWalk, track: VideoTrack) -> tuple[Chunk,
 
 
 def _generate(walk: LiveWalk, lap: Callable[[], float]) -> tuple[Chunk, list[float]]:
-    """Make a chunk. Returns: also ms of the context pass, of each denoising step, and of what is left."""
-    stages = walk.generate(Stroll())
+    """Make a chunk. Returns: also ms of the context pass and of each denoising step."""
+    pending = walk.begin_chunk(CircleSteering())
     passes: list[float] = []
-    while True:
-        try:
-            next(stages)
-        except StopIteration as stop:
-            return stop.value, [*passes, lap()]
+    chunk = None
+    while chunk is None:
+        chunk = pending.advance()
         passes.append(lap())
+    return chunk, passes
 
 
 def _time_text(world: World, walk: LiveWalk) -> list[float]:

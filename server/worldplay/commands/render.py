@@ -28,7 +28,7 @@ from worldplay.settings import ModelSettings
 from worldplay.world.frames import parse_size
 from worldplay.world.images import open_image
 from worldplay.world.released.files import is_released
-from worldplay.world.walk import Placed
+from worldplay.world.steering import PosedCamera
 from worldplay.world.world import World
 
 MAX_IMAGE_BYTES = 2**28
@@ -180,7 +180,7 @@ class Record:
 
 def timings_of(chunk: ChunkDone) -> dict[str, float]:
     """A chunk's times in ms, by stage."""
-    return {**chunk.report.timings_ms, "decode": chunk.decode_ms, "encode": chunk.encode_ms}
+    return {**chunk.report.chunk.timings_ms, "decode": chunk.decode_ms, "encode": chunk.encode_ms}
 
 
 def render(world: World, plan: ClipPlan, out: Path, *, overlay: bool = False) -> Record:
@@ -240,7 +240,7 @@ def _left(name: str, done: list[ChunkDone]) -> str:
     """What there is of a file that was not finished."""
     if not done:
         return f"nothing of {name} can be played"
-    frames = sum(chunk.report.frames for chunk in done)
+    frames = sum(chunk.report.chunk.num_frames for chunk in done)
     return f"the first {frames} frames of {name} can be played"
 
 
@@ -295,7 +295,7 @@ def _describe(
     world: World, plan: ClipPlan, record: Record, image: dict[str, str] | None
 ) -> dict[str, object]:
     """All that is needed to make the clip again; as a pose file it is a recorded walk."""
-    reports = [chunk.report for chunk in record.chunks]
+    chunks = [done.report.chunk for done in record.chunks]
     description: dict[str, object] = {
         "model": world.name,
         "size": [world.width, world.height],
@@ -311,11 +311,15 @@ def _describe(
         "cpu_s": round(record.cpu_s, 3),
         "timings_ms": _rounded(record.timings_ms()),
         "chunks": [
-            {"index": chunk.report.index, "frames": chunk.report.frames, **_rounded(timings_of(chunk))}
+            {
+                "index": chunk.report.chunk.index,
+                "frames": chunk.report.chunk.num_frames,
+                **_rounded(timings_of(chunk)),
+            }
             for chunk in record.chunks
         ],
-        "poses": [pose.reshape(16).tolist() for report in reports for pose in report.poses],
-        "labels": [label for report in reports for label in report.labels],
+        "poses": [pose.reshape(16).tolist() for chunk in chunks for pose in chunk.poses],
+        "labels": [label for chunk in chunks for label in chunk.labels],
     }
     if intrinsics := _given_intrinsics(plan):
         description["intrinsics"] = intrinsics
@@ -324,11 +328,11 @@ def _describe(
 
 def _given_intrinsics(plan: ClipPlan) -> list[object]:
     """Those of every latent, or none."""
-    placed = [plan.trajectory.origin, *plan.trajectory.steps]
+    placed = [plan.trajectory.origin, *plan.trajectory.moves]
     return [
         step.intrinsics.tolist()
         for step in placed
-        if isinstance(step, Placed) and step.intrinsics is not None
+        if isinstance(step, PosedCamera) and step.intrinsics is not None
     ]
 
 

@@ -3,10 +3,8 @@
 import logging
 from time import perf_counter
 
-from worldplay.stroll import Stroll
 from worldplay.world.device import synchronize
-from worldplay.world.request import WalkRequest
-from worldplay.world.rollout import finish
+from worldplay.world.steering import CircleSteering, WalkRequest
 from worldplay.world.world import LiveWalk, World
 
 logger = logging.getLogger(__name__)
@@ -38,7 +36,7 @@ def count_in_time(world: World, most: int) -> int:
 def _open_long_walk(world: World) -> LiveWalk:
     """Open a walk whose chunks have all their context. Its past is noise, on which no time depends."""
     walk, num_latents = world.open_walk(WalkRequest(seed=0)), world.rollout.config.memory_latents
-    path = walk.walk.follow(Stroll().predict(num_latents - 1))
+    path = walk.walk.follow(CircleSteering().predict(num_latents - 1))
     noise = walk.walk.draw_noise(0, num_latents)
     walk.walk.append(noise.to(world.device, world.rollout.transformer.dtype), path)
     return walk
@@ -51,6 +49,6 @@ def _seconds_watched(world: World) -> float:
 def _make_chunk(world: World, walk: LiveWalk) -> float:
     """Make and decode a chunk. Returns: seconds."""
     began = perf_counter()
-    for _ in walk.decode(finish(walk.generate(Stroll()))):
+    for _ in walk.decode(walk.begin_chunk(CircleSteering()).finish()):
         synchronize(world.device)
     return perf_counter() - began

@@ -16,12 +16,31 @@ from worldplay.protocol.messages import (
     Start,
 )
 from worldplay.protocol.order import ClientOrder, ServerOrder
-from worldplay.protocol.rate import TokenBucket
 from worldplay.protocol.validation import find_class, validate
 from worldplay.protocol.wire import SMALL_FRAME_BYTES, check_size, pack, unpack
 
 MESSAGES_PER_SECOND = 200
 MESSAGES_BURST = 400
+
+
+class TokenBucket:
+    """How many messages a peer may send: so many a second, and so many at once after a pause."""
+
+    def __init__(self, per_second: float, burst: float) -> None:
+        self._per_ms = per_second / 1000
+        self._burst = burst
+        self._tokens = burst
+        self._at_ms: float | None = None
+
+    def take(self, now_ms: float) -> bool:
+        """Take one token if there is one; now_ms is of any clock that never goes back."""
+        elapsed_ms = 0.0 if self._at_ms is None else now_ms - self._at_ms
+        self._at_ms = now_ms
+        self._tokens = min(self._burst, self._tokens + elapsed_ms * self._per_ms)
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
 
 
 class ServerConnection:

@@ -1,7 +1,5 @@
 """What a peer can be told went wrong: the closed list of codes, and the exception that carries one."""
 
-import json
-import reprlib
 from enum import Enum
 
 
@@ -67,21 +65,3 @@ class ProtocolError(Exception):
     @property
     def retryable(self) -> bool:
         return self.code in RETRYABLE
-
-
-def brief(value: object) -> str:
-    """Show what a peer sent in a few words, however large it is."""
-    match value:
-        case None:
-            return "nil"
-        case bool():
-            return str(value).lower()
-        case bytes():
-            return f"{len(value)} bytes"
-        case _:
-            return reprlib.repr(value)
-
-
-def printable(name: str) -> str:
-    """A name as it is, or as JSON writes it where it could break a line of the log."""
-    return name if name.isprintable() else json.dumps(name)

@@ -281,6 +281,7 @@ class State(Record):
     what: Literal["paused", "resumed", "prompt", "rewound", "reset", "bump", "view"]
     chunk: Count | None = None
     text: str | None = None
+    taken_as: Annotated[str, Field(max_length=200)] | None = None
     view: str | None = None
 
 

@@ -5,8 +5,9 @@ from typing import Any, NoReturn
 
 import msgpack
 
-from worldplay.protocol.errors import ErrorCode, ProtocolError, brief
+from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.protocol.messages import Record
+from worldplay.wording import MESSAGE_PACK, show
 
 SMALL_FRAME_BYTES = 64 * 1024  # what any frame may hold, the image of a `start` not counted
 MAX_ARRAY_ITEMS = 1024
@@ -38,9 +39,9 @@ def unpack(frame: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         _malformed(f"expected one MessagePack map, got {len(frame)} bytes that are not: {_reason(error)}")
     if not isinstance(value, dict):
-        _malformed(f"expected a map, got {brief(value)}")
+        _malformed(f"expected a map, got {show(value, MESSAGE_PACK)}")
     if not isinstance(value.get("type"), str):
-        _malformed(f"expected a map with a string `type`, got {brief(value.get('type'))}")
+        _malformed(f"expected a map with a string `type`, got {show(value.get('type'), MESSAGE_PACK)}")
     return value
 
 

@@ -50,7 +50,9 @@ class _EngineCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         stats = asdict(self._engine.stats())
+        stats |= stats.pop("counters")
         stages = stats.pop("stage_ms")
+        del stats["chunk_times"]
         for name, value in stats.items():
             kind = GaugeMetricFamily if name in _GAUGES else CounterMetricFamily
             yield kind(f"worldplay_{name}", name.replace("_", " "), value=value)

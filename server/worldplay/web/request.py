@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+import codecs
 import hmac
 import json
 import re
@@ -12,18 +13,19 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from worldplay.api_words import describe_fault
 from worldplay.clips.plan import ClipWish
-from worldplay.protocol.errors import brief
-from worldplay.web.schemas import MAX_FRAMES, GenerateVideoRequest
+from worldplay.web.schemas import MAX_DATA_URL_HEAD, MAX_FRAMES, GenerateVideoRequest
 from worldplay.web.translate import LIMITS
+from worldplay.wording import find_fault, show
 from worldplay.world.images import open_image
 
 MAX_BODY_BYTES = 2**24  # an image of LIMITS.image_bytes in base64, and hours of poses
 # A latent of a pose file takes 35 (16 numbers in rows, 9 of K, their names); as much again may be ignored.
 MAX_BODY_MARKS = (MAX_FRAMES + 3) // 4 * 35 * 2
 BODY_TIMEOUT_S = 30.0
-_DATA_URL = re.compile(rb"data:[^,]{0,40};base64,", re.IGNORECASE)
+# Parameters such as the file's name may hold commas in quotes, and some programs leave out the quotes.
+_DATA_URL = re.compile(rb"data:.{0,%d}?;base64," % MAX_DATA_URL_HEAD, re.IGNORECASE)
+_QUOTED = ((b"%2B", b"+"), (b"%2F", b"/"), (b"%3D", b"="))  # base64 that was quoted as part of a URL
 _WHITESPACE = b" \t\r\n\v\f"
 
 
@@ -56,7 +58,7 @@ def check_headers(request: Request) -> None:
     """Refuse what its headers already show to be useless, before a byte of it is read."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":  # also keeps other sites' forms out: a page may send JSON only if asked
-        message = f"expected the header `Content-Type: application/json`, got {brief(kind)}"
+        message = f"expected the header `Content-Type: application/json`, got {show(kind)}"
         raise ApiError(415, "unsupported_media_type", message)
     length = request.headers.get("content-length", "0")
     if not length.isdecimal() or len(length) > 20 or int(length) > MAX_BODY_BYTES:
@@ -86,15 +88,27 @@ def _too_large(got: str) -> ApiError:
 
 
 def parse_request(body: bytes) -> GenerateVideoRequest:
-    """Raises: ApiError about too much structure, or about the first field at fault."""
+    """Raises: ApiError about another encoding, too much structure, or the first field at fault."""
+    _check_encoding(body)
+    body = body.removeprefix(codecs.BOM_UTF8)
     _check_marks(body)
     try:
         return GenerateVideoRequest.model_validate_json(body)
     except ValidationError as error:
-        faults = error.errors(include_url=False)
-    if faults[0]["type"] == "json_invalid":
-        raise ApiError(400, "bad_json", f"expected JSON: {faults[0]['ctx']['error']}")
-    raise ApiError(422, "bad_field", describe_fault(faults))
+        raise _explain(error) from None
+
+
+def _explain(error: ValidationError) -> ApiError:
+    fault = find_fault(error)
+    if error.errors(include_input=False)[0]["type"] == "json_invalid":
+        return ApiError(400, "bad_json", fault.reason)
+    return ApiError(422, "bad_field", f"{fault.path or 'the body'}: {fault.reason}")
+
+
+def _check_encoding(body: bytes) -> None:
+    encoding = json.detect_encoding(body)
+    if not encoding.startswith("utf-8"):
+        raise ApiError(400, "bad_json", f"expected JSON in UTF-8, got {encoding[:6].upper()}")
 
 
 def _check_marks(body: bytes) -> None:
@@ -134,8 +148,8 @@ def wish_of(asked: GenerateVideoRequest) -> ClipWish:
 def decode_image(text: str) -> Image:
     """Open base64, also in lines or as a data URL. Raises: ApiError saying what was expected and found."""
     encoded = text.encode().translate(None, _WHITESPACE)
-    if prefix := _DATA_URL.match(encoded):
-        encoded = encoded[prefix.end() :]
+    if head := _DATA_URL.match(encoded):
+        encoded = _unquote(encoded[head.end() :])
     try:
         data = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -144,3 +158,10 @@ def decode_image(text: str) -> Image:
         return open_image(data, LIMITS.image_bytes, LIMITS.image_pixels)
     except ValueError as error:
         raise ApiError(422, "bad_image", f"image_base64: {error}") from None
+
+
+def _unquote(encoded: bytes) -> bytes:
+    """As `urllib.parse.unquote_to_bytes`, which would make millions of objects of as many percent signs."""
+    for quoted, char in _QUOTED:
+        encoded = encoded.replace(quoted, char).replace(quoted.lower(), char)
+    return encoded

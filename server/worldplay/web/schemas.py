@@ -6,10 +6,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from worldplay.clips.plan import MAX_STEPS
 from worldplay.web.translate import LIMITS
+from worldplay.wording import show
 from worldplay.world.frames import MAX_SIDE, SIZE_UNIT
 
-# Lines may be as short as 64 characters, with two to end each, and a data URL has a prefix.
-MAX_BASE64_CHARS = (LIMITS.image_bytes + 2) // 3 * 4 * 66 // 64 + 64
+MAX_DATA_URL_HEAD = 4096  # bytes before the base64 of a data URL: kind, file name and other parameters
+# Lines may be as short as 64 characters, with two to end each.
+MAX_BASE64_CHARS = (LIMITS.image_bytes + 2) // 3 * 4 * 66 // 64 + MAX_DATA_URL_HEAD
 MAX_FRAMES = 2400  # 100 s
 MAX_POSE_CHARS = 2**16  # of a pose string: a hundred for each motion of the longest clip
 MAX_SEED = 2**53  # the largest that JSON's numbers hold everywhere
@@ -18,6 +20,15 @@ MAX_SEED = 2**53  # the largest that JSON's numbers hold everywhere
 def _take_whole(value: object) -> object:
     """JSON has one kind of number: 61.0 is an integer as well as 61."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _check_pose(value: object) -> object:
+    """Before pydantic, which would name a fault for each kind that a pose may be."""
+    if value is not None and not isinstance(value, str | dict | list):
+        raise ValueError(f"expected a string, an object or an array, got {show(value)}")
+    if isinstance(value, str) and len(value) > MAX_POSE_CHARS:
+        raise ValueError(f"expected at most {MAX_POSE_CHARS} characters, got {len(value)}")
+    return value
 
 
 Whole = Annotated[int, BeforeValidator(_take_whole)]
@@ -54,6 +65,7 @@ class GenerateVideoRequest(_Body):
     ] = None
     pose: Annotated[
         Annotated[str, Field(max_length=MAX_POSE_CHARS)] | dict[str, Any] | list[Any] | None,
+        BeforeValidator(_check_pose),
         Field(
             description="A pose string like 'w-10,right-5' (action-latents, one motion less than latents), "
             "a pose file's object, or a recorded walk. Default: straight ahead."

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
-from urllib.parse import urlsplit
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -23,9 +22,11 @@ from worldplay.protocol.errors import CLOSE_CODES, ErrorCode, ProtocolError
 from worldplay.settings import Settings
 from worldplay.web.latency import PhotonClock
 from worldplay.web.monitoring import Metrics
+from worldplay.web.origin import describe_origin, is_allowed
 from worldplay.web.send_queue import Outbox
 from worldplay.web.translate import LIMITS, check_start, read_image, read_trajectory, welcome
 from worldplay.world.images import StartPicture
+from worldplay.world.steering import WalkRequest
 from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
@@ -102,8 +103,11 @@ class Stream:
 
     async def run(self) -> None:
         """Serve until either side ends it; whatever happens, the session is closed."""
-        if not _is_same_origin(self._websocket):
-            logger.warning("refused a page of another site: %s", _describe_origin(self._websocket))
+        headers = self._websocket.headers
+        if not is_allowed(headers, self._settings.allow_origin):
+            logger.warning(
+                "refused a page of another site: %s (see docs/deploy.md)", describe_origin(headers)
+            )
             await self._websocket.close(1008)
             return
         offered = self._websocket.scope["subprotocols"]
@@ -176,7 +180,7 @@ class Stream:
             picture, view = await asyncio.to_thread(self._place_picture, message.image)
         if self._session is None:
             self._session = self._engine.open(self)
-        self._session.start(view, picture, message.prompt, message.seed)
+        self._session.start(WalkRequest(view, picture, message.prompt, message.seed))
         if picture is not None and view is not None:
             self._outbox.put(m.State(what="view", view=view))
 
@@ -312,7 +316,7 @@ class Stream:
         """Give chunks and frames their place on the media timeline: the next free one, so it has no gaps."""
         match item:
             case _Announced(report=report):
-                self._photon.announce(report.controls_seq, self._next_frame / self._world.fps)
+                self._photon.announce(report.latch.seq, self._next_frame / self._world.fps)
                 return _chunk_message(report, self._next_frame)
             case _Sample():
                 return self._media_message(item)
@@ -337,31 +341,21 @@ class Stream:
 
 
 def _chunk_message(report: ChunkReport, first_frame: int) -> m.Chunk:
+    chunk = report.chunk
     return m.Chunk(
-        index=report.index,
+        index=chunk.index,
         first_frame=first_frame,
-        frames=report.frames,
-        controls_seq=report.controls_seq,
-        latched_at=report.latched_at_ms,
-        labels=tuple(report.labels),
+        frames=chunk.num_frames,
+        controls_seq=report.latch.seq,
+        latched_at=report.latch.at_ms,
+        labels=tuple(chunk.labels),
         motions=tuple(
             m.LatentMotion(forward=motion.forward, right=motion.right, yaw=motion.yaw, pitch=motion.pitch)
-            for motion in report.motions
+            for motion in chunk.motions
         ),
-        poses=tuple(tuple(pose.reshape(16).tolist()) for pose in report.poses),
-        timings=m.Timings(**report.timings_ms),
+        poses=tuple(tuple(pose.reshape(16).tolist()) for pose in chunk.poses),
+        timings=m.Timings(**chunk.timings_ms),
     )
-
-
-def _is_same_origin(websocket: WebSocket) -> bool:
-    """Other sites' pages must not walk here behind a visitor's back; programs send no Origin."""
-    origin = websocket.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == websocket.headers.get("host")
-
-
-def _describe_origin(websocket: WebSocket) -> str:
-    headers = websocket.headers
-    return f"its Origin is {headers['origin']!r}, the Host {headers.get('host')!r} (see docs/deploy.md)"
 
 
 def _explain_end(outcomes: Iterable[BaseException | None]) -> int | None:

@@ -9,7 +9,7 @@ from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.world.camera import check_rigid, normalize_intrinsics, parse_pose_string
 from worldplay.world.images import open_image
-from worldplay.world.walk import Placed, Step
+from worldplay.world.steering import Move, PosedCamera
 from worldplay.world.world import World
 
 LIMITS = m.Limits(
@@ -76,7 +76,7 @@ def read_image(data: bytes) -> Image.Image:
         raise ProtocolError(ErrorCode.BAD_IMAGE, f"start.image: {error}") from None
 
 
-def read_trajectory(message: m.Poses) -> list[Step]:
+def read_trajectory(message: m.Poses) -> list[Move]:
     """What a `poses` message asks for. Raises: ProtocolError if no camera can go there."""
     try:
         if message.pose_string is not None:
@@ -87,6 +87,6 @@ def read_trajectory(message: m.Poses) -> list[Step]:
         poses = [np.reshape(pose, (4, 4)).astype(np.float64) for pose in message.poses or ()]
         for pose in poses:
             check_rigid(pose)
-        return [Placed(pose, intrinsics=intrinsics) for pose in poses]
+        return [PosedCamera(pose, intrinsics=intrinsics) for pose in poses]
     except ValueError as error:
         raise ProtocolError(ErrorCode.BAD_POSE, f"poses: {error}") from None

@@ -2,7 +2,7 @@
 
 import gc
 import secrets
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -18,15 +18,14 @@ from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.model.conditioning import Conditioning
 from worldplay.model.kv_cache import TextKV
 from worldplay.model.vae import StreamingVAE
-from worldplay.world.clip_rollout import generate_clip_chunk
-from worldplay.world.conditioner import NEGATIVE_PROMPT, Conditioner
+from worldplay.world.chunk import Chunk, PendingChunk
+from worldplay.world.clip_rollout import begin_clip_chunk
 from worldplay.world.embedded.fade import fade_from
 from worldplay.world.embedded.own_image import find_nearest
-from worldplay.world.embedded.suggestions import Suggestion
 from worldplay.world.images import StartPicture, cut_picture, image_to_pixels, pixels_to_frames
 from worldplay.world.recent import Recent
-from worldplay.world.request import WalkRequest
-from worldplay.world.rollout import Chunk, RolloutModel, Stage, Steering, generate_chunk
+from worldplay.world.rollout import RolloutModel, begin_chunk
+from worldplay.world.steering import Steering, WalkRequest
 from worldplay.world.walk import Ground, Walk
 
 # What a visitor's picture becomes: the place itself, or only the look from which one that is known emerges.
@@ -34,11 +33,12 @@ OwnPictures: TypeAlias = Literal["as_is", "nearest_view"]
 
 FPS = 24
 REMEMBERED_IMAGES = 16
+NEGATIVE_PROMPT = ""  # what guidance leads away from
 REDECODED_LATENTS = 8  # what the decoder must see again after a rewind; its causal reach beyond is negligible
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class StartView:
     """A place where a walk may start."""
 
     name: str
@@ -46,6 +46,24 @@ class View:
     image: Image.Image
     preview: bytes  # the image as a JPEG
     make_ground: Callable[[], Ground]
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A prompt under a short name."""
+
+    title: str
+    prompt: str
+
+
+class Conditioner(Protocol):
+    """A model's encoders of prompts and start images."""
+
+    def encode(self, prompt: str, image: Image.Image, image_latent: Tensor) -> Conditioning: ...
+
+    def taken_as(self, prompt: str) -> str | None:
+        """Title of the suggestion that a prompt amounts to; None where the model follows any text."""
+        ...
 
 
 class _Named(Protocol):
@@ -79,7 +97,7 @@ class World:
     title: str
     width: int
     height: int
-    views: tuple[View, ...]  # the first is the default
+    views: tuple[StartView, ...]  # the first is the default
     rollout: RolloutModel
     vae: StreamingVAE
     conditioner: Conditioner
@@ -147,7 +165,7 @@ class World:
             return self.rollout
         return replace(self.rollout, config=replace(self.rollout.config, steps=steps))
 
-    def start_view(self, name: str | None, picture: StartPicture | None) -> View:
+    def start_view(self, name: str | None, picture: StartPicture | None) -> StartView:
         """Where a walk starts: as named, or where it looks most like a picture that cannot be the place.
 
         Raises: ValueError naming the views there are.
@@ -156,7 +174,7 @@ class World:
             return self.views[find_nearest(picture.fitted, [view.image for view in self.views])]
         return self.find_view(name)
 
-    def find_view(self, name: str | None) -> View:
+    def find_view(self, name: str | None) -> StartView:
         """Raises: ValueError naming the views there are."""
         return pick_view(self.views, name)
 
@@ -195,6 +213,7 @@ class LiveWalk:
     ) -> None:
         """`look` is the picture [H, W, 3] from which the first frames fade, if any."""
         self.walk = walk
+        self.taken_as: str | None = None
         self._look = look
         self._world = world
         self._rollout = rollout
@@ -204,11 +223,11 @@ class LiveWalk:
     def num_chunks(self) -> int:
         return self.walk.num_latents // self._rollout.config.chunk_latents
 
-    def generate(self, steering: Steering) -> Generator[Stage, None, Chunk]:
-        """Make the next chunk, see `generate_chunk` and `generate_clip_chunk`."""
+    def begin_chunk(self, steering: Steering) -> PendingChunk:
+        """Begin the next chunk: see rollout.begin_chunk and clip_rollout.begin_clip_chunk."""
         if isinstance(self._rollout.transformer, BidirectionalTransformer):
-            return generate_clip_chunk(self._rollout, self.walk, steering)
-        return generate_chunk(self._rollout, self.walk, steering)
+            return begin_clip_chunk(self._rollout, self.walk, steering)
+        return begin_chunk(self._rollout, self.walk, steering)
 
     def decode(self, chunk: Chunk) -> Iterator[NDArray[np.uint8]]:
         """Decode the newest chunk, latent by latent.
@@ -246,6 +265,7 @@ class LiveWalk:
     def set_prompt(self, text: str) -> None:
         """Take another prompt from the next chunk on; the image stays."""
         walk, world = self.walk, self._world
+        self.taken_as = world.conditioner.taken_as(text)
         if isinstance(self._rollout.transformer, BidirectionalTransformer):  # it reads the text at every step
             walk.prompts = world.condition(text, walk.picture, walk.image_latent)
         else:

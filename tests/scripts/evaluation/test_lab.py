@@ -99,6 +99,9 @@ class WordConditioner:
     def encode(self, prompt, image, image_latent):
         return ByteConditioner().encode("x" * len(prompt.split()), image, image_latent)
 
+    def taken_as(self, prompt):
+        return None
+
 
 def test_a_cache_of_its_own_has_room_for_as_many_words_as_the_served_one(lab):
     world = replace(lab.world, conditioner=WordConditioner())

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from worldplay.world.courtyard.light import LIGHTS
-from worldplay.world.courtyard.renderer import START_VIEWS, render
+from worldplay.world.courtyard.renderer import render
+from worldplay.world.courtyard.views import VIEWPOINTS
 from worldplay.world.embedded.own_image import find_nearest
 
 SIZE = (96, 160)  # height, width
@@ -13,17 +14,17 @@ SIZE = (96, 160)  # height, width
 
 @pytest.fixture(scope="module")
 def views() -> list[Image.Image]:
-    return [Image.fromarray(render(view.c2w[None], *SIZE)[0]) for view in START_VIEWS]
+    return [Image.fromarray(render(view.c2w[None], *SIZE)[0]) for view in VIEWPOINTS]
 
 
 @pytest.mark.parametrize("light", LIGHTS)
-@pytest.mark.parametrize("index", range(len(START_VIEWS)))
+@pytest.mark.parametrize("index", range(len(VIEWPOINTS)))
 def test_view_is_found_in_every_light(views: list[Image.Image], index: int, light: str) -> None:
-    picture = Image.fromarray(render(START_VIEWS[index].c2w[None], *SIZE, light)[0])
+    picture = Image.fromarray(render(VIEWPOINTS[index].c2w[None], *SIZE, light)[0])
     assert find_nearest(picture, views) == index
 
 
-@pytest.mark.parametrize("index", range(len(START_VIEWS)))
+@pytest.mark.parametrize("index", range(len(VIEWPOINTS)))
 def test_view_is_found_in_another_size_and_shape(views: list[Image.Image], index: int) -> None:
     taller = ImageOps.expand(views[index].resize((640, 384)), (0, 100), "grey")
     assert find_nearest(taller, views) == index

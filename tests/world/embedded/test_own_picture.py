@@ -9,9 +9,7 @@ from PIL import Image, ImageOps
 
 from worldplay.world.camera import Motion
 from worldplay.world.embedded.fade import NUM_FRAMES, fade_from
-from worldplay.world.request import WalkRequest
-from worldplay.world.rollout import finish
-from worldplay.world.walk import Step
+from worldplay.world.steering import Move, WalkRequest
 from worldplay.world.world import LiveWalk, World
 
 LOOK = np.full((2, 2, 3), 200, np.uint8)
@@ -20,16 +18,16 @@ LOOK = np.full((2, 2, 3), 200, np.uint8)
 class Standing:
     """Steering of a visitor who touches nothing."""
 
-    def predict(self, num_latents: int) -> list[Step]:
+    def predict(self, num_latents: int) -> list[Move]:
         return [Motion()] * num_latents
 
-    def latch(self, num_latents: int) -> list[Step]:
+    def latch(self, num_latents: int) -> list[Move]:
         return [Motion()] * num_latents
 
 
 def frames_of(walk: LiveWalk) -> NDArray[np.float64]:
     """The next chunk's."""
-    frames = list(walk.decode(finish(walk.generate(Standing()))))
+    frames = list(walk.decode(walk.begin_chunk(Standing()).finish()))
     return np.concatenate(frames).astype(np.float64)
 
 

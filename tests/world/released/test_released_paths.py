@@ -56,7 +56,7 @@ def test_bidirectional_clip_is_written(layouts: dict[str, Path], tmp_path: Path)
     world = load(layouts["original"], "bidirectional")
     plan = plan_clip(world, ClipWish(prompt="Sand", num_frames=61, seed=1, steps=1, variant="bidirectional"))
     record = render(world, plan, tmp_path / "clip.mp4")
-    assert [chunk.report.frames for chunk in record.chunks] == [61]
+    assert [done.report.chunk.num_frames for done in record.chunks] == [61]
     with av.open(tmp_path / "clip.mp4") as container:
         assert sum(1 for _ in container.decode(video=0)) == 61
 

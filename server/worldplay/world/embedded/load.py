@@ -10,19 +10,17 @@ from torch import nn
 
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, lay_out_channels_last
-from worldplay.world.conditioner import EmbeddedConditioner
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
 from worldplay.world.courtyard.ground import WalkGround
-from worldplay.world.courtyard.scene import START_VIEWS, StartView
-from worldplay.world.courtyard.views import render_view
+from worldplay.world.courtyard.views import SUGGESTIONS, VIEWPOINTS, Viewpoint, make_view
 from worldplay.world.device import choose_dtype
+from worldplay.world.embedded.conditioner import EmbeddedConditioner
 from worldplay.world.embedded.manifest import REMEDY, read_description
-from worldplay.world.embedded.suggestions import COURT_SUGGESTIONS
 from worldplay.world.embedded.text_encoder import MAX_STATES, TIED, TextConfig, TextReader, make_text_model
 from worldplay.world.rollout import RolloutModel
 from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.weights import Weights, build_empty, fill
-from worldplay.world.world import View, World
+from worldplay.world.world import StartView, World
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "weights" / "embedded"
 
@@ -59,11 +57,11 @@ def load_embedded(directory: Path, device: torch.device) -> World:
         title=described.title,
         width=width,
         height=height,
-        views=tuple(_walled_view(view, height, width) for view in START_VIEWS),
+        views=tuple(_court_view(view, height, width) for view in VIEWPOINTS),
         rollout=_prepare_rollout(transformer, vae, described.rollout, height, width),
         vae=vae,
-        conditioner=EmbeddedConditioner(reader, config.byt5_dim),
-        suggestions=COURT_SUGGESTIONS,
+        conditioner=EmbeddedConditioner(reader, config.byt5_dim, SUGGESTIONS),
+        suggestions=SUGGESTIONS,
         own_pictures="nearest_view",
     )
 
@@ -90,8 +88,8 @@ def _prepare_rollout(
     return RolloutModel(transformer, [cache], sample_points(NUM_POINTS, POINTS_SEED), config)
 
 
-def _walled_view(view: StartView, height: int, width: int) -> View:
-    return render_view(view, height, width, lambda: WalkGround(view.c2w))
+def _court_view(viewpoint: Viewpoint, height: int, width: int) -> StartView:
+    return make_view(viewpoint, height, width, lambda: WalkGround(viewpoint.c2w))
 
 
 def _load(make: Callable[[], Module], path: Path, device: torch.device) -> Module:

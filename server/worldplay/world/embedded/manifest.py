@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from worldplay.model.config import CHUNK_LATENTS, MAX_CONTEXT, TransformerConfig, VAEConfig, require_positive
+from worldplay.wording import find_fault
 from worldplay.world.embedded.text_encoder import TextConfig
 from worldplay.world.frames import MAX_SIDE
 from worldplay.world.rollout_config import RolloutConfig
@@ -97,10 +98,9 @@ def read_description(directory: Path) -> Description:
     try:
         described = TypeAdapter(Description).validate_json(text, strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        words = first["msg"].removeprefix("Value error, ")  # pydantic's, before those of our own checks
-        raise ValueError(f"{path}: {place + ': ' if place else ''}{words}; {REMEDY}") from None
+        fault = find_fault(error)
+        where = ": ".join(filter(None, (str(path), fault.path)))
+        raise ValueError(f"{where}: {fault.reason}; {REMEDY}") from None
     if unknown := _unknown_fields(described, json.loads(text)):
         raise ValueError(f"{path} has the unexpected {unknown}; {REMEDY}")
     return described

@@ -14,8 +14,7 @@ from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, lay_out_channels_last
 from worldplay.model.vae_keys import published_key
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
-from worldplay.world.courtyard.scene import START_VIEWS
-from worldplay.world.courtyard.views import render_view
+from worldplay.world.courtyard.views import VIEWPOINTS, make_view
 from worldplay.world.device import choose_dtype
 from worldplay.world.frames import SIZE
 from worldplay.world.released.conditioner import Encoders, ReleasedConditioner
@@ -86,7 +85,7 @@ def load_released(
         title="HY-WorldPlay",
         width=width,
         height=height,
-        views=tuple(render_view(view, height, width, OpenGround) for view in START_VIEWS),
+        views=tuple(make_view(view, height, width, OpenGround) for view in VIEWPOINTS),
         rollout=RolloutModel(
             parts.transformer,
             _make_caches(parts.transformer, variant, size, shapes, plan.raw_caches),
