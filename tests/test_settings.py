@@ -81,7 +81,10 @@ def test_impossible_size_is_refused(size: str, problem: str) -> None:
 
 def test_what_is_no_origin_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLDPLAY_ALLOW_ORIGIN", "world.example")
-    problem = "setting allow_origin: expected origins like https://world.example, got 'world.example' from WORLDPLAY_ALLOW_ORIGIN"
+    problem = (
+        "setting allow_origin: expected origins like https://world.example, "
+        "got 'world.example' from WORLDPLAY_ALLOW_ORIGIN"
+    )
     with pytest.raises(ValueError, match=f"^{problem}$"):
         load_settings()
 
