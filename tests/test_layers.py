@@ -28,9 +28,10 @@ FORBIDDEN_LIBRARIES = {
     "clips": {"torch", "asyncio", "starlette", "av", *THREADS},
     "web": {"torch", "av", *THREADS},
 }
-HAVE_A_THREAD = {"web/stream.py", "clips/writer.py"}  # of the layers that otherwise have none
+HAVE_A_THREAD = {"media/frame_encoder.py"}  # of the layers that otherwise have none
 # The only ones that see the engine together with media or protocol.
-JOIN = {"web/stream.py", "clips/writer.py"}
+JOIN = {f"web/{name}.py" for name in ("stream", "receiver", "listener", "sender", "translate")}
+JOIN.add("clips/writer.py")
 
 
 def imported_names(path: Path) -> Iterator[str]:

@@ -1,28 +1,28 @@
 /** The page as a whole: what happens on each message, key and click. */
-import { BareView } from "./bare_view";
-import { Connection, type Status } from "./connection";
-import { ConnectionNotice } from "./connection_notice";
-import { Controls, type ControlsMessage } from "./controls";
-import { type Diagnostics, type PageState, playbackSnapshot } from "./diagnostics";
-import { find } from "./elements";
-import { toggleFullScreen } from "./full_screen";
-import { Hud } from "./hud";
-import { bindInput } from "./input";
-import { lightKeyPad } from "./key_pad";
-import { Measurements } from "./measurements";
-import { Notice } from "./notice";
-import { PageLine } from "./notice_line";
-import { Pause } from "./pause";
-import { Player, type ShownFrame } from "./player";
-import { PromptBar } from "./prompt_bar";
-import { PromptChoice } from "./prompt_choice";
-import type { Chunk, Media, ServerError, ServerMessage, StateChange, Welcome } from "./protocol";
-import { openWebSocket, serverUrl } from "./socket";
-import { Stage } from "./stage";
-import { StartPanel } from "./start_panel";
-import { beginningOf, newWalk, type Walk } from "./walk";
-import { saveFile, WalkRecord } from "./walk_record";
-import { beginningInWords, errorInWords, noVideoInWords, promptInWords, queueInWords } from "./words";
+
+import { Controls, type ControlsMessage } from "./input/controls";
+import { bindInput } from "./input/input";
+import { lightKeyPad } from "./input/key_pad";
+import { Connection, type Status } from "./net/connection";
+import type { Chunk, Media, ServerError, ServerMessage, StateChange, Welcome } from "./net/protocol";
+import { openWebSocket, serverUrl } from "./net/socket";
+import { type Diagnostics, type PageState, playbackSnapshot } from "./stats/diagnostics";
+import { Hud } from "./stats/hud";
+import { Measurements } from "./stats/measurements";
+import { ConnectionNotice } from "./ui/connection_notice";
+import { find } from "./ui/elements";
+import { Notice } from "./ui/notice";
+import { PageLine } from "./ui/notice_line";
+import { PromptBar } from "./ui/prompt_bar";
+import { PromptChoice } from "./ui/prompt_choice";
+import { StartPanel } from "./ui/start_panel";
+import { BareView, toggleFullScreen } from "./ui/view_modes";
+import { beginningInWords, errorInWords, noVideoInWords, promptInWords, queueInWords } from "./ui/words";
+import { Player, type ShownFrame } from "./video/player";
+import { Stage } from "./video/stage";
+import { Pause } from "./walk/pause";
+import { beginningOf, newWalk, type Walk } from "./walk/walk";
+import { saveFile, WalkRecord } from "./walk/walk_record";
 
 const PLAYHEAD_MS = 100;
 const HUD_MS = 200;
@@ -45,6 +45,8 @@ export class App {
     isExpecting: () => this.state === "walking",
     shown: (frame) => this.frameShown(frame),
     stalled: () => this.tellPlayhead(),
+    // What was pressed before a standstill says nothing about latency.
+    jumped: () => this.measured.tracker.clear(),
     failed: (message) =>
       this.complain({ code: "player", message }, "The video broke off and was begun anew."),
     gaveUp: (reason, message) => {
@@ -314,6 +316,7 @@ export class App {
   }
 
   private frameShown(frame: ShownFrame): void {
+    this.notice.end("video");
     if (this.measured.shown(frame)) this.hud.showLatencies(this.measured.latencies.values);
     if (this.stage.shown(frame.frame)) this.tellPlayhead();
   }
@@ -325,19 +328,22 @@ export class App {
     walk.isAgain = false;
   }
 
-  private promptChanged(prompt: string, firstChunk: number | undefined): void {
+  private promptChanged({ text: prompt = "", chunk: firstChunk, taken_as: takenAs }: StateChange): void {
     // What comes before `init` is of a walk that was left.
     if (!this.walk?.opened) return;
     this.record.promptChanged(prompt, firstChunk);
-    this.prompts.confirm(prompt);
+    this.prompts.confirm(prompt, takenAs ?? null);
     this.showPrompts();
     // Should the server lose the walk, it begins anew as it is now.
     this.walk.request = { ...this.walk.request, prompt };
-    this.notice.say(promptInWords(prompt, this.prompts.suggested(prompt)?.title, this.pause.isOn));
+    const words = promptInWords(this.prompts, this.pause.isOn);
+    if (this.stage.isCovered) this.notice.add(words);
+    else this.notice.say(words);
   }
 
-  private stateChanged({ what, text, view, chunk }: StateChange): void {
-    if (what === "prompt") this.promptChanged(text ?? "", chunk);
+  private stateChanged(change: StateChange): void {
+    const { what, view } = change;
+    if (what === "prompt") this.promptChanged(change);
     if (what === "view" && this.walk !== null) this.walk.view = view ?? null;
     if (what === "reset") this.wentBack();
     if (what === "bump") this.stage.bump();

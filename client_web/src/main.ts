@@ -1,10 +1,10 @@
 /** Entry point: checks the browser, reads the token from the address, starts the page. */
 import "./style.css";
 import { App } from "./app";
-import { publishDiagnostics } from "./diagnostics";
-import { Notice } from "./notice";
-import { PageLine } from "./notice_line";
-import { missingFeature } from "./player";
+import { publishDiagnostics } from "./stats/diagnostics";
+import { Notice } from "./ui/notice";
+import { PageLine } from "./ui/notice_line";
+import { missingFeature } from "./video/player";
 
 /** In the fragment, which is never sent and never logged: `#token=...`. */
 function tokenInAddress(): string | undefined {

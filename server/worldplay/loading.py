@@ -1,7 +1,7 @@
-"""From settings to the world that they ask for, and to the engine that runs it."""
+"""From settings to a loaded world and its engine, or to what is known of them before minutes of loading."""
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -9,14 +9,40 @@ import torch
 from worldplay.engine.capacity import count_in_time
 from worldplay.engine.engine import Engine
 from worldplay.settings import ModelSettings, Settings
+from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
 from worldplay.world.device import choose_device
 from worldplay.world.embedded.load import find_embedded, load_embedded
+from worldplay.world.embedded.manifest import read_description
 from worldplay.world.frames import parse_size
 from worldplay.world.released.files import is_released
 from worldplay.world.released.variants import MODEL, find_variant
-from worldplay.world.world import World
+from worldplay.world.world import World, pick_view
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WorldSpec:
+    """As much of a world as the planning of a clip needs."""
+
+    name: str
+    width: int
+    height: int
+    chunk_latents: int
+
+    def find_view(self, name: str | None) -> Viewpoint:
+        """Raises: ValueError naming the views there are."""
+        return pick_view(VIEWPOINTS, name)
+
+
+def read_spec(settings: ModelSettings) -> WorldSpec:
+    """Describe the world that `open_world` would load. Raises: ValueError or OSError, as it would."""
+    if is_released(settings.model):
+        height, width = parse_size(settings.size)
+        variant = find_variant(settings.variant)
+        return WorldSpec(variant.name, width, height, variant.chunk_latents)
+    described = read_description(find_embedded(settings.model))
+    return WorldSpec(described.name, *described.size, described.rollout.chunk_latents)
 
 
 def open_world(settings: ModelSettings, *, sessions: int, clips: int) -> World:
@@ -27,8 +53,8 @@ def open_world(settings: ModelSettings, *, sessions: int, clips: int) -> World:
     device = choose_device(settings.device)
     if is_released(settings.model):
         return _open_released(settings, device, sessions, clips)
-    # A second thread makes a chunk of a small world a fifth faster on an idle machine; but where the
-    # browser wants a core as well, the two wait for each other, and a chunk can take seconds.
+    # A second thread makes a chunk of a small world a fifth faster on an idle machine. Where a browser needs
+    # a core as well, the two threads wait for each other, and a chunk can take seconds.
     torch.set_num_threads(1)
     return load_embedded(find_embedded(settings.model), device)
 

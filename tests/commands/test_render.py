@@ -18,7 +18,7 @@ from PIL import Image
 
 from support.fakes import FakeClock, Recorder
 from worldplay.clips.key_overlay import draw_keys, keys_of
-from worldplay.clips.plan import ClipPlan, ClipWish, plan_clip
+from worldplay.clips.plan import ClipOptions, ClipPlan, plan_clip
 from worldplay.commands.render import RenderOptions, render, run
 from worldplay.engine.admission import Admission
 from worldplay.engine.clip_run import ClipJob, ClipRequest
@@ -31,8 +31,8 @@ from worldplay.world.steering import TrajectorySteering, WalkRequest
 from worldplay.world.world import LiveWalk, World
 
 
-def plan(world: World, **wishes: object) -> ClipPlan:
-    return plan_clip(world, ClipWish(**{"prompt": "", "seed": 7, **wishes}))  # type: ignore[arg-type]
+def plan(world: World, **options: object) -> ClipPlan:
+    return plan_clip(world, ClipOptions(**{"prompt": "", "seed": 7, **options}))  # type: ignore[arg-type]
 
 
 def decode(data: bytes) -> list[np.ndarray]:
@@ -49,7 +49,7 @@ def options(out: Path, **given: object) -> RenderOptions:
 
 def test_large_picture_is_cut_before_the_model_is_asked(world: World) -> None:
     """Else whoever walks would wait for it."""
-    picture = plan(world, num_frames=29, image=Image.new("RGB", (4000, 3000))).walk.picture
+    picture = plan(world, num_frames=29, image=Image.new("RGB", (4000, 3000))).request.walk.picture
     assert picture is not None
     assert (picture.fitted.size, picture.siglip.size) == ((world.width, world.height), (720, 544))
 
@@ -186,7 +186,7 @@ def test_other_shift_than_the_recorded_one_is_told(
 
 def test_open_wishes_are_filled_in(world: World) -> None:
     ahead = plan(world, seed=None)
-    assert (ahead.num_frames, ahead.num_chunks, ahead.pose) == (125, 8, "w-31")
+    assert (ahead.num_frames, ahead.request.num_chunks, ahead.pose) == (125, 8, "w-31")
     assert plan(world, seed=None).seed != ahead.seed
     assert plan(world, pose="w-3, right-4").num_frames == 29
 
@@ -213,14 +213,14 @@ def test_bad_file_is_named(name: str, content: str, problem: str, tmp_path: Path
 WALK = {"view": "garden", "prompt": "rain", "seed": 3, "poses": [np.eye(4).tolist()] * 4}
 
 
-def wish_of(world: World, monkeypatch: pytest.MonkeyPatch, **given: object) -> ClipWish:
+def wish_of(world: World, monkeypatch: pytest.MonkeyPatch, **given: object) -> ClipOptions:
     """What `run` asks for, without the clip."""
 
     class Stop(Exception): ...
 
-    wishes: list[ClipWish] = []
+    wishes: list[ClipOptions] = []
 
-    def stop(maker: object, wish: ClipWish) -> ClipPlan:
+    def stop(maker: object, wish: ClipOptions) -> ClipPlan:
         plan_clip(world, wish)
         wishes.append(wish)
         raise Stop
@@ -322,7 +322,7 @@ def test_walk_that_the_page_saved_is_walked_again(
         ({"seed": -1}, "seed: expected at least 0, got -1"),
         ({"view": 3}, "view: expected a string, got 3"),
         ({"steps": 101}, "steps: expected at most 100, got 101"),
-        ({"image": {"sha256": "0"}}, "image.path: expected this field, got none"),
+        ({"image": {"sha256": "0"}}, r"image\.path: expected this field, got none"),
     ],
 )
 def test_recorded_walk_says_what_is_wrong(field: dict[str, object], problem: str) -> None:

@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 from worldplay.engine.engine import Engine
 from worldplay.settings import load_settings
 from worldplay.web.app import create_app
-from worldplay.web.generate_video import EXCEPTION_HANDLERS
+from worldplay.web.errors import EXCEPTION_HANDLERS
 from worldplay.world.world import World
 
 pytestmark = pytest.mark.slow

@@ -1,9 +1,14 @@
 """Which pages may walk here."""
 
+import httpx
 import pytest
 from starlette.datastructures import Headers
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
+from support.serving import serving
 from worldplay.web.origin import is_allowed, read_origins
+from worldplay.world.world import World
 
 
 def headers(origin: str, host: str) -> Headers:
@@ -93,3 +98,38 @@ def test_what_is_no_origin_cannot_be_allowed(wrong: str) -> None:
 
 def test_spare_commas_mean_nothing() -> None:
     assert read_origins("") == read_origins(" , ") == frozenset()
+
+
+@pytest.mark.parametrize(("origin", "may"), [("http://{}", True), ("http://elsewhere.example", False)])
+def test_pages_of_other_sites_may_not_walk(
+    server: str, origin: str, may: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    url, headers = f"ws://{server}/ws", {"Origin": origin.format(server)}
+    if may:
+        with connect(url, additional_headers=headers):
+            return
+    with pytest.raises(InvalidStatus, match="HTTP 403"), connect(url, additional_headers=headers):
+        pass
+    assert f"its Origin is 'http://elsewhere.example', the Host {server!r}" in caplog.text
+
+
+@pytest.mark.parametrize("origin", ["https://elsewhere.example", "null", "http://[", "http://]:x", ""])
+def test_page_of_another_site_is_turned_away(server: str, origin: str) -> None:
+    headers = {
+        "origin": origin,
+        "connection": "upgrade",
+        "upgrade": "websocket",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    assert httpx.get(f"http://{server}/ws", headers=headers).status_code == 403
+
+
+def test_page_behind_a_proxy_that_rewrites_host_may_walk(world: World) -> None:
+    headers = {"Origin": "https://world.example"}
+    with (
+        serving(world, allow_origin="https://other.example, https://World.example:443") as address,
+        connect(f"ws://{address}/ws", additional_headers=headers) as client,
+    ):
+        assert client.response is not None
+        assert client.response.status_code == 101

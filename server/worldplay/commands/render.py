@@ -17,13 +17,12 @@ import typer
 from PIL.Image import Image
 
 from worldplay.clips.key_overlay import draw_keys
-from worldplay.clips.plan import ClipError, ClipPlan, ClipWish, Maker, plan_clip
+from worldplay.clips.plan import ClipError, ClipOptions, ClipPlan, ClipTarget, plan_clip
 from worldplay.clips.recording import Beginning, read_beginning, read_pose
 from worldplay.clips.writer import ChunkDone, ClipFile, Data, Failed, Finished, PassDone, Piece
 from worldplay.commands.paths import check_apart, check_writable
 from worldplay.engine.engine import Engine
-from worldplay.loading import open_world
-from worldplay.prospect import foresee
+from worldplay.loading import open_world, read_spec
 from worldplay.settings import ModelSettings
 from worldplay.world.frames import parse_size
 from worldplay.world.images import open_image
@@ -73,12 +72,12 @@ def run(settings: ModelSettings, options: RenderOptions) -> None:
         check_writable(path)
     check_apart(_files(options))
     image, pose = _read_image(options.image), read_pose(options.pose)
-    source, maker, beginning = _identify(options.image), foresee(settings), read_beginning(pose)
-    options = _recall(options, beginning, maker)
-    _warn(beginning, maker, source)
+    source, target, beginning = _identify(options.image), read_spec(settings), read_beginning(pose)
+    options = _recall(options, beginning, target)
+    _warn(beginning, target, source)
     _warn_of_shift(beginning, settings)
     height, width = (None, None) if options.size is None else parse_size(options.size)
-    wish = ClipWish(
+    wanted = ClipOptions(
         prompt=options.prompt or "",
         view=options.view,
         image=image,
@@ -90,7 +89,7 @@ def run(settings: ModelSettings, options: RenderOptions) -> None:
         width=width,
         height=height,
     )
-    plan = _plan(maker, wish)
+    plan = _plan(target, wanted)
     world = open_world(settings, sessions=0, clips=1)
     record = render(world, plan, options.out, overlay=options.overlay)
     if options.metadata is not None:
@@ -109,16 +108,16 @@ def _files(options: RenderOptions) -> dict[str, Path | None]:
     }
 
 
-def _plan(maker: Maker, wish: ClipWish) -> ClipPlan:
+def _plan(target: ClipTarget, options: ClipOptions) -> ClipPlan:
     """Raises: ValueError naming the option at fault."""
     try:
-        return plan_clip(maker, wish)
+        return plan_clip(target, options)
     except ClipError as error:
         option = _OPTIONS.get(error.field, f"--{error.field}")
         raise ValueError(f"{option}: {error.reason}") from None
 
 
-def _recall(options: RenderOptions, beginning: Beginning, maker: Maker) -> RenderOptions:
+def _recall(options: RenderOptions, beginning: Beginning, target: ClipTarget) -> RenderOptions:
     """Begin as a recorded walk did where the command line leaves it open, and say so.
 
     Raises: ValueError if it began at a picture and neither one nor a view is given.
@@ -135,7 +134,7 @@ def _recall(options: RenderOptions, beginning: Beginning, maker: Maker) -> Rende
     }
     if options.image is not None and beginning.image is None:
         recorded.pop("view", None)
-    if beginning.model not in (None, maker.name):  # which may need many more steps, or far fewer
+    if beginning.model not in (None, target.name):  # which may need many more steps, or far fewer
         recorded.pop("steps", None)
     if recorded:
         said = ", ".join(f"{name} {value!r}" for name, value in recorded.items())
@@ -143,13 +142,15 @@ def _recall(options: RenderOptions, beginning: Beginning, maker: Maker) -> Rende
     return replace(options, **recorded)
 
 
-def _warn(beginning: Beginning, maker: Maker, image: dict[str, str] | None) -> None:
+def _warn(beginning: Beginning, target: ClipTarget, image: dict[str, str] | None) -> None:
     """Say what was otherwise in a recorded walk and is the command line's to choose."""
-    if beginning.model not in (None, maker.name):
-        sys.stderr.write(f"the recorded walk's model was {beginning.model!r}, not {maker.name!r}\n")
-    if beginning.size not in (None, [maker.width, maker.height]):
+    if beginning.model not in (None, target.name):
+        sys.stderr.write(f"the recorded walk's model was {beginning.model!r}, not {target.name!r}\n")
+    if beginning.size not in (None, [target.width, target.height]):
         width, height = beginning.size
-        sys.stderr.write(f"the recorded walk's size was {height}x{width}, not {maker.height}x{maker.width}\n")
+        sys.stderr.write(
+            f"the recorded walk's size was {height}x{width}, not {target.height}x{target.width}\n"
+        )
     recorded = beginning.image
     if image is not None and recorded is not None and recorded.sha256 not in (None, image["sha256"]):
         sys.stderr.write(f"the recorded walk's picture, {recorded.path}, was not {image['path']}\n")
@@ -195,7 +196,7 @@ def render(world: World, plan: ClipPlan, out: Path, *, overlay: bool = False) ->
         _pieces(world, plan, overlay) as pieces,
         typer.progressbar(
             _write(pieces, file, chunks),
-            length=plan.num_chunks * _count_passes(world, plan),
+            length=plan.request.num_chunks * _count_passes(world, plan),
             label=f"{plan.num_frames} frames",
             item_show_func=_show_timings,
             file=sys.stderr,
@@ -208,7 +209,7 @@ def render(world: World, plan: ClipPlan, out: Path, *, overlay: bool = False) ->
 
 def _count_passes(world: World, plan: ClipPlan) -> int:
     """Of the network for each chunk: one a step, and before them the context's if the model is causal."""
-    return (plan.walk.steps or world.rollout.config.steps) + world.can_walk
+    return (plan.request.walk.steps or world.rollout.config.steps) + world.can_walk
 
 
 def _write(pieces: Iterator[Piece], file: FileIO, done: list[ChunkDone]) -> Iterator[ChunkDone | None]:
@@ -302,10 +303,10 @@ def _describe(
         "fps": world.fps,
         "frames": plan.num_frames,
         "seed": plan.seed,
-        "prompt": plan.walk.prompt,
-        "view": plan.walk.view,
+        "prompt": plan.request.walk.prompt,
+        "view": plan.request.walk.view,
         "image": image,
-        "steps": plan.walk.steps or world.rollout.config.steps,
+        "steps": plan.request.walk.steps or world.rollout.config.steps,
         "shift": world.rollout.config.shift,
         "wall_s": round(record.wall_s, 3),
         "cpu_s": round(record.cpu_s, 3),

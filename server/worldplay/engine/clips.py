@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 
 from worldplay.engine.clip_run import ClipJob, ClipRun, RefusedClipError
-from worldplay.engine.failures import code_of
+from worldplay.engine.failures import REASONS, code_of
 from worldplay.engine.pacing import Costs
 from worldplay.engine.ports import WorldPort
 from worldplay.engine.stats import Counters
@@ -13,11 +13,6 @@ from worldplay.engine.stats import Counters
 logger = logging.getLogger(__name__)
 
 PATIENCE_MS = 10_000.0  # for which a stage waits for a gap that it surely fits in
-_REASONS = {
-    "internal": "the server failed on this clip; its log says why",
-    "out_of_memory": "the server ran out of memory for this clip",
-    "stopped": "the server is stopping",
-}
 
 
 class ClipQueue:
@@ -103,7 +98,7 @@ class ClipQueue:
         self._run = None
         for job in jobs:
             if not job.is_cancelled:
-                _tell_reason(job, "stopped", _REASONS["stopped"])
+                _tell_reason(job, "stopped", REASONS["stopped"])
 
     def _do_stage(self, run: ClipRun) -> str | None:
         """Return why the clip failed, if it did."""
@@ -116,7 +111,7 @@ class ClipQueue:
             return self._fail(run.job, "bad_request", str(refusal))
         except Exception as error:  # the top of the worker thread: whatever it was, it was this clip's
             logger.exception("a clip failed")
-            return self._fail(run.job, code_of(error), _REASONS[code_of(error)])
+            return self._fail(run.job, code_of(error), REASONS[code_of(error)])
         self._waits_since_ms = self._clock()
         if stage in ("context", "step"):
             self._was_interrupted = False

@@ -1,4 +1,11 @@
-"""What kind of failure an exception is, for those who are told of it."""
+"""How a session or a clip can fail: the codes, what each means to people, and which one an exception has."""
+
+REASONS = {
+    "busy": "no place is free, and none to wait in",
+    "internal": "the server failed; its log says why",
+    "out_of_memory": "the server ran out of memory",
+    "stopped": "the server is stopping",
+}
 
 _OUT_OF_MEMORY = {"MemoryError", "OutOfMemoryError"}  # the latter is torch's, which is not imported here
 # Of the RuntimeErrors that torch raises where CUDA's own libraries find no memory for their work.

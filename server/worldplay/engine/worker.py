@@ -9,7 +9,7 @@ from worldplay.engine.admission import Admission
 from worldplay.engine.chunk_run import ChunkRun
 from worldplay.engine.clips import ClipQueue
 from worldplay.engine.deadline import Run, Task, Wait, decide
-from worldplay.engine.failures import code_of
+from worldplay.engine.failures import REASONS, code_of
 from worldplay.engine.pacing import Costs
 from worldplay.engine.ports import WalkPort, WorldPort
 from worldplay.engine.session import Command, Open, Prompt, Rewind, Session
@@ -17,12 +17,6 @@ from worldplay.engine.stats import Counters
 from worldplay.world.steering import WalkRequest
 
 logger = logging.getLogger(__name__)
-
-_REASONS = {
-    "busy": "all places are taken and the queue for them is full",
-    "internal": "the server failed on this session; its log says why",
-    "out_of_memory": "the server ran out of memory for this session",
-}
 
 
 class _RefusedError(Exception):
@@ -256,6 +250,6 @@ def _walk_of(session: Session) -> WalkPort:
 
 def _tell_reason(session: Session, code: str) -> None:
     try:
-        session.listener.on_error(code, _REASONS[code], True)
+        session.listener.on_error(code, REASONS[code], True)
     except Exception:  # a connection that cannot even be told is gone, and that must not stop the worker
         logger.exception("session %d could not be told: %s", session.number, code)

@@ -13,12 +13,12 @@ from starlette.websockets import WebSocket
 from worldplay.engine.engine import Engine
 from worldplay.loading import open_engine
 from worldplay.settings import Settings
-from worldplay.web.generate_video import EXCEPTION_HANDLERS, api_routes
-from worldplay.web.health import describe_health
-from worldplay.web.monitoring import Metrics
+from worldplay.web.errors import EXCEPTION_HANDLERS
+from worldplay.web.generate_video import api_routes
+from worldplay.web.limits import LIMITS
+from worldplay.web.monitoring import Metrics, describe_health
 from worldplay.web.static_page import page_route
 from worldplay.web.stream import Stream
-from worldplay.web.translate import LIMITS
 from worldplay.world.world import World
 
 

@@ -11,11 +11,11 @@ import re
 from PIL.Image import Image
 from pydantic import ValidationError
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 
-from worldplay.clips.plan import ClipWish
+from worldplay.clips.plan import ClipOptions
+from worldplay.web.errors import ApiError
+from worldplay.web.limits import LIMITS
 from worldplay.web.schemas import MAX_DATA_URL_HEAD, MAX_FRAMES, GenerateVideoRequest
-from worldplay.web.translate import LIMITS
 from worldplay.wording import find_fault, show
 from worldplay.world.images import open_image
 
@@ -27,20 +27,6 @@ BODY_TIMEOUT_S = 30.0
 _DATA_URL = re.compile(rb"data:.{0,%d}?;base64," % MAX_DATA_URL_HEAD, re.IGNORECASE)
 _QUOTED = ((b"%2B", b"+"), (b"%2F", b"/"), (b"%3D", b"="))  # base64 that was quoted as part of a URL
 _WHITESPACE = b" \t\r\n\v\f"
-
-
-class ApiError(Exception):
-    """A request is refused."""
-
-    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.headers = headers or {}
-
-    def response(self) -> Response:
-        body = {"error": {"code": self.code, "message": str(self)}}
-        return JSONResponse(body, self.status, headers=self.headers)
 
 
 def check_token(request: Request, token: str | None) -> None:
@@ -130,9 +116,9 @@ def check_pose(asked: GenerateVideoRequest) -> None:
         raise ApiError(422, "bad_pose", message) from None
 
 
-def wish_of(asked: GenerateVideoRequest) -> ClipWish:
+def read_options(asked: GenerateVideoRequest) -> ClipOptions:
     """Raises: ApiError if the image cannot be opened."""
-    return ClipWish(
+    return ClipOptions(
         prompt=asked.prompt,
         image=None if asked.image_base64 is None else decode_image(asked.image_base64),
         pose=asked.pose,

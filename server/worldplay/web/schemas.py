@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from worldplay.clips.plan import MAX_STEPS
-from worldplay.web.translate import LIMITS
+from worldplay.web.limits import LIMITS
 from worldplay.wording import show
 from worldplay.world.frames import MAX_SIDE, SIZE_UNIT
 

@@ -17,6 +17,7 @@ from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.camera import Pose, invert_pose
 from worldplay.world.chunk import Chunk, PendingChunk, Stage
 from worldplay.world.context import select_context
+from worldplay.world.frames import count_frames
 from worldplay.world.images import condition_channels
 from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.steering import Steering
@@ -92,7 +93,7 @@ def finished_chunk(
     count = latents.shape[2]
     return Chunk(
         index=start // count,
-        num_frames=4 * count if start else 4 * count - 3,
+        num_frames=count_frames(start + count) - count_frames(start),
         latents=latents,
         poses=path.c2w,
         motions=path.motions(),

@@ -22,6 +22,7 @@ from worldplay.world.chunk import Chunk, PendingChunk
 from worldplay.world.clip_rollout import begin_clip_chunk
 from worldplay.world.embedded.fade import fade_from
 from worldplay.world.embedded.own_image import find_nearest
+from worldplay.world.frames import count_frames
 from worldplay.world.images import StartPicture, cut_picture, image_to_pixels, pixels_to_frames
 from worldplay.world.recent import Recent
 from worldplay.world.rollout import RolloutModel, begin_chunk
@@ -241,7 +242,7 @@ class LiveWalk:
     def _fade(self, look: NDArray[np.uint8], chunk: Chunk) -> Iterator[NDArray[np.uint8]]:
         """The world itself never sees the look, which would be no place it knows and stay in its memory."""
         latent = chunk.index * self._rollout.config.chunk_latents
-        first_frame = 4 * latent - 3 if latent else 0
+        first_frame = count_frames(latent)
         for frames in self._decode(chunk.latents):
             yield fade_from(look, frames, first_frame)
             first_frame += len(frames)

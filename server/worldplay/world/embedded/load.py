@@ -32,12 +32,6 @@ def find_embedded(model: str) -> Path:
     return EMBEDDED if model == "embedded" else Path(model)
 
 
-def read_shape(directory: Path) -> tuple[str, int, int, int]:
-    """Name, width, height and latents per chunk of a world that need not be loaded for it."""
-    described = read_description(directory)
-    return described.name, *described.size, described.rollout.chunk_latents
-
-
 def load_embedded(directory: Path, device: torch.device) -> World:
     """Load a world for inference.
 
