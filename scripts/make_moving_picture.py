@@ -13,7 +13,7 @@ from PIL import Image
 
 from worldplay.clips.key_overlay import draw_keys
 from worldplay.loading import open_world
-from worldplay.settings import Settings
+from worldplay.settings import load_settings
 from worldplay.world.pose_files import parse_trajectory
 from worldplay.world.steering import TrajectorySteering, WalkRequest
 from worldplay.world.world import World
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--view", default=VIEW, help="where to start")
     parser.add_argument("--poses", default=POSES, help="where to go")
     arguments = parser.parse_args()
-    world = open_world(Settings(), sessions=1, clips=0)
+    world = open_world(load_settings(), sessions=1, clips=0)
     shown = np.concatenate(list(walk(world, arguments.view, arguments.poses)))[::EVERY]
     size = save(list(shown), arguments.path, world.fps / EVERY)
     print(f"{arguments.path}: {len(shown)} pictures, {size / 1e6:.2f} MB")
