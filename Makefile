@@ -1,6 +1,7 @@
 # One environment (.venv) and one page build (client_web/dist), each made when it is missing or out of date.
-#   make serve   walk in the browser            make check   lint, types and the fast tests, under a minute
-#   make test    everything, with Chromium      make install  make install-dev  make format  make bench  make clean
+#   make serve   walk in the browser            make check     lint, types and the fast tests, under a minute
+#   make test    everything, with Chromium      make realtime  what judges how fast an idle machine is
+#   make install  make install-dev  make format  make bench  make clean
 # A machine without a GPU can spare itself CUDA's gigabytes: make TORCH_INDEX=<PyTorch's CPU wheel index> serve
 
 PYTHON ?= python3
@@ -8,15 +9,19 @@ TORCH_INDEX ?=
 HOST ?=
 PORT ?=
 MODEL ?=
+WORKERS ?= 2
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest
+# A module's tests stay together, so that what they share is made once.
+PARALLEL := --numprocesses $(WORKERS) --dist loadscope
 TORCH := $(shell sed -n 's/^torch==/torch==/p' requirements.lock)
 PAGE := client_web/dist/index.html
 PAGE_SOURCES := $(shell find client_web/src client_web/public -type f 2>/dev/null) \
 	$(wildcard client_web/*.html client_web/*.ts client_web/*.json)
 
 .DELETE_ON_ERROR:
-.PHONY: install install-dev serve test check check-style check-fast format bench clean
+.PHONY: install install-dev serve test realtime check check-style check-page check-fast format bench clean
 
 install: .venv/.runtime $(PAGE)
 
@@ -27,19 +32,24 @@ serve: install
 
 test: .venv/.dev $(PAGE)
 	cd client_web && npm run --silent test
-	$(BIN)/python -m pytest
+	$(PYTEST) $(PARALLEL) -m "not realtime"
+
+realtime: .venv/.dev $(PAGE)
+	$(PYTEST) -m realtime
 
 check: .venv/.dev client_web/node_modules/.package-lock.json
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check-style check-fast
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target check-fast check-style check-page
+
+check-fast:
+	$(PYTEST) $(PARALLEL) -m "not browser and not slow and not realtime" -q
 
 check-style:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy server/worldplay scripts
-	cd client_web && npm run --silent check
 
-check-fast:
-	$(BIN)/python -m pytest -m "not browser and not slow" -q
+check-page:
+	cd client_web && npm run --silent check
 	cd client_web && npm run --silent test
 
 format: .venv/.dev client_web/node_modules/.package-lock.json

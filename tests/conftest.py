@@ -14,8 +14,8 @@ import pytest
 if TYPE_CHECKING:
     from worldplay.world.world import World
 
-# Before PyTorch is imported, and inherited by every process that a test starts: tests run in as many processes
-# as there are cores, and two threads of each would wait for each other.
+# Set before PyTorch is imported, and inherited by the processes that tests start. Tests run in several
+# processes side by side, and two threads of each would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 

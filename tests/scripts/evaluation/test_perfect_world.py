@@ -23,8 +23,9 @@ def lab(tmp_path, monkeypatch):
 
 
 def draw_poses(c2w, height, width, light):
-    """Instead of the courtyard a picture that differs wherever the pose does, drawn in no time."""
-    waves = np.sin(c2w.reshape(len(c2w), 16) @ np.random.default_rng(0).normal(0, 20, (16, height * width * 3)))
+    """Draw a picture of the pose alone, in no time: it differs wherever the pose does."""
+    directions = np.random.default_rng(0).normal(0, 20, (16, height * width * 3))
+    waves = np.sin(c2w.reshape(-1, 16) @ directions)
     return (127.5 * (1 + waves)).astype(np.uint8).reshape(-1, height, width, 3)
 
 

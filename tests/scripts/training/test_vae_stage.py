@@ -14,7 +14,6 @@ from training.stages import load_vae
 from training.vae_stage import EMBEDDED_VAE, WHOLE, Known, VAEStage, take_over, train_vae
 from worldplay.model.vae import StreamingVAE
 
-
 STEP_S = 0.2
 
 
