@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
-from browser.scripted import ScriptedServer, serving_script
+from support.scripted import ScriptedServer, serving_script
 from worldplay.protocol import messages as m
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page
 
 from browser.processes import browser_processes, stand_still
-from browser.scripted import ScriptedServer, serving_script
+from support.scripted import ScriptedServer, serving_script
 from worldplay.protocol import messages as m
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]

@@ -10,7 +10,7 @@ from worldplay.engine.clip_run import ClipRequest
 from worldplay.wording import show
 from worldplay.world.camera import MAX_POSES
 from worldplay.world.frames import SIZE_UNIT, check_num_frames
-from worldplay.world.images import cut_picture
+from worldplay.world.pictures.fit import cut_picture
 from worldplay.world.pose_files import Trajectory, parse_trajectory
 from worldplay.world.steering import TrajectorySteering, WalkRequest
 

@@ -25,7 +25,7 @@ from worldplay.engine.engine import Engine
 from worldplay.loading import open_world, read_spec
 from worldplay.settings import Settings
 from worldplay.world.frames import parse_size
-from worldplay.world.images import open_image
+from worldplay.world.pictures.open_image import open_image
 from worldplay.world.released.files import is_released
 from worldplay.world.steering import PosedCamera
 from worldplay.world.world import World

@@ -17,7 +17,7 @@ from worldplay.web.errors import ApiError
 from worldplay.web.limits import LIMITS
 from worldplay.web.schemas import MAX_DATA_URL_HEAD, MAX_FRAMES, GenerateVideoRequest
 from worldplay.wording import find_fault, show
-from worldplay.world.images import open_image
+from worldplay.world.pictures.open_image import open_image
 
 MAX_BODY_BYTES = 2**24  # an image of LIMITS.image_bytes in base64, and hours of poses
 # A latent of a pose file takes 35 (16 numbers in rows, 9 of K, their names); as much again may be ignored.

@@ -11,7 +11,7 @@ from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.web.limits import LIMITS
 from worldplay.world.camera import check_rigid, normalize_intrinsics, parse_pose_string
-from worldplay.world.images import open_image
+from worldplay.world.pictures.open_image import open_image
 from worldplay.world.steering import Move, PosedCamera
 from worldplay.world.world import World
 

@@ -23,7 +23,8 @@ from worldplay.world.clip_rollout import begin_clip_chunk
 from worldplay.world.embedded.fade import fade_from
 from worldplay.world.embedded.own_image import find_nearest
 from worldplay.world.frames import count_frames
-from worldplay.world.images import StartPicture, cut_picture, image_to_pixels, pixels_to_frames
+from worldplay.world.pictures.fit import StartPicture, cut_picture
+from worldplay.world.pixels import image_to_pixels, pixels_to_frames
 from worldplay.world.recent import Recent
 from worldplay.world.rollout import RolloutModel, begin_chunk
 from worldplay.world.steering import Steering, WalkRequest

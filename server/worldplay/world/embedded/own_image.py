@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from worldplay.world.images import fit_image
+from worldplay.world.pictures.fit import fit_image
 
 WIDTH, HEIGHT = 20, 12  # enough for where things are and what colour they have, too few for what they are
 

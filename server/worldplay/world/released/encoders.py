@@ -21,7 +21,7 @@ from transformers import (
 )
 from transformers.models.siglip.modeling_siglip import SiglipVisionEmbeddings
 
-from worldplay.world.images import siglip_crop
+from worldplay.world.pictures.fit import siglip_crop
 from worldplay.world.released.encoder_files import blaming, build_encoder, read_config, read_inputs, read_json
 from worldplay.world.released.files import EncoderFiles, GlyphFiles
 from worldplay.world.weights import fill, find_weights

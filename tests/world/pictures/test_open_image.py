@@ -4,65 +4,11 @@ import zlib
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image, ImageOps
-from safetensors.numpy import load_file
 
-from support.paths import GOLDENS
-from worldplay.world.images import (
-    bucket_size,
-    condition_channels,
-    fit_image,
-    image_to_pixels,
-    open_image,
-    siglip_crop,
-)
+from worldplay.world.pictures.open_image import open_image
 
-GOLDEN = load_file(GOLDENS / "cond.safetensors")
-NAMES = ("exact", "odd", "tall", "up", "wide")
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_pixels_match_golden(name):
-    fitted = fit_image(Image.fromarray(GOLDEN[f"in.image_u8.{name}"]), 80, 48)
-    # Two 8-bit levels: Pillow's Lanczos differs a little between versions.
-    np.testing.assert_allclose(
-        image_to_pixels(fitted).numpy(), GOLDEN[f"out.pixels.{name}"], rtol=0, atol=0.016
-    )
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_siglip_crop_matches_golden_at_its_size(name):
-    fitted = np.asarray(fit_image(Image.fromarray(GOLDEN[f"in.image_u8.{name}"]), 80, 48)).astype(int)
-    assert np.abs(fitted - GOLDEN[f"out.siglip_crop.{name}"]).max() <= 2
-
-
-def test_siglip_crop_has_the_size_of_the_images_own_bucket():
-    assert siglip_crop(Image.new("RGB", (96, 54))).size == (848, 480)
-
-
-@pytest.mark.parametrize(
-    ("size", "bucket"),
-    list(zip(GOLDEN["in.sizes_wh"].tolist(), GOLDEN["out.bucket_hw"].tolist(), strict=True)),
-)
-def test_bucket_matches_golden(size, bucket):
-    assert bucket_size(*size) == tuple(bucket)
-
-
-def test_image_to_pixels_covers_minus_one_to_one():
-    pixels = image_to_pixels(Image.fromarray(np.array([[[0, 255, 51]]], dtype=np.uint8)))
-    assert pixels.shape == (1, 3, 1, 1, 1)
-    assert pixels.dtype == torch.float32
-    np.testing.assert_allclose(pixels.flatten(), [-1, 1, -0.6], atol=1e-6)
-
-
-@pytest.mark.parametrize(("task", "first"), [("i2v", True), ("t2v", False)])
-def test_condition_matches_golden(task, first):
-    latent = torch.from_numpy(GOLDEN["in.image_latent"])
-    condition = condition_channels(latent, 8, first=first).numpy()
-    np.testing.assert_array_equal(condition, GOLDEN[f"out.cond_{task}"])
-    np.testing.assert_array_equal(condition[0, -1, :, 0, 0], GOLDEN[f"out.task_mask_{task}"])
 
 
 def encode(image, image_format="PNG", **options):
@@ -248,9 +194,3 @@ def test_zero_size_is_refused():
 def test_strip_that_would_become_huge_is_refused():
     with pytest.raises(ValueError, match="expected an image with sides of at most 10 : 1, got 23 x 2"):
         opened(encode(noise(23, 2)))
-
-
-def test_fit_image_keeps_the_middle():
-    image = Image.new("RGB", (300, 100), RED)
-    image.paste(BLUE, (100, 0, 200, 100))
-    assert set(colors(fit_image(image, 60, 60).crop((4, 0, 56, 60)))) == {BLUE}
