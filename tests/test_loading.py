@@ -8,10 +8,8 @@ import pytest
 import torch
 
 from worldplay import loading
-from worldplay.loading import open_world
+from worldplay.loading import make_engine, open_engine, open_world
 from worldplay.settings import Settings, load_settings
-from worldplay.web import app
-from worldplay.web.app import load_app, make_engine
 from worldplay.world.embedded.load import EMBEDDED
 from worldplay.world.released import load
 from worldplay.world.released.variants import find_variant
@@ -89,10 +87,10 @@ def test_server_keeps_memory_for_visitors_and_a_clip(
     def stop(settings: Settings, **asked: int) -> World:
         raise OSError(str(asked))
 
-    monkeypatch.setattr(app, "open_world", stop)
+    monkeypatch.setattr(loading, "open_world", stop)
     settings = load_settings(model="hy-worldplay", variant=variant, max_sessions=3)
     with pytest.raises(OSError, match=re.escape(str(walks))):
-        load_app(settings)
+        open_engine(settings)
 
 
 @pytest.mark.parametrize(("room", "places"), [(2, 2), (9, 4)])

@@ -1,19 +1,25 @@
-"""From settings to a loaded world, or to what is known of it before minutes of loading."""
+"""From settings to a loaded world and its engine, or to what is known of them before minutes of loading."""
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from worldplay.settings import Settings
+from worldplay.engine.capacity import count_in_time
+from worldplay.engine.engine import Engine
+from worldplay.settings import ModelSettings, Settings
 from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
 from worldplay.world.device import choose_device
 from worldplay.world.embedded.load import find_embedded, load_embedded
 from worldplay.world.embedded.manifest import read_description
+from worldplay.world.embedded.previews import show_first_frames
 from worldplay.world.frames import parse_size
 from worldplay.world.released.files import is_released
 from worldplay.world.released.variants import MODEL, find_variant
 from worldplay.world.world import World, pick_view
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +36,7 @@ class WorldSpec:
         return pick_view(VIEWPOINTS, name)
 
 
-def read_spec(settings: Settings) -> WorldSpec:
+def read_spec(settings: ModelSettings) -> WorldSpec:
     """Describe the world that `open_world` would load. Raises: ValueError or OSError, as it would."""
     if is_released(settings.model):
         height, width = parse_size(settings.size)
@@ -40,7 +46,7 @@ def read_spec(settings: Settings) -> WorldSpec:
     return WorldSpec(described.name, *described.size, described.rollout.chunk_latents)
 
 
-def open_world(settings: Settings, *, sessions: int, clips: int) -> World:
+def open_world(settings: ModelSettings, *, sessions: int, clips: int) -> World:
     """Load it with memory for so many sessions, or as many of them as fit, and for clips beside them.
 
     Raises: ValueError or OSError naming the file, what is wrong with it and the command that mends it.
@@ -54,10 +60,39 @@ def open_world(settings: Settings, *, sessions: int, clips: int) -> World:
     return load_embedded(find_embedded(settings.model), device)
 
 
-def _open_released(settings: Settings, device: torch.device, sessions: int, clips: int) -> World:
+def _open_released(settings: ModelSettings, device: torch.device, sessions: int, clips: int) -> World:
     from worldplay.world.released.load import free_bytes, load_released  # importing it takes seconds
 
     root = settings.weights_dir if settings.model == MODEL else Path(settings.model)
     variant = replace(find_variant(settings.variant), shift=settings.shift)
     size, budget = parse_size(settings.size), free_bytes(device)
     return load_released(root, variant, size, device, budget, sessions, clips=clips)
+
+
+def open_engine(settings: Settings) -> tuple[World, Engine]:
+    """Load the world with memory for visitors and a clip, and make an engine for it, which is not started.
+
+    Raises: ValueError or OSError as `open_world`.
+    """
+    can_walk = not is_released(settings.model) or find_variant(settings.variant).is_live
+    world = open_world(settings, sessions=settings.max_sessions if can_walk else 0, clips=1)
+    if not is_released(settings.model):  # whose first frame is the start image itself
+        world = show_first_frames(world)
+    return world, make_engine(settings, world)
+
+
+def make_engine(settings: Settings, world: World) -> Engine:
+    """Make an engine for as many visitors as the operator allows and as there is memory for.
+
+    If the operator leaves it open, a small world takes no more than this machine keeps in real time.
+    The released model is not measured: on a CPU a chunk of it takes minutes.
+    """
+    places = settings.max_sessions
+    if world.can_walk:
+        if world.max_sessions is not None:
+            places = min(places, world.max_sessions)
+        elif "max_sessions" not in settings.model_fields_set and not is_released(settings.model):
+            logger.info("measuring how many visitors this machine keeps in real time")
+            places = count_in_time(world, places)
+            logger.info("this machine keeps so many visitors in real time: %d", places)
+    return Engine(world, places, settings.max_queued)

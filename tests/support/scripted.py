@@ -19,12 +19,12 @@ from starlette.websockets import WebSocket
 
 from support.pictures import HEIGHT, WIDTH, flat
 from support.serving import running
-from worldplay.cli import listen
 from worldplay.media.track import VideoTrack
 from worldplay.protocol import messages as m
 from worldplay.protocol.connection import ServerConnection
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.settings import load_settings
+from worldplay.web.address import listen
 from worldplay.web.limits import LIMITS
 
 FPS = 24
@@ -252,5 +252,5 @@ def serving_script() -> Iterator[ScriptedServer]:
     config = uvicorn.Config(
         app, ws="websockets-sansio", log_config=None, access_log=False, timeout_graceful_shutdown=5
     )
-    with running(uvicorn.Server(config), listen(settings)) as scripted.address:
+    with running(uvicorn.Server(config), listen(settings.host, settings.port)) as scripted.address:
         yield scripted

@@ -17,7 +17,7 @@ from worldplay.commands.paths import check_writable
 from worldplay.loading import open_world
 from worldplay.media.track import VideoTrack
 from worldplay.model.config import RELEASED_TRANSFORMER, RELEASED_VAE, TransformerConfig, VAEConfig
-from worldplay.settings import Settings
+from worldplay.settings import ModelSettings
 from worldplay.world.chunk import Chunk
 from worldplay.world.device import choose_device, choose_dtype, synchronize
 from worldplay.world.released.files import is_released
@@ -57,7 +57,7 @@ class Subject:
     stays: bool  # each chunk follows the same latents; otherwise the walk goes on
 
 
-def run(settings: Settings, chunks: int, random: RandomModel | None, json_file: Path | None) -> None:
+def run(settings: ModelSettings, chunks: int, random: RandomModel | None, json_file: Path | None) -> None:
     """Measure, print a table and perhaps write the numbers to a file."""
     check_writable(json_file)
     subject = load(settings) if random is None else build(random, settings.device)
@@ -67,7 +67,7 @@ def run(settings: Settings, chunks: int, random: RandomModel | None, json_file: 
         json_file.write_text(json.dumps(asdict(report), indent=1) + "\n")
 
 
-def load(settings: Settings) -> Subject:
+def load(settings: ModelSettings) -> Subject:
     """Load a world and open a walk; until its context is full the chunks do not count."""
     if is_released(settings.model) and not find_variant(settings.variant).is_live:
         raise ValueError(

@@ -23,7 +23,7 @@ from worldplay.clips.writer import ChunkDone, ClipFile, Data, Failed, Finished, 
 from worldplay.commands.paths import check_apart, check_writable
 from worldplay.engine.engine import Engine
 from worldplay.loading import open_world, read_spec
-from worldplay.settings import Settings
+from worldplay.settings import ModelSettings
 from worldplay.world.frames import parse_size
 from worldplay.world.pictures.open_image import open_image
 from worldplay.world.released.files import is_released
@@ -63,7 +63,7 @@ class RenderOptions:
     overlay: bool
 
 
-def run(settings: Settings, options: RenderOptions) -> None:
+def run(settings: ModelSettings, options: RenderOptions) -> None:
     """Load the world and render.
 
     Raises: ValueError or OSError saying what was expected and what was found.
@@ -156,7 +156,7 @@ def _warn(beginning: Beginning, target: ClipTarget, image: dict[str, str] | None
         sys.stderr.write(f"the recorded walk's picture, {recorded.path}, was not {image['path']}\n")
 
 
-def _warn_of_shift(beginning: Beginning, settings: Settings) -> None:
+def _warn_of_shift(beginning: Beginning, settings: ModelSettings) -> None:
     was, now = beginning.shift, settings.shift
     if is_released(settings.model) and was not in (None, now):
         sys.stderr.write(f"the recorded walk's shift was {was}, not {now}: WORLDPLAY_SHIFT sets it\n")

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
@@ -17,6 +18,7 @@ from worldplay.settings import Settings
 from worldplay.web.accept import prefers_video
 from worldplay.web.answer import Answer, ClientGoneError
 from worldplay.web.clip_pieces import ClipPieces
+from worldplay.web.compression import compressed
 from worldplay.web.errors import ApiError
 from worldplay.web.limits import RequestLimit
 from worldplay.web.openapi import describe_api
@@ -47,7 +49,7 @@ def api_routes(settings: Settings, world: World, engine: Engine) -> list[BaseRou
 
     generate = GenerateVideo(settings, world, engine)
     return [
-        Route("/openapi.json", describe),
+        Route("/openapi.json", describe, middleware=[Middleware(compressed)]),
         # With a slash too many it is not found: a redirection loses the scheme behind a proxy.
         Mount("/api", Router([Route("/generate-video", generate, methods=["POST"])], redirect_slashes=False)),
     ]
