@@ -5,6 +5,7 @@ import secrets
 import numpy as np
 from PIL import Image
 
+from worldplay.engine.failures import REASONS, code_of
 from worldplay.engine.ports import ChunkReport
 from worldplay.media.track import VideoTrack
 from worldplay.protocol import messages as m
@@ -85,6 +86,12 @@ def chunk_message(report: ChunkReport, first_frame: int) -> m.Chunk:
         poses=tuple(tuple(pose.reshape(16).tolist()) for pose in chunk.poses),
         timings=m.Timings(**chunk.timings_ms),
     )
+
+
+def our_fault(error: Exception) -> ProtocolError:
+    """What a client is told of an error that it did not cause."""
+    code = code_of(error)
+    return ProtocolError(ErrorCode(code), REASONS[code])
 
 
 def read_image(data: bytes) -> Image.Image:
