@@ -29,9 +29,13 @@ def open_world(settings: Settings, *, sessions: int, clips: int) -> World:
 
 
 def _open_released(settings: Settings, device: torch.device, sessions: int, clips: int) -> World:
-    from worldplay.world.released.load import free_bytes, load_released  # importing it takes seconds
+    from worldplay.world.released.load import (  # importing it takes seconds
+        ReleasedConfig,
+        free_bytes,
+        load_released,
+    )
 
     root = settings.weights_dir if settings.model == MODEL else Path(settings.model)
     variant = replace(find_variant(settings.variant), shift=settings.shift)
-    size, budget = parse_size(settings.size), free_bytes(device)
-    return load_released(root, variant, size, device, budget, sessions, clips=clips)
+    config = ReleasedConfig(variant, parse_size(settings.size), sessions, clips)
+    return load_released(config, root, device, free_bytes(device))

@@ -78,6 +78,11 @@ def load_settings(**arguments: object) -> Settings:
         raise ValueError(f"setting {name}: {words}{got}") from None
 
 
+def read_visible_gpus() -> str | None:
+    """Which GPUs CUDA lets this process see; None if all of them."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
 def _refuse_unknown_variables() -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)

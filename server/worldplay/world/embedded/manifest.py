@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from worldplay.model.config import CHUNK_LATENTS, MAX_CONTEXT, TransformerConfig, VAEConfig, require_positive
 from worldplay.world.embedded.text_encoder import TextConfig
 from worldplay.world.frames import MAX_SIDE
+from worldplay.world.model_files import suggesting
 from worldplay.world.rollout_config import RolloutConfig
 
 REMEDY = "restore it from the release"
@@ -93,6 +94,11 @@ def read_description(directory: Path) -> Description:
         raise OSError(
             f"{path} is missing: expected 'embedded', 'hy-worldplay' or a directory with a world in it"
         )
+    with suggesting(REMEDY):
+        return _parse(path)
+
+
+def _parse(path: Path) -> Description:
     text = path.read_bytes()
     try:
         described = TypeAdapter(Description).validate_json(text, strict=True)
@@ -100,9 +106,9 @@ def read_description(directory: Path) -> Description:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         words = first["msg"].removeprefix("Value error, ")  # pydantic's, before those of our own checks
-        raise ValueError(f"{path}: {place + ': ' if place else ''}{words}; {REMEDY}") from None
+        raise ValueError(f"{path}: {place + ': ' if place else ''}{words}") from None
     if unknown := _unknown_fields(described, json.loads(text)):
-        raise ValueError(f"{path} has the unexpected {unknown}; {REMEDY}")
+        raise ValueError(f"{path} has the unexpected {unknown}")
     return described
 
 
