@@ -61,12 +61,16 @@ def open_world(settings: ModelSettings, *, sessions: int, clips: int) -> World:
 
 
 def _open_released(settings: ModelSettings, device: torch.device, sessions: int, clips: int) -> World:
-    from worldplay.world.released.load import free_bytes, load_released  # importing it takes seconds
+    from worldplay.world.released.load import (  # importing it takes seconds
+        ReleasedConfig,
+        free_bytes,
+        load_released,
+    )
 
     root = settings.weights_dir if settings.model == MODEL else Path(settings.model)
     variant = replace(find_variant(settings.variant), shift=settings.shift)
-    size, budget = parse_size(settings.size), free_bytes(device)
-    return load_released(root, variant, size, device, budget, sessions, clips=clips)
+    config = ReleasedConfig(variant, parse_size(settings.size), sessions, clips)
+    return load_released(config, root, device, free_bytes(device))
 
 
 def open_engine(settings: Settings) -> tuple[World, Engine]:
