@@ -1,4 +1,7 @@
-"""Finds the picture that another one looks most like, however it was lit."""
+"""A person's own image in a world that knows only its own place.
+
+The walk starts at the view most similar to the image. Its first frames blend from the image into that view.
+"""
 
 from collections.abc import Sequence
 
@@ -8,7 +11,10 @@ from PIL import Image
 
 from worldplay.world.pictures.fit import fit_image
 
-WIDTH, HEIGHT = 20, 12  # enough for where things are and what colour they have, too few for what they are
+BLENDED_FRAMES = 29  # of the first two chunks: a little over a second
+
+# The size at which images are compared: enough for where things are and what colour they have.
+_WIDTH, _HEIGHT = 20, 12
 
 # OKLab (Ottosson, 2020): equal distances look about equally different.
 _LMS_FROM_RGB = np.array(
@@ -27,19 +33,33 @@ _LAB_FROM_LMS = np.array(
 )
 
 
-def find_nearest(picture: Image.Image, others: Sequence[Image.Image]) -> int:
-    """The index of the picture that looks most like `picture`; of equals the first.
+def find_nearest(image: Image.Image, others: Sequence[Image.Image]) -> int:
+    """The index of the image most similar to `image`; of equals the first.
 
     RGB images of any size; each is fitted to the size of the first of `others` before it is compared.
     """
     width, height = others[0].size
-    wanted = _thumbnail(picture, width, height)
+    wanted = _thumbnail(image, width, height)
     return int(np.argmin([np.square(_thumbnail(other, width, height) - wanted).mean() for other in others]))
 
 
-def _thumbnail(picture: Image.Image, width: int, height: int) -> NDArray[np.float64]:
-    """[HEIGHT, WIDTH, 3] in OKLab less its mean lightness: how bright it is says nothing of the place."""
-    small = fit_image(picture, width, height).resize((WIDTH, HEIGHT), Image.Resampling.BOX)
+def blend(image: NDArray[np.uint8], frames: NDArray[np.uint8], first_frame: int) -> NDArray[np.uint8]:
+    """Mix an image [H, W, 3] into the first frames of a walk. Frame 0 becomes the image itself.
+
+    Args:
+        frames: [F, H, W, 3], consecutive frames of the walk.
+        first_frame: number in the walk of the first of `frames`.
+    """
+    if first_frame >= BLENDED_FRAMES:
+        return frames
+    time = np.clip((first_frame + np.arange(len(frames))) / BLENDED_FRAMES, 0.0, 1.0)
+    weight = (time * time * (3.0 - 2.0 * time)).reshape(-1, 1, 1, 1)  # of the frames; smoothstep
+    return (image * (1.0 - weight) + frames * weight + 0.5).astype(np.uint8)
+
+
+def _thumbnail(image: Image.Image, width: int, height: int) -> NDArray[np.float64]:
+    """[H, W, 3] in OKLab less its mean lightness, so that the light of day makes no difference."""
+    small = fit_image(image, width, height).resize((_WIDTH, _HEIGHT), Image.Resampling.BOX)
     encoded = np.asarray(small, np.float64) / 255
     linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
     lab = np.cbrt(linear @ _LMS_FROM_RGB.T) @ _LAB_FROM_LMS.T
