@@ -8,6 +8,11 @@ from support.shown_pictures import Shown
 
 METADATA = (
     Shown(
+        "jpeg, padded",
+        lambda: with_segments(jpeg("RGB", (60, 200, 60)), bytes([255]) * 10**6, segment(0xED, b"Photoshop")),
+        (59, 200, 60),
+    ),
+    Shown(
         "png, 100 MB of compressed text",
         lambda: green(chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(10**8)))),
         (60, 200, 60),

@@ -12,7 +12,7 @@ class Decoded:
 
     pixels: Image.Image  # mode L, RGB or CMYK, 8 bits a channel
     alpha: Image.Image | None = None  # mode L; None if everything is opaque
-    profile: bytes | None = None  # an ICC profile that fits the mode, if it can be read at all
+    profile: bytes | None = None  # an ICC profile for this mode; beside L also one for RGB
     exif: bytes = b""
 
 

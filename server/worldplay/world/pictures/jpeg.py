@@ -1,5 +1,6 @@
-"""Decodes JPEG, and keeps segments that Pillow cannot read from standing in the way."""
+"""Decodes JPEG. Segments that do not matter for the pixels are left out, as Pillow fails on odd ones."""
 
+import re
 import struct
 from collections.abc import Iterator
 from io import BytesIO
@@ -9,10 +10,12 @@ from PIL.JpegImagePlugin import JpegImageFile
 from worldplay.world.pictures.decoded import Decoded
 from worldplay.world.pictures.icc import fits
 
-START = b"\xff\xd8\xff"
+_SOI = b"\xff\xd8"
+START = _SOI + b"\xff"
 
 _SCAN, _COMMENT, _APP0, _EXIF, _ICC, _ADOBE = 0xDA, 0xFE, 0xE0, 0xE1, 0xE2, 0xEE
 _APPLICATION = range(0xE0, 0xF0)
+_PADDING = re.compile(rb"\xff+")
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xDA)}
 
 
@@ -34,37 +37,37 @@ class JpegFile:
 
     def _strip(self, data: bytes) -> bytes:
         """The file without comments and without application segments that libjpeg ignores."""
-        kept = [START[:2]]
-        end = len(START) - 1
+        kept, rest = [_SOI], len(_SOI)
         for marker, start, end in _split(data):
-            body = data[start + 4 : end]
+            body, rest = data[start + 4 : end], end
             if (marker not in _APPLICATION and marker != _COMMENT) or _changes_decoding(marker, body):
                 kept.append(data[start:end])
             elif marker == _EXIF and body.startswith(b"Exif\0\0"):
                 self._exif = self._exif or body
             elif marker == _ICC and body.startswith(b"ICC_PROFILE\0"):
                 self._profile_parts.append(body[12:])
-        kept.append(data[end:])
+        kept.append(data[_skip_padding(data, rest) :])  # Pillow takes seconds for megabytes of it
         return b"".join(kept)
 
 
 def _split(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Yield the marker, start and end of each segment before the pixels, up to the first irregular one."""
-    position = 2
-    while position + 4 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker == 0xFF:  # padding
-            yield marker, position, position + 1
-            position += 1
-            continue
+    position = len(_SOI)
+    while (start := _skip_padding(data, position)) + 4 <= len(data) and data[start] == 0xFF:
+        marker = data[start + 1]
         if marker == _SCAN or marker in _WITHOUT_LENGTH:
             return
-        (length,) = struct.unpack_from(">H", data, position + 2)
-        end = position + 2 + max(2, length)
-        if end > len(data):
+        (length,) = struct.unpack_from(">H", data, start + 2)
+        position = start + 2 + max(2, length)
+        if position > len(data):
             return
-        yield marker, position, end
-        position = end
+        yield marker, start, position
+
+
+def _skip_padding(data: bytes, position: int) -> int:
+    """The position of the last 0xFF, as a marker may begin with any number of them."""
+    padding = _PADDING.match(data, position)
+    return position if padding is None else padding.end() - 1
 
 
 def _changes_decoding(marker: int, body: bytes) -> bool:

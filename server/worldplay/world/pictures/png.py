@@ -48,13 +48,13 @@ class PngFile:
             raise ValueError(f"colour type {kind[0]} with {kind[1]} bits")
         frame = self._chunks.first_frame
         mode, raw_mode = _MODES[kind]
-        pixels, alpha = self._split(_unpack(frame, mode, raw_mode, self._header.interlaced), frame)
+        pixels, alpha = self._separate_alpha(_unpack(frame, mode, raw_mode, self._header.interlaced), frame)
         if (frame.width, frame.height) != self.size:
             pixels, alpha = _place(pixels, alpha, frame, self.size)
         profile = read_profile(self._chunks.ancillary, is_grey=kind[0] in (GREY, GREY_ALPHA))
         return Decoded(pixels, alpha, profile, self._chunks.ancillary.get(b"eXIf", b""))
 
-    def _split(self, image: Image.Image, frame: Frame) -> tuple[Image.Image, Image.Image | None]:
+    def _separate_alpha(self, image: Image.Image, frame: Frame) -> tuple[Image.Image, Image.Image | None]:
         """Colours, L or RGB, and alpha."""
         color_type = self._header.color_type
         if color_type == PALETTE:
