@@ -144,6 +144,9 @@ def decode_image(text: str) -> Image:
         return open_image(data, LIMITS.image_bytes, LIMITS.image_pixels)
     except ValueError as error:
         raise ApiError(422, "bad_image", f"image_base64: {error}") from None
+    except MemoryError:
+        message = "image_base64: the server ran out of memory for this picture"
+        raise ApiError(503, "out_of_memory", message) from None
 
 
 def _unquote(encoded: bytes) -> bytes:

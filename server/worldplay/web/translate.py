@@ -100,6 +100,9 @@ def read_image(data: bytes) -> Image.Image:
         return open_image(data, LIMITS.image_bytes, LIMITS.image_pixels)
     except ValueError as error:
         raise ProtocolError(ErrorCode.BAD_IMAGE, f"start.image: {error}") from None
+    except MemoryError:
+        message = "start.image: the server ran out of memory for this picture"
+        raise ProtocolError(ErrorCode.OUT_OF_MEMORY, message) from None
 
 
 def read_trajectory(message: m.Poses) -> list[Move]:

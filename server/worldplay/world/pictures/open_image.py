@@ -1,66 +1,79 @@
 """Opens picture files that strangers send."""
 
-import io
-import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
 
-import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image
 
-FORMATS = ("PNG", "JPEG", "WEBP")
+from worldplay.world.pictures import jpeg, png_chunks
+from worldplay.world.pictures.decoded import Decoded
+from worldplay.world.pictures.jpeg import JpegFile
+from worldplay.world.pictures.orientation import turn_upright
+from worldplay.world.pictures.png import PngFile
+from worldplay.world.pictures.to_srgb import flatten
+from worldplay.world.pictures.webp import WebpFile
+
 MAX_ASPECT = 10  # longer strips would become huge when scaled to cover a world's picture
 
 
-# What Pillow's decoders raise on damaged files: random damage gave these, and its code has the others.
-_DAMAGED = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    OverflowError,
-    struct.error,
-)
+class _File(Protocol):
+    size: tuple[int, int]
 
-_TURNS = {  # that put a picture upright, by its EXIF orientation
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+    def decode(self) -> Decoded: ...
 
 
 def open_image(data: bytes, max_bytes: int, max_pixels: int) -> Image.Image:
     """Decode a PNG, JPEG or WebP file from an untrusted peer to an upright RGB image.
 
-    Of an animation it is the first frame; transparent parts become white.
+    It looks as in a browser: in sRGB, of an animation the first frame, transparent parts white.
+    Metadata that cannot be read is ignored.
     Raises: ValueError saying what was expected and what was found.
     """
     if not 0 < len(data) <= max_bytes:
         raise ValueError(f"expected an image file of 1 to {max_bytes} bytes, got {len(data)}")
-    with _open(data) as image:
-        _check_size(image.size, max_pixels)
-        try:
-            image.load()
-            return _flatten(_turn_upright(image))
-        except _DAMAGED as error:
-            raise ValueError(f"expected a whole {image.format} image, got a damaged one: {error}") from error
+    name = _format_of(data)
+    with _naming(name):
+        file = _open(name, data)
+    _check_size(file.size, max_pixels)
+    with _naming(name):
+        decoded = file.decode()
+        return turn_upright(flatten(decoded), decoded.exif)
 
 
-def _open(data: bytes) -> Image.Image:
-    """Read the header only."""
+def _format_of(data: bytes) -> str:
+    """By the bytes, whatever a file is called."""
+    if data.startswith(png_chunks.START):
+        return "PNG"
+    if data.startswith(jpeg.START):
+        return "JPEG"
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "WebP"
+    got = f"{len(data)} bytes that begin with {data[:8]!r}"
+    raise ValueError(f"expected a PNG, JPEG or WebP image, got {got}")
+
+
+def _open(name: str, data: bytes) -> _File:
+    """Read the headers only."""
+    match name:
+        case "PNG":
+            return PngFile(data)
+        case "JPEG":
+            return JpegFile(data)
+    return WebpFile(data)
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Whatever a decoder raises is the picture's fault, unless memory runs out."""
     try:
-        return Image.open(io.BytesIO(data), formats=FORMATS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        yield
+    except MemoryError:
+        raise
+    except Image.DecompressionBombError as error:
         raise ValueError(f"expected a smaller image: {error}") from error
-    except _DAMAGED as error:
-        raise ValueError(
-            f"expected a PNG, JPEG or WebP image, got {len(data)} bytes that begin with {data[:8]!r}"
-        ) from error
+    except Exception as error:
+        raise ValueError(f"expected a whole {name} image, got a damaged one: {error}") from error
 
 
 def _check_size(size: tuple[int, int], max_pixels: int) -> None:
@@ -69,26 +82,3 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
         raise ValueError(f"expected an image of 1 to {max_pixels} pixels, got {width} x {height}")
     if max(size) > MAX_ASPECT * min(size):
         raise ValueError(f"expected an image with sides of at most {MAX_ASPECT} : 1, got {width} x {height}")
-
-
-def _turn_upright(image: Image.Image) -> Image.Image:
-    """As its EXIF says, if that can be read: for nothing in there is a picture refused.
-
-    `ImageOps.exif_transpose` would also write the EXIF anew, and fail where a tag is not of the usual type.
-    """
-    try:
-        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except (*_DAMAGED, AttributeError):
-        return image
-    return image if turn is None else image.transpose(turn)
-
-
-def _flatten(image: Image.Image) -> Image.Image:
-    """RGB, 8 bits a channel, on white."""
-    if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip instead of scaling
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    image = image.convert("RGBA")
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image).convert("RGB")
