@@ -32,7 +32,7 @@ const IN_PANEL_OF_WALK: Bindings = {
   KeyH: "toggleBare",
 };
 
-export interface Circumstances {
+interface Circumstances {
   isPanelOpen: boolean;
   isWalking: boolean;
   /** A button or field has the focus, and Enter is for it. */

@@ -5,7 +5,7 @@ import { drawLatencies } from "./graph";
 import { median } from "./latency";
 import { type ChunkCost, STAGES } from "./measurements";
 
-export interface HudNumbers {
+interface HudNumbers {
   framesPerSecond: number;
   bufferedS: number;
   numStalls: number;

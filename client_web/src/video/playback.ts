@@ -12,7 +12,7 @@ const PLAYHEAD_MS = 100;
 const HUD_MS = 200;
 const MS_PER_S = 1_000;
 
-export interface PlaybackEvents {
+interface PlaybackEvents {
   /** Frames of a walk are due. */
   isWalking(): boolean;
   /** The server has opened the walk: what comes is its video. */

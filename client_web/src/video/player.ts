@@ -11,7 +11,7 @@ export interface ShownFrame extends PlacedFrame {
   shownAt: number;
 }
 
-export interface PlayerEvents {
+interface PlayerEvents {
   /** New frames are due: an empty buffer is a stall now. */
   isExpecting(): boolean;
   shown(frame: ShownFrame): void;

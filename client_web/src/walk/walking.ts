@@ -12,7 +12,7 @@ import { beginningOf, type Walk, Walks } from "./walk";
 import { saveFile, WalkRecord } from "./walk_record";
 
 /** What a walk needs of the page. */
-export interface WalkingParts {
+interface WalkingParts {
   controls: Controls;
   playback: Playback;
   prompts: PromptChoice;
