@@ -66,7 +66,9 @@ class ModelSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str = Field("embedded", description="'embedded', 'hy-worldplay', or a folder that holds either")
+    model: str = Field(
+        "embedded", description="What to walk in: 'embedded', 'hy-worldplay', or a folder that holds either"
+    )
     variant: Variant = Field(
         "ar-distilled", description="Variant of hy-worldplay: ar-distilled, ar, ar-rl or bidirectional"
     )
@@ -75,12 +77,12 @@ class ModelSettings(BaseModel):
     weights_dir: Folder = Field(
         Path.home() / ".cache" / "worldplay", description="Folder of hy-worldplay's downloaded files"
     )
-    device: str = Field("auto", description="'auto', 'cpu', 'cuda' or 'cuda:N'")
+    device: str = Field("auto", description="Where the model runs: 'auto', 'cpu', 'cuda' or 'cuda:N'")
     max_sessions: int = Field(
         4,
         ge=1,
         le=1000,
-        description="Visitors who may walk at once; fewer where memory is short and, by default, where the machine is slow",
+        description="Visitors who may walk at once; fewer where memory or, by default, time is short",
     )
 
 
@@ -102,7 +104,7 @@ class Settings(ModelSettings):
     )
     static_dir: Folder = Field(_PACKAGE / "web" / "page", description="Folder of the built page")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Debug, info, warning or error"
+        "info", description="How much is logged: debug, info, warning or error"
     )
 
 
