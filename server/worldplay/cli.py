@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from worldplay.commands.options import refuse, refuse_released_options
+from worldplay.commands.paths import check_writable
 from worldplay.settings import Settings, load_model_settings, load_settings
 
 app = typer.Typer(
@@ -28,7 +29,7 @@ def _help(name: str) -> str:
     """A setting's description and default."""
     field = Settings.model_fields[name]
     default = "none" if field.default is None else str(field.default).replace(str(Path.home()), "~", 1)
-    return f"{field.description} [{default}]"
+    return f"{field.description} [{default}]."
 
 
 Host = Annotated[str | None, typer.Option(help=_help("host"))]
@@ -176,6 +177,7 @@ def bench(
     else:
         refuse("without --random-weights", {"--context": context, "--blocks": blocks})
     refuse_released_options(settings, variant, size, weights_dir)
+    check_writable(json_file)
     from worldplay.commands.bench import RandomModel, run
     from worldplay.world.frames import parse_size
 

@@ -66,40 +66,45 @@ class ModelSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str = Field("embedded", description="'embedded', 'hy-worldplay', or a folder that holds either")
+    model: str = Field(
+        "embedded", description="What to walk in: 'embedded', 'hy-worldplay', or a folder that holds either"
+    )
     variant: Variant = Field(
-        "ar-distilled", description="variant of hy-worldplay: ar-distilled, ar, ar-rl or bidirectional"
+        "ar-distilled", description="Variant of hy-worldplay: ar-distilled, ar, ar-rl or bidirectional"
     )
-    size: Size = Field("480x832", description="picture size of hy-worldplay, height x width")
-    shift: float = Field(5.0, gt=0, le=100, description="shift of hy-worldplay's noise schedule")
+    size: Size = Field("480x832", description="Picture size of hy-worldplay, height x width")
+    shift: float = Field(5.0, gt=0, le=100, description="Shift of hy-worldplay's noise schedule")
     weights_dir: Folder = Field(
-        Path.home() / ".cache" / "worldplay", description="folder of hy-worldplay's downloaded files"
+        Path.home() / ".cache" / "worldplay", description="Folder of hy-worldplay's downloaded files"
     )
-    device: str = Field("auto", description="'auto', 'cpu', 'cuda' or 'cuda:N'")
+    device: str = Field("auto", description="Where the model runs: 'auto', 'cpu', 'cuda' or 'cuda:N'")
     max_sessions: int = Field(
-        4, ge=1, le=1000, description="visitors who walk at once; by default no more than fit or stay in time"
+        4,
+        ge=1,
+        le=1000,
+        description="Visitors who may walk at once; fewer where memory or, by default, time is short",
     )
 
 
 class Settings(ModelSettings):
     """What `worldplay serve` needs beside the model."""
 
-    host: Host = Field("127.0.0.1", description="address to listen on")
-    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    token: Token | None = Field(None, description="secret that visitors must present")
-    max_queued: int = Field(16, ge=0, le=10_000, description="visitors who may wait until they can walk")
-    max_jobs: int = Field(4, ge=1, le=1000, description="clips that may be under way or waiting at once")
+    host: Host = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
+    token: Token | None = Field(None, description="Secret that visitors must present")
+    max_queued: int = Field(16, ge=0, le=10_000, description="Visitors who may wait until they can walk")
+    max_jobs: int = Field(4, ge=1, le=1000, description="Clips that may be under way or waiting at once")
     send_timeout_s: float = Field(
-        10.0, gt=0, le=600, description="seconds after which a client that takes no data is dropped"
+        10.0, gt=0, le=600, description="Seconds after which a client that takes no data is dropped"
     )
     allow_origin: Origins = Field(
         "",
-        description="origins of other pages that may walk here, like https://world.example, between commas: "
+        description="Origins of other pages that may walk here, like https://world.example, between commas: "
         "for a proxy that rewrites Host",
     )
-    static_dir: Folder = Field(_PACKAGE / "web" / "page", description="folder of the built page")
+    static_dir: Folder = Field(_PACKAGE / "web" / "page", description="Folder of the built page")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="debug, info, warning or error"
+        "info", description="How much is logged: debug, info, warning or error"
     )
 
 

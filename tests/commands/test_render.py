@@ -2,8 +2,6 @@
 
 import io
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
@@ -13,13 +11,13 @@ import av
 import numpy as np
 import pytest
 import torch
-import typer
 from PIL import Image
 
 from support.fakes import FakeClock, Recorder
+from worldplay.clips.file import Record, count_passes, write_clip
 from worldplay.clips.key_overlay import draw_keys, keys_of
 from worldplay.clips.plan import ClipOptions, ClipPlan, plan_clip
-from worldplay.commands.render import RenderOptions, render, run
+from worldplay.commands.render import RenderOptions, run
 from worldplay.engine.admission import Admission
 from worldplay.engine.clip_run import ClipJob, ClipRequest
 from worldplay.engine.session import Session
@@ -38,6 +36,10 @@ def plan(world: World, **options: object) -> ClipPlan:
 def decode(data: bytes) -> list[np.ndarray]:
     with av.open(io.BytesIO(data), "r") as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def render(world: World, plan: ClipPlan, out: Path) -> Record:
+    return write_clip(world, plan, out, lambda frames_done: None, overlay=False)
 
 
 def options(out: Path, **given: object) -> RenderOptions:
@@ -352,18 +354,44 @@ def test_what_cannot_be_is_said_before_the_model_is_loaded(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_bar_moves_at_every_step(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    moves: list[object] = []
+def test_progress_is_told_at_every_pass(world: World, tmp_path: Path) -> None:
+    told: list[int] = []
+    clip = plan(world, num_frames=29, steps=3)
+    write_clip(world, clip, tmp_path / "clip.mp4", told.append, overlay=False)
+    assert told == [0] * (1 + 3) + [13] * (1 + 3)
+    assert len(told) == count_passes(world, clip)
 
-    @contextmanager
-    def watch(items: Iterator[object], length: int, **_: object) -> Iterator[list[object]]:
-        moves.extend(items)
-        assert len(moves) == length
-        yield []
 
-    monkeypatch.setattr(typer, "progressbar", watch)
-    record = render(world, plan(world, num_frames=29, steps=3), tmp_path / "clip.mp4")
-    assert moves == [None] * (1 + 3) + record.chunks[:1] * (1 + 3)
+POSES = {"poses": [np.eye(4).tolist()] * 33}  # as the model's published example has
+
+
+def test_longer_pose_is_cut_and_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, metadata = tmp_path / "clip.mp4", tmp_path / "clip.json"
+    given = options(out, pose=json.dumps(POSES), num_frames=13, metadata=metadata, steps=1)
+    run(load_settings(device="cpu"), given)
+    assert capsys.readouterr().err == "--pose has 33 poses; the first 4 make 13 frames\n"
+    assert len(json.loads(metadata.read_text())["poses"]) == 4
+    assert len(decode(out.read_bytes())) == 13
+
+
+@pytest.mark.parametrize(
+    ("pose", "advice"),
+    [
+        (POSES, "got 129; nearest is 125 or 141: ask for 125 frames to leave out the last pose of 33"),
+        ("w-6", "got 25; nearest is 13 or 29: ask for 13 frames to leave out the last 3 poses of 7"),
+        ("w-1", "got 5; nearest is 13"),
+    ],
+)
+def test_pose_that_makes_no_whole_chunks_says_what_to_cut(world: World, pose: object, advice: str) -> None:
+    with pytest.raises(ValueError, match=f"^pose: expected 13, 29, .* {advice}$"):
+        plan(world, pose=pose)
+
+
+def test_longer_pose_is_cut_to_the_frames_that_are_asked_for(world: World) -> None:
+    cut = plan(world, pose=POSES, num_frames=125)
+    assert (cut.trajectory.num_latents, cut.num_unused_poses, cut.request.num_chunks) == (32, 1, 8)
+    assert plan(world, pose="w-7", num_frames=13).trajectory.moves == plan(world, pose="w-3").trajectory.moves
+    assert plan(world, pose="w-3").num_unused_poses == 0
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,19 @@
 
 import secrets
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from PIL.Image import Image
 
 from worldplay.engine.clip_run import ClipRequest
 from worldplay.wording import show
 from worldplay.world.camera import MAX_POSES
-from worldplay.world.frames import SIZE_UNIT, check_num_frames
-from worldplay.world.pictures.fit import cut_picture
+from worldplay.world.frames import SIZE_UNIT, check_num_frames, count_frames, count_latents
 from worldplay.world.pose_files import Trajectory, parse_trajectory
 from worldplay.world.steering import TrajectorySteering, WalkRequest
+
+if TYPE_CHECKING:
+    from worldplay.world.images import StartPicture
 
 DEFAULT_FRAMES = 125
 LONGEST = 4 * MAX_POSES - 3  # frames; an hour
@@ -71,6 +73,7 @@ class ClipPlan:
     pose: object
     trajectory: Trajectory
     num_frames: int
+    num_unused_poses: int  # at the end of a pose that is longer than the clip
 
 
 def plan_clip(target: ClipTarget, options: ClipOptions, max_frames: int = LONGEST) -> ClipPlan:
@@ -81,16 +84,15 @@ def plan_clip(target: ClipTarget, options: ClipOptions, max_frames: int = LONGES
     _check_target(target, options)
     given = None if options.pose is None else _read_pose(options.pose)
     num_frames = _choose_num_frames(options, given)
-    field = "pose" if options.num_frames is None else "num_frames"
-    num_latents = _count_latents(field, num_frames, target.chunk_latents, max_frames)
+    num_latents = _count_latents(options, num_frames, target.chunk_latents, max_frames)
     pose = f"w-{num_latents - 1}" if given is None else options.pose
-    trajectory = given or _read_pose(pose)
-    _check_length(trajectory, num_latents, num_frames)
+    whole = given or _read_pose(pose)
+    trajectory = _cut(whole, num_latents, num_frames)
     seed = secrets.randbits(32) if options.seed is None else options.seed
-    picture = None if options.image is None else cut_picture(options.image, target.width, target.height)
+    picture = None if options.image is None else _cut_picture(options.image, target)
     walk = WalkRequest(options.view, picture, options.prompt, seed, options.steps, trajectory.origin)
     request = ClipRequest(walk, TrajectorySteering(trajectory.moves), num_latents // target.chunk_latents)
-    return ClipPlan(request, seed, pose, trajectory, num_frames)
+    return ClipPlan(request, seed, pose, trajectory, num_frames, whole.num_latents - num_latents)
 
 
 def _choose_num_frames(options: ClipOptions, trajectory: Trajectory | None) -> int:
@@ -99,13 +101,21 @@ def _choose_num_frames(options: ClipOptions, trajectory: Trajectory | None) -> i
     return DEFAULT_FRAMES if trajectory is None else 4 * trajectory.num_latents - 3
 
 
-def _check_length(trajectory: Trajectory, num_latents: int, num_frames: int) -> None:
-    if trajectory.num_latents != num_latents:
+def _cut_picture(image: Image, target: ClipTarget) -> "StartPicture":
+    from worldplay.world.images import cut_picture  # imports torch: what is wrong must be told before
+
+    return cut_picture(image, target.width, target.height)
+
+
+def _cut(trajectory: Trajectory, num_latents: int, num_frames: int) -> Trajectory:
+    """The beginning of a trajectory. Raises: ClipError if it is too short."""
+    if trajectory.num_latents < num_latents:
         raise ClipError(
             "pose",
             f"expected poses for {num_latents} latents ({num_latents - 1} motions) with {num_frames} frames, "
             f"got {trajectory.num_latents} ({len(trajectory.moves)} motions)",
         )
+    return Trajectory(trajectory.origin, trajectory.moves[: num_latents - 1])
 
 
 def _check_target(target: ClipTarget, options: ClipOptions) -> None:
@@ -136,8 +146,20 @@ def _read_pose(pose: object) -> Trajectory:
         raise ClipError("pose", str(error)) from None
 
 
-def _count_latents(field: str, num_frames: int, chunk_latents: int, max_frames: int) -> int:
+def _count_latents(options: ClipOptions, num_frames: int, chunk_latents: int, max_frames: int) -> int:
     try:
         return check_num_frames(num_frames, chunk_latents, max_frames)
     except ValueError as error:
-        raise ClipError(field, str(error)) from None
+        if options.num_frames is not None:
+            raise ClipError("num_frames", str(error)) from None
+        advice = _advise_cut(count_latents(num_frames), chunk_latents, max_frames)
+        raise ClipError("pose", f"{error}{advice}") from None
+
+
+def _advise_cut(num_poses: int, chunk_latents: int, max_frames: int) -> str:
+    """Say which frames to ask for if poses do not make whole chunks, and which poses are left out then."""
+    fitting = min(num_poses, count_latents(max_frames)) // chunk_latents * chunk_latents
+    if not fitting:
+        return ""
+    left_out = "the last pose" if num_poses - fitting == 1 else f"the last {num_poses - fitting} poses"
+    return f": ask for {count_frames(fitting)} frames to leave out {left_out} of {num_poses}"
