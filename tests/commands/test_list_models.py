@@ -119,7 +119,7 @@ def test_download_without_anyone_to_ask(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("download", "--layout", "flat"), "expected a layout out of diffusers, original, got 'flat'"),
+        (("download", "--layout", "flat"), "unknown layout 'flat'; expected one of diffusers, original"),
         (("download", "--variant", "wan"), "setting variant: Input should be 'ar-distilled'"),
         (("doctor", "--size", "480x830"), "expected sides in multiples of 16"),
         (("doctor", "--device", "mps"), "expected a device like 'cpu', 'cuda' or 'cuda:0', got 'mps'"),

@@ -13,8 +13,7 @@ from worldplay.model.vae import StreamingVAE, lay_out_channels_last
 from worldplay.world.conditioner import EmbeddedConditioner
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
 from worldplay.world.courtyard.ground import WalkGround
-from worldplay.world.courtyard.scene import START_VIEWS, StartView
-from worldplay.world.courtyard.views import render_view
+from worldplay.world.courtyard.views import render_views
 from worldplay.world.device import choose_dtype
 from worldplay.world.embedded.manifest import REMEDY, read_description
 from worldplay.world.embedded.suggestions import COURT_SUGGESTIONS
@@ -24,7 +23,7 @@ from worldplay.world.rollout import RolloutModel
 from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.weight_files import Weights
 from worldplay.world.weights import build_empty, fill
-from worldplay.world.world import View, World
+from worldplay.world.world import World
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "weights" / "embedded"
 
@@ -32,12 +31,12 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def find_embedded(model: str) -> Path:
-    """Where a world is that is not the released model."""
+    """The directory of an embedded world: the one that ships with the package, or one at a path."""
     return EMBEDDED if model == "embedded" else Path(model)
 
 
 def read_shape(directory: Path) -> tuple[str, int, int, int]:
-    """Name, width, height and latents per chunk of a world that need not be loaded for it."""
+    """Name, width, height and latents per chunk, without loading the world."""
     described = read_description(directory)
     return described.name, *described.size, described.rollout.chunk_latents
 
@@ -62,7 +61,7 @@ def load_embedded(directory: Path, device: torch.device) -> World:
         title=described.title,
         width=width,
         height=height,
-        views=tuple(_walled_view(view, height, width) for view in START_VIEWS),
+        views=render_views(height, width, lambda view: WalkGround(view.c2w)),
         rollout=_prepare_rollout(transformer, vae, described.rollout, height, width),
         vae=vae,
         conditioner=EmbeddedConditioner(reader, config.byt5_dim),
@@ -93,10 +92,6 @@ def _prepare_rollout(
     return RolloutModel(transformer, [cache], sample_points(NUM_POINTS, POINTS_SEED), config)
 
 
-def _walled_view(view: StartView, height: int, width: int) -> View:
-    return render_view(view, height, width, lambda: WalkGround(view.c2w))
-
-
 def _load(make: Callable[[], Module], directory: Path, name: str, device: torch.device) -> Module:
     """Build a network and fill it strictly from the safetensors file of its name."""
     path = directory / f"{name}.safetensors"
@@ -107,14 +102,14 @@ def _load(make: Callable[[], Module], directory: Path, name: str, device: torch.
 
 
 def _check_finite(module: nn.Module, path: Path) -> None:
-    """Raises: ValueError if there are weights that would turn every picture into noise."""
+    """Raises: ValueError for weights that would turn every picture into noise."""
     for name, weight in module.named_parameters():
         if not weight.isfinite().all():
             raise ValueError(f"{path} has numbers that are not finite in {name}")
 
 
 def _check_digest(path: Path, expected: str) -> None:
-    """Raises: ValueError if it is a file that loads, but another than the world was described with."""
+    """Raises: ValueError for a file that loads, but is not the one that world.json describes."""
     if sha256(path.read_bytes()).hexdigest() != expected:
         raise ValueError(f"{path} is damaged: its SHA-256 is not the one in world.json")
 

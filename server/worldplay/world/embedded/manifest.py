@@ -32,7 +32,7 @@ class Description:
     vae: VAEConfig
     text: TextConfig
     rollout: RolloutConfig
-    # Of the networks' files in hex, by network: damage that still loads would show as a black world.
+    # Of each network's file, in hex: with damage that still loads the world would be black.
     sha256: dict[NetworkName, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -42,7 +42,7 @@ class Description:
         self._check_rollout()
 
     def _check_bounds(self) -> None:
-        """What lies beyond loads for ever, or makes black pictures."""
+        """Refuse values with which loading never ends, or that make black pictures."""
         depths = {
             "blocks": self.transformer.blocks,
             "refiner_blocks": self.transformer.refiner_blocks,
@@ -64,7 +64,7 @@ class Description:
             raise ValueError(f"expected a size in multiples of {sides} up to {MAX_SIDE}, got {self.size}")
 
     def _check_widths(self) -> None:
-        """Whether the networks fit to each other."""
+        """Refuse networks that do not fit each other."""
         channels = self.vae.latent_channels
         expected = {"latent_channels": channels, "vision_dim": channels, "text_dim": self.text.d_model}
         for name, value in expected.items():
