@@ -97,6 +97,13 @@ def test_doctor_for_another_machine(tmp_path: Path) -> None:
     assert re.search(r"Plan for 47.0 GB\n  serve, 4 at once and a clip: fits, ", said)
 
 
+@pytest.mark.parametrize("arguments", [(), ("--check",)])
+def test_doctor_for_a_model_that_is_not_there(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    said, failure = run("doctor", *arguments, "--device", "cpu", "--weights-dir", str(tmp_path))
+    assert failure is None
+    assert re.search(r"files    \S+ is missing .*; run `worldplay download --variant ar-distilled ", said)
+
+
 @pytest.fixture
 def fake_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "HuggingFace", FakeHub)

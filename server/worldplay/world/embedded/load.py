@@ -15,7 +15,7 @@ from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
 from worldplay.world.courtyard.ground import WalkGround
 from worldplay.world.courtyard.views import render_views
 from worldplay.world.device import choose_dtype
-from worldplay.world.embedded.manifest import REMEDY, read_description
+from worldplay.world.embedded.manifest import SUGGESTION, read_description
 from worldplay.world.embedded.suggestions import COURT_SUGGESTIONS
 from worldplay.world.embedded.text_encoder import MAX_STATES, TIED, TextConfig, TextReader, make_text_model
 from worldplay.world.model_files import suggesting
@@ -44,11 +44,11 @@ def read_shape(directory: Path) -> tuple[str, int, int, int]:
 def load_embedded(directory: Path, device: torch.device) -> World:
     """Load a world for inference.
 
-    Raises: ValueError or OSError naming the file, what is wrong with it and the remedy.
+    Raises: ValueError or OSError naming the file, what is wrong with it and what mends it.
     """
     described = read_description(directory)
     config = described.transformer
-    with suggesting(REMEDY):
+    with suggesting(SUGGESTION):
         transformer = _load(lambda: WorldPlayTransformer(config), directory, "transformer", device)
         vae = _load(lambda: StreamingVAE(described.vae), directory, "vae", device)
         reader = _load_reader(directory, described.text)

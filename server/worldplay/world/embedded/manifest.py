@@ -13,7 +13,7 @@ from worldplay.world.frames import MAX_SIDE
 from worldplay.world.model_files import suggesting
 from worldplay.world.rollout_config import RolloutConfig
 
-REMEDY = "restore it from the release"
+SUGGESTION = "restore it from the release"
 MAX_DEPTH = 200
 MAX_SHIFT = 100.0
 
@@ -87,14 +87,14 @@ class Description:
 def read_description(directory: Path) -> Description:
     """Read and check a world's description.
 
-    Raises: OSError or ValueError naming the file, what is wrong with it and the remedy.
+    Raises: OSError or ValueError naming the file, what is wrong with it and what mends it.
     """
     path = directory / "world.json"
     if not path.is_file():
         raise OSError(
             f"{path} is missing: expected 'embedded', 'hy-worldplay' or a directory with a world in it"
         )
-    with suggesting(REMEDY):
+    with suggesting(SUGGESTION):
         return _parse(path)
 
 
