@@ -2,8 +2,12 @@
 
 PYTHON ?= python3
 TORCH_INDEX ?=
+WORKERS ?= 2
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest
+# A module's tests stay together, so that what they share is made once.
+PARALLEL := --numprocesses $(WORKERS) --dist loadscope
 TORCH := $(shell sed -n 's/^torch==/torch==/p' requirements.lock)
 PAGE := server/worldplay/web/page/index.html
 PAGE_SOURCES := $(shell find client_web/src client_web/public -type f 2>/dev/null) \
@@ -17,7 +21,7 @@ SERVE_OPTIONS = $(call option,HOST,--host)$(call option,PORT,--port)$(call optio
 	option,DEVICE,--device)$(call option,MAX_SESSIONS,--max-sessions)$(call option,LOG_LEVEL,--log-level)
 
 .DELETE_ON_ERROR:
-.PHONY: install install-dev page serve help test check check-style check-fast check-python check-node format bench clean
+.PHONY: install install-dev page serve help test realtime check check-style check-page check-fast check-python check-node format bench clean
 
 install: check-python check-node .venv/.runtime $(PAGE)
 
@@ -40,6 +44,7 @@ help:
 #: make install-dev  what tests and scripts need as well
 #: make page         the page alone
 #: make test         all tests, with Chromium       make check   lint, types and the fast tests
+#: make realtime     tests that judge how fast an idle machine is
 #: make format       mend what the linters can      make bench   time the model, stage by stage
 #: make clean        remove what was installed and built
 #:
@@ -61,19 +66,24 @@ help:
 
 test: check-python check-node .venv/.dev $(PAGE)
 	cd client_web && npm run --silent test
-	$(BIN)/python -m pytest
+	$(PYTEST) $(PARALLEL) -m "not realtime"
+
+realtime: .venv/.dev $(PAGE)
+	$(PYTEST) -m realtime
 
 check: check-python check-node .venv/.dev client_web/node_modules/.package-lock.json
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check-style check-fast
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target check-fast check-style check-page
+
+check-fast:
+	$(PYTEST) $(PARALLEL) -m "not browser and not slow and not realtime" -q
 
 check-style:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy server/worldplay scripts
-	cd client_web && npm run --silent check
 
-check-fast:
-	$(BIN)/python -m pytest -m "not browser and not slow" -q
+check-page:
+	cd client_web && npm run --silent check
 	cd client_web && npm run --silent test
 
 format: .venv/.dev client_web/node_modules/.package-lock.json

@@ -12,6 +12,7 @@ from worldplay.loading import make_engine, open_engine, open_world
 from worldplay.settings import Settings, load_settings
 from worldplay.world.embedded.load import EMBEDDED
 from worldplay.world.released import load
+from worldplay.world.released.load import ReleasedConfig
 from worldplay.world.released.variants import find_variant
 from worldplay.world.world import World
 
@@ -25,7 +26,7 @@ def test_embedded_world_takes_no_notice_of_the_variant() -> None:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     """What is asked for instead of being loaded."""
     calls: list[tuple[object, ...]] = []
-    monkeypatch.setattr(load, "load_released", lambda *args, clips: calls.append((*args, clips)))
+    monkeypatch.setattr(load, "load_released", lambda *args: calls.append(args))
     monkeypatch.setattr(loading, "load_embedded", lambda *args: calls.append(args))
     return calls
 
@@ -36,7 +37,8 @@ def test_settings_of_the_released_model(tmp_path: Path, asked: list[tuple[object
     )
     open_world(settings, sessions=2, clips=1)
     variant = replace(find_variant("ar"), shift=7.0)
-    assert asked == [(tmp_path, variant, (352, 640), torch.device("cpu"), None, 2, 1)]
+    config = ReleasedConfig(variant, (352, 640), sessions=2, clips=1)
+    assert asked == [(config, tmp_path, torch.device("cpu"), None)]
     assert variant.rollout().shift == 7.0
 
 

@@ -15,7 +15,7 @@ from worldplay.commands.download import download
 from worldplay.hub import client as hub_module
 from worldplay.hub.client import HuggingFace
 from worldplay.hub.sources import check_layout
-from worldplay.world.released.load import load_released
+from worldplay.world.released.load import ReleasedConfig, load_released
 from worldplay.world.released.memory_estimate import Shapes
 from worldplay.world.released.variants import find_variant
 
@@ -53,7 +53,7 @@ def load(root: Path) -> str | None:
     torch.set_num_threads(1)
     variant = find_variant("ar-distilled")
     try:
-        load_released(root, variant, (32, 64), torch.device("cpu"), None, shapes=SHAPES)
+        load_released(ReleasedConfig(variant, (32, 64), shapes=SHAPES), root, torch.device("cpu"), None)
     except (OSError, ValueError) as error:
         return str(error)
     return None
@@ -104,7 +104,7 @@ def test_printed_command_mends_a_file(
 
 def test_interrupted_download_is_recognised_and_gone_on_with(tmp_path: Path, hub: Hub) -> None:
     hub.fragile, hub.cuts = "ar_distilled", [100] + [0] * 9
-    with pytest.raises(OSError, match=r"fetching ar_dist.* failed .*; what was fetched is kept, run `") as e:
+    with pytest.raises(OSError, match=r"fetching ar_dist.* failed .*; what was fetched is kept; run `") as e:
         run_command_in(str(load(tmp_path)), hub)
     sentence = load(tmp_path)
     assert sentence is not None

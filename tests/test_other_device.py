@@ -21,11 +21,12 @@ from worldplay.model import transformer
 from worldplay.world import clip_rollout, rollout
 from worldplay.world.embedded import load as embedded_load
 from worldplay.world.released import load as released_load
+from worldplay.world.released.load import ReleasedConfig
 from worldplay.world.released.memory_estimate import Shapes
-from worldplay.world.released.offload import Plan, Residence
+from worldplay.world.released.offload_plan import OffloadMode, OffloadPlan
 from worldplay.world.released.variants import find_variant
 from worldplay.world.steering import CircleSteering, WalkRequest
-from worldplay.world.weights import Weights
+from worldplay.world.weight_files import Weights
 from worldplay.world.world import World
 
 pytestmark = pytest.mark.slow
@@ -52,7 +53,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTensorMode]:
     for module, names in (
         (rollout, ("select_context", "sigmas", "timesteps")),
         (clip_rollout, ("select_context", "sigmas", "timesteps")),
-        (released_load, ("sample_points", "count_needs")),
+        (released_load, ("sample_points",)),
         (embedded_load, ("sample_points",)),
     ):
         for name in names:
@@ -96,12 +97,12 @@ def walk(world: World, num_chunks: int) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("variant", "raw_caches", "encoders"),
+    ("variant", "unrotated_caches", "encoders"),
     [
-        ("ar-distilled", False, Residence.RESIDENT),
-        ("ar-distilled", True, Residence.HOST),
-        ("ar", False, Residence.HOST),
-        ("bidirectional", False, Residence.RESIDENT),
+        ("ar-distilled", False, OffloadMode.ON_DEVICE),
+        ("ar-distilled", True, OffloadMode.ON_CPU),
+        ("ar", False, OffloadMode.ON_CPU),
+        ("bidirectional", False, OffloadMode.ON_DEVICE),
     ],
 )
 def test_released_model(
@@ -110,19 +111,18 @@ def test_released_model(
     layouts: dict[str, Path],
     monkeypatch: pytest.MonkeyPatch,
     variant: str,
-    raw_caches: bool,
-    encoders: Residence,
+    unrotated_caches: bool,
+    encoders: OffloadMode,
 ) -> None:
-    plan = Plan(raw_caches, encoders, Residence.RESIDENT, peak=0, fits=True)
+    plan = OffloadPlan(unrotated_caches, encoders, OffloadMode.ON_DEVICE, peak=0, fits=True)
     monkeypatch.setattr(released_load, "choose_plan", lambda *_: (plan, 1))
-    world = released_load.load_released(
-        layouts["diffusers"], find_variant(variant), (64, 96), gpu, 10**9, shapes=Shapes(TRANSFORMER, VAE)
-    )
+    config = ReleasedConfig(find_variant(variant), (64, 96), shapes=Shapes(TRANSFORMER, VAE))
+    world = released_load.load_released(config, layouts["diffusers"], gpu, 10**9)
     assert world.device == gpu
     if variant == "bidirectional":
         assert walk(world, 3) == [61, 64, 64]
     else:
-        assert walk(world, 7) == [13, *[16] * 6]
+        assert walk(world, 3) == [13, 16, 16]
 
 
 class Reader:

@@ -1,5 +1,10 @@
 /** Entry point: checks the browser, reads the token from the address, starts the page. */
-import "./style.css";
+import "./styles/page.css";
+import "./styles/bar.css";
+import "./styles/pad.css";
+import "./styles/hud.css";
+import "./styles/notice.css";
+import "./styles/panel.css";
 import { App } from "./app";
 import { publishDiagnostics } from "./stats/diagnostics";
 import { Notice } from "./ui/notice";

@@ -101,7 +101,7 @@ def _in_dtype(world: World, dtype: torch.dtype) -> World:
 def _new_cache(world: World, memory_latents: int, raw: bool) -> KVCache:
     side = world.vae.config.pixels_per_latent
     grid = (world.height // side, world.width // side)
-    return world.rollout.transformer.new_cache(grid, _text_tokens(world), memory_latents, raw=raw)
+    return world.rollout.transformer.new_cache(grid, _text_tokens(world), memory_latents, unrotated=raw)
 
 
 def _text_tokens(world: World) -> int:

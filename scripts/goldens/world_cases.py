@@ -21,7 +21,9 @@ from worldplay.world.camera import (
     parse_pose_string,
 )
 from worldplay.world.context import FieldOfView, select_context, similarity
-from worldplay.world.images import bucket_size, condition_channels, fit_image, image_to_pixels
+from worldplay.world.image_condition import condition_channels
+from worldplay.world.pictures.fit import bucket_size, fit_image
+from worldplay.world.pixels import image_to_pixels
 
 Array = NDArray[np.float64]
 

@@ -9,10 +9,10 @@ from gpu.setup import TEXT_TOKENS, Row, Setup, make_arguments, make_timestep
 from worldplay.model.config import CHUNK_LATENTS
 from worldplay.model.kv_cache import KVCache, TextKV
 from worldplay.model.transformer import WorldPlayTransformer
-from worldplay.model.unrotated_kv_cache import RawKVCache
+from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
 from worldplay.world.world import World
 
-NAMES = {KVCache: "both branches", RawKVCache: "k and v once"}
+NAMES = {KVCache: "both branches", UnrotatedKVCache: "k and v once"}
 
 
 @torch.inference_mode()
@@ -21,7 +21,10 @@ def measure_storage(setup: Setup) -> list[Row]:
     world = setup.build()
     model = world.rollout.transformer
     world.rollout.caches.clear()  # its memory goes to the two that are compared
-    caches = [model.new_cache(setup.grid, TEXT_TOKENS, setup.most_context, raw=raw) for raw in (False, True)]
+    caches = [
+        model.new_cache(setup.grid, TEXT_TOKENS, setup.most_context, unrotated=unrotated)
+        for unrotated in (False, True)
+    ]
     text = _make_text(setup, model)
     for cache in caches:
         cache.set_text(text)

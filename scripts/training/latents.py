@@ -13,7 +13,7 @@ from training.data import HEIGHT, WIDTH
 from worldplay.model.vae import StreamingVAE
 from worldplay.world.courtyard.renderer import render
 from worldplay.world.courtyard.views import VIEWPOINTS
-from worldplay.world.images import frames_to_pixels
+from worldplay.world.pixels import frames_to_pixels
 
 _PIECE = 16  # frames that go through at once: few enough to stay in the processor's cache
 

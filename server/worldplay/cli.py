@@ -238,21 +238,14 @@ def doctor(
     ] = None,
     max_sessions: Sessions = None,
     weights_dir: WeightsDir = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Build the networks from the files, too; takes seconds.")
+    ] = False,
 ) -> None:
     """Say what of a released model fits into this machine, and for how many visitors."""
     settings = load_model_settings(
         variant=variant, size=size, device=device, weights_dir=weights_dir, max_sessions=max_sessions
     )
     from worldplay.commands.doctor import run
-    from worldplay.world.device import choose_device
-    from worldplay.world.frames import parse_size
-    from worldplay.world.released.variants import find_variant
 
-    run(
-        find_variant(settings.variant),
-        parse_size(settings.size),
-        choose_device(settings.device),
-        memory,
-        settings.weights_dir,
-        settings.max_sessions,
-    )
+    run(settings, memory, check=check)

@@ -13,6 +13,7 @@ from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
 from worldplay.world.device import choose_device
 from worldplay.world.embedded.load import find_embedded, load_embedded
 from worldplay.world.embedded.manifest import read_description
+from worldplay.world.embedded.previews import show_first_frames
 from worldplay.world.frames import parse_size
 from worldplay.world.released.files import is_released
 from worldplay.world.released.variants import MODEL, find_variant
@@ -60,12 +61,16 @@ def open_world(settings: ModelSettings, *, sessions: int, clips: int) -> World:
 
 
 def _open_released(settings: ModelSettings, device: torch.device, sessions: int, clips: int) -> World:
-    from worldplay.world.released.load import free_bytes, load_released  # importing it takes seconds
+    from worldplay.world.released.load import (  # importing it takes seconds
+        ReleasedConfig,
+        free_bytes,
+        load_released,
+    )
 
     root = settings.weights_dir if settings.model == MODEL else Path(settings.model)
     variant = replace(find_variant(settings.variant), shift=settings.shift)
-    size, budget = parse_size(settings.size), free_bytes(device)
-    return load_released(root, variant, size, device, budget, sessions, clips=clips)
+    config = ReleasedConfig(variant, parse_size(settings.size), sessions, clips)
+    return load_released(config, root, device, free_bytes(device))
 
 
 def open_engine(settings: Settings) -> tuple[World, Engine]:
@@ -75,6 +80,8 @@ def open_engine(settings: Settings) -> tuple[World, Engine]:
     """
     can_walk = not is_released(settings.model) or find_variant(settings.variant).is_live
     world = open_world(settings, sessions=settings.max_sessions if can_walk else 0, clips=1)
+    if not is_released(settings.model):  # whose first frame is the start image itself
+        world = show_first_frames(world)
     return world, make_engine(settings, world)
 
 

@@ -143,6 +143,11 @@ def _load(kind: type[_Kind], variables: dict[str, _Given], arguments: dict[str, 
         raise ValueError(f"setting {fault.path}: {fault.reason}{source}") from None
 
 
+def read_visible_gpus() -> str | None:
+    """Which GPUs CUDA lets this process see; None if all of them."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
 def _own_variables() -> dict[str, _Given]:
     """The WORLDPLAY_ variables by field. A blank one is as if it were not set, unless it is the token's.
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from browser.scripted import ScriptedServer, serving_script
 from PIL import Image
 from playwright.sync_api import Page
 
+from support.scripted import ScriptedServer, serving_script
 from worldplay.protocol import messages as m
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]

@@ -74,9 +74,9 @@ def test_full_disk(tmp_path: Path) -> None:
 
 def test_access_is_tried_before_anything_is_fetched(tmp_path: Path) -> None:
     class Gated(FakeHub):
-        def check_access(self, source: Source, file: HubFile, remedy: str) -> None:
+        def check_access(self, source: Source, file: HubFile) -> None:
             if source.repository.startswith("black-forest-labs"):
-                raise OSError(f"{source.repository} is gated; {remedy}")
+                raise OSError(f"{source.repository} is gated")
 
     hub = Gated()
     expected = r"FLUX.1-Redux-dev is gated; run `worldplay download --variant ar-distilled --layout original "
@@ -168,7 +168,7 @@ def test_fetched_file_that_is_no_safetensors(tmp_path: Path) -> None:
 
 def test_repository_without_the_files(tmp_path: Path) -> None:
     class Empty(FakeHub):
-        def list_files(self, source: Source, remedy: str) -> list[HubFile]:
+        def list_files(self, source: Source) -> list[HubFile]:
             return []
 
     with pytest.raises(

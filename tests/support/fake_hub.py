@@ -21,14 +21,14 @@ class FakeHub:
         self.fetched: list[str] = []
         self.looked_up: list[str] = []
 
-    def list_files(self, source: Source, remedy: str) -> list[HubFile]:
+    def list_files(self, source: Source) -> list[HubFile]:
         name = str(Path(source.patterns[0]).parent / "model.safetensors")
         return [HubFile(name, f"https://hub/{name}", self.claimed, sha256(self.weights).hexdigest())]
 
-    def check_access(self, source: Source, file: HubFile, remedy: str) -> None:
+    def check_access(self, source: Source, file: HubFile) -> None:
         self.looked_up.append(source.repository)
 
-    def fetch(self, source: Source, file: HubFile, path: Path, remedy: str) -> None:
+    def fetch(self, source: Source, file: HubFile, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.weights)
         self.fetched.append(source.repository)

@@ -8,7 +8,7 @@ import { bindKeyPad } from "./key_pad";
 import { bindKeyboard } from "./keyboard";
 import { bindPointer, flushEveryFrame } from "./pointer";
 
-export interface InputOptions {
+interface InputOptions {
   pad: HTMLElement;
   stage: HTMLElement;
   controls: Controls;

@@ -1,6 +1,6 @@
 /** What is written on the keys of this keyboard, where the browser knows it. */
 
-export type Layout = ReadonlyMap<string, string>;
+type Layout = ReadonlyMap<string, string>;
 
 declare global {
   interface Navigator {

@@ -14,7 +14,7 @@ const STEERING: Readonly<Record<string, Key>> = {
   ArrowRight: "right",
 };
 
-export interface KeyboardOptions {
+interface KeyboardOptions {
   window: EventTarget;
   document: EventTarget & { readonly hidden: boolean };
   controls: Controls;
@@ -30,7 +30,7 @@ type KeyName = Pick<KeyboardEvent, "code" | "key">;
 const isPlaceless = (code: string): boolean => code === "" || code === "Unidentified";
 
 /** The key's code; where `code` does not say what the key does now, by what is on it. */
-export function placeOf({ code, key }: KeyName): string {
+function placeOf({ code, key }: KeyName): string {
   // Without NumLock, or with Shift, the numeric pad has arrows instead of digits.
   const isOtherwiseUsed = /^Numpad[0-9]$/.test(code) && !/^[0-9]$/.test(key);
   if (!isPlaceless(code) && !isOtherwiseUsed) return code;
@@ -47,7 +47,7 @@ function sourceOf({ code, key }: KeyName): string {
 const SECOND_KEYS: Readonly<Record<string, string>> = { Backspace: "KeyR" };
 
 /** The code of the command that a key stands for: its place where that steers or has no Latin letter. */
-export function commandOf(event: KeyName): string {
+function commandOf(event: KeyName): string {
   const place = placeOf(event);
   if (Object.hasOwn(STEERING, place)) return place;
   if (/^[a-z]$/i.test(event.key)) return `Key${event.key.toUpperCase()}`;

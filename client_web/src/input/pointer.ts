@@ -9,7 +9,7 @@ const DRAG_PX = 4;
 /** The server counts messages; twice the usual display rate would gain nothing. */
 const FLUSH_EVERY_MS = 15;
 
-export interface PointerOptions {
+interface PointerOptions {
   stage: EventTarget & { requestPointerLock?(): unknown };
   document: { readonly pointerLockElement: unknown };
   controls: Controls;

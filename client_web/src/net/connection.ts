@@ -21,12 +21,12 @@ export type Status =
 /** Why a connection ended: the server's own words, or null when it just went away. */
 export type Cause = Pick<ServerError, "code" | "message"> | null;
 
-export interface ConnectionEvents {
+interface ConnectionEvents {
   status(status: Status): void;
   message(message: ServerMessage): void;
 }
 
-export interface ConnectionOptions {
+interface ConnectionOptions {
   openSocket(events: SocketEvents): Socket;
   token?(): string | undefined;
   random?(): number;

@@ -117,7 +117,7 @@ const SERVER_FIELDS = {
 };
 
 type ServerFields = typeof SERVER_FIELDS;
-export type ServerType = keyof ServerFields;
+type ServerType = keyof ServerFields;
 export type ServerMessage = { [T in ServerType]: { type: T } & MapOf<ServerFields[T]> }[ServerType];
 type Of<T extends ServerType> = Extract<ServerMessage, { type: T }>;
 export type Welcome = Of<"welcome">;

@@ -1,11 +1,11 @@
 /** Small checks that turn an unknown value into a typed one, or say what was expected. */
 
-export interface Check<T> {
+interface Check<T> {
   readonly expected: string;
   accepts(value: unknown): value is T;
 }
 
-export class Optional<T> {
+class Optional<T> {
   constructor(readonly check: Check<T>) {}
 }
 

@@ -65,7 +65,7 @@ export function playbackSnapshot(player: Player, measured: Measurements): Omit<D
     stalls: player.numStalls,
     skips: player.numSkips,
     rebuilds: player.numRebuilds,
-    lead: player.leadS,
+    lead: player.bufferedS,
     playbackRate: player.playbackRate,
     latencies: measured.latencies.values,
     decodedToShown: measured.decodedToShown.values,

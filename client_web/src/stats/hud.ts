@@ -5,9 +5,9 @@ import { drawLatencies } from "./graph";
 import { median } from "./latency";
 import { type ChunkCost, STAGES } from "./measurements";
 
-export interface HudNumbers {
+interface HudNumbers {
   framesPerSecond: number;
-  leadS: number;
+  bufferedS: number;
   numStalls: number;
   seq: number;
 }
@@ -19,7 +19,7 @@ export class Hud {
   private readonly bar = find("cost-bar", HTMLElement);
 
   constructor() {
-    // Where it lies across the picture, style.css lets it be tapped.
+    // Where it lies across the picture, styles/hud.css lets it be tapped.
     const hud = find("hud", HTMLElement);
     hud.addEventListener("click", () => hud.classList.toggle("folded"));
   }
@@ -33,7 +33,7 @@ export class Hud {
 
   showNumbers(numbers: HudNumbers): void {
     this.write("fps", numbers.framesPerSecond.toFixed(1));
-    this.write("lead", wholeMs(numbers.leadS * 1_000));
+    this.write("buffered", wholeMs(numbers.bufferedS * 1_000));
     this.write("stalls", String(numbers.numStalls));
     this.write("seq", String(numbers.seq));
   }

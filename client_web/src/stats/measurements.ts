@@ -46,6 +46,11 @@ export class Measurements {
   readonly starvedDecodedToShown = new Recent(NUM_FRAMES);
   frameOnScreen: number | null = null;
 
+  /** The server answered a ping that was sent at `sentMs`. */
+  pong(sentMs: number, serverMs: number): void {
+    this.clock.pong(sentMs, serverMs, performance.now());
+  }
+
   chunk(chunk: Chunk): void {
     this.tracker.chunkAnnounced(chunk);
     this.cost.begin(chunk);

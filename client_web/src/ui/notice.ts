@@ -4,7 +4,7 @@ const PASSING_MS = 4_000;
 
 /** What lasts, the most urgent first: of several only the first is shown. */
 const STATES = ["connection", "video", "queue", "gesture"] as const;
-export type State = (typeof STATES)[number];
+type State = (typeof STATES)[number];
 
 export interface NoticeAction {
   label: string;

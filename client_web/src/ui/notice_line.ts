@@ -2,7 +2,7 @@
 import { find, make } from "./elements";
 import type { NoticeAction, NoticeLine } from "./notice";
 
-/** As long as style.css takes to let the line vanish. */
+/** As long as styles/notice.css takes to let the line vanish. */
 const FADE_MS = 200;
 
 export class PageLine implements NoticeLine {

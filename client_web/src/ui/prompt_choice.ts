@@ -10,25 +10,32 @@ export class PromptChoice {
   /** Title of the suggestion whose look the current prompt gave, where the world knows only those. */
   takenAs: string | null = null;
 
+  /** `changed` shows it. */
+  constructor(private readonly changed: () => void = () => undefined) {}
+
   /** A walk begins; what was asked of the one before no longer counts. */
   begin(prompt: string): void {
     this.current = prompt;
     this.asked = null;
     this.takenAs = null;
+    this.changed();
   }
 
   ask(prompt: string): void {
     this.asked = prompt;
+    this.changed();
   }
 
   confirm(prompt: string, takenAs: string | null = null): void {
     this.current = prompt;
     this.takenAs = takenAs;
     if (this.asked === prompt) this.asked = null;
+    this.changed();
   }
 
   refuse(): void {
     this.asked = null;
+    this.changed();
   }
 
   /** The prompt that a key presses: the digits of both rows. */

@@ -1,13 +1,14 @@
 /** Where a walk begins: the server's views or one's own picture, a prompt and a seed. */
 
-import { isComposing, isTyping } from "../input/keyboard";
+import { isComposing } from "../input/keyboard";
 import type { StartRequest, StartView, Welcome } from "../net/protocol";
 import { find, imageUrl, make } from "./elements";
-import { type ImageLimits, type Picture, readPicture, UnusablePicture } from "./own_image";
+import type { Picture } from "./own_image";
+import { OwnPictureCard } from "./own_picture_card";
 import { PromptChips } from "./prompt_chips";
 import type { PromptChoice } from "./prompt_choice";
 
-export interface PanelEvents {
+interface PanelEvents {
   /** `poster` is the address of the picture the walk starts from, if there is one; `picture` is the visitor's own. */
   start(request: StartRequest, poster: string | null, picture: Picture | null): void;
   /** False when it could not be sent. */
@@ -26,8 +27,6 @@ export class StartPanel {
   private readonly panel = find("panel", HTMLElement);
   private readonly form = find("start-form", HTMLFormElement);
   private readonly views = find("views", HTMLElement);
-  private readonly own = find("own", HTMLLabelElement);
-  private readonly file = find("own-file", HTMLInputElement);
   private readonly prompt = find("prompt", HTMLInputElement);
   private readonly seed = find("seed", HTMLInputElement);
   private readonly size = find("size", HTMLSelectElement);
@@ -35,12 +34,17 @@ export class StartPanel {
   private readonly applyPrompt = find("apply-prompt", HTMLButtonElement);
   private readonly chips = new PromptChips(find("chips", HTMLElement), (prompt) => this.suggest(prompt));
   private readonly posters = new Map<string, string>();
-  private ownPoster: string | null = null;
+  private readonly own = new OwnPictureCard({
+    isOpen: () => this.isOpen,
+    taken: ({ bytes: image, picture }) => {
+      this.choose({ kind: "image", image, picture });
+      this.walk.focus({ preventScroll: true });
+    },
+    complaint: (message) => this.events.complaint(message),
+  });
   private choice: Choice | null = null;
   /** What had the focus when the panel opened. */
   private opener: Element | null = null;
-  private limits: ImageLimits = { bytes: 0, pixels: 0 };
-
   private knowsOwnPictures = true;
 
   constructor(
@@ -59,8 +63,6 @@ export class StartPanel {
     });
     this.prompt.addEventListener("input", () => this.showPrompt());
     find("back", HTMLButtonElement).addEventListener("click", () => events.back());
-    this.file.addEventListener("change", () => this.use(this.file.files?.[0]));
-    this.bindDropAndPaste();
   }
 
   get isOpen(): boolean {
@@ -69,7 +71,7 @@ export class StartPanel {
 
   /** The picture behind the panel before anything was chosen. */
   get poster(): string | null {
-    if (this.choice?.kind === "image") return this.ownPoster;
+    if (this.choice?.kind === "image") return this.own.poster;
     return this.choice === null ? null : (this.posters.get(this.choice.name) ?? null);
   }
 
@@ -111,7 +113,7 @@ export class StartPanel {
   /** Show what this server has. */
   offer(welcome: Welcome): void {
     const limit = (name: string): number => welcome.limits[name] ?? 0;
-    this.limits = { bytes: limit("image_bytes"), pixels: limit("image_pixels") };
+    this.own.limits = { bytes: limit("image_bytes"), pixels: limit("image_pixels") };
     this.prompt.maxLength = limit("prompt_chars");
     for (const poster of this.posters.values()) URL.revokeObjectURL(poster);
     this.posters.clear();
@@ -120,7 +122,7 @@ export class StartPanel {
     this.showPrompt();
     this.knowsOwnPictures = welcome.worlds[0]?.own_pictures !== "nearest_view";
     find("own-note", HTMLElement).hidden = this.knowsOwnPictures;
-    this.views.replaceChildren(...views.map((view) => this.card(view)), this.own);
+    this.views.replaceChildren(...views.map((view) => this.card(view)), this.own.card);
     if (this.choice?.kind !== "image") this.choose(this.viewAmong(views));
     this.offerSizes(welcome.sizes);
     this.walk.disabled = welcome.can_walk === false;
@@ -185,7 +187,7 @@ export class StartPanel {
       card.classList.toggle("chosen", card.dataset.view === name);
       card.ariaCurrent = String(card.dataset.view === name);
     }
-    this.own.classList.toggle("chosen", choice?.kind === "image");
+    this.own.card.classList.toggle("chosen", choice?.kind === "image");
     this.nameTheStart();
   }
 
@@ -203,52 +205,4 @@ export class StartPanel {
     if (options.some((option) => option.value === chosen)) this.size.value = chosen;
     this.size.hidden = options.length < 2;
   }
-
-  private bindDropAndPaste(): void {
-    document.addEventListener("paste", (event) => {
-      // Office programs add a picture of the text.
-      const isText = isTyping(event.target) && event.clipboardData?.getData("text/plain") !== "";
-      if (!isText) this.takeFrom(event.clipboardData);
-    });
-    document.addEventListener("dragover", (event) => {
-      if (!carriesFiles(event.dataTransfer)) return;
-      event.preventDefault();
-      this.own.classList.add("dropping");
-    });
-    document.addEventListener("dragleave", () => this.own.classList.remove("dropping"));
-    document.addEventListener("drop", (event) => {
-      this.own.classList.remove("dropping");
-      if (!carriesFiles(event.dataTransfer)) return;
-      event.preventDefault();
-      this.takeFrom(event.dataTransfer);
-    });
-  }
-
-  private takeFrom(transfer: DataTransfer | null): void {
-    const file = transfer?.files[0];
-    if (file !== undefined && this.isOpen) this.use(file);
-  }
-
-  private use(file: File | undefined): void {
-    this.file.value = "";
-    if (file === undefined) return;
-    this.take(file).catch((error: unknown) => {
-      if (!(error instanceof UnusablePicture)) throw error;
-      this.events.complaint(error.message);
-    });
-  }
-
-  private async take(file: File): Promise<void> {
-    const { blob, bytes: image, picture } = await readPicture(file, this.limits);
-    if (this.ownPoster !== null) URL.revokeObjectURL(this.ownPoster);
-    this.ownPoster = URL.createObjectURL(blob);
-    find("own-picture", HTMLElement).style.backgroundImage = `url("${this.ownPoster}")`;
-    this.choose({ kind: "image", image, picture });
-    this.walk.focus({ preventScroll: true });
-  }
-}
-
-/** Only those are ours: text that is dragged belongs to the field it is dropped on. */
-function carriesFiles(transfer: DataTransfer | null): boolean {
-  return transfer?.types.includes("Files") ?? false;
 }

@@ -9,7 +9,7 @@ export interface SourceBufferLike {
   addEventListener(type: "updateend" | "error", listener: () => void): void;
 }
 
-export interface QueueEvents {
+interface QueueEvents {
   failed(message: string): void;
   /** Nothing is left to append. */
   idle(): void;

@@ -11,7 +11,7 @@ export interface ShownFrame extends PlacedFrame {
   shownAt: number;
 }
 
-export interface PlayerEvents {
+interface PlayerEvents {
   /** New frames are due: an empty buffer is a stall now. */
   isExpecting(): boolean;
   shown(frame: ShownFrame): void;
@@ -95,7 +95,7 @@ export class Player {
   }
 
   /** Media seconds handed to the browser and not yet played; none while the picture stands still all the same. */
-  get leadS(): number {
+  get bufferedS(): number {
     return this.standstill.isOn ? 0 : Math.max(0, this.aheadS);
   }
 

@@ -1,7 +1,7 @@
 /** The MediaSource behind the video element: built, fed, and built again after a failure. */
 import { AppendQueue } from "./append_queue";
 
-export interface SourceEvents {
+interface SourceEvents {
   /** The source is new and empty: the next fragment must be a key frame. */
   rebuilt(): void;
   /** Everything that was appended is in the buffer. */

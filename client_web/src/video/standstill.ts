@@ -1,6 +1,6 @@
 /** Notices a picture that stands still although there is media to show, and says what to do: pure policy. */
 
-export type Remedy = "jump" | "rebuild";
+type Remedy = "jump" | "rebuild";
 
 /** So long without a presented frame, and what is buffered no longer counts: nobody sees it. */
 const STILL_MS = 500;

@@ -177,12 +177,12 @@ it("reports nothing buffered while no frame is presented, and seeks", () => {
   video.present(0);
   video.currentTime = 3 / 24;
   vi.advanceTimersByTime(300);
-  expect(player.leadS).toBeCloseTo(17 / 24, 5);
+  expect(player.bufferedS).toBeCloseTo(17 / 24, 5);
   vi.advanceTimersByTime(300);
-  expect(player.leadS).toBe(0);
+  expect(player.bufferedS).toBe(0);
   expect(video.currentTime).toBeCloseTo(16 / 24, 5);
   video.present(16 / 24);
-  expect(player.leadS).toBeCloseTo(4 / 24, 5);
+  expect(player.bufferedS).toBeCloseTo(4 / 24, 5);
 });
 
 it("rebuilds the video when no frame was presented for two seconds, and asks for what follows", () => {
@@ -191,13 +191,13 @@ it("rebuilds the video when no frame was presented for two seconds, and asks for
   video.present(0);
   vi.advanceTimersByTime(2_200);
   expect(FakeSource.all).toHaveLength(2);
-  expect([player.shownS, player.leadS]).toEqual([expect.closeTo(20 / 24, 5), 0]);
+  expect([player.shownS, player.bufferedS]).toEqual([expect.closeTo(20 / 24, 5), 0]);
   const rebuilt = newest().open();
   appendAll(rebuilt, 20, 32);
   expect(player.shownS).toBeCloseTo(32 / 24, 5); // undecodable: counts as played
   appendAll(rebuilt, 32, 33);
   expect(rebuilt.timestampOffset).toBeCloseTo(-32 / 24, 5);
-  expect([player.shownS, player.leadS]).toEqual([expect.closeTo(32 / 24, 5), expect.closeTo(1 / 24, 5)]);
+  expect([player.shownS, player.bufferedS]).toEqual([expect.closeTo(32 / 24, 5), expect.closeTo(1 / 24, 5)]);
 });
 
 it("rebuilds less and less often when that does not help", () => {
@@ -238,7 +238,7 @@ it("gives up at once on a video that the browser does not know", () => {
   player.open(MIME, new Uint8Array(1));
   player.append(media(0), 0);
   expect(told).toEqual(["unsupported"]);
-  expect(player.leadS).toBe(0);
+  expect(player.bufferedS).toBe(0);
 });
 
 it("asks for a gesture when playing is refused, and plays within one", async () => {

@@ -19,8 +19,8 @@ from worldplay.model.config import RELEASED_TRANSFORMER, RELEASED_VAE, Transform
 from worldplay.settings import ModelSettings
 from worldplay.world.chunk import Chunk
 from worldplay.world.device import choose_device, choose_dtype, synchronize
+from worldplay.world.machine import available_memory
 from worldplay.world.released.files import is_released
-from worldplay.world.released.host_memory import available_memory
 from worldplay.world.released.memory_estimate import Shapes, count_host_bytes
 from worldplay.world.released.random_weights import build_random_world, check_context, open_random_walk
 from worldplay.world.released.variants import DEFAULT_VARIANT, VARIANTS, find_variant

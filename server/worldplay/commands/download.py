@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,8 @@ from filelock import FileLock, Timeout
 from worldplay.commands.paths import existing_folder
 from worldplay.hub.files import HubFile, bytes_left, find_damage
 from worldplay.hub.sources import Source, list_sources
-from worldplay.world.released.files import Layout
-from worldplay.world.released.remedy import to_download
+from worldplay.world.model_files import suggesting
+from worldplay.world.released.files import Layout, suggest_layout
 from worldplay.world.released.variants import Variant
 
 TERMS = """\
@@ -31,13 +31,13 @@ QUESTION = "Do you accept these terms, and are you outside the EU, the UK and So
 
 
 class Hub(Protocol):
-    """Where files come from; every method raises an OSError that ends in the remedy."""
+    """Where files come from; every method raises OSError."""
 
-    def list_files(self, source: Source, remedy: str) -> list[HubFile]: ...
+    def list_files(self, source: Source) -> list[HubFile]: ...
 
-    def check_access(self, source: Source, file: HubFile, remedy: str) -> None: ...
+    def check_access(self, source: Source, file: HubFile) -> None: ...
 
-    def fetch(self, source: Source, file: HubFile, path: Path, remedy: str) -> None: ...
+    def fetch(self, source: Source, file: HubFile, path: Path) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +67,30 @@ def download(
         verify: compare every byte of what is there, which takes minutes.
     Raises: OSError saying what keeps it from being fetched, and what to do; ValueError for a damaged file.
     """
-    remedy = to_download(variant, layout, weights_dir)
+    command = suggest_layout(variant, layout, weights_dir)
     sources = list_sources(variant, layout)
-    items = [item for source in sources for item in _list_items(hub, source, weights_dir, verify, remedy)]
+    with suggesting(command):
+        listed = {source: hub.list_files(source) for source in sources}
+    items = [item for source in sources for item in _find_items(source, listed[source], weights_dir, verify)]
     missing = [item for item in items if item.damage is not None]
     missing.sort(key=lambda item: item.file.size)  # so that every part's folder tells what it lacks
-    for item in {item.source: item for item in missing}.values():
-        hub.check_access(item.source, item.file, remedy)
+    with suggesting(command):
+        for item in {item.source: item for item in missing}.values():
+            hub.check_access(item.source, item.file)
     _explain(items, weights_dir)
     _check_disk(weights_dir, sum(item.bytes_left for item in missing))
     if missing and not agree(QUESTION):
         raise OSError("nothing was fetched: the terms were not accepted")
     with _alone(weights_dir):
         _clean_up(sources, weights_dir)
-        for item in missing:
-            hub.fetch(item.source, item.file, item.path, remedy)
-            _check_fetched(item, remedy)
+        with suggesting(command):
+            for item in missing:
+                hub.fetch(item.source, item.file, item.path)
+                _check_fetched(item)
     sys.stdout.write(f"\nComplete: {variant.name} in {weights_dir}\n")
 
 
-def _list_items(hub: Hub, source: Source, weights_dir: Path, verify: bool, remedy: str) -> Iterator[Item]:
-    files = hub.list_files(source, remedy)
+def _find_items(source: Source, files: Sequence[HubFile], weights_dir: Path, verify: bool) -> Iterator[Item]:
     if not files:
         raise OSError(
             f"{source.repository} has none of {', '.join(source.patterns)}; has it been rearranged?"
@@ -142,8 +145,8 @@ def _alone(weights_dir: Path) -> Iterator[None]:
         raise OSError(f"another download into {weights_dir} is running; wait for it, or end it") from None
 
 
-def _check_fetched(item: Item, remedy: str) -> None:
+def _check_fetched(item: Item) -> None:
     """Raises: ValueError naming a file that is not whole."""
     damage = find_damage(item.file, item.path)
     if damage is not None:
-        raise ValueError(f"{item.path} {damage}; {remedy}")
+        raise ValueError(f"{item.path} {damage}")

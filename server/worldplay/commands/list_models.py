@@ -5,11 +5,18 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-from worldplay.world.released.files import locate
-from worldplay.world.released.memory_estimate import RELEASED, Needs, Shapes, count_needs
-from worldplay.world.released.offload import RESERVE, plan_memory
-from worldplay.world.released.remedy import find_remedy
+from worldplay.world.frames import SIZE
+from worldplay.world.released.files import ACTION_MODELS
+from worldplay.world.released.memory_estimate import RELEASED, MemoryEstimate, Shapes, estimate_memory
+from worldplay.world.released.offload_plan import RESERVE, plan_offload
+from worldplay.world.released.quick_check import check_files
 from worldplay.world.released.variants import MODEL, VARIANTS, Variant
+
+_EXPLANATION = f"""\
+GPU memory is what `serve` takes for a session and a clip at {SIZE[0]}x{SIZE[1]}; more in `worldplay doctor`.
+"present" means that all files are there and that their headers and sizes are right. Whether the model also
+loads is found by `worldplay doctor --check`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +24,10 @@ class Known:
     """A variant as an operator sees it."""
 
     variant: Variant
-    problem: str | None  # what keeps it from being loaded; None if all of it is there
+    problem: str | None  # what the quick check finds wrong with its files
     disk: int  # bytes of its own and of the parts that all variants share
-    memory: int  # bytes on the GPU with everything resident
-    least_memory: int  # with whatever can wait elsewhere waiting there
+    memory: int  # bytes on the GPU with everything there
+    least_memory: int  # with everything elsewhere that can be
 
 
 def list_models(weights_dir: Path, shapes: Shapes = RELEASED) -> list[Known]:
@@ -29,31 +36,27 @@ def list_models(weights_dir: Path, shapes: Shapes = RELEASED) -> list[Known]:
 
 
 def _describe(variant: Variant, weights_dir: Path, shapes: Shapes) -> Known:
-    needs = count_needs(variant)
-    demand = needs.demand(variant, 2 if variant.is_live else 1)  # what `serve` asks for one visitor
-    plenty = 10**15
+    needed = estimate_memory(variant)
+    walks = 2 if variant.is_live else 1  # what `serve` keeps memory for: one session and a clip
     return Known(
         variant,
         find_problem(variant, weights_dir, shapes),
-        disk=disk_bytes(needs),
-        memory=plan_memory(demand, plenty).peak + RESERVE,
-        least_memory=plan_memory(demand, 0).peak + RESERVE,
+        disk=disk_bytes(needed),
+        memory=plan_offload(needed, walks, None).peak + RESERVE,
+        least_memory=plan_offload(needed, walks, 0).peak + RESERVE,
     )
 
 
-def disk_bytes(needs: Needs) -> int:
+def disk_bytes(needed: MemoryEstimate) -> int:
     """What the published files take, if the transformer was published in two bytes per number."""
-    autoencoder = 2 * needs.autoencoder  # in four
-    return needs.image_stream + needs.text_stream + autoencoder + needs.encoders
+    autoencoder = 2 * needed.autoencoder  # in four
+    return needed.image_stream + needed.text_stream + autoencoder + needed.encoders
 
 
 def find_problem(variant: Variant, weights_dir: Path, shapes: Shapes = RELEASED) -> str | None:
-    """What keeps a variant from being loaded, as far as the small files and the weights' headers tell."""
+    """What the quick check finds wrong with a variant's files; None if nothing."""
     try:
-        locate(weights_dir, variant.folder, find_remedy(variant, weights_dir))
-        from worldplay.world.released.load import check_released  # its libraries take seconds to import
-
-        check_released(weights_dir, variant, shapes)
+        check_files(weights_dir, variant, shapes)
     except (OSError, ValueError) as error:
         return str(error)
     return None
@@ -68,18 +71,15 @@ def run(weights_dir: Path, shapes: Shapes = RELEASED) -> None:
     for known in list_models(weights_dir, shapes):
         variant = known.variant
         here = any((weights_dir / folder).is_dir() for folder in _own_folders(variant))
-        state = "ready" if known.problem is None else "damaged" if here else "absent"
+        state = "present" if known.problem is None else "damaged" if here else "absent"
         if known.problem is not None and here:
             problems.append(f"{variant.name}: {known.problem}\n")
         memory = f"{ceil(known.least_memory / 1e9)} to {ceil(known.memory / 1e9)} GB"
         name = f"{MODEL} {variant.name}"
         write(f"{name:30} {state:9} {known.disk / 1e9:4.0f} GB {memory:>14}  {variant.about}\n")
-    write(
-        f"\nKept in {weights_dir}. GPU memory is what `serve` takes for one visitor and a clip at 480x832;\n"
-    )
-    write("more in `worldplay doctor`.\n")
+    write(f"\nKept in {weights_dir}.\n{_EXPLANATION}")
     sys.stdout.writelines(problems)
 
 
 def _own_folders(variant: Variant) -> tuple[str, ...]:
-    return variant.folder, f"HY-WorldPlay/{variant.folder}"
+    return variant.folder, f"{ACTION_MODELS}/{variant.folder}"

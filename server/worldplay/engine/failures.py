@@ -8,8 +8,9 @@ REASONS = {
 }
 
 _OUT_OF_MEMORY = {"MemoryError", "OutOfMemoryError"}  # the latter is torch's, which is not imported here
-# Of the RuntimeErrors that torch raises where CUDA's own libraries find no memory for their work.
+# Of the RuntimeErrors that torch raises where a CPU, or one of CUDA's own libraries, finds no memory.
 _OUT_OF_MEMORY_WORDS = (
+    "DefaultCPUAllocator: can't allocate memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
     "CUDA error: out of memory",

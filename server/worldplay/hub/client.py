@@ -40,12 +40,12 @@ class HuggingFace:
 
     endpoint: str | None = None  # None: as the library is configured
 
-    def list_files(self, source: Source, remedy: str) -> list[HubFile]:
+    def list_files(self, source: Source) -> list[HubFile]:
         """A source's files.
 
-        Raises: OSError saying why they cannot be listed, and the remedy.
+        Raises: OSError saying why they cannot be listed.
         """
-        with _explaining(source, f"listing {source.repository}", remedy):
+        with _explaining(source, f"listing {source.repository}"):
             info = HfApi(self.endpoint).model_info(source.repository, files_metadata=True, timeout=TIMEOUT_S)
             wanted = filter_repo_objects(
                 info.siblings or [], allow_patterns=list(source.patterns), key=lambda file: file.rfilename
@@ -59,21 +59,21 @@ class HuggingFace:
         url = hf_hub_url(source.repository, file.rfilename, revision=commit, endpoint=self.endpoint)
         return HubFile(file.rfilename, url, file.size, digest)
 
-    def check_access(self, source: Source, file: HubFile, remedy: str) -> None:
+    def check_access(self, source: Source, file: HubFile) -> None:
         """Ask for a file's description; what cannot be had is better known before gigabytes were fetched.
 
-        Raises: OSError saying why the file cannot be had, and the remedy.
+        Raises: OSError saying why the file cannot be fetched.
         """
-        with _explaining(source, f"looking up {file.name} of {source.repository}", remedy):
+        with _explaining(source, f"looking up {file.name} of {source.repository}"):
             get_hf_file_metadata(file.url, timeout=TIMEOUT_S)
 
-    def fetch(self, source: Source, file: HubFile, path: Path, remedy: str) -> None:
+    def fetch(self, source: Source, file: HubFile, path: Path) -> None:
         """Fetch a file, or what is still missing of it, and put it in place once it is proven whole.
 
-        Raises: OSError saying why it could not be fetched; ValueError if it came damaged; and the remedy.
+        Raises: OSError saying why it could not be fetched; ValueError if it came damaged.
         """
         part = part_of(path)
-        with _explaining(source, f"fetching {file.name} of {source.repository}", remedy):
+        with _explaining(source, f"fetching {file.name} of {source.repository}"):
             part.parent.mkdir(parents=True, exist_ok=True)
             _complete(file, part)
             damage = compare_content(file, part)
@@ -81,23 +81,23 @@ class HuggingFace:
                 part.replace(path)
                 return
             part.unlink()
-        raise ValueError(f"{path}, as fetched, {damage} and was deleted; {remedy}")
+        raise ValueError(f"{path}, as fetched, {damage} and was deleted")
 
 
 @contextmanager
-def _explaining(source: Source, doing: str, remedy: str) -> Iterator[None]:
+def _explaining(source: Source, doing: str) -> Iterator[None]:
     """Turn what the library raises into one sentence."""
     try:
         yield
     except GatedRepoError:
         page = f"https://huggingface.co/{source.repository}"
         raise OSError(
-            f"{source.repository} is gated: accept its terms at {page}, log in with `hf auth login` and "
-            f"{remedy}; or take --layout diffusers"
+            f"{source.repository} is gated: accept its terms at {page} and log in with `hf auth login`, "
+            "or take --layout diffusers"
         ) from None
     except (OSError, ValueError, HTTPError) as error:  # ValueError: an answer that is no JSON
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise OSError(f"{doing} failed ({reason}); what was fetched is kept, {remedy}") from None
+        raise OSError(f"{doing} failed ({reason}); what was fetched is kept") from None
 
 
 def _complete(file: HubFile, part: Path) -> None:

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from worldplay.world.weights import PART, Weights
+from worldplay.world.weight_files import PART, Weights
 
 SMALL_BYTES = 50_000_000  # a file up to this size is compared as a whole whenever it is looked at
 _BLOCK_BYTES = 2**20
@@ -40,7 +40,7 @@ def find_damage(file: HubFile, path: Path, every_byte: bool = False) -> str | No
         return f"has {size} bytes instead of {file.size}"
     if path.suffix == ".safetensors":
         try:
-            Weights([path], "")
+            Weights([path])
         except ValueError:
             return "is no whole safetensors file"
     return compare_content(file, path) if every_byte or size <= SMALL_BYTES else None

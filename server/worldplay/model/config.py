@@ -6,6 +6,7 @@ from math import inf
 CONTEXT_TIMESTEP = 14.0  # context latents are told they carry a little noise: stabilisation level 15, minus 1
 MAX_CONTEXT = 20
 CHUNK_LATENTS = 4
+PAST_FRAMES = 2  # that a causal convolution of the autoencoder sees, with a kernel of 3
 
 
 def require_positive(**values: float) -> None:

@@ -14,7 +14,7 @@ from worldplay.model.kv_cache import Cache, KVCache, TextKV
 from worldplay.model.prope import Cameras, prepare_cameras
 from worldplay.model.rope import rope_table
 from worldplay.model.tokens import Placement
-from worldplay.model.unrotated_kv_cache import RawKVCache
+from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
 
 
 class WorldPlayTransformer(nn.Module):
@@ -49,14 +49,14 @@ class WorldPlayTransformer(nn.Module):
         return self.img_in.proj.weight.device
 
     def new_cache(
-        self, grid: tuple[int, int], max_text: int, max_context: int = MAX_CONTEXT, *, raw: bool = False
+        self, grid: tuple[int, int], max_text: int, max_context: int = MAX_CONTEXT, *, unrotated: bool = False
     ) -> KVCache:
         """Allocate a cache for latents of a grid, (h, w), in this model's dtype and on its device.
 
         Args:
-            raw: half the memory, more time at every denoising step.
+            unrotated: half the memory, more time at every denoising step.
         """
-        kind = RawKVCache if raw else KVCache
+        kind = UnrotatedKVCache if unrotated else KVCache
         return kind(
             blocks=self.config.blocks,
             heads=self.config.heads,

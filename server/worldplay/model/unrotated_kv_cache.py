@@ -7,7 +7,7 @@ from worldplay.model.kv_cache import KVCache, TextKV
 from worldplay.model.tokens import ImageKV, Placement
 
 
-class RawKVCache(KVCache):
+class UnrotatedKVCache(KVCache):
     """Keeps keys and values as they are before the branches part, [1, latents, tokens, n, d] per block.
 
     Rotations and camera products are applied again at every reading, in one buffer that the blocks share: the
@@ -27,8 +27,8 @@ class RawKVCache(KVCache):
     ) -> None:
         super().__init__(1, heads, head_dim, tokens_per_latent, max_text, max_latents, device, dtype)
         shape = (1, max_latents, tokens_per_latent, heads, head_dim)
-        self._raw_keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(blocks)]
-        self._raw_values = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(blocks)]
+        self._unrotated_keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(blocks)]
+        self._unrotated_values = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(blocks)]
         self._text = TextKV([], [])
         self._context_place: Placement | None = None
         self._latest_place: Placement | None = None
@@ -43,8 +43,8 @@ class RawKVCache(KVCache):
 
     def extend(self, block: int, own: ImageKV) -> tuple[Tensor, Tensor]:
         start, count = self.num_context, own.keys.shape[1]
-        self._raw_keys[block][:, start : start + count].copy_(own.keys)
-        self._raw_values[block][:, start : start + count].copy_(own.values)
+        self._unrotated_keys[block][:, start : start + count].copy_(own.keys)
+        self._unrotated_values[block][:, start : start + count].copy_(own.values)
         self._latest_place = own.place
         self._restore(block)
         return super().extend(0, own)
@@ -61,10 +61,10 @@ class RawKVCache(KVCache):
             return
         assert self._context_place is not None
         held = slice(None, self.num_context)
-        raw = self._raw_keys[block][:, held], self._raw_values[block][:, held]
-        keys, values = ImageKV(*raw, self._context_place).branches()
+        stored = self._unrotated_keys[block][:, held], self._unrotated_values[block][:, held]
+        keys, values = ImageKV(*stored, self._context_place).branches()
         self._write(self._keys[0], self._text_length, keys)
         self._write(self._values[0], self._text_length, values)
 
     def _buffers(self) -> list[Tensor]:
-        return [*super()._buffers(), *self._raw_keys, *self._raw_values]
+        return [*super()._buffers(), *self._unrotated_keys, *self._unrotated_values]

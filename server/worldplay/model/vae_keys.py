@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
-from torch import Tensor
+Value = TypeVar("Value")
 
 _RENAMED = (  # diffusers -> published
     (r"\.(down|up)_blocks\.(\d+)\.resnets\.", r".\1.\2.block."),
@@ -23,7 +24,13 @@ def published_key(name: str) -> str:
     return name
 
 
-def from_published_layout(weights: Mapping[str, Tensor], names: Iterable[str]) -> dict[str, Tensor]:
+def match_keys(keys: Iterable[str], names: Iterable[str]) -> dict[str, str]:
+    """The stored key of each parameter, in whichever of the two layouts the weights are."""
+    ours = {published_key(name): name for name in names}
+    return {ours.get(key, key): key for key in keys}
+
+
+def from_published_layout(weights: Mapping[str, Value], names: Iterable[str]) -> dict[str, Value]:
     """Rename published weights.
 
     Args:

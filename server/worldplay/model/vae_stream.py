@@ -9,7 +9,8 @@ from diffusers.models.autoencoders import autoencoder_kl_hunyuanvideo15 as block
 from einops import rearrange, reduce, repeat
 from torch import Tensor, nn
 
-PAST_FRAMES = 2  # a causal kernel of 3 sees two earlier frames
+from worldplay.model.config import PAST_FRAMES
+
 _TINY = 1e-24  # keeps the norm of an all-zero position finite
 
 

@@ -1,4 +1,4 @@
-"""Each side of one connection: frames to messages and back, in their legal order; no I/O, no clock."""
+"""Each side of one connection: frames to messages and back, in their legal order. No I/O, no clock."""
 
 import hmac
 
@@ -44,7 +44,7 @@ class TokenBucket:
 
 
 class ServerConnection:
-    """What a client sends is checked and refused; what this server sends out of order is our own bug."""
+    """The server's side: refuses wrong messages of the client, and asserts that our own are in order."""
 
     def __init__(self, limits: Limits, token: str | None = None) -> None:
         assert limits.message_bytes >= limits.image_bytes + SMALL_FRAME_BYTES, limits
@@ -57,7 +57,7 @@ class ServerConnection:
     def receive(self, frame: bytes | str, now_ms: float) -> ClientMessage:
         """Decode one frame of the client.
 
-        Raises: ProtocolError; where it is fatal, nothing more may be received.
+        Raises: ProtocolError. After a fatal one nothing more may be received.
         """
         if not self._rate.take(now_ms):
             limit = f"{MESSAGES_PER_SECOND} messages a second in bursts of {MESSAGES_BURST}"
@@ -114,7 +114,7 @@ class ServerConnection:
 
 
 class ClientConnection:
-    """What this client sends is its own business (tests send wrong things); what it receives is checked."""
+    """The client's side: checks what it receives, not what it sends, as tests send wrong things."""
 
     def __init__(self) -> None:
         self._server = ServerOrder()

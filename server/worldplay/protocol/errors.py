@@ -1,4 +1,4 @@
-"""What a peer can be told went wrong: the closed list of codes, and the exception that carries one."""
+"""What a client can be told is wrong: the list of codes, and the exception that carries one."""
 
 from enum import Enum
 
@@ -21,7 +21,7 @@ class ErrorCode(str, Enum):
     INTERNAL = "internal"
 
 
-# None: the session goes on. The table is docs/protocol.md's.
+# As in docs/protocol.md. None: the session goes on.
 CLOSE_CODES: dict[ErrorCode, int | None] = {
     ErrorCode.TEXT_FRAME: 1003,
     ErrorCode.MALFORMED: 1007,
@@ -46,7 +46,7 @@ RETRYABLE = frozenset(
 
 
 class ProtocolError(Exception):
-    """The peer did what docs/protocol.md does not allow, or asked for what cannot be had."""
+    """The client broke docs/protocol.md, or asked for something that is not possible."""
 
     def __init__(self, code: ErrorCode, message: str) -> None:
         super().__init__(f"{code.value}: {message}")

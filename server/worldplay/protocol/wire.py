@@ -1,4 +1,4 @@
-"""Bytes to MessagePack maps and back; every way in which bytes can be wrong is a ProtocolError."""
+"""Bytes to MessagePack maps and back. Whatever is wrong with the bytes is a ProtocolError."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
@@ -71,9 +71,9 @@ def _image_bytes(frame: bytes) -> int:
 
 
 def _scan_fields(frame: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """Walk the encoded form of a map's keys (their beginning) and values, building no object from them.
+    """Read a map's keys (their beginning) and values in their encoded form, without making objects of them.
 
-    A stranger's megabytes of nested arrays must not become Python objects before they are refused.
+    A client's megabytes of nested arrays must not become Python objects before they are refused.
     """
     unpacker = msgpack.Unpacker(max_buffer_size=len(frame), max_array_len=MAX_ARRAY_ITEMS)
     unpacker.feed(frame)

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 from worldplay.engine.engine import Engine
-from worldplay.engine.failures import REASONS, code_of
 from worldplay.engine.ports import ChunkReport, Frames
 from worldplay.engine.session import Session
 from worldplay.media.frame_encoder import FrameEncoder
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.web.sender import Item, Sample
+from worldplay.web.translate import our_fault
 from worldplay.world.world import World
 
 
@@ -63,8 +63,7 @@ class SessionListener:
     # -- on the encoding thread
 
     def _fail(self, error: Exception) -> None:
-        code = code_of(error)
-        self._post(ProtocolError(ErrorCode(code), REASONS[code]))
+        self._post(our_fault(error))
 
     def _open_track(self) -> None:
         self._post(self._encoder.track)

@@ -12,7 +12,7 @@ from worldplay.web.listener import SessionListener
 from worldplay.web.monitoring import Metrics
 from worldplay.web.sender import Close, Sender
 from worldplay.web.translate import check_start, read_image, read_trajectory, welcome
-from worldplay.world.images import StartPicture
+from worldplay.world.pictures.fit import StartPicture
 from worldplay.world.steering import WalkRequest
 from worldplay.world.world import World
 

@@ -1,4 +1,4 @@
-"""Reads requests to the HTTP API: who asks, how much, and what for; what is wrong gets an answer."""
+"""Reads requests to the HTTP API: token, headers, body, fields. What is wrong raises an ApiError."""
 
 import asyncio
 import base64
@@ -17,10 +17,10 @@ from worldplay.web.errors import ApiError
 from worldplay.web.limits import LIMITS
 from worldplay.web.schemas import MAX_DATA_URL_HEAD, MAX_FRAMES, GenerateVideoRequest
 from worldplay.wording import find_fault, show
-from worldplay.world.images import open_image
+from worldplay.world.pictures.open_image import open_image
 
 MAX_BODY_BYTES = 2**24  # an image of LIMITS.image_bytes in base64, and hours of poses
-# A latent of a pose file takes 35 (16 numbers in rows, 9 of K, their names); as much again may be ignored.
+# A latent of a pose file takes 35 (16 numbers in rows, 9 of K, their names). Ignored fields may have as many.
 MAX_BODY_MARKS = (MAX_FRAMES + 3) // 4 * 35 * 2
 BODY_TIMEOUT_S = 30.0
 # Parameters such as the file's name may hold commas in quotes, and some programs leave out the quotes.
@@ -41,9 +41,9 @@ def check_token(request: Request, token: str | None) -> None:
 
 
 def check_headers(request: Request) -> None:
-    """Refuse what its headers already show to be useless, before a byte of it is read."""
+    """Refuse a request by its headers, before its body is read."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":  # also keeps other sites' forms out: a page may send JSON only if asked
+    if kind != "application/json":  # also keeps other sites out: browsers ask before they send JSON across
         message = f"expected the header `Content-Type: application/json`, got {show(kind)}"
         raise ApiError(415, "unsupported_media_type", message)
     length = request.headers.get("content-length", "0")
@@ -98,7 +98,7 @@ def _check_encoding(body: bytes) -> None:
 
 
 def _check_marks(body: bytes) -> None:
-    """Refuse what would become millions of objects, while the parser lets no other thread run."""
+    """Refuse what would become millions of objects: the parser lets no other thread run meanwhile."""
     num_marks = sum(map(body.count, (b"[", b"{", b",")))
     if num_marks > MAX_BODY_MARKS:
         message = (
@@ -108,11 +108,11 @@ def _check_marks(body: bytes) -> None:
 
 
 def check_pose(asked: GenerateVideoRequest) -> None:
-    """Refuse what the answer, which repeats the pose, could not say. Raises: ApiError."""
+    """Refuse numbers that JSON does not have, as the answer repeats the pose. Raises: ApiError."""
     try:
         json.dumps(asked.pose, allow_nan=False)
     except ValueError:
-        message = "pose: expected finite numbers, got NaN or an infinite one, where it is ignored"
+        message = "pose: expected finite numbers, got NaN or an infinite one in a field that is ignored"
         raise ApiError(422, "bad_pose", message) from None
 
 
@@ -132,18 +132,21 @@ def read_options(asked: GenerateVideoRequest) -> ClipOptions:
 
 
 def decode_image(text: str) -> Image:
-    """Open base64, also in lines or as a data URL. Raises: ApiError saying what was expected and found."""
+    """Decode base64, also in lines or as a data URL, and open the image. Raises: ApiError."""
     encoded = text.encode().translate(None, _WHITESPACE)
     if head := _DATA_URL.match(encoded):
         encoded = _unquote(encoded[head.end() :])
     try:
         data = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise ApiError(422, "bad_image", f"image_base64: expected base64, got an error: {error}") from None
+        raise ApiError(422, "bad_image", f"image_base64: expected base64: {error}") from None
     try:
         return open_image(data, LIMITS.image_bytes, LIMITS.image_pixels)
     except ValueError as error:
         raise ApiError(422, "bad_image", f"image_base64: {error}") from None
+    except MemoryError:
+        message = "image_base64: the server ran out of memory for this picture"
+        raise ApiError(503, "out_of_memory", message) from None
 
 
 def _unquote(encoded: bytes) -> bytes:

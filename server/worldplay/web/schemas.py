@@ -1,4 +1,4 @@
-"""What goes in and out of the HTTP API; /openapi.json is made from these classes."""
+"""The bodies of the HTTP API's requests and answers. /openapi.json is made from these classes."""
 
 from typing import Annotated, Any, Literal
 
@@ -40,7 +40,7 @@ class _Body(BaseModel):
 
 
 class GenerateVideoRequest(_Body):
-    """A clip. What is left out or null is chosen by the server."""
+    """A clip. The server chooses what is left out or null."""
 
     prompt: Annotated[
         str, Field(max_length=LIMITS.prompt_chars, description="What the world looks like; may be empty.")
@@ -49,14 +49,14 @@ class GenerateVideoRequest(_Body):
         str | None,
         Field(
             max_length=MAX_BASE64_CHARS,
-            description="Start image, PNG, JPEG or WebP, perhaps in lines or as a data URL; default: a view.",
+            description="Start image: PNG, JPEG or WebP, also in lines or as a data URL. Default: a view.",
         ),
     ] = None
     num_frames: Annotated[
         Whole | None,
         Field(
             description="13, 29, 45, 61, ... (or 61, 125, ...): whole chunks. "
-            "Default: as many as poses, or 125.",
+            "Default: as many as the poses are for, or 125.",
             json_schema_extra={
                 "minimum": 1,
                 "maximum": MAX_FRAMES,
@@ -67,14 +67,14 @@ class GenerateVideoRequest(_Body):
         Annotated[str, Field(max_length=MAX_POSE_CHARS)] | dict[str, Any] | list[Any] | None,
         BeforeValidator(_check_pose),
         Field(
-            description="A pose string like 'w-10,right-5' (action-latents, one motion less than latents), "
+            description="A pose string like 'w-10,right-5' (action-latents, one motion fewer than latents), "
             "a pose file's object, or a recorded walk. Default: straight ahead."
         ),
     ] = None
     num_inference_steps: Annotated[
-        Whole | None, Field(ge=1, le=MAX_STEPS, description="Default: what the model was made for.")
+        Whole | None, Field(ge=1, le=MAX_STEPS, description="Default: the model's.")
     ] = None
-    seed: Annotated[Whole | None, Field(ge=0, le=MAX_SEED, description="Default: at random.")] = None
+    seed: Annotated[Whole | None, Field(ge=0, le=MAX_SEED, description="Default: random.")] = None
     variant: Annotated[
         str | None, Field(max_length=100, description="Must be the loaded one, see `model_type` of /health.")
     ] = None
@@ -90,12 +90,12 @@ class GenerateVideoResponse(_Body):
     num_frames: int
     pose: str | dict[str, Any] | list[Any]
     generation_time_seconds: Annotated[
-        float, Field(description="From the request to the last byte, with the wait for other jobs.")
+        float, Field(description="From the request to the last byte, with the wait for other clips.")
     ]
 
 
 class Error(_Body):
-    """What was wrong."""
+    """Why a request was refused."""
 
     code: Literal[
         "bad_json",
@@ -113,7 +113,7 @@ class Error(_Body):
         "internal",
         "stopped",
     ]
-    message: Annotated[str, Field(description="Names the field, what was expected and what was found.")]
+    message: Annotated[str, Field(description="Says what is wrong, and names the field.")]
 
 
 class ErrorResponse(_Body):
@@ -123,7 +123,7 @@ class ErrorResponse(_Body):
 
 
 class SessionCounts(_Body):
-    """Visitors."""
+    """Sessions: clients that walk, or wait for it."""
 
     active: int
     queued: int
@@ -133,22 +133,22 @@ class SessionCounts(_Body):
 class JobCounts(_Body):
     """Clips that were asked for over HTTP."""
 
-    queued: Annotated[int, Field(description="With the one in the making.")]
+    queued: Annotated[int, Field(description="Including the one that is being made.")]
     max: int
 
 
 class Health(_Body):
-    """How the server is."""
+    """The state of the server."""
 
     status: Literal["ok", "failed"]
     model_path: Annotated[str, Field(description="The model, as the operator named it.")]
     model_type: Annotated[str, Field(description="The loaded variant.")]
-    action_ckpt: Annotated[str, Field(description="Where in the model's files its transformer is.")]
+    action_ckpt: Annotated[str, Field(description="Where the transformer is in the model's files.")]
     pipeline_loaded: bool
     live: bool
     ready: bool
     model: str
-    can_walk: Annotated[bool, Field(description="Whether it can be walked; if not, it makes clips only.")]
+    can_walk: Annotated[bool, Field(description="False: the model makes clips only.")]
     device: str
     sessions: SessionCounts
     jobs: JobCounts

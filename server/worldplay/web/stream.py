@@ -8,7 +8,6 @@ from contextlib import suppress
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from worldplay.engine.engine import Engine, monotonic_ms
-from worldplay.engine.failures import REASONS, code_of
 from worldplay.protocol.connection import ServerConnection
 from worldplay.protocol.errors import CLOSE_CODES, ErrorCode, ProtocolError
 from worldplay.protocol.messages import SUBPROTOCOL
@@ -21,6 +20,7 @@ from worldplay.web.origin import describe_origin, is_allowed
 from worldplay.web.receiver import Receiver
 from worldplay.web.send_queue import post
 from worldplay.web.sender import Close, Sender
+from worldplay.web.translate import our_fault
 from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
@@ -90,8 +90,7 @@ class Stream:
             self._sender.put(Close(1000))
         except Exception as error:  # the top of the endpoint: our fault, which the client is told
             logger.exception("a message could not be handled")
-            code = code_of(error)
-            self._sender.put(ProtocolError(ErrorCode(code), REASONS[code]))
+            self._sender.put(our_fault(error))
 
     async def _take_frame(self) -> bool:
         """Act on the next frame. Returns: whether more may follow."""

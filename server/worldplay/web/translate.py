@@ -5,13 +5,14 @@ import secrets
 import numpy as np
 from PIL import Image
 
+from worldplay.engine.failures import REASONS, code_of
 from worldplay.engine.ports import ChunkReport
 from worldplay.media.track import VideoTrack
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.web.limits import LIMITS
 from worldplay.world.camera import check_rigid, normalize_intrinsics, parse_pose_string
-from worldplay.world.images import open_image
+from worldplay.world.pictures.open_image import open_image
 from worldplay.world.steering import Move, PosedCamera
 from worldplay.world.world import World
 
@@ -87,12 +88,21 @@ def chunk_message(report: ChunkReport, first_frame: int) -> m.Chunk:
     )
 
 
+def our_fault(error: Exception) -> ProtocolError:
+    """What a client is told of an error that it did not cause."""
+    code = code_of(error)
+    return ProtocolError(ErrorCode(code), REASONS[code])
+
+
 def read_image(data: bytes) -> Image.Image:
     """Decode a picture to start from. Raises: ProtocolError if it is none, or too large."""
     try:
         return open_image(data, LIMITS.image_bytes, LIMITS.image_pixels)
     except ValueError as error:
         raise ProtocolError(ErrorCode.BAD_IMAGE, f"start.image: {error}") from None
+    except MemoryError:
+        message = "start.image: the server ran out of memory for this picture"
+        raise ProtocolError(ErrorCode.OUT_OF_MEMORY, message) from None
 
 
 def read_trajectory(message: m.Poses) -> list[Move]:

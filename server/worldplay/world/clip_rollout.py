@@ -16,7 +16,7 @@ from worldplay.model.scheduler import euler_step, sigmas, timesteps
 from worldplay.world.camera import invert_pose
 from worldplay.world.chunk import Chunk, PendingChunk, Stage
 from worldplay.world.context import select_context
-from worldplay.world.images import condition_channels
+from worldplay.world.image_condition import condition_channels
 from worldplay.world.rollout import RolloutModel, finished_chunk, guide
 from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.steering import Steering

@@ -2,20 +2,17 @@
 
 import torch
 
+from worldplay.world.machine import parse_device
+
 
 def choose_device(name: str) -> torch.device:
     """Resolve 'auto'. Raises: ValueError for a device that this machine does not have."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f"expected a device like 'cpu', 'cuda' or 'cuda:0', got {name!r}") from None
-    if device.type not in ("cpu", "cuda"):
-        raise ValueError(f"expected a device like 'cpu', 'cuda' or 'cuda:0', got {name!r}")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    kind, index = parse_device(name)
+    if kind == "cuda" and index >= torch.cuda.device_count():
         raise ValueError(f"expected a device of this machine, got {name!r}; use --device cpu")
-    return device
+    return torch.device(name)
 
 
 def choose_dtype(device: torch.device) -> torch.dtype:

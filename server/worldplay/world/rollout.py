@@ -18,7 +18,7 @@ from worldplay.world.camera import Pose, invert_pose
 from worldplay.world.chunk import Chunk, PendingChunk, Stage
 from worldplay.world.context import select_context
 from worldplay.world.frames import count_frames
-from worldplay.world.images import condition_channels
+from worldplay.world.image_condition import condition_channels
 from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.steering import Steering
 from worldplay.world.timing import Stopwatch

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion, Pose
 
 if TYPE_CHECKING:  # only for its name: the engine runs without torch
-    from worldplay.world.images import StartPicture
+    from worldplay.world.pictures.fit import StartPicture
 
 
 @dataclass(frozen=True, slots=True)

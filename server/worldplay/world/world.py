@@ -20,16 +20,16 @@ from worldplay.model.kv_cache import TextKV
 from worldplay.model.vae import StreamingVAE
 from worldplay.world.chunk import Chunk, PendingChunk
 from worldplay.world.clip_rollout import begin_clip_chunk
-from worldplay.world.embedded.fade import fade_from
-from worldplay.world.embedded.own_image import find_nearest
 from worldplay.world.frames import count_frames
-from worldplay.world.images import StartPicture, cut_picture, image_to_pixels, pixels_to_frames
+from worldplay.world.own_image import blend, find_nearest
+from worldplay.world.pictures.fit import StartPicture, cut_picture
+from worldplay.world.pixels import image_to_pixels, pixels_to_frames
 from worldplay.world.recent import Recent
 from worldplay.world.rollout import RolloutModel, begin_chunk
 from worldplay.world.steering import Steering, WalkRequest
 from worldplay.world.walk import Ground, Walk
 
-# What a visitor's picture becomes: the place itself, or only the look from which one that is known emerges.
+# What a person's own image becomes: the place to walk in, or what the most similar view blends from.
 OwnPictures: TypeAlias = Literal["as_is", "nearest_view"]
 
 FPS = 24
@@ -127,14 +127,14 @@ class World:
 
     @torch.inference_mode()
     def open_walk(self, request: WalkRequest) -> "LiveWalk":
-        """Begin a walk at a view; with a picture, at that on the view's ground, or see `own_pictures`.
+        """Begin a walk at a view. With a picture, it begins there on the view's ground; see `own_pictures`.
 
         Raises: ValueError naming the views there are.
         """
         view = self.start_view(request.view, request.picture)
-        picture, look = request.picture or self.cut(view.image), None
+        picture, own_image = request.picture or self.cut(view.image), None
         if request.picture is not None and self.own_pictures == "nearest_view":
-            picture, look = self.cut(view.image), np.asarray(request.picture.fitted)
+            picture, own_image = self.cut(view.image), np.asarray(request.picture.fitted)
         walk = Walk(
             text=[],
             picture=picture.siglip,
@@ -144,7 +144,7 @@ class World:
         )
         if request.origin is not None:
             walk.origin = request.origin
-        opened = LiveWalk(self, walk, self._rollout_in(request.steps), look)
+        opened = LiveWalk(self, walk, self._rollout_in(request.steps), own_image)
         opened.set_prompt(request.prompt or "")
         return opened
 
@@ -167,7 +167,7 @@ class World:
         return replace(self.rollout, config=replace(self.rollout.config, steps=steps))
 
     def start_view(self, name: str | None, picture: StartPicture | None) -> StartView:
-        """Where a walk starts: as named, or where it looks most like a picture that cannot be the place.
+        """The view named, or the one most similar to a picture that cannot be the place itself.
 
         Raises: ValueError naming the views there are.
         """
@@ -210,12 +210,12 @@ class LiveWalk:
     """A walk with the decoder that shows it: the causal VAE remembers the frames before."""
 
     def __init__(
-        self, world: World, walk: Walk, rollout: RolloutModel, look: NDArray[np.uint8] | None = None
+        self, world: World, walk: Walk, rollout: RolloutModel, own_image: NDArray[np.uint8] | None = None
     ) -> None:
-        """`look` is the picture [H, W, 3] from which the first frames fade, if any."""
+        """`own_image`, [H, W, 3], is what the first frames blend from, if anything."""
         self.walk = walk
         self.taken_as: str | None = None
-        self._look = look
+        self._own_image = own_image
         self._world = world
         self._rollout = rollout
         self._decoder_state = world.vae.new_decoder_state()
@@ -235,16 +235,16 @@ class LiveWalk:
 
         Yields: [F, H, W, 3] uint8 RGB; F is 1 for a walk's first latent, 4 for every other.
         """
-        if self._look is None:
+        if self._own_image is None:
             return self._decode(chunk.latents)
-        return self._fade(self._look, chunk)
+        return self._blend(self._own_image, chunk)
 
-    def _fade(self, look: NDArray[np.uint8], chunk: Chunk) -> Iterator[NDArray[np.uint8]]:
-        """The world itself never sees the look, which would be no place it knows and stay in its memory."""
+    def _blend(self, own_image: NDArray[np.uint8], chunk: Chunk) -> Iterator[NDArray[np.uint8]]:
+        """After decoding: the model knows no such place, and would remember it."""
         latent = chunk.index * self._rollout.config.chunk_latents
         first_frame = count_frames(latent)
         for frames in self._decode(chunk.latents):
-            yield fade_from(look, frames, first_frame)
+            yield blend(own_image, frames, first_frame)
             first_frame += len(frames)
 
     @torch.inference_mode()

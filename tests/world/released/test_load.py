@@ -1,5 +1,6 @@
 """Released models from end to end: tiny ones, in exactly the published layouts."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,10 @@ from PIL import Image
 from support.published import TRANSFORMER, VAE
 from worldplay.world.camera import FORWARD_STEP, Motion
 from worldplay.world.chunk import Chunk
-from worldplay.world.released import host_memory
-from worldplay.world.released.load import choose_plan, load_released
-from worldplay.world.released.memory_estimate import Shapes, count_needs
-from worldplay.world.released.offload import Plan, Residence, count_waiting, plan_memory
+from worldplay.world.released import offload_plan
+from worldplay.world.released.load import ReleasedConfig, choose_plan, load_released
+from worldplay.world.released.memory_estimate import Shapes, estimate_memory
+from worldplay.world.released.offload_plan import OffloadMode, plan_offload
 from worldplay.world.released.variants import VARIANTS, find_variant
 from worldplay.world.steering import Move, WalkRequest
 from worldplay.world.world import LiveWalk, World
@@ -32,7 +33,8 @@ class CircleSteering:
 
 def load(root: Path, variant: str = "ar-distilled", budget: int | None = None) -> World:
     torch.set_num_threads(1)
-    return load_released(root, find_variant(variant), SIZE, torch.device("cpu"), budget, 1, SHAPES)
+    config = ReleasedConfig(find_variant(variant), SIZE, shapes=SHAPES)
+    return load_released(config, root, torch.device("cpu"), budget)
 
 
 def picture() -> Image.Image:
@@ -125,29 +127,33 @@ def test_prompts_and_images_are_encoded_once(
     assert again.vision_states is first.vision_states
 
 
-def budget_for(raw_caches: bool, encoders: Residence, text_stream: Residence) -> int:
+def budget_for(unrotated_caches: bool, encoders: OffloadMode, text_stream: OffloadMode) -> int:
     """The least memory with which the plan comes to this choice."""
     variant = find_variant("ar-distilled")
-    demand = count_needs(variant, SIZE, SHAPES).demand(variant)
-    plan = plan_memory(demand, 10**12)
-    while (plan.raw_caches, plan.encoders, plan.text_stream) != (raw_caches, encoders, text_stream):
-        plan = plan_memory(demand, plan.peak - 1)
+    needed = estimate_memory(variant, SIZE, SHAPES)
+    plan = plan_offload(needed, 1, None)
+    while (plan.unrotated_caches, plan.encoders, plan.text_stream) != (
+        unrotated_caches,
+        encoders,
+        text_stream,
+    ):
+        plan = plan_offload(needed, 1, plan.peak - 1)
     return plan.peak
 
 
 @pytest.mark.parametrize(
-    ("raw_caches", "encoders", "text_stream"),
+    ("unrotated_caches", "encoders", "text_stream"),
     [
-        (False, Residence.RESIDENT, Residence.RESIDENT),
-        (False, Residence.SWAPPED, Residence.SWAPPED),
-        (False, Residence.HOST, Residence.RESIDENT),
-        (True, Residence.HOST, Residence.SWAPPED),
+        (False, OffloadMode.ON_DEVICE, OffloadMode.ON_DEVICE),
+        (False, OffloadMode.SWAPPED, OffloadMode.SWAPPED),
+        (False, OffloadMode.ON_CPU, OffloadMode.ON_DEVICE),
+        (True, OffloadMode.ON_CPU, OffloadMode.SWAPPED),
     ],
 )
 def test_every_plan_gives_the_same_latents(
-    layouts: dict[str, Path], raw_caches: bool, encoders: Residence, text_stream: Residence
+    layouts: dict[str, Path], unrotated_caches: bool, encoders: OffloadMode, text_stream: OffloadMode
 ) -> None:
-    budget = budget_for(raw_caches, encoders, text_stream)
+    budget = budget_for(unrotated_caches, encoders, text_stream)
     tight = chunks(open_walk(load(layouts["diffusers"], budget=budget)), 2)[1]
     roomy = chunks(open_walk(load(layouts["diffusers"])), 2)[1]
     torch.testing.assert_close(tight.latents, roomy.latents, atol=1e-5, rtol=0)
@@ -163,37 +169,44 @@ def test_too_little_memory_is_said_before_anything_is_loaded(layouts: dict[str, 
 @pytest.mark.parametrize(("variant", "most"), [("ar-distilled", 2), ("bidirectional", 0)])
 def test_fewer_visitors_where_there_is_memory_for_fewer(variant: str, most: int) -> None:
     found = find_variant(variant)
-    needs = count_needs(found, SIZE, SHAPES)
-    budget = plan_memory(needs.demand(found, most + 1), 0).peak  # and a clip
-    plan, sessions = choose_plan(found, SIZE, budget, 4 if most else 0, 1, SHAPES)
+    config = ReleasedConfig(found, SIZE, 4 if most else 0, 1, SHAPES)
+    needed = estimate_memory(found, SIZE, SHAPES)
+    budget = plan_offload(needed, most + 1, 0).peak  # and a clip
+    plan, sessions = choose_plan(config, needed, budget)
     assert (plan.fits, sessions) == (True, most)
     with pytest.raises(ValueError, match="GB of GPU memory"):
-        choose_plan(found, SIZE, budget - most * needs.session - 1, 4 if most else 0, 1, SHAPES)
+        choose_plan(config, needed, budget - most * needed.walk - 1)
 
 
 def test_cpu_without_the_memory_is_said_before_anything_is_loaded(
     layouts: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host_memory, "available_memory", lambda: 10**5)
+    monkeypatch.setattr(offload_plan, "available_memory", lambda: 10**5)
     expected = r"^ar-distilled at 32x64 on a CPU needs about .* GB of the machine's own memory, 0.0 GB are"
     with pytest.raises(OSError, match=expected):
         load(layouts["diffusers"])
 
 
 @pytest.mark.parametrize(
-    ("encoders", "text_stream", "expected"),
+    "name",
     [
-        (Residence.RESIDENT, Residence.RESIDENT, 0),
-        (Residence.SWAPPED, Residence.RESIDENT, 100),
-        (Residence.SWAPPED, Residence.SWAPPED, 110),
-        (Residence.HOST, Residence.RESIDENT, 200),
+        "vae",
+        "text_encoder/model.safetensors",
+        "tokenizer/tokenizer.json",
+        "image_encoder/config.json",
     ],
 )
-def test_what_is_not_on_the_gpu_takes_the_hosts_memory(
-    encoders: Residence, text_stream: Residence, expected: int
-) -> None:
-    plan = Plan(False, encoders, text_stream, peak=0, fits=True)
-    assert count_waiting(plan, encoders=100, text_stream=10, widening=2) == expected
+def test_command_that_mends_is_said_once(layouts: dict[str, Path], tmp_path: Path, name: str) -> None:
+    root = tmp_path / "weights"
+    shutil.copytree(layouts["diffusers"], root)
+    path = root / "HunyuanVideo-1.5-Diffusers-480p_i2v" / name
+    shutil.rmtree(path) if name == "vae" else path.write_text("{")
+    with pytest.raises((OSError, ValueError)) as e:
+        load(root)
+    assert str(path) in str(e.value)
+    command = f"run `worldplay download --variant ar-distilled --weights-dir {root}`"
+    assert str(e.value).endswith(f"; {command}")
+    assert str(e.value).count("run `") == 1
 
 
 def test_views_have_open_ground(layouts: dict[str, Path]) -> None:

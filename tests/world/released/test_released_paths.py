@@ -15,7 +15,7 @@ from support.raw_client import RawClient
 from support.serving import serving
 from worldplay.clips.plan import ClipError, ClipOptions, plan_clip
 from worldplay.commands.render import render
-from worldplay.world.released.load import load_released
+from worldplay.world.released.load import ReleasedConfig, load_released
 from worldplay.world.released.memory_estimate import Shapes
 from worldplay.world.released.variants import find_variant
 from worldplay.world.world import World
@@ -25,9 +25,8 @@ SIZE = (64, 96)
 
 def load(root: Path, variant: str) -> World:
     torch.set_num_threads(1)
-    return load_released(
-        root, find_variant(variant), SIZE, torch.device("cpu"), None, shapes=Shapes(TRANSFORMER, VAE)
-    )
+    config = ReleasedConfig(find_variant(variant), SIZE, shapes=Shapes(TRANSFORMER, VAE))
+    return load_released(config, root, torch.device("cpu"), None)
 
 
 def png() -> bytes:

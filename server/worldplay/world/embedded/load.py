@@ -17,9 +17,11 @@ from worldplay.world.device import choose_dtype
 from worldplay.world.embedded.conditioner import EmbeddedConditioner
 from worldplay.world.embedded.manifest import REMEDY, read_description
 from worldplay.world.embedded.text_encoder import MAX_STATES, TIED, TextConfig, TextReader, make_text_model
+from worldplay.world.model_files import suggesting
 from worldplay.world.rollout import RolloutModel
 from worldplay.world.rollout_config import RolloutConfig
-from worldplay.world.weights import Weights, build_empty, fill
+from worldplay.world.weight_files import Weights
+from worldplay.world.weights import build_empty, fill
 from worldplay.world.world import StartView, World
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "weights" / "embedded"
@@ -39,11 +41,12 @@ def load_embedded(directory: Path, device: torch.device) -> World:
     """
     described = read_description(directory)
     config = described.transformer
-    transformer = _load(lambda: WorldPlayTransformer(config), directory / "transformer.safetensors", device)
-    vae = _load(lambda: StreamingVAE(described.vae), directory / "vae.safetensors", device)
-    reader = _load_reader(directory, described.text)
-    for network, digest in described.sha256.items():
-        _check_digest(directory / f"{network}.safetensors", digest)
+    with suggesting(REMEDY):
+        transformer = _load(lambda: WorldPlayTransformer(config), directory, "transformer", device)
+        vae = _load(lambda: StreamingVAE(described.vae), directory, "vae", device)
+        reader = _load_reader(directory, described.text)
+        for network, digest in described.sha256.items():
+            _check_digest(directory / f"{network}.safetensors", digest)
     lay_out_channels_last(vae)
     width, height = described.size
     return World(
@@ -63,7 +66,7 @@ def load_embedded(directory: Path, device: torch.device) -> World:
 def _load_reader(directory: Path, config: TextConfig) -> TextReader:
     """The prompt's encoder; in float32 everywhere, as it is tiny and read once a prompt."""
     path = directory / "text.safetensors"
-    weights = Weights([_require(path)], REMEDY)
+    weights = Weights([_require(path)])
     model = build_empty(lambda: make_text_model(config))
     names = {key: key for key in weights.keys}
     names |= {tied: key for tied, key in TIED.items() if key in names}
@@ -86,10 +89,11 @@ def _court_view(viewpoint: Viewpoint, height: int, width: int) -> StartView:
     return make_view(viewpoint, height, width, lambda: WalkGround(viewpoint.c2w))
 
 
-def _load(make: Callable[[], Module], path: Path, device: torch.device) -> Module:
-    """Build a network and fill it strictly from a safetensors file."""
+def _load(make: Callable[[], Module], directory: Path, name: str, device: torch.device) -> Module:
+    """Build a network and fill it strictly from the safetensors file of its name."""
+    path = directory / f"{name}.safetensors"
     module = build_empty(make)
-    fill(module, Weights([_require(path)], REMEDY), choose_dtype(device), lambda _: device)
+    fill(module, Weights([_require(path)]), choose_dtype(device), lambda _: device)
     _check_finite(module, path)
     return module
 
@@ -98,16 +102,16 @@ def _check_finite(module: nn.Module, path: Path) -> None:
     """Raises: ValueError if there are weights that would turn every picture into noise."""
     for name, weight in module.named_parameters():
         if not weight.isfinite().all():
-            raise ValueError(f"{path} has numbers that are not finite in {name}; {REMEDY}")
+            raise ValueError(f"{path} has numbers that are not finite in {name}")
 
 
 def _check_digest(path: Path, expected: str) -> None:
     """Raises: ValueError if it is a file that loads, but another than the world was described with."""
     if sha256(path.read_bytes()).hexdigest() != expected:
-        raise ValueError(f"{path} is damaged: its SHA-256 is not the one in world.json; {REMEDY}")
+        raise ValueError(f"{path} is damaged: its SHA-256 is not the one in world.json")
 
 
 def _require(path: Path) -> Path:
     if not path.is_file():
-        raise OSError(f"{path} is missing; {REMEDY}")
+        raise OSError(f"{path} is missing")
     return path

@@ -11,6 +11,7 @@ from worldplay.model.config import CHUNK_LATENTS, MAX_CONTEXT, TransformerConfig
 from worldplay.wording import find_fault
 from worldplay.world.embedded.text_encoder import TextConfig
 from worldplay.world.frames import MAX_SIDE
+from worldplay.world.model_files import suggesting
 from worldplay.world.rollout_config import RolloutConfig
 
 REMEDY = "restore it from the release"
@@ -94,15 +95,20 @@ def read_description(directory: Path) -> Description:
         raise OSError(
             f"{path} is missing: expected 'embedded', 'hy-worldplay' or a directory with a world in it"
         )
+    with suggesting(REMEDY):
+        return _parse(path)
+
+
+def _parse(path: Path) -> Description:
     text = path.read_bytes()
     try:
         described = TypeAdapter(Description).validate_json(text, strict=True)
     except ValidationError as error:
         fault = find_fault(error)
         where = ": ".join(filter(None, (str(path), fault.path)))
-        raise ValueError(f"{where}: {fault.reason}; {REMEDY}") from None
+        raise ValueError(f"{where}: {fault.reason}") from None
     if unknown := _unknown_fields(described, json.loads(text)):
-        raise ValueError(f"{path} has the unexpected {unknown}; {REMEDY}")
+        raise ValueError(f"{path} has the unexpected {unknown}")
     return described
 
 

@@ -1,7 +1,6 @@
 """The released model's encoders: language model, quoted words, picture (docs/worldplay-model.md 14)."""
 
 import re
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,20 @@ from transformers import (
 )
 from transformers.models.siglip.modeling_siglip import SiglipVisionEmbeddings
 
-from worldplay.world.images import siglip_crop
-from worldplay.world.released.encoder_files import blaming, build_encoder, read_config, read_inputs, read_json
+from worldplay.world.pictures.fit import siglip_crop
+from worldplay.world.released.encoder_files import (
+    GLYPH_INPUTS,
+    PROMPT_INPUTS,
+    VISION_INPUTS,
+    glyph_names,
+    language_names,
+    read_style_tokens,
+    vision_names,
+)
+from worldplay.world.released.encoder_library import blaming, build_encoder, read_config, read_inputs
 from worldplay.world.released.files import EncoderFiles, GlyphFiles
-from worldplay.world.weights import fill, find_weights
+from worldplay.world.weight_files import find_weights
+from worldplay.world.weights import fill
 
 MAX_PROMPT_TOKENS = 1000  # the closing chat tokens included
 MAX_GLYPH_TOKENS = 256
@@ -45,26 +54,24 @@ _BEFORE_PROMPT = f"<|im_start|>system\n{_SYSTEM}<|im_end|>\n<|im_start|>user\n"
 _AFTER_PROMPT = "<|im_end|>\n<|im_start|>assistant\n"
 _PUBLISHED_VOCABULARY = 151_643  # tokens of Qwen2.5, those of chats not counted
 _PUBLISHED_CROP = 108  # tokens before the prompt (docs/worldplay-model.md 14)
-_QWEN_TOKENIZER = (("tokenizer.json",), ("vocab.json", "merges.txt", "tokenizer_config.json"))
 
 _QUOTED = re.compile(r'"(.*?)"|“(.*?)”')
-_GLYPH_PREFIX = "module.text_tower.encoder."  # of the published byt5_model
 
 
 class PromptEncoder:
     """Qwen2.5-VL's language part."""
 
-    def __init__(self, files: EncoderFiles, device: torch.device, dtype: torch.dtype, remedy: str) -> None:
-        config = read_config(Qwen2_5_VLTextConfig, files.model, remedy)
-        weights = find_weights(files.model, remedy)
-        self.model = build_encoder(lambda: Qwen2_5_VLTextModel(config), files.model, remedy)
-        fill(self.model, weights, dtype, lambda _: device, dict(_language_names(weights.keys)))
+    def __init__(self, files: EncoderFiles, device: torch.device, dtype: torch.dtype) -> None:
+        config = read_config(Qwen2_5_VLTextConfig, files.model)
+        weights = find_weights(files.model)
+        self.model = build_encoder(lambda: Qwen2_5_VLTextModel(config), files.model)
+        fill(self.model, weights, dtype, lambda _: device, language_names(weights.keys))
         # Its table is no parameter and would stay empty.
         rotary: Any = type(self.model.rotary_emb)
         self.model.rotary_emb = rotary(config).to(device)
-        self._tokenizer = read_inputs(Qwen2Tokenizer, files.inputs, _QWEN_TOKENIZER, remedy)
+        self._tokenizer = read_inputs(Qwen2Tokenizer, files.inputs, PROMPT_INPUTS)
         self._crop = self._count_tokens(_BEFORE_PROMPT)
-        self._check_tokenizer(files.inputs, remedy)
+        self._check_tokenizer(files.inputs)
 
     @property
     def width(self) -> int:
@@ -73,15 +80,15 @@ class PromptEncoder:
     def _count_tokens(self, text: str) -> int:
         return len(self._tokenizer(text, add_special_tokens=False).input_ids)
 
-    def _check_tokenizer(self, folder: Path, remedy: str) -> None:
+    def _check_tokenizer(self, folder: Path) -> None:
         """Without some of its files it would spell out what should be one token, and go on."""
         for mark in ("<|im_start|>", "<|im_end|>"):
             if (count := self._count_tokens(mark)) != 1:
-                raise ValueError(f"{folder} makes {count} tokens of {mark} instead of one; {remedy}")
+                raise ValueError(f"{folder} makes {count} tokens of {mark} instead of one")
         if len(self._tokenizer) >= _PUBLISHED_VOCABULARY and self._crop != _PUBLISHED_CROP:
             raise ValueError(
                 f"{folder} makes {self._crop} tokens of the frame around a prompt instead of "
-                f"{_PUBLISHED_CROP}; {remedy}"
+                f"{_PUBLISHED_CROP}"
             )
 
     @torch.inference_mode()
@@ -103,20 +110,20 @@ class PromptEncoder:
 class GlyphEncoder:
     """ByT5 as Glyph trained it: how quoted words are spelt."""
 
-    def __init__(self, files: GlyphFiles, device: torch.device, remedy: str) -> None:
-        tokenizer = read_inputs(ByT5Tokenizer, files.tokenizer, (("tokenizer_config.json",),), remedy)
+    def __init__(self, files: GlyphFiles, device: torch.device) -> None:
+        tokenizer = read_inputs(ByT5Tokenizer, files.tokenizer, GLYPH_INPUTS)
         if files.assets is not None:
-            tokenizer.add_tokens(_style_tokens(files.assets, remedy), special_tokens=True)
-        config = read_config(T5Config, files.config, remedy)
-        weights = find_weights(files.weights, remedy)
-        names = dict(_glyph_names(weights.keys))
+            tokenizer.add_tokens(read_style_tokens(files.assets), special_tokens=True)
+        config = read_config(T5Config, files.config)
+        weights = find_weights(files.weights)
+        names = glyph_names(weights.keys)
         config.vocab_size = weights.shape(names["shared.weight"])[0] if "shared.weight" in names else 0
         if len(tokenizer) > config.vocab_size > 0:
             raise ValueError(
                 f"{weights.name} knows {config.vocab_size} tokens, but {files.assets or files.tokenizer} "
-                f"names {len(tokenizer)}; {remedy}"
+                f"names {len(tokenizer)}"
             )
-        self.model = build_encoder(lambda: T5EncoderModel(config), files.config, remedy)
+        self.model = build_encoder(lambda: T5EncoderModel(config), files.config)
         fill(self.model, weights, torch.float32, lambda _: device, names)
         self._tokenizer = tokenizer
 
@@ -138,29 +145,27 @@ class GlyphEncoder:
 class VisionEncoder:
     """SigLIP's picture tower."""
 
-    def __init__(self, files: EncoderFiles, device: torch.device, dtype: torch.dtype, remedy: str) -> None:
-        config = read_config(SiglipVisionConfig, files.model, remedy)
-        weights = find_weights(files.model, remedy)
-        self.model = build_encoder(lambda: SiglipVisionModel(config), files.model, remedy)
-        names = _match_prefix(weights.keys, self.model.state_dict().keys(), "vision_model.")
-        fill(self.model, weights, dtype, lambda _: device, dict(names))
+    def __init__(self, files: EncoderFiles, device: torch.device, dtype: torch.dtype) -> None:
+        config = read_config(SiglipVisionConfig, files.model)
+        weights = find_weights(files.model)
+        self.model = build_encoder(lambda: SiglipVisionModel(config), files.model)
+        names = vision_names(weights.keys, self.model.state_dict().keys())
+        fill(self.model, weights, dtype, lambda _: device, names)
         _number_positions(self.model, device)
-        self._processor = read_inputs(
-            SiglipImageProcessorPil, files.inputs, (("preprocessor_config.json",),), remedy
-        )
-        self._check_processor(files.inputs / "preprocessor_config.json", remedy)
+        self._processor = read_inputs(SiglipImageProcessorPil, files.inputs, VISION_INPUTS)
+        self._check_processor(files.inputs / "preprocessor_config.json")
 
     @property
     def width(self) -> int:
         return int(self.model.config.hidden_size)
 
-    def _check_processor(self, path: Path, remedy: str) -> None:
+    def _check_processor(self, path: Path) -> None:
         side: Any = self.model.config.image_size
         what = "makes no pictures for the encoder"
-        with blaming(path, what, remedy):
+        with blaming(path, what):
             got = tuple(self._process(Image.new("RGB", (side, side))).shape)
         if got != (1, 3, side, side):
-            raise ValueError(f"{path} {what}, which takes {(1, 3, side, side)}, but {got}; {remedy}")
+            raise ValueError(f"{path} {what}, which takes {(1, 3, side, side)}, but {got}")
 
     def _process(self, image: Image.Image) -> Tensor:
         pixels: Tensor = self._processor(image, return_tensors="pt")["pixel_values"]
@@ -179,45 +184,9 @@ def quoted_words(prompt: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _language_names(keys: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Parameters of the language model, whether it is stored alone or with the rest of Qwen2.5-VL."""
-    for key in keys:
-        if key.startswith(("visual.", "model.visual.", "lm_head.")):
-            continue
-        yield key.removeprefix("model.").removeprefix("language_model."), key
-
-
-def _glyph_names(keys: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """T5EncoderModel's parameters, whether stored as such or as published for Glyph."""
-    for key in keys:
-        name = "encoder." + key.removeprefix(_GLYPH_PREFIX).removeprefix("encoder.")
-        if name in ("encoder.shared.weight", "encoder.embed_tokens.weight"):
-            yield "shared.weight", key
-            yield "encoder.embed_tokens.weight", key
-        else:
-            yield name, key
-
-
-def _match_prefix(keys: Iterable[str], wanted: Iterable[str], prefix: str) -> Iterator[tuple[str, str]]:
-    """Stored keys under the names that the library's version gives them: with the prefix, or without."""
-    has_prefix = any(name.startswith(prefix) for name in wanted)
-    for key in keys:
-        bare = key.removeprefix(prefix)
-        yield (prefix + bare if has_prefix else bare), key
-
-
 def _number_positions(model: nn.Module, device: torch.device) -> None:
     """Make the tables that are no parameters and would stay empty."""
     for module in model.modules():
         if isinstance(module, SiglipVisionEmbeddings):
             positions = torch.arange(module.num_positions, device=device)[None]
             module.register_buffer("position_ids", positions, persistent=False)
-
-
-def _style_tokens(assets: Path, remedy: str) -> list[str]:
-    """The tokens of colours and fonts, in the order the encoder learned them."""
-    colours = read_json(assets / "color_idx.json", remedy)
-    fonts = read_json(assets / "multilingual_10-lang_idx.json", remedy)
-    return [f"<color-{index}>" for index in range(len(colours))] + [
-        f"<{code[:2]}-font-{index}>" for code, index in fonts.items()
-    ]

@@ -1,10 +1,11 @@
 """Where the released model's parts lie on disk: the original layout, the diffusers layout, or a mixture."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from worldplay.world.released.variants import MODEL, VARIANTS
+from worldplay.world.released.variants import MODEL, VARIANTS, Variant
 
 WEIGHTS_DIR = Path.home() / ".cache" / "worldplay"
 
@@ -63,16 +64,34 @@ def find_layout(root: Path) -> Layout:
     return "original" if (root / ORIGINAL).is_dir() else DEFAULT_LAYOUT
 
 
-def locate(root: Path, variant_folder: str, remedy: str) -> ReleasedFiles:
-    """Find every part below `root`, or in `root` itself.
+def suggest_download(variant: Variant, root: Path) -> str:
+    """What to do about any file below `root` that is missing or damaged.
 
-    Raises: OSError naming the first part that is nowhere, where it was expected, and the remedy.
+    The layout is the one that the loader prefers there: files of the other would not be looked at.
+    """
+    return suggest_layout(variant, find_layout(root), root)
+
+
+def suggest_layout(variant: Variant, layout: Layout, root: Path) -> str:
+    """The command that downloads a layout, with all options that differ from its defaults."""
+    words = ["worldplay", "download", "--variant", variant.name]
+    if layout != DEFAULT_LAYOUT:
+        words += ["--layout", layout]
+    if root.absolute() != WEIGHTS_DIR:
+        words += ["--weights-dir", str(root.absolute())]
+    return f"run `{shlex.join(words)}`"
+
+
+def locate(root: Path, variant: Variant) -> ReleasedFiles:
+    """Find every part of a variant below `root`, or in `root` itself.
+
+    Raises: OSError naming the first part that is nowhere, and where it was expected.
     """
     folders = (ORIGINAL, DIFFUSERS) if find_layout(root) == "original" else (DIFFUSERS, ORIGINAL)
     bases = [root / folder for folder in folders] + [root]
-    search = _Search(root, remedy)
+    search = _Search(root)
     return ReleasedFiles(
-        transformer=search.first([root / ACTION_MODELS / variant_folder, root / variant_folder]),
+        transformer=search.first([root / ACTION_MODELS / variant.folder, root / variant.folder]),
         vae=search.first([base / "vae" for base in bases]),
         text=_locate_text(bases, search),
         glyph=_locate_glyph(bases, search),
@@ -85,7 +104,6 @@ class _Search:
     """Looks for folders below a root."""
 
     root: Path
-    remedy: str
 
     def first(self, folders: list[Path], marker: str = "") -> Path:
         """The first of several folders, the one that a download makes before all others."""
@@ -94,7 +112,7 @@ class _Search:
                 return folder
         made, *others = (folder / marker for folder in folders)
         names = ", ".join(str(path.relative_to(self.root)) for path in others)
-        raise OSError(f"{made} is missing (nor is there in {self.root} any of {names}); {self.remedy}")
+        raise OSError(f"{made} is missing (nor is there in {self.root} any of {names})")
 
 
 def _locate_text(bases: list[Path], search: _Search) -> EncoderFiles:

@@ -1,4 +1,4 @@
-"""A visitor's picture in a world that knows only its own place: nearest view, first look, no harm."""
+"""A person's own image in a world that knows only its own place: nearest view, first frames, no harm."""
 
 from dataclasses import replace
 
@@ -8,11 +8,48 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from worldplay.world.camera import Motion
-from worldplay.world.embedded.fade import NUM_FRAMES, fade_from
+from worldplay.world.courtyard.light import LIGHTS
+from worldplay.world.courtyard.renderer import render
+from worldplay.world.courtyard.views import VIEWPOINTS
+from worldplay.world.own_image import BLENDED_FRAMES, blend, find_nearest
 from worldplay.world.steering import Move, WalkRequest
 from worldplay.world.world import LiveWalk, World
 
-LOOK = np.full((2, 2, 3), 200, np.uint8)
+SIZE = (96, 160)  # height, width
+
+
+@pytest.fixture(scope="module")
+def views() -> list[Image.Image]:
+    return [Image.fromarray(render(view.c2w[None], *SIZE)[0]) for view in VIEWPOINTS]
+
+
+@pytest.mark.parametrize("light", LIGHTS)
+@pytest.mark.parametrize("index", range(len(VIEWPOINTS)))
+def test_view_is_found_in_every_light(views: list[Image.Image], index: int, light: str) -> None:
+    picture = Image.fromarray(render(VIEWPOINTS[index].c2w[None], *SIZE, light)[0])
+    assert find_nearest(picture, views) == index
+
+
+@pytest.mark.parametrize("index", range(len(VIEWPOINTS)))
+def test_view_is_found_in_another_size_and_shape(views: list[Image.Image], index: int) -> None:
+    taller = ImageOps.expand(views[index].resize((640, 384)), (0, 100), "grey")
+    assert find_nearest(taller, views) == index
+
+
+def test_brightness_alone_makes_no_difference() -> None:
+    ramp = np.linspace(0, 100, 160, dtype=np.uint8)
+    rising = Image.fromarray(np.tile(ramp, (96, 1))).convert("RGB")
+    falling, grey = ImageOps.mirror(rising), Image.new("RGB", (160, 96), (220, 220, 220))
+    brighter = rising.point(lambda value: value + 120)
+    assert find_nearest(brighter, [grey, falling, rising]) == 2
+
+
+def test_of_equals_the_first_is_nearest() -> None:
+    red = Image.new("RGB", (32, 16), "red")
+    assert find_nearest(Image.new("RGB", (1, 1), "blue"), [red, red]) == 0
+
+
+OWN_IMAGE = np.full((2, 2, 3), 200, np.uint8)
 
 
 class Standing:
@@ -37,7 +74,7 @@ def test_walk_starts_where_it_looks_most_like_the_picture(world: World) -> None:
         assert world.start_view(None, world.cut(picture)) is view
 
 
-def test_named_view_counts_more_than_likeness(world: World) -> None:
+def test_named_view_counts_more_than_the_nearest(world: World) -> None:
     first, second = world.views[:2]
     assert world.start_view(first.name, world.cut(second.image)) is first
 
@@ -48,18 +85,18 @@ def test_world_that_takes_pictures_as_they_are_keeps_its_first_view(world: World
 
 
 @pytest.mark.slow
-def test_picture_is_the_first_frame_and_fades_into_the_view(world: World) -> None:
+def test_picture_is_the_first_frame_and_blends_into_the_view(world: World) -> None:
     view = world.views[1]
     picture = Image.new("RGB", (world.width, world.height), (210, 40, 200))
     with_picture = world.open_walk(WalkRequest(view=view.name, picture=world.cut(picture), seed=5, steps=1))
     without = world.open_walk(WalkRequest(view=view.name, seed=5, steps=1))
-    look = np.asarray(picture)
+    own_image = np.asarray(picture)
     seen, plain = frames_of(with_picture), frames_of(without)
-    away = np.abs(seen - look).mean(axis=(1, 2, 3))
+    away = np.abs(seen - own_image).mean(axis=(1, 2, 3))
     assert away[0] == 0
     assert (np.diff(away) > 0).all()
     assert with_picture.walk.latents.gather([0, 3]).equal(without.walk.latents.gather([0, 3]))
-    assert np.abs(plain - look).mean() > 30  # the view itself looks different
+    assert np.abs(plain - own_image).mean() > 30  # the view itself looks different
     frames_of(with_picture), frames_of(without)
     np.testing.assert_array_equal(frames_of(with_picture), frames_of(without))
 
@@ -88,7 +125,7 @@ def test_any_picture_starts_a_walk(world: World, name: str) -> None:
     assert frames_of(walk).shape == (13, world.height, world.width, 3)
 
 
-@pytest.mark.parametrize(("first_frame", "expected"), [(0, 200), (NUM_FRAMES, 100), (500, 100)])
-def test_fade_leads_from_the_look_to_the_world(first_frame: int, expected: int) -> None:
+@pytest.mark.parametrize(("first_frame", "expected"), [(0, 200), (BLENDED_FRAMES, 100), (500, 100)])
+def test_blend_leads_from_the_image_to_the_frames(first_frame: int, expected: int) -> None:
     world = np.full((1, 2, 2, 3), 100, np.uint8)
-    assert (fade_from(LOOK, world, first_frame) == expected).all()
+    assert (blend(OWN_IMAGE, world, first_frame) == expected).all()

@@ -1,0 +1,102 @@
+"""What this machine has, asked of the system and the driver: importing torch to ask it takes seconds."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pynvml
+
+MEMINFO = Path("/proc/meminfo")
+CPUINFO = Path("/proc/cpuinfo")
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container
+CONTEXT_BYTES = 600_000_000  # of a GPU, that CUDA takes as soon as a process uses it; an estimate
+
+_DEVICE = re.compile(r"(cpu|cuda)(?::(0|[1-9][0-9]{0,3}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A GPU, and how many bytes of it a process may use."""
+
+    name: str
+    free: int
+    total: int
+
+
+def parse_device(name: str) -> tuple[str, int]:
+    """Read 'cpu', 'cuda' or 'cuda:N'. Raises: ValueError saying what was expected."""
+    match = _DEVICE.fullmatch(name)
+    if match is None:
+        raise ValueError(f"expected a device like 'cpu', 'cuda' or 'cuda:0', got {name!r}")
+    return match[1], int(match[2] or 0)
+
+
+def find_gpu(device: str, visible: str | None) -> Gpu | None:
+    """The GPU that a device names; 'auto' is the first one, if there is any.
+
+    Args:
+        visible: CUDA_VISIBLE_DEVICES, if it is set.
+    Raises: ValueError for a device that this machine does not have.
+    """
+    if device == "auto":
+        return next(iter(list_gpus(visible)), None)
+    kind, index = parse_device(device)
+    if kind == "cpu":
+        return None
+    gpus = list_gpus(visible)
+    if index >= len(gpus):
+        raise ValueError(f"expected a device of this machine, got {device!r}; use --device cpu")
+    return gpus[index]
+
+
+def list_gpus(visible: str | None) -> list[Gpu]:
+    """The GPUs that torch would see; none without a driver, or if torch was built without CUDA."""
+    if version("torch").endswith("+cpu"):
+        return []
+    try:
+        pynvml.nvmlInit()
+        try:
+            handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+            uuids = [pynvml.nvmlDeviceGetUUID(handle) for handle in handles]
+            return [_describe(handles[index]) for index in choose_visible(visible, uuids)]
+        finally:
+            pynvml.nvmlShutdown()
+    except pynvml.NVMLError:
+        return []
+
+
+def _describe(handle: object) -> Gpu:
+    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+    return Gpu(pynvml.nvmlDeviceGetName(handle), max(0, memory.free - CONTEXT_BYTES), memory.total)
+
+
+def choose_visible(visible: str | None, uuids: Sequence[str]) -> list[int]:
+    """Which GPUs CUDA_VISIBLE_DEVICES leaves, in its order: it ends at the first that is not there."""
+    if visible is None:
+        return list(range(len(uuids)))
+    chosen: list[int] = []
+    for word in map(str.strip, visible.split(",")):
+        by_uuid = word.startswith("GPU-")
+        found = [i for i, uuid in enumerate(uuids) if (uuid.startswith(word) if by_uuid else word == str(i))]
+        if len(found) != 1:
+            break
+        chosen += found
+    return chosen if len(set(chosen)) == len(chosen) else []  # CUDA refuses a list that repeats itself
+
+
+def available_memory() -> int:
+    """Bytes of the machine's own memory that programs may still take, as far as the system tells."""
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if MEMINFO.is_file():
+        lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines())
+        available = 1024 * int(lines["MemAvailable"].split()[0])
+    limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.is_file() else "max"
+    return min(available, int(limit)) if limit.isdecimal() else available
+
+
+def has_bf16_cpu() -> bool:
+    """Whether the processor multiplies bfloat16; if not, it computes in float32."""
+    return CPUINFO.is_file() and " avx512_bf16" in CPUINFO.read_text()

@@ -1,0 +1,31 @@
+"""Reads a model's files, and says what is wrong with them and what mends it."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def suggesting(command: str) -> Iterator[None]:
+    """Append what to do to every ValueError and OSError. Use it once, where loading begins."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"{error}; {command}") from error
+    except ValueError as error:
+        raise ValueError(f"{error}; {command}") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read an object. Raises: OSError or ValueError naming the file."""
+    if not path.is_file():
+        raise OSError(f"{path} is missing")
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}, not an object")
+    return content

@@ -1,0 +1,116 @@
+"""Which parts of a model stay on the GPU, so that the model fits; and whether the host can hold the rest."""
+
+from dataclasses import dataclass
+from enum import Enum
+from math import inf
+
+from worldplay.world.machine import available_memory
+from worldplay.world.released.memory_estimate import MemoryEstimate
+
+RESERVE = 1_000_000_000  # bytes of a GPU that libraries take and that fragments waste
+
+
+class OffloadMode(Enum):
+    """Where a part lives that is needed only when a prompt or an image is new."""
+
+    ON_DEVICE = "on the GPU"
+    SWAPPED = "moved to the GPU while used"
+    ON_CPU = "computed on the CPU"
+
+
+@dataclass(frozen=True, slots=True)
+class OffloadPlan:
+    """Where the parts go, and the most bytes of the GPU that are in use at once."""
+
+    unrotated_caches: bool
+    encoders: OffloadMode
+    text_stream: OffloadMode
+    peak: int
+    fits: bool
+
+
+# What costs least comes first: time at a new prompt, then seconds there, then time at every denoising step.
+_CHOICES = [
+    (unrotated_caches, encoders, text_stream)
+    for unrotated_caches in (False, True)
+    for encoders, text_stream in (
+        (OffloadMode.ON_DEVICE, OffloadMode.ON_DEVICE),
+        (OffloadMode.SWAPPED, OffloadMode.ON_DEVICE),
+        (OffloadMode.SWAPPED, OffloadMode.SWAPPED),
+        (OffloadMode.ON_CPU, OffloadMode.ON_DEVICE),
+        (OffloadMode.ON_CPU, OffloadMode.SWAPPED),
+    )
+]
+
+
+def plan_offload(needed: MemoryEstimate, num_walks: int, budget: int | None) -> OffloadPlan:
+    """Keep as much on the GPU as fits into `budget` bytes; the last resort may not fit either.
+
+    Args:
+        budget: None if memory is not limited.
+    """
+    plans = []
+    for unrotated_caches, encoders, text_stream in _CHOICES:
+        if text_stream is OffloadMode.SWAPPED and not needed.text_is_idle:
+            continue
+        peak = _count_peak(needed, num_walks, unrotated_caches, encoders, text_stream)
+        fits = peak <= (inf if budget is None else budget)
+        plans.append(OffloadPlan(unrotated_caches, encoders, text_stream, peak, fits))
+    return next((plan for plan in plans if plan.fits), plans[-1])
+
+
+def plan_for_sessions(
+    needed: MemoryEstimate, sessions: int, clips: int, budget: int | None
+) -> tuple[OffloadPlan, int]:
+    """Plan for all sessions beside the clips, or for as many sessions as fit, but at least one if any.
+
+    Returns: the plan, which may not fit, and for how many sessions it is.
+    """
+    for count in range(sessions, min(sessions, 1) - 1, -1):
+        plan = plan_offload(needed, count + clips, budget)
+        if plan.fits:
+            break
+    return plan, count
+
+
+def _count_peak(
+    needed: MemoryEstimate,
+    num_walks: int,
+    unrotated_caches: bool,
+    encoders: OffloadMode,
+    text_stream: OffloadMode,
+) -> int:
+    """Generating, encoding and the text pass never run at once, as one thread owns the model."""
+    stay = needed.image_stream + needed.autoencoder + num_walks * needed.walk
+    stay += needed.unrotated_caches if unrotated_caches else needed.caches
+    stay += needed.encoders if encoders is OffloadMode.ON_DEVICE else 0
+    stay += needed.text_stream if text_stream is OffloadMode.ON_DEVICE else 0
+    by_turns = [
+        needed.working,
+        needed.encoders if encoders is OffloadMode.SWAPPED else 0,
+        needed.text_stream if text_stream is OffloadMode.SWAPPED else 0,
+    ]
+    return stay + max(by_turns)
+
+
+def count_waiting(plan: OffloadPlan, encoders: int, text_stream: int, widening: int) -> int:
+    """Bytes of the host's memory for the parts that are not always on the GPU.
+
+    Args:
+        encoders, text_stream: their bytes on the GPU.
+        widening: how many times wider a number is where the host computes with it.
+    """
+    waiting = text_stream if plan.text_stream is OffloadMode.SWAPPED else 0
+    if plan.encoders is OffloadMode.SWAPPED:
+        return waiting + encoders
+    return waiting + (widening * encoders if plan.encoders is OffloadMode.ON_CPU else 0)
+
+
+def check_host_memory(needed: int, what: str, hint: str) -> None:
+    """Raises: OSError with the hint if it plainly cannot hold so many bytes."""
+    available = available_memory()
+    if needed > available:
+        raise OSError(
+            f"{what} needs about {needed / 1e9:.1f} GB of the machine's own memory, "
+            f"{available / 1e9:.1f} GB are available; {hint}"
+        )

@@ -1,0 +1,99 @@
+"""Offload plans: what stays on the GPU when memory gets tight."""
+
+from dataclasses import replace
+
+import pytest
+
+from worldplay.world.released.memory_estimate import MemoryEstimate
+from worldplay.world.released.offload_plan import (
+    OffloadMode,
+    OffloadPlan,
+    count_waiting,
+    plan_for_sessions,
+    plan_offload,
+)
+
+NEEDED = MemoryEstimate(
+    image_stream=30,
+    text_stream=20,
+    text_is_idle=True,
+    autoencoder=10,
+    encoders=40,
+    caches=100,
+    unrotated_caches=60,
+    context_latent=4,
+    walk=10,
+    working=10,
+)
+
+
+@pytest.mark.parametrize(
+    ("budget", "unrotated", "encoders", "text_stream", "peak"),
+    [
+        (None, False, "ON_DEVICE", "ON_DEVICE", 220),
+        (500, False, "ON_DEVICE", "ON_DEVICE", 220),
+        (220, False, "ON_DEVICE", "ON_DEVICE", 220),
+        (219, False, "SWAPPED", "ON_DEVICE", 210),
+        (209, False, "SWAPPED", "SWAPPED", 190),
+        (189, False, "ON_CPU", "ON_DEVICE", 180),
+        (179, False, "ON_CPU", "SWAPPED", 170),
+        (169, True, "SWAPPED", "SWAPPED", 150),
+        (149, True, "ON_CPU", "ON_DEVICE", 140),
+        (139, True, "ON_CPU", "SWAPPED", 130),
+    ],
+)
+def test_cheapest_plan_that_fits(
+    budget: int | None, unrotated: bool, encoders: str, text_stream: str, peak: int
+) -> None:
+    expected = OffloadPlan(unrotated, OffloadMode[encoders], OffloadMode[text_stream], peak, fits=True)
+    assert plan_offload(NEEDED, 1, budget) == expected
+
+
+def test_plan_that_does_not_fit_is_the_smallest() -> None:
+    smallest = OffloadPlan(True, OffloadMode.ON_CPU, OffloadMode.SWAPPED, 130, fits=False)
+    assert plan_offload(NEEDED, 1, 129) == smallest
+
+
+def test_every_walk_adds_the_same() -> None:
+    assert plan_offload(NEEDED, 3, None).peak == plan_offload(NEEDED, 1, None).peak + 20
+
+
+def test_text_stream_that_every_step_reads_stays_on_the_gpu() -> None:
+    busy = replace(NEEDED, text_is_idle=False, caches=0, unrotated_caches=0)
+    for budget in (None, 120, 0):
+        assert plan_offload(busy, 1, budget).text_stream is OffloadMode.ON_DEVICE
+    assert plan_offload(busy, 1, None).peak == 120
+    assert plan_offload(busy, 1, 0).peak == 80
+
+
+@pytest.mark.parametrize(
+    ("sessions", "clips", "budget", "planned", "fits"),
+    [
+        (4, 1, None, 4, True),
+        (4, 1, 150, 2, True),
+        (4, 1, 139, 1, False),
+        (0, 1, 130, 0, True),
+        (1, 0, 130, 1, True),
+    ],
+)
+def test_as_many_sessions_as_fit(
+    sessions: int, clips: int, budget: int | None, planned: int, fits: bool
+) -> None:
+    plan, count = plan_for_sessions(NEEDED, sessions, clips, budget)
+    assert (count, plan.fits) == (planned, fits)
+
+
+@pytest.mark.parametrize(
+    ("encoders", "text_stream", "expected"),
+    [
+        (OffloadMode.ON_DEVICE, OffloadMode.ON_DEVICE, 0),
+        (OffloadMode.SWAPPED, OffloadMode.ON_DEVICE, 100),
+        (OffloadMode.SWAPPED, OffloadMode.SWAPPED, 110),
+        (OffloadMode.ON_CPU, OffloadMode.ON_DEVICE, 200),
+    ],
+)
+def test_what_is_not_on_the_gpu_takes_the_hosts_memory(
+    encoders: OffloadMode, text_stream: OffloadMode, expected: int
+) -> None:
+    plan = OffloadPlan(False, encoders, text_stream, peak=0, fits=True)
+    assert count_waiting(plan, encoders=100, text_stream=10, widening=2) == expected
