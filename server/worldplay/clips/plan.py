@@ -15,7 +15,7 @@ from worldplay.world.pose_files import Trajectory, parse_trajectory
 from worldplay.world.steering import TrajectorySteering, WalkRequest
 
 DEFAULT_FRAMES = 125
-LONGEST = 4 * MAX_POSES - 3  # frames; an hour
+LONGEST = count_frames(MAX_POSES)  # frames; an hour
 MAX_STEPS = 100
 
 
@@ -96,7 +96,7 @@ def plan_clip(target: ClipTarget, options: ClipOptions, max_frames: int = LONGES
 def _choose_num_frames(options: ClipOptions, trajectory: Trajectory | None) -> int:
     if options.num_frames is not None:
         return options.num_frames
-    return DEFAULT_FRAMES if trajectory is None else 4 * trajectory.num_latents - 3
+    return DEFAULT_FRAMES if trajectory is None else count_frames(trajectory.num_latents)
 
 
 def _cut(trajectory: Trajectory, num_latents: int, num_frames: int) -> Trajectory:
