@@ -8,18 +8,19 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PIL.Image import Image
+
 from worldplay.clips.plan import ClipError, ClipOptions, ClipPlan, ClipTarget, plan_clip
 from worldplay.clips.recording import Beginning, read_beginning, read_pose
 from worldplay.commands.paths import check_apart, check_writable
 from worldplay.commands.progress import Progress
 from worldplay.settings import ModelSettings
 from worldplay.world.frames import parse_size
+from worldplay.world.pictures.open_image import open_image
 from worldplay.world.pose_files import parse_trajectory
 from worldplay.world.released.files import is_released
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from worldplay.world.world import World
 
 MAX_IMAGE_BYTES = 2**28
@@ -58,7 +59,7 @@ def run(settings: ModelSettings, options: RenderOptions) -> None:
     for path in (options.out, options.metadata):  # all that can be wrong, before the model is loaded
         check_writable(path)
     check_apart(_files(options))
-    source, pose = _identify(options.image), read_pose(options.pose)
+    source, image, pose = _identify(options.image), _read_image(options.image), read_pose(options.pose)
     beginning = read_beginning(pose)
     _check_pose(pose)
     from worldplay.loading import open_world, read_spec  # takes seconds: after what is known at once
@@ -67,7 +68,7 @@ def run(settings: ModelSettings, options: RenderOptions) -> None:
     options = _recall(options, beginning, target)
     _warn(beginning, target, source)
     _warn_of_shift(beginning, settings)
-    plan = _plan(target, _clip_options(options, pose))
+    plan = _plan(target, _clip_options(options, image, pose))
     if plan.num_unused_poses:
         used, frames = plan.trajectory.num_latents, plan.num_frames
         given = used + plan.num_unused_poses
@@ -90,12 +91,12 @@ def _render(world: "World", plan: ClipPlan, options: RenderOptions, source: dict
     sys.stdout.write(summarise(world, plan, record, options.out) + "\n")
 
 
-def _clip_options(options: RenderOptions, pose: object) -> ClipOptions:
+def _clip_options(options: RenderOptions, image: Image | None, pose: object) -> ClipOptions:
     height, width = (None, None) if options.size is None else parse_size(options.size)
     return ClipOptions(
         prompt=options.prompt or "",
         view=options.view,
-        image=_read_image(options.image),
+        image=image,
         pose=pose,
         num_frames=options.num_frames,
         seed=options.seed,
@@ -180,11 +181,9 @@ def _warn_of_shift(beginning: Beginning, settings: ModelSettings) -> None:
         sys.stderr.write(f"the recorded walk's shift was {was}, not {now}: WORLDPLAY_SHIFT sets it\n")
 
 
-def _read_image(path: Path | None) -> "Image | None":
+def _read_image(path: Path | None) -> Image | None:
     if path is None:
         return None
-    from worldplay.world.pictures.open_image import open_image
-
     try:
         return open_image(path.read_bytes(), MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS)
     except ValueError as error:

@@ -23,7 +23,7 @@ def run(settings: Settings) -> None:
     server = create_server(settings, world, engine)
     places = engine.max_sessions if world.can_walk else 0
     if has_page(settings.static_dir):
-        logger.info("ready for %d visitors at once: walk at %s", places, url_of(listening))
+        logger.info("ready, visitors at once: %d; walk at %s", places, url_of(listening))
     else:
-        logger.info("ready for %d visitors at once, without a page, at %s", places, url_of(listening))
+        logger.info("ready, visitors at once: %d; without a page at %s", places, url_of(listening))
     server.run(sockets=[listening])
