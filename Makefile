@@ -1,45 +1,89 @@
-# One environment (.venv) and one page build (client_web/dist), each made when it is missing or out of date.
-#   make serve   walk in the browser            make check   lint, types and the fast tests, under a minute
-#   make test    everything, with Chromium      make install  make install-dev  make format  make bench  make clean
-# A machine without a GPU can spare itself CUDA's gigabytes: make TORCH_INDEX=<PyTorch's CPU wheel index> serve
+# One environment (.venv) and one build of the page, each made when it is missing or out of date. `make help` lists what there is.
 
 PYTHON ?= python3
 TORCH_INDEX ?=
-HOST ?=
-PORT ?=
-MODEL ?=
+WORKERS ?= 2
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest
+# A module's tests stay together, so that what they share is made once.
+PARALLEL := --numprocesses $(WORKERS) --dist loadscope
 TORCH := $(shell sed -n 's/^torch==/torch==/p' requirements.lock)
-PAGE := client_web/dist/index.html
+PAGE := server/worldplay/web/page/index.html
 PAGE_SOURCES := $(shell find client_web/src client_web/public -type f 2>/dev/null) \
 	$(wildcard client_web/*.html client_web/*.ts client_web/*.json)
 
-.DELETE_ON_ERROR:
-.PHONY: install install-dev serve test check check-style check-fast format bench clean
+# Settings of `make serve`: only what is given to make itself. The environment's HOST, TOKEN and so on may be somebody else's.
+given = $(filter command,$(firstword $(origin $1)))
+option = $(if $(call given,$1), $2 '$(subst ','\'',$($1))')
+SERVE_OPTIONS = $(call option,HOST,--host)$(call option,PORT,--port)$(call option,MODEL,--model)$(call \
+	option,VARIANT,--variant)$(call option,SIZE,--size)$(call option,WEIGHTS_DIR,--weights-dir)$(call \
+	option,DEVICE,--device)$(call option,MAX_SESSIONS,--max-sessions)$(call option,LOG_LEVEL,--log-level)
 
-install: .venv/.runtime $(PAGE)
+.DELETE_ON_ERROR:
+.PHONY: install install-dev page serve help test realtime check check-style check-page check-fast check-python check-node format bench clean
+
+install: check-python check-node .venv/.runtime $(PAGE)
 
 install-dev: .venv/.dev
 
+page: $(PAGE)
+
 serve: install
-	$(BIN)/worldplay serve$(if $(HOST), --host $(HOST))$(if $(PORT), --port $(PORT))$(if $(MODEL), --model $(MODEL))
+ifneq ($(call given,TOKEN),)
+serve: export WORLDPLAY_TOKEN := $(TOKEN)
+endif
+serve:
+	$(BIN)/worldplay serve$(SERVE_OPTIONS)
 
-test: .venv/.dev $(PAGE)
+help:
+	@sed -n 's/^#: \{0,1\}//p' Makefile
+
+#: make serve        install, build the page and serve it: open http://127.0.0.1:8000 and press W
+#: make install      the Python environment in .venv, and the page
+#: make install-dev  what tests and scripts need as well
+#: make page         the page alone
+#: make test         all tests, with Chromium       make check   lint, types and the fast tests
+#: make realtime     tests that judge how fast an idle machine is
+#: make format       mend what the linters can      make bench   time the model, stage by stage
+#: make clean        remove what was installed and built
+#:
+#: Variables, given after the target, as in `make serve PORT=9000 TOKEN=secret`:
+#:   HOST, PORT      address to listen on [127.0.0.1, 8000]
+#:   MODEL           embedded, hy-worldplay, or a folder that holds either [embedded]
+#:   VARIANT, SIZE   of hy-worldplay [ar-distilled, 480x832]
+#:   WEIGHTS_DIR     where hy-worldplay was downloaded to [~/.cache/worldplay]
+#:   DEVICE          auto, cpu, cuda or cuda:N [auto]
+#:   MAX_SESSIONS    visitors who walk at once [4, or as many as fit]
+#:   TOKEN           secret that visitors must present [none]
+#:   LOG_LEVEL       debug, info, warning or error [info]
+#: docs/settings.md has the settings that are environment variables only.
+#:
+#: For the installation:
+#:   PYTHON          the Python that makes .venv [python3]
+#:   TORCH_INDEX     package index to install PyTorch from. PyTorch has one for machines without a GPU,
+#:                   which spares gigabytes of CUDA; README.md has its address.
+
+test: check-python check-node .venv/.dev $(PAGE)
 	cd client_web && npm run --silent test
-	$(BIN)/python -m pytest
+	$(PYTEST) $(PARALLEL) -m "not realtime"
 
-check: .venv/.dev client_web/node_modules/.package-lock.json
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target check-style check-fast
+realtime: .venv/.dev $(PAGE)
+	$(PYTEST) -m realtime
+
+check: check-python check-node .venv/.dev client_web/node_modules/.package-lock.json
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target check-fast check-style check-page
+
+check-fast:
+	$(PYTEST) $(PARALLEL) -m "not browser and not slow and not realtime" -q
 
 check-style:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy server/worldplay scripts
-	cd client_web && npm run --silent check
 
-check-fast:
-	$(BIN)/python -m pytest -m "not browser and not slow" -q
+check-page:
+	cd client_web && npm run --silent check
 	cd client_web && npm run --silent test
 
 format: .venv/.dev client_web/node_modules/.package-lock.json
@@ -51,10 +95,25 @@ bench: .venv/.runtime
 	$(BIN)/worldplay bench
 
 clean:
-	rm -rf .venv client_web/node_modules client_web/dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv client_web/node_modules $(dir $(PAGE)) build .pytest_cache .mypy_cache .ruff_cache
 
-.venv/.torch: requirements.lock
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 10) else 0)'
+# Both are looked at first: PyTorch alone may be gigabytes to download.
+check-python:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.10 or newer is needed, found no $(PYTHON): name another with PYTHON=" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 10) else \
+		"Python 3.10 or newer is needed, found " + sys.version.split()[0] + ": name another with PYTHON=")'
+	@test -x $(BIN)/python || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "Python's venv module is needed, found none: on Debian, apt install python3-venv" >&2; exit 1; }
+
+NODE_FITS := const [major, minor] = process.versions.node.split(".").map(Number); \
+	process.exit((major === 20 && minor >= 19) || (major === 22 && minor >= 12) || major > 22 ? 0 : 1)
+
+check-node:
+	@node -e '$(NODE_FITS)' 2>/dev/null && command -v npm >/dev/null || { \
+		found=$$(node --version 2>/dev/null || echo none); command -v npm >/dev/null || found="$$found, without npm"; \
+		echo "Node.js 20.19, 22.12 or newer is needed to build the page, found $$found" >&2; exit 1; }
+
+.venv/.torch: requirements.lock | check-python
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
 	@touch $@
@@ -70,7 +129,6 @@ clean:
 $(PAGE): client_web/node_modules/.package-lock.json $(PAGE_SOURCES)
 	cd client_web && npm run --silent build
 
-client_web/node_modules/.package-lock.json: client_web/package-lock.json
-	@command -v npm >/dev/null || { echo "The page is built by npm: install Node.js 20 or newer, then run make again." >&2; exit 1; }
+client_web/node_modules/.package-lock.json: client_web/package-lock.json | check-node
 	cd client_web && npm ci --silent --no-audit --no-fund
 	@touch $@

@@ -29,7 +29,6 @@ image = (
     .add_local_file(REPOSITORY / "README.md", "/src/README.md", copy=True)
     .add_local_file(REPOSITORY / "LICENSE", "/src/LICENSE", copy=True)
     .add_local_dir(REPOSITORY / "server", "/src/server", copy=True, ignore=["**/__pycache__"])
-    .add_local_dir(REPOSITORY / "client_web" / "dist", "/src/client_web/dist", copy=True)
     .run_commands("pip install -c /src/requirements.lock -e /src")
     .env(
         {

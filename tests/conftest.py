@@ -1,25 +1,49 @@
-"""Fixtures that load the embedded world, once, and serve it; and tiny released models on disk."""
+"""Fixtures that load the embedded world, once, and serve it; and tiny released models on disk.
 
+Libraries and the package are imported in the fixtures: a test of pure code does not wait for PyTorch, nor
+does the process that only hands tests to others.
+"""
+
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
 
-from worldplay.world.embedded.load import EMBEDDED, load_embedded
-from worldplay.world.world import World
+if TYPE_CHECKING:
+    from worldplay.world.world import World
+
+# Set before PyTorch is imported, and inherited by the processes that tests start. Tests run in several
+# processes side by side, and two threads of each would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> Iterator[None]:
+    """Below what was skipped and why, say what was not selected."""
+    yield
+    if selected := config.option.markexpr:
+        terminalreporter.write_line(f"NOT SELECTED: tests other than -m '{selected}'")
+    if "not realtime" in selected:
+        terminalreporter.write_line("The tests marked realtime judge how fast this machine is: make realtime")
 
 
 @pytest.fixture(scope="session")
-def world() -> World:
-    torch.set_num_threads(1)  # two would wait for each other while the browser uses a core
+def world() -> "World":
+    import torch
+
+    from worldplay.world.embedded.load import EMBEDDED, load_embedded
+
     return load_embedded(EMBEDDED, torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
-def server(world: World) -> Iterator[str]:
+def server(world: "World") -> Iterator[str]:
     """Host and port of a server of the embedded world."""
-    from support.serving import serving  # here, so that tests of pure code do not import the application
+    from support.serving import serving
 
     with serving(world) as address:
         yield address
@@ -28,7 +52,7 @@ def server(world: World) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def layouts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Download directories with every variant and the other parts in one layout each; not to be changed."""
-    from support import published  # here, so that tests of pure code do not wait for the libraries
+    from support import published
 
     roots = {name: tmp_path_factory.mktemp(name) for name in ("original", "diffusers")}
     published.save_original_layout(roots["original"] / "HunyuanVideo-1.5")

@@ -8,10 +8,8 @@ import pytest
 import torch
 
 from worldplay import loading
-from worldplay.loading import open_world
+from worldplay.loading import make_engine, open_engine, open_world
 from worldplay.settings import Settings, load_settings
-from worldplay.web import app
-from worldplay.web.app import load_app, make_engine
 from worldplay.world.embedded.load import EMBEDDED
 from worldplay.world.released import load
 from worldplay.world.released.load import ReleasedConfig
@@ -77,7 +75,7 @@ def test_directory_with_parts_of_a_released_model(tmp_path: Path) -> None:
 
 
 def test_unknown_variant_is_refused() -> None:
-    with pytest.raises(ValueError, match="setting variant: Input should be 'ar-distilled'"):
+    with pytest.raises(ValueError, match="setting variant: expected 'ar-distilled'"):
         load_settings(variant="wan")
 
 
@@ -91,10 +89,10 @@ def test_server_keeps_memory_for_visitors_and_a_clip(
     def stop(settings: Settings, **asked: int) -> World:
         raise OSError(str(asked))
 
-    monkeypatch.setattr(app, "open_world", stop)
+    monkeypatch.setattr(loading, "open_world", stop)
     settings = load_settings(model="hy-worldplay", variant=variant, max_sessions=3)
     with pytest.raises(OSError, match=re.escape(str(walks))):
-        load_app(settings)
+        open_engine(settings)
 
 
 @pytest.mark.parametrize(("room", "places"), [(2, 2), (9, 4)])

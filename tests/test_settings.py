@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from worldplay.settings import load_settings
+from support.paths import REPOSITORY
+from worldplay.settings import ModelSettings, Settings, load_model_settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shell that runs the tests may have a HOST of its own."""
+    for variable in ("HOST", "PORT"):
+        monkeypatch.delenv(variable, raising=False)
 
 
 def test_defaults_bind_to_loopback() -> None:
@@ -71,7 +79,138 @@ def test_impossible_size_is_refused(size: str, problem: str) -> None:
     assert str(refusal.value) == f"setting size: {problem}"
 
 
+def test_what_is_no_origin_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLDPLAY_ALLOW_ORIGIN", "world.example")
+    problem = (
+        "setting allow_origin: expected origins like https://world.example, "
+        "got 'world.example' from WORLDPLAY_ALLOW_ORIGIN"
+    )
+    with pytest.raises(ValueError, match=f"^{problem}$"):
+        load_settings()
+
+
 def test_bad_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLDPLAY_PORT", "http")
     with pytest.raises(ValueError, match=r"setting port: .* got 'http'"):
         load_settings()
+
+
+@pytest.mark.parametrize("host", ["x86_64-conda-linux-gnu", "my-laptop.local", "tcp://10.0.0.1:80", "", " "])
+def test_host_that_is_no_address_is_ignored(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Conda's compilers and some shells set HOST to something else."""
+    monkeypatch.setenv("HOST", host)
+    assert load_settings().host == "127.0.0.1"
+
+
+def test_ignored_host_is_told_unless_another_is_given(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HOST", "x86_64-conda-linux-gnu")
+    load_settings(host="127.0.0.1")
+    assert caplog.text == ""
+    load_settings()
+    assert "HOST is ignored: expected an IP address, got 'x86_64-conda-linux-gnu'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "host"), [("[::1]", "::1"), ("::", "::"), ('"0.0.0.0"', "0.0.0.0"), ("localhost", "localhost")]
+)
+def test_host_may_be_written_in_several_ways(text: str, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOST", text)
+    assert load_settings().host == host
+    monkeypatch.delenv("HOST")
+    monkeypatch.setenv("WORLDPLAY_HOST", text)
+    assert load_settings().host == host
+    assert load_settings(host=text.strip('"')).host == host
+
+
+def test_commands_that_do_not_listen_ignore_what_only_the_server_reads(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for variable in ("PORT", "HOST", "WORLDPLAY_PORT", "WORLDPLAY_LOG_LEVEL", "WORLDPLAY_MAX_JOBS"):
+        monkeypatch.setenv(variable, "nonsense")
+    monkeypatch.setenv("WORLDPLAY_TOKEN", "")
+    assert load_model_settings(device="cpu") == ModelSettings(device="cpu")
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t\n", '""', "' '"])
+@pytest.mark.parametrize("name", [name for name in Settings.model_fields if name != "token"])
+def test_blank_variable_is_as_if_it_were_not_set(
+    name: str, blank: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"WORLDPLAY_{name.upper()}", blank)
+    assert load_settings() == Settings()
+
+
+def test_blank_platform_port_is_as_if_it_were_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "")
+    assert load_settings().port == 8000
+    monkeypatch.setenv("PORT", "9001")
+    monkeypatch.setenv("WORLDPLAY_PORT", "")
+    assert load_settings().port == 9001
+
+
+@pytest.mark.parametrize("text", ["9001", " 9001 ", '"9001"', "'9001'", "9001\n"])
+def test_blanks_and_quotes_around_a_value_are_taken_away(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`docker run --env-file` leaves the quotes, a Kubernetes secret made with `echo` the line's end."""
+    monkeypatch.setenv("WORLDPLAY_PORT", text)
+    monkeypatch.setenv("WORLDPLAY_TOKEN", text)
+    settings = load_settings()
+    assert (settings.port, settings.token) == (9001, "9001")
+
+
+@pytest.mark.parametrize("variable", ["PORT", "WORLDPLAY_PORT"])
+@pytest.mark.parametrize("text", ["http", "-1", "65536", "80.5"])
+def test_bad_port_names_its_variable(variable: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, text)
+    with pytest.raises(ValueError, match=rf"^setting port: .*, got '{text}' from {variable}$"):
+        load_settings()
+    assert load_settings(port=9003).port == 9003
+
+
+@pytest.mark.parametrize("service", ["WORLDPLAY", "WORLDPLAY_LIVE", "WORLDPLAY_SERVICE", "WORLDPLAY_PORT"])
+def test_variables_of_a_kubernetes_service_are_not_ours(
+    service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "tcp://10.96.0.5:8000"
+    for name, text in {
+        "SERVICE_HOST": "10.96.0.5",
+        "SERVICE_PORT": "8000",
+        "SERVICE_PORT_HTTP": "8000",
+        "PORT": url,
+        "PORT_8000_TCP": url,
+        "PORT_8000_TCP_PROTO": "tcp",
+        "PORT_8000_TCP_PORT": "8000",
+        "PORT_8000_TCP_ADDR": "10.96.0.5",
+        "PORT_53_UDP": "udp://10.96.0.5:53",
+    }.items():
+        monkeypatch.setenv(f"{service}_{name}", text)
+    assert load_settings() == Settings()
+    assert load_model_settings() == ModelSettings()
+
+
+@pytest.mark.parametrize("variable", ["WORLDPLAY_LIVE_PORT", "WORLDPLAY_HOSTS", "WORLDPLAY_PORT_HTTP"])
+def test_what_kubernetes_does_not_write_is_still_refused(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "8000")
+    with pytest.raises(ValueError, match=f"unknown setting {variable}; known are "):
+        load_settings()
+
+
+TABLE = (REPOSITORY / "docs" / "settings.md").read_text()
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_table_of_settings_has_each_as_it_is(name: str) -> None:
+    field = Settings.model_fields[name]
+    default = {None: "", Path.home() / ".cache/worldplay": "~/.cache/worldplay"}.get(
+        field.default, str(field.default).removeprefix(f"{REPOSITORY}/server/")
+    )
+    row = f"| `WORLDPLAY_{name.upper()}` | {default} | {field.description} |"
+    assert row in TABLE.splitlines()
+
+
+def test_table_of_settings_has_no_others() -> None:
+    assert TABLE.count("| `WORLDPLAY_") == len(Settings.model_fields)

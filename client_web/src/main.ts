@@ -1,10 +1,15 @@
 /** Entry point: checks the browser, reads the token from the address, starts the page. */
-import "./style.css";
+import "./styles/page.css";
+import "./styles/bar.css";
+import "./styles/pad.css";
+import "./styles/hud.css";
+import "./styles/notice.css";
+import "./styles/panel.css";
 import { App } from "./app";
-import { publishDiagnostics } from "./diagnostics";
-import { Notice } from "./notice";
-import { PageLine } from "./notice_line";
-import { missingFeature } from "./player";
+import { publishDiagnostics } from "./stats/diagnostics";
+import { Notice } from "./ui/notice";
+import { PageLine } from "./ui/notice_line";
+import { missingFeature } from "./video/player";
 
 /** In the fragment, which is never sent and never logged: `#token=...`. */
 function tokenInAddress(): string | undefined {

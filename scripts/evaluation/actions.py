@@ -13,7 +13,8 @@ from evaluation.routes import Route, freest_view, hold, keyboard
 from evaluation.scale import Scale
 from evaluation.strips import save_strip
 from evaluation.workers import Workers
-from worldplay.world.courtyard.renderer import LIGHTS, START_VIEWS
+from worldplay.world.courtyard.light import LIGHTS
+from worldplay.world.courtyard.views import VIEWPOINTS
 
 NUM_TURNS = 9  # ways to turn, which vary fastest in keyboard()
 PLAIN_KEYS = ("w", "s", "a", "d", "left", "right", "w left", "w right")
@@ -32,7 +33,7 @@ def measure(workers: Workers, scale: Scale) -> Report:
     """One row: how many are right, by how much; the confused ones by name."""
     names, chunks = keyboard(), scale.action_chunks
     view = freest_view(
-        {view: [hold(view, keys, chunks) for keys in names] for view in range(len(START_VIEWS))}
+        {view: [hold(view, keys, chunks) for keys in names] for view in range(len(VIEWPOINTS))}
     )
     routes = [hold(view, keys, chunks) for keys in names]
     held = list(range(0, len(names), scale.action_stride))
@@ -45,7 +46,7 @@ def measure(workers: Workers, scale: Scale) -> Report:
     return Report(
         "What the keys do",
         f"{len(held)} of the {len(names)} combinations held for {chunks} chunks from "
-        f'"{START_VIEWS[view].title}" by day; the last four frames '
+        f'"{VIEWPOINTS[view].title}" by day; the last four frames '
         f"against the truth of all {len(names)}. Right: its own is the nearest. Margins in dB.",
         [_row(confusion, [routes[i].num_bumps() == 0 for i in held])],
         [*_judge_plain(tried, confusion), *_name_confused(tried, rivals, confusion)],

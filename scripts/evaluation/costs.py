@@ -13,10 +13,9 @@ from evaluation.scale import Scale
 from evaluation.strips import save_strip
 from evaluation.variations import SERVED, Variation, vary
 from evaluation.workers import Workers
-from worldplay.world.courtyard.renderer import LIGHTS
+from worldplay.world.courtyard.light import LIGHTS
 from worldplay.world.device import choose_dtype
-from worldplay.world.request import WalkRequest
-from worldplay.world.rollout import finish
+from worldplay.world.steering import WalkRequest
 from worldplay.world.world import REDECODED_LATENTS
 
 STEPS = (1, 2, 4, 8)
@@ -128,10 +127,10 @@ def run_rewind(lab: Lab, index: int, num_chunks: int) -> float:
     live = lab.world.open_walk(WalkRequest(view=lab.world.views[route.view].name, seed=SEED))
     steering = route.steering()
     for _ in range(num_chunks):
-        shown = np.concatenate(list(live.decode(finish(live.generate(steering)))))
+        shown = np.concatenate(list(live.decode(live.begin_chunk(steering).finish())))
     live.truncate(num_chunks - 1)
     steering = route.steering(num_chunks - 1)
-    again = np.concatenate(list(live.decode(finish(live.generate(steering)))))
+    again = np.concatenate(list(live.decode(live.begin_chunk(steering).finish())))
     return psnr(again, shown)
 
 

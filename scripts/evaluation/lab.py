@@ -15,9 +15,9 @@ from training.chunks import CHUNK
 from training.data import frame_poses
 from worldplay.world import courtyard
 from worldplay.world.camera import DEFAULT_INTRINSICS
-from worldplay.world.courtyard.renderer import START_VIEWS, render
-from worldplay.world.request import WalkRequest
-from worldplay.world.rollout import finish
+from worldplay.world.courtyard.renderer import render
+from worldplay.world.courtyard.views import VIEWPOINTS
+from worldplay.world.steering import WalkRequest
 from worldplay.world.world import World
 
 SEED = 0  # of the noise of every walk
@@ -82,13 +82,13 @@ def play(world: World, route: Route, prompts: Mapping[int, str] | None = None) -
     for index in range(route.num_chunks):
         if index and index in prompts:
             live.set_prompt(prompts[index])
-        chunk = finish(live.generate(steering))
+        chunk = live.begin_chunk(steering).finish()
         began = perf_counter()
         played.chunks.append(np.concatenate(list(live.decode(chunk))))
         played.timings_ms.append({**chunk.timings_ms, "decode": 1000 * (perf_counter() - began)})
         played.contexts.append(chunk.context)
     expected = route.c2w()[: CHUNK * route.num_chunks]
-    assert np.allclose(START_VIEWS[route.view].c2w @ live.walk.c2w, expected, atol=1e-6), route.name
+    assert np.allclose(VIEWPOINTS[route.view].c2w @ live.walk.c2w, expected, atol=1e-6), route.name
     return played
 
 

@@ -13,7 +13,8 @@ from evaluation.scale import Scale
 from evaluation.strips import save_strip
 from evaluation.variations import SERVED, Variation, recent_only, vary, without_retrieval
 from evaluation.workers import Workers
-from worldplay.world.courtyard.renderer import LIGHTS, START_VIEWS
+from worldplay.world.courtyard.light import LIGHTS
+from worldplay.world.courtyard.views import VIEWPOINTS
 
 LONGEST = 20  # steps out; 1.6 units
 KINDS: tuple[Callable[[int], Loop], ...] = (
@@ -60,7 +61,7 @@ def measure(workers: Workers, scale: Scale) -> Report:
         "the model was not trained for.",
         rows,
         details={
-            f"{KINDS[k](v).route.name}, {START_VIEWS[v].name}, {m.name}": [
+            f"{KINDS[k](v).route.name}, {VIEWPOINTS[v].name}, {m.name}": [
                 (r.truth.psnr, r.truth.gmsd, r.first_db, r.first_truth_db) for r in returns
             ]
             for (k, v, m), returns in results.items()
@@ -95,7 +96,7 @@ def _row(name: str, memory: str, returns: list[list[Return]]) -> Row:
 
 def _save_strip(workers: Workers, kind: int, results: dict[tuple[int, str], list[Return]]) -> None:
     rows = {
-        f"{START_VIEWS[view].name}\n{memory}": [frame for one in returns for frame in one.frames]
+        f"{VIEWPOINTS[view].name}\n{memory}": [frame for one in returns for frame in one.frames]
         for (view, memory), returns in results.items()
     }
     visits = len(next(iter(results.values())))

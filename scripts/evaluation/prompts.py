@@ -19,7 +19,7 @@ from evaluation.strips import save_strip
 from evaluation.workers import Workers
 from training.data import HELD_OUT_SEED
 from training.vocabulary import SIGNS
-from worldplay.world.courtyard.renderer import LIGHTS
+from worldplay.world.courtyard.light import LIGHTS
 
 PLAIN = {
     "day": "",

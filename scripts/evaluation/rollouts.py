@@ -16,7 +16,7 @@ from evaluation.variations import NO_CONTEXT, SERVED, Variation, recent_only, va
 from evaluation.workers import Workers
 from training.data import HELD_OUT_SEED
 from training.vae_streams import reconstruct
-from worldplay.world.courtyard.renderer import LIGHTS
+from worldplay.world.courtyard.light import LIGHTS
 
 COLUMNS = (0, 1, 2, 3, 5, 8, 10, 15, 20, 30, 39)
 NAMES = {"psnr": "PSNR", "ssim": "SSIM", "gmsd": "GMSD", "sharpness": "sharpness"}

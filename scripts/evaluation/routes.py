@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from training.chunks import CHUNK
 from training.data import HELD_OUT_SEED, plan_walk
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
-from worldplay.world.courtyard.ground import heading
-from worldplay.world.courtyard.renderer import START_VIEWS, Ground
+from worldplay.world.courtyard.ground import Ground, heading
+from worldplay.world.courtyard.views import VIEWPOINTS
 from worldplay.world.key_motion import motion_of
-from worldplay.world.pose_files import Course, Trajectory
-from worldplay.world.walk import Placed
+from worldplay.world.steering import TrajectorySteering
 
 Poses = NDArray[np.float64]
 
@@ -33,23 +32,23 @@ class Route:
 
     def c2w(self) -> Poses:
         """Court poses [T, 4, 4] by the walker's rule alone, without any model."""
-        poses, ground = [START_VIEWS[self.view].c2w], Ground()
+        poses, ground = [VIEWPOINTS[self.view].c2w], Ground()
         for motion in self.motions:
             poses.append(ground.move(poses[-1], motion)[0])
         return np.stack(poses)
 
     def num_bumps(self) -> int:
         """How many steps are refused."""
-        pose, ground, bumps = START_VIEWS[self.view].c2w, Ground(), 0
+        pose, ground, bumps = VIEWPOINTS[self.view].c2w, Ground(), 0
         for motion in self.motions:
             pose, bumped = ground.move(pose, motion)
             bumps += bumped
         return bumps
 
-    def steering(self, chunks_done: int = 0) -> Course:
+    def steering(self, chunks_done: int = 0) -> TrajectorySteering:
         """Along its motions, from where so many chunks end."""
         taken = max(0, CHUNK * chunks_done - 1)
-        return Course(Trajectory(Placed(np.eye(4)), list(self.motions[taken:])))
+        return TrajectorySteering(self.motions[taken:])
 
 
 @dataclass(frozen=True, slots=True)

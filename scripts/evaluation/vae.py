@@ -13,7 +13,7 @@ from evaluation.strips import save_strip
 from evaluation.workers import Workers
 from training.chunks import CHUNK
 from training.vae_streams import reconstruct
-from worldplay.world.courtyard.renderer import LIGHTS
+from worldplay.world.courtyard.light import LIGHTS
 
 SPAN = 32  # frames that are scored together
 _SHOWN = 6  # frames of each strip

@@ -11,7 +11,7 @@ from worldplay.model.kv_cache import Cache, KVCache
 from worldplay.model.prope import Cameras
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.context import POINTS_SEED, sample_points
-from worldplay.world.request import WalkRequest
+from worldplay.world.steering import WalkRequest
 from worldplay.world.world import World
 
 LONG_PROMPT = "word " * 800  # fills what a cache keeps for text, be it counted in words or letters

@@ -13,10 +13,11 @@ from worldplay.model.conditioning import Conditioning
 from worldplay.model.kv_cache import TextKV
 from worldplay.model.scheduler import sigmas, timesteps
 from worldplay.world.camera import invert_pose
-from worldplay.world.clip_rollout import generate_clip_chunk
-from worldplay.world.rollout import RolloutModel, finish, generate_chunk
+from worldplay.world.clip_rollout import begin_clip_chunk
+from worldplay.world.rollout import RolloutModel, begin_chunk
 from worldplay.world.rollout_config import RolloutConfig
-from worldplay.world.walk import OpenGround, Placed, Step, Walk
+from worldplay.world.steering import Move, PosedCamera
+from worldplay.world.walk import OpenGround, Walk
 
 _MEMORY_LATENTS, _RECENT_LATENTS = 20, 12
 
@@ -46,7 +47,7 @@ def run_bidirectional_rollout(case: Case) -> dict[str, Tensor]:
     walk = _ReplayedWalk(case, cameras[0], prompts=prompts)
     got = _schedule(config)
     for index in range(case.inputs["noise"].shape[2] // config.chunk_latents):
-        chunk = finish(generate_clip_chunk(model, walk, _rest(cameras, walk)))
+        chunk = begin_clip_chunk(model, walk, _rest(cameras, walk)).finish()
         got[f"latents.after{index}"] = chunk.latents
         got[f"selected.{index}"] = torch.tensor(chunk.context, dtype=torch.int64)
     got["latents"] = walk.latents.gather(range(walk.num_latents))
@@ -67,7 +68,7 @@ def run_rollout(case: Case) -> dict[str, Tensor]:
     walk = _ReplayedWalk(case, cameras[0], text=texts)
     got = _schedule(config)
     for index in range(case.inputs["noise"].shape[2] // config.chunk_latents):
-        chunk = finish(generate_chunk(model, walk, _rest(cameras, walk)))
+        chunk = begin_chunk(model, walk, _rest(cameras, walk)).finish()
         got[f"selected.{index}"] = torch.tensor(chunk.context, dtype=torch.int64)
         # What a step starts from is what the one before it gave; each branch sees it once.
         traces = [*transformer.take_observed()[len(texts) :: len(texts)], chunk.latents]
@@ -82,7 +83,7 @@ class _ReplayedWalk(Walk):
     def __init__(
         self,
         case: Case,
-        origin: Placed,
+        origin: PosedCamera,
         *,
         text: Sequence[TextKV] = (),
         prompts: Sequence[Conditioning] = (),
@@ -105,24 +106,24 @@ class _ReplayedWalk(Walk):
 class _Trajectory:
     """Steering along the case's cameras."""
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    def __init__(self, steps: Sequence[Move]) -> None:
         self._steps = steps
 
-    def predict(self, num_latents: int) -> list[Step]:
+    def predict(self, num_latents: int) -> list[Move]:
         return list(self._steps[:num_latents])
 
     latch = predict
 
 
-def _rest(cameras: list[Placed], walk: Walk) -> _Trajectory:
+def _rest(cameras: list[PosedCamera], walk: Walk) -> _Trajectory:
     """Where a walk that stands at its first camera at least still has to go."""
     return _Trajectory(cameras[max(1, walk.num_latents) :])
 
 
-def _placed(case: Case) -> list[Placed]:
+def _placed(case: Case) -> list[PosedCamera]:
     c2w = invert_pose(case.inputs["viewmats"][0].numpy())
     labels, intrinsics = case.inputs["action"][0].tolist(), case.inputs["Ks"][0].numpy()
-    return [Placed(*camera) for camera in zip(c2w, labels, intrinsics, strict=True)]
+    return [PosedCamera(*camera) for camera in zip(c2w, labels, intrinsics, strict=True)]
 
 
 def _branches(case: Case) -> list[str]:

@@ -20,8 +20,10 @@ from worldplay.world.camera import (
     normalize_intrinsics,
     parse_pose_string,
 )
-from worldplay.world.context import View, select_context, similarity
-from worldplay.world.images import bucket_size, condition_channels, fit_image, image_to_pixels
+from worldplay.world.context import FieldOfView, select_context, similarity
+from worldplay.world.image_condition import condition_channels
+from worldplay.world.pictures.fit import bucket_size, fit_image
+from worldplay.world.pixels import image_to_pixels
 
 Array = NDArray[np.float64]
 
@@ -56,7 +58,7 @@ def run_memory(case: Case) -> dict[str, Tensor]:
         elif match := re.fullmatch(r"distance\.(\d+)", name):
             got[name] = torch.from_numpy(_distances(w2c, int(match[1]), points, case.meta))
         elif match := re.fullmatch(r"similarity_([\d.]+)x([\d.]+)", name):
-            view = View(float(match[1]), float(match[2]))
+            view = FieldOfView(float(match[1]), float(match[2]))
             pairs = case.inputs["pairs"].tolist()
             values = [similarity(w2c[query], w2c[[other]], points, view) for query, other in pairs]
             got[name] = torch.from_numpy(np.concatenate(values))

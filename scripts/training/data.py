@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldplay.world.camera import Motion, invert_pose, label_actions
-from worldplay.world.courtyard.ground import heading
-from worldplay.world.courtyard.renderer import LIGHTS, START_VIEWS, Ground, render, stand_pose
+from worldplay.world.courtyard.ground import Ground, heading
+from worldplay.world.courtyard.light import LIGHTS
+from worldplay.world.courtyard.renderer import render
+from worldplay.world.courtyard.scene import stand_pose
+from worldplay.world.courtyard.views import VIEWPOINTS
 from worldplay.world.key_motion import motion_of
 
 FRAMES_PER_LATENT = 4
@@ -39,7 +42,7 @@ class WalkPlan:
 
     def in_frame_of(self, view: int) -> Pose:
         """Poses relative to a start view, as a walk from there would count them."""
-        return invert_pose(START_VIEWS[view].c2w) @ self.c2w
+        return invert_pose(VIEWPOINTS[view].c2w) @ self.c2w
 
     def labels(self) -> NDArray[np.int64]:
         """Action label of each latent [T]; the same in every frame."""
@@ -49,8 +52,8 @@ class WalkPlan:
 def plan_walk(seed: int, num_latents: int, from_view: bool) -> WalkPlan:
     """Walk about at random, by the seed alone, from a start view or from anywhere."""
     rng, ground = np.random.default_rng(seed), Ground()
-    view = seed % len(START_VIEWS) if from_view else None
-    pose = _random_stand(rng, ground) if view is None else START_VIEWS[view].c2w
+    view = seed % len(VIEWPOINTS) if from_view else None
+    pose = _random_stand(rng, ground) if view is None else VIEWPOINTS[view].c2w
     play = _drill if DRILL_SEED <= seed < HELD_OUT_SEED else _play
     poses, bumps, player = [pose], 0, play(rng)
     while len(poses) < num_latents:

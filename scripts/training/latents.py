@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from training.data import HEIGHT, WIDTH
 from worldplay.model.vae import StreamingVAE
-from worldplay.world.courtyard.renderer import START_VIEWS, render
-from worldplay.world.images import frames_to_pixels
+from worldplay.world.courtyard.renderer import render
+from worldplay.world.courtyard.views import VIEWPOINTS
+from worldplay.world.pixels import frames_to_pixels
 
 _PIECE = 16  # frames that go through at once: few enough to stay in the processor's cache
 
@@ -40,7 +41,7 @@ def prepare_latents(vae: StreamingVAE, latents: Path, fingerprint: str) -> None:
         for path in latents.glob("*.npy"):
             path.unlink()
     note.write_text(fingerprint)
-    views = render(np.stack([view.c2w for view in START_VIEWS]), HEIGHT, WIDTH)
+    views = render(np.stack([view.c2w for view in VIEWPOINTS]), HEIGHT, WIDTH)
     _save(latents / "views.npy", np.concatenate([encode_walk(vae, view[None]) for view in views]))
 
 

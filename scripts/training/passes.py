@@ -10,7 +10,7 @@ from worldplay.model.kv_cache import TextKV
 from worldplay.model.prope import Cameras
 from worldplay.model.tokens import ImageKV
 from worldplay.model.transformer import WorldPlayTransformer
-from worldplay.world.conditioner import describe
+from worldplay.world.embedded.conditioner import describe
 
 
 class BatchCache:

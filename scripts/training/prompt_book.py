@@ -9,7 +9,7 @@ from torch import Tensor
 
 from training.prompts import LONG_SHARE, draw_prompt
 from training.text_stage import PLAIN
-from worldplay.world.courtyard.renderer import LIGHTS
+from worldplay.world.courtyard.light import LIGHTS
 from worldplay.world.embedded.text_encoder import TextReader
 
 NUM_PROMPTS = 4000

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from training.vocabulary import MOODS, OTHERS, PLACES, SIGNS, VERBS
-from worldplay.world.courtyard.renderer import LIGHTS
+from worldplay.world.courtyard.light import LIGHTS
 
 TYPO_SHARE = 0.1
 LONG_SHARE = 0.2  # of prompts, which have many words, few of them about the light

@@ -13,7 +13,7 @@ from training.data import load_plan
 from training.prompt_book import PromptBook
 from worldplay.world.camera import DEFAULT_INTRINSICS, invert_pose
 from worldplay.world.context import NUM_POINTS, sample_points, select_context
-from worldplay.world.courtyard.renderer import START_VIEWS
+from worldplay.world.courtyard.views import VIEWPOINTS
 
 MEMORY_LATENTS, RECENT_LATENTS = 12, 4
 # Context sizes and how often each is drawn: none is the first chunk; 1 is the start view alone, 4 the first
@@ -264,7 +264,7 @@ def collate(moments: list[Moment], images: Tensor, num_context: int) -> Batch:
     latents = torch.stack([moment.latents for moment in moments]).transpose(1, 2)
     conditions = list({id(moment.condition): moment.condition for moment in moments}.values())
     rows = {id(condition): row for row, condition in enumerate(conditions)}
-    starts = np.stack([START_VIEWS[moment.condition.view].c2w for moment in moments])
+    starts = np.stack([VIEWPOINTS[moment.condition.view].c2w for moment in moments])
     w2c = invert_pose(np.stack([moment.c2w for moment in moments])) @ starts[:, None]
     cond = torch.zeros(latents.shape[0], latents.shape[1] + 1, *latents.shape[2:])
     for row, moment in enumerate(moments):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from training.progress import Progress
 from training.prompts import LONG_SHARE, draw_prompt
-from worldplay.world.courtyard.renderer import LIGHTS
+from worldplay.world.courtyard.light import LIGHTS
 from worldplay.world.embedded.text_encoder import TIED, TextConfig, TextReader, make_text_model
 
 EMBEDDED_TEXT = TextConfig(d_model=64, d_kv=16, d_ff=128, num_heads=4, num_layers=2)

@@ -21,7 +21,7 @@ from training.progress import Progress
 from training.vae_streams import Piece, StreamPlan, draw_pieces, load_held_out, psnr, reconstruct, save_strip
 from worldplay.model.config import VAEConfig
 from worldplay.model.vae import StreamingVAE
-from worldplay.world.courtyard.renderer import LIGHTS
+from worldplay.world.courtyard.light import LIGHTS
 from worldplay.world.device import choose_dtype
 
 EMBEDDED_VAE = VAEConfig(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from training.data import HELD_OUT_SEED
 from worldplay.model.vae import StreamingVAE
-from worldplay.world.images import frames_to_pixels, pixels_to_frames
+from worldplay.world.pixels import frames_to_pixels, pixels_to_frames
 
 Frames = NDArray[np.uint8]  # [n, H, W, 3]
 

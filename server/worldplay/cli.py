@@ -1,22 +1,19 @@
-"""The command line: one function for each `worldplay` command."""
+"""The command line: one function for each `worldplay` command, which reads its arguments and settings."""
 
-import socket
 import sys
-from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from worldplay.settings import Settings, load_settings
+from worldplay.commands.options import refuse, refuse_released_options
+from worldplay.commands.paths import check_writable
+from worldplay.settings import Settings, load_model_settings, load_settings
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
 )
-
-SEND_BUFFER_BYTES = (
-    128 * 1024
-)  # a stalled page must be noticed before half a minute of video is in the kernel
 
 
 def main() -> None:
@@ -28,17 +25,38 @@ def main() -> None:
         sys.exit(2)
 
 
-Host = Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1, or HOST].")]
-Port = Annotated[int | None, typer.Option(help="Port to listen on [8000, or PORT].")]
-Model = Annotated[
-    str | None, typer.Option(help="'embedded', 'hy-worldplay', or a directory holding either [embedded].")
-]
-Variant = Annotated[str | None, typer.Option(help="Of hy-worldplay: ar-distilled, ar, ar-rl, bidirectional.")]
-Size = Annotated[str | None, typer.Option(help="Of hy-worldplay: height x width [480x832].")]
-WeightsDir = Annotated[Path | None, typer.Option(help="Where hy-worldplay is kept [~/.cache/worldplay].")]
-Device = Annotated[str | None, typer.Option(help="'auto', 'cpu', 'cuda' or 'cuda:N'.")]
+def _help(name: str) -> str:
+    """A setting's description and default."""
+    field = Settings.model_fields[name]
+    default = "none" if field.default is None else str(field.default).replace(str(Path.home()), "~", 1)
+    return f"{field.description} [{default}]."
 
-Sessions = Annotated[int | None, typer.Option(help="Visitors who walk at once [4, or as many as fit].")]
+
+Host = Annotated[str | None, typer.Option(help=_help("host"))]
+Port = Annotated[int | None, typer.Option(help=_help("port"))]
+Model = Annotated[str | None, typer.Option(help=_help("model"))]
+Variant = Annotated[str | None, typer.Option(help=_help("variant"))]
+Size = Annotated[str | None, typer.Option(help=_help("size"))]
+WeightsDir = Annotated[Path | None, typer.Option(help=_help("weights_dir"))]
+Device = Annotated[str | None, typer.Option(help=_help("device"))]
+Sessions = Annotated[int | None, typer.Option(help=_help("max_sessions"))]
+Token = Annotated[str | None, typer.Option(help=_help("token"))]
+LogLevel = Annotated[str | None, typer.Option(help=_help("log_level"))]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"worldplay {version('worldplay-live')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Walk through a world that a video model generates. Every command has a --help."""
 
 
 @app.command()
@@ -51,8 +69,8 @@ def serve(
     weights_dir: WeightsDir = None,
     device: Device = None,
     max_sessions: Sessions = None,
-    token: Annotated[str | None, typer.Option(help="Secret that visitors must present.")] = None,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    token: Token = None,
+    log_level: LogLevel = None,
 ) -> None:
     """Serve the page and let visitors walk."""
     settings = load_settings(
@@ -67,11 +85,10 @@ def serve(
         token=token,
         log_level=log_level,
     )
-    _check_released_only(settings, variant, size, weights_dir)
-    listening = listen(settings)  # before the model loads: a taken port is known at once
-    from worldplay.web.app import run  # heavy imports, after the arguments are known to be good
+    refuse_released_options(settings, variant, size, weights_dir)
+    from worldplay.commands.serve import run
 
-    run(settings, listening)
+    run(settings)
 
 
 @app.command()
@@ -105,8 +122,10 @@ def render(
     overlay: Annotated[bool, typer.Option("--overlay", help="Draw the pressed keys on the frames.")] = False,
 ) -> None:
     """Write a clip to an MP4, which can be played while it grows."""
-    settings = load_settings(model=model, variant=variant, size=size, weights_dir=weights_dir, device=device)
-    _check_released_only(settings, variant, size, weights_dir)
+    settings = load_model_settings(
+        model=model, variant=variant, size=size, weights_dir=weights_dir, device=device
+    )
+    refuse_released_options(settings, variant, size, weights_dir)
     from worldplay.commands.render import RenderOptions, run
 
     run(
@@ -148,48 +167,27 @@ def bench(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers there, too.")] = None,
 ) -> None:
     """Measure how long a chunk takes, stage by stage, and how near that is to what the machine can do."""
-    settings = load_settings(model=model, variant=variant, size=size, weights_dir=weights_dir, device=device)
+    settings = load_model_settings(
+        model=model, variant=variant, size=size, weights_dir=weights_dir, device=device
+    )
+    if random_weights and settings.model != "hy-worldplay":
+        raise ValueError(f"expected --model hy-worldplay with --random-weights, got {settings.model!r}")
+    if random_weights:
+        refuse("with --random-weights", {"--variant": variant, "--weights-dir": weights_dir})
+    else:
+        refuse("without --random-weights", {"--context": context, "--blocks": blocks})
+    refuse_released_options(settings, variant, size, weights_dir)
+    check_writable(json_file)
     from worldplay.commands.bench import RandomModel, run
     from worldplay.world.frames import parse_size
-    from worldplay.world.released.variants import MODEL
 
-    if random_weights and settings.model != MODEL:
-        raise ValueError(f"expected --model {MODEL} with --random-weights, got {settings.model!r}")
-    if random_weights:
-        _refuse("with --random-weights", {"--variant": variant, "--weights-dir": weights_dir})
-    else:
-        _refuse("without --random-weights", {"--context": context, "--blocks": blocks})
-    _check_released_only(settings, variant, size, weights_dir)
     asked = RandomModel(parse_size(settings.size), 20 if context is None else context, blocks)
     run(settings, chunks or (5 if random_weights else 30), asked if random_weights else None, json_file)
 
 
-def _check_released_only(
-    settings: Settings, variant: str | None, size: str | None, weights_dir: Path | None
-) -> None:
-    """Raises: ValueError for an option of the released model without it: `--model` was forgotten."""
-    options = {"--variant": variant, "--size": size, "--weights-dir": weights_dir}
-    if not any(options.values()):
-        return
-    from worldplay.world.released.files import is_released
-
-    if not is_released(settings.model):
-        _refuse(f"with --model {settings.model}", options)
-
-
-def _refuse(case: str, options: Mapping[str, object]) -> None:
-    """Raises: ValueError naming the first of the options that was given, which means nothing in this case."""
-    for option, value in options.items():
-        if value is not None:
-            raise ValueError(f"{option} means nothing {case}")
-
-
-Which = Annotated[str, typer.Option("--variant", help="ar-distilled, ar, ar-rl or bidirectional.")]
-
-
 @app.command()
 def download(
-    variant: Which = "ar-distilled",
+    variant: Variant = None,
     layout: Annotated[
         str, typer.Option(help="Of the encoders: 'diffusers', or 'original' (gated).")
     ] = "diffusers",
@@ -200,7 +198,7 @@ def download(
     ] = False,
 ) -> None:
     """Fetch a released model, after saying what, how much and under which terms."""
-    settings = load_settings(variant=variant, weights_dir=weights_dir)
+    settings = load_model_settings(variant=variant, weights_dir=weights_dir)
     from worldplay.commands.download import download
     from worldplay.hub.client import HuggingFace
     from worldplay.hub.sources import check_layout
@@ -212,7 +210,7 @@ def download(
         return yes or typer.confirm(question)
 
     download(
-        find_variant(variant),
+        find_variant(settings.variant),
         check_layout(layout),
         settings.weights_dir,
         agree,
@@ -224,7 +222,7 @@ def download(
 @app.command()
 def models(weights_dir: WeightsDir = None) -> None:
     """List the models there are, which of them are on this disk, and what each needs."""
-    settings = load_settings(weights_dir=weights_dir)
+    settings = load_model_settings(weights_dir=weights_dir)
     from worldplay.commands.list_models import run
 
     run(settings.weights_dir)
@@ -244,29 +242,10 @@ def doctor(
         bool, typer.Option("--check", help="Build the networks from the files, too; takes seconds.")
     ] = False,
 ) -> None:
-    """Say what of a released model fits into this machine, and for how many sessions."""
-    settings = load_settings(
+    """Say what of a released model fits into this machine, and for how many visitors."""
+    settings = load_model_settings(
         variant=variant, size=size, device=device, weights_dir=weights_dir, max_sessions=max_sessions
     )
     from worldplay.commands.doctor import run
 
     run(settings, memory, check=check)
-
-
-def listen(settings: Settings) -> socket.socket:
-    """Bind the address. Raises: OSError with the remedy if that is not possible."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        listening.bind(address)
-        listening.listen(128)
-    except OSError as error:
-        raise OSError(
-            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); "
-            "stop what is using it, or choose another with --port"
-        ) from None
-    return listening

@@ -1,20 +1,52 @@
-"""The world that the settings ask for."""
+"""From settings to a loaded world and its engine, or to what is known of them before minutes of loading."""
 
-from dataclasses import replace
+import logging
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from worldplay.settings import Settings
+from worldplay.engine.capacity import count_in_time
+from worldplay.engine.engine import Engine
+from worldplay.settings import ModelSettings, Settings
+from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
 from worldplay.world.device import choose_device
 from worldplay.world.embedded.load import find_embedded, load_embedded
+from worldplay.world.embedded.manifest import read_description
+from worldplay.world.embedded.previews import show_first_frames
 from worldplay.world.frames import parse_size
 from worldplay.world.released.files import is_released
 from worldplay.world.released.variants import MODEL, find_variant
-from worldplay.world.world import World
+from worldplay.world.world import World, pick_view
+
+logger = logging.getLogger(__name__)
 
 
-def open_world(settings: Settings, *, sessions: int, clips: int) -> World:
+@dataclass(frozen=True, slots=True)
+class WorldSpec:
+    """As much of a world as the planning of a clip needs."""
+
+    name: str
+    width: int
+    height: int
+    chunk_latents: int
+
+    def find_view(self, name: str | None) -> Viewpoint:
+        """Raises: ValueError naming the views there are."""
+        return pick_view(VIEWPOINTS, name)
+
+
+def read_spec(settings: ModelSettings) -> WorldSpec:
+    """Describe the world that `open_world` would load. Raises: ValueError or OSError, as it would."""
+    if is_released(settings.model):
+        height, width = parse_size(settings.size)
+        variant = find_variant(settings.variant)
+        return WorldSpec(variant.name, width, height, variant.chunk_latents)
+    described = read_description(find_embedded(settings.model))
+    return WorldSpec(described.name, *described.size, described.rollout.chunk_latents)
+
+
+def open_world(settings: ModelSettings, *, sessions: int, clips: int) -> World:
     """Load it with memory for so many sessions, or as many of them as fit, and for clips beside them.
 
     Raises: ValueError or OSError naming the file, what is wrong with it and the command that mends it.
@@ -22,13 +54,13 @@ def open_world(settings: Settings, *, sessions: int, clips: int) -> World:
     device = choose_device(settings.device)
     if is_released(settings.model):
         return _open_released(settings, device, sessions, clips)
-    # A second thread makes a chunk of a small world a fifth faster on an idle machine; but where the
-    # browser wants a core as well, the two wait for each other, and a chunk can take seconds.
+    # A second thread makes a chunk of a small world a fifth faster on an idle machine. Where a browser needs
+    # a core as well, the two threads wait for each other, and a chunk can take seconds.
     torch.set_num_threads(1)
     return load_embedded(find_embedded(settings.model), device)
 
 
-def _open_released(settings: Settings, device: torch.device, sessions: int, clips: int) -> World:
+def _open_released(settings: ModelSettings, device: torch.device, sessions: int, clips: int) -> World:
     from worldplay.world.released.load import (  # importing it takes seconds
         ReleasedConfig,
         free_bytes,
@@ -39,3 +71,32 @@ def _open_released(settings: Settings, device: torch.device, sessions: int, clip
     variant = replace(find_variant(settings.variant), shift=settings.shift)
     config = ReleasedConfig(variant, parse_size(settings.size), sessions, clips)
     return load_released(config, root, device, free_bytes(device))
+
+
+def open_engine(settings: Settings) -> tuple[World, Engine]:
+    """Load the world with memory for visitors and a clip, and make an engine for it, which is not started.
+
+    Raises: ValueError or OSError as `open_world`.
+    """
+    can_walk = not is_released(settings.model) or find_variant(settings.variant).is_live
+    world = open_world(settings, sessions=settings.max_sessions if can_walk else 0, clips=1)
+    if not is_released(settings.model):  # whose first frame is the start image itself
+        world = show_first_frames(world)
+    return world, make_engine(settings, world)
+
+
+def make_engine(settings: Settings, world: World) -> Engine:
+    """Make an engine for as many visitors as the operator allows and as there is memory for.
+
+    If the operator leaves it open, a small world takes no more than this machine keeps in real time.
+    The released model is not measured: on a CPU a chunk of it takes minutes.
+    """
+    places = settings.max_sessions
+    if world.can_walk:
+        if world.max_sessions is not None:
+            places = min(places, world.max_sessions)
+        elif "max_sessions" not in settings.model_fields_set and not is_released(settings.model):
+            logger.info("measuring how many visitors this machine keeps in real time")
+            places = count_in_time(world, places)
+            logger.info("this machine keeps so many visitors in real time: %d", places)
+    return Engine(world, places, settings.max_queued)

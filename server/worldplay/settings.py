@@ -1,26 +1,46 @@
-"""Everything an operator may set; nothing else reads the environment."""
+"""Everything that an operator may set. Nothing else reads the environment."""
 
+import ipaddress
+import logging
 import os
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple, TypeVar
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from worldplay.web.origin import read_origins
+from worldplay.wording import find_fault
 from worldplay.world.frames import parse_size
 
-PREFIX = "WORLDPLAY_"
-_REPOSITORY = Path(__file__).resolve().parents[2]
+logger = logging.getLogger(__name__)
 
-Folder = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]
+PREFIX = "WORLDPLAY_"
+_PACKAGE = Path(__file__).resolve().parent
+
+# What Kubernetes sets in every container for a service whose name begins with "worldplay".
+_KUBERNETES_NAME = re.compile(
+    rf"{PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+_KUBERNETES_PORT = re.compile(rf"{PREFIX}(\w+_)?PORT")
+_KUBERNETES_URL = re.compile(r"(tcp|udp|sctp)://.*")
+
+
+def _expand_home(path: Path) -> Path:
+    return Path(os.path.expanduser(path))
 
 
 def _refuse_blank(token: str) -> str:
-    """A blank token would look like protection, and let everybody in."""
+    """A blank token would look like protection and let everybody in."""
     if not token.strip():
         raise PydanticCustomError("blank", "expected a token that is not blank; leave it out to have none")
     return token
+
+
+def _check_origins(origins: str) -> str:
+    read_origins(origins)
+    return origins
 
 
 def _check_size(size: str) -> str:
@@ -28,54 +48,99 @@ def _check_size(size: str) -> str:
     return size
 
 
+def _strip_brackets(host: str) -> str:
+    """An IPv6 address may be written as in a URL: [::1]."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
+Folder = Annotated[Path, AfterValidator(_expand_home)]
+Size = Annotated[str, AfterValidator(_check_size)]
+Host = Annotated[str, Field(min_length=1), AfterValidator(_strip_brackets)]
 Token = Annotated[str, AfterValidator(_refuse_blank)]
+Origins = Annotated[str, AfterValidator(_check_origins)]
+Variant = Literal["ar-distilled", "ar", "ar-rl", "bidirectional"]
 
 
-class Settings(BaseSettings):
-    """Settings of one server process.
+class ModelSettings(BaseModel):
+    """Which model, and where it runs. Each field is also the variable WORLDPLAY_<FIELD>."""
 
-    Each is an environment variable `WORLDPLAY_<NAME>`; `HOST` and `PORT` are read as well, because hosting
-    platforms set those. `variant`, `size` (height x width) and `shift` (of the noise schedule) concern the
-    released model only.
-    """
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model: str = Field(
+        "embedded", description="What to walk in: 'embedded', 'hy-worldplay', or a folder that holds either"
+    )
+    variant: Variant = Field(
+        "ar-distilled", description="Variant of hy-worldplay: ar-distilled, ar, ar-rl or bidirectional"
+    )
+    size: Size = Field("480x832", description="Picture size of hy-worldplay, height x width")
+    shift: float = Field(5.0, gt=0, le=100, description="Shift of hy-worldplay's noise schedule")
+    weights_dir: Folder = Field(
+        Path.home() / ".cache" / "worldplay", description="Folder of hy-worldplay's downloaded files"
+    )
+    device: str = Field("auto", description="Where the model runs: 'auto', 'cpu', 'cuda' or 'cuda:N'")
+    max_sessions: int = Field(
+        4,
+        ge=1,
+        le=1000,
+        description="Visitors who may walk at once; fewer where memory or, by default, time is short",
+    )
 
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    model: str = "embedded"
-    variant: Literal["ar-distilled", "ar", "ar-rl", "bidirectional"] = "ar-distilled"
-    size: Annotated[str, AfterValidator(_check_size)] = "480x832"
-    shift: Annotated[float, Field(gt=0, le=100)] = 5.0
-    weights_dir: Folder = Path.home() / ".cache" / "worldplay"
-    device: str = "auto"
-    token: Token | None = None
-    max_sessions: Annotated[int, Field(ge=1, le=1000)] = 4
-    max_queued: Annotated[int, Field(ge=0, le=10_000)] = 16
-    max_jobs: Annotated[int, Field(ge=1, le=1000)] = 4
-    send_timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
-    static_dir: Folder = _REPOSITORY / "client_web" / "dist"
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+class Settings(ModelSettings):
+    """What `worldplay serve` needs beside the model."""
+
+    host: Host = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
+    token: Token | None = Field(None, description="Secret that visitors must present")
+    max_queued: int = Field(16, ge=0, le=10_000, description="Visitors who may wait until they can walk")
+    max_jobs: int = Field(4, ge=1, le=1000, description="Clips that may be under way or waiting at once")
+    send_timeout_s: float = Field(
+        10.0, gt=0, le=600, description="Seconds after which a client that takes no data is dropped"
+    )
+    allow_origin: Origins = Field(
+        "",
+        description="Origins of other pages that may walk here, like https://world.example, between commas: "
+        "for a proxy that rewrites Host",
+    )
+    static_dir: Folder = Field(_PACKAGE / "web" / "page", description="Folder of the built page")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="How much is logged: debug, info, warning or error"
+    )
+
+
+class _Given(NamedTuple):
+    """A setting's value, and the variable it comes from; None for an argument."""
+
+    value: object
+    variable: str | None
+
+
+_Kind = TypeVar("_Kind", bound=ModelSettings)
 
 
 def load_settings(**arguments: object) -> Settings:
-    """Read the environment; arguments that are not None win over it.
+    """Read the server's settings. Arguments that are not None win over the environment.
 
-    Raises: ValueError naming the first setting that is unknown or out of range.
+    Raises: ValueError naming the first setting that is unknown or out of range, and its variable.
     """
-    given = {name: value for name, value in arguments.items() if value is not None}
-    for name in ("host", "port"):
-        if name not in given and PREFIX + name.upper() not in os.environ and name.upper() in os.environ:
-            given[name] = os.environ[name.upper()]
-    _refuse_unknown_variables()
+    return _load(Settings, {**_platform_address(arguments), **_own_variables()}, arguments)
+
+
+def load_model_settings(**arguments: object) -> ModelSettings:
+    """Read as `load_settings`, for commands that do not listen: they ignore the server's settings."""
+    return _load(ModelSettings, _own_variables(), arguments)
+
+
+def _load(kind: type[_Kind], variables: dict[str, _Given], arguments: dict[str, object]) -> _Kind:
+    given = {name: found for name, found in variables.items() if name in kind.model_fields}
+    given |= {name: _Given(value, None) for name, value in arguments.items() if value is not None}
     try:
-        return Settings(**given)  # type: ignore[arg-type]  # pydantic checks the types
+        return kind.model_validate({name: value for name, (value, _) in given.items()})
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        words = first["msg"].removeprefix("Value error, ")  # pydantic's, before those of our own checks
-        got = "" if ", got " in words else f", got {first['input']!r}"
-        raise ValueError(f"setting {name}: {words}{got}") from None
+        fault = find_fault(error)
+        variable = given[fault.path].variable
+        source = f" from {variable}" if variable else ""
+        raise ValueError(f"setting {fault.path}: {fault.reason}{source}") from None
 
 
 def read_visible_gpus() -> str | None:
@@ -83,8 +148,54 @@ def read_visible_gpus() -> str | None:
     return os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
-def _refuse_unknown_variables() -> None:
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
-    if unknown:
-        raise ValueError(f"unknown setting {unknown[0]}; known are {', '.join(sorted(known))}")
+def _own_variables() -> dict[str, _Given]:
+    """The WORLDPLAY_ variables by field. A blank one is as if it were not set, unless it is the token's.
+
+    Raises: ValueError naming the first that is no setting.
+    """
+    given = {}
+    fields = {PREFIX + name.upper(): name for name in Settings.model_fields}
+    for variable in sorted(os.environ):
+        text = _unquote(os.environ[variable])
+        if not variable.startswith(PREFIX) or _is_from_kubernetes(variable, text):
+            continue
+        if variable not in fields:
+            raise ValueError(f"unknown setting {variable}; known are {', '.join(sorted(fields))}")
+        if text or fields[variable] == "token":
+            given[fields[variable]] = _Given(text, variable)
+    return given
+
+
+def _platform_address(arguments: dict[str, object]) -> dict[str, _Given]:
+    """HOST and PORT, which hosting platforms set. Shells and compilers use HOST for other things."""
+    given = {}
+    host, port = (_unquote(os.environ.get(variable, "")) for variable in ("HOST", "PORT"))
+    if _is_address(host):
+        given["host"] = _Given(host, "HOST")
+    elif host and arguments.get("host") is None and not os.environ.get(f"{PREFIX}HOST"):
+        logger.warning("HOST is ignored: expected an IP address, got %r", host)
+    if port:
+        given["port"] = _Given(port, "PORT")
+    return given
+
+
+def _unquote(text: str) -> str:
+    """Take away blanks and quotes around a value: `docker run --env-file` leaves them there."""
+    text = text.strip()
+    if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'":
+        return text[1:-1].strip()
+    return text
+
+
+def _is_from_kubernetes(variable: str, text: str) -> bool:
+    if _KUBERNETES_NAME.fullmatch(variable):
+        return True
+    return _KUBERNETES_PORT.fullmatch(variable) is not None and _KUBERNETES_URL.fullmatch(text) is not None
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(_strip_brackets(host))
+    except ValueError:
+        return host == "localhost"
+    return True

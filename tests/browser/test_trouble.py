@@ -218,6 +218,50 @@ def test_enter_in_the_prompt_of_the_menu_changes_the_walk(script: ScriptedServer
     assert len(script.asked(m.Start)) == 1
 
 
+def test_prompt_that_the_world_does_not_know_is_not_claimed(script: ScriptedServer, visitor: Page) -> None:
+    script.taken_as = "day"
+    come(script, visitor)
+    visitor.fill("#prompt", "a burning volcano")
+    visitor.click("#walk")
+    wait_notice(visitor, "This world knows day and dusk; taken as day.")
+    wait_state(visitor, "walking")
+    assert visitor.locator("#live-chips [aria-pressed=true]").inner_text().startswith("day")
+    assert visitor.input_value("#live-prompt") == "a burning volcano"
+    script.taken_as = "dusk"
+    visitor.keyboard.press("2")
+    wait_notice(visitor, "Now: dusk.")
+    script.taken_as = None
+    visitor.keyboard.press("t")
+    visitor.keyboard.type("two suns")
+    visitor.keyboard.press("Enter")
+    wait_notice(visitor, "The world now follows: two suns")
+    assert visitor.locator("#live-chips [aria-pressed=true]").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(360, 640), (320, 568), (640, 360), (568, 320), (768, 1024), (1280, 600)]
+)
+def test_start_is_in_sight_without_scrolling(
+    script: ScriptedServer, visitor: Page, width: int, height: int
+) -> None:
+    visitor.set_viewport_size({"width": width, "height": height})
+    come(script, visitor)
+    assert_in_sight(visitor, height)
+    visitor.click("#walk")
+    wait_state(visitor, "walking")
+    open_menu(visitor)
+    assert_in_sight(visitor, height)
+
+
+def assert_in_sight(page: Page, height: int) -> None:
+    button = page.locator("#walk")
+    box = button.bounding_box()
+    assert box is not None
+    assert 0 <= box["y"] < box["y"] + box["height"] <= height
+    centre = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
+    assert page.evaluate("([x, y]) => document.elementFromPoint(x, y).closest('#walk') !== null", centre)
+
+
 def test_prompt_typed_while_reconnecting_is_not_lost(script: ScriptedServer, visitor: Page) -> None:
     walk(script, visitor)
     script.at_hello = "silence"

@@ -137,7 +137,6 @@ def test_prompt_typed_in_mid_walk_does_not_steer(walker: Page) -> None:
     walker.wait_for_function(f"{STATE}.prompt === 'two suns'")
     assert diagnostics(walker)["seq"] == 0  # no key steered
     assert walker.locator("#live-prompt").input_value() == "two suns"
-    assert walker.locator(".chip[aria-pressed=true]:visible").count() == 0
     walker.keyboard.down("d")
     walker.wait_for_function(f"{STATE}.keys.join() === 'd'")
     walker.keyboard.up("d")

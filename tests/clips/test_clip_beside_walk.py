@@ -1,4 +1,7 @@
-"""A clip over HTTP beside somebody who walks: real sockets, the real thread, real time."""
+"""A clip over HTTP beside somebody who walks: real sockets, the real thread, and, where marked, real time.
+
+That a clip costs a walker no stall is tested on a clock of its own in tests/engine/test_clips.py.
+"""
 
 import sys
 import threading
@@ -14,11 +17,10 @@ import torch
 from torch import Tensor
 
 from soak import Visitor
+from support.raw_client import RawClient
 from support.serving import serving
 from worldplay.world import rollout
 from worldplay.world.world import World
-
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 SETTLE_S = 6.0  # until what chunks take is known
 ALONE_S = 4.0
@@ -140,6 +142,21 @@ def take_time(world: World, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(world.vae, "new_decoder_state", list)
 
 
+def test_clip_is_made_while_a_walk_pauses_and_the_walk_goes_on(server: str) -> None:
+    with RawClient(f"ws://{server}/ws") as walker:
+        walker.hello()
+        walker.start(seed=1)
+        walker.send("pause")
+        before = walker.collect(lambda message: message["type"] == "state")
+        assert make_clip(server) == CLIP["num_frames"]
+        walker.send("resume")
+        after = [walker.recv_type("chunk"), walker.recv_type("chunk")]
+    chunks = [message["index"] for message in [*before, *after] if message["type"] == "chunk"]
+    assert chunks == list(range(len(chunks)))
+
+
+@pytest.mark.realtime
+@pytest.mark.timeout(180)
 def test_clip_beside_a_walker_costs_no_stall_in_real_time(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,6 +164,8 @@ def test_clip_beside_a_walker_costs_no_stall_in_real_time(
     watch_clips(world, capsys)
 
 
+@pytest.mark.realtime
+@pytest.mark.timeout(180)
 def test_clip_of_the_embedded_world_costs_no_stall(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """One denoising step instead of four, so that a machine that is shared or slow has time to spare, too."""
     config = replace(world.rollout.config, steps=1)

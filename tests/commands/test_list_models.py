@@ -127,7 +127,7 @@ def test_download_without_anyone_to_ask(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("download", "--layout", "flat"), "unknown layout 'flat'; expected one of diffusers, original"),
-        (("download", "--variant", "wan"), "setting variant: Input should be 'ar-distilled'"),
+        (("download", "--variant", "wan"), "setting variant: expected 'ar-distilled'"),
         (("doctor", "--size", "480x830"), "expected sides in multiples of 16"),
         (("doctor", "--device", "mps"), "expected a device like 'cpu', 'cuda' or 'cuda:0', got 'mps'"),
         (("doctor", "--device", "cuda:99"), "expected a device of this machine, got 'cuda:99'"),

@@ -2,8 +2,6 @@
 
 import io
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
@@ -13,31 +11,35 @@ import av
 import numpy as np
 import pytest
 import torch
-import typer
 from PIL import Image
 
 from support.fakes import FakeClock, Recorder
+from worldplay.clips.file import Record, count_passes, write_clip
 from worldplay.clips.key_overlay import draw_keys, keys_of
-from worldplay.clips.plan import ClipPlan, ClipWish, plan_clip
-from worldplay.commands.render import RenderOptions, render, run
+from worldplay.clips.plan import ClipOptions, ClipPlan, plan_clip
+from worldplay.commands.render import RenderOptions, run
 from worldplay.engine.admission import Admission
-from worldplay.engine.clips import ClipJob, ClipRequest
+from worldplay.engine.clip_run import ClipJob, ClipRequest
 from worldplay.engine.session import Session
 from worldplay.engine.worker import Worker
 from worldplay.model.vae import StreamingVAE
 from worldplay.settings import load_settings
-from worldplay.world.pose_files import Course, parse_trajectory
-from worldplay.world.request import WalkRequest
+from worldplay.world.pose_files import parse_trajectory
+from worldplay.world.steering import TrajectorySteering, WalkRequest
 from worldplay.world.world import LiveWalk, World
 
 
-def plan(world: World, **wishes: object) -> ClipPlan:
-    return plan_clip(world, ClipWish(**{"prompt": "", "seed": 7, **wishes}))  # type: ignore[arg-type]
+def plan(world: World, **options: object) -> ClipPlan:
+    return plan_clip(world, ClipOptions(**{"prompt": "", "seed": 7, **options}))  # type: ignore[arg-type]
 
 
 def decode(data: bytes) -> list[np.ndarray]:
     with av.open(io.BytesIO(data), "r") as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def render(world: World, plan: ClipPlan, out: Path) -> Record:
+    return write_clip(world, plan, out, lambda frames_done: None, overlay=False)
 
 
 def options(out: Path, **given: object) -> RenderOptions:
@@ -49,7 +51,7 @@ def options(out: Path, **given: object) -> RenderOptions:
 
 def test_large_picture_is_cut_before_the_model_is_asked(world: World) -> None:
     """Else whoever walks would wait for it."""
-    picture = plan(world, num_frames=29, image=Image.new("RGB", (4000, 3000))).walk.picture
+    picture = plan(world, num_frames=29, image=Image.new("RGB", (4000, 3000))).request.walk.picture
     assert picture is not None
     assert (picture.fitted.size, picture.siglip.size) == ((world.width, world.height), (720, 544))
 
@@ -58,7 +60,7 @@ def test_clip_has_the_frames_asked_for(world: World, tmp_path: Path) -> None:
     record = render(world, plan(world, num_frames=29), tmp_path / "clip.mp4")
     frames = decode((tmp_path / "clip.mp4").read_bytes())
     assert [frame.shape for frame in frames] == [(world.height, world.width, 3)] * 29
-    assert [chunk.report.frames for chunk in record.chunks] == [13, 16]
+    assert [done.report.chunk.num_frames for done in record.chunks] == [13, 16]
     assert record.timings_ms().keys() == {"select", "context", "denoise", "decode", "encode"}
 
 
@@ -186,7 +188,7 @@ def test_other_shift_than_the_recorded_one_is_told(
 
 def test_open_wishes_are_filled_in(world: World) -> None:
     ahead = plan(world, seed=None)
-    assert (ahead.num_frames, ahead.num_chunks, ahead.pose) == (125, 8, "w-31")
+    assert (ahead.num_frames, ahead.request.num_chunks, ahead.pose) == (125, 8, "w-31")
     assert plan(world, seed=None).seed != ahead.seed
     assert plan(world, pose="w-3, right-4").num_frames == 29
 
@@ -213,14 +215,14 @@ def test_bad_file_is_named(name: str, content: str, problem: str, tmp_path: Path
 WALK = {"view": "garden", "prompt": "rain", "seed": 3, "poses": [np.eye(4).tolist()] * 4}
 
 
-def wish_of(world: World, monkeypatch: pytest.MonkeyPatch, **given: object) -> ClipWish:
+def wish_of(world: World, monkeypatch: pytest.MonkeyPatch, **given: object) -> ClipOptions:
     """What `run` asks for, without the clip."""
 
     class Stop(Exception): ...
 
-    wishes: list[ClipWish] = []
+    wishes: list[ClipOptions] = []
 
-    def stop(maker: object, wish: ClipWish) -> ClipPlan:
+    def stop(maker: object, wish: ClipOptions) -> ClipPlan:
         plan_clip(world, wish)
         wishes.append(wish)
         raise Stop
@@ -312,7 +314,7 @@ def test_walk_that_the_page_saved_is_walked_again(
     wish = wish_of(world, monkeypatch, pose=json.dumps(saved), prompt=None)
     assert (wish.view, wish.seed, wish.prompt, wish.image) == ("garden", 3, "", None)
     planned = plan_clip(world, wish)
-    assert [step.label for step in planned.trajectory.steps] == [9, 9, 9]
+    assert [step.label for step in planned.trajectory.moves] == [9, 9, 9]
     assert capsys.readouterr().err == "from the recorded walk: view 'garden', seed 3\n"
 
 
@@ -322,7 +324,7 @@ def test_walk_that_the_page_saved_is_walked_again(
         ({"seed": -1}, "seed: expected at least 0, got -1"),
         ({"view": 3}, "view: expected a string, got 3"),
         ({"steps": 101}, "steps: expected at most 100, got 101"),
-        ({"image": {"sha256": "0"}}, "image: expected this field, got none"),
+        ({"image": {"sha256": "0"}}, r"image\.path: expected this field, got none"),
     ],
 )
 def test_recorded_walk_says_what_is_wrong(field: dict[str, object], problem: str) -> None:
@@ -352,18 +354,44 @@ def test_what_cannot_be_is_said_before_the_model_is_loaded(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_bar_moves_at_every_step(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    moves: list[object] = []
+def test_progress_is_told_at_every_pass(world: World, tmp_path: Path) -> None:
+    told: list[int] = []
+    clip = plan(world, num_frames=29, steps=3)
+    write_clip(world, clip, tmp_path / "clip.mp4", told.append, overlay=False)
+    assert told == [0] * (1 + 3) + [13] * (1 + 3)
+    assert len(told) == count_passes(world, clip)
 
-    @contextmanager
-    def watch(items: Iterator[object], length: int, **_: object) -> Iterator[list[object]]:
-        moves.extend(items)
-        assert len(moves) == length
-        yield []
 
-    monkeypatch.setattr(typer, "progressbar", watch)
-    record = render(world, plan(world, num_frames=29, steps=3), tmp_path / "clip.mp4")
-    assert moves == [None] * (1 + 3) + record.chunks[:1] * (1 + 3)
+POSES = {"poses": [np.eye(4).tolist()] * 33}  # as the model's published example has
+
+
+def test_longer_pose_is_cut_and_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, metadata = tmp_path / "clip.mp4", tmp_path / "clip.json"
+    given = options(out, pose=json.dumps(POSES), num_frames=13, metadata=metadata, steps=1)
+    run(load_settings(device="cpu"), given)
+    assert capsys.readouterr().err == "--pose has 33 poses; the first 4 make 13 frames\n"
+    assert len(json.loads(metadata.read_text())["poses"]) == 4
+    assert len(decode(out.read_bytes())) == 13
+
+
+@pytest.mark.parametrize(
+    ("pose", "advice"),
+    [
+        (POSES, "got 129; nearest is 125 or 141: ask for 125 frames to leave out the last pose of 33"),
+        ("w-6", "got 25; nearest is 13 or 29: ask for 13 frames to leave out the last 3 poses of 7"),
+        ("w-1", "got 5; nearest is 13"),
+    ],
+)
+def test_pose_that_makes_no_whole_chunks_says_what_to_cut(world: World, pose: object, advice: str) -> None:
+    with pytest.raises(ValueError, match=f"^pose: expected 13, 29, .* {advice}$"):
+        plan(world, pose=pose)
+
+
+def test_longer_pose_is_cut_to_the_frames_that_are_asked_for(world: World) -> None:
+    cut = plan(world, pose=POSES, num_frames=125)
+    assert (cut.trajectory.num_latents, cut.num_unused_poses, cut.request.num_chunks) == (32, 1, 8)
+    assert plan(world, pose="w-7", num_frames=13).trajectory.moves == plan(world, pose="w-3").trajectory.moves
+    assert plan(world, pose="w-3").num_unused_poses == 0
 
 
 @pytest.mark.parametrize(
@@ -431,20 +459,22 @@ def test_live_and_offline_make_equal_latents(world: World) -> None:
     spy, clock = Spy(world), FakeClock()
     worker = Worker(spy, Admission(1, 0), clock)
     trajectory = parse_trajectory("w-2,right-3,d-2")
-    clip = ClipRequest(WalkRequest(seed=11, origin=trajectory.origin), Course(trajectory), num_chunks=2)
+    clip = ClipRequest(
+        WalkRequest(seed=11, origin=trajectory.origin), TrajectorySteering(trajectory.moves), num_chunks=2
+    )
     worker.clips.arrivals.append(ClipJob(clip, Silent(), lambda: None))
     for _ in range(4):  # opened, context, two steps: the session takes the caches in mid-chunk
         worker.run_once()
     listener = Recorder()
     session = Session(1, listener, clock, lambda: None)
     worker.arrivals.append(session)
-    session.start(None, None, "", 11)
-    session.poses(1, trajectory.steps)
+    session.start(WalkRequest(prompt="", seed=11))
+    session.poses(1, trajectory.moves)
     for _ in range(1000):
         worker.run_once()
         clock.advance(1)
     offline, live = spy.walks
     assert live.walk.labels.tolist() == offline.walk.labels.tolist() == [0, 9, 9, 1, 1, 1, 27, 27]
-    assert [report.index for report in listener.reports] == [0, 1]
+    assert [report.chunk.index for report in listener.reports] == [0, 1]
     frames = range(live.walk.num_latents)
     assert torch.equal(live.walk.latents.gather(frames), offline.walk.latents.gather(frames))

@@ -61,5 +61,5 @@ def test_wait_follows_from_how_long_visits_last():
 
 
 def test_no_places_at_all_is_refused():
-    with pytest.raises(ValueError, match="expected places >= 1"):
+    with pytest.raises(ValueError, match="expected slots >= 1"):
         Admission(max_sessions=0, max_queued=2)

@@ -3,9 +3,9 @@
 import pytest
 
 from support.fakes import Theatre, started
-from worldplay.engine.clips import ClipJob, ClipRequest
+from worldplay.engine.clip_run import ClipJob, ClipRequest
 from worldplay.world.camera import FORWARD_STEP, Motion
-from worldplay.world.request import WalkRequest
+from worldplay.world.steering import WalkRequest
 
 AHEAD = Motion(forward=FORWARD_STEP)
 
@@ -35,8 +35,8 @@ class Receiver:
         self.num_passes += 1
 
     def on_chunk(self, report):
-        self.events.append(report.index)
-        assert report.controls_seq is None
+        self.events.append(report.chunk.index)
+        assert report.latch.seq is None
         if not self.holds:
             self.job.allow_chunk()
 
@@ -140,7 +140,7 @@ def test_clip_where_nobody_is_in_time_gets_a_stage_now_and_then(costs):
 def test_first_clip_beside_a_walker_costs_no_stall_whenever_it_comes(phase_ms):
     """No clip was ever made: what its stages take is known from the walker alone."""
     theatre, page = walking(context_ms=100, step_ms=40, decode_ms=25, open_ms=150)  # 300 of 667 ms are left
-    page.session.start("another", None, None, None)
+    page.session.start(WalkRequest("another"))
     theatre.run(3000 + phase_ms)
     stalled_ms, late = page.stalled_ms, theatre.counters.late_chunks
     receiver = submit(theatre, num_chunks=2)

@@ -4,9 +4,8 @@ from threading import Thread
 import pytest
 
 from support.fakes import FakeClock
-from worldplay.engine.controls import MAX_EDGES, ChunkSteering, Controls, ReceivedEdge, place_edges
+from worldplay.engine.controls import MAX_EDGES, ChunkSteering, ControlState, ReceivedEdge, place_edges
 from worldplay.world.camera import FORWARD_STEP, Motion
-from worldplay.world.key_motion import Edge
 
 NONE, W, A = frozenset(), frozenset({"w"}), frozenset({"a"})
 STILL, AHEAD, LEFT = Motion(), Motion(forward=FORWARD_STEP), Motion(right=-FORWARD_STEP)
@@ -21,14 +20,14 @@ def take(controls, now_ms, num_latents=4):
 
 
 def test_held_key_moves_every_latent_of_every_chunk():
-    controls = Controls(0.0)
+    controls = ControlState(0.0)
     press(controls, 390, "w")
     assert take(controls, 400) == [AHEAD] * 4
     assert take(controls, 800) == [AHEAD] * 4
 
 
 def test_tap_shorter_than_a_chunk_moves_one_latent():
-    controls = Controls(0.0)
+    controls = ControlState(0.0)
     press(controls, 210, "w")
     press(controls, 220)
     assert take(controls, 400) == [STILL, STILL, AHEAD, STILL]
@@ -36,7 +35,7 @@ def test_tap_shorter_than_a_chunk_moves_one_latent():
 
 
 def test_tap_that_arrives_as_one_burst_keeps_its_length():
-    controls = Controls(0.0)
+    controls = ControlState(0.0)
     controls.press(1, 5000.0, W, (0.0, 0.0), 390.0)
     controls.press(2, 5150.0, NONE, (0.0, 0.0), 391.0)
     assert take(controls, 400) == [STILL, STILL, AHEAD, AHEAD]
@@ -53,12 +52,12 @@ def test_tap_that_arrives_as_one_burst_keeps_its_length():
     ],
 )
 def test_edges_are_placed_by_their_spacing_on_the_page(received, placed_ms):
-    edges = [ReceivedEdge(at, sent, W) for at, sent in received]
-    assert place_edges(edges, start_ms=10) == [Edge(at, W) for at in placed_ms]
+    edges = [ReceivedEdge(at, W, sent) for at, sent in received]
+    assert [edge.t_ms for edge in place_edges(edges, start_ms=10)] == placed_ms
 
 
 def test_look_is_used_exactly_once():
-    controls = Controls(0.0)
+    controls = ControlState(0.0)
     press(controls, 100, look=(0.1, 0.0))
     press(controls, 200, look=(0.3, -0.2))
     steps = take(controls, 400)
@@ -68,7 +67,7 @@ def test_look_is_used_exactly_once():
 
 
 def test_expecting_consumes_nothing():
-    controls = Controls(0.0)
+    controls = ControlState(0.0)
     press(controls, 210, "w", look=(0.4, 0.0))
     controls.follow(2, [LEFT])
     expected = controls.expect(4, 400)
@@ -77,7 +76,7 @@ def test_expecting_consumes_nothing():
 
 
 def test_trajectory_moves_one_step_per_latent_then_keys_again():
-    controls = Controls(0.0)
+    controls = ControlState(0.0)
     press(controls, 0, "w")
     controls.follow(2, [LEFT] * 6)
     assert take(controls, 400) == [LEFT] * 4
@@ -86,14 +85,14 @@ def test_trajectory_moves_one_step_per_latent_then_keys_again():
 
 
 def test_newer_trajectory_replaces_what_is_left_of_the_older():
-    controls = Controls(0.0)
+    controls = ControlState(0.0)
     controls.follow(1, [LEFT] * 40)
     controls.follow(2, [AHEAD])
     assert take(controls, 400) == [AHEAD, STILL, STILL, STILL]
 
 
 def test_latch_names_the_newest_message():
-    controls = Controls(0.0)
+    controls = ControlState(0.0)
     assert controls.take(4, 100) == ([STILL] * 4, None)
     press(controls, 150, "w", seq=7)
     controls.follow(8, [LEFT])
@@ -102,7 +101,7 @@ def test_latch_names_the_newest_message():
 
 
 def test_ten_thousand_messages_leave_a_bounded_record_and_the_latest_state():
-    controls = Controls(0.0)
+    controls = ControlState(0.0)
     for seq in range(10_000):
         press(controls, seq * 0.04, *(("w",) if seq % 2 else ("a",)), seq=seq)
     assert len(controls._edges) == MAX_EDGES
@@ -112,7 +111,7 @@ def test_ten_thousand_messages_leave_a_bounded_record_and_the_latest_state():
 
 
 def test_messages_that_change_no_key_are_no_edges():
-    controls = Controls(0.0)
+    controls = ControlState(0.0)
     for seq in range(10_000):
         press(controls, 100, "w", seq=seq, look=(0.0001, 0.0))
     assert len(controls._edges) == 1
@@ -120,7 +119,7 @@ def test_messages_that_change_no_key_are_no_edges():
 
 
 def test_forgotten_taps_and_looks_do_nothing_but_held_keys_go_on():
-    controls = Controls(0.0)
+    controls = ControlState(0.0)
     press(controls, 100, "a", look=(0.5, 0.0))
     press(controls, 110, "w")
     controls.forget_taps(300)
@@ -128,7 +127,7 @@ def test_forgotten_taps_and_looks_do_nothing_but_held_keys_go_on():
 
 
 def test_key_released_after_forgetting_stops():
-    controls = Controls(0.0)
+    controls = ControlState(0.0)
     press(controls, 100, "w")
     controls.forget_taps(200)
     press(controls, 300)
@@ -136,7 +135,7 @@ def test_key_released_after_forgetting_stops():
 
 
 def test_renewed_controls_keep_only_keys_and_number():
-    controls = Controls(0.0)
+    controls = ControlState(0.0)
     controls.follow(1, [LEFT] * 9)
     press(controls, 100, "w", seq=2, look=(0.5, 0.0))
     renewed = controls.renewed(200)
@@ -144,7 +143,7 @@ def test_renewed_controls_keep_only_keys_and_number():
 
 
 def test_cancelled_chunk_cannot_use_up_what_was_sent_after_its_cancellation():
-    controls = Controls(0.0)
+    controls = ControlState(0.0)
     cancelled = ChunkSteering(controls, FakeClock())
     controls = controls.renewed(200)
     controls.follow(1, [LEFT] * 4)
@@ -154,7 +153,7 @@ def test_cancelled_chunk_cannot_use_up_what_was_sent_after_its_cancellation():
 
 def test_steering_remembers_when_and_what_it_latched():
     clock = FakeClock()
-    controls = Controls(clock())
+    controls = ControlState(clock())
     steering = ChunkSteering(controls, clock)
     press(controls, 1100, "w", seq=5)
     clock.advance(200)
@@ -165,7 +164,7 @@ def test_steering_remembers_when_and_what_it_latched():
 
 
 def test_looks_from_many_threads_are_neither_lost_nor_doubled():
-    controls = Controls(0.0)
+    controls = ControlState(0.0)
     taken = []
 
     def turn():

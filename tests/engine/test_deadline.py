@@ -1,8 +1,8 @@
-from worldplay.engine.deadline import Job, Run, Wait, decide
+from worldplay.engine.deadline import Run, Task, Wait, decide
 
 
-def job(session, dry_ms, lead_ms=100.0, context_ms=0.0, tail_ms=50.0, served_ms=0.0):
-    return Job(session, dry_ms, dry_ms - lead_ms, context_ms, tail_ms, served_ms)
+def task(session, dry_ms, lead_ms=100.0, context_ms=0.0, tail_ms=50.0, served_ms=0.0):
+    return Task(session, dry_ms, dry_ms - lead_ms, context_ms, tail_ms, served_ms)
 
 
 def test_nothing_to_do_waits_for_something_to_happen():
@@ -10,46 +10,46 @@ def test_nothing_to_do_waits_for_something_to_happen():
 
 
 def test_lone_job_waits_until_its_context_pass_must_begin():
-    assert decide([job(1, 500, lead_ms=100, context_ms=80)], None, 0) == Wait(320)
-    assert decide([job(1, 500, lead_ms=100, context_ms=80)], None, 320) == Run(1)
+    assert decide([task(1, 500, lead_ms=100, context_ms=80)], None, 0) == Wait(320)
+    assert decide([task(1, 500, lead_ms=100, context_ms=80)], None, 320) == Run(1)
 
 
 def test_ready_context_waits_for_the_latch():
-    assert decide([job(1, 500, lead_ms=100, context_ms=80)], 1, 330) == Wait(400)
-    assert decide([job(1, 500, lead_ms=100, context_ms=80)], 1, 400) == Run(1)
+    assert decide([task(1, 500, lead_ms=100, context_ms=80)], 1, 330) == Wait(400)
+    assert decide([task(1, 500, lead_ms=100, context_ms=80)], 1, 400) == Run(1)
 
 
 def test_earliest_deadline_goes_first():
-    jobs = [job(1, 130), job(2, 110), job(3, 120)]
-    assert decide(jobs, None, 100) == Run(2)
+    tasks = [task(1, 130), task(2, 110), task(3, 120)]
+    assert decide(tasks, None, 100) == Run(2)
 
 
 def test_order_of_three_dry_pages_is_by_who_waited_longest():
-    jobs = [job(1, 100, served_ms=30), job(2, 90, served_ms=20), job(3, 80, served_ms=40)]
-    assert decide(jobs, None, 100) == Run(2)
+    tasks = [task(1, 100, served_ms=30), task(2, 90, served_ms=20), task(3, 80, served_ms=40)]
+    assert decide(tasks, None, 100) == Run(2)
 
 
 def test_first_job_starts_early_enough_for_the_one_behind_it():
-    jobs = [job(1, 500, lead_ms=100, tail_ms=50), job(2, 510, lead_ms=100, tail_ms=50)]
-    assert decide(jobs, None, 0) == Wait(360)
+    tasks = [task(1, 500, lead_ms=100, tail_ms=50), task(2, 510, lead_ms=100, tail_ms=50)]
+    assert decide(tasks, None, 0) == Wait(360)
 
 
 def test_urgent_newcomer_takes_the_place_of_a_ready_context():
-    jobs = [job(1, 500, context_ms=80), job(2, 150, lead_ms=100)]
-    assert decide(jobs, 1, 100) == Run(2)
+    tasks = [task(1, 500, context_ms=80), task(2, 150, lead_ms=100)]
+    assert decide(tasks, 1, 100) == Run(2)
 
 
 def test_later_deadline_that_is_due_runs_before_the_first_if_it_fits():
-    opening = Job(2, deadline_ms=600, latch_by_ms=100, context_ms=0, tail_ms=150, served_ms=0)
-    assert decide([job(1, 500, lead_ms=100), opening], None, 100) == Run(2)
+    opening = Task(2, deadline_ms=600, latch_by_ms=100, context_ms=0, tail_ms=150, served_ms=0)
+    assert decide([task(1, 500, lead_ms=100), opening], None, 100) == Run(2)
 
 
 def test_later_deadline_that_does_not_fit_runs_after_the_first():
-    opening = Job(2, deadline_ms=600, latch_by_ms=100, context_ms=0, tail_ms=350, served_ms=0)
-    assert decide([job(1, 500, lead_ms=100), opening], None, 100) == Run(1)
+    opening = Task(2, deadline_ms=600, latch_by_ms=100, context_ms=0, tail_ms=350, served_ms=0)
+    assert decide([task(1, 500, lead_ms=100), opening], None, 100) == Run(1)
 
 
 def test_what_fits_counts_the_context_that_would_be_lost():
-    opening = Job(2, deadline_ms=600, latch_by_ms=100, context_ms=0, tail_ms=150, served_ms=0)
-    walker = job(1, 500, lead_ms=100, context_ms=200)
+    opening = Task(2, deadline_ms=600, latch_by_ms=100, context_ms=0, tail_ms=150, served_ms=0)
+    walker = task(1, 500, lead_ms=100, context_ms=200)
     assert decide([walker, opening], 1, 100) == Run(1)

@@ -8,6 +8,7 @@ import pytest
 
 from support.fakes import FakeWorld, Recorder
 from worldplay.engine.engine import Engine, monotonic_ms
+from worldplay.world.steering import WalkRequest
 
 WAIT_S = 10.0
 
@@ -54,7 +55,7 @@ def engine(world):
 def visit(engine, awaited="chunk"):
     visitor = Visitor(awaited)
     session = engine.open(visitor)
-    session.start(None, None, None, 0)
+    session.start(WalkRequest(seed=0))
     return visitor, session
 
 
@@ -64,7 +65,7 @@ def test_visitor_gets_a_chunk_from_the_worker_thread(engine, world):
     visitor, _ = visit(engine)
     assert visitor.came.wait(WAIT_S)
     assert set(threads) == {"worldplay-engine"}
-    assert abs(visitor.reports[0].latched_at_ms - monotonic_ms()) < WAIT_S * 1000
+    assert abs(visitor.reports[0].latch.at_ms - monotonic_ms()) < WAIT_S * 1000
 
 
 def test_request_wakes_an_idle_worker(engine):
@@ -85,9 +86,9 @@ def test_stats_tell_who_is_here(engine):
     turned_away, _ = visit(engine, awaited="busy")
     assert turned_away.came.wait(WAIT_S)
     stats = engine.stats()
-    assert (stats.sessions, stats.queued, stats.sessions_refused) == (2, 1, 1)
-    assert stats.walks_opened == 2
-    assert 0 < stats.busy_fraction < 1
+    assert (stats.sessions, stats.queued, stats.counters.sessions_refused) == (2, 1, 1)
+    assert stats.counters.walks_opened == 2
+    assert 0 < stats.counters.busy_ms < stats.uptime_ms
 
 
 def test_closing_in_mid_chunk_ends_the_thread_in_time(world):

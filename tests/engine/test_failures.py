@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from worldplay.engine.failures import code_of
 
@@ -13,6 +14,7 @@ class OutOfMemoryError(RuntimeError):
         (MemoryError(), "out_of_memory"),
         (OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), "out_of_memory"),
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"), "out_of_memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"), "out_of_memory"),
         (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), "out_of_memory"),
         (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be"), "out_of_memory"),
         (RuntimeError("CUDA error: an illegal memory access was encountered"), "internal"),
@@ -21,3 +23,9 @@ class OutOfMemoryError(RuntimeError):
 )
 def test_failures_for_want_of_memory_are_told_apart(error, code):
     assert code_of(error) == code
+
+
+def test_torch_says_so_where_a_cpu_has_no_memory():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**58)
+    assert code_of(caught.value) == "out_of_memory"

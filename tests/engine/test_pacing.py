@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from worldplay.engine.pacing import AckDelays, Costs, RecentTimes, latch_lead_ms, need_ms, target_ms
+from worldplay.engine.pacing import AckDelays, Costs, RecentTimes, latch_buffered_ms, margin_ms, needed_ms
 
 
 def recent(*times_ms):
@@ -32,31 +32,31 @@ def test_single_outlier_of_32_is_not_jitter():
 
 
 def test_target_is_at_least_50_ms():
-    assert target_ms(recent(100, 100, 100), AckDelays()) == 50
+    assert margin_ms(recent(100, 100, 100), AckDelays()) == 50
 
 
 def test_target_is_the_sum_of_both_jitters():
     acks = AckDelays()
     for delay_ms in (10, 10, 70):
         acks.add(0.0, delay_ms, delay_ms + 100)
-    assert target_ms(recent(100, 100, 140), acks) == 40 + 60
+    assert margin_ms(recent(100, 100, 140), acks) == 40 + 60
 
 
 def test_lead_at_the_latch_is_target_plus_expected_times():
     acks = AckDelays()
     for _ in range(3):
         acks.add(0.0, 30.0, 130.0)
-    assert latch_lead_ms(recent(100, 100, 100), acks) == 50 + 100 + 80
+    assert latch_buffered_ms(recent(100, 100, 100), acks) == 50 + 100 + 80
 
 
 def test_lead_is_bounded_on_a_hopelessly_slow_machine():
-    assert latch_lead_ms(recent(9000, 9000), AckDelays()) == 1333
+    assert latch_buffered_ms(recent(9000, 9000), AckDelays()) == 1333
 
 
 @pytest.mark.parametrize(("fast_ms", "slow_ms"), [(60, 400)])
 def test_faster_hardware_lowers_the_lead(fast_ms, slow_ms):
-    assert latch_lead_ms(recent(fast_ms), AckDelays()) == 110
-    assert latch_lead_ms(recent(slow_ms), AckDelays()) == 450
+    assert latch_buffered_ms(recent(fast_ms), AckDelays()) == 110
+    assert latch_buffered_ms(recent(slow_ms), AckDelays()) == 450
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_period_of_playheads_is_no_jitter():
 
 
 def test_need_counts_from_the_latch_less_the_media_before():
-    assert need_ms(frames_at_ms=1300, latched_at_ms=1000, media_before_ms=167) == 133
+    assert needed_ms(frames_at_ms=1300, latched_at_ms=1000, media_before_ms=167) == 133
 
 
 def costs(step_ms, decode_ms, *opens_ms):

@@ -7,7 +7,7 @@ def test_page_that_never_acknowledges_gets_two_chunks():
     theatre, listener = Theatre(), Recorder()
     theatre.open(listener)
     theatre.run(5000)
-    assert [report.index for report in listener.reports] == [0, 1]
+    assert [report.chunk.index for report in listener.reports] == [0, 1]
 
 
 def test_playing_page_gets_every_chunk_in_time_and_none_early():
@@ -115,7 +115,7 @@ def test_newcomer_takes_the_place_of_a_context_pass_that_nobody_waits_for():
     assert theatre.counters.speculation_misses == 1
     page.hidden = False
     theatre.run(1000)
-    assert [report.index for report in page.reports] == list(range(len(page.reports)))
+    assert [report.chunk.index for report in page.reports] == list(range(len(page.reports)))
 
 
 def test_newcomer_does_not_make_a_walker_stall():

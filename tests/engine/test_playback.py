@@ -14,7 +14,7 @@ def acknowledge(playback, now_ms, shown_s, buffered_s=0.0, hidden=False):
 
 
 def lead_ms(playback, now_ms):
-    return round(playback.dry_ms(now_ms) - now_ms, 6)
+    return round(playback.underrun_ms(now_ms) - now_ms, 6)
 
 
 def test_page_without_media_is_dry():

@@ -2,6 +2,7 @@ import pytest
 
 from support.fakes import Recorder, Theatre, names, run_to_waiting_context, stages, started
 from worldplay.world.camera import FORWARD_STEP, Motion
+from worldplay.world.steering import WalkRequest
 
 AHEAD = Motion(forward=FORWARD_STEP)
 
@@ -41,7 +42,7 @@ def test_resume_forgets_steps_that_were_not_made_and_taps_that_nobody_saw():
     session.resume()
     made = len(page.reports)
     theatre.run(500)
-    assert page.reports[made].motions == [Motion()] * 4
+    assert page.reports[made].chunk.motions == [Motion()] * 4
 
 
 def test_step_while_walking_is_refused():
@@ -99,7 +100,7 @@ def test_reset_cancels_the_chunk_at_its_next_stage(stage):
     theatre.run(1000)
     assert (stage, "walk1") == theatre.world.log[theatre.world.log.index(("truncate", "walk1")) - 1]
     assert ("reset", {"chunk": 0}) in page.events
-    assert [report.index for report in page.reports][-2:] in ([1, 0], [2, 0], [0, 1])
+    assert [report.chunk.index for report in page.reports][-2:] in ([1, 0], [2, 0], [0, 1])
     assert theatre.counters.cancelled_chunks == 1
 
 
@@ -111,7 +112,7 @@ def test_rewind_goes_back_and_on():
     page.session.rewind(2)
     theatre.run(1000)
     assert ("rewound", {"chunk": 2}) in page.events
-    assert page.reports[made].index == 2
+    assert page.reports[made].chunk.index == 2
     assert page.stalled_ms == 0
 
 
@@ -126,7 +127,7 @@ def test_rewind_past_the_end_is_refused_and_disturbs_nothing():
         False,
     ) in page.events
     assert theatre.counters.cancelled_chunks == 0
-    assert [report.index for report in page.reports] == list(range(len(page.reports)))
+    assert [report.chunk.index for report in page.reports] == list(range(len(page.reports)))
 
 
 def test_cancelled_chunk_does_not_take_inputs_sent_after_its_cancellation():
@@ -141,8 +142,8 @@ def test_cancelled_chunk_does_not_take_inputs_sent_after_its_cancellation():
     theatre.run(1500)
     chunks = theatre.world.walks[0].chunks
     assert sum(step.yaw for steps in chunks for step in steps) == pytest.approx(0.4)
-    assert page.reports[2].index == 0
-    assert page.reports[2].controls_seq == 7
+    assert page.reports[2].chunk.index == 0
+    assert page.reports[2].latch.seq == 7
 
 
 def test_cancelled_chunk_takes_its_taps_and_looks_with_it_but_not_the_held_keys():
@@ -156,22 +157,20 @@ def test_cancelled_chunk_takes_its_taps_and_looks_with_it_but_not_the_held_keys(
 
 def test_another_start_leaves_the_walk_for_a_new_one():
     theatre, page, session = started()
-    theatre.world.hooks["step"] = lambda: (
-        session.start("other", None, None, None) or theatre.world.hooks.clear()
-    )
+    theatre.world.hooks["step"] = lambda: session.start(WalkRequest("other")) or theatre.world.hooks.clear()
     theatre.run(1000)
     assert names(page).count("started") == 2
     assert stages(theatre, "other").count("context") >= 1
     assert stages(theatre, "walk1").count("context") == 3
-    assert page.reports[-1].index <= 1
+    assert page.reports[-1].chunk.index <= 1
 
 
 def test_refused_start_leaves_the_walk_as_it_was():
     theatre, page, session = started()
-    session.start("nowhere", None, None, None)
+    session.start(WalkRequest("nowhere"))
     theatre.run(1000)
     assert ("error", "bad_request", "expected a view out of court, got 'nowhere'", False) in page.events
-    assert [report.index for report in page.reports] == list(range(len(page.reports)))
+    assert [report.chunk.index for report in page.reports] == list(range(len(page.reports)))
     session.rewind(1)
     theatre.run(100)
     assert ("rewound", {"chunk": 1}) in page.events

@@ -2,6 +2,7 @@ import pytest
 
 from support.fakes import Recorder, Theatre, names, stages, started
 from worldplay.world.camera import FORWARD_STEP, Motion
+from worldplay.world.steering import WalkRequest
 
 AHEAD = Motion(forward=FORWARD_STEP)
 
@@ -28,10 +29,10 @@ def test_report_tells_what_was_latched():
     session.controls(4, 0.0, frozenset("w"))
     theatre.settle()
     report = listener.reports[0]
-    assert (report.index, report.frames, report.controls_seq) == (0, 13, 4)
-    assert report.motions == [AHEAD] * 4
-    assert report.latched_at_ms == 1040.0  # after the context pass
-    assert report.timings_ms == {"context": 40.0, "denoise": 80.0}
+    assert (report.chunk.index, report.chunk.num_frames, report.latch.seq) == (0, 13, 4)
+    assert report.chunk.motions == [AHEAD] * 4
+    assert report.latch.at_ms == 1040.0  # after the context pass
+    assert report.chunk.timings_ms == {"context": 40.0, "denoise": 80.0}
 
 
 def test_controls_sent_during_the_context_pass_are_in_the_chunk():
@@ -39,7 +40,7 @@ def test_controls_sent_during_the_context_pass_are_in_the_chunk():
     session = theatre.open(listener)
     theatre.world.hooks["context"] = lambda: session.controls(9, 0.0, frozenset("w"))
     theatre.settle()
-    assert listener.reports[0].controls_seq == 9
+    assert listener.reports[0].latch.seq == 9
 
 
 def test_frames_come_latent_by_latent_with_their_times():
@@ -86,7 +87,7 @@ def test_requests_after_closing_do_nothing():
     session = theatre.open(listener)
     session.close()
     theatre.settle()
-    session.start("court", None, None, None)
+    session.start(WalkRequest("court"))
     session.reset()
     session.step()
     session.playhead(0.0, 0.0, False)

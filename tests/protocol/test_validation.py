@@ -3,11 +3,18 @@
 import pytest
 
 from worldplay.protocol.errors import ProtocolError
-from worldplay.protocol.messages import Ping
+from worldplay.protocol.messages import Ping, State
 from worldplay.protocol.validation import validate
 
 
 def test_a_name_that_would_break_a_line_is_quoted() -> None:
     with pytest.raises(ProtocolError) as refused:
         validate(Ping, {"type": "ping", "t": 1.0, "a\n2026-01-01 ERROR fake": 1})
-    assert refused.value.message == r'ping."a\n2026-01-01 ERROR fake": expected no such field, got 1'
+    assert refused.value.message == r"ping.'a\n2026-01-01 ERROR fake': expected no such field, got 1"
+
+
+def test_a_suggestion_has_a_short_title() -> None:
+    state = {"type": "state", "what": "prompt", "taken_as": "x" * 201}
+    with pytest.raises(ProtocolError) as refused:
+        validate(State, state)
+    assert refused.value.message.startswith("state.taken_as: expected at most 200 characters, got 'x")

@@ -18,7 +18,6 @@ MANIFEST = read_manifest(GOLDENS)
 
 @pytest.mark.parametrize("name", MANIFEST.cases)
 def test_public_case(name: str):
-    torch.set_num_threads(1)
     row = check_goldens.check_case(MANIFEST, name)
     assert row.failures == []
     assert row.outputs == len(MANIFEST.cases[name]["outputs"])

@@ -23,11 +23,6 @@ pytestmark = pytest.mark.slow
 MINI = Setup(MINIATURE, MINIATURE.sizes[0], torch.device("cpu"))
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.mark.parametrize("name", ["attention", "storage", "pictures"])
 def test_measurements_run_in_miniature(name: str):
     outcome = carry_out(name, MINI)
@@ -75,7 +70,6 @@ def test_a_measurement_that_hangs_is_given_up(tmp_path: Path):
     assert (outcome.status, outcome.detail) == ("failed", "not done after 0 s")
 
 
-@pytest.mark.slow
 def test_a_process_that_dies_is_reported(tmp_path: Path):
     options = gpu_bench.parse([str(tmp_path), "--device", "cuda:99", "--miniature"])
     outcome = gpu_bench.run_apart("machine", 0, "16x24", 60.0, options)

@@ -8,6 +8,8 @@ import numpy as np
 from worldplay.engine.admission import Admission
 from worldplay.engine.session import Session
 from worldplay.engine.worker import Worker
+from worldplay.world.chunk import PendingChunk
+from worldplay.world.steering import WalkRequest
 
 FPS = 24
 PICTURE = np.zeros((4, 2, 2, 3), np.uint8)
@@ -69,20 +71,26 @@ class FakeWalk:
         self.name = name
         self.chunks = []  # the steps of each
         self.prompt = None
+        self.taken_as = None
 
     @property
     def num_chunks(self):
         return len(self.chunks)
 
-    def generate(self, steering):
+    def begin_chunk(self, steering):
+        return PendingChunk(self.stages(steering))
+
+    def stages(self, steering):
+        yield "context"
         steering.predict(4)
         self.world.spend("context", self.name, self.world.context_ms)
-        yield
+        yield "step"
         steps = steering.latch(4)
         self.world.hooks.get("latch", lambda: None)()
-        for _ in range(4):
+        for index in range(4):
+            if index:
+                yield "step"
             self.world.spend("step", self.name, self.world.step_ms)
-            yield
         self.chunks.append(steps)
         return SimpleNamespace(
             index=len(self.chunks) - 1,
@@ -127,7 +135,7 @@ class Recorder:
 
     def on_chunk(self, report):
         self.reports.append(report)
-        self.events.append(("chunk", report.index))
+        self.events.append(("chunk", report.chunk.index))
 
     def on_frames(self, chunk_index, frames, decode_ms, decoded_at_ms):
         self.num_frames += len(frames)
@@ -218,7 +226,7 @@ class Theatre:
         session = listener.session = Session(self.num_sessions, listener, self.clock, lambda: None)
         self.worker.arrivals.append(session)
         if start:
-            session.start(view or f"walk{self.num_sessions}", None, None, None)
+            session.start(WalkRequest(view or f"walk{self.num_sessions}"))
         return session
 
     def open_page(self, view=None, **options):

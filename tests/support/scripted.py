@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal, TypeVar
 
+import msgpack
 import numpy as np
 import uvicorn
 from numpy.typing import NDArray
@@ -18,13 +19,13 @@ from starlette.websockets import WebSocket
 
 from support.pictures import HEIGHT, WIDTH, flat
 from support.serving import running
-from worldplay.cli import listen
 from worldplay.media.track import VideoTrack
 from worldplay.protocol import messages as m
 from worldplay.protocol.connection import ServerConnection
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.settings import load_settings
-from worldplay.web.translate import LIMITS
+from worldplay.web.address import listen
+from worldplay.web.limits import LIMITS
 
 FPS = 24
 LEAD_S = 0.5
@@ -42,6 +43,8 @@ class ScriptedServer:
         self.token: str | None = None
         self.at_hello: Literal["welcome", "silence"] = "welcome"
         self.at_start: Literal["walk", "queue", "refuse", "busy"] = "walk"
+        self.taken_as: str | None = None  # title of the suggestion whose look every prompt gives
+        self.damages = 0  # so many of the next fragments are not sent, or hold nothing
         self.own_pictures: Literal["as_is", "nearest_view"] = "nearest_view"
         self.received: list[tuple[float, m.ClientMessage]] = []  # when, and what
         self.address = ""
@@ -128,6 +131,8 @@ class _Visitor:
             await self._send(m.State(what="view", view="green"))
         track = self._track
         await self._send(m.Init(codec=track.codec, mime=track.mime, data=track.init_segment))
+        if start.prompt is not None and self._server.taken_as is not None:
+            await self._confirm(start.prompt)
         await self._send_chunk(0)
 
     async def _steer(self, message: m.ClientMessage) -> None:
@@ -138,7 +143,7 @@ class _Visitor:
                 self._is_paused = isinstance(message, m.Pause)
                 await self._send(m.State(what="paused" if self._is_paused else "resumed"))
             case m.Prompt(text=text):
-                await self._send(m.State(what="prompt", chunk=self._num_chunks, text=text))
+                await self._confirm(text)
             case m.Reset():
                 self._num_chunks = 0
                 await self._send(m.State(what="reset", chunk=0))
@@ -147,11 +152,22 @@ class _Visitor:
                 if self._num_chunks is not None and is_near and not (self._is_paused or hidden):
                     await self._send_chunk(self._num_chunks)
 
+    async def _confirm(self, prompt: str) -> None:
+        state = m.State(what="prompt", chunk=self._num_chunks, text=prompt).to_map()
+        if self._server.taken_as is not None:
+            state["taken_as"] = self._server.taken_as
+        await self._websocket.send_bytes(msgpack.packb(state))
+
     async def _send_chunk(self, index: int) -> None:
         num_frames = 13 if index == 0 else 16
         await self._send(_chunk(index, num_frames, self._num_frames, self._seq))
         for number in range(num_frames):
-            await self._send(self._media(index, is_key=number == 0))
+            media = self._media(index, is_key=number == 0)
+            if self._server.damages > 0:
+                self._server.damages -= 1
+                media = media.model_copy(update={"data": b"\0\0\0\x08junk"})
+            if self._server.damages != 2:
+                await self._send(media)
         self._num_chunks = index + 1
 
     def _media(self, chunk: int, is_key: bool) -> m.Media:
@@ -236,5 +252,5 @@ def serving_script() -> Iterator[ScriptedServer]:
     config = uvicorn.Config(
         app, ws="websockets-sansio", log_config=None, access_log=False, timeout_graceful_shutdown=5
     )
-    with running(uvicorn.Server(config), listen(settings)) as scripted.address:
+    with running(uvicorn.Server(config), listen(settings.host, settings.port)) as scripted.address:
         yield scripted

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from worldplay.cli import listen
+from worldplay.loading import make_engine
 from worldplay.settings import Settings, load_settings
-from worldplay.web.app import create_server, make_engine
+from worldplay.web.address import listen
+from worldplay.web.app import create_server
 from worldplay.world.world import World
 
 START_TIMEOUT_S = 10.0
@@ -20,7 +21,7 @@ START_TIMEOUT_S = 10.0
 def serving(world: World, **arguments: object) -> Iterator[str]:
     """Serve a world. Yields: host and port."""
     settings: Settings = load_settings(**{"port": 0, "max_sessions": 4, **arguments})
-    listening = listen(settings)
+    listening = listen(settings.host, settings.port)
     engine = make_engine(settings, world)
     with running(create_server(settings, world, engine), listening) as address:
         yield address

@@ -21,7 +21,9 @@ from starlette.applications import Starlette
 from worldplay.engine.engine import Engine
 from worldplay.settings import load_settings
 from worldplay.web.app import create_app
-from worldplay.web.generate_video import EXCEPTION_HANDLERS
+from worldplay.web.errors import EXCEPTION_HANDLERS
+from worldplay.world.chunk import PendingChunk
+from worldplay.world.steering import Steering
 from worldplay.world.world import World
 
 pytestmark = pytest.mark.slow
@@ -58,8 +60,11 @@ class QuickWalk:
         self.frames = frames
         self.num_chunks = 0
 
-    def generate(self, steering):  # type: ignore[no-untyped-def]
-        yield
+    def begin_chunk(self, steering: Steering) -> PendingChunk:
+        return PendingChunk(self.stages(steering))
+
+    def stages(self, steering):  # type: ignore[no-untyped-def]
+        yield "step"
         steering.latch(4)
         self.num_chunks += 1
         return SimpleNamespace(

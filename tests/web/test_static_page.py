@@ -41,4 +41,4 @@ def test_page_may_load_nothing_from_elsewhere_and_run_nothing_inline(world: Worl
 def test_page_that_is_not_built_says_how(world: World, tmp_path: Path) -> None:
     with serving(world, static_dir=tmp_path) as address:
         answer = httpx.get(f"http://{address}/")
-    assert (answer.status_code, answer.text) == (503, "The page is not built yet: run `make serve`.")
+    assert (answer.status_code, answer.text) == (503, "The page is not built yet: run `make page`.")

@@ -9,12 +9,10 @@ import httpx
 import msgpack
 import pytest
 from PIL import Image
-from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
 
 from support.raw_client import Closed, Message, RawClient
 from support.serving import serving
-from worldplay.web.translate import LIMITS
+from worldplay.web.limits import LIMITS
 from worldplay.world.world import World
 
 
@@ -44,19 +42,6 @@ def test_welcome_describes_the_world(server: str) -> None:
     views = welcome["worlds"][0]["views"]
     assert len(views) == 3
     assert Image.open(io.BytesIO(views[0]["preview"])).size == (160, 96)
-
-
-@pytest.mark.parametrize(("origin", "may"), [("http://{}", True), ("http://elsewhere.example", False)])
-def test_pages_of_other_sites_may_not_walk(
-    server: str, origin: str, may: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    url, headers = f"ws://{server}/ws", {"Origin": origin.format(server)}
-    if may:
-        with connect(url, additional_headers=headers):
-            return
-    with pytest.raises(InvalidStatus, match="HTTP 403"), connect(url, additional_headers=headers):
-        pass
-    assert f"its Origin is 'http://elsewhere.example', the Host {server!r}" in caplog.text
 
 
 def test_walk_streams_contiguous_fragments(server: str) -> None:
@@ -312,17 +297,6 @@ def test_wrong_token_is_refused(world: World) -> None:
     assert closed == 1008
 
 
-def test_page_of_another_site_is_turned_away(server: str) -> None:
-    headers = {
-        "origin": "https://elsewhere.example",
-        "connection": "upgrade",
-        "upgrade": "websocket",
-        "sec-websocket-version": "13",
-        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
-    }
-    assert httpx.get(f"http://{server}/ws", headers=headers).status_code == 403
-
-
 def test_visitor_beyond_the_places_waits_for_one(world: World) -> None:
     with (
         serving(world, max_sessions=1, max_queued=1) as address,
@@ -347,7 +321,7 @@ def test_disconnect_in_mid_chunk_frees_the_worker(server: str) -> None:
     with walk(server) as client:
         client.hello()
         client.start(seed=1)
-    deadline = time.monotonic() + 2.0
+    deadline = time.monotonic() + 30.0  # within how many stages: tests/engine/test_worker.py
     while httpx.get(f"http://{server}/health").json()["sessions"]["active"]:
         assert time.monotonic() < deadline, "the session outlived its visitor"
         time.sleep(0.02)
@@ -396,3 +370,22 @@ def test_health_and_metrics(server: str) -> None:
     text = httpx.get(f"http://{server}/metrics").text
     assert 'worldplay_stage_ms_total{stage="denoise"}' in text
     assert "worldplay_input_to_photon_seconds_count" in text
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [(RuntimeError("?"), "internal"), (MemoryError(), "out_of_memory")]
+)
+def test_our_own_fault_is_told_before_the_socket_closes(
+    server: str, fault: Exception, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr("worldplay.web.receiver.read_image", fail)
+    with walk(server) as client:
+        client.hello()
+        client.start(seed=1)
+        client.send("start", image=png(8, 8))
+        messages, closed = client.wait_closed()
+    assert [m["code"] for m in messages if m["type"] == "error"] == [code]
+    assert closed == 1011

@@ -186,7 +186,7 @@ HUGE = 10**400  # an integer that no float holds
         ),
         (
             {"0": {"extrinsic": EYE, "K": "fx"}},
-            "pose '0': expected 'K' as 3 x 3 numbers, got a string of length 2",
+            "pose '0': expected 'K' as 3 x 3 numbers, got 'fx'",
         ),
         (
             {"0": {"extrinsic": EYE, "K": np.zeros((3, 3)).tolist()}},
@@ -250,6 +250,21 @@ def test_first_wrong_intrinsics_of_an_hour_are_shown_alone():
     with pytest.raises(ValueError, match=r"positive fx, fy, cx, cy, got .* at index 0$") as caught:
         parse_pose_json(document)
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["w - 3,right -1", "w -3, right - 1", "w\t-\t3,right   -   1", "\u00a0w\u00a0-\u00a03,right-1\n"]
+    + [f"w{dash}3, right {dash} 1" for dash in "\u2010\u2011\u2012\u2013\u2014\u2212"],
+)
+def test_spaces_and_typographic_dashes_mean_nothing(text):
+    assert parse_pose_string(text) == parse_pose_string("w-3,right-1")
+
+
+@pytest.mark.parametrize("text", ["w", "w 3", "w--3", "w - -3", "w-3-1", "-3", " - "])
+def test_items_are_an_action_and_a_number(text):
+    with pytest.raises(ValueError, match=r"pose string item .*: expected"):
+        parse_pose_string(text)
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,13 @@ from support.tiny import TINY
 from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.model.conditioning import Conditioning
 from worldplay.world.camera import Motion, build_trajectory, invert_pose
-from worldplay.world.clip_rollout import choose_context, generate_clip_chunk
+from worldplay.world.chunk import Chunk
+from worldplay.world.clip_rollout import begin_clip_chunk, choose_context
 from worldplay.world.context import sample_points
-from worldplay.world.rollout import Chunk, RolloutModel, finish
+from worldplay.world.rollout import RolloutModel
 from worldplay.world.rollout_config import RolloutConfig
-from worldplay.world.walk import OpenGround, Step, Walk
+from worldplay.world.steering import Move
+from worldplay.world.walk import OpenGround, Walk
 
 CONFIG = RolloutConfig(
     chunk_latents=16,
@@ -31,7 +33,7 @@ POINTS = sample_points(512, seed=0)
 class Straight:
     """Steering that knows one way."""
 
-    def predict(self, num_latents: int) -> list[Step]:
+    def predict(self, num_latents: int) -> list[Move]:
         return [Motion(forward=0.08)] * num_latents
 
     latch = predict
@@ -64,7 +66,7 @@ def make_model(config: RolloutConfig = CONFIG) -> RolloutModel:
 
 
 def make_chunk(model: RolloutModel, walk: Walk) -> Chunk:
-    return finish(generate_clip_chunk(model, walk, Straight()))
+    return begin_clip_chunk(model, walk, Straight()).finish()
 
 
 def test_first_chunk_has_no_context():
@@ -104,7 +106,7 @@ def test_later_chunks_follow_the_earlier_ones():
 
 def test_chunk_that_is_given_up_leaves_no_trace():
     walk = make_walk()
-    making = generate_clip_chunk(make_model(), walk, Straight())
-    next(making)
+    making = begin_clip_chunk(make_model(), walk, Straight())
+    assert making.advance() is None
     making.close()
     assert (walk.num_latents, len(walk.labels)) == (0, 0)

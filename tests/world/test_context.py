@@ -14,12 +14,12 @@ from worldplay.world.camera import (
     build_trajectory,
     invert_pose,
 )
-from worldplay.world.context import NUM_POINTS, RADIUS, View, sample_points, select_context, similarity
+from worldplay.world.context import NUM_POINTS, RADIUS, FieldOfView, sample_points, select_context, similarity
 
 CASES = json.loads((GOLDENS / "manifest.json").read_text())["cases"]
 NAMES = sorted(name for name in CASES if name.startswith("memory_"))
 POINTS = sample_points(2048, seed=0)
-DEFAULT_VIEW = View(60, 35)
+DEFAULT_VIEW = FieldOfView(60, 35)
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -27,7 +27,7 @@ def golden(request):
     return CASES[request.param]["meta"], load_file(GOLDENS / f"{request.param}.safetensors")
 
 
-@pytest.mark.parametrize("view", [View(60, 35), View(105, 75)], ids=["60x35", "105x75"])
+@pytest.mark.parametrize("view", [FieldOfView(60, 35), FieldOfView(105, 75)], ids=["60x35", "105x75"])
 def test_similarity_matches_golden(golden, view, request):
     _, data = golden
     found = [
@@ -95,7 +95,7 @@ def random_poses(count, seed):
     return np.stack([apply_motion(np.eye(4), motion) for motion in motions])
 
 
-@pytest.mark.parametrize("view", [View(60, 35), View(105, 75), View(20, 150)], ids=str)
+@pytest.mark.parametrize("view", [FieldOfView(60, 35), FieldOfView(105, 75), FieldOfView(20, 150)], ids=str)
 def test_similarity_is_that_of_the_angles(view):
     c2w = random_poses(400, seed=1)
     expected = [similarity_by_angles(relative, POINTS, view) for relative in c2w]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
-from worldplay.world.pose_files import Course, parse_trajectory
-from worldplay.world.walk import Placed
+from worldplay.world.pose_files import parse_trajectory
+from worldplay.world.steering import PosedCamera, TrajectorySteering
 
 
 def shifted(x: float) -> list[list[float]]:
@@ -20,15 +20,15 @@ K = [[970.0, 0.0, 960.0], [0.0, 970.0, 540.0], [0.0, 0.0, 1.0]]
 def test_pose_string_gives_one_more_latent_than_motions() -> None:
     trajectory = parse_trajectory("w-2, right-1")
     assert trajectory.num_latents == 4
-    assert trajectory.steps == [Motion(forward=FORWARD_STEP)] * 2 + [Motion(yaw=TURN_STEP)]
+    assert trajectory.moves == [Motion(forward=FORWARD_STEP)] * 2 + [Motion(yaw=TURN_STEP)]
     assert (trajectory.origin.c2w == np.eye(4)).all()
 
 
 def test_pose_file_places_every_latent() -> None:
     trajectory = parse_trajectory({str(i): {"extrinsic": shifted(i / 10), "K": K} for i in range(3)})
     assert trajectory.num_latents == 3
-    last = trajectory.steps[-1]
-    assert isinstance(last, Placed)
+    last = trajectory.moves[-1]
+    assert isinstance(last, PosedCamera)
     assert last.c2w[0, 3] == 0.2
     assert last.intrinsics is not None
     assert last.intrinsics[1, 1] == pytest.approx(970 / 1080)
@@ -37,14 +37,14 @@ def test_pose_file_places_every_latent() -> None:
 def test_recorded_walk_keeps_its_labels() -> None:
     flat = np.ravel(shifted(0.1)).tolist()
     trajectory = parse_trajectory({"seed": 3, "poses": [shifted(0), flat], "labels": [0, 27]})
-    step = trajectory.steps[0]
-    assert isinstance(step, Placed)
+    step = trajectory.moves[0]
+    assert isinstance(step, PosedCamera)
     assert (trajectory.origin.label, step.label, step.intrinsics) == (0, 27, None)
 
 
 def test_list_of_poses_is_a_walk() -> None:
     trajectory = parse_trajectory([shifted(0), shifted(0.1)])
-    assert [type(step) for step in trajectory.steps] == [Placed]
+    assert [type(step) for step in trajectory.moves] == [PosedCamera]
 
 
 def test_normalised_intrinsics_stay_as_they_are() -> None:
@@ -58,7 +58,7 @@ def test_normalised_intrinsics_stay_as_they_are() -> None:
     ("document", "problem"),
     [
         ("fly-3", "expected an action of w, s"),
-        (3, "expected poses as an array of 1 to 21600, got a number"),
+        (3, "expected poses as an array of 1 to 21600, got 3"),
         ([], "expected poses as an array of 1 to 21600, got an array of length 0"),
         ({"poses": [[1, 2, 3]]}, r"poses\[0\]: expected 4 x 4 numbers, got an array of length 3"),
         ({"poses": [["x"] * 16]}, r"poses\[0\]: expected 4 x 4 numbers"),
@@ -73,7 +73,7 @@ def test_normalised_intrinsics_stay_as_they_are() -> None:
         ({"poses": [shifted(0)], "labels": [True]}, "expected labels of 0 to 80, got true"),
         (
             {"poses": [shifted(0)], "labels": "0"},
-            "labels as an array of 1, got a string of length 1",
+            "labels as an array of 1, got '0'",
         ),
         ({"poses": [shifted(0)], "intrinsics": [[1]]}, r"intrinsics\[0\]: expected 3 x 3 numbers"),
         ({"0": {"extrinsic": shifted(0)}}, "pose '0': expected 'K'"),
@@ -89,8 +89,9 @@ def test_bad_trajectories_say_what_is_wrong(document: object, problem: str) -> N
         parse_trajectory(document)
 
 
-def test_course_gives_each_step_once() -> None:
-    course = Course(parse_trajectory("w-1,a-1,s-1,d-1,up-1,down-1,left-1"))
-    first = course.latch(3)
-    assert course.predict(4) == course.predict(4)
-    assert [*first, *course.latch(4)] == parse_trajectory("w-1,a-1,s-1,d-1,up-1,down-1,left-1").steps
+def test_trajectory_steering_gives_each_move_once() -> None:
+    moves = parse_trajectory("w-1,a-1,s-1,d-1,up-1,down-1,left-1").moves
+    steering = TrajectorySteering(moves)
+    first = steering.latch(3)
+    assert steering.predict(4) == steering.predict(4)
+    assert [*first, *steering.latch(4)] == moves

@@ -13,10 +13,12 @@ from worldplay.model.config import TransformerConfig
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world import timing as stopwatch
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
+from worldplay.world.chunk import Chunk
 from worldplay.world.context import sample_points
-from worldplay.world.rollout import Chunk, RolloutModel, Stage, finish, generate_chunk, rollout
+from worldplay.world.rollout import RolloutModel, begin_chunk, rollout
 from worldplay.world.rollout_config import RolloutConfig
-from worldplay.world.walk import OpenGround, Placed, Step, Walk
+from worldplay.world.steering import Move, PosedCamera
+from worldplay.world.walk import OpenGround, Walk
 
 TINY = TransformerConfig(
     hidden=32,
@@ -54,10 +56,10 @@ class Script:
         self.predicted = predicted or step
         self.latched = 0
 
-    def predict(self, num_latents: int) -> list[Step]:
+    def predict(self, num_latents: int) -> list[Move]:
         return [self.predicted(self.latched)] * num_latents
 
-    def latch(self, num_latents: int) -> list[Step]:
+    def latch(self, num_latents: int) -> list[Move]:
         self.latched += 1
         return [self.step(self.latched - 1)] * num_latents
 
@@ -97,7 +99,7 @@ def latents_of(walk: Walk) -> torch.Tensor:
 
 def test_first_chunk_begins_at_the_origin(model: RolloutModel) -> None:
     walk = new_walk(model)
-    chunk = finish(generate_chunk(model, walk, Script(stroll)))
+    chunk = begin_chunk(model, walk, Script(stroll)).finish()
     assert (chunk.index, chunk.num_frames, chunk.context) == (0, 13, [])
     assert chunk.poses[0].tolist() == np.eye(4).tolist()
     assert chunk.labels == [0, 11, 11, 11]
@@ -124,26 +126,27 @@ def test_wrong_prediction_does_not_change_the_result(model: RolloutModel) -> Non
 
 def test_steering_is_latched_after_the_context_pass(model: RolloutModel) -> None:
     script = Script(stroll)
-    stages = generate_chunk(model, new_walk(model), script)
-    assert next(stages) is Stage.CONTEXT
-    assert script.latched == 0
-    assert next(stages) is Stage.STEP
-    assert script.latched == 1
+    pending = begin_chunk(model, new_walk(model), script)
+    assert pending.next_stage == "context"
+    pending.advance()
+    assert (pending.next_stage, script.latched) == ("step", 0)
+    pending.advance()
+    assert (pending.next_stage, script.latched) == ("step", 1)
 
 
-@pytest.mark.parametrize("stages_done", [0, 1, 2, 4])
+@pytest.mark.parametrize("stages_done", [0, 1, 2, 3])
 def test_cancelled_chunk_leaves_no_trace(model: RolloutModel, stages_done: int) -> None:
     undisturbed, walk = new_walk(model), new_walk(model)
     expected = list(islice(rollout(model, undisturbed, Script(stroll)), 2))[1]
-    finish(generate_chunk(model, walk, Script(stroll)))
-    cancelled = generate_chunk(model, walk, Script(spin))
+    begin_chunk(model, walk, Script(stroll)).finish()
+    cancelled = begin_chunk(model, walk, Script(spin))
     for _ in range(stages_done):
-        next(cancelled)
+        assert cancelled.advance() is None
     cancelled.close()
     assert walk.num_latents == 4
     script = Script(stroll)
     script.latched = 1
-    chunk = finish(generate_chunk(model, walk, script))
+    chunk = begin_chunk(model, walk, script).finish()
     torch.testing.assert_close(chunk.latents, expected.latents, rtol=0, atol=0)
 
 
@@ -166,12 +169,12 @@ def test_chunks_may_take_turns_stage_by_stage(model: RolloutModel) -> None:
     for walk in (mixed, visitor):
         list(islice(rollout(model, walk, Script(stroll)), 2))
     script = Script(stroll)
-    ours, theirs = generate_chunk(model, mixed, script), generate_chunk(model, visitor, Script(spin))
-    for _ in range(1 + ROLLOUT.steps):
-        next(ours)
-        next(theirs)
+    ours, theirs = begin_chunk(model, mixed, script), begin_chunk(model, visitor, Script(spin))
+    for _ in range(ROLLOUT.steps):
+        ours.advance()
+        theirs.advance()
     theirs.close()
-    torch.testing.assert_close(finish(ours).latents, expected.latents, rtol=0, atol=0)
+    torch.testing.assert_close(ours.finish().latents, expected.latents, rtol=0, atol=0)
 
 
 def test_rewound_walk_repeats_itself(model: RolloutModel) -> None:
@@ -198,9 +201,10 @@ def test_a_stage_is_over_when_the_device_has_done_it(
         asked = partial(_note, events, name, work)
         monkeypatch.setattr(model.transformer, name, asked)
     walk = new_walk(model)
-    finish(generate_chunk(model, walk, script))
+    begin_chunk(model, walk, script).finish()
     events.clear()
-    for _ in generate_chunk(model, walk, script):
+    pending = begin_chunk(model, walk, script)
+    while pending.advance() is None:
         events.append("stage")
     work = [event for event in events if event != "latch"]
     for asked in ("encode_context", "denoise"):
@@ -226,17 +230,18 @@ def test_placed_cameras_are_taken_as_given(model: RolloutModel) -> None:
     poses = [np.eye(4) for _ in range(3)]
     for number, pose in enumerate(poses):
         pose[0, 3] = 0.1 * (number + 1)
-    path = walk.follow([Placed(pose) for pose in poses])
+    path = walk.follow([PosedCamera(pose) for pose in poses])
     assert path.c2w[:, 0, 3].tolist() == pytest.approx([0.0, 0.1, 0.2, 0.3])
     assert path.labels.tolist() == [0, 27, 27, 27]
     assert [motion.right for motion in path.motions()] == pytest.approx([0.0, 0.1, 0.1, 0.1])
 
 
 class Wall:
-    def move(self, previous: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, bool]:
-        return previous, True
+    def move(self, pose: np.ndarray, motion: Motion) -> tuple[np.ndarray, bool]:
+        return pose, True
 
-    reach = move
+    def reach(self, pose: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, bool]:
+        return pose, True
 
 
 def test_camera_that_cannot_be_reached_has_not_moved(model: RolloutModel) -> None:
@@ -244,22 +249,20 @@ def test_camera_that_cannot_be_reached_has_not_moved(model: RolloutModel) -> Non
     walk.ground = Wall()
     away = np.eye(4)
     away[2, 3] = 50.0
-    walk.origin = Placed(away)
-    path = walk.follow([Placed(away, label=9)] * 3)
+    walk.origin = PosedCamera(away)
+    path = walk.follow([PosedCamera(away, label=9)] * 3)
     np.testing.assert_array_equal(path.c2w, np.stack([np.eye(4)] * 4))
     assert path.labels.tolist() == [0, 0, 0, 0]
     assert path.bumped
 
 
-class Ceiling:
+class Ceiling(OpenGround):
     """Nobody gets above a height, and nobody is told."""
 
-    def move(self, previous: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, bool]:
+    def reach(self, pose: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, bool]:
         taken = wanted.copy()
         taken[1, 3] = min(taken[1, 3], 0.1)
         return taken, False
-
-    reach = move
 
 
 def test_a_label_stays_with_its_pose_alone(model: RolloutModel) -> None:
@@ -268,14 +271,14 @@ def test_a_label_stays_with_its_pose_alone(model: RolloutModel) -> None:
     poses = [np.eye(4) for _ in range(3)]
     for pose, height in zip(poses, (0.1, 0.2, 0.3), strict=True):
         pose[1, 3] = height
-    path = walk.follow([Placed(pose, label=9) for pose in poses])
+    path = walk.follow([PosedCamera(pose, label=9) for pose in poses])
     assert path.labels.tolist() == [0, 9, 0, 0]
 
 
 def test_step_into_a_wall_is_reported(model: RolloutModel) -> None:
     walk = new_walk(model)
     walk.ground = Wall()
-    chunk = finish(generate_chunk(model, walk, Script(stroll)))
+    chunk = begin_chunk(model, walk, Script(stroll)).finish()
     assert chunk.bumped
     assert chunk.labels == [0, 0, 0, 0]
     assert chunk.motions[1] == Motion()

@@ -1,4 +1,4 @@
-"""Draws the keys that move the camera onto a clip's frames."""
+"""Draws the keys that move the camera on a clip's frames."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,11 +6,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 Frames = NDArray[np.uint8]
 
-# Of a label, 9 * translation + rotation: the keys that each of the nine codes stands for.
+# A label is 9 * translation + rotation. These are the keys that each of the nine codes stands for.
 _MOVES = ("", "w", "s", "d", "a", "wd", "wa", "sd", "sa")
 _TURNS = ("", "→", "←", "↑", "↓", "→↑", "→↓", "←↑", "←↓")
 # Where each key is, in key widths from the lower left corner: columns to the right, rows upwards.
-_PLACES = {
+_KEY_CELLS = {
     "w": (1, 1),
     "a": (0, 0),
     "s": (1, 0),
@@ -21,16 +21,16 @@ _PLACES = {
     "→": (6, 0),
 }
 _KEYS_PER_HEIGHT = 10
-_LETTER_SIZE = 12  # keys smaller than this bear no letters
+_LETTER_SIZE = 12  # smaller keys have no letters
 
 
 def keys_of(label: int) -> set[str]:
-    """The keys that, held, do what an action label (0..80) says."""
+    """The keys to hold for what an action label (0..80) says."""
     return {*_MOVES[label // 9], *_TURNS[label % 9]}
 
 
 def draw_keys(frames: Frames, label: int) -> Frames:
-    """Draw all keys, the pressed ones bright: [F, H, W, 3] uint8 RGB to the same."""
+    """Draw all keys on frames [F, H, W, 3] uint8 RGB; the pressed ones are bright."""
     overlay = _draw_overlay(frames.shape[2], frames.shape[1], keys_of(label))
     drawn = []
     for frame in frames:
@@ -44,7 +44,7 @@ def _draw_overlay(width: int, height: int, pressed: set[str]) -> Image.Image:
     overlay = Image.new("RGBA", (width, height))
     draw = ImageDraw.Draw(overlay)
     size = max(4, height // _KEYS_PER_HEIGHT)
-    for key, (column, row) in _PLACES.items():
+    for key, (column, row) in _KEY_CELLS.items():
         left, top = size // 2 + column * size, height - size // 2 - (row + 1) * size
         box = (left, top, left + size - 2, top + size - 2)
         is_pressed = key in pressed

@@ -2,15 +2,19 @@
 
 import secrets
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from PIL.Image import Image
 
+from worldplay.engine.clip_run import ClipRequest
+from worldplay.wording import show
 from worldplay.world.camera import MAX_POSES
-from worldplay.world.frames import SIZE_UNIT, check_num_frames
-from worldplay.world.images import cut_picture
+from worldplay.world.frames import SIZE_UNIT, check_num_frames, count_frames, count_latents
 from worldplay.world.pose_files import Trajectory, parse_trajectory
-from worldplay.world.request import WalkRequest
+from worldplay.world.steering import TrajectorySteering, WalkRequest
+
+if TYPE_CHECKING:
+    from worldplay.world.images import StartPicture
 
 DEFAULT_FRAMES = 125
 LONGEST = 4 * MAX_POSES - 3  # frames; an hour
@@ -18,7 +22,7 @@ MAX_STEPS = 100
 
 
 class ClipError(ValueError):
-    """One of the wishes cannot be met; `field` is its name."""
+    """An option cannot be met; `field` is its name in the HTTP API."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
@@ -26,8 +30,8 @@ class ClipError(ValueError):
         self.reason = message
 
 
-class Maker(Protocol):
-    """A world, or the prospect of one."""
+class ClipTarget(Protocol):
+    """The world that is to make a clip, loaded or not yet."""
 
     @property
     def name(self) -> str: ...
@@ -45,8 +49,8 @@ class Maker(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ClipWish:
-    """What somebody asks for; what is None is the world's or the planner's to choose."""
+class ClipOptions:
+    """What somebody asks for. `plan_clip` chooses what is None."""
 
     prompt: str
     view: str | None = None
@@ -62,59 +66,77 @@ class ClipWish:
 
 @dataclass(frozen=True, slots=True)
 class ClipPlan:
-    """A clip that can be made."""
+    """A clip that can be made: the engine's request, and what was chosen to get there."""
 
-    walk: WalkRequest
+    request: ClipRequest
     seed: int
     pose: object
     trajectory: Trajectory
     num_frames: int
-    num_chunks: int
+    num_unused_poses: int  # at the end of a pose that is longer than the clip
 
 
-def plan_clip(maker: Maker, wish: ClipWish, max_frames: int = LONGEST) -> ClipPlan:
-    """Check a wish against a world, loaded or not yet, and fill in what it leaves open.
+def plan_clip(target: ClipTarget, options: ClipOptions, max_frames: int = LONGEST) -> ClipPlan:
+    """Check options against a world and fill in those that are left open.
 
     Raises: ClipError naming the field, what was expected and what was found.
     """
-    _check_model(maker, wish)
-    chunk_latents = maker.chunk_latents
-    pose, num_frames = wish.pose, wish.num_frames
-    trajectory = None if pose is None else _read_pose(pose)
-    if num_frames is None:
-        num_frames = DEFAULT_FRAMES if trajectory is None else 4 * trajectory.num_latents - 3
-    field = "pose" if wish.num_frames is None else "num_frames"
-    num_latents = _count_latents(field, num_frames, chunk_latents, max_frames)
-    if trajectory is None:
-        pose = f"w-{num_latents - 1}"
-        trajectory = _read_pose(pose)
-    if trajectory.num_latents != num_latents:
+    _check_target(target, options)
+    given = None if options.pose is None else _read_pose(options.pose)
+    num_frames = _choose_num_frames(options, given)
+    num_latents = _count_latents(options, num_frames, target.chunk_latents, max_frames)
+    pose = f"w-{num_latents - 1}" if given is None else options.pose
+    whole = given or _read_pose(pose)
+    trajectory = _cut(whole, num_latents, num_frames)
+    seed = secrets.randbits(32) if options.seed is None else options.seed
+    picture = None if options.image is None else _cut_picture(options.image, target)
+    walk = WalkRequest(options.view, picture, options.prompt, seed, options.steps, trajectory.origin)
+    request = ClipRequest(walk, TrajectorySteering(trajectory.moves), num_latents // target.chunk_latents)
+    return ClipPlan(request, seed, pose, trajectory, num_frames, whole.num_latents - num_latents)
+
+
+def _choose_num_frames(options: ClipOptions, trajectory: Trajectory | None) -> int:
+    if options.num_frames is not None:
+        return options.num_frames
+    return DEFAULT_FRAMES if trajectory is None else 4 * trajectory.num_latents - 3
+
+
+def _cut_picture(image: Image, target: ClipTarget) -> "StartPicture":
+    from worldplay.world.images import cut_picture  # imports torch: what is wrong must be told before
+
+    return cut_picture(image, target.width, target.height)
+
+
+def _cut(trajectory: Trajectory, num_latents: int, num_frames: int) -> Trajectory:
+    """The beginning of a trajectory. Raises: ClipError if it is too short."""
+    if trajectory.num_latents < num_latents:
         raise ClipError(
             "pose",
             f"expected poses for {num_latents} latents ({num_latents - 1} motions) with {num_frames} frames, "
-            f"got {trajectory.num_latents} ({len(trajectory.steps)} motions)",
+            f"got {trajectory.num_latents} ({len(trajectory.moves)} motions)",
         )
-    seed = secrets.randbits(32) if wish.seed is None else wish.seed
-    picture = None if wish.image is None else cut_picture(wish.image, maker.width, maker.height)
-    walk = WalkRequest(wish.view, picture, wish.prompt, seed, wish.steps, trajectory.origin)
-    return ClipPlan(walk, seed, pose, trajectory, num_frames, num_latents // chunk_latents)
+    return Trajectory(trajectory.origin, trajectory.moves[: num_latents - 1])
 
 
-def _check_model(maker: Maker, wish: ClipWish) -> None:
-    for field, got in (("width", wish.width), ("height", wish.height)):
-        expected: int = getattr(maker, field)
-        if got is not None and got % SIZE_UNIT:
-            raise ClipError(field, f"expected a multiple of {SIZE_UNIT}, got {got}")
-        if got is not None and got != expected:
-            raise ClipError(field, f"expected {expected}, the size of the loaded model, got {got}")
-    if wish.variant not in (None, maker.name):
-        raise ClipError("variant", f"expected {maker.name!r}, which is loaded, got {wish.variant!r}")
-    if wish.steps is not None and not 1 <= wish.steps <= MAX_STEPS:
-        raise ClipError("num_inference_steps", f"expected 1 to {MAX_STEPS}, got {wish.steps}")
+def _check_target(target: ClipTarget, options: ClipOptions) -> None:
+    _check_side("width", options.width, target.width)
+    _check_side("height", options.height, target.height)
+    if options.variant not in (None, target.name):
+        got = show(options.variant)
+        raise ClipError("variant", f"expected {target.name!r}, which is loaded, got {got}")
+    if options.steps is not None and not 1 <= options.steps <= MAX_STEPS:
+        raise ClipError("num_inference_steps", f"expected 1 to {MAX_STEPS}, got {show(options.steps)}")
     try:
-        maker.find_view(wish.view)
+        target.find_view(options.view)
     except ValueError as error:
         raise ClipError("view", str(error)) from None
+
+
+def _check_side(field: str, got: int | None, expected: int) -> None:
+    if got is not None and got % SIZE_UNIT:
+        raise ClipError(field, f"expected a multiple of {SIZE_UNIT}, got {got}")
+    if got is not None and got != expected:
+        raise ClipError(field, f"expected {expected}, the size of the loaded model, got {got}")
 
 
 def _read_pose(pose: object) -> Trajectory:
@@ -124,8 +146,20 @@ def _read_pose(pose: object) -> Trajectory:
         raise ClipError("pose", str(error)) from None
 
 
-def _count_latents(field: str, num_frames: int, chunk_latents: int, max_frames: int) -> int:
+def _count_latents(options: ClipOptions, num_frames: int, chunk_latents: int, max_frames: int) -> int:
     try:
         return check_num_frames(num_frames, chunk_latents, max_frames)
     except ValueError as error:
-        raise ClipError(field, str(error)) from None
+        if options.num_frames is not None:
+            raise ClipError("num_frames", str(error)) from None
+        advice = _advise_cut(count_latents(num_frames), chunk_latents, max_frames)
+        raise ClipError("pose", f"{error}{advice}") from None
+
+
+def _advise_cut(num_poses: int, chunk_latents: int, max_frames: int) -> str:
+    """Say which frames to ask for if poses do not make whole chunks, and which poses are left out then."""
+    fitting = min(num_poses, count_latents(max_frames)) // chunk_latents * chunk_latents
+    if not fitting:
+        return ""
+    left_out = "the last pose" if num_poses - fitting == 1 else f"the last {num_poses - fitting} poses"
+    return f": ask for {count_frames(fitting)} frames to leave out {left_out} of {num_poses}"

@@ -7,9 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from worldplay.api_words import describe_fault
 from worldplay.clips.plan import MAX_STEPS
-from worldplay.world.matrices import short
+from worldplay.wording import find_fault, show
 
 
 class Picture(BaseModel):
@@ -44,7 +43,7 @@ def read_pose(option: str | None) -> object:
     if option is None:
         return None
     if option.lstrip().startswith(("{", "[")):
-        return _decode(option, short(option))
+        return _decode(option, show(option))
     if os.path.isfile(option) or option.lower().endswith(".json"):
         return _decode(Path(option).read_bytes(), option)
     return option
@@ -67,4 +66,5 @@ def read_beginning(pose: object) -> Beginning:
     try:
         return Beginning.model_validate(pose)
     except ValidationError as error:
-        raise ValueError(f"pose: {describe_fault(error.errors(include_url=False))}") from None
+        fault = find_fault(error)
+        raise ValueError(f"pose: {fault.path}: {fault.reason}") from None

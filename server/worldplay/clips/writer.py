@@ -1,20 +1,15 @@
 """A clip as a file: joins the engine, which makes its frames, with the encoder and the boxes of MP4."""
 
-import logging
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from worldplay.clips.plan import ClipPlan
-from worldplay.engine.clips import ClipJob, ClipRequest
+from worldplay.engine.clip_run import ClipJob
 from worldplay.engine.engine import Engine
+from worldplay.engine.failures import REASONS, code_of
 from worldplay.engine.ports import ChunkReport, Frames
-from worldplay.media.track import VideoTrack
-from worldplay.world.pose_files import Course
+from worldplay.media.frame_encoder import FrameEncoder
 from worldplay.world.world import World
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +40,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """There will be no more; the code is one of `bad_request`, `out_of_memory`, `internal`, `stopped`."""
+    """There will be no more. The code is `bad_request`, or one of `engine/failures.py`."""
 
     code: str
     message: str
@@ -55,98 +50,92 @@ Piece = Data | PassDone | ChunkDone | Finished | Failed
 Decorate = Callable[[Frames, int], Frames]  # frames of one latent and its label
 
 
+@dataclass(slots=True)
+class _Chunk:
+    """A chunk that is being encoded, and how far it is."""
+
+    report: ChunkReport
+    num_latents: int = 0
+    num_frames: int = 0
+    decode_ms: float = 0.0
+    encode_ms: float = 0.0
+
+
 class ClipFile:
     """One clip's file in the making. Its pieces are given to `put`, in order, on the encoding thread.
 
-    No more is made than is encoded, so that raw frames do not pile up; the encoded file may, as it is small,
-    and whoever takes it slowly must not keep the next clip waiting.
+    Chunks are made no faster than they are encoded, because raw frames are large. The encoded file is small
+    and may pile up: a client that reads slowly must not keep the next clip waiting.
     """
 
     def __init__(self, world: World, put: Callable[[Piece], None], decorate: Decorate | None = None) -> None:
-        self._world = world
         self._put = put
         self._decorate = decorate
-        self._encoding = ThreadPoolExecutor(1, thread_name_prefix="encode-clip")
+        self._encoder = FrameEncoder(world.width, world.height, world.fps, self._fail)
         self._job: ClipJob | None = None
-        self._track: VideoTrack | None = None
-        self._report: ChunkReport | None = None  # of the chunk being encoded
-        self._num_latents = 0  # of that chunk, encoded
-        self._num_frames = 0
-        self._chunk_end = 0
-        self._decode_ms = 0.0
-        self._encode_ms = 0.0
+        self._chunk: _Chunk | None = None
+        self._num_frames = 0  # of the whole file
 
     def begin(self, engine: Engine, plan: ClipPlan) -> None:
-        """Have it made, after the clips that were asked for before."""
-        request = ClipRequest(plan.walk, Course(plan.trajectory), plan.num_chunks)
-        self._job = engine.render(request, self)
+        """Queue the clip behind those that were asked for before."""
+        self._job = engine.render(plan.request, self)
 
     def close(self) -> None:
-        """Stop making it, unless it is finished. Nothing is given from then on but what is under way."""
+        """Stop making it, unless it is finished. At most the piece under way is given after this."""
         if self._job is not None:
             self._job.cancel()
-        self._encoding.shutdown(wait=False, cancel_futures=True)
+        self._encoder.close()
 
     # -- from the engine, on its worker thread
 
     def on_opened(self) -> None:
-        self._submit(self._open)
+        self._encoder.run(self._open)
 
     def on_pass(self) -> None:
-        self._submit(self._put, PassDone())
+        self._encoder.run(self._put, PassDone())
 
     def on_chunk(self, report: ChunkReport) -> None:
-        self._submit(self._begin_chunk, report)
+        self._encoder.run(self._begin_chunk, report)
 
     def on_frames(self, frames: Frames, decode_ms: float) -> None:
-        self._submit(self._encode, frames, decode_ms)
+        self._encoder.run(self._encode, frames, decode_ms)
 
     def on_finished(self) -> None:
-        self._submit(self._put, Finished())
+        self._encoder.run(self._put, Finished())
 
     def on_failed(self, code: str, message: str) -> None:
-        self._submit(self._put, Failed(code, message))
+        self._encoder.run(self._put, Failed(code, message))
 
-    # -- on the encoding thread, one at a time
+    # -- on the encoding thread
 
-    def _submit(self, action: Callable[..., None], *arguments: object) -> None:
-        try:
-            self._encoding.submit(self._run, action, *arguments)
-        except RuntimeError:  # shut down: nobody wants the clip any more
-            logger.debug("a report came after its clip was closed")
-
-    def _run(self, action: Callable[..., None], *arguments: object) -> None:
-        try:
-            action(*arguments)
-        except Exception:  # the top of this thread: what breaks here is this clip's loss alone
-            logger.exception("encoding a clip failed")
-            self.close()
-            self._put(Failed("internal", "the server failed to encode this clip; its log says why"))
+    def _fail(self, error: Exception) -> None:
+        self.close()
+        code = code_of(error)
+        self._put(Failed(code, REASONS[code]))
 
     def _open(self) -> None:
-        self._track = VideoTrack(self._world.width, self._world.height, self._world.fps)
-        self._put(Data(self._track.init_segment))
+        self._put(Data(self._encoder.track.init_segment))
 
     def _begin_chunk(self, report: ChunkReport) -> None:
-        self._report = report
-        self._num_latents = 0
-        self._chunk_end = self._num_frames + report.frames
-        self._decode_ms = self._encode_ms = 0.0
+        self._chunk = _Chunk(report)
+        self._encoder.begin_chunk()
 
     def _encode(self, frames: Frames, decode_ms: float) -> None:
-        assert self._track is not None, "frames before the clip was opened"
-        assert self._job is not None, "frames before the clip was begun"
-        assert self._report is not None, "frames before their chunk"
-        began = time.perf_counter()
+        chunk = self._chunk
+        assert chunk is not None, "frames before their chunk"
         if self._decorate is not None:
-            frames = self._decorate(frames, self._report.labels[self._num_latents])
-        for frame in frames:
-            sample = self._track.encode(frame, key=self._num_frames == self._chunk_end - self._report.frames)
-            self._put(Data(self._track.fragment(sample, self._num_frames)))
+            frames = self._decorate(frames, chunk.report.chunk.labels[chunk.num_latents])
+        for frame, encode_ms in self._encoder.encode(frames):
+            self._put(Data(self._encoder.track.fragment(frame, self._num_frames)))
             self._num_frames += 1
-        self._num_latents += 1
-        self._decode_ms += decode_ms
-        self._encode_ms += (time.perf_counter() - began) * 1000.0
-        if self._num_frames == self._chunk_end:
-            self._put(ChunkDone(self._report, self._decode_ms, self._encode_ms))
-            self._job.allow_chunk()
+            chunk.encode_ms += encode_ms
+        chunk.num_latents += 1
+        chunk.num_frames += len(frames)
+        chunk.decode_ms += decode_ms
+        if chunk.num_frames == chunk.report.chunk.num_frames:
+            self._finish(chunk)
+
+    def _finish(self, chunk: _Chunk) -> None:
+        assert self._job is not None, "a chunk of a clip that was not begun"
+        self._put(ChunkDone(chunk.report, chunk.decode_ms, chunk.encode_ms))
+        self._job.allow_chunk()

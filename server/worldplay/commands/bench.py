@@ -13,20 +13,18 @@ import torch
 
 from worldplay.commands.bench_report import Report, count_work, make_rows, render
 from worldplay.commands.hardware import forget_peak, gemm_rate, name_of, peak_memory
-from worldplay.commands.paths import check_writable
 from worldplay.loading import open_world
 from worldplay.media.track import VideoTrack
 from worldplay.model.config import RELEASED_TRANSFORMER, RELEASED_VAE, TransformerConfig, VAEConfig
-from worldplay.settings import Settings
-from worldplay.stroll import Stroll
+from worldplay.settings import ModelSettings
+from worldplay.world.chunk import Chunk
 from worldplay.world.device import choose_device, choose_dtype, synchronize
 from worldplay.world.machine import available_memory
 from worldplay.world.released.files import is_released
 from worldplay.world.released.memory_estimate import Shapes, count_host_bytes
 from worldplay.world.released.random_weights import build_random_world, check_context, open_random_walk
 from worldplay.world.released.variants import DEFAULT_VARIANT, VARIANTS, find_variant
-from worldplay.world.request import WalkRequest
-from worldplay.world.rollout import Chunk
+from worldplay.world.steering import CircleSteering, WalkRequest
 from worldplay.world.world import LiveWalk, World
 
 DISTILLED = VARIANTS[DEFAULT_VARIANT].rollout()
@@ -58,9 +56,8 @@ class Subject:
     stays: bool  # each chunk follows the same latents; otherwise the walk goes on
 
 
-def run(settings: Settings, chunks: int, random: RandomModel | None, json_file: Path | None) -> None:
+def run(settings: ModelSettings, chunks: int, random: RandomModel | None, json_file: Path | None) -> None:
     """Measure, print a table and perhaps write the numbers to a file."""
-    check_writable(json_file)
     subject = load(settings) if random is None else build(random, settings.device)
     report = measure(subject, chunks)
     sys.stdout.write(render(report))
@@ -68,7 +65,7 @@ def run(settings: Settings, chunks: int, random: RandomModel | None, json_file: 
         json_file.write_text(json.dumps(asdict(report), indent=1) + "\n")
 
 
-def load(settings: Settings) -> Subject:
+def load(settings: ModelSettings) -> Subject:
     """Load a world and open a walk; until its context is full the chunks do not count."""
     if is_released(settings.model) and not find_variant(settings.variant).is_live:
         raise ValueError(
@@ -190,15 +187,14 @@ def _time_chunk(world: World, walk: LiveWalk, track: VideoTrack) -> tuple[Chunk,
 
 
 def _generate(walk: LiveWalk, lap: Callable[[], float]) -> tuple[Chunk, list[float]]:
-    """Make a chunk. Returns: also ms of the context pass, of each denoising step, and of what is left."""
-    stages = walk.generate(Stroll())
+    """Make a chunk. Returns: also ms of the context pass and of each denoising step."""
+    pending = walk.begin_chunk(CircleSteering())
     passes: list[float] = []
-    while True:
-        try:
-            next(stages)
-        except StopIteration as stop:
-            return stop.value, [*passes, lap()]
+    chunk = None
+    while chunk is None:
+        chunk = pending.advance()
         passes.append(lap())
+    return chunk, passes
 
 
 def _time_text(world: World, walk: LiveWalk) -> list[float]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from worldplay.commands.list_models import disk_bytes, find_problem
 from worldplay.commands.paths import existing_folder
-from worldplay.settings import Settings, read_visible_gpus
+from worldplay.settings import ModelSettings, read_visible_gpus
 from worldplay.world.frames import parse_size
 from worldplay.world.machine import Gpu, available_memory, find_gpu, has_bf16_cpu
 from worldplay.world.released.memory_estimate import RELEASED, MemoryEstimate, Shapes, estimate_memory
@@ -176,7 +176,7 @@ def _gb(size: int) -> str:
     return f"{size / 1e9:.1f} GB"
 
 
-def run(settings: Settings, memory_gb: float | None, *, check: bool) -> None:
+def run(settings: ModelSettings, memory_gb: float | None, *, check: bool) -> None:
     """Print the report for this machine, or for a GPU with so many gigabytes.
 
     Raises: ValueError for a device that this machine does not have.

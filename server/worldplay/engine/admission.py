@@ -1,4 +1,4 @@
-"""Who has a place and who waits for one."""
+"""Who has a slot and who waits for one."""
 
 from collections import deque
 
@@ -6,11 +6,11 @@ from worldplay.engine.pacing import RecentTimes
 
 
 class Admission:
-    """A bounded number of places with a bounded first-come, first-served queue before them."""
+    """A bounded number of slots with a bounded first-come, first-served queue before them."""
 
     def __init__(self, max_sessions: int, max_queued: int) -> None:
         if max_sessions < 1 or max_queued < 0:
-            raise ValueError(f"expected places >= 1 and a queue >= 0, got {max_sessions} and {max_queued}")
+            raise ValueError(f"expected slots >= 1 and a queue >= 0, got {max_sessions} and {max_queued}")
         self._max_sessions = max_sessions
         self._max_queued = max_queued
         self._seated_ms: dict[int, float] = {}
@@ -27,11 +27,11 @@ class Admission:
 
     @property
     def queue(self) -> list[int]:
-        """Who waits, next first."""
+        """Keys of those who wait, the next one first."""
         return list(self._queue)
 
     def enter(self, key: int, now_ms: float) -> bool:
-        """Take a place, or wait for one. False: both are full."""
+        """Take a slot, or wait for one. Returns: False if both are full."""
         if self.num_seated < self._max_sessions and not self._queue:
             self._seated_ms[key] = now_ms
             return True
@@ -41,7 +41,7 @@ class Admission:
         return True
 
     def leave(self, key: int, now_ms: float) -> None:
-        """Give up a place, a wait, or nothing; a place that becomes free goes to who waits longest."""
+        """Give up a slot or a place in the queue, if it has one. A freed slot goes to the longest waiting."""
         seated_ms = self._seated_ms.pop(key, None)
         if seated_ms is not None:
             self._stays.add(now_ms - seated_ms)

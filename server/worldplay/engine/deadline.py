@@ -1,15 +1,15 @@
-"""Who runs next: earliest deadline first, each as late as it can be without making anyone late."""
+"""Who runs next: the earliest deadline first, each task as late as possible without making another late."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Task:
     """The next piece of work of one session."""
 
     session: int
-    deadline_ms: float  # when its page runs dry
+    deadline_ms: float  # when its client's buffer runs empty
     latch_by_ms: float  # when its controls should be read; it must not happen much earlier either
     context_ms: float  # work before the latch
     tail_ms: float  # work after it
@@ -34,18 +34,18 @@ class Wait:
     until_ms: float | None
 
 
-def decide(jobs: Sequence[Job], ready: int | None, now_ms: float) -> Run | Wait:
+def decide(tasks: Sequence[Task], ready: int | None, now_ms: float) -> Run | Wait:
     """Choose what the worker does now.
 
     Args:
-        jobs: at most one per session.
+        tasks: at most one per session.
         ready: the session whose context pass is done and waits for its latch; running another one loses it.
     """
-    if not jobs:
+    if not tasks:
         return Wait(None)
-    order = sorted(jobs, key=lambda job: (max(job.deadline_ms, now_ms), job.served_ms))
+    order = sorted(tasks, key=lambda task: (max(task.deadline_ms, now_ms), task.served_ms))
     first = order[0]
-    due = next((job for job in order if _own_start(job, ready) <= now_ms), None)
+    due = next((task for task in order if _own_start(task, ready) <= now_ms), None)
     if due is not None and _fits_before(due, first, now_ms):
         return Run(due.session)
     start_ms = _latest_start(order, ready)
@@ -54,20 +54,20 @@ def decide(jobs: Sequence[Job], ready: int | None, now_ms: float) -> Run | Wait:
     return Wait(start_ms)
 
 
-def _own_start(job: Job, ready: int | None) -> float:
-    """When this job would start if it were alone."""
-    return job.latch_by_ms if job.session == ready else job.begin_by_ms
+def _own_start(task: Task, ready: int | None) -> float:
+    """When this task would start if it were alone."""
+    return task.latch_by_ms if task.session == ready else task.begin_by_ms
 
 
-def _fits_before(job: Job, first: Job, now_ms: float) -> bool:
-    """Whether a job can be done before the first one must begin; its context, if ready, is then lost."""
-    return job is first or now_ms + job.context_ms + job.tail_ms <= first.begin_by_ms
+def _fits_before(task: Task, first: Task, now_ms: float) -> bool:
+    """Whether a task can be done before the first one must begin; its context, if ready, is then lost."""
+    return task is first or now_ms + task.context_ms + task.tail_ms <= first.begin_by_ms
 
 
-def _latest_start(order: Sequence[Job], ready: int | None) -> float:
-    """When the first job must start so that every one is in time, done one after the other."""
+def _latest_start(order: Sequence[Task], ready: int | None) -> float:
+    """When the first task must start so that every one is in time, done one after the other."""
     start_ms = float("inf")
-    for job in reversed(order):
-        latch_ms = min(job.latch_by_ms, start_ms - job.tail_ms)
-        start_ms = latch_ms if job.session == ready else latch_ms - job.context_ms
+    for task in reversed(order):
+        latch_ms = min(task.latch_by_ms, start_ms - task.tail_ms)
+        start_ms = latch_ms if task.session == ready else latch_ms - task.context_ms
     return start_ms

@@ -1,4 +1,4 @@
-"""The engine: one thread that owns the model, and the door through which sessions come to it."""
+"""The engine: one thread that owns the model, and the way for sessions and clips to reach it."""
 
 import logging
 from itertools import count
@@ -6,7 +6,7 @@ from threading import Event, Thread
 from time import monotonic
 
 from worldplay.engine.admission import Admission
-from worldplay.engine.clips import ClipJob, ClipListener, ClipRequest
+from worldplay.engine.clip_run import ClipJob, ClipListener, ClipRequest
 from worldplay.engine.ports import Listener, WorldPort
 from worldplay.engine.session import Session
 from worldplay.engine.stats import EngineStats
@@ -36,7 +36,7 @@ class Engine:
         self._thread.start()
 
     def close(self, timeout_s: float = 10.0) -> bool:
-        """Stop after the present stage; sessions just fall silent. Returns whether the thread has ended."""
+        """Stop after the present stage. Sessions hear nothing more. Returns: whether the thread has ended."""
         self._is_closing = True
         self._wake.set()
         if self._thread.is_alive():
@@ -45,11 +45,11 @@ class Engine:
 
     @property
     def healthy(self) -> bool:
-        """Whether the worker thread lives and takes sessions."""
+        """Whether the worker thread runs and takes sessions."""
         return self._thread.is_alive() and not self._is_closing
 
     def open(self, listener: Listener) -> Session:
-        """Let a visitor in, to a place or to the queue; if both are full, the listener hears `busy`."""
+        """Open a session in a slot or in the queue. If both are full, the listener hears `busy`."""
         session = Session(next(self._numbers), listener, monotonic_ms, self._wake.set)
         if not self.healthy:
             session.close()
@@ -60,7 +60,7 @@ class Engine:
         return session
 
     def render(self, request: ClipRequest, listener: ClipListener) -> ClipJob:
-        """Have a clip made after those that were asked for before; who calls this bounds how many wait."""
+        """Queue a clip. The caller must bound the queue."""
         job = ClipJob(request, listener, self._wake.set)
         if not self.healthy:
             listener.on_failed("stopped", "the engine has stopped")
@@ -70,31 +70,13 @@ class Engine:
         return job
 
     def stats(self) -> EngineStats:
-        """What is going on and has gone on."""
-        counters = self._worker.counters
+        """Return what is going on now and the totals so far."""
         return EngineStats(
             sessions=self._worker.admission.num_seated,
             queued=self._worker.admission.num_queued,
             clips_queued=len(self._worker.clips),
             uptime_ms=monotonic_ms() - self._started_ms,
-            chunk_median_ms=counters.chunk_median_ms,
-            chunk_p95_ms=counters.chunk_p95_ms,
-            chunks=counters.chunks,
-            frames=counters.frames,
-            late_chunks=counters.late_chunks,
-            cancelled_chunks=counters.cancelled_chunks,
-            speculation_hits=counters.speculation_hits,
-            speculation_misses=counters.speculation_misses,
-            walks_opened=counters.walks_opened,
-            sessions_opened=counters.sessions_opened,
-            sessions_ended=counters.sessions_ended,
-            sessions_refused=counters.sessions_refused,
-            clips=counters.clips,
-            clips_cancelled=counters.clips_cancelled,
-            failures=counters.failures,
-            out_of_memory=counters.out_of_memory,
-            busy_ms=counters.busy_ms,
-            stage_ms=counters.stage_ms,
+            counters=self._worker.counters,
         )
 
     def _work(self) -> None:

@@ -1,4 +1,4 @@
-"""Where a page is in the media handed to it: how much it still has, and whether it wants more."""
+"""Where a client is in the media handed to it: how much it has buffered, and whether it wants more."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from worldplay.engine.pacing import AckDelays
 
 UNACKNOWLEDGED_CHUNKS = 2
-SILENT_AFTER_MS = 1000.0  # a page that plays says so every 100 ms
-LOST_AFTER_MS = 2000.0  # media that a page does not hold by then will not come: its fragments were dropped
+SILENT_AFTER_MS = 1000.0  # a client that plays says so every 100 ms
+LOST_AFTER_MS = 2000.0  # media that a client does not hold by then was dropped on the way
 MAX_UNENCODED_S = 1.0  # of frames: one chunk may be made while another is being encoded, no more
 _MAX_BATCHES = 64  # more than are handed over within LOST_AFTER_MS
-_HELD_MARGIN_S = 0.02  # half a frame: a page that holds this much of a batch holds its first frame
+_HELD_MARGIN_S = 0.02  # half a frame: a client that holds this much of a batch holds its first frame
 
 
 @dataclass(frozen=True, slots=True)
 class Playhead:
-    """What a page said of its player: media seconds, and when it said so by the server's clock."""
+    """What a client said of its player, in media seconds, and when it came by the server's clock."""
 
     shown_s: float
     buffered_s: float
@@ -36,14 +36,14 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Anchor:
-    """The page showed, or must be taken to have shown, this media time at this moment."""
+    """The client showed this media time at this moment, as it said or as must be assumed."""
 
     shown_s: float
     at_ms: float
 
 
 class Playback:
-    """One page's media accounting. The timeline begins at 0 and never goes back, whatever the walk does."""
+    """One client's media accounting. The timeline begins at 0 and never goes back, whatever the walk does."""
 
     def __init__(self) -> None:
         self.handed_s = 0.0
@@ -61,35 +61,35 @@ class Playback:
         return self._playhead is not None and self._playhead.hidden
 
     def renew(self) -> None:
-        """The visitor asked for a picture: that is a sign of life, worth a page's first two chunks."""
+        """Allow a silent client two more chunks, as it has just asked for a picture."""
         self._credit = UNACKNOWLEDGED_CHUNKS
         self._is_playing_on = False
 
     def wants_chunk(self, now_ms: float) -> bool:
-        """Whether a chunk for this page would be seen: not if it is hidden or has fallen silent."""
+        """Return whether a chunk would be seen: not if the client is hidden or silent."""
         if self.is_hidden:
             return False
         return not self._is_silent(now_ms) or self._credit > 0
 
     def begin_chunk(self, now_ms: float) -> bool:
-        """Count a chunk whose first frames are about to be handed over. Returns whether they come late."""
+        """Count a chunk whose first frames are about to be handed over. Returns: whether they come late."""
         if self._is_silent(now_ms):
             self._credit -= 1
         self._unconfirmed.append(_Batch(self.handed_s, 0.0, now_ms))
-        is_late = self._is_playing_on and self.dry_ms(now_ms) <= now_ms
+        is_late = self._is_playing_on and self.underrun_ms(now_ms) <= now_ms
         self._is_playing_on = True
         return is_late
 
     def hand(self, duration_s: float, now_ms: float) -> None:
-        """Count media that is on its way to the page."""
-        if self.dry_ms(now_ms) <= now_ms:
+        """Count media that is on its way to the client."""
+        if self.underrun_ms(now_ms) <= now_ms:
             self._anchor = _Anchor(self.handed_s, now_ms)  # it stood still and plays on from here
         self._batches.append(_Batch(self.handed_s, duration_s, now_ms))
         self.handed_s += duration_s
         self.unencoded_s += duration_s
 
     def acknowledge(self, playhead: Playhead) -> None:
-        """Take the page's word for where it is."""
+        """Take the client's word for where it is."""
         if playhead.hidden:
             self._is_playing_on = False
         else:
@@ -100,18 +100,18 @@ class Playback:
         self._anchor = _Anchor(min(playhead.shown_s, self.handed_s), playhead.received_ms)
         self._credit = 0
 
-    def dry_ms(self, now_ms: float) -> float:
-        """When the page runs dry if it plays what it has; now, if it is dry already."""
+    def underrun_ms(self, now_ms: float) -> float:
+        """Return when the client's buffer runs empty if it just plays; now, if it is empty already."""
         left_ms = (self.handed_s - self._anchor.shown_s) * 1000.0
         return max(now_ms, self._anchor.at_ms + left_ms)
 
     def drop(self, duration_s: float) -> None:
-        """Take back media that was handed over but never sent: it has no place on the page's timeline."""
+        """Take back media that was handed over but never sent. It has no place on the client's timeline."""
         self.handed_s = max(0.0, self.handed_s - duration_s)
         self._unconfirmed.clear()
 
     def _write_off_lost(self, playhead: Playhead) -> None:
-        """Stop waiting for media that the page does not hold long after it was handed over."""
+        """Stop waiting for media that the client does not hold long after it was handed over."""
         since_ms = playhead.received_ms - LOST_AFTER_MS
         on_its_way_s = sum(batch.duration_s for batch in self._batches if batch.handed_ms > since_ms)
         lost_s = self.handed_s - (playhead.end_s + on_its_way_s)
@@ -122,7 +122,7 @@ class Playback:
         return self._playhead is None or now_ms - self._playhead.received_ms > SILENT_AFTER_MS
 
     def _measure_delays(self, playhead: Playhead) -> None:
-        """Note what it took the first frames of chunks to come to where the page now holds them."""
+        """Note how long the first frames of chunks took until the client held them."""
         while self._unconfirmed and playhead.end_s > self._unconfirmed[0].start_s + _HELD_MARGIN_S:
             batch = self._unconfirmed.popleft()
             if self._playhead is not None:

@@ -1,48 +1,45 @@
-"""What the engine needs from a world, and what it tells a visitor's connection."""
+"""What the engine needs from a world, and what it tells a client's connection."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worldplay.world.camera import Motion
-
-if TYPE_CHECKING:  # only for their names: the engine itself runs without torch
-    from worldplay.world.request import WalkRequest
-    from worldplay.world.rollout import Chunk, Steering
+from worldplay.engine.controls import Latch
+from worldplay.world.chunk import Chunk, PendingChunk
+from worldplay.world.steering import Steering, WalkRequest
 
 Frames = NDArray[np.uint8]  # [n, H, W, 3] RGB
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkReport:
-    """A finished chunk as its visitor hears of it, before its frames."""
+    """A finished chunk and the controls that it used. It is reported before its frames."""
 
-    index: int
-    frames: int
-    controls_seq: int | None  # newest controls or poses message that its motions include
-    latched_at_ms: float
-    motions: list[Motion]
-    poses: NDArray[np.float64]  # [n, 4, 4] c2w
-    labels: list[int]
-    timings_ms: dict[str, float]
+    chunk: Chunk
+    latch: Latch
 
 
 class WalkPort(Protocol):
-    """One visitor's walk with its decoder. Worker thread only."""
+    """One walk with its decoder. Worker thread only."""
 
     @property
     def num_chunks(self) -> int: ...
 
-    def generate(self, steering: Steering) -> Generator[object, None, Chunk]:
-        """Make the next chunk, pausing between stages; closed at any pause, it leaves no trace."""
+    @property
+    def taken_as(self) -> str | None:
+        """Title of the suggestion that the prompt was taken as; None where the model follows any text."""
         ...
 
-    def decode(self, chunk: Chunk) -> Iterator[Frames]: ...
+    def begin_chunk(self, steering: Steering) -> PendingChunk: ...
+
+    def decode(self, chunk: Chunk) -> Iterator[Frames]:
+        """Decode the newest chunk, latent by latent."""
+        ...
 
     def truncate(self, num_chunks: int) -> None:
         """Go on as if only the first `num_chunks` chunks had been made."""
@@ -52,7 +49,7 @@ class WalkPort(Protocol):
 
 
 class WorldPort(Protocol):
-    """The model with its places. Worker thread only."""
+    """The model with its start views. Worker thread only."""
 
     @property
     def fps(self) -> float: ...
@@ -67,7 +64,7 @@ class WorldPort(Protocol):
 
 
 class Listener(Protocol):
-    """A visitor's connection. Called on the worker thread, one call at a time; must return quickly."""
+    """A client's connection. Called on the worker thread, one call at a time; must return quickly."""
 
     def on_queued(self, position: int, eta_s: float | None) -> None: ...
 
@@ -76,7 +73,7 @@ class Listener(Protocol):
     def on_chunk(self, report: ChunkReport) -> None: ...
 
     def on_frames(self, chunk_index: int, frames: Frames, decode_ms: float, decoded_at_ms: float) -> None:
-        """Encode them, and say so to the session (`media_encoded`): only then are more chunks made."""
+        """Encode them and tell the session (`media_encoded`), which only then makes more chunks."""
         ...
 
     def on_state(self, what: str, detail: dict[str, object]) -> None: ...

@@ -1,23 +1,16 @@
-"""One visitor: what they asked for, from any thread, and what the worker should do about it next."""
-
-from __future__ import annotations
+"""One session: what its client asked for, from any thread, and what the worker does about it next."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING
 
-from worldplay.engine.controls import Controls
-from worldplay.engine.deadline import Job
-from worldplay.engine.pacing import CONTEXT_SLACK_MS, Costs, latch_lead_ms
+from worldplay.engine.controls import ControlState
+from worldplay.engine.deadline import Task
+from worldplay.engine.pacing import CONTEXT_SLACK_MS, Costs, latch_buffered_ms
 from worldplay.engine.playback import MAX_UNENCODED_S, Playback, Playhead
 from worldplay.engine.ports import Listener, WalkPort
-from worldplay.world.request import WalkRequest
-
-if TYPE_CHECKING:
-    from worldplay.world.images import StartPicture
-    from worldplay.world.walk import Step
+from worldplay.world.steering import Move, WalkRequest
 
 OPENING_SLACK_MS = 500.0  # waiting that much longer for a first picture hurts less than a stall while walking
 MAX_COMMANDS = 8
@@ -34,7 +27,7 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Rewind:
-    """Go back to having made `num_chunks` chunks; `what` names it to the page."""
+    """Go back to having made `num_chunks` chunks; `what` is the state that the client is told."""
 
     num_chunks: int
     what: str
@@ -52,11 +45,11 @@ Notice = Callable[[Listener], None]
 
 
 class Session:
-    """A visitor's handle on the engine. Requests come from any thread and return at once.
+    """A client's handle on the engine. Requests come from any thread and return at once.
 
     Answers come through the listener, on the worker thread. `start`, `reset` and `rewind` cancel the chunk in
-    the making at its next stage; taps, looks and trajectories sent before them are forgotten with it, what is
-    sent after them steers what comes next. After `close`, at most the call that is under way is finished.
+    the making at its next stage, and forget taps, looks and trajectories sent before them. What is sent after
+    them steers what comes next. After `close`, at most the call that is under way is finished.
     """
 
     def __init__(
@@ -65,11 +58,11 @@ class Session:
         self.number = number
         self.listener = listener
         self.walk: WalkPort | None = None  # worker thread only
-        self.came_late = False  # the newest chunk; worker thread only
+        self.is_late = False  # whether the newest chunk came late; worker thread only
         self._clock = clock
         self._wake = wake
         self._lock = Lock()
-        self._controls = Controls(clock())
+        self._controls = ControlState(clock())
         self._playback = Playback()
         self._commands: deque[tuple[Command, float]] = deque()  # each with when it came
         self._steps: deque[float] = deque()
@@ -80,17 +73,15 @@ class Session:
         self._opened_ms = 0.0
         self._served_ms = 0.0
 
-    # -- any thread: what the visitor asks for -----------------------------------------------------
+    # -- any thread: what the client asks for
 
-    def start(
-        self, view: str | None, picture: StartPicture | None, prompt: str | None, seed: int | None
-    ) -> None:
-        """Open a walk; what was asked of the present one no longer matters."""
+    def start(self, request: WalkRequest) -> None:
+        """Open a walk. What was asked of the present one no longer matters."""
         with self._lock:
             self._commands.clear()
             self._is_paused = False
             self._steps.clear()
-            self._change(Open(WalkRequest(view, picture, prompt, seed)), num_chunks=0)
+            self._change(Open(request), num_chunks=0)
         self._wake()
 
     def reset(self) -> None:
@@ -108,18 +99,18 @@ class Session:
     def controls(
         self, seq: int, t_ms: float, keys: frozenset[str], look_yaw: float = 0.0, look_pitch: float = 0.0
     ) -> None:
-        """Take the full pressed state; t_ms is the page's clock."""
+        """Take the full pressed state; t_ms is the client's clock."""
         now_ms = self._clock()
         with self._lock:
             self._controls.press(seq, t_ms, keys, (look_yaw, look_pitch), now_ms)
 
-    def poses(self, seq: int, steps: Sequence[Step]) -> None:
-        """Go along these motions or placed cameras, one per latent, then back to the keys."""
+    def poses(self, seq: int, moves: Sequence[Move]) -> None:
+        """Take these moves, one per latent, and then the keys again."""
         with self._lock:
-            self._controls.follow(seq, steps)
+            self._controls.follow(seq, moves)
 
     def playhead(self, shown_s: float, buffered_s: float, hidden: bool) -> None:
-        """Take the page's word for what it shows and holds, in seconds of media."""
+        """Take the client's word for what it shows and holds, in seconds of media."""
         now_ms = self._clock()
         with self._lock:
             if self._playback.is_hidden and not hidden:
@@ -134,7 +125,7 @@ class Session:
         self._wake()
 
     def media_dropped(self, duration_s: float) -> None:
-        """Media handed to the listener was never sent, and the page's timeline goes on without it."""
+        """Media handed to the listener was never sent, and the client's timeline goes on without it."""
         with self._lock:
             self._playback.drop(duration_s)
         self._wake()
@@ -174,7 +165,7 @@ class Session:
             self._is_closed = True
         self._wake()
 
-    # -- worker thread: what to do about it --------------------------------------------------------
+    # -- worker thread: what to do about it
 
     @property
     def is_closed(self) -> bool:
@@ -196,27 +187,28 @@ class Session:
         with self._lock:
             return self._commands.popleft()[0] if self._commands else None
 
-    def current_controls(self) -> Controls:
+    def current_controls(self) -> ControlState:
         with self._lock:
             return self._controls
 
-    def job(self, now_ms: float, costs: Costs) -> Job | None:
-        """The work that this session wants done next; None while it costs nothing."""
+    def next_task(self, now_ms: float, costs: Costs) -> Task | None:
+        """Return the work that this session wants done next, if any."""
         with self._lock:
             if self._commands:
                 asked_ms = self._commands[0][1]
                 deadline_ms = asked_ms + OPENING_SLACK_MS
                 tail_ms = costs.command.median_ms
-                return Job(self.number, deadline_ms, asked_ms, 0.0, tail_ms, self._served_ms)
+                return Task(self.number, deadline_ms, asked_ms, 0.0, tail_ms, self._served_ms)
             if self.walk is None or self._playback.unencoded_s >= MAX_UNENCODED_S:
                 return None
             if self._is_paused:
-                return self._chunk_job(self._steps[0], self._steps[0], costs) if self._steps else None
+                return self._chunk_task(self._steps[0], self._steps[0], costs) if self._steps else None
             if not self._playback.wants_chunk(now_ms):
                 return None
-            dry_ms = self._playback.dry_ms(now_ms)
-            lead_ms = latch_lead_ms(costs.need, self._playback.ack_delays)
-            return self._chunk_job(max(dry_ms, self._opened_ms + OPENING_SLACK_MS), dry_ms - lead_ms, costs)
+            underrun_ms = self._playback.underrun_ms(now_ms)
+            buffered_ms = latch_buffered_ms(costs.needed, self._playback.ack_delays)
+            deadline_ms = max(underrun_ms, self._opened_ms + OPENING_SLACK_MS)
+            return self._chunk_task(deadline_ms, underrun_ms - buffered_ms, costs)
 
     def mark_latched(self, now_ms: float) -> None:
         """A chunk has read its controls and will be finished unless it is cancelled."""
@@ -230,18 +222,18 @@ class Session:
         with self._lock:
             if not self._has_change():
                 self._num_chunks = num_chunks
-            self.came_late = self._playback.begin_chunk(now_ms)
-            return self.came_late
+            self.is_late = self._playback.begin_chunk(now_ms)
+            return self.is_late
 
     def mark_handed(self, duration_s: float, now_ms: float) -> None:
-        """Frames of this duration are on their way to the page."""
+        """Count frames of this duration, which are on their way to the client."""
         with self._lock:
             self._playback.hand(duration_s, now_ms)
 
     def mark_opened(self, now_ms: float) -> None:
         with self._lock:
             self._opened_ms = now_ms
-            self._playback.renew()  # what the page said while it was opened was about the walk before
+            self._playback.renew()  # what the client said meanwhile was about the walk before
 
     def mark_obeyed(self) -> None:
         """A command was carried out or refused."""
@@ -249,7 +241,7 @@ class Session:
             if not self._has_change():
                 self._num_chunks = None if self.walk is None else self.walk.num_chunks
 
-    # -- with the lock held ------------------------------------------------------------------------
+    # -- with the lock held
 
     def _rewind(self, chunk: int, what: str) -> None:
         with self._lock:
@@ -281,6 +273,6 @@ class Session:
     def _refuse(self, message: str) -> None:
         self._notices.append(lambda listener: listener.on_error("bad_request", message, False))
 
-    def _chunk_job(self, deadline_ms: float, latch_by_ms: float, costs: Costs) -> Job:
+    def _chunk_task(self, deadline_ms: float, latch_by_ms: float, costs: Costs) -> Task:
         context_ms = costs.context.p95_ms + CONTEXT_SLACK_MS
-        return Job(self.number, deadline_ms, latch_by_ms, context_ms, costs.tail.median_ms, self._served_ms)
+        return Task(self.number, deadline_ms, latch_by_ms, context_ms, costs.tail.median_ms, self._served_ms)

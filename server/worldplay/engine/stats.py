@@ -11,7 +11,7 @@ class Counters:
 
     chunks: int = 0
     frames: int = 0
-    late_chunks: int = 0  # the page had run dry before their first frame
+    late_chunks: int = 0  # the client's buffer was empty before their first frame
     cancelled_chunks: int = 0
     speculation_hits: int = 0  # context passes that were ready when the controls were latched
     speculation_misses: int = 0  # context passes lost to other work
@@ -42,32 +42,10 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """The engine at one moment: who is here, and the counters above."""
+    """The engine at one moment: who is here, and the totals so far."""
 
     sessions: int
     queued: int
     clips_queued: int  # with the one in the making
     uptime_ms: float
-    chunk_median_ms: float
-    chunk_p95_ms: float
-    chunks: int
-    frames: int
-    late_chunks: int
-    cancelled_chunks: int
-    speculation_hits: int
-    speculation_misses: int
-    walks_opened: int
-    sessions_opened: int
-    sessions_ended: int
-    sessions_refused: int
-    clips: int
-    clips_cancelled: int
-    failures: int
-    out_of_memory: int
-    busy_ms: float
-    stage_ms: dict[str, float]  # select, context, denoise, decode
-
-    @property
-    def busy_fraction(self) -> float:
-        """Share of the time since the start in which the worker worked."""
-        return self.busy_ms / self.uptime_ms if self.uptime_ms else 0.0
+    counters: Counters

@@ -1,4 +1,4 @@
-"""The worker: looks at all sessions, does one stage of work for one of them, and looks again."""
+"""The worker: checks all sessions, does one stage of work for one of them, and checks again."""
 
 import logging
 from collections import deque
@@ -8,25 +8,19 @@ from functools import partial
 from worldplay.engine.admission import Admission
 from worldplay.engine.chunk_run import ChunkRun
 from worldplay.engine.clips import ClipQueue
-from worldplay.engine.deadline import Job, Run, Wait, decide
-from worldplay.engine.failures import code_of
+from worldplay.engine.deadline import Run, Task, Wait, decide
+from worldplay.engine.failures import REASONS, code_of
 from worldplay.engine.pacing import Costs
 from worldplay.engine.ports import WalkPort, WorldPort
 from worldplay.engine.session import Command, Open, Prompt, Rewind, Session
 from worldplay.engine.stats import Counters
-from worldplay.world.request import WalkRequest
+from worldplay.world.steering import WalkRequest
 
 logger = logging.getLogger(__name__)
 
-_REASONS = {
-    "busy": "all places are taken and the queue for them is full",
-    "internal": "the server failed on this session; its log says why",
-    "out_of_memory": "the server ran out of memory for this session",
-}
-
 
 class _RefusedError(Exception):
-    """A visitor asked for something that cannot be done; their session goes on as it was."""
+    """A client asked for something that cannot be done. Its session goes on as it was."""
 
 
 class Worker:
@@ -48,9 +42,9 @@ class Worker:
         self._run: ChunkRun | None = None
 
     def run_once(self) -> float | None:
-        """Do one piece of work. Returns how many ms to sleep if nothing happens; None: until it does."""
+        """Do one piece of work. Returns: how many ms to sleep if nothing happens; None for without end."""
         started_ms = self._clock()
-        self._look_around()
+        self._check_sessions()
         decision = self._decide()
         if self._has_time_for_clip(decision):
             self._lose_run()
@@ -65,15 +59,15 @@ class Worker:
         return 0.0
 
     def end_all(self, code: str | None) -> None:
-        """Let go of every session and clip; a reason is told to the sessions' visitors."""
+        """End every session and clip. A reason is told to the clients."""
         self.clips.end_all()
         self._seat_arrivals()
         for session in list(self._sessions.values()):
             self._end(session, code)
 
-    # -- comings and goings ------------------------------------------------------------------------
+    # -- sessions that come and go
 
-    def _look_around(self) -> None:
+    def _check_sessions(self) -> None:
         """Take in what other threads asked for since the last stage."""
         self._seat_arrivals()
         for session in list(self._sessions.values()):
@@ -84,7 +78,7 @@ class Worker:
         for session in list(self._sessions.values()):
             self._guard(session, partial(self._answer, session))
         self._tell_queue()
-        self.clips.look_around()
+        self.clips.check_jobs()
 
     def _seat_arrivals(self) -> None:
         while self.arrivals:
@@ -96,7 +90,7 @@ class Worker:
                 self._end(session, "busy")
 
     def _answer(self, session: Session) -> None:
-        """Send what the session is owed, but not within a chunk: nothing of it may follow `paused`."""
+        """Send the session's notices, but not within a chunk: none of its frames may follow `paused`."""
         if self._run is not None and self._run.session is session and self._run.is_latched:
             return
         for notice in session.take_notices():
@@ -113,7 +107,7 @@ class Worker:
             self._guard(session, partial(session.listener.on_queued, position, eta_s))
 
     def _end(self, session: Session, code: str | None) -> None:
-        """Let go of a session; a reason is told to its visitor. Once is enough."""
+        """End a session, unless it is ended already. A reason is told to its client."""
         if self._sessions.pop(session.number, None) is None:
             return
         if self._run is not None and self._run.session is session:
@@ -125,24 +119,24 @@ class Worker:
         if code is not None:
             _tell_reason(session, code)
 
-    # -- work --------------------------------------------------------------------------------------
+    # -- work
 
     def _decide(self) -> Run | Wait:
         if self._run is not None and self._run.is_latched:
             return Run(self._run.session.number)
         now_ms = self._clock()
         seated = (s for s in self._sessions.values() if self.admission.is_seated(s.number))
-        jobs: list[Job] = [job for s in seated if (job := s.job(now_ms, self._costs)) is not None]
-        return decide(jobs, None if self._run is None else self._run.session.number, now_ms)
+        tasks: list[Task] = [t for s in seated if (t := s.next_task(now_ms, self._costs)) is not None]
+        return decide(tasks, None if self._run is None else self._run.session.number, now_ms)
 
     def _has_time_for_clip(self, decision: Run | Wait) -> bool:
-        """Whether a clip's next stage is done before any session needs the model or what it holds.
+        """Return whether a clip's next stage ends before any session needs the model or what it holds.
 
-        Nor must it wait for ever where the model is slower than it is watched, so that no gap ever comes.
+        Where the model is slower than real time no gap ever comes: a clip that starves gets a stage then.
         """
         if isinstance(decision, Run):
             is_latched = self._run is not None and self._run.is_latched
-            return not is_latched and self._sessions[decision.session].came_late and self.clips.starves()
+            return not is_latched and self._sessions[decision.session].is_late and self.clips.is_starving
         wait, stage_ms = decision, self.clips.next_stage_ms()
         if stage_ms is None or wait.until_ms is None:
             return stage_ms is not None
@@ -166,14 +160,14 @@ class Worker:
 
     def _advance(self, run: ChunkRun) -> None:
         stage, started_ms = run.next_stage, self._clock()
-        is_done = run.advance()
+        run.advance()
         self._costs.count(stage, self._clock() - started_ms)
-        if is_done:
+        if run.is_done:
             run.count(self._costs)
             self._run = None
 
     def _lose_run(self) -> None:
-        """Give the model to something more urgent than the latch that a context pass is waiting for."""
+        """Drop the chunk that waits for its latch, for something more urgent."""
         if self._run is not None:
             self.counters.speculation_misses += 1
             self._drop_run()
@@ -203,6 +197,8 @@ class Worker:
                 session.mark_opened(self._clock())
                 self.counters.walks_opened += 1
                 session.listener.on_started()
+                if request.prompt and session.walk.taken_as is not None:
+                    self._tell_prompt(session, session.walk, request.prompt)
             case Rewind(num_chunks, what):
                 walk = _walk_of(session)
                 if num_chunks > walk.num_chunks:
@@ -212,7 +208,12 @@ class Worker:
             case Prompt(text):
                 walk = _walk_of(session)
                 walk.set_prompt(text)
-                session.listener.on_state("prompt", {"chunk": walk.num_chunks, "text": text})
+                self._tell_prompt(session, walk, text)
+
+    def _tell_prompt(self, session: Session, walk: WalkPort, text: str) -> None:
+        """Say from which chunk on a prompt holds, and what the model took it as."""
+        taken = {} if walk.taken_as is None else {"taken_as": walk.taken_as}
+        session.listener.on_state("prompt", {"chunk": walk.num_chunks, "text": text, **taken})
 
     def _open(self, request: WalkRequest) -> WalkPort:
         started_ms = self._clock()
@@ -223,10 +224,10 @@ class Worker:
         self._costs.count("open", self._clock() - started_ms)
         return walk
 
-    # -- failures ----------------------------------------------------------------------------------
+    # -- failures
 
     def _guard(self, session: Session, action: Callable[[], None]) -> None:
-        """Do something for a session; if it fails, the session ends and the others go on."""
+        """Do something for a session. If it fails, the session ends and the others go on."""
         try:
             action()
         except Exception as error:  # the top of the worker thread: whatever it was, it was this session's
@@ -249,6 +250,6 @@ def _walk_of(session: Session) -> WalkPort:
 
 def _tell_reason(session: Session, code: str) -> None:
     try:
-        session.listener.on_error(code, _REASONS[code], True)
+        session.listener.on_error(code, REASONS[code], True)
     except Exception:  # a connection that cannot even be told is gone, and that must not stop the worker
         logger.exception("session %d could not be told: %s", session.number, code)

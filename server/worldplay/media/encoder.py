@@ -1,4 +1,4 @@
-"""Encodes RGB frames with one persistent x264 that gives every frame back at once."""
+"""Encodes RGB frames with one x264 that returns every frame at once."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 PRESET = "superfast"
 # Under 200 kbit/s at 160x96; PSNR changes by 0.4 dB at a chunk's keyframe, so that it is not seen as a pulse.
 CRF = "18"
-# Below this area a second slice costs more in hand-over than it saves (224x128: 6.5 ms a chunk against 5.4);
+# Below this area a second slice takes more time than it saves (224x128: 6.5 ms a chunk against 5.4);
 # at 832x480 it brings a keyframe from 10.7 to 6.7 ms.
 ONE_THREAD_AREA = 200_000
 # annexb=0: length-prefixed NAL units and an avcC record, as MP4 wants them, with SPS and PPS only there.
-# Only the caller chooses keyframes (no scene cut, no longest distance), and no frame looks back across one.
+# Only the caller chooses keyframes (no scene cut, no maximum distance), and no frame refers to one before.
 X264_PARAMS = "annexb=0:keyint=infinite:scenecut=0:open-gop=0:bframes=0"
 
 
@@ -32,14 +32,14 @@ class EncodedFrame:
 
 
 class H264Encoder:
-    """A stream of frames of one size. Any thread may call it, one at a time; the work holds no GIL."""
+    """A stream of frames of one size. Any thread may call it, one at a time. x264 runs without the GIL."""
 
     def __init__(self, width: int, height: int, fps: int) -> None:
         if width <= 0 or height <= 0 or width % 2 or height % 2:
             raise ValueError(f"expected an even width and height (4:2:0 chroma), got {width}x{height}")
         self.width, self.height = width, height
         self._context = _open_context(width, height, fps)
-        # One for all frames, or each frame would build its tables and threads anew.
+        # One for all frames: a new one would build its tables and threads for each frame.
         self._reformatter = VideoReformatter()
         self._num_frames = 0
 

@@ -1,4 +1,4 @@
-"""Joins encoder and boxes: one visitor's video, from frames to fragments placed on a media timeline."""
+"""Joins encoder and boxes: one video, from frames to fragments that have a time on the media timeline."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,11 +8,11 @@ from worldplay.media.fmp4 import TIMESCALE, fragment, init_segment
 
 
 class VideoTrack:
-    """Encode frames when they are made; place them on the timeline when they are sent.
+    """Encodes frames when they are made, and gives them their time when they are sent.
 
-    A sample gets its time only in `fragment`, so that the sender may drop the samples from one keyframe up
-    to another and number the rest without a gap: a player never moves on across a gap in `tfdt`. The init
-    segment and all that is sent after it are, one after the other, a valid file.
+    A sample gets its time only in `fragment`. So the sender may drop the samples from one keyframe up to
+    another and number the rest without a gap: players stop at a gap in `tfdt`. The init segment and all
+    fragments that are sent after it are a valid file.
     """
 
     def __init__(self, width: int, height: int, fps: int) -> None:
@@ -30,6 +30,6 @@ class VideoTrack:
         return self._encoder.encode(frame, key)
 
     def fragment(self, sample: EncodedFrame, frame_number: int) -> bytes:
-        """Give a sample its place: frame_number counts the frames sent since the init segment, from 0."""
+        """Give a sample its time. frame_number counts the frames sent since the init segment, from 0."""
         ticks = self._frame_ticks
         return fragment(frame_number + 1, frame_number * ticks, ticks, sample.data, sample.key)

@@ -1,4 +1,4 @@
-"""Each side of one connection: frames to messages and back, in their legal order; no I/O, no clock."""
+"""Each side of one connection: frames to messages and back, in their legal order. No I/O, no clock."""
 
 import hmac
 
@@ -16,7 +16,6 @@ from worldplay.protocol.messages import (
     Start,
 )
 from worldplay.protocol.order import ClientOrder, ServerOrder
-from worldplay.protocol.rate import TokenBucket
 from worldplay.protocol.validation import find_class, validate
 from worldplay.protocol.wire import SMALL_FRAME_BYTES, check_size, pack, unpack
 
@@ -24,8 +23,28 @@ MESSAGES_PER_SECOND = 200
 MESSAGES_BURST = 400
 
 
+class TokenBucket:
+    """How many messages a peer may send: so many a second, and so many at once after a pause."""
+
+    def __init__(self, per_second: float, burst: float) -> None:
+        self._per_ms = per_second / 1000
+        self._burst = burst
+        self._tokens = burst
+        self._at_ms: float | None = None
+
+    def take(self, now_ms: float) -> bool:
+        """Take one token if there is one; now_ms is of any clock that never goes back."""
+        elapsed_ms = 0.0 if self._at_ms is None else now_ms - self._at_ms
+        self._at_ms = now_ms
+        self._tokens = min(self._burst, self._tokens + elapsed_ms * self._per_ms)
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
 class ServerConnection:
-    """What a client sends is checked and refused; what this server sends out of order is our own bug."""
+    """The server's side: refuses wrong messages of the client, and asserts that our own are in order."""
 
     def __init__(self, limits: Limits, token: str | None = None) -> None:
         assert limits.message_bytes >= limits.image_bytes + SMALL_FRAME_BYTES, limits
@@ -38,7 +57,7 @@ class ServerConnection:
     def receive(self, frame: bytes | str, now_ms: float) -> ClientMessage:
         """Decode one frame of the client.
 
-        Raises: ProtocolError; where it is fatal, nothing more may be received.
+        Raises: ProtocolError. After a fatal one nothing more may be received.
         """
         if not self._rate.take(now_ms):
             limit = f"{MESSAGES_PER_SECOND} messages a second in bursts of {MESSAGES_BURST}"
@@ -95,7 +114,7 @@ class ServerConnection:
 
 
 class ClientConnection:
-    """What this client sends is its own business (tests send wrong things); what it receives is checked."""
+    """The client's side: checks what it receives, not what it sends, as tests send wrong things."""
 
     def __init__(self) -> None:
         self._server = ServerOrder()

@@ -1,7 +1,5 @@
-"""What a peer can be told went wrong: the closed list of codes, and the exception that carries one."""
+"""What a client can be told is wrong: the list of codes, and the exception that carries one."""
 
-import json
-import reprlib
 from enum import Enum
 
 
@@ -23,7 +21,7 @@ class ErrorCode(str, Enum):
     INTERNAL = "internal"
 
 
-# None: the session goes on. The table is docs/protocol.md's.
+# As in docs/protocol.md. None: the session goes on.
 CLOSE_CODES: dict[ErrorCode, int | None] = {
     ErrorCode.TEXT_FRAME: 1003,
     ErrorCode.MALFORMED: 1007,
@@ -48,7 +46,7 @@ RETRYABLE = frozenset(
 
 
 class ProtocolError(Exception):
-    """The peer did what docs/protocol.md does not allow, or asked for what cannot be had."""
+    """The client broke docs/protocol.md, or asked for something that is not possible."""
 
     def __init__(self, code: ErrorCode, message: str) -> None:
         super().__init__(f"{code.value}: {message}")
@@ -67,21 +65,3 @@ class ProtocolError(Exception):
     @property
     def retryable(self) -> bool:
         return self.code in RETRYABLE
-
-
-def brief(value: object) -> str:
-    """Show what a peer sent in a few words, however large it is."""
-    match value:
-        case None:
-            return "nil"
-        case bool():
-            return str(value).lower()
-        case bytes():
-            return f"{len(value)} bytes"
-        case _:
-            return reprlib.repr(value)
-
-
-def printable(name: str) -> str:
-    """A name as it is, or as JSON writes it where it could break a line of the log."""
-    return name if name.isprintable() else json.dumps(name)

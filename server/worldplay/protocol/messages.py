@@ -9,7 +9,7 @@ from worldplay.protocol.errors import ErrorCode, ProtocolError
 
 PROTOCOL = 1
 SUBPROTOCOL = "worldplay.v1"
-MAX_INT = 2**53 - 1  # the largest integer a page can name exactly
+MAX_INT = 2**53 - 1  # the largest integer that JavaScript holds exactly
 MAX_LENGTH = 1e6  # of a pose, in world units: far beyond any walk, far below trouble in float32
 FULL_TURN = 6.2832
 
@@ -53,7 +53,7 @@ Keys: TypeAlias = Annotated[Items[Key], AfterValidator(_refuse_repeats)]
 
 
 class Record(BaseModel):
-    """A map with exactly these fields; those that default to None may be left out, and are when encoded."""
+    """A map with exactly these fields. Those that default to None may be left out, as `to_map` does."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -281,6 +281,7 @@ class State(Record):
     what: Literal["paused", "resumed", "prompt", "rewound", "reset", "bump", "view"]
     chunk: Count | None = None
     text: str | None = None
+    taken_as: Annotated[str, Field(max_length=200)] | None = None
     view: str | None = None
 
 

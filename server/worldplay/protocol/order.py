@@ -4,7 +4,7 @@ from worldplay.protocol.messages import Chunk, Error, Init, Media, Pong, Queued,
 
 
 class ClientOrder:
-    """What a client may send: `hello`, then `ping` and `start`, then everything, and nothing after `stop`."""
+    """What a client may send: `hello`, then `ping` and `start`, then everything; nothing after `stop`."""
 
     def __init__(self) -> None:
         self.greeted = False
@@ -37,7 +37,7 @@ class ClientOrder:
 
 
 class ServerOrder:
-    """What a server may send: `welcome`, then answers, then a stream that each `init` opens anew."""
+    """What a server may send: `welcome`, then answers, then streams, each opened by an `init`."""
 
     def __init__(self) -> None:
         self.welcomed = False

@@ -1,12 +1,13 @@
-"""Bytes to MessagePack maps and back; every way in which bytes can be wrong is a ProtocolError."""
+"""Bytes to MessagePack maps and back. Whatever is wrong with the bytes is a ProtocolError."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import msgpack
 
-from worldplay.protocol.errors import ErrorCode, ProtocolError, brief
+from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.protocol.messages import Record
+from worldplay.wording import MESSAGE_PACK, show
 
 SMALL_FRAME_BYTES = 64 * 1024  # what any frame may hold, the image of a `start` not counted
 MAX_ARRAY_ITEMS = 1024
@@ -38,9 +39,9 @@ def unpack(frame: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         _malformed(f"expected one MessagePack map, got {len(frame)} bytes that are not: {_reason(error)}")
     if not isinstance(value, dict):
-        _malformed(f"expected a map, got {brief(value)}")
+        _malformed(f"expected a map, got {show(value, MESSAGE_PACK)}")
     if not isinstance(value.get("type"), str):
-        _malformed(f"expected a map with a string `type`, got {brief(value.get('type'))}")
+        _malformed(f"expected a map with a string `type`, got {show(value.get('type'), MESSAGE_PACK)}")
     return value
 
 
@@ -70,9 +71,9 @@ def _image_bytes(frame: bytes) -> int:
 
 
 def _scan_fields(frame: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """Walk the encoded form of a map's keys (their beginning) and values, building no object from them.
+    """Read a map's keys (their beginning) and values in their encoded form, without making objects of them.
 
-    A stranger's megabytes of nested arrays must not become Python objects before they are refused.
+    A client's megabytes of nested arrays must not become Python objects before they are refused.
     """
     unpacker = msgpack.Unpacker(max_buffer_size=len(frame), max_array_len=MAX_ARRAY_ITEMS)
     unpacker.feed(frame)

@@ -5,29 +5,27 @@ from collections import deque
 MAX_PENDING = 64
 
 
-class PhotonClock:
-    """Joins three moments: a message arrives, a chunk includes it, the page shows that chunk."""
+class LatencyTracker:
+    """Joins three moments: a message arrives, a chunk includes it, the client shows that chunk."""
 
     def __init__(self) -> None:
         self._received: deque[tuple[int, float]] = deque(maxlen=MAX_PENDING)  # seq, clock ms
-        self._announced: deque[tuple[float, float]] = deque(
-            maxlen=MAX_PENDING
-        )  # media s, clock ms of arrival
+        self._sent: deque[tuple[float, float]] = deque(maxlen=MAX_PENDING)  # media s, clock ms of arrival
 
     def receive(self, seq: int, now_ms: float) -> None:
         """A control message arrived."""
         self._received.append((seq, now_ms))
 
-    def announce(self, controls_seq: int | None, media_s: float) -> None:
+    def send(self, controls_seq: int | None, media_s: float) -> None:
         """A chunk that begins at `media_s` includes all messages up to `controls_seq`."""
         while controls_seq is not None and self._received and self._received[0][0] <= controls_seq:
-            self._announced.append((media_s, self._received.popleft()[1]))
+            self._sent.append((media_s, self._received.popleft()[1]))
 
     def show(self, shown_s: float, now_ms: float) -> list[float]:
-        """The page shows media time `shown_s`. Returns: the latencies, ms, that have just ended."""
+        """The client shows media time `shown_s`. Returns: the latencies, ms, that have just ended."""
         latencies = []
-        while self._announced and self._announced[0][0] <= shown_s:
-            media_s, received_ms = self._announced.popleft()
+        while self._sent and self._sent[0][0] <= shown_s:
+            media_s, received_ms = self._sent.popleft()
             shown_ms = now_ms - (shown_s - media_s) * 1000.0
             latencies.append(max(0.0, shown_ms - received_ms))
         return latencies

@@ -1,7 +1,6 @@
-"""What Prometheus may read at /metrics."""
+"""What /health and /metrics say of the server."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -9,12 +8,66 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from worldplay.engine.engine import Engine
+from worldplay.settings import Settings
+from worldplay.web.schemas import Health, JobCounts, SessionCounts
+from worldplay.world.released.variants import VARIANTS
+from worldplay.world.world import World
 
 _SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.667, 0.8, 1.0, 1.5, 2.0, 4.0, 8.0)
+# What the engine's statistics and its counters are called there, and what they mean.
+_GAUGES = {
+    "sessions": "Sessions that have a slot.",
+    "queued": "Sessions that wait for a slot.",
+    "clips_queued": "Clips that wait, with the one in the making.",
+    "uptime_ms": "Time since the engine started.",
+}
+_TIMES = {
+    "chunk_median_ms": "Median time of the latest chunks, all stages together.",
+    "chunk_p95_ms": "95th percentile of the time of the latest chunks.",
+}
+_COUNTERS = {
+    "chunks": "Chunks made for sessions.",
+    "frames": "Video frames made for sessions.",
+    "late_chunks": "Chunks whose first frame came after the client's buffer was empty.",
+    "cancelled_chunks": "Chunks given up because of a start, reset, rewind or close.",
+    "speculation_hits": "Context passes that were ready when the controls were read.",
+    "speculation_misses": "Context passes lost to other work.",
+    "walks_opened": "Walks opened.",
+    "sessions_opened": "Sessions opened.",
+    "sessions_ended": "Sessions ended.",
+    "sessions_refused": "Sessions refused because no slot and no place in the queue was free.",
+    "clips": "Clips finished.",
+    "clips_cancelled": "Clips whose client left.",
+    "failures": "Sessions and clips that ended by the server's fault.",
+    "out_of_memory": "Those of the failures that were for want of memory.",
+    "busy_ms": "Time in which the engine worked.",
+}
+
+
+def describe_health(settings: Settings, world: World, engine: Engine) -> Health:
+    """The server at this moment."""
+    ready, stats = engine.healthy, engine.stats()
+    variant = VARIANTS.get(world.name)
+    return Health(
+        status="ok" if ready else "failed",
+        model_path=settings.model,
+        model_type=world.name,
+        action_ckpt="transformer.safetensors" if variant is None else variant.folder,
+        pipeline_loaded=True,  # or the server would not have started
+        live=True,
+        ready=ready,
+        model=world.name,
+        can_walk=world.can_walk,
+        device=str(world.device),
+        sessions=SessionCounts(
+            active=stats.sessions, queued=stats.queued, max=engine.max_sessions if world.can_walk else 0
+        ),
+        jobs=JobCounts(queued=stats.clips_queued, max=settings.max_jobs),
+    )
 
 
 class Metrics:
-    """Histograms that the streams fill, and the engine's own counters."""
+    """Histograms and counters that the streams fill, and the engine's own."""
 
     media_type = CONTENT_TYPE_LATEST
 
@@ -23,23 +76,22 @@ class Metrics:
         self._registry.register(_EngineCollector(engine))
         self.input_to_photon_s = Histogram(
             "worldplay_input_to_photon_seconds",
-            "From the arrival of a control message to its first frame on screen, by the page's playhead.",
+            "From the arrival of a control message to its first frame on screen, by the client's playhead.",
             buckets=_SECONDS,
             registry=self._registry,
         )
         self.frames_dropped = Counter(
-            "worldplay_frames_dropped", "Frames that a page was too slow to take.", registry=self._registry
+            "worldplay_frames_dropped",
+            "Frames that were not sent because a client read too slowly.",
+            registry=self._registry,
         )
         self.protocol_errors = Counter(
-            "worldplay_protocol_errors", "Errors sent to pages.", ["code"], registry=self._registry
+            "worldplay_protocol_errors", "Errors sent to clients.", ["code"], registry=self._registry
         )
 
     def export(self) -> bytes:
         """The exposition text."""
         return generate_latest(self._registry)
-
-
-_GAUGES = ("sessions", "queued", "clips_queued", "uptime_ms", "chunk_median_ms", "chunk_p95_ms")
 
 
 class _EngineCollector(Collector):
@@ -49,12 +101,14 @@ class _EngineCollector(Collector):
         self._engine = engine
 
     def collect(self) -> Iterator[Metric]:
-        stats = asdict(self._engine.stats())
-        stages = stats.pop("stage_ms")
-        for name, value in stats.items():
-            kind = GaugeMetricFamily if name in _GAUGES else CounterMetricFamily
-            yield kind(f"worldplay_{name}", name.replace("_", " "), value=value)
-        by_stage = CounterMetricFamily("worldplay_stage_ms", "time spent by stage, ms", labels=["stage"])
-        for stage, time_ms in stages.items():
+        stats = self._engine.stats()
+        counters = stats.counters
+        for holder, gauges in ((stats, _GAUGES), (counters, _TIMES)):
+            for name, text in gauges.items():
+                yield GaugeMetricFamily(f"worldplay_{name}", text, value=getattr(holder, name))
+        for name, text in _COUNTERS.items():
+            yield CounterMetricFamily(f"worldplay_{name}", text, value=getattr(counters, name))
+        by_stage = CounterMetricFamily("worldplay_stage_ms", "Time spent by stage.", labels=["stage"])
+        for stage, time_ms in counters.stage_ms.items():
             by_stage.add_metric([stage], time_ms)
         yield by_stage

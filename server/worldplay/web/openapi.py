@@ -12,17 +12,17 @@ _ERRORS = {
     401: "The token is missing or wrong.",
     408: "The body did not come in time.",
     413: "The body is too large.",
-    415: "The body is not said to be JSON.",
-    422: "A field is not as described, or the loaded model cannot do it.",
+    415: "The Content-Type is not application/json.",
+    422: "A field is not as described, or not possible with the loaded model.",
     500: "The server failed; its log says why.",
-    503: "Too many clips are waiting, or the server is stopping or out of memory: try again later.",
+    503: "Too many clips wait, or the server is stopping or out of memory. Try again later.",
 }
-_SEED = {"X-Seed": {"description": "Of the noise.", "required": True, "schema": {"type": "integer"}}}
+_SEED = {"X-Seed": {"description": "Seed of the noise.", "required": True, "schema": {"type": "integer"}}}
 _ERROR_HEADERS = {
     401: {"WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}}},
     503: {
         "Retry-After": {
-            "description": "Seconds that the latest clip took; only where too many are waiting.",
+            "description": "Seconds that the latest clip took. Only if too many clips wait.",
             "schema": {"type": "integer"},
         }
     },
@@ -59,7 +59,7 @@ def _generate_video(needs_token: bool) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": "generateVideo",
         "summary": "Generate a clip",
-        "description": "With `Accept: video/mp4` the file itself is sent, while it is made.",
+        "description": "With `Accept: video/mp4` the answer is the file itself, sent while it is made.",
         "requestBody": {"required": True, "content": _json(GenerateVideoRequest)},
         "responses": {
             "200": {
@@ -87,10 +87,10 @@ def _health() -> dict[str, Any]:
     answer = {"content": _json(Health)}
     return {
         "operationId": "health",
-        "summary": "How the server is",
+        "summary": "State of the server",
         "responses": {
-            "200": {"description": "It serves.", **answer},
-            "503": {"description": "It does not.", **answer},
+            "200": {"description": "The server works.", **answer},
+            "503": {"description": "The engine has failed.", **answer},
         },
     }
 

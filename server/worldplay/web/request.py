@@ -1,8 +1,9 @@
-"""Reads requests to the HTTP API: who asks, how much, and what for; what is wrong gets an answer."""
+"""Reads requests to the HTTP API: token, headers, body, fields. What is wrong raises an ApiError."""
 
 import asyncio
 import base64
 import binascii
+import codecs
 import hmac
 import json
 import re
@@ -10,35 +11,22 @@ import re
 from PIL.Image import Image
 from pydantic import ValidationError
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 
-from worldplay.api_words import describe_fault
-from worldplay.clips.plan import ClipWish
-from worldplay.protocol.errors import brief
-from worldplay.web.schemas import MAX_FRAMES, GenerateVideoRequest
-from worldplay.web.translate import LIMITS
-from worldplay.world.images import open_image
+from worldplay.clips.plan import ClipOptions
+from worldplay.web.errors import ApiError
+from worldplay.web.limits import LIMITS
+from worldplay.web.schemas import MAX_DATA_URL_HEAD, MAX_FRAMES, GenerateVideoRequest
+from worldplay.wording import find_fault, show
+from worldplay.world.pictures.open_image import open_image
 
 MAX_BODY_BYTES = 2**24  # an image of LIMITS.image_bytes in base64, and hours of poses
-# A latent of a pose file takes 35 (16 numbers in rows, 9 of K, their names); as much again may be ignored.
+# A latent of a pose file takes 35 (16 numbers in rows, 9 of K, their names). Ignored fields may have as many.
 MAX_BODY_MARKS = (MAX_FRAMES + 3) // 4 * 35 * 2
 BODY_TIMEOUT_S = 30.0
-_DATA_URL = re.compile(rb"data:[^,]{0,40};base64,", re.IGNORECASE)
+# Parameters such as the file's name may hold commas in quotes, and some programs leave out the quotes.
+_DATA_URL = re.compile(rb"data:.{0,%d}?;base64," % MAX_DATA_URL_HEAD, re.IGNORECASE)
+_QUOTED = ((b"%2B", b"+"), (b"%2F", b"/"), (b"%3D", b"="))  # base64 that was quoted as part of a URL
 _WHITESPACE = b" \t\r\n\v\f"
-
-
-class ApiError(Exception):
-    """A request is refused."""
-
-    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.headers = headers or {}
-
-    def response(self) -> Response:
-        body = {"error": {"code": self.code, "message": str(self)}}
-        return JSONResponse(body, self.status, headers=self.headers)
 
 
 def check_token(request: Request, token: str | None) -> None:
@@ -53,10 +41,10 @@ def check_token(request: Request, token: str | None) -> None:
 
 
 def check_headers(request: Request) -> None:
-    """Refuse what its headers already show to be useless, before a byte of it is read."""
+    """Refuse a request by its headers, before its body is read."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":  # also keeps other sites' forms out: a page may send JSON only if asked
-        message = f"expected the header `Content-Type: application/json`, got {brief(kind)}"
+    if kind != "application/json":  # also keeps other sites out: browsers ask before they send JSON across
+        message = f"expected the header `Content-Type: application/json`, got {show(kind)}"
         raise ApiError(415, "unsupported_media_type", message)
     length = request.headers.get("content-length", "0")
     if not length.isdecimal() or len(length) > 20 or int(length) > MAX_BODY_BYTES:
@@ -86,19 +74,31 @@ def _too_large(got: str) -> ApiError:
 
 
 def parse_request(body: bytes) -> GenerateVideoRequest:
-    """Raises: ApiError about too much structure, or about the first field at fault."""
+    """Raises: ApiError about another encoding, too much structure, or the first field at fault."""
+    _check_encoding(body)
+    body = body.removeprefix(codecs.BOM_UTF8)
     _check_marks(body)
     try:
         return GenerateVideoRequest.model_validate_json(body)
     except ValidationError as error:
-        faults = error.errors(include_url=False)
-    if faults[0]["type"] == "json_invalid":
-        raise ApiError(400, "bad_json", f"expected JSON: {faults[0]['ctx']['error']}")
-    raise ApiError(422, "bad_field", describe_fault(faults))
+        raise _explain(error) from None
+
+
+def _explain(error: ValidationError) -> ApiError:
+    fault = find_fault(error)
+    if error.errors(include_input=False)[0]["type"] == "json_invalid":
+        return ApiError(400, "bad_json", fault.reason)
+    return ApiError(422, "bad_field", f"{fault.path or 'the body'}: {fault.reason}")
+
+
+def _check_encoding(body: bytes) -> None:
+    encoding = json.detect_encoding(body)
+    if not encoding.startswith("utf-8"):
+        raise ApiError(400, "bad_json", f"expected JSON in UTF-8, got {encoding[:6].upper()}")
 
 
 def _check_marks(body: bytes) -> None:
-    """Refuse what would become millions of objects, while the parser lets no other thread run."""
+    """Refuse what would become millions of objects: the parser lets no other thread run meanwhile."""
     num_marks = sum(map(body.count, (b"[", b"{", b",")))
     if num_marks > MAX_BODY_MARKS:
         message = (
@@ -108,17 +108,17 @@ def _check_marks(body: bytes) -> None:
 
 
 def check_pose(asked: GenerateVideoRequest) -> None:
-    """Refuse what the answer, which repeats the pose, could not say. Raises: ApiError."""
+    """Refuse numbers that JSON does not have, as the answer repeats the pose. Raises: ApiError."""
     try:
         json.dumps(asked.pose, allow_nan=False)
     except ValueError:
-        message = "pose: expected finite numbers, got NaN or an infinite one, where it is ignored"
+        message = "pose: expected finite numbers, got NaN or an infinite one in a field that is ignored"
         raise ApiError(422, "bad_pose", message) from None
 
 
-def wish_of(asked: GenerateVideoRequest) -> ClipWish:
+def read_options(asked: GenerateVideoRequest) -> ClipOptions:
     """Raises: ApiError if the image cannot be opened."""
-    return ClipWish(
+    return ClipOptions(
         prompt=asked.prompt,
         image=None if asked.image_base64 is None else decode_image(asked.image_base64),
         pose=asked.pose,
@@ -132,15 +132,25 @@ def wish_of(asked: GenerateVideoRequest) -> ClipWish:
 
 
 def decode_image(text: str) -> Image:
-    """Open base64, also in lines or as a data URL. Raises: ApiError saying what was expected and found."""
+    """Decode base64, also in lines or as a data URL, and open the image. Raises: ApiError."""
     encoded = text.encode().translate(None, _WHITESPACE)
-    if prefix := _DATA_URL.match(encoded):
-        encoded = encoded[prefix.end() :]
+    if head := _DATA_URL.match(encoded):
+        encoded = _unquote(encoded[head.end() :])
     try:
         data = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise ApiError(422, "bad_image", f"image_base64: expected base64, got an error: {error}") from None
+        raise ApiError(422, "bad_image", f"image_base64: expected base64: {error}") from None
     try:
         return open_image(data, LIMITS.image_bytes, LIMITS.image_pixels)
     except ValueError as error:
         raise ApiError(422, "bad_image", f"image_base64: {error}") from None
+    except MemoryError:
+        message = "image_base64: the server ran out of memory for this picture"
+        raise ApiError(503, "out_of_memory", message) from None
+
+
+def _unquote(encoded: bytes) -> bytes:
+    """As `urllib.parse.unquote_to_bytes`, which would make millions of objects of as many percent signs."""
+    for quoted, char in _QUOTED:
+        encoded = encoded.replace(quoted, char).replace(quoted.lower(), char)
+    return encoded

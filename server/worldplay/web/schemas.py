@@ -1,15 +1,17 @@
-"""What goes in and out of the HTTP API; /openapi.json is made from these classes."""
+"""The bodies of the HTTP API's requests and answers. /openapi.json is made from these classes."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from worldplay.clips.plan import MAX_STEPS
-from worldplay.web.translate import LIMITS
+from worldplay.web.limits import LIMITS
+from worldplay.wording import show
 from worldplay.world.frames import MAX_SIDE, SIZE_UNIT
 
-# Lines may be as short as 64 characters, with two to end each, and a data URL has a prefix.
-MAX_BASE64_CHARS = (LIMITS.image_bytes + 2) // 3 * 4 * 66 // 64 + 64
+MAX_DATA_URL_HEAD = 4096  # bytes before the base64 of a data URL: kind, file name and other parameters
+# Lines may be as short as 64 characters, with two to end each.
+MAX_BASE64_CHARS = (LIMITS.image_bytes + 2) // 3 * 4 * 66 // 64 + MAX_DATA_URL_HEAD
 MAX_FRAMES = 2400  # 100 s
 MAX_POSE_CHARS = 2**16  # of a pose string: a hundred for each motion of the longest clip
 MAX_SEED = 2**53  # the largest that JSON's numbers hold everywhere
@@ -18,6 +20,15 @@ MAX_SEED = 2**53  # the largest that JSON's numbers hold everywhere
 def _take_whole(value: object) -> object:
     """JSON has one kind of number: 61.0 is an integer as well as 61."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _check_pose(value: object) -> object:
+    """Before pydantic, which would name a fault for each kind that a pose may be."""
+    if value is not None and not isinstance(value, str | dict | list):
+        raise ValueError(f"expected a string, an object or an array, got {show(value)}")
+    if isinstance(value, str) and len(value) > MAX_POSE_CHARS:
+        raise ValueError(f"expected at most {MAX_POSE_CHARS} characters, got {len(value)}")
+    return value
 
 
 Whole = Annotated[int, BeforeValidator(_take_whole)]
@@ -29,7 +40,7 @@ class _Body(BaseModel):
 
 
 class GenerateVideoRequest(_Body):
-    """A clip. What is left out or null is chosen by the server."""
+    """A clip. The server chooses what is left out or null."""
 
     prompt: Annotated[
         str, Field(max_length=LIMITS.prompt_chars, description="What the world looks like; may be empty.")
@@ -38,14 +49,14 @@ class GenerateVideoRequest(_Body):
         str | None,
         Field(
             max_length=MAX_BASE64_CHARS,
-            description="Start image, PNG, JPEG or WebP, perhaps in lines or as a data URL; default: a view.",
+            description="Start image: PNG, JPEG or WebP, also in lines or as a data URL. Default: a view.",
         ),
     ] = None
     num_frames: Annotated[
         Whole | None,
         Field(
             description="13, 29, 45, 61, ... (or 61, 125, ...): whole chunks. "
-            "Default: as many as poses, or 125.",
+            "Default: as many as the poses are for, or 125.",
             json_schema_extra={
                 "minimum": 1,
                 "maximum": MAX_FRAMES,
@@ -54,15 +65,16 @@ class GenerateVideoRequest(_Body):
     ] = None
     pose: Annotated[
         Annotated[str, Field(max_length=MAX_POSE_CHARS)] | dict[str, Any] | list[Any] | None,
+        BeforeValidator(_check_pose),
         Field(
-            description="A pose string like 'w-10,right-5' (action-latents, one motion less than latents), "
+            description="A pose string like 'w-10,right-5' (action-latents, one motion fewer than latents), "
             "a pose file's object, or a recorded walk. Default: straight ahead."
         ),
     ] = None
     num_inference_steps: Annotated[
-        Whole | None, Field(ge=1, le=MAX_STEPS, description="Default: what the model was made for.")
+        Whole | None, Field(ge=1, le=MAX_STEPS, description="Default: the model's.")
     ] = None
-    seed: Annotated[Whole | None, Field(ge=0, le=MAX_SEED, description="Default: at random.")] = None
+    seed: Annotated[Whole | None, Field(ge=0, le=MAX_SEED, description="Default: random.")] = None
     variant: Annotated[
         str | None, Field(max_length=100, description="Must be the loaded one, see `model_type` of /health.")
     ] = None
@@ -78,12 +90,12 @@ class GenerateVideoResponse(_Body):
     num_frames: int
     pose: str | dict[str, Any] | list[Any]
     generation_time_seconds: Annotated[
-        float, Field(description="From the request to the last byte, with the wait for other jobs.")
+        float, Field(description="From the request to the last byte, with the wait for other clips.")
     ]
 
 
 class Error(_Body):
-    """What was wrong."""
+    """Why a request was refused."""
 
     code: Literal[
         "bad_json",
@@ -101,7 +113,7 @@ class Error(_Body):
         "internal",
         "stopped",
     ]
-    message: Annotated[str, Field(description="Names the field, what was expected and what was found.")]
+    message: Annotated[str, Field(description="Says what is wrong, and names the field.")]
 
 
 class ErrorResponse(_Body):
@@ -111,7 +123,7 @@ class ErrorResponse(_Body):
 
 
 class SessionCounts(_Body):
-    """Visitors."""
+    """Sessions: clients that walk, or wait for it."""
 
     active: int
     queued: int
@@ -121,22 +133,22 @@ class SessionCounts(_Body):
 class JobCounts(_Body):
     """Clips that were asked for over HTTP."""
 
-    queued: Annotated[int, Field(description="With the one in the making.")]
+    queued: Annotated[int, Field(description="Including the one that is being made.")]
     max: int
 
 
 class Health(_Body):
-    """How the server is."""
+    """The state of the server."""
 
     status: Literal["ok", "failed"]
     model_path: Annotated[str, Field(description="The model, as the operator named it.")]
     model_type: Annotated[str, Field(description="The loaded variant.")]
-    action_ckpt: Annotated[str, Field(description="Where in the model's files its transformer is.")]
+    action_ckpt: Annotated[str, Field(description="Where the transformer is in the model's files.")]
     pipeline_loaded: bool
     live: bool
     ready: bool
     model: str
-    can_walk: Annotated[bool, Field(description="Whether it can be walked; if not, it makes clips only.")]
+    can_walk: Annotated[bool, Field(description="False: the model makes clips only.")]
     device: str
     sessions: SessionCounts
     jobs: JobCounts

@@ -1,29 +1,40 @@
-"""What waits to be sent to one page: bounded, and when the page is too slow the newest chunks win."""
+"""What waits to be sent to one client: bounded; for a client that is too slow the newest chunks win."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+logger = logging.getLogger(__name__)
+
 Item = TypeVar("Item")
 
-MAX_CHUNKS = 3  # waiting; pacing keeps it at one or two, a page that does not read gets here
+MAX_CHUNKS = 3  # waiting; pacing keeps it at one or two, only a client that does not read gets here
 MAX_MESSAGES = 1000  # that belong to no chunk
 
 
-class Outbox(Generic[Item]):
-    """A queue with one reader. Items of one chunk share a serial number; other items have None."""
+def post(loop: asyncio.AbstractEventLoop, put: Callable[[Item], None], item: Item) -> None:
+    """Call `put` on the event loop, from any thread."""
+    try:
+        loop.call_soon_threadsafe(put, item)
+    except RuntimeError:  # the loop has ended with the server
+        logger.debug("something to be sent came after the server's end")
+
+
+class SendQueue(Generic[Item]):
+    """A queue with one reader. An item may belong to a chunk, which any object can stand for."""
 
     def __init__(self, on_drop: Callable[[list[Item]], None]) -> None:
         """on_drop is given what of a chunk is thrown away."""
-        self._items: deque[tuple[int | None, Item]] = deque()
+        self._items: deque[tuple[object | None, Item]] = deque()
         self._ready = asyncio.Event()
         self._is_overfull = False
         self._on_drop = on_drop
 
-    def put(self, item: Item, chunk: int | None = None) -> None:
-        """Add an item; if the page provokes messages without reading them, it is dropped, and `get` fails."""
-        if chunk is None and sum(serial is None for serial, _ in self._items) >= MAX_MESSAGES:
+    def put(self, item: Item, chunk: object | None = None) -> None:
+        """Add an item. A message beyond the bound is dropped, and `get` fails from then on."""
+        if chunk is None and sum(chunk is None for chunk, _ in self._items) >= MAX_MESSAGES:
             self._is_overfull = True
         else:
             self._items.append((chunk, item))
@@ -31,7 +42,7 @@ class Outbox(Generic[Item]):
         self._ready.set()
 
     async def get(self) -> Item:
-        """Wait for the next item. Raises: BufferError if there was room for one no more."""
+        """Wait for the next item. Raises: BufferError if a message found no room."""
         while not (self._items or self._is_overfull):
             self._ready.clear()
             await self._ready.wait()
@@ -41,7 +52,8 @@ class Outbox(Generic[Item]):
 
     def _drop_oldest(self) -> None:
         """A chunk begins with a keyframe, so whole chunks, or the rest of one, can be left out."""
-        waiting = sorted({serial for serial, _ in self._items if serial is not None})
+        waiting = list({id(chunk): chunk for chunk, _ in self._items if chunk is not None}.values())
         if len(waiting) > MAX_CHUNKS:
-            self._on_drop([item for serial, item in self._items if serial == waiting[0]])
-            self._items = deque(pair for pair in self._items if pair[0] != waiting[0])
+            oldest = waiting[0]
+            self._on_drop([item for chunk, item in self._items if chunk is oldest])
+            self._items = deque(pair for pair in self._items if pair[0] is not oldest)

@@ -10,6 +10,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
+from worldplay.web.compression import compressed
+
 logger = logging.getLogger(__name__)
 
 KEPT = f"public, max-age={365 * 24 * 3600}, immutable"
@@ -28,23 +30,30 @@ POLICY = "; ".join(
 )
 
 
+def has_page(folder: Path) -> bool:
+    return (folder / "index.html").is_file()
+
+
 def page_route(folder: Path) -> BaseRoute:
-    """The page at the root, or an explanation if it is not built."""
-    if (folder / "index.html").is_file():
+    """Serve the page at the root, or an explanation if it is not built."""
+    if has_page(folder):
         return Mount("/", _Page(StaticFiles(directory=folder, html=True)))
-    logger.warning("no page in %s: build it with `make serve`", folder)
+    logger.warning(
+        "there is no page in %s: build it with `make page`, or name another folder with WORLDPLAY_STATIC_DIR",
+        folder,
+    )
 
     async def explain(request: Request) -> PlainTextResponse:
-        return PlainTextResponse("The page is not built yet: run `make serve`.", status_code=503)
+        return PlainTextResponse("The page is not built yet: run `make page`.", status_code=503)
 
     return Route("/", explain)
 
 
 class _Page:
-    """Files with what browsers should know of them: how long they are good for, and what they may do."""
+    """Files, compressed, with what browsers should know of them: how long they are good, what they may do."""
 
     def __init__(self, files: StaticFiles) -> None:
-        self._files = files
+        self._files = compressed(files)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # The build names files in assets/ by their content; index.html names the latest of them.
@@ -56,6 +65,9 @@ class _Page:
                 headers["Cache-Control"] = KEPT if is_named_by_content else "no-cache"
                 headers["Content-Security-Policy"] = POLICY
                 headers["X-Content-Type-Options"] = "nosniff"
+                if "etag" in headers:
+                    headers["ETag"] = f"W/{headers['etag']}"  # one for both encodings, so a weak one
+                    headers["Vary"] = "Accept-Encoding"
             await send(message)
 
         await self._files(scope, receive, send_with_headers)

@@ -1,28 +1,24 @@
-"""Between the wire's terms and the world's: greetings, start pictures, trajectories."""
+"""Between the wire's terms and the world's: greetings, start pictures, trajectories, chunks."""
 
 import secrets
 
 import numpy as np
 from PIL import Image
 
+from worldplay.engine.failures import REASONS, code_of
+from worldplay.engine.ports import ChunkReport
+from worldplay.media.track import VideoTrack
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
+from worldplay.web.limits import LIMITS
 from worldplay.world.camera import check_rigid, normalize_intrinsics, parse_pose_string
-from worldplay.world.images import open_image
-from worldplay.world.walk import Placed, Step
+from worldplay.world.pictures.open_image import open_image
+from worldplay.world.steering import Move, PosedCamera
 from worldplay.world.world import World
-
-LIMITS = m.Limits(
-    message_bytes=9 * 2**20,
-    image_bytes=8 * 2**20,
-    image_pixels=32_000_000,
-    prompt_chars=2000,
-    poses=400,
-)
 
 
 def welcome(world: World) -> m.Welcome:
-    """What a new visitor is told of the world."""
+    """What a client is told of the world when it comes."""
     size, latents = (world.width, world.height), world.chunk_latents
     return m.Welcome(
         protocol=m.PROTOCOL,
@@ -68,15 +64,48 @@ def check_start(message: m.Start, world: World) -> None:
         raise ProtocolError(ErrorCode.BAD_REQUEST, f"start.view: {error}") from None
 
 
+def init_message(track: VideoTrack) -> m.Init:
+    """What a client needs before the frames of a track."""
+    return m.Init(codec=track.codec, mime=track.mime, data=track.init_segment)
+
+
+def chunk_message(report: ChunkReport, first_frame: int) -> m.Chunk:
+    """Announce a chunk whose first frame has this number on the media timeline."""
+    chunk, latch = report.chunk, report.latch
+    return m.Chunk(
+        index=chunk.index,
+        first_frame=first_frame,
+        frames=chunk.num_frames,
+        controls_seq=latch.seq,
+        latched_at=latch.at_ms,
+        labels=tuple(chunk.labels),
+        motions=tuple(
+            m.LatentMotion(forward=motion.forward, right=motion.right, yaw=motion.yaw, pitch=motion.pitch)
+            for motion in chunk.motions
+        ),
+        poses=tuple(tuple(pose.reshape(16).tolist()) for pose in chunk.poses),
+        timings=m.Timings(**chunk.timings_ms),
+    )
+
+
+def our_fault(error: Exception) -> ProtocolError:
+    """What a client is told of an error that it did not cause."""
+    code = code_of(error)
+    return ProtocolError(ErrorCode(code), REASONS[code])
+
+
 def read_image(data: bytes) -> Image.Image:
     """Decode a picture to start from. Raises: ProtocolError if it is none, or too large."""
     try:
         return open_image(data, LIMITS.image_bytes, LIMITS.image_pixels)
     except ValueError as error:
         raise ProtocolError(ErrorCode.BAD_IMAGE, f"start.image: {error}") from None
+    except MemoryError:
+        message = "start.image: the server ran out of memory for this picture"
+        raise ProtocolError(ErrorCode.OUT_OF_MEMORY, message) from None
 
 
-def read_trajectory(message: m.Poses) -> list[Step]:
+def read_trajectory(message: m.Poses) -> list[Move]:
     """What a `poses` message asks for. Raises: ProtocolError if no camera can go there."""
     try:
         if message.pose_string is not None:
@@ -87,6 +116,6 @@ def read_trajectory(message: m.Poses) -> list[Step]:
         poses = [np.reshape(pose, (4, 4)).astype(np.float64) for pose in message.poses or ()]
         for pose in poses:
             check_rigid(pose)
-        return [Placed(pose, intrinsics=intrinsics) for pose in poses]
+        return [PosedCamera(pose, intrinsics=intrinsics) for pose in poses]
     except ValueError as error:
         raise ProtocolError(ErrorCode.BAD_POSE, f"poses: {error}") from None

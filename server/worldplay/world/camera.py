@@ -5,18 +5,22 @@ The first camera of a walk is the world's origin and is never moved: the model's
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worldplay.world.matrices import check_each, kind_of, read_matrix, short
+from worldplay.wording import show
+from worldplay.world.matrices import check_each, read_matrix
+
+Pose = NDArray[np.float64]  # [..., 4, 4] c2w or w2c; [..., 3, 3] intrinsics
 
 FORWARD_STEP = 0.08
 TURN_STEP = math.radians(3)
 # The published default, 969.697 pixels of focal length at 1920 x 1080, in units of the image's sides.
-DEFAULT_INTRINSICS: NDArray[np.float64] = np.array(
+DEFAULT_INTRINSICS: Pose = np.array(
     [[50 / 99, 0.0, 0.5], [0.0, 969.6969696969696 / 1080, 0.5], [0.0, 0.0, 1.0]]
 )
 DEFAULT_INTRINSICS.setflags(write=False)
@@ -46,6 +50,7 @@ class Motion:
     third_yaw: float = 0.0
 
 
+_HYPHEN = re.compile("[-\u2010-\u2014\u2212]")  # and what word processors and phones make of it
 _STRING_MOTIONS = {
     "w": Motion(forward=FORWARD_STEP),
     "s": Motion(forward=-FORWARD_STEP),
@@ -58,17 +63,17 @@ _STRING_MOTIONS = {
 }
 
 
-def _rotation_y(angle: float) -> NDArray[np.float64]:
+def _rotation_y(angle: float) -> Pose:
     c, s = math.cos(angle), math.sin(angle)
     return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
 
 
-def _rotation_x(angle: float) -> NDArray[np.float64]:
+def _rotation_x(angle: float) -> Pose:
     c, s = math.cos(angle), math.sin(angle)
     return np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
 
 
-def apply_motion(c2w: NDArray[np.float64], motion: Motion) -> NDArray[np.float64]:
+def apply_motion(c2w: Pose, motion: Motion) -> Pose:
     """Move a camera by one latent's motion; the given pose is left as it is."""
     moved = c2w.copy()
     moved[:3, :3] = c2w[:3, :3] @ _rotation_y(motion.yaw) @ _rotation_x(motion.pitch)
@@ -78,7 +83,7 @@ def apply_motion(c2w: NDArray[np.float64], motion: Motion) -> NDArray[np.float64
     return moved
 
 
-def motion_between(c2w: NDArray[np.float64], moved: NDArray[np.float64]) -> Motion:
+def motion_between(c2w: Pose, moved: Pose) -> Motion:
     """The motion that leads from one camera to another; roll and rise are left out."""
     relative = c2w[:3, :3].T @ moved[:3, :3]
     right, _, forward = moved[:3, :3].T @ (moved[:3, 3] - c2w[:3, 3])
@@ -88,14 +93,14 @@ def motion_between(c2w: NDArray[np.float64], moved: NDArray[np.float64]) -> Moti
     return Motion(forward=float(forward), right=float(right), yaw=yaw, pitch=pitch)
 
 
-def _orbit(third_yaw: float) -> NDArray[np.float64]:
+def _orbit(third_yaw: float) -> Pose:
     step = np.eye(4)
     step[:3, :3] = _rotation_y(-third_yaw)
     step[:3, 3] = step[:3, :3] @ np.array([0.0, 0.0, -1.0]) + np.array([0.0, 0.0, 1.0])
     return step
 
 
-def build_trajectory(motions: Sequence[Motion]) -> NDArray[np.float64]:
+def build_trajectory(motions: Sequence[Motion]) -> Pose:
     """Walk from the origin: the identity, then one c2w per motion, [n + 1, 4, 4]."""
     poses = [np.eye(4)]
     for motion in motions:
@@ -103,7 +108,7 @@ def build_trajectory(motions: Sequence[Motion]) -> NDArray[np.float64]:
     return np.stack(poses)
 
 
-def invert_pose(pose: NDArray[np.float64]) -> NDArray[np.float64]:
+def invert_pose(pose: Pose) -> Pose:
     """Rigid inverse of [..., 4, 4]: c2w to w2c and back."""
     inverse = np.zeros_like(pose)
     transposed = np.swapaxes(pose[..., :3, :3], -1, -2)
@@ -113,9 +118,7 @@ def invert_pose(pose: NDArray[np.float64]) -> NDArray[np.float64]:
     return inverse
 
 
-def label_actions(
-    c2w: NDArray[np.float64], previous: NDArray[np.float64] | None, third_person: bool = False
-) -> NDArray[np.int64]:
+def label_actions(c2w: Pose, previous: Pose | None, third_person: bool = False) -> NDArray[np.int64]:
     """Name what the camera did before each latent: 9 * translation code + rotation code, 0..80.
 
     Args:
@@ -147,7 +150,7 @@ def _translation_codes(moves: NDArray[np.float64]) -> NDArray[np.intp]:
     return np.where(length > _MIN_TRANSLATION, codes, 0)
 
 
-def _turn_degrees(rotation: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _turn_degrees(rotation: Pose) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The y and x angles of [T, 3, 3] as extrinsic x-y-z Euler angles."""
     cos_y = np.hypot(rotation[:, 0, 0], rotation[:, 1, 0])
     y = np.arctan2(-rotation[:, 2, 0], cos_y)
@@ -157,7 +160,7 @@ def _turn_degrees(rotation: NDArray[np.float64]) -> tuple[NDArray[np.float64], N
     return np.degrees(y), np.degrees(x)
 
 
-def check_rigid(c2w: NDArray[np.float64]) -> None:
+def check_rigid(c2w: Pose) -> None:
     """Refuse poses [..., 4, 4] that are no rotation and translation, saying what is wrong with them."""
     if c2w.shape[-2:] != (4, 4):
         raise ValueError(f"expected poses of shape [..., 4, 4], got {list(c2w.shape)}")
@@ -169,7 +172,7 @@ def check_rigid(c2w: NDArray[np.float64]) -> None:
     _check_rotation(c2w[..., :3, :3])
 
 
-def _check_rotation(rotation: NDArray[np.float64]) -> None:
+def _check_rotation(rotation: Pose) -> None:
     largest = np.abs(rotation).max(axis=(-2, -1))
     check_each(largest <= 2, rotation, "rotations")  # also keeps the product below from overflowing
     error = np.abs(rotation @ np.swapaxes(rotation, -1, -2) - np.eye(3)).max(axis=(-2, -1))
@@ -177,7 +180,7 @@ def _check_rotation(rotation: NDArray[np.float64]) -> None:
     check_each(np.linalg.det(rotation) > 0, rotation, "rotations, not reflections (determinant -1)")
 
 
-def normalize_intrinsics(intrinsics: NDArray[np.float64]) -> NDArray[np.float64]:
+def normalize_intrinsics(intrinsics: Pose) -> Pose:
     """Bring intrinsics [..., 3, 3] from pixels to units of the image's sides, the principal point centred."""
     focal = np.stack([intrinsics[..., 0, 0], intrinsics[..., 1, 1]], axis=-1)
     centre = intrinsics[..., :2, 2]
@@ -197,7 +200,8 @@ def normalize_intrinsics(intrinsics: NDArray[np.float64]) -> NDArray[np.float64]
 def parse_pose_string(text: str) -> list[Motion]:
     """Motions of a pose string such as "w-3, right-1, d-4": action-latents items between commas.
 
-    Durations are truncated to whole latents, so "right-0.5" gives none; empty items are skipped.
+    Spaces mean nothing. Durations are truncated to whole latents, so "right-0.5" gives none; empty items are
+    skipped.
     Raises: ValueError naming the item, what was expected and what was found.
     """
     motions: list[Motion] = []
@@ -207,38 +211,38 @@ def parse_pose_string(text: str) -> list[Motion]:
 
 
 def _parse_item(item: str, room: int) -> list[Motion]:
-    action, _, duration = item.partition("-")
-    where = f"pose string item {short(item)}"
+    action, _, duration = map(str.strip, _HYPHEN.sub("-", item, count=1).partition("-"))
+    where = f"pose string item {show(item)}"
     if action not in _STRING_MOTIONS:
-        raise ValueError(f"{where}: expected an action of {', '.join(_STRING_MOTIONS)}, got {short(action)}")
+        raise ValueError(f"{where}: expected an action of {', '.join(_STRING_MOTIONS)}, got {show(action)}")
     try:
         latents = float(duration)
     except ValueError:
-        raise ValueError(f"{where}: expected a number of latents after '-', got {short(duration)}") from None
+        raise ValueError(f"{where}: expected a number of latents after '-', got {show(duration)}") from None
     if not 0 <= latents <= room:
-        raise ValueError(f"{where}: expected 0 to {room} latents, got {short(duration)}")
+        raise ValueError(f"{where}: expected 0 to {room} latents, got {show(duration)}")
     return [_STRING_MOTIONS[action]] * int(latents)
 
 
-def parse_pose_json(document: object) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def parse_pose_json(document: object) -> tuple[Pose, Pose]:
     """Read a decoded pose file: {"0": {"extrinsic": c2w, "K": 3 x 3 pixels}, ...}, in file order.
 
     Returns: c2w [T, 4, 4] and normalised intrinsics [T, 3, 3].
     Raises: ValueError naming the entry, what was expected and what was found.
     """
     if not isinstance(document, Mapping) or not 1 <= len(document) <= MAX_POSES:
-        raise ValueError(f"expected an object of 1 to {MAX_POSES} poses, got {kind_of(document)}")
+        raise ValueError(f"expected an object of 1 to {MAX_POSES} poses, got {show(document)}")
     c2w = np.stack([_matrix(document[key], str(key), "extrinsic", 4) for key in document])
     intrinsics = np.stack([_matrix(document[key], str(key), "K", 3) for key in document])
     check_rigid(c2w)
     return c2w, normalize_intrinsics(intrinsics)
 
 
-def _matrix(entry: object, name: str, field: str, size: int) -> NDArray[np.float64]:
+def _matrix(entry: object, name: str, field: str, size: int) -> Pose:
     value = entry.get(field) if isinstance(entry, Mapping) else None
     matrix = read_matrix(value, [(size, size)])
     if matrix is None:
         raise ValueError(
-            f"pose {short(name)}: expected {field!r} as {size} x {size} numbers, got {kind_of(value)}"
+            f"pose {show(name)}: expected {field!r} as {size} x {size} numbers, got {show(value)}"
         )
     return matrix

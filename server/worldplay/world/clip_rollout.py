@@ -1,7 +1,8 @@
 """The bidirectional rollout: chunks of 16 latents along a walk, with guidance; too slow to steer live."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -13,10 +14,12 @@ from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.model.conditioning import Conditioning
 from worldplay.model.scheduler import euler_step, sigmas, timesteps
 from worldplay.world.camera import invert_pose
+from worldplay.world.chunk import Chunk, PendingChunk, Stage
 from worldplay.world.context import select_context
-from worldplay.world.images import condition_channels
-from worldplay.world.rollout import Chunk, RolloutModel, Stage, Steering, finished_chunk
+from worldplay.world.image_condition import condition_channels
+from worldplay.world.rollout import RolloutModel, finished_chunk, guide
 from worldplay.world.rollout_config import RolloutConfig
+from worldplay.world.steering import Steering
 from worldplay.world.timing import Stopwatch
 from worldplay.world.walk import Path, Walk
 
@@ -36,24 +39,32 @@ class _Span:
     is_first: bool  # whether it begins with the walk's first latent
 
 
-@torch.inference_mode()
-def generate_clip_chunk(model: RolloutModel, walk: Walk, steering: Steering) -> Generator[Stage, None, Chunk]:
-    """Generate the next chunk of a walk, pausing after every denoising step.
+def begin_clip_chunk(model: RolloutModel, walk: Walk, steering: Steering) -> PendingChunk:
+    """Begin the next chunk of a clip, all of whose stages are denoising steps.
 
-    Steering is latched at once, as nothing can be computed before. The walk changes at the very end: a
-    generator that is closed before leaves no trace.
+    Steering is latched in the first step, as nothing can be computed before. The walk changes after the last
+    step only.
     """
+    return PendingChunk(_generate(model, walk, steering))
+
+
+@torch.inference_mode()
+def _generate(model: RolloutModel, walk: Walk, steering: Steering) -> Generator[Stage, None, Chunk]:
+    """Generate a chunk; yield the name of each stage before it."""
     clock = Stopwatch(model.transformer.device)
     count, start = model.config.chunk_latents, walk.num_latents
+    yield "step"
+    clock.restart()
     path = walk.follow(steering.latch(count if start else count - 1))
     context, span = _prepare(model, walk, path)
     clock.lap("select")
-    latents = noise = walk.draw_noise(start, count).to(model.transformer.device)
-    for denoised in _denoise(_network(model), span, noise, model.config):
-        latents = denoised
+    latents = walk.draw_noise(start, count).to(model.transformer.device)
+    for index, step in enumerate(_denoising_steps(_network(model), span, model.config)):
+        if index:
+            yield "step"
+            clock.restart()
+        latents = step(latents)
         clock.lap("denoise")
-        yield Stage.STEP
-        clock.restart()
     walk.append(latents.to(model.transformer.dtype), path)
     return finished_chunk(start, latents, path, context, {"context": 0.0, **clock.laps_ms})
 
@@ -101,34 +112,33 @@ def choose_context(
     return sorted(index for index in chosen if index < start)
 
 
-def _denoise(
-    model: BidirectionalTransformer, span: _Span, latents: Tensor, config: RolloutConfig
-) -> Iterator[Tensor]:
-    """Denoise a chunk beside its clean context; every step runs both through the whole network.
+def _denoising_steps(
+    model: BidirectionalTransformer, span: _Span, config: RolloutConfig
+) -> Iterator[Callable[[Tensor], Tensor]]:
+    """List the steps that denoise a chunk beside its clean context: latents [1, C, n, h, w] to latents.
 
-    Args:
-        latents: [1, C, n, h, w], the chunk's noise.
-    Yields: the chunk's latents after each step; the last are the result.
+    Every step runs the chunk and its context through the whole network.
     """
-    num_latents, num_past = len(span.labels), len(span.past)
+    num_past = len(span.past)
     cameras = model.prepare_cameras(
         torch.from_numpy(span.w2c).float()[None], torch.from_numpy(span.intrinsics)[None]
     )
     actions = torch.from_numpy(span.labels).to(model.device)[None]
-    cond = condition_channels(span.image_latent, num_latents, first=span.is_first)
+    cond = condition_channels(span.image_latent, len(span.labels), first=span.is_first)
     levels = sigmas(config.steps, config.shift)
+
+    def step(latents: Tensor, timestep: float, sigma: float, sigma_next: float) -> Tensor:
+        times = torch.full((1, len(span.labels)), timestep, device=model.device)
+        times[:, :num_past] = config.context_timestep
+        text_times = torch.full((1,), timestep, device=model.device)
+        together = torch.cat([*span.past, latents], dim=2)
+        velocities = [
+            model(together, cond, cameras, actions, times, prompt, text_times) for prompt in span.prompts
+        ]
+        velocity = guide(velocities, config.guidance)
+        return euler_step(latents, velocity[:, :, num_past:], sigma, sigma_next)
+
     for timestep, (sigma, sigma_next) in zip(
         timesteps(levels).tolist(), pairwise(levels.tolist()), strict=True
     ):
-        times = torch.full((1, num_latents), timestep, device=model.device)
-        times[:, :num_past] = config.context_timestep
-        text_times = torch.full((1,), timestep, device=model.device)
-        velocities = [
-            model(torch.cat([*span.past, latents], dim=2), cond, cameras, actions, times, prompt, text_times)
-            for prompt in span.prompts
-        ]
-        velocity = velocities[0]
-        for other in velocities[1:]:
-            velocity = velocity + config.guidance * (other - velocity)
-        latents = euler_step(latents, velocity[:, :, num_past:], sigma, sigma_next)
-        yield latents
+        yield partial(step, timestep=timestep, sigma=sigma, sigma_next=sigma_next)

@@ -33,7 +33,7 @@ _LEADERS = 8  # candidates counted ahead of the others, to learn what those have
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class FieldOfView:
     """A camera's field of view by its full angles, each below 180 degrees."""
 
     horizontal_deg: float
@@ -48,7 +48,7 @@ class View:
         return math.tan(math.radians(self.vertical_deg) / 2)
 
 
-SELECTION_VIEW = View(60, 35)
+SELECTION_FIELD = FieldOfView(60, 35)
 # Radius of a ball that is centred on a camera's axis, goes through the camera and holds all it sees: 4 /
 # cos of the widest angle to a corner. That cosine is cos v - cos e cos p (1 - cos h) for half angles h and
 # v and elevations e of the corner and p of the axis, |e - p| = v (both angles count from the axis's own);
@@ -71,7 +71,9 @@ def sample_points(num: int, seed: int) -> Points:
     )
 
 
-def similarity(query_w2c: Array, candidate_w2c: Array, points: Points, view: View = SELECTION_VIEW) -> Array:
+def similarity(
+    query_w2c: Array, candidate_w2c: Array, points: Points, field: FieldOfView = SELECTION_FIELD
+) -> Array:
     """Part of what a camera sees that each other camera sees as well.
 
     Args:
@@ -79,8 +81,8 @@ def similarity(query_w2c: Array, candidate_w2c: Array, points: Points, view: Vie
         points: [N, 3] float32; sample points in a ball of radius 8, camera axes.
     Returns: [M] in 0..1; 0 if no point is in the query's field.
     """
-    features = _features(points, view)
-    forms = _forms(query_w2c[None], invert_pose(candidate_w2c)[:, None], view)
+    features = _features(points, field)
+    forms = _forms(query_w2c[None], invert_pose(candidate_w2c)[:, None], field)
     return _count_seen(features, forms) / max(len(features), 1)
 
 
@@ -130,11 +132,11 @@ def _most_seen(queries: Array, candidates: Array, points: Points, num: int) -> N
 
     Args: queries: w2c [Q, 4, 4]; candidates: c2w [M, P, 4, 4], the P cameras of each counted together.
     """
-    features = _features(points, SELECTION_VIEW)
+    features = _features(points, SELECTION_FIELD)
     weight = len(candidates)
     ranks = np.arange(weight)[::-1].copy()  # plus weight times the count: no two are equal
     alive = np.flatnonzero(_may_overlap(invert_pose(queries), candidates))
-    forms = _forms(queries, candidates[alive], SELECTION_VIEW)
+    forms = _forms(queries, candidates[alive], SELECTION_FIELD)
     for first in range(0, len(features), _SLICE):
         part, rest = np.split(features[first:], [_SLICE])
         ranks[alive] += weight * _count_seen(part, forms)
@@ -157,15 +159,15 @@ def _may_overlap(queries: Array, candidates: Array) -> NDArray[np.bool_]:
     return (apart < 2 * _REACH).any(axis=(1, 2))
 
 
-def _features(points: Points, view: View) -> Points:
+def _features(points: Points, field: FieldOfView) -> Points:
     """Of the points in a camera's own field, [n, 5]: x, y, z, 1, |x|^2. They are 5 % of a ball's."""
     x, y, z = points.T
-    inside = (np.abs(x) < z * view.tan_horizontal) & (np.abs(y) < np.hypot(x, z) * view.tan_vertical)
+    inside = (np.abs(x) < z * field.tan_horizontal) & (np.abs(y) < np.hypot(x, z) * field.tan_vertical)
     kept = points[inside]
     return np.column_stack([kept, np.ones(len(kept), np.float32), (kept * kept).sum(axis=1)])
 
 
-def _forms(queries: Array, cameras: Array, view: View) -> Points:
+def _forms(queries: Array, cameras: Array, field: FieldOfView) -> Points:
     """What _see needs to know of each pair of a query and a camera, in the query's axes.
 
     Four linear forms of features: how far a point is ahead of the camera (levelled, times the field's
@@ -180,7 +182,7 @@ def _forms(queries: Array, cameras: Array, view: View) -> Points:
     level = np.hypot(fx, fz)
     upright = level == 0  # looking straight up or down, its azimuth counts as 0
     sin, cos = fx / (level + upright), (fz + upright) / (level + upright)
-    wide, high = view.tan_horizontal, view.tan_vertical
+    wide, high = field.tan_horizontal, field.tan_vertical
 
     forms = np.zeros((*px.shape, 22), np.float32)
     ahead, right, down, square = (forms[..., i : i + 5] for i in (0, 5, 10, 15))

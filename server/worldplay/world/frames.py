@@ -1,6 +1,6 @@
 """How many frames a clip has, and how large they are (docs/worldplay-model.md 13)."""
 
-import reprlib
+from worldplay.wording import show
 
 FRAMES_PER_LATENT = 4  # but one of the first latent of a walk
 
@@ -30,7 +30,7 @@ def check_num_frames(num_frames: int, chunk_latents: int, max_frames: int) -> in
     nearest = " or ".join(str(count) for count in (below, above) if count is not None)
     raise ValueError(
         f"expected {_examples(chunk_latents)} ... frames (whole chunks of {chunk_latents} latents, at most "
-        f"{max_frames} frames), got {reprlib.repr(num_frames)}; nearest is {nearest}"
+        f"{max_frames} frames), got {show(num_frames)}; nearest is {nearest}"
     )
 
 

@@ -1,7 +1,6 @@
 """Matrices that somebody else wrote: read from decoded JSON, and refused by the first that is wrong."""
 
-import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,25 +35,3 @@ def check_each(good: NDArray[np.bool_] | np.bool_, matrices: NDArray[np.float64]
     first = tuple(np.argwhere(~good)[0].tolist())
     where = f" at index {', '.join(map(str, first))}" if first else ""
     raise ValueError(f"expected {expected}, got {matrices[first].tolist()}{where}")
-
-
-def kind_of(value: object) -> str:
-    """What JSON calls a decoded value, with its length."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case str():
-            return f"a string of length {len(value)}"
-        case Mapping():
-            return f"an object of length {len(value)}"
-        case Sequence():
-            return f"an array of length {len(value)}"
-        case _:
-            return "a number"
-
-
-def short(text: str) -> str:
-    """A text in quotes, as much of it as tells which it is."""
-    return reprlib.repr(text)

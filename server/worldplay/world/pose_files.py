@@ -5,15 +5,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from worldplay.wording import show
 from worldplay.world.camera import (
     MAX_POSES,
+    Pose,
     check_rigid,
     normalize_intrinsics,
     parse_pose_json,
     parse_pose_string,
 )
-from worldplay.world.matrices import kind_of, read_matrix
-from worldplay.world.walk import Placed, Pose, Step
+from worldplay.world.matrices import read_matrix
+from worldplay.world.steering import Move, PosedCamera
 
 NUM_LABELS = 81
 
@@ -22,28 +24,12 @@ NUM_LABELS = 81
 class Trajectory:
     """The cameras of a clip: where its first latent is seen from, and a step to each latent after it."""
 
-    origin: Placed
-    steps: list[Step]
+    origin: PosedCamera
+    moves: list[Move]
 
     @property
     def num_latents(self) -> int:
-        return 1 + len(self.steps)
-
-
-class Course:
-    """Steering along a trajectory, of which every chunk takes the next piece."""
-
-    def __init__(self, trajectory: Trajectory) -> None:
-        self._steps = trajectory.steps
-        self._taken = 0
-
-    def predict(self, num_latents: int) -> list[Step]:
-        return self._steps[self._taken : self._taken + num_latents]
-
-    def latch(self, num_latents: int) -> list[Step]:
-        steps = self.predict(num_latents)
-        self._taken += len(steps)
-        return steps
+        return 1 + len(self.moves)
 
 
 def parse_trajectory(document: object) -> Trajectory:
@@ -63,8 +49,8 @@ def parse_trajectory(document: object) -> Trajectory:
     return _parse_walk({"poses": document})
 
 
-def _origin() -> Placed:
-    return Placed(np.eye(4), label=0)
+def _origin() -> PosedCamera:
+    return PosedCamera(np.eye(4), label=0)
 
 
 def _parse_walk(walk: Mapping[object, object]) -> Trajectory:
@@ -82,7 +68,7 @@ def _parse_walk(walk: Mapping[object, object]) -> Trajectory:
 
 
 def _place(c2w: Pose, labels: Sequence[int | None], intrinsics: Sequence[Pose | None]) -> Trajectory:
-    placed = [Placed(*entry) for entry in zip(c2w, labels, intrinsics, strict=True)]
+    placed = [PosedCamera(*entry) for entry in zip(c2w, labels, intrinsics, strict=True)]
     return Trajectory(placed[0], list(placed[1:]))
 
 
@@ -90,7 +76,7 @@ def _list(walk: Mapping[object, object], field: str, length: int | None) -> Sequ
     value = walk.get(field)
     if isinstance(value, str) or not isinstance(value, Sequence) or not 1 <= len(value) <= MAX_POSES:
         wanted = f"an array of 1 to {MAX_POSES}" if length is None else f"an array of {length}"
-        raise ValueError(f"expected {field} as {wanted}, got {kind_of(value)}")
+        raise ValueError(f"expected {field} as {wanted}, got {show(value)}")
     if length is not None and len(value) != length:
         raise ValueError(f"expected {length} {field}, one for each pose, got {len(value)}")
     return value
@@ -103,15 +89,11 @@ def _matrices(values: Sequence[object], field: str, size: int) -> Pose:
 def _matrix(value: object, name: str, size: int) -> Pose:
     matrix = read_matrix(value, [(size * size,), (size, size)])
     if matrix is None:
-        raise ValueError(f"{name}: expected {size} x {size} numbers, got {kind_of(value)}")
+        raise ValueError(f"{name}: expected {size} x {size} numbers, got {show(value)}")
     return matrix.reshape(size, size)
 
 
 def _check_label(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < NUM_LABELS:
-        raise ValueError(f"expected labels of 0 to {NUM_LABELS - 1}, got {_show(value)}")
+        raise ValueError(f"expected labels of 0 to {NUM_LABELS - 1}, got {show(value)}")
     return value
-
-
-def _show(label: object) -> str:
-    return str(label) if type(label) is int and abs(label) < 10**9 else kind_of(label)

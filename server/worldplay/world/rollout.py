@@ -2,10 +2,8 @@
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from enum import Enum, auto
 from functools import partial
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,12 +14,15 @@ from worldplay.model.kv_cache import KVCache
 from worldplay.model.prope import Cameras
 from worldplay.model.scheduler import euler_step, sigmas, timesteps
 from worldplay.model.transformer import WorldPlayTransformer
-from worldplay.world.camera import Motion, invert_pose
+from worldplay.world.camera import Pose, invert_pose
+from worldplay.world.chunk import Chunk, PendingChunk, Stage
 from worldplay.world.context import select_context
-from worldplay.world.images import condition_channels
+from worldplay.world.frames import count_frames
+from worldplay.world.image_condition import condition_channels
 from worldplay.world.rollout_config import RolloutConfig
+from worldplay.world.steering import Steering
 from worldplay.world.timing import Stopwatch
-from worldplay.world.walk import Path, Pose, Step, Walk
+from worldplay.world.walk import Path, Walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,91 +35,53 @@ class RolloutModel:
     config: RolloutConfig
 
 
-class Stage(Enum):
-    """What has just been finished when `generate_chunk` yields."""
-
-    CONTEXT = auto()
-    STEP = auto()
-
-
-class Steering(Protocol):
-    """Where the visitor goes. Pulled when needed, so that every chunk uses the latest key presses."""
-
-    def predict(self, num_latents: int) -> list[Step]:
-        """What the next motions will be if nothing changes. Consumes nothing."""
-        ...
-
-    def latch(self, num_latents: int) -> list[Step]:
-        """The next motions, for good. Called once per chunk, just before its first denoising step."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """A finished chunk of n latent frames and how it came about."""
-
-    index: int
-    num_frames: int  # of video: 4 for a latent frame, but 1 for the walk's first
-    latents: Tensor  # [1, C, n, h, w]
-    poses: Pose  # [n, 4, 4] c2w
-    motions: list[Motion]  # that led to each pose, as taken
-    labels: list[int]
-    bumped: bool
-    context: list[int]  # the latent frames it was generated from
-    timings_ms: dict[str, float]  # select, context, denoise
-
-
 def rollout(model: RolloutModel, walk: Walk, steering: Steering) -> Iterator[Chunk]:
     """Walk on, chunk by chunk, for as long as the caller asks for more."""
     while True:
-        yield finish(generate_chunk(model, walk, steering))
+        yield begin_chunk(model, walk, steering).finish()
 
 
-def finish(stages: Generator[Stage, None, Chunk]) -> Chunk:
-    """Run a chunk through to its end."""
-    while True:
-        try:
-            next(stages)
-        except StopIteration as stop:
-            chunk: Chunk = stop.value
-            return chunk
+def begin_chunk(model: RolloutModel, walk: Walk, steering: Steering) -> PendingChunk:
+    """Begin the next chunk of a walk: a context pass, then the denoising steps.
+
+    The context pass needs only finished latents and the selection, so it runs on poses that the steering
+    predicts. Steering is latched afterwards. If the real poses select another context, the pass is done
+    again: the result does not depend on the prediction. Other chunks may use the caches between two stages:
+    the pass is then done again, too. The walk changes after the last step only.
+    """
+    return PendingChunk(_generate(model, walk, steering))
 
 
 @torch.inference_mode()
-def generate_chunk(model: RolloutModel, walk: Walk, steering: Steering) -> Generator[Stage, None, Chunk]:
-    """Generate the next chunk of a walk, pausing after the context pass and after every denoising step.
-
-    The context pass needs only finished latents and the selection, so it runs ahead on the poses that the
-    steering predicts. Steering is latched afterwards; only if the real poses select another context is the
-    pass done again, so the result does not depend on the prediction. Nor does it depend on other chunks that
-    use the caches during the pauses: the pass is then done again, too. The walk changes at the very end: a
-    generator that is closed before leaves no trace.
-    """
-    clock = Stopwatch(model.transformer.device)
+def _generate(model: RolloutModel, walk: Walk, steering: Steering) -> Generator[Stage, None, Chunk]:
+    """Generate a chunk; yield the name of each stage before it."""
     caches = _Claim(model, walk)
     count = model.config.chunk_latents
     start = walk.num_latents
-    num_steps = count if start else count - 1  # the very first latent stands at the origin
+    num_moves = count if start else count - 1  # the very first latent stands at the origin
+    clock = Stopwatch(model.transformer.device)
 
-    context = _choose_context(model, walk, walk.follow(steering.predict(num_steps)))
+    yield "context"
+    clock.restart()
+    context = _choose_context(model, walk, walk.follow(steering.predict(num_moves)))
     clock.lap("select")
     caches.ensure(context)
     clock.lap("context")
-    yield Stage.CONTEXT
 
+    yield "step"
     clock.restart()
-    path = walk.follow(steering.latch(num_steps))
+    path = walk.follow(steering.latch(num_moves))
     context = _choose_context(model, walk, path)
     clock.lap("select")
-
     latents = walk.draw_noise(start, count).to(model.transformer.device)
-    for step in _denoising_steps(model, walk, path):
+    for index, step in enumerate(_denoising_steps(model, walk, path)):
+        if index:
+            yield "step"
+            clock.restart()
         caches.ensure(context)
         clock.lap("context")
         latents = step(latents)
         clock.lap("denoise")
-        yield Stage.STEP
-        clock.restart()
     walk.append(latents.to(model.transformer.dtype), path)  # as it will read them: half the memory in bf16
     return finished_chunk(start, latents, path, context, clock.laps_ms)
 
@@ -130,7 +93,7 @@ def finished_chunk(
     count = latents.shape[2]
     return Chunk(
         index=start // count,
-        num_frames=4 * count if start else 4 * count - 3,
+        num_frames=count_frames(start + count) - count_frames(start),
         latents=latents,
         poses=path.c2w,
         motions=path.motions(),
@@ -164,7 +127,7 @@ class _Claim:
         self._mark = object()
 
     def ensure(self, context: list[int]) -> None:
-        """Have the caches hold the walk's text and this context; whoever used them since is not asked."""
+        """Have the caches hold the walk's text and this context, whatever they held before."""
         wanted = (self._mark, context)
         if all(cache.holds == wanted for cache in self._model.caches):
             return
@@ -201,7 +164,7 @@ def _denoising_steps(model: RolloutModel, walk: Walk, path: Path) -> Iterator[Ca
             model.transformer.denoise(latents, cond, cameras, labels, timestep, cache)
             for cache in model.caches
         ]
-        return euler_step(latents, _guide(velocities, model.config.guidance), sigma, sigma_next)
+        return euler_step(latents, guide(velocities, model.config.guidance), sigma, sigma_next)
 
     for timestep, (sigma, sigma_next) in zip(
         timesteps(levels).tolist(), pairwise(levels.tolist()), strict=True
@@ -209,7 +172,7 @@ def _denoising_steps(model: RolloutModel, walk: Walk, path: Path) -> Iterator[Ca
         yield partial(step, timestep=timestep, sigma=sigma, sigma_next=sigma_next)
 
 
-def _guide(velocities: list[Tensor], guidance: float) -> Tensor:
+def guide(velocities: list[Tensor], guidance: float) -> Tensor:
     """Classifier-free guidance; a single branch is taken as it is."""
     if len(velocities) == 1:
         return velocities[0]

@@ -13,43 +13,38 @@ from torch import Tensor
 
 from worldplay.model.conditioning import Conditioning
 from worldplay.model.kv_cache import TextKV
-from worldplay.world.camera import DEFAULT_INTRINSICS, Motion, apply_motion, label_actions, motion_between
+from worldplay.world.camera import (
+    DEFAULT_INTRINSICS,
+    Motion,
+    Pose,
+    apply_motion,
+    label_actions,
+    motion_between,
+)
 from worldplay.world.latent_history import LatentHistory
-
-Pose = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A latent frame's camera given outright: c2w [4, 4], normalised intrinsics [3, 3], perhaps its label."""
-
-    c2w: Pose
-    label: int | None = None
-    intrinsics: Pose | None = None
-
-
-Step = Motion | Placed
+from worldplay.world.steering import Move, PosedCamera
 
 
 class Ground(Protocol):
-    """Where a visitor may stand. Poses are in the frame of the walk's first camera."""
+    """Where a walker may stand. Poses are in the frame of the walk's first camera."""
 
-    def move(self, previous: Pose, wanted: Pose) -> tuple[Pose, bool]:
-        """Return the pose taken instead of `wanted`, one motion on, and whether something was in the way."""
+    def move(self, pose: Pose, motion: Motion) -> tuple[Pose, bool]:
+        """Move by one latent's motion. Returns: the pose reached, and whether something was in the way."""
         ...
 
-    def reach(self, previous: Pose, wanted: Pose) -> tuple[Pose, bool]:
-        """The same towards a pose that was given outright."""
+    def reach(self, pose: Pose, wanted: Pose) -> tuple[Pose, bool]:
+        """Move towards a pose that is given outright. Returns: as `move`."""
         ...
 
 
 class OpenGround:
-    """A world without walls, in which looking up and walking means flying: the released model's."""
+    """A world without walls, the released model's. Who looks up and walks flies."""
 
-    def move(self, previous: Pose, wanted: Pose) -> tuple[Pose, bool]:
+    def move(self, pose: Pose, motion: Motion) -> tuple[Pose, bool]:
+        return apply_motion(pose, motion), False
+
+    def reach(self, pose: Pose, wanted: Pose) -> tuple[Pose, bool]:
         return wanted, False
-
-    reach = move
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +75,7 @@ class Walk:
     seed: int
     ground: Ground
     prompts: list[Conditioning] = field(default_factory=list)  # the bidirectional model's, instead of `text`
-    origin: Placed = field(default_factory=lambda: Placed(np.eye(4), label=0))
+    origin: PosedCamera = field(default_factory=lambda: PosedCamera(np.eye(4), label=0))
     latents: LatentHistory = field(default_factory=LatentHistory)
     c2w: Pose = field(default_factory=lambda: np.empty((0, 4, 4)))  # [T, 4, 4]
     labels: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))  # [T]
@@ -90,15 +85,15 @@ class Walk:
     def num_latents(self) -> int:
         return len(self.latents)
 
-    def follow(self, steps: Sequence[Step]) -> Path:
-        """Resolve steps to cameras, from where the walk stands; the first chunk begins with the origin."""
+    def follow(self, moves: Sequence[Move]) -> Path:
+        """Turn moves into cameras, from where the walk stands. The first chunk begins with the origin."""
         if self.latents:
-            return self._follow_from(self.c2w[-1], steps)
+            return self._follow_from(self.c2w[-1], moves)
         first, bumped = self.origin, False
         start, eye = first.c2w, np.eye(4)
         if not np.array_equal(start, eye):
             start, bumped = self.ground.reach(eye, start)
-        rest = self._follow_from(start, steps)
+        rest = self._follow_from(start, moves)
         return Path(
             np.concatenate([start[None], rest.c2w]),
             np.concatenate([[first.label or 0], rest.labels]),
@@ -107,22 +102,26 @@ class Walk:
             start,
         )
 
-    def _follow_from(self, previous: Pose, steps: Sequence[Step]) -> Path:
-        poses, hits = [previous], []
-        for step in steps:
-            if isinstance(step, Placed):
-                pose, hit = self.ground.reach(poses[-1], step.c2w)
+    def _follow_from(self, start: Pose, moves: Sequence[Move]) -> Path:
+        pose, poses, bumped = start, [], False
+        for move in moves:
+            if isinstance(move, PosedCamera):
+                pose, hit = self.ground.reach(pose, move.c2w)
             else:
-                pose, hit = self.ground.move(poses[-1], apply_motion(poses[-1], step))
+                pose, hit = self.ground.move(pose, move)
             poses.append(pose)
-            hits.append(hit)
-        c2w = np.stack(poses)[1:]
-        labels = label_actions(c2w, previous)
-        for index, (step, pose) in enumerate(zip(steps, c2w, strict=True)):
-            # A label is kept where its pose is: what the ground has changed is called what it became.
-            if isinstance(step, Placed) and step.label is not None and np.allclose(pose, step.c2w, atol=1e-6):
-                labels[index] = step.label
-        return Path(c2w, labels, np.stack([_intrinsics_of(step) for step in steps]), any(hits), previous)
+            bumped = bumped or hit
+        c2w = np.stack(poses)
+        labels = label_actions(c2w, start)
+        for index, (move, pose) in enumerate(zip(moves, poses, strict=True)):
+            # A given label holds only where the given pose was reached: the ground may have changed it.
+            if (
+                isinstance(move, PosedCamera)
+                and move.label is not None
+                and np.allclose(pose, move.c2w, atol=1e-6)
+            ):
+                labels[index] = move.label
+        return Path(c2w, labels, np.stack([_intrinsics_of(move) for move in moves]), bumped, start)
 
     def draw_noise(self, start: int, num_latents: int) -> Tensor:
         """Return standard normal noise [1, C, num_latents, h, w] float32, on the CPU.
@@ -148,8 +147,8 @@ class Walk:
         self.intrinsics = self.intrinsics[:num_latents]
 
 
-def _intrinsics_of(step: Step) -> Pose:
-    given = step.intrinsics if isinstance(step, Placed) else None
+def _intrinsics_of(move: Move) -> Pose:
+    given = move.intrinsics if isinstance(move, PosedCamera) else None
     return DEFAULT_INTRINSICS if given is None else given
 
 

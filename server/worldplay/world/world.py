@@ -2,7 +2,7 @@
 
 import gc
 import secrets
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -18,27 +18,28 @@ from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.model.conditioning import Conditioning
 from worldplay.model.kv_cache import TextKV
 from worldplay.model.vae import StreamingVAE
-from worldplay.world.clip_rollout import generate_clip_chunk
-from worldplay.world.conditioner import NEGATIVE_PROMPT, Conditioner
-from worldplay.world.embedded.fade import fade_from
-from worldplay.world.embedded.own_image import find_nearest
-from worldplay.world.embedded.suggestions import Suggestion
-from worldplay.world.images import StartPicture, cut_picture, image_to_pixels, pixels_to_frames
+from worldplay.world.chunk import Chunk, PendingChunk
+from worldplay.world.clip_rollout import begin_clip_chunk
+from worldplay.world.frames import count_frames
+from worldplay.world.own_image import blend, find_nearest
+from worldplay.world.pictures.fit import StartPicture, cut_picture
+from worldplay.world.pixels import image_to_pixels, pixels_to_frames
 from worldplay.world.recent import Recent
-from worldplay.world.request import WalkRequest
-from worldplay.world.rollout import Chunk, RolloutModel, Stage, Steering, generate_chunk
+from worldplay.world.rollout import RolloutModel, begin_chunk
+from worldplay.world.steering import Steering, WalkRequest
 from worldplay.world.walk import Ground, Walk
 
-# What a visitor's picture becomes: the place itself, or only the look from which one that is known emerges.
+# What a person's own image becomes: the place to walk in, or what the most similar view blends from.
 OwnPictures: TypeAlias = Literal["as_is", "nearest_view"]
 
 FPS = 24
 REMEMBERED_IMAGES = 16
+NEGATIVE_PROMPT = ""  # what guidance leads away from
 REDECODED_LATENTS = 8  # what the decoder must see again after a rewind; its causal reach beyond is negligible
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class StartView:
     """A place where a walk may start."""
 
     name: str
@@ -46,6 +47,24 @@ class View:
     image: Image.Image
     preview: bytes  # the image as a JPEG
     make_ground: Callable[[], Ground]
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A prompt under a short name."""
+
+    title: str
+    prompt: str
+
+
+class Conditioner(Protocol):
+    """A model's encoders of prompts and start images."""
+
+    def encode(self, prompt: str, image: Image.Image, image_latent: Tensor) -> Conditioning: ...
+
+    def taken_as(self, prompt: str) -> str | None:
+        """Title of the suggestion that a prompt amounts to; None where the model follows any text."""
+        ...
 
 
 class _Named(Protocol):
@@ -79,7 +98,7 @@ class World:
     title: str
     width: int
     height: int
-    views: tuple[View, ...]  # the first is the default
+    views: tuple[StartView, ...]  # the first is the default
     rollout: RolloutModel
     vae: StreamingVAE
     conditioner: Conditioner
@@ -108,14 +127,14 @@ class World:
 
     @torch.inference_mode()
     def open_walk(self, request: WalkRequest) -> "LiveWalk":
-        """Begin a walk at a view; with a picture, at that on the view's ground, or see `own_pictures`.
+        """Begin a walk at a view. With a picture, it begins there on the view's ground; see `own_pictures`.
 
         Raises: ValueError naming the views there are.
         """
         view = self.start_view(request.view, request.picture)
-        picture, look = request.picture or self.cut(view.image), None
+        picture, own_image = request.picture or self.cut(view.image), None
         if request.picture is not None and self.own_pictures == "nearest_view":
-            picture, look = self.cut(view.image), np.asarray(request.picture.fitted)
+            picture, own_image = self.cut(view.image), np.asarray(request.picture.fitted)
         walk = Walk(
             text=[],
             picture=picture.siglip,
@@ -125,7 +144,7 @@ class World:
         )
         if request.origin is not None:
             walk.origin = request.origin
-        opened = LiveWalk(self, walk, self._rollout_in(request.steps), look)
+        opened = LiveWalk(self, walk, self._rollout_in(request.steps), own_image)
         opened.set_prompt(request.prompt or "")
         return opened
 
@@ -147,8 +166,8 @@ class World:
             return self.rollout
         return replace(self.rollout, config=replace(self.rollout.config, steps=steps))
 
-    def start_view(self, name: str | None, picture: StartPicture | None) -> View:
-        """Where a walk starts: as named, or where it looks most like a picture that cannot be the place.
+    def start_view(self, name: str | None, picture: StartPicture | None) -> StartView:
+        """The view named, or the one most similar to a picture that cannot be the place itself.
 
         Raises: ValueError naming the views there are.
         """
@@ -156,7 +175,7 @@ class World:
             return self.views[find_nearest(picture.fitted, [view.image for view in self.views])]
         return self.find_view(name)
 
-    def find_view(self, name: str | None) -> View:
+    def find_view(self, name: str | None) -> StartView:
         """Raises: ValueError naming the views there are."""
         return pick_view(self.views, name)
 
@@ -191,11 +210,12 @@ class LiveWalk:
     """A walk with the decoder that shows it: the causal VAE remembers the frames before."""
 
     def __init__(
-        self, world: World, walk: Walk, rollout: RolloutModel, look: NDArray[np.uint8] | None = None
+        self, world: World, walk: Walk, rollout: RolloutModel, own_image: NDArray[np.uint8] | None = None
     ) -> None:
-        """`look` is the picture [H, W, 3] from which the first frames fade, if any."""
+        """`own_image`, [H, W, 3], is what the first frames blend from, if anything."""
         self.walk = walk
-        self._look = look
+        self.taken_as: str | None = None
+        self._own_image = own_image
         self._world = world
         self._rollout = rollout
         self._decoder_state = world.vae.new_decoder_state()
@@ -204,27 +224,27 @@ class LiveWalk:
     def num_chunks(self) -> int:
         return self.walk.num_latents // self._rollout.config.chunk_latents
 
-    def generate(self, steering: Steering) -> Generator[Stage, None, Chunk]:
-        """Make the next chunk, see `generate_chunk` and `generate_clip_chunk`."""
+    def begin_chunk(self, steering: Steering) -> PendingChunk:
+        """Begin the next chunk: see rollout.begin_chunk and clip_rollout.begin_clip_chunk."""
         if isinstance(self._rollout.transformer, BidirectionalTransformer):
-            return generate_clip_chunk(self._rollout, self.walk, steering)
-        return generate_chunk(self._rollout, self.walk, steering)
+            return begin_clip_chunk(self._rollout, self.walk, steering)
+        return begin_chunk(self._rollout, self.walk, steering)
 
     def decode(self, chunk: Chunk) -> Iterator[NDArray[np.uint8]]:
         """Decode the newest chunk, latent by latent.
 
         Yields: [F, H, W, 3] uint8 RGB; F is 1 for a walk's first latent, 4 for every other.
         """
-        if self._look is None:
+        if self._own_image is None:
             return self._decode(chunk.latents)
-        return self._fade(self._look, chunk)
+        return self._blend(self._own_image, chunk)
 
-    def _fade(self, look: NDArray[np.uint8], chunk: Chunk) -> Iterator[NDArray[np.uint8]]:
-        """The world itself never sees the look, which would be no place it knows and stay in its memory."""
+    def _blend(self, own_image: NDArray[np.uint8], chunk: Chunk) -> Iterator[NDArray[np.uint8]]:
+        """After decoding: the model knows no such place, and would remember it."""
         latent = chunk.index * self._rollout.config.chunk_latents
-        first_frame = 4 * latent - 3 if latent else 0
+        first_frame = count_frames(latent)
         for frames in self._decode(chunk.latents):
-            yield fade_from(look, frames, first_frame)
+            yield blend(own_image, frames, first_frame)
             first_frame += len(frames)
 
     @torch.inference_mode()
@@ -246,6 +266,7 @@ class LiveWalk:
     def set_prompt(self, text: str) -> None:
         """Take another prompt from the next chunk on; the image stays."""
         walk, world = self.walk, self._world
+        self.taken_as = world.conditioner.taken_as(text)
         if isinstance(self._rollout.transformer, BidirectionalTransformer):  # it reads the text at every step
             walk.prompts = world.condition(text, walk.picture, walk.image_latent)
         else:

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 import eval_world
+from evaluation import loops
 from evaluation.lab import Lab, by_chunk, play
-from evaluation.routes import held_out
+from evaluation.routes import held_out, out_and_backwards, turn_round
 from evaluation.variations import NO_CONTEXT, Variation, recent_only, vary, without_retrieval
 from evaluation.workers import here
 from support.tiny_world import HEIGHT, SCALE, WIDTH, ByteConditioner, make_world
@@ -19,7 +20,6 @@ from worldplay.world.courtyard.renderer import render
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    torch.set_num_threads(1)
     return Lab(make_world(), tmp_path_factory.mktemp("renders"))
 
 
@@ -62,13 +62,11 @@ def contexts(world):
     return play(world, held_out(0, 6)).contexts[-1]
 
 
-@pytest.mark.slow
 def test_memories_that_retrieve_less(lab):
     assert len(contexts(lab.world)) == 12
     assert contexts(vary(lab.world, without_retrieval(lab.world))) == [0, 1, 2, 3, 16, 17, 18, 19]
 
 
-@pytest.mark.slow
 def test_withheld_context_changes_chunks_after_the_first(lab):
     route = held_out(0, 4)
     served = play(lab.world, route)
@@ -84,7 +82,6 @@ def test_enough_of_the_newest_context_is_all_of_it(lab):
     assert np.array_equal(play(generous, route).frames, play(lab.world, route).frames)
 
 
-@pytest.mark.slow
 def test_a_larger_context_and_raw_storage_work_in_caches_of_their_own(lab):
     larger = vary(lab.world, Variation("larger", memory_latents=20))
     assert len(contexts(larger)) == 20
@@ -98,6 +95,9 @@ class WordConditioner:
 
     def encode(self, prompt, image, image_latent):
         return ByteConditioner().encode("x" * len(prompt.split()), image, image_latent)
+
+    def taken_as(self, prompt):
+        return None
 
 
 def test_a_cache_of_its_own_has_room_for_as_many_words_as_the_served_one(lab):
@@ -125,9 +125,13 @@ def test_a_section_from_walks_to_table(lab, tmp_path, capsys):
     assert "steps: 1 of 4" in capsys.readouterr().out
 
 
+SHORT_LOOPS = (lambda view: turn_round("turn right", view, (15.0,)), lambda view: out_and_backwards(view, 7))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("section", list(eval_world.SECTIONS))
-def test_every_section(section, lab, tmp_path):
+def test_every_section(section, lab, tmp_path, monkeypatch):
+    monkeypatch.setattr(loops, "KINDS", SHORT_LOOPS)
     scale = replace(SCALE, loop_kinds=2)
     eval_world.evaluate(here(lab, tmp_path / "strips"), [section], scale, tmp_path, {})
     assert (tmp_path / "results.json").stat().st_size > 500

@@ -5,12 +5,13 @@ import pytest
 from PIL import Image, ImageFilter
 
 from evaluation.metrics import EQUAL_DB, compare, psnr
-from worldplay.world.courtyard.renderer import START_VIEWS, render
+from worldplay.world.courtyard.renderer import render
+from worldplay.world.courtyard.views import VIEWPOINTS
 
 
 @pytest.fixture(scope="module")
 def truth():
-    return render(np.stack([view.c2w for view in START_VIEWS]), 96, 160)
+    return render(np.stack([view.c2w for view in VIEWPOINTS]), 96, 160)
 
 
 def blur(frames, radius):

@@ -22,8 +22,16 @@ def lab(tmp_path, monkeypatch):
     return lab
 
 
+def draw_poses(c2w, height, width, light):
+    """Draw a picture of the pose alone, in no time: it differs wherever the pose does."""
+    directions = np.random.default_rng(0).normal(0, 20, (16, height * width * 3))
+    waves = np.sin(c2w.reshape(-1, 16) @ directions)
+    return (127.5 * (1 + waves)).astype(np.uint8).reshape(-1, height, width, 3)
+
+
 @pytest.mark.parametrize("kind", range(len(loops.KINDS)))
-def test_every_loop_closes(lab, kind):
+def test_every_loop_closes(lab, kind, monkeypatch):
+    monkeypatch.setattr("evaluation.lab.render", draw_poses)
     for once_more in loops.run_loop(lab, kind, 0, SERVED):
         assert once_more.truth.psnr == once_more.first_db == once_more.first_truth_db == EQUAL_DB
 

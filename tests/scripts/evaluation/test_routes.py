@@ -6,7 +6,7 @@ import pytest
 from evaluation.routes import held_out, hold, keyboard, out_and_back, out_and_backwards, turn_round
 from training.data import HELD_OUT_SEED, plan_walk
 from worldplay.world.camera import label_actions
-from worldplay.world.courtyard.renderer import START_VIEWS
+from worldplay.world.courtyard.views import VIEWPOINTS
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
@@ -25,11 +25,11 @@ def test_every_combination_of_the_keyboard_has_a_label_of_its_own():
 
 
 @pytest.mark.parametrize("yaws_deg", [(3.0,), (-3.0,), (3.0, 0.0), (7.5,)])
-@pytest.mark.parametrize("view", range(len(START_VIEWS)))
+@pytest.mark.parametrize("view", range(len(VIEWPOINTS)))
 def test_a_turn_comes_round_and_stands_still_at_the_end_of_a_chunk(view, yaws_deg):
     loop = turn_round("", view, yaws_deg)
     c2w = loop.route.c2w()
-    np.testing.assert_allclose(c2w[0], START_VIEWS[view].c2w)
+    np.testing.assert_allclose(c2w[0], VIEWPOINTS[view].c2w)
     for visit in loop.visits:
         np.testing.assert_allclose(c2w[visit.again], c2w[visit.first], atol=1e-9)
         np.testing.assert_allclose(c2w[visit.again], c2w[visit.again - 1])
@@ -40,7 +40,7 @@ def test_a_turn_comes_round_and_stands_still_at_the_end_of_a_chunk(view, yaws_de
 
 
 @pytest.mark.parametrize("way", [out_and_back, out_and_backwards])
-@pytest.mark.parametrize("view", range(len(START_VIEWS)))
+@pytest.mark.parametrize("view", range(len(VIEWPOINTS)))
 def test_walks_out_come_back_without_bumping(view, way):
     loop = way(view, 20)
     c2w = loop.route.c2w()

@@ -4,13 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 import torch.distributed as dist
 
 
 @pytest.fixture
 def only_rank(tmp_path: Path) -> Iterator[None]:
-    torch.set_num_threads(1)
     dist.init_process_group("gloo", f"file://{tmp_path}/ranks", rank=0, world_size=1)
     yield
     dist.destroy_process_group()

@@ -5,8 +5,8 @@ import pytest
 
 from training.data import DRILL_SEED, frame_poses, plan_walk, render_walks
 from worldplay.world.camera import label_actions
-from worldplay.world.courtyard.ground import heading
-from worldplay.world.courtyard.renderer import Ground, stand_pose
+from worldplay.world.courtyard.ground import Ground, heading
+from worldplay.world.courtyard.scene import stand_pose
 
 
 def test_every_latent_ends_with_a_frame_exactly_at_its_pose():

@@ -12,12 +12,12 @@ from training.data import plan_walk
 from training.export import EMBEDDED_ROLLOUT
 from training.generate import generate
 from training.samples import LatentWalks
-from worldplay.world.conditioner import describe
 from worldplay.world.context import NUM_POINTS, sample_points
-from worldplay.world.courtyard.renderer import START_VIEWS
-from worldplay.world.pose_files import Course, Trajectory
+from worldplay.world.courtyard.views import VIEWPOINTS
+from worldplay.world.embedded.conditioner import describe
 from worldplay.world.rollout import RolloutModel, rollout
-from worldplay.world.walk import OpenGround, Placed, Walk
+from worldplay.world.steering import PosedCamera, TrajectorySteering
+from worldplay.world.walk import OpenGround, Walk
 
 SEEDS, NUM_CHUNKS, GRID = (0, 4), 6, (2, 4)  # with six chunks, the last ones have retrieved context
 
@@ -32,7 +32,7 @@ def make_walks() -> LatentWalks:
         labels=np.stack([plan.labels() for plan in plans]),
         lights=np.array([[0], [2]]).repeat(CHUNK * NUM_CHUNKS, axis=1),
         views=np.array([plan.view for plan in plans]),
-        images=torch.randn(len(START_VIEWS), 4, *GRID, generator=random),
+        images=torch.randn(len(VIEWPOINTS), 4, *GRID, generator=random),
     )
 
 
@@ -55,11 +55,11 @@ def serve(model, walks, row, prompt, noise):
     )
     walk = GivenNoise([text], Image.new("RGB", (1, 1)), image, seed=0, ground=OpenGround())
     walk.noise = noise
-    c2w = np.linalg.inv(START_VIEWS[view].c2w) @ walks.c2w[row]
-    origin, *steps = [Placed(*camera) for camera in zip(c2w, walks.labels[row].tolist(), strict=True)]
+    c2w = np.linalg.inv(VIEWPOINTS[view].c2w) @ walks.c2w[row]
+    steps = [PosedCamera(*camera) for camera in zip(c2w, walks.labels[row].tolist(), strict=True)][1:]
     cache = model.new_cache(GRID, text.length, EMBEDDED_ROLLOUT.memory_latents)
     served = RolloutModel(model, [cache], sample_points(NUM_POINTS, 0), EMBEDDED_ROLLOUT)
-    chunks = zip(range(NUM_CHUNKS), rollout(served, walk, Course(Trajectory(origin, steps))), strict=False)
+    chunks = zip(range(NUM_CHUNKS), rollout(served, walk, TrajectorySteering(steps)), strict=False)
     return torch.cat([chunk.latents[0].transpose(0, 1) for _, chunk in chunks])
 
 

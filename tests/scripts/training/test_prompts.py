@@ -6,7 +6,7 @@ import torch
 from training.chunks import find_chunks
 from training.prompt_book import read_prompts
 from training.prompts import draw_prompt
-from worldplay.world.courtyard.renderer import LIGHTS
+from worldplay.world.courtyard.light import LIGHTS
 from worldplay.world.embedded.text_encoder import TextConfig, TextReader, make_text_model
 
 

@@ -23,8 +23,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Options]:
-    torch.set_num_threads(1)
-    monkeypatch.setattr(stages, "read_prompts", partial(read_prompts, count=200))
+    monkeypatch.setattr(stages, "read_prompts", partial(read_prompts, count=40))
     dist.init_process_group("gloo", f"file://{tmp_path}/ranks", rank=0, world_size=1)
     yield Options(
         stages=["reuse"],

@@ -1,25 +1,34 @@
 import json
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from training import vae_stage
 from training.stages import load_vae
-from training.vae_stage import EMBEDDED_VAE, Known, VAEStage, take_over, train_vae
+from training.vae_stage import EMBEDDED_VAE, WHOLE, Known, VAEStage, take_over, train_vae
 from worldplay.model.vae import StreamingVAE
+
+STEP_S = 0.2
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> VAEStage:
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VAEStage:
+    """Six steps by a clock of its own, on frames of half the size: two of parts, four of whole frames."""
+    ticks = count()
+    monkeypatch.setattr(vae_stage, "time", SimpleNamespace(monotonic=lambda: STEP_S * next(ticks)))
+    monkeypatch.setattr(vae_stage, "WHOLE", replace(WHOLE, height=48, width=80))
     walks = tmp_path / "walks"
     walks.mkdir()
     for seed in (0, *range(1_000_000, 1_000_004)):
         frames = np.random.default_rng(seed).integers(0, 256, (9, 6, 10, 3), dtype=np.uint8)
-        np.save(walks / f"{seed}.npy", frames.repeat(15, 0).repeat(16, 1).repeat(16, 2))
-    return VAEStage(walks, tmp_path / "out", minutes=0.02, device="cpu")
+        np.save(walks / f"{seed}.npy", frames.repeat(15, 0).repeat(8, 1).repeat(8, 2))
+    return VAEStage(walks, tmp_path / "out", minutes=6 * STEP_S / 60, device="cpu")
 
 
 @pytest.mark.slow
@@ -30,10 +39,9 @@ def test_training_leaves_a_network_that_loads_and_goes_on_where_it_stopped(stage
     before = load_file(stage.out / "vae.safetensors")
     assert load_vae(stage.out, "cpu").config.scaling_factor != 1
     assert (stage.out / "vae.png").exists()
-    longer = (first[-1]["spent_s"] + 1) / 60  # whatever a step takes on this machine
-    train_vae(replace(stage, minutes=longer))
+    train_vae(replace(stage, minutes=8 * STEP_S / 60))
     resumed = [json.loads(line)["step"] for line in (stage.out / "vae.jsonl").read_text().splitlines()]
-    assert resumed[-1] > first[-1]["step"] > 0
+    assert (first[-1]["step"], resumed[-1]) == (6, 8)
     after = load_file(stage.out / "vae.safetensors")
     assert any(not torch.equal(before[name], after[name]) for name in before)
 

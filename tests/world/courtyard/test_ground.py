@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion, apply_motion, label_actions
+from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion, label_actions
 from worldplay.world.courtyard.ground import MARGIN, MAX_PITCH_RAD, Ground, WalkGround, heading
-from worldplay.world.courtyard.scene import BALLS, HALF_SIZE, PILLARS, START_VIEWS, Pillar, stand_pose
+from worldplay.world.courtyard.scene import BALLS, HALF_SIZE, PILLARS, Pillar, stand_pose
+from worldplay.world.courtyard.views import VIEWPOINTS
 
 
 def test_a_free_step_goes_ahead_by_one_step():
@@ -100,10 +101,10 @@ def test_a_long_step_does_not_jump_over_what_is_in_the_way():
 
 def test_poses_of_a_walk_are_taken_as_they_are_whatever_the_pitch():
     """What was recorded can be walked again."""
-    walk_ground, pose = WalkGround(START_VIEWS[0].c2w), np.eye(4)
+    walk_ground, pose = WalkGround(VIEWPOINTS[0].c2w), np.eye(4)
     recorded = [pose]
     for motion in [Motion(pitch=TURN_STEP)] * 8 + [Motion(-FORWARD_STEP, FORWARD_STEP, TURN_STEP)] * 8:
-        recorded.append(walk_ground.move(recorded[-1], apply_motion(recorded[-1], motion))[0])
+        recorded.append(walk_ground.move(recorded[-1], motion)[0])
     for wanted in recorded[1:]:
         pose, bumped = walk_ground.reach(pose, wanted)
         assert not bumped
@@ -136,12 +137,12 @@ def test_random_walks_never_leave_free_ground(seed):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_walk_in_its_own_frame_takes_the_same_path_as_in_the_court(seed):
-    rng, start = np.random.default_rng(seed), START_VIEWS[2].c2w
+    rng, start = np.random.default_rng(seed), VIEWPOINTS[2].c2w
     in_court, in_walk, walk_ground = start, np.eye(4), WalkGround(start)
     for _ in range(40):
         forward, right = rng.choice([-FORWARD_STEP, 0.0, FORWARD_STEP], 2)
         motion = Motion(forward, right, *rng.choice([-TURN_STEP, 0.0, TURN_STEP], 2))
         in_court, bumped = Ground().move(in_court, motion)
-        in_walk, walk_bumped = walk_ground.move(in_walk, apply_motion(in_walk, motion))
+        in_walk, walk_bumped = walk_ground.move(in_walk, motion)
         assert bumped == walk_bumped
     np.testing.assert_allclose(start @ in_walk, in_court, atol=1e-9)

@@ -6,12 +6,15 @@ from PIL import Image
 
 from support.paths import DATA
 from worldplay.world.camera import DEFAULT_INTRINSICS
-from worldplay.world.courtyard.renderer import LIGHTS, START_VIEWS, Ground, render, stand_pose
-from worldplay.world.courtyard.scene import BALLS
+from worldplay.world.courtyard.ground import Ground
+from worldplay.world.courtyard.light import LIGHTS
+from worldplay.world.courtyard.renderer import render
+from worldplay.world.courtyard.scene import BALLS, stand_pose
+from worldplay.world.courtyard.views import VIEWPOINTS
 
 
 def test_render_twice_gives_the_same_picture():
-    poses = np.stack([view.c2w for view in START_VIEWS])
+    poses = np.stack([view.c2w for view in VIEWPOINTS])
     first = render(poses, 48, 80)
     assert first.shape == (3, 48, 80, 3)
     assert first.dtype == np.uint8
@@ -20,7 +23,7 @@ def test_render_twice_gives_the_same_picture():
 
 def test_the_place_is_the_one_that_was_learned():
     """A change of the scene asks for new weights, and then for new pictures here: a row for each light."""
-    views = np.stack([view.c2w for view in START_VIEWS])
+    views = np.stack([view.c2w for view in VIEWPOINTS])
     rows = [np.concatenate(list(render(views, 48, 80, light)), axis=1) for light in LIGHTS]
     known = np.asarray(Image.open(DATA / "court_views.png"))
     difference = np.abs(np.concatenate(rows).astype(int) - known)
@@ -31,7 +34,7 @@ def test_the_place_is_the_one_that_was_learned():
 @pytest.mark.parametrize("light", LIGHTS)
 def test_edges_are_smooth(light):
     """Each pixel is nearer to the mean over its area than one ray through its middle is."""
-    view = START_VIEWS[1].c2w[None]
+    view = VIEWPOINTS[1].c2w[None]
     fine = render(view, 6 * 48, 6 * 80, light)[0].astype(float)
     area = fine.reshape(48, 6, 80, 6, 3).mean(axis=(1, 3))
     picture, one_ray = render(view, 48, 80, light)[0], fine[3::6, 3::6]
@@ -39,9 +42,9 @@ def test_edges_are_smooth(light):
 
 
 def test_start_views_stand_on_free_ground_and_differ():
-    assert [view.name for view in START_VIEWS] == ["gate", "garden", "tower"]
-    assert all(Ground().is_free(view.c2w[0, 3], view.c2w[2, 3]) for view in START_VIEWS)
-    pictures = render(np.stack([view.c2w for view in START_VIEWS]), 24, 40).astype(int)
+    assert [view.name for view in VIEWPOINTS] == ["gate", "garden", "tower"]
+    assert all(Ground().is_free(view.c2w[0, 3], view.c2w[2, 3]) for view in VIEWPOINTS)
+    pictures = render(np.stack([view.c2w for view in VIEWPOINTS]), 24, 40).astype(int)
     assert np.abs(pictures[0] - pictures[1]).mean() > 20
 
 

@@ -39,13 +39,13 @@ def test_missing_world(tmp_path: Path) -> None:
 
 def test_description_that_is_not_json(directory: Path) -> None:
     (directory / "world.json").write_text("{")
-    with pytest.raises(ValueError, match=r"world.json: Invalid JSON.*; restore it"):
+    with pytest.raises(ValueError, match=r"world.json: expected JSON: .*; restore it"):
         load_embedded(directory, CPU)
 
 
 def test_description_that_lacks_a_part(directory: Path) -> None:
     edit(directory, lambda description: description.pop("rollout"))
-    with pytest.raises(ValueError, match=r"world.json: rollout: .* required; restore it"):
+    with pytest.raises(ValueError, match=r"world.json: rollout: expected this field, got none; restore it"):
         load_embedded(directory, CPU)
 
 

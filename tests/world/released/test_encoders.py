@@ -11,7 +11,7 @@ from diffusers import HunyuanVideo15ImageToVideoPipeline as Pipeline
 from PIL import Image
 
 from support import published
-from worldplay.world.images import siglip_crop
+from worldplay.world.pictures.fit import siglip_crop
 from worldplay.world.released.encoders import GlyphEncoder, PromptEncoder, VisionEncoder, quoted_words
 from worldplay.world.released.files import EncoderFiles, ReleasedFiles, locate
 from worldplay.world.released.variants import find_variant

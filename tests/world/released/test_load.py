@@ -10,14 +10,13 @@ from PIL import Image
 
 from support.published import TRANSFORMER, VAE
 from worldplay.world.camera import FORWARD_STEP, Motion
+from worldplay.world.chunk import Chunk
 from worldplay.world.released import offload_plan
 from worldplay.world.released.load import ReleasedConfig, choose_plan, load_released
 from worldplay.world.released.memory_estimate import Shapes, estimate_memory
 from worldplay.world.released.offload_plan import OffloadMode, plan_offload
 from worldplay.world.released.variants import VARIANTS, find_variant
-from worldplay.world.request import WalkRequest
-from worldplay.world.rollout import Chunk, finish
-from worldplay.world.walk import Step
+from worldplay.world.steering import Move, WalkRequest
 from worldplay.world.world import LiveWalk, World
 
 SHAPES = Shapes(TRANSFORMER, VAE)
@@ -25,8 +24,8 @@ SIZE = (32, 64)
 PROMPT = 'A market with a sign that says "Fish"'
 
 
-class Stroll:
-    def predict(self, num_latents: int) -> list[Step]:
+class CircleSteering:
+    def predict(self, num_latents: int) -> list[Move]:
         return [Motion(forward=FORWARD_STEP)] * num_latents
 
     latch = predict
@@ -48,7 +47,7 @@ def open_walk(world: World, steps: int = 2) -> LiveWalk:
 
 
 def chunks(walk: LiveWalk, count: int) -> list[Chunk]:
-    return [finish(walk.generate(Stroll())) for _ in range(count)]
+    return [walk.begin_chunk(CircleSteering()).finish() for _ in range(count)]
 
 
 def test_walk_through_a_released_model(layouts: dict[str, Path]) -> None:
@@ -102,9 +101,9 @@ def test_bidirectional_clip(layouts: dict[str, Path]) -> None:
 
 def test_bidirectional_rollout_that_is_given_up_leaves_no_trace(layouts: dict[str, Path]) -> None:
     walk = open_walk(load(layouts["original"], "bidirectional"))
-    stages = walk.generate(Stroll())
-    next(stages)
-    stages.close()
+    pending = walk.begin_chunk(CircleSteering())
+    assert pending.advance() is None
+    pending.close()
     assert walk.num_chunks == 0
 
 

@@ -13,8 +13,8 @@ from PIL import Image
 from support.published import TRANSFORMER, VAE
 from support.raw_client import RawClient
 from support.serving import serving
-from worldplay.clips.plan import ClipError, ClipWish, plan_clip
-from worldplay.commands.render import render
+from worldplay.clips.file import write_clip
+from worldplay.clips.plan import ClipError, ClipOptions, plan_clip
 from worldplay.world.released.load import ReleasedConfig, load_released
 from worldplay.world.released.memory_estimate import Shapes
 from worldplay.world.released.variants import find_variant
@@ -53,9 +53,11 @@ def test_visitor_walks_through_a_released_model(layouts: dict[str, Path]) -> Non
 
 def test_bidirectional_clip_is_written(layouts: dict[str, Path], tmp_path: Path) -> None:
     world = load(layouts["original"], "bidirectional")
-    plan = plan_clip(world, ClipWish(prompt="Sand", num_frames=61, seed=1, steps=1, variant="bidirectional"))
-    record = render(world, plan, tmp_path / "clip.mp4")
-    assert [chunk.report.frames for chunk in record.chunks] == [61]
+    plan = plan_clip(
+        world, ClipOptions(prompt="Sand", num_frames=61, seed=1, steps=1, variant="bidirectional")
+    )
+    record = write_clip(world, plan, tmp_path / "clip.mp4", lambda _: None, overlay=False)
+    assert [done.report.chunk.num_frames for done in record.chunks] == [61]
     with av.open(tmp_path / "clip.mp4") as container:
         assert sum(1 for _ in container.decode(video=0)) == 61
 
@@ -63,7 +65,7 @@ def test_bidirectional_clip_is_written(layouts: dict[str, Path], tmp_path: Path)
 def test_bidirectional_clip_of_half_a_chunk(layouts: dict[str, Path]) -> None:
     world = load(layouts["original"], "bidirectional")
     with pytest.raises(ClipError, match=r"expected 61, 125, 189, 253 .* got 29; nearest is 61"):
-        plan_clip(world, ClipWish(prompt="Sand", num_frames=29))
+        plan_clip(world, ClipOptions(prompt="Sand", num_frames=29))
 
 
 def test_bidirectional_model_is_served_for_clips_only(layouts: dict[str, Path]) -> None:

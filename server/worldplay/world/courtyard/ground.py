@@ -6,14 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worldplay.world.camera import Motion, invert_pose, motion_between
+from worldplay.world.camera import Motion, Pose, invert_pose
 from worldplay.world.courtyard.scene import BALLS, BOXES, HALF_SIZE, PILLARS, stand_pose
 
 MARGIN = 0.3
 _TIE = 1e-9  # what is nearer to equal is equal, so that rounding decides nothing
 MAX_PITCH_RAD = float(np.radians(30.0))
 
-Pose = NDArray[np.float64]
 Place = NDArray[np.float64]  # x, z
 Step = NDArray[np.float64]  # x, z
 
@@ -89,14 +88,14 @@ class WalkGround:
         self._start = start
         self._ground = Ground()
 
-    def move(self, previous: Pose, wanted: Pose) -> tuple[Pose, bool]:
-        """Return the pose taken instead of `wanted`, one motion on, and whether something was in the way."""
-        taken, bumped = self._ground.move(self._start @ previous, motion_between(previous, wanted))
+    def move(self, pose: Pose, motion: Motion) -> tuple[Pose, bool]:
+        """Move as `Ground.move` does."""
+        taken, bumped = self._ground.move(self._start @ pose, motion)
         return invert_pose(self._start) @ taken, bumped
 
-    def reach(self, previous: Pose, wanted: Pose) -> tuple[Pose, bool]:
-        """The same towards any pose; one that a motion from here leads to is taken as it is."""
-        taken, bumped = self._ground.reach(self._start @ previous, self._start @ wanted)
+    def reach(self, pose: Pose, wanted: Pose) -> tuple[Pose, bool]:
+        """Move towards a pose as `Ground.reach` does. What one motion can reach is reached exactly."""
+        taken, bumped = self._ground.reach(self._start @ pose, self._start @ wanted)
         return invert_pose(self._start) @ taken, bumped
 
 

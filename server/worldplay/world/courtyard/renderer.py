@@ -6,13 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldplay.world.camera import DEFAULT_INTRINSICS
-from worldplay.world.courtyard.ground import Ground, WalkGround
-from worldplay.world.courtyard.light import LIGHTS, LOOKS, Light
+from worldplay.world.courtyard.light import LOOKS, Light
 from worldplay.world.courtyard.paint import paint
 from worldplay.world.courtyard.rays import trace
-from worldplay.world.courtyard.scene import START_VIEWS, StartView, stand_pose
-
-__all__ = ["LIGHTS", "START_VIEWS", "Ground", "StartView", "WalkGround", "render", "stand_pose"]
 
 _EDGE_CONTRAST = 0.04
 _NUDGE = np.float32(1e-6)  # keeps ray components off 0, where slab tests divide

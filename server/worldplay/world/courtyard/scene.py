@@ -1,4 +1,4 @@
-"""What stands in the embedded world's courtyard, and where its walks start.
+"""What stands in the embedded world's courtyard.
 
 Court frame: x east, y down, z north; the eye moves in the plane y = 0, the centre is the origin.
 Lengths are in the units of camera.py, in which one step is 0.08.
@@ -45,15 +45,6 @@ class Pillar:
     ring_colour: RGB
 
 
-@dataclass(frozen=True, slots=True)
-class StartView:
-    """A named place where a walk may start; level, so that the walk's frame is level too."""
-
-    name: str
-    title: str
-    c2w: NDArray[np.float64]
-
-
 def _block(x: float, z: float, half: float, top_y: float, colour: RGB) -> Box:
     return Box((x - half, top_y, z - half), (x + half, FLOOR_Y, z + half), colour)
 
@@ -89,10 +80,3 @@ def stand_pose(x: float, z: float, yaw_rad: float, pitch_rad: float) -> NDArray[
     pose[:3, :3] = np.array([[cy, sy * sp, sy * cp], [0.0, cp, -sp], [-sy, cy * sp, cy * cp]])
     pose[:3, 3] = x, 0.0, z
     return pose
-
-
-START_VIEWS = (
-    StartView("gate", "Before the red gate", stand_pose(0.0, -0.9, 0.0, 0.0)),
-    StartView("garden", "The garden corner", stand_pose(-2.6, -2.5, np.radians(40), 0.0)),
-    StartView("tower", "By the blue tower", stand_pose(-0.2, 2.6, np.radians(135), 0.0)),
-)

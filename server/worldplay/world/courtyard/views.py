@@ -1,25 +1,46 @@
-"""The courtyard's start views as walks need them: rendered, with a preview and with ground to walk on."""
+"""Where walks in the courtyard start, and the prompts it suggests."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from io import BytesIO
 
+import numpy as np
 from PIL import Image
 
+from worldplay.world.camera import Pose
 from worldplay.world.courtyard.renderer import render
-from worldplay.world.courtyard.scene import START_VIEWS, StartView
+from worldplay.world.courtyard.scene import stand_pose
 from worldplay.world.walk import Ground
-from worldplay.world.world import View
+from worldplay.world.world import StartView, Suggestion
 
 
-def render_views(height: int, width: int, make_ground: Callable[[StartView], Ground]) -> tuple[View, ...]:
-    """Render all start views in a world's size; `make_ground` is called for each walk that begins at one."""
-    return tuple(_render_view(view, height, width, make_ground) for view in START_VIEWS)
+@dataclass(frozen=True, slots=True)
+class Viewpoint:
+    """A named place in the courtyard where a walk may start; level, so that the walk's frame is level too."""
+
+    name: str
+    title: str
+    c2w: Pose
 
 
-def _render_view(
-    view: StartView, height: int, width: int, make_ground: Callable[[StartView], Ground]
-) -> View:
-    picture = Image.fromarray(render(view.c2w[None], height, width)[0])
+VIEWPOINTS = (
+    Viewpoint("gate", "Before the red gate", stand_pose(0.0, -0.9, 0.0, 0.0)),
+    Viewpoint("garden", "The garden corner", stand_pose(-2.6, -2.5, np.radians(40), 0.0)),
+    Viewpoint("tower", "By the blue tower", stand_pose(-0.2, 2.6, np.radians(135), 0.0)),
+)
+
+# One for each of the courtyard's lights. The first is what it looks like without a prompt.
+SUGGESTIONS = (
+    Suggestion("Day", "a courtyard on a sunny day"),
+    Suggestion("Dusk", "the courtyard at dusk"),
+    Suggestion("Night", "the courtyard at night"),
+    Suggestion("Snow", "the courtyard in snow"),
+)
+
+
+def make_view(viewpoint: Viewpoint, height: int, width: int, make_ground: Callable[[], Ground]) -> StartView:
+    """Render what a viewpoint shows by day."""
+    picture = Image.fromarray(render(viewpoint.c2w[None], height, width)[0])
     preview = BytesIO()
     picture.save(preview, "JPEG", quality=90)
-    return View(view.name, view.title, picture, preview.getvalue(), lambda: make_ground(view))
+    return StartView(viewpoint.name, viewpoint.title, picture, preview.getvalue(), make_ground)

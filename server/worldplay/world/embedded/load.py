@@ -10,20 +10,19 @@ from torch import nn
 
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, lay_out_channels_last
-from worldplay.world.conditioner import EmbeddedConditioner
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
 from worldplay.world.courtyard.ground import WalkGround
-from worldplay.world.courtyard.views import render_views
+from worldplay.world.courtyard.views import SUGGESTIONS, VIEWPOINTS, Viewpoint, make_view
 from worldplay.world.device import choose_dtype
-from worldplay.world.embedded.manifest import SUGGESTION, read_description
-from worldplay.world.embedded.suggestions import COURT_SUGGESTIONS
+from worldplay.world.embedded.conditioner import EmbeddedConditioner
+from worldplay.world.embedded.manifest import RESTORE, read_description
 from worldplay.world.embedded.text_encoder import MAX_STATES, TIED, TextConfig, TextReader, make_text_model
 from worldplay.world.model_files import suggesting
 from worldplay.world.rollout import RolloutModel
 from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.weight_files import Weights
 from worldplay.world.weights import build_empty, fill
-from worldplay.world.world import World
+from worldplay.world.world import StartView, World
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "weights" / "embedded"
 
@@ -35,12 +34,6 @@ def find_embedded(model: str) -> Path:
     return EMBEDDED if model == "embedded" else Path(model)
 
 
-def read_shape(directory: Path) -> tuple[str, int, int, int]:
-    """Name, width, height and latents per chunk, without loading the world."""
-    described = read_description(directory)
-    return described.name, *described.size, described.rollout.chunk_latents
-
-
 def load_embedded(directory: Path, device: torch.device) -> World:
     """Load a world for inference.
 
@@ -48,7 +41,7 @@ def load_embedded(directory: Path, device: torch.device) -> World:
     """
     described = read_description(directory)
     config = described.transformer
-    with suggesting(SUGGESTION):
+    with suggesting(RESTORE):
         transformer = _load(lambda: WorldPlayTransformer(config), directory, "transformer", device)
         vae = _load(lambda: StreamingVAE(described.vae), directory, "vae", device)
         reader = _load_reader(directory, described.text)
@@ -61,11 +54,11 @@ def load_embedded(directory: Path, device: torch.device) -> World:
         title=described.title,
         width=width,
         height=height,
-        views=render_views(height, width, lambda view: WalkGround(view.c2w)),
+        views=tuple(_court_view(view, height, width) for view in VIEWPOINTS),
         rollout=_prepare_rollout(transformer, vae, described.rollout, height, width),
         vae=vae,
-        conditioner=EmbeddedConditioner(reader, config.byt5_dim),
-        suggestions=COURT_SUGGESTIONS,
+        conditioner=EmbeddedConditioner(reader, config.byt5_dim, SUGGESTIONS),
+        suggestions=SUGGESTIONS,
         own_pictures="nearest_view",
     )
 
@@ -90,6 +83,10 @@ def _prepare_rollout(
     text_tokens = rows * columns + MAX_STATES  # of EmbeddedConditioner
     cache = transformer.new_cache((rows, columns), text_tokens, config.memory_latents)
     return RolloutModel(transformer, [cache], sample_points(NUM_POINTS, POINTS_SEED), config)
+
+
+def _court_view(viewpoint: Viewpoint, height: int, width: int) -> StartView:
+    return make_view(viewpoint, height, width, lambda: WalkGround(viewpoint.c2w))
 
 
 def _load(make: Callable[[], Module], directory: Path, name: str, device: torch.device) -> Module:

@@ -8,12 +8,13 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from worldplay.model.config import CHUNK_LATENTS, MAX_CONTEXT, TransformerConfig, VAEConfig, require_positive
+from worldplay.wording import find_fault
 from worldplay.world.embedded.text_encoder import TextConfig
 from worldplay.world.frames import MAX_SIDE
 from worldplay.world.model_files import suggesting
 from worldplay.world.rollout_config import RolloutConfig
 
-SUGGESTION = "restore it from the release"
+RESTORE = "restore it from the release"
 MAX_DEPTH = 200
 MAX_SHIFT = 100.0
 
@@ -94,7 +95,7 @@ def read_description(directory: Path) -> Description:
         raise OSError(
             f"{path} is missing: expected 'embedded', 'hy-worldplay' or a directory with a world in it"
         )
-    with suggesting(SUGGESTION):
+    with suggesting(RESTORE):
         return _parse(path)
 
 
@@ -103,10 +104,9 @@ def _parse(path: Path) -> Description:
     try:
         described = TypeAdapter(Description).validate_json(text, strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        words = first["msg"].removeprefix("Value error, ")  # pydantic's, before those of our own checks
-        raise ValueError(f"{path}: {place + ': ' if place else ''}{words}") from None
+        fault = find_fault(error)
+        where = ": ".join(filter(None, (str(path), fault.path)))
+        raise ValueError(f"{where}: {fault.reason}") from None
     if unknown := _unknown_fields(described, json.loads(text)):
         raise ValueError(f"{path} has the unexpected {unknown}")
     return described

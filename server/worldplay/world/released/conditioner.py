@@ -52,6 +52,9 @@ class ReleasedConditioner:
             vision_states=vision,
         )
 
+    def taken_as(self, prompt: str) -> str | None:
+        return None  # the model follows any text
+
     def _encode_prompt(self, prompt: str, device: torch.device) -> tuple[Tensor, Tensor | None]:
         with self.encoders.text_in_use() as place:
             text = self.encoders.text.encode(prompt, place).to(device)

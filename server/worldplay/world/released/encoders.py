@@ -20,7 +20,7 @@ from transformers import (
 )
 from transformers.models.siglip.modeling_siglip import SiglipVisionEmbeddings
 
-from worldplay.world.images import siglip_crop
+from worldplay.world.pictures.fit import siglip_crop
 from worldplay.world.released.encoder_files import (
     GLYPH_INPUTS,
     PROMPT_INPUTS,

@@ -14,7 +14,7 @@ from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, lay_out_channels_last
 from worldplay.model.vae_keys import match_keys
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
-from worldplay.world.courtyard.views import render_views
+from worldplay.world.courtyard.views import VIEWPOINTS, make_view
 from worldplay.world.device import choose_dtype
 from worldplay.world.model_files import suggesting
 from worldplay.world.released.conditioner import Encoders, ReleasedConditioner
@@ -167,7 +167,7 @@ class _Loader:
             title="HY-WorldPlay",
             width=width,
             height=height,
-            views=render_views(height, width, lambda _: OpenGround()),
+            views=tuple(make_view(view, height, width, OpenGround) for view in VIEWPOINTS),
             rollout=RolloutModel(
                 transformer,
                 _make_caches(transformer, config, self.plan.unrotated_caches),

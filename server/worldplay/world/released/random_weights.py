@@ -45,6 +45,9 @@ class RandomConditioner:
             vision_states=torch.randn(1, VISION_TOKENS, self.vision_dim, generator=random).to(device),
         )
 
+    def taken_as(self, prompt: str) -> str | None:
+        return None
+
 
 def build_random_world(
     transformer: TransformerConfig,

@@ -1,0 +1,109 @@
+/** Keys steer by their place (`event.code`) and command by their letter, so that every layout works. */
+
+import type { Key } from "../net/protocol";
+import type { Controls } from "./controls";
+
+const STEERING: Readonly<Record<string, Key>> = {
+  KeyW: "w",
+  KeyS: "s",
+  KeyA: "a",
+  KeyD: "d",
+  ArrowUp: "up",
+  ArrowDown: "down",
+  ArrowLeft: "left",
+  ArrowRight: "right",
+};
+
+interface KeyboardOptions {
+  window: EventTarget;
+  document: EventTarget & { readonly hidden: boolean };
+  controls: Controls;
+  /** False while the start panel has the keyboard. */
+  isSteering(): boolean;
+  /** A key that does not steer; true when it was understood. */
+  command(code: string): boolean;
+}
+
+type KeyName = Pick<KeyboardEvent, "code" | "key">;
+
+/** Some keyboards and remote desktops do not say which key it is, only what is on it. */
+const isPlaceless = (code: string): boolean => code === "" || code === "Unidentified";
+
+/** The key's code; where `code` does not say what the key does now, by what is on it. */
+function placeOf({ code, key }: KeyName): string {
+  // Without NumLock, or with Shift, the numeric pad has arrows instead of digits.
+  const isOtherwiseUsed = /^Numpad[0-9]$/.test(code) && !/^[0-9]$/.test(key);
+  if (!isPlaceless(code) && !isOtherwiseUsed) return code;
+  if (/^[a-z]$/i.test(key)) return `Key${key.toUpperCase()}`;
+  return /^[0-9]$/.test(key) ? `Digit${key}` : key;
+}
+
+/** What holds a control: the key-up must name the same, whatever Shift and NumLock did meanwhile. */
+function sourceOf({ code, key }: KeyName): string {
+  return isPlaceless(code) ? `key ${key.toLowerCase()}` : code;
+}
+
+/** Reset has a second key: on Colemak, R lies on a key that steers. */
+const SECOND_KEYS: Readonly<Record<string, string>> = { Backspace: "KeyR" };
+
+/** The code of the command that a key stands for: its place where that steers or has no Latin letter. */
+function commandOf(event: KeyName): string {
+  const place = placeOf(event);
+  if (Object.hasOwn(STEERING, place)) return place;
+  if (/^[a-z]$/i.test(event.key)) return `Key${event.key.toUpperCase()}`;
+  return SECOND_KEYS[place] ?? place;
+}
+
+/** The key belongs to an input method; Safari says so by its number only. */
+export function isComposing(event: KeyboardEvent): boolean {
+  return event.isComposing || event.keyCode === 229;
+}
+
+/** Keys meant for a text field must not move the visitor. */
+export function isTyping(target: EventTarget | null): boolean {
+  const element = target as Partial<HTMLElement> | null;
+  const tag = element?.tagName?.toLowerCase() ?? "";
+  return ["input", "textarea", "select"].includes(tag) || element?.isContentEditable === true;
+}
+
+export function bindKeyboard(options: KeyboardOptions): void {
+  const { controls } = options;
+  /** Went down outside a text field: their repeats are no text for the one that got the focus meanwhile. */
+  const held = new Set<string>();
+  const down = (event: KeyboardEvent): void => {
+    if (isComposing(event) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (isTyping(event.target) && placeOf(event) !== "Escape") {
+      if (event.repeat && held.has(sourceOf(event))) event.preventDefault();
+      return;
+    }
+    held.add(sourceOf(event));
+    if (pressed(event, options)) event.preventDefault();
+  };
+  const letGo = (): void => {
+    held.clear();
+    controls.releaseAll();
+  };
+  const up = (event: KeyboardEvent): void => {
+    // macOS swallows the key-ups of everything that was held together with Command.
+    if (event.key === "Meta" || event.code.startsWith("Meta")) return letGo();
+    held.delete(sourceOf(event));
+    controls.release(sourceOf(event));
+  };
+  options.window.addEventListener("keydown", (event) => down(event as KeyboardEvent));
+  options.window.addEventListener("keyup", (event) => up(event as KeyboardEvent));
+  options.window.addEventListener("blur", letGo);
+  options.document.addEventListener("visibilitychange", () => {
+    if (options.document.hidden) letGo();
+  });
+}
+
+/** True when the key was ours, so that the page does not scroll on it as well. */
+function pressed(event: KeyboardEvent, options: KeyboardOptions): boolean {
+  const key = STEERING[placeOf(event)];
+  const steers = key !== undefined && options.isSteering();
+  if (event.repeat) return steers;
+  if (!steers && !options.command(commandOf(event))) return false;
+  // The command may just have begun the walk: the key that did it already counts.
+  if (key !== undefined && options.isSteering()) options.controls.press(sourceOf(event), key);
+  return true;
+}

@@ -1,0 +1,90 @@
+/** Looking around: the mouse once the stage has caught it, or a drag of a finger or of the mouse. */
+import type { Controls } from "./controls";
+import { MouseFilter, type Movement } from "./mouse_filter";
+
+const MOUSE_RAD_PER_PX = 0.0024;
+const DRAG_RAD_PER_PX = 0.005;
+/** A press that moved as far is a drag, and no click. */
+const DRAG_PX = 4;
+/** The server counts messages; twice the usual display rate would gain nothing. */
+const FLUSH_EVERY_MS = 15;
+
+interface PointerOptions {
+  stage: EventTarget & { requestPointerLock?(): unknown };
+  document: { readonly pointerLockElement: unknown };
+  controls: Controls;
+  isSteering(): boolean;
+}
+
+/** A finger or mouse button from going down on. */
+class Press {
+  readonly isMouse: boolean;
+  private readonly start: readonly [number, number];
+  private last: readonly [number, number];
+  private movedPx = 0;
+
+  constructor({ pointerType, clientX, clientY }: PointerEvent) {
+    this.isMouse = pointerType === "mouse";
+    this.start = this.last = [clientX, clientY];
+  }
+
+  get isDrag(): boolean {
+    return this.movedPx >= DRAG_PX;
+  }
+
+  /** How far since the last move. */
+  moveTo({ clientX: x, clientY: y }: PointerEvent): [number, number] {
+    const moved: [number, number] = [x - this.last[0], y - this.last[1]];
+    this.last = [x, y];
+    this.movedPx = Math.max(this.movedPx, Math.hypot(x - this.start[0], y - this.start[1]));
+    return moved;
+  }
+}
+
+export function bindPointer({ stage, document, controls, isSteering }: PointerOptions): void {
+  const presses = new Map<number, Press>();
+  let latest: Press | null = null;
+  const listen = (type: string, listener: (event: PointerEvent) => void): void =>
+    stage.addEventListener(type, (event) => listener(event as PointerEvent));
+  const filter = new MouseFilter();
+  const turn = ([x, y]: Movement, radPerPx: number): void => {
+    if (isSteering()) controls.turn(x * radPerPx, -y * radPerPx);
+  };
+  listen("pointerdown", (event) => {
+    latest = new Press(event);
+    presses.set(event.pointerId, latest);
+  });
+  for (const type of ["pointerup", "pointercancel"]) listen(type, (event) => presses.delete(event.pointerId));
+  listen("pointermove", (event) => {
+    if (document.pointerLockElement === stage) {
+      const move = filter.take([event.movementX, event.movementY], event.timeStamp);
+      return turn(move, MOUSE_RAD_PER_PX);
+    }
+    const press = presses.get(event.pointerId);
+    if (press === undefined) return;
+    // The button may have come up outside the stage.
+    if (!(event.buttons & 1)) return presses.delete(event.pointerId);
+    turn(press.moveTo(event), press.isMouse ? MOUSE_RAD_PER_PX : DRAG_RAD_PER_PX);
+  });
+  // What was pressed is not asked of the click: Safari says so since 18.2 only.
+  listen("click", () => {
+    if (isSteering() && latest?.isMouse && !latest.isDrag) catchMouse(stage);
+  });
+}
+
+function catchMouse(stage: PointerOptions["stage"]): void {
+  // Refused right after Esc and where there is no mouse; dragging still looks around then.
+  Promise.resolve(stage.requestPointerLock?.()).catch(() => undefined);
+}
+
+export function flushEveryFrame(controls: Controls): void {
+  let flushedAt = 0;
+  const frame = (now: number): void => {
+    if (now - flushedAt >= FLUSH_EVERY_MS) {
+      controls.flush();
+      flushedAt = now;
+    }
+    requestAnimationFrame(frame);
+  };
+  requestAnimationFrame(frame);
+}

@@ -1,0 +1,186 @@
+/** The WebSocket to the server: hello and welcome, heartbeat, and coming back after a loss. */
+import {
+  type ClientMessage,
+  decode,
+  encode,
+  PROTOCOL,
+  ProtocolError,
+  type Resume,
+  type ServerError,
+  type ServerMessage,
+  type Welcome,
+} from "./protocol";
+import type { Socket, SocketEvents } from "./socket";
+
+export type Status =
+  | { kind: "connecting" }
+  | { kind: "open" }
+  | { kind: "waiting"; retryMs: number; cause: Cause }
+  | { kind: "failed"; cause: Cause };
+
+/** Why a connection ended: the server's own words, or null when it just went away. */
+export type Cause = Pick<ServerError, "code" | "message"> | null;
+
+interface ConnectionEvents {
+  status(status: Status): void;
+  message(message: ServerMessage): void;
+}
+
+interface ConnectionOptions {
+  openSocket(events: SocketEvents): Socket;
+  token?(): string | undefined;
+  random?(): number;
+  now?(): number;
+}
+
+const FIRST_RETRY_MS = 400;
+const LONGEST_RETRY_MS = 10_000;
+const PING_MS = 1_000;
+/**
+ * So many beats without a word, pongs included, and the line is dead even if the socket does not say so. Beats and
+ * not milliseconds: a hidden tab's clock ticks once a minute.
+ */
+const SILENT_BEATS = 8;
+/** A connection that lived so long was no failed attempt, even if no video came. */
+const SETTLED_MS = 30_000;
+/** What a server means that closes without a word: a page that does not read would not hear it. */
+const CAUSE_BY_CLOSE_CODE: Readonly<Record<number, Cause>> = {
+  1008: { code: "slow_consumer", message: "closed with 1008" },
+  1011: { code: "internal", message: "closed with 1011" },
+};
+
+/** Time before the next attempt: doubling, and spread so that many pages do not come back at once. */
+export function retryDelayMs(attempt: number, random: number): number {
+  const ceiling = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** attempt);
+  return ceiling * (0.5 + random / 2);
+}
+
+export class Connection {
+  private socket: Socket | null = null;
+  private welcomedAt: number | null = null;
+  private attempt = 0;
+  private cause: Cause = null;
+  private mayRetry = true;
+  private resume: Resume | null = null;
+  private numSilentBeats = 0;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private heartbeat: ReturnType<typeof setInterval> | undefined;
+  private readonly random: () => number;
+  private readonly now: () => number;
+
+  constructor(
+    private readonly options: ConnectionOptions,
+    private readonly events: ConnectionEvents,
+  ) {
+    this.random = options.random ?? Math.random;
+    this.now = options.now ?? (() => performance.now());
+  }
+
+  /** Connect now; also the visitor's "try again". */
+  connect(): void {
+    clearTimeout(this.timer);
+    if (this.socket !== null) return;
+    this.cause = null;
+    this.mayRetry = true;
+    this.numSilentBeats = 0;
+    this.events.status({ kind: "connecting" });
+    const socket = this.options.openSocket({
+      opened: () => this.sayHello(),
+      received: (frame) => this.socket === socket && this.receive(frame),
+      closed: (code) => this.socket === socket && this.closed(code),
+    });
+    this.socket = socket;
+    this.heartbeat = setInterval(() => this.beat(), PING_MS);
+  }
+
+  /** False when there is nobody to send to: what is lost then is told again after the next welcome. */
+  send(message: ClientMessage): boolean {
+    if (this.welcomedAt === null || this.socket === null) return false;
+    this.socket.send(encode(message));
+    return true;
+  }
+
+  private sayHello(): void {
+    const token = this.options.token?.();
+    this.socket?.send(
+      encode({
+        type: "hello",
+        protocol: PROTOCOL,
+        ...(token === undefined ? {} : { token }),
+        ...(this.resume === null ? {} : { resume: this.resume }),
+      }),
+    );
+  }
+
+  private receive(frame: ArrayBuffer | string): void {
+    this.numSilentBeats = 0;
+    let message: ServerMessage | null;
+    try {
+      message = decode(frame);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      return this.giveUp({ code: "malformed", message: error.message });
+    }
+    if (message === null) return;
+    if (message.type === "welcome") this.welcome(message);
+    if (message.type === "media") this.played(message.frame);
+    if (message.type === "error" && message.fatal) {
+      this.cause = message;
+      this.mayRetry = message.retryable;
+    }
+    if (message.type === "bye") this.cause ??= { code: "bye", message: message.reason };
+    this.events.message(message);
+  }
+
+  private welcome(message: Welcome): void {
+    this.welcomedAt = this.now();
+    this.resume = { session: message.session, secret: message.secret, fragment: this.resume?.fragment ?? 0 };
+    if (!message.resumed) this.resume.fragment = 0;
+    this.events.status({ kind: "open" });
+    this.ping();
+  }
+
+  /** Only video proves that coming back succeeded: a server that is full welcomes and then refuses. */
+  private played(frame: number): void {
+    this.attempt = 0;
+    if (this.resume !== null) this.resume.fragment = frame;
+  }
+
+  private giveUp(cause: Cause): void {
+    this.cause = cause;
+    this.mayRetry = false;
+    this.drop();
+  }
+
+  private beat(): void {
+    this.numSilentBeats += 1;
+    if (this.numSilentBeats > SILENT_BEATS) return this.drop();
+    this.ping();
+  }
+
+  private ping(): void {
+    this.send({ type: "ping", t: this.now() });
+  }
+
+  /** Close from this side without waiting for the other: a dead line would take minutes to agree. */
+  private drop(): void {
+    this.socket?.close(1000);
+    this.lost();
+  }
+
+  private closed(code: number): void {
+    if (this.welcomedAt !== null) this.cause ??= CAUSE_BY_CLOSE_CODE[code] ?? null;
+    this.lost();
+  }
+
+  private lost(): void {
+    if (this.welcomedAt !== null && this.now() - this.welcomedAt > SETTLED_MS) this.attempt = 0;
+    this.socket = null;
+    this.welcomedAt = null;
+    clearInterval(this.heartbeat);
+    if (!this.mayRetry) return this.events.status({ kind: "failed", cause: this.cause });
+    const retryMs = retryDelayMs(this.attempt++, this.random());
+    this.timer = setTimeout(() => this.connect(), retryMs);
+    this.events.status({ kind: "waiting", retryMs, cause: this.cause });
+  }
+}

@@ -1,0 +1,34 @@
+/** The browser's WebSocket behind the connection's interface. */
+import { SUBPROTOCOL } from "./protocol";
+
+export interface SocketEvents {
+  opened(): void;
+  received(frame: ArrayBuffer | string): void;
+  closed(code: number): void;
+}
+
+export interface Socket {
+  send(frame: Uint8Array<ArrayBuffer>): void;
+  close(code?: number, reason?: string): void;
+}
+
+/** `/ws` beside the page, so that the page also works below a path. */
+export function serverUrl(page: string): string {
+  const url = new URL("ws", page);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  url.search = "";
+  url.hash = "";
+  return url.href;
+}
+
+export function openWebSocket(url: string, events: SocketEvents): Socket {
+  const socket = new WebSocket(url, [SUBPROTOCOL]);
+  socket.binaryType = "arraybuffer";
+  socket.onopen = () => events.opened();
+  socket.onmessage = (event: MessageEvent<ArrayBuffer | string>) => events.received(event.data);
+  socket.onclose = (event) => events.closed(event.code);
+  return {
+    send: (frame) => socket.readyState === WebSocket.OPEN && socket.send(frame),
+    close: (code, reason) => socket.close(code, reason),
+  };
+}

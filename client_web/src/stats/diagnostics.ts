@@ -1,0 +1,81 @@
+/** `window.worldplay`: what browser tests and the curious may read; nothing here can be changed from outside. */
+
+import type { Player } from "../video/player";
+import type { Measurements } from "./measurements";
+
+export type PageState =
+  | "connecting"
+  | "choosing"
+  | "starting"
+  | "walking"
+  | "paused"
+  | "reconnecting"
+  | "failed";
+
+/** All times in ms, lists newest last and bounded. */
+export interface Diagnostics {
+  readonly state: PageState;
+  readonly session: string | null;
+  readonly mime: string;
+  readonly framesReceived: number;
+  /** Frames the browser put on screen. */
+  readonly framesShown: number;
+  /** Number of the newest frame on screen, on the server's media timeline. */
+  readonly frameOnScreen: number | null;
+  readonly chunk: number | null;
+  readonly stalls: number;
+  /** Jumps to the live edge; each leaves out a few frames. */
+  readonly skips: number;
+  /** Times that the video was rebuilt because its picture stood still. */
+  readonly rebuilds: number;
+  /** Seconds buffered ahead of the playhead. */
+  readonly lead: number;
+  readonly playbackRate: number;
+  /** Input to photon: from sending `controls` to the first frame on screen of the chunk that includes it. */
+  readonly latencies: readonly number[];
+  /** From the server's `decoded_at` (clocks aligned by ping) to the screen. */
+  readonly decodedToShown: readonly number[];
+  /** The same, only of frames that came while the picture stood still for want of them. */
+  readonly starvedDecodedToShown: readonly number[];
+  /** Best recent round trip to the server; bounds the error of the two lists above by half of it. */
+  readonly roundTrip: number | null;
+  readonly sourceBufferErrors: number;
+  readonly keys: readonly string[];
+  readonly seq: number;
+  /** The prompt that the world follows; empty when there is none. */
+  readonly prompt: string;
+  readonly lastError: { readonly code: string; readonly message: string } | null;
+}
+
+declare global {
+  interface Window {
+    readonly worldplay: Diagnostics;
+  }
+}
+
+type PageFields = "state" | "session" | "keys" | "seq" | "prompt" | "lastError";
+
+export function playbackSnapshot(player: Player, measured: Measurements): Omit<Diagnostics, PageFields> {
+  return {
+    mime: player.mime,
+    framesReceived: player.numReceived,
+    framesShown: player.numShown,
+    frameOnScreen: measured.frameOnScreen,
+    chunk: measured.cost.index,
+    stalls: player.numStalls,
+    skips: player.numSkips,
+    rebuilds: player.numRebuilds,
+    lead: player.bufferedS,
+    playbackRate: player.playbackRate,
+    latencies: measured.latencies.values,
+    decodedToShown: measured.decodedToShown.values,
+    starvedDecodedToShown: measured.starvedDecodedToShown.values,
+    roundTrip: measured.clock.roundTripMs,
+    sourceBufferErrors: player.numSourceErrors,
+  };
+}
+
+/** Every reading of `window.worldplay` is a fresh snapshot. */
+export function publishDiagnostics(snapshot: () => Diagnostics): void {
+  Object.defineProperty(window, "worldplay", { get: () => Object.freeze(snapshot()) });
+}

@@ -1,0 +1,56 @@
+/** The numbers over the picture: latency, frames, where a chunk's time goes. */
+
+import { find } from "../ui/elements";
+import { drawLatencies } from "./graph";
+import { median } from "./latency";
+import { type ChunkCost, STAGES } from "./measurements";
+
+interface HudNumbers {
+  framesPerSecond: number;
+  bufferedS: number;
+  numStalls: number;
+  seq: number;
+}
+
+const wholeMs = (ms: number): string => `${Math.round(ms)} ms`;
+
+export class Hud {
+  private readonly graph = find("latency-graph", HTMLCanvasElement);
+  private readonly bar = find("cost-bar", HTMLElement);
+
+  constructor() {
+    // Where it lies across the picture, styles/hud.css lets it be tapped.
+    const hud = find("hud", HTMLElement);
+    hud.addEventListener("click", () => hud.classList.toggle("folded"));
+  }
+
+  showLatencies(latenciesMs: readonly number[]): void {
+    const last = latenciesMs.at(-1);
+    this.write("latency-now", last === undefined ? "–" : String(Math.round(last)));
+    this.write("latency-median", last === undefined ? "–" : wholeMs(median(latenciesMs) ?? 0));
+    drawLatencies(this.graph, latenciesMs);
+  }
+
+  showNumbers(numbers: HudNumbers): void {
+    this.write("fps", numbers.framesPerSecond.toFixed(1));
+    this.write("buffered", wholeMs(numbers.bufferedS * 1_000));
+    this.write("stalls", String(numbers.numStalls));
+    this.write("seq", String(numbers.seq));
+  }
+
+  /** The bar's full width is the time the chunk plays for: a bar that fits keeps up. */
+  showCost(cost: ChunkCost, playsMs: number): void {
+    this.write("chunk-index", cost.index === null ? "–" : String(cost.index));
+    this.write("chunk-total", cost.index === null ? "–" : wholeMs(cost.totalMs));
+    for (const stage of STAGES) {
+      this.write(`cost-${stage}`, cost.index === null ? "–" : String(Math.round(cost.of(stage))));
+      this.bar.style.setProperty(`--${stage}`, `${Math.min(100, (cost.of(stage) / playsMs) * 100)}%`);
+    }
+    this.bar.classList.toggle("late", cost.totalMs > playsMs);
+  }
+
+  private write(id: string, text: string): void {
+    const element = find(id, HTMLElement);
+    if (element.textContent !== text) element.textContent = text;
+  }
+}

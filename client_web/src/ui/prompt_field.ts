@@ -1,0 +1,51 @@
+/** A text field over the picture: shows the prompt in force, and sends another one. */
+import { isComposing } from "../input/keyboard";
+
+export interface TextField extends EventTarget {
+  value: string;
+  blur(): void;
+}
+
+export class PromptField {
+  private shown = "";
+  private isEdited = false;
+
+  /** `ask` says whether the prompt could be sent. */
+  constructor(
+    form: EventTarget,
+    private readonly field: TextField,
+    private readonly ask: (prompt: string) => boolean,
+  ) {
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.submit();
+    });
+    field.addEventListener("keydown", (event) => this.keyDown(event as KeyboardEvent));
+    field.addEventListener("focus", () => {
+      this.isEdited = true;
+    });
+    field.addEventListener("blur", () => {
+      this.isEdited = false;
+      // What was typed and not sent is not what the world follows.
+      field.value = this.shown;
+    });
+  }
+
+  /** Show a prompt, unless the visitor is typing another one. */
+  show(prompt: string): void {
+    this.shown = prompt;
+    if (!this.isEdited) this.field.value = prompt;
+  }
+
+  private submit(): void {
+    const prompt = this.field.value.trim();
+    // Enter alone goes back to the walk; a prompt that could not be sent stays to be sent again.
+    if (prompt === this.shown || this.ask(prompt)) this.field.blur();
+  }
+
+  private keyDown(event: KeyboardEvent): void {
+    if (event.key !== "Escape" || isComposing(event)) return;
+    event.stopPropagation(); // it leaves the field, not the walk
+    this.field.blur();
+  }
+}

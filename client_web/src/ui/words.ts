@@ -1,0 +1,81 @@
+/** Errors and states in plain words. */
+import type { Cause } from "../net/connection";
+import type { ServerError } from "../net/protocol";
+import type { PromptChoice } from "./prompt_choice";
+
+const DISAGREE = "The page and the server do not understand each other. Reloading the page may help.";
+
+const BY_CODE: Readonly<Record<string, string>> = {
+  text_frame: DISAGREE,
+  malformed: DISAGREE,
+  unknown_type: DISAGREE,
+  bad_field: DISAGREE,
+  bad_order: DISAGREE,
+  too_large: "What was sent is too large for this server.",
+  unauthorized: "This server asks for a token. Add #token=… to the address.",
+  too_fast: "Too many messages at once; the server hung up.",
+  slow_consumer: "This connection was too slow for the video.",
+  bad_image: "The server could not use that picture.",
+  bad_pose: "That path could not be walked.",
+  bad_request: "The server could not do that.",
+  busy: "All places are taken at the moment.",
+  out_of_memory: "The server ran out of memory.",
+  internal: "Something went wrong on the server.",
+  bye: "The server ended the walk.",
+};
+
+/** Faults of the visitor's own input: the server's reason helps them, so it is shown. */
+const WITH_REASON = new Set(["bad_image", "bad_pose", "bad_request", "too_large"]);
+
+export function errorInWords(error: Pick<ServerError, "code" | "message">): string {
+  const words = BY_CODE[error.code] ?? "The server reported a problem.";
+  return WITH_REASON.has(error.code) || BY_CODE[error.code] === undefined
+    ? `${words} (${error.message})`
+    : words;
+}
+
+export function lossInWords(cause: Cause): string {
+  return cause === null ? "Cannot reach the server." : errorInWords(cause);
+}
+
+/** Why there will be no picture. */
+export function noVideoInWords(reason: "unsupported" | "broken"): string {
+  return reason === "unsupported"
+    ? "This browser cannot play the video (H.264). Another browser may."
+    : "The video keeps breaking off. Starting again from the menu may help.";
+}
+
+/** What is news where a walk begins: that it does so anew, or the view that stands for the visitor's picture. */
+export function beginningInWords(isAgain: boolean, standIn: string | undefined): string | null {
+  if (isAgain) return "Connected again. The server no longer has your walk, so it begins anew.";
+  return standIn === undefined
+    ? null
+    : `Your picture looks most like “${standIn}”, so the walk starts there.`;
+}
+
+/** What the visitor is told about the prompt that is in force now. */
+export function promptInWords(choice: PromptChoice, paused: boolean): string {
+  const now = nowInWords(choice);
+  return paused ? `${now} You will see it when the walk goes on.` : now;
+}
+
+function nowInWords(choice: PromptChoice): string {
+  const { current, takenAs, suggestions } = choice;
+  const suggested = choice.suggested(current);
+  if (suggested !== undefined) return `Now: ${suggested.title}.`;
+  if (takenAs === null) return `The world now follows: ${current || "no prompt"}`;
+  const known = listInWords(suggestions.map(({ title }) => inSentence(title)));
+  return `This world knows ${known}; taken as ${inSentence(takenAs)}.`;
+}
+
+const inSentence = (title: string): string => title.slice(0, 1).toLowerCase() + title.slice(1);
+
+function listInWords(items: readonly string[]): string {
+  const last = items.at(-1) ?? "";
+  return items.length < 2 ? last : `${items.slice(0, -1).join(", ")} and ${last}`;
+}
+
+export function queueInWords(position: number, etaS: number | null): string {
+  const wait = etaS === null ? "" : `, about ${Math.max(1, Math.round(etaS))} s`;
+  return position === 1 ? `You are next${wait}.` : `Place ${position} in the queue${wait}.`;
+}

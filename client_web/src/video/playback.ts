@@ -1,0 +1,126 @@
+/** Everything between a fragment and the screen: plays it, measures it, and tells the server how far it is. */
+import type { Chunk, ClientMessage, Media, Welcome } from "../net/protocol";
+import { playbackSnapshot } from "../stats/diagnostics";
+import { Hud } from "../stats/hud";
+import { Measurements } from "../stats/measurements";
+import type { Notice } from "../ui/notice";
+import { noVideoInWords } from "../ui/words";
+import { Player, type ShownFrame } from "./player";
+import { Stage } from "./stage";
+
+const PLAYHEAD_MS = 100;
+const HUD_MS = 200;
+const MS_PER_S = 1_000;
+
+interface PlaybackEvents {
+  /** Frames of a walk are due. */
+  isWalking(): boolean;
+  /** The server has opened the walk: what comes is its video. */
+  isOpened(): boolean;
+  send(message: ClientMessage): boolean;
+  failed(message: string): void;
+}
+
+export class Playback {
+  readonly stage = new Stage();
+  readonly measured = new Measurements();
+  private readonly hud = new Hud();
+  private readonly player: Player;
+
+  constructor(
+    private readonly events: PlaybackEvents,
+    private readonly notice: Notice,
+  ) {
+    this.player = new Player(this.stage.video, {
+      isExpecting: () => events.isWalking(),
+      shown: (frame) => this.frameShown(frame),
+      stalled: () => this.tellPlayhead(),
+      // What was pressed before a standstill says nothing about latency.
+      jumped: () => this.measured.tracker.clear(),
+      failed: (message) => {
+        events.failed(message);
+        notice.say("The video failed and was started again.");
+      },
+      gaveUp: (reason, message) => {
+        events.failed(message);
+        notice.stay("video", noVideoInWords(reason));
+      },
+      needsGesture: () => notice.stay("gesture", "Tap or press a key to start the picture."),
+      playing: () => notice.end("gesture"),
+    });
+    setInterval(() => this.tellPlayhead(), PLAYHEAD_MS);
+    document.addEventListener("visibilitychange", () => this.visibilityChanged());
+  }
+
+  snapshot(): ReturnType<typeof playbackSnapshot> {
+    return playbackSnapshot(this.player, this.measured);
+  }
+
+  /** Keep the numbers on screen up to date; `seq` is that of the newest controls. */
+  showNumbers(welcome: () => Welcome | null, seq: () => number): void {
+    setInterval(() => this.refreshHud(welcome(), seq()), HUD_MS);
+  }
+
+  open(mime: string, data: Uint8Array<ArrayBuffer>): void {
+    this.notice.end("video");
+    this.player.open(mime, data);
+    this.tellPlayhead();
+  }
+
+  /** Another session numbers its frames from the beginning. */
+  newSession(): void {
+    this.measured.reconnected();
+    this.player.newSession();
+  }
+
+  chunkAnnounced(chunk: Chunk): void {
+    this.measured.chunk(chunk);
+  }
+
+  mediaReceived(media: Media): void {
+    this.player.append(media, performance.now());
+    this.measured.media(media);
+    if (this.events.isOpened()) this.stage.expect(media.frame);
+  }
+
+  /** The visitor did something: some browsers play nothing before. */
+  playInGesture(): void {
+    this.player.playInGesture();
+  }
+
+  controlsSent(seq: number, atMs: number, keysChanged: boolean): void {
+    // Where nothing moves, or nobody looks, the time to the screen is the visitor's own.
+    if (!this.events.isWalking() || document.hidden) return;
+    this.measured.tracker.controlsSent(seq, atMs, keysChanged);
+  }
+
+  private frameShown(frame: ShownFrame): void {
+    this.notice.end("video");
+    if (this.measured.shown(frame)) this.hud.showLatencies(this.measured.latencies.values);
+    if (this.stage.shown(frame.frame)) this.tellPlayhead();
+  }
+
+  private tellPlayhead(): void {
+    if (!this.events.isOpened()) return;
+    const { shownS: shown, bufferedS: buffered, numStalls: stalled } = this.player;
+    this.events.send({ type: "playhead", shown, buffered, stalled, hidden: document.hidden });
+  }
+
+  private visibilityChanged(): void {
+    if (document.hidden) this.measured.tracker.clear();
+    else this.player.returned();
+    this.tellPlayhead();
+  }
+
+  private refreshHud(welcome: Welcome | null, seq: number): void {
+    const { frameRate, cost } = this.measured;
+    this.hud.showNumbers({
+      framesPerSecond: frameRate.perSecond(performance.now()),
+      bufferedS: this.player.bufferedS,
+      numStalls: this.player.numStalls,
+      seq,
+    });
+    const { fps = 24, chunk } = welcome ?? {};
+    this.hud.showCost(cost, ((chunk?.frames ?? 16) / fps) * MS_PER_S);
+  }
+}

@@ -1,0 +1,290 @@
+/** Plays fragments in a video element the moment they come, and keeps to the live edge. */
+
+import type { Media } from "../net/protocol";
+import { LiveEdge } from "./live_edge";
+import { mediaSourceClass, Source } from "./source";
+import { Standstill } from "./standstill";
+import { type PlacedFrame, Timeline } from "./timeline";
+
+export interface ShownFrame extends PlacedFrame {
+  /** Page clock at which the browser expects the picture to be visible. */
+  shownAt: number;
+}
+
+interface PlayerEvents {
+  /** New frames are due: an empty buffer is a stall now. */
+  isExpecting(): boolean;
+  shown(frame: ShownFrame): void;
+  stalled(): void;
+  /** Playback jumped over frames after a standstill. */
+  jumped(): void;
+  /** The video failed, and begins again. */
+  failed(message: string): void;
+  /** There will be no picture for now. */
+  gaveUp(reason: "unsupported" | "broken", message: string): void;
+  /** The browser plays nothing before the visitor does something. */
+  needsGesture(): void;
+  playing(): void;
+}
+
+const CHECK_MS = 100;
+const KEEP_BEHIND_S = 4;
+const REMOVE_EVERY_S = 4;
+const STALL_MS = 80;
+/** An underrun carries the playhead a little over the end; further on, it would never meet what is appended. */
+const PAST_END_S = 0.15;
+/** Less than this is played out, even if the browser drops the last frame. */
+const PLAYED_OUT_S = 0.1;
+const ROUNDING_S = 0.01;
+
+/** What this browser lacks to play a walk; null when nothing. */
+export function missingFeature(): string | null {
+  if (mediaSourceClass() === undefined) return "Media Source Extensions";
+  if (!("requestVideoFrameCallback" in HTMLVideoElement.prototype)) return "video frame callbacks";
+  return null;
+}
+
+export class Player {
+  numShown = 0;
+  numReceived = 0;
+  numStalls = 0;
+  numSkips = 0;
+  numRebuilds = 0;
+  private removedTo = 0;
+  private numPresented = 0;
+  /** Element time of the newest frame on screen. */
+  private presentedTo = 0;
+  /** Media was appended, of which nothing is on screen yet. */
+  private hasNews = false;
+  private isRefused = false;
+  private rate = 1;
+  private stallTimer: ReturnType<typeof setTimeout> | undefined;
+  private readonly source: Source;
+  private readonly timeline = new Timeline();
+  private readonly edge = new LiveEdge();
+  private readonly standstill = new Standstill();
+
+  constructor(
+    private readonly video: HTMLVideoElement,
+    private readonly events: PlayerEvents,
+  ) {
+    video.muted = true;
+    video.playsInline = true;
+    // ManagedMediaSource refuses to open where the video might move to another device.
+    video.disableRemotePlayback = true;
+    this.source = new Source(video, {
+      rebuilt: () => this.rebuilt(),
+      appended: () => this.appended(),
+      removableTo: () => this.removableTo(this.playedTo),
+      failed: (message) => events.failed(message),
+      gaveUp: (reason, message) => events.gaveUp(reason, message),
+    });
+    video.addEventListener("waiting", () => this.ranDry());
+    video.addEventListener("playing", () => this.hasBegun());
+    video.addEventListener("pause", () => !document.hidden && this.play());
+    setInterval(() => this.check(performance.now()), CHECK_MS);
+    this.watchFrames();
+  }
+
+  get mime(): string {
+    return this.source.mime;
+  }
+
+  get numSourceErrors(): number {
+    return this.source.numFailures;
+  }
+
+  /** Media seconds handed to the browser and not yet played; none while the picture stands still all the same. */
+  get bufferedS(): number {
+    return this.standstill.isOn ? 0 : Math.max(0, this.aheadS);
+  }
+
+  get playbackRate(): number {
+    return this.video.playbackRate;
+  }
+
+  /** The playhead on the server's timeline. */
+  get shownS(): number {
+    return this.timeline.toServer(Math.min(this.video.currentTime, this.timeline.end));
+  }
+
+  /** The picture stands still for want of frames. Browsers say so when the last frame goes up, not when it has ended. */
+  private get isDry(): boolean {
+    return this.video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA;
+  }
+
+  /** Negative when the playhead is past the end. */
+  private get aheadS(): number {
+    return this.timeline.end - this.video.currentTime;
+  }
+
+  /** Up to here the decoder needs nothing any more: the playhead may run ahead of it. */
+  private get playedTo(): number {
+    return Math.min(this.video.currentTime, this.presentedTo);
+  }
+
+  /** A new initialisation segment: the first one, another walk, or another session. */
+  open(mime: string, data: Uint8Array<ArrayBuffer>): void {
+    this.edge.forget();
+    this.standstill.forget();
+    this.source.open(mime, data);
+  }
+
+  append(media: Media, receivedAt: number): void {
+    this.numReceived += 1;
+    if (!this.source.isOpen) return this.timeline.miss(media);
+    const leadS = Math.max(0, this.aheadS);
+    // Only the first of a burst ends the standstill; the others wait for their turn.
+    const starved = this.isDry && leadS <= media.duration;
+    const placed = this.timeline.place(media, starved);
+    if (placed === null) return;
+    this.hasNews = true;
+    this.source.append(media.data, this.timeline.offset);
+    this.edge.arrived(receivedAt, leadS);
+    this.keepToEdge(receivedAt);
+  }
+
+  /** Frames of another session follow; what is buffered of the last one plays out first. */
+  newSession(): void {
+    this.timeline.newSession();
+    this.edge.forget();
+  }
+
+  /** Start playing as early as possible: the browser then shows the first frame without further ado. */
+  play(): void {
+    this.isRefused = false;
+    this.video.play().catch((error: unknown) => this.playRefused(error));
+  }
+
+  /** Within a gesture of the visitor's, without which some browsers play nothing. */
+  playInGesture(): void {
+    if (this.video.paused) this.play();
+  }
+
+  /** The page is in sight again; the browser may have held the video meanwhile. */
+  returned(): void {
+    this.standstill.forget();
+    this.skip(this.edge.skipOnReturn(this.aheadS));
+    this.appended();
+    this.play();
+  }
+
+  private playRefused(error: unknown): void {
+    const isForbidden = error instanceof DOMException && error.name === "NotAllowedError";
+    // What was refused in a hidden tab is asked for again when it comes back.
+    if (!isForbidden || document.hidden || !this.source.isOpen) return;
+    this.isRefused = true;
+    this.events.needsGesture();
+  }
+
+  private hasBegun(): void {
+    clearTimeout(this.stallTimer);
+    this.events.playing();
+  }
+
+  private rebuilt(): void {
+    this.timeline.restart();
+    this.standstill.forget();
+    this.removedTo = 0;
+    this.presentedTo = 0;
+    this.hasNews = false;
+    this.play();
+  }
+
+  /** The last frame just went up; it is a stall when the next one is late by more than a frame. */
+  private ranDry(): void {
+    clearTimeout(this.stallTimer);
+    if (this.video.seeking || this.numShown === 0) return;
+    this.stallTimer = setTimeout(() => this.stalled(), STALL_MS);
+  }
+
+  private stalled(): void {
+    if (!this.isDry || document.hidden || !this.events.isExpecting()) return;
+    this.numStalls += 1;
+    this.edge.forget();
+    this.events.stalled();
+  }
+
+  private keepToEdge(nowMs: number): void {
+    const { rate, skipS } = this.edge.decide(nowMs);
+    this.rate = rate;
+    this.keepRate();
+    this.skip(skipS);
+    this.removeBehind();
+  }
+
+  private keepRate(): void {
+    if (this.video.playbackRate !== this.rate) this.video.playbackRate = this.rate;
+  }
+
+  private skip(seconds: number): void {
+    if (seconds <= 0) return;
+    this.numSkips += 1;
+    this.video.currentTime += seconds;
+    this.edge.forget();
+  }
+
+  /** Where the playhead is past everything, as after the machine slept, nothing of it would ever be shown. */
+  private appended(): void {
+    if (this.hasNews && !document.hidden && this.aheadS < -PAST_END_S) this.jump();
+  }
+
+  /** Go on from the newest key frame. Seeking also makes the browser look for its media again. */
+  private jump(): void {
+    const key = this.timeline.newestKey();
+    if (key === null) return;
+    this.numSkips += 1;
+    this.video.currentTime = key;
+    this.edge.forget();
+    this.events.jumped();
+  }
+
+  /** What must hold though nothing comes: whoever changed the speed, paused the video or lost its media. */
+  private check(nowMs: number): void {
+    if (!this.source.isOpen || document.hidden) return this.standstill.forget();
+    this.keepRate();
+    if (this.video.paused && !this.isRefused) this.play();
+    const isPastEnd = this.hasNews && this.aheadS < -PAST_END_S;
+    const hasMedia = this.aheadS > PLAYED_OUT_S || isPastEnd;
+    if (this.video.paused || !hasMedia) return this.standstill.forget();
+    const remedy = this.standstill.check(nowMs);
+    if (remedy === "jump") this.jump();
+    else if (remedy === "rebuild") this.rebuild();
+  }
+
+  private rebuild(): void {
+    this.numRebuilds += 1;
+    this.source.build();
+    this.events.jumped();
+  }
+
+  private removeBehind(): void {
+    const end = this.removableTo(this.playedTo - KEEP_BEHIND_S);
+    if (end - this.removedTo < REMOVE_EVERY_S) return;
+    this.source.removeBefore(end);
+    this.removedTo = end;
+  }
+
+  /** Browsers remove everything up to the next key frame, so this lies just before one that is not needed. */
+  private removableTo(time: number): number {
+    return (this.timeline.newestKey(time) ?? 0) - ROUNDING_S;
+  }
+
+  private watchFrames(): void {
+    this.video.requestVideoFrameCallback((_now, metadata) => {
+      this.watchFrames();
+      this.countShown(metadata.presentedFrames);
+      this.standstill.presented();
+      this.hasNews = false;
+      this.presentedTo = metadata.mediaTime;
+      const frame = this.timeline.frameAt(metadata.mediaTime);
+      if (frame !== undefined) this.events.shown({ ...frame, shownAt: metadata.expectedDisplayTime });
+    });
+  }
+
+  /** The browser's own count, which also knows the frames whose callback came too late; it starts anew per source. */
+  private countShown(presented: number): void {
+    this.numShown += presented >= this.numPresented ? presented - this.numPresented : presented;
+    this.numPresented = presented;
+  }
+}

@@ -1,0 +1,86 @@
+/** Where each fragment belongs on the video element's clock, and which frame is on screen at a given time. */
+import type { Media } from "../net/protocol";
+
+export interface PlacedFrame {
+  frame: number;
+  chunk: number;
+  /** Media time on the element's timeline, which only grows and has no gaps. */
+  elementTime: number;
+  decodedAt: number;
+  /** Decoding can start here. */
+  key: boolean;
+  /** It came when nothing was left to play. */
+  starved: boolean;
+}
+
+const NUM_REMEMBERED = 240;
+/** Media times pass through integer ticks and microseconds; less than this is rounding. */
+const ROUNDING_S = 0.0005;
+
+export class Timeline {
+  /** Element time at which the next fragment belongs. */
+  end = 0;
+  /** What the source buffer must add to the fragment's own times. */
+  offset = 0;
+  private nextFrame: number | null = null;
+  /** Server time up to which media came, played or not. */
+  private receivedTo = 0;
+  private frames: PlacedFrame[] = [];
+
+  /**
+   * Place a fragment right behind the last one, whatever its own time says: a gap would freeze playback for ever.
+   * Null when it cannot be decoded: after a lost fragment the decoder needs a key frame. What cannot be decoded
+   * counts as played, so that the server sends what follows.
+   */
+  place(media: Media, starved: boolean): PlacedFrame | null {
+    this.miss(media);
+    if (media.frame !== this.nextFrame && !media.key) {
+      this.nextFrame = null;
+      this.offset = this.end - this.receivedTo;
+      return null;
+    }
+    if (Math.abs(media.time + this.offset - this.end) > ROUNDING_S) this.offset = this.end - media.time;
+    const elementTime = media.time + this.offset;
+    const { frame, chunk, key, decoded_at: decodedAt } = media;
+    const placed = { frame, chunk, elementTime, decodedAt, key, starved };
+    this.nextFrame = frame + 1;
+    this.end = elementTime + media.duration;
+    this.frames.push(placed);
+    if (this.frames.length > NUM_REMEMBERED) this.frames.shift();
+    return placed;
+  }
+
+  /** A fragment came that nothing can play now. */
+  miss(media: Media): void {
+    this.receivedTo = media.time + media.duration;
+  }
+
+  /** The frame whose picture starts at this element time; the newest one not after it. */
+  frameAt(elementTime: number): PlacedFrame | undefined {
+    return this.frames.findLast((placed) => placed.elementTime <= elementTime + ROUNDING_S);
+  }
+
+  /** Element time of the newest key frame; only of those not after `before`, if it is given. */
+  newestKey(before = Infinity): number | null {
+    return this.frames.findLast((placed) => placed.key && placed.elementTime <= before)?.elementTime ?? null;
+  }
+
+  toServer(elementTime: number): number {
+    return Math.max(0, elementTime - this.offset);
+  }
+
+  /** The server counts from zero again; its first fragment belongs behind what is already there. */
+  newSession(): void {
+    this.nextFrame = null;
+    this.offset = this.end;
+    this.receivedTo = 0;
+  }
+
+  /** The source buffer is a new, empty one. What came before counts as played: the server must send more. */
+  restart(): void {
+    this.end = 0;
+    this.offset = -this.receivedTo;
+    this.nextFrame = null;
+    this.frames = [];
+  }
+}

@@ -1,0 +1,46 @@
+/** Whether the walk rests: because the visitor wants it, or because nobody would see it. */
+import { find } from "../ui/elements";
+
+export class Pause {
+  private readonly label = find("pause-label", HTMLElement);
+  private readonly sign = find("paused-sign", HTMLElement);
+  private byVisitor = false;
+  private told = false;
+
+  /** `tell` says it to the server. */
+  constructor(private readonly tell: (paused: boolean) => void) {}
+
+  /** What the server was told last. */
+  get isOn(): boolean {
+    return this.told;
+  }
+
+  toggle(): void {
+    this.byVisitor = !this.byVisitor;
+  }
+
+  /** The visitor chose another walk. */
+  forget(): void {
+    this.byVisitor = false;
+  }
+
+  /** A walk that was just opened is never paused. */
+  opened(): void {
+    this.told = false;
+  }
+
+  /** A walk behind the open panel rests: its frames would be made for nobody. */
+  update(isWalking: boolean, isPanelOpen: boolean): void {
+    this.show();
+    const paused = isWalking && (this.byVisitor || isPanelOpen);
+    if (paused === this.told) return;
+    this.told = paused;
+    this.tell(paused);
+  }
+
+  private show(): void {
+    this.label.textContent = this.byVisitor ? "Resume" : "Pause";
+    const words = this.byVisitor ? "Paused" : "";
+    if (this.sign.textContent !== words) this.sign.textContent = words; // a screen reader says what is new
+  }
+}

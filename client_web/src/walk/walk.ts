@@ -1,0 +1,61 @@
+/** A walk as the page asked for it: what it begins with, and what became of it. */
+import type { StartRequest, Welcome } from "../net/protocol";
+import type { Picture } from "../ui/own_image";
+import type { Beginning } from "./walk_record";
+
+export interface Walk {
+  request: StartRequest;
+  poster: string | null;
+  /** The visitor's own, if the walk begins with one. */
+  picture: Picture | null;
+  /** Its init segment has come: what comes next is its video. */
+  opened: boolean;
+  /** It was open when the connection was lost, and begins again. */
+  isAgain: boolean;
+  /** Name of the start view that stands for the visitor's picture, where the world cannot walk into it. */
+  view: string | null;
+}
+
+/** The page draws the seed that was left open, so that it knows how to make the same walk again. */
+export function newWalk(request: StartRequest, poster: string | null, picture: Picture | null): Walk {
+  const [seed = 0] = crypto.getRandomValues(new Uint32Array(1));
+  return { request: { seed, ...request }, poster, picture, opened: false, isAgain: false, view: null };
+}
+
+/** For the recorded walk. Where a view stands for the visitor's picture, the walk is that of the view. */
+export function beginningOf(walk: Walk, { model, size }: Pick<Welcome, "model" | "size">): Beginning {
+  const { image: _, ...asked } = walk.request;
+  const place = walk.view !== null ? { view: walk.view } : walk.picture && { image: walk.picture };
+  return { model, size, ...asked, ...place };
+}
+
+/** The walk that goes on, and the one to go back to if the server refuses to start it. */
+export class Walks {
+  current: Walk | null = null;
+  private before: Walk | null = null;
+
+  begin(walk: Walk): void {
+    this.before = this.current;
+    this.current = walk;
+  }
+
+  opened(walk: Walk): void {
+    walk.opened = true;
+    this.before = null;
+  }
+
+  refused(): void {
+    this.current = this.before;
+  }
+
+  /** The server no longer has any: the current one begins again, and there is none before it. */
+  lost(): void {
+    this.before = null;
+    if (this.current !== null) this.current.isAgain ||= this.current.opened;
+  }
+
+  /** Should the server lose the walk, it begins with this prompt. */
+  remember(prompt: string): void {
+    if (this.current !== null) this.current.request = { ...this.current.request, prompt };
+  }
+}

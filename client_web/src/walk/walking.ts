@@ -1,0 +1,171 @@
+/** The walk on this page from its start to its end: opened, paused, given prompts, refused, begun again. */
+import type { Controls } from "../input/controls";
+import type { Chunk, ClientMessage, StateChange, Welcome } from "../net/protocol";
+import type { ConnectionNotice } from "../ui/connection_notice";
+import type { Notice } from "../ui/notice";
+import type { PromptChoice } from "../ui/prompt_choice";
+import type { StartPanel } from "../ui/start_panel";
+import { beginningInWords, promptInWords } from "../ui/words";
+import type { Playback } from "../video/playback";
+import { Pause } from "./pause";
+import { beginningOf, type Walk, Walks } from "./walk";
+import { saveFile, WalkRecord } from "./walk_record";
+
+/** What a walk needs of the page. */
+interface WalkingParts {
+  controls: Controls;
+  playback: Playback;
+  prompts: PromptChoice;
+  panel: StartPanel;
+  notice: Notice;
+  connectionNotice: ConnectionNotice;
+  /** False when there is nobody to send to. */
+  send(message: ClientMessage): boolean;
+  openPanel(): void;
+}
+
+export class Walking {
+  private readonly walks = new Walks();
+  private readonly record = new WalkRecord();
+  private readonly pause = new Pause((paused) => this.tellPause(paused));
+
+  constructor(private readonly parts: WalkingParts) {}
+
+  get walk(): Walk | null {
+    return this.walks.current;
+  }
+
+  get isPaused(): boolean {
+    return this.pause.isOn;
+  }
+
+  /** Ask for another prompt. It counts as in force when the server says so. False without a walk. */
+  askFor(prompt: string): boolean {
+    if (this.walk === null) return false;
+    if (!this.parts.send({ type: "prompt", text: prompt })) this.walks.remember(prompt);
+    this.parts.prompts.ask(prompt);
+    return true;
+  }
+
+  promptChanged({ text: prompt = "", chunk: firstChunk, taken_as: takenAs }: StateChange): void {
+    // What comes before `init` is of a walk that was left.
+    if (!this.walk?.opened) return;
+    this.record.promptChanged(prompt, firstChunk);
+    this.parts.prompts.confirm(prompt, takenAs ?? null);
+    this.walks.remember(prompt);
+    const words = promptInWords(this.parts.prompts, this.pause.isOn);
+    if (this.parts.playback.stage.isCovered) this.parts.notice.add(words);
+    else this.parts.notice.say(words);
+  }
+
+  /** Ask the server for another walk. */
+  begin(walk: Walk): void {
+    this.walks.begin(walk);
+    this.pause.forget();
+    document.body.classList.add("walking");
+    this.parts.notice.hush();
+    this.parts.panel.close();
+    this.open(walk);
+    this.updatePause();
+  }
+
+  private open(walk: Walk): void {
+    walk.opened = false;
+    walk.view = null;
+    this.parts.prompts.begin(walk.request.prompt ?? "");
+    this.parts.playback.stage.cover(walk.poster);
+    this.parts.send({ type: "start", ...walk.request });
+    this.pause.opened();
+    if (this.parts.controls.pressed.length > 0) this.parts.controls.tellAgain();
+  }
+
+  /** The server has opened the walk: its video follows. */
+  opened(mime: string, data: Uint8Array<ArrayBuffer>, welcome: Welcome): void {
+    if (this.walk === null) return;
+    this.walks.opened(this.walk);
+    this.parts.connectionNotice.over();
+    this.parts.notice.end("queue");
+    this.record.begin(beginningOf(this.walk, welcome));
+    this.parts.playback.open(mime, data);
+    this.tellBeginning(this.walk, welcome);
+  }
+
+  private tellBeginning(walk: Walk, { worlds }: Welcome): void {
+    const views = worlds.flatMap((world) => world.views);
+    const words = beginningInWords(walk.isAgain, views.find((view) => view.name === walk.view)?.title);
+    if (words !== null) this.parts.notice.say(words);
+    walk.isAgain = false;
+  }
+
+  /** The server answered a request with an error; before the walk is open, it refuses the start. */
+  refused(): void {
+    this.parts.prompts.refuse();
+    if (this.walk === null || this.walk.opened) return;
+    this.parts.connectionNotice.over();
+    this.walks.refused();
+    document.body.classList.toggle("walking", this.walk !== null);
+    if (this.walk?.opened !== false) this.parts.notice.end("queue");
+    if (this.walk === null) this.parts.playback.stage.cover(this.parts.panel.poster);
+    else this.goOn(this.walk);
+    this.parts.openPanel();
+  }
+
+  /** The walk before the one that was refused. */
+  private goOn(walk: Walk): void {
+    if (walk.opened) this.parts.playback.stage.uncover();
+    else this.parts.playback.stage.cover(walk.poster);
+    this.parts.prompts.begin(walk.request.prompt ?? "");
+  }
+
+  wentBack(): void {
+    this.record.restarted();
+    this.parts.notice.say("Back where the walk began.");
+  }
+
+  /** The connection is back: with the same session, or with one that does not know the walk. */
+  reconnected(resumed: boolean): void {
+    if (this.walk === null || resumed) this.parts.connectionNotice.over();
+    if (this.walk === null) return this.parts.playback.stage.cover(this.parts.panel.poster);
+    if (resumed) return this.tellAgain();
+    this.parts.playback.newSession();
+    this.walks.lost();
+    this.open(this.walk);
+    this.updatePause();
+  }
+
+  /** What may not have been heard before the connection was lost. */
+  private tellAgain(): void {
+    this.parts.controls.tellAgain();
+    const { asked } = this.parts.prompts;
+    if (asked !== null) this.parts.send({ type: "prompt", text: asked });
+  }
+
+  /** The server named the view that stands for the visitor's picture. */
+  startsAt(view: string | null): void {
+    if (this.walk !== null) this.walk.view = view;
+  }
+
+  chunkAnnounced(chunk: Chunk): void {
+    this.record.chunk(chunk);
+  }
+
+  togglePause(): void {
+    this.pause.toggle();
+    this.updatePause();
+  }
+
+  updatePause(): void {
+    this.pause.update(this.walk !== null, this.parts.panel.isOpen);
+  }
+
+  private tellPause(paused: boolean): void {
+    this.parts.playback.measured.tracker.clear();
+    this.parts.send({ type: paused ? "pause" : "resume" });
+  }
+
+  saveWalk(): void {
+    if (this.record.isEmpty) return;
+    saveFile("walk.json", this.record.toJson());
+    this.parts.notice.say("Your path is in walk.json: worldplay render --pose walk.json makes a clip of it.");
+  }
+}

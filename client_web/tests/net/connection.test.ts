@@ -1,0 +1,245 @@
+import { encode as pack, decode as unpack } from "@msgpack/msgpack";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { Connection, retryDelayMs, type Status } from "../../src/net/connection";
+import type { SocketEvents } from "../../src/net/socket";
+
+const WELCOME = {
+  type: "welcome",
+  protocol: 1,
+  session: "s",
+  secret: "k",
+  resumed: false,
+  limits: {},
+  worlds: [],
+  model: "m",
+  fps: 24,
+  size: [160, 96],
+  sizes: [],
+  chunk: {},
+};
+const MEDIA = { type: "media", chunk: 0, frame: 41, time: 0, duration: 0.04, key: true, decoded_at: 0 };
+
+interface FakeSocket {
+  events: SocketEvents;
+  sent: Record<string, unknown>[];
+  isClosed: boolean;
+}
+
+let sockets: FakeSocket[];
+let statuses: Status[];
+let received: string[];
+
+function connect(token = (): string | undefined => undefined): Connection {
+  const connection = new Connection(
+    {
+      openSocket: (events) => {
+        const socket: FakeSocket = { events, sent: [], isClosed: false };
+        sockets.push(socket);
+        return {
+          send: (frame) => socket.sent.push(unpack(frame) as Record<string, unknown>),
+          close: () => {
+            socket.isClosed = true;
+          },
+        };
+      },
+      random: () => 1,
+      now: () => Date.now(),
+      token,
+    },
+    { status: (status) => statuses.push(status), message: (message) => received.push(message.type) },
+  );
+  connection.connect();
+  return connection;
+}
+
+const newest = (): FakeSocket => sockets.at(-1) as FakeSocket;
+const hear = (message: unknown): void => newest().events.received(pack(message).slice().buffer);
+const kinds = (): string[] => statuses.map((status) => status.kind);
+
+function welcomed(): Connection {
+  const connection = connect();
+  newest().events.opened();
+  hear(WELCOME);
+  return connection;
+}
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  sockets = [];
+  statuses = [];
+  received = [];
+});
+afterEach(() => vi.useRealTimers());
+
+it("says hello first, with the token", () => {
+  connect(() => "open sesame");
+  newest().events.opened();
+  expect(newest().sent).toEqual([{ type: "hello", protocol: 1, token: "open sesame" }]);
+});
+
+it("is open after the welcome and pings at once", () => {
+  welcomed();
+  expect(kinds()).toEqual(["connecting", "open"]);
+  expect(newest().sent.map((message) => message.type)).toEqual(["hello", "ping"]);
+});
+
+it("sends nothing before the welcome", () => {
+  const connection = connect();
+  newest().events.opened();
+  expect(connection.send({ type: "pause" })).toBe(false);
+  expect(newest().sent).toHaveLength(1);
+});
+
+it("comes back after a loss and asks for its session", () => {
+  welcomed();
+  hear({ ...MEDIA, decode: 1, encode: 1, data: new Uint8Array(1) });
+  newest().events.closed(1006);
+  expect(statuses.at(-1)).toEqual({ kind: "waiting", retryMs: 400, cause: null });
+  vi.advanceTimersByTime(400);
+  newest().events.opened();
+  const resume = { session: "s", secret: "k", fragment: 41 };
+  expect(newest().sent).toEqual([{ type: "hello", protocol: 1, resume }]);
+});
+
+it("waits longer after each failure, up to ten seconds", () => {
+  expect([0, 1, 2, 3, 10].map((attempt) => retryDelayMs(attempt, 1))).toEqual([400, 800, 1600, 3200, 10_000]);
+  expect(retryDelayMs(0, 0)).toBe(200);
+});
+
+/** Lose the connection so often, and come back each time. */
+function lose(times: number): void {
+  for (let loss = 0; loss < times; loss++) {
+    newest().events.closed(1006);
+    vi.advanceTimersToNextTimer();
+    newest().events.opened();
+    hear(WELCOME);
+  }
+}
+
+it("starts the waiting anew once there was video", () => {
+  welcomed();
+  lose(4);
+  hear({ ...MEDIA, decode: 1, encode: 1, data: new Uint8Array(1) });
+  newest().events.closed(1006);
+  expect(statuses.at(-1)).toMatchObject({ kind: "waiting", retryMs: 400 });
+});
+
+it("starts the waiting anew after a connection that lasted", () => {
+  welcomed();
+  lose(4);
+  for (let second = 0; second < 31; second++) {
+    vi.advanceTimersByTime(1_000);
+    hear({ type: "pong", t: 0, server: 0 });
+  }
+  newest().events.closed(1006);
+  expect(statuses.at(-1)).toMatchObject({ kind: "waiting", retryMs: 400 });
+});
+
+it("waits longer and longer for a server that welcomes and then refuses", () => {
+  welcomed();
+  const waits = [];
+  for (let refusal = 0; refusal < 6; refusal++) {
+    hear({ type: "error", code: "busy", message: "full", retryable: true, fatal: true });
+    newest().events.closed(1013);
+    waits.push(statuses.at(-1));
+    vi.advanceTimersToNextTimer();
+    newest().events.opened();
+    hear(WELCOME);
+  }
+  const cause = { code: "busy" };
+  expect(waits).toMatchObject([400, 800, 1_600, 3_200, 6_400, 10_000].map((retryMs) => ({ retryMs, cause })));
+});
+
+it.each([
+  [1008, "slow_consumer"],
+  [1011, "internal"],
+])("reads the cause off close code %i when nothing was said", (closeCode, code) => {
+  welcomed();
+  newest().events.closed(closeCode);
+  expect(statuses.at(-1)).toMatchObject({ kind: "waiting", cause: { code } });
+});
+
+it("believes the server's words before the close code", () => {
+  welcomed();
+  hear({ type: "error", code: "too_fast", message: "201", retryable: true, fatal: true });
+  newest().events.closed(1008);
+  expect(statuses.at(-1)).toMatchObject({ cause: { code: "too_fast" } });
+});
+
+it("says the token that the address holds now", () => {
+  let token: string | undefined;
+  const connection = connect(() => token);
+  newest().events.opened();
+  hear({ type: "error", code: "unauthorized", message: "token", retryable: false, fatal: true });
+  newest().events.closed(1008);
+  token = "sesame";
+  connection.connect();
+  newest().events.opened();
+  expect(newest().sent).toEqual([{ type: "hello", protocol: 1, token: "sesame" }]);
+});
+
+it("gives up when the server says that trying again is no use", () => {
+  welcomed();
+  const error = { type: "error", code: "unauthorized", message: "token", retryable: false, fatal: true };
+  hear(error);
+  newest().events.closed(1006);
+  expect(statuses.at(-1)).toMatchObject({ kind: "failed", cause: { code: "unauthorized" } });
+  vi.advanceTimersByTime(60_000);
+  expect(sockets).toHaveLength(1);
+});
+
+it("keeps trying when the server is busy", () => {
+  connect();
+  hear({ type: "error", code: "busy", message: "full", retryable: true, fatal: true });
+  newest().events.closed(1006);
+  expect(statuses.at(-1)).toMatchObject({ kind: "waiting", cause: { code: "busy" } });
+});
+
+it("drops a line that has gone silent", () => {
+  welcomed();
+  vi.advanceTimersByTime(9_000);
+  expect(newest().isClosed).toBe(true);
+  expect(kinds().at(-1)).toBe("waiting");
+});
+
+it("stays as long as pongs come", () => {
+  welcomed();
+  for (let second = 0; second < 20; second++) {
+    vi.advanceTimersByTime(1_000);
+    hear({ type: "pong", t: 0, server: 0 });
+  }
+  expect(kinds()).toEqual(["connecting", "open"]);
+});
+
+it("stays in a hidden tab, whose clock ticks once a minute", () => {
+  welcomed();
+  for (let minute = 0; minute < 20; minute++) {
+    vi.setSystemTime(Date.now() + 59_000);
+    vi.advanceTimersByTime(1_000);
+    hear({ type: "pong", t: 0, server: 0 });
+  }
+  expect(kinds()).toEqual(["connecting", "open"]);
+});
+
+it("gives up on a server that does not speak the protocol", () => {
+  welcomed();
+  newest().events.received("hi");
+  expect(newest().isClosed).toBe(true);
+  expect(statuses.at(-1)).toMatchObject({ kind: "failed", cause: { code: "malformed" } });
+});
+
+it("passes messages on and skips unknown ones", () => {
+  welcomed();
+  hear({ type: "weather" });
+  hear({ type: "bye", reason: "stopped" });
+  expect(received).toEqual(["welcome", "bye"]);
+});
+
+it("does not listen to a socket it has left", () => {
+  const connection = welcomed();
+  const old = newest();
+  old.events.closed(1006);
+  connection.connect();
+  old.events.closed(1006);
+  expect(kinds()).toEqual(["connecting", "open", "waiting", "connecting"]);
+});

@@ -1,0 +1,82 @@
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { ConnectionNotice } from "../../src/ui/connection_notice";
+import { Notice, type NoticeAction } from "../../src/ui/notice";
+
+let shown: string | null;
+let action: NoticeAction | undefined;
+let notice: Notice;
+let connection: ConnectionNotice;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  notice = new Notice({
+    show: (text, offered) => {
+      [shown, action] = [text, offered];
+    },
+    hide: () => {
+      [shown, action] = [null, undefined];
+    },
+  });
+  connection = new ConnectionNotice(notice, () => undefined);
+  [shown, action] = [null, undefined];
+});
+afterEach(() => vi.useRealTimers());
+
+const LOST = { kind: "waiting", retryMs: 400, cause: { code: "busy", message: "full" } } as const;
+const BUSY = "All places are taken at the moment. Trying again in a moment.";
+
+it("says a remark for a few seconds", () => {
+  notice.say("Saved.");
+  vi.advanceTimersByTime(3_999);
+  expect(shown).toBe("Saved.");
+  vi.advanceTimersByTime(1);
+  expect(shown).toBeNull();
+});
+
+it("shows what lasts again when a remark is over", () => {
+  notice.stay("queue", "Place 2");
+  notice.say("Saved.");
+  expect(shown).toBe("Saved.");
+  notice.stay("queue", "Place 1");
+  expect(shown).toBe("Saved.");
+  notice.hush();
+  expect(shown).toBe("Place 1");
+  notice.end("queue");
+  expect(shown).toBeNull();
+});
+
+it("shows the more urgent of two states, and its action", () => {
+  const again = { label: "Try now", run: () => undefined };
+  notice.stay("queue", "Place 2");
+  notice.stay("connection", "Lost.", again);
+  notice.stay("queue", "Place 1");
+  expect([shown, action]).toEqual(["Lost.", again]);
+  notice.end("connection");
+  expect([shown, action]).toEqual(["Place 1", undefined]);
+});
+
+it("keeps saying why the connection was lost until the server does what was asked", () => {
+  connection.changed({ kind: "connecting" });
+  expect(shown).toBe("Connecting…");
+  connection.changed(LOST);
+  expect([shown, action?.label]).toEqual([BUSY, "Try now"]);
+  connection.changed({ kind: "connecting" });
+  expect([shown, action]).toEqual([BUSY, { label: "Try now" }]);
+  connection.changed({ kind: "open" });
+  expect(shown).toBe(BUSY);
+  connection.over();
+  expect(shown).toBeNull();
+});
+
+it("lets the loss of the connection end a remark", () => {
+  notice.say("Saved.");
+  connection.changed(LOST);
+  expect(shown).toBe(BUSY);
+});
+
+it("adds a remark to the one being made", () => {
+  notice.add("One.");
+  expect(shown).toBe("One.");
+  notice.add("Two.");
+  expect(shown).toBe("One. Two.");
+});

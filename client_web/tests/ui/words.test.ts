@@ -1,0 +1,61 @@
+import { expect, it } from "vitest";
+import { PromptChoice } from "../../src/ui/prompt_choice";
+import {
+  beginningInWords,
+  errorInWords,
+  lossInWords,
+  noVideoInWords,
+  promptInWords,
+  queueInWords,
+} from "../../src/ui/words";
+
+it("gives the server's reason for the visitor's own faults only", () => {
+  expect(errorInWords({ code: "bad_image", message: "got 3 bytes" })).toContain("(got 3 bytes)");
+  expect(errorInWords({ code: "internal", message: "KeyError" })).not.toContain("KeyError");
+  expect(errorInWords({ code: "new_code", message: "why" })).toContain("why");
+});
+
+it("says what became of the connection", () => {
+  expect(lossInWords(null)).toBe("Cannot reach the server.");
+  expect(lossInWords({ code: "busy", message: "" })).toContain("places are taken");
+});
+
+it("tells what is news where a walk begins", () => {
+  expect(beginningInWords(false, undefined)).toBeNull();
+  expect(beginningInWords(false, "Gate")).toContain("most like “Gate”");
+  expect(beginningInWords(true, "Gate")).toContain("Connected again.");
+});
+
+it("says why there is no picture", () => {
+  expect(noVideoInWords("unsupported")).toContain("H.264");
+  expect(noVideoInWords("broken")).toContain("keeps breaking off");
+});
+
+it("says where in the queue one stands", () => {
+  expect(queueInWords(3, 12.4)).toBe("Place 3 in the queue, about 12 s.");
+  expect(queueInWords(1, null)).toBe("You are next.");
+});
+
+const choiceOf = (prompt: string, takenAs: string | null = null): PromptChoice => {
+  const choice = new PromptChoice();
+  choice.suggestions = ["Day", "Dusk", "Snow"].map((title) => ({ title, prompt: `the court at ${title}` }));
+  choice.confirm(prompt, takenAs);
+  return choice;
+};
+
+it.each([
+  ["the court at Dusk", null, "Now: Dusk."],
+  ["the court at Dusk", "Dusk", "Now: Dusk."],
+  ["", null, "Now: Day."],
+  ["in the fog", null, "The world now follows: in the fog"],
+  ["a volcano", "Day", "This world knows day, dusk and snow; taken as day."],
+])("says what the world makes of the prompt %j, taken as %s", (prompt, takenAs, expected) => {
+  expect(promptInWords(choiceOf(prompt, takenAs), false)).toBe(expected);
+});
+
+it("says when a prompt will be seen", () => {
+  expect(promptInWords(choiceOf("the court at Dusk"), true)).toMatch(
+    /^Now: Dusk\. .* when the walk goes on\.$/,
+  );
+  expect(promptInWords(new PromptChoice(), false)).toBe("The world now follows: no prompt");
+});

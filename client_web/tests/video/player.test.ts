@@ -1,0 +1,283 @@
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import type { Media } from "../../src/net/protocol";
+import { Player } from "../../src/video/player";
+
+const MIME = 'video/mp4; codecs="avc1.64000c"';
+const FRAME_S = 1 / 24;
+
+class FakeBuffer extends EventTarget {
+  updating = false;
+  timestampOffset = 0;
+  removed: number[] = [];
+
+  appendBuffer(): void {
+    this.updating = true;
+  }
+
+  remove(_start: number, end: number): void {
+    this.removed.push(end);
+    this.updating = true;
+  }
+
+  changeType(): void {}
+
+  finish(): void {
+    this.updating = false;
+    this.dispatchEvent(new Event("updateend"));
+  }
+}
+
+class FakeSource extends EventTarget {
+  static isTypeSupported = (): boolean => true;
+  static refuses = false;
+  static all: FakeSource[] = [];
+  readyState = "open";
+  readonly buffer = new FakeBuffer();
+
+  constructor() {
+    super();
+    FakeSource.all.push(this);
+  }
+
+  addSourceBuffer(): FakeBuffer {
+    if (FakeSource.refuses) throw new Error("QuotaExceededError");
+    return this.buffer;
+  }
+
+  open(): FakeBuffer {
+    this.dispatchEvent(new Event("sourceopen"));
+    return this.buffer;
+  }
+}
+
+class FakeVideo extends EventTarget {
+  src = "";
+  currentTime = 0;
+  playbackRate = 1;
+  readyState = 4;
+  paused = true;
+  refuses = false;
+
+  private onFrame: VideoFrameRequestCallback = () => undefined;
+  private numPresented = 0;
+
+  requestVideoFrameCallback(callback: VideoFrameRequestCallback): void {
+    this.onFrame = callback;
+  }
+
+  present(mediaTime: number): void {
+    this.numPresented += 1;
+    const metadata = { mediaTime, presentedFrames: this.numPresented, expectedDisplayTime: 0 };
+    this.onFrame(0, metadata as VideoFrameCallbackMetadata);
+  }
+
+  async play(): Promise<void> {
+    if (this.refuses) throw new DOMException("no gesture", "NotAllowedError");
+    this.paused = false;
+    this.dispatchEvent(new Event("playing"));
+  }
+}
+
+let video: FakeVideo;
+let player: Player;
+let told: string[];
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  FakeSource.all = [];
+  FakeSource.refuses = false;
+  FakeSource.isTypeSupported = () => true;
+  vi.stubGlobal("window", { MediaSource: FakeSource });
+  vi.stubGlobal("document", { hidden: false });
+  vi.stubGlobal("HTMLMediaElement", { HAVE_FUTURE_DATA: 3 });
+  vi.stubGlobal("URL", { createObjectURL: () => "blob:", revokeObjectURL: () => undefined });
+  video = new FakeVideo();
+  told = [];
+  player = new Player(video as unknown as HTMLVideoElement, {
+    isExpecting: () => true,
+    shown: () => undefined,
+    stalled: () => undefined,
+    jumped: () => told.push("jumped"),
+    failed: () => told.push("failed"),
+    gaveUp: (reason) => told.push(reason),
+    needsGesture: () => told.push("needs gesture"),
+    playing: () => told.push("playing"),
+  });
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+const newest = (): FakeSource => FakeSource.all.at(-1) as FakeSource;
+
+function open(): FakeBuffer {
+  player.open(MIME, new Uint8Array(1));
+  return newest().open();
+}
+
+function media(frame: number, key = frame % 16 === 0): Media {
+  const times = { time: frame * FRAME_S, duration: FRAME_S, decoded_at: 0, decode: 0, encode: 0 };
+  return { type: "media", chunk: 0, frame, key, data: new Uint8Array(1), ...times };
+}
+
+/** Append frames, each as soon as the one before is in the buffer. */
+function appendAll(buffer: FakeBuffer, first: number, end: number): void {
+  for (let frame = first; frame < end; frame++) {
+    buffer.finish();
+    player.append(media(frame), performance.now());
+  }
+  buffer.finish();
+}
+
+it("forgets what was played a while ago, though a fragment is being appended", () => {
+  const buffer = open();
+  for (let frame = 0; frame < 240; frame++) {
+    appendAll(buffer, frame, frame + 1);
+    video.currentTime = frame * FRAME_S;
+    video.present(video.currentTime);
+  }
+  expect(buffer.removed).toEqual([expect.closeTo((7 * 16) / 24 - 0.01, 5)]);
+});
+
+it("keeps what the decoder has not reached, though the playhead ran on", () => {
+  const buffer = open();
+  appendAll(buffer, 0, 16);
+  video.present(0);
+  video.currentTime = 20;
+  for (let frame = 16; frame < 600; frame++) appendAll(buffer, frame, frame + 1);
+  expect(buffer.removed).toEqual([]);
+});
+
+it("jumps to the newest key frame when media comes while the playhead is past the end", () => {
+  const buffer = open();
+  appendAll(buffer, 0, 16);
+  video.present(0);
+  video.currentTime = 20;
+  for (let frame = 16; frame < 50; frame++) player.append(media(frame), performance.now());
+  buffer.finish();
+  buffer.finish();
+  expect(video.currentTime).toBeCloseTo(48 / 24, 5);
+  expect(told).toContain("jumped");
+});
+
+it("does not jump for an underrun, which carries the playhead a little over the end", () => {
+  const buffer = open();
+  appendAll(buffer, 0, 16);
+  video.present(0);
+  video.currentTime = 17 / 24 + 0.05;
+  appendAll(buffer, 16, 17);
+  expect(video.currentTime).toBe(17 / 24 + 0.05);
+});
+
+it("reports nothing buffered while no frame is presented, and seeks", () => {
+  const buffer = open();
+  appendAll(buffer, 0, 20);
+  video.present(0);
+  video.currentTime = 3 / 24;
+  vi.advanceTimersByTime(300);
+  expect(player.bufferedS).toBeCloseTo(17 / 24, 5);
+  vi.advanceTimersByTime(300);
+  expect(player.bufferedS).toBe(0);
+  expect(video.currentTime).toBeCloseTo(16 / 24, 5);
+  video.present(16 / 24);
+  expect(player.bufferedS).toBeCloseTo(4 / 24, 5);
+});
+
+it("rebuilds the video when no frame was presented for two seconds, and asks for what follows", () => {
+  const buffer = open();
+  appendAll(buffer, 0, 20);
+  video.present(0);
+  vi.advanceTimersByTime(2_200);
+  expect(FakeSource.all).toHaveLength(2);
+  expect([player.shownS, player.bufferedS]).toEqual([expect.closeTo(20 / 24, 5), 0]);
+  const rebuilt = newest().open();
+  appendAll(rebuilt, 20, 32);
+  expect(player.shownS).toBeCloseTo(32 / 24, 5); // undecodable: counts as played
+  appendAll(rebuilt, 32, 33);
+  expect(rebuilt.timestampOffset).toBeCloseTo(-32 / 24, 5);
+  expect([player.shownS, player.bufferedS]).toEqual([expect.closeTo(32 / 24, 5), expect.closeTo(1 / 24, 5)]);
+});
+
+it("rebuilds less and less often when that does not help", () => {
+  open();
+  for (let second = 0; second < 60; second++) {
+    newest().open();
+    appendAll(newest().buffer, 16 * second, 16 * second + 16);
+    vi.advanceTimersByTime(1_000);
+  }
+  expect(player.numRebuilds).toBe(4);
+  expect(told).not.toContain("broken");
+});
+
+it.each(["hidden", "paused", "played out", "asleep"])("leaves a video alone that is %s", (why) => {
+  const buffer = open();
+  video.refuses = why === "paused";
+  appendAll(buffer, 0, 16);
+  video.present(0);
+  if (why === "hidden") vi.stubGlobal("document", { hidden: true });
+  if (why === "paused") video.paused = true;
+  if (why === "played out") video.currentTime = 16 / 24;
+  const before = video.currentTime;
+  if (why === "asleep") vi.setSystemTime(Date.now() + 60_000);
+  vi.advanceTimersByTime(why === "asleep" ? 300 : 10_000);
+  expect([FakeSource.all.length, video.currentTime]).toEqual([1, before]);
+});
+
+it("undoes what others did to the video", () => {
+  open();
+  video.playbackRate = 16;
+  video.paused = true;
+  vi.advanceTimersByTime(200);
+  expect([video.playbackRate, video.paused]).toEqual([1, false]);
+});
+
+it("gives up at once on a video that the browser does not know", () => {
+  FakeSource.isTypeSupported = () => false;
+  player.open(MIME, new Uint8Array(1));
+  player.append(media(0), 0);
+  expect(told).toEqual(["unsupported"]);
+  expect(player.bufferedS).toBe(0);
+});
+
+it("asks for a gesture when playing is refused, and plays within one", async () => {
+  video.refuses = true;
+  open();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(told).toEqual(["needs gesture"]);
+  video.refuses = false;
+  player.playInGesture();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(told).toEqual(["needs gesture", "playing"]);
+});
+
+it("begins anew when the source takes no buffer, and gives up the third time", () => {
+  FakeSource.refuses = true;
+  open();
+  newest().open();
+  expect(told).toEqual(["playing", "failed", "playing", "failed", "playing"]);
+  newest().open();
+  expect(told.at(-1)).toBe("broken");
+  expect(FakeSource.all).toHaveLength(3);
+  player.append(media(0), 0);
+  expect(player.shownS).toBe(0);
+  vi.advanceTimersByTime(3_000);
+  expect(FakeSource.all).toHaveLength(4); // and tries again later, from there on
+  expect(player.shownS).toBeCloseTo(FRAME_S);
+});
+
+it("tries again for another walk, and after failures of long ago", () => {
+  FakeSource.refuses = true;
+  open();
+  for (let failure = 0; failure < 5; failure++) {
+    vi.advanceTimersByTime(6_000);
+    newest().open();
+  }
+  expect(told).not.toContain("broken");
+  newest().open();
+  expect(told.at(-1)).toBe("broken");
+  FakeSource.refuses = false;
+  open();
+  expect(told.at(-1)).toBe("playing");
+});

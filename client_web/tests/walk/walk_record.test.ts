@@ -1,0 +1,76 @@
+import { beforeEach, expect, it } from "vitest";
+import type { Chunk, Welcome } from "../../src/net/protocol";
+import { beginningOf, newWalk } from "../../src/walk/walk";
+import { WalkRecord } from "../../src/walk/walk_record";
+
+const WELCOME = { model: "m", size: [160, 96] } as Welcome;
+const PICTURE = { path: "me.jpg", sha256: "ab" };
+
+/** A chunk whose four poses and labels are told apart by one number. */
+const chunk = (index: number, mark: number): Chunk =>
+  ({ type: "chunk", index, poses: Array(4).fill([mark]), labels: Array(4).fill(mark) }) as unknown as Chunk;
+
+let record: WalkRecord;
+
+beforeEach(() => {
+  record = new WalkRecord();
+});
+
+const saved = (): Record<string, unknown> => JSON.parse(record.toJson()) as Record<string, unknown>;
+
+it("keeps one pose and label for each latent, beside what the walk began with", () => {
+  record.begin({ view: "gate", seed: 7 });
+  expect(record.isEmpty).toBe(true);
+  record.chunk(chunk(0, 1));
+  record.chunk(chunk(1, 2));
+  expect(saved()).toEqual({
+    view: "gate",
+    seed: 7,
+    poses: [[1], [1], [1], [1], [2], [2], [2], [2]],
+    labels: [1, 1, 1, 1, 2, 2, 2, 2],
+  });
+});
+
+it("forgets what was made before the walk went back", () => {
+  for (const index of [0, 1, 2]) record.chunk(chunk(index, index));
+  record.chunk(chunk(1, 9));
+  expect(saved().labels).toEqual([0, 0, 0, 0, 9, 9, 9, 9]);
+});
+
+it("forgets everything when another walk begins", () => {
+  record.begin({ view: "gate", prompt: "rain" });
+  record.chunk(chunk(0, 1));
+  record.promptChanged("snow", 0);
+  record.begin({ view: "garden" });
+  expect(record.isEmpty).toBe(true);
+  record.chunk(chunk(0, 5));
+  record.restarted();
+  expect(saved()).toEqual({ view: "garden", poses: [[5], [5], [5], [5]], labels: [5, 5, 5, 5] });
+});
+
+it("knows the prompt of the first chunk, whatever the walk follows later", () => {
+  record.begin({ prompt: "rain" });
+  record.promptChanged("dusk", 0);
+  record.promptChanged("snow", 3);
+  expect(saved().prompt).toBe("dusk");
+  record.restarted();
+  expect(saved().prompt).toBe("snow");
+});
+
+it("says what the walk began with, the seed always", () => {
+  const { seed, ...beginning } = beginningOf(newWalk({ view: "gate", prompt: "rain" }, null, null), WELCOME);
+  expect(beginning).toEqual({ model: "m", size: [160, 96], view: "gate", prompt: "rain" });
+  expect(seed).toBeTypeOf("number");
+  expect(beginningOf(newWalk({ seed: 7, size: [320, 192] }, null, null), WELCOME)).toEqual({
+    model: "m",
+    size: [320, 192],
+    seed: 7,
+  });
+});
+
+it("names the picture it began with, or the view that stood for it", () => {
+  const walk = newWalk({ image: new Uint8Array([1]), seed: 7 }, null, PICTURE);
+  const rest = { model: "m", size: [160, 96], seed: 7 };
+  expect(beginningOf(walk, WELCOME)).toEqual({ ...rest, image: PICTURE });
+  expect(beginningOf({ ...walk, view: "gate" }, WELCOME)).toEqual({ ...rest, view: "gate" });
+});

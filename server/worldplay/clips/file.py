@@ -1,0 +1,122 @@
+"""Makes a clip and writes it to a file, fragment by fragment, so that it can be played while it grows."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from queue import SimpleQueue
+
+from worldplay.clips.key_overlay import draw_keys
+from worldplay.clips.plan import ClipPlan
+from worldplay.clips.writer import ChunkDone, ClipFile, Data, Failed, Finished, PassDone, Piece
+from worldplay.engine.engine import Engine
+from worldplay.world.world import World
+
+OnPass = Callable[[int], None]  # told after every pass of the network how many frames are written
+
+_FAILURES = {
+    "out_of_memory": "not enough memory for this clip: try a smaller --size, and see `worldplay doctor`",
+    "internal": "the model failed; what is above says why",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """How a clip was made."""
+
+    chunks: list[ChunkDone]
+    wall_s: float
+    cpu_s: float
+
+    def timings_ms(self) -> dict[str, float]:
+        """Total by stage."""
+        totals: dict[str, float] = defaultdict(float)
+        for chunk in self.chunks:
+            for stage, time_ms in timings_of(chunk).items():
+                totals[stage] += time_ms
+        return dict(totals)
+
+
+def timings_of(chunk: ChunkDone) -> dict[str, float]:
+    """A chunk's times in ms, by stage."""
+    return {**chunk.report.chunk.timings_ms, "decode": chunk.decode_ms, "encode": chunk.encode_ms}
+
+
+def write_clip(world: World, plan: ClipPlan, out: Path, on_pass: OnPass, *, overlay: bool) -> Record:
+    """Make a clip and write it. What is written when that fails can be played.
+
+    Raises: OSError if the file or the model fails.
+    """
+    began, began_cpu = time.perf_counter(), time.process_time()
+    chunks: list[ChunkDone] = []
+    with out.open("wb", buffering=0) as file, _pieces(world, plan, overlay) as pieces:
+        _write(pieces, file, chunks, on_pass)
+    return Record(chunks, time.perf_counter() - began, time.process_time() - began_cpu)
+
+
+def count_passes(world: World, plan: ClipPlan) -> int:
+    """Count the passes of the network: one a step in each chunk, and one for its context in causal models."""
+    steps = plan.request.walk.steps or world.rollout.config.steps
+    return plan.request.num_chunks * (steps + world.can_walk)
+
+
+def _write(pieces: Iterator[Piece], file: FileIO, done: list[ChunkDone], on_pass: OnPass) -> None:
+    """Write what comes, at once, and list the chunks of which everything is written."""
+    for piece in pieces:
+        match piece:
+            case Data(data):
+                _append(file, data, done)
+            case PassDone():
+                on_pass(_count_frames(done))
+            case ChunkDone():
+                done.append(piece)
+            case Failed(code, message):
+                raise OSError(f"{_FAILURES.get(code, message)}; {_left(file.name, done)}")
+
+
+def _append(file: FileIO, data: bytes, done: list[ChunkDone]) -> None:
+    try:
+        while data:  # of a disk that runs full the last write takes only a part
+            data = data[file.write(data) :]
+    except OSError as error:
+        raise OSError(f"cannot write {file.name}: {error.strerror}; {_left(file.name, done)}") from None
+
+
+def _left(name: str, done: list[ChunkDone]) -> str:
+    """What there is of a file that was not finished."""
+    if not done:
+        return f"nothing of {name} can be played"
+    return f"the first {_count_frames(done)} frames of {name} can be played"
+
+
+def _count_frames(chunks: list[ChunkDone]) -> int:
+    return sum(chunk.report.chunk.num_frames for chunk in chunks)
+
+
+@contextmanager
+def _pieces(world: World, plan: ClipPlan, overlay: bool) -> Iterator[Iterator[Piece]]:
+    """Run an engine for one clip; leaving early stops it."""
+    engine = Engine(world, max_sessions=1, max_queued=0)
+    queue: SimpleQueue[Piece] = SimpleQueue()
+    clip = ClipFile(world, queue.put, draw_keys if overlay else None)
+    engine.start()
+    try:
+        clip.begin(engine, plan)
+        yield _take(queue)
+    finally:
+        clip.close()
+        engine.close()
+
+
+def _take(queue: "SimpleQueue[Piece]") -> Iterator[Piece]:
+    """Pieces as they come, up to the end or a failure."""
+    while True:
+        piece = queue.get()
+        if isinstance(piece, Finished):
+            return
+        yield piece
+        if isinstance(piece, Failed):
+            return

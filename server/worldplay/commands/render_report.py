@@ -1,0 +1,67 @@
+"""What is said of a clip that is finished: a summary for people, and all that makes it again."""
+
+from pathlib import Path
+
+from worldplay.clips.file import Record, timings_of
+from worldplay.clips.plan import ClipPlan
+from worldplay.world.steering import PosedCamera
+from worldplay.world.world import World
+
+STAGES = ("select", "context", "denoise", "decode", "encode")
+
+
+def describe(world: World, plan: ClipPlan, record: Record, image: dict[str, str] | None) -> dict[str, object]:
+    """All that is needed to make the clip again; as a pose file it is a recorded walk."""
+    chunks = [done.report.chunk for done in record.chunks]
+    description: dict[str, object] = {
+        "model": world.name,
+        "size": [world.width, world.height],
+        "fps": world.fps,
+        "frames": plan.num_frames,
+        "seed": plan.seed,
+        "prompt": plan.request.walk.prompt,
+        "view": plan.request.walk.view,
+        "image": image,
+        "steps": plan.request.walk.steps or world.rollout.config.steps,
+        "shift": world.rollout.config.shift,
+        "wall_s": round(record.wall_s, 3),
+        "cpu_s": round(record.cpu_s, 3),
+        "timings_ms": _rounded(record.timings_ms()),
+        "chunks": [
+            {
+                "index": chunk.report.chunk.index,
+                "frames": chunk.report.chunk.num_frames,
+                **_rounded(timings_of(chunk)),
+            }
+            for chunk in record.chunks
+        ],
+        "poses": [pose.reshape(16).tolist() for chunk in chunks for pose in chunk.poses],
+        "labels": [label for chunk in chunks for label in chunk.labels],
+    }
+    if intrinsics := _given_intrinsics(plan):
+        description["intrinsics"] = intrinsics
+    return description
+
+
+def _given_intrinsics(plan: ClipPlan) -> list[object]:
+    """Those of every latent, or none."""
+    placed = [plan.trajectory.origin, *plan.trajectory.moves]
+    return [
+        step.intrinsics.tolist()
+        for step in placed
+        if isinstance(step, PosedCamera) and step.intrinsics is not None
+    ]
+
+
+def _rounded(times_ms: dict[str, float]) -> dict[str, float]:
+    return {stage: round(time_ms, 2) for stage, time_ms in times_ms.items()}
+
+
+def summarise(world: World, plan: ClipPlan, record: Record, out: Path) -> str:
+    times = record.timings_ms()
+    stages = ", ".join(f"{stage} {times.get(stage, 0.0) / 1000:.2f}" for stage in STAGES)
+    return (
+        f"{out}: {plan.num_frames} frames of {world.width}x{world.height} in {record.wall_s:.2f} s "
+        f"({plan.num_frames / record.wall_s:.1f} frames/s, {record.cpu_s:.2f} s of CPU); seed {plan.seed}\n"
+        f"seconds: {stages}"
+    )

@@ -1,0 +1,29 @@
+"""`worldplay serve`: loads a world and serves it until it is interrupted."""
+
+import logging
+
+from worldplay.settings import Settings
+from worldplay.web.address import listen, url_of
+
+logger = logging.getLogger(__name__)
+
+
+def run(settings: Settings) -> None:
+    """Listen, load the world and serve. Raises: ValueError or OSError with the remedy."""
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    )
+    listening = listen(settings.host, settings.port)  # before seconds of loading: the port may be taken
+    logger.info("loading the model %r", settings.model)
+    from worldplay.loading import open_engine
+    from worldplay.web.app import create_server
+    from worldplay.web.static_page import has_page
+
+    world, engine = open_engine(settings)
+    server = create_server(settings, world, engine)
+    places = engine.max_sessions if world.can_walk else 0
+    if has_page(settings.static_dir):
+        logger.info("ready for %d visitors at once: walk at %s", places, url_of(listening))
+    else:
+        logger.info("ready for %d visitors at once, without a page, at %s", places, url_of(listening))
+    server.run(sockets=[listening])

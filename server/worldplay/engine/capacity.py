@@ -1,0 +1,54 @@
+"""How many visitors this machine can keep in real time: found out by walking for a moment."""
+
+import logging
+from time import perf_counter
+
+from worldplay.world.device import synchronize
+from worldplay.world.steering import CircleSteering, WalkRequest
+from worldplay.world.world import LiveWalk, World
+
+logger = logging.getLogger(__name__)
+
+BUSY = 0.9  # share of the time that chunks may take: the rest is for encoding, prompts and other programs
+TIMED_CHUNKS = 3
+MEASURING_S = 1.5
+
+
+def count_in_time(world: World, most: int) -> int:
+    """Count the walks that this machine can go on with at once, each as fast as it is watched: 1 to `most`.
+
+    It takes as long as some chunks, at most a chunk longer than MEASURING_S, and warms the machine up.
+    """
+    walk = _open_long_walk(world)
+    times_s: list[float] = []
+    while len(times_s) < 1 + TIMED_CHUNKS and sum(times_s) < MEASURING_S:
+        times_s.append(_make_chunk(world, walk))
+    # The first chunk warms the machine up. The least of the others counts: what else runs while the server
+    # starts says nothing about the machine.
+    made_s, watched_s = min(times_s[1:] or times_s), _seconds_watched(world)
+    if made_s > watched_s:
+        logger.warning(
+            "walks will stall: a chunk takes %.1f s for what is watched in %.1f s", made_s, watched_s
+        )
+    return max(1, min(most, int(BUSY * watched_s / made_s)))
+
+
+def _open_long_walk(world: World) -> LiveWalk:
+    """Open a walk whose chunks have all their context. Its past is noise, on which no time depends."""
+    walk, num_latents = world.open_walk(WalkRequest(seed=0)), world.rollout.config.memory_latents
+    path = walk.walk.follow(CircleSteering().predict(num_latents - 1))
+    noise = walk.walk.draw_noise(0, num_latents)
+    walk.walk.append(noise.to(world.device, world.rollout.transformer.dtype), path)
+    return walk
+
+
+def _seconds_watched(world: World) -> float:
+    return 4 * world.rollout.config.chunk_latents / world.fps
+
+
+def _make_chunk(world: World, walk: LiveWalk) -> float:
+    """Make and decode a chunk. Returns: seconds."""
+    began = perf_counter()
+    for _ in walk.decode(walk.begin_chunk(CircleSteering()).finish()):
+        synchronize(world.device)
+    return perf_counter() - began

@@ -1,0 +1,44 @@
+"""Sends an HTTP answer part by part, and gives up on a client that does not read it."""
+
+import asyncio
+from collections.abc import Awaitable
+
+from starlette.responses import Response
+from starlette.types import Send
+
+PART_BYTES = 2**16  # as much as the server takes before it waits for the client
+
+
+class ClientGoneError(Exception):
+    """Nobody waits for the answer."""
+
+
+class Answer:
+    """One answer with status 200. Its methods raise ClientGoneError if the client has left or is too slow."""
+
+    def __init__(self, send: Send, timeout_s: float) -> None:
+        self._send = send
+        self._timeout_s = timeout_s
+
+    async def begin(self, headers: list[tuple[bytes, bytes]]) -> None:
+        await self._wait(self._send({"type": "http.response.start", "status": 200, "headers": headers}))
+
+    async def send_part(self, part: bytes) -> None:
+        await self._wait(self._send({"type": "http.response.body", "body": part, "more_body": True}))
+
+    async def end(self) -> None:
+        """The client has read all but the last few parts."""
+        await self._wait(self._send({"type": "http.response.body", "body": b"", "more_body": False}))
+
+    async def send_whole(self, response: Response) -> None:
+        """Send what is finished. In one piece it would be taken at once, whether it is read or not."""
+        await self.begin(response.raw_headers)
+        for start in range(0, len(response.body), PART_BYTES):
+            await self.send_part(bytes(response.body[start : start + PART_BYTES]))
+        await self.end()
+
+    async def _wait(self, sending: Awaitable[None]) -> None:
+        try:
+            await asyncio.wait_for(sending, self._timeout_s)
+        except (asyncio.TimeoutError, OSError):
+            raise ClientGoneError from None

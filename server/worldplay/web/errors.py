@@ -1,0 +1,55 @@
+"""How the HTTP API says what is wrong."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import ExceptionHandler
+
+from worldplay.engine.failures import REASONS, code_of
+
+_STATUS = {"busy": 503, "out_of_memory": 503, "stopped": 503, "internal": 500}
+
+
+class ApiError(Exception):
+    """A request is refused."""
+
+    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.headers = headers or {}
+
+    def response(self) -> Response:
+        body = {"error": {"code": self.code, "message": str(self)}}
+        return JSONResponse(body, self.status, headers=self.headers)
+
+
+def clip_error(code: str, message: str) -> ApiError:
+    """What is wrong with a clip that the engine could not make."""
+    if code == "bad_request":
+        return ApiError(422, "bad_field", message)
+    return ApiError(_STATUS[code], code, message)
+
+
+async def _explain_http_error(request: Request, error: Exception) -> Response:
+    """Say in JSON, under /api, what the router finds wrong; elsewhere in words."""
+    assert isinstance(error, HTTPException), error
+    if not request.url.path.startswith("/api/"):
+        return PlainTextResponse(error.detail, error.status_code, headers=error.headers)
+    code = "method_not_allowed" if error.status_code == 405 else "not_found"
+    return ApiError(error.status_code, code, error.detail, dict(error.headers or {})).response()
+
+
+async def _explain_failure(request: Request, error: Exception) -> Response:
+    """Say that it is our fault; the server logs the error after this."""
+    code = code_of(error)
+    return ApiError(_STATUS[code], code, REASONS[code]).response()
+
+
+EXCEPTION_HANDLERS: Mapping[Any, ExceptionHandler] = {
+    HTTPException: _explain_http_error,
+    Exception: _explain_failure,
+}

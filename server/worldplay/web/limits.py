@@ -1,0 +1,41 @@
+"""What clients may send, and how many requests may be at something at a time."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from worldplay.protocol.messages import Limits
+from worldplay.web.errors import ApiError
+
+LIMITS = Limits(
+    message_bytes=9 * 2**20,
+    image_bytes=8 * 2**20,
+    image_pixels=32_000_000,
+    prompt_chars=2000,
+    poses=400,
+)
+
+
+class RequestLimit:
+    """Bounds how many requests may be at something at a time."""
+
+    def __init__(self, most: int, what: str) -> None:
+        self._most = most
+        self._what = what
+        self._num_held = 0
+
+    def check(self, retry_s: float) -> None:
+        """Raises: ApiError if one more is too many, with the seconds after which to try again."""
+        if self._num_held >= self._most:
+            message = f"at most {self._most} {self._what} at a time: try again later"
+            raise ApiError(503, "busy", message, {"Retry-After": str(math.ceil(retry_s))})
+
+    @contextmanager
+    def hold(self, retry_s: float) -> Iterator[None]:
+        """Count one request. Raises: as `check`."""
+        self.check(retry_s)
+        self._num_held += 1
+        try:
+            yield
+        finally:
+            self._num_held -= 1

@@ -1,0 +1,81 @@
+"""From the engine to the send queue: encodes a session's frames, and keeps all it is told in order."""
+
+from collections.abc import Callable
+
+from worldplay.engine.engine import Engine
+from worldplay.engine.ports import ChunkReport, Frames
+from worldplay.engine.session import Session
+from worldplay.media.frame_encoder import FrameEncoder
+from worldplay.protocol import messages as m
+from worldplay.protocol.errors import ErrorCode, ProtocolError
+from worldplay.web.sender import Item, Sample
+from worldplay.web.translate import our_fault
+from worldplay.world.world import World
+
+
+class SessionListener:
+    """What the engine reports to about one session. Everything is posted from the encoding thread."""
+
+    def __init__(self, world: World, post: Callable[[Item | ProtocolError], None]) -> None:
+        """post is called on the encoding thread and must return at once."""
+        self.session: Session | None = None
+        self._post = post
+        self._fps = world.fps
+        self._encoder = FrameEncoder(world.width, world.height, world.fps, self._fail)
+        self._report: ChunkReport | None = None  # of the chunk whose frames are being encoded
+
+    def open(self, engine: Engine) -> Session:
+        """The session, opened at the first call."""
+        if self.session is None:
+            self.session = engine.open(self)
+        return self.session
+
+    def drop(self, num_frames: int) -> None:
+        """Tell the session of encoded frames that will never be sent."""
+        if self.session is not None:
+            self.session.media_dropped(num_frames / self._fps)
+
+    def close(self) -> None:
+        if self.session is not None:
+            self.session.close()
+        self._encoder.close()
+
+    # -- from the engine, on its worker thread
+
+    def on_queued(self, position: int, eta_s: float | None) -> None:
+        self._encoder.run(self._post, m.Queued(position=position, eta=eta_s))
+
+    def on_started(self) -> None:
+        self._encoder.run(self._open_track)
+
+    def on_chunk(self, report: ChunkReport) -> None:
+        self._encoder.run(self._begin_chunk, report)
+
+    def on_frames(self, chunk_index: int, frames: Frames, decode_ms: float, decoded_at_ms: float) -> None:
+        self._encoder.run(self._encode, frames, decode_ms, decoded_at_ms)
+
+    def on_state(self, what: str, detail: dict[str, object]) -> None:
+        self._encoder.run(self._post, m.State.model_validate({"what": what, **detail}))
+
+    def on_error(self, code: str, message: str, fatal: bool) -> None:
+        self._encoder.run(self._post, ProtocolError(ErrorCode(code), message))
+
+    # -- on the encoding thread
+
+    def _fail(self, error: Exception) -> None:
+        self._post(our_fault(error))
+
+    def _open_track(self) -> None:
+        self._post(self._encoder.track)
+
+    def _begin_chunk(self, report: ChunkReport) -> None:
+        self._report = report
+        self._encoder.begin_chunk()
+        self._post(report)
+
+    def _encode(self, frames: Frames, decode_ms: float, decoded_at_ms: float) -> None:
+        assert self._report is not None, "frames before their chunk"
+        assert self.session is not None, "frames without a session"
+        for frame, encode_ms in self._encoder.encode(frames):
+            self._post(Sample(self._report, frame, decoded_at_ms, decode_ms / len(frames), encode_ms))
+        self.session.media_encoded(len(frames) / self._fps)

@@ -1,0 +1,70 @@
+"""Whether the page that opens a WebSocket is one of this server's: the check of its Origin."""
+
+import re
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers
+
+from worldplay.wording import show
+
+_HOST = r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9._~-]+)(?::(?P<port>[0-9]{0,5}))?"
+_ORIGIN = re.compile(rf"(?P<scheme>https?)://{_HOST}", re.IGNORECASE)  # RFC 6454, 6.2, of web pages
+_HOST_HEADER = re.compile(_HOST, re.IGNORECASE)  # RFC 9110, 7.2
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a page came from."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+def is_allowed(headers: Headers, allow_origin: str) -> bool:
+    """Whether a handshake comes from a page of this server, or of an allowed origin, or from no page.
+
+    Browsers name the page's origin; programs send none. Other sites' pages must not walk here unseen.
+    """
+    origins, hosts = headers.getlist("origin"), headers.getlist("host")
+    if not origins:
+        return True
+    origin = _parse_origin(origins[0]) if len(origins) == 1 else None
+    if origin is None:
+        return False
+    return origin in read_origins(allow_origin) or (len(hosts) == 1 and _names(hosts[0], origin))
+
+
+def read_origins(text: str) -> frozenset[Origin]:
+    """Read origins between commas. Raises: ValueError naming the first that is none."""
+    origins = set()
+    for item in filter(None, map(str.strip, text.split(","))):
+        origin = _parse_origin(item)
+        if origin is None:
+            raise ValueError(f"expected origins like https://world.example, got {show(item)}")
+        origins.add(origin)
+    return frozenset(origins)
+
+
+def describe_origin(headers: Headers) -> str:
+    """What a refused handshake said, for the log."""
+    origin, host = (show(headers.get(name)) for name in ("origin", "host"))
+    return f"its Origin is {origin}, the Host {host}"
+
+
+def _parse_origin(text: str) -> Origin | None:
+    match = _ORIGIN.fullmatch(text)
+    if match is None:
+        return None
+    scheme = match["scheme"].lower()
+    return Origin(scheme, match["host"].lower(), int(match["port"] or _DEFAULT_PORTS[scheme]))
+
+
+def _names(host_header: str, origin: Origin) -> bool:
+    """Whether a Host header is what a browser sends to this origin. The default port may be left out."""
+    match = _HOST_HEADER.fullmatch(host_header)
+    if match is None:
+        return False
+    port = int(match["port"] or _DEFAULT_PORTS[origin.scheme])
+    return (match["host"].lower(), port) == (origin.host, origin.port)

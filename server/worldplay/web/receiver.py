@@ -1,0 +1,110 @@
+"""From the client to the engine: what each message asks for."""
+
+import asyncio
+from collections.abc import Callable
+
+from worldplay.engine.engine import Engine, monotonic_ms
+from worldplay.engine.session import Session
+from worldplay.protocol import messages as m
+from worldplay.protocol.errors import ErrorCode, ProtocolError
+from worldplay.web.latency import LatencyTracker
+from worldplay.web.listener import SessionListener
+from worldplay.web.monitoring import Metrics
+from worldplay.web.sender import Close, Sender
+from worldplay.web.translate import check_start, read_image, read_trajectory, welcome
+from worldplay.world.pictures.fit import StartPicture
+from worldplay.world.steering import WalkRequest
+from worldplay.world.world import World
+
+_COMMANDS: dict[type[m.ClientMessage], Callable[[Session], None]] = {
+    m.Pause: Session.pause,
+    m.ResumeWalk: Session.resume,
+    m.Step: Session.step,
+    m.Reset: Session.reset,
+}
+
+
+class Receiver:
+    """Acts on the messages of one client. For the event loop alone."""
+
+    def __init__(
+        self,
+        world: World,
+        engine: Engine,
+        listener: SessionListener,
+        sender: Sender,
+        latency: LatencyTracker,
+        metrics: Metrics,
+    ) -> None:
+        self._world = world
+        self._engine = engine
+        self._listener = listener
+        self._sender = sender
+        self._latency = latency
+        self._metrics = metrics
+
+    async def handle(self, message: m.ClientMessage) -> bool:
+        """Act on a message. Returns: whether more may follow.
+
+        Raises: ProtocolError if what it asks for cannot be had.
+        """
+        match message:
+            case m.Hello():
+                self._sender.put(welcome(self._world))
+            case m.Ping(t=t):
+                self._sender.put(m.Pong(t=t, server=monotonic_ms()))
+            case m.Stop():
+                self._sender.put(m.Bye(reason="stopped"))
+                self._sender.put(Close(1000))
+                return False
+            case m.Start():
+                await self._start(message)
+            case _:
+                self._steer(message)
+        return True
+
+    async def _start(self, message: m.Start) -> None:
+        check_start(message, self._world)
+        view, picture = message.view, None
+        if message.image is not None:
+            picture, view = await asyncio.to_thread(self._read_picture, message.image)
+        session = self._listener.open(self._engine)
+        session.start(WalkRequest(view, picture, message.prompt, message.seed))
+        if picture is not None and view is not None:
+            self._sender.put(m.State(what="view", view=view))
+
+    def _read_picture(self, data: bytes) -> tuple[StartPicture, str | None]:
+        """Decode a picture to start from.
+
+        Returns: the picture, and the start view that the walk begins at; None if it begins in the picture.
+        """
+        picture = self._world.cut(read_image(data))
+        if self._world.own_pictures == "as_is":
+            return picture, None
+        return picture, self._world.start_view(None, picture).name
+
+    def _steer(self, message: m.ClientMessage) -> None:
+        session = self._listener.session
+        if session is None:
+            expected = f"expected a start that succeeds before {message.type}"
+            raise ProtocolError(ErrorCode.BAD_REQUEST, f"{expected}, got none")
+        match message:
+            case m.Controls(seq=seq, t=t, keys=keys, look=look):
+                self._latency.receive(seq, monotonic_ms())
+                session.controls(seq, t, frozenset(keys), look.yaw, look.pitch)
+            case m.Poses():
+                session.poses(message.seq, read_trajectory(message))
+                self._latency.receive(message.seq, monotonic_ms())
+            case m.Playhead():
+                self._follow_playhead(session, message)
+            case m.Prompt(text=text):
+                session.prompt(text)
+            case m.Rewind(chunk=chunk):
+                session.rewind(chunk)
+            case _:
+                _COMMANDS[type(message)](session)
+
+    def _follow_playhead(self, session: Session, playhead: m.Playhead) -> None:
+        for latency_ms in self._latency.show(playhead.shown, monotonic_ms()):
+            self._metrics.input_to_photon_s.observe(latency_ms / 1000.0)
+        session.playhead(playhead.shown, playhead.buffered, playhead.hidden)

@@ -1,0 +1,57 @@
+"""A chunk: how it is made stage by stage, and what there is to say of it when it is finished."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from worldplay.world.camera import Motion, Pose
+
+if TYPE_CHECKING:  # only for its name: the engine runs without torch
+    from torch import Tensor
+
+Stage = Literal["context", "step"]  # the context pass, or one denoising step
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A finished chunk of n latent frames and how it came about."""
+
+    index: int
+    num_frames: int  # of video: 4 for a latent frame, but 1 for the walk's first
+    latents: Tensor  # [1, C, n, h, w]
+    poses: Pose  # [n, 4, 4] c2w
+    motions: list[Motion]  # that led to each pose, as taken
+    labels: list[int]
+    bumped: bool
+    context: list[int]  # the latent frames it was generated from
+    timings_ms: dict[str, float]  # select, context, denoise
+
+
+class PendingChunk:
+    """A chunk in the making. Creating it computes nothing; `close` between two stages leaves no trace."""
+
+    def __init__(self, stages: Generator[Stage, None, Chunk]) -> None:
+        """Take a generator that yields each stage's name before it does the stage, and returns the chunk."""
+        self._stages = stages
+        self.next_stage = next(stages)
+
+    def advance(self) -> Chunk | None:
+        """Do the next stage. Returns: the chunk after its last stage, None before."""
+        try:
+            self.next_stage = next(self._stages)
+        except StopIteration as end:
+            chunk: Chunk = end.value
+            return chunk
+        return None
+
+    def finish(self) -> Chunk:
+        """Do all stages that are left."""
+        while (chunk := self.advance()) is None:
+            pass
+        return chunk
+
+    def close(self) -> None:
+        """Drop the chunk."""
+        self._stages.close()

@@ -1,0 +1,54 @@
+"""What the embedded world's transformer is told: the prompt, read by a tiny T5, and the start latent."""
+
+from collections.abc import Sequence
+
+import torch
+from einops import rearrange
+from PIL import Image
+from torch import Tensor
+
+from worldplay.model.conditioning import Conditioning
+from worldplay.world.embedded.text_encoder import TextReader
+from worldplay.world.world import Suggestion
+
+
+class EmbeddedConditioner:
+    """The embedded world's encoders."""
+
+    def __init__(self, reader: TextReader, byt5_dim: int, suggestions: Sequence[Suggestion]) -> None:
+        """`suggestions` are all the looks that the world has learned."""
+        self._reader = reader
+        self._byt5_dim = byt5_dim
+        self._suggestions = suggestions
+        self._looks = _mean_states(reader, [each.prompt for each in suggestions])
+
+    def encode(self, prompt: str, image: Image.Image, image_latent: Tensor) -> Conditioning:
+        (states,) = self._reader.read([prompt])
+        return describe(states.to(image_latent), self._byt5_dim, image_latent)
+
+    def taken_as(self, prompt: str) -> str | None:
+        """Title of the suggestion whose states are nearest: the encoder was trained to give four of them."""
+        distances = torch.linalg.vector_norm(self._looks - _mean_states(self._reader, [prompt]), dim=1)
+        return self._suggestions[int(distances.argmin())].title
+
+
+def _mean_states(reader: TextReader, prompts: Sequence[str]) -> Tensor:
+    """[prompts, D]."""
+    return torch.stack([states.mean(dim=0) for states in reader.read(prompts)])
+
+
+def describe(prompt: Tensor, byt5_dim: int, image_latent: Tensor) -> Conditioning:
+    """Make the inputs of the text pass.
+
+    Args:
+        prompt: [words, D], the text encoder's states.
+        image_latent: [1, C, 1, h, w], of the start image; each of its positions is a vision token.
+    """
+    words, device = len(prompt), prompt.device
+    return Conditioning(
+        text_states=prompt[None],
+        text_mask=torch.ones(1, words, dtype=torch.long, device=device),
+        byt5_states=torch.zeros(1, 1, byt5_dim, device=device),
+        byt5_mask=torch.zeros(1, 1, dtype=torch.long, device=device),
+        vision_states=rearrange(image_latent, "b c 1 h w -> b (h w) c"),
+    )

@@ -1,0 +1,73 @@
+"""Steering: what tells a walk where to start and where its next latents go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion, Pose
+
+if TYPE_CHECKING:  # only for its name: the engine runs without torch
+    from worldplay.world.pictures.fit import StartPicture
+
+
+@dataclass(frozen=True, slots=True)
+class PosedCamera:
+    """A latent's camera given outright: c2w [4, 4], its action label and normalised intrinsics [3, 3]."""
+
+    c2w: Pose
+    label: int | None = None  # None: named after the motion that leads to it
+    intrinsics: Pose | None = None  # None: the default
+
+
+Move = Motion | PosedCamera  # what takes a walk from one latent to the next
+
+
+@dataclass(frozen=True, slots=True)
+class WalkRequest:
+    """Which walk to open; what is None is the world's to choose."""
+
+    view: str | None = None
+    picture: StartPicture | None = None
+    prompt: str | None = None
+    seed: int | None = None
+    steps: int | None = None  # of denoising, for each chunk
+    origin: PosedCamera | None = None  # the camera of the first latent, in the walk's own frame
+
+
+class Steering(Protocol):
+    """Where a walk goes. It is asked when a chunk is made, so that the chunk uses the latest key presses."""
+
+    def predict(self, num_latents: int) -> list[Move]:
+        """Return the next moves if nothing changes. Consumes nothing."""
+        ...
+
+    def latch(self, num_latents: int) -> list[Move]:
+        """Return the next moves for good. Called once per chunk, just before its first denoising step."""
+        ...
+
+
+class CircleSteering:
+    """Walks in a circle without end, for walks that are made to be timed."""
+
+    def predict(self, num_latents: int) -> list[Move]:
+        return [Motion(forward=FORWARD_STEP, yaw=TURN_STEP)] * num_latents
+
+    latch = predict
+
+
+class TrajectorySteering:
+    """Goes along moves that are known beforehand; every chunk takes the next ones."""
+
+    def __init__(self, moves: Sequence[Move]) -> None:
+        self._moves = moves
+        self._taken = 0
+
+    def predict(self, num_latents: int) -> list[Move]:
+        return list(self._moves[self._taken : self._taken + num_latents])
+
+    def latch(self, num_latents: int) -> list[Move]:
+        moves = self.predict(num_latents)
+        self._taken += len(moves)
+        return moves

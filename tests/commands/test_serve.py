@@ -1,0 +1,76 @@
+"""How a server starts: what it says meanwhile, and what it needs to say before."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from support.paths import PACKAGE
+
+pytestmark = pytest.mark.slow
+
+
+@contextmanager
+def starting(*arguments: str, **environment: str) -> Iterator[Iterator[str]]:
+    """Run `worldplay serve`. Yields: what it says, line by line."""
+    command = [sys.executable, "-m", "worldplay", "serve", "--port", "0", *arguments]
+    environment = {"PYTHONPATH": str(PACKAGE.parent), **environment}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        try:
+            yield iter(server.stderr)
+        finally:
+            server.terminate()
+
+
+def said_until(word: str, lines: Iterator[str]) -> list[str]:
+    """Messages without time, level and module."""
+    said = []
+    for line in lines:
+        said.append(line.strip().partition(": ")[2])
+        if word in line:
+            return said
+    raise AssertionError(said)
+
+
+def build_page(folder: Path) -> Path:
+    (folder / "index.html").write_text("<!doctype html><title>A page</title>")
+    return folder
+
+
+def test_server_says_what_it_is_doing_until_it_is_ready(tmp_path: Path) -> None:
+    with starting(WORLDPLAY_STATIC_DIR=str(build_page(tmp_path))) as lines:
+        loading, measuring, counted, ready = said_until("ready", lines)
+        assert loading == "loading the model 'embedded'"
+        assert measuring == "measuring how many visitors this machine keeps in real time"
+        assert counted.startswith("this machine keeps so many visitors in real time: ")
+        url = ready.rpartition("walk at ")[2]
+        assert httpx.get(f"{url}/health", timeout=10).json()["ready"] is True
+        assert "A page" in httpx.get(url).text
+
+
+def test_server_without_a_page_says_how_to_build_it(tmp_path: Path) -> None:
+    with starting("--max-sessions", "1", WORLDPLAY_STATIC_DIR=str(tmp_path)) as lines:
+        said = said_until("startup complete", lines)
+    assert f"there is no page in {tmp_path}: build it with `make page`, or name another folder" in said[1]
+    assert "ready for 1 visitors at once, without a page, at http://127.0.0.1:" in said[2]
+    assert "walk at" not in " ".join(said)
+
+
+def test_embedded_world_is_ready_in_seconds(tmp_path: Path) -> None:
+    """The libraries take three seconds to import; the rest must not take long on two cores."""
+    began = time.monotonic()
+    with starting(WORLDPLAY_STATIC_DIR=str(build_page(tmp_path))) as lines:
+        said_until("startup complete", lines)
+    assert time.monotonic() - began < 15.0
+
+
+@pytest.mark.parametrize("host", ["x86_64-conda-linux-gnu", ""])
+def test_host_of_another_is_ignored(host: str) -> None:
+    with starting("--max-sessions", "1", HOST=host, PORT="") as lines:
+        assert "at http://127.0.0.1:" in said_until("ready", lines)[-1]

@@ -1,0 +1,88 @@
+"""As many visitors as the machine keeps in real time, and no more than the operator allows."""
+
+import logging
+from collections.abc import Iterator
+from itertools import chain
+
+import pytest
+
+from worldplay.engine import capacity
+from worldplay.engine.capacity import count_in_time
+from worldplay.loading import make_engine
+from worldplay.settings import load_settings
+from worldplay.world.world import LiveWalk, World
+
+
+def let_chunks_take(seconds: Iterator[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capacity, "_make_chunk", lambda *_: next(seconds))
+
+
+def forever(seconds: float) -> Iterator[float]:
+    while True:
+        yield seconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "places"), [(0.6, 1), (0.4, 1), (0.29, 2), (0.19, 3), (0.149, 4), (0.01, 4)]
+)
+def test_chunks_of_all_visitors_fit_into_the_time_that_one_is_watched(
+    world: World, seconds: float, places: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_chunks_take(forever(seconds), monkeypatch)
+    assert count_in_time(world, 4) == places
+
+
+def test_first_chunk_warms_up_and_does_not_count(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for first in (0.05, 0.9):
+        let_chunks_take(chain([first], forever(0.25)), monkeypatch)
+        assert count_in_time(world, 4) == 2
+
+
+def test_one_slow_chunk_says_nothing_of_the_machine(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    let_chunks_take(chain([0.25] * 2, [0.9], forever(0.25)), monkeypatch)
+    assert count_in_time(world, 4) == 2
+
+
+@pytest.mark.parametrize(("seconds", "chunks"), [(0.1, 4), (0.5, 3), (1.4, 2), (60.0, 1)])
+def test_slow_machine_is_measured_for_a_moment_only(
+    world: World, seconds: float, chunks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = [seconds] * chunks
+    monkeypatch.setattr(capacity, "_make_chunk", lambda *_: times.pop())
+    assert count_in_time(world, 4) >= 1
+    assert times == []
+
+
+def test_chunks_are_walked_on_with_all_their_context(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    decode = LiveWalk.decode
+    monkeypatch.setattr(
+        LiveWalk, "decode", lambda walk, chunk: seen.append(len(chunk.context)) or decode(walk, chunk)
+    )
+    count_in_time(world, 4)
+    assert set(seen) == {world.rollout.config.memory_latents}
+
+
+def test_a_machine_that_keeps_nobody_says_so(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    let_chunks_take(forever(1.0), monkeypatch)
+    assert count_in_time(world, 4) == 1
+    assert "1.0 s for what is watched in 0.7 s" in caplog.text
+
+
+def test_released_model_on_a_cpu_is_not_measured(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    let_chunks_take(iter(()), monkeypatch)
+    assert make_engine(load_settings(model="hy-worldplay"), world).max_sessions == 4
+
+
+def test_what_the_operator_says_is_not_questioned(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    let_chunks_take(forever(0.5), monkeypatch)
+    assert make_engine(load_settings(max_sessions=4), world).max_sessions == 4
+    with caplog.at_level(logging.INFO):
+        assert make_engine(load_settings(), world).max_sessions == 1
+    assert "in real time: 1" in caplog.text
+    monkeypatch.setenv("WORLDPLAY_MAX_SESSIONS", "3")
+    assert make_engine(load_settings(), world).max_sessions == 3

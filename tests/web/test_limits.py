@@ -1,0 +1,22 @@
+"""How many requests may be at something at a time."""
+
+import pytest
+
+from worldplay.web.errors import ApiError
+from worldplay.web.limits import RequestLimit
+
+
+def test_request_beyond_the_limit_is_told_when_to_try_again() -> None:
+    limit = RequestLimit(1, "clips")
+    with limit.hold(2.5):
+        with pytest.raises(ApiError, match=r"^at most 1 clips at a time: try again later$") as refused:
+            limit.check(2.5)
+        assert (refused.value.status, refused.value.headers) == (503, {"Retry-After": "3"})
+    limit.check(2.5)
+
+
+def test_request_that_fails_is_no_longer_counted() -> None:
+    limit = RequestLimit(1, "clips")
+    with pytest.raises(KeyError), limit.hold(1.0):
+        raise KeyError
+    limit.check(1.0)

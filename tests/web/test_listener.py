@@ -1,0 +1,83 @@
+"""What is posted of a session: everything in order, and what goes wrong."""
+
+from queue import Queue
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from worldplay.media.track import VideoTrack
+from worldplay.protocol.errors import ErrorCode, ProtocolError
+from worldplay.web.listener import SessionListener
+from worldplay.web.sender import Sample
+
+WORLD: Any = SimpleNamespace(width=16, height=16, fps=24)
+FRAMES = np.zeros((4, 16, 16, 3), np.uint8)
+
+
+class FakeEngine:
+    """Opens sessions that remember what they are told."""
+
+    def __init__(self) -> None:
+        self.encoded_s: list[float] = []
+        self.dropped_s: list[float] = []
+
+    def open(self, listener: object) -> SimpleNamespace:
+        return SimpleNamespace(
+            media_encoded=self.encoded_s.append, media_dropped=self.dropped_s.append, close=lambda: None
+        )
+
+
+def opened() -> tuple[SessionListener, FakeEngine, "Queue[Any]"]:
+    posted: Queue[Any] = Queue()
+    listener, engine = SessionListener(WORLD, posted.put), FakeEngine()
+    listener.open(engine)  # type: ignore[arg-type]
+    return listener, engine, posted
+
+
+def test_frames_follow_their_chunk_and_the_session_hears_of_them() -> None:
+    listener, engine, posted = opened()
+    report: Any = SimpleNamespace()
+    listener.on_started()
+    listener.on_chunk(report)
+    listener.on_frames(3, FRAMES, 8.0, 100.0)
+    listener.on_state("paused", {})
+    items = [posted.get(timeout=10.0) for _ in range(7)]
+    listener.close()
+    assert isinstance(items[0], VideoTrack)
+    assert items[1] is report
+    samples = [item for item in items if isinstance(item, Sample)]
+    assert [(each.report, each.frame.key, each.decode_ms) for each in samples[:2]] == [
+        (report, True, 2.0),
+        (report, False, 2.0),
+    ]
+    assert items[6].what == "paused"
+    assert engine.encoded_s == [4 / 24]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(ValueError("?"), ErrorCode.INTERNAL), (MemoryError(), ErrorCode.OUT_OF_MEMORY)]
+)
+def test_frame_that_cannot_be_encoded_ends_the_session(
+    error: Exception, code: ErrorCode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(VideoTrack, "encode", fail)
+    listener, _, posted = opened()
+    listener.on_chunk(SimpleNamespace())  # type: ignore[arg-type]
+    listener.on_frames(0, FRAMES, 8.0, 100.0)
+    posted.get(timeout=10.0)
+    refusal = posted.get(timeout=10.0)
+    assert isinstance(refusal, ProtocolError)
+    assert (refusal.code, refusal.fatal) == (code, True)
+
+
+def test_session_is_opened_once_and_hears_of_dropped_frames() -> None:
+    listener, engine, _ = opened()
+    assert listener.open(engine) is listener.session  # type: ignore[arg-type]
+    listener.drop(12)
+    listener.close()
+    assert engine.dropped_s == [0.5]

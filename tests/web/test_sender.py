@@ -1,0 +1,165 @@
+"""What a client is sent, and its places on the media timeline."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import msgpack
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from worldplay.engine.controls import Latch
+from worldplay.engine.ports import ChunkReport
+from worldplay.media.track import VideoTrack
+from worldplay.protocol import messages as m
+from worldplay.protocol.connection import ServerConnection
+from worldplay.protocol.errors import ErrorCode, ProtocolError
+from worldplay.protocol.messages import Hello
+from worldplay.protocol.wire import pack
+from worldplay.web.latency import LatencyTracker
+from worldplay.web.limits import LIMITS
+from worldplay.web.send_queue import MAX_CHUNKS
+from worldplay.web.sender import Close, Sample, Sender
+from worldplay.world.camera import Motion
+
+
+class FakeSocket:
+    """Keeps what is sent."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.code: int | None = None
+
+    async def send_bytes(self, data: bytes) -> None:
+        self.messages.append(msgpack.unpackb(data))
+
+    async def close(self, code: int) -> None:
+        self.code = code
+
+
+class Client:
+    """A socket, and the sender that writes to it."""
+
+    def __init__(self) -> None:
+        self.socket = FakeSocket()
+        self.latency = LatencyTracker()
+        self.num_dropped = 0
+        self.registry = CollectorRegistry()
+        self.metrics = SimpleNamespace(
+            frames_dropped=Counter("dropped", "", registry=self.registry),
+            protocol_errors=Counter("errors", "", ["code"], registry=self.registry),
+        )
+        connection = ServerConnection(LIMITS)
+        connection.receive(pack(Hello(protocol=1)), 0.0)
+        self.sender = Sender(self.socket, connection, self.latency, self.metrics, self.drop)  # type: ignore[arg-type]
+        self.sender.put(welcome())
+
+    def drop(self, num_frames: int) -> None:
+        self.num_dropped += num_frames
+
+    async def sent(self, type: str) -> list[dict[str, Any]]:
+        """Everything of a type, after the connection is closed."""
+        self.sender.put(Close(1000))
+        await self.sender.run(timeout_s=1.0)
+        return [message for message in self.socket.messages if message["type"] == type]
+
+
+def welcome() -> m.Welcome:
+    return m.Welcome(
+        protocol=1,
+        session="s",
+        secret="s",
+        resumed=False,
+        limits=LIMITS,
+        worlds=(),
+        model="m",
+        fps=24.0,
+        size=(16, 16),
+        sizes=((16, 16),),
+        chunk=m.ChunkShape(latents=4, frames=16, first_frames=13),
+    )
+
+
+def report(index: int, frames: int = 2, controls_seq: int | None = None) -> ChunkReport:
+    chunk: Any = SimpleNamespace(
+        index=index,
+        num_frames=frames,
+        motions=[Motion(forward=0.08)],
+        poses=np.eye(4)[None],
+        labels=[9],
+        timings_ms={"select": 1.0, "context": 2.0, "denoise": 3.0},
+    )
+    return ChunkReport(chunk, Latch(controls_seq, 5.0))
+
+
+TRACK = VideoTrack(16, 16, 24)
+FRAMES = [TRACK.encode(np.zeros((16, 16, 3), np.uint8), key=number == 0) for number in range(2)]
+
+
+def put_chunk(client: Client, chunk: ChunkReport) -> None:
+    client.sender.put(chunk)
+    for frame in FRAMES:
+        client.sender.put(Sample(chunk, frame, decoded_at_ms=1.0, decode_ms=2.0, encode_ms=3.0))
+
+
+async def test_frames_get_their_place_when_they_are_sent() -> None:
+    client = Client()
+    client.sender.put(TRACK)
+    for index in range(2):
+        put_chunk(client, report(index))
+    media = await client.sent("media")
+    assert [(each["chunk"], each["frame"], each["key"]) for each in media] == [
+        (0, 0, True),
+        (0, 1, False),
+        (1, 2, True),
+        (1, 3, False),
+    ]
+    assert media[3]["time"] == pytest.approx(3 / 24)
+    assert media[3]["data"] == TRACK.fragment(FRAMES[1], 3)
+
+
+async def test_track_is_sent_as_the_init_segment() -> None:
+    client = Client()
+    client.sender.put(TRACK)
+    (init,) = await client.sent("init")
+    assert (init["codec"], init["data"]) == (TRACK.codec, TRACK.init_segment)
+
+
+async def test_dropped_chunks_leave_no_gap() -> None:
+    client = Client()
+    client.sender.put(TRACK)
+    for index in range(MAX_CHUNKS + 2):
+        put_chunk(client, report(index))
+    chunks = await client.sent("chunk")
+    media = [each for each in client.socket.messages if each["type"] == "media"]
+    assert [(chunk["index"], chunk["first_frame"]) for chunk in chunks] == [(2, 0), (3, 2), (4, 4)]
+    assert [each["frame"] for each in media] == list(range(6))
+    assert client.num_dropped == client.registry.get_sample_value("dropped_total") == 4
+
+
+async def test_chunks_of_equal_number_are_told_apart() -> None:
+    """After a `reset` the numbers begin again."""
+    client = Client()
+    client.sender.put(TRACK)
+    for _ in range(MAX_CHUNKS + 1):
+        put_chunk(client, report(0))
+    assert len(await client.sent("chunk")) == MAX_CHUNKS
+
+
+async def test_latency_begins_at_the_chunk_that_includes_the_message() -> None:
+    client = Client()
+    client.latency.receive(7, now_ms=1000.0)
+    client.sender.put(TRACK)
+    put_chunk(client, report(0))
+    put_chunk(client, report(1, controls_seq=7))
+    await client.sent("chunk")
+    assert client.latency.show(2 / 24, now_ms=1500.0) == [500.0]
+
+
+@pytest.mark.parametrize(("code", "closes_with"), [(ErrorCode.BAD_IMAGE, 1000), (ErrorCode.INTERNAL, 1011)])
+async def test_error_is_told_and_counted(code: ErrorCode, closes_with: int) -> None:
+    client = Client()
+    client.sender.put(ProtocolError(code, "expected nothing"))
+    (error,) = await client.sent("error")
+    assert (error["code"], client.socket.code) == (code.value, closes_with)
+    assert client.registry.get_sample_value("errors_total", {"code": code.value}) == 1

@@ -1,0 +1,25 @@
+"""Start pictures and trajectories of the wire."""
+
+import pytest
+
+from support.picture_files import green, indexed
+from worldplay.protocol.errors import ErrorCode, ProtocolError
+from worldplay.web import translate
+from worldplay.web.translate import read_image
+
+
+def test_picture_without_its_palette_is_a_bad_image() -> None:
+    with pytest.raises(ProtocolError, match="expected a whole PNG image, got a damaged one") as refused:
+        read_image(indexed())
+    assert refused.value.code is ErrorCode.BAD_IMAGE
+
+
+def run_out_of_memory(*_: object) -> None:
+    raise MemoryError
+
+
+def test_lack_of_memory_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(translate, "open_image", run_out_of_memory)
+    with pytest.raises(ProtocolError) as refused:
+        read_image(green())
+    assert refused.value.code is ErrorCode.OUT_OF_MEMORY
