@@ -2,7 +2,7 @@
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from PIL.Image import Image
 
@@ -10,14 +10,12 @@ from worldplay.engine.clip_run import ClipRequest
 from worldplay.wording import show
 from worldplay.world.camera import MAX_POSES
 from worldplay.world.frames import SIZE_UNIT, check_num_frames, count_frames, count_latents
+from worldplay.world.pictures.fit import cut_picture
 from worldplay.world.pose_files import Trajectory, parse_trajectory
 from worldplay.world.steering import TrajectorySteering, WalkRequest
 
-if TYPE_CHECKING:
-    from worldplay.world.images import StartPicture
-
 DEFAULT_FRAMES = 125
-LONGEST = 4 * MAX_POSES - 3  # frames; an hour
+LONGEST = count_frames(MAX_POSES)  # frames; an hour
 MAX_STEPS = 100
 
 
@@ -89,7 +87,7 @@ def plan_clip(target: ClipTarget, options: ClipOptions, max_frames: int = LONGES
     whole = given or _read_pose(pose)
     trajectory = _cut(whole, num_latents, num_frames)
     seed = secrets.randbits(32) if options.seed is None else options.seed
-    picture = None if options.image is None else _cut_picture(options.image, target)
+    picture = None if options.image is None else cut_picture(options.image, target.width, target.height)
     walk = WalkRequest(options.view, picture, options.prompt, seed, options.steps, trajectory.origin)
     request = ClipRequest(walk, TrajectorySteering(trajectory.moves), num_latents // target.chunk_latents)
     return ClipPlan(request, seed, pose, trajectory, num_frames, whole.num_latents - num_latents)
@@ -98,13 +96,7 @@ def plan_clip(target: ClipTarget, options: ClipOptions, max_frames: int = LONGES
 def _choose_num_frames(options: ClipOptions, trajectory: Trajectory | None) -> int:
     if options.num_frames is not None:
         return options.num_frames
-    return DEFAULT_FRAMES if trajectory is None else 4 * trajectory.num_latents - 3
-
-
-def _cut_picture(image: Image, target: ClipTarget) -> "StartPicture":
-    from worldplay.world.images import cut_picture  # imports torch: what is wrong must be told before
-
-    return cut_picture(image, target.width, target.height)
+    return DEFAULT_FRAMES if trajectory is None else count_frames(trajectory.num_latents)
 
 
 def _cut(trajectory: Trajectory, num_latents: int, num_frames: int) -> Trajectory:

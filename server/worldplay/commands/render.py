@@ -183,7 +183,7 @@ def _warn_of_shift(beginning: Beginning, settings: ModelSettings) -> None:
 def _read_image(path: Path | None) -> "Image | None":
     if path is None:
         return None
-    from worldplay.world.images import open_image
+    from worldplay.world.pictures.open_image import open_image
 
     try:
         return open_image(path.read_bytes(), MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS)

@@ -17,11 +17,12 @@ from worldplay.web.errors import ApiError
 from worldplay.web.limits import LIMITS
 from worldplay.web.schemas import MAX_DATA_URL_HEAD, MAX_FRAMES, GenerateVideoRequest
 from worldplay.wording import find_fault, show
+from worldplay.world.frames import count_latents
 from worldplay.world.pictures.open_image import open_image
 
 MAX_BODY_BYTES = 2**24  # an image of LIMITS.image_bytes in base64, and hours of poses
 # A latent of a pose file takes 35 (16 numbers in rows, 9 of K, their names). Ignored fields may have as many.
-MAX_BODY_MARKS = (MAX_FRAMES + 3) // 4 * 35 * 2
+MAX_BODY_MARKS = count_latents(MAX_FRAMES) * 35 * 2
 BODY_TIMEOUT_S = 30.0
 # Parameters such as the file's name may hold commas in quotes, and some programs leave out the quotes.
 _DATA_URL = re.compile(rb"data:.{0,%d}?;base64," % MAX_DATA_URL_HEAD, re.IGNORECASE)

@@ -12,6 +12,7 @@ from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.web.limits import LIMITS
 from worldplay.world.camera import check_rigid, normalize_intrinsics, parse_pose_string
+from worldplay.world.frames import FRAMES_PER_LATENT, count_frames
 from worldplay.world.pictures.open_image import open_image
 from worldplay.world.steering import Move, PosedCamera
 from worldplay.world.world import World
@@ -31,7 +32,9 @@ def welcome(world: World) -> m.Welcome:
         fps=world.fps,
         size=size,
         sizes=(size,),
-        chunk=m.ChunkShape(latents=latents, frames=4 * latents, first_frames=4 * latents - 3),
+        chunk=m.ChunkShape(
+            latents=latents, frames=FRAMES_PER_LATENT * latents, first_frames=count_frames(latents)
+        ),
         can_walk=None if world.can_walk else False,
     )
 

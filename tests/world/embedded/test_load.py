@@ -23,6 +23,16 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path / "world"
 
 
+@pytest.fixture
+def description(tmp_path: Path) -> Path:
+    """A directory in which only the description may be changed: the weights are the package's own."""
+    (tmp_path / "world").mkdir()
+    shutil.copy(EMBEDDED / "world.json", tmp_path / "world")
+    for weights in EMBEDDED.glob("*.safetensors"):
+        (tmp_path / "world" / weights.name).symlink_to(weights)
+    return tmp_path / "world"
+
+
 def edit(directory: Path, change: Callable[[dict[str, Any]], None]) -> None:
     path = directory / "world.json"
     description = json.loads(path.read_text())
@@ -37,29 +47,29 @@ def test_missing_world(tmp_path: Path) -> None:
         load_embedded(tmp_path, CPU)
 
 
-def test_description_that_is_not_json(directory: Path) -> None:
-    (directory / "world.json").write_text("{")
+def test_description_that_is_not_json(description: Path) -> None:
+    (description / "world.json").write_text("{")
     with pytest.raises(ValueError, match=r"world.json: expected JSON: .*; restore it"):
-        load_embedded(directory, CPU)
+        load_embedded(description, CPU)
 
 
-def test_description_that_lacks_a_part(directory: Path) -> None:
-    edit(directory, lambda description: description.pop("rollout"))
+def test_description_that_lacks_a_part(description: Path) -> None:
+    edit(description, lambda all_: all_.pop("rollout"))
     with pytest.raises(ValueError, match=r"world.json: rollout: expected this field, got none; restore it"):
-        load_embedded(directory, CPU)
+        load_embedded(description, CPU)
 
 
-def test_unknown_field_in_the_description(directory: Path) -> None:
-    edit(directory, lambda description: description["transformer"].update(block=6))
+def test_unknown_field_in_the_description(description: Path) -> None:
+    edit(description, lambda all_: all_["transformer"].update(block=6))
     with pytest.raises(ValueError, match=r"world.json has the unexpected transformer.block; restore it"):
-        load_embedded(directory, CPU)
+        load_embedded(description, CPU)
 
 
 @pytest.mark.parametrize("content", ["null", "[]", "3", '"x"', "{}"])
-def test_description_of_nothing(directory: Path, content: str) -> None:
-    (directory / "world.json").write_text(content)
+def test_description_of_nothing(description: Path, content: str) -> None:
+    (description / "world.json").write_text(content)
     with pytest.raises(ValueError, match=r"world.json: .*; restore it from the release"):
-        load_embedded(directory, CPU)
+        load_embedded(description, CPU)
 
 
 @pytest.mark.parametrize(
@@ -113,27 +123,27 @@ def test_description_of_nothing(directory: Path, content: str) -> None:
         ("rollout", "guidance", 3.0),
     ],
 )
-def test_description_of_no_world(directory: Path, part: str | None, field: str, value: object) -> None:
+def test_description_of_no_world(description: Path, part: str | None, field: str, value: object) -> None:
     def change(description: dict[str, Any]) -> None:
         (description if part is None else description[part])[field] = value
 
-    edit(directory, change)
+    edit(description, change)
     with pytest.raises(ValueError, match=r"world.json: .*; restore it from the release"):
-        load_embedded(directory, CPU)
+        load_embedded(description, CPU)
 
 
-def test_sides_are_multiples_of_the_patch_along_them(directory: Path) -> None:
-    edit(directory, lambda all_: all_["transformer"].update(patch_size=[2, 1]))
-    described = read_description(directory)
+def test_sides_are_multiples_of_the_patch_along_them(description: Path) -> None:
+    edit(description, lambda all_: all_["transformer"].update(patch_size=[2, 1]))
+    described = read_description(description)
     assert replace(described, size=(176, 96)).size == (176, 96)
     with pytest.raises(ValueError, match=r"multiples of \(16, 32\) up to 1280, got \(160, 112\)"):
         replace(described, size=(160, 112))
 
 
-def test_network_without_any_level(directory: Path) -> None:
-    edit(directory, lambda all_: all_["vae"].update(encoder_channels=[], decoder_channels=[]))
+def test_network_without_any_level(description: Path) -> None:
+    edit(description, lambda all_: all_["vae"].update(encoder_channels=[], decoder_channels=[]))
     with pytest.raises(ValueError, match=r"world.json: vae: .*expected a positive channels, got 0; restore"):
-        load_embedded(directory, CPU)
+        load_embedded(description, CPU)
 
 
 @pytest.mark.parametrize("kept", [0, 7, 100_000])
@@ -144,25 +154,25 @@ def test_truncated_weights(directory: Path, kept: int) -> None:
         load_embedded(directory, CPU)
 
 
-def test_weights_of_a_smaller_model(directory: Path) -> None:
-    edit(directory, lambda description: description["transformer"].update(blocks=7))
+def test_weights_of_a_smaller_model(description: Path) -> None:
+    edit(description, lambda all_: all_["transformer"].update(blocks=7))
     with pytest.raises(ValueError, match=r"transformer.safetensors lacks double_blocks\."):
-        load_embedded(directory, CPU)
+        load_embedded(description, CPU)
 
 
-def test_weights_of_another_shape(directory: Path) -> None:
-    edit(directory, lambda description: description["transformer"].update(byt5_dim=17))
+def test_weights_of_another_shape(description: Path) -> None:
+    edit(description, lambda all_: all_["transformer"].update(byt5_dim=17))
     with pytest.raises(ValueError, match=r"has another shape for byt5_in\."):
-        load_embedded(directory, CPU)
+        load_embedded(description, CPU)
 
 
 @pytest.mark.parametrize(
     ("layers", "problem"), [(3, "lacks encoder.block.2."), (1, "has the unexpected encoder.block.1.")]
 )
-def test_text_encoder_of_another_depth(directory: Path, layers: int, problem: str) -> None:
-    edit(directory, lambda description: description["text"].update(num_layers=layers))
+def test_text_encoder_of_another_depth(description: Path, layers: int, problem: str) -> None:
+    edit(description, lambda all_: all_["text"].update(num_layers=layers))
     with pytest.raises(ValueError, match=rf"text.safetensors {problem}.*; restore it"):
-        load_embedded(directory, CPU)
+        load_embedded(description, CPU)
 
 
 def test_weights_of_another_network(directory: Path) -> None:
@@ -192,6 +202,6 @@ def test_damage_that_still_loads(directory: Path, network: str) -> None:
         load_embedded(directory, CPU)
 
 
-def test_world_without_digests_is_taken_as_it_is(directory: Path) -> None:
-    edit(directory, lambda description: description.pop("sha256"))
-    assert load_embedded(directory, CPU).name == "embedded"
+def test_world_without_digests_is_taken_as_it_is(description: Path) -> None:
+    edit(description, lambda all_: all_.pop("sha256"))
+    assert load_embedded(description, CPU).name == "embedded"
