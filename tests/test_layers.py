@@ -18,6 +18,13 @@ MAY_IMPORT = {
     "clips": {"engine", "media"},
 }
 ANY_LAYER_MAY_IMPORT = {"wording"}
+# Inside world: its own files, the courtyard on top of them, and the two models, which do not know each other.
+ROOMS_OF_WORLD_MAY_IMPORT: dict[str, set[str]] = {
+    "pictures": {"pictures"},
+    "courtyard": {"courtyard"},
+    "embedded": {"courtyard", "embedded"},
+    "released": {"courtyard", "released"},
+}
 THREADS = {"threading", "concurrent"}
 FORBIDDEN_LIBRARIES = {
     "model": {"numpy", "asyncio", "starlette", *THREADS},
@@ -61,6 +68,35 @@ def test_package_imports_only_layers_below(layer: str) -> None:
         for name in imported_names(path):
             target = layer_of(name)
             assert target is None or target in allowed, f"{path.name} imports {name}"
+
+
+def room_of(name: str) -> str | None:
+    """The room of world that a module is in, if it is in one."""
+    parts = name.split(".")
+    rooms = ROOMS_OF_WORLD_MAY_IMPORT
+    return parts[2] if parts[:2] == ["worldplay", "world"] and len(parts) > 2 and parts[2] in rooms else None
+
+
+@pytest.mark.parametrize("room", ROOMS_OF_WORLD_MAY_IMPORT)
+def test_rooms_of_the_world_import_only_those_below(room: str) -> None:
+    for path in sorted((PACKAGE / "world" / room).rglob("*.py")):
+        for name in imported_names(path):
+            other = room_of(name)
+            allowed = ROOMS_OF_WORLD_MAY_IMPORT[room] | {None, "pictures"}
+            assert other in allowed, f"{room}/{path.name} imports {name}"
+
+
+def test_the_core_of_the_world_knows_none_of_its_worlds() -> None:
+    for path in sorted((PACKAGE / "world").glob("*.py")):
+        for name in imported_names(path):
+            assert room_of(name) in (None, "pictures"), f"{path.name} imports {name}"
+
+
+def test_nothing_but_commands_and_loading_sees_both_worlds() -> None:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        rooms = {room_of(name) for name in imported_names(path)}
+        if {"embedded", "released"} <= rooms:
+            assert path == PACKAGE / "loading.py", path
 
 
 @pytest.mark.parametrize("name", ANY_LAYER_MAY_IMPORT)

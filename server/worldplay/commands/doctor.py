@@ -163,10 +163,8 @@ def _sizes(variant: Variant, asked: tuple[int, int], budget: int) -> Iterator[st
     for size in dict.fromkeys((asked, *SIZES)):
         needed = estimate_memory(variant, size)
         plan = plan_offload(needed, 1, budget)
-        name, caches = (
-            f"{size[0]}x{size[1]}",
-            needed.unrotated_caches if plan.unrotated_caches else needed.caches,
-        )
+        name = f"{size[0]}x{size[1]}"
+        caches = needed.unrotated_caches if plan.unrotated_caches else needed.caches
         clip = "fits" if plan.fits else "does not fit"
         most = (count_sessions(needed, budget) or "does not fit") if variant.is_live else clip
         yield f"  {name:9} {_gb(plan.peak):>9} {_gb(caches):>9}  {most}"

@@ -15,7 +15,7 @@ from worldplay.world.courtyard.ground import WalkGround
 from worldplay.world.courtyard.views import SUGGESTIONS, render_views
 from worldplay.world.device import choose_dtype
 from worldplay.world.embedded.conditioner import EmbeddedConditioner
-from worldplay.world.embedded.manifest import SUGGESTION, read_description
+from worldplay.world.embedded.manifest import RESTORE, read_description
 from worldplay.world.embedded.text_encoder import MAX_STATES, TIED, TextConfig, TextReader, make_text_model
 from worldplay.world.model_files import suggesting
 from worldplay.world.rollout import RolloutModel
@@ -41,7 +41,7 @@ def load_embedded(directory: Path, device: torch.device) -> World:
     """
     described = read_description(directory)
     config = described.transformer
-    with suggesting(SUGGESTION):
+    with suggesting(RESTORE):
         transformer = _load(lambda: WorldPlayTransformer(config), directory, "transformer", device)
         vae = _load(lambda: StreamingVAE(described.vae), directory, "vae", device)
         reader = _load_reader(directory, described.text)

@@ -14,7 +14,7 @@ from worldplay.world.frames import MAX_SIDE
 from worldplay.world.model_files import suggesting
 from worldplay.world.rollout_config import RolloutConfig
 
-SUGGESTION = "restore it from the release"
+RESTORE = "restore it from the release"
 MAX_DEPTH = 200
 MAX_SHIFT = 100.0
 
@@ -95,7 +95,7 @@ def read_description(directory: Path) -> Description:
         raise OSError(
             f"{path} is missing: expected 'embedded', 'hy-worldplay' or a directory with a world in it"
         )
-    with suggesting(SUGGESTION):
+    with suggesting(RESTORE):
         return _parse(path)
 
 
