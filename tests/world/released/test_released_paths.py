@@ -13,8 +13,8 @@ from PIL import Image
 from support.published import TRANSFORMER, VAE
 from support.raw_client import RawClient
 from support.serving import serving
+from worldplay.clips.file import write_clip
 from worldplay.clips.plan import ClipError, ClipOptions, plan_clip
-from worldplay.commands.render import render
 from worldplay.world.released.load import ReleasedConfig, load_released
 from worldplay.world.released.memory_estimate import Shapes
 from worldplay.world.released.variants import find_variant
@@ -56,7 +56,7 @@ def test_bidirectional_clip_is_written(layouts: dict[str, Path], tmp_path: Path)
     plan = plan_clip(
         world, ClipOptions(prompt="Sand", num_frames=61, seed=1, steps=1, variant="bidirectional")
     )
-    record = render(world, plan, tmp_path / "clip.mp4")
+    record = write_clip(world, plan, tmp_path / "clip.mp4", lambda frames_done: None, overlay=False)
     assert [done.report.chunk.num_frames for done in record.chunks] == [61]
     with av.open(tmp_path / "clip.mp4") as container:
         assert sum(1 for _ in container.decode(video=0)) == 61
