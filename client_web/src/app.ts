@@ -93,7 +93,7 @@ export class App {
       () => this.welcome,
       () => this.controls.lastSeq,
     );
-    // A token may have been added to the address.
+    // The visitor may have added a token to the address.
     for (const type of ["online", "hashchange"]) {
       window.addEventListener(type, () => this.connection.connect());
     }
@@ -152,12 +152,12 @@ export class App {
   private toggleBare(): void {
     if (this.panel.isOpen) this.closePanel();
     if (!this.bareView.toggle()) return this.notice.hush();
-    this.notice.say("Press H to bring everything back, or move the mouse or tap and press Show.");
+    this.notice.say("Press H to bring everything back, or move the mouse or tap, and press Show.");
   }
 
   private openPanel(): void {
     this.controls.releaseAll();
-    // Missing where no mouse can be caught.
+    // Missing in browsers that cannot capture the mouse.
     document.exitPointerLock?.();
     this.panel.open(this.walk !== null);
     this.walking.updatePause();
@@ -237,7 +237,7 @@ export class App {
   }
 
   private refused(error: ServerError): void {
-    if (error.fatal) return; // the connection ends for this reason, and that is said
+    if (error.fatal) return; // the notice about the lost connection gives this reason
     this.complain(error, errorInWords(error));
     this.walking.refused();
   }

@@ -187,7 +187,7 @@ def test_place_in_the_queue_stays_on_screen(script: ScriptedServer, visitor: Pag
     wait_notice(visitor, "Place 2 in the queue")
 
 
-def test_visitor_is_told_that_the_walk_begins_anew(script: ScriptedServer, visitor: Page) -> None:
+def test_visitor_is_told_that_the_walk_begins_again(script: ScriptedServer, visitor: Page) -> None:
     walk(script, visitor)
     visitor.evaluate("window.said.length = 0")
     script.drop()

@@ -124,6 +124,17 @@ def test_this_machine(tmp_path: Path) -> None:
     assert machine.disk_free > 0
 
 
+def test_gpus_are_those_that_cuda_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str | None] = []
+    monkeypatch.setattr(doctor, "find_gpu", lambda device, visible: asked.append(visible))
+    for visible in ("", "1"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        examine("auto", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    examine("auto", tmp_path)
+    assert asked == ["", "1", None]
+
+
 def test_sessions_are_those_the_plan_accepts() -> None:
     needed = estimate_memory(DISTILLED)
     assert count_sessions(needed, 30_000_000_000) == 0

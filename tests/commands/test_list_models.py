@@ -97,6 +97,13 @@ def test_doctor_for_another_machine(tmp_path: Path) -> None:
     assert re.search(r"Plan for 47.0 GB\n  serve, 4 at once and a clip: fits, ", said)
 
 
+@pytest.mark.parametrize("arguments", [(), ("--check",)])
+def test_doctor_for_a_model_that_is_not_there(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    said, failure = run("doctor", *arguments, "--device", "cpu", "--weights-dir", str(tmp_path))
+    assert failure is None
+    assert re.search(r"files    \S+ is missing .*; run `worldplay download --variant ar-distilled ", said)
+
+
 @pytest.fixture
 def fake_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "HuggingFace", FakeHub)
@@ -119,7 +126,7 @@ def test_download_without_anyone_to_ask(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("download", "--layout", "flat"), "expected a layout out of diffusers, original, got 'flat'"),
+        (("download", "--layout", "flat"), "unknown layout 'flat'; expected one of diffusers, original"),
         (("download", "--variant", "wan"), "setting variant: expected 'ar-distilled'"),
         (("doctor", "--size", "480x830"), "expected sides in multiples of 16"),
         (("doctor", "--device", "mps"), "expected a device like 'cpu', 'cuda' or 'cuda:0', got 'mps'"),

@@ -14,7 +14,7 @@ from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE
 from worldplay.world.context import sample_points
 from worldplay.world.courtyard.ground import WalkGround
-from worldplay.world.courtyard.views import VIEWPOINTS, make_view
+from worldplay.world.courtyard.views import render_views
 from worldplay.world.rollout import RolloutModel
 from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.world import World
@@ -82,13 +82,12 @@ def make_world() -> World:
     transformer, vae = WorldPlayTransformer(TINY).eval(), StreamingVAE(VAE).eval()
     grid = (HEIGHT // VAE.pixels_per_latent, WIDTH // VAE.pixels_per_latent)
     cache = transformer.new_cache(grid, TEXT_TOKENS + VISION_TOKENS, ROLLOUT.memory_latents)
-    views = [make_view(v, HEIGHT, WIDTH, lambda c2w=v.c2w: WalkGround(c2w)) for v in VIEWPOINTS]
     return World(
         name="tiny",
         title="Tiny",
         width=WIDTH,
         height=HEIGHT,
-        views=tuple(views),
+        views=render_views(HEIGHT, WIDTH, lambda view: WalkGround(view.c2w)),
         rollout=RolloutModel(transformer, [cache], sample_points(256, 0), ROLLOUT),
         vae=vae.requires_grad_(False),
         conditioner=ByteConditioner(),

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from support.picture_files import green, indexed
+from worldplay.web import request
 from worldplay.web.errors import ApiError
 from worldplay.web.limits import LIMITS
 from worldplay.web.request import decode_image, parse_request
@@ -78,3 +80,20 @@ def test_longest_pose_file_is_no_more_structure_than_may_be() -> None:
     pose = {"extrinsic": np.eye(4).tolist(), "K": np.eye(3).tolist()}
     body = {"prompt": "," * 2000, "pose": {str(index): pose for index in range((MAX_FRAMES + 3) // 4)}}
     assert parse_request(json.dumps(body).encode()).pose == body["pose"]
+
+
+def test_picture_without_its_palette_is_a_bad_image() -> None:
+    with pytest.raises(ApiError, match="expected a whole PNG image, got a damaged one") as refused:
+        decode_image(base64.b64encode(indexed()).decode())
+    assert (refused.value.status, refused.value.code) == (422, "bad_image")
+
+
+def run_out_of_memory(*_: object) -> None:
+    raise MemoryError
+
+
+def test_lack_of_memory_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request, "open_image", run_out_of_memory)
+    with pytest.raises(ApiError) as refused:
+        decode_image(base64.b64encode(green()).decode())
+    assert (refused.value.status, refused.value.code) == (503, "out_of_memory")

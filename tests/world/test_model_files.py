@@ -25,7 +25,12 @@ def test_other_errors_are_left_alone() -> None:
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [("{", r"is not JSON \(.*\)"), ("[]", "holds a list, not an object"), ("null", "holds a NoneType, not")],
+    [
+        ("{", r"is not JSON \(.*\)"),
+        ("[" * 100_000, r"is not JSON \(.*\)"),
+        ("[]", "holds a list, not an object"),
+        ("null", "holds a NoneType, not"),
+    ],
 )
 def test_file_that_is_no_json_object(tmp_path: Path, content: str, problem: str) -> None:
     path = tmp_path / "config.json"

@@ -1,4 +1,4 @@
-/** What the keys do that do not steer, in a walk and in the start panel: pure policy. */
+/** What the keys do that do not steer, in a walk and in the start panel: pure functions. */
 
 export type Action =
   | "openPanel"

@@ -1,4 +1,4 @@
-/** What is pressed and how far the look has turned, as `controls` messages: pure state, no browser. */
+/** The pressed keys and the turn of the view, as `controls` messages: pure state, no browser. */
 import { KEYS, type Key, type Look } from "../net/protocol";
 
 export interface ControlsMessage {
@@ -24,7 +24,7 @@ export class Controls {
     private readonly now: () => number,
   ) {}
 
-  /** Keys in the protocol's order, however many sources (keyboard, pad, fingers) hold each. */
+  /** Keys in the protocol's order. Several sources (keyboard, pad, fingers) may hold the same key. */
   get pressed(): Key[] {
     const held = new Set(this.holders.values());
     return KEYS.filter((key) => held.has(key));
@@ -48,17 +48,17 @@ export class Controls {
 
   /** Radians, positive to the right and up; sent with the next key change or `flush`. */
   turn(yaw: number, pitch: number): void {
-    // Older iPads do not say how far a caught mouse moved.
+    // Older iPads do not report how far a captured mouse moved.
     if (!Number.isFinite(yaw) || !Number.isFinite(pitch)) return;
     this.look = { yaw: clamp(this.look.yaw + yaw), pitch: clamp(this.look.pitch + pitch) };
   }
 
-  /** Send what the mouse has turned since the last message, if anything. */
+  /** Send the turn since the last message, if there is any. */
   flush(): void {
     if (this.look.yaw !== 0 || this.look.pitch !== 0) this.tell(false);
   }
 
-  /** Say the whole state anew: the server that hears it has just opened the walk. */
+  /** Send the whole state again, to a server that has just opened the walk. */
   tellAgain(): void {
     this.look = { yaw: 0, pitch: 0 };
     this.tell(true);

@@ -1,4 +1,4 @@
-/** What is written on the keys of this keyboard, where the browser knows it. */
+/** The labels of this keyboard's keys, where the browser knows them. */
 
 type Layout = ReadonlyMap<string, string>;
 
@@ -14,9 +14,9 @@ export function keyLabel(layout: Layout, code: string): string | null {
   return letter.length === 1 ? letter.toUpperCase() : null;
 }
 
-/** Write on each element with `data-code` what is on that key. */
+/** Write the key's label on each element with `data-code`. */
 export async function labelKeys(root: ParentNode): Promise<void> {
-  // Refused in a frame of another page.
+  // Browsers refuse this in a frame of another page.
   const layout = await navigator.keyboard?.getLayoutMap().catch(() => undefined);
   if (layout === undefined) return;
   for (const element of root.querySelectorAll<HTMLElement>("[data-code]")) {

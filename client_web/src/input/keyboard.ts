@@ -26,10 +26,10 @@ interface KeyboardOptions {
 
 type KeyName = Pick<KeyboardEvent, "code" | "key">;
 
-/** Some keyboards and remote desktops do not say which key it is, only what is on it. */
+/** Some keyboards and remote desktops send no `code`, only what is on the key. */
 const isPlaceless = (code: string): boolean => code === "" || code === "Unidentified";
 
-/** The key's code; where `code` does not say what the key does now, by what is on it. */
+/** The key's code. If `code` does not say what the key does now, it is made from `key`. */
 function placeOf({ code, key }: KeyName): string {
   // Without NumLock, or with Shift, the numeric pad has arrows instead of digits.
   const isOtherwiseUsed = /^Numpad[0-9]$/.test(code) && !/^[0-9]$/.test(key);
@@ -38,7 +38,7 @@ function placeOf({ code, key }: KeyName): string {
   return /^[0-9]$/.test(key) ? `Digit${key}` : key;
 }
 
-/** What holds a control: the key-up must name the same, whatever Shift and NumLock did meanwhile. */
+/** Names what holds a control. The key-up gives the same name, even if Shift or NumLock changed meanwhile. */
 function sourceOf({ code, key }: KeyName): string {
   return isPlaceless(code) ? `key ${key.toLowerCase()}` : code;
 }
@@ -46,7 +46,7 @@ function sourceOf({ code, key }: KeyName): string {
 /** Reset has a second key: on Colemak, R lies on a key that steers. */
 const SECOND_KEYS: Readonly<Record<string, string>> = { Backspace: "KeyR" };
 
-/** The code of the command that a key stands for: its place where that steers or has no Latin letter. */
+/** The code of a key's command: by its letter, or by its place if that steers or has no Latin letter. */
 function commandOf(event: KeyName): string {
   const place = placeOf(event);
   if (Object.hasOwn(STEERING, place)) return place;
@@ -54,12 +54,12 @@ function commandOf(event: KeyName): string {
   return SECOND_KEYS[place] ?? place;
 }
 
-/** The key belongs to an input method; Safari says so by its number only. */
+/** The key belongs to an input method. Safari reports that only by the key code 229. */
 export function isComposing(event: KeyboardEvent): boolean {
   return event.isComposing || event.keyCode === 229;
 }
 
-/** Keys meant for a text field must not move the visitor. */
+/** Keys typed into a text field must not steer. */
 export function isTyping(target: EventTarget | null): boolean {
   const element = target as Partial<HTMLElement> | null;
   const tag = element?.tagName?.toLowerCase() ?? "";
@@ -68,7 +68,7 @@ export function isTyping(target: EventTarget | null): boolean {
 
 export function bindKeyboard(options: KeyboardOptions): void {
   const { controls } = options;
-  /** Went down outside a text field: their repeats are no text for the one that got the focus meanwhile. */
+  /** Keys that went down outside a text field. Their repeats must not be typed into a field that gets the focus. */
   const held = new Set<string>();
   const down = (event: KeyboardEvent): void => {
     if (isComposing(event) || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -97,13 +97,13 @@ export function bindKeyboard(options: KeyboardOptions): void {
   });
 }
 
-/** True when the key was ours, so that the page does not scroll on it as well. */
+/** True when the page used the key, so that it must not scroll as well. */
 function pressed(event: KeyboardEvent, options: KeyboardOptions): boolean {
   const key = STEERING[placeOf(event)];
   const steers = key !== undefined && options.isSteering();
   if (event.repeat) return steers;
   if (!steers && !options.command(commandOf(event))) return false;
-  // The command may just have begun the walk: the key that did it already counts.
+  // The command may have begun the walk. Then the key that began it already steers.
   if (key !== undefined && options.isSteering()) options.controls.press(sourceOf(event), key);
   return true;
 }

@@ -1,8 +1,8 @@
-/** Drops the jumps that some browsers report of a caught mouse that hardly moved. */
+/** Drops the jumps that some browsers report for a captured mouse that hardly moved. */
 
 export type Movement = readonly [x: number, y: number];
 
-/** What is shorter is never a jump. */
+/** A shorter movement is never a jump. */
 const SHORTEST_PX = 60;
 /** A real movement grows by less than this from one event to the next. */
 const GROWTH = 4;
@@ -15,10 +15,10 @@ interface Timed {
 
 export class MouseFilter {
   private recent: Timed[] = [];
-  /** Too long to be believed, unless the next one is as long and goes the same way. */
+  /** Probably a jump, unless the next movement is about as long and goes the same way. */
   private doubted: Timed | null = null;
 
-  /** How far to turn for this movement: not at all as long as it is doubted. */
+  /** How far to turn for this movement. A doubted movement counts only once the next one confirms it. */
   take(move: Movement, atMs: number): Movement {
     this.recent = this.recent.filter((earlier) => atMs - earlier.atMs <= RECENT_MS);
     const doubted = this.doubted !== null && atMs - this.doubted.atMs <= RECENT_MS ? this.doubted : null;

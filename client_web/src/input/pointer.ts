@@ -1,12 +1,12 @@
-/** Looking around: the mouse once the stage has caught it, or a drag of a finger or of the mouse. */
+/** Looking around, by a captured mouse or by dragging with a finger or the mouse. */
 import type { Controls } from "./controls";
 import { MouseFilter, type Movement } from "./mouse_filter";
 
 const MOUSE_RAD_PER_PX = 0.0024;
 const DRAG_RAD_PER_PX = 0.005;
-/** A press that moved as far is a drag, and no click. */
+/** A press that moved this far is a drag, not a click. */
 const DRAG_PX = 4;
-/** The server counts messages; twice the usual display rate would gain nothing. */
+/** The server limits the message rate. Sending more often than the display refreshes gains nothing. */
 const FLUSH_EVERY_MS = 15;
 
 interface PointerOptions {
@@ -16,7 +16,7 @@ interface PointerOptions {
   isSteering(): boolean;
 }
 
-/** A finger or mouse button from going down on. */
+/** A finger or mouse button that is down. */
 class Press {
   readonly isMouse: boolean;
   private readonly start: readonly [number, number];
@@ -62,18 +62,18 @@ export function bindPointer({ stage, document, controls, isSteering }: PointerOp
     }
     const press = presses.get(event.pointerId);
     if (press === undefined) return;
-    // The button may have come up outside the stage.
+    // The button may have been released outside the stage.
     if (!(event.buttons & 1)) return presses.delete(event.pointerId);
     turn(press.moveTo(event), press.isMouse ? MOUSE_RAD_PER_PX : DRAG_RAD_PER_PX);
   });
-  // What was pressed is not asked of the click: Safari says so since 18.2 only.
+  // The click itself does not say what was pressed in Safari before 18.2.
   listen("click", () => {
     if (isSteering() && latest?.isMouse && !latest.isDrag) catchMouse(stage);
   });
 }
 
 function catchMouse(stage: PointerOptions["stage"]): void {
-  // Refused right after Esc and where there is no mouse; dragging still looks around then.
+  // Browsers refuse this right after Esc and without a mouse. Dragging still works then.
   Promise.resolve(stage.requestPointerLock?.()).catch(() => undefined);
 }
 

@@ -21,7 +21,7 @@ export class ServerClock {
     this.samples = [];
   }
 
-  /** A server time on the page's clock; null before the first pong. The fastest recent round trip errs least. */
+  /** A server time on the page's clock, from the fastest recent round trip; null before the first pong. */
   toPage(serverMs: number): number | null {
     const best = this.best();
     return best === null ? null : serverMs - best.offsetMs;

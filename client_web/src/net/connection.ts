@@ -18,7 +18,7 @@ export type Status =
   | { kind: "waiting"; retryMs: number; cause: Cause }
   | { kind: "failed"; cause: Cause };
 
-/** Why a connection ended: the server's own words, or null when it just went away. */
+/** Why a connection ended, in the server's words; null when the server gave no reason. */
 export type Cause = Pick<ServerError, "code" | "message"> | null;
 
 interface ConnectionEvents {
@@ -41,15 +41,15 @@ const PING_MS = 1_000;
  * not milliseconds: a hidden tab's clock ticks once a minute.
  */
 const SILENT_BEATS = 8;
-/** A connection that lived so long was no failed attempt, even if no video came. */
+/** A connection that lasted this long was not a failed attempt, even if no video came. */
 const SETTLED_MS = 30_000;
-/** What a server means that closes without a word: a page that does not read would not hear it. */
+/** What a close code means when no `error` message came before it. */
 const CAUSE_BY_CLOSE_CODE: Readonly<Record<number, Cause>> = {
   1008: { code: "slow_consumer", message: "closed with 1008" },
   1011: { code: "internal", message: "closed with 1011" },
 };
 
-/** Time before the next attempt: doubling, and spread so that many pages do not come back at once. */
+/** Time before the next attempt. It doubles, with a random part so that many pages do not return at once. */
 export function retryDelayMs(attempt: number, random: number): number {
   const ceiling = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** attempt);
   return ceiling * (0.5 + random / 2);
@@ -76,7 +76,7 @@ export class Connection {
     this.now = options.now ?? (() => performance.now());
   }
 
-  /** Connect now; also the visitor's "try again". */
+  /** Connect now. Also called when the visitor presses "Try now". */
   connect(): void {
     clearTimeout(this.timer);
     if (this.socket !== null) return;
@@ -93,7 +93,7 @@ export class Connection {
     this.heartbeat = setInterval(() => this.beat(), PING_MS);
   }
 
-  /** False when there is nobody to send to: what is lost then is told again after the next welcome. */
+  /** False when there is no connection. The page repeats what was lost after the next welcome. */
   send(message: ClientMessage): boolean {
     if (this.welcomedAt === null || this.socket === null) return false;
     this.socket.send(encode(message));
@@ -140,7 +140,7 @@ export class Connection {
     this.ping();
   }
 
-  /** Only video proves that coming back succeeded: a server that is full welcomes and then refuses. */
+  /** Only video proves that reconnecting succeeded: a full server sends `welcome` and then refuses. */
   private played(frame: number): void {
     this.attempt = 0;
     if (this.resume !== null) this.resume.fragment = frame;
@@ -162,7 +162,7 @@ export class Connection {
     this.send({ type: "ping", t: this.now() });
   }
 
-  /** Close from this side without waiting for the other: a dead line would take minutes to agree. */
+  /** Close without waiting for the other side, which would take minutes on a dead line. */
   private drop(): void {
     this.socket?.close(1000);
     this.lost();

@@ -1,4 +1,4 @@
-/** Messages of wire protocol 1 and their MessagePack form; docs/protocol.md is the truth. */
+/** Messages of wire protocol 1 and their MessagePack form; docs/protocol.md defines them. */
 import { encode as pack, decode as unpack } from "@msgpack/msgpack";
 import {
   bool,
@@ -138,7 +138,7 @@ export function encode(message: ClientMessage): Uint8Array<ArrayBuffer> {
   return pack(message, { ignoreUndefined: true });
 }
 
-/** Null for a type that this page does not know: a newer server may say more than it must. */
+/** Null for a type that this page does not know: a newer server may send more. */
 export function decode(frame: ArrayBuffer | Uint8Array | string): ServerMessage | null {
   if (typeof frame === "string") throw new ProtocolError("expected a binary frame, got a text frame");
   const message = unpackMap(frame);

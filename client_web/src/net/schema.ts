@@ -1,4 +1,4 @@
-/** Small checks that turn an unknown value into a typed one, or say what was expected. */
+/** Checks that turn an unknown value into a typed one, or say what was expected. */
 
 interface Check<T> {
   readonly expected: string;

@@ -9,10 +9,10 @@ export interface SocketEvents {
 
 export interface Socket {
   send(frame: Uint8Array<ArrayBuffer>): void;
-  close(code?: number, reason?: string): void;
+  close(code: number): void;
 }
 
-/** `/ws` beside the page, so that the page also works below a path. */
+/** `/ws` next to the page, so that the page also works below a path. */
 export function serverUrl(page: string): string {
   const url = new URL("ws", page);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
@@ -29,6 +29,6 @@ export function openWebSocket(url: string, events: SocketEvents): Socket {
   socket.onclose = (event) => events.closed(event.code);
   return {
     send: (frame) => socket.readyState === WebSocket.OPEN && socket.send(frame),
-    close: (code, reason) => socket.close(code, reason),
+    close: (code) => socket.close(code),
   };
 }

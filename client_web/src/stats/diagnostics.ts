@@ -1,4 +1,4 @@
-/** `window.worldplay`: what browser tests and the curious may read; nothing here can be changed from outside. */
+/** `window.worldplay`: readings for browser tests and curious visitors. It is read-only. */
 
 import type { Player } from "../video/player";
 import type { Measurements } from "./measurements";
@@ -26,16 +26,16 @@ export interface Diagnostics {
   readonly stalls: number;
   /** Jumps to the live edge; each leaves out a few frames. */
   readonly skips: number;
-  /** Times that the video was rebuilt because its picture stood still. */
+  /** How often the video was rebuilt because its picture stood still. */
   readonly rebuilds: number;
   /** Seconds buffered ahead of the playhead. */
   readonly lead: number;
   readonly playbackRate: number;
-  /** Input to photon: from sending `controls` to the first frame on screen of the chunk that includes it. */
+  /** Input latency: from sending `controls` to the first frame on screen of the chunk that includes it. */
   readonly latencies: readonly number[];
   /** From the server's `decoded_at` (clocks aligned by ping) to the screen. */
   readonly decodedToShown: readonly number[];
-  /** The same, only of frames that came while the picture stood still for want of them. */
+  /** The same, only for frames that arrived during an underrun. */
   readonly starvedDecodedToShown: readonly number[];
   /** Best recent round trip to the server; bounds the error of the two lists above by half of it. */
   readonly roundTrip: number | null;
@@ -75,7 +75,7 @@ export function playbackSnapshot(player: Player, measured: Measurements): Omit<D
   };
 }
 
-/** Every reading of `window.worldplay` is a fresh snapshot. */
+/** Each access of `window.worldplay` gives a new snapshot. */
 export function publishDiagnostics(snapshot: () => Diagnostics): void {
   Object.defineProperty(window, "worldplay", { get: () => Object.freeze(snapshot()) });
 }

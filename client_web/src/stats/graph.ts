@@ -31,7 +31,7 @@ function drawBars(context: CanvasRenderingContext2D, values: readonly number[], 
   context.fillStyle = area.color;
   values.forEach((value, index) => {
     const barHeight = Math.max(1, (value / area.top) * area.height);
-    // The newest stands at the right edge and is the brightest.
+    // The newest bar is at the right edge and is the brightest.
     const x = area.width - (values.length - index) * pitch;
     context.globalAlpha = 0.25 + 0.65 * ((index + 1) / values.length) ** 2;
     context.fillRect(x, area.height - barHeight, pitch - GAP_PX, barHeight);

@@ -40,7 +40,7 @@ interface Announced {
 }
 
 /**
- * Input-to-photon latency: from sending a `controls` message to the first frame on screen of the first chunk that
+ * Input latency: from sending a `controls` message to the first frame on screen of the first chunk that
  * includes it. Every change of keys counts; of the mouse's many messages only the newest in each chunk.
  */
 export class LatencyTracker {
@@ -68,7 +68,7 @@ export class LatencyTracker {
     return ended.flatMap((chunk) => chunk.sentAtMs.map((sentAt) => shownAtMs - sentAt));
   }
 
-  /** Another session numbers its frames anew. */
+  /** Another session numbers its frames from 0 again. */
   clear(): void {
     this.sent = [];
     this.announced = [];

@@ -4,7 +4,7 @@ import type { Notice } from "./notice";
 import { lossInWords } from "./words";
 
 export class ConnectionNotice {
-  /** Why the connection was lost last; it stays on screen until the server does again what is asked of it. */
+  /** Why the connection was lost. It stays on screen until the server has resumed the walk. */
   private trouble: string | null = null;
 
   constructor(
@@ -21,7 +21,7 @@ export class ConnectionNotice {
     this.notice.stay("connection", this.trouble, { label: "Try now", run: this.tryNow });
   }
 
-  /** The server is there, and does what was asked of it. */
+  /** The server has answered and does what was asked. */
   over(): void {
     this.trouble = null;
     this.notice.end("connection");

@@ -17,7 +17,7 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** An address for image bytes from the server, which says "JPEG or PNG" without saying which. */
+/** An address for image bytes from the server, which may be JPEG or PNG. */
 export function imageUrl(bytes: Uint8Array<ArrayBuffer>): string {
   return URL.createObjectURL(new Blob([bytes]));
 }
@@ -27,12 +27,12 @@ export function isOnScreen(element: HTMLElement): boolean {
   return element.getClientRects().length > 0 && getComputedStyle(element).visibility === "visible";
 }
 
-/** Buttons that were clicked give the keyboard back: Space and Enter are then not for them. */
+/** Take the focus off buttons that were clicked, so that Space and Enter do not press them again. */
 export function dropFocusOnClick(area: HTMLElement): void {
   const drop = ({ detail, target }: MouseEvent): void => {
     const byPointer = detail > 0;
     if (byPointer && target instanceof Element) target.closest("button")?.blur();
   };
-  // Before the button's own listener, which may look for the focus.
+  // This runs before the button's own listener, which may check the focus.
   area.addEventListener("click", drop, { capture: true });
 }

@@ -1,18 +1,18 @@
-/** One line for the visitor: passing remarks, and under them the states that stay until they end. */
+/** One line for the visitor. It shows a passing remark, or else the most urgent lasting state. */
 
 const PASSING_MS = 4_000;
 
-/** What lasts, the most urgent first: of several only the first is shown. */
+/** Lasting states, the most urgent first. Only the first one is shown. */
 const STATES = ["connection", "video", "queue", "gesture"] as const;
 type State = (typeof STATES)[number];
 
 export interface NoticeAction {
   label: string;
-  /** Absent while it is being done. */
+  /** Absent while the action is under way. */
   run?(): void;
 }
 
-/** What the line is written on. */
+/** The element that shows the line. */
 export interface NoticeLine {
   show(text: string, action?: NoticeAction): void;
   hide(): void;
@@ -33,19 +33,19 @@ export class Notice {
     this.refresh();
   }
 
-  /** Say something beside what is being said. */
+  /** Add to the remark that is shown now. */
   add(text: string): void {
     this.say(this.remark === null ? text : `${this.remark} ${text}`);
   }
 
-  /** End a passing remark before its time. */
+  /** Remove the passing remark early. */
   hush(): void {
     clearTimeout(this.timer);
     this.remark = null;
     this.refresh();
   }
 
-  /** Say something until its `end`, with one thing to do about it at most. */
+  /** Show a state until `end`, with at most one action. */
   stay(state: State, text: string, action?: NoticeAction): void {
     this.states.set(state, action === undefined ? { text } : { text, action });
     this.refresh();

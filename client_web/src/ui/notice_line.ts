@@ -2,13 +2,13 @@
 import { find, make } from "./elements";
 import type { NoticeAction, NoticeLine } from "./notice";
 
-/** As long as styles/notice.css takes to let the line vanish. */
+/** The duration of the fade in styles/notice.css. */
 const FADE_MS = 200;
 
 export class PageLine implements NoticeLine {
   private readonly element = find("notice", HTMLElement);
   private readonly text = make("span", "");
-  /** One button for all actions, so that it keeps the focus while what it stands for is tried again. */
+  /** One button for all actions, so that it keeps the focus when the action changes. */
   private readonly button = make("button", "");
   private action: NoticeAction | undefined;
   private fading: ReturnType<typeof setTimeout> | undefined;
@@ -37,7 +37,7 @@ export class PageLine implements NoticeLine {
     this.fading = setTimeout(() => this.empty(), FADE_MS);
   }
 
-  /** A screen reader would still find the words. */
+  /** Otherwise a screen reader would still find the text. */
   private empty(): void {
     this.action = undefined;
     this.text.textContent = "";

@@ -5,10 +5,10 @@ export interface ImageLimits {
   pixels: number;
 }
 
-/** Which picture a walk began with, as the server reads it in a recorded walk. */
+/** The picture that a walk began with, as a recorded walk names it. */
 export interface Picture {
   path: string;
-  /** Of the bytes that were sent; absent where the browser does not tell. */
+  /** Digest of the bytes that were sent; absent where the browser cannot compute it. */
   sha256?: string;
 }
 
@@ -40,12 +40,12 @@ export function sizeWithin(width: number, height: number, pixels: number, longes
   if (scale === 1) return [width, height];
   const [long, short] = [Math.max(width, height), Math.min(width, height)];
   const shorter = Math.max(1, Math.floor(short * scale));
-  // The server bounds how long a strip may be; rounding must not carry one over that.
+  // The server limits the ratio of the sides; rounding must not increase it.
   const longer = Math.min(Math.floor(long * scale), Math.max(1, Math.floor((shorter * long) / short)));
   return width >= height ? [longer, shorter] : [shorter, longer];
 }
 
-/** Raises nothing but UnusablePicture, whose words are for the visitor. */
+/** Throws only UnusablePicture, whose message is for the visitor. */
 export async function readPicture(file: File, limits: ImageLimits): Promise<OwnImage> {
   try {
     const blob = await prepareImage(new Uint8Array(await file.arrayBuffer()), file.type, limits);
@@ -57,7 +57,7 @@ export async function readPicture(file: File, limits: ImageLimits): Promise<OwnI
 }
 
 async function describe(path: string, bytes: Uint8Array<ArrayBuffer>): Promise<Picture> {
-  // Browsers have it on HTTPS and on this machine only.
+  // Browsers offer `crypto.subtle` on HTTPS and localhost only.
   if (crypto.subtle === undefined) return { path };
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return { path, sha256: Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("") };
@@ -98,7 +98,7 @@ async function open(blob: Blob): Promise<Opened> {
   }
 }
 
-/** Some formats, as SVG, open in an image element only. */
+/** Some formats, such as SVG, open only in an image element. */
 async function openElement(blob: Blob): Promise<Opened> {
   const url = URL.createObjectURL(blob);
   const close = (): void => URL.revokeObjectURL(url);
@@ -109,7 +109,7 @@ async function openElement(blob: Blob): Promise<Opened> {
     const { naturalWidth: width, naturalHeight: height } = source;
     if (width > 0 && height > 0) return { source, width, height, close };
   } catch {
-    // The browser says only that it cannot.
+    // The browser gives no reason.
   }
   close();
   throw new UnusablePicture(

@@ -39,7 +39,7 @@ export class OwnPictureCard {
   }
 
   private pasted({ target, clipboardData }: ClipboardEvent): void {
-    // Office programs add a picture of the text.
+    // Office programs also put a picture of the text on the clipboard.
     const isText = isTyping(target) && clipboardData?.getData("text/plain") !== "";
     if (!isText) this.takeFrom(clipboardData);
   }
@@ -67,7 +67,7 @@ export class OwnPictureCard {
   }
 }
 
-/** Only those are ours: text that is dragged belongs to the field it is dropped on. */
+/** Other drags are left to the browser: dragged text belongs to the field it is dropped on. */
 function carriesFiles(transfer: DataTransfer | null): boolean {
   return transfer?.types.includes("Files") ?? false;
 }

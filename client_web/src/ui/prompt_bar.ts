@@ -1,4 +1,4 @@
-/** Changing the world in mid-walk: the suggested prompts and a field for one's own, over the picture. */
+/** Changes the world during a walk: the suggested prompts and a text field, over the picture. */
 import { find, isOnScreen } from "./elements";
 import { PromptChips } from "./prompt_chips";
 import type { PromptChoice } from "./prompt_choice";

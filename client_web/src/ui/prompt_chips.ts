@@ -2,7 +2,7 @@
 import { make } from "./elements";
 import type { PromptChoice } from "./prompt_choice";
 
-/** Keys 1 to 9 press as many. */
+/** The keys 1 to 9 choose the first nine. */
 const NUM_KEYS = 9;
 
 export class PromptChips {
@@ -28,7 +28,7 @@ export class PromptChips {
     this.row.hidden = chips.length === 0;
   }
 
-  /** `pressed` is the prompt that is in force, or chosen; `asked` the one that was sent and is awaited. */
+  /** `pressed` is the prompt in force or chosen; `asked` is the one that was sent and is not confirmed. */
   show(choice: PromptChoice, pressed: string, asked: string | null = null): void {
     const current = choice.lookOf(pressed)?.prompt;
     for (const chip of this.row.querySelectorAll<HTMLElement>(".chip")) {

@@ -3,7 +3,7 @@ import type { Suggestion } from "../net/protocol";
 
 export class PromptChoice {
   suggestions: readonly Suggestion[] = [];
-  /** In force: the server said so, or the walk began with it. Empty when there is none. */
+  /** The prompt in force, as the server confirmed it or the walk began with it. Empty if there is none. */
   current = "";
   /** Sent, and not yet confirmed. */
   asked: string | null = null;
@@ -13,7 +13,7 @@ export class PromptChoice {
   /** `changed` shows it. */
   constructor(private readonly changed: () => void = () => undefined) {}
 
-  /** A walk begins; what was asked of the one before no longer counts. */
+  /** A walk begins. A prompt asked of the previous walk no longer counts. */
   begin(prompt: string): void {
     this.current = prompt;
     this.asked = null;
@@ -38,13 +38,13 @@ export class PromptChoice {
     this.changed();
   }
 
-  /** The prompt that a key presses: the digits of both rows. */
+  /** The prompt that a digit key chooses. */
   suggestionAt(code: string): string | undefined {
     const digit = /^(?:Digit|Numpad)([1-9])$/.exec(code)?.[1];
     return digit === undefined ? undefined : this.suggestions[Number(digit) - 1]?.prompt;
   }
 
-  /** The suggestion that a prompt is; none at all is the first one, by the protocol. */
+  /** The suggestion with this prompt. By the protocol, the empty prompt means the first one. */
   suggested(prompt: string): Suggestion | undefined {
     if (prompt === "") return this.suggestions[0];
     return this.suggestions.find((each) => each.prompt === prompt);

@@ -26,7 +26,7 @@ export class PromptField {
     });
     field.addEventListener("blur", () => {
       this.isEdited = false;
-      // What was typed and not sent is not what the world follows.
+      // Text that was not sent is not in force, so the field shows the prompt that is.
       field.value = this.shown;
     });
   }
@@ -39,7 +39,7 @@ export class PromptField {
 
   private submit(): void {
     const prompt = this.field.value.trim();
-    // Enter alone goes back to the walk; a prompt that could not be sent stays to be sent again.
+    // Enter without a change goes back to the walk. A prompt that could not be sent stays in the field.
     if (prompt === this.shown || this.ask(prompt)) this.field.blur();
   }
 

@@ -1,4 +1,4 @@
-/** Where a walk begins: the server's views or one's own picture, a prompt and a seed. */
+/** The start panel: the server's views or the visitor's picture, a prompt and a seed. */
 
 import { isComposing } from "../input/keyboard";
 import type { StartRequest, StartView, Welcome } from "../net/protocol";
@@ -69,13 +69,13 @@ export class StartPanel {
     return !this.panel.hidden;
   }
 
-  /** The picture behind the panel before anything was chosen. */
+  /** Address of the chosen picture, which the stage shows until the walk's first frame. */
   get poster(): string | null {
     if (this.choice?.kind === "image") return this.own.poster;
     return this.choice === null ? null : (this.posters.get(this.choice.name) ?? null);
   }
 
-  /** `walking`: there is a walk to go back to, whose prompt can be changed. */
+  /** `walking`: a walk is going on, whose prompt can be changed. */
   open(walking: boolean): void {
     if (!this.isOpen) this.opener = document.activeElement;
     this.panel.hidden = false;
@@ -92,12 +92,12 @@ export class StartPanel {
     this.prompt.select();
   }
 
-  /** Light the suggestion that stands in the field, and mark the one that a walk is about to follow. */
+  /** Highlight the suggestion that is in the field, and mark the one that was asked for. */
   showPrompt(): void {
     this.chips.show(this.prompts, this.prompt.value.trim(), this.prompts.asked);
   }
 
-  /** Take a prompt: for the next walk, and at once for one that goes on. */
+  /** Take a prompt for the next walk, and send it to the present one. */
   suggest(prompt: string): void {
     this.prompt.value = prompt;
     this.showPrompt();
@@ -145,7 +145,7 @@ export class StartPanel {
     this.events.start(request, this.poster, picture);
   }
 
-  /** Give the walk that goes on another prompt, and go back to it. */
+  /** Send the prompt to the present walk, and go back to it. */
   private apply(): void {
     const prompt = this.prompt.value.trim();
     const told = this.prompts.asked ?? this.prompts.current;
@@ -173,7 +173,7 @@ export class StartPanel {
     return card;
   }
 
-  /** The one that is chosen already, or the first. */
+  /** The view that is chosen already, or the first. */
   private viewAmong(views: readonly StartView[]): Choice | null {
     const { choice } = this;
     const kept = views.find((view) => choice?.kind === "view" && view.name === choice.name) ?? views[0];

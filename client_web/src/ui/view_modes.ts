@@ -3,7 +3,7 @@ import { find } from "./elements";
 
 const SHOWN_MS = 3_000;
 
-/** Nothing but the picture. Whoever moves the mouse or touches it is shown the way back. */
+/** Shows only the picture. Moving the mouse or touching the picture shows the way back. */
 export class BareView {
   private readonly button = find("show", HTMLButtonElement);
   private timer: ReturnType<typeof setTimeout> | undefined;

@@ -3,7 +3,7 @@ import type { Cause } from "../net/connection";
 import type { ServerError } from "../net/protocol";
 import type { PromptChoice } from "./prompt_choice";
 
-const DISAGREE = "The page and the server do not understand each other. Reloading the page may help.";
+const DISAGREE = "The page and the server do not understand each other. Reload the page.";
 
 const BY_CODE: Readonly<Record<string, string>> = {
   text_frame: DISAGREE,
@@ -11,12 +11,12 @@ const BY_CODE: Readonly<Record<string, string>> = {
   unknown_type: DISAGREE,
   bad_field: DISAGREE,
   bad_order: DISAGREE,
-  too_large: "What was sent is too large for this server.",
+  too_large: "The message is too large for this server.",
   unauthorized: "This server asks for a token. Add #token=… to the address.",
-  too_fast: "Too many messages at once; the server hung up.",
-  slow_consumer: "This connection was too slow for the video.",
+  too_fast: "The page sent too many messages, and the server closed the connection.",
+  slow_consumer: "The connection is too slow for the video.",
   bad_image: "The server could not use that picture.",
-  bad_pose: "That path could not be walked.",
+  bad_pose: "The server could not follow that path.",
   bad_request: "The server could not do that.",
   busy: "All places are taken at the moment.",
   out_of_memory: "The server ran out of memory.",
@@ -24,7 +24,7 @@ const BY_CODE: Readonly<Record<string, string>> = {
   bye: "The server ended the walk.",
 };
 
-/** Faults of the visitor's own input: the server's reason helps them, so it is shown. */
+/** Errors caused by the visitor's input. The server's reason helps to correct it, so it is shown. */
 const WITH_REASON = new Set(["bad_image", "bad_pose", "bad_request", "too_large"]);
 
 export function errorInWords(error: Pick<ServerError, "code" | "message">): string {
@@ -42,12 +42,12 @@ export function lossInWords(cause: Cause): string {
 export function noVideoInWords(reason: "unsupported" | "broken"): string {
   return reason === "unsupported"
     ? "This browser cannot play the video (H.264). Another browser may."
-    : "The video keeps breaking off. Starting again from the menu may help.";
+    : "The video keeps failing. Trying again in a few seconds.";
 }
 
-/** What is news where a walk begins: that it does so anew, or the view that stands for the visitor's picture. */
+/** What the visitor should know when a walk begins: that it begins again, or which view stands for their picture. */
 export function beginningInWords(isAgain: boolean, standIn: string | undefined): string | null {
-  if (isAgain) return "Connected again. The server no longer has your walk, so it begins anew.";
+  if (isAgain) return "Connected again. The server no longer has your walk, so it begins again.";
   return standIn === undefined
     ? null
     : `Your picture looks most like “${standIn}”, so the walk starts there.`;

@@ -35,7 +35,7 @@ export class AppendQueue {
 
   constructor(private readonly events: QueueEvents) {}
 
-  /** What came before the source was open waits for its buffer. */
+  /** What was added before the source was open waits for its buffer. */
   attach(buffer: SourceBufferLike): void {
     this.buffer = buffer;
     buffer.addEventListener("updateend", () => this.updated());
@@ -56,7 +56,7 @@ export class AppendQueue {
     this.add({ kind: "type", mime });
   }
 
-  /** Forget everything before `end`, once there is nothing more urgent to do. */
+  /** Remove everything before `end`, when nothing waits to be appended. */
   removeBefore(end: number): void {
     this.wanted = { kind: "remove", end };
     this.pump();
@@ -80,7 +80,7 @@ export class AppendQueue {
     }
   }
 
-  /** What piled up while the buffer was busy goes in together: each append costs a turn of the event loop. */
+  /** Join what waited while the buffer was busy, because each append costs a turn of the event loop. */
   private takeAppends(): Task | undefined {
     const parts: Uint8Array<ArrayBuffer>[] = [];
     for (let next = this.tasks[0]; next?.kind === "append"; next = this.tasks[0]) {

@@ -1,4 +1,4 @@
-/** How fast to play, and when to skip, so that old delay does not stay: pure policy. */
+/** How fast to play and when to skip, so that delay does not accumulate: pure policy. */
 
 export interface EdgeDecision {
   rate: number;
@@ -6,22 +6,22 @@ export interface EdgeDecision {
   skipS: number;
 }
 
-/** What is kept buffered when a fragment comes: enough for a late one, too little to feel. */
+/** What should be buffered when a fragment arrives: enough for a late one, too little to notice. */
 const TARGET_S = 0.05;
-/** Frames come in bursts, so lead is judged by its lowest point over several bursts. */
+/** Frames arrive in bursts, so the buffer is judged by its lowest level over several bursts. */
 const WINDOW_MS = 3_000;
 const TOLERATED_S = 0.05;
 const HURRY_S = 0.2;
 const SKIP_S = 0.4;
-/** Any excess is gone by then, unless the server wants this lead: it paces itself by what we report. */
+/** By then any excess is played, unless the server keeps this level: it paces itself by the reports. */
 const CATCH_UP_MS = 3_000;
 const TRY_AGAIN_MS = 120_000;
-/** Hurry first: a skip loses frames, and most leads melt away without one. */
+/** Play faster first: a skip loses frames, and most excess disappears without one. */
 const SKIP_AFTER_MS = 1_500;
 
 interface Sample {
   atMs: number;
-  leadS: number;
+  bufferedS: number;
 }
 
 export class LiveEdge {
@@ -30,15 +30,15 @@ export class LiveEdge {
   private attemptedAt: number | null = null;
   private acceptedS = 0;
 
-  /** A fragment came while `leadS` seconds were still unplayed. */
-  arrived(nowMs: number, leadS: number): void {
+  /** A fragment arrived while `bufferedS` seconds were not played yet. */
+  arrived(nowMs: number, bufferedS: number): void {
     this.since ??= nowMs;
-    this.samples.push({ atMs: nowMs, leadS });
+    this.samples.push({ atMs: nowMs, bufferedS });
     this.samples = this.samples.filter((sample) => nowMs - sample.atMs <= WINDOW_MS);
   }
 
   decide(nowMs: number): EdgeDecision {
-    const standingS = this.standingLead(nowMs);
+    const standingS = this.standingBuffer(nowMs);
     const excessS = standingS - Math.max(TARGET_S, this.acceptedS);
     if (excessS <= TOLERATED_S) return this.atRest(nowMs);
     this.attemptedAt ??= nowMs;
@@ -49,21 +49,21 @@ export class LiveEdge {
   }
 
   /** What to skip when the page was out of sight and playback may have stood still. */
-  skipOnReturn(leadS: number): number {
-    return leadS > SKIP_S ? leadS - TARGET_S : 0;
+  skipOnReturn(bufferedS: number): number {
+    return bufferedS > SKIP_S ? bufferedS - TARGET_S : 0;
   }
 
-  /** After a jump, a stall or a pause the past says nothing about the lead to come. */
+  /** After a jump, a stall or a pause, past levels say nothing about the next ones. */
   forget(): void {
     this.samples = [];
     this.since = null;
   }
 
-  /** The lead that is never used up: pure delay. Zero until a whole window was seen. */
-  private standingLead(nowMs: number): number {
+  /** The buffer that is never used: pure delay. Zero until a whole window was seen. */
+  private standingBuffer(nowMs: number): number {
     if (this.since === null || nowMs - this.since < WINDOW_MS) return 0;
     const recent = this.samples.filter((sample) => nowMs - sample.atMs <= WINDOW_MS);
-    return recent.length === 0 ? 0 : Math.min(...recent.map((sample) => sample.leadS));
+    return recent.length === 0 ? 0 : Math.min(...recent.map((sample) => sample.bufferedS));
   }
 
   private atRest(nowMs: number): EdgeDecision {
@@ -74,7 +74,7 @@ export class LiveEdge {
     return { rate: 1, skipS: 0 };
   }
 
-  /** Hurrying did not help: the server's jitter needs this lead, so leave it alone for a while. */
+  /** Playing faster did not help: the server's jitter needs this buffer, so keep it for a while. */
   private accept(standingS: number, nowMs: number): EdgeDecision {
     this.acceptedS = standingS;
     this.attemptedAt = nowMs;

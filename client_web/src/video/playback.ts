@@ -35,7 +35,7 @@ export class Playback {
       isExpecting: () => events.isWalking(),
       shown: (frame) => this.frameShown(frame),
       stalled: () => this.tellPlayhead(),
-      // What was pressed before a standstill says nothing about latency.
+      // Keys pressed before a standstill say nothing about latency.
       jumped: () => this.measured.tracker.clear(),
       failed: (message) => {
         events.failed(message);
@@ -83,13 +83,13 @@ export class Playback {
     if (this.events.isOpened()) this.stage.expect(media.frame);
   }
 
-  /** The visitor did something: some browsers play nothing before. */
+  /** Call this within a gesture: some browsers play nothing before the first one. */
   playInGesture(): void {
     this.player.playInGesture();
   }
 
   controlsSent(seq: number, atMs: number, keysChanged: boolean): void {
-    // Where nothing moves, or nobody looks, the time to the screen is the visitor's own.
+    // While the walk is paused or the tab hidden, the time to the screen is not the server's.
     if (!this.events.isWalking() || document.hidden) return;
     this.measured.tracker.controlsSent(seq, atMs, keysChanged);
   }

@@ -31,9 +31,9 @@ const CHECK_MS = 100;
 const KEEP_BEHIND_S = 4;
 const REMOVE_EVERY_S = 4;
 const STALL_MS = 80;
-/** An underrun carries the playhead a little over the end; further on, it would never meet what is appended. */
+/** In an underrun the playhead goes a little past the end. Further past it, new media would never be shown. */
 const PAST_END_S = 0.15;
-/** Less than this is played out, even if the browser drops the last frame. */
+/** With less than this left, everything is played: the browser may drop the last frame. */
 const PLAYED_OUT_S = 0.1;
 const ROUNDING_S = 0.01;
 
@@ -54,7 +54,7 @@ export class Player {
   private numPresented = 0;
   /** Element time of the newest frame on screen. */
   private presentedTo = 0;
-  /** Media was appended, of which nothing is on screen yet. */
+  /** Media arrived, and no frame was presented since. */
   private hasNews = false;
   private isRefused = false;
   private rate = 1;
@@ -79,7 +79,7 @@ export class Player {
       failed: (message) => events.failed(message),
       gaveUp: (reason, message) => events.gaveUp(reason, message),
     });
-    video.addEventListener("waiting", () => this.ranDry());
+    video.addEventListener("waiting", () => this.underrun());
     video.addEventListener("playing", () => this.hasBegun());
     video.addEventListener("pause", () => !document.hidden && this.play());
     setInterval(() => this.check(performance.now()), CHECK_MS);
@@ -94,7 +94,7 @@ export class Player {
     return this.source.numFailures;
   }
 
-  /** Media seconds handed to the browser and not yet played; none while the picture stands still all the same. */
+  /** Media seconds not yet played. None during a standstill, when nobody sees them. */
   get bufferedS(): number {
     return this.standstill.isOn ? 0 : Math.max(0, this.aheadS);
   }
@@ -108,8 +108,8 @@ export class Player {
     return this.timeline.toServer(Math.min(this.video.currentTime, this.timeline.end));
   }
 
-  /** The picture stands still for want of frames. Browsers say so when the last frame goes up, not when it has ended. */
-  private get isDry(): boolean {
+  /** Underrun: there is no next frame. Browsers report it when the last frame appears, not when it ends. */
+  private get isUnderrun(): boolean {
     return this.video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA;
   }
 
@@ -118,7 +118,7 @@ export class Player {
     return this.timeline.end - this.video.currentTime;
   }
 
-  /** Up to here the decoder needs nothing any more: the playhead may run ahead of it. */
+  /** The decoder needs nothing before this time. The playhead alone does not tell: it may be ahead of the decoder. */
   private get playedTo(): number {
     return Math.min(this.video.currentTime, this.presentedTo);
   }
@@ -133,35 +133,35 @@ export class Player {
   append(media: Media, receivedAt: number): void {
     this.numReceived += 1;
     if (!this.source.isOpen) return this.timeline.miss(media);
-    const leadS = Math.max(0, this.aheadS);
-    // Only the first of a burst ends the standstill; the others wait for their turn.
-    const starved = this.isDry && leadS <= media.duration;
+    const bufferedS = Math.max(0, this.aheadS);
+    // Only the first frame of a burst ends the underrun; the others wait for their time.
+    const starved = this.isUnderrun && bufferedS <= media.duration;
     const placed = this.timeline.place(media, starved);
     if (placed === null) return;
     this.hasNews = true;
     this.source.append(media.data, this.timeline.offset);
-    this.edge.arrived(receivedAt, leadS);
+    this.edge.arrived(receivedAt, bufferedS);
     this.keepToEdge(receivedAt);
   }
 
-  /** Frames of another session follow; what is buffered of the last one plays out first. */
+  /** Frames of another session follow, after what is still buffered. */
   newSession(): void {
     this.timeline.newSession();
     this.edge.forget();
   }
 
-  /** Start playing as early as possible: the browser then shows the first frame without further ado. */
+  /** Play before there is media, so that the browser shows the first frame at once. */
   play(): void {
     this.isRefused = false;
     this.video.play().catch((error: unknown) => this.playRefused(error));
   }
 
-  /** Within a gesture of the visitor's, without which some browsers play nothing. */
+  /** Call this within a gesture: some browsers play nothing before the first one. */
   playInGesture(): void {
     if (this.video.paused) this.play();
   }
 
-  /** The page is in sight again; the browser may have held the video meanwhile. */
+  /** The tab is visible again. The browser may have stopped the video meanwhile. */
   returned(): void {
     this.standstill.forget();
     this.skip(this.edge.skipOnReturn(this.aheadS));
@@ -171,7 +171,7 @@ export class Player {
 
   private playRefused(error: unknown): void {
     const isForbidden = error instanceof DOMException && error.name === "NotAllowedError";
-    // What was refused in a hidden tab is asked for again when it comes back.
+    // When a hidden tab becomes visible, `returned` tries again.
     if (!isForbidden || document.hidden || !this.source.isOpen) return;
     this.isRefused = true;
     this.events.needsGesture();
@@ -191,15 +191,15 @@ export class Player {
     this.play();
   }
 
-  /** The last frame just went up; it is a stall when the next one is late by more than a frame. */
-  private ranDry(): void {
+  /** The last frame is on screen. It is a stall if the next one is late by more than a frame. */
+  private underrun(): void {
     clearTimeout(this.stallTimer);
     if (this.video.seeking || this.numShown === 0) return;
     this.stallTimer = setTimeout(() => this.stalled(), STALL_MS);
   }
 
   private stalled(): void {
-    if (!this.isDry || document.hidden || !this.events.isExpecting()) return;
+    if (!this.isUnderrun || document.hidden || !this.events.isExpecting()) return;
     this.numStalls += 1;
     this.edge.forget();
     this.events.stalled();
@@ -224,12 +224,12 @@ export class Player {
     this.edge.forget();
   }
 
-  /** Where the playhead is past everything, as after the machine slept, nothing of it would ever be shown. */
+  /** If the playhead is past the end, as after the machine slept, the new media would never be shown. */
   private appended(): void {
     if (this.hasNews && !document.hidden && this.aheadS < -PAST_END_S) this.jump();
   }
 
-  /** Go on from the newest key frame. Seeking also makes the browser look for its media again. */
+  /** Continue from the newest key frame. The seek also restarts a decoder that waits for removed media. */
   private jump(): void {
     const key = this.timeline.newestKey();
     if (key === null) return;
@@ -239,7 +239,7 @@ export class Player {
     this.events.jumped();
   }
 
-  /** What must hold though nothing comes: whoever changed the speed, paused the video or lost its media. */
+  /** Correct what others did to the video, and end a standstill, even if no media arrives. */
   private check(nowMs: number): void {
     if (!this.source.isOpen || document.hidden) return this.standstill.forget();
     this.keepRate();
@@ -265,7 +265,7 @@ export class Player {
     this.removedTo = end;
   }
 
-  /** Browsers remove everything up to the next key frame, so this lies just before one that is not needed. */
+  /** Browsers remove media up to the next key frame, so this is just before the last one until `time`. */
   private removableTo(time: number): number {
     return (this.timeline.newestKey(time) ?? 0) - ROUNDING_S;
   }
@@ -282,7 +282,7 @@ export class Player {
     });
   }
 
-  /** The browser's own count, which also knows the frames whose callback came too late; it starts anew per source. */
+  /** The browser's count includes frames whose callback came too late. It restarts with each source. */
   private countShown(presented: number): void {
     this.numShown += presented >= this.numPresented ? presented - this.numPresented : presented;
     this.numPresented = presented;

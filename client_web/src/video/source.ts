@@ -10,7 +10,7 @@ interface SourceEvents {
   removableTo(): number;
   /** The video failed, and begins again. */
   failed(message: string): void;
-  /** There is no picture for now; never, where the type is unsupported. */
+  /** There is no picture for now, or never if the browser does not support the type. */
   gaveUp(reason: "unsupported" | "broken", message: string): void;
 }
 
@@ -20,7 +20,7 @@ declare global {
   }
 }
 
-/** After so many failures within so long, the next attempt waits. */
+/** After this many failures within this time, the next attempt waits. */
 const NUM_FAILURES = 3;
 const FAILURES_MS = 10_000;
 const RETRY_MS = 3_000;
@@ -43,7 +43,7 @@ export class Source {
     private readonly video: HTMLVideoElement,
     private readonly events: SourceEvents,
   ) {
-    // An error of a source that was replaced or given up meanwhile is no news.
+    // Errors of a source that was replaced or given up do not matter.
     video.addEventListener(
       "error",
       () => video.error && this.queue !== null && this.fail(video.error.message),

@@ -1,4 +1,4 @@
-/** The video, and the still picture that stands in front of it until a walk's first frame is there. */
+/** The video, and the still picture in front of it until a walk's first frame. */
 import { find } from "../ui/elements";
 
 export class Stage {
@@ -20,7 +20,7 @@ export class Stage {
     this.firstFrame = null;
   }
 
-  /** The first frame that may uncover the video is this one. */
+  /** This frame may uncover the video, as the first one of the walk. */
   expect(frame: number): void {
     if (this.covered) this.firstFrame ??= frame;
   }

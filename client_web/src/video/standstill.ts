@@ -2,18 +2,18 @@
 
 type Remedy = "jump" | "rebuild";
 
-/** So long without a presented frame, and what is buffered no longer counts: nobody sees it. */
+/** After this time without a presented frame, the picture stands still. */
 const STILL_MS = 500;
 const REBUILD_MS = 2_000;
 const LONGEST_REBUILD_MS = 30_000;
-/** A longer time between two checks was spent asleep or starved, when nothing could have been presented. */
+/** A longer time between two checks means that the page slept; only this much of it counts. */
 const LONGEST_STEP_MS = 250;
 
 export class Standstill {
   private stillMs = 0;
   private checkedAtMs: number | null = null;
   private hasJumped = false;
-  /** Grows with every rebuild in vain: a machine that is only slow must not be held up by rebuilding. */
+  /** It doubles with every rebuild that does not help, so that a slow machine is not slowed further. */
   private rebuildMs = REBUILD_MS;
 
   /** No frame has been presented for a while, although there is media to show. */
@@ -27,7 +27,7 @@ export class Standstill {
     this.rebuildMs = REBUILD_MS;
   }
 
-  /** There is no reason to expect a picture: nothing to show, or nobody to show it to. */
+  /** No picture is expected: there is nothing to show, or the tab is hidden or the video paused. */
   forget(): void {
     this.stillMs = 0;
     this.hasJumped = false;

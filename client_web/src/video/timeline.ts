@@ -4,17 +4,17 @@ import type { Media } from "../net/protocol";
 export interface PlacedFrame {
   frame: number;
   chunk: number;
-  /** Media time on the element's timeline, which only grows and has no gaps. */
+  /** Media time on the element's timeline, which has no gaps. */
   elementTime: number;
   decodedAt: number;
   /** Decoding can start here. */
   key: boolean;
-  /** It came when nothing was left to play. */
+  /** It arrived in an underrun. */
   starved: boolean;
 }
 
 const NUM_REMEMBERED = 240;
-/** Media times pass through integer ticks and microseconds; less than this is rounding. */
+/** Media times are rounded to ticks and microseconds. Smaller differences do not matter. */
 const ROUNDING_S = 0.0005;
 
 export class Timeline {
@@ -28,7 +28,7 @@ export class Timeline {
   private frames: PlacedFrame[] = [];
 
   /**
-   * Place a fragment right behind the last one, whatever its own time says: a gap would freeze playback for ever.
+   * Place a fragment right after the last one, whatever its own time is: a gap would stop playback.
    * Null when it cannot be decoded: after a lost fragment the decoder needs a key frame. What cannot be decoded
    * counts as played, so that the server sends what follows.
    */
@@ -50,7 +50,7 @@ export class Timeline {
     return placed;
   }
 
-  /** A fragment came that nothing can play now. */
+  /** A fragment arrived while nothing can play it. */
   miss(media: Media): void {
     this.receivedTo = media.time + media.duration;
   }
@@ -69,7 +69,7 @@ export class Timeline {
     return Math.max(0, elementTime - this.offset);
   }
 
-  /** The server counts from zero again; its first fragment belongs behind what is already there. */
+  /** The server counts from zero again. Its first fragment belongs after what is already there. */
   newSession(): void {
     this.nextFrame = null;
     this.offset = this.end;

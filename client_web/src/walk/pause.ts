@@ -1,4 +1,4 @@
-/** Whether the walk rests: because the visitor wants it, or because nobody would see it. */
+/** Whether the walk is paused: by the visitor, or because the open panel hides it. */
 import { find } from "../ui/elements";
 
 export class Pause {
@@ -7,7 +7,7 @@ export class Pause {
   private byVisitor = false;
   private told = false;
 
-  /** `tell` says it to the server. */
+  /** `tell` sends it to the server. */
   constructor(private readonly tell: (paused: boolean) => void) {}
 
   /** What the server was told last. */
@@ -29,7 +29,7 @@ export class Pause {
     this.told = false;
   }
 
-  /** A walk behind the open panel rests: its frames would be made for nobody. */
+  /** A walk behind the open panel is paused, because nobody would see its frames. */
   update(isWalking: boolean, isPanelOpen: boolean): void {
     this.show();
     const paused = isWalking && (this.byVisitor || isPanelOpen);

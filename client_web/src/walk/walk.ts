@@ -6,9 +6,9 @@ import type { Beginning } from "./walk_record";
 export interface Walk {
   request: StartRequest;
   poster: string | null;
-  /** The visitor's own, if the walk begins with one. */
+  /** The visitor's own picture, if the walk begins with one. */
   picture: Picture | null;
-  /** Its init segment has come: what comes next is its video. */
+  /** Its init segment has arrived, so the next media belongs to it. */
   opened: boolean;
   /** It was open when the connection was lost, and begins again. */
   isAgain: boolean;
@@ -16,13 +16,13 @@ export interface Walk {
   view: string | null;
 }
 
-/** The page draws the seed that was left open, so that it knows how to make the same walk again. */
+/** If no seed was given, the page draws one, so that it can make the same walk again. */
 export function newWalk(request: StartRequest, poster: string | null, picture: Picture | null): Walk {
   const [seed = 0] = crypto.getRandomValues(new Uint32Array(1));
   return { request: { seed, ...request }, poster, picture, opened: false, isAgain: false, view: null };
 }
 
-/** For the recorded walk. Where a view stands for the visitor's picture, the walk is that of the view. */
+/** The beginning as the recorded walk names it. If a view stands for the visitor's picture, it names the view. */
 export function beginningOf(walk: Walk, { model, size }: Pick<Welcome, "model" | "size">): Beginning {
   const { image: _, ...asked } = walk.request;
   const place = walk.view !== null ? { view: walk.view } : walk.picture && { image: walk.picture };
@@ -48,13 +48,13 @@ export class Walks {
     this.current = this.before;
   }
 
-  /** The server no longer has any: the current one begins again, and there is none before it. */
+  /** The server has lost the session: the current walk begins again, and there is none before it. */
   lost(): void {
     this.before = null;
     if (this.current !== null) this.current.isAgain ||= this.current.opened;
   }
 
-  /** Should the server lose the walk, it begins with this prompt. */
+  /** If the server loses the walk, it begins again with this prompt. */
   remember(prompt: string): void {
     if (this.current !== null) this.current.request = { ...this.current.request, prompt };
   }

@@ -5,7 +5,7 @@ import type { Picture } from "../ui/own_image";
 
 const KEPT_MS = 60_000;
 
-/** What a walk began with, as the server reads it beside the path; what is absent is left open. */
+/** What a walk began with, as the server reads it beside the path. Absent fields are left open. */
 export interface Beginning {
   view?: string;
   prompt?: string;
@@ -29,14 +29,14 @@ export class WalkRecord {
     this.labels = [];
   }
 
-  /** What was recorded from this chunk on is replaced: the walk went back. */
+  /** After a reset the chunks are numbered from 0 again, so this chunk replaces what was recorded from there on. */
   chunk(chunk: Chunk): void {
     const kept = chunk.index * chunk.poses.length;
     this.poses.splice(kept, Infinity, ...chunk.poses);
     this.labels.splice(kept, Infinity, ...chunk.labels);
   }
 
-  /** The file knows one prompt: that of the first chunk. */
+  /** The file holds one prompt, that of the first chunk. */
   promptChanged(prompt: string, firstChunk: number | undefined): void {
     this.prompt = prompt;
     if (firstChunk === 0) this.restarted();
@@ -57,12 +57,12 @@ export class WalkRecord {
   }
 }
 
-/** Offer a text as a file. */
+/** Offer a text as a file to download. */
 export function saveFile(name: string, text: string): void {
   const link = document.createElement("a");
   link.download = name;
   link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
   link.click();
-  // Not at once: some browsers begin to read it later.
+  // Some browsers begin to read it later.
   setTimeout(() => URL.revokeObjectURL(link.href), KEPT_MS);
 }

@@ -48,7 +48,7 @@ export class Walking {
   }
 
   promptChanged({ text: prompt = "", chunk: firstChunk, taken_as: takenAs }: StateChange): void {
-    // What comes before `init` is of a walk that was left.
+    // A message that arrives before `init` belongs to the previous walk.
     if (!this.walk?.opened) return;
     this.record.promptChanged(prompt, firstChunk);
     this.parts.prompts.confirm(prompt, takenAs ?? null);
@@ -122,7 +122,7 @@ export class Walking {
     this.parts.notice.say("Back where the walk began.");
   }
 
-  /** The connection is back: with the same session, or with one that does not know the walk. */
+  /** The connection is back, either with the same session or with a new one that has no walk. */
   reconnected(resumed: boolean): void {
     if (this.walk === null || resumed) this.parts.connectionNotice.over();
     if (this.walk === null) return this.parts.playback.stage.cover(this.parts.panel.poster);
@@ -133,7 +133,7 @@ export class Walking {
     this.updatePause();
   }
 
-  /** What may not have been heard before the connection was lost. */
+  /** Repeat what the server may have missed when the connection was lost. */
   private tellAgain(): void {
     this.parts.controls.tellAgain();
     const { asked } = this.parts.prompts;

@@ -87,7 +87,7 @@ it("ignores a turn that is no number", () => {
   expect(sent).toEqual([]);
 });
 
-it("says the state anew without an old look", () => {
+it("sends the state again without an old look", () => {
   controls.press("KeyW", "w");
   controls.turn(1, 1);
   controls.tellAgain();

@@ -116,7 +116,7 @@ function lose(times: number): void {
   }
 }
 
-it("starts the waiting anew once there was video", () => {
+it("restarts the waiting once there was video", () => {
   welcomed();
   lose(4);
   hear({ ...MEDIA, decode: 1, encode: 1, data: new Uint8Array(1) });
@@ -124,7 +124,7 @@ it("starts the waiting anew once there was video", () => {
   expect(statuses.at(-1)).toMatchObject({ kind: "waiting", retryMs: 400 });
 });
 
-it("starts the waiting anew after a connection that lasted", () => {
+it("restarts the waiting after a connection that lasted", () => {
   welcomed();
   lose(4);
   for (let second = 0; second < 31; second++) {

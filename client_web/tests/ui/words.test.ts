@@ -28,7 +28,7 @@ it("tells what is news where a walk begins", () => {
 
 it("says why there is no picture", () => {
   expect(noVideoInWords("unsupported")).toContain("H.264");
-  expect(noVideoInWords("broken")).toContain("keeps breaking off");
+  expect(noVideoInWords("broken")).toContain("keeps failing");
 });
 
 it("says where in the queue one stands", () => {

@@ -10,7 +10,7 @@ beforeEach(() => {
   nowMs = 0;
 });
 
-/** Bursts of 16 fragments: the lead is `troughS` when one begins and grows by a frame with each fragment. */
+/** Bursts of 16 fragments: the buffer holds `troughS` when one begins and grows by a frame with each fragment. */
 function bursts(count: number, troughS: (burst: number) => number): EdgeDecision {
   for (let burst = 0; burst < count; burst++) {
     for (let frame = 0; frame < 16; frame++) edge.arrived(nowMs + frame, troughS(burst) + frame / 24);
@@ -27,7 +27,7 @@ it("waits for a whole window before it judges", () => {
   expect(bursts(3, () => 0.3).rate).toBe(1);
 });
 
-it("hurries a little for a little standing lead", () => {
+it("hurries a little for a little standing buffer", () => {
   expect(bursts(6, () => 0.15)).toEqual({ rate: 1.1, skipS: 0 });
 });
 
@@ -42,7 +42,7 @@ it("hurries first and then skips what would take too long to catch up", () => {
   expect(skipS).toBeCloseTo(0.7);
 });
 
-it("leaves a lead alone that is used up now and then", () => {
+it("leaves a buffer alone that is used up now and then", () => {
   expect(bursts(12, (burst) => (burst % 3 === 0 ? 0.04 : 0.4)).rate).toBe(1);
 });
 
@@ -51,14 +51,14 @@ it("stops hurrying as soon as one burst comes closer", () => {
   expect(bursts(1, () => 0.08).rate).toBe(1);
 });
 
-it("accepts the lead that a server keeps up all the same", () => {
+it("accepts the buffer that a server keeps up all the same", () => {
   let decision = bursts(6, () => 0.3);
   expect(decision.rate).toBe(1.25);
   for (let burst = 0; burst < 6; burst++) decision = bursts(1, () => 0.3);
   expect(decision.rate).toBe(1);
 });
 
-it("does not skip again and again for a server that wants a long lead", () => {
+it("does not skip again and again for a server that wants a long buffer", () => {
   let numSkips = 0;
   for (let burst = 0; burst < 40; burst++) {
     if (bursts(1, () => 0.8).skipS === 0) continue;

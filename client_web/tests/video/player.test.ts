@@ -252,7 +252,7 @@ it("asks for a gesture when playing is refused, and plays within one", async () 
   expect(told).toEqual(["needs gesture", "playing"]);
 });
 
-it("begins anew when the source takes no buffer, and gives up the third time", () => {
+it("begins again when the source takes no buffer, and gives up the third time", () => {
   FakeSource.refuses = true;
   open();
   newest().open();

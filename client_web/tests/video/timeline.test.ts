@@ -60,7 +60,7 @@ it("remembers a bounded number of frames", () => {
   expect(timeline.frameAt(999 * FRAME_S)?.frame).toBe(999);
 });
 
-it("starts anew with an empty source buffer", () => {
+it("starts again with an empty source buffer", () => {
   place(0, true);
   timeline.restart();
   expect(place(1)).toBeUndefined();

@@ -125,7 +125,7 @@ def _parts(needed: MemoryEstimate, variant: Variant, size: tuple[int, int]) -> I
 
 
 def _plans(needed: MemoryEstimate, variant: Variant, budget: int, max_sessions: int) -> Iterator[str]:
-    """What `serve` would do, and what `render` would, which has one walk only, where that differs."""
+    """What `serve` would do; and `render`, which has one walk only, if that differs."""
     yield f"Plan for {_gb(budget)}"
     alone = plan_offload(needed, 1, budget)
     if not variant.is_live:

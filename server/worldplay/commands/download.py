@@ -1,4 +1,4 @@
-"""`worldplay download`: fetches a released model after saying what that means, and checks the result."""
+"""`worldplay download`: says what will be fetched and under which terms, fetches it, and checks it."""
 
 import shutil
 import sys
@@ -60,12 +60,12 @@ def download(
     *,
     verify: bool = False,
 ) -> None:
-    """Fetch what is missing of a variant, and anew what is damaged.
+    """Fetch the files of a variant that are missing or damaged.
 
     Args:
         agree: asks a question.
         verify: compare every byte of what is there, which takes minutes.
-    Raises: OSError saying what keeps it from being fetched, and what to do; ValueError for a damaged file.
+    Raises: OSError saying why it cannot be fetched, and what to do; ValueError for a damaged file.
     """
     command = suggest_layout(variant, layout, weights_dir)
     sources = list_sources(variant, layout)
@@ -73,7 +73,7 @@ def download(
         listed = {source: hub.list_files(source) for source in sources}
     items = [item for source in sources for item in _find_items(source, listed[source], weights_dir, verify)]
     missing = [item for item in items if item.damage is not None]
-    missing.sort(key=lambda item: item.file.size)  # so that every part's folder tells what it lacks
+    missing.sort(key=lambda item: item.file.size)  # small files first: then each folder shows what it lacks
     with suggesting(command):
         for item in {item.source: item for item in missing}.values():
             hub.check_access(item.source, item.file)
@@ -102,10 +102,10 @@ def _find_items(source: Source, files: Sequence[HubFile], weights_dir: Path, ver
 
 
 def _clean_up(sources: list[Source], weights_dir: Path) -> None:
-    """Delete what huggingface_hub left of interrupted downloads; it never goes on with it."""
+    """Delete what huggingface_hub left of interrupted downloads: it never continues them."""
     for folder in {weights_dir / source.folder for source in sources}:
         for path in (folder / ".cache" / "huggingface").rglob("*.incomplete"):
-            sys.stdout.write(f"Deleting {path}, {path.stat().st_size / 1e9:.1f} GB of no use\n")
+            sys.stdout.write(f"Deleting {path}, {path.stat().st_size / 1e9:.1f} GB of a broken download\n")
             path.unlink()
 
 
@@ -133,20 +133,20 @@ def _check_disk(weights_dir: Path, missing: int) -> None:
 
 @contextmanager
 def _alone(weights_dir: Path) -> Iterator[None]:
-    """Two downloads at once would write to the same files.
+    """Keep other downloads out: they would write to the same files.
 
-    Raises: OSError if another one is at work in the folder.
+    Raises: OSError if another one is running.
     """
     weights_dir.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(weights_dir / LOCK, timeout=0):
             yield
     except Timeout:
-        raise OSError(f"another download into {weights_dir} is running; wait for it, or end it") from None
+        raise OSError(f"another download into {weights_dir} is running; wait for it, or stop it") from None
 
 
 def _check_fetched(item: Item) -> None:
-    """Raises: ValueError naming a file that is not whole."""
+    """Raises: ValueError naming a damaged file."""
     damage = find_damage(item.file, item.path)
     if damage is not None:
         raise ValueError(f"{item.path} {damage}")

@@ -1,4 +1,4 @@
-"""What this machine can do, for comparison with what a model makes of it."""
+"""Measures what this machine can do, to compare a model with it."""
 
 import platform
 import resource
@@ -36,7 +36,7 @@ def gemm_rate(device: torch.device, dtype: torch.dtype, side: int | None = None)
 
 
 def forget_peak(device: torch.device) -> None:
-    """Count a GPU's peak memory anew; a process's own cannot be reset."""
+    """Start counting a GPU's peak memory again; that of a process cannot be reset."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 

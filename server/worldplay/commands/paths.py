@@ -1,4 +1,4 @@
-"""What can be said of paths before anything is read, made or changed there."""
+"""Checks paths before anything is written there."""
 
 import os
 from collections.abc import Mapping

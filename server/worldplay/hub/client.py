@@ -1,4 +1,4 @@
-"""The Hugging Face hub: lists a repository's files, and fetches one, going on where it was interrupted."""
+"""The Hugging Face hub: lists a repository's files, and fetches them; an interrupted download continues."""
 
 import time
 from collections.abc import Iterator
@@ -34,8 +34,8 @@ TIMEOUT_S = 30.0
 class HuggingFace:
     """The real hub, or one that answers like it.
 
-    Its library begins a file anew after an interruption, so the bytes are fetched here: into a `.part` beside
-    the file, which the next run goes on with.
+    huggingface_hub starts a file again after an interruption. So the bytes are fetched here, into a `.part`
+    file that the next run continues.
     """
 
     endpoint: str | None = None  # None: as the library is configured
@@ -60,7 +60,7 @@ class HuggingFace:
         return HubFile(file.rfilename, url, file.size, digest)
 
     def check_access(self, source: Source, file: HubFile) -> None:
-        """Ask for a file's description; what cannot be had is better known before gigabytes were fetched.
+        """Ask for a file's description, to find a file that is refused before gigabytes were fetched.
 
         Raises: OSError saying why the file cannot be fetched.
         """
@@ -68,7 +68,7 @@ class HuggingFace:
             get_hf_file_metadata(file.url, timeout=TIMEOUT_S)
 
     def fetch(self, source: Source, file: HubFile, path: Path) -> None:
-        """Fetch a file, or what is still missing of it, and put it in place once it is proven whole.
+        """Fetch a file, or the rest of it, and put it in place once its checksum is right.
 
         Raises: OSError saying why it could not be fetched; ValueError if it came damaged.
         """
@@ -101,7 +101,7 @@ def _explaining(source: Source, doing: str) -> Iterator[None]:
 
 
 def _complete(file: HubFile, part: Path) -> None:
-    """Append what a part lacks, over as many connections as that takes."""
+    """Append what a part lacks, with as many requests as it takes."""
     if part.is_file() and part.stat().st_size > file.size:
         part.unlink()
     with part.open("ab") as out, _progress(file, out.tell()) as bar:
@@ -137,7 +137,7 @@ def _append(file: HubFile, out: BinaryIO, bar: tqdm) -> None:
 
 
 def _may_pass(error: HTTPError) -> bool:
-    """Whether asking again can help: the connection broke, or the hub is busy."""
+    """Whether another request can succeed: the connection broke, or the hub is busy."""
     if not isinstance(error, HfHubHTTPError):
         return True
     return error.response.status_code == 429 or error.response.status_code >= 500

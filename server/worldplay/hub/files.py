@@ -1,4 +1,4 @@
-"""A file as a hub publishes it, and whether what lies on the disk is that file."""
+"""A file as a hub publishes it, and what is wrong with the one on the disk."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from worldplay.world.weight_files import PART, Weights
 
-SMALL_BYTES = 50_000_000  # a file up to this size is compared as a whole whenever it is looked at
+SMALL_BYTES = 50_000_000  # files up to this size are always compared byte by byte
 _BLOCK_BYTES = 2**20
 
 
@@ -26,13 +26,13 @@ def part_of(path: Path) -> Path:
 
 
 def bytes_left(file: HubFile, path: Path) -> int:
-    """What is still to be fetched of a file that is not whole."""
+    """What is still to be fetched of an incomplete file."""
     part = part_of(path)
     return max(0, file.size - part.stat().st_size) if part.is_file() else file.size
 
 
 def find_damage(file: HubFile, path: Path, every_byte: bool = False) -> str | None:
-    """What is wrong with a file: considering every byte, or what can be told without reading gigabytes."""
+    """What is wrong with a file, if anything. Large files are read as a whole only for `every_byte`."""
     if not path.is_file():
         return "is missing"
     size = path.stat().st_size
@@ -47,7 +47,7 @@ def find_damage(file: HubFile, path: Path, every_byte: bool = False) -> str | No
 
 
 def compare_content(file: HubFile, path: Path) -> str | None:
-    """What is wrong with a file, every byte considered."""
+    """What is wrong with a file's content, if anything."""
     digest = _read_sha256(path) if len(file.digest) == 64 else _read_git_sha1(path)
     return None if digest == file.digest else f"does not have the checksum {file.digest[:12]}..."
 

@@ -24,7 +24,7 @@ def check_layout(name: str) -> Layout:
         return "original"
     if name == "diffusers":
         return "diffusers"
-    raise ValueError(f"expected a layout out of diffusers, original, got {name!r}")
+    raise ValueError(f"unknown layout {name!r}; expected one of diffusers, original")
 
 
 def list_sources(variant: Variant, layout: Layout) -> list[Source]:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import pynvml
-
 MEMINFO = Path("/proc/meminfo")
 CPUINFO = Path("/proc/cpuinfo")
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container
@@ -56,21 +54,25 @@ def list_gpus(visible: str | None) -> list[Gpu]:
     """The GPUs that torch would see; none without a driver, or if torch was built without CUDA."""
     if version("torch").endswith("+cpu"):
         return []
+    import pynvml  # here, as most commands do without it, and it is large
+
     try:
         pynvml.nvmlInit()
         try:
             handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
             uuids = [pynvml.nvmlDeviceGetUUID(handle) for handle in handles]
-            return [_describe(handles[index]) for index in choose_visible(visible, uuids)]
+            return [
+                Gpu(
+                    name=pynvml.nvmlDeviceGetName(handles[index]),
+                    free=max(0, pynvml.nvmlDeviceGetMemoryInfo(handles[index]).free - CONTEXT_BYTES),
+                    total=pynvml.nvmlDeviceGetMemoryInfo(handles[index]).total,
+                )
+                for index in choose_visible(visible, uuids)
+            ]
         finally:
             pynvml.nvmlShutdown()
     except pynvml.NVMLError:
         return []
-
-
-def _describe(handle: object) -> Gpu:
-    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-    return Gpu(pynvml.nvmlDeviceGetName(handle), max(0, memory.free - CONTEXT_BYTES), memory.total)
 
 
 def choose_visible(visible: str | None, uuids: Sequence[str]) -> list[int]:

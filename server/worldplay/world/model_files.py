@@ -24,7 +24,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise OSError(f"{path} is missing")
     try:
         content = json.loads(path.read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON ({error})") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}, not an object")

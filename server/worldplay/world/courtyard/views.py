@@ -38,9 +38,19 @@ SUGGESTIONS = (
 )
 
 
-def make_view(viewpoint: Viewpoint, height: int, width: int, make_ground: Callable[[], Ground]) -> StartView:
-    """Render what a viewpoint shows by day."""
+def render_views(
+    height: int, width: int, make_ground: Callable[[Viewpoint], Ground]
+) -> tuple[StartView, ...]:
+    """Render all start views in a world's size; `make_ground` is called for each walk that begins at one."""
+    return tuple(_render_view(viewpoint, height, width, make_ground) for viewpoint in VIEWPOINTS)
+
+
+def _render_view(
+    viewpoint: Viewpoint, height: int, width: int, make_ground: Callable[[Viewpoint], Ground]
+) -> StartView:
     picture = Image.fromarray(render(viewpoint.c2w[None], height, width)[0])
     preview = BytesIO()
     picture.save(preview, "JPEG", quality=90)
-    return StartView(viewpoint.name, viewpoint.title, picture, preview.getvalue(), make_ground)
+    return StartView(
+        viewpoint.name, viewpoint.title, picture, preview.getvalue(), lambda: make_ground(viewpoint)
+    )

@@ -12,17 +12,17 @@ from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, lay_out_channels_last
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
 from worldplay.world.courtyard.ground import WalkGround
-from worldplay.world.courtyard.views import SUGGESTIONS, VIEWPOINTS, Viewpoint, make_view
+from worldplay.world.courtyard.views import SUGGESTIONS, render_views
 from worldplay.world.device import choose_dtype
 from worldplay.world.embedded.conditioner import EmbeddedConditioner
-from worldplay.world.embedded.manifest import REMEDY, read_description
+from worldplay.world.embedded.manifest import SUGGESTION, read_description
 from worldplay.world.embedded.text_encoder import MAX_STATES, TIED, TextConfig, TextReader, make_text_model
 from worldplay.world.model_files import suggesting
 from worldplay.world.rollout import RolloutModel
 from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.weight_files import Weights
 from worldplay.world.weights import build_empty, fill
-from worldplay.world.world import StartView, World
+from worldplay.world.world import World
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "weights" / "embedded"
 
@@ -30,18 +30,18 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def find_embedded(model: str) -> Path:
-    """Where a world is that is not the released model."""
+    """The directory of an embedded world: the one that ships with the package, or one at a path."""
     return EMBEDDED if model == "embedded" else Path(model)
 
 
 def load_embedded(directory: Path, device: torch.device) -> World:
     """Load a world for inference.
 
-    Raises: ValueError or OSError naming the file, what is wrong with it and the remedy.
+    Raises: ValueError or OSError naming the file, what is wrong with it and what mends it.
     """
     described = read_description(directory)
     config = described.transformer
-    with suggesting(REMEDY):
+    with suggesting(SUGGESTION):
         transformer = _load(lambda: WorldPlayTransformer(config), directory, "transformer", device)
         vae = _load(lambda: StreamingVAE(described.vae), directory, "vae", device)
         reader = _load_reader(directory, described.text)
@@ -54,7 +54,7 @@ def load_embedded(directory: Path, device: torch.device) -> World:
         title=described.title,
         width=width,
         height=height,
-        views=tuple(_court_view(view, height, width) for view in VIEWPOINTS),
+        views=render_views(height, width, lambda view: WalkGround(view.c2w)),
         rollout=_prepare_rollout(transformer, vae, described.rollout, height, width),
         vae=vae,
         conditioner=EmbeddedConditioner(reader, config.byt5_dim, SUGGESTIONS),
@@ -85,10 +85,6 @@ def _prepare_rollout(
     return RolloutModel(transformer, [cache], sample_points(NUM_POINTS, POINTS_SEED), config)
 
 
-def _court_view(viewpoint: Viewpoint, height: int, width: int) -> StartView:
-    return make_view(viewpoint, height, width, lambda: WalkGround(viewpoint.c2w))
-
-
 def _load(make: Callable[[], Module], directory: Path, name: str, device: torch.device) -> Module:
     """Build a network and fill it strictly from the safetensors file of its name."""
     path = directory / f"{name}.safetensors"
@@ -99,14 +95,14 @@ def _load(make: Callable[[], Module], directory: Path, name: str, device: torch.
 
 
 def _check_finite(module: nn.Module, path: Path) -> None:
-    """Raises: ValueError if there are weights that would turn every picture into noise."""
+    """Raises: ValueError for weights that would turn every picture into noise."""
     for name, weight in module.named_parameters():
         if not weight.isfinite().all():
             raise ValueError(f"{path} has numbers that are not finite in {name}")
 
 
 def _check_digest(path: Path, expected: str) -> None:
-    """Raises: ValueError if it is a file that loads, but another than the world was described with."""
+    """Raises: ValueError for a file that loads, but is not the one that world.json describes."""
     if sha256(path.read_bytes()).hexdigest() != expected:
         raise ValueError(f"{path} is damaged: its SHA-256 is not the one in world.json")
 

@@ -14,7 +14,7 @@ from worldplay.world.frames import MAX_SIDE
 from worldplay.world.model_files import suggesting
 from worldplay.world.rollout_config import RolloutConfig
 
-REMEDY = "restore it from the release"
+SUGGESTION = "restore it from the release"
 MAX_DEPTH = 200
 MAX_SHIFT = 100.0
 
@@ -33,7 +33,7 @@ class Description:
     vae: VAEConfig
     text: TextConfig
     rollout: RolloutConfig
-    # Of the networks' files in hex, by network: damage that still loads would show as a black world.
+    # Of each network's file, in hex: with damage that still loads the world would be black.
     sha256: dict[NetworkName, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -43,7 +43,7 @@ class Description:
         self._check_rollout()
 
     def _check_bounds(self) -> None:
-        """What lies beyond loads for ever, or makes black pictures."""
+        """Refuse values with which loading never ends, or that make black pictures."""
         depths = {
             "blocks": self.transformer.blocks,
             "refiner_blocks": self.transformer.refiner_blocks,
@@ -65,7 +65,7 @@ class Description:
             raise ValueError(f"expected a size in multiples of {sides} up to {MAX_SIDE}, got {self.size}")
 
     def _check_widths(self) -> None:
-        """Whether the networks fit to each other."""
+        """Refuse networks that do not fit each other."""
         channels = self.vae.latent_channels
         expected = {"latent_channels": channels, "vision_dim": channels, "text_dim": self.text.d_model}
         for name, value in expected.items():
@@ -88,14 +88,14 @@ class Description:
 def read_description(directory: Path) -> Description:
     """Read and check a world's description.
 
-    Raises: OSError or ValueError naming the file, what is wrong with it and the remedy.
+    Raises: OSError or ValueError naming the file, what is wrong with it and what mends it.
     """
     path = directory / "world.json"
     if not path.is_file():
         raise OSError(
             f"{path} is missing: expected 'embedded', 'hy-worldplay' or a directory with a world in it"
         )
-    with suggesting(REMEDY):
+    with suggesting(SUGGESTION):
         return _parse(path)
 
 

@@ -23,7 +23,7 @@ class WebpFile:
         profile: bytes = image.info.get("icc_profile", b"")
         alpha = image.getchannel("A") if image.mode == "RGBA" else None
         return Decoded(
-            image if alpha is None else image.convert("RGB"),
+            image.convert("RGB"),  # a copy: the file keeps its decoder's memory
             alpha,
             profile if fits(profile, "RGB") else None,
             image.info.get("exif", b""),

@@ -106,7 +106,10 @@ class _Search:
     root: Path
 
     def first(self, folders: list[Path], marker: str = "") -> Path:
-        """The first of several folders, the one that a download makes before all others."""
+        """The first folder that exists. A download makes the first of them all.
+
+        Raises: OSError if none exists.
+        """
         for folder in folders:
             if (folder / marker).exists():
                 return folder

@@ -14,7 +14,7 @@ from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, lay_out_channels_last
 from worldplay.model.vae_keys import match_keys
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
-from worldplay.world.courtyard.views import VIEWPOINTS, make_view
+from worldplay.world.courtyard.views import render_views
 from worldplay.world.device import choose_dtype
 from worldplay.world.model_files import suggesting
 from worldplay.world.released.conditioner import Encoders, ReleasedConditioner
@@ -81,32 +81,11 @@ def load_released(config: ReleasedConfig, root: Path, device: torch.device, budg
     plan, sessions = choose_plan(config, needed, budget)
     _check_host(files, config, needed, plan, device)
     with suggesting(command):
-        loader = _Loader(files, config, plan, device)
-        transformer = loader.load_transformer()
-        vae = loader.load_vae()
-        encoders = loader.load_encoders()
-    height, width = config.size
-    return World(
-        name=config.variant.name,
-        title="HY-WorldPlay",
-        width=width,
-        height=height,
-        views=tuple(make_view(view, height, width, OpenGround) for view in VIEWPOINTS),
-        rollout=RolloutModel(
-            transformer,
-            _make_caches(transformer, config, plan.unrotated_caches),
-            sample_points(NUM_POINTS, POINTS_SEED),
-            config.variant.rollout(),
-        ),
-        vae=vae,
-        conditioner=ReleasedConditioner(encoders),
-        text_in_use=Offloaded(_text_stream(transformer), device, plan.text_stream).in_use,
-        max_sessions=None if budget is None else sessions,
-    )
+        return _Loader(files, config, plan, device).load_world(None if budget is None else sessions)
 
 
 def check_released(config: ReleasedConfig, root: Path) -> None:
-    """Do all that can go wrong in `load_released`, but read only the headers of the weights.
+    """Find what is wrong with a variant's files: build all of it, but read only the headers of the weights.
 
     Raises: ValueError or OSError as `load_released`.
     """
@@ -161,7 +140,7 @@ def _check_host(
 
 
 def _encoder_bytes(files: ReleasedFiles) -> int:
-    """What they take on the disk, which is the least that they take in memory."""
+    """What the encoders take on the disk; in memory they take no less."""
     folders = (files.text.model, files.glyph.weights, files.vision.model)
     return sum(path.stat().st_size for folder in folders for path in folder.glob("*.safetensors"))
 
@@ -173,12 +152,33 @@ def free_bytes(device: torch.device) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class _Loader:
-    """Reads the parts from disk to where the plan has them. Raises: ValueError or OSError naming the file."""
+    """Reads the parts to where the plan has them. Raises: ValueError or OSError naming a file at fault."""
 
     files: ReleasedFiles
     config: ReleasedConfig
     plan: OffloadPlan
     device: torch.device
+
+    def load_world(self, max_sessions: int | None) -> World:
+        transformer, config = self.load_transformer(), self.config
+        height, width = config.size
+        return World(
+            name=config.variant.name,
+            title="HY-WorldPlay",
+            width=width,
+            height=height,
+            views=render_views(height, width, lambda _: OpenGround()),
+            rollout=RolloutModel(
+                transformer,
+                _make_caches(transformer, config, self.plan.unrotated_caches),
+                sample_points(NUM_POINTS, POINTS_SEED),
+                config.variant.rollout(),
+            ),
+            vae=self.load_vae(),
+            conditioner=ReleasedConditioner(self.load_encoders()),
+            text_in_use=Offloaded(_text_stream(transformer), self.device, self.plan.text_stream).in_use,
+            max_sessions=max_sessions,
+        )
 
     def load_transformer(self) -> WorldPlayTransformer:
         make = WorldPlayTransformer if self.config.variant.is_live else BidirectionalTransformer

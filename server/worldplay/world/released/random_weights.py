@@ -1,4 +1,4 @@
-"""Builds a world of the released model's shape with random weights: for timing where the weights are not."""
+"""Builds a world of the released model's shape with random weights, to time it without the real ones."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -88,7 +88,7 @@ def build_random_world(
 
 @torch.no_grad()
 def fill_randomly(module: Module, device: torch.device, dtype: torch.dtype) -> Module:
-    """Give a module that is on the meta device its memory, and weights that keep signals in range."""
+    """Give a module on the meta device memory, and weights that keep signals in range."""
     module.to(dtype).to_empty(device=device).requires_grad_(False).eval()
     pattern = torch.randn(_PATTERN_LENGTH, generator=torch.Generator().manual_seed(0)).to(device, dtype)
     for name, parameter in module.named_parameters():
@@ -114,7 +114,7 @@ def check_context(num_latents: int) -> None:
 
 @torch.inference_mode()
 def open_random_walk(world: World, num_latents: int) -> LiveWalk:
-    """Begin a walk that has already gone on for some latents, in a wide circle; a multiple of a chunk."""
+    """Open a walk with a past of some latents, in a wide circle; their number is a multiple of a chunk."""
     check_context(num_latents)
     model = world.rollout.transformer
     side = world.vae.config.pixels_per_latent

@@ -24,12 +24,12 @@ class Variant:
 
     @property
     def is_live(self) -> bool:
-        """Whether chunks are short enough, and causal, so that it can be walked and not only rendered."""
+        """Whether it can be walked: its chunks are short and causal. If not, it only renders clips."""
         return self.chunk_latents == CHUNK_LATENTS
 
     @property
     def num_branches(self) -> int:
-        """Passes per denoising step: guidance needs one for the negative prompt as well."""
+        """Passes per denoising step: with guidance there is one for the negative prompt, too."""
         return 1 if self.guidance == 1.0 else 2
 
     def rollout(self) -> RolloutConfig:
@@ -59,5 +59,5 @@ DEFAULT_VARIANT = "ar-distilled"
 def find_variant(name: str) -> Variant:
     """Raises: ValueError naming the variants there are."""
     if name not in VARIANTS:
-        raise ValueError(f"expected a variant out of {', '.join(VARIANTS)}, got {name!r}")
+        raise ValueError(f"unknown variant {name!r}; expected one of {', '.join(VARIANTS)}")
     return VARIANTS[name]
