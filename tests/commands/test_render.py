@@ -183,7 +183,9 @@ def test_other_shift_than_the_recorded_one_is_told(
     walk = {"poses": [np.eye(4).tolist()] * 4, "shift": 5.0, "model": "ar-distilled"}
     with pytest.raises(OSError, match="worldplay download"):
         run(settings, options(tmp_path / "a.mp4", pose=json.dumps(walk)))
-    assert "the recorded walk's shift was 5.0, not 9.0: WORLDPLAY_SHIFT sets it" in capsys.readouterr().err
+    shift, loading = capsys.readouterr().err.splitlines()
+    assert shift == "the recorded walk's shift was 5.0, not 9.0: WORLDPLAY_SHIFT sets it"
+    assert loading == "loading ar-distilled, which takes minutes"
 
 
 def test_open_wishes_are_filled_in(world: World) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from worldplay.settings import ModelSettings
+from worldplay.world.released.files import is_released
 
 
 def refuse_released_options(
@@ -11,11 +12,7 @@ def refuse_released_options(
 ) -> None:
     """Raises: ValueError for an option of the released model without it: `--model` was forgotten."""
     options = {"--variant": variant, "--size": size, "--weights-dir": weights_dir}
-    if not any(options.values()):
-        return
-    from worldplay.world.released.files import is_released  # its package takes a while
-
-    if not is_released(settings.model):
+    if any(options.values()) and not is_released(settings.model):
         refuse(f"with --model {settings.model}", options)
 
 

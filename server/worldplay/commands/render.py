@@ -73,6 +73,8 @@ def run(settings: ModelSettings, options: RenderOptions) -> None:
         used, frames = plan.trajectory.num_latents, plan.num_frames
         given = used + plan.num_unused_poses
         sys.stderr.write(f"--pose has {given} poses; the first {used} make {frames} frames\n")
+    if is_released(settings.model):
+        sys.stderr.write(f"loading {target.name}, which takes minutes\n")
     world = open_world(settings, sessions=0, clips=1)
     _render(world, plan, options, source)
 
