@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from support.published import TRANSFORMER, save, save_transformer, shard
 from torch import nn
 
+from support.published import TRANSFORMER, save, save_transformer, shard
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.weights import build_empty, fill, find_weights
 
