@@ -46,6 +46,7 @@ def test_one_slow_chunk_says_nothing_of_the_machine(world: World, monkeypatch: p
     assert count_in_time(world, 4) == 2
 
 
+@pytest.mark.slow
 def test_chunks_are_walked_on_with_all_their_context(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     decode = LiveWalk.decode
