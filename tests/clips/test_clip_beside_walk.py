@@ -142,6 +142,7 @@ def take_time(world: World, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(world.vae, "new_decoder_state", list)
 
 
+@pytest.mark.slow
 def test_clip_is_made_while_a_walk_pauses_and_the_walk_goes_on(server: str) -> None:
     with RawClient(f"ws://{server}/ws") as walker:
         walker.hello()
@@ -156,6 +157,7 @@ def test_clip_is_made_while_a_walk_pauses_and_the_walk_goes_on(server: str) -> N
 
 
 @pytest.mark.realtime
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_clip_beside_a_walker_costs_no_stall_in_real_time(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -165,6 +167,7 @@ def test_clip_beside_a_walker_costs_no_stall_in_real_time(
 
 
 @pytest.mark.realtime
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_clip_of_the_embedded_world_costs_no_stall(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """One denoising step instead of four, so that a machine that is shared or slow has time to spare, too."""

@@ -71,6 +71,7 @@ def test_file_that_is_still_growing_can_be_played(world: World, tmp_path: Path) 
     assert 5 < len(decode(half)) < 29
 
 
+@pytest.mark.slow
 def test_metadata_makes_the_same_clip_again(tmp_path: Path) -> None:
     first, again = tmp_path / "first.mp4", tmp_path / "again.mp4"
     settings, metadata = load_settings(device="cpu"), tmp_path / "first.json"

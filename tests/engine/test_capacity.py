@@ -53,6 +53,7 @@ def test_slow_machine_is_measured_for_a_moment_only(
     assert times == []
 
 
+@pytest.mark.slow
 def test_chunks_are_walked_on_with_all_their_context(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     decode = LiveWalk.decode

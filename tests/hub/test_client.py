@@ -90,6 +90,7 @@ def test_next_run_goes_on(hub: Hub, path: Path) -> None:
     assert hub.asked == [f"{NAME} bytes=9000-"]
 
 
+@pytest.mark.slow
 def test_run_that_was_killed_is_gone_on_with(hub: Hub, path: Path) -> None:
     hub.cuts = [9000] + [0] * 9
     program = (

@@ -22,6 +22,7 @@ class Modal:
         return arguments[0] if arguments and type(arguments[0]).__name__ == "function" else self
 
 
+@pytest.mark.slow
 def test_what_modal_serves_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "modal", Modal())
     script = runpy.run_path(SCRIPT)

@@ -13,6 +13,7 @@ from worldplay.model.config import VAEConfig
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE
 from worldplay.world.context import sample_points
+from worldplay.world.courtyard.ground import WalkGround
 from worldplay.world.courtyard.views import render_views
 from worldplay.world.rollout import RolloutModel
 from worldplay.world.rollout_config import RolloutConfig

@@ -299,6 +299,7 @@ def test_client_chooses_between_json_and_the_file(server: str, accept: list[str]
     assert httpx.post(url, json=body, headers=headers, timeout=TIMEOUT_S).headers["content-type"] == kind
 
 
+@pytest.mark.slow
 def test_client_who_does_not_read_is_cut_off(world: World) -> None:
     body = json.dumps({"prompt": "", "pose": {**HERE, "note": "x" * 2**23}}).encode()
     head = "POST /api/generate-video HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
