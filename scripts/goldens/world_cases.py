@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from goldens.cases import Case
+from worldplay.model.conditioning import condition_channels
 from worldplay.world.camera import (
     DEFAULT_INTRINSICS,
     Motion,
@@ -21,7 +22,6 @@ from worldplay.world.camera import (
     parse_pose_string,
 )
 from worldplay.world.context import FieldOfView, select_context, similarity
-from worldplay.world.image_condition import condition_channels
 from worldplay.world.pictures.fit import bucket_size, fit_image
 from worldplay.world.pixels import image_to_pixels
 

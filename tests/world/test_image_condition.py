@@ -4,7 +4,7 @@ import torch
 from safetensors.numpy import load_file
 
 from support.paths import GOLDENS
-from worldplay.world.image_condition import condition_channels
+from worldplay.model.conditioning import condition_channels
 
 GOLDEN = load_file(GOLDENS / "cond.safetensors")
 

@@ -1,4 +1,4 @@
-"""What a prompt and a start image become before the text pass."""
+"""What the networks are told of a prompt and a start image."""
 
 from dataclasses import dataclass
 
@@ -24,3 +24,23 @@ class Conditioning:
         vision = None if self.vision_states is None else self.vision_states[one]
         masked_text = self.text_states[one], self.text_mask[one]
         return Conditioning(*masked_text, self.byt5_states[one], self.byt5_mask[one], vision)
+
+
+def condition_channels(image_latent: Tensor, num_latents: int, *, first: bool) -> Tensor:
+    """Make what stands in channels beside the noisy latents: a condition and its mask.
+
+    Only the first latent of a walk has a condition, the latent of the start image, and a mask of 1. All
+    others carry zeros. Without an image, they all do.
+
+    Args:
+        image_latent: [B, C, 1, h, w], scaled.
+        first: whether the span begins with the walk's first latent.
+    Returns: [B, C + 1, num_latents, h, w], the mask last.
+    Source: docs/worldplay-model.md 5.5.
+    """
+    batch, channels, _, height, width = image_latent.shape
+    condition = image_latent.new_zeros(batch, channels + 1, num_latents, height, width)
+    if first:
+        condition[:, :channels, :1] = image_latent
+        condition[:, channels, 0] = 1
+    return condition

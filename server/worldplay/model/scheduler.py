@@ -5,13 +5,19 @@ from torch import Tensor
 
 
 def sigmas(steps: int, shift: float) -> Tensor:
-    """Noise levels from 1 (noise) to 0 (clean), [steps + 1] float32; a larger shift lingers at high noise."""
+    """List the noise levels from 1 (noise) to 0 (clean).
+
+    Args:
+        shift: 1 spaces them evenly; a larger one lingers at high noise.
+    Returns: [steps + 1] float32, falling.
+    Source: docs/worldplay-model.md 9.
+    """
     linear = torch.linspace(1, 0, steps + 1, dtype=torch.float32)
     return shift * linear / (1 + (shift - 1) * linear)
 
 
 def timesteps(levels: Tensor) -> Tensor:
-    """What the transformer is told at each step, [steps] float32 in (0, 1000]."""
+    """Return what the transformer is told at each step: [steps] float32 in (0, 1000]."""
     return 1000 * levels[:-1]
 
 

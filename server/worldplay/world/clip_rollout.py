@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from worldplay.model.bidirectional import BidirectionalTransformer
-from worldplay.model.conditioning import Conditioning
+from worldplay.model.conditioning import Conditioning, condition_channels
 from worldplay.model.scheduler import euler_step, sigmas, timesteps
 from worldplay.world.camera import invert_pose
 from worldplay.world.chunk import Chunk, PendingChunk, Stage
 from worldplay.world.context import select_context
-from worldplay.world.image_condition import condition_channels
 from worldplay.world.rollout import RolloutModel, finished_chunk, guide
 from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.steering import Steering

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from worldplay.model.conditioning import condition_channels
 from worldplay.model.kv_cache import KVCache
 from worldplay.model.prope import Cameras
 from worldplay.model.scheduler import euler_step, sigmas, timesteps
@@ -18,7 +19,6 @@ from worldplay.world.camera import Pose, invert_pose
 from worldplay.world.chunk import Chunk, PendingChunk, Stage
 from worldplay.world.context import select_context
 from worldplay.world.frames import count_frames
-from worldplay.world.image_condition import condition_channels
 from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.steering import Steering
 from worldplay.world.timing import Stopwatch

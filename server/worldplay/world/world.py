@@ -10,6 +10,7 @@ from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import torch
+from cachetools import LRUCache
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -24,7 +25,6 @@ from worldplay.world.frames import count_frames
 from worldplay.world.own_image import blend, find_nearest
 from worldplay.world.pictures.fit import StartPicture, cut_picture
 from worldplay.world.pixels import image_to_pixels, pixels_to_frames
-from worldplay.world.recent import Recent
 from worldplay.world.rollout import RolloutModel, begin_chunk
 from worldplay.world.steering import Steering, WalkRequest
 from worldplay.world.walk import Ground, Walk
@@ -106,7 +106,7 @@ class World:
     suggestions: tuple[Suggestion, ...] = ()  # the first is what the world looks like without a prompt
     own_pictures: OwnPictures = "as_is"
     max_sessions: int | None = None  # visitors for whose walks there is memory; None: it is not the question
-    _image_latents: Recent[Tensor] = field(default_factory=lambda: Recent(REMEMBERED_IMAGES))
+    _image_latents: LRUCache[bytes, Tensor] = field(default_factory=lambda: LRUCache(REMEMBERED_IMAGES))
 
     @property
     def fps(self) -> int:
@@ -153,12 +153,12 @@ class World:
         return cut_picture(image, self.width, self.height)
 
     def encode_image(self, picture: Image.Image) -> Tensor:
-        """The latent of a start image in the world's size, remembered for those who begin there again."""
-
-        def encode() -> Tensor:
-            return self.vae.encode_image(image_to_pixels(picture).to(self.device)).float()
-
-        return self._image_latents.get(sha256(picture.tobytes()).digest(), encode)
+        """Encode a start image in the world's size. It is remembered for walks that begin there again."""
+        digest = sha256(picture.tobytes()).digest()
+        if digest not in self._image_latents:
+            pixels = image_to_pixels(picture).to(self.device)
+            self._image_latents[digest] = self.vae.encode_image(pixels).float()
+        return self._image_latents[digest]
 
     def _rollout_in(self, steps: int | None) -> RolloutModel:
         """The rollout with so many denoising steps; None: as many as the model was made for."""

@@ -6,15 +6,16 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 import torch
+from cachetools import LRUCache
 from PIL import Image
 from torch import Tensor
 
 from worldplay.model.conditioning import Conditioning
-from worldplay.world.recent import Recent
 from worldplay.world.released.encoders import GlyphEncoder, PromptEncoder, VisionEncoder
 
 REMEMBERED = 32  # a prompt's states take at most 9 MB, an image's 2 MB
 
+_PromptStates = tuple[Tensor, Tensor | None]  # of the text, and of its quoted words, if any
 InUse = Callable[[], AbstractContextManager[torch.device]]
 
 
@@ -32,17 +33,21 @@ class Encoders:
 
 @dataclass(frozen=True, slots=True)
 class ReleasedConditioner:
-    """Every prompt and every image is encoded once, as long as it is among the latest."""
+    """Encodes each prompt and each image once, as long as it is among the latest."""
 
     encoders: Encoders
-    _prompts: Recent[tuple[Tensor, Tensor | None]] = field(default_factory=lambda: Recent(REMEMBERED))
-    _images: Recent[Tensor] = field(default_factory=lambda: Recent(REMEMBERED))
+    _prompts: LRUCache[str, _PromptStates] = field(default_factory=lambda: LRUCache(REMEMBERED))
+    _images: LRUCache[bytes, Tensor] = field(default_factory=lambda: LRUCache(REMEMBERED))
 
     def encode(self, prompt: str, image: Image.Image, image_latent: Tensor) -> Conditioning:
         device = image_latent.device
-        text, glyphs = self._prompts.get(prompt, lambda: self._encode_prompt(prompt, device))
-        fingerprint = (image.size, sha256(image.tobytes()).digest())
-        vision = self._images.get(fingerprint, lambda: self._encode_image(image, device))
+        text, glyphs = (
+            self._prompts[prompt] if prompt in self._prompts else self._encode_prompt(prompt, device)
+        )
+        self._prompts[prompt] = text, glyphs
+        digest = sha256(repr(image.size).encode() + image.tobytes()).digest()
+        vision = self._images[digest] if digest in self._images else self._encode_image(image, device)
+        self._images[digest] = vision
         no_glyphs = torch.zeros(1, 1, self.encoders.glyph.width, device=device)
         return Conditioning(
             text_states=text,
