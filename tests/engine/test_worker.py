@@ -46,10 +46,10 @@ def test_controls_sent_during_the_context_pass_are_in_the_chunk():
 def test_frames_come_latent_by_latent_with_their_times():
     theatre, listener = Theatre(decode_ms=10), Recorder()
     times = []
-    listener.on_frames = lambda chunk, frames, decode_ms, at_ms: times.append((chunk, decode_ms, at_ms))
+    listener.on_frames = lambda frames, decode_ms, at_ms: times.append((decode_ms, at_ms))
     theatre.open(listener)
     theatre.settle()
-    assert times[:4] == [(0, 10.0, 1130.0), (0, 10.0, 1140.0), (0, 10.0, 1150.0), (0, 10.0, 1160.0)]
+    assert times[:4] == [(10.0, 1130.0), (10.0, 1140.0), (10.0, 1150.0), (10.0, 1160.0)]
 
 
 def test_bump_is_told_after_its_chunk():

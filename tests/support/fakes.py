@@ -137,7 +137,7 @@ class Recorder:
         self.reports.append(report)
         self.events.append(("chunk", report.chunk.index))
 
-    def on_frames(self, chunk_index, frames, decode_ms, decoded_at_ms):
+    def on_frames(self, frames, decode_ms, decoded_at_ms):
         self.num_frames += len(frames)
         self.encode(len(frames), decoded_at_ms)
 

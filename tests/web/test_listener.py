@@ -41,7 +41,7 @@ def test_frames_follow_their_chunk_and_the_session_hears_of_them() -> None:
     report: Any = SimpleNamespace()
     listener.on_started()
     listener.on_chunk(report)
-    listener.on_frames(3, FRAMES, 8.0, 100.0)
+    listener.on_frames(FRAMES, 8.0, 100.0)
     listener.on_state("paused", {})
     items = [posted.get(timeout=10.0) for _ in range(7)]
     listener.close()
@@ -68,7 +68,7 @@ def test_frame_that_cannot_be_encoded_ends_the_session(
     monkeypatch.setattr(VideoTrack, "encode", fail)
     listener, _, posted = opened()
     listener.on_chunk(SimpleNamespace())  # type: ignore[arg-type]
-    listener.on_frames(0, FRAMES, 8.0, 100.0)
+    listener.on_frames(FRAMES, 8.0, 100.0)
     posted.get(timeout=10.0)
     refusal = posted.get(timeout=10.0)
     assert isinstance(refusal, ProtocolError)

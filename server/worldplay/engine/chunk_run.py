@@ -126,7 +126,7 @@ class ChunkRun:
         if not self._media_ms:
             self._counters.late_chunks += self.session.mark_made(self._walk.num_chunks, now_ms)
         self.session.mark_handed(len(frames) / self._fps, now_ms)
-        self.session.listener.on_frames(self._chunk.index, frames, now_ms - started_ms, now_ms)
+        self.session.listener.on_frames(frames, now_ms - started_ms, now_ms)
         self._counters.frames += len(frames)
         self._decode_ms += now_ms - started_ms
         self._needed_ms = max(self._needed_ms, needed_ms(now_ms, self._latch.at_ms, self._media_ms))

@@ -72,7 +72,7 @@ class Listener(Protocol):
 
     def on_chunk(self, report: ChunkReport) -> None: ...
 
-    def on_frames(self, chunk_index: int, frames: Frames, decode_ms: float, decoded_at_ms: float) -> None:
+    def on_frames(self, frames: Frames, decode_ms: float, decoded_at_ms: float) -> None:
         """Encode them and tell the session (`media_encoded`), which only then makes more chunks."""
         ...
 

@@ -51,7 +51,7 @@ class SessionListener:
     def on_chunk(self, report: ChunkReport) -> None:
         self._encoder.run(self._begin_chunk, report)
 
-    def on_frames(self, chunk_index: int, frames: Frames, decode_ms: float, decoded_at_ms: float) -> None:
+    def on_frames(self, frames: Frames, decode_ms: float, decoded_at_ms: float) -> None:
         self._encoder.run(self._encode, frames, decode_ms, decoded_at_ms)
 
     def on_state(self, what: str, detail: dict[str, object]) -> None:

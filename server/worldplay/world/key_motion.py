@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
 
-KEYS = ("w", "s", "a", "d", "up", "down", "left", "right")
-
 
 @dataclass(frozen=True, slots=True)
 class Edge:
