@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from cachetools import LRUCache
 from einops import rearrange
 from PIL import Image
 from torch import Tensor
@@ -10,6 +11,8 @@ from torch import Tensor
 from worldplay.model.conditioning import Conditioning
 from worldplay.world.embedded.text_encoder import TextReader
 from worldplay.world.world import Suggestion
+
+REMEMBERED_PROMPTS = 32  # their states take 2 KB each
 
 
 class EmbeddedConditioner:
@@ -20,21 +23,23 @@ class EmbeddedConditioner:
         self._reader = reader
         self._byt5_dim = byt5_dim
         self._suggestions = suggestions
-        self._looks = _mean_states(reader, [each.prompt for each in suggestions])
+        self._read: LRUCache[str, Tensor] = LRUCache(REMEMBERED_PROMPTS)
+        self._looks = torch.stack([self._states(each.prompt).mean(dim=0) for each in suggestions])
 
     def encode(self, prompt: str, image: Image.Image, image_latent: Tensor) -> Conditioning:
-        (states,) = self._reader.read([prompt])
-        return describe(states.to(image_latent), self._byt5_dim, image_latent)
+        return describe(self._states(prompt).to(image_latent), self._byt5_dim, image_latent)
 
     def taken_as(self, prompt: str) -> str | None:
         """Title of the suggestion whose states are nearest: the encoder was trained to give four of them."""
-        distances = torch.linalg.vector_norm(self._looks - _mean_states(self._reader, [prompt]), dim=1)
+        distances = torch.linalg.vector_norm(self._looks - self._states(prompt).mean(dim=0), dim=1)
         return self._suggestions[int(distances.argmin())].title
 
-
-def _mean_states(reader: TextReader, prompts: Sequence[str]) -> Tensor:
-    """[prompts, D]."""
-    return torch.stack([states.mean(dim=0) for states in reader.read(prompts)])
+    @torch.inference_mode()
+    def _states(self, prompt: str) -> Tensor:
+        """Read a prompt, once while it is among the latest: [words, D]."""
+        if prompt not in self._read:
+            (self._read[prompt],) = self._reader.read([prompt])
+        return self._read[prompt]
 
 
 def describe(prompt: Tensor, byt5_dim: int, image_latent: Tensor) -> Conditioning:
