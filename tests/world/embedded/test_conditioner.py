@@ -28,7 +28,7 @@ def test_prompt_is_read_once(world: World, monkeypatch: pytest.MonkeyPatch) -> N
     latent = torch.zeros(1, world.vae.config.latent_channels, 1, 6, 10)
     picture = Image.new("RGB", (160, 96))
     first = world.conditioner.encode("a place to remember", picture, latent)
-    monkeypatch.setattr("worldplay.world.embedded.text_encoder.TextReader.read", lambda *_: pytest.fail())
+    monkeypatch.setattr("worldplay.world.embedded.text_encoder.TextReader.read", lambda *_: pytest.fail("read again"))
     assert world.conditioner.taken_as("a place to remember") is not None
     again = world.conditioner.encode("a place to remember", picture, latent)
     assert torch.equal(first.text_states, again.text_states)
