@@ -2,6 +2,7 @@ import pytest
 import torch
 from PIL import Image
 
+from worldplay.world.embedded.text_encoder import TextReader
 from worldplay.world.world import World
 
 
@@ -28,7 +29,9 @@ def test_prompt_is_read_once(world: World, monkeypatch: pytest.MonkeyPatch) -> N
     latent = torch.zeros(1, world.vae.config.latent_channels, 1, 6, 10)
     picture = Image.new("RGB", (160, 96))
     first = world.conditioner.encode("a place to remember", picture, latent)
-    monkeypatch.setattr("worldplay.world.embedded.text_encoder.TextReader.read", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(
+        "worldplay.world.embedded.text_encoder.TextReader.read", lambda *_: pytest.fail("read again")
+    )
     assert world.conditioner.taken_as("a place to remember") is not None
     again = world.conditioner.encode("a place to remember", picture, latent)
     assert torch.equal(first.text_states, again.text_states)
