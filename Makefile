@@ -80,7 +80,7 @@ check-fast:
 check-style:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy server/worldplay scripts
+	$(BIN)/mypy server/worldplay scripts tests
 
 check-page:
 	cd client_web && npm run --silent check

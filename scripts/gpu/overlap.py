@@ -47,11 +47,11 @@ def _run_both(
     here = torch.cuda.current_stream()
     beside = here
     if priority is not None:
-        beside = torch.cuda.Stream(priority=priority)  # type: ignore[no-untyped-call] # torch's
+        beside = torch.cuda.Stream(priority=priority)
 
     def run() -> None:
-        began = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call] # torch's
-        decoded = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call] # torch's
+        began = torch.cuda.Event(enable_timing=True)
+        decoded = torch.cuda.Event(enable_timing=True)
         began.record(here)
         beside.wait_stream(here)
         with torch.cuda.stream(beside):

@@ -49,7 +49,7 @@ def make_environment(folder: Path) -> Path:
 @contextmanager
 def serving_installed(programs: Path, folder: Path) -> Iterator[str]:
     """Run the installed `worldplay serve` in another folder. Yields: where it says to walk."""
-    command = [programs / "worldplay", "serve", "--port", "0", "--max-sessions", "1"]
+    command = [str(programs / "worldplay"), "serve", "--port", "0", "--max-sessions", "1"]
     environment = {"PATH": str(programs)}
     with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None

@@ -44,7 +44,7 @@ def report() -> Report:
     return measure(build(tiny(), "cpu"), chunks=2)
 
 
-def test_every_stage_is_measured_and_a_chunk_is_their_sum(report: Report):
+def test_every_stage_is_measured_and_a_chunk_is_their_sum(report: Report) -> None:
     rows = {row.stage: row for row in report.rows}
     assert list(rows) == STAGES
     assert all(row.median_ms >= 0 for row in report.rows)
@@ -53,20 +53,20 @@ def test_every_stage_is_measured_and_a_chunk_is_their_sum(report: Report):
     assert report.fps == pytest.approx(16_000 / rows["chunk"].median_ms)
 
 
-def test_report_says_what_was_measured(report: Report):
+def test_report_says_what_was_measured(report: Report) -> None:
     assert (report.height, report.width, report.blocks) == (16, 24, 2)
     assert (report.context_latents, report.text_tokens, report.frames_per_chunk) == (8, 880, 16)
     assert json.loads(json.dumps(asdict(report)))["rows"][-1]["stage"] == "chunk"
     assert "8 context latents, 880 text tokens" in render(report)
 
 
-def test_context_stays_what_was_asked_for():
+def test_context_stays_what_was_asked_for() -> None:
     subject = build(tiny(context=4), "cpu")
     assert measure(subject, chunks=2).context_latents == 4
     assert subject.walk.walk.num_latents == 4
 
 
-def test_floor_is_the_work_at_the_rate_of_a_matrix_product():
+def test_floor_is_the_work_at_the_rate_of_a_matrix_product() -> None:
     row, copied = make_rows({"denoise": [2.0, 4.0, 6.0], "encode": [5.0]}, {"denoise": 3e9}, gemm_rate=1e12)
     assert (row.median_ms, row.tflop, row.floor_ms) == (4.0, 0.003, 3.0)
     assert row.times_floor == pytest.approx(4 / 3)
@@ -74,7 +74,7 @@ def test_floor_is_the_work_at_the_rate_of_a_matrix_product():
     assert (copied.p95_ms, copied.floor_ms) == (5.0, None)
 
 
-def test_work_by_stage():
+def test_work_by_stage() -> None:
     world = build(tiny(), "cpu").world
     work = count_work(world, (4, 6), context=8, text_tokens=61)
     assert work["chunk"] == work["context"] + work["denoise"] + work["decode"]
@@ -82,7 +82,7 @@ def test_work_by_stage():
     assert work["latent"] == flops.decode_latent(VAE, (4, 6))
 
 
-def test_a_walk_may_go_on():
+def test_a_walk_may_go_on() -> None:
     subject = replace(build(tiny(context=4), "cpu"), stays=False, warm_up=1)
     assert measure(subject, chunks=1).context_latents == 8
     assert subject.walk.num_chunks == 3
@@ -96,12 +96,12 @@ def test_a_walk_may_go_on():
         (tiny(size=(16, 30)), "expected height and width in multiples of 4 and 4, got 16x30"),
     ],
 )
-def test_impossible_models_are_refused(random: RandomModel, problem: str):
+def test_impossible_models_are_refused(random: RandomModel, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         build(random, "cpu")
 
 
-def test_model_that_memory_cannot_hold_is_not_built(monkeypatch: pytest.MonkeyPatch):
+def test_model_that_memory_cannot_hold_is_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "available_memory", lambda: 10**5)
     expected = (
         r"^random weights of 1 of 2 blocks need about .* are available; take a smaller --size or a GPU$"
@@ -117,14 +117,14 @@ def test_model_that_memory_cannot_hold_is_not_built(monkeypatch: pytest.MonkeyPa
 )
 def test_cpu_times_as_many_blocks_as_fit(
     gigabytes: int, asked: int | None, blocks: int, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr(bench, "available_memory", lambda: gigabytes * 10**9)
     monkeypatch.setattr(bench, "choose_dtype", lambda device: torch.bfloat16)
     released = RandomModel((480, 832), context=20, blocks=asked)
     assert bench._choose_blocks(released, torch.device("cpu")) == blocks
 
 
-def test_report_tells_a_part_from_the_whole():
+def test_report_tells_a_part_from_the_whole() -> None:
     deep = replace(tiny(context=4), transformer=replace(TINY, blocks=54))
     report = measure(build(deep, "cpu"), chunks=1)
     assert (report.blocks, report.model_blocks) == (2, 54)
@@ -153,23 +153,23 @@ def test_report_tells_a_part_from_the_whole():
         ),
     ],
 )
-def test_options_that_do_not_go_together(arguments: list[str], problem: str):
+def test_options_that_do_not_go_together(arguments: list[str], problem: str) -> None:
     assert str(CliRunner().invoke(cli.app, ["bench", *arguments]).exception) == problem
 
 
-def test_numbers_must_have_where_to_go_before_anything_is_measured(tmp_path: Path):
+def test_numbers_must_have_where_to_go_before_anything_is_measured(tmp_path: Path) -> None:
     arguments = ["bench", "--json", str(tmp_path / "no" / "such.json")]
     assert "cannot write" in str(CliRunner().invoke(cli.app, arguments).exception)
 
 
 @pytest.mark.parametrize("command", ["serve", "render"])
-def test_options_of_the_released_model_are_refused_without_it(command: str):
+def test_options_of_the_released_model_are_refused_without_it(command: str) -> None:
     arguments = [command, "--weights-dir", "x", *(["--port", "0"] if command == "serve" else [])]
     said = str(CliRunner().invoke(cli.app, arguments).exception)
     assert said == "--weights-dir means nothing with --model embedded"
 
 
-def test_released_model_is_measured_as_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_released_model_is_measured_as_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Settings] = []
     monkeypatch.setattr(bench, "run", lambda settings, *rest: asked.append(settings))
     options = [

@@ -3,14 +3,14 @@ import pytest
 from worldplay.engine.admission import Admission
 
 
-def test_places_are_given_then_the_queue_then_nothing():
+def test_places_are_given_then_the_queue_then_nothing() -> None:
     admission = Admission(max_sessions=2, max_queued=1)
     assert [admission.enter(key, 0.0) for key in (1, 2, 3, 4)] == [True, True, True, False]
     assert [admission.is_seated(key) for key in (1, 2, 3, 4)] == [True, True, False, False]
     assert (admission.num_seated, admission.num_queued, admission.queue) == (2, 1, [3])
 
 
-def test_free_place_goes_to_who_waits_longest():
+def test_free_place_goes_to_who_waits_longest() -> None:
     admission = Admission(max_sessions=1, max_queued=3)
     for key in (1, 2, 3):
         admission.enter(key, 0.0)
@@ -19,7 +19,7 @@ def test_free_place_goes_to_who_waits_longest():
     assert admission.queue == [3]
 
 
-def test_newcomer_does_not_pass_the_queue():
+def test_newcomer_does_not_pass_the_queue() -> None:
     admission = Admission(max_sessions=1, max_queued=3)
     for key in (1, 2):
         admission.enter(key, 0.0)
@@ -28,7 +28,7 @@ def test_newcomer_does_not_pass_the_queue():
     assert admission.queue == [3]
 
 
-def test_who_gives_up_waiting_frees_no_place():
+def test_who_gives_up_waiting_frees_no_place() -> None:
     admission = Admission(max_sessions=1, max_queued=3)
     for key in (1, 2, 3):
         admission.enter(key, 0.0)
@@ -37,7 +37,7 @@ def test_who_gives_up_waiting_frees_no_place():
     assert admission.num_seated == 1
 
 
-def test_leaving_twice_is_leaving_once():
+def test_leaving_twice_is_leaving_once() -> None:
     admission = Admission(max_sessions=1, max_queued=3)
     for key in (1, 2, 3):
         admission.enter(key, 0.0)
@@ -46,13 +46,13 @@ def test_leaving_twice_is_leaving_once():
     assert admission.queue == [3]
 
 
-def test_wait_is_unknown_until_somebody_has_left():
+def test_wait_is_unknown_until_somebody_has_left() -> None:
     admission = Admission(max_sessions=1, max_queued=2)
     admission.enter(1, 0.0)
     assert admission.eta_s(1) is None
 
 
-def test_wait_follows_from_how_long_visits_last():
+def test_wait_follows_from_how_long_visits_last() -> None:
     admission = Admission(max_sessions=2, max_queued=2)
     admission.enter(1, 0.0)
     admission.leave(1, 60_000.0)
@@ -60,6 +60,6 @@ def test_wait_follows_from_how_long_visits_last():
     assert admission.eta_s(2) == 60.0
 
 
-def test_no_places_at_all_is_refused():
+def test_no_places_at_all_is_refused() -> None:
     with pytest.raises(ValueError, match="expected slots >= 1"):
         Admission(max_sessions=0, max_queued=2)

@@ -8,8 +8,10 @@ import pytest
 
 from worldplay.engine import capacity
 from worldplay.engine.capacity import count_in_time
+from worldplay.engine.ports import Frames
 from worldplay.loading import make_engine
 from worldplay.settings import load_settings
+from worldplay.world.chunk import Chunk
 from worldplay.world.world import LiveWalk, World
 
 
@@ -57,9 +59,12 @@ def test_slow_machine_is_measured_for_a_moment_only(
 def test_chunks_are_walked_on_with_all_their_context(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     decode = LiveWalk.decode
-    monkeypatch.setattr(
-        LiveWalk, "decode", lambda walk, chunk: seen.append(len(chunk.context)) or decode(walk, chunk)
-    )
+
+    def see_and_decode(walk: LiveWalk, chunk: Chunk) -> Iterator[Frames]:
+        seen.append(len(chunk.context))
+        return decode(walk, chunk)
+
+    monkeypatch.setattr(LiveWalk, "decode", see_and_decode)
     count_in_time(world, 4)
     assert set(seen) == {world.rollout.config.memory_latents}
 

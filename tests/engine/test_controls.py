@@ -3,30 +3,33 @@ from threading import Thread
 
 import pytest
 
-from support.fakes import FakeClock
+from support.fakes import FakeClock, only_motions
 from worldplay.engine.controls import MAX_EDGES, ChunkSteering, ControlState, ReceivedEdge, place_edges
 from worldplay.world.camera import FORWARD_STEP, Motion
 
-NONE, W, A = frozenset(), frozenset({"w"}), frozenset({"a"})
+NONE: frozenset[str] = frozenset()
+W, A = frozenset({"w"}), frozenset({"a"})
 STILL, AHEAD, LEFT = Motion(), Motion(forward=FORWARD_STEP), Motion(right=-FORWARD_STEP)
 
 
-def press(controls, now_ms, *keys, seq=1, look=(0.0, 0.0)):
+def press(
+    controls: ControlState, now_ms: float, *keys: str, seq: int = 1, look: tuple[float, float] = (0.0, 0.0)
+) -> None:
     controls.press(seq, now_ms, frozenset(keys), look, now_ms)
 
 
-def take(controls, now_ms, num_latents=4):
-    return controls.take(num_latents, now_ms)[0]
+def take(controls: ControlState, now_ms: float, num_latents: int = 4) -> list[Motion]:
+    return only_motions(controls.take(num_latents, now_ms)[0])
 
 
-def test_held_key_moves_every_latent_of_every_chunk():
+def test_held_key_moves_every_latent_of_every_chunk() -> None:
     controls = ControlState(0.0)
     press(controls, 390, "w")
     assert take(controls, 400) == [AHEAD] * 4
     assert take(controls, 800) == [AHEAD] * 4
 
 
-def test_tap_shorter_than_a_chunk_moves_one_latent():
+def test_tap_shorter_than_a_chunk_moves_one_latent() -> None:
     controls = ControlState(0.0)
     press(controls, 210, "w")
     press(controls, 220)
@@ -34,7 +37,7 @@ def test_tap_shorter_than_a_chunk_moves_one_latent():
     assert take(controls, 800) == [STILL] * 4
 
 
-def test_tap_that_arrives_as_one_burst_keeps_its_length():
+def test_tap_that_arrives_as_one_burst_keeps_its_length() -> None:
     controls = ControlState(0.0)
     controls.press(1, 5000.0, W, (0.0, 0.0), 390.0)
     controls.press(2, 5150.0, NONE, (0.0, 0.0), 391.0)
@@ -51,12 +54,14 @@ def test_tap_that_arrives_as_one_burst_keeps_its_length():
         ([(100, 50), (110, 0)], [100, 110]),  # nor does one that goes backwards
     ],
 )
-def test_edges_are_placed_by_their_spacing_on_the_page(received, placed_ms):
+def test_edges_are_placed_by_their_spacing_on_the_page(
+    received: list[tuple[int, int]], placed_ms: list[int]
+) -> None:
     edges = [ReceivedEdge(at, W, sent) for at, sent in received]
     assert [edge.t_ms for edge in place_edges(edges, start_ms=10)] == placed_ms
 
 
-def test_look_is_used_exactly_once():
+def test_look_is_used_exactly_once() -> None:
     controls = ControlState(0.0)
     press(controls, 100, look=(0.1, 0.0))
     press(controls, 200, look=(0.3, -0.2))
@@ -66,7 +71,7 @@ def test_look_is_used_exactly_once():
     assert take(controls, 800) == [STILL] * 4
 
 
-def test_expecting_consumes_nothing():
+def test_expecting_consumes_nothing() -> None:
     controls = ControlState(0.0)
     press(controls, 210, "w", look=(0.4, 0.0))
     controls.follow(2, [LEFT])
@@ -75,7 +80,7 @@ def test_expecting_consumes_nothing():
     assert take(controls, 400) == expected
 
 
-def test_trajectory_moves_one_step_per_latent_then_keys_again():
+def test_trajectory_moves_one_step_per_latent_then_keys_again() -> None:
     controls = ControlState(0.0)
     press(controls, 0, "w")
     controls.follow(2, [LEFT] * 6)
@@ -84,14 +89,14 @@ def test_trajectory_moves_one_step_per_latent_then_keys_again():
     assert take(controls, 1200) == [AHEAD] * 4
 
 
-def test_newer_trajectory_replaces_what_is_left_of_the_older():
+def test_newer_trajectory_replaces_what_is_left_of_the_older() -> None:
     controls = ControlState(0.0)
     controls.follow(1, [LEFT] * 40)
     controls.follow(2, [AHEAD])
     assert take(controls, 400) == [AHEAD, STILL, STILL, STILL]
 
 
-def test_latch_names_the_newest_message():
+def test_latch_names_the_newest_message() -> None:
     controls = ControlState(0.0)
     assert controls.take(4, 100) == ([STILL] * 4, None)
     press(controls, 150, "w", seq=7)
@@ -100,17 +105,17 @@ def test_latch_names_the_newest_message():
     assert controls.take(4, 300)[1] == 8
 
 
-def test_ten_thousand_messages_leave_a_bounded_record_and_the_latest_state():
+def test_ten_thousand_messages_leave_a_bounded_record_and_the_latest_state() -> None:
     controls = ControlState(0.0)
     for seq in range(10_000):
         press(controls, seq * 0.04, *(("w",) if seq % 2 else ("a",)), seq=seq)
     assert len(controls._edges) == MAX_EDGES
-    steps, seq = controls.take(4, 400)
-    assert seq == 9_999
+    steps, newest = controls.take(4, 400)
+    assert newest == 9_999
     assert steps[0] == AHEAD  # the taps kept are of the last milliseconds
 
 
-def test_messages_that_change_no_key_are_no_edges():
+def test_messages_that_change_no_key_are_no_edges() -> None:
     controls = ControlState(0.0)
     for seq in range(10_000):
         press(controls, 100, "w", seq=seq, look=(0.0001, 0.0))
@@ -118,7 +123,7 @@ def test_messages_that_change_no_key_are_no_edges():
     assert math.isclose(sum(step.yaw for step in take(controls, 400)), 1.0)
 
 
-def test_forgotten_taps_and_looks_do_nothing_but_held_keys_go_on():
+def test_forgotten_taps_and_looks_do_nothing_but_held_keys_go_on() -> None:
     controls = ControlState(0.0)
     press(controls, 100, "a", look=(0.5, 0.0))
     press(controls, 110, "w")
@@ -126,7 +131,7 @@ def test_forgotten_taps_and_looks_do_nothing_but_held_keys_go_on():
     assert take(controls, 400) == [AHEAD] * 4
 
 
-def test_key_released_after_forgetting_stops():
+def test_key_released_after_forgetting_stops() -> None:
     controls = ControlState(0.0)
     press(controls, 100, "w")
     controls.forget_taps(200)
@@ -134,7 +139,7 @@ def test_key_released_after_forgetting_stops():
     assert take(controls, 400) == [STILL] * 4
 
 
-def test_renewed_controls_keep_only_keys_and_number():
+def test_renewed_controls_keep_only_keys_and_number() -> None:
     controls = ControlState(0.0)
     controls.follow(1, [LEFT] * 9)
     press(controls, 100, "w", seq=2, look=(0.5, 0.0))
@@ -142,7 +147,7 @@ def test_renewed_controls_keep_only_keys_and_number():
     assert renewed.take(4, 400) == ([AHEAD] * 4, 2)
 
 
-def test_cancelled_chunk_cannot_use_up_what_was_sent_after_its_cancellation():
+def test_cancelled_chunk_cannot_use_up_what_was_sent_after_its_cancellation() -> None:
     controls = ControlState(0.0)
     cancelled = ChunkSteering(controls, FakeClock())
     controls = controls.renewed(200)
@@ -151,27 +156,29 @@ def test_cancelled_chunk_cannot_use_up_what_was_sent_after_its_cancellation():
     assert take(controls, 400) == [LEFT] * 4
 
 
-def test_steering_remembers_when_and_what_it_latched():
+def test_steering_remembers_when_and_what_it_latched() -> None:
     clock = FakeClock()
     controls = ControlState(clock())
     steering = ChunkSteering(controls, clock)
     press(controls, 1100, "w", seq=5)
     clock.advance(200)
     assert steering.predict(3) == [AHEAD] * 3
-    assert steering.latched is None
+    before = steering.latched
+    assert before is None
     assert steering.latch(3) == [AHEAD] * 3
+    assert steering.latched is not None
     assert (steering.latched.seq, steering.latched.at_ms) == (5, 1200.0)
 
 
-def test_looks_from_many_threads_are_neither_lost_nor_doubled():
+def test_looks_from_many_threads_are_neither_lost_nor_doubled() -> None:
     controls = ControlState(0.0)
-    taken = []
+    taken: list[Motion] = []
 
-    def turn():
+    def turn() -> None:
         for _ in range(500):
             press(controls, 100, look=(0.001, 0.0))
 
-    def latch():
+    def latch() -> None:
         for _ in range(50):
             taken.extend(take(controls, 400))
 

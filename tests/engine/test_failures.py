@@ -21,11 +21,11 @@ class OutOfMemoryError(RuntimeError):
         (ValueError("out of memory"), "internal"),
     ],
 )
-def test_failures_for_want_of_memory_are_told_apart(error, code):
+def test_failures_for_want_of_memory_are_told_apart(error: Exception, code: str) -> None:
     assert code_of(error) == code
 
 
-def test_torch_says_so_where_a_cpu_has_no_memory():
+def test_torch_says_so_where_a_cpu_has_no_memory() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**58)
     assert code_of(caught.value) == "out_of_memory"

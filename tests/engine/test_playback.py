@@ -3,25 +3,27 @@ import pytest
 from worldplay.engine.playback import Playback, Playhead
 
 
-def hand_chunk(playback, now_ms, duration_s=0.6):
+def hand_chunk(playback: Playback, now_ms: float, duration_s: float = 0.6) -> bool:
     late = playback.begin_chunk(now_ms)
     playback.hand(duration_s, now_ms)
     return late
 
 
-def acknowledge(playback, now_ms, shown_s, buffered_s=0.0, hidden=False):
+def acknowledge(
+    playback: Playback, now_ms: float, shown_s: float, buffered_s: float = 0.0, hidden: bool = False
+) -> None:
     playback.acknowledge(Playhead(shown_s, buffered_s, hidden, now_ms))
 
 
-def lead_ms(playback, now_ms):
+def lead_ms(playback: Playback, now_ms: float) -> float:
     return round(playback.underrun_ms(now_ms) - now_ms, 6)
 
 
-def test_page_without_media_is_dry():
+def test_page_without_media_is_dry() -> None:
     assert lead_ms(Playback(), 5000) == 0
 
 
-def test_page_that_never_acknowledged_gets_two_chunks():
+def test_page_that_never_acknowledged_gets_two_chunks() -> None:
     playback = Playback()
     assert playback.wants_chunk(0)
     hand_chunk(playback, 0)
@@ -31,7 +33,7 @@ def test_page_that_never_acknowledged_gets_two_chunks():
     assert not playback.wants_chunk(1_000_000)
 
 
-def test_page_that_never_acknowledged_is_taken_to_play_from_its_first_frames():
+def test_page_that_never_acknowledged_is_taken_to_play_from_its_first_frames() -> None:
     playback = Playback()
     hand_chunk(playback, 1000)
     assert lead_ms(playback, 1400) == 200
@@ -39,7 +41,7 @@ def test_page_that_never_acknowledged_is_taken_to_play_from_its_first_frames():
     assert lead_ms(playback, 1500) == 700
 
 
-def test_dry_page_plays_on_when_media_comes():
+def test_dry_page_plays_on_when_media_comes() -> None:
     playback = Playback()
     hand_chunk(playback, 0)
     acknowledge(playback, 700, 0.6)
@@ -47,7 +49,7 @@ def test_dry_page_plays_on_when_media_comes():
     assert lead_ms(playback, 790) == 600
 
 
-def test_acknowledging_page_gets_more():
+def test_acknowledging_page_gets_more() -> None:
     playback = Playback()
     hand_chunk(playback, 0)
     hand_chunk(playback, 500)
@@ -55,7 +57,7 @@ def test_acknowledging_page_gets_more():
     assert playback.wants_chunk(700)
 
 
-def test_lead_is_extrapolated_while_the_page_plays():
+def test_lead_is_extrapolated_while_the_page_plays() -> None:
     playback = Playback()
     hand_chunk(playback, 0)
     acknowledge(playback, 100, 0.1, 0.5)
@@ -64,7 +66,7 @@ def test_lead_is_extrapolated_while_the_page_plays():
     assert lead_ms(playback, 900) == 0
 
 
-def test_page_that_falls_silent_for_a_second_wants_nothing():
+def test_page_that_falls_silent_for_a_second_wants_nothing() -> None:
     playback = Playback()
     hand_chunk(playback, 0)
     acknowledge(playback, 100, 0.1, 0.5)
@@ -74,7 +76,7 @@ def test_page_that_falls_silent_for_a_second_wants_nothing():
     assert playback.wants_chunk(5000)
 
 
-def test_hidden_page_wants_nothing_until_it_is_seen_again():
+def test_hidden_page_wants_nothing_until_it_is_seen_again() -> None:
     playback = Playback()
     acknowledge(playback, 0, 0.0, hidden=True)
     assert not playback.wants_chunk(0)
@@ -82,7 +84,7 @@ def test_hidden_page_wants_nothing_until_it_is_seen_again():
     assert playback.wants_chunk(900)
 
 
-def test_request_is_a_sign_of_life_worth_two_chunks():
+def test_request_is_a_sign_of_life_worth_two_chunks() -> None:
     playback = Playback()
     hand_chunk(playback, 0)
     acknowledge(playback, 100, 0.1, 0.5)
@@ -93,7 +95,7 @@ def test_request_is_a_sign_of_life_worth_two_chunks():
     assert not playback.wants_chunk(5000)
 
 
-def test_page_cannot_claim_to_show_what_it_was_not_given():
+def test_page_cannot_claim_to_show_what_it_was_not_given() -> None:
     playback = Playback()
     hand_chunk(playback, 0)
     acknowledge(playback, 100, 0.2, 0.1)
@@ -101,7 +103,7 @@ def test_page_cannot_claim_to_show_what_it_was_not_given():
     assert lead_ms(playback, 200) == 0
 
 
-def test_dropped_media_is_no_lead():
+def test_dropped_media_is_no_lead() -> None:
     playback = Playback()
     hand_chunk(playback, 0)
     acknowledge(playback, 100, 0.1, 0.5)
@@ -110,7 +112,7 @@ def test_dropped_media_is_no_lead():
     assert lead_ms(playback, 400) == 200
 
 
-def test_media_that_never_comes_is_written_off():
+def test_media_that_never_comes_is_written_off() -> None:
     playback = Playback()
     hand_chunk(playback, 0)
     hand_chunk(playback, 500)  # lost
@@ -122,7 +124,7 @@ def test_media_that_never_comes_is_written_off():
     assert lead_ms(playback, 2600) == 0
 
 
-def test_media_written_off_too_soon_counts_when_it_comes():
+def test_media_written_off_too_soon_counts_when_it_comes() -> None:
     playback = Playback()
     hand_chunk(playback, 0)
     acknowledge(playback, 2100, 0.0)
@@ -132,14 +134,14 @@ def test_media_written_off_too_soon_counts_when_it_comes():
 
 
 @pytest.mark.parametrize(("first_ms", "is_late"), [(500, False), (700, True)])
-def test_chunk_is_late_if_the_page_ran_dry_before_it(first_ms, is_late):
+def test_chunk_is_late_if_the_page_ran_dry_before_it(first_ms: float, is_late: bool) -> None:
     playback = Playback()
     assert not hand_chunk(playback, 0)
     acknowledge(playback, 100, 0.1, 0.5)
     assert hand_chunk(playback, first_ms) is is_late
 
 
-def test_chunk_after_a_wanted_break_is_not_late():
+def test_chunk_after_a_wanted_break_is_not_late() -> None:
     playback = Playback()
     hand_chunk(playback, 0)
     acknowledge(playback, 100, 0.1, 0.5)
@@ -147,7 +149,7 @@ def test_chunk_after_a_wanted_break_is_not_late():
     assert not hand_chunk(playback, 9000)
 
 
-def test_ack_delay_is_measured_on_the_first_frame_of_each_chunk():
+def test_ack_delay_is_measured_on_the_first_frame_of_each_chunk() -> None:
     playback = Playback()
     acknowledge(playback, 0, 0.0)
     hand_chunk(playback, 50)

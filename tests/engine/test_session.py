@@ -7,7 +7,7 @@ from worldplay.world.steering import WalkRequest
 AHEAD = Motion(forward=FORWARD_STEP)
 
 
-def test_nothing_follows_paused_until_step_which_makes_one_chunk():
+def test_nothing_follows_paused_until_step_which_makes_one_chunk() -> None:
     theatre, page, session = started()
     theatre.world.hooks["step"] = session.pause  # in the middle of a chunk
     theatre.run(2000)
@@ -21,7 +21,7 @@ def test_nothing_follows_paused_until_step_which_makes_one_chunk():
     assert len(page.reports) == made + 1
 
 
-def test_resume_goes_on():
+def test_resume_goes_on() -> None:
     theatre, page, session = started()
     session.pause()
     theatre.run(3000)
@@ -33,7 +33,7 @@ def test_resume_goes_on():
     assert theatre.counters.late_chunks == 0
 
 
-def test_resume_forgets_steps_that_were_not_made_and_taps_that_nobody_saw():
+def test_resume_forgets_steps_that_were_not_made_and_taps_that_nobody_saw() -> None:
     theatre, page, session = started()
     session.pause()
     theatre.run(2000)
@@ -45,7 +45,7 @@ def test_resume_forgets_steps_that_were_not_made_and_taps_that_nobody_saw():
     assert page.reports[made].chunk.motions == [Motion()] * 4
 
 
-def test_step_while_walking_is_refused():
+def test_step_while_walking_is_refused() -> None:
     theatre, page, session = started()
     session.step()
     theatre.run(1000)
@@ -55,7 +55,7 @@ def test_step_while_walking_is_refused():
     assert len(page.reports) >= 3
 
 
-def test_step_works_for_a_page_that_never_acknowledged():
+def test_step_works_for_a_page_that_never_acknowledged() -> None:
     theatre, listener = Theatre(), Recorder()
     session = theatre.open(listener)
     theatre.run(3000)
@@ -66,7 +66,7 @@ def test_step_works_for_a_page_that_never_acknowledged():
     assert len(listener.reports) == 5
 
 
-def test_a_page_that_speaks_only_of_old_media_gets_a_walk_that_was_long_in_opening():
+def test_a_page_that_speaks_only_of_old_media_gets_a_walk_that_was_long_in_opening() -> None:
     theatre, listener = Theatre(open_ms=1500), Recorder()
     session = theatre.open(listener)
     theatre.world.hooks["open"] = lambda: session.playhead(5.0, 0.0, False)
@@ -74,16 +74,16 @@ def test_a_page_that_speaks_only_of_old_media_gets_a_walk_that_was_long_in_openi
     assert len(listener.reports) == 2
 
 
-def test_prompt_takes_effect_at_the_next_chunk_and_is_acknowledged():
+def test_prompt_takes_effect_at_the_next_chunk_and_is_acknowledged() -> None:
     theatre, page, session = started()
-    theatre.world.hooks["step"] = lambda: session.prompt("snow") or theatre.world.hooks.clear()
+    theatre.world.once("step", lambda: session.prompt("snow"))
     theatre.run(1000)
     made = page.events.index(("prompt", {"chunk": 3, "text": "snow"}))
     assert page.events[made - 1] == ("chunk", 2)
     assert theatre.world.walks[0].prompt == "snow"
 
 
-def test_prompt_redoes_a_context_pass_that_was_made_for_the_old_one():
+def test_prompt_redoes_a_context_pass_that_was_made_for_the_old_one() -> None:
     theatre, _, session = started()
     run_to_waiting_context(theatre)
     session.prompt("snow")
@@ -94,9 +94,9 @@ def test_prompt_redoes_a_context_pass_that_was_made_for_the_old_one():
 
 
 @pytest.mark.parametrize("stage", ["context", "step", "decode"])
-def test_reset_cancels_the_chunk_at_its_next_stage(stage):
+def test_reset_cancels_the_chunk_at_its_next_stage(stage: str) -> None:
     theatre, page, session = started()
-    theatre.world.hooks[stage] = lambda: session.reset() or theatre.world.hooks.clear()
+    theatre.world.once(stage, session.reset)
     theatre.run(1000)
     assert (stage, "walk1") == theatre.world.log[theatre.world.log.index(("truncate", "walk1")) - 1]
     assert ("reset", {"chunk": 0}) in page.events
@@ -104,7 +104,7 @@ def test_reset_cancels_the_chunk_at_its_next_stage(stage):
     assert theatre.counters.cancelled_chunks == 1
 
 
-def test_rewind_goes_back_and_on():
+def test_rewind_goes_back_and_on() -> None:
     theatre = Theatre()
     page = theatre.open_page()
     theatre.run(2500)
@@ -116,7 +116,7 @@ def test_rewind_goes_back_and_on():
     assert page.stalled_ms == 0
 
 
-def test_rewind_past_the_end_is_refused_and_disturbs_nothing():
+def test_rewind_past_the_end_is_refused_and_disturbs_nothing() -> None:
     theatre, page, session = started()
     theatre.world.hooks["step"] = lambda: session.rewind(9)
     theatre.run(2000)
@@ -130,15 +130,14 @@ def test_rewind_past_the_end_is_refused_and_disturbs_nothing():
     assert [report.chunk.index for report in page.reports] == list(range(len(page.reports)))
 
 
-def test_cancelled_chunk_does_not_take_inputs_sent_after_its_cancellation():
+def test_cancelled_chunk_does_not_take_inputs_sent_after_its_cancellation() -> None:
     theatre, page, session = started()
 
-    def reset_and_turn():
-        theatre.world.hooks.clear()
+    def reset_and_turn() -> None:
         session.reset()
         session.controls(7, 0.0, frozenset(), look_yaw=0.4)
 
-    theatre.world.hooks["context"] = reset_and_turn
+    theatre.world.once("context", reset_and_turn)
     theatre.run(1500)
     chunks = theatre.world.walks[0].chunks
     assert sum(step.yaw for steps in chunks for step in steps) == pytest.approx(0.4)
@@ -146,18 +145,18 @@ def test_cancelled_chunk_does_not_take_inputs_sent_after_its_cancellation():
     assert page.reports[2].latch.seq == 7
 
 
-def test_cancelled_chunk_takes_its_taps_and_looks_with_it_but_not_the_held_keys():
+def test_cancelled_chunk_takes_its_taps_and_looks_with_it_but_not_the_held_keys() -> None:
     theatre, _, session = started()
     session.controls(7, 0.0, frozenset("w"), look_yaw=0.4)
     session.poses(8, [Motion(yaw=1.0)] * 40)
-    theatre.world.hooks["step"] = lambda: session.reset() or theatre.world.hooks.clear()
+    theatre.world.once("step", session.reset)
     theatre.run(1000)
     assert theatre.world.walks[0].chunks[0] == [AHEAD] * 4
 
 
-def test_another_start_leaves_the_walk_for_a_new_one():
+def test_another_start_leaves_the_walk_for_a_new_one() -> None:
     theatre, page, session = started()
-    theatre.world.hooks["step"] = lambda: session.start(WalkRequest("other")) or theatre.world.hooks.clear()
+    theatre.world.once("step", lambda: session.start(WalkRequest("other")))
     theatre.run(1000)
     assert names(page).count("started") == 2
     assert stages(theatre, "other").count("context") >= 1
@@ -165,7 +164,7 @@ def test_another_start_leaves_the_walk_for_a_new_one():
     assert page.reports[-1].chunk.index <= 1
 
 
-def test_refused_start_leaves_the_walk_as_it_was():
+def test_refused_start_leaves_the_walk_as_it_was() -> None:
     theatre, page, session = started()
     session.start(WalkRequest("nowhere"))
     theatre.run(1000)
@@ -176,7 +175,7 @@ def test_refused_start_leaves_the_walk_as_it_was():
     assert ("rewound", {"chunk": 1}) in page.events
 
 
-def test_nothing_but_start_is_possible_without_a_walk():
+def test_nothing_but_start_is_possible_without_a_walk() -> None:
     theatre, listener = Theatre(), Recorder()
     session = theatre.open(listener, start=False)
     session.prompt("snow")
@@ -186,7 +185,7 @@ def test_nothing_but_start_is_possible_without_a_walk():
     assert [event[:2] for event in listener.events] == [("error", "bad_request")] * 3
 
 
-def test_flood_of_requests_is_bounded_and_refused():
+def test_flood_of_requests_is_bounded_and_refused() -> None:
     theatre, listener = Theatre(), Recorder()
     session = theatre.open(listener)
     for _ in range(10_000):

@@ -1,13 +1,14 @@
 import pytest
 
 from support.fakes import Recorder, Theatre, names, stages, started
+from worldplay.engine.ports import ChunkReport, Frames
 from worldplay.world.camera import FORWARD_STEP, Motion
 from worldplay.world.steering import WalkRequest
 
 AHEAD = Motion(forward=FORWARD_STEP)
 
 
-def test_start_opens_a_walk_and_makes_a_chunk():
+def test_start_opens_a_walk_and_makes_a_chunk() -> None:
     theatre, listener = Theatre(), Recorder()
     theatre.open(listener, "court")
     theatre.settle()
@@ -16,14 +17,14 @@ def test_start_opens_a_walk_and_makes_a_chunk():
     assert listener.num_frames == 13
 
 
-def test_session_that_was_not_started_does_nothing():
+def test_session_that_was_not_started_does_nothing() -> None:
     theatre, listener = Theatre(), Recorder()
     theatre.open(listener, start=False)
     theatre.settle()
     assert theatre.world.log == []
 
 
-def test_report_tells_what_was_latched():
+def test_report_tells_what_was_latched() -> None:
     theatre, listener = Theatre(), Recorder()
     session = theatre.open(listener)
     session.controls(4, 0.0, frozenset("w"))
@@ -35,7 +36,7 @@ def test_report_tells_what_was_latched():
     assert report.chunk.timings_ms == {"context": 40.0, "denoise": 80.0}
 
 
-def test_controls_sent_during_the_context_pass_are_in_the_chunk():
+def test_controls_sent_during_the_context_pass_are_in_the_chunk() -> None:
     theatre, listener = Theatre(), Recorder()
     session = theatre.open(listener)
     theatre.world.hooks["context"] = lambda: session.controls(9, 0.0, frozenset("w"))
@@ -43,16 +44,30 @@ def test_controls_sent_during_the_context_pass_are_in_the_chunk():
     assert listener.reports[0].latch.seq == 9
 
 
-def test_frames_come_latent_by_latent_with_their_times():
-    theatre, listener = Theatre(decode_ms=10), Recorder()
-    times = []
-    listener.on_frames = lambda frames, decode_ms, at_ms: times.append((decode_ms, at_ms))
+class Timer(Recorder):
+    """Remembers when frames came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: list[tuple[float, float]] = []
+
+    def on_frames(self, frames: Frames, decode_ms: float, decoded_at_ms: float) -> None:
+        self.times.append((decode_ms, decoded_at_ms))
+
+
+def test_frames_come_latent_by_latent_with_their_times() -> None:
+    theatre, listener = Theatre(decode_ms=10), Timer()
     theatre.open(listener)
     theatre.settle()
-    assert times[:4] == [(10.0, 1130.0), (10.0, 1140.0), (10.0, 1150.0), (10.0, 1160.0)]
+    assert listener.times[:4] == [
+        (10.0, 1130.0),
+        (10.0, 1140.0),
+        (10.0, 1150.0),
+        (10.0, 1160.0),
+    ]
 
 
-def test_bump_is_told_after_its_chunk():
+def test_bump_is_told_after_its_chunk() -> None:
     theatre, listener = Theatre(), Recorder()
     session = theatre.open(listener)
     session.poses(1, [Motion(forward=5.0)] * 4)
@@ -61,7 +76,7 @@ def test_bump_is_told_after_its_chunk():
 
 
 @pytest.mark.parametrize("stage", ["open", "context", "step", "decode"])
-def test_disconnect_in_mid_chunk_frees_the_worker_within_one_stage(stage):
+def test_disconnect_in_mid_chunk_frees_the_worker_within_one_stage(stage: str) -> None:
     theatre, listener = Theatre(), Recorder()
     session = theatre.open(listener)
     theatre.world.hooks[stage] = session.close
@@ -72,7 +87,7 @@ def test_disconnect_in_mid_chunk_frees_the_worker_within_one_stage(stage):
     assert session.walk is None
 
 
-def test_closing_twice_ends_once():
+def test_closing_twice_ends_once() -> None:
     theatre, page, session = started()
     session.close()
     session.close()
@@ -82,7 +97,7 @@ def test_closing_twice_ends_once():
     assert page.events[-1][0] == "chunk"
 
 
-def test_requests_after_closing_do_nothing():
+def test_requests_after_closing_do_nothing() -> None:
     theatre, listener = Theatre(), Recorder()
     session = theatre.open(listener)
     session.close()
@@ -96,7 +111,7 @@ def test_requests_after_closing_do_nothing():
     assert theatre.world.log == []
 
 
-def test_who_waits_hears_of_it_and_starts_when_a_place_is_free():
+def test_who_waits_hears_of_it_and_starts_when_a_place_is_free() -> None:
     theatre = Theatre(max_sessions=1)
     first = theatre.open(Recorder())
     second, third = Recorder(), Recorder()
@@ -109,11 +124,13 @@ def test_who_waits_hears_of_it_and_starts_when_a_place_is_free():
     first.close()
     theatre.settle()
     assert second.events[1:3] == [("started",), ("chunk", 0)]
-    assert third.events[1][:2] == ("queued", 1)
-    assert third.events[1][2] > 1.0
+    name, position, eta_s = third.events[1]
+    assert (name, position) == ("queued", 1)
+    assert isinstance(eta_s, float)
+    assert eta_s > 1.0
 
 
-def test_no_place_and_no_queue_is_busy():
+def test_no_place_and_no_queue_is_busy() -> None:
     theatre = Theatre(max_sessions=1, max_queued=0)
     theatre.open(Recorder())
     turned_away = Recorder()
@@ -122,13 +139,6 @@ def test_no_place_and_no_queue_is_busy():
     assert [event[:2] for event in turned_away.events] == [("error", "busy")]
     assert turned_away.events[0][3] is True
     assert theatre.counters.sessions_refused == 1
-
-
-def failing(error):
-    def fail():
-        raise error
-
-    return fail
 
 
 class OutOfMemoryError(RuntimeError):
@@ -145,13 +155,19 @@ class OutOfMemoryError(RuntimeError):
     ],
 )
 @pytest.mark.parametrize("stage", ["open", "context", "step", "decode"])
-def test_failure_ends_its_session_and_no_other(error, code, num_freed, stage, caplog):
+def test_failure_ends_its_session_and_no_other(
+    error: Exception,
+    code: str,
+    num_freed: int,
+    stage: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     theatre, listener = Theatre(), Recorder()
     page = theatre.open_page("fine")
     theatre.run(300)
     theatre.open(listener, "bad")
 
-    def fail_for_bad():
+    def fail_for_bad() -> None:
         if theatre.world.log[-1][1] == "bad":
             raise error
 
@@ -166,11 +182,19 @@ def test_failure_ends_its_session_and_no_other(error, code, num_freed, stage, ca
     assert "Traceback" in caplog.text
 
 
-def test_listener_that_fails_ends_its_session_only(caplog):
-    theatre, listener = Theatre(), Recorder()
-    listener.on_chunk = lambda report: failing(RuntimeError("loop is closed"))()
-    listener.on_error = lambda *details: failing(RuntimeError("loop is closed"))()
-    theatre.open(listener)
+class FailingListener(Recorder):
+    """Fails at its first chunk, and again when it is told why its session ended."""
+
+    def on_chunk(self, report: ChunkReport) -> None:
+        raise RuntimeError("loop is closed")
+
+    def on_error(self, code: str, message: str, fatal: bool) -> None:
+        raise RuntimeError("loop is closed")
+
+
+def test_listener_that_fails_ends_its_session_only(caplog: pytest.LogCaptureFixture) -> None:
+    theatre = Theatre()
+    theatre.open(FailingListener())
     page = theatre.open_page()
     theatre.run(2000)
     assert theatre.worker.admission.num_seated == 1
@@ -178,7 +202,7 @@ def test_listener_that_fails_ends_its_session_only(caplog):
     assert "could not be told" in caplog.text
 
 
-def test_counters_add_up():
+def test_counters_add_up() -> None:
     theatre = Theatre()
     page = theatre.open_page()
     theatre.run(10_000)

@@ -28,7 +28,8 @@ def finish(encoder: FrameEncoder) -> None:
 
 
 def test_tasks_are_done_in_their_order() -> None:
-    encoder, done = FrameEncoder(16, 16, 24, Failures()), []
+    encoder = FrameEncoder(16, 16, 24, Failures())
+    done: list[int] = []
     for number in range(100):
         encoder.run(done.append, number)
     finish(encoder)
@@ -57,10 +58,15 @@ def test_time_of_each_frame_is_told() -> None:
 
 
 def test_task_that_fails_is_the_last(caplog: pytest.LogCaptureFixture) -> None:
-    failures, done = Failures(), []
-    encoder, goes_on = FrameEncoder(16, 16, 24, failures), Event()
-    encoder.run(goes_on.wait)
-    encoder.run(lambda: 1 / 0)  # type: ignore[arg-type, return-value]
+    failures, goes_on = Failures(), Event()
+    encoder = FrameEncoder(16, 16, 24, failures)
+    done: list[str] = []
+
+    def wait_and_fail() -> None:
+        goes_on.wait()
+        raise ZeroDivisionError
+
+    encoder.run(wait_and_fail)
     encoder.run(done.append, "after")
     goes_on.set()
     assert failures.came.wait(10.0)

@@ -6,7 +6,7 @@ from worldplay.model.conditioning import Conditioning
 
 
 @torch.inference_mode()
-def test_samples_with_different_text_lengths_do_not_mix():
+def test_samples_with_different_text_lengths_do_not_mix() -> None:
     torch.manual_seed(0)
     model = BidirectionalTransformer(TINY).eval()
     text_mask, byt5_mask = torch.tensor([[1, 1, 0], [1, 1, 1]]), torch.tensor([[0, 0], [1, 0]])
@@ -29,7 +29,7 @@ def test_samples_with_different_text_lengths_do_not_mix():
 
 
 @torch.inference_mode()
-def test_text_sees_the_image():
+def test_text_sees_the_image() -> None:
     torch.manual_seed(0)
     model = BidirectionalTransformer(TINY).eval()
     ones = torch.ones(1, 3, dtype=torch.long)

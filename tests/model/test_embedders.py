@@ -4,7 +4,7 @@ from torch import nn
 from worldplay.model.embedders import PatchEmbed, TokenRefiner, sinusoid
 
 
-def test_sinusoid_is_cosines_then_sines():
+def test_sinusoid_is_cosines_then_sines() -> None:
     features = sinusoid(torch.tensor([0.0, 2.0]))
     assert features[0].tolist() == [1.0] * 128 + [0.0] * 128
     torch.testing.assert_close(
@@ -13,7 +13,7 @@ def test_sinusoid_is_cosines_then_sines():
     )
 
 
-def test_patch_embed_is_the_convolution_it_stores():
+def test_patch_embed_is_the_convolution_it_stores() -> None:
     torch.manual_seed(0)
     embed = PatchEmbed(3, 8, patch=(2, 1))
     x = torch.randn(2, 3, 5, 4, 6)
@@ -22,7 +22,7 @@ def test_patch_embed_is_the_convolution_it_stores():
     torch.testing.assert_close(embed(x), expected)
 
 
-def test_refiner_ignores_padding():
+def test_refiner_ignores_padding() -> None:
     torch.manual_seed(0)
     refiner = TokenRefiner(6, 16, heads=2, mlp_ratio=2.0, num_blocks=2)
     states, timestep = torch.randn(1, 5, 6), torch.zeros(1)

@@ -19,7 +19,7 @@ def tera(work: float) -> int:
     return round(work / 1e12)
 
 
-def test_one_denoising_step_of_the_released_model():
+def test_one_denoising_step_of_the_released_model() -> None:
     step = flops.denoise_step(RELEASED_TRANSFORMER, TOKENS, 20, TEXT)
     assert (round(step.linears / 1e12, 1), round(step.attention / 1e12, 1)) == (36.7, 211.6)
     assert tera(step.total) == 248
@@ -29,13 +29,13 @@ def test_one_denoising_step_of_the_released_model():
     ("context", "denoise", "encode"),
     [(4, 442, 76), (8, 580, 221), (12, 718, 435), (16, 855, 718), (20, 993, 1069)],
 )
-def test_denoising_and_context_by_context_size(context: int, denoise: int, encode: int):
+def test_denoising_and_context_by_context_size(context: int, denoise: int, encode: int) -> None:
     steps = flops.denoise_step(RELEASED_TRANSFORMER, TOKENS, context, TEXT).times(4)
     every_block = flops.image_pass(RELEASED_TRANSFORMER, context * TOKENS, TEXT + context * TOKENS)
     assert (tera(steps.total), tera(every_block.total)) == (denoise, encode)
 
 
-def test_last_block_of_the_context_pass_is_nearly_free():
+def test_last_block_of_the_context_pass_is_nearly_free() -> None:
     tokens = 20 * TOKENS
     every_block = flops.image_pass(RELEASED_TRANSFORMER, tokens, TEXT + tokens).total
     ours = flops.context_pass(RELEASED_TRANSFORMER, tokens, TEXT).total
@@ -46,20 +46,20 @@ def test_last_block_of_the_context_pass_is_nearly_free():
     ("grid", "tokens", "expected"),
     [((30, 52), 1560, (993, 1069, 159)), ((22, 40), 880, (357, 391, 90)), ((15, 26), 390, (93, 106, 40))],
 )
-def test_whole_chunk_by_size(grid: tuple[int, int], tokens: int, expected: tuple[int, int, int]):
+def test_whole_chunk_by_size(grid: tuple[int, int], tokens: int, expected: tuple[int, int, int]) -> None:
     work = flops.chunk(RELEASED_TRANSFORMER, RELEASED_VAE, grid, 20, TEXT, steps=4)
     every_block = flops.image_pass(RELEASED_TRANSFORMER, 20 * tokens, TEXT + 20 * tokens)
     assert (tera(work.denoise), tera(every_block.total), tera(work.decode)) == expected
     assert work.total == work.context + work.denoise + work.decode
 
 
-def test_decoding_a_latent_of_the_released_autoencoder():
+def test_decoding_a_latent_of_the_released_autoencoder() -> None:
     first = flops.decode_latent(RELEASED_VAE, GRID, first=True)
     later = flops.decode_latent(RELEASED_VAE, GRID)
     assert (round(first / 1e12, 1), round(later / 1e12, 1)) == (12.9, 39.8)
 
 
-def test_decoding_agrees_with_torch_on_the_real_configuration():
+def test_decoding_agrees_with_torch_on_the_real_configuration() -> None:
     with torch.device("meta"), torch.inference_mode():
         vae = StreamingVAE(RELEASED_VAE)
         state = vae.new_decoder_state()
@@ -71,21 +71,22 @@ def test_decoding_agrees_with_torch_on_the_real_configuration():
             assert counter.get_total_flops() == pytest.approx(expected, rel=3e-4)
 
 
-def test_passes_agree_with_torch_on_two_real_blocks():
+def test_passes_agree_with_torch_on_two_real_blocks() -> None:
     config = replace(RELEASED_TRANSFORMER, blocks=2)
     with torch.device("meta"), torch.inference_mode():
         model = WorldPlayTransformer(config)
         cache = model.new_cache(GRID, TEXT)
-        chunk = [torch.empty(1, channels, 4, *GRID) for channels in (32, 33)]
+        latents, cond = (torch.empty(1, channels, 4, *GRID) for channels in (32, 33))
+        actions, timesteps = torch.zeros(4, dtype=torch.long), torch.full((4,), 625.0)
         cameras = model.prepare_cameras(torch.empty(1, 4, 4, 4), torch.empty(1, 4, 3, 3))
         with FlopCounterMode(display=False) as counter:
-            model.denoise(*chunk, cameras, torch.zeros(4, dtype=torch.long), torch.full((4,), 625.0), cache)
+            model.denoise(latents, cond, cameras, actions, timesteps, cache)
     # Beyond the formula: modulation per latent, the embedders, and PRoPE's dense products.
     expected = flops.denoise_step(config, TOKENS, 0, 0).total
     assert counter.get_total_flops() == pytest.approx(expected, rel=0.03)
     assert counter.get_total_flops() > expected
 
 
-def test_text_pass_of_the_released_model():
+def test_text_pass_of_the_released_model() -> None:
     work = flops.text_pass(RELEASED_TRANSFORMER, TEXT)
     assert (round(work.linears / 1e12, 2), round(work.attention / 1e12, 2)) == (4.72, 0.34)

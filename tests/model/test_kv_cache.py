@@ -7,7 +7,7 @@ from worldplay.model.tokens import ImageKV, Placement
 
 
 @torch.inference_mode()
-def test_cache_never_reallocates():
+def test_cache_never_reallocates() -> None:
     model = make_model()
     cache = make_cache(model)
     cache.commit_context(1)
@@ -20,7 +20,7 @@ def test_cache_never_reallocates():
 
 
 @torch.inference_mode()
-def test_attended_keys_are_a_slice_of_the_buffer():
+def test_attended_keys_are_a_slice_of_the_buffer() -> None:
     cache = make_cache(make_model())
     part, twice = torch.ones(1, 1, 24, 2, 16), 2 * torch.eye(16)[None, None]
     unturned = Placement(torch.ones(1, 24, 8, dtype=torch.complex64), Cameras(twice, twice, twice))
@@ -31,7 +31,7 @@ def test_attended_keys_are_a_slice_of_the_buffer():
 
 
 @torch.inference_mode()
-def test_denoising_leaves_the_context_alone():
+def test_denoising_leaves_the_context_alone() -> None:
     model = make_model()
     cache = make_cache(model)
     model.encode_context(*make_latents(model, 4).arguments(), cache)
@@ -41,7 +41,7 @@ def test_denoising_leaves_the_context_alone():
 
 
 @torch.inference_mode()
-def test_new_context_replaces_the_old():
+def test_new_context_replaces_the_old() -> None:
     model = make_model()
     chunk = make_latents(model, 4, seed=3).arguments()
     used, fresh = make_cache(model), make_cache(model)
@@ -51,13 +51,13 @@ def test_new_context_replaces_the_old():
     assert torch.equal(model.denoise(*chunk, 625.0, used), model.denoise(*chunk, 625.0, fresh))
 
 
-def test_set_text_drops_the_context_it_was_attended_from():
+def test_set_text_drops_the_context_it_was_attended_from() -> None:
     cache = make_cache(make_model())
     cache.commit_context(4)
     cache.set_text(make_text(make_model()))
     assert cache.num_context == 0
 
 
-def test_set_text_refuses_a_text_that_is_too_long():
+def test_set_text_refuses_a_text_that_is_too_long() -> None:
     with pytest.raises(ValueError, match="expected at most 4 text tokens, got 5"):
         make_cache(make_model(), max_text=4)

@@ -17,13 +17,13 @@ def make_viewmats() -> torch.Tensor:
 INTRINSICS = torch.tensor([[0.5, 0, 0.7], [0, 0.9, 0.2], [0, 0, 1]], dtype=torch.float64).repeat(1, 2, 1, 1)
 
 
-def test_query_and_key_matrices_are_inverse():
+def test_query_and_key_matrices_are_inverse() -> None:
     cameras = prepare_cameras(make_viewmats(), INTRINSICS, 8, torch.float64)
     product = cameras.key_value @ cameras.query.mT
     torch.testing.assert_close(product.mT, torch.eye(8, dtype=torch.float64).expand(1, 2, 8, 8))
 
 
-def test_transform_applies_the_projection_to_each_group_of_four():
+def test_transform_applies_the_projection_to_each_group_of_four() -> None:
     viewmats = make_viewmats()
     cameras = prepare_cameras(viewmats, INTRINSICS, 8, torch.float64)
     x = torch.arange(8.0, dtype=torch.float64).repeat(1, 2, 1, 1, 1)
@@ -32,7 +32,7 @@ def test_transform_applies_the_projection_to_each_group_of_four():
     torch.testing.assert_close(transform(x, cameras.output)[0, 1].flatten(), expected)
 
 
-def test_scores_see_relative_cameras_only():
+def test_scores_see_relative_cameras_only() -> None:
     q, k = torch.randn(2, 1, 2, 1, 1, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     world = make_viewmats()[:, 1:]
     scores = []
@@ -42,7 +42,7 @@ def test_scores_see_relative_cameras_only():
     torch.testing.assert_close(scores[0], scores[1])
 
 
-def test_principal_point_is_ignored():
+def test_principal_point_is_ignored() -> None:
     centred = INTRINSICS.clone()
     centred[..., :2, 2] = 0.5
     a, b = (prepare_cameras(make_viewmats(), k, 4, torch.float32) for k in (INTRINSICS, centred))

@@ -1,14 +1,17 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
-from support.tiny import GRID, TINY, make_cache, make_latents, make_model
+from support.tiny import GRID, TINY, Latents, make_cache, make_latents, make_model
 from worldplay.model.kv_cache import KVCache
+from worldplay.model.prope import Cameras
+from worldplay.model.tokens import ImageKV
 from worldplay.model.transformer import WorldPlayTransformer
 
 
-def test_parameters_carry_the_published_names():
+def test_parameters_carry_the_published_names() -> None:
     names = make_model().state_dict().keys()
     blocks = {name.removeprefix("double_blocks.1.") for name in names if name.startswith("double_blocks.1.")}
     linears = ["mod.linear", "attn_q", "attn_k", "attn_v", "attn_proj", "mlp.fc1", "mlp.fc2"]
@@ -21,7 +24,7 @@ def test_parameters_carry_the_published_names():
     }
 
 
-def test_released_configuration_has_the_published_size():
+def test_released_configuration_has_the_published_size() -> None:
     released = replace(
         TINY,
         hidden=2048,
@@ -42,14 +45,14 @@ def test_released_configuration_has_the_published_size():
 
 
 @torch.inference_mode()
-def test_context_pass_stops_at_the_last_blocks_keys_and_values(monkeypatch):
+def test_context_pass_stops_at_the_last_blocks_keys_and_values(monkeypatch: pytest.MonkeyPatch) -> None:
     model = make_model()
     seen, appended = [], []
     for module in (model.blocks[-1].img_mlp, model.blocks[-1].img_attn_proj, model.final_layer):
         module.register_forward_hook(lambda *_: seen.append(True))
     cache = make_cache(model)
 
-    def extend(block, own):
+    def extend(block: int, own: ImageKV) -> tuple[torch.Tensor, torch.Tensor]:
         appended.append(block)
         return KVCache.extend(cache, block, own)
 
@@ -60,7 +63,7 @@ def test_context_pass_stops_at_the_last_blocks_keys_and_values(monkeypatch):
 
 
 @torch.inference_mode()
-def test_context_and_chunk_in_one_pass_equal_cached_ones_when_context_sees_only_itself():
+def test_context_and_chunk_in_one_pass_equal_cached_ones_when_context_sees_only_itself() -> None:
     """With one block, what context tokens attend to changes nothing that the chunk attends to."""
     model = make_model(replace(TINY, blocks=1))
     both = make_latents(model, 8)
@@ -73,7 +76,7 @@ def test_context_and_chunk_in_one_pass_equal_cached_ones_when_context_sees_only_
     torch.testing.assert_close(cached, whole[:, :, 4:], atol=1e-5, rtol=1e-5)
 
 
-def part(latents, piece):
+def part(latents: Latents, piece: slice) -> tuple[torch.Tensor, torch.Tensor, Cameras, torch.Tensor]:
     cameras = latents.cameras
     cut = type(cameras)(cameras.query[:, piece], cameras.key_value[:, piece], cameras.output[:, piece])
     return latents.latents[:, :, piece], latents.cond[:, :, piece], cut, latents.actions[:, piece]
@@ -81,7 +84,7 @@ def part(latents, piece):
 
 @torch.inference_mode()
 @pytest.mark.parametrize("patch", [(2, 2), (2, 1), (1, 2)])
-def test_patches_keep_the_latent_grid(patch: tuple[int, int]):
+def test_patches_keep_the_latent_grid(patch: tuple[int, int]) -> None:
     model = make_model(replace(TINY, patch_size=patch))
     cache = make_cache(model)
     model.encode_context(*make_latents(model, 4).arguments(), cache)
@@ -94,7 +97,7 @@ def test_patches_keep_the_latent_grid(patch: tuple[int, int]):
 @pytest.mark.parametrize(
     ("patch", "places"), [((2, 2), [[0, 1], [2, 3]]), ((2, 1), [[0, 0], [1, 1]]), ((1, 2), [[0, 1], [0, 1]])]
 )
-def test_patches_put_outputs_where_inputs_were(patch: tuple[int, int], places: list[list[int]]):
+def test_patches_put_outputs_where_inputs_were(patch: tuple[int, int], places: list[list[int]]) -> None:
     model = make_model(replace(TINY, patch_size=patch))
     area = patch[0] * patch[1]
     model.final_layer.linear.weight.zero_()
@@ -105,7 +108,7 @@ def test_patches_put_outputs_where_inputs_were(patch: tuple[int, int], places: l
 
 
 @torch.inference_mode()
-def test_bfloat16_stays_close_to_float32():
+def test_bfloat16_stays_close_to_float32() -> None:
     model = make_model()
     latents = make_latents(model, 4)
     exact = model.denoise(*latents.arguments(), 625.0, make_cache(model))
@@ -116,7 +119,7 @@ def test_bfloat16_stays_close_to_float32():
 
 
 @torch.inference_mode()
-def test_text_without_an_image_has_no_vision_tokens():
+def test_text_without_an_image_has_no_vision_tokens() -> None:
     model = make_model()
     states, mask = torch.randn(1, 3, 6), torch.tensor([[1, 1, 0]])
     glyphs, no_glyphs = torch.randn(1, 2, 7), torch.zeros(1, 2)
@@ -132,6 +135,6 @@ def test_text_without_an_image_has_no_vision_tokens():
         ({"heads": 16, "rope_dims": (2, 0, 0)}, "expected a head size that is a multiple of 4, got 2"),
     ],
 )
-def test_configuration_refuses_shapes_that_do_not_fit(change, message):
+def test_configuration_refuses_shapes_that_do_not_fit(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(TINY, **change)

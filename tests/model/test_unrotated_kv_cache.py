@@ -15,7 +15,7 @@ def make_caches(model: WorldPlayTransformer) -> tuple[KVCache, KVCache]:
 
 @torch.inference_mode()
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_one_copy_gives_the_same_to_the_last_bit(dtype: torch.dtype):
+def test_one_copy_gives_the_same_to_the_last_bit(dtype: torch.dtype) -> None:
     model = make_model().to(dtype)
     both, unrotated = make_caches(model)
     for num_context in (0, 4, 8):
@@ -31,7 +31,7 @@ def test_one_copy_gives_the_same_to_the_last_bit(dtype: torch.dtype):
 
 
 @torch.inference_mode()
-def test_new_text_is_attended_to():
+def test_new_text_is_attended_to() -> None:
     model = make_model()
     chunk = make_latents(model, 4)
     _, unrotated = make_caches(model)
@@ -42,7 +42,7 @@ def test_new_text_is_attended_to():
     assert not torch.equal(before, model.denoise(*chunk.arguments(), 500.0, unrotated))
 
 
-def test_memory_is_half_and_one_block_more():
+def test_memory_is_half_and_one_block_more() -> None:
     both, unrotated = make_caches(make_model())
     per_block = both.num_bytes // TINY.blocks
     text_bytes = 2 * 2 * TINY.hidden * 8 * 4  # keys and values, both branches

@@ -111,7 +111,7 @@ def test_first_latent_is_one_frame_and_later_ones_are_four() -> None:
 def test_decoded_pixels_are_clamped() -> None:
     vae = tiny_vae()
     frame = vae.decode_latent(100 * torch.randn(1, 4, 1, 2, 2), vae.new_decoder_state())
-    assert (frame.amin(), frame.amax()) == (-1, 1)
+    assert (frame.amin().item(), frame.amax().item()) == (-1, 1)
 
 
 def test_cloned_state_goes_its_own_way() -> None:
@@ -187,7 +187,7 @@ def test_released_configuration() -> None:
 
 
 @pytest.mark.parametrize("past_frames", [1, 2])
-def test_surroundings_are_the_same_with_and_without_gradients(past_frames: int):
+def test_surroundings_are_the_same_with_and_without_gradients(past_frames: int) -> None:
     random = torch.Generator().manual_seed(0)
     past = torch.randn(1, 3, past_frames, 4, 5, generator=random)
     x = torch.randn(1, 3, 4, 4, 5, generator=random)

@@ -35,15 +35,15 @@ WELCOME = Welcome(
     secret="k-9",
     resumed=False,
     limits=LIMITS,
-    worlds=[],
+    worlds=(),
     model="embedded",
     fps=24,
-    size=[224, 128],
-    sizes=[[224, 128]],
+    size=(224, 128),
+    sizes=((224, 128),),
     chunk=ChunkShape(latents=4, frames=16, first_frames=13),
 )
 INIT = Init(codec="avc1.64000c", mime='video/mp4; codecs="avc1.64000c"', data=b"ftyp")
-IDENTITY = [1.0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
+IDENTITY = (1.0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1)
 
 
 def chunk(index: int = 0, first_frame: int = 0, frames: int = 13) -> Chunk:
@@ -53,9 +53,9 @@ def chunk(index: int = 0, first_frame: int = 0, frames: int = 13) -> Chunk:
         frames=frames,
         controls_seq=None,
         latched_at=1.5,
-        labels=[0] * 4,
-        motions=[LatentMotion(forward=0, right=0, yaw=0, pitch=0)] * 4,
-        poses=[IDENTITY] * 4,
+        labels=(0,) * 4,
+        motions=(LatentMotion(forward=0, right=0, yaw=0, pitch=0),) * 4,
+        poses=(IDENTITY,) * 4,
         timings=Timings(select=0, context=1, denoise=2),
     )
 
@@ -75,7 +75,7 @@ def media(chunk: int = 0, frame: int = 0) -> Media:
 
 
 def controls(seq: int) -> bytes:
-    return pack(Controls(seq=seq, t=1.5, keys=["w"], look=Look(yaw=0, pitch=0)))
+    return pack(Controls(seq=seq, t=1.5, keys=("w",), look=Look(yaw=0, pitch=0)))
 
 
 def started(token: str | None = None) -> ServerConnection:
@@ -145,7 +145,7 @@ def test_steady_rate_of_the_limit_is_never_refused() -> None:
 
 def test_server_speaks_in_the_documented_order() -> None:
     server, client = started(), ClientConnection()
-    spoken = [
+    spoken: list[ServerMessage] = [
         WELCOME,
         INIT,
         chunk(),

@@ -17,7 +17,7 @@ MANIFEST = read_manifest(GOLDENS)
 
 
 @pytest.mark.parametrize("name", MANIFEST.cases)
-def test_public_case(name: str):
+def test_public_case(name: str) -> None:
     row = check_goldens.check_case(MANIFEST, name)
     assert row.failures == []
     assert row.outputs == len(MANIFEST.cases[name]["outputs"])
@@ -47,36 +47,36 @@ def edit_tensor(directory: Path, name: str, change: float) -> None:
     save_file(tensors, path)
 
 
-def test_good_directory_passes(scheduler_only: Path, capsys: pytest.CaptureFixture[str]):
+def test_good_directory_passes(scheduler_only: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check_goldens.main([str(scheduler_only)]) == 0
     assert "all passed" in capsys.readouterr().out
 
 
-def test_small_deviation_fails(scheduler_only: Path, capsys: pytest.CaptureFixture[str]):
+def test_small_deviation_fails(scheduler_only: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edit_tensor(scheduler_only, "out.sigmas.steps4.shift5", 1e-4)
     assert check_goldens.main([str(scheduler_only)]) == 1
     assert "sigmas.steps4.shift5: error 0.0001 over atol 1e-06" in capsys.readouterr().out
 
 
-def test_nan_fails(scheduler_only: Path):
+def test_nan_fails(scheduler_only: Path) -> None:
     edit_tensor(scheduler_only, "out.sigmas.steps4.shift5", float("nan"))
     assert check_goldens.main([str(scheduler_only)]) == 1
 
 
-def test_missing_file_fails(scheduler_only: Path, capsys: pytest.CaptureFixture[str]):
+def test_missing_file_fails(scheduler_only: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (scheduler_only / "scheduler.safetensors").unlink()
     assert check_goldens.main([str(scheduler_only)]) == 1
     assert "cannot read scheduler.safetensors" in capsys.readouterr().out
 
 
-def test_truncated_file_fails(scheduler_only: Path, capsys: pytest.CaptureFixture[str]):
+def test_truncated_file_fails(scheduler_only: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = scheduler_only / "scheduler.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
     assert check_goldens.main([str(scheduler_only)]) == 1
     assert "cannot read scheduler.safetensors" in capsys.readouterr().out
 
 
-def test_unknown_kind_fails(scheduler_only: Path, capsys: pytest.CaptureFixture[str]):
+def test_unknown_kind_fails(scheduler_only: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edit_manifest(scheduler_only, kind="telepathy")
     assert check_goldens.main([str(scheduler_only)]) == 1
     assert "unknown kind 'telepathy'" in capsys.readouterr().out
@@ -84,19 +84,19 @@ def test_unknown_kind_fails(scheduler_only: Path, capsys: pytest.CaptureFixture[
 
 def test_output_that_the_manifest_lists_but_the_file_lacks_fails(
     scheduler_only: Path, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     edit_manifest(scheduler_only, outputs={"sigmas.steps4.shift5": [[5], "float32"]})
     assert check_goldens.main([str(scheduler_only)]) == 1
     assert "the file and the manifest differ in out." in capsys.readouterr().out
 
 
-def test_missing_dependency_fails(scheduler_only: Path, capsys: pytest.CaptureFixture[str]):
+def test_missing_dependency_fails(scheduler_only: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edit_manifest(scheduler_only, depends_on="nothing")
     assert check_goldens.main([str(scheduler_only)]) == 1
     assert "expected a case 'nothing'" in capsys.readouterr().out
 
 
-def test_wrong_weight_rule_fails(scheduler_only: Path, capsys: pytest.CaptureFixture[str]):
+def test_wrong_weight_rule_fails(scheduler_only: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = scheduler_only / "manifest.json"
     document = json.loads(path.read_text())
     document["weight_rule"]["checks"]["action_in.mlp.2.bias"]["first"][0] += 1e-6
@@ -105,7 +105,7 @@ def test_wrong_weight_rule_fails(scheduler_only: Path, capsys: pytest.CaptureFix
     assert "action_in.mlp.2.bias: expected" in capsys.readouterr().out
 
 
-def test_directory_without_a_manifest_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_directory_without_a_manifest_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check_goldens.main([str(tmp_path)]) == 1
     assert "expected a JSON manifest" in capsys.readouterr().out
 
@@ -115,22 +115,22 @@ def make_case(**fields: object) -> Case:
     return Case(**{**values, "outputs": {}, "dependency": None, **fields})  # type: ignore[arg-type]
 
 
-def test_output_that_is_not_produced_fails():
+def test_output_that_is_not_produced_fails() -> None:
     case = make_case(outputs={"a": torch.zeros(1), "b": torch.zeros(1)})
     assert compare(case, {"a": torch.zeros(1)}).failures == ["b: not produced"]
 
 
-def test_other_shape_fails():
+def test_other_shape_fails() -> None:
     case = make_case(outputs={"a": torch.zeros(2)})
     assert compare(case, {"a": torch.zeros(2, 1)}).failures == ["a: expected shape [2], got [2, 1]"]
 
 
-def test_integers_are_exact():
+def test_integers_are_exact() -> None:
     case = make_case(outputs={"a": torch.tensor([1000])}, tolerance={"atol": 10, "rtol": 0})
     assert len(compare(case, {"a": torch.tensor([1001])}).failures) == 1
 
 
-def test_special_tolerances():
+def test_special_tolerances() -> None:
     rules = {"atol": 1e-9, "rtol": 1e-9, "action": "exact", "pixels": "atol 0.016 (two levels)"}
     case, value = make_case(tolerance=rules), torch.zeros(1)
     assert tolerance_of(case, "motion.0.action", value) == Tolerance(0, 0)
@@ -144,7 +144,7 @@ def test_special_tolerances():
 )
 def test_other_selection_passes_at_a_near_tie_only(
     near_ties: list[int], distances: list[float], passes: bool
-):
+) -> None:
     selections = {
         start: torch.tensor([0, 1, 2, 3, *range(start, start + 4), *range(12, 24)]) for start in (4, 8)
     }
@@ -154,7 +154,7 @@ def test_other_selection_passes_at_a_near_tie_only(
     assert (verdict.failures == []) == passes
 
 
-def test_case_brings_the_case_it_depends_on():
+def test_case_brings_the_case_it_depends_on() -> None:
     case = load_case(MANIFEST, "transformer_denoise")
     assert case.dependency is not None
     assert case.dependency.name == "transformer_context"

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.WebPImagePlugin import WebPImageFile
 
 import make_moving_picture
 from support.tiny_world import HEIGHT, WIDTH, make_world
@@ -19,5 +20,6 @@ def test_picture_moves(tmp_path: Path) -> None:
     frames = [np.full((8, 8, 3), grey, np.uint8) for grey in (0, 100, 200)]
     size = make_moving_picture.save(frames, tmp_path / "walk.webp", fps=12)
     with Image.open(tmp_path / "walk.webp") as picture:
+        assert isinstance(picture, WebPImageFile)
         assert (picture.n_frames, picture.size) == (3, (8, 8))
     assert size == (tmp_path / "walk.webp").stat().st_size

@@ -1,15 +1,24 @@
 """A world that only takes time, pages that only play, and a clock that runs when they say so."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from types import SimpleNamespace
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
 from worldplay.engine.admission import Admission
+from worldplay.engine.ports import ChunkReport, Frames
 from worldplay.engine.session import Session
+from worldplay.engine.stats import Counters
 from worldplay.engine.worker import Worker
-from worldplay.world.chunk import PendingChunk
-from worldplay.world.steering import WalkRequest
+from worldplay.world.camera import Motion
+from worldplay.world.chunk import Chunk, PendingChunk, Stage
+from worldplay.world.steering import Move, Steering, WalkRequest
+
+if TYPE_CHECKING:  # only for its name: these tests run without torch
+    from torch import Tensor
 
 FPS = 24
 PICTURE = np.zeros((4, 2, 2, 3), np.uint8)
@@ -18,14 +27,14 @@ PICTURE = np.zeros((4, 2, 2, 3), np.uint8)
 class FakeClock:
     """Runs when it is told to; pages speak at their time even if the worker is in the middle of a stage."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.now_ms = 1000.0
-        self.pages = []
+        self.pages: list[Page] = []
 
-    def __call__(self):
+    def __call__(self) -> float:
         return self.now_ms
 
-    def advance(self, time_ms):
+    def advance(self, time_ms: float) -> None:
         end_ms = self.now_ms + time_ms
         while due := [page for page in self.pages if page.next_ms <= end_ms]:
             page = min(due, key=lambda page: page.next_ms)
@@ -34,85 +43,114 @@ class FakeClock:
         self.now_ms = end_ms
 
 
+class Passing(Protocol):
+    """Time that passes when it is told to: on a FakeClock, or really."""
+
+    def advance(self, time_ms: float) -> None: ...
+
+
 @dataclass
 class FakeWorld:
     """Costs in ms per stage; `log` has (stage, walk) in the order done; `hooks` run before a stage's cost."""
 
-    clock: FakeClock
+    clock: Passing
     context_ms: float = 40.0
     step_ms: float = 20.0
     decode_ms: float = 10.0
     open_ms: float = 0.0
     fps: float = FPS
-    log: list = field(default_factory=list)
-    hooks: dict = field(default_factory=dict)
-    walks: list = field(default_factory=list)
-    num_freed: int = 0
+    log: list[tuple[str, str | None]] = field(init=False, default_factory=list)
+    hooks: dict[str, Callable[[], object]] = field(init=False, default_factory=dict)
+    walks: list[FakeWalk] = field(init=False, default_factory=list)
+    num_freed: int = field(init=False, default=0)
 
-    def open_walk(self, request):
+    def open_walk(self, request: WalkRequest) -> FakeWalk:
         if request.view == "nowhere":
             raise ValueError("expected a view out of court, got 'nowhere'")
         self.spend("open", request.view, self.open_ms)
         self.walks.append(FakeWalk(self, request.view))
         return self.walks[-1]
 
-    def free_memory(self):
+    def free_memory(self) -> None:
         self.num_freed += 1
 
-    def spend(self, stage, walk, time_ms):
+    def spend(self, stage: str, walk: str | None, time_ms: float) -> None:
         self.log.append((stage, walk))
         self.hooks.get(stage, lambda: None)()
         self.clock.advance(time_ms)
 
+    def once(self, stage: str, action: Callable[[], object]) -> None:
+        """Run an action before the next stage of this kind, and none after it."""
+
+        def run() -> None:
+            self.hooks.clear()
+            action()
+
+        self.hooks[stage] = run
+
+
+def only_motions(moves: Sequence[Move]) -> list[Motion]:
+    motions = [move for move in moves if isinstance(move, Motion)]
+    assert len(motions) == len(moves), moves
+    return motions
+
+
+def make_chunk(index: int, motions: list[Motion], timings_ms: dict[str, float]) -> Chunk:
+    """A chunk without latents: nothing but a decoder looks at them."""
+    return Chunk(
+        index=index,
+        num_frames=16 if index else 13,
+        latents=cast("Tensor", None),
+        poses=np.zeros((4, 4, 4)),
+        motions=motions,
+        labels=[0] * 4,
+        bumped=any(motion.forward > 1 for motion in motions),
+        context=[],
+        timings_ms=timings_ms,
+    )
+
 
 class FakeWalk:
-    def __init__(self, world, name):
+    def __init__(self, world: FakeWorld, name: str | None) -> None:
         self.world = world
         self.name = name
-        self.chunks = []  # the steps of each
-        self.prompt = None
-        self.taken_as = None
+        self.chunks: list[list[Motion]] = []  # the motions of each
+        self.prompt: str | None = None
+        self.taken_as: str | None = None
 
     @property
-    def num_chunks(self):
+    def num_chunks(self) -> int:
         return len(self.chunks)
 
-    def begin_chunk(self, steering):
+    def begin_chunk(self, steering: Steering) -> PendingChunk:
         return PendingChunk(self.stages(steering))
 
-    def stages(self, steering):
+    def stages(self, steering: Steering) -> Generator[Stage, None, Chunk]:
         yield "context"
         steering.predict(4)
         self.world.spend("context", self.name, self.world.context_ms)
         yield "step"
-        steps = steering.latch(4)
+        motions = only_motions(steering.latch(4))
         self.world.hooks.get("latch", lambda: None)()
         for index in range(4):
             if index:
                 yield "step"
             self.world.spend("step", self.name, self.world.step_ms)
-        self.chunks.append(steps)
-        return SimpleNamespace(
-            index=len(self.chunks) - 1,
-            num_frames=16 if len(self.chunks) > 1 else 13,
-            motions=steps,
-            poses=np.zeros((4, 4, 4)),
-            labels=[0] * 4,
-            bumped=any(step.forward > 1 for step in steps),
-            timings_ms={"context": self.world.context_ms, "denoise": 4 * self.world.step_ms},
-        )
+        self.chunks.append(motions)
+        timings_ms = {"context": self.world.context_ms, "denoise": 4 * self.world.step_ms}
+        return make_chunk(len(self.chunks) - 1, motions, timings_ms)
 
-    def decode(self, chunk):
+    def decode(self, chunk: Chunk) -> Iterator[Frames]:
         first = chunk.num_frames - 12
         for count in (first, 4, 4, 4):
             self.world.spend("decode", self.name, self.world.decode_ms)
             yield PICTURE[:count]
 
-    def truncate(self, num_chunks):
+    def truncate(self, num_chunks: int) -> None:
         self.world.spend("truncate", self.name, 0)
         del self.chunks[num_chunks:]
 
-    def set_prompt(self, text):
+    def set_prompt(self, text: str) -> None:
         self.world.spend("prompt", self.name, 0)
         self.prompt = text
 
@@ -120,35 +158,46 @@ class FakeWalk:
 class Recorder:
     """A listener that remembers everything it hears, and encodes in no time for the session it is told of."""
 
-    session = None
-
-    def __init__(self):
-        self.events = []  # (name, ...)
-        self.reports = []
+    def __init__(self) -> None:
+        self._session: Session | None = None
+        self.events: list[tuple[object, ...]] = []  # (name, ...)
+        self.reports: list[ChunkReport] = []
         self.num_frames = 0
 
-    def on_queued(self, position, eta_s):
+    @property
+    def session(self) -> Session:
+        assert self._session is not None, "a listener that no worker knows"
+        return self._session
+
+    @session.setter
+    def session(self, session: Session) -> None:
+        self._session = session
+
+    def on_queued(self, position: int, eta_s: float | None) -> None:
         self.events.append(("queued", position, eta_s))
 
-    def on_started(self):
+    def on_started(self) -> None:
         self.events.append(("started",))
 
-    def on_chunk(self, report):
+    def on_chunk(self, report: ChunkReport) -> None:
         self.reports.append(report)
         self.events.append(("chunk", report.chunk.index))
 
-    def on_frames(self, frames, decode_ms, decoded_at_ms):
+    def on_frames(self, frames: Frames, decode_ms: float, decoded_at_ms: float) -> None:
         self.num_frames += len(frames)
         self.encode(len(frames), decoded_at_ms)
 
-    def encode(self, num_frames, began_ms):
-        if self.session is not None:
-            self.session.media_encoded(num_frames / FPS)
+    def encode(self, num_frames: int, began_ms: float) -> None:
+        self.tell_encoded(num_frames)
 
-    def on_state(self, what, detail):
+    def tell_encoded(self, num_frames: int) -> None:
+        if self._session is not None:
+            self._session.media_encoded(num_frames / FPS)
+
+    def on_state(self, what: str, detail: dict[str, object]) -> None:
         self.events.append((what, detail))
 
-    def on_error(self, code, message, fatal):
+    def on_error(self, code: str, message: str, fatal: bool) -> None:
         self.events.append(("error", code, message, fatal))
 
 
@@ -158,7 +207,9 @@ class Page(Recorder):
     Before, each frame takes `encode_ms`, one after the other.
     """
 
-    def __init__(self, clock, delay_ms=0.0, first_ms=0.0, encode_ms=0.0):
+    def __init__(
+        self, clock: FakeClock, delay_ms: float = 0.0, first_ms: float = 0.0, encode_ms: float = 0.0
+    ) -> None:
         super().__init__()
         self.clock = clock
         self.delay_ms = delay_ms
@@ -166,26 +217,26 @@ class Page(Recorder):
         self.num_raw = 0  # frames that are not encoded yet
         self.hidden = False
         self.shown_s = self.held_s = self.stalled_ms = 0.0
-        self._encoding = []  # (end, frames)
-        self._coming = []  # (arrival, seconds)
+        self._encoding: list[tuple[float, int]] = []  # (end, frames)
+        self._coming: list[tuple[float, float]] = []  # (arrival, seconds)
         self._looked_ms = clock.now_ms
         self.next_ms = clock.now_ms + first_ms
 
-    def encode(self, num_frames, began_ms):
+    def encode(self, num_frames: int, began_ms: float) -> None:
         end_ms = max([began_ms, *(end_ms for end_ms, _ in self._encoding)]) + num_frames * self.encode_ms
         self._encoding.append((end_ms, num_frames))
         self._coming.append((end_ms + self.delay_ms, num_frames / FPS))
         self.num_raw += num_frames
         self._finish_encoding()
 
-    def _finish_encoding(self):
+    def _finish_encoding(self) -> None:
         """Hand over what is done by now."""
         while self._encoding and self._encoding[0][0] <= self.clock.now_ms:
             num_frames = self._encoding.pop(0)[1]
             self.num_raw -= num_frames
-            self.session.media_encoded(num_frames / FPS)
+            self.tell_encoded(num_frames)
 
-    def play(self):
+    def play(self) -> None:
         """Bring the page up to the clock, ms by ms."""
         while self._looked_ms < self.clock.now_ms:
             while self._coming and self._coming[0][0] <= self._looked_ms:
@@ -197,11 +248,11 @@ class Page(Recorder):
             self._looked_ms += 1
 
     @property
-    def buffered_ms(self):
+    def buffered_ms(self) -> float:
         self.play()
         return (self.held_s - self.shown_s) * 1000
 
-    def tick(self):
+    def tick(self) -> None:
         self._finish_encoding()
         self.play()
         self.session.playhead(self.shown_s, self.held_s - self.shown_s, self.hidden)
@@ -211,17 +262,17 @@ class Page(Recorder):
 class Theatre:
     """A worker with sessions, stepped by hand."""
 
-    def __init__(self, max_sessions=4, max_queued=2, **costs):
+    def __init__(self, max_sessions: int = 4, max_queued: int = 2, **costs: float) -> None:
         self.clock = FakeClock()
         self.world = FakeWorld(self.clock, **costs)
         self.worker = Worker(self.world, Admission(max_sessions, max_queued), self.clock)
         self.num_sessions = 0
 
     @property
-    def counters(self):
+    def counters(self) -> Counters:
         return self.worker.counters
 
-    def open(self, listener, view=None, start=True):
+    def open(self, listener: Recorder, view: str | None = None, start: bool = True) -> Session:
         self.num_sessions += 1
         session = listener.session = Session(self.num_sessions, listener, self.clock, lambda: None)
         self.worker.arrivals.append(session)
@@ -229,19 +280,19 @@ class Theatre:
             session.start(WalkRequest(view or f"walk{self.num_sessions}"))
         return session
 
-    def open_page(self, view=None, **options):
+    def open_page(self, view: str | None = None, **options: float) -> Page:
         page = Page(self.clock, **options)
         self.open(page, view)
         self.clock.pages.append(page)
         return page
 
-    def settle(self):
+    def settle(self) -> None:
         """Work until there is nothing to do at this moment of the clock, or it is 10 s later."""
         end_ms = self.clock.now_ms + 10_000
         while self.worker.run_once() == 0.0:
             assert self.clock.now_ms < end_ms, "the worker never rests"
 
-    def run(self, time_ms):
+    def run(self, time_ms: float) -> None:
         """Let workers work and pages play for a while."""
         end_ms = self.clock.now_ms + time_ms
         while self.clock.now_ms < end_ms:
@@ -255,23 +306,23 @@ class Theatre:
             page.play()
 
 
-def stages(theatre, walk=None):
+def stages(theatre: Theatre, walk: str | None = None) -> list[str]:
     return [stage for stage, name in theatre.world.log if walk in (None, name)]
 
 
-def names(listener):
+def names(listener: Recorder) -> list[object]:
     return [event[0] for event in listener.events]
 
 
-def started(**options):
+def started(max_sessions: int = 4, max_queued: int = 2, **costs: float) -> tuple[Theatre, Page, Session]:
     """A theatre with one visitor who has got the first two chunks."""
-    theatre = Theatre(**options)
+    theatre = Theatre(max_sessions, max_queued, **costs)
     page = theatre.open_page()
     theatre.run(700)
     assert len(page.reports) == 2
     return theatre, page, page.session
 
 
-def run_to_waiting_context(theatre):
+def run_to_waiting_context(theatre: Theatre) -> None:
     while theatre.world.log[-1] != ("context", "walk1"):
         theatre.run(1)

@@ -74,7 +74,7 @@ def shard(folder: Path, stem: str) -> None:
     tensors = load_file(single)
     single.unlink()
     keys = sorted(tensors)
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for number, part in enumerate((keys[::2], keys[1::2]), start=1):
         name = f"{stem}-{number:05}-of-00002.safetensors"
         save({key: tensors[key] for key in part}, folder / name)
@@ -130,7 +130,8 @@ def make_language_model() -> Qwen2_5_VLForConditionalGeneration:
     )
     model = Qwen2_5_VLForConditionalGeneration(config)
     randomise(model)
-    return model.eval()
+    model.eval()
+    return model
 
 
 def make_language_tokenizer() -> Qwen2Tokenizer:
@@ -153,7 +154,8 @@ def make_glyph_encoder() -> T5EncoderModel:
     )
     model = T5EncoderModel(config)
     randomise(model)
-    return model.eval()
+    model.eval()
+    return model
 
 
 def make_vision_encoder() -> SiglipVisionModel:
@@ -167,7 +169,8 @@ def make_vision_encoder() -> SiglipVisionModel:
     )
     model = SiglipVisionModel(config)
     randomise(model)
-    return model.eval()
+    model.eval()
+    return model
 
 
 def save_diffusers_layout(root: Path) -> None:

@@ -1,7 +1,7 @@
 """Requests that the API's own description makes up, good and bad, against the application in process."""
 
-from collections.abc import Iterator
-from types import SimpleNamespace
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,12 +18,14 @@ from schemathesis.specs.openapi.checks import (
 )
 from starlette.applications import Starlette
 
+from support.fakes import make_chunk
 from worldplay.engine.engine import Engine
+from worldplay.engine.ports import Frames
 from worldplay.settings import load_settings
 from worldplay.web.app import create_app
 from worldplay.web.errors import EXCEPTION_HANDLERS
-from worldplay.world.chunk import PendingChunk
-from worldplay.world.steering import Steering
+from worldplay.world.chunk import Chunk, PendingChunk, Stage
+from worldplay.world.steering import Steering, WalkRequest
 from worldplay.world.world import World
 
 pytestmark = pytest.mark.slow
@@ -47,43 +49,42 @@ class QuickWorld:
     fps = 24
 
     def __init__(self, world: World) -> None:
-        self.frames = np.full((4, world.height, world.width, 3), 128, np.uint8)
+        self.frames: Frames = np.full((4, world.height, world.width, 3), 128, np.uint8)
 
-    def open_walk(self, request: object) -> "QuickWalk":
+    def open_walk(self, request: WalkRequest) -> "QuickWalk":
         return QuickWalk(self.frames)
 
     def free_memory(self) -> None: ...
 
 
 class QuickWalk:
-    def __init__(self, frames: np.ndarray) -> None:
+    taken_as = None
+
+    def __init__(self, frames: Frames) -> None:
         self.frames = frames
         self.num_chunks = 0
 
     def begin_chunk(self, steering: Steering) -> PendingChunk:
         return PendingChunk(self.stages(steering))
 
-    def stages(self, steering):  # type: ignore[no-untyped-def]
+    def stages(self, steering: Steering) -> Generator[Stage, None, Chunk]:
         yield "step"
         steering.latch(4)
         self.num_chunks += 1
-        return SimpleNamespace(
-            index=self.num_chunks - 1,
-            num_frames=16 if self.num_chunks > 1 else 13,
-            motions=[],
-            poses=np.zeros((4, 4, 4)),
-            labels=[0] * 4,
-            timings_ms={},
-        )
+        return make_chunk(self.num_chunks - 1, motions=[], timings_ms={})
 
-    def decode(self, chunk):  # type: ignore[no-untyped-def]
+    def decode(self, chunk: Chunk) -> Iterator[Frames]:
         for count in (chunk.num_frames - 12, 4, 4, 4):
             yield self.frames[:count]
+
+    def truncate(self, num_chunks: int) -> None: ...
+
+    def set_prompt(self, text: str) -> None: ...
 
 
 @pytest.fixture(scope="module")
 def app(world: World) -> Iterator[Starlette]:
-    engine = Engine(QuickWorld(world), 1, 0)  # type: ignore[arg-type]
+    engine = Engine(QuickWorld(world), 1, 0)
     engine.start()
     routes = create_app(load_settings(), world, engine).routes  # its lifespan would end with the process
     yield Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
@@ -97,7 +98,7 @@ def test_answers_are_as_described(app: Starlette, mode: GenerationMode) -> None:
 
     @given(case=operation.as_strategy(generation_mode=mode))
     @settings(max_examples=30, deadline=None, derandomize=True, database=None, suppress_health_check=SLOW)
-    def check(case: Case) -> None:
+    def check(case: Case[Any]) -> None:
         case.call_and_validate(checks=CHECKS)
 
     check()

@@ -35,4 +35,4 @@ def test_our_own_fault_has_a_code(fault: Exception, status: int, code: str) -> N
 def test_clips_that_fail_have_a_status(code: str, status: int, told: str) -> None:
     response = clip_error(code, "why").response()
     assert response.status_code == status
-    assert json.loads(response.body)["error"] == {"code": told, "message": "why"}
+    assert json.loads(bytes(response.body))["error"] == {"code": told, "message": "why"}

@@ -342,7 +342,7 @@ def test_token_may_be_in_any_script(world: World) -> None:
     url, body = "/api/generate-video", {"prompt": "", "num_frames": 13}
     with serving(world, token="voilà") as address, httpx.Client(base_url=f"http://{address}") as client:
         for token, status in (("voilà", 200), ("voila", 401), ("voil\u00c3", 401)):
-            headers = {"authorization": f"Bearer {token}".encode()}
+            headers = {b"authorization": f"Bearer {token}".encode()}
             assert client.post(url, json=body, headers=headers, timeout=TIMEOUT_S).status_code == status
 
 

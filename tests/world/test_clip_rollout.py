@@ -69,29 +69,29 @@ def make_chunk(model: RolloutModel, walk: Walk) -> Chunk:
     return begin_clip_chunk(model, walk, Straight()).finish()
 
 
-def test_first_chunk_has_no_context():
+def test_first_chunk_has_no_context() -> None:
     assert choose_context(straight_walk(16), 0, POINTS, CONFIG) == []
 
 
-def test_second_chunk_sees_everything_before_it():
+def test_second_chunk_sees_everything_before_it() -> None:
     assert choose_context(straight_walk(32), 16, POINTS, CONFIG) == list(range(16))
 
 
-def test_later_chunks_join_the_choices_of_their_fours():
+def test_later_chunks_join_the_choices_of_their_fours() -> None:
     context = choose_context(straight_walk(80), 64, POINTS, CONFIG)
     assert context == sorted(set(context))
     assert set(context) >= {0, 1, 2, 3, *range(52, 64)}
     assert 20 <= len(context) <= 32
 
 
-def test_prompts_are_told_apart_by_guidance():
+def test_prompts_are_told_apart_by_guidance() -> None:
     guided, unguided = (make_chunk(make_model(), make_walk(count)) for count in (2, 1))
     neutral = make_chunk(make_model(replace(CONFIG, guidance=1.0)), make_walk())
     torch.testing.assert_close(neutral.latents, unguided.latents, atol=1e-5, rtol=1e-5)
     assert not torch.allclose(guided.latents, unguided.latents, atol=1e-2)
 
 
-def test_later_chunks_follow_the_earlier_ones():
+def test_later_chunks_follow_the_earlier_ones() -> None:
     model, walk = make_model(), make_walk()
     first, second = (make_chunk(model, walk) for _ in range(2))
     assert (first.index, first.num_frames, first.context) == (0, 61, [])
@@ -104,7 +104,7 @@ def test_later_chunks_follow_the_earlier_ones():
     assert not torch.allclose(make_chunk(model, other).latents, second.latents, atol=1e-3)
 
 
-def test_chunk_that_is_given_up_leaves_no_trace():
+def test_chunk_that_is_given_up_leaves_no_trace() -> None:
     walk = make_walk()
     making = begin_clip_chunk(make_model(), walk, Straight())
     assert making.advance() is None

@@ -10,7 +10,7 @@ GOLDEN = load_file(GOLDENS / "cond.safetensors")
 
 
 @pytest.mark.parametrize(("task", "first"), [("i2v", True), ("t2v", False)])
-def test_condition_matches_golden(task, first):
+def test_condition_matches_golden(task: str, first: bool) -> None:
     latent = torch.from_numpy(GOLDEN["in.image_latent"])
     condition = condition_channels(latent, 8, first=first).numpy()
     np.testing.assert_array_equal(condition, GOLDEN[f"out.cond_{task}"])

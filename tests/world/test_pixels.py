@@ -12,7 +12,7 @@ GOLDEN = load_file(GOLDENS / "cond.safetensors")
 
 
 @pytest.mark.parametrize("name", ["exact", "odd", "tall", "up", "wide"])
-def test_pixels_match_golden(name):
+def test_pixels_match_golden(name: str) -> None:
     fitted = fit_image(Image.fromarray(GOLDEN[f"in.image_u8.{name}"]), 80, 48)
     # Two 8-bit levels: Pillow's Lanczos differs a little between versions.
     np.testing.assert_allclose(
@@ -20,7 +20,7 @@ def test_pixels_match_golden(name):
     )
 
 
-def test_image_to_pixels_covers_minus_one_to_one():
+def test_image_to_pixels_covers_minus_one_to_one() -> None:
     pixels = image_to_pixels(Image.fromarray(np.array([[[0, 255, 51]]], dtype=np.uint8)))
     assert pixels.shape == (1, 3, 1, 1, 1)
     assert pixels.dtype == torch.float32

@@ -196,7 +196,7 @@ def test_a_stage_is_over_when_the_device_has_done_it(
     script = Script(stroll)
     latch, encode_context, denoise = script.latch, model.transformer.encode_context, model.transformer.denoise
     monkeypatch.setattr(stopwatch, "synchronize", lambda device: events.append("done"))
-    monkeypatch.setattr(script, "latch", lambda count: events.append("latch") or latch(count))
+    monkeypatch.setattr(script, "latch", partial(_note, events, "latch", latch))
     for name, work in (("encode_context", encode_context), ("denoise", denoise)):
         asked = partial(_note, events, name, work)
         monkeypatch.setattr(model.transformer, name, asked)
@@ -206,10 +206,10 @@ def test_a_stage_is_over_when_the_device_has_done_it(
     pending = begin_chunk(model, walk, script)
     while pending.advance() is None:
         events.append("stage")
-    work = [event for event in events if event != "latch"]
-    for asked in ("encode_context", "denoise"):
-        places = [place for place, event in enumerate(work) if event == asked]
-        assert all(work[place + 1] == "done" for place in places), work
+    stages = [event for event in events if event != "latch"]
+    for name in ("encode_context", "denoise"):
+        places = [place for place, event in enumerate(stages) if event == name]
+        assert all(stages[place + 1] == "done" for place in places), stages
     assert events.index("latch") > events.index("encode_context") + 1
     assert events.count("denoise") == model.config.steps
 

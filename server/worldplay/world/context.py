@@ -62,7 +62,7 @@ def sample_points(num: int, seed: int) -> Points:
     The points are a scrambled Sobol sequence rather than independent draws: uniform as well, but a similarity
     needs six times fewer of them for the same error.
     """
-    sobol = torch.quasirandom.SobolEngine(3, scramble=True, seed=seed)  # type: ignore[no-untyped-call] # torch's
+    sobol = torch.quasirandom.SobolEngine(3, scramble=True, seed=seed)
     u = sobol.draw(num, dtype=torch.float64).numpy()
     radius, cos, phi = RADIUS * np.cbrt(u[:, 0]), 1 - 2 * u[:, 2], 2 * math.pi * u[:, 1]
     sin = np.sqrt(1 - cos * cos)

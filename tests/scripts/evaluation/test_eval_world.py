@@ -1,12 +1,16 @@
 """The command line of measuring."""
 
+from pathlib import Path
+
 import pytest
 
 import eval_world
 from evaluation.workers import fingerprint
 
 
-def test_a_folder_without_a_world_ends_it_with_a_sentence(tmp_path, capsys):
+def test_a_folder_without_a_world_ends_it_with_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit, match="2"):
         eval_world.main(["--folder", str(tmp_path), "--weights", str(tmp_path / "none")])
     said = capsys.readouterr().err
@@ -14,7 +18,7 @@ def test_a_folder_without_a_world_ends_it_with_a_sentence(tmp_path, capsys):
     assert said.count("\n") == 1
 
 
-def test_a_fingerprint_tells_descriptions_apart(tmp_path):
+def test_a_fingerprint_tells_descriptions_apart(tmp_path: Path) -> None:
     (tmp_path / "transformer.safetensors").write_bytes(b"weights")
     found = []
     for steps in (4, 4, 2):
@@ -24,7 +28,9 @@ def test_a_fingerprint_tells_descriptions_apart(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"sections": 5}'])
-def test_results_that_are_none_end_it_before_anything_is_measured(tmp_path, capsys, content):
+def test_results_that_are_none_end_it_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
     (tmp_path / "results.json").write_text(content)
     with pytest.raises(SystemExit, match="2"):
         eval_world.main(["--folder", str(tmp_path)])
@@ -35,7 +41,9 @@ def test_results_that_are_none_end_it_before_anything_is_measured(tmp_path, caps
     ("options", "said"),
     [(["--processes", "0"], "--processes expects at least 1, got 0"), ([], "got the file")],
 )
-def test_options_that_make_no_sense(tmp_path, capsys, options, said):
+def test_options_that_make_no_sense(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: str
+) -> None:
     folder = tmp_path / "file"
     if not options:
         folder.touch()

@@ -1,10 +1,12 @@
 """Walks as the server generates them, variations of the world, truth from the cache; sections end to end."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL.Image import Image
 
 import eval_world
 from evaluation import loops
@@ -15,15 +17,17 @@ from evaluation.workers import here
 from support.tiny_world import HEIGHT, SCALE, WIDTH, ByteConditioner, make_world
 from training.data import frame_poses
 from training.vae_streams import reconstruct
+from worldplay.model.conditioning import Conditioning
 from worldplay.world.courtyard.renderer import render
+from worldplay.world.world import World
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     return Lab(make_world(), tmp_path_factory.mktemp("renders"))
 
 
-def test_a_played_walk_has_the_truths_length_and_is_repeatable(lab):
+def test_a_played_walk_has_the_truths_length_and_is_repeatable(lab: Lab) -> None:
     route = held_out(0, 2)
     played, again = play(lab.world, route), play(lab.world, route)
     truth = lab.truth(route.c2w(), "day")
@@ -31,13 +35,13 @@ def test_a_played_walk_has_the_truths_length_and_is_repeatable(lab):
     assert np.array_equal(played.frames, again.frames)
 
 
-def test_every_true_frame_stands_where_its_latent_does(lab):
+def test_every_true_frame_stands_where_its_latent_does(lab: Lab) -> None:
     c2w = held_out(1, 1).c2w()
     truth = lab.truth(c2w, "night")
     assert np.array_equal(truth[::4], render(c2w, HEIGHT, WIDTH, "night"))
 
 
-def test_truth_is_rendered_once_for_each_light(lab):
+def test_truth_is_rendered_once_for_each_light(lab: Lab) -> None:
     c2w = held_out(2, 1).c2w()
     before = len(list(lab.folder.iterdir()))
     pictures = [lab.truth(c2w, light) for light in ("day", "dusk", "day")]
@@ -46,28 +50,30 @@ def test_truth_is_rendered_once_for_each_light(lab):
     assert not np.array_equal(pictures[0], pictures[1])
 
 
-def test_truth_is_rendered_anew_when_its_poses_are_found_otherwise(lab, monkeypatch):
+def test_truth_is_rendered_anew_when_its_poses_are_found_otherwise(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     c2w = held_out(3, 1).c2w()
     before = lab.truth(c2w, "day")
     monkeypatch.setattr("evaluation.lab.frame_poses", lambda c2w: frame_poses(c2w)[::-1])
     assert np.array_equal(lab.truth(c2w, "day"), before[::-1])
 
 
-def test_reconstruction_keeps_time(lab):
+def test_reconstruction_keeps_time(lab: Lab) -> None:
     truth = lab.truth(held_out(0, 1).c2w(), "day")
     assert reconstruct(lab.world.vae, truth)[0].shape == truth.shape
 
 
-def contexts(world):
+def contexts(world: World) -> list[int]:
     return play(world, held_out(0, 6)).contexts[-1]
 
 
-def test_memories_that_retrieve_less(lab):
+def test_memories_that_retrieve_less(lab: Lab) -> None:
     assert len(contexts(lab.world)) == 12
     assert contexts(vary(lab.world, without_retrieval(lab.world))) == [0, 1, 2, 3, 16, 17, 18, 19]
 
 
-def test_withheld_context_changes_chunks_after_the_first(lab):
+def test_withheld_context_changes_chunks_after_the_first(lab: Lab) -> None:
     route = held_out(0, 4)
     served = play(lab.world, route)
     for variation, same in ((NO_CONTEXT, 1), (recent_only(lab.world), 2)):
@@ -76,13 +82,13 @@ def test_withheld_context_changes_chunks_after_the_first(lab):
         assert equal == [True] * same + [False] * (4 - same), variation
 
 
-def test_enough_of_the_newest_context_is_all_of_it(lab):
+def test_enough_of_the_newest_context_is_all_of_it(lab: Lab) -> None:
     route = held_out(0, 4)
     generous = vary(lab.world, Variation("all", newest=12))
     assert np.array_equal(play(generous, route).frames, play(lab.world, route).frames)
 
 
-def test_a_larger_context_and_raw_storage_work_in_caches_of_their_own(lab):
+def test_a_larger_context_and_raw_storage_work_in_caches_of_their_own(lab: Lab) -> None:
     larger = vary(lab.world, Variation("larger", memory_latents=20))
     assert len(contexts(larger)) == 20
     raw = vary(lab.world, Variation("raw", raw_cache=True))
@@ -93,21 +99,21 @@ def test_a_larger_context_and_raw_storage_work_in_caches_of_their_own(lab):
 class WordConditioner:
     """A prompt is as many tokens as it has words."""
 
-    def encode(self, prompt, image, image_latent):
+    def encode(self, prompt: str, image: Image, image_latent: torch.Tensor) -> Conditioning:
         return ByteConditioner().encode("x" * len(prompt.split()), image, image_latent)
 
-    def taken_as(self, prompt):
+    def taken_as(self, prompt: str) -> None:
         return None
 
 
-def test_a_cache_of_its_own_has_room_for_as_many_words_as_the_served_one(lab):
+def test_a_cache_of_its_own_has_room_for_as_many_words_as_the_served_one(lab: Lab) -> None:
     world = replace(lab.world, conditioner=WordConditioner())
     raw = vary(world, Variation("raw", raw_cache=True))
     prompts = {0: "the courtyard in snow"}
     assert len(play(raw, held_out(0, 1), prompts).chunks) == 1
 
 
-def test_another_precision_leaves_the_served_world_alone(lab):
+def test_another_precision_leaves_the_served_world_alone(lab: Lab) -> None:
     half = vary(lab.world, Variation("bf16", dtype=torch.bfloat16))
     assert half.rollout.transformer.dtype == torch.bfloat16
     assert lab.world.rollout.transformer.dtype == torch.float32
@@ -116,7 +122,7 @@ def test_another_precision_leaves_the_served_world_alone(lab):
     assert 0 < np.abs(error).mean() < 20
 
 
-def test_a_section_from_walks_to_table(lab, tmp_path, capsys):
+def test_a_section_from_walks_to_table(lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     eval_world.evaluate(here(lab, tmp_path / "strips"), ["steps"], SCALE, tmp_path, {"weights": "random"})
     text = (tmp_path / "results.md").read_text()
     assert "weights random" in text
@@ -130,7 +136,7 @@ SHORT_LOOPS = (lambda view: turn_round("turn right", view, (15.0,)), lambda view
 
 @pytest.mark.slow
 @pytest.mark.parametrize("section", list(eval_world.SECTIONS))
-def test_every_section(section, lab, tmp_path, monkeypatch):
+def test_every_section(section: str, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loops, "KINDS", SHORT_LOOPS)
     scale = replace(SCALE, loop_kinds=2)
     eval_world.evaluate(here(lab, tmp_path / "strips"), [section], scale, tmp_path, {})

@@ -1,20 +1,25 @@
 """A world that shows the truth gets full marks, so that no frame is compared with its neighbour's."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from evaluation import actions, loops, rollouts
 from evaluation.lab import Lab, Played, by_chunk
 from evaluation.metrics import EQUAL_DB
+from evaluation.routes import Route
 from evaluation.variations import SERVED
 from support.tiny_world import make_world
+from worldplay.world.world import World
 
 
 @pytest.fixture
-def lab(tmp_path, monkeypatch):
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     lab = Lab(make_world(), tmp_path)
 
-    def play_truth(world, route, prompts=None):
+    def play_truth(world: World, route: Route, prompts: dict[int, str] | None = None) -> Played:
         return Played(by_chunk(lab.truth(route.c2w()[: 4 * route.num_chunks], "day")), [], [])
 
     for section in (loops, actions, rollouts):
@@ -22,7 +27,7 @@ def lab(tmp_path, monkeypatch):
     return lab
 
 
-def draw_poses(c2w, height, width, light):
+def draw_poses(c2w: NDArray[np.float64], height: int, width: int, light: str) -> NDArray[np.uint8]:
     """Draw a picture of the pose alone, in no time: it differs wherever the pose does."""
     directions = np.random.default_rng(0).normal(0, 20, (16, height * width * 3))
     waves = np.sin(c2w.reshape(-1, 16) @ directions)
@@ -30,23 +35,23 @@ def draw_poses(c2w, height, width, light):
 
 
 @pytest.mark.parametrize("kind", range(len(loops.KINDS)))
-def test_every_loop_closes(lab, kind, monkeypatch):
+def test_every_loop_closes(lab: Lab, kind: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evaluation.lab.render", draw_poses)
     for once_more in loops.run_loop(lab, kind, 0, SERVED):
         assert once_more.truth.psnr == once_more.first_db == once_more.first_truth_db == EQUAL_DB
 
 
-def test_every_chunk_is_right(lab):
+def test_every_chunk_is_right(lab: Lab) -> None:
     outcome = rollouts.run_walk(lab, 0, "day", SERVED, 3)
     assert [score.psnr for score in outcome.scores] == [EQUAL_DB] * 3
 
 
 @pytest.mark.parametrize("keys", ["w left", "", "s d up"])
-def test_what_a_key_does_is_what_is_true_of_it(lab, keys):
+def test_what_a_key_does_is_what_is_true_of_it(lab: Lab, keys: str) -> None:
     assert np.array_equal(actions.run_action(lab, 1, keys, 2), actions.run_truth(lab, 1, keys, 2))
 
 
-def test_no_picture_at_all_is_what_its_mean_is_worth(lab):
+def test_no_picture_at_all_is_what_its_mean_is_worth(lab: Lab) -> None:
     references = rollouts.run_references(lab, 0, 1)
     flat, repeated = (references[name].scores[0].psnr for name in (rollouts.FLAT, rollouts.REPEATED))
     assert 10 < flat < repeated < EQUAL_DB

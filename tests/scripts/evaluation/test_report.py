@@ -1,19 +1,20 @@
 """Results as JSON and Markdown."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from evaluation.report import Report, merge, read_results, render
 
 
-def report(title, value):
+def report(title: str, value: float) -> Report:
     return Report(
         title, "How.", [{"light": "day", "PSNR": value}, {"light": "dusk", "n": 3}], ["So."], {"x": [1]}
     )
 
 
-def test_a_section_as_markdown(tmp_path):
+def test_a_section_as_markdown(tmp_path: Path) -> None:
     results = merge(tmp_path / "results.json", {"weights": "ab12"}, "one", report("One", 24.46))
     assert render(results, ("one", "two")).splitlines() == [
         "### One",
@@ -29,7 +30,7 @@ def test_a_section_as_markdown(tmp_path):
     ]
 
 
-def test_sections_stay_until_they_are_measured_again(tmp_path):
+def test_sections_stay_until_they_are_measured_again(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     merge(path, {}, "one", report("One", 1.0))
     merge(path, {}, "two", report("Two", 2.0))
@@ -41,20 +42,20 @@ def test_sections_stay_until_they_are_measured_again(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"sections": []}', '{"sections": {"vae": 1}}'])
-def test_other_files_are_no_results(tmp_path, content):
+def test_other_files_are_no_results(tmp_path: Path, content: str) -> None:
     (tmp_path / "results.json").write_text(content)
     with pytest.raises(ValueError, match=r"results.json does not hold results: remove it or take another"):
         read_results(tmp_path / "results.json")
 
 
-def test_sections_come_in_the_given_order(tmp_path):
+def test_sections_come_in_the_given_order(tmp_path: Path) -> None:
     merge(tmp_path / "r.json", {}, "b", report("B", 1.0))
     results = merge(tmp_path / "r.json", {}, "a", report("A", 1.0))
     text = render(results, ("a", "b"))
     assert text.index("### A") < text.index("### B")
 
 
-def test_results_that_cannot_be_written_leave_the_older_ones(tmp_path):
+def test_results_that_cannot_be_written_leave_the_older_ones(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     merge(path, {}, "one", report("One", 1.0))
     before = path.read_text()

@@ -7,7 +7,7 @@ from evaluation.metrics import Scores
 from evaluation.rollouts import DAY, MORE, Outcome, _findings, _row
 
 
-def test_a_walk_that_looks_at_a_plain_wall_does_not_decide_the_sharpness():
+def test_a_walk_that_looks_at_a_plain_wall_does_not_decide_the_sharpness() -> None:
     nothing = np.zeros((1, 2, 2, 3), np.uint8)
     outcomes = {
         (index, DAY, "as served"): Outcome([Scores(psnr, 0.5, 0.1, sharpness)], nothing)
@@ -17,7 +17,7 @@ def test_a_walk_that_looks_at_a_plain_wall_does_not_decide_the_sharpness():
     assert _row(outcomes, "psnr", DAY, "as served")["0"] == pytest.approx(23)
 
 
-def test_mean_of_early_chunks_is_over_long_and_short_walks():
+def test_mean_of_early_chunks_is_over_long_and_short_walks() -> None:
     def walk(*psnr: float) -> Outcome:
         return Outcome([Scores(one, 0.5, 0.1, 0.5) for one in psnr], np.zeros((1, 2, 2, 3), np.uint8))
 

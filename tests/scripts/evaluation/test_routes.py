@@ -1,32 +1,36 @@
 """Routes go where they say, every time."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
-from evaluation.routes import held_out, hold, keyboard, out_and_back, out_and_backwards, turn_round
+from evaluation.routes import Loop, held_out, hold, keyboard, out_and_back, out_and_backwards, turn_round
 from training.data import HELD_OUT_SEED, plan_walk
 from worldplay.world.camera import label_actions
 from worldplay.world.courtyard.views import VIEWPOINTS
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
-def test_held_out_walks_are_those_of_the_plan(index):
+def test_held_out_walks_are_those_of_the_plan(index: int) -> None:
     plan = plan_walk(HELD_OUT_SEED + index, 80, from_view=True)
     np.testing.assert_allclose(held_out(index, 20).c2w(), plan.c2w, atol=1e-9)
 
 
-def test_a_longer_walk_begins_as_the_shorter_one():
+def test_a_longer_walk_begins_as_the_shorter_one() -> None:
     assert held_out(3, 20).motions[:39] == held_out(3, 10).motions
 
 
-def test_every_combination_of_the_keyboard_has_a_label_of_its_own():
+def test_every_combination_of_the_keyboard_has_a_label_of_its_own() -> None:
     labels = [label_actions(hold(0, keys, 1).c2w(), None)[1] for keys in keyboard()]
     assert sorted(labels) == list(range(81))
 
 
 @pytest.mark.parametrize("yaws_deg", [(3.0,), (-3.0,), (3.0, 0.0), (7.5,)])
 @pytest.mark.parametrize("view", range(len(VIEWPOINTS)))
-def test_a_turn_comes_round_and_stands_still_at_the_end_of_a_chunk(view, yaws_deg):
+def test_a_turn_comes_round_and_stands_still_at_the_end_of_a_chunk(
+    view: int, yaws_deg: tuple[float, ...]
+) -> None:
     loop = turn_round("", view, yaws_deg)
     c2w = loop.route.c2w()
     np.testing.assert_allclose(c2w[0], VIEWPOINTS[view].c2w)
@@ -41,7 +45,7 @@ def test_a_turn_comes_round_and_stands_still_at_the_end_of_a_chunk(view, yaws_de
 
 @pytest.mark.parametrize("way", [out_and_back, out_and_backwards])
 @pytest.mark.parametrize("view", range(len(VIEWPOINTS)))
-def test_walks_out_come_back_without_bumping(view, way):
+def test_walks_out_come_back_without_bumping(view: int, way: Callable[[int, int], Loop]) -> None:
     loop = way(view, 20)
     c2w = loop.route.c2w()
     assert loop.route.num_bumps() == 0

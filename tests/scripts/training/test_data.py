@@ -1,5 +1,7 @@
 """Training walks: one pose a latent, four frames towards each, and labels of what was really walked."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,14 +11,14 @@ from worldplay.world.courtyard.ground import Ground, heading
 from worldplay.world.courtyard.scene import stand_pose
 
 
-def test_every_latent_ends_with_a_frame_exactly_at_its_pose():
+def test_every_latent_ends_with_a_frame_exactly_at_its_pose() -> None:
     c2w = plan_walk(4, 12, from_view=True).c2w
     frames = frame_poses(c2w)
     assert len(frames) == 1 + 4 * 11
     np.testing.assert_allclose(frames[::4], c2w, atol=1e-12)
 
 
-def test_frames_between_poses_are_quarters_of_the_motion():
+def test_frames_between_poses_are_quarters_of_the_motion() -> None:
     start, end = stand_pose(0, 0, np.radians(178), 0), stand_pose(0.08, 0.04, np.radians(-178), 0.04)
     stands = [heading(pose) for pose in frame_poses(np.stack([start, end]))]
     np.testing.assert_allclose([stand[0] for stand in stands], [0, 0.02, 0.04, 0.06, 0.08], atol=1e-12)
@@ -24,14 +26,14 @@ def test_frames_between_poses_are_quarters_of_the_motion():
     np.testing.assert_allclose(yaws, [178, 179, 180, 181, 182], atol=1e-9)
 
 
-def test_walks_are_fixed_by_their_seed_and_stay_on_free_ground():
+def test_walks_are_fixed_by_their_seed_and_stay_on_free_ground() -> None:
     plan = plan_walk(7, 64, from_view=False)
     assert plan.view is None
     assert np.array_equal(plan.c2w, plan_walk(7, 64, from_view=False).c2w)
     assert all(Ground().is_free(pose[0, 3], pose[2, 3]) for pose in plan.c2w)
 
 
-def test_labels_do_not_depend_on_the_frame_a_walk_is_seen_from():
+def test_labels_do_not_depend_on_the_frame_a_walk_is_seen_from() -> None:
     plan = plan_walk(8, 64, from_view=True)
     assert plan.view == 2
     np.testing.assert_allclose(plan.in_frame_of(2)[0], np.eye(4), atol=1e-12)
@@ -39,13 +41,15 @@ def test_labels_do_not_depend_on_the_frame_a_walk_is_seen_from():
     assert len(set(plan.labels().tolist())) > 2
 
 
-def test_drills_meet_every_combination_of_keys():
+def test_drills_meet_every_combination_of_keys() -> None:
     plans = [plan_walk(DRILL_SEED + i, 64, from_view=False) for i in range(90)]
     assert {label for plan in plans for label in plan.labels().tolist()} == set(range(81))
 
 
 @pytest.mark.parametrize("seed", [2, 3])
-def test_rendered_walks_have_four_frames_a_latent_after_the_first(tmp_path, monkeypatch, seed):
+def test_rendered_walks_have_four_frames_a_latent_after_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
     monkeypatch.setattr("training.data.HEIGHT", 24)
     monkeypatch.setattr("training.data.WIDTH", 40)
     assert list(render_walks(tmp_path, [seed], 3)) == [seed]

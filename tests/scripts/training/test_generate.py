@@ -12,6 +12,7 @@ from training.data import plan_walk
 from training.export import EMBEDDED_ROLLOUT
 from training.generate import generate
 from training.samples import LatentWalks
+from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.context import NUM_POINTS, sample_points
 from worldplay.world.courtyard.views import VIEWPOINTS
 from worldplay.world.embedded.conditioner import describe
@@ -41,12 +42,14 @@ class GivenNoise(Walk):
 
     noise: torch.Tensor
 
-    def draw_noise(self, start, num_latents):
+    def draw_noise(self, start: int, num_latents: int) -> torch.Tensor:
         return self.noise[:, :, start : start + num_latents]
 
 
 @torch.inference_mode()
-def serve(model, walks, row, prompt, noise):
+def serve(
+    model: WorldPlayTransformer, walks: LatentWalks, row: int, prompt: torch.Tensor, noise: torch.Tensor
+) -> torch.Tensor:
     """The latents of a walk, [T, C, h, w], as the server makes them."""
     view, image = walks.views[row], walks.images[walks.views[row]][None, :, None]
     told = describe(prompt, model.config.byt5_dim, image)
@@ -63,7 +66,7 @@ def serve(model, walks, row, prompt, noise):
     return torch.cat([chunk.latents[0].transpose(0, 1) for _, chunk in chunks])
 
 
-def test_the_server_would_make_the_same_latents_from_the_same_noise():
+def test_the_server_would_make_the_same_latents_from_the_same_noise() -> None:
     model, walks = make_model(replace(TINY, vision_dim=4)), make_walks()
     prompts = torch.randn(4, 2, TINY.text_dim, generator=torch.Generator().manual_seed(1))
     made = generate(model, walks, [0, 1], NUM_CHUNKS, torch.Generator().manual_seed(2), prompts)

@@ -1,5 +1,7 @@
 """Latents on disk: kept as long as they are of the VAE that is there."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,21 +13,23 @@ from worldplay.model.vae import StreamingVAE
 
 
 @pytest.fixture
-def vae(monkeypatch):
+def vae(monkeypatch: pytest.MonkeyPatch) -> StreamingVAE:
     monkeypatch.setattr(latents, "HEIGHT", 32)
     monkeypatch.setattr(latents, "WIDTH", 48)
     torch.manual_seed(0)
     return StreamingVAE(VAE).eval()
 
 
-def test_walks_are_encoded_as_one_latent_for_every_four_frames(tmp_path, vae):
+def test_walks_are_encoded_as_one_latent_for_every_four_frames(tmp_path: Path, vae: StreamingVAE) -> None:
     np.save(tmp_path / "7.npy", np.zeros((9, 32, 48, 3), np.uint8))
     assert list(encode_walks(vae, tmp_path, tmp_path, [7])) == [7]
     assert np.load(tmp_path / "7.npy").shape[0] == 3
 
 
 @pytest.mark.parametrize(("of", "kept"), [(None, True), ("this", True), ("another", False)])
-def test_latents_of_another_vae_are_removed(tmp_path, vae, of, kept):
+def test_latents_of_another_vae_are_removed(
+    tmp_path: Path, vae: StreamingVAE, of: str | None, kept: bool
+) -> None:
     np.save(tmp_path / "7.npy", np.zeros(1))
     if of:
         (tmp_path / "vae.sha256").write_text(of)
@@ -35,7 +39,7 @@ def test_latents_of_another_vae_are_removed(tmp_path, vae, of, kept):
     assert np.load(tmp_path / "views.npy").shape == (3, VAE.latent_channels, 2, 3)
 
 
-def test_another_scale_is_another_vae(tmp_path):
+def test_another_scale_is_another_vae(tmp_path: Path) -> None:
     (tmp_path / "vae.safetensors").write_bytes(b"weights")
     found = []
     for scale in (1, 1, 2):

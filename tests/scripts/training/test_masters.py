@@ -20,7 +20,7 @@ RECIPE = Recipe(
 )
 
 
-def train(masters, model, num_steps):
+def train(masters: Masters, model: nn.Linear, num_steps: int) -> None:
     for step in range(num_steps):
         torch.autograd.backward(model(torch.ones(4, 3).to(model.weight)).square().sum())
         masters.collect(0.0)
@@ -28,7 +28,7 @@ def train(masters, model, num_steps):
 
 
 @pytest.mark.usefixtures("only_rank")
-def test_the_model_is_a_rounded_copy_of_weights_that_learn():
+def test_the_model_is_a_rounded_copy_of_weights_that_learn() -> None:
     model = nn.Linear(3, 2).bfloat16()
     masters, before = Masters(model, RECIPE), model.weight.clone()
     train(masters, model, 2)
@@ -39,7 +39,7 @@ def test_the_model_is_a_rounded_copy_of_weights_that_learn():
 
 
 @pytest.mark.usefixtures("only_rank")
-def test_settled_weights_are_their_average():
+def test_settled_weights_are_their_average() -> None:
     model = nn.Linear(3, 2)
     masters = Masters(model, RECIPE)
     train(masters, model, 3)
@@ -52,7 +52,7 @@ def test_settled_weights_are_their_average():
 
 @pytest.mark.usefixtures("only_rank")
 @pytest.mark.parametrize(("clip", "norm"), [(1.0, 1.0), (math.inf, 5.0)])
-def test_gradients_are_clipped_together(clip, norm):
+def test_gradients_are_clipped_together(clip: float, norm: float) -> None:
     model = nn.Linear(1, 1)
     masters = Masters(model, replace(RECIPE, clip=clip))
     model.weight.grad, model.bias.grad = torch.tensor([[3.0]]), torch.tensor([4.0])

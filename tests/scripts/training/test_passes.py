@@ -7,7 +7,7 @@ from training.passes import BatchCache
 
 
 @torch.inference_mode()
-def test_the_served_cache_and_the_batchs_give_the_same_velocity():
+def test_the_served_cache_and_the_batchs_give_the_same_velocity() -> None:
     model = make_model()
     context, chunk = make_latents(model, 8), make_latents(model, 4, seed=3)
     velocities = []
@@ -19,7 +19,7 @@ def test_the_served_cache_and_the_batchs_give_the_same_velocity():
 
 
 @torch.inference_mode()
-def test_a_batch_equals_its_samples_alone():
+def test_a_batch_equals_its_samples_alone() -> None:
     model = make_model()
     batch, text = make_latents(model, 4, batch=2), make_text(model, batch=2)
     together = model.denoise(*batch.arguments(), 625.0, BatchCache(text, torch.tensor([1, 0])))
@@ -30,7 +30,7 @@ def test_a_batch_equals_its_samples_alone():
         torch.testing.assert_close(alone, together[one], atol=1e-5, rtol=1e-5)
 
 
-def test_gradients_reach_the_context_latents():
+def test_gradients_reach_the_context_latents() -> None:
     model = make_model()
     cache = BatchCache(make_text(model, batch=2), torch.tensor([0, 1]))
     context, chunk = make_latents(model, 4, batch=2), make_latents(model, 4, batch=2, seed=3)

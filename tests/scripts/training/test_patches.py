@@ -18,12 +18,13 @@ def pass_through(patch: tuple[int, int], weights: dict[str, Tensor], latents: Te
     """From a latent through the first layer and the last one to a velocity, without a block."""
     model = build_model(replace(TINY, patch_size=patch))
     model.load_state_dict(weights)
-    x, vec, _ = model._enter(latents, torch.zeros(1, 5, 1, 4, 4), None, torch.tensor([0]), 500.0, 0)
+    cameras = model.prepare_cameras(torch.eye(4).expand(1, 1, 4, 4), torch.eye(3).expand(1, 1, 3, 3))
+    x, vec, _ = model._enter(latents, torch.zeros(1, 5, 1, 4, 4), cameras, torch.tensor([0]), 500.0, 0)
     return model._leave(x, vec, latents)
 
 
 @torch.inference_mode()
-def test_a_latent_that_is_the_same_all_over_a_token_keeps_its_velocity():
+def test_a_latent_that_is_the_same_all_over_a_token_keeps_its_velocity() -> None:
     coarse = build_model(replace(TINY, patch_size=(2, 2))).state_dict()
     coarse["final_layer.linear.bias"] = torch.randn(16, generator=torch.Generator().manual_seed(1))
     columns = torch.randn(1, 4, 1, 4, 2, generator=torch.Generator().manual_seed(0))
@@ -33,7 +34,7 @@ def test_a_latent_that_is_the_same_all_over_a_token_keeps_its_velocity():
     torch.testing.assert_close(after, before.repeat_interleave(2, dim=-1))
 
 
-def test_noise_comes_out_as_it_went_in():
+def test_noise_comes_out_as_it_went_in() -> None:
     noise = torch.randn(1, 4, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     coarse = build_model(replace(TINY, patch_size=(2, 2))).state_dict()
     with torch.inference_mode():
@@ -41,13 +42,13 @@ def test_noise_comes_out_as_it_went_in():
     assert torch.corrcoef(torch.stack([out.flatten(), noise.flatten()]))[0, 1] > 0.9
 
 
-def test_the_same_patches_stay_as_they_are():
+def test_the_same_patches_stay_as_they_are() -> None:
     weights = build_model(replace(TINY, patch_size=(2, 1))).state_dict()
     for name, weight in split_patches(weights, (2, 1)).items():
         assert torch.equal(weight, weights[name])
 
 
-def test_patches_cannot_grow():
+def test_patches_cannot_grow() -> None:
     weights = build_model(replace(TINY, patch_size=(2, 1))).state_dict()
     with pytest.raises(ValueError, match=r"in multiples of \(2, 2\), got \(2, 1\)"):
         split_patches(weights, (2, 2))

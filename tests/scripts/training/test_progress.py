@@ -1,11 +1,13 @@
 """What a run says about itself, also after it was killed."""
 
+from pathlib import Path
+
 import pytest
 
 from training.progress import Progress, say_each
 
 
-def test_curves_are_drawn_from_a_log_that_ends_in_the_middle_of_a_line(tmp_path):
+def test_curves_are_drawn_from_a_log_that_ends_in_the_middle_of_a_line(tmp_path: Path) -> None:
     progress = Progress(tmp_path, "vae")
     progress.report(1, 0.5, 60.0, {"loss": 2.0})
     with (tmp_path / "vae.jsonl").open("a") as log:
@@ -14,7 +16,7 @@ def test_curves_are_drawn_from_a_log_that_ends_in_the_middle_of_a_line(tmp_path)
     assert (tmp_path / "vae.png").stat().st_size > 1000
 
 
-def test_a_forgotten_log_begins_anew(tmp_path):
+def test_a_forgotten_log_begins_anew(tmp_path: Path) -> None:
     for step in (1, 2):
         progress = Progress(tmp_path, "text")
         progress.forget()

@@ -10,7 +10,7 @@ from worldplay.world.courtyard.light import LIGHTS
 from worldplay.world.embedded.text_encoder import TextConfig, TextReader, make_text_model
 
 
-def test_prompts_are_fixed_by_the_generator_and_ask_for_every_light():
+def test_prompts_are_fixed_by_the_generator_and_ask_for_every_light() -> None:
     drawn = [draw_prompt(np.random.default_rng(3), is_long=False) for _ in range(2)]
     assert drawn[0] == drawn[1]
     rng = np.random.default_rng(0)
@@ -20,7 +20,7 @@ def test_prompts_are_fixed_by_the_generator_and_ask_for_every_light():
     assert any(not text.strip(".!") for text, light in many if LIGHTS[light] == "day")
 
 
-def test_a_book_gives_prompts_of_one_length_for_all_lights():
+def test_a_book_gives_prompts_of_one_length_for_all_lights() -> None:
     torch.manual_seed(0)
     config = TextConfig(d_model=16, d_kv=8, d_ff=32, num_heads=2, num_layers=1)
     book = read_prompts(TextReader(make_text_model(config)), seed=0, count=200)
@@ -34,7 +34,7 @@ def test_a_book_gives_prompts_of_one_length_for_all_lights():
     assert len(lengths) > 1
 
 
-def test_chunks_have_one_light_and_know_when_it_is_new():
+def test_chunks_have_one_light_and_know_when_it_is_new() -> None:
     lights = np.array([[0, 0, 0, 0, 0], [1, 1, 2, 2, 2], [0, 3, 3, 3, 3]])
     found = find_chunks(lights)
     columns = found.walk, found.start, found.light, found.switched

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from PIL import Image
 
 from evaluation.lab import play
 from evaluation.routes import held_out
@@ -48,7 +49,9 @@ def test_a_version_that_goes_on_sees_the_latents_and_prompts_of_the_one_before(o
     assert vae.config == shipped.vae.config
     for name, weight in shipped.vae.state_dict().items():
         assert torch.equal(vae.state_dict()[name], weight)
-    conditioning = shipped.conditioner.encode("the courtyard in snow", None, torch.zeros(1, 32, 1, 6, 10))
+    conditioning = shipped.conditioner.encode(
+        "the courtyard in snow", Image.new("RGB", (160, 96)), torch.zeros(1, 32, 1, 6, 10)
+    )
     torch.testing.assert_close(load_prompts(options.folder).plain[3], conditioning.text_states[0])
 
 

@@ -1,5 +1,7 @@
 """The command line of training: what is wrong is said before anything runs."""
 
+from pathlib import Path
+
 import pytest
 
 import eval_world
@@ -10,7 +12,7 @@ ALL = ["render", "text", "vae", "latents", "transformer"]
 
 
 @pytest.mark.parametrize("stages", [ALL, ["render"], ["text"], ["render", "reuse", *ALL[3:]]])
-def test_stages_that_make_what_the_next_ones_expect(tmp_path, stages):
+def test_stages_that_make_what_the_next_ones_expect(tmp_path: Path, stages: list[str]) -> None:
     options = parse([*stages, "--folder", str(tmp_path), "--start", str(EMBEDDED)])
     assert options.stages == stages
     assert (options.processes, options.device) == (2, "cpu")
@@ -29,13 +31,15 @@ def test_stages_that_make_what_the_next_ones_expect(tmp_path, stages):
         (["render", "text", "vae", "transformer"], "transformer expects {}/latents/1000000.npy:", "latents"),
     ],
 )
-def test_a_stage_without_what_it_expects(tmp_path, capsys, stages, lacking, makers):
+def test_a_stage_without_what_it_expects(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], stages: list[str], lacking: str, makers: str
+) -> None:
     with pytest.raises(SystemExit, match="2"):
         parse([*stages, "--folder", str(tmp_path)])
     assert f"error: {lacking.format(tmp_path)} run {makers} first" in capsys.readouterr().err
 
 
-def test_what_is_in_the_folder_need_not_be_made(tmp_path):
+def test_what_is_in_the_folder_need_not_be_made(tmp_path: Path) -> None:
     (tmp_path / "walks").mkdir()
     assert parse(["vae", "--folder", str(tmp_path)]).stages == ["vae"]
 
@@ -59,20 +63,24 @@ def test_what_is_in_the_folder_need_not_be_made(tmp_path):
         (["render", "--device", "cuda:99"], "--device: expected a device of this machine, got 'cuda:99'"),
     ],
 )
-def test_options_that_make_no_sense(tmp_path, capsys, wrong, said):
+def test_options_that_make_no_sense(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: list[str], said: str
+) -> None:
     with pytest.raises(SystemExit, match="2"):
         parse([*wrong, "--folder", str(tmp_path)])
     assert said in capsys.readouterr().err
 
 
-def test_the_command_that_measures_is_one_that_is_understood(tmp_path):
+def test_the_command_that_measures_is_one_that_is_understood(tmp_path: Path) -> None:
     python, script, *arguments = evaluation_command(tmp_path).split()
     options = eval_world.parse(arguments)
     assert (python, script) == ("python", "scripts/eval_world.py")
     assert (options.folder, options.weights, options.quick) == (tmp_path / "eval", str(tmp_path), True)
 
 
-def test_a_gpu_has_one_process(tmp_path, capsys, monkeypatch):
+def test_a_gpu_has_one_process(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     command = ["render", "--folder", str(tmp_path), "--device", "cuda"]
     assert parse(command).processes == 1
@@ -81,7 +89,7 @@ def test_a_gpu_has_one_process(tmp_path, capsys, monkeypatch):
     assert "--processes expects 1 to 1 for cuda, got 2" in capsys.readouterr().err
 
 
-def test_a_file_is_no_folder(tmp_path, capsys):
+def test_a_file_is_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SystemExit, match="2"):
         parse(["render", "--folder", str(tmp_path / "file")])

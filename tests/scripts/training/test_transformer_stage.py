@@ -3,7 +3,10 @@
 import json
 import os
 import signal
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +19,7 @@ from training.generate import generate
 from training.muon import orthogonalize
 from training.passes import BatchCache, encode_conditions, make_cameras, predict_velocity, run_context
 from training.prompt_book import PromptBook
-from training.samples import CONTEXT_SIZES, LatentWalks, Sampler
+from training.samples import CONTEXT_SIZES, Batch, LatentWalks, Sampler
 from training.transformer_init import EMBEDDED_TRANSFORMER, build_model
 from training.transformer_stage import Plan, Trainer
 
@@ -26,7 +29,7 @@ TINY = replace(
 
 
 @pytest.fixture
-def walks():
+def walks() -> LatentWalks:
     generator = torch.Generator().manual_seed(0)
     plans = [plan_walk(seed, 24, seed % 2 == 0) for seed in (0, 1, 2, 4)]
     return LatentWalks(
@@ -41,14 +44,16 @@ def walks():
 
 
 @pytest.fixture
-def prompts():
+def prompts() -> PromptBook:
     """One prompt of two words in each light."""
     states = torch.randn(4, 2, 64, generator=torch.Generator().manual_seed(0))
     return PromptBook({2: [[one] for one in states]}, states)
 
 
 @pytest.mark.parametrize("size", CONTEXT_SIZES)
-def test_samples_begin_at_the_start_view_and_carry_its_image(walks, prompts, size):
+def test_samples_begin_at_the_start_view_and_carry_its_image(
+    walks: LatentWalks, prompts: PromptBook, size: int
+) -> None:
     batch = Sampler(walks, prompts, seed=0).draw(size, 5, generated_share=0.0)
     assert batch.latents.shape == (5, 4, size + 8, 2, 4)
     assert batch.num_context == size
@@ -59,7 +64,9 @@ def test_samples_begin_at_the_start_view_and_carry_its_image(walks, prompts, siz
     torch.testing.assert_close(batch.cond[:, :-1, 0], batch.text_images[batch.conditions])
 
 
-def test_generated_latents_serve_as_context_but_not_as_target(walks, prompts):
+def test_generated_latents_serve_as_context_but_not_as_target(
+    walks: LatentWalks, prompts: PromptBook
+) -> None:
     sampler = Sampler(walks, prompts, seed=0)
     for walk in (0, 2, 3):  # those from a start view
         sampler.keep_generated(walk, torch.full((24, 4, 2, 4), 9.0))
@@ -68,14 +75,16 @@ def test_generated_latents_serve_as_context_but_not_as_target(walks, prompts):
     assert not (batch.latents[:, :, 8:] == 9).any()
 
 
-def test_one_context_serves_several_chunks_as_if_each_had_its_own(walks, prompts):
+def test_one_context_serves_several_chunks_as_if_each_had_its_own(
+    walks: LatentWalks, prompts: PromptBook
+) -> None:
     torch.manual_seed(0)
     model = build_model(TINY)
     torch.nn.init.normal_(model.final_layer.linear.weight)
     both = Sampler(walks, prompts, seed=0).draw(4, 2, generated_share=0.0)
     noisy, levels = torch.randn(4, 4, 4, 2, 4), torch.tensor([1000.0, 900.0, 800.0, 700.0])
 
-    def run(batch, noisy, levels):
+    def run(batch: Batch, noisy: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
         cache = BatchCache(encode_conditions(model, batch.text_images, batch.text_states), batch.conditions)
         context_cameras, cameras = make_cameras(model, batch)
         run_context(model, batch, batch.latents[:, :, :4], context_cameras, cache)
@@ -98,7 +107,7 @@ def test_one_context_serves_several_chunks_as_if_each_had_its_own(walks, prompts
         torch.testing.assert_close(together[rows], alone, atol=1e-5, rtol=1e-5)
 
 
-def test_the_loss_of_a_small_model_falls(walks, prompts):
+def test_the_loss_of_a_small_model_falls(walks: LatentWalks, prompts: PromptBook) -> None:
     model = build_model(TINY)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     batch, losses = Sampler(walks, prompts, seed=0).draw(4, 8, 0.0), []
@@ -111,7 +120,7 @@ def test_the_loss_of_a_small_model_falls(walks, prompts):
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_a_fresh_model_predicts_about_the_noisy_latent(walks, prompts):
+def test_a_fresh_model_predicts_about_the_noisy_latent(walks: LatentWalks, prompts: PromptBook) -> None:
     model = build_model(TINY)
     batch = Sampler(walks, prompts, seed=0).draw(0, 2, 0.0)
     noisy = torch.randn(4, 4, 4, 2, 4, generator=torch.Generator().manual_seed(0))
@@ -123,7 +132,7 @@ def test_a_fresh_model_predicts_about_the_noisy_latent(walks, prompts):
     assert correlation > 0.8
 
 
-def test_generate_is_repeatable_and_gives_every_latent(walks, prompts):
+def test_generate_is_repeatable_and_gives_every_latent(walks: LatentWalks, prompts: PromptBook) -> None:
     model = build_model(TINY)
     made = [
         generate(model, walks, [2, 3], 4, torch.Generator().manual_seed(1), prompts.plain) for _ in range(2)
@@ -132,7 +141,7 @@ def test_generate_is_repeatable_and_gives_every_latent(walks, prompts):
     assert torch.equal(made[0], made[1])
 
 
-def test_noise_levels_are_mostly_those_of_inference():
+def test_noise_levels_are_mostly_those_of_inference() -> None:
     levels = draw_levels(1000, torch.Generator().manual_seed(0))
     known = torch.tensor([1, 0.9375, 5 / 6, 0.625])
     share = torch.isclose(levels[:, None], known).any(dim=1).float().mean()
@@ -140,7 +149,7 @@ def test_noise_levels_are_mostly_those_of_inference():
     assert (levels <= 1).all()
 
 
-def test_orthogonalize_brings_singular_values_near_one():
+def test_orthogonalize_brings_singular_values_near_one() -> None:
     matrices = torch.randn(2, 24, 16, generator=torch.Generator().manual_seed(0))
     values = torch.linalg.svdvals(orthogonalize(matrices).float())
     assert values.min() > 0.5
@@ -163,7 +172,7 @@ PLAN = Plan(
 
 
 @pytest.fixture
-def old_handlers():
+def old_handlers() -> Iterator[None]:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
     for number, handler in handlers.items():
@@ -171,8 +180,10 @@ def old_handlers():
 
 
 @pytest.mark.usefixtures("only_rank", "old_handlers")
-def test_a_rank_that_is_told_to_stop_saves_the_step_under_way(walks, prompts, tmp_path, monkeypatch):
-    def loss_and_signal(*arguments):
+def test_a_rank_that_is_told_to_stop_saves_the_step_under_way(
+    walks: LatentWalks, prompts: PromptBook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loss_and_signal(*arguments: Any) -> torch.Tensor:
         os.kill(os.getpid(), signal.SIGTERM)
         return chunk_loss(*arguments)
 

@@ -44,7 +44,7 @@ def test_pixels_span_minus_one_to_one_and_are_frames_again() -> None:
     frames = np.arange(256, dtype=np.uint8).reshape(1, 2, 8, 16, 1).repeat(3, axis=4)
     pixels = frames_to_pixels(frames)
     assert tuple(pixels.shape) == (1, 3, 2, 8, 16)
-    assert (pixels.min(), pixels.max()) == (-1, 1)
+    assert (pixels.min().item(), pixels.max().item()) == (-1, 1)
     assert np.array_equal(pixels_to_frames(pixels), frames)
 
 
@@ -57,5 +57,6 @@ def test_psnr_of_an_error_of_a_fifth_is_14_db() -> None:
 def test_reconstruction_has_every_frame() -> None:
     frames = np.zeros((9, 32, 32, 3), np.uint8)
     decoded, latents = reconstruct(StreamingVAE(EMBEDDED_VAE), frames)
-    assert (decoded.shape, decoded.dtype) == ((9, 32, 32, 3), np.uint8)
+    assert decoded.shape == (9, 32, 32, 3)
+    assert decoded.dtype == np.uint8
     assert tuple(latents.shape) == (1, 32, 3, 2, 2)

@@ -5,17 +5,17 @@ import pytest
 
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion, label_actions
 from worldplay.world.courtyard.ground import MARGIN, MAX_PITCH_RAD, Ground, WalkGround, heading
-from worldplay.world.courtyard.scene import BALLS, HALF_SIZE, PILLARS, Pillar, stand_pose
+from worldplay.world.courtyard.scene import BALLS, HALF_SIZE, PILLARS, Ball, Pillar, stand_pose
 from worldplay.world.courtyard.views import VIEWPOINTS
 
 
-def test_a_free_step_goes_ahead_by_one_step():
+def test_a_free_step_goes_ahead_by_one_step() -> None:
     moved, bumped = Ground().move(stand_pose(0, -1, np.pi / 2, 0), Motion(forward=FORWARD_STEP))
     assert not bumped
     assert heading(moved) == pytest.approx((0.08, -1, np.pi / 2, 0))
 
 
-def test_a_step_into_a_wall_is_refused_but_its_turn_is_taken():
+def test_a_step_into_a_wall_is_refused_but_its_turn_is_taken() -> None:
     before = stand_pose(0, HALF_SIZE - 0.32, 0, 0)
     after, bumped = Ground().move(before, Motion(forward=FORWARD_STEP, yaw=TURN_STEP))
     assert bumped
@@ -23,14 +23,14 @@ def test_a_step_into_a_wall_is_refused_but_its_turn_is_taken():
     assert label_actions(after[None], before).tolist() == [1]
 
 
-def test_a_pure_bump_is_labelled_no_move():
+def test_a_pure_bump_is_labelled_no_move() -> None:
     before = stand_pose(0, HALF_SIZE - 0.32, 0, 0)
     after, _ = Ground().move(before, Motion(forward=FORWARD_STEP))
     assert label_actions(after[None], before).tolist() == [0]
 
 
 @pytest.mark.parametrize("pitch_deg", [-30.0, 0.0, 30.0])
-def test_all_keys_held_keep_their_label_at_any_pitch(pitch_deg):
+def test_all_keys_held_keep_their_label_at_any_pitch(pitch_deg: float) -> None:
     before = stand_pose(0, -1, 0.3, np.radians(pitch_deg))
     for motion, label in [
         (Motion(forward=FORWARD_STEP), 9),
@@ -44,7 +44,7 @@ def test_all_keys_held_keep_their_label_at_any_pitch(pitch_deg):
         assert label_actions(after[None], before).tolist() == [label]
 
 
-def test_a_step_along_a_wall_slides_on():
+def test_a_step_along_a_wall_slides_on() -> None:
     before = stand_pose(-2.0, HALF_SIZE - 0.32, np.radians(80), 0)
     pose, bumps = before, 0
     for _ in range(10):
@@ -61,7 +61,9 @@ def test_a_step_along_a_wall_slides_on():
 @pytest.mark.parametrize("solid", [*BALLS[:2], PILLARS[0]], ids=str)
 @pytest.mark.parametrize("angle_deg", [5.0, 20.0, 40.0])
 @pytest.mark.parametrize("side", [-1, 1])
-def test_a_step_past_something_round_slides_on_around_it(solid, angle_deg, side):
+def test_a_step_past_something_round_slides_on_around_it(
+    solid: Ball | Pillar, angle_deg: float, side: int
+) -> None:
     """From any place beside it where no other thing is near; facing the same way, one leaves it behind."""
     x, z = (solid.x, solid.z) if isinstance(solid, Pillar) else (solid.centre[0], solid.centre[2])
     distance, tried = solid.radius + MARGIN + 0.01, 0
@@ -83,7 +85,7 @@ def test_a_step_past_something_round_slides_on_around_it(solid, angle_deg, side)
     assert tried > 3
 
 
-def test_a_corner_of_two_walls_stops():
+def test_a_corner_of_two_walls_stops() -> None:
     corner = HALF_SIZE - MARGIN - 0.01
     before = stand_pose(corner, corner, np.radians(50), 0)
     after, bumped = Ground().move(before, Motion(forward=FORWARD_STEP))
@@ -91,7 +93,7 @@ def test_a_corner_of_two_walls_stops():
     assert heading(after) == pytest.approx(heading(before))
 
 
-def test_a_long_step_does_not_jump_over_what_is_in_the_way():
+def test_a_long_step_does_not_jump_over_what_is_in_the_way() -> None:
     yellow_block_ahead = stand_pose(-1.75, -2.4, 0, 0)
     after, bumped = Ground().move(yellow_block_ahead, Motion(forward=2.0))
     assert bumped
@@ -99,7 +101,7 @@ def test_a_long_step_does_not_jump_over_what_is_in_the_way():
     assert Ground().is_free(*heading(after)[:2])
 
 
-def test_poses_of_a_walk_are_taken_as_they_are_whatever_the_pitch():
+def test_poses_of_a_walk_are_taken_as_they_are_whatever_the_pitch() -> None:
     """What was recorded can be walked again."""
     walk_ground, pose = WalkGround(VIEWPOINTS[0].c2w), np.eye(4)
     recorded = [pose]
@@ -111,21 +113,21 @@ def test_poses_of_a_walk_are_taken_as_they_are_whatever_the_pitch():
         np.testing.assert_allclose(pose, wanted, atol=1e-9)
 
 
-def test_pitch_stops_at_its_bound():
+def test_pitch_stops_at_its_bound() -> None:
     pose = stand_pose(0, -1, 0, 0)
     for _ in range(20):
         pose, _ = Ground().move(pose, Motion(pitch=TURN_STEP))
     assert heading(pose)[3] == pytest.approx(MAX_PITCH_RAD)
 
 
-def test_the_arch_can_be_walked_through_but_its_posts_cannot():
+def test_the_arch_can_be_walked_through_but_its_posts_cannot() -> None:
     ground = Ground()
     assert ground.is_free(0.0, 0.9)
     assert not ground.is_free(0.75, 0.9)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_random_walks_never_leave_free_ground(seed):
+def test_random_walks_never_leave_free_ground(seed: int) -> None:
     rng, ground, pose = np.random.default_rng(seed), Ground(), stand_pose(0, -0.9, 0, 0)
     for _ in range(200):
         forward, right, yaw, pitch = rng.uniform(-1, 1, 4)
@@ -136,7 +138,7 @@ def test_random_walks_never_leave_free_ground(seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_walk_in_its_own_frame_takes_the_same_path_as_in_the_court(seed):
+def test_a_walk_in_its_own_frame_takes_the_same_path_as_in_the_court(seed: int) -> None:
     rng, start = np.random.default_rng(seed), VIEWPOINTS[2].c2w
     in_court, in_walk, walk_ground = start, np.eye(4), WalkGround(start)
     for _ in range(40):

@@ -13,7 +13,7 @@ from worldplay.world.courtyard.scene import BALLS, stand_pose
 from worldplay.world.courtyard.views import VIEWPOINTS
 
 
-def test_render_twice_gives_the_same_picture():
+def test_render_twice_gives_the_same_picture() -> None:
     poses = np.stack([view.c2w for view in VIEWPOINTS])
     first = render(poses, 48, 80)
     assert first.shape == (3, 48, 80, 3)
@@ -21,7 +21,7 @@ def test_render_twice_gives_the_same_picture():
     assert np.array_equal(first, render(poses, 48, 80))
 
 
-def test_the_place_is_the_one_that_was_learned():
+def test_the_place_is_the_one_that_was_learned() -> None:
     """A change of the scene asks for new weights, and then for new pictures here: a row for each light."""
     views = np.stack([view.c2w for view in VIEWPOINTS])
     rows = [np.concatenate(list(render(views, 48, 80, light)), axis=1) for light in LIGHTS]
@@ -32,7 +32,7 @@ def test_the_place_is_the_one_that_was_learned():
 
 
 @pytest.mark.parametrize("light", LIGHTS)
-def test_edges_are_smooth(light):
+def test_edges_are_smooth(light: str) -> None:
     """Each pixel is nearer to the mean over its area than one ray through its middle is."""
     view = VIEWPOINTS[1].c2w[None]
     fine = render(view, 6 * 48, 6 * 80, light)[0].astype(float)
@@ -41,7 +41,7 @@ def test_edges_are_smooth(light):
     assert np.square(picture - area).mean() < 0.5 * np.square(one_ray - area).mean()
 
 
-def test_start_views_stand_on_free_ground_and_differ():
+def test_start_views_stand_on_free_ground_and_differ() -> None:
     assert [view.name for view in VIEWPOINTS] == ["gate", "garden", "tower"]
     assert all(Ground().is_free(view.c2w[0, 3], view.c2w[2, 3]) for view in VIEWPOINTS)
     pictures = render(np.stack([view.c2w for view in VIEWPOINTS]), 24, 40).astype(int)
@@ -49,7 +49,7 @@ def test_start_views_stand_on_free_ground_and_differ():
 
 
 @pytest.mark.parametrize("pitch_deg", [-20.0, 0.0, 15.0])
-def test_a_ball_appears_where_the_camera_projects_its_centre(pitch_deg):
+def test_a_ball_appears_where_the_camera_projects_its_centre(pitch_deg: float) -> None:
     ball = BALLS[1]  # the purple one, alone in its colour
     c2w = stand_pose(0.6, -0.9, np.radians(200.0), np.radians(pitch_deg))
     x, y, z, _ = np.linalg.inv(c2w) @ np.array([*ball.centre, 1.0])
@@ -59,8 +59,8 @@ def test_a_ball_appears_where_the_camera_projects_its_centre(pitch_deg):
     assert min(red, blue) > green + 60
 
 
-def test_turning_right_moves_the_picture_left_and_looking_up_moves_it_down():
-    def purple_centre(yaw_deg, pitch_deg):
+def test_turning_right_moves_the_picture_left_and_looking_up_moves_it_down() -> None:
+    def purple_centre(yaw_deg: float, pitch_deg: float) -> tuple[float, float]:
         picture = render(stand_pose(0.1, -0.9, np.radians(yaw_deg), np.radians(pitch_deg))[None], 96, 160)[0]
         red, green, blue = (picture[..., channel].astype(int) for channel in range(3))
         rows, columns = np.nonzero(np.minimum(red, blue) > green + 60)

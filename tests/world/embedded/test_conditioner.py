@@ -2,7 +2,6 @@ import pytest
 import torch
 from PIL import Image
 
-from worldplay.world.embedded.text_encoder import TextReader
 from worldplay.world.world import World
 
 

@@ -15,62 +15,62 @@ from worldplay.world.pictures.open_image import open_image
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
 
-def encode(image, image_format="PNG", **options):
+def encode(image: Image.Image, image_format: str = "PNG", **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, image_format, **options)
     return buffer.getvalue()
 
 
-def opened(data, max_bytes=100_000, max_pixels=100_000):
+def opened(data: bytes, max_bytes: int = 100_000, max_pixels: int = 100_000) -> Image.Image:
     image = open_image(data, max_bytes, max_pixels)
     assert image.mode == "RGB"
     return image
 
 
-def colors(image):
+def colors(image: Image.Image) -> list[tuple[int, int, int]]:
     return [tuple(color) for color in np.asarray(image).reshape(-1, 3).tolist()]
 
 
-def noise(width=64, height=48):
+def noise(width: int = 64, height: int = 48) -> Image.Image:
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "JPEG", "WEBP"])
-def test_opens_what_browsers_send(image_format):
+def test_opens_what_browsers_send(image_format: str) -> None:
     image = opened(encode(Image.new("RGB", (32, 24), RED), image_format))
     assert image.size == (32, 24)
     assert np.abs(np.array(image.getpixel((5, 5))) - RED).max() <= 3
 
 
-def test_lossless_pixels_are_kept():
+def test_lossless_pixels_are_kept() -> None:
     image = noise()
     np.testing.assert_array_equal(np.asarray(opened(encode(image))), np.asarray(image))
 
 
-def test_cmyk_becomes_rgb():
+def test_cmyk_becomes_rgb() -> None:
     red = opened(encode(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG"))
     assert np.abs(np.array(red.getpixel((4, 4))) - RED).max() <= 3
 
 
-def test_transparent_parts_become_white():
+def test_transparent_parts_become_white() -> None:
     image = Image.new("RGBA", (2, 1), (*RED, 0))
     image.putpixel((1, 0), (*BLUE, 255))
     assert colors(opened(encode(image))) == [WHITE, BLUE]
 
 
-def test_transparent_palette_entry_becomes_white():
+def test_transparent_palette_entry_becomes_white() -> None:
     image = Image.new("P", (2, 1), 0)
     image.putpalette([*RED, *BLUE])
     image.putpixel((1, 0), 1)
     assert colors(opened(encode(image, transparency=0))) == [WHITE, BLUE]
 
 
-def test_grey_with_16_bits_is_scaled_not_clipped():
+def test_grey_with_16_bits_is_scaled_not_clipped() -> None:
     image = Image.fromarray(np.array([[0, 0x8000, 0xFFFF]], dtype=np.uint16))
     assert colors(opened(encode(image))) == [(0,) * 3, (128,) * 3, WHITE]
 
 
-def test_exif_orientation_turns_the_image_upright():
+def test_exif_orientation_turns_the_image_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was held on its side
     lying = Image.new("RGB", (2, 1), RED)
@@ -81,14 +81,14 @@ def test_exif_orientation_turns_the_image_upright():
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_orientation_is_turned_as_pillow_does(orientation):
+def test_every_orientation_is_turned_as_pillow_does(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = encode(noise(), exif=exif)
     np.testing.assert_array_equal(opened(data), ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
 
 
-def tags(*entries):
+def tags(*entries: tuple[int, int, bytes]) -> bytes:
     """Little-endian EXIF, each entry (tag, type, 4 bytes of value)."""
     body = b"".join(struct.pack("<HHL4s", tag, kind, 1, value) for tag, kind, value in entries)
     return b"Exif\0\0II*\0" + struct.pack("<LH", 8, len(entries)) + body + bytes(4)
@@ -99,7 +99,7 @@ SOFTWARE_AS_FLOAT = (0x0131, 11, struct.pack("<f", 1.5))  # where a text belongs
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "JPEG", "WEBP"])
-def test_image_is_turned_whatever_else_its_exif_holds(image_format):
+def test_image_is_turned_whatever_else_its_exif_holds(image_format: str) -> None:
     exif = tags(ON_ITS_SIDE, SOFTWARE_AS_FLOAT)
     assert opened(encode(noise(), image_format, exif=exif)).size == (48, 64)
 
@@ -116,12 +116,12 @@ def test_image_is_turned_whatever_else_its_exif_holds(image_format):
         tags((0x0112, 11, struct.pack("<f", 5.5))),
     ],
 )
-def test_image_whose_orientation_is_unreadable_is_left_as_it_lies(exif, image_format):
+def test_image_whose_orientation_is_unreadable_is_left_as_it_lies(exif: bytes, image_format: str) -> None:
     assert opened(encode(noise(), image_format, exif=exif)).size == (64, 48)
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "WEBP"])
-def test_animation_gives_its_first_frame(image_format):
+def test_animation_gives_its_first_frame(image_format: str) -> None:
     frames = [Image.new("RGB", (16, 16), color) for color in (RED, BLUE)]
     data = encode(frames[0], image_format, save_all=True, append_images=frames[1:])
     assert np.abs(np.array(opened(data).getpixel((8, 8))) - RED).max() <= 3
@@ -130,62 +130,62 @@ def test_animation_gives_its_first_frame(image_format):
 @pytest.mark.parametrize(
     "data", [b"GIF89a" + bytes(50), b"hello", b"\x89PNG\r\n\x1a\n", encode(noise(), "BMP")]
 )
-def test_other_formats_are_refused(data):
+def test_other_formats_are_refused(data: bytes) -> None:
     with pytest.raises(
         ValueError, match=r"expected a PNG, JPEG or WebP image, got .* bytes that begin with b'"
     ):
         opened(data)
 
 
-def test_empty_file_is_refused():
+def test_empty_file_is_refused() -> None:
     with pytest.raises(ValueError, match="expected an image file of 1 to 100000 bytes, got 0"):
         opened(b"")
 
 
-def test_large_file_is_refused_unread():
+def test_large_file_is_refused_unread() -> None:
     with pytest.raises(ValueError, match="expected an image file of 1 to 100000 bytes, got 100001"):
         opened(bytes(100_001))
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "JPEG", "WEBP"])
-def test_truncated_file_is_refused(image_format):
+def test_truncated_file_is_refused(image_format: str) -> None:
     data = encode(noise(), image_format)
     with pytest.raises(ValueError, match=r"expected a (whole|PNG)"):
         opened(data[: len(data) // 2])
 
 
-def test_damaged_file_is_refused():
+def test_damaged_file_is_refused() -> None:
     data = bytearray(encode(noise()))
     data[200] ^= 0xFF
     with pytest.raises(ValueError, match="expected a whole PNG image, got a damaged one: "):
         opened(bytes(data))
 
 
-def png_claiming(width, height):
+def png_claiming(width: int, height: int) -> bytes:
     pixels = chunk(b"IDAT", zlib.compress(bytes(3 * width * min(height, 1))))
     return SIGNATURE + header(width, height, 8, RGB) + pixels + chunk(b"IEND")
 
 
 # Pillow itself would warn of the last but one, and refuse the last.
 @pytest.mark.parametrize("size", [(400, 251), (9_000, 9_000), (11_000, 11_000), (60_000, 60_000)])
-def test_too_many_pixels_are_refused(size):
+def test_too_many_pixels_are_refused(size: tuple[int, int]) -> None:
     with pytest.raises(
         ValueError, match=f"expected an image of 1 to 100000 pixels, got {size[0]} x {size[1]}"
     ):
         opened(png_claiming(*size))
 
 
-def test_decompression_bomb_is_refused():
+def test_decompression_bomb_is_refused() -> None:
     with pytest.raises(ValueError, match=r"expected a (smaller|whole WebP) image"):  # by Pillow's version
         opened(riff((b"VP8X", b"\0\0\0\0\xfe\x3f\0\xfe\x3f\0"), (b"VP8L", b"\x2f")))
 
 
-def test_zero_size_is_refused():
+def test_zero_size_is_refused() -> None:
     with pytest.raises(ValueError, match="expected a"):
         opened(png_claiming(0, 5))
 
 
-def test_strip_that_would_become_huge_is_refused():
+def test_strip_that_would_become_huge_is_refused() -> None:
     with pytest.raises(ValueError, match="expected an image with sides of at most 10 : 1, got 23 x 2"):
         opened(encode(noise(23, 2)))
 
@@ -219,7 +219,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_damage_is_the_pictures_fault(name):
+def test_damage_is_the_pictures_fault(name: str) -> None:
     with pytest.raises(ValueError, match=r"expected a whole (PNG|JPEG|WebP) image, got a damaged one: "):
         opened(DAMAGED[name])
 
@@ -228,8 +228,10 @@ def test_damage_is_the_pictures_fault(name):
     "error", [AttributeError, RecursionError, AssertionError, UserWarning, struct.error, zlib.error, OSError]
 )
 @pytest.mark.parametrize("method", ["_open", "load"])
-def test_whatever_a_decoder_raises_is_the_pictures_fault(monkeypatch, method, error):
-    def fail(self):
+def test_whatever_a_decoder_raises_is_the_pictures_fault(
+    monkeypatch: pytest.MonkeyPatch, method: str, error: type[Exception]
+) -> None:
+    def fail(image: Image.Image) -> None:
         raise error("no luck")
 
     monkeypatch.setattr(WebPImageFile, method, fail)
@@ -237,8 +239,8 @@ def test_whatever_a_decoder_raises_is_the_pictures_fault(monkeypatch, method, er
         opened(encode(noise(), "WEBP"))
 
 
-def test_lack_of_memory_is_not_the_pictures_fault(monkeypatch):
-    def fail(self):
+def test_lack_of_memory_is_not_the_pictures_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(image: Image.Image) -> None:
         raise MemoryError
 
     monkeypatch.setattr(WebPImageFile, "load", fail)
@@ -257,7 +259,7 @@ FILES = {
 }
 
 
-def with_valid_checksums(data):
+def with_valid_checksums(data: bytes) -> bytes:
     """What damage does to a PNG beyond its checksums, which would hide it."""
     parts, position = [data[:8]], 8
     while position + 12 <= len(data):
@@ -268,7 +270,7 @@ def with_valid_checksums(data):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_random_damage_opens_or_is_refused(name):
+def test_random_damage_opens_or_is_refused(name: str) -> None:
     rng = np.random.default_rng(1)
     for _ in range(100):
         damaged = bytearray(FILES[name])
@@ -281,17 +283,17 @@ def test_random_damage_opens_or_is_refused(name):
             assert str(error).startswith("expected a")  # noqa: PT017
 
 
-def test_file_without_an_end_opens():
+def test_file_without_an_end_opens() -> None:
     assert colors(opened(green()[:-12])) == [(60, 200, 60)] * 6
 
 
-def test_format_is_what_the_bytes_say():
+def test_format_is_what_the_bytes_say() -> None:
     assert opened(encode(noise(), "WEBP")).size == (64, 48)
     with pytest.raises(ValueError, match="expected a PNG, JPEG or WebP image, got"):
         opened(b"\0\0\0\x1cftypavif" + bytes(200))
 
 
-def test_colours_of_a_large_sparse_key_are_compared_everywhere():
+def test_colours_of_a_large_sparse_key_are_compared_everywhere() -> None:
     samples = np.zeros((1_100, 1_000), np.uint16)  # several strips
     samples[::100] = 0x1234
     image = np.asarray(opened(png(samples, GREY, 16, [trns(0x1234)]), 10**7, 2 * 10**6))

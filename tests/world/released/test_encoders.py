@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from worldplay.world.released.files import EncoderFiles, ReleasedFiles, locate
 from worldplay.world.released.variants import find_variant
 
 CPU = torch.device("cpu")
-CLOSE = {"atol": 1e-5, "rtol": 0}
+assert_close = partial(torch.testing.assert_close, atol=1e-5, rtol=0)
 
 
 @pytest.fixture(params=["original", "diffusers"])
@@ -38,13 +39,15 @@ def test_prompt_states_are_those_of_diffusers(files: ReleasedFiles, prompt: str)
     )
     states = encoder.encode(prompt, CPU)
     assert states.shape[1] == int(mask.sum()) <= 1000
-    torch.testing.assert_close(states, expected[:, : states.shape[1]], **CLOSE)
+    assert_close(states, expected[:, : states.shape[1]])
 
 
 def chat_before_prompt() -> str:
     tokenizer = published.make_language_tokenizer()
     chat = [{"role": "system", "content": system_message()}, {"role": "user", "content": "PROMPT"}]
-    return tokenizer.apply_chat_template(chat, tokenize=False).partition("PROMPT")[0]
+    text = tokenizer.apply_chat_template(chat, tokenize=False)
+    assert isinstance(text, str)
+    return text.partition("PROMPT")[0]
 
 
 def system_message() -> str:
@@ -58,7 +61,7 @@ def test_states_are_those_two_layers_before_the_last(files: ReleasedFiles) -> No
     seen: list[torch.Tensor] = []
     encoder.model.layers[-3].register_forward_hook(lambda module, given, output: seen.append(output))
     states = encoder.encode("Sand", CPU)
-    torch.testing.assert_close(states, seen[0][:, -states.shape[1] :], **CLOSE)
+    assert_close(states, seen[0][:, -states.shape[1] :])
 
 
 @pytest.mark.parametrize(
@@ -70,7 +73,7 @@ def test_glyph_states_are_those_of_diffusers(files: ReleasedFiles, prompt: str) 
     states = GlyphEncoder(files.glyph, CPU).encode(prompt, CPU)
     assert states is not None
     assert states.shape[1] == int(mask.sum()) <= 256
-    torch.testing.assert_close(states, expected[:, : states.shape[1]], **CLOSE)
+    assert_close(states, expected[:, : states.shape[1]])
 
 
 def test_prompt_without_quotes_has_no_glyph_states(files: ReleasedFiles) -> None:
@@ -93,7 +96,7 @@ def test_image_states_are_those_of_diffusers_on_the_bucket_crop(
         published.make_vision_encoder(), published.make_image_processor(), siglip_crop(image), CPU
     )
     states = VisionEncoder(files.vision, CPU, torch.float32).encode(image, CPU)
-    torch.testing.assert_close(states, expected, **CLOSE)
+    assert_close(states, expected)
 
 
 @pytest.mark.parametrize(

@@ -104,8 +104,9 @@ class Meter(TorchDispatchMode):
     """Counts the bytes of all storages that operations make, as long as they are alive."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.bytes = self.peak = 0
+        super().__init__()  # type: ignore[no-untyped-call] # torch's
+        self.bytes = 0
+        self.peak = 0
         self._alive: set[int] = set()
 
     def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -129,7 +130,8 @@ class Meter(TorchDispatchMode):
 
 
 def peak_of(work: Callable[[], object]) -> int:
-    with torch.inference_mode(), Meter() as meter:
+    meter = Meter()
+    with torch.inference_mode(), meter:
         work()
     return meter.peak
 
