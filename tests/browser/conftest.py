@@ -1,10 +1,12 @@
-"""Starts a real Chromium, without a network, for the tests marked `browser`."""
+"""Starts a real Chromium, without a network, for the tests marked `browser`, and a server that plays a script."""
 
 import shutil
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from support.scripted import ScriptedServer, serving_script
 
 FLAGS = [
     "--headless=new",
@@ -19,14 +21,15 @@ FLAGS = [
 ]
 
 
-# Not for the session: while Playwright's synchronous interface is open, no other test can run an event loop.
-@pytest.fixture(scope="module")
+# For this folder and not for the session: while Playwright's synchronous interface is open, no other test can
+# run an event loop.
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("needs a browser with H.264 (Debian: chromium; or google-chrome), found none in PATH")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS, timeout=30_000)
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS, timeout=60_000)
         yield browser
         browser.close()
 
@@ -35,5 +38,11 @@ def chromium() -> Iterator[Browser]:
 def page(chromium: Browser) -> Iterator[Page]:
     # Playwright evaluates strings in the page, which its policy forbids; test_policy.py does without.
     with chromium.new_page(bypass_csp=True) as page:
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(60_000)  # of a busy machine
         yield page
+
+
+@pytest.fixture
+def script() -> Iterator[ScriptedServer]:
+    with serving_script() as script:
+        yield script

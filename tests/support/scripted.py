@@ -3,11 +3,10 @@
 import asyncio
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal, TypeVar
 
-import msgpack
 import numpy as np
 import uvicorn
 from numpy.typing import NDArray
@@ -28,7 +27,6 @@ from worldplay.web.address import listen
 from worldplay.web.limits import LIMITS
 
 FPS = 24
-LEAD_S = 0.5
 Asked = TypeVar("Asked", bound=m.ClientMessage)
 
 
@@ -45,6 +43,8 @@ class ScriptedServer:
         self.at_start: Literal["walk", "queue", "refuse", "busy"] = "walk"
         self.taken_as: str | None = None  # title of the suggestion whose look every prompt gives
         self.damages = 0  # so many of the next fragments are not sent, or hold nothing
+        self.ahead_s = 0.5  # how much of the video the page has before it is shown
+        self.is_by_hand = False  # frames are sent by `send_frame` alone
         self.own_pictures: Literal["as_is", "nearest_view"] = "nearest_view"
         self.received: list[tuple[float, m.ClientMessage]] = []  # when, and what
         self.address = ""
@@ -56,9 +56,17 @@ class ScriptedServer:
 
     def drop(self) -> None:
         """Lose all visitors, as a server does that is started anew."""
-        assert self._loop is not None, "nobody came yet"
         for visitor in list(self._visitors):
-            asyncio.run_coroutine_threadsafe(visitor.leave(), self._loop).result(10.0)
+            self._run(visitor.leave())
+
+    def send_frame(self) -> None:
+        """Send the next frame to the only visitor."""
+        (visitor,) = self._visitors
+        self._run(visitor.send_frame())
+
+    def _run(self, doing: Coroutine[None, None, None]) -> None:
+        assert self._loop is not None, "nobody came yet"
+        asyncio.run_coroutine_threadsafe(doing, self._loop).result(10.0)
 
     async def welcome(self, websocket: WebSocket) -> None:
         self._loop = asyncio.get_running_loop()
@@ -80,6 +88,7 @@ class _Visitor:
         self._track = VideoTrack(WIDTH, HEIGHT, FPS)
         self._num_frames = 0  # on the media timeline
         self._num_chunks: int | None = None  # of the walk; None: there is none
+        self._num_left = 0  # frames of the last chunk that were not sent
         self._is_paused = False
         self._seq: int | None = None
 
@@ -126,14 +135,15 @@ class _Visitor:
                 await self._open(start)
 
     async def _open(self, start: m.Start) -> None:
-        self._num_chunks, self._is_paused = 0, False
+        self._num_chunks, self._num_left, self._is_paused = 0, 0, False
         if start.image is not None and self._server.own_pictures == "nearest_view":
             await self._send(m.State(what="view", view="green"))
         track = self._track
         await self._send(m.Init(codec=track.codec, mime=track.mime, data=track.init_segment))
         if start.prompt is not None and self._server.taken_as is not None:
             await self._confirm(start.prompt)
-        await self._send_chunk(0)
+        if not self._server.is_by_hand:
+            await self._send_chunk()
 
     async def _steer(self, message: m.ClientMessage) -> None:
         match message:
@@ -145,30 +155,42 @@ class _Visitor:
             case m.Prompt(text=text):
                 await self._confirm(text)
             case m.Reset():
-                self._num_chunks = 0
+                self._num_chunks, self._num_left = 0, 0
                 await self._send(m.State(what="reset", chunk=0))
-            case m.Playhead(shown=shown, hidden=hidden):
-                is_near = self._num_frames / FPS - shown < LEAD_S
-                if self._num_chunks is not None and is_near and not (self._is_paused or hidden):
-                    await self._send_chunk(self._num_chunks)
+            case m.Playhead() if self._is_due(message):
+                await self._send_chunk()
+
+    def _is_due(self, playhead: m.Playhead) -> bool:
+        if self._num_chunks is None or self._is_paused or playhead.hidden or self._server.is_by_hand:
+            return False
+        return self._num_frames / FPS - playhead.shown < self._server.ahead_s
 
     async def _confirm(self, prompt: str) -> None:
-        state = m.State(what="prompt", chunk=self._num_chunks, text=prompt).to_map()
-        if self._server.taken_as is not None:
-            state["taken_as"] = self._server.taken_as
-        await self._websocket.send_bytes(msgpack.packb(state))
+        taken_as = self._server.taken_as
+        await self._send(m.State(what="prompt", chunk=self._num_chunks, text=prompt, taken_as=taken_as))
 
-    async def _send_chunk(self, index: int) -> None:
-        num_frames = 13 if index == 0 else 16
-        await self._send(_chunk(index, num_frames, self._num_frames, self._seq))
-        for number in range(num_frames):
-            media = self._media(index, is_key=number == 0)
-            if self._server.damages > 0:
-                self._server.damages -= 1
-                media = media.model_copy(update={"data": b"\0\0\0\x08junk"})
-            if self._server.damages != 2:
-                await self._send(media)
-        self._num_chunks = index + 1
+    async def _send_chunk(self) -> None:
+        await self.send_frame()
+        while self._num_left > 0:
+            await self.send_frame()
+
+    async def send_frame(self) -> None:
+        """Send a frame, and if it is the first one of its chunk, the chunk before it."""
+        assert self._num_chunks is not None, "there is no walk"
+        is_first = self._num_left == 0
+        if is_first:
+            self._num_left = 13 if self._num_chunks == 0 else 16
+            await self._send(_chunk(self._num_chunks, self._num_left, self._num_frames, self._seq))
+            self._num_chunks += 1
+        self._num_left -= 1
+        await self._send_media(self._media(self._num_chunks - 1, is_key=is_first))
+
+    async def _send_media(self, media: m.Media) -> None:
+        if self._server.damages > 0:
+            self._server.damages -= 1
+            media = media.model_copy(update={"data": b"\0\0\0\x08junk"})
+        if self._server.damages != 2:
+            await self._send(media)
 
     def _media(self, chunk: int, is_key: bool) -> m.Media:
         number = self._num_frames

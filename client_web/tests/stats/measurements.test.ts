@@ -1,6 +1,6 @@
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import type { Chunk, Media } from "../../src/net/protocol";
-import { ChunkCost } from "../../src/stats/measurements";
+import { ChunkCost, Measurements } from "../../src/stats/measurements";
 
 it("adds up what a chunk's frames cost", () => {
   const cost = new ChunkCost();
@@ -9,4 +9,18 @@ it("adds up what a chunk's frames cost", () => {
   cost.add({ chunk: 3, decode: 10, encode: 2 } as Media);
   cost.add({ chunk: 2, decode: 99, encode: 99 } as Media);
   expect([cost.of("decode"), cost.of("encode"), cost.totalMs]).toEqual([20, 4, 145]);
+});
+
+it("takes the time from decoding to the screen, apart for frames that came in an underrun", () => {
+  vi.spyOn(performance, "now").mockReturnValue(1_010);
+  const measured = new Measurements();
+  const frame = { frame: 0, chunk: 0, elementTime: 0, key: true, starved: true };
+  measured.shown({ ...frame, decodedAt: 5_000, shownAt: 1_000 });
+  expect(measured.decodedToShown.values).toEqual([]); // the clocks are not aligned yet
+  measured.pong(1_000, 5_005);
+  measured.shown({ ...frame, decodedAt: 5_100, shownAt: 1_120 });
+  measured.shown({ ...frame, decodedAt: 5_200, shownAt: 1_300, starved: false });
+  expect(measured.decodedToShown.values).toEqual([20, 100]);
+  expect(measured.starvedDecodedToShown.values).toEqual([20]);
+  vi.restoreAllMocks();
 });

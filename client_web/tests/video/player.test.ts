@@ -1,82 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import type { Media } from "../../src/net/protocol";
 import { Player } from "../../src/video/player";
-
-const MIME = 'video/mp4; codecs="avc1.64000c"';
-const FRAME_S = 1 / 24;
-
-class FakeBuffer extends EventTarget {
-  updating = false;
-  timestampOffset = 0;
-  removed: number[] = [];
-
-  appendBuffer(): void {
-    this.updating = true;
-  }
-
-  remove(_start: number, end: number): void {
-    this.removed.push(end);
-    this.updating = true;
-  }
-
-  changeType(): void {}
-
-  finish(): void {
-    this.updating = false;
-    this.dispatchEvent(new Event("updateend"));
-  }
-}
-
-class FakeSource extends EventTarget {
-  static isTypeSupported = (): boolean => true;
-  static refuses = false;
-  static all: FakeSource[] = [];
-  readyState = "open";
-  readonly buffer = new FakeBuffer();
-
-  constructor() {
-    super();
-    FakeSource.all.push(this);
-  }
-
-  addSourceBuffer(): FakeBuffer {
-    if (FakeSource.refuses) throw new Error("QuotaExceededError");
-    return this.buffer;
-  }
-
-  open(): FakeBuffer {
-    this.dispatchEvent(new Event("sourceopen"));
-    return this.buffer;
-  }
-}
-
-class FakeVideo extends EventTarget {
-  src = "";
-  currentTime = 0;
-  playbackRate = 1;
-  readyState = 4;
-  paused = true;
-  refuses = false;
-
-  private onFrame: VideoFrameRequestCallback = () => undefined;
-  private numPresented = 0;
-
-  requestVideoFrameCallback(callback: VideoFrameRequestCallback): void {
-    this.onFrame = callback;
-  }
-
-  present(mediaTime: number): void {
-    this.numPresented += 1;
-    const metadata = { mediaTime, presentedFrames: this.numPresented, expectedDisplayTime: 0 };
-    this.onFrame(0, metadata as VideoFrameCallbackMetadata);
-  }
-
-  async play(): Promise<void> {
-    if (this.refuses) throw new DOMException("no gesture", "NotAllowedError");
-    this.paused = false;
-    this.dispatchEvent(new Event("playing"));
-  }
-}
+import { type FakeBuffer, FakeSource, FakeVideo, FRAME_S, MIME, media, newest, stubBrowser } from "./fakes";
 
 let video: FakeVideo;
 let player: Player;
@@ -84,13 +8,7 @@ let told: string[];
 
 beforeEach(() => {
   vi.useFakeTimers();
-  FakeSource.all = [];
-  FakeSource.refuses = false;
-  FakeSource.isTypeSupported = () => true;
-  vi.stubGlobal("window", { MediaSource: FakeSource });
-  vi.stubGlobal("document", { hidden: false });
-  vi.stubGlobal("HTMLMediaElement", { HAVE_FUTURE_DATA: 3 });
-  vi.stubGlobal("URL", { createObjectURL: () => "blob:", revokeObjectURL: () => undefined });
+  stubBrowser();
   video = new FakeVideo();
   told = [];
   player = new Player(video as unknown as HTMLVideoElement, {
@@ -110,16 +28,9 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-const newest = (): FakeSource => FakeSource.all.at(-1) as FakeSource;
-
 function open(): FakeBuffer {
   player.open(MIME, new Uint8Array(1));
   return newest().open();
-}
-
-function media(frame: number, key = frame % 16 === 0): Media {
-  const times = { time: frame * FRAME_S, duration: FRAME_S, decoded_at: 0, decode: 0, encode: 0 };
-  return { type: "media", chunk: 0, frame, key, data: new Uint8Array(1), ...times };
 }
 
 /** Append frames, each as soon as the one before is in the buffer. */

@@ -1,0 +1,48 @@
+"""Every frame is shown as soon as it is there, whatever time the machine takes.
+
+The server sends a frame when the one before is on screen: a page that waited for more would wait for ever.
+"""
+
+import pytest
+from playwright.sync_api import Page
+
+from support.pictures import WIDTH
+from support.scripted import ScriptedServer
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+
+STATE = "window.worldplay"
+NUM_FRAMES = 32  # of three chunks
+# Where the bar of the scripted server's frame begins, in the picture on screen.
+BAR = """() => {
+  const canvas = new OffscreenCanvas(video.videoWidth, 1).getContext("2d");
+  canvas.drawImage(video, 0, 0);
+  const { data } = canvas.getImageData(0, 0, video.videoWidth, 1);
+  return Array.from({ length: video.videoWidth }, (_, x) => data[4 * x]).findIndex((red) => red > 140);
+}"""
+
+
+def begin(script: ScriptedServer, page: Page) -> None:
+    script.is_by_hand = True
+    page.goto(f"http://{script.address}/")
+    page.wait_for_function(f"{STATE}?.state === 'choosing'")
+    page.click("#walk")
+    page.wait_for_function(f"{STATE}.mime !== ''")
+
+
+def test_first_frame_alone_uncovers_the_picture(script: ScriptedServer, page: Page) -> None:
+    begin(script, page)
+    assert page.evaluate(f"{STATE}.state") == "starting"
+    script.send_frame()
+    page.wait_for_function(f"{STATE}.state === 'walking'")
+    assert page.evaluate(f"[{STATE}.framesShown, {STATE}.frameOnScreen]") == [1, 0]
+
+
+def test_each_frame_is_shown_once_before_the_next_one_comes(script: ScriptedServer, page: Page) -> None:
+    begin(script, page)
+    for number in range(NUM_FRAMES):
+        script.send_frame()
+        page.wait_for_function(f"{STATE}.frameOnScreen === {number}")
+        assert page.evaluate(f"{STATE}.framesShown") == number + 1
+        assert page.evaluate(BAR) == pytest.approx(2 * number % WIDTH, abs=1)
+    assert page.evaluate(f"[{STATE}.skips, {STATE}.rebuilds, {STATE}.sourceBufferErrors]") == [0, 0, 0]
