@@ -12,9 +12,9 @@ from PIL import Image
 from worldplay.model.config import TransformerConfig
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world import timing as stopwatch
-from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
+from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion, Pose
 from worldplay.world.chunk import Chunk
-from worldplay.world.context import sample_points
+from worldplay.world.context import Points, sample_points, select_context
 from worldplay.world.rollout import RolloutModel, begin_chunk, rollout
 from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.steering import Move, PosedCamera
@@ -122,6 +122,24 @@ def test_wrong_prediction_does_not_change_the_result(model: RolloutModel) -> Non
     got = list(islice(rollout(model, wrong, surprised), 8))
     assert [chunk.context for chunk in got] == [chunk.context for chunk in expected]
     torch.testing.assert_close(latents_of(wrong), latents_of(right), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("predicted", "times"), [(stroll, 1), (spin, 2)])
+def test_context_is_selected_again_only_where_the_prediction_was_wrong(
+    model: RolloutModel,
+    predicted: Callable[[int], Motion],
+    times: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    selected: list[int] = []
+
+    def count(w2c: Pose, start: int, points: Points, **sizes: int) -> list[int]:
+        selected.append(start)
+        return select_context(w2c, start, points, **sizes)
+
+    monkeypatch.setattr("worldplay.world.rollout.select_context", count)
+    begin_chunk(model, new_walk(model), Script(stroll, predicted)).finish()
+    assert len(selected) == times
 
 
 def test_steering_is_latched_after_the_context_pass(model: RolloutModel) -> None:

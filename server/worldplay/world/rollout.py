@@ -63,7 +63,8 @@ def _generate(model: RolloutModel, walk: Walk, steering: Steering) -> Generator[
 
     yield "context"
     clock.restart()
-    context = _choose_context(model, walk, walk.follow(steering.predict(num_moves)))
+    predicted = walk.follow(steering.predict(num_moves))
+    context = _choose_context(model, walk, predicted)
     clock.lap("select")
     caches.ensure(context)
     clock.lap("context")
@@ -71,7 +72,8 @@ def _generate(model: RolloutModel, walk: Walk, steering: Steering) -> Generator[
     yield "step"
     clock.restart()
     path = walk.follow(steering.latch(num_moves))
-    context = _choose_context(model, walk, path)
+    if not np.array_equal(path.c2w, predicted.c2w):
+        context = _choose_context(model, walk, path)
     clock.lap("select")
     latents = walk.draw_noise(start, count).to(model.transformer.device)
     for index, step in enumerate(_denoising_steps(model, walk, path)):
