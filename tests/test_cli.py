@@ -3,14 +3,12 @@
 import json
 import shutil
 import socket
-import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from support.paths import PACKAGE
+from support.paths import run_python
 from worldplay.world.embedded.load import EMBEDDED
 
 Answer = tuple[int, list[str], bool, str]
@@ -19,9 +17,8 @@ COMMANDS = ("serve", "render", "bench", "download", "models", "doctor")
 
 def serve(*arguments: str, **environment: str) -> tuple[int, str]:
     """Run `worldplay serve`. Returns: exit code and what it said."""
-    command = [sys.executable, "-m", "worldplay", "serve", "--port", "0", *arguments]
-    environment = {"PYTHONPATH": str(PACKAGE.parent), **environment}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    command = ("-m", "worldplay", "serve", "--port", "0", *arguments)
+    done = run_python(*command, check=False, **environment)
     return done.returncode, done.stderr.strip()
 
 
@@ -126,15 +123,7 @@ json.dump(answers, sys.stdout)
 def answers() -> dict[str, Answer]:
     """What one process says to each of the arguments: code, heavy libraries, whether at once, and words."""
     asked = [arguments for arguments, _ in HELP + WRONG]
-    done = subprocess.run(
-        [sys.executable, "-c", PROBE],
-        input=json.dumps(asked),
-        env={"PYTHONPATH": str(PACKAGE.parent)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+    done = run_python("-c", PROBE, said=json.dumps(asked))
     return dict(zip(map(str, asked), map(tuple, json.loads(done.stdout)), strict=True))
 
 

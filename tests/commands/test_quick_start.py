@@ -1,15 +1,12 @@
 """Commands that only look answer at once: they do without the libraries that compute."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from support.paths import PACKAGE
+from support.paths import run_python
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), *sys.path[1:]])}
 SLOW_LIBRARIES = ("torch", "diffusers", "transformers")
 LIMIT_S = 8.0  # generous, as the machine may be busy; alone they take a quarter of a second of one core
 PROGRAM = """
@@ -27,14 +24,7 @@ finally:
 def run(*arguments: str) -> tuple[str, set[str], float]:
     """What a command says, which packages it imported, and the processor time it took."""
     before = os.times()
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *arguments],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+    done = run_python("-c", PROGRAM, *arguments)
     after = os.times()
     said, _, loaded = done.stdout.rpartition("loaded ")
     spent = after.children_user + after.children_system - before.children_user - before.children_system
@@ -71,12 +61,5 @@ def test_download_asks_the_hub_without_slow_libraries(tmp_path: Path) -> None:
     program = PROGRAM.replace("import sys", "import sys\nimport worldplay.hub.client as hub", 1).replace(
         "try:", "hub.HuggingFace.list_files = lambda *_: sys.exit(0)\ntry:", 1
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, "download", "--weights-dir", str(tmp_path)],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+    done = run_python("-c", program, "download", "--weights-dir", str(tmp_path))
     assert not set(done.stdout.split()) & set(SLOW_LIBRARIES)

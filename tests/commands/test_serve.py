@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.paths import PACKAGE
+from support.paths import ENVIRONMENT
 
 pytestmark = pytest.mark.slow
 
@@ -19,8 +19,9 @@ pytestmark = pytest.mark.slow
 def starting(*arguments: str, **environment: str) -> Iterator[Iterator[str]]:
     """Run `worldplay serve`. Yields: what it says, line by line."""
     command = [sys.executable, "-m", "worldplay", "serve", "--port", "0", *arguments]
-    environment = {"PYTHONPATH": str(PACKAGE.parent), **environment}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        command, env={**ENVIRONMENT, **environment}, stderr=subprocess.PIPE, text=True
+    ) as server:
         assert server.stderr is not None
         try:
             yield iter(server.stderr)

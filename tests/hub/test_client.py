@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save
 
 from support.hub_server import COMMIT, Hub, serving_hub
+from support.paths import ENVIRONMENT
 from worldplay.hub import client as hub_module
 from worldplay.hub.client import HuggingFace
 from worldplay.hub.files import HubFile, part_of
@@ -98,7 +99,8 @@ def test_run_that_was_killed_is_gone_on_with(hub: Hub, path: Path) -> None:
         f"source = {SOURCE!r}; file = hub.list_files(source)[-1]; "
         f"hub.fetch(source, file, Path({str(path)!r}))"
     )
-    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL) as process:
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
         while not part_of(path).exists() or part_of(path).stat().st_size < 9000:
             assert process.poll() is None
             time.sleep(0.01)

@@ -1,13 +1,12 @@
 """Tests of the encoder with real x264: what its samples hold, when they come, and their colours."""
 
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from support.boxes import nal_types
+from support.paths import run_python
 from support.pictures import HEIGHT, WIDTH, bt709_rgb, decode_samples, flat, moving_bars
 from worldplay.media.encoder import H264Encoder
 
@@ -121,6 +120,7 @@ def test_encode_refuses_frames_of_another_type() -> None:
 
 PEAK_MEMORY = """
 import resource, sys
+from support.paths import run_python
 from support.pictures import moving_bars
 from worldplay.media.track import VideoTrack
 
@@ -135,13 +135,4 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / warm)
 
 def test_memory_stays_flat_over_two_minutes_of_video() -> None:
     # A process of its own: its peak is then the encoder's, whatever ran before.
-    command = [sys.executable, "-c", PEAK_MEMORY, "3000"]
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        check=True,
-        text=True,
-        timeout=60,
-        env={"PYTHONPATH": ":".join(sys.path)},
-    )
-    assert float(done.stdout) < 1.02
+    assert float(run_python("-c", PEAK_MEMORY, "3000").stdout) < 1.02

@@ -1,10 +1,10 @@
-"""What is said of a field at fault."""
+"""What is said of a message or a field at fault."""
 
 import pytest
 
-from worldplay.protocol.errors import ProtocolError
-from worldplay.protocol.messages import Ping, State
-from worldplay.protocol.validation import validate
+from worldplay.protocol.errors import ErrorCode, ProtocolError
+from worldplay.protocol.messages import Ping, Pong, State
+from worldplay.protocol.validation import find_class, validate
 
 
 def test_a_name_that_would_break_a_line_is_quoted() -> None:
@@ -18,3 +18,11 @@ def test_a_suggestion_has_a_short_title() -> None:
     with pytest.raises(ProtocolError) as refused:
         validate(State, state)
     assert refused.value.message.startswith("state.taken_as: expected at most 200 characters, got 'x")
+
+
+def test_a_message_of_no_known_type_is_told_which_there_are() -> None:
+    known: dict[str, type[Ping | Pong]] = {"ping": Ping, "pong": Pong}
+    with pytest.raises(ProtocolError) as refused:
+        find_class(known, "state")
+    assert refused.value.code is ErrorCode.UNKNOWN_TYPE
+    assert refused.value.message == "expected one of ping, pong, got 'state'"

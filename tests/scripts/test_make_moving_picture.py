@@ -1,3 +1,5 @@
+"""The moving picture of the README, in small."""
+
 from pathlib import Path
 
 import numpy as np

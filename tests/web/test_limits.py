@@ -20,3 +20,11 @@ def test_request_that_fails_is_no_longer_counted() -> None:
     with pytest.raises(KeyError), limit.hold(1.0):
         raise KeyError
     limit.check(1.0)
+
+
+def test_requests_up_to_the_limit_go_side_by_side() -> None:
+    limit = RequestLimit(2, "clips")
+    with limit.hold(1.0):
+        limit.check(1.0)
+        with limit.hold(1.0), pytest.raises(ApiError, match="at most 2 clips"):
+            limit.check(1.0)

@@ -1,9 +1,9 @@
-"""Where a model computes."""
+"""Where a model computes, and in which numbers."""
 
 import pytest
 import torch
 
-from worldplay.world.device import choose_device
+from worldplay.world.device import choose_device, choose_dtype
 
 
 @pytest.mark.parametrize("name", ["abacus", "cuda:99", "mps"])
@@ -15,3 +15,14 @@ def test_device_that_is_not_there(name: str) -> None:
 def test_device_of_this_machine() -> None:
     assert choose_device("cpu") == torch.device("cpu")
     assert choose_device("auto").type in ("cpu", "cuda")
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_fast", "dtype"),
+    [("cpu", True, torch.bfloat16), ("cpu", False, torch.float32), ("cuda", False, torch.bfloat16)],
+)
+def test_bfloat16_is_used_where_the_hardware_multiplies_it(
+    kind: str, is_fast: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: is_fast)
+    assert choose_dtype(torch.device(kind)) == dtype

@@ -1,4 +1,7 @@
+"""The pictures that stand for the start views, as the model itself shows them."""
+
 import io
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -19,3 +22,9 @@ def test_preview_is_the_first_frame_of_a_walk_there() -> None:
         assert np.abs(preview.mean() - frame.mean()) < 2
         assert view.preview != original.preview
         assert (view.name, view.image) == (original.name, original.image)
+
+
+def test_views_differ_in_their_previews_alone() -> None:
+    world = make_world()
+    shown = show_first_frames(world)
+    assert replace(shown, views=world.views) == world

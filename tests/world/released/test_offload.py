@@ -22,3 +22,12 @@ def test_others_stay_where_they_are(mode: OffloadMode, device: str) -> None:
     with Offloaded([tensor], torch.device("meta"), mode).in_use() as place:
         assert place.type == device
         assert tensor.device.type == "cpu"
+
+
+def test_what_is_written_to_a_swapped_tensor_is_not_copied_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    tensor = torch.ones(3)
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, device: tensor.clone())  # as from another device
+    with Offloaded([tensor], torch.device("cpu"), OffloadMode.SWAPPED).in_use():
+        tensor += 1
+        assert tensor.tolist() == [2, 2, 2]
+    assert tensor.tolist() == [1, 1, 1]

@@ -1,3 +1,5 @@
+"""A worker with pages that play, on the fake clock: chunks come in time, and none too early."""
+
 import pytest
 
 from support.fakes import Recorder, Theatre, run_to_waiting_context, stages, started
