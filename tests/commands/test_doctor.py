@@ -86,7 +86,7 @@ def test_report_for_a_large_gpu() -> None:
 
 def test_report_for_a_small_gpu() -> None:
     said = "\n".join(report(H100, DISTILLED, (352, 640), 20_000_000_000, "x is missing", 4))
-    assert "Plan for 20.0 GB\n  serve, 1 at once and a clip, as there is no room for 4: DOES NOT FIT" in said
+    assert "Plan for 20.0 GB\n  serve, 1 at once and a clip, because 4 do not fit: DOES NOT FIT" in said
     assert "files    x is missing" in said
     assert "KV cache       stored unrotated" in said
 
@@ -114,7 +114,7 @@ def test_report_without_a_gpu() -> None:
 
 def test_report_for_a_gpu_that_others_have_filled() -> None:
     said = "\n".join(report(H100, DISTILLED, SIZE, 0, PRESENT, 4))
-    assert "Plan for 0.0 GB\n  serve, 1 at once and a clip, as there is no room for 4: DOES NOT FIT" in said
+    assert "Plan for 0.0 GB\n  serve, 1 at once and a clip, because 4 do not fit: DOES NOT FIT" in said
 
 
 def test_this_machine(tmp_path: Path) -> None:
