@@ -68,7 +68,7 @@ HELP = [
     (["--help"], "Every command has a --help."),
     (["--version"], f"worldplay {version('worldplay-live')}"),
     *(([command, "--help"], "Usage:") for command in COMMANDS),
-    (["serve", "--help", "--port", "1"], "Visitors who may walk at once; fewer where memory or"),
+    (["serve", "--help", "--port", "1"], "Visitors who may walk at once; fewer if memory or"),
 ]
 WRONG = [
     ([], "Usage:"),
@@ -81,8 +81,8 @@ WRONG = [
     (["serve", "--token", " "], "setting token: expected a token that is not blank"),
     (["serve", "--variant", "wan"], "setting variant: expected 'ar-distilled', "),
     (["serve", "--max-sessions", "0"], "setting max_sessions: expected at least 1, got 0"),
-    (["serve", "--size", "240x416"], "--size means nothing with --model embedded"),
-    (["render", "--variant", "ar"], "--variant means nothing with --model embedded"),
+    (["serve", "--size", "240x416"], "--size has no effect with --model embedded"),
+    (["render", "--variant", "ar"], "--variant has no effect with --model embedded"),
     (["render", "--steps", "0"], "Invalid value for '--steps'"),
     (
         ["render", "--out", "nowhere/clip.mp4"],
@@ -94,7 +94,7 @@ WRONG = [
     (["render", "--pose", "{"], "expected JSON"),
     (["render", "--pose", "jump-3"], "--pose: pose string item 'jump-3': expected an action"),
     (["render", "--pose", "w-3", "--out", "a", "--json", "a"], "expected two files for --out and --json"),
-    (["bench", "--context", "4"], "--context means nothing without --random-weights"),
+    (["bench", "--context", "4"], "--context has no effect without --random-weights"),
     (["bench", "--random-weights"], "expected --model hy-worldplay with --random-weights"),
     (["bench", "--json", "nowhere/a.json"], "cannot write nowhere/a.json"),
     (["download", "--variant", "wan"], "setting variant: expected 'ar-distilled', "),

@@ -17,7 +17,7 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run a command; what only the operator can mend ends in one sentence and exit code 2."""
+    """Run a command. An error that the operator can fix ends it with one sentence and exit code 2."""
     try:
         app()
     except (ValueError, OSError) as error:
@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def _help(name: str) -> str:
-    """A setting's description and default."""
+    """Describe a setting, with its default."""
     field = Settings.model_fields[name]
     default = "none" if field.default is None else str(field.default).replace(str(Path.home()), "~", 1)
     return f"{field.description} [{default}]."
@@ -102,14 +102,14 @@ def render(
         str | None,
         typer.Option(
             help="Where to go: 'w-10,right-5' (latents), or a JSON file of poses [straight ahead]. "
-            "A recorded walk also sets view, prompt, seed and steps where they are not given, "
-            "and needs the --image it began at, if any."
+            "A recorded walk also sets view, prompt, seed and steps unless they are given; "
+            "if it began at a picture, give that --image."
         ),
     ] = None,
     frames: Annotated[
         int | None, typer.Option(help="13, 29, 45, 61, ... [as many as poses, or 125].")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, max=2**53, help="Of the noise [at random].")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**53, help="Seed of the noise [random].")] = None,
     steps: Annotated[int | None, typer.Option(min=1, max=100, help="Denoising steps [the model's].")] = None,
     variant: Variant = None,
     size: Size = None,
@@ -117,7 +117,9 @@ def render(
     out: Annotated[Path, typer.Option("--out", "-o", help="The MP4 to write.")] = Path("clip.mp4"),
     metadata: Annotated[
         Path | None,
-        typer.Option("--json", help="Write seed, timings, poses and labels there; --pose reads it."),
+        typer.Option(
+            "--json", help="Also write seed, timings, poses and labels to this file, which --pose can read."
+        ),
     ] = None,
     overlay: Annotated[bool, typer.Option("--overlay", help="Draw the pressed keys on the frames.")] = False,
 ) -> None:
@@ -158,15 +160,20 @@ def bench(
         int | None, typer.Option(min=1, max=10_000, help="Chunks to time [30; 5 of random weights].")
     ] = None,
     random_weights: Annotated[
-        bool, typer.Option("--random-weights", help="With --model hy-worldplay: without its weights.")
+        bool, typer.Option("--random-weights", help="With --model hy-worldplay: use random weights.")
     ] = False,
-    context: Annotated[int | None, typer.Option(help="Random weights: context latents [20].")] = None,
+    context: Annotated[int | None, typer.Option(help="With --random-weights: context latents [20].")] = None,
     blocks: Annotated[
-        int | None, typer.Option(min=1, help="Random weights: of the 54 blocks [54; at most 2 on a CPU].")
+        int | None,
+        typer.Option(
+            min=1, help="With --random-weights: of the 54 blocks, how many [54; at most 2 on a CPU]."
+        ),
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers there, too.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Also write the numbers to this file.")
+    ] = None,
 ) -> None:
-    """Measure how long a chunk takes, stage by stage, and how near that is to what the machine can do."""
+    """Time a chunk, stage by stage, and compare with what the machine can do."""
     settings = load_model_settings(
         model=model, variant=variant, size=size, weights_dir=weights_dir, device=device
     )
@@ -189,15 +196,15 @@ def bench(
 def download(
     variant: Variant = None,
     layout: Annotated[
-        str, typer.Option(help="Of the encoders: 'diffusers', or 'original' (gated).")
+        str, typer.Option(help="Layout of the encoders: 'diffusers', or 'original' (gated).")
     ] = "diffusers",
     weights_dir: WeightsDir = None,
     yes: Annotated[bool, typer.Option("--yes", help="Accept the terms without being asked.")] = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Compare every byte of the files present, too; takes minutes.")
+        bool, typer.Option("--verify", help="Also compare every byte of existing files; takes minutes.")
     ] = False,
 ) -> None:
-    """Fetch a released model, after saying what, how much and under which terms."""
+    """Download a released model. Show first what, how much and under which terms."""
     settings = load_model_settings(variant=variant, weights_dir=weights_dir)
     from worldplay.commands.download import download
     from worldplay.hub.client import HuggingFace
@@ -206,7 +213,7 @@ def download(
 
     def agree(question: str) -> bool:
         if not yes and not sys.stdin.isatty():
-            raise OSError("expected --yes, as there is no terminal to ask at")
+            raise OSError("expected --yes, because there is no terminal to ask for consent")
         return yes or typer.confirm(question)
 
     download(
@@ -221,7 +228,7 @@ def download(
 
 @app.command()
 def models(weights_dir: WeightsDir = None) -> None:
-    """List the models there are, which of them are on this disk, and what each needs."""
+    """List all models, which of them are on this disk, and what each needs."""
     settings = load_model_settings(weights_dir=weights_dir)
     from worldplay.commands.list_models import run
 
@@ -234,15 +241,15 @@ def doctor(
     size: Size = None,
     device: Device = None,
     memory: Annotated[
-        float | None, typer.Option(min=1, max=100_000, help="Plan for a GPU of so many GB.")
+        float | None, typer.Option(min=1, max=100_000, help="Plan for a GPU with this many GB.")
     ] = None,
     max_sessions: Sessions = None,
     weights_dir: WeightsDir = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Build the networks from the files, too; takes seconds.")
+        bool, typer.Option("--check", help="Also build the networks from the files; takes seconds.")
     ] = False,
 ) -> None:
-    """Say what of a released model fits into this machine, and for how many visitors."""
+    """Show whether a released model fits into this machine, and for how many visitors."""
     settings = load_model_settings(
         variant=variant, size=size, device=device, weights_dir=weights_dir, max_sessions=max_sessions
     )

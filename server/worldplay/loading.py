@@ -1,4 +1,4 @@
-"""From settings to a loaded world and its engine, or to what is known of them before minutes of loading."""
+"""Loads the world and the engine that the settings ask for, or describes the world without loading it."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WorldSpec:
-    """As much of a world as the planning of a clip needs."""
+    """What must be known about a world to plan a clip."""
 
     name: str
     width: int
@@ -32,7 +32,7 @@ class WorldSpec:
     chunk_latents: int
 
     def find_view(self, name: str | None) -> Viewpoint:
-        """Raises: ValueError naming the views there are."""
+        """Find a start view. Raises: ValueError naming the known views."""
         return pick_view(VIEWPOINTS, name)
 
 
@@ -47,9 +47,9 @@ def read_spec(settings: ModelSettings) -> WorldSpec:
 
 
 def open_world(settings: ModelSettings, *, sessions: int, clips: int) -> World:
-    """Load it with memory for so many sessions, or as many of them as fit, and for clips beside them.
+    """Load the world, with memory for these clips and for these sessions, or as many sessions as fit.
 
-    Raises: ValueError or OSError naming the file, what is wrong with it and the command that mends it.
+    Raises: ValueError or OSError naming the file, what is wrong with it and the command that fixes it.
     """
     device = choose_device(settings.device)
     if is_released(settings.model):
@@ -74,29 +74,29 @@ def _open_released(settings: ModelSettings, device: torch.device, sessions: int,
 
 
 def open_engine(settings: Settings) -> tuple[World, Engine]:
-    """Load the world with memory for visitors and a clip, and make an engine for it, which is not started.
+    """Load the world, with memory for the visitors and one clip, and make an engine, which is not started.
 
     Raises: ValueError or OSError as `open_world`.
     """
     can_walk = not is_released(settings.model) or find_variant(settings.variant).is_live
     world = open_world(settings, sessions=settings.max_sessions if can_walk else 0, clips=1)
-    if not is_released(settings.model):  # whose first frame is the start image itself
+    if not is_released(settings.model):  # the released model's first frame is the start image itself
         world = show_first_frames(world)
     return world, make_engine(settings, world)
 
 
 def make_engine(settings: Settings, world: World) -> Engine:
-    """Make an engine for as many visitors as the operator allows and as there is memory for.
+    """Make an engine with as many slots as the operator allows and as there is memory for.
 
-    If the operator leaves it open, a small world takes no more than this machine keeps in real time.
-    The released model is not measured: on a CPU a chunk of it takes minutes.
+    If the operator sets no number, an embedded world gets as many as this machine can serve in real time. The
+    released model is not measured, because on a CPU a chunk takes minutes.
     """
-    places = settings.max_sessions
+    num_slots = settings.max_sessions
     if world.can_walk:
         if world.max_sessions is not None:
-            places = min(places, world.max_sessions)
+            num_slots = min(num_slots, world.max_sessions)
         elif "max_sessions" not in settings.model_fields_set and not is_released(settings.model):
-            logger.info("measuring how many visitors this machine keeps in real time")
-            places = count_in_time(world, places)
-            logger.info("this machine keeps so many visitors in real time: %d", places)
-    return Engine(world, places, settings.max_queued)
+            logger.info("measuring how many visitors can walk at once in real time")
+            num_slots = count_in_time(world, num_slots)
+            logger.info("visitors who can walk at once in real time: %d", num_slots)
+    return Engine(world, num_slots, settings.max_queued)

@@ -1,4 +1,4 @@
-"""Everything that an operator may set. Nothing else reads the environment."""
+"""All settings of the operator. Only this module reads the environment."""
 
 import ipaddress
 import logging
@@ -32,7 +32,7 @@ def _expand_home(path: Path) -> Path:
 
 
 def _refuse_blank(token: str) -> str:
-    """A blank token would look like protection and let everybody in."""
+    """Refuse a blank token: it would look like protection, but admit everybody."""
     if not token.strip():
         raise PydanticCustomError("blank", "expected a token that is not blank; leave it out to have none")
     return token
@@ -49,7 +49,7 @@ def _check_size(size: str) -> str:
 
 
 def _strip_brackets(host: str) -> str:
-    """An IPv6 address may be written as in a URL: [::1]."""
+    """Accept an IPv6 address that is written as in a URL: [::1]."""
     return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
@@ -67,7 +67,7 @@ class ModelSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str = Field(
-        "embedded", description="What to walk in: 'embedded', 'hy-worldplay', or a folder that holds either"
+        "embedded", description="Model to load: 'embedded', 'hy-worldplay', or a folder that holds either"
     )
     variant: Variant = Field(
         "ar-distilled", description="Variant of hy-worldplay: ar-distilled, ar, ar-rl or bidirectional"
@@ -82,7 +82,7 @@ class ModelSettings(BaseModel):
         4,
         ge=1,
         le=1000,
-        description="Visitors who may walk at once; fewer where memory or, by default, time is short",
+        description="Visitors who may walk at once; fewer if memory or, by default, time is short",
     )
 
 
@@ -93,18 +93,18 @@ class Settings(ModelSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
     token: Token | None = Field(None, description="Secret that visitors must present")
     max_queued: int = Field(16, ge=0, le=10_000, description="Visitors who may wait until they can walk")
-    max_jobs: int = Field(4, ge=1, le=1000, description="Clips that may be under way or waiting at once")
+    max_jobs: int = Field(4, ge=1, le=1000, description="Clips that may be in progress or waiting at once")
     send_timeout_s: float = Field(
-        10.0, gt=0, le=600, description="Seconds after which a client that takes no data is dropped"
+        10.0, gt=0, le=600, description="Seconds after which a client that reads no data is disconnected"
     )
     allow_origin: Origins = Field(
         "",
-        description="Origins of other pages that may walk here, like https://world.example, between commas: "
+        description="Other origins whose pages may connect, like https://world.example, separated by commas: "
         "for a proxy that rewrites Host",
     )
     static_dir: Folder = Field(_PACKAGE / "web" / "page", description="Folder of the built page")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="How much is logged: debug, info, warning or error"
+        "info", description="Log level: debug, info, warning or error"
     )
 
 
@@ -127,7 +127,10 @@ def load_settings(**arguments: object) -> Settings:
 
 
 def load_model_settings(**arguments: object) -> ModelSettings:
-    """Read as `load_settings`, for commands that do not listen: they ignore the server's settings."""
+    """Read the model's settings, for commands that do not serve. The server's settings are ignored.
+
+    Raises: as `load_settings`.
+    """
     return _load(ModelSettings, _own_variables(), arguments)
 
 
@@ -144,14 +147,14 @@ def _load(kind: type[_Kind], variables: dict[str, _Given], arguments: dict[str, 
 
 
 def read_visible_gpus() -> str | None:
-    """Which GPUs CUDA lets this process see; None if all of them."""
+    """Return CUDA_VISIBLE_DEVICES, which limits the GPUs that this process sees; None if it is not set."""
     return os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
 def _own_variables() -> dict[str, _Given]:
-    """The WORLDPLAY_ variables by field. A blank one is as if it were not set, unless it is the token's.
+    """Collect the WORLDPLAY_ variables by field. A blank variable counts as not set, except the token's.
 
-    Raises: ValueError naming the first that is no setting.
+    Raises: ValueError naming the first variable that is not a setting.
     """
     given = {}
     fields = {PREFIX + name.upper(): name for name in Settings.model_fields}
@@ -167,7 +170,10 @@ def _own_variables() -> dict[str, _Given]:
 
 
 def _platform_address(arguments: dict[str, object]) -> dict[str, _Given]:
-    """HOST and PORT, which hosting platforms set. Shells and compilers use HOST for other things."""
+    """Read HOST and PORT, which hosting platforms set.
+
+    Other values of HOST than addresses are ignored: shells and compilers use the name, too.
+    """
     given = {}
     host, port = (_unquote(os.environ.get(variable, "")) for variable in ("HOST", "PORT"))
     if _is_address(host):
@@ -180,7 +186,7 @@ def _platform_address(arguments: dict[str, object]) -> dict[str, _Given]:
 
 
 def _unquote(text: str) -> str:
-    """Take away blanks and quotes around a value: `docker run --env-file` leaves them there."""
+    """Remove spaces and quotes around a value; `docker run --env-file` keeps them."""
     text = text.strip()
     if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'":
         return text[1:-1].strip()

@@ -27,7 +27,7 @@ _REWORDINGS = (
 
 @dataclass(frozen=True, slots=True)
 class Notation:
-    """What a format calls its kinds of values."""
+    """The names that a format has for its kinds of values."""
 
     null: str
     map: str
@@ -42,7 +42,7 @@ MESSAGE_PACK = Notation(null="nil", map="a map", list="a list")
 class Fault:
     """One wrong field of somebody's input."""
 
-    path: str  # the field's name, after those of the fields it lies in; empty: the whole input
+    path: str  # names of the enclosing fields and of this one, with dots; empty: the whole input
     reason: str
 
 
@@ -66,12 +66,12 @@ def show(value: object, notation: Notation = JSON) -> str:
 
 
 def show_name(name: str) -> str:
-    """Show a name as it is; in quotes where it is long or could break a line of the log."""
+    """Show a name as it is; in quotes if it is long or could break a log line."""
     return name if name.isprintable() and len(name) <= _SHOWN_CHARS else show(name)
 
 
 def find_fault(error: ValidationError, notation: Notation = JSON) -> Fault:
-    """Say what pydantic found wrong with the first field at fault: what was expected and what was found."""
+    """Describe the first fault that pydantic found: the field, what was expected and what was found."""
     first = error.errors(include_url=False)[0]
     return Fault(".".join(show_name(str(part)) for part in first["loc"]), _explain(first, notation))
 
@@ -85,7 +85,7 @@ def _explain(error: ErrorDetails, notation: Notation) -> str:
             return f"expected no such field, got {got}"
         case "json_invalid":
             return f"expected JSON: {error['ctx']['error']}"
-        case "value_error":  # of a check of ours, which says what it found
+        case "value_error":  # from a validator of our own, whose message is complete
             return str(error["ctx"]["error"])
         case "model_type" | "dataclass_type" | "dict_type":
             return f"expected {notation.map}, got {got}"

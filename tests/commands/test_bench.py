@@ -135,13 +135,13 @@ def test_report_tells_a_part_from_the_whole() -> None:
     ("arguments", "problem"),
     [
         (["--random-weights"], "expected --model hy-worldplay with --random-weights, got 'embedded'"),
-        (["--context", "0"], "--context means nothing without --random-weights"),
-        (["--model", "hy-worldplay", "--blocks", "1"], "--blocks means nothing without --random-weights"),
-        (["--size", "64x96"], "--size means nothing with --model embedded"),
-        (["--model", str(EMBEDDED), "--variant", "ar"], f"--variant means nothing with --model {EMBEDDED}"),
+        (["--context", "0"], "--context has no effect without --random-weights"),
+        (["--model", "hy-worldplay", "--blocks", "1"], "--blocks has no effect without --random-weights"),
+        (["--size", "64x96"], "--size has no effect with --model embedded"),
+        (["--model", str(EMBEDDED), "--variant", "ar"], f"--variant has no effect with --model {EMBEDDED}"),
         (
             ["--model", "hy-worldplay", "--random-weights", "--variant", "ar"],
-            "--variant means nothing with --random-weights",
+            "--variant has no effect with --random-weights",
         ),
         (
             ["--model", "hy-worldplay", "--variant", "bidirectional"],
@@ -166,7 +166,7 @@ def test_numbers_must_have_where_to_go_before_anything_is_measured(tmp_path: Pat
 def test_options_of_the_released_model_are_refused_without_it(command: str) -> None:
     arguments = [command, "--weights-dir", "x", *(["--port", "0"] if command == "serve" else [])]
     said = str(CliRunner().invoke(cli.app, arguments).exception)
-    assert said == "--weights-dir means nothing with --model embedded"
+    assert said == "--weights-dir has no effect with --model embedded"
 
 
 def test_released_model_is_measured_as_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

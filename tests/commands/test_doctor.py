@@ -86,7 +86,7 @@ def test_report_for_a_large_gpu() -> None:
 
 def test_report_for_a_small_gpu() -> None:
     said = "\n".join(report(H100, DISTILLED, (352, 640), 20_000_000_000, "x is missing", 4))
-    assert "Plan for 20.0 GB\n  serve, 1 at once and a clip, as there is no room for 4: DOES NOT FIT" in said
+    assert "Plan for 20.0 GB\n  serve, 1 at once and a clip, because 4 do not fit: DOES NOT FIT" in said
     assert "files    x is missing" in said
     assert "KV cache       stored unrotated" in said
 
@@ -101,7 +101,7 @@ def test_report_for_clips_only() -> None:
     said = "\n".join(report(H100, find_variant("bidirectional"), SIZE, 84_000_000_000, PRESENT, 4))
     assert "no KV cache: every step reads the whole clip" in said
     assert "serve and render, a clip at a time: fits, 44.7 GB at most" in said
-    assert "sessions         none: it cannot be walked, it makes clips" in said
+    assert "sessions         none: this variant only makes clips" in said
     assert "both branches" not in said
     assert "480x832     44.7 GB    0.0 GB  fits" in said
 
@@ -109,12 +109,12 @@ def test_report_for_clips_only() -> None:
 def test_report_without_a_gpu() -> None:
     lines = list(report(Machine(None, 10**10, 10**12), DISTILLED, SIZE, None, PRESENT, 4))
     assert lines[0] == "GPU      none"
-    assert lines[-1].startswith("Without a GPU only the embedded world runs.")
+    assert lines[-1].startswith("Without a GPU only the embedded world is fast enough.")
 
 
 def test_report_for_a_gpu_that_others_have_filled() -> None:
     said = "\n".join(report(H100, DISTILLED, SIZE, 0, PRESENT, 4))
-    assert "Plan for 0.0 GB\n  serve, 1 at once and a clip, as there is no room for 4: DOES NOT FIT" in said
+    assert "Plan for 0.0 GB\n  serve, 1 at once and a clip, because 4 do not fit: DOES NOT FIT" in said
 
 
 def test_this_machine(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_fetched_file_of_the_wrong_size(tmp_path: Path) -> None:
 
 
 def test_fetched_file_that_is_no_safetensors(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"model.safetensors is no whole safetensors file; run `worldplay"):
+    with pytest.raises(ValueError, match=r"model.safetensors is not a complete safetensors file; run"):
         download(VARIANT, "diffusers", tmp_path, answer(True), FakeHub(b"<html>404</html>"))
 
 

@@ -120,7 +120,7 @@ def test_download_with_the_terms_accepted(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("fake_hub")
 def test_download_without_anyone_to_ask(tmp_path: Path) -> None:
     _, failure = run("download", "--weights-dir", str(tmp_path))
-    assert str(failure) == "expected --yes, as there is no terminal to ask at"
+    assert str(failure) == "expected --yes, because there is no terminal to ask for consent"
 
 
 @pytest.mark.parametrize(

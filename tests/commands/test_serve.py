@@ -48,8 +48,8 @@ def test_server_says_what_it_is_doing_until_it_is_ready(tmp_path: Path) -> None:
     with starting(WORLDPLAY_STATIC_DIR=str(build_page(tmp_path))) as lines:
         loading, measuring, counted, ready = said_until("ready", lines)
         assert loading == "loading the model 'embedded'"
-        assert measuring == "measuring how many visitors this machine keeps in real time"
-        assert counted.startswith("this machine keeps so many visitors in real time: ")
+        assert measuring == "measuring how many visitors can walk at once in real time"
+        assert counted.startswith("visitors who can walk at once in real time: ")
         url = ready.rpartition("walk at ")[2]
         assert httpx.get(f"{url}/health", timeout=10).json()["ready"] is True
         assert "A page" in httpx.get(url).text

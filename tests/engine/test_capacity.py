@@ -74,7 +74,7 @@ def test_a_machine_that_keeps_nobody_says_so(
 ) -> None:
     let_chunks_take(forever(1.0), monkeypatch)
     assert count_in_time(world, 4) == 1
-    assert "1.0 s for what is watched in 0.7 s" in caplog.text
+    assert "1.0 s to make, but is shown for 0.7 s" in caplog.text
 
 
 def test_released_model_on_a_cpu_is_not_measured(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

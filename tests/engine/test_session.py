@@ -123,7 +123,7 @@ def test_rewind_past_the_end_is_refused_and_disturbs_nothing() -> None:
     assert (
         "error",
         "bad_request",
-        "expected to go back to one of 2 chunks, got chunk 9",
+        "expected to rewind to chunk 0 to 2, got 9",
         False,
     ) in page.events
     assert theatre.counters.cancelled_chunks == 0

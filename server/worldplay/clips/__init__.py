@@ -1,1 +1,1 @@
-"""Clips: from what is asked for to a file."""
+"""Clips: from their options to a file."""

@@ -15,11 +15,11 @@ from worldplay.clips.writer import ChunkDone, ClipFile, Data, Failed, Finished, 
 from worldplay.engine.engine import Engine
 from worldplay.world.world import World
 
-OnPass = Callable[[int], None]  # told after every pass of the network how many frames are written
+OnPass = Callable[[int], None]  # called after every pass of the network with the number of frames written
 
 _FAILURES = {
     "out_of_memory": "not enough memory for this clip: try a smaller --size, and see `worldplay doctor`",
-    "internal": "the model failed; what is above says why",
+    "internal": "the model failed; the log above says why",
 }
 
 
@@ -32,7 +32,7 @@ class Record:
     cpu_s: float
 
     def timings_ms(self) -> dict[str, float]:
-        """Total by stage."""
+        """Add up the times of all chunks, by stage."""
         totals: dict[str, float] = defaultdict(float)
         for chunk in self.chunks:
             for stage, time_ms in timings_of(chunk).items():
@@ -41,12 +41,12 @@ class Record:
 
 
 def timings_of(chunk: ChunkDone) -> dict[str, float]:
-    """A chunk's times in ms, by stage."""
+    """Return a chunk's times in ms, by stage."""
     return {**chunk.report.chunk.timings_ms, "decode": chunk.decode_ms, "encode": chunk.encode_ms}
 
 
 def write_clip(world: World, plan: ClipPlan, out: Path, on_pass: OnPass, *, overlay: bool) -> Record:
-    """Make a clip and write it. What is written when that fails can be played.
+    """Make a clip and write it to a file. If this fails, the part already written can be played.
 
     Raises: OSError if the file or the model fails.
     """
@@ -58,13 +58,13 @@ def write_clip(world: World, plan: ClipPlan, out: Path, on_pass: OnPass, *, over
 
 
 def count_passes(world: World, plan: ClipPlan) -> int:
-    """Count the passes of the network: one a step in each chunk, and one for its context in causal models."""
+    """Count the network's passes: one per step of each chunk, and in causal models one for its context."""
     steps = plan.request.walk.steps or world.rollout.config.steps
     return plan.request.num_chunks * (steps + world.can_walk)
 
 
 def _write(pieces: Iterator[Piece], file: FileIO, done: list[ChunkDone], on_pass: OnPass) -> None:
-    """Write what comes, at once, and list the chunks of which everything is written."""
+    """Write pieces as they come. `done` collects the chunks that are completely written."""
     for piece in pieces:
         match piece:
             case Data(data):
@@ -74,19 +74,21 @@ def _write(pieces: Iterator[Piece], file: FileIO, done: list[ChunkDone], on_pass
             case ChunkDone():
                 done.append(piece)
             case Failed(code, message):
-                raise OSError(f"{_FAILURES.get(code, message)}; {_left(file.name, done)}")
+                raise OSError(f"{_FAILURES.get(code, message)}; {_describe_playable(file.name, done)}")
 
 
 def _append(file: FileIO, data: bytes, done: list[ChunkDone]) -> None:
     try:
-        while data:  # of a disk that runs full the last write takes only a part
+        while data:  # as the disk becomes full, a write may take only a part
             data = data[file.write(data) :]
     except OSError as error:
-        raise OSError(f"cannot write {file.name}: {error.strerror}; {_left(file.name, done)}") from None
+        raise OSError(
+            f"cannot write {file.name}: {error.strerror}; {_describe_playable(file.name, done)}"
+        ) from None
 
 
-def _left(name: str, done: list[ChunkDone]) -> str:
-    """What there is of a file that was not finished."""
+def _describe_playable(name: str, done: list[ChunkDone]) -> str:
+    """Say how much of an unfinished file can be played."""
     if not done:
         return f"nothing of {name} can be played"
     return f"the first {_count_frames(done)} frames of {name} can be played"
@@ -98,7 +100,7 @@ def _count_frames(chunks: list[ChunkDone]) -> int:
 
 @contextmanager
 def _pieces(world: World, plan: ClipPlan, overlay: bool) -> Iterator[Iterator[Piece]]:
-    """Run an engine for one clip; leaving early stops it."""
+    """Run an engine for one clip, and yield its pieces. Leaving the context stops it."""
     engine = Engine(world, max_sessions=1, max_queued=0)
     queue: SimpleQueue[Piece] = SimpleQueue()
     clip = ClipFile(world, queue.put, draw_keys if overlay else None)
@@ -112,7 +114,7 @@ def _pieces(world: World, plan: ClipPlan, overlay: bool) -> Iterator[Iterator[Pi
 
 
 def _take(queue: "SimpleQueue[Piece]") -> Iterator[Piece]:
-    """Pieces as they come, up to the end or a failure."""
+    """Yield pieces as they come, up to the end or a failure."""
     while True:
         piece = queue.get()
         if isinstance(piece, Finished):

@@ -25,7 +25,7 @@ _LETTER_SIZE = 12  # smaller keys have no letters
 
 
 def keys_of(label: int) -> set[str]:
-    """The keys to hold for what an action label (0..80) says."""
+    """Return the keys of an action label (0..80)."""
     return {*_MOVES[label // 9], *_TURNS[label % 9]}
 
 

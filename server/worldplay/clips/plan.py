@@ -1,4 +1,4 @@
-"""What may be asked of a clip, and whether the world can make it."""
+"""Checks the options of a clip, and plans it."""
 
 import secrets
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ MAX_STEPS = 100
 
 
 class ClipError(ValueError):
-    """An option cannot be met; `field` is its name in the HTTP API."""
+    """An option is not possible; `field` is its name in the HTTP API."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
@@ -29,7 +29,7 @@ class ClipError(ValueError):
 
 
 class ClipTarget(Protocol):
-    """The world that is to make a clip, loaded or not yet."""
+    """The world that will make a clip; it need not be loaded yet."""
 
     @property
     def name(self) -> str: ...
@@ -48,7 +48,7 @@ class ClipTarget(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ClipOptions:
-    """What somebody asks for. `plan_clip` chooses what is None."""
+    """The options of a clip. `plan_clip` chooses those that are None."""
 
     prompt: str
     view: str | None = None
@@ -64,7 +64,7 @@ class ClipOptions:
 
 @dataclass(frozen=True, slots=True)
 class ClipPlan:
-    """A clip that can be made: the engine's request, and what was chosen to get there."""
+    """A clip that can be made: the engine's request, and the values that were chosen."""
 
     request: ClipRequest
     seed: int
@@ -75,7 +75,7 @@ class ClipPlan:
 
 
 def plan_clip(target: ClipTarget, options: ClipOptions, max_frames: int = LONGEST) -> ClipPlan:
-    """Check options against a world and fill in those that are left open.
+    """Check options against a world, and choose those that are None.
 
     Raises: ClipError naming the field, what was expected and what was found.
     """
@@ -100,7 +100,7 @@ def _choose_num_frames(options: ClipOptions, trajectory: Trajectory | None) -> i
 
 
 def _cut(trajectory: Trajectory, num_latents: int, num_frames: int) -> Trajectory:
-    """The beginning of a trajectory. Raises: ClipError if it is too short."""
+    """Take the beginning of a trajectory. Raises: ClipError if the trajectory is too short."""
     if trajectory.num_latents < num_latents:
         raise ClipError(
             "pose",
@@ -149,7 +149,7 @@ def _count_latents(options: ClipOptions, num_frames: int, chunk_latents: int, ma
 
 
 def _advise_cut(num_poses: int, chunk_latents: int, max_frames: int) -> str:
-    """Say which frames to ask for if poses do not make whole chunks, and which poses are left out then."""
+    """Say how many frames to ask for if poses do not make whole chunks, and which poses that omits."""
     fitting = min(num_poses, count_latents(max_frames)) // chunk_latents * chunk_latents
     if not fitting:
         return ""

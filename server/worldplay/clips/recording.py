@@ -1,4 +1,4 @@
-"""What `render --pose` may be: a pose string, or JSON with poses, perhaps a recorded walk's."""
+"""Reads `render --pose`: a pose string, or JSON with poses, which may be a recorded walk."""
 
 import json
 import os
@@ -12,16 +12,16 @@ from worldplay.wording import find_fault, show
 
 
 class Picture(BaseModel):
-    """The start image of a recorded walk, which does not hold it."""
+    """The start image of a recorded walk: its path and hash, but not its content."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
-    path: str  # where it lay
-    sha256: str | None = None  # of the file, where it is known
+    path: str  # where it was
+    sha256: str | None = None  # of the file, if known
 
 
 class Beginning(BaseModel):
-    """How a recorded walk began, beside its path; what it does not say is None."""
+    """How a recorded walk began. Values that it does not contain are None."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -36,7 +36,7 @@ class Beginning(BaseModel):
 
 
 def read_pose(option: str | None) -> object:
-    """Decode it, if it is JSON or names a file, which need not be there if it ends in .json.
+    """Decode the option if it is JSON, names a file or ends in .json; otherwise return it unchanged.
 
     Raises: ValueError or OSError saying what was expected and what was found.
     """
@@ -57,7 +57,7 @@ def _decode(text: str | bytes, name: str) -> object:
 
 
 def read_beginning(pose: object) -> Beginning:
-    """Of a decoded pose file, whether it is a recorded walk or not.
+    """Read the beginning of a recorded walk; all None for any other pose.
 
     Raises: ValueError naming the field, what was expected and what was found.
     """

@@ -1,4 +1,4 @@
-"""A clip as a file: joins the engine, which makes its frames, with the encoder and the boxes of MP4."""
+"""Makes a clip's MP4 file: connects the engine, which makes the frames, with the encoder."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class PassDone:
-    """The network has been through the context of a chunk, or through one of its denoising steps."""
+    """The network has finished a pass: over a chunk's context, or one denoising step."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkDone:
-    """All fragments of a chunk have been given."""
+    """All fragments of a chunk have been passed on."""
 
     report: ChunkReport
     decode_ms: float
@@ -40,7 +40,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """There will be no more. The code is `bad_request`, or one of `engine/failures.py`."""
+    """The clip failed; no more pieces follow. The code is `bad_request`, or one of engine/failures.py."""
 
     code: str
     message: str
@@ -52,7 +52,7 @@ Decorate = Callable[[Frames, int], Frames]  # frames of one latent and its label
 
 @dataclass(slots=True)
 class _Chunk:
-    """A chunk that is being encoded, and how far it is."""
+    """A chunk that is being encoded, and its progress."""
 
     report: ChunkReport
     num_latents: int = 0
@@ -62,10 +62,10 @@ class _Chunk:
 
 
 class ClipFile:
-    """One clip's file in the making. Its pieces are given to `put`, in order, on the encoding thread.
+    """Makes the file of one clip. `put` gets its pieces in order, on the encoding thread.
 
-    Chunks are made no faster than they are encoded, because raw frames are large. The encoded file is small
-    and may pile up: a client that reads slowly must not keep the next clip waiting.
+    Chunks are made no faster than they are encoded, because raw frames are large. Encoded pieces are small,
+    and may accumulate: a client that reads slowly does not delay the next clip.
     """
 
     def __init__(self, world: World, put: Callable[[Piece], None], decorate: Decorate | None = None) -> None:
@@ -77,11 +77,11 @@ class ClipFile:
         self._num_frames = 0  # of the whole file
 
     def begin(self, engine: Engine, plan: ClipPlan) -> None:
-        """Queue the clip behind those that were asked for before."""
+        """Queue the clip after earlier ones."""
         self._job = engine.render(plan.request, self)
 
     def close(self) -> None:
-        """Stop making it, unless it is finished. At most the piece under way is given after this."""
+        """Stop making the clip, unless it is finished. At most one more piece follows."""
         if self._job is not None:
             self._job.cancel()
         self._encoder.close()

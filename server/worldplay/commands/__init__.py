@@ -1,1 +1,1 @@
-"""Commands: one file for each, thin."""
+"""The commands of `worldplay`: one thin file for each."""

@@ -1,4 +1,4 @@
-"""How long a chunk takes on this machine, stage by stage, encoding included."""
+"""`worldplay bench`: times a chunk on this machine, stage by stage, including encoding."""
 
 import json
 import statistics
@@ -12,7 +12,7 @@ from time import perf_counter
 import torch
 
 from worldplay.commands.bench_report import Report, count_work, make_rows, render
-from worldplay.commands.hardware import forget_peak, gemm_rate, name_of, peak_memory
+from worldplay.commands.hardware import gemm_rate, name_of, peak_memory, reset_peak_memory
 from worldplay.loading import open_world
 from worldplay.media.track import VideoTrack
 from worldplay.model.config import RELEASED_TRANSFORMER, RELEASED_VAE, TransformerConfig, VAEConfig
@@ -29,35 +29,35 @@ from worldplay.world.world import LiveWalk, World
 
 DISTILLED = VARIANTS[DEFAULT_VARIANT].rollout()
 RANDOM_WARM_UP = 1
-CPU_BLOCKS = 2  # one block alone would time nothing between blocks, more would say nothing new
+CPU_BLOCKS = 2  # with one, nothing between blocks would be timed; more add no information
 TEXT_PASSES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class RandomModel:
-    """A model to be filled with random weights."""
+    """A model to build with random weights."""
 
     size: tuple[int, int]  # height, width
     context: int  # latents
-    blocks: int | None = None  # fewer than the model has; None: all, or what a CPU can do
+    blocks: int | None = None  # how many to build; None: all, or what a CPU can hold
     transformer: TransformerConfig = RELEASED_TRANSFORMER
     vae: VAEConfig = RELEASED_VAE
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A walk to be measured."""
+    """What is measured: a world and a walk in it."""
 
     world: World
     walk: LiveWalk
     load_s: float
     model_blocks: int  # of the whole model; fewer may be measured
-    warm_up: int  # chunks that do not count
-    stays: bool  # each chunk follows the same latents; otherwise the walk goes on
+    warm_up: int  # chunks that are not timed
+    stays: bool  # every chunk follows the same latents; otherwise the walk goes on
 
 
 def run(settings: ModelSettings, chunks: int, random: RandomModel | None, json_file: Path | None) -> None:
-    """Measure, print a table and perhaps write the numbers to a file."""
+    """Measure, print a table and, if a file is given, write the numbers to it."""
     subject = load(settings) if random is None else build(random, settings.device)
     report = measure(subject, chunks)
     sys.stdout.write(render(report))
@@ -66,10 +66,13 @@ def run(settings: ModelSettings, chunks: int, random: RandomModel | None, json_f
 
 
 def load(settings: ModelSettings) -> Subject:
-    """Load a world and open a walk; until its context is full the chunks do not count."""
+    """Load a world and open a walk. Chunks made before its context is full are not timed.
+
+    Raises: ValueError for a variant that only makes clips; otherwise as `open_world`.
+    """
     if is_released(settings.model) and not find_variant(settings.variant).is_live:
         raise ValueError(
-            f"expected a variant that can be walked, which {settings.variant} cannot: see --variant"
+            f"expected a --variant that makes live walks, got {settings.variant}, which makes clips only"
         )
     began = perf_counter()
     world = open_world(settings, sessions=1, clips=0)
@@ -81,7 +84,7 @@ def load(settings: ModelSettings) -> Subject:
 
 
 def build(random: RandomModel, device: str) -> Subject:
-    """Build a random model, and a walk with as much past as its context shall hold."""
+    """Build a world with random weights, and a walk whose past fills the wanted context."""
     check_context(random.context)
     place = choose_device(device)
     whole = random.transformer
@@ -95,7 +98,11 @@ def build(random: RandomModel, device: str) -> Subject:
 
 
 def _choose_blocks(random: RandomModel, place: torch.device) -> int:
-    """How deep a model to build. Raises: OSError if a CPU's memory cannot hold even the least."""
+    """Choose how many blocks to build.
+
+    Raises: ValueError if more are asked for than there are; OSError if not even the fewest fit into a CPU's
+        memory.
+    """
     most = random.transformer.blocks
     if random.blocks is not None and random.blocks > most:
         raise ValueError(f"expected at most {most} blocks, got {random.blocks}")
@@ -121,9 +128,9 @@ def _count_bytes(random: RandomModel, blocks: int, place: torch.device) -> int:
 
 
 def measure(subject: Subject, chunks: int) -> Report:
-    """Make chunks one after the other, and afterwards some text passes."""
+    """Time chunks one after the other, then some text passes."""
     world, walk = subject.world, subject.walk
-    forget_peak(world.device)
+    reset_peak_memory(world.device)
     track = VideoTrack(world.width, world.height, world.fps)
     times: dict[str, list[float]] = defaultdict(list, text=[])
     past = walk.walk.num_latents
@@ -167,7 +174,7 @@ def _report(subject: Subject, chunk: Chunk, chunks: int, times: dict[str, list[f
 
 
 def _time_chunk(world: World, walk: LiveWalk, track: VideoTrack) -> tuple[Chunk, dict[str, float]]:
-    """Make, decode and encode a chunk. Returns: also ms by stage; a GPU is waited for after each."""
+    """Make, decode and encode a chunk. Returns: the chunk, and ms by stage, each with the device's work."""
     lap = _start_laps(world)
     chunk, passes = _generate(walk, lap)
     # The context is selected once, before its pass, as this steering predicts rightly.
@@ -186,7 +193,7 @@ def _time_chunk(world: World, walk: LiveWalk, track: VideoTrack) -> tuple[Chunk,
 
 
 def _generate(walk: LiveWalk, lap: Callable[[], float]) -> tuple[Chunk, list[float]]:
-    """Make a chunk. Returns: also ms of the context pass and of each denoising step."""
+    """Make a chunk. Returns: the chunk, and ms of the context pass and of each denoising step."""
     pending = walk.begin_chunk(CircleSteering())
     passes: list[float] = []
     chunk = None
@@ -197,7 +204,7 @@ def _generate(walk: LiveWalk, lap: Callable[[], float]) -> tuple[Chunk, list[flo
 
 
 def _time_text(world: World, walk: LiveWalk) -> list[float]:
-    """Milliseconds of some text passes, encoders included."""
+    """Time some text passes, including the encoders, in ms."""
     lap = _start_laps(world)
     times = []
     for _ in range(TEXT_PASSES):
@@ -207,7 +214,7 @@ def _time_text(world: World, walk: LiveWalk) -> list[float]:
 
 
 def _start_laps(world: World) -> Callable[[], float]:
-    """A watch: milliseconds since it was last asked, or since now."""
+    """Return a function that gives the milliseconds since its previous call, or first since now."""
     since = perf_counter()
 
     def lap() -> float:

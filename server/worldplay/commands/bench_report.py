@@ -1,4 +1,4 @@
-"""What a benchmark found, as numbers and as a table: times beside the floor that their operations set."""
+"""The result of a benchmark, as numbers and as a table: each stage's time beside its floor."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ class Row:
     stage: str
     median_ms: float
     p95_ms: float
-    tflop: float | None  # None where not arithmetic but copying or searching takes the time
+    tflop: float | None  # None for stages that are not arithmetic, such as copying or searching
     tflop_per_s: float | None
     floor_ms: float | None
     times_floor: float | None
@@ -26,13 +26,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A measurement and all that one must know to repeat it."""
+    """A measurement, with everything needed to repeat it."""
 
     world: str
     width: int
     height: int
     blocks: int
-    model_blocks: int  # of the whole model, of which only `blocks` were there
+    model_blocks: int  # of the whole model; only `blocks` of them were built
     context_latents: int
     text_tokens: int
     device: str
@@ -48,7 +48,12 @@ class Report:
 
 
 def count_work(world: World, grid: tuple[int, int], context: int, text_tokens: int) -> dict[str, float]:
-    """Operations by stage."""
+    """Count the operations of each stage.
+
+    Args:
+        grid: (h, w) of a latent.
+        context: latents of context.
+    """
     model, config = world.rollout.transformer.config, world.rollout.config
     passes = len(world.rollout.caches)
     work = flops.chunk(model, world.vae.config, grid, context, text_tokens, passes * config.steps)
@@ -65,7 +70,11 @@ def count_work(world: World, grid: tuple[int, int], context: int, text_tokens: i
 
 
 def make_rows(times: Times, work: Mapping[str, float], gemm_rate: float) -> tuple[Row, ...]:
-    """Put medians and 95th percentiles beside the floors."""
+    """Make the table: medians and 95th percentiles beside the floors.
+
+    Args:
+        gemm_rate: operations per second of a large matrix product.
+    """
     return tuple(_make_row(stage, values, work.get(stage), gemm_rate) for stage, values in times.items())
 
 
@@ -79,7 +88,7 @@ def _make_row(stage: str, values: Sequence[float], work: float | None, gemm_rate
 
 
 def render(report: Report) -> str:
-    """A table for people."""
+    """Format the table for people."""
     part = "" if report.blocks == report.model_blocks else f"of {report.model_blocks} "
     lines = [
         f"{report.world} at {report.height}x{report.width}, {report.blocks} {part}blocks, "

@@ -1,4 +1,4 @@
-"""`worldplay doctor`: what of a released model fits into this machine's memory, and for how many sessions."""
+"""`worldplay doctor`: whether a released model fits into this machine's memory, for how many sessions."""
 
 import shutil
 import sys
@@ -15,16 +15,16 @@ from worldplay.world.released.memory_estimate import RELEASED, MemoryEstimate, S
 from worldplay.world.released.offload_plan import RESERVE, OffloadPlan, count_waiting, plan_offload
 from worldplay.world.released.variants import MODEL, Variant, find_variant
 
-PRESENT = "present; whether they also load is found by --check, which takes seconds"
-CHECKED = "checked: the networks can be built from them; only the weights themselves were not read"
-SIZES = ((480, 832), (352, 640), (240, 416))  # compared with the one asked for
+PRESENT = "present; --check finds out whether they also load, and takes seconds"
+CHECKED = "checked: the networks can be built from them; only the values of the weights were not read"
+SIZES = ((480, 832), (352, 640), (240, 416))  # shown beside the requested one
 CONTEXTS = (0, 4, 8, 12, 16, 20)  # latents
 MAX_SESSIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What there is to work with; in bytes."""
+    """This machine's GPU, and its free memory and disk in bytes."""
 
     gpu: Gpu | None
     memory: int
@@ -32,14 +32,14 @@ class Machine:
 
 
 def examine(device: str, weights_dir: Path) -> Machine:
-    """Look at this machine. Raises: ValueError for a device that it does not have."""
+    """Inspect this machine. Raises: ValueError for a device that it does not have."""
     disk = shutil.disk_usage(existing_folder(weights_dir)).free
     return Machine(find_gpu(device, read_visible_gpus()), available_memory(), disk)
 
 
 def check_everything(variant: Variant, weights_dir: Path, shapes: Shapes = RELEASED) -> str | None:
-    """What keeps a variant from being loaded, as far as the weights' headers tell; takes seconds."""
-    from worldplay.world.released.load import (  # importing it takes most of them
+    """Find out why a variant cannot be loaded; None if it can. Reads only the weights' headers."""
+    from worldplay.world.released.load import (  # importing it takes seconds
         ReleasedConfig,
         check_released,
     )
@@ -52,7 +52,7 @@ def check_everything(variant: Variant, weights_dir: Path, shapes: Shapes = RELEA
 
 
 def describe_files(variant: Variant, weights_dir: Path, *, check: bool) -> str:
-    """What is wrong with the files, or that nothing is, and how closely they were looked at."""
+    """Describe what is wrong with the files, or how thoroughly they were checked."""
     if problem := find_problem(variant, weights_dir):
         return problem
     if not check:
@@ -61,7 +61,7 @@ def describe_files(variant: Variant, weights_dir: Path, *, check: bool) -> str:
 
 
 def count_sessions(needed: MemoryEstimate, budget: int) -> int:
-    """How many sessions fit beside the model and the clip that the HTTP API makes; 0 if none does."""
+    """Count the sessions that fit beside the model and one clip of the HTTP API; 0 if none fits."""
     sessions = 0
     while sessions < MAX_SESSIONS and plan_offload(needed, sessions + 2, budget).fits:
         sessions += 1
@@ -76,11 +76,11 @@ def report(
     files: str,
     max_sessions: int,
 ) -> Iterator[str]:
-    """Lines to print.
+    """Yield the lines to print.
 
     Args:
         budget: bytes of GPU memory to plan for; None without a GPU.
-        files: what is to be said of the files on disk.
+        files: a description of the files on disk.
         max_sessions: how many sessions the operator allows at once.
     """
     needed, gpu = estimate_memory(variant, size), machine.gpu
@@ -96,7 +96,7 @@ def report(
         yield ""
         yield from _sizes(variant, size, budget)
     else:
-        yield "Without a GPU only the embedded world runs. To plan for one: worldplay doctor --memory 80"
+        yield "Without a GPU only the embedded world is fast enough. For a plan: worldplay doctor --memory 80"
 
 
 def _parts(needed: MemoryEstimate, variant: Variant, size: tuple[int, int]) -> Iterator[str]:
@@ -125,17 +125,17 @@ def _parts(needed: MemoryEstimate, variant: Variant, size: tuple[int, int]) -> I
 
 
 def _plans(needed: MemoryEstimate, variant: Variant, budget: int, max_sessions: int) -> Iterator[str]:
-    """What `serve` would do; and `render`, which has one walk only, if that differs."""
+    """Describe the plan of `serve`, and that of `render`, which has only one walk, if it differs."""
     yield f"Plan for {_gb(budget)}"
     alone = plan_offload(needed, 1, budget)
     if not variant.is_live:
         yield from _describe("serve and render, a clip at a time", needed, alone, variant)
-        yield "  sessions         none: it cannot be walked, it makes clips"
+        yield "  sessions         none: this variant only makes clips"
         return
     most = count_sessions(needed, budget)
     served = min(max_sessions, max(1, most))
     serving = plan_offload(needed, served + 1, budget)
-    room = f", as there is no room for {max_sessions}" if served < max_sessions else ""
+    room = f", because {max_sessions} do not fit" if served < max_sessions else ""
     yield from _describe(f"serve, {served} at once and a clip{room}", needed, serving, variant)
     if _choices(alone) != _choices(serving):
         yield from _describe("render", needed, alone, variant)
@@ -154,7 +154,7 @@ def _describe(who: str, needed: MemoryEstimate, plan: OffloadPlan, variant: Vari
         yield f"    KV cache       {'stored unrotated' if plan.unrotated_caches else 'both branches'}"
     widening = 1 if has_bf16_cpu() else 2
     if waiting := count_waiting(plan, needed.encoders, needed.text_stream, widening):
-        yield f"    own memory     {_gb(waiting)} of the machine's, for what is not on the GPU"
+        yield f"    main memory    {_gb(waiting)}, for what is not on the GPU"
 
 
 def _sizes(variant: Variant, asked: tuple[int, int], budget: int) -> Iterator[str]:
@@ -175,7 +175,7 @@ def _gb(size: int) -> str:
 
 
 def run(settings: ModelSettings, memory_gb: float | None, *, check: bool) -> None:
-    """Print the report for this machine, or for a GPU with so many gigabytes.
+    """Print the report for this machine, or for a GPU with `memory_gb`.
 
     Raises: ValueError for a device that this machine does not have.
     """

@@ -1,4 +1,4 @@
-"""`worldplay download`: says what will be fetched and under which terms, fetches it, and checks it."""
+"""`worldplay download`: shows what will be fetched and under which terms, fetches it, and checks it."""
 
 import shutil
 import sys
@@ -18,7 +18,7 @@ from worldplay.world.released.files import Layout, suggest_layout
 from worldplay.world.released.variants import Variant
 
 TERMS = """\
-These weights are not part of WorldPlay Live. By fetching them you agree with their publishers:
+These weights are not part of WorldPlay Live. By downloading them you accept their publishers' terms:
   tencent/HY-WorldPlay and HunyuanVideo-1.5 come under Tencent's community licences. These DO NOT APPLY in the
   European Union, the United Kingdom and South Korea: there you have no right to use the weights. They also
   have an acceptable-use policy.
@@ -42,12 +42,12 @@ class Hub(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A file that is wanted, and where."""
+    """A file to have, and its place on disk."""
 
     source: Source
     file: HubFile
     path: Path
-    damage: str | None  # what was wrong with it before anything was fetched
+    damage: str | None  # what was wrong with it before the download; None if nothing
     bytes_left: int
 
 
@@ -63,9 +63,9 @@ def download(
     """Fetch the files of a variant that are missing or damaged.
 
     Args:
-        agree: asks a question.
-        verify: compare every byte of what is there, which takes minutes.
-    Raises: OSError saying why it cannot be fetched, and what to do; ValueError for a damaged file.
+        agree: asks a question; returns whether the answer is yes.
+        verify: compare every byte of files already present, which takes minutes.
+    Raises: OSError saying why the files cannot be fetched, and what to do; ValueError for a damaged file.
     """
     command = suggest_layout(variant, layout, weights_dir)
     sources = list_sources(variant, layout)
@@ -73,15 +73,15 @@ def download(
         listed = {source: hub.list_files(source) for source in sources}
     items = [item for source in sources for item in _find_items(source, listed[source], weights_dir, verify)]
     missing = [item for item in items if item.damage is not None]
-    missing.sort(key=lambda item: item.file.size)  # small files first: then each folder shows what it lacks
+    missing.sort(key=lambda item: item.file.size)  # small files first: each folder soon shows what it lacks
     with suggesting(command):
         for item in {item.source: item for item in missing}.values():
             hub.check_access(item.source, item.file)
-    _explain(items, weights_dir)
+    _print_summary(items, weights_dir)
     _check_disk(weights_dir, sum(item.bytes_left for item in missing))
     if missing and not agree(QUESTION):
         raise OSError("nothing was fetched: the terms were not accepted")
-    with _alone(weights_dir):
+    with _lock(weights_dir):
         _clean_up(sources, weights_dir)
         with suggesting(command):
             for item in missing:
@@ -93,7 +93,7 @@ def download(
 def _find_items(source: Source, files: Sequence[HubFile], weights_dir: Path, verify: bool) -> Iterator[Item]:
     if not files:
         raise OSError(
-            f"{source.repository} has none of {', '.join(source.patterns)}; has it been rearranged?"
+            f"{source.repository} has no file like {', '.join(source.patterns)}; has the repository changed?"
         )
     for file in files:
         path = weights_dir / source.folder / file.name
@@ -102,14 +102,14 @@ def _find_items(source: Source, files: Sequence[HubFile], weights_dir: Path, ver
 
 
 def _clean_up(sources: list[Source], weights_dir: Path) -> None:
-    """Delete what huggingface_hub left of interrupted downloads: it never continues them."""
+    """Delete what huggingface_hub left of interrupted downloads: it cannot continue them."""
     for folder in {weights_dir / source.folder for source in sources}:
         for path in (folder / ".cache" / "huggingface").rglob("*.incomplete"):
             sys.stdout.write(f"Deleting {path}, {path.stat().st_size / 1e9:.1f} GB of a broken download\n")
             path.unlink()
 
 
-def _explain(items: list[Item], weights_dir: Path) -> None:
+def _print_summary(items: list[Item], weights_dir: Path) -> None:
     write = sys.stdout.write
     write(f"To fetch into {weights_dir}:\n")
     for source in dict.fromkeys(item.source for item in items):
@@ -132,8 +132,8 @@ def _check_disk(weights_dir: Path, missing: int) -> None:
 
 
 @contextmanager
-def _alone(weights_dir: Path) -> Iterator[None]:
-    """Keep other downloads out: they would write to the same files.
+def _lock(weights_dir: Path) -> Iterator[None]:
+    """Lock out other downloads into this folder: they would write to the same files.
 
     Raises: OSError if another one is running.
     """

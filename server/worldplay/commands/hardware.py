@@ -1,4 +1,4 @@
-"""Measures what this machine can do, to compare a model with it."""
+"""Measures this machine's arithmetic speed and memory use."""
 
 import platform
 import resource
@@ -21,7 +21,7 @@ def name_of(device: torch.device) -> str:
 
 @torch.inference_mode()
 def gemm_rate(device: torch.device, dtype: torch.dtype, side: int | None = None) -> float:
-    """Operations per second of a large square matrix product, the best of a second's worth of runs."""
+    """Measure a large square matrix product in operations per second; the best of one second of runs."""
     side = side or GEMM_SIDE[device.type]
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     out = torch.empty_like(a)
@@ -35,14 +35,14 @@ def gemm_rate(device: torch.device, dtype: torch.dtype, side: int | None = None)
     return 2.0 * side**3 / fastest
 
 
-def forget_peak(device: torch.device) -> None:
-    """Start counting a GPU's peak memory again; that of a process cannot be reset."""
+def reset_peak_memory(device: torch.device) -> None:
+    """Reset a GPU's peak memory; that of a process cannot be reset."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes: of tensors on a GPU since `forget_peak`, or of this whole process on a CPU."""
+    """Return peak bytes: of tensors on a GPU since `reset_peak_memory`; on a CPU of the whole process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024

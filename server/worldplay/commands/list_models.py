@@ -1,4 +1,4 @@
-"""`worldplay models`: which models there are, which are on this disk, and what each needs."""
+"""`worldplay models`: lists all models, which of them are on this disk, and what each needs."""
 
 import sys
 from dataclasses import dataclass
@@ -13,32 +13,32 @@ from worldplay.world.released.quick_check import check_files
 from worldplay.world.released.variants import MODEL, VARIANTS, Variant
 
 _EXPLANATION = f"""\
-GPU memory is what `serve` takes for a session and a clip at {SIZE[0]}x{SIZE[1]}; more in `worldplay doctor`.
-"present" means that all files are there and that their headers and sizes are right. Whether the model also
-loads is found by `worldplay doctor --check`.
+GPU memory is what `serve` needs for one session and one clip at {SIZE[0]}x{SIZE[1]}; see `worldplay doctor`.
+"present" means that all files are there, with valid headers and sizes. `worldplay doctor --check` finds out
+whether the model also loads.
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """A variant as an operator sees it."""
+class ListedVariant:
+    """One line of the list."""
 
     variant: Variant
-    problem: str | None  # what the quick check finds wrong with its files
-    disk: int  # bytes of its own and of the parts that all variants share
-    memory: int  # bytes on the GPU with everything there
-    least_memory: int  # with everything elsewhere that can be
+    problem: str | None  # what the quick check finds wrong with its files; None if nothing
+    disk: int  # bytes of its own files and of those that all variants share
+    memory: int  # bytes of GPU memory if everything is kept there
+    least_memory: int  # bytes of GPU memory if all that can be offloaded is
 
 
-def list_models(weights_dir: Path, shapes: Shapes = RELEASED) -> list[Known]:
-    """Every released variant."""
+def list_models(weights_dir: Path, shapes: Shapes = RELEASED) -> list[ListedVariant]:
+    """List every released variant."""
     return [_describe(variant, weights_dir, shapes) for variant in VARIANTS.values()]
 
 
-def _describe(variant: Variant, weights_dir: Path, shapes: Shapes) -> Known:
+def _describe(variant: Variant, weights_dir: Path, shapes: Shapes) -> ListedVariant:
     needed = estimate_memory(variant)
     walks = 2 if variant.is_live else 1  # what `serve` keeps memory for: one session and a clip
-    return Known(
+    return ListedVariant(
         variant,
         find_problem(variant, weights_dir, shapes),
         disk=disk_bytes(needed),
@@ -48,13 +48,13 @@ def _describe(variant: Variant, weights_dir: Path, shapes: Shapes) -> Known:
 
 
 def disk_bytes(needed: MemoryEstimate) -> int:
-    """What the published files take, if the transformer was published in two bytes per number."""
-    autoencoder = 2 * needed.autoencoder  # in four
+    """Estimate the size of the published files, with two bytes per number of the transformer."""
+    autoencoder = 2 * needed.autoencoder  # published with four bytes per number
     return needed.image_stream + needed.text_stream + autoencoder + needed.encoders
 
 
 def find_problem(variant: Variant, weights_dir: Path, shapes: Shapes = RELEASED) -> str | None:
-    """What the quick check finds wrong with a variant's files; None if nothing."""
+    """Run the quick check on a variant's files. Returns: what is wrong; None if nothing."""
     try:
         check_files(weights_dir, variant, shapes)
     except (OSError, ValueError) as error:
@@ -63,7 +63,7 @@ def find_problem(variant: Variant, weights_dir: Path, shapes: Shapes = RELEASED)
 
 
 def run(weights_dir: Path, shapes: Shapes = RELEASED) -> None:
-    """Print the table, and after it what is wrong with models that are there in part."""
+    """Print the table, then the problems of models that are only partly there."""
     write = sys.stdout.write
     write(f"{'model':30} {'state':9} {'disk':>7} {'GPU memory':>14}  what it is\n")
     write(f"{'embedded':30} {'ready':9} {'':>7} {'none':>14}  the courtyard that comes with WorldPlay Live\n")

@@ -1,4 +1,4 @@
-"""Options that mean nothing beside others. They are refused before anything heavy is imported."""
+"""Refuses options that have no effect, before anything slow is imported."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,14 +10,17 @@ from worldplay.world.released.files import is_released
 def refuse_released_options(
     settings: ModelSettings, variant: str | None, size: str | None, weights_dir: Path | None
 ) -> None:
-    """Raises: ValueError for an option of the released model without it: `--model` was forgotten."""
+    """Refuse options of the released model for another model: probably `--model` was forgotten.
+
+    Raises: ValueError naming the first.
+    """
     options = {"--variant": variant, "--size": size, "--weights-dir": weights_dir}
     if any(options.values()) and not is_released(settings.model):
         refuse(f"with --model {settings.model}", options)
 
 
 def refuse(case: str, options: Mapping[str, object]) -> None:
-    """Raises: ValueError naming the first of the options that was given, which means nothing in this case."""
+    """Refuse options that have no effect in this case. Raises: ValueError naming the first that was given."""
     for option, value in options.items():
         if value is not None:
-            raise ValueError(f"{option} means nothing {case}")
+            raise ValueError(f"{option} has no effect {case}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def check_writable(path: Path | None) -> None:
-    """Raises: OSError with the remedy if no file can be written there."""
+    """Check that a file can be written. Raises: OSError saying what was expected."""
     if path is None:
         return
     target = path if path.exists() else path.absolute().parent
@@ -15,7 +15,7 @@ def check_writable(path: Path | None) -> None:
 
 
 def check_apart(paths: Mapping[str, Path | None]) -> None:
-    """Raises: ValueError naming two options that lead to one file, of which something would be lost."""
+    """Check that no two options name the same file, which would be overwritten. Raises: ValueError."""
     seen: dict[Path, str] = {}
     for option, path in paths.items():
         if path is None:
@@ -26,5 +26,5 @@ def check_apart(paths: Mapping[str, Path | None]) -> None:
 
 
 def existing_folder(path: Path) -> Path:
-    """The folder itself, or the nearest above it that there is."""
+    """Return the folder itself, or its nearest parent that exists."""
     return next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())

@@ -1,18 +1,18 @@
-"""Says on stderr how far a clip is, for people and for logs."""
+"""Prints a clip's progress to stderr, for terminals and for logs."""
 
 import time
 from collections.abc import Callable
 from typing import TextIO
 
 EVERY_S = 1.0
-_REWRITE = "\r\x1b[K"  # the terminal's line from its beginning
+_REWRITE = "\r\x1b[K"  # go to the line's beginning and clear it
 
 
 class Progress:
-    """Writes how far a clip is every second or so. A clip that takes less has no line.
+    """Writes the progress about once a second; nothing for a clip that is done sooner.
 
-    In a terminal one line is written again and again. Elsewhere there is a line each time, and fewer of them
-    the longer it takes: a log of an hour must not grow by thousands of lines.
+    A terminal has one line, which is rewritten. A log gets a new line each time, more rarely the longer the
+    clip takes, so that a clip of an hour does not add thousands of lines.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Progress:
         self._is_line_open = False
 
     def step(self, frames_done: int) -> None:
-        """Count a pass of the network, after which so many frames are written."""
+        """Count a pass of the network; `frames_done` frames are written by now."""
         self._passes += 1
         now_s = self._now_s()
         pause_s = EVERY_S if self._is_terminal else max(EVERY_S, (now_s - self._began_s) / 100)
@@ -41,7 +41,7 @@ class Progress:
             self._written_s = now_s
 
     def close(self) -> None:
-        """End the line, so that what follows has one of its own."""
+        """End the line, so that other output starts on a new one."""
         if self._is_line_open:
             self._out.write("\n")
             self._is_line_open = False

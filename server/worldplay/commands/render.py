@@ -1,4 +1,4 @@
-"""`worldplay render`: a clip from the command line, as an MP4 that can be played while it is being made."""
+"""`worldplay render`: renders a clip to an MP4, which can be played while it grows."""
 
 import json
 import os
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MAX_IMAGE_BYTES = 2**28
 MAX_IMAGE_PIXELS = 100_000_000
-_OPTIONS = {  # of a clip's fields that are called otherwise here
+_OPTIONS = {  # for those of a clip's fields that have another name on the command line
     "num_frames": "--frames",
     "num_inference_steps": "--steps",
     "width": "--size",
@@ -35,7 +35,7 @@ _OPTIONS = {  # of a clip's fields that are called otherwise here
 
 @dataclass(frozen=True, slots=True)
 class RenderOptions:
-    """What the command line says beyond the settings."""
+    """The options of `render` that are not settings."""
 
     out: Path
     prompt: str | None
@@ -56,17 +56,17 @@ def run(settings: ModelSettings, options: RenderOptions) -> None:
 
     Raises: ValueError or OSError saying what was expected and what was found.
     """
-    for path in (options.out, options.metadata):  # all that can be wrong, before the model is loaded
+    for path in (options.out, options.metadata):  # all checks come before the model is loaded
         check_writable(path)
     check_apart(_files(options))
     source, image, pose = _identify(options.image), _read_image(options.image), read_pose(options.pose)
     beginning = read_beginning(pose)
     _check_pose(pose)
-    from worldplay.loading import open_world, read_spec  # takes seconds: after what is known at once
+    from worldplay.loading import open_world, read_spec  # here, as it takes seconds
 
     target = read_spec(settings)
-    options = _recall(options, beginning, target)
-    _warn(beginning, target, source)
+    options = _complete(options, beginning, target)
+    _warn_of_differences(beginning, target, source)
     _warn_of_shift(beginning, settings)
     plan = _plan(target, _clip_options(options, image, pose))
     if plan.num_unused_poses:
@@ -110,7 +110,7 @@ def _clip_options(options: RenderOptions, image: Image | None, pose: object) -> 
 
 
 def _files(options: RenderOptions) -> dict[str, Path | None]:
-    """What is read and written, by option."""
+    """List the files that are read and written, by option."""
     pose = Path(options.pose) if options.pose is not None and os.path.isfile(options.pose) else None
     return {
         "--out": options.out,
@@ -121,7 +121,7 @@ def _files(options: RenderOptions) -> dict[str, Path | None]:
 
 
 def _check_pose(pose: object) -> None:
-    """Raises: ValueError if it is none, before the model's libraries are imported."""
+    """Check the pose before the model's libraries are imported. Raises: ValueError if it is invalid."""
     if pose is not None:
         try:
             parse_trajectory(pose)
@@ -130,7 +130,7 @@ def _check_pose(pose: object) -> None:
 
 
 def _plan(target: ClipTarget, options: ClipOptions) -> ClipPlan:
-    """Raises: ValueError naming the option at fault."""
+    """Plan the clip. Raises: ValueError naming the option at fault."""
     try:
         return plan_clip(target, options)
     except ClipError as error:
@@ -138,15 +138,15 @@ def _plan(target: ClipTarget, options: ClipOptions) -> ClipPlan:
         raise ValueError(f"{option}: {error.reason}") from None
 
 
-def _recall(options: RenderOptions, beginning: Beginning, target: ClipTarget) -> RenderOptions:
-    """Begin as a recorded walk did where the command line leaves it open, and say so.
+def _complete(options: RenderOptions, beginning: Beginning, target: ClipTarget) -> RenderOptions:
+    """Take options that were not given from a recorded walk, and print which.
 
-    Raises: ValueError if it began at a picture and neither one nor a view is given.
+    Raises: ValueError if the walk began at a picture and neither a picture nor a view is given.
     """
     if beginning.image is not None and options.image is None:
         if options.view is None:
             picture = beginning.image.path
-            raise ValueError(f"expected --image, as the recorded walk began at a picture, {picture}")
+            raise ValueError(f"expected --image, because the recorded walk began at a picture, {picture}")
         sys.stderr.write(f"the recorded walk began at a picture, not at the view {options.view!r}\n")
     recorded = {
         name: value
@@ -155,7 +155,7 @@ def _recall(options: RenderOptions, beginning: Beginning, target: ClipTarget) ->
     }
     if options.image is not None and beginning.image is None:
         recorded.pop("view", None)
-    if beginning.model not in (None, target.name):  # which may need many more steps, or far fewer
+    if beginning.model not in (None, target.name):  # another model may need many more or far fewer steps
         recorded.pop("steps", None)
     if recorded:
         said = ", ".join(f"{name} {value!r}" for name, value in recorded.items())
@@ -163,8 +163,8 @@ def _recall(options: RenderOptions, beginning: Beginning, target: ClipTarget) ->
     return replace(options, **recorded)
 
 
-def _warn(beginning: Beginning, target: ClipTarget, image: dict[str, str] | None) -> None:
-    """Say what was otherwise in a recorded walk and is the command line's to choose."""
+def _warn_of_differences(beginning: Beginning, target: ClipTarget, image: dict[str, str] | None) -> None:
+    """Print in what a recorded walk differs from this clip, where the command line decides."""
     if beginning.model not in (None, target.name):
         sys.stderr.write(f"the recorded walk's model was {beginning.model!r}, not {target.name!r}\n")
     if beginning.size not in (None, [target.width, target.height]):
@@ -193,5 +193,5 @@ def _read_image(path: Path | None) -> Image | None:
 
 
 def _identify(path: Path | None) -> dict[str, str] | None:
-    """Which picture it was: where it lay, and what was in it."""
+    """Identify a picture by its path and the hash of its content."""
     return None if path is None else {"path": str(path), "sha256": sha256(path.read_bytes()).hexdigest()}

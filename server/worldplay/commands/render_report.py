@@ -1,4 +1,4 @@
-"""What is said of a clip that is finished: a summary for people, and all that makes it again."""
+"""Reports on a finished clip: a summary for people, and everything needed to make it again."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ STAGES = ("select", "context", "denoise", "decode", "encode")
 
 
 def describe(world: World, plan: ClipPlan, record: Record, image: dict[str, str] | None) -> dict[str, object]:
-    """All that is needed to make the clip again; as a pose file it is a recorded walk."""
+    """Collect everything needed to make the clip again, as a recorded walk that `--pose` can read."""
     chunks = [done.report.chunk for done in record.chunks]
     description: dict[str, object] = {
         "model": world.name,
@@ -44,7 +44,7 @@ def describe(world: World, plan: ClipPlan, record: Record, image: dict[str, str]
 
 
 def _given_intrinsics(plan: ClipPlan) -> list[object]:
-    """Those of every latent, or none."""
+    """Return the intrinsics of every latent; empty if the trajectory gives none."""
     placed = [plan.trajectory.origin, *plan.trajectory.moves]
     return [
         step.intrinsics.tolist()
@@ -58,6 +58,7 @@ def _rounded(times_ms: dict[str, float]) -> dict[str, float]:
 
 
 def summarise(world: World, plan: ClipPlan, record: Record, out: Path) -> str:
+    """Write two lines for people."""
     times = record.timings_ms()
     stages = ", ".join(f"{stage} {times.get(stage, 0.0) / 1000:.2f}" for stage in STAGES)
     return (

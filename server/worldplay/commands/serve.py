@@ -9,11 +9,11 @@ logger = logging.getLogger(__name__)
 
 
 def run(settings: Settings) -> None:
-    """Listen, load the world and serve. Raises: ValueError or OSError with the remedy."""
+    """Listen, load the world and serve. Raises: ValueError or OSError saying what to do."""
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
-    listening = listen(settings.host, settings.port)  # before seconds of loading: the port may be taken
+    listening = listen(settings.host, settings.port)  # before the slow loading, because the port may be taken
     logger.info("loading the model %r", settings.model)
     from worldplay.loading import open_engine
     from worldplay.web.app import create_server
@@ -21,9 +21,9 @@ def run(settings: Settings) -> None:
 
     world, engine = open_engine(settings)
     server = create_server(settings, world, engine)
-    places = engine.max_sessions if world.can_walk else 0
+    num_slots = engine.max_sessions if world.can_walk else 0
     if has_page(settings.static_dir):
-        logger.info("ready, visitors at once: %d; walk at %s", places, url_of(listening))
+        logger.info("ready, visitors at once: %d; walk at %s", num_slots, url_of(listening))
     else:
-        logger.info("ready, visitors at once: %d; without a page at %s", places, url_of(listening))
+        logger.info("ready, visitors at once: %d; without a page at %s", num_slots, url_of(listening))
     server.run(sockets=[listening])

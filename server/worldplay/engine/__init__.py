@@ -1,1 +1,1 @@
-"""Who runs when: sessions, the one worker thread, pacing and admission. No asyncio, no tensors."""
+"""Decides what runs when: sessions, the one worker thread, pacing and admission. No asyncio, no torch."""

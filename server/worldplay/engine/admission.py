@@ -1,4 +1,4 @@
-"""Who has a slot and who waits for one."""
+"""Decides which sessions have a slot and which wait for one."""
 
 from collections import deque
 
@@ -27,7 +27,7 @@ class Admission:
 
     @property
     def queue(self) -> list[int]:
-        """Keys of those who wait, the next one first."""
+        """Return the keys that wait, the next one first."""
         return list(self._queue)
 
     def enter(self, key: int, now_ms: float) -> bool:
@@ -41,7 +41,7 @@ class Admission:
         return True
 
     def leave(self, key: int, now_ms: float) -> None:
-        """Give up a slot or a place in the queue, if it has one. A freed slot goes to the longest waiting."""
+        """Remove a key, if it is there. A freed slot goes to the key that has waited longest."""
         seated_ms = self._seated_ms.pop(key, None)
         if seated_ms is not None:
             self._stays.add(now_ms - seated_ms)
@@ -54,7 +54,7 @@ class Admission:
         return key in self._seated_ms
 
     def eta_s(self, position: int) -> float | None:
-        """Expected wait at a position (1 is next), if visits take as long as lately; None at first."""
+        """Estimate the wait at a position (1 is next) from recent visits; None if none has ended yet."""
         if not self._stays:
             return None
         return position * self._stays.median_ms / self._max_sessions / 1000.0

@@ -1,4 +1,4 @@
-"""How many visitors this machine can keep in real time: found out by walking for a moment."""
+"""Measures how many visitors this machine can serve in real time, by walking for a moment."""
 
 import logging
 from time import perf_counter
@@ -9,32 +9,32 @@ from worldplay.world.world import LiveWalk, World
 
 logger = logging.getLogger(__name__)
 
-BUSY = 0.9  # share of the time that chunks may take: the rest is for encoding, prompts and other programs
+BUSY = 0.9  # share of the time that chunks may take; the rest is for encoding, prompts and other programs
 TIMED_CHUNKS = 3
 MEASURING_S = 1.5
 
 
 def count_in_time(world: World, most: int) -> int:
-    """Count the walks that this machine can go on with at once, each as fast as it is watched: 1 to `most`.
+    """Count the walks that this machine can generate at once in real time: 1 to `most`.
 
-    It takes as long as some chunks, at most a chunk longer than MEASURING_S, and warms the machine up.
+    This makes a few chunks, until MEASURING_S have passed, and so also warms the machine up.
     """
     walk = _open_long_walk(world)
     times_s: list[float] = []
     while len(times_s) < 1 + TIMED_CHUNKS and sum(times_s) < MEASURING_S:
         times_s.append(_make_chunk(world, walk))
-    # The first chunk warms the machine up. The least of the others counts: what else runs while the server
-    # starts says nothing about the machine.
-    made_s, watched_s = min(times_s[1:] or times_s), _seconds_watched(world)
-    if made_s > watched_s:
+    # The first chunk is only for warming up. Of the others the fastest is used, because other programs may
+    # slow down some of them while the server starts.
+    made_s, shown_s = min(times_s[1:] or times_s), _count_seconds_shown(world)
+    if made_s > shown_s:
         logger.warning(
-            "walks will stall: a chunk takes %.1f s for what is watched in %.1f s", made_s, watched_s
+            "walks will stall: a chunk takes %.1f s to make, but is shown for %.1f s", made_s, shown_s
         )
-    return max(1, min(most, int(BUSY * watched_s / made_s)))
+    return max(1, min(most, int(BUSY * shown_s / made_s)))
 
 
 def _open_long_walk(world: World) -> LiveWalk:
-    """Open a walk whose chunks have all their context. Its past is noise, on which no time depends."""
+    """Open a walk whose context is full. Its past is noise, which does not change the time of a chunk."""
     walk, num_latents = world.open_walk(WalkRequest(seed=0)), world.rollout.config.memory_latents
     path = walk.walk.follow(CircleSteering().predict(num_latents - 1))
     noise = walk.walk.draw_noise(0, num_latents)
@@ -42,7 +42,8 @@ def _open_long_walk(world: World) -> LiveWalk:
     return walk
 
 
-def _seconds_watched(world: World) -> float:
+def _count_seconds_shown(world: World) -> float:
+    """Return how long a chunk is on screen."""
     return 4 * world.rollout.config.chunk_latents / world.fps
 
 

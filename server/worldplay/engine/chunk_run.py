@@ -1,4 +1,4 @@
-"""One chunk on its way from controls to frames. It can be dropped between any two stages."""
+"""Makes one chunk, from controls to frames. It can be dropped between any two stages."""
 
 from collections.abc import Callable, Iterator
 
@@ -23,7 +23,7 @@ class ChunkStages:
 
     @property
     def next_stage(self) -> Stage:
-        """What `advance` will do."""
+        """Return what `advance` will do."""
         return self._pending.next_stage if self.chunk is None else "decode"
 
     @property
@@ -42,12 +42,12 @@ class ChunkStages:
         return None
 
     def close(self) -> None:
-        """Drop the chunk. The walk keeps no trace of it, unless it was generated already."""
+        """Drop the chunk. The walk is unchanged, unless the chunk was already generated."""
         self._pending.close()
 
 
 class ChunkRun:
-    """A session's chunk in the making. There is one at a time, as the model's caches serve one.
+    """A session's chunk in progress. There is only one at a time, because chunks share the model's caches.
 
     Worker thread only.
     """
@@ -69,7 +69,7 @@ class ChunkRun:
 
     @property
     def is_latched(self) -> bool:
-        """Whether the controls were read. From then on the chunk is finished or cancelled, never put off."""
+        """Return whether the controls were read. From then on the chunk is finished or cancelled."""
         return self._steering.latched is not None
 
     @property
@@ -98,7 +98,7 @@ class ChunkRun:
         self._stages.close()
 
     def count(self, costs: Costs) -> None:
-        """Learn from this chunk, now done, what the next ones will take."""
+        """Record what this finished chunk took, to predict the next ones."""
         assert self._chunk is not None, "counted before its end"
         costs.context.add(self._context_ms)
         costs.needed.add(self._needed_ms)

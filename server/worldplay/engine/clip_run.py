@@ -1,4 +1,4 @@
-"""One clip on its way from a request to frames, stage by stage."""
+"""Makes one clip, from a request to frames, stage by stage."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class ClipRequest:
 
 
 class ClipListener(Protocol):
-    """Who receives a clip. Called on the worker thread, one call at a time; must return quickly."""
+    """Receives a clip. Called on the worker thread, one call at a time; must return quickly."""
 
     def on_opened(self) -> None: ...
 
     def on_pass(self) -> None:
-        """The network has been through a chunk's context, or through one of its denoising steps."""
+        """The network has finished a pass: over a chunk's context, or one denoising step."""
         ...
 
     def on_chunk(self, report: ChunkReport) -> None: ...
@@ -55,13 +55,13 @@ class ClipJob:
         self._is_cancelled = False
 
     def allow_chunk(self) -> None:
-        """Let another chunk be made, as one was encoded. Raw frames must not pile up."""
+        """Allow one more chunk, because one was encoded. Raw frames must not accumulate."""
         with self._lock:
             self._allowed += 1
         self._wake()
 
     def cancel(self) -> None:
-        """Give the clip up. After the call under way the listener hears nothing."""
+        """Cancel the clip. After the current call the listener is not called again."""
         self._is_cancelled = True
         self._wake()
 
@@ -79,14 +79,14 @@ class ClipJob:
 
 
 class RefusedClipError(Exception):
-    """The clip cannot be made as it was asked for."""
+    """The clip cannot be made as requested."""
 
 
 class ClipRun:
-    """The clip in the making. Worker thread only.
+    """The clip in progress. Worker thread only.
 
-    A session's work between two stages overwrites the model's caches. The clip's next denoising step then
-    begins with another context pass.
+    If a session uses the model between two stages, it overwrites the caches. The clip's next denoising step
+    then begins with another context pass.
     """
 
     def __init__(self, job: ClipJob, world: WorldPort, clock: Callable[[], float]) -> None:
@@ -94,7 +94,7 @@ class ClipRun:
         self._world = world
         self._clock = clock
         self._walk: WalkPort | None = None
-        self._stages: ChunkStages | None = None  # of the next chunk, or the one in the making
+        self._stages: ChunkStages | None = None  # of the next chunk, or the one in progress
         self._has_begun_chunk = False
         self._num_left = job.request.num_chunks  # chunks that are not done
 
@@ -104,12 +104,12 @@ class ClipRun:
 
     @property
     def may_go_on(self) -> bool:
-        """Whether the receiver has room for what the next stage makes."""
+        """Return whether the receiver has room for the result of the next stage."""
         return self._stages is None or self._has_begun_chunk or self.job.has_room
 
     @property
     def next_stage(self) -> Stage:
-        """What `advance` will do."""
+        """Return what `advance` will do."""
         return "open" if self._stages is None else self._stages.next_stage
 
     def advance(self) -> None:

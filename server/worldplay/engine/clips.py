@@ -1,4 +1,4 @@
-"""Clips wait here and are made in the time that live sessions leave, one stage at a time."""
+"""Queues clips, and makes them in the time that live sessions leave, one stage at a time."""
 
 import logging
 from collections import deque
@@ -12,11 +12,11 @@ from worldplay.engine.stats import Counters
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_MS = 10_000.0  # for which a stage waits for a gap that it surely fits in
+PATIENCE_MS = 10_000.0  # a stage waits this long for a gap that is surely long enough
 
 
 class ClipQueue:
-    """Clips in the order they came; the first is in the making. All but `arrivals` is for one thread."""
+    """Clips in order of arrival; the first is in progress. Other threads may use only `arrivals`."""
 
     def __init__(
         self, world: WorldPort, clock: Callable[[], float], counters: Counters, costs: Costs
@@ -35,7 +35,7 @@ class ClipQueue:
         return len(self.arrivals) + len(self._waiting) + (self._run is not None)
 
     def check_jobs(self) -> None:
-        """Drop cancelled clips, and begin the next one if none is in the making."""
+        """Drop cancelled clips, and begin the next one if none is in progress."""
         if self._run is not None and self._run.job.is_cancelled:
             self._counters.clips_cancelled += 1
             self._run = None
@@ -55,11 +55,11 @@ class ClipQueue:
         self._was_interrupted = True
 
     def next_stage_ms(self) -> float | None:
-        """Estimate what the next stage takes; None if there is none at present.
+        """Estimate the time of the next stage; None if no stage can run now.
 
-        Sessions measure every kind of stage, so a clip's first stages have an estimate. One hiccup of the
-        machine may make the estimate so high that no clip ever runs and measures again: after a while the
-        lowest time counts.
+        Sessions time every kind of stage, so even a clip's first stages have an estimate. One hiccup of the
+        machine may raise it so much that no clip runs, and nothing is timed again. Therefore after
+        PATIENCE_MS the shortest time is used.
         """
         if self._run is None or not self._run.may_go_on:
             return None
@@ -72,7 +72,7 @@ class ClipQueue:
 
     @property
     def is_starving(self) -> bool:
-        """Whether the next stage has found no gap for so long that it is owed one."""
+        """Return whether the next stage has waited longer than PATIENCE_MS."""
         return self._may_go_on and not self._is_patient
 
     @property
@@ -88,7 +88,7 @@ class ClipQueue:
         assert self._run is not None, "nothing to advance"
         code = self._do_stage(self._run)
         if code == "out_of_memory":
-            self._world.free_memory()  # only here, where the traceback no longer holds on to what failed
+            self._world.free_memory()  # only here: before, the traceback still refers to the tensors
 
     def end_all(self) -> None:
         """End every clip and tell its receiver."""
@@ -101,7 +101,7 @@ class ClipQueue:
                 _tell_reason(job, "stopped", REASONS["stopped"])
 
     def _do_stage(self, run: ClipRun) -> str | None:
-        """Return why the clip failed, if it did."""
+        """Do the next stage. Returns: the code of the failure; None if it succeeded."""
         stage, was_interrupted, started_ms = run.next_stage, self._was_interrupted, self._clock()
         try:
             run.advance()
@@ -109,7 +109,7 @@ class ClipQueue:
                 run.job.listener.on_finished()
         except RefusedClipError as refusal:
             return self._fail(run.job, "bad_request", str(refusal))
-        except Exception as error:  # the top of the worker thread: whatever it was, it was this clip's
+        except Exception as error:  # the top of the worker thread: any error ends only this clip
             logger.exception("a clip failed")
             return self._fail(run.job, code_of(error), REASONS[code_of(error)])
         self._waits_since_ms = self._clock()
@@ -133,5 +133,5 @@ class ClipQueue:
 def _tell_reason(job: ClipJob, code: str, message: str) -> None:
     try:
         job.listener.on_failed(code, message)
-    except Exception:  # a receiver that cannot even be told is gone, and that must not stop the worker
+    except Exception:  # the receiver is gone; that must not stop the worker
         logger.exception("a clip's receiver could not be told: %s", code)

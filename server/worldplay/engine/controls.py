@@ -1,4 +1,4 @@
-"""What a visitor's keys, looks and trajectories say about the next latents; each is used exactly once."""
+"""Turns a client's keys, looks and trajectories into moves of the next latents; each is used once."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from threading import Lock
 from worldplay.world.key_motion import Edge, latent_motions
 from worldplay.world.steering import Move
 
-MAX_EDGES = 64  # between two latches; fingers make fewer, and of a flood only the end matters
+MAX_EDGES = 64  # between two latches; people make fewer, and of a flood only the newest matter
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,20 +21,20 @@ class ReceivedEdge(Edge):
 
 @dataclass(frozen=True, slots=True)
 class Latch:
-    """When a chunk read its controls, and the newest message that it has seen."""
+    """When a chunk read its controls, and the seq of the newest message that they include."""
 
     seq: int | None
     at_ms: float
 
 
 def place_edges(edges: Sequence[ReceivedEdge], start_ms: float) -> list[ReceivedEdge]:
-    """Say when keys really changed, undoing what the network bunched together.
+    """Estimate when keys really changed. The network may have delivered several messages at once.
 
-    An edge that was made 80 ms before another one happened at least 80 ms before the other one arrived.
-    The client's clock can move an edge only back, and not before start_ms, so a wrong clock does no harm.
+    If an edge was sent 80 ms before another one, it happened at least 80 ms before the other one arrived.
+    The client's clock can only make an edge earlier, and not before start_ms, so a wrong clock does no harm.
 
     Args:
-        edges: in the order received; t_ms is when each arrived, or where it was placed before.
+        edges: in the order received; t_ms is the time of arrival, or the result of an earlier call.
     """
     placed: list[ReceivedEdge] = []
     latest_ms, next_sent_ms = float("inf"), 0.0
@@ -47,9 +47,9 @@ def place_edges(edges: Sequence[ReceivedEdge], start_ms: float) -> list[Received
 
 
 class ControlState:
-    """The inputs of one walk since they were last latched. Safe to use from any thread.
+    """The inputs of one walk since the last latch. Safe to use from any thread.
 
-    The latest state wins. What is bounded is how much of the past is remembered, never how old an answer is.
+    The latest state wins. If there are too many edges, the oldest are forgotten.
     """
 
     def __init__(self, now_ms: float, held: frozenset[str] = frozenset(), seq: int | None = None) -> None:
@@ -65,7 +65,7 @@ class ControlState:
     def press(
         self, seq: int, sent_ms: float, keys: frozenset[str], look: tuple[float, float], now_ms: float
     ) -> None:
-        """Take the full pressed state, and yaw and pitch turned by the mouse since the message before."""
+        """Take the full pressed state, and the yaw and pitch of the mouse since the previous message."""
         with self._lock:
             self._seq = seq
             self._look = (self._look[0] + look[0], self._look[1] + look[1])
@@ -75,7 +75,7 @@ class ControlState:
                 self._edges = place_edges(newest, self._since_ms)
 
     def follow(self, seq: int, moves: Sequence[Move]) -> None:
-        """Take these moves, one per latent, in place of any others. The keys count again afterwards."""
+        """Follow these moves, one per latent, instead of any others. Afterwards the keys steer again."""
         with self._lock:
             self._seq = seq
             self._trajectory = deque(moves)
@@ -86,9 +86,9 @@ class ControlState:
             return self._next_moves(num_latents, now_ms)
 
     def take(self, num_latents: int, now_ms: float) -> tuple[list[Move], int | None]:
-        """Return the next latents' moves, for good, and the newest message they include.
+        """Consume the next latents' moves. Returns: the moves, and the seq of the newest message in them.
 
-        Taps and looks made under a trajectory are spent with it.
+        If a trajectory covers all these latents, taps and looks are discarded.
         """
         with self._lock:
             moves = self._next_moves(num_latents, now_ms)
@@ -98,14 +98,14 @@ class ControlState:
             return moves, self._seq
 
     def forget_taps(self, now_ms: float) -> None:
-        """Drop taps and looks that were made while nobody could see what they did."""
+        """Discard taps and looks that were made while the client saw no new frames."""
         with self._lock:
             self._forget_taps(now_ms)
 
     def renewed(self, now_ms: float) -> "ControlState":
-        """Return controls for a walk that begins anew: the keys still held, but no tap, look or trajectory.
+        """Return controls for a restarted walk: the keys still held, but no tap, look or trajectory.
 
-        A chunk of the old walk that is being cancelled keeps the old object: it cannot use up what comes now.
+        A chunk that is being cancelled keeps the old object, so it cannot consume new input.
         """
         with self._lock:
             return ControlState(now_ms, self._held, self._seq)

@@ -1,4 +1,4 @@
-"""Who runs next: the earliest deadline first, each task as late as possible without making another late."""
+"""Chooses what runs next: earliest deadline first, each task as late as possible, none made late."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ class Task:
 
     session: int
     deadline_ms: float  # when its client's buffer runs empty
-    latch_by_ms: float  # when its controls should be read; it must not happen much earlier either
+    latch_by_ms: float  # when its controls should be read, and not much earlier
     context_ms: float  # work before the latch
     tail_ms: float  # work after it
-    served_ms: float  # when this session was served last: turns are taken among equals
+    served_ms: float  # when this session was last served; decides between equal deadlines
 
     @property
     def begin_by_ms(self) -> float:
@@ -39,7 +39,7 @@ def decide(tasks: Sequence[Task], ready: int | None, now_ms: float) -> Run | Wai
 
     Args:
         tasks: at most one per session.
-        ready: the session whose context pass is done and waits for its latch; running another one loses it.
+        ready: the session whose context pass is done and waits for its latch; running another discards it.
     """
     if not tasks:
         return Wait(None)
@@ -55,17 +55,17 @@ def decide(tasks: Sequence[Task], ready: int | None, now_ms: float) -> Run | Wai
 
 
 def _own_start(task: Task, ready: int | None) -> float:
-    """When this task would start if it were alone."""
+    """Return when this task would start if it were alone."""
     return task.latch_by_ms if task.session == ready else task.begin_by_ms
 
 
 def _fits_before(task: Task, first: Task, now_ms: float) -> bool:
-    """Whether a task can be done before the first one must begin; its context, if ready, is then lost."""
+    """Return whether a task can be done before the first must begin, with its own context pass."""
     return task is first or now_ms + task.context_ms + task.tail_ms <= first.begin_by_ms
 
 
 def _latest_start(order: Sequence[Task], ready: int | None) -> float:
-    """When the first task must start so that every one is in time, done one after the other."""
+    """Return when the first task must start so that all are in time, one after the other."""
     start_ms = float("inf")
     for task in reversed(order):
         latch_ms = min(task.latch_by_ms, start_ms - task.tail_ms)

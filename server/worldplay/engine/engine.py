@@ -1,4 +1,4 @@
-"""The engine: one thread that owns the model, and the way for sessions and clips to reach it."""
+"""The engine: the thread that owns the model, and its interface for sessions and clips."""
 
 import logging
 from itertools import count
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def monotonic_ms() -> float:
-    """The server's clock: every time that the engine reports or is told is this one."""
+    """Return the time of the server's clock; all times of the engine are of this clock."""
     return monotonic() * 1000.0
 
 
@@ -36,7 +36,7 @@ class Engine:
         self._thread.start()
 
     def close(self, timeout_s: float = 10.0) -> bool:
-        """Stop after the present stage. Sessions hear nothing more. Returns: whether the thread has ended."""
+        """Stop after the current stage. Sessions get no message. Returns: whether the thread has ended."""
         self._is_closing = True
         self._wake.set()
         if self._thread.is_alive():
@@ -45,11 +45,11 @@ class Engine:
 
     @property
     def healthy(self) -> bool:
-        """Whether the worker thread runs and takes sessions."""
+        """Return whether the worker thread runs and takes sessions."""
         return self._thread.is_alive() and not self._is_closing
 
     def open(self, listener: Listener) -> Session:
-        """Open a session in a slot or in the queue. If both are full, the listener hears `busy`."""
+        """Open a session in a slot or in the queue. If both are full, the listener gets `busy`."""
         session = Session(next(self._numbers), listener, monotonic_ms, self._wake.set)
         if not self.healthy:
             session.close()
@@ -70,7 +70,7 @@ class Engine:
         return job
 
     def stats(self) -> EngineStats:
-        """Return what is going on now and the totals so far."""
+        """Return the current state and the totals so far."""
         return EngineStats(
             sessions=self._worker.admission.num_seated,
             queued=self._worker.admission.num_queued,
@@ -86,7 +86,7 @@ class Engine:
                 wait_ms = self._worker.run_once()
                 if wait_ms != 0.0:
                     self._wake.wait(None if wait_ms is None else wait_ms / 1000.0)
-        except Exception:  # the top of the thread: a fault of the engine itself, after which nobody is served
+        except Exception:  # the top of the thread: the engine itself failed, and serves nobody any more
             logger.exception("the engine has stopped")
             self._is_closing = True
             self._worker.end_all("internal")

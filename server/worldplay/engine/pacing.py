@@ -1,4 +1,4 @@
-"""How early a chunk must be started so that its client's buffer does not run empty, and no earlier."""
+"""Decides how early to start a chunk: just early enough that its client's buffer does not run empty."""
 
 import math
 from collections import defaultdict, deque
@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 MIN_MARGIN_MS = 50.0
-MAX_BUFFERED_MS = 1333.0  # two chunks; a client that underruns with so much has a server that is too slow
-CONTEXT_SLACK_MS = 20.0  # by which the context pass runs ahead of the latch, beyond what it usually takes
+MAX_BUFFERED_MS = 1333.0  # two chunks; if these do not prevent underruns, the server is too slow
+CONTEXT_SLACK_MS = 20.0  # how much earlier the context pass starts than it usually must
 _NUM_RECENT = 32  # 20 s of one visitor's chunks
 
 Stage = Literal["open", "context", "step", "decode"]  # what the worker does in one go
@@ -49,10 +49,11 @@ class RecentTimes:
 
 
 class AckDelays:
-    """How long media has lately taken to reach a client, as far as its playheads can tell.
+    """Recent delays of media on the way to a client, estimated from its playheads.
 
-    Media that a playhead is the first to report came after the playhead before. Half way between the two is
-    right on average. Only what the earlier playhead proves counts as jitter, not the playheads' own period.
+    If a playhead is the first to report some media, the media arrived between the previous playhead and this
+    one; the middle is right on average. The jitter uses only the delay up to the previous playhead, which is
+    certain. So the interval between playheads does not count as jitter.
     """
 
     def __init__(self) -> None:
@@ -60,7 +61,7 @@ class AckDelays:
         self._proven = RecentTimes()
 
     def add(self, handed_ms: float, lacked_ms: float, held_ms: float) -> None:
-        """Add media handed over, the last playhead that lacked it, and the first that held it."""
+        """Add a delay: when media was handed over, last missing in a playhead, and first reported by one."""
         self._likely.add(max(0.0, (lacked_ms + held_ms) / 2 - handed_ms))
         self._proven.add(max(0.0, lacked_ms - handed_ms))
 
@@ -75,11 +76,11 @@ class AckDelays:
 
 @dataclass(slots=True)
 class Costs:
-    """What work has lately taken on this machine, for all sessions and clips together."""
+    """Recent durations of work on this machine, for all sessions and clips together."""
 
-    # From the start of a chunk to where it waits for its latch.
+    # From the start of a chunk until it waits for its latch.
     context: RecentTimes = field(default_factory=RecentTimes)
-    # Media that a chunk's client would have had to have in its buffer at the latch.
+    # Buffered media that a chunk's client needed at the latch to avoid an underrun.
     needed: RecentTimes = field(default_factory=RecentTimes)
     tail: RecentTimes = field(default_factory=RecentTimes)  # from the latch to the last frame
     command: RecentTimes = field(default_factory=RecentTimes)  # opening, rewinding, prompting
@@ -88,38 +89,38 @@ class Costs:
     _stages: dict[Stage, RecentTimes] = field(default_factory=lambda: defaultdict(RecentTimes))
 
     def count(self, stage: Stage, time_ms: float) -> None:
-        """Learn from a stage. Sessions and clips use the same model at the same size."""
+        """Record a stage. Sessions and clips share the times: they use the same model at the same size."""
         if stage == "open":
             self._longest_open_ms = max(self._longest_open_ms, time_ms)
         if stage in self._first_ms:
             self._stages[stage].add(time_ms)
-        else:  # the very first also loads code and prepares memory: it says little of the next
+        else:  # the first one also loads code and allocates memory, so it is kept apart
             self._first_ms[stage] = time_ms
 
     def safe_ms(self, stage: Stage) -> float:
-        """Return what a stage takes at most, as a rule; infinite while that is unknown."""
-        if stage == "open":  # It is rare and takes a released model seconds, so even the very first counts.
+        """Return the time that a stage rarely exceeds; infinite if unknown."""
+        if stage == "open":  # It is rare, and takes seconds with a released model, so even the first counts.
             return max(self._longest_open_ms, self.safe_ms("step") + self.safe_ms("decode"))
         times = self._stages[stage]
         return times.p95_ms if times else math.inf
 
     def least_ms(self, stage: Stage) -> float:
-        """Return what a stage took at least; infinite while that is unknown."""
+        """Return the shortest time of a stage; infinite if unknown."""
         times = self._stages[stage]
         return min(self._first_ms.get(stage, math.inf), times.least_ms if times else math.inf)
 
 
 def needed_ms(frames_at_ms: float, latched_at_ms: float, media_before_ms: float) -> float:
-    """Return the buffered media, at the latch, for which these frames would have come just in time.
+    """Return how much buffered media, at the latch, would make these frames arrive just in time.
 
-    The largest over a chunk is what the chunk needed: its first frames decide where decoding is faster than
-    playing, its last frames where it is slower.
+    A chunk needs the largest value of its frames: of the first frames if decoding is faster than playing, of
+    the last frames if it is slower.
     """
     return frames_at_ms - latched_at_ms - media_before_ms
 
 
 def margin_ms(needed: RecentTimes, ack_delays: AckDelays) -> float:
-    """Return the buffered media to keep in reserve against the jitter seen lately."""
+    """Return the buffered media to keep in reserve against recent jitter."""
     return max(MIN_MARGIN_MS, needed.jitter_ms + ack_delays.jitter_ms)
 
 

@@ -1,4 +1,4 @@
-"""Where a client is in the media handed to it: how much it has buffered, and whether it wants more."""
+"""Tracks a client's playback: how much media it has buffered, and whether it needs more."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ from worldplay.engine.pacing import AckDelays
 
 UNACKNOWLEDGED_CHUNKS = 2
 SILENT_AFTER_MS = 1000.0  # a client that plays says so every 100 ms
-LOST_AFTER_MS = 2000.0  # media that a client does not hold by then was dropped on the way
-MAX_UNENCODED_S = 1.0  # of frames: one chunk may be made while another is being encoded, no more
+LOST_AFTER_MS = 2000.0  # media that a client has not reported by then counts as lost
+MAX_UNENCODED_S = 1.0  # of frames: at most one chunk may be made while another is encoded
 _MAX_BATCHES = 64  # more than are handed over within LOST_AFTER_MS
 _HELD_MARGIN_S = 0.02  # half a frame: a client that holds this much of a batch holds its first frame
 
 
 @dataclass(frozen=True, slots=True)
 class Playhead:
-    """What a client said of its player, in media seconds, and when it came by the server's clock."""
+    """A client's report about its player, in media seconds; received_ms is of the server's clock."""
 
     shown_s: float
     buffered_s: float
@@ -36,14 +36,14 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Anchor:
-    """The client showed this media time at this moment, as it said or as must be assumed."""
+    """The media time that the client showed at a moment, as reported or assumed."""
 
     shown_s: float
     at_ms: float
 
 
 class Playback:
-    """One client's media accounting. The timeline begins at 0 and never goes back, whatever the walk does."""
+    """Tracks the media of one client. The timeline begins at 0 and never goes back, not even at a rewind."""
 
     def __init__(self) -> None:
         self.handed_s = 0.0
@@ -52,7 +52,7 @@ class Playback:
         self._playhead: Playhead | None = None
         self._anchor = _Anchor(0.0, 0.0)
         self._credit = UNACKNOWLEDGED_CHUNKS
-        self._is_playing_on = False  # whether the next chunk follows one without a wanted break
+        self._is_playing_on = False  # whether the next chunk follows without an intended break
         self._batches: deque[_Batch] = deque(maxlen=_MAX_BATCHES)
         self._unconfirmed: deque[_Batch] = deque(maxlen=UNACKNOWLEDGED_CHUNKS)
 
@@ -61,7 +61,7 @@ class Playback:
         return self._playhead is not None and self._playhead.hidden
 
     def renew(self) -> None:
-        """Allow a silent client two more chunks, as it has just asked for a picture."""
+        """Allow a silent client two more chunks, because it has just made a request."""
         self._credit = UNACKNOWLEDGED_CHUNKS
         self._is_playing_on = False
 
@@ -83,35 +83,35 @@ class Playback:
     def hand(self, duration_s: float, now_ms: float) -> None:
         """Count media that is on its way to the client."""
         if self.underrun_ms(now_ms) <= now_ms:
-            self._anchor = _Anchor(self.handed_s, now_ms)  # it stood still and plays on from here
+            self._anchor = _Anchor(self.handed_s, now_ms)  # playback had stopped; it continues from here
         self._batches.append(_Batch(self.handed_s, duration_s, now_ms))
         self.handed_s += duration_s
         self.unencoded_s += duration_s
 
     def acknowledge(self, playhead: Playhead) -> None:
-        """Take the client's word for where it is."""
+        """Update from the client's report."""
         if playhead.hidden:
             self._is_playing_on = False
         else:
             self._measure_delays(playhead)
         self._write_off_lost(playhead)
-        self.handed_s = max(self.handed_s, playhead.end_s)  # what was written off may come after all
+        self.handed_s = max(self.handed_s, playhead.end_s)  # media counted as lost may arrive after all
         self._playhead = playhead
         self._anchor = _Anchor(min(playhead.shown_s, self.handed_s), playhead.received_ms)
         self._credit = 0
 
     def underrun_ms(self, now_ms: float) -> float:
-        """Return when the client's buffer runs empty if it just plays; now, if it is empty already."""
+        """Return when the client's buffer runs empty at normal speed; now if it is already empty."""
         left_ms = (self.handed_s - self._anchor.shown_s) * 1000.0
         return max(now_ms, self._anchor.at_ms + left_ms)
 
     def drop(self, duration_s: float) -> None:
-        """Take back media that was handed over but never sent. It has no place on the client's timeline."""
+        """Subtract media that was handed over but never sent. It is not on the client's timeline."""
         self.handed_s = max(0.0, self.handed_s - duration_s)
         self._unconfirmed.clear()
 
     def _write_off_lost(self, playhead: Playhead) -> None:
-        """Stop waiting for media that the client does not hold long after it was handed over."""
+        """Subtract media that the client still does not report long after it was handed over."""
         since_ms = playhead.received_ms - LOST_AFTER_MS
         on_its_way_s = sum(batch.duration_s for batch in self._batches if batch.handed_ms > since_ms)
         lost_s = self.handed_s - (playhead.end_s + on_its_way_s)

@@ -1,4 +1,4 @@
-"""What the engine needs from a world, and what it tells a client's connection."""
+"""Interfaces: what the engine needs from a world, and what it reports to a client's connection."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class WalkPort(Protocol):
 
     @property
     def taken_as(self) -> str | None:
-        """Title of the suggestion that the prompt was taken as; None where the model follows any text."""
+        """Title of the suggestion that the prompt was taken as; None if the model follows any text."""
         ...
 
     def begin_chunk(self, steering: Steering) -> PendingChunk: ...
@@ -42,7 +42,7 @@ class WalkPort(Protocol):
         ...
 
     def truncate(self, num_chunks: int) -> None:
-        """Go on as if only the first `num_chunks` chunks had been made."""
+        """Continue as if only the first `num_chunks` chunks had been made."""
         ...
 
     def set_prompt(self, text: str) -> None: ...
@@ -55,11 +55,11 @@ class WorldPort(Protocol):
     def fps(self) -> float: ...
 
     def open_walk(self, request: WalkRequest) -> WalkPort:
-        """Begin a walk. Raises: ValueError if there is no such walk."""
+        """Open a walk. Raises: ValueError if the request is not possible."""
         ...
 
     def free_memory(self) -> None:
-        """Give back what caches hold, after running out of memory."""
+        """Release cached memory, after running out of memory."""
         ...
 
 
@@ -73,7 +73,7 @@ class Listener(Protocol):
     def on_chunk(self, report: ChunkReport) -> None: ...
 
     def on_frames(self, frames: Frames, decode_ms: float, decoded_at_ms: float) -> None:
-        """Encode them and tell the session (`media_encoded`), which only then makes more chunks."""
+        """Encode the frames, then call the session's `media_encoded`; only then more chunks are made."""
         ...
 
     def on_state(self, what: str, detail: dict[str, object]) -> None: ...

@@ -1,4 +1,4 @@
-"""One session: what its client asked for, from any thread, and what the worker does about it next."""
+"""One session: takes its client's requests from any thread, and gives the worker its next task."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from worldplay.engine.playback import MAX_UNENCODED_S, Playback, Playhead
 from worldplay.engine.ports import Listener, WalkPort
 from worldplay.world.steering import Move, WalkRequest
 
-OPENING_SLACK_MS = 500.0  # waiting that much longer for a first picture hurts less than a stall while walking
+OPENING_SLACK_MS = 500.0  # a first picture may be this late: a stall while walking is worse
 MAX_COMMANDS = 8
 MAX_STEPS = 8
 _MAX_NOTICES = 32
@@ -20,7 +20,7 @@ _MAX_NOTICES = 32
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Leave the present walk, if any, for a new one."""
+    """Open a new walk in place of the current one, if any."""
 
     request: WalkRequest
 
@@ -35,7 +35,7 @@ class Rewind:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Another text from the next chunk on."""
+    """Use another text from the next chunk on."""
 
     text: str
 
@@ -48,8 +48,8 @@ class Session:
     """A client's handle on the engine. Requests come from any thread and return at once.
 
     Answers come through the listener, on the worker thread. `start`, `reset` and `rewind` cancel the chunk in
-    the making at its next stage, and forget taps, looks and trajectories sent before them. What is sent after
-    them steers what comes next. After `close`, at most the call that is under way is finished.
+    progress at its next stage, and discard taps, looks and trajectories sent before them. After `close` the
+    listener gets no more calls, except one that is already running.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class Session:
         self._lock = Lock()
         self._controls = ControlState(clock())
         self._playback = Playback()
-        self._commands: deque[tuple[Command, float]] = deque()  # each with when it came
+        self._commands: deque[tuple[Command, float]] = deque()  # each with its time of arrival
         self._steps: deque[float] = deque()
         self._notices: deque[Notice] = deque(maxlen=_MAX_NOTICES)
-        self._num_chunks: int | None = None  # once all commands are done; None: no walk asked for
+        self._num_chunks: int | None = None  # once all commands are done; None: no walk requested
         self._is_paused = False
         self._is_closed = False
         self._opened_ms = 0.0
@@ -76,7 +76,7 @@ class Session:
     # -- any thread: what the client asks for
 
     def start(self, request: WalkRequest) -> None:
-        """Open a walk. What was asked of the present one no longer matters."""
+        """Open a walk. Waiting commands for the current one are dropped."""
         with self._lock:
             self._commands.clear()
             self._is_paused = False
@@ -88,7 +88,7 @@ class Session:
         self._rewind(0, "reset")
 
     def rewind(self, chunk: int) -> None:
-        """Go on as if only chunks 0 to chunk - 1 had been made."""
+        """Continue as if only chunks 0 to chunk - 1 had been made."""
         self._rewind(chunk, "rewound")
 
     def prompt(self, text: str) -> None:
@@ -105,12 +105,12 @@ class Session:
             self._controls.press(seq, t_ms, keys, (look_yaw, look_pitch), now_ms)
 
     def poses(self, seq: int, moves: Sequence[Move]) -> None:
-        """Take these moves, one per latent, and then the keys again."""
+        """Follow these moves, one per latent, and then the keys again."""
         with self._lock:
             self._controls.follow(seq, moves)
 
     def playhead(self, shown_s: float, buffered_s: float, hidden: bool) -> None:
-        """Take the client's word for what it shows and holds, in seconds of media."""
+        """Update from the client's report, in seconds of media."""
         now_ms = self._clock()
         with self._lock:
             if self._playback.is_hidden and not hidden:
@@ -119,13 +119,13 @@ class Session:
         self._wake()
 
     def media_encoded(self, duration_s: float) -> None:
-        """The listener has encoded so much of the frames that it was given."""
+        """Note that the listener has encoded frames of this duration."""
         with self._lock:
             self._playback.unencoded_s -= duration_s
         self._wake()
 
     def media_dropped(self, duration_s: float) -> None:
-        """Media handed to the listener was never sent, and the client's timeline goes on without it."""
+        """Note that media handed to the listener was never sent; the client's timeline goes on without it."""
         with self._lock:
             self._playback.drop(duration_s)
         self._wake()
@@ -160,7 +160,7 @@ class Session:
         self._wake()
 
     def close(self) -> None:
-        """Leave. Frees the worker at its next stage; may be called again."""
+        """Close the session. The worker drops it at its next stage. May be called again."""
         with self._lock:
             self._is_closed = True
         self._wake()
@@ -173,7 +173,7 @@ class Session:
 
     @property
     def is_cancelling(self) -> bool:
-        """Whether a chunk in the making is no longer wanted."""
+        """Return whether the chunk in progress is no longer wanted."""
         with self._lock:
             return self._is_closed or self._has_change()
 
@@ -211,14 +211,14 @@ class Session:
             return self._chunk_task(deadline_ms, underrun_ms - buffered_ms, costs)
 
     def mark_latched(self, now_ms: float) -> None:
-        """A chunk has read its controls and will be finished unless it is cancelled."""
+        """Note that a chunk has read its controls; it will be finished unless it is cancelled."""
         with self._lock:
             self._served_ms = now_ms
             if self._steps:
                 self._steps.popleft()
 
     def mark_made(self, num_chunks: int, now_ms: float) -> bool:
-        """The walk has so many chunks now. Returns whether the newest comes late."""
+        """Note that the walk now has this many chunks. Returns: whether the newest is late."""
         with self._lock:
             if not self._has_change():
                 self._num_chunks = num_chunks
@@ -233,10 +233,10 @@ class Session:
     def mark_opened(self, now_ms: float) -> None:
         with self._lock:
             self._opened_ms = now_ms
-            self._playback.renew()  # what the client said meanwhile was about the walk before
+            self._playback.renew()  # reports that came meanwhile were about the previous walk
 
-    def mark_obeyed(self) -> None:
-        """A command was carried out or refused."""
+    def mark_command_done(self) -> None:
+        """Note that a command was carried out or refused."""
         with self._lock:
             if not self._has_change():
                 self._num_chunks = None if self.walk is None else self.walk.num_chunks
@@ -246,15 +246,13 @@ class Session:
     def _rewind(self, chunk: int, what: str) -> None:
         with self._lock:
             if self._num_chunks is None or not 0 <= chunk <= self._num_chunks:
-                self._refuse(
-                    f"expected to go back to one of {self._num_chunks or 0} chunks, got chunk {chunk}"
-                )
+                self._refuse(f"expected to rewind to chunk 0 to {self._num_chunks or 0}, got {chunk}")
             else:
                 self._change(Rewind(chunk, what), num_chunks=chunk)
         self._wake()
 
     def _change(self, command: Command, num_chunks: int) -> None:
-        """Queue a command that cancels the chunk in the making and makes its inputs history."""
+        """Queue a command that cancels the chunk in progress, and discard older inputs."""
         if self._command(command):
             self._num_chunks = num_chunks
             self._controls = self._controls.renewed(self._clock())

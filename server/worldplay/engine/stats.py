@@ -18,11 +18,11 @@ class Counters:
     walks_opened: int = 0
     sessions_opened: int = 0
     sessions_ended: int = 0
-    sessions_refused: int = 0  # no place free
+    sessions_refused: int = 0  # no free slot, and the queue was full
     clips: int = 0  # finished
     clips_cancelled: int = 0
-    failures: int = 0  # sessions and clips that ended by our fault
-    out_of_memory: int = 0  # of these, for want of memory
+    failures: int = 0  # sessions and clips that ended because of a server error
+    out_of_memory: int = 0  # of these, those caused by lack of memory
     busy_ms: float = 0.0
     stage_ms: dict[str, float] = field(default_factory=dict)  # replaced, never changed: others read it
     chunk_median_ms: float = 0.0  # of the latest chunks, all stages together
@@ -30,7 +30,7 @@ class Counters:
     chunk_times: RecentTimes = field(default_factory=RecentTimes)
 
     def add_chunk(self, stages_ms: dict[str, float]) -> None:
-        """Count a chunk that took so long at each stage."""
+        """Count a chunk with its time in ms at each stage."""
         self.chunks += 1
         self.stage_ms = self.stage_ms | {
             stage: self.stage_ms.get(stage, 0.0) + time_ms for stage, time_ms in stages_ms.items()
@@ -42,10 +42,10 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """The engine at one moment: who is here, and the totals so far."""
+    """The engine's current state, and the totals so far."""
 
     sessions: int
     queued: int
-    clips_queued: int  # with the one in the making
+    clips_queued: int  # including the one in progress
     uptime_ms: float
     counters: Counters

@@ -20,13 +20,13 @@ logger = logging.getLogger(__name__)
 
 
 class _RefusedError(Exception):
-    """A client asked for something that cannot be done. Its session goes on as it was."""
+    """A client's request is not possible. Its session continues unchanged."""
 
 
 class Worker:
-    """Owns the model, the sessions, the chunk in the making and, for the time they leave, the clips.
+    """Owns the model, the sessions, the chunk in progress, and the clips.
 
-    All but `arrivals` and `clips.arrivals` is for one thread.
+    Other threads may use only `arrivals` and `clips.arrivals`.
     """
 
     def __init__(self, world: WorldPort, admission: Admission, clock: Callable[[], float]) -> None:
@@ -42,12 +42,12 @@ class Worker:
         self._run: ChunkRun | None = None
 
     def run_once(self) -> float | None:
-        """Do one piece of work. Returns: how many ms to sleep if nothing happens; None for without end."""
+        """Do one piece of work. Returns: ms to sleep if nothing else happens; None: without limit."""
         started_ms = self._clock()
         self._check_sessions()
         decision = self._decide()
         if self._has_time_for_clip(decision):
-            self._lose_run()
+            self._displace_run()
             self.clips.advance()
         elif isinstance(decision, Run):
             session = self._sessions[decision.session]
@@ -59,7 +59,7 @@ class Worker:
         return 0.0
 
     def end_all(self, code: str | None) -> None:
-        """End every session and clip. A reason is told to the clients."""
+        """End every session and clip. If a code is given, the sessions' clients get it as an error."""
         self.clips.end_all()
         self._seat_arrivals()
         for session in list(self._sessions.values()):
@@ -68,7 +68,7 @@ class Worker:
     # -- sessions that come and go
 
     def _check_sessions(self) -> None:
-        """Take in what other threads asked for since the last stage."""
+        """Handle what other threads requested since the last stage."""
         self._seat_arrivals()
         for session in list(self._sessions.values()):
             if session.is_closed:
@@ -90,7 +90,7 @@ class Worker:
                 self._end(session, "busy")
 
     def _answer(self, session: Session) -> None:
-        """Send the session's notices, but not within a chunk: none of its frames may follow `paused`."""
+        """Send the session's notices, but not during its chunk: no frame of it may follow `paused`."""
         if self._run is not None and self._run.session is session and self._run.is_latched:
             return
         for notice in session.take_notices():
@@ -107,7 +107,7 @@ class Worker:
             self._guard(session, partial(session.listener.on_queued, position, eta_s))
 
     def _end(self, session: Session, code: str | None) -> None:
-        """End a session, unless it is ended already. A reason is told to its client."""
+        """End a session, unless it has ended. If a code is given, its client gets it as an error."""
         if self._sessions.pop(session.number, None) is None:
             return
         if self._run is not None and self._run.session is session:
@@ -130,9 +130,9 @@ class Worker:
         return decide(tasks, None if self._run is None else self._run.session.number, now_ms)
 
     def _has_time_for_clip(self, decision: Run | Wait) -> bool:
-        """Return whether a clip's next stage ends before any session needs the model or what it holds.
+        """Return whether a clip's next stage ends before any session needs the model or its caches.
 
-        Where the model is slower than real time no gap ever comes: a clip that starves gets a stage then.
+        If the model is slower than real time, there is never a gap; then a starving clip gets a stage.
         """
         if isinstance(decision, Run):
             is_latched = self._run is not None and self._run.is_latched
@@ -143,17 +143,17 @@ class Worker:
         return self._run is None and self._clock() + stage_ms <= wait.until_ms
 
     def _work_for(self, session: Session) -> None:
-        """Do one stage for a session: of the chunk in the making, of a command, or of a new chunk."""
+        """Do one stage for a session: of the chunk in progress, of a command, or of a new chunk."""
         if self._run is not None and self._run.is_latched:
             self._advance(self._run)
         elif (command := session.take_command()) is not None:
-            self._lose_run()
-            self._obey(session, command)
+            self._displace_run()
+            self._handle_command(session, command)
         elif self._run is not None and self._run.session is session:
             self.counters.speculation_hits += 1
             self._advance(self._run)
         else:
-            self._lose_run()
+            self._displace_run()
             assert session.walk is not None, "a session without a walk wanted a chunk"
             self._run = ChunkRun(session, session.walk, self._world.fps, self._clock, self.counters)
             self._advance(self._run)
@@ -166,8 +166,8 @@ class Worker:
             run.count(self._costs)
             self._run = None
 
-    def _lose_run(self) -> None:
-        """Drop the chunk that waits for its latch, for something more urgent."""
+    def _displace_run(self) -> None:
+        """Drop the chunk that waits for its latch, because other work is more urgent."""
         if self._run is not None:
             self.counters.speculation_misses += 1
             self._drop_run()
@@ -181,13 +181,13 @@ class Worker:
         if run is not None:
             run.close()
 
-    def _obey(self, session: Session, command: Command) -> None:
+    def _handle_command(self, session: Session, command: Command) -> None:
         started_ms = self._clock()
         try:
             self._carry_out(session, command)
         except _RefusedError as refusal:
             session.listener.on_error("bad_request", str(refusal), False)
-        session.mark_obeyed()
+        session.mark_command_done()
         self._costs.command.add(self._clock() - started_ms)
 
     def _carry_out(self, session: Session, command: Command) -> None:
@@ -211,7 +211,7 @@ class Worker:
                 self._tell_prompt(session, walk, text)
 
     def _tell_prompt(self, session: Session, walk: WalkPort, text: str) -> None:
-        """Say from which chunk on a prompt holds, and what the model took it as."""
+        """Tell the client from which chunk on a prompt applies, and what the model took it as."""
         taken = {} if walk.taken_as is None else {"taken_as": walk.taken_as}
         session.listener.on_state("prompt", {"chunk": walk.num_chunks, "text": text, **taken})
 
@@ -227,10 +227,10 @@ class Worker:
     # -- failures
 
     def _guard(self, session: Session, action: Callable[[], None]) -> None:
-        """Do something for a session. If it fails, the session ends and the others go on."""
+        """Do something for a session. If it fails, this session ends and the others go on."""
         try:
             action()
-        except Exception as error:  # the top of the worker thread: whatever it was, it was this session's
+        except Exception as error:  # the top of the worker thread: any error ends only this session
             logger.exception("session %d failed", session.number)
             code = code_of(error)
         else:
@@ -239,7 +239,7 @@ class Worker:
         self._end(session, code)
         if code == "out_of_memory":
             self.counters.out_of_memory += 1
-            self._world.free_memory()  # only here, where the traceback no longer holds on to what failed
+            self._world.free_memory()  # only here: before, the traceback still refers to the tensors
 
 
 def _walk_of(session: Session) -> WalkPort:
@@ -251,5 +251,5 @@ def _walk_of(session: Session) -> WalkPort:
 def _tell_reason(session: Session, code: str) -> None:
     try:
         session.listener.on_error(code, REASONS[code], True)
-    except Exception:  # a connection that cannot even be told is gone, and that must not stop the worker
+    except Exception:  # the connection is gone; that must not stop the worker
         logger.exception("session %d could not be told: %s", session.number, code)

@@ -1,1 +1,1 @@
-"""Fetches published files."""
+"""Downloads published files."""

@@ -1,4 +1,4 @@
-"""The Hugging Face hub: lists a repository's files, and fetches them; an interrupted download continues."""
+"""The Hugging Face hub: lists and downloads a repository's files; interrupted downloads continue."""
 
 import time
 from collections.abc import Iterator
@@ -25,23 +25,23 @@ from huggingface_hub.utils import (
 from worldplay.hub.files import HubFile, compare_content, part_of
 from worldplay.hub.sources import Source
 
-ATTEMPTS = 5  # in a row that bring nothing new, before a file is given up
+ATTEMPTS = 5  # in a row without a new byte, before a file is given up
 PAUSE_S = 2.0
 TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class HuggingFace:
-    """The real hub, or one that answers like it.
+    """The real hub, or a server with the same API.
 
-    huggingface_hub starts a file again after an interruption. So the bytes are fetched here, into a `.part`
-    file that the next run continues.
+    huggingface_hub restarts a file after an interruption. So this class fetches the bytes itself, into a
+    `.part` file that the next run continues.
     """
 
     endpoint: str | None = None  # None: as the library is configured
 
     def list_files(self, source: Source) -> list[HubFile]:
-        """A source's files.
+        """List a source's files.
 
         Raises: OSError saying why they cannot be listed.
         """
@@ -55,12 +55,12 @@ class HuggingFace:
     def _describe(self, source: Source, commit: str | None, file: RepoSibling) -> HubFile:
         digest = file.lfs.sha256 if file.lfs else file.blob_id
         if file.size is None or digest is None:
-            raise OSError(f"neither size nor checksum is given of {file.rfilename}")
+            raise OSError(f"the hub gives no size or no checksum for {file.rfilename}")
         url = hf_hub_url(source.repository, file.rfilename, revision=commit, endpoint=self.endpoint)
         return HubFile(file.rfilename, url, file.size, digest)
 
     def check_access(self, source: Source, file: HubFile) -> None:
-        """Ask for a file's description, to find a file that is refused before gigabytes were fetched.
+        """Request a file's metadata, so that a refusal is found before gigabytes are fetched.
 
         Raises: OSError saying why the file cannot be fetched.
         """
@@ -68,9 +68,9 @@ class HuggingFace:
             get_hf_file_metadata(file.url, timeout=TIMEOUT_S)
 
     def fetch(self, source: Source, file: HubFile, path: Path) -> None:
-        """Fetch a file, or the rest of it, and put it in place once its checksum is right.
+        """Fetch a file, or the rest of it, and move it into place if its checksum is right.
 
-        Raises: OSError saying why it could not be fetched; ValueError if it came damaged.
+        Raises: OSError saying why it could not be fetched; ValueError if it arrived damaged.
         """
         part = part_of(path)
         with _explaining(source, f"fetching {file.name} of {source.repository}"):
@@ -86,7 +86,7 @@ class HuggingFace:
 
 @contextmanager
 def _explaining(source: Source, doing: str) -> Iterator[None]:
-    """Turn what the library raises into one sentence."""
+    """Turn the library's errors into an OSError of one sentence."""
     try:
         yield
     except GatedRepoError:
@@ -95,13 +95,13 @@ def _explaining(source: Source, doing: str) -> Iterator[None]:
             f"{source.repository} is gated: accept its terms at {page} and log in with `hf auth login`, "
             "or take --layout diffusers"
         ) from None
-    except (OSError, ValueError, HTTPError) as error:  # ValueError: an answer that is no JSON
+    except (OSError, ValueError, HTTPError) as error:  # ValueError: an answer that is not JSON
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise OSError(f"{doing} failed ({reason}); what was fetched is kept") from None
 
 
 def _complete(file: HubFile, part: Path) -> None:
-    """Append what a part lacks, with as many requests as it takes."""
+    """Append the missing bytes to a part, with as many requests as needed."""
     if part.is_file() and part.stat().st_size > file.size:
         part.unlink()
     with part.open("ab") as out, _progress(file, out.tell()) as bar:
@@ -110,7 +110,7 @@ def _complete(file: HubFile, part: Path) -> None:
             try:
                 _append(file, out, bar)
             except HTTPError as error:
-                if failures + 1 == ATTEMPTS or not _may_pass(error):
+                if failures + 1 == ATTEMPTS or not _is_temporary(error):
                     raise
             failures = 0 if out.tell() > reached else failures + 1
             reached = max(reached, out.tell())
@@ -121,7 +121,7 @@ def _complete(file: HubFile, part: Path) -> None:
 
 
 def _append(file: HubFile, out: BinaryIO, bar: tqdm) -> None:
-    """Ask for the rest of a file, once."""
+    """Request the rest of a file once, and append it."""
     headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
     if out.tell():
         headers["Range"] = f"bytes={out.tell()}-"
@@ -136,8 +136,8 @@ def _append(file: HubFile, out: BinaryIO, bar: tqdm) -> None:
             bar.update(len(chunk))
 
 
-def _may_pass(error: HTTPError) -> bool:
-    """Whether another request can succeed: the connection broke, or the hub is busy."""
+def _is_temporary(error: HTTPError) -> bool:
+    """Return whether another request may succeed: the connection broke, or the hub is busy."""
     if not isinstance(error, HfHubHTTPError):
         return True
     return error.response.status_code == 429 or error.response.status_code >= 500

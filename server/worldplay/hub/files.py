@@ -1,4 +1,4 @@
-"""A file as a hub publishes it, and what is wrong with the one on the disk."""
+"""A file as a hub publishes it, and checks of the copy on disk."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _BLOCK_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """What a hub says of a file."""
+    """What a hub says about a file."""
 
     name: str  # path in the repository
     url: str  # of the commit that was listed
@@ -21,18 +21,18 @@ class HubFile:
 
 
 def part_of(path: Path) -> Path:
-    """Where a file lies until all of it has been fetched."""
+    """Return where a file is kept until it is complete."""
     return path.with_name(path.name + PART)
 
 
 def bytes_left(file: HubFile, path: Path) -> int:
-    """What is still to be fetched of an incomplete file."""
+    """Count the bytes of an incomplete file that are still to be fetched."""
     part = part_of(path)
     return max(0, file.size - part.stat().st_size) if part.is_file() else file.size
 
 
 def find_damage(file: HubFile, path: Path, every_byte: bool = False) -> str | None:
-    """What is wrong with a file, if anything. Large files are read as a whole only for `every_byte`."""
+    """Return what is wrong with a file; None if nothing. Large files are read only with `every_byte`."""
     if not path.is_file():
         return "is missing"
     size = path.stat().st_size
@@ -42,12 +42,12 @@ def find_damage(file: HubFile, path: Path, every_byte: bool = False) -> str | No
         try:
             Weights([path])
         except ValueError:
-            return "is no whole safetensors file"
+            return "is not a complete safetensors file"
     return compare_content(file, path) if every_byte or size <= SMALL_BYTES else None
 
 
 def compare_content(file: HubFile, path: Path) -> str | None:
-    """What is wrong with a file's content, if anything."""
+    """Compare a file's content with its checksum. Returns: what is wrong; None if nothing."""
     digest = _read_sha256(path) if len(file.digest) == 64 else _read_git_sha1(path)
     return None if digest == file.digest else f"does not have the checksum {file.digest[:12]}..."
 

@@ -1,4 +1,4 @@
-"""Where a released model is fetched from: repositories, and which of their files go to which folder."""
+"""Lists what a released model is downloaded from: repositories, their files, and the target folders."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ _COMMUNITY = "hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-480p_i2v"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Some files of a repository, and the folder below the weights that they go to."""
+    """Some files of a repository, and the folder for them in the weights folder."""
 
     repository: str
     patterns: tuple[str, ...]
@@ -19,7 +19,7 @@ class Source:
 
 
 def check_layout(name: str) -> Layout:
-    """Raises: ValueError naming the layouts there are."""
+    """Check a layout's name. Raises: ValueError naming the known layouts."""
     if name == "original":
         return "original"
     if name == "diffusers":
@@ -28,9 +28,9 @@ def check_layout(name: str) -> Layout:
 
 
 def list_sources(variant: Variant, layout: Layout) -> list[Source]:
-    """Everything that a variant needs."""
+    """List everything that a variant needs."""
     action = Source("tencent/HY-WorldPlay", _within(variant.folder), ACTION_MODELS)
-    glyph = _within("text_encoder_2", "tokenizer_2")  # the original is a pickle; these are the same weights
+    glyph = _within("text_encoder_2", "tokenizer_2")  # the original is a pickle; same weights
     if layout == "diffusers":
         parts = _within("vae", "text_encoder", "tokenizer", "image_encoder", "feature_extractor")
         return [action, Source(_COMMUNITY, (*parts, *glyph), DIFFUSERS)]

@@ -1,1 +1,1 @@
-"""Turns video frames into the bytes that a browser plays: H.264 samples inside fragmented MP4."""
+"""Encodes video frames for browsers: H.264 samples in fragmented MP4."""

@@ -1,4 +1,4 @@
-"""Encodes RGB frames with one x264 that returns every frame at once."""
+"""Encodes RGB frames with x264, set up to return every frame immediately."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 # Against ultrafast: 2 ms more per 16 frames of 160x96, 20 ms more at 832x480, and 40 % fewer bits.
 PRESET = "superfast"
-# Under 200 kbit/s at 160x96; PSNR changes by 0.4 dB at a chunk's keyframe, so that it is not seen as a pulse.
+# Under 200 kbit/s at 160x96; PSNR changes by only 0.4 dB at keyframes, so they do not flicker.
 CRF = "18"
-# Below this area a second slice takes more time than it saves (224x128: 6.5 ms a chunk against 5.4);
+# Below this area a second slice costs more time than it saves (224x128: 6.5 ms a chunk against 5.4);
 # at 832x480 it brings a keyframe from 10.7 to 6.7 ms.
 ONE_THREAD_AREA = 200_000
-# annexb=0: length-prefixed NAL units and an avcC record, as MP4 wants them, with SPS and PPS only there.
+# annexb=0: length-prefixed NAL units, and SPS and PPS only in an avcC record, as MP4 needs them.
 # Only the caller chooses keyframes (no scene cut, no maximum distance), and no frame refers to one before.
 X264_PARAMS = "annexb=0:keyint=infinite:scenecut=0:open-gop=0:bframes=0"
 
@@ -39,7 +39,7 @@ class H264Encoder:
             raise ValueError(f"expected an even width and height (4:2:0 chroma), got {width}x{height}")
         self.width, self.height = width, height
         self._context = _open_context(width, height, fps)
-        # One for all frames: a new one would build its tables and threads for each frame.
+        # Used for all frames: a new one would build its tables and threads again for each frame.
         self._reformatter = VideoReformatter()
         self._num_frames = 0
 

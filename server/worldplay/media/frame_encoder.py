@@ -21,7 +21,7 @@ class FrameEncoder:
     """
 
     def __init__(self, width: int, height: int, fps: int, fail: Callable[[Exception], None]) -> None:
-        """If a task raises, the encoder closes and gives `fail` the error, on the encoding thread."""
+        """If a task raises, the encoder closes and calls `fail` with the error, on the encoding thread."""
         self._shape = width, height, fps
         self._fail = fail
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
@@ -29,10 +29,10 @@ class FrameEncoder:
         self._begins_chunk = True
 
     def run(self, task: Callable[..., None], *arguments: object) -> None:
-        """Do something on the encoding thread, after all that was given before."""
+        """Run a task on the encoding thread, after all earlier ones."""
         try:
             self._thread.submit(self._do, task, *arguments)
-        except RuntimeError:  # shut down: nobody wants the video any more
+        except RuntimeError:  # the encoder was closed: the video is no longer wanted
             logger.debug("a task came after its encoder was closed")
 
     def close(self) -> None:
@@ -41,7 +41,7 @@ class FrameEncoder:
 
     @property
     def track(self) -> VideoTrack:
-        """The video's track, made at its first use: opening x264 takes time."""
+        """Return the video's track. It is made at its first use, because opening x264 takes time."""
         if self._track is None:
             self._track = VideoTrack(*self._shape)
         return self._track
@@ -51,7 +51,7 @@ class FrameEncoder:
         self._begins_chunk = True
 
     def encode(self, frames: NDArray[np.uint8]) -> Iterator[tuple[EncodedFrame, float]]:
-        """Encode frames, [F, H, W, 3] uint8 RGB. Yields: each, and the ms that it took."""
+        """Encode frames, [F, H, W, 3] uint8 RGB. Yields: each encoded frame, and the ms that it took."""
         track = self.track
         for frame in frames:
             began = time.perf_counter()
@@ -62,7 +62,7 @@ class FrameEncoder:
     def _do(self, task: Callable[..., None], *arguments: object) -> None:
         try:
             task(*arguments)
-        except Exception as error:  # the top of this thread: what breaks here is this video's loss alone
+        except Exception as error:  # the top of this thread: any error ends only this video
             logger.exception("encoding failed")
             self.close()
             self._fail(error)

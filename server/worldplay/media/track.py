@@ -1,4 +1,4 @@
-"""Joins encoder and boxes: one video, from frames to fragments that have a time on the media timeline."""
+"""One video, from frames to MP4 fragments with a time on the media timeline."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,9 @@ from worldplay.media.fmp4 import TIMESCALE, fragment, init_segment
 class VideoTrack:
     """Encodes frames when they are made, and gives them their time when they are sent.
 
-    A sample gets its time only in `fragment`. So the sender may drop the samples from one keyframe up to
-    another and number the rest without a gap: players stop at a gap in `tfdt`. The init segment and all
-    fragments that are sent after it are a valid file.
+    A sample gets its time only in `fragment`. So the sender may drop the samples from one keyframe to another
+    and number the others without a gap; players stop at a gap in `tfdt`. The init segment and all fragments
+    sent after it form a valid file.
     """
 
     def __init__(self, width: int, height: int, fps: int) -> None:
@@ -26,10 +26,10 @@ class VideoTrack:
         self.frame_duration_s = 1 / fps
 
     def encode(self, frame: NDArray[np.uint8], key: bool) -> EncodedFrame:
-        """Encode the next frame, [H, W, 3] uint8 RGB; `key` (each chunk's first): decoding can start here."""
+        """Encode the next frame, [H, W, 3] uint8 RGB. `key` makes it a keyframe, as each chunk's first."""
         return self._encoder.encode(frame, key)
 
     def fragment(self, sample: EncodedFrame, frame_number: int) -> bytes:
-        """Give a sample its time. frame_number counts the frames sent since the init segment, from 0."""
+        """Make a sample's fragment. frame_number counts the frames sent since the init segment, from 0."""
         ticks = self._frame_ticks
         return fragment(frame_number + 1, frame_number * ticks, ticks, sample.data, sample.key)

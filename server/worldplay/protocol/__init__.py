@@ -1,4 +1,4 @@
-"""Messages and bytes, and the order in which they are legal: docs/protocol.md, without any I/O."""
+"""The protocol of docs/protocol.md without I/O: messages, their bytes and their legal order."""
 
 from worldplay.protocol.connection import ClientConnection, ServerConnection
 from worldplay.protocol.errors import ErrorCode, ProtocolError

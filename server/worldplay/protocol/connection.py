@@ -1,4 +1,4 @@
-"""Each side of one connection: frames to messages and back, in their legal order. No I/O, no clock."""
+"""Both sides of a connection: converts frames to messages and back, and checks their order. No I/O."""
 
 import hmac
 
@@ -24,7 +24,7 @@ MESSAGES_BURST = 400
 
 
 class TokenBucket:
-    """How many messages a peer may send: so many a second, and so many at once after a pause."""
+    """Limits a peer's messages: a rate per second, and a burst after a pause."""
 
     def __init__(self, per_second: float, burst: float) -> None:
         self._per_ms = per_second / 1000
@@ -44,7 +44,7 @@ class TokenBucket:
 
 
 class ServerConnection:
-    """The server's side: refuses wrong messages of the client, and asserts that our own are in order."""
+    """The server's side: refuses invalid messages of the client, and asserts that its own are in order."""
 
     def __init__(self, limits: Limits, token: str | None = None) -> None:
         assert limits.message_bytes >= limits.image_bytes + SMALL_FRAME_BYTES, limits
@@ -75,7 +75,7 @@ class ServerConnection:
         return message
 
     def send(self, message: ServerMessage) -> bytes:
-        """Encode one message of ours."""
+        """Encode one message of the server."""
         fault = self._server.find_fault(message)
         assert fault is None, fault
         assert self._client.greeted or message.type in ("error", "bye"), f"{message.type} before hello"
@@ -114,7 +114,7 @@ class ServerConnection:
 
 
 class ClientConnection:
-    """The client's side: checks what it receives, not what it sends, as tests send wrong things."""
+    """The client's side: checks what it receives, but not what it sends, so that tests can send anything."""
 
     def __init__(self) -> None:
         self._server = ServerOrder()

@@ -1,4 +1,4 @@
-"""What a client can be told is wrong: the list of codes, and the exception that carries one."""
+"""Error codes that a client can get, and the exception that carries one."""
 
 from enum import Enum
 
@@ -55,7 +55,7 @@ class ProtocolError(Exception):
 
     @property
     def close_code(self) -> int | None:
-        """The WebSocket close code to close with; None where the session goes on."""
+        """Return the WebSocket close code; None if the session goes on."""
         return CLOSE_CODES[self.code]
 
     @property

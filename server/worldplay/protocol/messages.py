@@ -10,11 +10,11 @@ from worldplay.protocol.errors import ErrorCode, ProtocolError
 PROTOCOL = 1
 SUBPROTOCOL = "worldplay.v1"
 MAX_INT = 2**53 - 1  # the largest integer that JavaScript holds exactly
-MAX_LENGTH = 1e6  # of a pose, in world units: far beyond any walk, far below trouble in float32
+MAX_LENGTH = 1e6  # of a pose, in world units: beyond any walk, and still exact enough in float32
 FULL_TURN = 6.2832
 
 T = TypeVar("T")
-# Tuples are what frozen messages hold; MessagePack and callers may bring lists.
+# Frozen messages hold tuples; MessagePack and callers may pass lists.
 Items: TypeAlias = Annotated[tuple[T, ...], Strict(False)]
 Size: TypeAlias = Annotated[
     tuple[Annotated[int, Field(ge=1, le=8192)], Annotated[int, Field(ge=1, le=8192)]], Strict(False)
@@ -29,7 +29,7 @@ Key: TypeAlias = Literal["w", "s", "a", "d", "up", "down", "left", "right"]
 
 
 def _flatten_rows(value: object) -> object:
-    """Turn a square list of lists into one flat tuple; leave anything else to the validation."""
+    """Flatten a square list of lists to one tuple; return anything else for validation."""
     if not isinstance(value, list | tuple):
         return value
     if all(isinstance(row, list | tuple) and len(row) == len(value) for row in value):
@@ -53,7 +53,7 @@ Keys: TypeAlias = Annotated[Items[Key], AfterValidator(_refuse_repeats)]
 
 
 class Record(BaseModel):
-    """A map with exactly these fields. Those that default to None may be left out, as `to_map` does."""
+    """A map with exactly these fields. Fields that default to None are optional; `to_map` omits them."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -180,7 +180,7 @@ class Limits(Record):
     image_bytes: Count
     image_pixels: Count
     prompt_chars: Count
-    poses: Annotated[int, Field(ge=1, le=400)]  # so many fit into a small frame, as 64-bit floats
+    poses: Annotated[int, Field(ge=1, le=400)]  # this many fit into a small frame as 64-bit floats
 
 
 class View(Record):

@@ -13,7 +13,7 @@ class ClientOrder:
         self.last_seq = -1
 
     def find_fault(self, kind: str) -> str | None:
-        """Say what was expected instead of a message of this type, or None and take it as sent."""
+        """Return what was expected instead of this type; None if it is legal, which counts it as sent."""
         if self.stopped:
             return f"expected nothing after stop, got {kind}"
         if self.greeted == (kind == "hello"):
@@ -47,7 +47,7 @@ class ServerOrder:
         self.next_frame: int | None = None  # the timeline of a resumed session does not begin at 0
 
     def find_fault(self, message: ServerMessage) -> str | None:
-        """Say what was expected instead of this message, or None and take it as sent."""
+        """Return what was expected instead of this message; None if it is legal, which counts it as sent."""
         fault = self._find_stage_fault(message) or self._find_stream_fault(message)
         if fault is None:
             self._advance(message)

@@ -1,4 +1,4 @@
-"""Maps to messages: one field that is not as documented refuses the message and says which."""
+"""Validates maps as messages. An error names the first field at fault."""
 
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ M = TypeVar("M", bound=Record)
 
 
 def find_class(classes: dict[str, type[M]], kind: str) -> type[M]:
-    """Raises: ProtocolError (unknown_type)."""
+    """Find a type's class. Raises: ProtocolError (unknown_type)."""
     if kind not in classes:
         known = ", ".join(classes)
         raise ProtocolError(ErrorCode.UNKNOWN_TYPE, f"expected one of {known}, got {show(kind)}")
@@ -20,7 +20,7 @@ def find_class(classes: dict[str, type[M]], kind: str) -> type[M]:
 
 
 def validate(cls: type[M], fields: dict[str, Any]) -> M:
-    """Raises: ProtocolError (bad_field) about the first field at fault."""
+    """Make a message of a map. Raises: ProtocolError (bad_field) about the first field at fault."""
     try:
         return cls.model_validate(fields)
     except ValidationError as error:

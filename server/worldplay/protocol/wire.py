@@ -1,4 +1,4 @@
-"""Bytes to MessagePack maps and back. Whatever is wrong with the bytes is a ProtocolError."""
+"""Converts bytes to MessagePack maps and back. Any fault in the bytes is a ProtocolError."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
@@ -9,7 +9,7 @@ from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.protocol.messages import Record
 from worldplay.wording import MESSAGE_PACK, show
 
-SMALL_FRAME_BYTES = 64 * 1024  # what any frame may hold, the image of a `start` not counted
+SMALL_FRAME_BYTES = 64 * 1024  # the most in any frame, without counting the image of a `start`
 MAX_ARRAY_ITEMS = 1024
 MAX_MAP_ITEMS = 64
 
@@ -21,7 +21,7 @@ def pack(message: Record) -> bytes:
 
 
 def unpack(frame: bytes) -> dict[str, Any]:
-    """Decode the one map of a frame; memory stays within a small multiple of the frame's size.
+    """Decode the map of a frame, in memory of a small multiple of the frame's size.
 
     Raises: ProtocolError (malformed) unless it is one map of distinct string keys with a string `type`.
     """
@@ -46,7 +46,7 @@ def unpack(frame: bytes) -> dict[str, Any]:
 
 
 def check_size(frame: bytes, max_bytes: int) -> None:
-    """Refuse, before anything is decoded, a frame that is larger than its kind may be.
+    """Refuse a frame that is larger than its type may be, before anything is decoded.
 
     Raises: ProtocolError (too_large, or malformed where the frame has no structure to measure).
     """
@@ -71,9 +71,9 @@ def _image_bytes(frame: bytes) -> int:
 
 
 def _scan_fields(frame: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """Read a map's keys (their beginning) and values in their encoded form, without making objects of them.
+    """Yield the first bytes of each key of a map, and each value, in encoded form.
 
-    A client's megabytes of nested arrays must not become Python objects before they are refused.
+    Megabytes of nested arrays must not become Python objects before they are refused.
     """
     unpacker = msgpack.Unpacker(max_buffer_size=len(frame), max_array_len=MAX_ARRAY_ITEMS)
     unpacker.feed(frame)

@@ -1,1 +1,1 @@
-"""The HTTP and WebSocket server: where protocol, engine and media meet."""
+"""The HTTP and WebSocket server: connects protocol, engine and media."""

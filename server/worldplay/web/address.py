@@ -1,20 +1,20 @@
-"""The address to listen on: binding it, saying what is wrong with it, and writing it as a URL."""
+"""The address to listen on: binds it, explains failures, and formats it as a URL."""
 
 import errno
 import socket
 
-# Else the kernel would take in half a minute of video before a stalled page is noticed.
+# With its default the kernel would buffer half a minute of video before a stalled page is noticed.
 SEND_BUFFER_BYTES = 128 * 1024
 
 _REMEDIES = {
     errno.EADDRINUSE: "stop what is using it, or choose another with --port",
     errno.EACCES: "this user may not use ports below 1024: choose another with --port",
-    errno.EADDRNOTAVAIL: "it is no address of this machine: choose another with --host",
+    errno.EADDRNOTAVAIL: "it is not an address of this machine: choose another with --host",
 }
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind an address. Raises: OSError with the remedy if that is not possible."""
+    """Bind an address. Raises: OSError saying what to do if that is not possible."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -37,7 +37,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def url_of(listening: socket.socket) -> str:
-    """The address of a bound socket for a browser on this machine."""
+    """Return the URL of a bound socket for a browser on this machine."""
     host, port = listening.getsockname()[:2]
     anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
     return f"http://{_join(anywhere.get(host, host), port)}"

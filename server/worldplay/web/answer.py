@@ -10,7 +10,7 @@ PART_BYTES = 2**16  # as much as the server takes before it waits for the client
 
 
 class ClientGoneError(Exception):
-    """Nobody waits for the answer."""
+    """The client has left, or reads too slowly."""
 
 
 class Answer:
@@ -27,11 +27,14 @@ class Answer:
         await self._wait(self._send({"type": "http.response.body", "body": part, "more_body": True}))
 
     async def end(self) -> None:
-        """The client has read all but the last few parts."""
+        """End the answer. On return the client has read all but the last few parts."""
         await self._wait(self._send({"type": "http.response.body", "body": b"", "more_body": False}))
 
     async def send_whole(self, response: Response) -> None:
-        """Send what is finished. In one piece it would be taken at once, whether it is read or not."""
+        """Send a finished response part by part.
+
+        In one piece the server would accept it at once, even if the client does not read.
+        """
         await self.begin(response.raw_headers)
         for start in range(0, len(response.body), PART_BYTES):
             await self.send_part(bytes(response.body[start : start + PART_BYTES]))

@@ -23,7 +23,7 @@ from worldplay.world.world import World
 
 
 def create_app(settings: Settings, world: World, engine: Engine) -> Starlette:
-    """Build the application around an engine, which it starts and closes."""
+    """Build the application around an engine. The application starts and closes the engine."""
     metrics = Metrics(engine)
 
     async def health(request: Request) -> Response:
@@ -56,19 +56,19 @@ def create_app(settings: Settings, world: World, engine: Engine) -> Starlette:
 
 
 def load_app(settings: Settings) -> Starlette:
-    """Load the world and build the application around it, for a server that is not ours.
+    """Load the world and build the application around it, for another ASGI server.
 
-    Raises: ValueError or OSError naming what is wrong and the remedy.
+    Raises: ValueError or OSError saying what is wrong and what to do.
     """
     return create_app(settings, *open_engine(settings))
 
 
 def create_server(settings: Settings, world: World, engine: Engine) -> uvicorn.Server:
-    """Build the application and the uvicorn that runs it, on a socket that is already bound."""
+    """Build the application and a uvicorn server for it; the caller passes a bound socket to `run`."""
     config = uvicorn.Config(
         create_app(settings, world, engine),
         ws="websockets-sansio",
-        ws_max_size=2 * LIMITS.message_bytes,  # what is merely too large gets an explanation
+        ws_max_size=2 * LIMITS.message_bytes,  # up to here a frame that is too large gets an `error`
         ws_per_message_deflate=False,
         log_config=None,
         access_log=False,

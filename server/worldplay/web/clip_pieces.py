@@ -1,4 +1,4 @@
-"""A clip's pieces on the event loop: from the encoding thread to the answer."""
+"""Brings a clip's pieces from the encoding thread to the event loop."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -22,14 +22,14 @@ class _Gone:
 
 
 class ClipPieces:
-    """What came of one clip so far, and whether its client is still there."""
+    """Receives the pieces of one clip, and notices if its client leaves."""
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[Piece | _Gone] = asyncio.Queue()
 
     @contextmanager
     def make(self, world: World, engine: Engine, plan: ClipPlan, request: Request) -> Iterator[None]:
-        """Have the clip made for as long as the client is there."""
+        """Make the clip while this context is open, and watch for the client to leave."""
         loop = asyncio.get_running_loop()
         clip = ClipFile(world, lambda piece: post(loop, self._queue.put_nowait, piece))
         watch = asyncio.create_task(self._watch(request))
@@ -41,7 +41,10 @@ class ClipPieces:
             watch.cancel()
 
     async def parts(self) -> AsyncIterator[bytes]:
-        """The file, part by part. Raises: ApiError if it cannot be made, ClientGoneError."""
+        """Yield the file, part by part.
+
+        Raises: ApiError if the clip cannot be made; ClientGoneError if the client has left.
+        """
         while True:
             match await self._queue.get():
                 case Data(data):

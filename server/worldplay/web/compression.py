@@ -10,15 +10,15 @@ _TAKES_GZIP = re.compile(r"gzip(;q=(?!0(\.0*)?$).*)?")  # a weight of zero refus
 
 
 def compressed(app: ASGIApp) -> ASGIApp:
-    """Compress what an application answers, for clients that take gzip.
+    """Compress the responses of an application, for clients that accept gzip.
 
-    A streamed MP4 must not come through here, as a browser could not play it while it grows. Neither must
-    JSON with a clip in it: a quarter less base64 is not worth the time that walks would lose.
+    Not for a streamed MP4: a browser could not play it while it grows. Not for JSON that holds a clip: saving
+    a quarter of the base64 is not worth the processor time, which walks would lose.
     """
     zipped = GZipMiddleware(app, compresslevel=6)
 
     async def choose(scope: Scope, receive: Receive, send: Send) -> None:
-        if not _takes_gzip(Headers(scope=scope)):  # the middleware overlooks weights
+        if not _takes_gzip(Headers(scope=scope)):  # the middleware ignores q weights
             headers = [header for header in scope["headers"] if header[0] != b"accept-encoding"]
             scope = {**scope, "headers": headers}
         await zipped(scope, receive, send)

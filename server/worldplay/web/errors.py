@@ -1,4 +1,4 @@
-"""How the HTTP API says what is wrong."""
+"""Error responses of the HTTP API."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ _STATUS = {"busy": 503, "out_of_memory": 503, "stopped": 503, "internal": 500}
 
 
 class ApiError(Exception):
-    """A request is refused."""
+    """A request that gets an error response."""
 
     def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
@@ -28,14 +28,14 @@ class ApiError(Exception):
 
 
 def clip_error(code: str, message: str) -> ApiError:
-    """What is wrong with a clip that the engine could not make."""
+    """Return the error response for a clip that the engine could not make."""
     if code == "bad_request":
         return ApiError(422, "bad_field", message)
     return ApiError(_STATUS[code], code, message)
 
 
 async def _explain_http_error(request: Request, error: Exception) -> Response:
-    """Say in JSON, under /api, what the router finds wrong; elsewhere in words."""
+    """Respond to the router's errors: with JSON under /api, elsewhere with text."""
     assert isinstance(error, HTTPException), error
     if not request.url.path.startswith("/api/"):
         return PlainTextResponse(error.detail, error.status_code, headers=error.headers)
@@ -44,7 +44,7 @@ async def _explain_http_error(request: Request, error: Exception) -> Response:
 
 
 async def _explain_failure(request: Request, error: Exception) -> Response:
-    """Say that it is our fault; the server logs the error after this."""
+    """Respond to an error of the server. Starlette logs it afterwards."""
     code = code_of(error)
     return ApiError(_STATUS[code], code, REASONS[code]).response()
 

@@ -36,7 +36,7 @@ from worldplay.world.world import World
 logger = logging.getLogger(__name__)
 
 FIRST_RETRY_S = 10.0  # before any clip's time is known
-# Bodies are up to 16 MiB. A client that announces one and sends nothing keeps no clip from being made.
+# Bodies are up to 16 MiB. Reading them has its own limit: a client that sends nothing then blocks no clip.
 READERS_PER_JOB = 4
 
 
@@ -50,7 +50,7 @@ def api_routes(settings: Settings, world: World, engine: Engine) -> list[BaseRou
     generate = GenerateVideo(settings, world, engine)
     return [
         Route("/openapi.json", describe, middleware=[Middleware(compressed)]),
-        # With a slash too many it is not found: a redirection loses the scheme behind a proxy.
+        # A trailing slash gets 404, not a redirect: behind a proxy a redirect would lose the scheme.
         Mount("/api", Router([Route("/generate-video", generate, methods=["POST"])], redirect_slashes=False)),
     ]
 
@@ -62,7 +62,7 @@ class GenerateVideo:
         self._settings = settings
         self._world = world
         self._engine = engine
-        self._reading = RequestLimit(READERS_PER_JOB * settings.max_jobs, "requests being sent")
+        self._reading = RequestLimit(READERS_PER_JOB * settings.max_jobs, "requests being received")
         self._making = RequestLimit(settings.max_jobs, "clips")
         self._latest_s = FIRST_RETRY_S
 
@@ -71,7 +71,7 @@ class GenerateVideo:
         try:
             check_token(request, self._settings.token)
             check_headers(request)
-            self._making.check(self._latest_s)  # before a body is read in vain
+            self._making.check(self._latest_s)  # before the body is read
             with self._reading.hold(self._latest_s):
                 body = await read_body(request)
             with self._making.hold(self._latest_s):
@@ -106,9 +106,9 @@ class GenerateVideo:
 
 
 async def _stream(pieces: ClipPieces, plan: ClipPlan, answer: Answer) -> None:
-    """Send the file as it grows. If the clip fails half-way, the answer ends without its last chunk."""
+    """Send the file as it grows. If the clip fails half-way, the terminating HTTP chunk is not sent."""
     parts = pieces.parts()
-    first = await anext(parts)  # what fails before it becomes an error that can be read
+    first = await anext(parts)  # a failure before it still gets an error status
     headers = {"content-type": "video/mp4", "cache-control": "no-store", **_headers(plan)}
     await answer.begin([(name.lower().encode(), value.encode()) for name, value in headers.items()])
     try:
@@ -116,7 +116,7 @@ async def _stream(pieces: ClipPieces, plan: ClipPlan, answer: Answer) -> None:
         async for part in parts:
             await answer.send_part(part)
     except ApiError as error:
-        logger.warning("a clip ended before its end: %s", error)
+        logger.warning("a clip failed half-way: %s", error)
         return
     await answer.end()
 
@@ -124,7 +124,7 @@ async def _stream(pieces: ClipPieces, plan: ClipPlan, answer: Answer) -> None:
 async def _collect(pieces: ClipPieces, plan: ClipPlan, began: float) -> Response:
     data = b"".join([part async for part in pieces.parts()])
     time_s = round(time.perf_counter() - began, 3)
-    return await asyncio.to_thread(_describe, data, plan, time_s)  # the base64 of minutes takes a while
+    return await asyncio.to_thread(_describe, data, plan, time_s)  # encoding minutes of video takes a while
 
 
 def _describe(data: bytes, plan: ClipPlan, time_s: float) -> Response:

@@ -13,16 +13,19 @@ class LatencyTracker:
         self._sent: deque[tuple[float, float]] = deque(maxlen=MAX_PENDING)  # media s, clock ms of arrival
 
     def receive(self, seq: int, now_ms: float) -> None:
-        """A control message arrived."""
+        """Note that a control message has arrived."""
         self._received.append((seq, now_ms))
 
     def send(self, controls_seq: int | None, media_s: float) -> None:
-        """A chunk that begins at `media_s` includes all messages up to `controls_seq`."""
+        """Note that a chunk beginning at `media_s` includes all messages up to `controls_seq`."""
         while controls_seq is not None and self._received and self._received[0][0] <= controls_seq:
             self._sent.append((media_s, self._received.popleft()[1]))
 
     def show(self, shown_s: float, now_ms: float) -> list[float]:
-        """The client shows media time `shown_s`. Returns: the latencies, ms, that have just ended."""
+        """Note that the client shows media time `shown_s`.
+
+        Returns: the latency in ms of each message that is now on screen for the first time.
+        """
         latencies = []
         while self._sent and self._sent[0][0] <= shown_s:
             media_s, received_ms = self._sent.popleft()

@@ -1,4 +1,4 @@
-"""What clients may send, and how many requests may be at something at a time."""
+"""Limits on what clients may send, and on how many requests are handled at a time."""
 
 import math
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ LIMITS = Limits(
 
 
 class RequestLimit:
-    """Bounds how many requests may be at something at a time."""
+    """Bounds how many requests may be in one phase at a time."""
 
     def __init__(self, most: int, what: str) -> None:
         self._most = most
@@ -25,14 +25,14 @@ class RequestLimit:
         self._num_held = 0
 
     def check(self, retry_s: float) -> None:
-        """Raises: ApiError if one more is too many, with the seconds after which to try again."""
+        """Raises: ApiError (busy) if the limit is reached; it says to retry after `retry_s`."""
         if self._num_held >= self._most:
             message = f"at most {self._most} {self._what} at a time: try again later"
             raise ApiError(503, "busy", message, {"Retry-After": str(math.ceil(retry_s))})
 
     @contextmanager
     def hold(self, retry_s: float) -> Iterator[None]:
-        """Count one request. Raises: as `check`."""
+        """Count one request while this context is open. Raises: as `check`."""
         self.check(retry_s)
         self._num_held += 1
         try:

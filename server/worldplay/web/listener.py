@@ -1,4 +1,4 @@
-"""From the engine to the send queue: encodes a session's frames, and keeps all it is told in order."""
+"""From the engine to the send queue: encodes a session's frames, and keeps all events in order."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from worldplay.world.world import World
 
 
 class SessionListener:
-    """What the engine reports to about one session. Everything is posted from the encoding thread."""
+    """Receives the engine's events for one session, and posts them all from the encoding thread."""
 
     def __init__(self, world: World, post: Callable[[Item | ProtocolError], None]) -> None:
         """post is called on the encoding thread and must return at once."""
@@ -25,13 +25,13 @@ class SessionListener:
         self._report: ChunkReport | None = None  # of the chunk whose frames are being encoded
 
     def open(self, engine: Engine) -> Session:
-        """The session, opened at the first call."""
+        """Return the session; the first call opens it."""
         if self.session is None:
             self.session = engine.open(self)
         return self.session
 
     def drop(self, num_frames: int) -> None:
-        """Tell the session of encoded frames that will never be sent."""
+        """Tell the session that encoded frames will never be sent."""
         if self.session is not None:
             self.session.media_dropped(num_frames / self._fps)
 

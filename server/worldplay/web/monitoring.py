@@ -1,4 +1,4 @@
-"""What /health and /metrics say of the server."""
+"""Collects what /health and /metrics report."""
 
 from collections.abc import Iterator
 
@@ -14,11 +14,11 @@ from worldplay.world.released.variants import VARIANTS
 from worldplay.world.world import World
 
 _SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.667, 0.8, 1.0, 1.5, 2.0, 4.0, 8.0)
-# What the engine's statistics and its counters are called there, and what they mean.
+# Names and help texts in /metrics of the engine's statistics and counters.
 _GAUGES = {
     "sessions": "Sessions that have a slot.",
     "queued": "Sessions that wait for a slot.",
-    "clips_queued": "Clips that wait, with the one in the making.",
+    "clips_queued": "Clips that wait, including the one in progress.",
     "uptime_ms": "Time since the engine started.",
 }
 _TIMES = {
@@ -31,21 +31,21 @@ _COUNTERS = {
     "late_chunks": "Chunks whose first frame came after the client's buffer was empty.",
     "cancelled_chunks": "Chunks given up because of a start, reset, rewind or close.",
     "speculation_hits": "Context passes that were ready when the controls were read.",
-    "speculation_misses": "Context passes lost to other work.",
+    "speculation_misses": "Context passes discarded because other work came first.",
     "walks_opened": "Walks opened.",
     "sessions_opened": "Sessions opened.",
     "sessions_ended": "Sessions ended.",
     "sessions_refused": "Sessions refused because no slot and no place in the queue was free.",
     "clips": "Clips finished.",
     "clips_cancelled": "Clips whose client left.",
-    "failures": "Sessions and clips that ended by the server's fault.",
-    "out_of_memory": "Those of the failures that were for want of memory.",
+    "failures": "Sessions and clips that ended because of a server error.",
+    "out_of_memory": "Failures caused by lack of memory.",
     "busy_ms": "Time in which the engine worked.",
 }
 
 
 def describe_health(settings: Settings, world: World, engine: Engine) -> Health:
-    """The server at this moment."""
+    """Describe the server's current state."""
     ready, stats = engine.healthy, engine.stats()
     variant = VARIANTS.get(world.name)
     return Health(
@@ -67,7 +67,7 @@ def describe_health(settings: Settings, world: World, engine: Engine) -> Health:
 
 
 class Metrics:
-    """Histograms and counters that the streams fill, and the engine's own."""
+    """The histograms and counters that streams update, and those of the engine."""
 
     media_type = CONTENT_TYPE_LATEST
 
@@ -90,12 +90,12 @@ class Metrics:
         )
 
     def export(self) -> bytes:
-        """The exposition text."""
+        """Return the text for Prometheus."""
         return generate_latest(self._registry)
 
 
 class _EngineCollector(Collector):
-    """Reads the engine when it is asked, so that nothing is counted twice."""
+    """Reads the engine's counters when Prometheus asks, so that nothing is counted twice."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -22,7 +22,7 @@ _ERROR_HEADERS = {
     401: {"WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}}},
     503: {
         "Retry-After": {
-            "description": "Seconds that the latest clip took. Only if too many clips wait.",
+            "description": "Seconds that the latest clip took. Sent only if too many clips wait.",
             "schema": {"type": "integer"},
         }
     },
@@ -30,7 +30,7 @@ _ERROR_HEADERS = {
 
 
 def describe_api(*, needs_token: bool) -> dict[str, Any]:
-    """OpenAPI 3.1, made from the classes that check requests and responses."""
+    """Make the OpenAPI 3.1 document from the classes that check requests and responses."""
     _, definitions = models_json_schema(
         [
             (GenerateVideoRequest, "validation"),

@@ -1,4 +1,4 @@
-"""Whether the page that opens a WebSocket is one of this server's: the check of its Origin."""
+"""Checks the Origin of a WebSocket: whether its page belongs to this server or is allowed."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a page came from."""
+    """The origin of a page."""
 
     scheme: str
     host: str
@@ -23,9 +23,10 @@ class Origin:
 
 
 def is_allowed(headers: Headers, allow_origin: str) -> bool:
-    """Whether a handshake comes from a page of this server, or of an allowed origin, or from no page.
+    """Return whether a handshake comes from a page of this server, from an allowed origin, or from no page.
 
-    Browsers name the page's origin; programs send none. Other sites' pages must not walk here unseen.
+    Browsers send the page's origin; other programs send none. Pages of other sites must not use this server
+    unnoticed.
     """
     origins, hosts = headers.getlist("origin"), headers.getlist("host")
     if not origins:
@@ -37,7 +38,7 @@ def is_allowed(headers: Headers, allow_origin: str) -> bool:
 
 
 def read_origins(text: str) -> frozenset[Origin]:
-    """Read origins between commas. Raises: ValueError naming the first that is none."""
+    """Read origins separated by commas. Raises: ValueError naming the first that is invalid."""
     origins = set()
     for item in filter(None, map(str.strip, text.split(","))):
         origin = _parse_origin(item)
@@ -48,7 +49,7 @@ def read_origins(text: str) -> frozenset[Origin]:
 
 
 def describe_origin(headers: Headers) -> str:
-    """What a refused handshake said, for the log."""
+    """Describe a refused handshake, for the log."""
     origin, host = (show(headers.get(name)) for name in ("origin", "host"))
     return f"its Origin is {origin}, the Host {host}"
 
@@ -62,7 +63,7 @@ def _parse_origin(text: str) -> Origin | None:
 
 
 def _names(host_header: str, origin: Origin) -> bool:
-    """Whether a Host header is what a browser sends to this origin. The default port may be left out."""
+    """Return whether a Host header names this origin. The default port may be left out."""
     match = _HOST_HEADER.fullmatch(host_header)
     if match is None:
         return False

@@ -1,4 +1,4 @@
-"""From the client to the engine: what each message asks for."""
+"""From the client to the engine: acts on each message."""
 
 import asyncio
 from collections.abc import Callable
@@ -25,7 +25,7 @@ _COMMANDS: dict[type[m.ClientMessage], Callable[[Session], None]] = {
 
 
 class Receiver:
-    """Acts on the messages of one client. For the event loop alone."""
+    """Acts on the messages of one client. Event loop only."""
 
     def __init__(
         self,
@@ -44,9 +44,9 @@ class Receiver:
         self._metrics = metrics
 
     async def handle(self, message: m.ClientMessage) -> bool:
-        """Act on a message. Returns: whether more may follow.
+        """Act on a message. Returns: whether the client may send more.
 
-        Raises: ProtocolError if what it asks for cannot be had.
+        Raises: ProtocolError if the request is not possible.
         """
         match message:
             case m.Hello():
@@ -76,7 +76,7 @@ class Receiver:
     def _read_picture(self, data: bytes) -> tuple[StartPicture, str | None]:
         """Decode a picture to start from.
 
-        Returns: the picture, and the start view that the walk begins at; None if it begins in the picture.
+        Returns: the picture, and the name of the start view; None if the walk begins in the picture itself.
         """
         picture = self._world.cut(read_image(data))
         if self._world.own_pictures == "as_is":

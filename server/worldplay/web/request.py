@@ -1,4 +1,4 @@
-"""Reads requests to the HTTP API: token, headers, body, fields. What is wrong raises an ApiError."""
+"""Reads requests to the HTTP API: token, headers, body, fields. Every fault raises an ApiError."""
 
 import asyncio
 import base64
@@ -21,17 +21,18 @@ from worldplay.world.frames import count_latents
 from worldplay.world.pictures.open_image import open_image
 
 MAX_BODY_BYTES = 2**24  # an image of LIMITS.image_bytes in base64, and hours of poses
-# A latent of a pose file takes 35 (16 numbers in rows, 9 of K, their names). Ignored fields may have as many.
+# Brackets, braces and commas. A latent of a pose file has 35 (16 numbers in rows, 9 of K, their names).
+# Ignored fields may have as many again.
 MAX_BODY_MARKS = count_latents(MAX_FRAMES) * 35 * 2
 BODY_TIMEOUT_S = 30.0
 # Parameters such as the file's name may hold commas in quotes, and some programs leave out the quotes.
 _DATA_URL = re.compile(rb"data:.{0,%d}?;base64," % MAX_DATA_URL_HEAD, re.IGNORECASE)
-_QUOTED = ((b"%2B", b"+"), (b"%2F", b"/"), (b"%3D", b"="))  # base64 that was quoted as part of a URL
+_QUOTED = ((b"%2B", b"+"), (b"%2F", b"/"), (b"%3D", b"="))  # base64 quoted for a URL
 _WHITESPACE = b" \t\r\n\v\f"
 
 
 def check_token(request: Request, token: str | None) -> None:
-    """Raises: ApiError if the server has a token and the request has not."""
+    """Raises: ApiError if the server has a token and the request does not have it."""
     if token is None:
         return
     header = request.headers.get("authorization", "").encode("latin-1")  # the bytes as they came
@@ -44,7 +45,9 @@ def check_token(request: Request, token: str | None) -> None:
 def check_headers(request: Request) -> None:
     """Refuse a request by its headers, before its body is read."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":  # also keeps other sites out: browsers ask before they send JSON across
+    if (
+        kind != "application/json"
+    ):  # also stops other sites: a browser asks before sending JSON to another origin
         message = f"expected the header `Content-Type: application/json`, got {show(kind)}"
         raise ApiError(415, "unsupported_media_type", message)
     length = request.headers.get("content-length", "0")
@@ -53,7 +56,7 @@ def check_headers(request: Request) -> None:
 
 
 async def read_body(request: Request) -> bytes:
-    """Raises: ApiError if it is too large or too slow."""
+    """Receive the body. Raises: ApiError if it is too large or too slow."""
     try:
         return await asyncio.wait_for(_read_all(request), BODY_TIMEOUT_S)
     except asyncio.TimeoutError:
@@ -75,7 +78,7 @@ def _too_large(got: str) -> ApiError:
 
 
 def parse_request(body: bytes) -> GenerateVideoRequest:
-    """Raises: ApiError about another encoding, too much structure, or the first field at fault."""
+    """Parse the body. Raises: ApiError about its encoding, its size, or the first field at fault."""
     _check_encoding(body)
     body = body.removeprefix(codecs.BOM_UTF8)
     _check_marks(body)
@@ -99,7 +102,7 @@ def _check_encoding(body: bytes) -> None:
 
 
 def _check_marks(body: bytes) -> None:
-    """Refuse what would become millions of objects: the parser lets no other thread run meanwhile."""
+    """Refuse a body that would become millions of objects: no other thread runs while it is parsed."""
     num_marks = sum(map(body.count, (b"[", b"{", b",")))
     if num_marks > MAX_BODY_MARKS:
         message = (
@@ -109,7 +112,7 @@ def _check_marks(body: bytes) -> None:
 
 
 def check_pose(asked: GenerateVideoRequest) -> None:
-    """Refuse numbers that JSON does not have, as the answer repeats the pose. Raises: ApiError."""
+    """Refuse numbers that JSON does not have, because the response repeats the pose. Raises: ApiError."""
     try:
         json.dumps(asked.pose, allow_nan=False)
     except ValueError:
@@ -118,7 +121,7 @@ def check_pose(asked: GenerateVideoRequest) -> None:
 
 
 def read_options(asked: GenerateVideoRequest) -> ClipOptions:
-    """Raises: ApiError if the image cannot be opened."""
+    """Make clip options of a request. Raises: ApiError if the image cannot be opened."""
     return ClipOptions(
         prompt=asked.prompt,
         image=None if asked.image_base64 is None else decode_image(asked.image_base64),
@@ -133,7 +136,7 @@ def read_options(asked: GenerateVideoRequest) -> ClipOptions:
 
 
 def decode_image(text: str) -> Image:
-    """Decode base64, also in lines or as a data URL, and open the image. Raises: ApiError."""
+    """Decode base64, with line breaks or as a data URL, too, and open the image. Raises: ApiError."""
     encoded = text.encode().translate(None, _WHITESPACE)
     if head := _DATA_URL.match(encoded):
         encoded = _unquote(encoded[head.end() :])
@@ -151,7 +154,7 @@ def decode_image(text: str) -> Image:
 
 
 def _unquote(encoded: bytes) -> bytes:
-    """As `urllib.parse.unquote_to_bytes`, which would make millions of objects of as many percent signs."""
+    """Undo URL quoting. `urllib.parse.unquote_to_bytes` would make an object for each percent sign."""
     for quoted, char in _QUOTED:
         encoded = encoded.replace(quoted, char).replace(quoted.lower(), char)
     return encoded

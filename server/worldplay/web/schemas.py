@@ -9,21 +9,21 @@ from worldplay.web.limits import LIMITS
 from worldplay.wording import show
 from worldplay.world.frames import MAX_SIDE, SIZE_UNIT
 
-MAX_DATA_URL_HEAD = 4096  # bytes before the base64 of a data URL: kind, file name and other parameters
+MAX_DATA_URL_HEAD = 4096  # bytes before a data URL's base64: media type, file name, other parameters
 # Lines may be as short as 64 characters, with two to end each.
 MAX_BASE64_CHARS = (LIMITS.image_bytes + 2) // 3 * 4 * 66 // 64 + MAX_DATA_URL_HEAD
 MAX_FRAMES = 2400  # 100 s
-MAX_POSE_CHARS = 2**16  # of a pose string: a hundred for each motion of the longest clip
+MAX_POSE_CHARS = 2**16  # of a pose string: about a hundred for each motion of the longest clip
 MAX_SEED = 2**53  # the largest that JSON's numbers hold everywhere
 
 
 def _take_whole(value: object) -> object:
-    """JSON has one kind of number: 61.0 is an integer as well as 61."""
+    """Accept 61.0 as the integer 61: JSON has only one kind of number."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _check_pose(value: object) -> object:
-    """Before pydantic, which would name a fault for each kind that a pose may be."""
+    """Check before pydantic does: it would report a fault for each type that a pose may have."""
     if value is not None and not isinstance(value, str | dict | list):
         raise ValueError(f"expected a string, an object or an array, got {show(value)}")
     if isinstance(value, str) and len(value) > MAX_POSE_CHARS:
@@ -40,7 +40,7 @@ class _Body(BaseModel):
 
 
 class GenerateVideoRequest(_Body):
-    """A clip. The server chooses what is left out or null."""
+    """A clip to generate. The server chooses each value that is omitted or null."""
 
     prompt: Annotated[
         str, Field(max_length=LIMITS.prompt_chars, description="What the world looks like; may be empty.")
@@ -49,18 +49,18 @@ class GenerateVideoRequest(_Body):
         str | None,
         Field(
             max_length=MAX_BASE64_CHARS,
-            description="Start image: PNG, JPEG or WebP, also in lines or as a data URL. Default: a view.",
+            description="Start image: PNG, JPEG or WebP in base64, or a data URL. Default: the first view.",
         ),
     ] = None
     num_frames: Annotated[
         Whole | None,
         Field(
             description="13, 29, 45, 61, ... (or 61, 125, ...): whole chunks. "
-            "Default: as many as the poses are for, or 125.",
+            "Default: as long as the pose, or 125.",
             json_schema_extra={
                 "minimum": 1,
                 "maximum": MAX_FRAMES,
-            },  # plan_clip checks, and tells the nearest
+            },  # plan_clip checks it and names the nearest valid numbers
         ),
     ] = None
     pose: Annotated[
@@ -76,10 +76,11 @@ class GenerateVideoRequest(_Body):
     ] = None
     seed: Annotated[Whole | None, Field(ge=0, le=MAX_SEED, description="Default: random.")] = None
     variant: Annotated[
-        str | None, Field(max_length=100, description="Must be the loaded one, see `model_type` of /health.")
+        str | None,
+        Field(max_length=100, description="If given, must be the loaded variant: `model_type` of /health."),
     ] = None
-    width: Annotated[Side | None, Field(description="Must be the loaded model's.")] = None
-    height: Annotated[Side | None, Field(description="Must be the loaded model's.")] = None
+    width: Annotated[Side | None, Field(description="If given, must be the loaded model's.")] = None
+    height: Annotated[Side | None, Field(description="If given, must be the loaded model's.")] = None
 
 
 class GenerateVideoResponse(_Body):
@@ -90,7 +91,7 @@ class GenerateVideoResponse(_Body):
     num_frames: int
     pose: str | dict[str, Any] | list[Any]
     generation_time_seconds: Annotated[
-        float, Field(description="From the request to the last byte, with the wait for other clips.")
+        float, Field(description="From the request to the last byte, including the wait for other clips.")
     ]
 
 
@@ -117,13 +118,13 @@ class Error(_Body):
 
 
 class ErrorResponse(_Body):
-    """The body of every answer that is not a success."""
+    """The body of every error response."""
 
     error: Error
 
 
 class SessionCounts(_Body):
-    """Sessions: clients that walk, or wait for it."""
+    """Clients that walk, and clients that wait for a slot."""
 
     active: int
     queued: int
@@ -131,9 +132,9 @@ class SessionCounts(_Body):
 
 
 class JobCounts(_Body):
-    """Clips that were asked for over HTTP."""
+    """Clips requested over HTTP."""
 
-    queued: Annotated[int, Field(description="Including the one that is being made.")]
+    queued: Annotated[int, Field(description="Including the one in progress.")]
     max: int
 
 

@@ -1,4 +1,4 @@
-"""What waits to be sent to one client: bounded; for a client that is too slow the newest chunks win."""
+"""A bounded queue of what will be sent to one client. For a slow client the oldest chunks are dropped."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
-MAX_CHUNKS = 3  # waiting; pacing keeps it at one or two, only a client that does not read gets here
+MAX_CHUNKS = 3  # waiting; pacing keeps it at one or two, unless the client does not read
 MAX_MESSAGES = 1000  # that belong to no chunk
 
 
@@ -19,21 +19,21 @@ def post(loop: asyncio.AbstractEventLoop, put: Callable[[Item], None], item: Ite
     try:
         loop.call_soon_threadsafe(put, item)
     except RuntimeError:  # the loop has ended with the server
-        logger.debug("something to be sent came after the server's end")
+        logger.debug("an item to send came after the server's end")
 
 
 class SendQueue(Generic[Item]):
-    """A queue with one reader. An item may belong to a chunk, which any object can stand for."""
+    """A queue with one reader. An item may belong to a chunk, which can be any object."""
 
     def __init__(self, on_drop: Callable[[list[Item]], None]) -> None:
-        """on_drop is given what of a chunk is thrown away."""
+        """on_drop gets the items of a chunk that is dropped."""
         self._items: deque[tuple[object | None, Item]] = deque()
         self._ready = asyncio.Event()
         self._is_overfull = False
         self._on_drop = on_drop
 
     def put(self, item: Item, chunk: object | None = None) -> None:
-        """Add an item. A message beyond the bound is dropped, and `get` fails from then on."""
+        """Add an item. If a message finds no room, it is dropped, and `get` fails from then on."""
         if chunk is None and sum(chunk is None for chunk, _ in self._items) >= MAX_MESSAGES:
             self._is_overfull = True
         else:
@@ -51,7 +51,7 @@ class SendQueue(Generic[Item]):
         return self._items.popleft()[1]
 
     def _drop_oldest(self) -> None:
-        """A chunk begins with a keyframe, so whole chunks, or the rest of one, can be left out."""
+        """Drop the oldest chunk if there are too many. The next chunk begins with a keyframe."""
         waiting = list({id(chunk): chunk for chunk, _ in self._items if chunk is not None}.values())
         if len(waiting) > MAX_CHUNKS:
             oldest = waiting[0]

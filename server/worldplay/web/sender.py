@@ -1,4 +1,4 @@
-"""From the send queue to the client: gives what is sent its place on the media timeline."""
+"""From the send queue to the client: numbers frames on the media timeline when they are sent."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """An encoded frame, which gets its place on the timeline when it is sent."""
+    """An encoded frame, which gets its number on the timeline when it is sent."""
 
     report: ChunkReport
     frame: EncodedFrame
@@ -34,7 +34,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """The end of what is sent."""
+    """Closes the socket; nothing is sent after it."""
 
     code: int
 
@@ -43,7 +43,7 @@ Item = m.ServerMessage | VideoTrack | ChunkReport | Sample | Close
 
 
 class Sender:
-    """What goes to one client. For the event loop alone."""
+    """Sends to one client. Event loop only."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Sender:
         metrics: Metrics,
         on_drop: Callable[[int], None],
     ) -> None:
-        """on_drop is told how many encoded frames will never be sent."""
+        """on_drop gets the number of encoded frames that will never be sent."""
         self._websocket = websocket
         self._connection = connection
         self._latency = latency
@@ -64,7 +64,7 @@ class Sender:
         self._next_frame = 0  # on the media timeline
 
     def put(self, item: Item | ProtocolError) -> None:
-        """Queue something; an error of the client is counted and logged as well."""
+        """Queue an item. An error is also counted and logged."""
         match item:
             case ProtocolError():
                 self._refuse(item)
@@ -76,7 +76,7 @@ class Sender:
                 self._queue.put(item)
 
     async def run(self, timeout_s: float) -> None:
-        """Send what waits, until it says to close.
+        """Send queued items up to a `Close`.
 
         Raises: TimeoutError or BufferError if the client does not read.
         """
@@ -89,7 +89,7 @@ class Sender:
             await asyncio.wait_for(self._websocket.send_bytes(data), timeout_s)
 
     def _refuse(self, error: ProtocolError) -> None:
-        """Tell the client what was wrong, and close if nothing sensible can follow."""
+        """Queue an error message, and a `Close` if the error is fatal."""
         self._metrics.protocol_errors.labels(error.code.value).inc()
         logger.info("refused: %s", error)
         self._queue.put(m.error_message(error))
@@ -102,7 +102,7 @@ class Sender:
         self._on_drop(num_frames)
 
     def _message(self, item: m.ServerMessage | VideoTrack | ChunkReport | Sample) -> m.ServerMessage:
-        """Chunks and frames get the next free place on the media timeline, so it has no gaps."""
+        """Make an item's message. Chunks and frames get the timeline's next number, so it has no gaps."""
         match item:
             case VideoTrack():
                 self._track = item

@@ -15,7 +15,7 @@ from worldplay.web.compression import compressed
 logger = logging.getLogger(__name__)
 
 KEPT = f"public, max-age={365 * 24 * 3600}, immutable"
-# Nothing from elsewhere, nothing inline; previews and video are blobs, the icon is a data URL.
+# Nothing from other origins, nothing inline. Previews and video are blobs; the icon is a data URL.
 POLICY = "; ".join(
     (
         "default-src 'self'",
@@ -50,13 +50,13 @@ def page_route(folder: Path) -> BaseRoute:
 
 
 class _Page:
-    """Files, compressed, with what browsers should know of them: how long they are good, what they may do."""
+    """Serves files compressed, with headers for caching and security."""
 
     def __init__(self, files: StaticFiles) -> None:
         self._files = compressed(files)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # The build names files in assets/ by their content; index.html names the latest of them.
+        # Files in assets/ have a hash of their content in their name; index.html refers to the latest ones.
         is_named_by_content = scope["path"].rpartition("/")[0].endswith("/assets")
 
         async def send_with_headers(message: Message) -> None:
@@ -66,7 +66,7 @@ class _Page:
                 headers["Content-Security-Policy"] = POLICY
                 headers["X-Content-Type-Options"] = "nosniff"
                 if "etag" in headers:
-                    headers["ETag"] = f"W/{headers['etag']}"  # one for both encodings, so a weak one
+                    headers["ETag"] = f"W/{headers['etag']}"  # weak, as both encodings share it
                     headers["Vary"] = "Accept-Encoding"
             await send(message)
 

@@ -30,7 +30,7 @@ CLOSE_TIMEOUT_S = 2.0
 
 
 class Stream:
-    """Reads the client's frames and joins what they go through: receiver, engine, listener, sender."""
+    """Connects the parts of one connection: receiver, engine, listener, sender. Reads the client's frames."""
 
     def __init__(
         self, websocket: WebSocket, settings: Settings, world: World, engine: Engine, metrics: Metrics
@@ -44,7 +44,7 @@ class Stream:
         self._receiver = Receiver(world, engine, self._listener, self._sender, latency, metrics)
 
     async def run(self) -> None:
-        """Serve until either side ends it; whatever happens, the session is closed."""
+        """Serve until either side ends the connection. The session is closed in every case."""
         if not await self._accept():
             return
         reader = asyncio.create_task(self._read())
@@ -52,7 +52,7 @@ class Stream:
         try:
             await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
             if reader.done() and not reader.cancelled() and reader.exception() is None:
-                await asyncio.wait({writer}, timeout=CLOSE_TIMEOUT_S)  # let the last words out
+                await asyncio.wait({writer}, timeout=CLOSE_TIMEOUT_S)  # let the last messages be sent
         finally:
             self._listener.close()
             for task in (reader, writer):
@@ -73,12 +73,12 @@ class Stream:
 
     async def _close(self, code: int | None) -> None:
         if code is not None:
-            # A client that does not read will not hear it.
+            # A client that does not read does not get the close code.
             with suppress(asyncio.TimeoutError, WebSocketDisconnect):
                 await asyncio.wait_for(self._websocket.close(code), CLOSE_TIMEOUT_S)
 
     async def _read(self) -> None:
-        """Take messages until the client leaves or must go."""
+        """Handle messages until the client leaves or must be disconnected."""
         try:
             goes_on = await asyncio.wait_for(self._take_frame(), HELLO_TIMEOUT_S)
             while goes_on:
@@ -88,12 +88,12 @@ class Stream:
             self._sender.put(ProtocolError(ErrorCode.BAD_ORDER, late))
         except WebSocketDisconnect:
             self._sender.put(Close(1000))
-        except Exception as error:  # the top of the endpoint: our fault, which the client is told
+        except Exception as error:  # the top of the endpoint: a fault of the server; the client is told
             logger.exception("a message could not be handled")
             self._sender.put(our_fault(error))
 
     async def _take_frame(self) -> bool:
-        """Act on the next frame. Returns: whether more may follow."""
+        """Handle the next frame. Returns: whether the client may send more."""
         event = await self._websocket.receive()
         if event["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(event.get("code", 1006))
@@ -107,7 +107,7 @@ class Stream:
 
 
 def _explain_end(outcomes: Iterable[BaseException | None]) -> int | None:
-    """Log why the tasks of a stream failed. Returns: the close code that fits, None if none of them did."""
+    """Log why the tasks of a stream failed. Returns: the close code; None if none failed."""
     for outcome in outcomes:
         if isinstance(outcome, asyncio.TimeoutError | BufferError):
             logger.info("the client did not read for too long")

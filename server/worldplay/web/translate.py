@@ -1,4 +1,4 @@
-"""Between the wire's terms and the world's: greetings, start pictures, trajectories, chunks."""
+"""Translates between protocol messages and the world: welcome, start pictures, trajectories, chunks."""
 
 import secrets
 
@@ -19,7 +19,7 @@ from worldplay.world.world import World
 
 
 def welcome(world: World) -> m.Welcome:
-    """What a client is told of the world when it comes."""
+    """Make the message that describes the world to a new client."""
     size, latents = (world.width, world.height), world.chunk_latents
     return m.Welcome(
         protocol=m.PROTOCOL,
@@ -51,7 +51,7 @@ def _describe(world: World) -> m.WorldInfo:
 
 
 def check_start(message: m.Start, world: World) -> None:
-    """Raises: ProtocolError if the world cannot be walked, or has no such view or size."""
+    """Raises: ProtocolError if the model makes clips only, or has no such view or size."""
     if not world.can_walk:
         raise ProtocolError(
             ErrorCode.BAD_REQUEST,
@@ -68,12 +68,12 @@ def check_start(message: m.Start, world: World) -> None:
 
 
 def init_message(track: VideoTrack) -> m.Init:
-    """What a client needs before the frames of a track."""
+    """Make the message that a client needs before the frames of a track."""
     return m.Init(codec=track.codec, mime=track.mime, data=track.init_segment)
 
 
 def chunk_message(report: ChunkReport, first_frame: int) -> m.Chunk:
-    """Announce a chunk whose first frame has this number on the media timeline."""
+    """Make the message that announces a chunk; `first_frame` is its first number on the media timeline."""
     chunk, latch = report.chunk, report.latch
     return m.Chunk(
         index=chunk.index,
@@ -92,13 +92,13 @@ def chunk_message(report: ChunkReport, first_frame: int) -> m.Chunk:
 
 
 def our_fault(error: Exception) -> ProtocolError:
-    """What a client is told of an error that it did not cause."""
+    """Return the error that a client gets for a fault of the server."""
     code = code_of(error)
     return ProtocolError(ErrorCode(code), REASONS[code])
 
 
 def read_image(data: bytes) -> Image.Image:
-    """Decode a picture to start from. Raises: ProtocolError if it is none, or too large."""
+    """Decode a start picture. Raises: ProtocolError if it is not a picture, or too large."""
     try:
         return open_image(data, LIMITS.image_bytes, LIMITS.image_pixels)
     except ValueError as error:
@@ -109,7 +109,7 @@ def read_image(data: bytes) -> Image.Image:
 
 
 def read_trajectory(message: m.Poses) -> list[Move]:
-    """What a `poses` message asks for. Raises: ProtocolError if no camera can go there."""
+    """Read the moves of a `poses` message. Raises: ProtocolError if a pose is invalid."""
     try:
         if message.pose_string is not None:
             return list(parse_pose_string(message.pose_string))
