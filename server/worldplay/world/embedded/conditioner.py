@@ -1,4 +1,4 @@
-"""What the embedded world's transformer is told: the prompt, read by a tiny T5, and the start latent."""
+"""Conditions the embedded world's transformer on the prompt, read by a tiny T5, and the start latent."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ class EmbeddedConditioner:
     """The embedded world's encoders."""
 
     def __init__(self, reader: TextReader, byt5_dim: int, suggestions: Sequence[Suggestion]) -> None:
-        """`suggestions` are all the looks that the world has learned."""
+        """`suggestions` has one for each look that the world has learned."""
         self._reader = reader
         self._byt5_dim = byt5_dim
         self._suggestions = suggestions
@@ -27,13 +27,13 @@ class EmbeddedConditioner:
         return describe(states.to(image_latent), self._byt5_dim, image_latent)
 
     def taken_as(self, prompt: str) -> str | None:
-        """Title of the suggestion whose states are nearest: the encoder was trained to give four of them."""
+        """Return the title of the suggestion whose states are nearest to the prompt's."""
         distances = torch.linalg.vector_norm(self._looks - _mean_states(self._reader, [prompt]), dim=1)
         return self._suggestions[int(distances.argmin())].title
 
 
 def _mean_states(reader: TextReader, prompts: Sequence[str]) -> Tensor:
-    """[prompts, D]."""
+    """Average each prompt's states: [prompts, D]."""
     return torch.stack([states.mean(dim=0) for states in reader.read(prompts)])
 
 
