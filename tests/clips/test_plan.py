@@ -22,7 +22,7 @@ def test_large_picture_is_cut_before_the_model_is_asked(world: World) -> None:
         ({"pose": "w-5"}, "pose: expected .* got 21; nearest is 13 or 29"),
         ({"pose": "w-5", "num_frames": 29}, r"pose: expected poses for 8 latents \(7 motions\) .* got 6"),
         ({"pose": "jump-3"}, "pose: .* expected an action"),
-        ({"view": "moon"}, "view: expected a view out of"),
+        ({"view": "moon"}, "view: unknown view 'moon'; expected one of"),
         ({"variant": "ar-rl"}, "variant: expected 'embedded', which is loaded, got 'ar-rl'"),
         ({"width": 150}, "width: expected a multiple of 16, got 150"),
         ({"height": 480}, "height: expected 96, the size of the loaded model, got 480"),

@@ -35,7 +35,7 @@ def test_own_picture_is_where_it_starts(world: World, tmp_path: Path) -> None:
     [
         ({"num_frames": 14}, r"^--frames: expected .* nearest is 13 or 29"),
         ({"size": "480x832"}, r"^--size: expected 160, the size of the loaded model, got 832$"),
-        ({"view": "moon"}, r"^--view: expected a view out of"),
+        ({"view": "moon"}, r"^--view: unknown view 'moon'; expected one of"),
         ({"steps": 101}, r"^--steps: expected 1 to 100, got 101$"),
     ],
 )
@@ -149,7 +149,7 @@ def test_steps_are_recalled_unless_another_model_took_them(
 
 def test_walk_that_began_at_a_picture_asks_for_it() -> None:
     walk = {**WALK, "image": {"path": "red.png", "sha256": "0" * 64}}
-    problem = "expected --image, as the recorded walk began at a picture, red.png"
+    problem = "expected --image, because the recorded walk began at a picture, red.png"
     with pytest.raises(ValueError, match=problem):
         run(load_settings(), render_options(Path("clip.mp4"), pose=json.dumps(walk)))
 
@@ -218,7 +218,7 @@ def test_recorded_walk_says_what_is_wrong(field: dict[str, object], problem: str
     [
         ({"num_frames": 29}, "--frames: expected 61, 125, .* nearest is 61"),
         ({"steps": 101}, "--steps: expected 1 to 100, got 101"),
-        ({"view": "moon"}, "view: expected a view out of"),
+        ({"view": "moon"}, "view: unknown view 'moon'; expected one of"),
         ({"out": Path("nowhere/clip.mp4")}, "cannot write nowhere/clip.mp4: expected a file in a folder"),
         ({"out": Path()}, r"cannot write \."),
         ({"metadata": Path("nowhere/clip.json")}, "cannot write nowhere/clip.json"),

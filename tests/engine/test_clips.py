@@ -270,7 +270,7 @@ def test_place_that_is_not_there_is_refused() -> None:
     theatre = Theatre()
     receiver = submit(theatre, view="nowhere")
     theatre.settle()
-    assert receiver.events == [("bad_request", "expected a view out of court, got 'nowhere'")]
+    assert receiver.events == [("bad_request", "unknown view 'nowhere'; expected one of court")]
     assert theatre.counters.failures == 0
 
 

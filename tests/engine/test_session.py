@@ -168,7 +168,7 @@ def test_refused_start_leaves_the_walk_as_it_was() -> None:
     theatre, page, session = started()
     session.start(WalkRequest("nowhere"))
     theatre.run(1000)
-    assert ("error", "bad_request", "expected a view out of court, got 'nowhere'", False) in page.events
+    assert ("error", "bad_request", "unknown view 'nowhere'; expected one of court", False) in page.events
     assert [report.chunk.index for report in page.reports] == list(range(len(page.reports)))
     session.rewind(1)
     theatre.run(100)

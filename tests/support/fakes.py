@@ -66,7 +66,7 @@ class FakeWorld:
 
     def open_walk(self, request: WalkRequest) -> FakeWalk:
         if request.view == "nowhere":
-            raise ValueError("expected a view out of court, got 'nowhere'")
+            raise ValueError("unknown view 'nowhere'; expected one of court")
         self.spend("open", request.view, self.open_ms)
         self.walks.append(FakeWalk(self, request.view))
         return self.walks[-1]

@@ -1,1 +1,1 @@
-"""Neural networks and their maths: the transformer, its KV cache, the scheduler and the VAE."""
+"""The neural networks and their arithmetic: the transformer, its KV cache, the scheduler and the VAE."""

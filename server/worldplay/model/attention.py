@@ -1,4 +1,4 @@
-"""Scaled dot-product attention: the one function every attention of the transformer goes through."""
+"""Scaled dot-product attention: the only attention function of the transformer."""
 
 import torch
 import torch.nn.functional as F
@@ -11,11 +11,12 @@ MATMUL = (
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, backend: str = SDPA, mask: Tensor | None = None) -> Tensor:
-    """Attend from q, [B, n, Lq, d], to k and v, [B, n, Lk, d]; unmasked in the blocks.
+    """Attend from q, [B, n, Lq, d], to k and v, [B, n, Lk, d]. The blocks use no mask.
 
     Args:
         backend: SDPA, MATMUL, or a name of diffusers' attention dispatcher ("flash", "sage", ...).
         mask: [B, 1 or n, Lq, Lk] bool, True where a pair is visible; SDPA only.
+    Returns: [B, n, Lq, d].
     """
     if backend == SDPA:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
@@ -26,7 +27,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, backend: str = SDPA, mask: Tensor | 
 
 
 def _dispatch(q: Tensor, k: Tensor, v: Tensor, backend: str) -> Tensor:
-    # Imported here: it probes every attention package there is, which users of SDPA need not wait for.
+    # Imported here: it tries to import every known attention package, which SDPA does not need.
     from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
 
     heads_last = [x.transpose(1, 2) for x in (q, k, v)]

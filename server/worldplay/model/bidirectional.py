@@ -1,4 +1,4 @@
-"""The bidirectional model: text and image tokens see each other, and everything is computed at every step."""
+"""The bidirectional model: text and image tokens attend to each other; each step computes everything."""
 
 import torch
 from torch import Tensor
@@ -24,12 +24,12 @@ class BidirectionalTransformer(WorldPlayTransformer):
         prompt: Conditioning,
         text_timestep: Tensor,
     ) -> Tensor:
-        """Predict the velocity of all latents, context and chunk alike.
+        """Predict the velocity of all latents, both context and chunk.
 
         Args: as WorldPlayTransformer.denoise, with actions and timestep [B, T]; text_timestep is [B].
         Returns: [B, C, T, h, w], in the model's dtype.
         """
-        # Each sample runs alone with its invalid text tokens dropped, so that attention needs no mask.
+        # Each sample runs alone, without its invalid text tokens, so that attention needs no mask.
         velocities = [
             self._forward_sample(
                 latents[index : index + 1],
@@ -72,13 +72,18 @@ class BidirectionalTransformer(WorldPlayTransformer):
 def joint_pass(
     block: DoubleStreamBlock, x: Tensor, vec: Tensor, text: Tensor, text_vec: Tensor, place: Placement
 ) -> tuple[Tensor, Tensor]:
-    """Take image tokens, [B, T, S, H], and text tokens, [B, L, H], through a block, seeing each other."""
+    """Take image tokens, [B, T, S, H], and text tokens, [B, L, H], through a block with joint attention.
+
+    Args:
+        vec: [B, T, H], a conditioning vector per latent; text_vec: [B, H].
+    Returns: the image tokens and the text tokens.
+    """
     mod, text_mod = block.img_mod(vec), block.txt_mod(text_vec)
     y = modulated_norm(x, mod.shift1, mod.scale1)
     rope_q, prope_q = (heads_first(q) for q in block.image_queries(y, place))
     (rope_k, prope_k), (rope_v, prope_v) = block.image_keys_values(y, place).branches()
     text_q, text_k, text_v = block.text_queries_keys_values(text, text_mod)
-    # The text goes on with what it saw in the rope branch, so the prope branch has no text queries.
+    # The text uses only its output of the rope branch, so the prope branch has no text queries.
     rope = attend(_join(rope_q, text_q), _join(rope_k, text_k), _join(rope_v, text_v), block.backend)
     prope = attend(prope_q, _join(prope_k, text_k), _join(prope_v, text_v), block.backend)
     rope, text_seen = torch.split(rope, [rope_q.shape[2], text_q.shape[2]], dim=2)

@@ -1,4 +1,4 @@
-"""The double-stream block: image tokens in the rope and the prope branch, text tokens beside them."""
+"""The double-stream block: image tokens with a rope and a prope branch, and text tokens."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ _EPS = 1e-6
 
 
 class Modulation(NamedTuple):
-    """What a conditioning vector does to one stream of a block; each broadcasts against its tokens."""
+    """Shifts, scales and gates of one stream of a block; each broadcasts against the tokens."""
 
     shift1: Tensor
     scale1: Tensor
@@ -28,7 +28,7 @@ class Modulation(NamedTuple):
 
 
 class Modulator(nn.Module):
-    """Conditioning vectors, [..., H] -> six parts [..., 1, H]: once per latent, not once per token."""
+    """Conditioning vectors [..., H] to six parts [..., 1, H], computed per latent, not per token."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -96,17 +96,18 @@ class DoubleStreamBlock(nn.Module):
         return self.image_mlp(x, mod)
 
     def store(self, x: Tensor, vec: Tensor, place: Placement, cache: Cache) -> None:
-        """Append the keys and values of image tokens to the cache and stop there."""
+        """Only append the keys and values of image tokens, [B, T, S, H], to the cache. Args: as `forward`."""
         mod = self.img_mod(vec)
         y = modulated_norm(x, mod.shift1, mod.scale1)
         cache.extend(self.index, self.image_keys_values(y, place))
 
     def image_queries(self, y: Tensor, place: Placement) -> Branches:
-        """Both branches' queries, each [B, T, S, n, d]."""
+        """Both branches' queries, each [B, T, S, n, d], of normalised image tokens y, [B, T, S, H]."""
         q = self.img_attn_q_norm(self._split(self.img_attn_q(y)))
         return rotate(q, place.rope), transform(q, place.cameras.query)
 
     def image_keys_values(self, y: Tensor, place: Placement) -> ImageKV:
+        """Keys and values of normalised image tokens y, [B, T, S, H]."""
         k = self.img_attn_k_norm(self._split(self.img_attn_k(y)))
         return ImageKV(k, self._split(self.img_attn_v(y)), place)
 
@@ -118,21 +119,25 @@ class DoubleStreamBlock(nn.Module):
         return self.img_attn_proj(rope.flatten(-2)) + self.img_attn_prope_proj(prope.flatten(-2))
 
     def image_mlp(self, x: Tensor, mod: Modulation) -> Tensor:
+        """Add the MLP's update to image tokens, [B, T, S, H]."""
         return torch.addcmul(x, mod.gate2, self.img_mlp(modulated_norm(x, mod.shift2, mod.scale2)))
 
     def text_pass(self, x: Tensor, vec: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Take text tokens, [B, L, H], through the block; also returns their keys and values."""
+        """Take text tokens, [B, L, H], through the block; vec is [B, H].
+
+        Returns: the tokens, and their keys and values, [B, n, L, d].
+        """
         mod = self.txt_mod(vec)
         q, k, v = self.text_queries_keys_values(x, mod)
         return self.text_output(x, attend(q, k, v, self.backend), mod), k, v
 
     def text_keys_values(self, x: Tensor, vec: Tensor) -> tuple[Tensor, Tensor]:
-        """The keys and values of text tokens, and nothing more."""
+        """Compute only the keys and values, [B, n, L, d], of text tokens, [B, L, H]."""
         _, k, v = self.text_queries_keys_values(x, self.txt_mod(vec))
         return k, v
 
     def text_queries_keys_values(self, x: Tensor, mod: Modulation) -> tuple[Tensor, Tensor, Tensor]:
-        """Each [B, n, L, d]."""
+        """Compute queries, keys and values, each [B, n, L, d], of text tokens, [B, L, H]."""
         y = modulated_norm(x, mod.shift1, mod.scale1)
         q = self.txt_attn_q_norm(self._split(self.txt_attn_q(y)))
         k = self.txt_attn_k_norm(self._split(self.txt_attn_k(y)))
@@ -140,7 +145,7 @@ class DoubleStreamBlock(nn.Module):
         return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
 
     def text_output(self, x: Tensor, attended: Tensor, mod: Modulation) -> Tensor:
-        """Add the attention, [B, n, L, d], to the text tokens, [B, L, H], and then their MLP."""
+        """Add attention, [B, n, L, d], and then the MLP's update to text tokens, [B, L, H]."""
         update = self.txt_attn_proj(rearrange(attended, "b n l d -> b l (n d)"))
         x = torch.addcmul(x, mod.gate1, update)
         return torch.addcmul(x, mod.gate2, self.txt_mlp(modulated_norm(x, mod.shift2, mod.scale2)))
@@ -150,7 +155,7 @@ class DoubleStreamBlock(nn.Module):
 
 
 class FinalLayer(nn.Module):
-    """Image tokens to velocities: [B, T, S, H] -> [B, T, S, p*p*C]."""
+    """Image tokens to velocities: [B, T, S, H] -> [B, T, S, C * patch area]."""
 
     def __init__(self, hidden: int, out_features: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the networks are told of a prompt and a start image."""
+"""What the networks get of a prompt and a start image."""
 
 from dataclasses import dataclass
 
@@ -27,10 +27,10 @@ class Conditioning:
 
 
 def condition_channels(image_latent: Tensor, num_latents: int, *, first: bool) -> Tensor:
-    """Make what stands in channels beside the noisy latents: a condition and its mask.
+    """Make the channels that are joined to the noisy latents: a condition and its mask.
 
-    Only the first latent of a walk has a condition, the latent of the start image, and a mask of 1. All
-    others carry zeros. Without an image, they all do.
+    A walk's first latent has the start image's latent as its condition, and mask 1. All other latents have
+    zeros. In text-to-video all have zeros.
 
     Args:
         image_latent: [B, C, 1, h, w], scaled.

@@ -1,12 +1,12 @@
-"""Sizes of the networks, known without the libraries that compute with them."""
+"""Sizes of the networks. This module needs no torch."""
 
 from dataclasses import dataclass, fields
 from math import inf
 
-CONTEXT_TIMESTEP = 14.0  # context latents are told they carry a little noise: stabilisation level 15, minus 1
+CONTEXT_TIMESTEP = 14.0  # of context latents, as if a little noisy: stabilisation level 15, minus 1
 MAX_CONTEXT = 20
 CHUNK_LATENTS = 4
-PAST_FRAMES = 2  # that a causal convolution of the autoencoder sees, with a kernel of 3
+PAST_FRAMES = 2  # seen by a causal convolution of the autoencoder, whose kernel has 3
 
 
 def require_positive(**values: float) -> None:
@@ -20,8 +20,8 @@ def require_positive(**values: float) -> None:
 class TransformerConfig:
     """The shape of a transformer.
 
-    A token is patch_size, height and width, of a latent: one position in the released models, more where
-    tokens are dear.
+    A token covers patch_size, (height, width), positions of a latent: one in the released models, more in the
+    embedded one, to have fewer tokens.
     """
 
     hidden: int
@@ -55,7 +55,7 @@ class TransformerConfig:
 
     @property
     def patch_area(self) -> int:
-        """Positions of a latent that are one token."""
+        """Return how many positions of a latent make one token."""
         return self.patch_size[0] * self.patch_size[1]
 
 
@@ -78,7 +78,9 @@ RELEASED_TRANSFORMER = TransformerConfig(
 
 @dataclass(frozen=True, slots=True)
 class VAEConfig:
-    pixel_patch: int  # side of the pixel squares folded into channels around the network; 1 for none
+    """The shape of an autoencoder."""
+
+    pixel_patch: int  # side of the pixel squares that are folded into channels; 1: none
     latent_channels: int
     encoder_channels: tuple[int, ...]  # per level, finest first
     encoder_layers: int  # residual blocks per level

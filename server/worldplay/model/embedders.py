@@ -1,4 +1,4 @@
-"""Embedders: scalars, latents, and the three sorts of text tokens become vectors of the hidden size."""
+"""Embedders: turn scalars, latents and the three kinds of text tokens into vectors of the hidden size."""
 
 import functools
 import math
@@ -14,7 +14,7 @@ _NUM_FREQUENCIES = 128
 
 
 def sinusoid(scalars: Tensor) -> Tensor:
-    """Features of timesteps or action labels, [..., 256] float32: 128 cosines, then 128 sines."""
+    """Compute features of timesteps or labels [...]: [..., 256] float32, 128 cosines, then 128 sines."""
     angles = scalars.float()[..., None] * _frequencies(scalars.device)
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
@@ -23,19 +23,20 @@ def sinusoid(scalars: Tensor) -> Tensor:
 def _frequencies(device: torch.device) -> Tensor:
     """10000 ** (-j / 128), [128] float32, rounded as the published models' features were.
 
-    At timestep 1000 a last digit of a frequency is 3e-5 of a feature, so the rounding matters: the exponent
-    is rounded to float32 and its exp again. float64 in between, as float32's exp differs between processors.
+    The rounding matters: at timestep 1000 the last digit of a frequency changes a feature by 3e-5. The
+    exponent is rounded to float32, and so is its exp. The exp is computed in float64, because float32's exp
+    differs between processors.
     """
     steps = torch.arange(_NUM_FREQUENCIES, dtype=torch.float32)
     exponents = -math.log(10000) * steps / _NUM_FREQUENCIES
     frequencies = exponents.double().exp().float()
-    # The one entry that 0.02 of its last digit decide; the goldens have it rounded up.
+    # This entry is 0.02 of its last digit from where rounding changes; the goldens have it rounded up.
     frequencies[12] = frequencies[12].nextafter(torch.tensor(1.0))
     return frequencies.to(device)
 
 
 class ScalarEmbedder(nn.Module):
-    """A timestep or an action label as a vector: [...] -> [..., H]."""
+    """Timesteps or action labels to vectors: [...] -> [..., H]."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -48,9 +49,9 @@ class ScalarEmbedder(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Latents as tokens: [B, C, T, h, w] -> [B, T, S, H].
+    """Latents to tokens: [B, C, T, h, w] -> [B, T, S, H].
 
-    S = (h / rows) * (w / columns) tokens per latent for a patch (rows, columns); w fastest.
+    A patch of (rows, columns) gives S = (h / rows) * (w / columns) tokens per latent; w varies fastest.
     """
 
     def __init__(self, channels: int, hidden: int, patch: tuple[int, int]) -> None:
@@ -97,7 +98,7 @@ class VisionProjection(nn.Module):
 
 
 class TextProjection(nn.Module):
-    """The mean of the raw text states as a vector."""
+    """The mean of the text states to a vector: [B, text_dim] -> [B, H]."""
 
     def __init__(self, text_dim: int, hidden: int) -> None:
         super().__init__()
@@ -156,7 +157,7 @@ class IndividualTokenRefiner(nn.Module):
 
 
 class TokenRefiner(nn.Module):
-    """Language-model states of the prompt as tokens: [B, L, text_dim] -> [B, L, H]."""
+    """Language-model states of the prompt to tokens: [B, L, text_dim] -> [B, L, H]."""
 
     def __init__(self, text_dim: int, hidden: int, heads: int, mlp_ratio: float, num_blocks: int) -> None:
         super().__init__()
@@ -174,7 +175,7 @@ class TokenRefiner(nn.Module):
 
 
 def _visible_pairs(mask: Tensor) -> Tensor:
-    """[B, 1, L, L]: two valid tokens see each other, and all see the first, so that no row is empty."""
+    """Make the mask [B, 1, L, L]: valid tokens see each other; all see the first, so no row is empty."""
     pairs = mask[:, :, None] & mask[:, None, :]
     first = torch.arange(mask.shape[1], device=mask.device) == 0
     return (pairs | first)[:, None]

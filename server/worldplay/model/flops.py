@@ -1,7 +1,7 @@
-"""What the networks cost on paper: floating-point operations, two per multiply-add, of every pass.
+"""Counts floating-point operations of every pass of the networks, two per multiply-add.
 
-Only products of matrices and convolutions count, and only those that the result needs: modulation is once
-per latent and the 4x4 camera products are sparse, both negligible beside the rest (worldplay-model.md 22).
+Only the matrix products and convolutions that the result needs are counted. Modulation is once per latent,
+and the 4x4 camera products are sparse; both are negligible (docs/worldplay-model.md 22).
 """
 
 from dataclasses import dataclass
@@ -52,20 +52,20 @@ def image_pass(config: TransformerConfig, queries: int, keys: int) -> Work:
 
 
 def context_pass(config: TransformerConfig, tokens: int, text_tokens: int) -> Work:
-    """Encode context latents of `tokens` in all: the last block stops at its keys and values."""
+    """Encode context latents with `tokens` in total; the last block stops at its keys and values."""
     whole = image_pass(config, tokens, text_tokens + tokens)
     last = Work(4.0 * config.hidden**2 * tokens, 0.0)
     return whole.times((config.blocks - 1) / config.blocks).plus(last)
 
 
 def denoise_step(config: TransformerConfig, tokens_per_latent: int, context: int, text_tokens: int) -> Work:
-    """One denoising step of a chunk behind `context` latents."""
+    """One denoising step of a chunk after `context` latents."""
     queries = CHUNK_LATENTS * tokens_per_latent
     return image_pass(config, queries, text_tokens + context * tokens_per_latent + queries)
 
 
 def text_pass(config: TransformerConfig, tokens: int) -> Work:
-    """Take text tokens through the text stream, each attending to all; its last block stops as above."""
+    """Take text tokens through the text stream, each attending to all; the last block stops early, too."""
     hidden = config.hidden
     linears = (6 + 2 + 4 * config.mlp_ratio) * hidden**2
     block = Work(linears, 4 * tokens * hidden).times(tokens)
@@ -97,7 +97,7 @@ def chunk(
     text_tokens: int,
     steps: int,
 ) -> ChunkWork:
-    """One chunk of a walk under way; grid is (h, w) of a latent, before the transformer's patches."""
+    """One chunk, but not a walk's first; grid is (h, w) of a latent, before the transformer's patches."""
     tokens = grid[0] * grid[1] // transformer.patch_area
     return ChunkWork(
         context=context_pass(transformer, context * tokens, text_tokens).total,

@@ -22,20 +22,20 @@ class TextKV:
 
 
 class Cache(Protocol):
-    """What a pass over image tokens needs of a cache; blocks call extend, the transformer the rest."""
+    """What a pass over image tokens needs of a cache. Blocks call `extend`, the transformer the others."""
 
     @property
     def num_context(self) -> int:
         """Context latents held; the pass's own latents take time positions from here on."""
 
     def extend(self, block: int, own: ImageKV) -> tuple[Tensor, Tensor]:
-        """Append a block's keys and values to those it has; all together are [2B, n, L, d], rope first."""
+        """Append a block's keys and values. Returns: all of the block's, [2B, n, L, d], rope first."""
 
     def clear_context(self) -> None:
         """Forget the context latents."""
 
     def commit_context(self, num_latents: int) -> None:
-        """Make what the pass has just appended the context of the passes that follow."""
+        """Make what the pass has just appended the context of later passes."""
 
 
 class KVCache:
@@ -63,7 +63,9 @@ class KVCache:
         self._max_text = max_text
         self._text_length = 0
         self._num_context = 0
-        self.holds: object = None  # what its users have agreed to call its present contents
+        self.holds: object = (
+            None  # identifies the present contents; only the cache's users set and compare it
+        )
 
     @property
     def num_context(self) -> int:
@@ -71,11 +73,14 @@ class KVCache:
 
     @property
     def num_bytes(self) -> int:
-        """Memory that the cache takes, used or not."""
+        """Return the bytes of all buffers."""
         return sum(buffer.nbytes for buffer in self._buffers())
 
     def set_text(self, text: TextKV) -> None:
-        """Replace the text; the context attended to the old one, so it goes too."""
+        """Replace the text. This also clears the context, which attended to the old text.
+
+        Raises: ValueError if the text is longer than the cache allows.
+        """
         if text.length > self._max_text:
             raise ValueError(f"expected at most {self._max_text} text tokens, got {text.length}")
         self.clear_context()

@@ -1,4 +1,4 @@
-"""The names and shapes of the networks' parameters, known without building the networks."""
+"""Lists names and shapes of the networks' parameters without building the networks."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ def transformer_parameters(config: TransformerConfig) -> dict[str, Shape]:
 
 
 def is_text_parameter(name: str) -> bool:
-    """Whether only the text pass uses this parameter of a transformer."""
+    """Return whether only the text pass uses this parameter of a transformer."""
     return name.startswith(("txt_in.", "byt5_in.", "vision_in.")) or ".txt_" in name
 
 

@@ -1,4 +1,4 @@
-"""PRoPE: attention that sees relative cameras, as q, k, v and the output pass through camera matrices."""
+"""PRoPE: q, k, v and the output pass through camera matrices, so attention sees relative cameras."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Cameras:
-    """The cameras of some latents as matrices that act on row vectors of a head; prepared once per chunk.
+    """The cameras of T latents as matrices that multiply row vectors of a head; prepared once per chunk.
 
-    A 4x4 matrix acts alike on all d/4 groups of a head vector, i.e. as kron(I, M): one GEMM per latent
-    instead of very many tiny products. Each field is [B, T, d, d].
+    The same 4x4 matrix M acts on all d/4 groups of a head vector. As kron(I, M) this is one GEMM per latent
+    instead of many tiny products. Each field is [B, T, d, d].
     """
 
     query: Tensor
@@ -67,7 +67,7 @@ def _inverse_projection(viewmats: Tensor, intrinsics: Tensor) -> Tensor:
 
 
 def _focal(intrinsics: Tensor) -> Tensor:
-    """The diagonal fx, fy, 1, 1 of the lifted intrinsics."""
+    """Return the diagonal (fx, fy, 1, 1) of the intrinsics as a 4x4 matrix: [B, T, 4]."""
     focal = torch.stack([intrinsics[..., 0, 0], intrinsics[..., 1, 1]], dim=-1)
     return torch.cat([focal, torch.ones_like(focal)], dim=-1)
 

@@ -30,7 +30,7 @@ def rope_table(
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
-    """Rotate q or k, [B, T, S, n, d], by a table of rope_table; in float32, cast back."""
+    """Rotate q or k, [B, T, S, n, d], by a table of rope_table, [T, S, d/2]; in float32, cast back."""
     # One complex product is three times faster on a CPU than the same rotation on split pairs.
     pairs = torch.view_as_complex(x.float().view(*x.shape[:-1], -1, 2))
     return torch.view_as_real(pairs * table[:, :, None]).flatten(-2).to(x.dtype)

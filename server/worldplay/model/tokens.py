@@ -1,4 +1,4 @@
-"""Where image tokens are in time, picture and world, and what becomes of their keys and values there."""
+"""The positions and cameras of image tokens, and their keys and values in both branches."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ Branches = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where image tokens are: their rotations, [T, S, d/2], and their latents' cameras."""
+    """The positions of image tokens: their rotations, [T, S, d/2], and their latents' cameras."""
 
     rope: Tensor
     cameras: Cameras
@@ -21,19 +21,19 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class ImageKV:
-    """Image tokens' keys and values before the two branches part, each [B, T, S, n, d]."""
+    """Image tokens' keys and values before they are transformed for the branches, each [B, T, S, n, d]."""
 
     keys: Tensor
     values: Tensor
     place: Placement
 
     def branches(self) -> tuple[Branches, Branches]:
-        """Both branches' keys and values, each [B, n, T*S, d]."""
+        """Transform keys and values for both branches, each [B, n, T*S, d]."""
         matrices = self.place.cameras.key_value
         keys = heads_first(rotate(self.keys, self.place.rope)), heads_first(transform(self.keys, matrices))
         return keys, (heads_first(self.values), heads_first(transform(self.values, matrices)))
 
 
 def heads_first(x: Tensor) -> Tensor:
-    """[B, T, S, n, d] -> [B, n, T*S, d], without a copy."""
+    """Bring heads to the front: [B, T, S, n, d] -> [B, n, T*S, d], without a copy."""
     return x.flatten(1, 2).transpose(1, 2)

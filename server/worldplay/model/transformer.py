@@ -1,4 +1,4 @@
-"""The WorldPlay transformer: text and context latents to keys and values, noise to velocity."""
+"""The WorldPlay transformer: turns text and context latents into keys and values, noise into velocity."""
 
 from typing import cast
 
@@ -54,7 +54,7 @@ class WorldPlayTransformer(nn.Module):
         """Allocate a cache for latents of a grid, (h, w), in this model's dtype and on its device.
 
         Args:
-            unrotated: half the memory, more time at every denoising step.
+            unrotated: half the memory, but more time at every denoising step.
         """
         kind = UnrotatedKVCache if unrotated else KVCache
         return kind(
@@ -69,7 +69,7 @@ class WorldPlayTransformer(nn.Module):
         )
 
     def prepare_cameras(self, viewmats: Tensor, intrinsics: Tensor) -> Cameras:
-        """Cameras of [B, T] latents, once per chunk; arguments as in prope.prepare_cameras."""
+        """Prepare the cameras of [B, T] latents, once per chunk. Args: as prope.prepare_cameras."""
         viewmats, intrinsics = viewmats.to(self.device), intrinsics.to(self.device)
         return prepare_cameras(viewmats, intrinsics, self.config.head_dim, self.dtype)
 
@@ -81,7 +81,7 @@ class WorldPlayTransformer(nn.Module):
         byt5_mask: Tensor,
         vision_states: Tensor | None,
     ) -> TextKV:
-        """Run the text stream, which attends to itself only; once per prompt.
+        """Run the text stream, which attends only to itself; once per prompt.
 
         Args:
             text_states, text_mask: [B, L, text_dim], and [B, L] of 0 and 1.

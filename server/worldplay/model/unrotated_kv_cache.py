@@ -1,4 +1,4 @@
-"""The key-value cache in half the memory: both branches are derived from one copy when it is read."""
+"""The KV cache in half the memory: both branches are computed from one copy at each read."""
 
 import torch
 from torch import Tensor
@@ -8,10 +8,10 @@ from worldplay.model.tokens import ImageKV, Placement
 
 
 class UnrotatedKVCache(KVCache):
-    """Keeps keys and values as they are before the branches part, [1, latents, tokens, n, d] per block.
+    """Stores keys and values before rotation and camera products, [1, latents, tokens, n, d] per block.
 
-    Rotations and camera products are applied again at every reading, in one buffer that the blocks share: the
-    result is the same to the last bit, the time is paid at every denoising step (docs/performance.md).
+    Both are applied again at every read, into one buffer that the blocks share. The result is bit-identical,
+    but every denoising step takes longer (docs/performance.md).
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class UnrotatedKVCache(KVCache):
         return super().context(0)
 
     def _restore(self, block: int) -> None:
-        """Put a block's text and context into the shared buffer, for both branches."""
+        """Write a block's text and context to the shared buffer, for both branches."""
         for buffer, part in ((self._keys[0], self._text.keys), (self._values[0], self._text.values)):
             buffer[:, :, : self._text_length].copy_(part[block])
         if self.num_context == 0:

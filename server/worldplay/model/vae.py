@@ -1,4 +1,4 @@
-"""The video autoencoder as a stream: frames to latents and back, one piece at a time."""
+"""The streaming video autoencoder: frames to latents and back, piece by piece."""
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import (
@@ -17,10 +17,10 @@ DecoderState = FeatureCache
 
 
 class StreamingVAE(nn.Module):
-    """Weights and blocks of diffusers' AutoencoderKLHunyuanVideo15, under its parameter names.
+    """diffusers' AutoencoderKLHunyuanVideo15 as a stream, with its blocks and parameter names.
 
-    Encodes and decodes with a feature cache, so that a video of any length goes through in pieces with
-    the result of the whole.
+    A feature cache carries the past. So a video of any length can be processed in pieces, with the same
+    result as at once.
     """
 
     def __init__(self, config: VAEConfig) -> None:
@@ -50,7 +50,7 @@ class StreamingVAE(nn.Module):
         return DecoderState()
 
     def encode_image(self, pixels: Tensor) -> Tensor:
-        """Latent of a still image.
+        """Encode a still image.
 
         Args:
             pixels: [B, 3, 1, H, W] in [-1, 1].
@@ -59,7 +59,7 @@ class StreamingVAE(nn.Module):
         return self.encode_frames(pixels, self.new_encoder_state())
 
     def encode_frames(self, pixels: Tensor, state: EncoderState) -> Tensor:
-        """Latents of the next frames of a video.
+        """Encode the next frames of a video.
 
         Args:
             pixels: [B, 3, F, H, W] in [-1, 1]; F = 1 + 4n for a new state, 4n for a used one.
@@ -71,7 +71,7 @@ class StreamingVAE(nn.Module):
         return mean * self.config.scaling_factor
 
     def encode_moments(self, pixels: Tensor, state: EncoderState) -> Tensor:
-        """As encode_frames, but [B, 2C, T, h, w]: mean and log-variance, not scaled."""
+        """Encode as encode_frames, to mean and log-variance [B, 2C, T, h, w], not scaled."""
         self._check_frames(pixels, state)
         p = self.config.pixel_patch
         x = rearrange(pixels, "b c t (h p) (w q) -> b (c p q) t h w", p=p, q=p).to(
@@ -81,7 +81,7 @@ class StreamingVAE(nn.Module):
         return torch.cat(moments, dim=2)
 
     def decode_latent(self, latent: Tensor, state: DecoderState) -> Tensor:
-        """Frames of the next latent (or latents) of a video.
+        """Decode the next latent (or latents) of a video.
 
         Args:
             latent: [B, C, T, h, w], scaled.
@@ -91,7 +91,7 @@ class StreamingVAE(nn.Module):
         return self.decode_raw(latent / self.config.scaling_factor, state).clamp(-1, 1)
 
     def decode_raw(self, latent: Tensor, state: DecoderState) -> Tensor:
-        """As decode_latent, but takes latents that are not scaled and does not clamp."""
+        """Decode as decode_latent, but from latents that are not scaled, and without clamping."""
         z = latent.to(self.decoder.conv_in.conv.weight)
         frames = [vae_stream.decode(self.decoder, piece, state) for piece in _pieces(z, state)]
         x = torch.cat(frames, dim=2)
@@ -109,14 +109,14 @@ class StreamingVAE(nn.Module):
 
 
 def _pieces(x: Tensor, state: FeatureCache) -> tuple[Tensor, ...]:
-    """The first frame of a stream goes through alone."""
+    """Split off the first frame of a stream, which must go through alone."""
     if state.is_empty and x.shape[2] > 1:
         return x[:, :, :1], x[:, :, 1:]
     return (x,)
 
 
 def lay_out_channels_last(module: nn.Module) -> None:
-    """Spare a CPU's convolutions from reordering their weights at every call."""
+    """Store convolution weights channels-last, so that a CPU need not reorder them at every call."""
     for parameter in module.parameters():
         if parameter.dim() == 5:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)

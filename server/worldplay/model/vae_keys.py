@@ -1,4 +1,4 @@
-"""Which weight of the published autoencoder belongs to which diffusers parameter."""
+"""Maps the weights of the published autoencoder to diffusers' parameters."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -18,14 +18,14 @@ _RENAMED = (  # diffusers -> published
 
 
 def published_key(name: str) -> str:
-    """The published name of a diffusers parameter."""
+    """Return the published name of a diffusers parameter."""
     for pattern, replacement in _RENAMED:
         name = re.sub(pattern, replacement, name)
     return name
 
 
 def match_keys(keys: Iterable[str], names: Iterable[str]) -> dict[str, str]:
-    """The stored key of each parameter, in whichever of the two layouts the weights are."""
+    """Map each parameter to its stored key, for weights in either layout."""
     ours = {published_key(name): name for name in names}
     return {ours.get(key, key): key for key in keys}
 

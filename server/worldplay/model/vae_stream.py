@@ -1,4 +1,4 @@
-"""How a causal video autoencoder runs piece by piece: its layers with the past they need."""
+"""Runs a causal video autoencoder piece by piece: its layers, with the past that they need."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,12 +28,12 @@ class FeatureCache:
         return FeatureCache([slot.clone() for slot in self.slots])
 
     def detach(self) -> "FeatureCache":
-        """Forget how the past was computed (training: gradients stop here); shares memory."""
+        """Stop gradients here, for training; shares memory."""
         return FeatureCache([slot.detach() for slot in self.slots])
 
 
 class Pass:
-    """One piece of a stream on its way through the network."""
+    """One piece of a stream in the network: reads the old past, and collects the new one."""
 
     def __init__(self, cache: FeatureCache) -> None:
         self.first = cache.is_empty
@@ -41,11 +41,11 @@ class Pass:
         self._new: list[Tensor] = []
 
     def past_of(self, x: Tensor) -> Tensor:
-        """The frames before x, [B, C, T, H, W]: two, or one that stands for both, as at the start."""
+        """Return the frames before x, [B, C, T, H, W]: two, or at the start one that stands for both."""
         return x[:, :, :1] if self.first else self._old[len(self._new)]
 
     def remember(self, frames: Tensor) -> None:
-        """Keep the last frames; a copy, as a view would keep alive all that they are part of."""
+        """Keep the last frames, as a copy: a view would keep the whole tensor alive."""
         self._new.append(frames[:, :, -PAST_FRAMES:].clone(memory_format=torch.channels_last_3d))
 
     def commit(self, cache: FeatureCache) -> None:
@@ -53,7 +53,7 @@ class Pass:
 
 
 def encode(encoder: blocks.HunyuanVideo15Encoder3D, x: Tensor, cache: FeatureCache) -> Tensor:
-    """Moments of the next piece of a stream.
+    """Encode the next piece of a stream to moments.
 
     Args:
         x: [B, C, F, H, W]; F = 1 if the cache is empty, else a multiple of 4.
@@ -72,7 +72,7 @@ def encode(encoder: blocks.HunyuanVideo15Encoder3D, x: Tensor, cache: FeatureCac
 
 
 def decode(decoder: blocks.HunyuanVideo15Decoder3D, z: Tensor, cache: FeatureCache) -> Tensor:
-    """Frames of the next latents of a stream.
+    """Decode the next latents of a stream.
 
     Args:
         z: [B, C, T, h, w]; T = 1 if the cache is empty.
@@ -100,9 +100,9 @@ def _causal_conv(layer: blocks.HunyuanVideo15CausalConv3d, x: Tensor, run: Pass)
 
 
 def _convolve_by_taps(conv: nn.Conv3d, surrounded: Tensor) -> Tensor:
-    """A 3-D convolution as the sum of one 2-D convolution for each tap in time.
+    """Compute a 3-D convolution as the sum of one 2-D convolution for each tap in time.
 
-    On a CPU float32 Conv3d takes a path without blocking that reaches a third of the speed of Conv2d's.
+    On a CPU float32 Conv3d uses a path without blocking, at a third of the speed of Conv2d.
     """
     batch, _, frames, _, _ = surrounded.shape
     taps = conv.weight.unbind(2)
@@ -118,7 +118,7 @@ def _convolve_by_taps(conv: nn.Conv3d, surrounded: Tensor) -> Tensor:
 
 
 def _surround(past: Tensor, x: Tensor) -> Tensor:
-    """Put the past in front of x and repeat the edges in height and width, moving every value only once."""
+    """Put the past before x, and repeat the edges in height and width, with only one copy of each value."""
     batch, channels, frames, height, width = x.shape
     shape = batch, channels, PAST_FRAMES + frames, height + 2, width + 2
     out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last_3d)
@@ -131,16 +131,16 @@ def _surround(past: Tensor, x: Tensor) -> Tensor:
 
 
 def _surround_for_gradients(past: Tensor, x: Tensor) -> Tensor:
-    """The same in two moves: backwards, the assignments above would each copy the whole gradient."""
+    """Do the same with two copies: backwards, each assignment above would copy the whole gradient."""
     past = past.expand(-1, -1, PAST_FRAMES, -1, -1)
     extended = torch.cat([past, x.contiguous(memory_format=torch.channels_last_3d)], dim=2)
     return F.pad(extended, (1, 1, 1, 1, 0, 0), mode="replicate")
 
 
 def _rms_norm(layer: blocks.HunyuanVideo15RMS_norm, x: Tensor) -> Tensor:
-    """diffusers' normalisation over channels, with the mean as a 1x1x1 convolution.
+    """Apply diffusers' normalisation over channels, computing the mean by a 1x1x1 convolution.
 
-    On a CPU every other way to reduce over channels was 3 to 10 times slower, forward and backward.
+    On a CPU all other ways to reduce over channels were 3 to 10 times slower, forward and backward.
     """
     average = torch.full((1, x.shape[1], 1, 1, 1), 1 / x.shape[1], dtype=x.dtype, device=x.device)
     return x * torch.rsqrt(F.conv3d(x * x, average) + _TINY) * layer.gamma
@@ -174,7 +174,7 @@ def _middle(middle: blocks.HunyuanVideo15MidBlock, x: Tensor, run: Pass) -> Tens
 
 
 def _attend_within_latents(layer: blocks.HunyuanVideo15AttnBlock, x: Tensor) -> Tensor:
-    """Single-head attention over the positions of each latent, as in a stream of single latents."""
+    """Apply single-head attention over the positions of each latent separately."""
     h = _rms_norm(layer.norm, x)
     q, k, v = (
         rearrange(project(h), "b c t h w -> (b t) 1 (h w) c")
@@ -196,7 +196,7 @@ def _downsample(layer: blocks.HunyuanVideo15Downsample, x: Tensor, run: Pass) ->
     group = layer.group_size
     if not layer.add_temporal_downsample:
         return _fold(h) + _mean_of_groups(_fold(x), group)
-    if run.first:  # a single frame has no partner in time: it stands for both
+    if run.first:  # a single frame has no partner in time and stands for both
         h = _fold(h)
         return torch.cat([h, h], dim=1) + _mean_of_groups(_fold(x), group // 2)
     return _fold_time(h) + _mean_of_groups(_fold_time(x), group)
@@ -204,7 +204,7 @@ def _downsample(layer: blocks.HunyuanVideo15Downsample, x: Tensor, run: Pass) ->
 
 def _upsample(layer: blocks.HunyuanVideo15Upsample, x: Tensor, run: Pass) -> Tensor:
     h = _causal_conv(layer.conv, x, run)
-    if not layer.add_temporal_upsample:  # here the shortcut repeats before it unfolds, below after
+    if not layer.add_temporal_upsample:  # here the shortcut repeats, then unfolds; below the other way round
         return _unfold(h) + _unfold(_repeat_channels(x, layer.repeats))
     if run.first:  # one frame stays one frame
         h = _unfold(h)

@@ -1,1 +1,1 @@
-"""Worlds: cameras, controls, memory, images and the rollout that joins them."""
+"""Worlds: cameras, steering, context, pictures, and the rollout that connects them."""

@@ -1,4 +1,4 @@
-"""Cameras: how motions become poses, poses become action labels, and pose files are read.
+"""Cameras: turns motions into poses and poses into action labels, and reads pose strings and files.
 
 Axes of a camera: x right, y down, z forward. Poses are float64 camera-to-world matrices (c2w).
 The first camera of a walk is the world's origin and is never moved: the model's text keys see absolute poses.
@@ -31,7 +31,8 @@ MAX_FOCAL = 20.0  # a field of view of 3 degrees; 1 / MAX_FOCAL is one of 168
 _MIN_TRANSLATION = 1e-4  # units per latent that count as a move
 _MIN_TURN = 0.05  # degrees per latent that count as a turn
 _RIGID_TOLERANCE = 1e-3  # room for poses written with float32 or six digits
-# Rows: no, forward, backward move (no, right, left yaw); columns: no, right, left move (no, up, down pitch).
+# Translations: rows are no, forward, backward; columns no, right, left.
+# Rotations: rows are no, right, left yaw; columns no, up, down pitch.
 _CODES = np.array([[0, 3, 4], [1, 5, 6], [2, 7, 8]])
 
 
@@ -50,7 +51,9 @@ class Motion:
     third_yaw: float = 0.0
 
 
-_HYPHEN = re.compile("[-\u2010-\u2014\u2212]")  # and what word processors and phones make of it
+_HYPHEN = re.compile(
+    "[-\u2010-\u2014\u2212]"
+)  # and the dashes that word processors and phones put in its place
 _STRING_MOTIONS = {
     "w": Motion(forward=FORWARD_STEP),
     "s": Motion(forward=-FORWARD_STEP),
@@ -74,7 +77,7 @@ def _rotation_x(angle: float) -> Pose:
 
 
 def apply_motion(c2w: Pose, motion: Motion) -> Pose:
-    """Move a camera by one latent's motion; the given pose is left as it is."""
+    """Move a camera, c2w [4, 4], by one latent's motion. Returns: a new c2w [4, 4]."""
     moved = c2w.copy()
     moved[:3, :3] = c2w[:3, :3] @ _rotation_y(motion.yaw) @ _rotation_x(motion.pitch)
     moved[:3, 3] += moved[:3, :3] @ np.array([motion.right, 0.0, motion.forward])
@@ -84,7 +87,7 @@ def apply_motion(c2w: Pose, motion: Motion) -> Pose:
 
 
 def motion_between(c2w: Pose, moved: Pose) -> Motion:
-    """The motion that leads from one camera to another; roll and rise are left out."""
+    """Find the motion from one camera, c2w [4, 4], to another; roll and height are ignored."""
     relative = c2w[:3, :3].T @ moved[:3, :3]
     right, _, forward = moved[:3, :3].T @ (moved[:3, 3] - c2w[:3, 3])
     ahead = relative[:, 2]
@@ -101,7 +104,7 @@ def _orbit(third_yaw: float) -> Pose:
 
 
 def build_trajectory(motions: Sequence[Motion]) -> Pose:
-    """Walk from the origin: the identity, then one c2w per motion, [n + 1, 4, 4]."""
+    """Walk from the origin. Returns: c2w [n + 1, 4, 4], the identity and one pose per motion."""
     poses = [np.eye(4)]
     for motion in motions:
         poses.append(apply_motion(poses[-1], motion))
@@ -109,7 +112,7 @@ def build_trajectory(motions: Sequence[Motion]) -> Pose:
 
 
 def invert_pose(pose: Pose) -> Pose:
-    """Rigid inverse of [..., 4, 4]: c2w to w2c and back."""
+    """Invert rigid poses [..., 4, 4]: c2w to w2c and back."""
     inverse = np.zeros_like(pose)
     transposed = np.swapaxes(pose[..., :3, :3], -1, -2)
     inverse[..., :3, :3] = transposed
@@ -119,7 +122,7 @@ def invert_pose(pose: Pose) -> Pose:
 
 
 def label_actions(c2w: Pose, previous: Pose | None, third_person: bool = False) -> NDArray[np.int64]:
-    """Name what the camera did before each latent: 9 * translation code + rotation code, 0..80.
+    """Label the motion that led to each latent: 9 * translation code + rotation code, 0..80.
 
     Args:
         c2w: [T, 4, 4] consecutive poses.
@@ -133,25 +136,25 @@ def label_actions(c2w: Pose, previous: Pose | None, third_person: bool = False) 
     translation = _translation_codes(steps[:, :3, 3])
     if third_person:
         translation[(np.abs(right) >= _MIN_TURN) | (np.abs(up) >= _MIN_TURN)] = 0
-    rotation = _CODES[_senses(right, _MIN_TURN), _senses(up, _MIN_TURN)]
+    rotation = _CODES[_sign_codes(right, _MIN_TURN), _sign_codes(up, _MIN_TURN)]
     return (9 * translation + rotation).astype(np.int64)
 
 
-def _senses(value: NDArray[np.float64], threshold: float) -> NDArray[np.intp]:
-    """0 for neither, 1 above the threshold, 2 below minus the threshold."""
+def _sign_codes(value: NDArray[np.float64], threshold: float) -> NDArray[np.intp]:
+    """Return 1 above the threshold, 2 below minus the threshold, otherwise 0."""
     return np.where(value > threshold, 1, np.where(value < -threshold, 2, 0))
 
 
 def _translation_codes(moves: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Codes of [T, 3] moves: an axis counts if the move is within 60 degrees of one of its ends."""
+    """Encode moves [T, 3]: an axis counts if the move is within 60 degrees of one of its directions."""
     length = np.linalg.norm(moves, axis=1)
     unit = moves / np.maximum(length, _MIN_TRANSLATION)[:, None]
-    codes = _CODES[_senses(unit[:, 2], 0.5), _senses(unit[:, 0], 0.5)]
+    codes = _CODES[_sign_codes(unit[:, 2], 0.5), _sign_codes(unit[:, 0], 0.5)]
     return np.where(length > _MIN_TRANSLATION, codes, 0)
 
 
 def _turn_degrees(rotation: Pose) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The y and x angles of [T, 3, 3] as extrinsic x-y-z Euler angles."""
+    """Return the y and x angles, in degrees, of rotations [T, 3, 3] as extrinsic x-y-z Euler angles."""
     cos_y = np.hypot(rotation[:, 0, 0], rotation[:, 1, 0])
     y = np.arctan2(-rotation[:, 2, 0], cos_y)
     locked = cos_y < 1e-7  # a turn of 90 degrees: x and z are one freedom, given to x
@@ -161,7 +164,10 @@ def _turn_degrees(rotation: Pose) -> tuple[NDArray[np.float64], NDArray[np.float
 
 
 def check_rigid(c2w: Pose) -> None:
-    """Refuse poses [..., 4, 4] that are no rotation and translation, saying what is wrong with them."""
+    """Check that poses [..., 4, 4] are a rotation and a translation.
+
+    Raises: ValueError showing the first that is not.
+    """
     if c2w.shape[-2:] != (4, 4):
         raise ValueError(f"expected poses of shape [..., 4, 4], got {list(c2w.shape)}")
     check_each(np.isfinite(c2w).all(axis=(-2, -1)), c2w, "finite poses")
@@ -181,12 +187,15 @@ def _check_rotation(rotation: Pose) -> None:
 
 
 def normalize_intrinsics(intrinsics: Pose) -> Pose:
-    """Bring intrinsics [..., 3, 3] from pixels to units of the image's sides, the principal point centred."""
+    """Convert intrinsics [..., 3, 3] from pixels to units of the image's sides, with centred principal point.
+
+    Raises: ValueError showing the first that no camera can have.
+    """
     focal = np.stack([intrinsics[..., 0, 0], intrinsics[..., 1, 1]], axis=-1)
     centre = intrinsics[..., :2, 2]
     good = np.isfinite(intrinsics).all(axis=(-2, -1)) & (focal > 0).all(axis=-1) & (centre > 0).all(axis=-1)
     check_each(good, intrinsics, "intrinsics with positive fx, fy, cx, cy")
-    with np.errstate(over="ignore"):  # infinite is too much as well
+    with np.errstate(over="ignore"):  # infinity is refused below
         focal = focal / (2 * centre)
     good = ((focal >= 1 / MAX_FOCAL) & (focal <= MAX_FOCAL)).all(axis=-1)
     check_each(good, intrinsics, f"focal lengths within {MAX_FOCAL:g} times the image's sides")
@@ -198,9 +207,9 @@ def normalize_intrinsics(intrinsics: Pose) -> Pose:
 
 
 def parse_pose_string(text: str) -> list[Motion]:
-    """Motions of a pose string such as "w-3, right-1, d-4": action-latents items between commas.
+    """Read a pose string such as "w-3, right-1, d-4": items of action-latents, separated by commas.
 
-    Spaces mean nothing. Durations are truncated to whole latents, so "right-0.5" gives none; empty items are
+    Spaces are ignored. Durations are truncated to whole latents, so "right-0.5" gives none. Empty items are
     skipped.
     Raises: ValueError naming the item, what was expected and what was found.
     """

@@ -1,4 +1,4 @@
-"""A chunk: how it is made stage by stage, and what there is to say of it when it is finished."""
+"""Chunks: one in progress, made stage by stage, and a finished one with its description."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Stage = Literal["context", "step"]  # the context pass, or one denoising step
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A finished chunk of n latent frames and how it came about."""
+    """A finished chunk of n latent frames, and how it was made."""
 
     index: int
     num_frames: int  # of video: 4 for a latent frame, but 1 for the walk's first
@@ -30,7 +30,7 @@ class Chunk:
 
 
 class PendingChunk:
-    """A chunk in the making. Creating it computes nothing; `close` between two stages leaves no trace."""
+    """A chunk in progress. Creating it computes nothing; closing it before its end changes nothing."""
 
     def __init__(self, stages: Generator[Stage, None, Chunk]) -> None:
         """Take a generator that yields each stage's name before it does the stage, and returns the chunk."""

@@ -22,12 +22,12 @@ from worldplay.world.steering import Steering
 from worldplay.world.timing import Stopwatch
 from worldplay.world.walk import Path, Walk
 
-_SELECTION_CHUNK = 4  # latents whose views the memory selection compares, however long a chunk is
+_SELECTION_CHUNK = 4  # latents per memory selection, however long a chunk is
 
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """Context latents and, after them, those of a chunk: what they show is given for all, N in number."""
+    """Context latents, followed by those of a chunk: N latents in all."""
 
     prompts: list[Conditioning]  # one per guidance branch, batch 1, the prompt's own last
     image_latent: Tensor  # [1, C, 1, h, w]
@@ -39,10 +39,10 @@ class _Span:
 
 
 def begin_clip_chunk(model: RolloutModel, walk: Walk, steering: Steering) -> PendingChunk:
-    """Begin the next chunk of a clip, all of whose stages are denoising steps.
+    """Begin the next chunk of a clip. All its stages are denoising steps.
 
-    Steering is latched in the first step, as nothing can be computed before. The walk changes after the last
-    step only.
+    Steering is latched in the first step, because nothing can be computed before. The walk changes only after
+    the last step.
     """
     return PendingChunk(_generate(model, walk, steering))
 
@@ -75,7 +75,7 @@ def _network(model: RolloutModel) -> BidirectionalTransformer:
 
 
 def _prepare(model: RolloutModel, walk: Walk, path: Path) -> tuple[list[int], _Span]:
-    """Choose the context for a path's latents and put what both are seen from in one row."""
+    """Choose the context for a path's latents, and collect the inputs of both."""
     start = walk.num_latents
     w2c = invert_pose(np.concatenate([walk.c2w, path.c2w]))
     context = choose_context(w2c, start, model.points, model.config)
@@ -93,7 +93,13 @@ def _prepare(model: RolloutModel, walk: Walk, path: Path) -> tuple[list[int], _S
 def choose_context(
     w2c: NDArray[np.float64], start: int, points: NDArray[np.float32], config: RolloutConfig
 ) -> list[int]:
-    """Sorted past latents for the chunk at `start`: what any four of its latents would choose."""
+    """Choose context for the chunk at `start`: the union of what every four of its latents would choose.
+
+    Args:
+        w2c: [T, 4, 4], the past and the chunk.
+        points: [N, 3], as in `select_context`.
+    Returns: sorted past latents.
+    """
     if start == 0:
         return []
     chosen: set[int] = set()
@@ -114,7 +120,7 @@ def choose_context(
 def _denoising_steps(
     model: BidirectionalTransformer, span: _Span, config: RolloutConfig
 ) -> Iterator[Callable[[Tensor], Tensor]]:
-    """List the steps that denoise a chunk beside its clean context: latents [1, C, n, h, w] to latents.
+    """Yield the steps that denoise a chunk beside its clean context: latents [1, C, n, h, w] to latents.
 
     Every step runs the chunk and its context through the whole network.
     """

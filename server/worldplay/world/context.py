@@ -1,12 +1,12 @@
-"""Context memory: which past latents see most of what the next chunk will see.
+"""Context memory: selects the past latents that see most of what the next chunk will see.
 
-Measured on one thread of a 2-core server CPU (AVX-512) at 21 600 latents, an hour's walk: one selection
-takes 15 ms (at most 26) in a court of 6 x 6 units, 29 ms spinning on the spot, 5 ms on a road that never
-turns back, and 45 ms in the worst case found (a court seen from outside after an hour in it: little is
-ruled out early).
+Time of one selection after an hour's walk of 21 600 latents, on one thread of a 2-core server CPU (AVX-512):
+15 ms (at most 26) in a court of 6 x 6 units, 29 ms turning on the spot, 5 ms on a road that never turns
+back, and 45 ms in the worst case found (a court seen from outside after an hour in it, where few candidates
+can be dropped early).
 
-With NUM_POINTS a similarity is off by 0.008 (root mean square, against 4 million points; at most 0.031), as
-much as with 50 000 independent points (0.008, at most 0.024).
+With NUM_POINTS the error of a similarity is 0.008 (root mean square, compared with 4 million points; at most
+0.031), as with 50 000 independent points (0.008, at most 0.024).
 """
 
 import math
@@ -26,10 +26,10 @@ RADIUS = 8.0  # units; how far a camera sees
 NUM_POINTS = 8192
 POINTS_SEED = 0
 
-# Sizes at which counting is fastest: its arrays stay in the processor's cache.
-_SLICE = 64  # points at once; candidates are dropped between slices. At most 255, as counts are bytes
+# These sizes are the fastest, because the arrays stay in the processor's cache.
+_SLICE = 64  # points at once; candidates are dropped between slices. At most 255: counts are bytes
 _BLOCK = 512  # cameras at once
-_LEADERS = 8  # candidates counted ahead of the others, to learn what those have to beat
+_LEADERS = 8  # extra candidates that are counted in full first, for a bound on the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +49,18 @@ class FieldOfView:
 
 
 SELECTION_FIELD = FieldOfView(60, 35)
-# Radius of a ball that is centred on a camera's axis, goes through the camera and holds all it sees: 4 /
-# cos of the widest angle to a corner. That cosine is cos v - cos e cos p (1 - cos h) for half angles h and
-# v and elevations e of the corner and p of the axis, |e - p| = v (both angles count from the axis's own);
-# and cos e cos p is at most (1 + cos v) / 2. So 4 / 0.8228.
+# Radius of a ball that is centred on a camera's axis, touches the camera and contains all it sees: 4 / cos
+# of the widest angle between the axis and a corner. That cosine is cos v - cos e cos p (1 - cos h), where
+# h and v are the half angles of the field, e is the elevation of the corner, p that of the axis, and
+# |e - p| = v. Since cos e cos p is at most (1 + cos v) / 2, the cosine is at least 0.8228.
 _REACH = 4.862
 
 
 def sample_points(num: int, seed: int) -> Points:
     """Spread points evenly in a ball of radius 8 around the camera: [num, 3] float32.
 
-    The points are a scrambled Sobol sequence rather than independent draws: uniform as well, but a similarity
-    needs six times fewer of them for the same error.
+    The points are a scrambled Sobol sequence instead of independent draws. It is uniform, too, but needs only
+    a sixth of the points for the same error of a similarity.
     """
     sobol = torch.quasirandom.SobolEngine(3, scramble=True, seed=seed)
     u = sobol.draw(num, dtype=torch.float64).numpy()
@@ -74,7 +74,7 @@ def sample_points(num: int, seed: int) -> Points:
 def similarity(
     query_w2c: Array, candidate_w2c: Array, points: Points, field: FieldOfView = SELECTION_FIELD
 ) -> Array:
-    """Part of what a camera sees that each other camera sees as well.
+    """Compute the share of the points seen by one camera that each other camera also sees.
 
     Args:
         query_w2c: [4, 4]; candidate_w2c: [M, 4, 4].
@@ -97,15 +97,15 @@ def select_context(
 ) -> list[int]:
     """Choose the past latent frames that see most of what the next chunk will see.
 
-    These are the latest, the first chunk, and of the chunks between as many as there is room for: those whose
-    cameras share most sample points with the chunk's. Equally good ones: the older first.
+    These are the latest latents, the first chunk, and as many of the chunks between as there is room for:
+    those whose cameras share most sample points with the next chunk's. Of equal chunks the older is chosen.
 
     Args:
         w2c: [T, 4, 4] float64; world-to-camera, axes and units of camera.py.
         start: first latent frame of the next chunk; w2c[:start] is the past.
         points: [N, 3] float32; sample points in a ball of radius 8, camera axes.
-        memory_latents: the most to choose; of these recent_latents are the latest.
-    Returns: sorted indices, each < start; at most memory_latents, as long as these are whole chunks.
+        memory_latents: the most to choose; recent_latents of them are the latest.
+    Returns: sorted indices, each < start; at most memory_latents if that is a multiple of chunk_latents.
     Raises: ValueError if w2c ends before the chunk.
     Source: WorldPlay (arXiv 2512.14614), reconstituted context memory.
     """
@@ -125,10 +125,10 @@ def select_context(
 
 
 def _most_seen(queries: Array, candidates: Array, points: Points, num: int) -> NDArray[np.intp]:
-    """The `num` candidates that see most of the queries' points, best first, older first among equals.
+    """Find the `num` candidates that see most of the queries' points, best first; of equals the older first.
 
-    Points are counted slice by slice. A candidate is dropped once all points still to come could not bring it
-    before others that were counted in full, so the result is that of counting everything.
+    Points are counted slice by slice. A candidate is dropped as soon as all remaining points could not raise
+    it above others that were counted in full. So the result is the same as counting everything.
 
     Args: queries: w2c [Q, 4, 4]; candidates: c2w [M, P, 4, 4], the P cameras of each counted together.
     """
@@ -149,7 +149,9 @@ def _most_seen(queries: Array, candidates: Array, points: Points, num: int) -> N
 
 
 def _may_overlap(queries: Array, candidates: Array) -> NDArray[np.bool_]:
-    """Whether the balls around what any query and any camera of each candidate see touch: [M].
+    """Return [M] whether the view of any query and of any camera of each candidate may overlap.
+
+    Each view is enclosed in a ball; the balls are compared.
 
     Args: queries: c2w [Q, 4, 4]; candidates: c2w [M, P, 4, 4].
     """
@@ -160,7 +162,7 @@ def _may_overlap(queries: Array, candidates: Array) -> NDArray[np.bool_]:
 
 
 def _features(points: Points, field: FieldOfView) -> Points:
-    """Of the points in a camera's own field, [n, 5]: x, y, z, 1, |x|^2. They are 5 % of a ball's."""
+    """Compute [n, 5] (x, y, z, 1, |x|^2) of the points in a camera's own field, about 5 % of all."""
     x, y, z = points.T
     inside = (np.abs(x) < z * field.tan_horizontal) & (np.abs(y) < np.hypot(x, z) * field.tan_vertical)
     kept = points[inside]
@@ -168,10 +170,10 @@ def _features(points: Points, field: FieldOfView) -> Points:
 
 
 def _forms(queries: Array, cameras: Array, field: FieldOfView) -> Points:
-    """What _see needs to know of each pair of a query and a camera, in the query's axes.
+    """Precompute what _see needs for each pair of a query and a camera, in the query's axes.
 
-    Four linear forms of features: how far a point is ahead of the camera (levelled, times the field's
-    tangent), to its right, below it, and its squared distance; then the tangents of the field's lower and
+    Four linear forms of the features: a point's distance ahead of the camera (horizontal, times the field's
+    tangent), to its right, and below it, and its squared distance. Then the tangents of the field's lower and
     upper edges.
 
     Args: queries: w2c [Q, 4, 4]; cameras: c2w [M, P, 4, 4].
@@ -180,7 +182,7 @@ def _forms(queries: Array, cameras: Array, field: FieldOfView) -> Points:
     relative = queries[:, :3] @ rearrange(cameras, "m p i j -> (m p) 1 i j")[..., 2:]
     (fx, px), (fy, py), (fz, pz) = rearrange(relative, "(m p) q i j -> i j m (p q)", p=cameras.shape[1])
     level = np.hypot(fx, fz)
-    upright = level == 0  # looking straight up or down, its azimuth counts as 0
+    upright = level == 0  # a camera that looks straight up or down: its azimuth is taken as 0
     sin, cos = fx / (level + upright), (fz + upright) / (level + upright)
     wide, high = field.tan_horizontal, field.tan_vertical
 
@@ -191,14 +193,14 @@ def _forms(queries: Array, cameras: Array, field: FieldOfView) -> Points:
     down[..., 1], down[..., 3] = 1, -py
     square[..., 0], square[..., 1], square[..., 2] = -2 * px, -2 * py, -2 * pz
     square[..., 3], square[..., 4] = px * px + py * py + pz * pz, 1
-    # The tangent of an edge beyond the zenith or the nadir is endless.
+    # If an edge is beyond the zenith or the nadir, its tangent is infinite.
     forms[..., 20] = (fy + level * high) / np.maximum(level - fy * high, 1e-30)
     forms[..., 21] = (fy - level * high) / np.maximum(level + fy * high, 1e-30)
     return forms
 
 
 def _count_seen(features: Points, forms: Points) -> NDArray[np.int64]:
-    """How many points [n, 5] the cameras see, each row of forms [M, P, 22] together: [M]."""
+    """Count the points [n, 5] that cameras see, adding up the P cameras of forms [M, P, 22]: [M]."""
     cameras = rearrange(forms, "m p f -> (m p) f")
     counts = np.zeros(len(cameras), np.int64)
     for camera in range(0, len(cameras), _BLOCK):
@@ -210,7 +212,7 @@ def _count_seen(features: Points, forms: Points) -> NDArray[np.int64]:
 
 
 def _see(features: Points, forms: Points) -> NDArray[np.bool_]:
-    """Whether each camera of [m, 22] sees each point of [n, 5]: [n, m]."""
+    """Return [n, m] whether each camera of forms [m, 22] sees each point of [n, 5]."""
     ahead, right, down, square = (features @ forms[:, i : i + 5].T for i in (0, 5, 10, 15))
     seen = np.abs(right, out=right) < ahead
     seen &= square < RADIUS**2

@@ -1,4 +1,4 @@
-"""Where a model computes, and in which numbers."""
+"""Chooses the device and the dtype in which a model computes."""
 
 import torch
 
@@ -16,13 +16,13 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_dtype(device: torch.device) -> torch.dtype:
-    """bf16 wherever the hardware multiplies it; emulated, it would be slower than float32."""
+    """Choose bf16 if the hardware multiplies it; emulated, it would be slower than float32."""
     if device.type == "cuda" or torch.cpu._is_avx512_bf16_supported():
         return torch.bfloat16
     return torch.float32
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until all that was asked of a device has been done."""
+    """Wait until a device has finished all work that was queued."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -2,7 +2,7 @@
 
 from worldplay.wording import show
 
-FRAMES_PER_LATENT = 4  # but one of the first latent of a walk
+FRAMES_PER_LATENT = 4  # but 1 for a walk's first latent
 
 SIZE = (480, 832)  # (height, width) the released models were trained at
 SIZE_UNIT = 16  # pixels per latent
@@ -10,19 +10,19 @@ MAX_SIDE = 1280
 
 
 def count_frames(num_latents: int) -> int:
-    """Video frames of a walk's first latents."""
+    """Count the video frames of a walk's first `num_latents` latents."""
     return max(0, FRAMES_PER_LATENT * (num_latents - 1) + 1)
 
 
 def count_latents(num_frames: int) -> int:
-    """Latents all of whose frames are among a walk's first `num_frames`."""
+    """Count the latents whose frames are all among a walk's first `num_frames`."""
     return max(0, (num_frames - 1) // FRAMES_PER_LATENT + 1)
 
 
 def check_num_frames(num_frames: int, chunk_latents: int, max_frames: int) -> int:
     """Count the latents of a clip.
 
-    Raises: ValueError naming the nearest counts that make whole chunks, max_frames at most.
+    Raises: ValueError naming the nearest frame counts that make whole chunks, at most max_frames.
     """
     below, above = valid_frame_counts(num_frames, chunk_latents, max_frames)
     if num_frames == above:
@@ -35,7 +35,7 @@ def check_num_frames(num_frames: int, chunk_latents: int, max_frames: int) -> in
 
 
 def valid_frame_counts(num_frames: int, chunk_latents: int, max_frames: int) -> tuple[int | None, int | None]:
-    """The nearest valid count under num_frames and the nearest not under it, None where there is none."""
+    """Find the nearest valid counts below num_frames, and at or above it; None if there is none."""
     most = count_latents(max_frames) // chunk_latents
     above = count_latents(num_frames - 1) // chunk_latents + 1
     below = min(above - 1, most)
@@ -58,7 +58,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def check_size(height: int, width: int) -> tuple[int, int]:
-    """Raises: ValueError if no released model can make such pictures."""
+    """Check a picture size. Raises: ValueError if no released model can make such pictures."""
     for side in (height, width):
         if side % SIZE_UNIT or not SIZE_UNIT <= side <= MAX_SIDE:
             raise ValueError(

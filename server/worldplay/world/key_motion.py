@@ -1,4 +1,4 @@
-"""Controls: how pressed keys and look deltas become one camera motion per latent."""
+"""Turns pressed keys and looks into one camera motion per latent."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ class _Tap:
 
 
 def motion_of(keys: AbstractSet[str], look_yaw: float = 0.0, look_pitch: float = 0.0) -> Motion:
-    """One latent's motion under these keys, plus a look in radians; opposite keys cancel."""
+    """Return one latent's motion under these keys, plus a look in radians. Opposite keys cancel."""
     return Motion(
         forward=FORWARD_STEP * (("w" in keys) - ("s" in keys)),
         right=FORWARD_STEP * (("d" in keys) - ("a" in keys)),
@@ -45,13 +45,13 @@ def latent_motions(
 ) -> list[Motion]:
     """Turn what happened since the previous latch into the motions of the next chunk.
 
-    Keys held at the end move every latent: the latest state wins. A key released before the end stops at
-    once, as the chunk before has already moved under it; but if it was also pressed in the window, it is a
-    tap and moves the latents whose share of the window it overlaps, at least one.
+    Keys held at the end move every latent: the latest state wins. A key held from before the window and
+    released in it moves none, because the previous chunk has already moved under it. A key both pressed and
+    released in the window is a tap: it moves the latents whose share of the window it overlaps, at least one.
 
     Args:
         held_before: the keys pressed at start_ms.
-        edges: in any order; those before the window count as at its start, those after it as at its end.
+        edges: in any order; those outside the window count as at its start or end.
         start_ms: the previous latch; end_ms: this one.
         look: yaw and pitch in radians since the previous latch, spread evenly.
     """
@@ -69,7 +69,7 @@ def _find_taps(held_before: AbstractSet[str], edges: Sequence[Edge]) -> Iterator
     held = held_before
     for edge in edges:
         for key in held - edge.keys:
-            if key in pressed_ms:  # otherwise it was held before the window: it just stops
+            if key in pressed_ms:  # otherwise it was held from before the window: no tap
                 yield _Tap(key, pressed_ms.pop(key), edge.t_ms)
         for key in edge.keys - held:
             pressed_ms[key] = edge.t_ms
@@ -77,7 +77,7 @@ def _find_taps(held_before: AbstractSet[str], edges: Sequence[Edge]) -> Iterator
 
 
 def _overlapped(tap: _Tap, start_ms: float, end_ms: float, num_latents: int) -> range:
-    """The latents whose share of the window the tap overlaps; never none."""
+    """Return the latents whose share of the window the tap overlaps; at least one."""
     if num_latents == 0 or end_ms <= start_ms:
         return range(min(num_latents, 1))
     per_ms = num_latents / (end_ms - start_ms)

@@ -1,11 +1,11 @@
-"""The latent frames of a walk, kept so that each costs its own bytes and little more."""
+"""The latent frames of a walk, stored with little overhead."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-BLOCK = 64  # latent frames; a tensor of its own for each would cost half as much again at the embedded size
+BLOCK = 64  # latent frames; one tensor for each would take 1.5 times the memory at the embedded size
 
 
 class LatentHistory:
@@ -19,7 +19,7 @@ class LatentHistory:
         return self._length
 
     def append(self, latents: Tensor) -> None:
-        """Add [1, C, n, h, w]."""
+        """Add latents [1, C, n, h, w]."""
         for latent in latents[0].transpose(0, 1):
             block, place = divmod(self._length, BLOCK)
             if block == len(self._blocks):
@@ -28,7 +28,7 @@ class LatentHistory:
             self._length += 1
 
     def gather(self, indices: Sequence[int]) -> Tensor:
-        """Copy frames out: [1, C, len(indices), h, w]."""
+        """Copy latent frames: [1, C, len(indices), h, w]."""
         for index in indices:
             assert 0 <= index < self._length, f"latent frame {index} of {self._length}"
         return torch.stack([self._blocks[index // BLOCK][index % BLOCK] for index in indices], dim=1)[None]

@@ -1,4 +1,4 @@
-"""What this machine has, asked of the system and the driver: importing torch to ask it takes seconds."""
+"""Finds this machine's GPUs and memory without importing torch, which takes seconds."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 MEMINFO = Path("/proc/meminfo")
 CPUINFO = Path("/proc/cpuinfo")
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container
-CONTEXT_BYTES = 600_000_000  # of a GPU, that CUDA takes as soon as a process uses it; an estimate
+CONTEXT_BYTES = 600_000_000  # GPU memory that CUDA takes as soon as a process uses it; an estimate
 
 _DEVICE = re.compile(r"(cpu|cuda)(?::(0|[1-9][0-9]{0,3}))?")
 
@@ -33,7 +33,7 @@ def parse_device(name: str) -> tuple[str, int]:
 
 
 def find_gpu(device: str, visible: str | None) -> Gpu | None:
-    """The GPU that a device names; 'auto' is the first one, if there is any.
+    """Find the GPU that a device names; 'auto' is the first one. Returns: None for a CPU.
 
     Args:
         visible: CUDA_VISIBLE_DEVICES, if it is set.
@@ -51,10 +51,10 @@ def find_gpu(device: str, visible: str | None) -> Gpu | None:
 
 
 def list_gpus(visible: str | None) -> list[Gpu]:
-    """The GPUs that torch would see; none without a driver, or if torch was built without CUDA."""
+    """List the GPUs that torch would see: none without a driver, or if torch was built without CUDA."""
     if version("torch").endswith("+cpu"):
         return []
-    import pynvml  # here, as most commands do without it, and it is large
+    import pynvml  # here, because most commands do not need it, and it is large
 
     try:
         pynvml.nvmlInit()
@@ -76,7 +76,7 @@ def list_gpus(visible: str | None) -> list[Gpu]:
 
 
 def choose_visible(visible: str | None, uuids: Sequence[str]) -> list[int]:
-    """Which GPUs CUDA_VISIBLE_DEVICES leaves, in its order: it ends at the first that is not there."""
+    """Return the GPUs that CUDA_VISIBLE_DEVICES selects. As in CUDA, an unknown entry ends the list."""
     if visible is None:
         return list(range(len(uuids)))
     chosen: list[int] = []
@@ -90,7 +90,7 @@ def choose_visible(visible: str | None, uuids: Sequence[str]) -> list[int]:
 
 
 def available_memory() -> int:
-    """Bytes of the machine's own memory that programs may still take, as far as the system tells."""
+    """Return the bytes of main memory that are available, as far as the system tells."""
     available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if MEMINFO.is_file():
         lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines())
@@ -100,5 +100,5 @@ def available_memory() -> int:
 
 
 def has_bf16_cpu() -> bool:
-    """Whether the processor multiplies bfloat16; if not, it computes in float32."""
+    """Return whether the processor multiplies bfloat16; if not, it computes in float32."""
     return CPUINFO.is_file() and " avx512_bf16" in CPUINFO.read_text()

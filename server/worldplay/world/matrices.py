@@ -1,4 +1,4 @@
-"""Matrices that somebody else wrote: read from decoded JSON, and refused by the first that is wrong."""
+"""Reads matrices from untrusted JSON, and checks them."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 
 def read_matrix(value: object, shapes: Sequence[tuple[int, ...]]) -> NDArray[np.float64] | None:
-    """A matrix of float64 if that is what a decoded value holds, in one of these shapes.
+    """Read a decoded value as a float64 matrix. Returns: None if it is not one of these shapes.
 
-    As objects first: NumPy would take "1", true and null for numbers.
+    The value is read as objects first, because NumPy would accept "1", true and null as numbers.
     """
     try:
         entries: NDArray[np.object_] = np.asarray(value, dtype=object)
@@ -27,8 +27,8 @@ def _is_number(entry: object) -> bool:
 def check_each(good: NDArray[np.bool_] | np.bool_, matrices: NDArray[np.float64], expected: str) -> None:
     """Refuse matrices [..., n, m] unless all of them are good, [...].
 
-    Raises: ValueError showing the first that is not, and where it is among several. There may be an hour of
-    them, so the others are left out.
+    Raises: ValueError showing the first that is not, and its index. There may be thousands of others, which
+    are not shown.
     """
     if good.all():
         return

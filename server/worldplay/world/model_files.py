@@ -1,4 +1,4 @@
-"""Reads a model's files, and says what is wrong with them and what mends it."""
+"""Reads a model's JSON files. Errors say what is wrong and how to fix it."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any
 
 @contextmanager
 def suggesting(command: str) -> Iterator[None]:
-    """Append what to do to every ValueError and OSError. Use it once, where loading begins."""
+    """Append a suggestion to every ValueError and OSError. Use it once, where loading begins."""
     try:
         yield
     except OSError as error:
@@ -19,7 +19,7 @@ def suggesting(command: str) -> Iterator[None]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read an object. Raises: OSError or ValueError naming the file."""
+    """Read a JSON object. Raises: OSError or ValueError naming the file."""
     if not path.is_file():
         raise OSError(f"{path} is missing")
     try:

@@ -1,4 +1,4 @@
-"""A person's own image in a world that knows only its own place.
+"""A visitor's own image, in a world that can only show its own place.
 
 The walk starts at the view most similar to the image. Its first frames blend from the image into that view.
 """
@@ -13,7 +13,7 @@ from worldplay.world.pictures.fit import fit_image
 
 BLENDED_FRAMES = 29  # of the first two chunks: a little over a second
 
-# The size at which images are compared: enough for where things are and what colour they have.
+# Images are compared at this size, which is enough for positions and colours of things.
 _WIDTH, _HEIGHT = 20, 12
 
 # OKLab (Ottosson, 2020): equal distances look about equally different.
@@ -34,9 +34,9 @@ _LAB_FROM_LMS = np.array(
 
 
 def find_nearest(image: Image.Image, others: Sequence[Image.Image]) -> int:
-    """The index of the image most similar to `image`; of equals the first.
+    """Find the index of the image most similar to `image`; of equals the first.
 
-    RGB images of any size; each is fitted to the size of the first of `others` before it is compared.
+    All are RGB images of any size. Each is fitted to the size of `others[0]` before it is compared.
     """
     width, height = others[0].size
     wanted = _thumbnail(image, width, height)
@@ -44,10 +44,10 @@ def find_nearest(image: Image.Image, others: Sequence[Image.Image]) -> int:
 
 
 def blend(image: NDArray[np.uint8], frames: NDArray[np.uint8], first_frame: int) -> NDArray[np.uint8]:
-    """Mix an image [H, W, 3] into the first frames of a walk. Frame 0 becomes the image itself.
+    """Blend an image [H, W, 3] into the first frames of a walk. Frame 0 becomes the image itself.
 
     Args:
-        frames: [F, H, W, 3], consecutive frames of the walk.
+        frames: [F, H, W, 3] uint8 RGB, consecutive frames of the walk.
         first_frame: number in the walk of the first of `frames`.
     """
     if first_frame >= BLENDED_FRAMES:
@@ -58,7 +58,7 @@ def blend(image: NDArray[np.uint8], frames: NDArray[np.uint8], first_frame: int)
 
 
 def _thumbnail(image: Image.Image, width: int, height: int) -> NDArray[np.float64]:
-    """[H, W, 3] in OKLab less its mean lightness, so that the light of day makes no difference."""
+    """Make a small image [12, 20, 3] in OKLab, minus its mean lightness: brightness does not count."""
     small = fit_image(image, width, height).resize((_WIDTH, _HEIGHT), Image.Resampling.BOX)
     encoded = np.asarray(small, np.float64) / 255
     linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)

@@ -1,4 +1,4 @@
-"""Whole trajectories, known before a clip begins: reading them, and steering along one."""
+"""Reads whole trajectories: pose strings, pose files and recorded walks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ NUM_LABELS = 81
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """The cameras of a clip: where its first latent is seen from, and a step to each latent after it."""
+    """The cameras of a clip: that of its first latent, and a move to each later latent."""
 
     origin: PosedCamera
     moves: list[Move]

@@ -1,4 +1,4 @@
-"""The autoregressive rollout: noise, context and steering become the next chunk in a few denoising steps."""
+"""The autoregressive rollout: makes the next chunk of noise, context and steering, in a few steps."""
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from worldplay.world.walk import Path, Walk
 
 @dataclass(frozen=True, slots=True)
 class RolloutModel:
-    """What generating a chunk needs; the caches are scratch memory, which a chunk fills again if it must."""
+    """What generating a chunk needs. The caches are scratch memory; a chunk fills them again if needed."""
 
     transformer: WorldPlayTransformer
     caches: list[KVCache]  # one per guidance branch, the prompt's own last
@@ -36,7 +36,7 @@ class RolloutModel:
 
 
 def rollout(model: RolloutModel, walk: Walk, steering: Steering) -> Iterator[Chunk]:
-    """Walk on, chunk by chunk, for as long as the caller asks for more."""
+    """Generate chunks of a walk, for as long as the caller asks for more."""
     while True:
         yield begin_chunk(model, walk, steering).finish()
 
@@ -44,10 +44,10 @@ def rollout(model: RolloutModel, walk: Walk, steering: Steering) -> Iterator[Chu
 def begin_chunk(model: RolloutModel, walk: Walk, steering: Steering) -> PendingChunk:
     """Begin the next chunk of a walk: a context pass, then the denoising steps.
 
-    The context pass needs only finished latents and the selection, so it runs on poses that the steering
-    predicts. Steering is latched afterwards. If the real poses select another context, the pass is done
-    again: the result does not depend on the prediction. Other chunks may use the caches between two stages:
-    the pass is then done again, too. The walk changes after the last step only.
+    The context pass needs only finished latents and the memory selection, so it runs on poses that the
+    steering predicts. Steering is latched after it. If the real poses select another context, the pass is
+    repeated, so the result does not depend on the prediction. It is also repeated if another chunk has used
+    the caches between two stages. The walk changes only after the last step.
     """
     return PendingChunk(_generate(model, walk, steering))
 
@@ -55,7 +55,7 @@ def begin_chunk(model: RolloutModel, walk: Walk, steering: Steering) -> PendingC
 @torch.inference_mode()
 def _generate(model: RolloutModel, walk: Walk, steering: Steering) -> Generator[Stage, None, Chunk]:
     """Generate a chunk; yield the name of each stage before it."""
-    caches = _Claim(model, walk)
+    caches = _ChunkCaches(model, walk)
     count = model.config.chunk_latents
     start = walk.num_latents
     num_moves = count if start else count - 1  # the very first latent stands at the origin
@@ -84,14 +84,14 @@ def _generate(model: RolloutModel, walk: Walk, steering: Steering) -> Generator[
         clock.lap("context")
         latents = step(latents)
         clock.lap("denoise")
-    walk.append(latents.to(model.transformer.dtype), path)  # as it will read them: half the memory in bf16
+    walk.append(latents.to(model.transformer.dtype), path)  # in the model's dtype: half the memory with bf16
     return finished_chunk(start, latents, path, context, clock.laps_ms)
 
 
 def finished_chunk(
     start: int, latents: Tensor, path: Path, context: list[int], timings_ms: dict[str, float]
 ) -> Chunk:
-    """What there is to say of latents [1, C, n, h, w], the walk's from `start` on, made along a path."""
+    """Describe finished latents [1, C, n, h, w], which begin at the walk's latent `start`, along a path."""
     count = latents.shape[2]
     return Chunk(
         index=start // count,
@@ -120,8 +120,8 @@ def _choose_context(model: RolloutModel, walk: Walk, path: Path) -> list[int]:
     )
 
 
-class _Claim:
-    """One chunk's use of the caches."""
+class _ChunkCaches:
+    """The caches, as used by one chunk."""
 
     def __init__(self, model: RolloutModel, walk: Walk) -> None:
         self._model = model
@@ -129,7 +129,7 @@ class _Claim:
         self._mark = object()
 
     def ensure(self, context: list[int]) -> None:
-        """Have the caches hold the walk's text and this context, whatever they held before."""
+        """Fill the caches with the walk's text and this context, unless they hold them already."""
         wanted = (self._mark, context)
         if all(cache.holds == wanted for cache in self._model.caches):
             return
@@ -141,7 +141,7 @@ class _Claim:
 
 
 def _encode_context(model: RolloutModel, walk: Walk, context: list[int]) -> None:
-    """Fill each branch's cache with the walk's text and its context latents as they were generated."""
+    """Fill each branch's cache with the walk's text and its context latents."""
     for cache, text in zip(model.caches, walk.text, strict=True):
         cache.set_text(text)
     if not context:
@@ -155,7 +155,7 @@ def _encode_context(model: RolloutModel, walk: Walk, context: list[int]) -> None
 
 
 def _denoising_steps(model: RolloutModel, walk: Walk, path: Path) -> Iterator[Callable[[Tensor], Tensor]]:
-    """The Euler steps that lead from pure noise to the chunk seen along a path: latents to latents."""
+    """Yield the Euler steps from pure noise to the chunk along a path: latents [1, C, n, h, w] to latents."""
     cond = condition_channels(walk.image_latent, len(path.labels), first=walk.num_latents == 0)
     cameras = _cameras(model, path.c2w, path.intrinsics)
     labels = torch.from_numpy(path.labels).to(model.transformer.device)
@@ -175,7 +175,10 @@ def _denoising_steps(model: RolloutModel, walk: Walk, path: Path) -> Iterator[Ca
 
 
 def guide(velocities: list[Tensor], guidance: float) -> Tensor:
-    """Classifier-free guidance; a single branch is taken as it is."""
+    """Apply classifier-free guidance to velocities, each [1, C, n, h, w], the negative prompt's first.
+
+    A single velocity is returned unchanged.
+    """
     if len(velocities) == 1:
         return velocities[0]
     negative, positive = velocities

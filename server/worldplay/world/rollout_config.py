@@ -11,7 +11,7 @@ class RolloutConfig:
 
     chunk_latents: int
     memory_latents: int  # the most context a chunk gets
-    recent_latents: int  # of these, how many are simply the latest
+    recent_latents: int  # how many of these are the latest
     context_timestep: float
     steps: int
     shift: float

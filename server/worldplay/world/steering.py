@@ -1,4 +1,4 @@
-"""Steering: what tells a walk where to start and where its next latents go."""
+"""Steering: where a walk starts, and where its next latents go."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:  # only for its name: the engine runs without torch
 
 @dataclass(frozen=True, slots=True)
 class PosedCamera:
-    """A latent's camera given outright: c2w [4, 4], its action label and normalised intrinsics [3, 3]."""
+    """A given camera of a latent: c2w [4, 4], its action label and normalised intrinsics [3, 3]."""
 
     c2w: Pose
-    label: int | None = None  # None: named after the motion that leads to it
+    label: int | None = None  # None: that of the motion that leads to it
     intrinsics: Pose | None = None  # None: the default
 
 
@@ -26,7 +26,7 @@ Move = Motion | PosedCamera  # what takes a walk from one latent to the next
 
 @dataclass(frozen=True, slots=True)
 class WalkRequest:
-    """Which walk to open; what is None is the world's to choose."""
+    """Which walk to open. The world chooses what is None."""
 
     view: str | None = None
     picture: StartPicture | None = None
@@ -44,12 +44,12 @@ class Steering(Protocol):
         ...
 
     def latch(self, num_latents: int) -> list[Move]:
-        """Return the next moves for good. Called once per chunk, just before its first denoising step."""
+        """Consume the next moves. Called once per chunk, just before its first denoising step."""
         ...
 
 
 class CircleSteering:
-    """Walks in a circle without end, for walks that are made to be timed."""
+    """Walks in an endless circle, for measurements."""
 
     def predict(self, num_latents: int) -> list[Move]:
         return [Motion(forward=FORWARD_STEP, yaw=TURN_STEP)] * num_latents

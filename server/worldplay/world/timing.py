@@ -1,4 +1,4 @@
-"""Wall time by stage, in which what a device was asked for is done and not only asked for."""
+"""Measures wall time by stage, waiting for the device after each."""
 
 from time import perf_counter
 
@@ -10,8 +10,8 @@ from worldplay.world.device import synchronize
 class Stopwatch:
     """Adds up wall time by stage.
 
-    A stage that was only queued would cost nothing and the next one twice as much: whoever plans by these
-    times, or reads controls when a stage is over, would be wrong.
+    Each lap waits for the device. Otherwise a stage would only be queued: its time would count for the next
+    one, and controls would be read before the stage is over.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -23,7 +23,7 @@ class Stopwatch:
         self._since = perf_counter()
 
     def lap(self, stage: str) -> None:
-        """Count the time since the last lap or restart, when the device has done all of it."""
+        """Wait for the device, then count the time since the last lap or restart."""
         synchronize(self._device)
         now = perf_counter()
         self.laps_ms[stage] = self.laps_ms.get(stage, 0.0) + (now - self._since) * 1000.0

@@ -1,4 +1,4 @@
-"""The whole state of one walk: what was generated, from where it was seen, and what drives the noise."""
+"""The state of one walk: its latents, its cameras, its text and the seed of its noise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,19 +26,19 @@ from worldplay.world.steering import Move, PosedCamera
 
 
 class Ground(Protocol):
-    """Where a walker may stand. Poses are in the frame of the walk's first camera."""
+    """Decides where a walker may stand. Poses are in the frame of the walk's first camera."""
 
     def move(self, pose: Pose, motion: Motion) -> tuple[Pose, bool]:
         """Move by one latent's motion. Returns: the pose reached, and whether something was in the way."""
         ...
 
     def reach(self, pose: Pose, wanted: Pose) -> tuple[Pose, bool]:
-        """Move towards a pose that is given outright. Returns: as `move`."""
+        """Move towards a given pose. Returns: as `move`."""
         ...
 
 
 class OpenGround:
-    """A world without walls, the released model's. Who looks up and walks flies."""
+    """Ground without obstacles, for the released model. Walking while looking up leaves the floor."""
 
     def move(self, pose: Pose, motion: Motion) -> tuple[Pose, bool]:
         return apply_motion(pose, motion), False
@@ -55,16 +55,16 @@ class Path:
     labels: NDArray[np.int64]
     intrinsics: Pose
     bumped: bool
-    start: Pose  # [4, 4], where the first of them was reached from
+    start: Pose  # [4, 4], the pose before the first of them
 
     def motions(self) -> list[Motion]:
-        """The motion that led to each camera, as taken: a step into a wall is none."""
+        """Return the actual motion to each camera: a step that a wall stopped is no motion."""
         return [motion_between(a, b) for a, b in pairwise([self.start, *self.c2w])]
 
 
 @dataclass(slots=True)
 class Walk:
-    """One walk: all that is needed to begin again, to go back or, with its decoder, to go on.
+    """One walk: with a decoder, enough to continue, to rewind and to restart.
 
     Latents are on the model's device and in its dtype, poses float64.
     """
@@ -86,7 +86,7 @@ class Walk:
         return len(self.latents)
 
     def follow(self, moves: Sequence[Move]) -> Path:
-        """Turn moves into cameras, from where the walk stands. The first chunk begins with the origin."""
+        """Turn moves into cameras, which follow the walk's last one. The first path also has the origin."""
         if self.latents:
             return self._follow_from(self.c2w[-1], moves)
         first, bumped = self.origin, False
@@ -153,6 +153,6 @@ def _intrinsics_of(move: Move) -> Pose:
 
 
 def _mix(seed: int, start: int) -> int:
-    """Hash two counters to a 63-bit seed: neighbouring ones must not give correlated generators."""
+    """Hash two counters to a 63-bit seed, so that neighbouring counters give independent generators."""
     state = np.random.SeedSequence([seed, start]).generate_state(1, dtype=np.uint64)
     return int(state[0]) >> 1

@@ -1,4 +1,4 @@
-"""Finds published weights: safetensors files, one or several, whose headers are read without torch."""
+"""Finds published weights in safetensors files, and reads their headers without torch."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 STEMS = ("model", "diffusion_pytorch_model", "byt5_model")  # all are published names
-PART = ".part"  # what a file's name ends in until `worldplay download` has fetched all of it
+PART = ".part"  # suffix of a file that `worldplay download` has not completed
 _HUB_CACHE = ".cache/huggingface/download"
 _DTYPES = {"F32", "F16", "BF16"}
 _PICKLES = {".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"}
@@ -20,13 +20,13 @@ _LFS_POINTER = b"version https://git-lfs"
 
 
 class Weights:
-    """The tensors of one network, read from disk only when they are asked for.
+    """The tensors of one network, read from disk only when requested.
 
-    Raises: ValueError naming a file that is no whole safetensors file, or not what its index says.
+    Raises: ValueError naming a file that is not a complete safetensors file, or does not match its index.
     """
 
     def __init__(self, files: Iterable[Path], index: Path | None = None) -> None:
-        """`index` tells which of the files each tensor is read from; without it they must differ in keys."""
+        """`index` tells which file holds each tensor; without it no key may be in two files."""
         self.files = list(files)
         headers = {path.name: _open(path, "numpy") for path in self.files}
         stored = {name: set(header.keys()) for name, header in headers.items()}
@@ -42,7 +42,7 @@ class Weights:
 
     @property
     def name(self) -> str:
-        """How messages call these weights: the file, or the folder of the shards."""
+        """Return the name for messages: the file, or the folder of the shards."""
         return str(self.files[0] if len(self.files) == 1 else self.files[0].parent)
 
     @property
@@ -53,11 +53,11 @@ class Weights:
         return tuple(self._headers[self._shards[key]].get_slice(key).get_shape())
 
     def dtype(self, key: str) -> str:
-        """In safetensors' words."""
+        """Return a tensor's dtype under safetensors' name."""
         return str(self._headers[self._shards[key]].get_slice(key).get_dtype())
 
     def read(self, key: str) -> "Tensor":
-        """A tensor on the CPU that shares memory with the file."""
+        """Return a tensor on the CPU; it shares memory with the file."""
         shard = self._shards[key]
         if shard not in self._readers:
             (path,) = (path for path in self.files if path.name == shard)
@@ -67,9 +67,9 @@ class Weights:
 
 
 def find_weights(folder: Path) -> Weights:
-    """Open the weights in a folder, single or sharded, under the first of the published names that opens.
+    """Open the weights in a folder, single or sharded, under the first published name that can be opened.
 
-    Raises: OSError or ValueError naming what is missing or refused first.
+    Raises: OSError or ValueError naming the first problem.
     """
     problems: list[OSError | ValueError] = []
     for stem in STEMS:
@@ -97,13 +97,13 @@ def _explain_absence(folder: Path) -> str:
 
 
 def _is_unfinished(folder: Path) -> bool:
-    """Whether an interrupted download left something: ours beside the files, huggingface_hub's above them."""
+    """Return whether an interrupted download left files: `.part` here, or huggingface_hub's in a parent."""
     caches = (above / _HUB_CACHE / folder.relative_to(above) for above in (folder, *folder.parents))
     return any(folder.glob(f"*{PART}")) or any(any(cache.glob("*.incomplete")) for cache in caches)
 
 
 def _read_weight_map(index: Path) -> dict[str, str]:
-    """The name of the shard that holds each tensor."""
+    """Read the name of the shard that holds each tensor."""
     try:
         weight_map: dict[str, str] = json.loads(index.read_text())["weight_map"]
         plain = bool(weight_map) and all(Path(name).name == name for name in weight_map.values())
@@ -140,7 +140,7 @@ def _open(path: Path, framework: str) -> Any:
 
 
 def check_tensors(weights: Weights, wanted: Mapping[str, tuple[int, ...]], names: Mapping[str, str]) -> None:
-    """Check that a network can be filled from weights strictly: every parameter, and no others.
+    """Check that weights fill a network strictly: every parameter, and no others.
 
     Args:
         wanted: shapes by parameter.
@@ -155,7 +155,7 @@ def check_tensors(weights: Weights, wanted: Mapping[str, tuple[int, ...]], names
 
 
 def find_mismatch(wanted: Mapping[str, tuple[int, ...]], got: Mapping[str, tuple[int, ...]]) -> str | None:
-    """What keeps weights of these shapes from a strict load, with the first five names."""
+    """Return why weights of these shapes do not load strictly, with the first five names; None if they do."""
     shared = wanted.keys() & got.keys()
     for problem, names in (
         ("lacks", wanted.keys() - got.keys()),
@@ -168,7 +168,7 @@ def find_mismatch(wanted: Mapping[str, tuple[int, ...]], got: Mapping[str, tuple
 
 
 def check_dtypes(weights: Weights, keys: Iterable[str]) -> None:
-    """Refuse numbers in fewer bits: they mean nothing without the scales that are stored somewhere else.
+    """Refuse quantised numbers: they need scales that are stored elsewhere.
 
     Raises: ValueError naming the first five keys.
     """

@@ -9,11 +9,11 @@ from torch import nn
 from worldplay.world.weight_files import Weights, check_tensors
 
 Module = TypeVar("Module", bound=nn.Module)
-Placer = Callable[[str], torch.device]  # parameter name -> where it belongs
+Placer = Callable[[str], torch.device]  # parameter name -> its device
 
 
 def build_empty(make: Callable[[], Module]) -> Module:
-    """Construct a network without memory for its parameters; `fill` gives them theirs."""
+    """Construct a network without memory for its parameters; `fill` provides it."""
     with torch.device("meta"):
         return make().requires_grad_(False).eval()
 
@@ -28,7 +28,7 @@ def fill(
     """Give an empty network its parameters, strictly: every one of them, and no others.
 
     Args:
-        place: where each parameter goes, by name.
+        place: the device of each parameter, by name.
         names: the stored key of each parameter; None if the keys are the parameters' names.
     Raises: ValueError as `check_tensors`.
     """

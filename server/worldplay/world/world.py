@@ -1,4 +1,4 @@
-"""A loaded world: opens walks in it, takes prompts, and turns finished latents into pictures."""
+"""A loaded world: opens walks, encodes prompts, and decodes latents to frames."""
 
 import gc
 import secrets
@@ -29,13 +29,13 @@ from worldplay.world.rollout import RolloutModel, begin_chunk
 from worldplay.world.steering import Steering, WalkRequest
 from worldplay.world.walk import Ground, Walk
 
-# What a person's own image becomes: the place to walk in, or what the most similar view blends from.
+# How a visitor's own image is used: as the place to walk in, or blended into the most similar view.
 OwnPictures: TypeAlias = Literal["as_is", "nearest_view"]
 
 FPS = 24
 REMEMBERED_IMAGES = 16
 NEGATIVE_PROMPT = ""  # what guidance leads away from
-REDECODED_LATENTS = 8  # what the decoder must see again after a rewind; its causal reach beyond is negligible
+REDECODED_LATENTS = 8  # decoded again after a rewind; the influence of older ones is negligible
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Conditioner(Protocol):
     def encode(self, prompt: str, image: Image.Image, image_latent: Tensor) -> Conditioning: ...
 
     def taken_as(self, prompt: str) -> str | None:
-        """Title of the suggestion that a prompt amounts to; None where the model follows any text."""
+        """Find the title of the suggestion that a prompt is taken as; None if the model follows any text."""
         ...
 
 
@@ -76,22 +76,22 @@ Named = TypeVar("Named", bound=_Named)
 
 
 def pick_view(views: Sequence[Named], name: str | None) -> Named:
-    """The view of a name; None is the first. Raises: ValueError naming the views there are."""
+    """Find a view by name; None is the first view. Raises: ValueError naming the known views."""
     if name is None:
         return views[0]
     for view in views:
         if view.name == name:
             return view
     known = ", ".join(view.name for view in views)
-    raise ValueError(f"expected a view out of {known}, got {name!r}")
+    raise ValueError(f"unknown view {name!r}; expected one of {known}")
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """One model with its places.
+    """One model with its start views.
 
-    The thread that owns the model alone opens walks and calls their methods; what only looks at pictures and
-    names is for any thread.
+    Only the thread that owns the model may open walks and call their methods. Methods that only use pictures
+    and names may be called from any thread.
     """
 
     name: str
@@ -105,7 +105,7 @@ class World:
     text_in_use: Callable[[], AbstractContextManager[object]] = nullcontext  # around every text pass
     suggestions: tuple[Suggestion, ...] = ()  # the first is what the world looks like without a prompt
     own_pictures: OwnPictures = "as_is"
-    max_sessions: int | None = None  # visitors for whose walks there is memory; None: it is not the question
+    max_sessions: int | None = None  # there is memory for this many; None: not limited by memory
     _image_latents: LRUCache[bytes, Tensor] = field(default_factory=lambda: LRUCache(REMEMBERED_IMAGES))
 
     @property
@@ -118,7 +118,7 @@ class World:
 
     @property
     def can_walk(self) -> bool:
-        """Whether chunks are short and causal enough to be steered; if not, there are clips only."""
+        """Return whether walks can be steered live; if not, the model only makes clips."""
         return not isinstance(self.rollout.transformer, BidirectionalTransformer)
 
     @property
@@ -127,9 +127,9 @@ class World:
 
     @torch.inference_mode()
     def open_walk(self, request: WalkRequest) -> "LiveWalk":
-        """Begin a walk at a view. With a picture, it begins there on the view's ground; see `own_pictures`.
+        """Open a walk at a view. `own_pictures` says what becomes of a picture.
 
-        Raises: ValueError naming the views there are.
+        Raises: ValueError naming the known views.
         """
         view = self.start_view(request.view, request.picture)
         picture, own_image = request.picture or self.cut(view.image), None
@@ -144,43 +144,43 @@ class World:
         )
         if request.origin is not None:
             walk.origin = request.origin
-        opened = LiveWalk(self, walk, self._rollout_in(request.steps), own_image)
+        opened = LiveWalk(self, walk, self._rollout_with(request.steps), own_image)
         opened.set_prompt(request.prompt or "")
         return opened
 
     def cut(self, image: Image.Image) -> StartPicture:
-        """Make an RGB image one to begin a walk with. Any thread."""
+        """Cut an RGB image to start a walk with. Any thread."""
         return cut_picture(image, self.width, self.height)
 
     def encode_image(self, picture: Image.Image) -> Tensor:
-        """Encode a start image in the world's size. It is remembered for walks that begin there again."""
+        """Encode a start image in the world's size: [1, C, 1, h, w] float32. The latest are cached."""
         digest = sha256(picture.tobytes()).digest()
         if digest not in self._image_latents:
             pixels = image_to_pixels(picture).to(self.device)
             self._image_latents[digest] = self.vae.encode_image(pixels).float()
         return self._image_latents[digest]
 
-    def _rollout_in(self, steps: int | None) -> RolloutModel:
-        """The rollout with so many denoising steps; None: as many as the model was made for."""
+    def _rollout_with(self, steps: int | None) -> RolloutModel:
+        """Return the rollout with this many denoising steps; None: the model's own number."""
         if steps is None:
             return self.rollout
         return replace(self.rollout, config=replace(self.rollout.config, steps=steps))
 
     def start_view(self, name: str | None, picture: StartPicture | None) -> StartView:
-        """The view named, or the one most similar to a picture that cannot be the place itself.
+        """Choose the start view: by name, or the most similar to a picture that the model cannot show.
 
-        Raises: ValueError naming the views there are.
+        Raises: ValueError naming the known views.
         """
         if name is None and picture is not None and self.own_pictures == "nearest_view":
             return self.views[find_nearest(picture.fitted, [view.image for view in self.views])]
         return self.find_view(name)
 
     def find_view(self, name: str | None) -> StartView:
-        """Raises: ValueError naming the views there are."""
+        """Find a view by name; None is the first. Raises: ValueError naming the known views."""
         return pick_view(self.views, name)
 
     def encode_text(self, prompt: str, picture: Image.Image, image_latent: Tensor) -> list[TextKV]:
-        """Run the text pass for a prompt over a start image; one result per guidance branch."""
+        """Run the text pass for a prompt and a start image; one result per guidance branch."""
         inputs = self.condition(prompt, picture, image_latent)
         with self.text_in_use():
             return [
@@ -200,19 +200,19 @@ class World:
         return [self.conditioner.encode(text, picture, image_latent) for text in prompts]
 
     def free_memory(self) -> None:
-        """Give back what the allocator caches, after running out of memory."""
+        """Release what the allocator caches, after running out of memory."""
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
 
 class LiveWalk:
-    """A walk with the decoder that shows it: the causal VAE remembers the frames before."""
+    """A walk with its decoder, whose state holds the previous frames."""
 
     def __init__(
         self, world: World, walk: Walk, rollout: RolloutModel, own_image: NDArray[np.uint8] | None = None
     ) -> None:
-        """`own_image`, [H, W, 3], is what the first frames blend from, if anything."""
+        """`own_image`, [H, W, 3], is blended into the first frames; None: nothing is."""
         self.walk = walk
         self.taken_as: str | None = None
         self._own_image = own_image
@@ -240,7 +240,7 @@ class LiveWalk:
         return self._blend(self._own_image, chunk)
 
     def _blend(self, own_image: NDArray[np.uint8], chunk: Chunk) -> Iterator[NDArray[np.uint8]]:
-        """After decoding: the model knows no such place, and would remember it."""
+        """Blend after decoding, so that the model never sees the image: it does not know that place."""
         latent = chunk.index * self._rollout.config.chunk_latents
         first_frame = count_frames(latent)
         for frames in self._decode(chunk.latents):
@@ -254,7 +254,7 @@ class LiveWalk:
             yield pixels_to_frames(pixels[0])
 
     def truncate(self, num_chunks: int) -> None:
-        """Go on as if only the first chunks had been made."""
+        """Continue as if only the first `num_chunks` chunks had been made."""
         self.walk.truncate(num_chunks * self._rollout.config.chunk_latents)
         self._decoder_state = self._world.vae.new_decoder_state()
         if self.walk.latents:
@@ -264,7 +264,7 @@ class LiveWalk:
 
     @torch.inference_mode()
     def set_prompt(self, text: str) -> None:
-        """Take another prompt from the next chunk on; the image stays."""
+        """Use another prompt from the next chunk on; the start image stays."""
         walk, world = self.walk, self._world
         self.taken_as = world.conditioner.taken_as(text)
         if isinstance(self._rollout.transformer, BidirectionalTransformer):  # it reads the text at every step

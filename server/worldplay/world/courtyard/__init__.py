@@ -1,1 +1,1 @@
-"""The scene of the embedded world. It knows no model."""
+"""The scene of the embedded world. It depends on no model."""

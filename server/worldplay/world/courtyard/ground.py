@@ -1,4 +1,4 @@
-"""Where a walker may stand in the courtyard, and where one motion takes them."""
+"""Collision: where a walker may stand in the courtyard, and where a motion leads."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from worldplay.world.camera import Motion, Pose, invert_pose
 from worldplay.world.courtyard.scene import BALLS, BOXES, HALF_SIZE, PILLARS, stand_pose
 
 MARGIN = 0.3
-_TIE = 1e-9  # what is nearer to equal is equal, so that rounding decides nothing
+_TIE = 1e-9  # smaller differences count as equal, so that rounding decides nothing
 MAX_PITCH_RAD = float(np.radians(30.0))
 
 Place = NDArray[np.float64]  # x, z
@@ -18,7 +18,7 @@ Step = NDArray[np.float64]  # x, z
 
 
 def heading(c2w: Pose) -> tuple[float, float, float, float]:
-    """Place and view direction of a pose without roll: x, z, yaw, pitch (radians)."""
+    """Return the place and view direction of a pose without roll: x, z, yaw, pitch (radians)."""
     ahead = c2w[:3, 2]
     yaw = float(np.arctan2(ahead[0], ahead[2]))
     pitch = float(np.arctan2(-ahead[1], np.hypot(ahead[0], ahead[2])))
@@ -26,9 +26,10 @@ def heading(c2w: Pose) -> tuple[float, float, float, float]:
 
 
 class Ground:
-    """The walker's rule, the same in training data and in the server.
+    """The rule for walking, the same in training data and in the server.
 
-    Steps are level whatever the pitch, turns are about the vertical, so a walk neither flies nor rolls.
+    Steps are horizontal whatever the pitch, and turns are about the vertical. So a walk keeps its height and
+    never rolls.
     """
 
     def move(self, c2w: Pose, motion: Motion) -> tuple[Pose, bool]:
@@ -43,7 +44,7 @@ class Ground:
         return self._step(c2w, step, yaw, pitch + motion.pitch)
 
     def reach(self, c2w: Pose, wanted: Pose) -> tuple[Pose, bool]:
-        """The same towards a pose that was given outright, of which roll and height do not count."""
+        """Move towards a given pose, whose roll and height are ignored. Returns: as `move`."""
         x, z, _, _ = heading(c2w)
         to_x, to_z, yaw, pitch = heading(wanted)
         return self._step(c2w, np.array([to_x - x, to_z - z]), yaw, pitch)
@@ -51,7 +52,7 @@ class Ground:
     def _step(self, c2w: Pose, step: Step, yaw: float, pitch: float) -> tuple[Pose, bool]:
         x, z, _, _ = heading(c2w)
         pitch = float(np.clip(pitch, -MAX_PITCH_RAD, MAX_PITCH_RAD))
-        # None so long that it jumps over something; of a step that leaves the court anyway, only so many.
+        # Short pieces cannot jump over an object. Their number is bounded: a long step leaves the court.
         pieces = int(np.ceil(min(np.hypot(*step), 1e9) / (MARGIN / 2)))
         for _ in range(pieces):
             reached = self._advance(x, z, step / pieces)
@@ -61,9 +62,9 @@ class Ground:
         return stand_pose(x, z, yaw, pitch), False
 
     def _advance(self, x: float, z: float, step: Step) -> tuple[float, float] | None:
-        """Where a short step leads, or its part along what is in the way; None if neither is free.
+        """Take a short step, or only its part along an obstacle.
 
-        Nor if that is the smaller part: a step into something is no step past it.
+        Returns: the place; None if it is not free, or if the part is less than cos 45° of the step.
         """
         here, along = np.array([x, z]), step
         for normal in _normals(here, here + step):
@@ -74,14 +75,14 @@ class Ground:
         return float(to[0]), float(to[1])
 
     def is_free(self, x: float, z: float) -> bool:
-        """Whether a walker may stand here: a margin away from walls and from everything at eye height."""
+        """Return whether a walker may stand here: with a margin to walls and to everything at eye height."""
         if max(abs(x), abs(z)) > HALF_SIZE - MARGIN:
             return False
         return not any(solid.stops(np.array([x, z])) for solid in _SOLIDS)
 
 
 class WalkGround:
-    """The same rule for a walk, whose frame is that of its first camera."""
+    """The same rule in the frame of a walk's first camera."""
 
     def __init__(self, start: Pose) -> None:
         """`start` is the walk's first camera in the court, level."""
@@ -94,21 +95,21 @@ class WalkGround:
         return invert_pose(self._start) @ taken, bumped
 
     def reach(self, pose: Pose, wanted: Pose) -> tuple[Pose, bool]:
-        """Move towards a pose as `Ground.reach` does. What one motion can reach is reached exactly."""
+        """Move towards a pose as `Ground.reach` does. A pose that one motion can reach is reached exactly."""
         taken, bumped = self._ground.reach(self._start @ pose, self._start @ wanted)
         return invert_pose(self._start) @ taken, bumped
 
 
 @dataclass(frozen=True, slots=True)
 class _Solid:
-    """Something upright, from above: a rectangle, and how near to it no walker may come."""
+    """An upright obstacle seen from above: a rectangle, and the distance that a walker must keep."""
 
     low: Place
     high: Place
     distance: float
 
     def offset(self, place: Place) -> Step:
-        """From the rectangle's nearest point to a place."""
+        """Return the vector from the rectangle's nearest point to a place."""
         return place - np.clip(place, self.low, self.high)
 
     def stops(self, place: Place) -> bool:
@@ -131,7 +132,7 @@ _SOLIDS = (
 
 
 def _normals(here: Place, to: Place) -> Iterator[Step]:
-    """Unit vectors out of whatever stops a step, seen from where it begins."""
+    """Yield a unit vector away from each obstacle that stops a step, at the step's beginning."""
     for axis in np.flatnonzero(np.abs(to) > HALF_SIZE - MARGIN):
         yield np.eye(2)[axis]
     for solid in _SOLIDS:

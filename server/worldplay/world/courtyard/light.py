@@ -9,8 +9,11 @@ LIGHTS = ("day", "dusk", "night", "snow")
 
 @dataclass(frozen=True, slots=True)
 class Sky:
-    """Colours of the horizon and the zenith, of what stands before them (two, for opposite directions), of
-    the sun or moon, and how high it stands (tangent of the elevation; None: hidden by cloud)."""
+    """Colours of the sky.
+
+    low and high: of the horizon and the zenith. mountains and hills: two each, for opposite directions.
+    disc: of the sun or moon. disc_rise: tangent of its elevation; None: hidden by clouds.
+    """
 
     low: RGB
     high: RGB
@@ -22,7 +25,7 @@ class Sky:
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """How one light changes the colours of the place by day."""
+    """How a light changes the colours that the place has by day."""
 
     sky: Sky
     tint: RGB = (1.0, 1.0, 1.0)  # on everything but the sky

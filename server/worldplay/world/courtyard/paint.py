@@ -1,4 +1,4 @@
-"""Which colour a point of the courtyard has: large patterns that tell places and directions apart."""
+"""Colours the points of the courtyard, in large patterns that distinguish places and directions."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,12 @@ _SNOW: RGB = (0.95, 0.96, 0.98)
 
 
 def paint(origin: Floats, rays: Floats, surface: NDArray[np.uint8], distance: Floats, light: Light) -> Floats:
-    """Colour what `trace` found. Returns [3, N] in [0, 1]."""
+    """Colour the points that `trace` found.
+
+    Args:
+        origin, rays: as in `trace`; surface, distance: its result.
+    Returns: [3, N] in [0, 1].
+    """
     colours = np.empty_like(rays)
     for number in np.flatnonzero(np.bincount(surface)):
         chosen = np.flatnonzero(surface == number)
@@ -57,7 +62,7 @@ def _paint_surface(number: int, points: Floats, light: Light) -> Floats:
 
 
 def _illuminate(points: Floats, light: Light) -> Floats:
-    """What each point's colour is multiplied by: the tint, and the lantern's shine around it."""
+    """Return the factor for each point's colour: the tint, and the lantern's light around it."""
     tint = _column(light.tint)
     if light.lantern is None:
         return tint
@@ -101,7 +106,7 @@ def _paint_floor(points: Floats, snow: bool) -> Floats:
 
 
 def _contact_shade(x: Floats, z: Floats) -> Floats:
-    """Soft dark rings where things meet the floor."""
+    """Return soft dark rings where objects meet the floor."""
     shade = np.ones_like(x)
     footprints = [(ball.centre[0], ball.centre[2], ball.radius) for ball in BALLS if ball.centre[1] > 0]
     footprints += [(pillar.x, pillar.z, pillar.radius * 1.5) for pillar in PILLARS]
@@ -112,7 +117,7 @@ def _contact_shade(x: Floats, z: Floats) -> Floats:
 
 
 def _paint_wall(wall: int, points: Floats, light: Light) -> Floats:
-    """Each wall has three tall panels of growing width, so that a piece of wall tells where it is."""
+    """Paint three tall panels of growing width on each wall, so that every part of a wall is recognisable."""
     along = points[2] if wall < 2 else points[0]
     height = (FLOOR_Y - points[1]) / (FLOOR_Y - WALL_TOP_Y)
     main, panel = WALLS[wall]
@@ -130,7 +135,7 @@ def _paint_wall(wall: int, points: Floats, light: Light) -> Floats:
 
 
 def _whiten(colour: Floats, covered: NDArray[np.bool_], snow: bool) -> Floats:
-    """Lay snow where it stays lying, if there is any."""
+    """Paint snow on covered points, if there is snow."""
     return np.where(covered, _column(_SNOW), colour) if snow else colour
 
 

@@ -1,4 +1,4 @@
-"""What a ray sees first in the courtyard: analytic intersections, vectorised over rays."""
+"""Finds what each ray hits first in the courtyard: analytic intersections, vectorised over rays."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,7 @@ def _keep_nearer(surface: NDArray[np.uint8], distance: Floats, number: int, hit:
 
 
 def _trace_shell(origin: Floats, rays: Floats, inverse: Floats) -> tuple[NDArray[np.uint8], Floats]:
-    """Walls, floor and sky; as the eye is inside, each ray meets exactly one wall plane per axis."""
+    """Trace walls, floor and sky. The eye is inside, so each ray meets exactly one wall plane per axis."""
     east, north = rays[0] > 0, rays[2] > 0
     to_x = (np.where(east, HALF_SIZE, -HALF_SIZE).astype(np.float32) - origin[0]) * inverse[0]
     to_z = (np.where(north, HALF_SIZE, -HALF_SIZE).astype(np.float32) - origin[2]) * inverse[2]
@@ -83,7 +83,7 @@ def _hit_ball(origin: Floats, rays: Floats, ball: Ball) -> Floats:
 
 
 def _hit_pillar(origin: Floats, rays: Floats, pillar: Pillar) -> Floats:
-    """The side only: no eye is above a pillar's top."""
+    """Trace only the pillar's side: no eye is above its top."""
     x, z = origin[0] - np.float32(pillar.x), origin[2] - np.float32(pillar.z)
     squared = rays[0] * rays[0] + rays[2] * rays[2]
     hit = _nearer_root(squared, x * rays[0] + z * rays[2], float(x * x + z * z) - pillar.radius**2)
@@ -91,7 +91,7 @@ def _hit_pillar(origin: Floats, rays: Floats, pillar: Pillar) -> Floats:
 
 
 def _nearer_root(a: Floats, half_b: Floats, c: float) -> Floats:
-    """Smaller root of a t² + 2 half_b t + c where it is real and ahead, else far."""
+    """Return the smaller root of a t² + 2 half_b t + c if it is real and ahead, otherwise _FAR."""
     discriminant = half_b * half_b - a * np.float32(c)
     root = (-half_b - np.sqrt(np.maximum(discriminant, 0))) / a
     return np.where((discriminant > 0) & (root > _NEAR), root, _FAR)

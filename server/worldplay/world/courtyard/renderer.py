@@ -1,4 +1,4 @@
-"""The embedded world's ground truth: pictures of a walled courtyard from any pose, deterministic."""
+"""Renders the embedded world's true pictures: a walled courtyard from any pose, deterministically."""
 
 from functools import lru_cache
 
@@ -17,12 +17,12 @@ Floats = NDArray[np.float32]
 
 
 def render(c2w: NDArray[np.float64], height: int, width: int, light: str = "day") -> NDArray[np.uint8]:
-    """Draw the court.
+    """Render the court.
 
     Args:
         c2w: [n, 4, 4] camera-to-court poses, eyes inside the walls; axes and intrinsics of camera.py.
         light: one of LIGHTS.
-    Returns: [n, height, width, 3] RGB; edges are smoothed with 4 samples a pixel.
+    Returns: [n, height, width, 3] uint8 RGB; edges are smoothed with 4 samples a pixel.
     """
     look = LOOKS[light]
     return np.stack([_render_one(pose.astype(np.float32), height, width, look) for pose in c2w])
@@ -41,7 +41,7 @@ def _render_one(c2w: Floats, height: int, width: int, light: Light) -> NDArray[n
 
 @lru_cache(maxsize=16)
 def _pixel_rays(height: int, width: int, offset_x: float, offset_y: float) -> Floats:
-    """Camera-frame rays [3, height * width] with z = 1 through points `offset` pixels off the centres."""
+    """Return camera-frame rays [3, height * width] with z = 1, `offset` pixels off the pixels' centres."""
     u = (np.arange(width) + 0.5 + offset_x) / width
     v = (np.arange(height) + 0.5 + offset_y) / height
     x = (u - 0.5) / DEFAULT_INTRINSICS[0, 0]
@@ -57,7 +57,7 @@ def _look(c2w: Floats, rays: Floats, light: Light) -> Floats:
 
 
 def _find_edges(picture: Floats) -> NDArray[np.bool_]:
-    """Pixels that differ from a neighbour."""
+    """Find pixels that differ from a neighbour: [H, W]."""
     edges = np.zeros(picture.shape[1:], bool)
     across = np.abs(np.diff(picture, axis=2)).max(axis=0) > _EDGE_CONTRAST
     down = np.abs(np.diff(picture, axis=1)).max(axis=0) > _EDGE_CONTRAST

@@ -1,4 +1,4 @@
-"""What stands in the embedded world's courtyard.
+"""The objects in the embedded world's courtyard.
 
 Court frame: x east, y down, z north; the eye moves in the plane y = 0, the centre is the origin.
 Lengths are in the units of camera.py, in which one step is 0.08.
@@ -19,7 +19,7 @@ TILE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """An upright box; it stops a walker unless it hangs above the eye."""
+    """An upright box. It stops a walker unless it is above eye height."""
 
     low: tuple[float, float, float]
     high: tuple[float, float, float]
@@ -74,7 +74,7 @@ WALLS: tuple[tuple[RGB, RGB], ...] = (
 
 
 def stand_pose(x: float, z: float, yaw_rad: float, pitch_rad: float) -> NDArray[np.float64]:
-    """Camera-to-court pose of a walker: yaw about the vertical (right positive), then pitch (up positive)."""
+    """Make a walker's c2w court pose: yaw about the vertical (positive right), then pitch (positive up)."""
     cy, sy, cp, sp = np.cos(yaw_rad), np.sin(yaw_rad), np.cos(pitch_rad), np.sin(pitch_rad)
     pose = np.eye(4)
     pose[:3, :3] = np.array([[cy, sy * sp, sy * cp], [0.0, cp, -sp], [-sy, cy * sp, cy * cp]])

@@ -1,4 +1,4 @@
-"""Where walks in the courtyard start, and the prompts it suggests."""
+"""The start views of the courtyard, and the prompts that it suggests."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ VIEWPOINTS = (
     Viewpoint("tower", "By the blue tower", stand_pose(-0.2, 2.6, np.radians(135), 0.0)),
 )
 
-# One for each of the courtyard's lights. The first is what it looks like without a prompt.
+# One for each of the courtyard's lights. Without a prompt the first applies.
 SUGGESTIONS = (
     Suggestion("Day", "a courtyard on a sunny day"),
     Suggestion("Dusk", "the courtyard at dusk"),

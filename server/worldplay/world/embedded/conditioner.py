@@ -1,4 +1,4 @@
-"""What the embedded world's transformer is told: the prompt, read by a tiny T5, and the start latent."""
+"""Conditions the embedded world's transformer on the prompt, read by a tiny T5, and the start latent."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ class EmbeddedConditioner:
     """The embedded world's encoders."""
 
     def __init__(self, reader: TextReader, byt5_dim: int, suggestions: Sequence[Suggestion]) -> None:
-        """`suggestions` are all the looks that the world has learned."""
+        """`suggestions` has one for each look that the world has learned."""
         self._reader = reader
         self._byt5_dim = byt5_dim
         self._suggestions = suggestions
@@ -30,7 +30,7 @@ class EmbeddedConditioner:
         return describe(self._states(prompt).to(image_latent), self._byt5_dim, image_latent)
 
     def taken_as(self, prompt: str) -> str | None:
-        """Title of the suggestion whose states are nearest: the encoder was trained to give four of them."""
+        """Return the title of the suggestion whose states are nearest to the prompt's."""
         distances = torch.linalg.vector_norm(self._looks - self._states(prompt).mean(dim=0), dim=1)
         return self._suggestions[int(distances.argmin())].title
 

@@ -30,14 +30,14 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def find_embedded(model: str) -> Path:
-    """The directory of an embedded world: the one that ships with the package, or one at a path."""
+    """Return the directory of an embedded world: the shipped one, or the one at a path."""
     return EMBEDDED if model == "embedded" else Path(model)
 
 
 def load_embedded(directory: Path, device: torch.device) -> World:
     """Load a world for inference.
 
-    Raises: ValueError or OSError naming the file, what is wrong with it and what mends it.
+    Raises: ValueError or OSError naming the file, what is wrong with it and how to fix it.
     """
     described = read_description(directory)
     config = described.transformer
@@ -64,7 +64,7 @@ def load_embedded(directory: Path, device: torch.device) -> World:
 
 
 def _load_reader(directory: Path, config: TextConfig) -> TextReader:
-    """The prompt's encoder; in float32 everywhere, as it is tiny and read once a prompt."""
+    """Load the prompt's encoder, in float32 on the CPU: it is tiny, and runs once per prompt."""
     path = directory / "text.safetensors"
     weights = Weights([_require(path)])
     model = build_empty(lambda: make_text_model(config))
@@ -95,14 +95,14 @@ def _load(make: Callable[[], Module], directory: Path, name: str, device: torch.
 
 
 def _check_finite(module: nn.Module, path: Path) -> None:
-    """Raises: ValueError for weights that would turn every picture into noise."""
+    """Refuse weights that are not finite: every picture would be noise. Raises: ValueError."""
     for name, weight in module.named_parameters():
         if not weight.isfinite().all():
             raise ValueError(f"{path} has numbers that are not finite in {name}")
 
 
 def _check_digest(path: Path, expected: str) -> None:
-    """Raises: ValueError for a file that loads, but is not the one that world.json describes."""
+    """Refuse a file that loads, but is not the one that world.json describes. Raises: ValueError."""
     if sha256(path.read_bytes()).hexdigest() != expected:
         raise ValueError(f"{path} is damaged: its SHA-256 is not the one in world.json")
 

@@ -1,4 +1,4 @@
-"""`world.json`: what a world's networks look like, and how they are used."""
+"""Reads `world.json`: the sizes of a world's networks, and how they are used."""
 
 import json
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -33,7 +33,7 @@ class Description:
     vae: VAEConfig
     text: TextConfig
     rollout: RolloutConfig
-    # Of each network's file, in hex: with damage that still loads the world would be black.
+    # Of each network's file, in hex. Finds damage that would still load, and make black pictures.
     sha256: dict[NetworkName, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -43,7 +43,7 @@ class Description:
         self._check_rollout()
 
     def _check_bounds(self) -> None:
-        """Refuse values with which loading never ends, or that make black pictures."""
+        """Refuse values with which loading would never end, or that make black pictures."""
         depths = {
             "blocks": self.transformer.blocks,
             "refiner_blocks": self.transformer.refiner_blocks,
@@ -79,7 +79,7 @@ class Description:
         memory, recent = rollout.memory_latents, rollout.recent_latents
         if memory % CHUNK_LATENTS or recent % CHUNK_LATENTS:
             raise ValueError(f"expected memory in whole chunks, got {memory} latents, {recent} recent")
-        # The first chunk is always remembered beside the recent ones.
+        # The context always has the first chunk beside the recent ones.
         if not recent + CHUNK_LATENTS <= memory <= MAX_CONTEXT:
             least = recent + CHUNK_LATENTS
             raise ValueError(f"expected {least} to {MAX_CONTEXT} memory_latents, got {memory}")
@@ -88,7 +88,7 @@ class Description:
 def read_description(directory: Path) -> Description:
     """Read and check a world's description.
 
-    Raises: OSError or ValueError naming the file, what is wrong with it and what mends it.
+    Raises: OSError or ValueError naming the file, what is wrong with it and how to fix it.
     """
     path = directory / "world.json"
     if not path.is_file():
@@ -113,7 +113,7 @@ def _parse(path: Path) -> Description:
 
 
 def _unknown_fields(described: Any, content: dict[str, Any]) -> str:
-    """The first field of a dataclass's JSON that it does not have, or of its parts'; empty if none."""
+    """Return the first field of the JSON that the dataclass or a part of it lacks; empty if none."""
     known = {field.name: getattr(described, field.name) for field in fields(described)}
     for name, value in content.items():
         if name not in known:

@@ -1,4 +1,4 @@
-"""Start cards that show what the model makes of a view, not the picture that it begins with."""
+"""Makes previews of start views that show the model's first frame, not the rendered picture."""
 
 from dataclasses import replace
 from io import BytesIO
@@ -15,7 +15,7 @@ SEED = 0
 def show_first_frames(world: World) -> World:
     """Return the world with the first frame of a walk as the preview of each start view.
 
-    It takes a first chunk for each view: half a second for the shipped world.
+    This generates one chunk for each view: half a second for the shipped world.
     """
     return replace(world, views=tuple(_show_first_frame(world, view) for view in world.views))
 

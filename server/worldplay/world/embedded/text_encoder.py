@@ -1,4 +1,4 @@
-"""How the embedded world reads a prompt: a tiny T5 over bytes, trained to tell the courtyard's lights."""
+"""Encodes prompts for the embedded world: a tiny byte-level T5 that distinguishes the courtyard's lights."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,8 +10,8 @@ from transformers import ByT5Tokenizer, T5Config, T5EncoderModel
 
 from worldplay.model.config import require_positive
 
-MAX_STATES = 8  # of a prompt: a word each, or neighbouring words together where there are more
-MAX_BYTES = 1024  # read at once; a longer prompt is read in parts
+MAX_STATES = 8  # of a prompt: one per word; in a longer prompt neighbouring words share a state
+MAX_BYTES = 1024  # encoded at once; a longer prompt is encoded in parts
 TIED = {"encoder.embed_tokens.weight": "shared.weight"}  # stored once, under the second name
 
 
@@ -30,7 +30,7 @@ class TextConfig:
 
 
 def make_text_model(config: TextConfig) -> T5EncoderModel:
-    """An encoder with fresh weights."""
+    """Make an encoder with initial weights."""
     return T5EncoderModel(
         T5Config(
             vocab_size=384,  # of ByT5: every byte, and the special tokens
@@ -45,7 +45,7 @@ def make_text_model(config: TextConfig) -> T5EncoderModel:
 
 
 class TextReader:
-    """Prompts to states, few of them, as each is a token to the transformer."""
+    """Turns prompts into states: only a few each, because every state is a token for the transformer."""
 
     def __init__(self, model: T5EncoderModel) -> None:
         self.model = model
@@ -53,7 +53,7 @@ class TextReader:
         self._space = self._tokenizer(" ", add_special_tokens=False).input_ids[0]
 
     def read(self, prompts: Sequence[str]) -> list[Tensor]:
-        """States [1 to MAX_STATES, d_model] of each prompt; case does not matter; no words count as one."""
+        """Encode each prompt: [1 to MAX_STATES, d_model]. Case is ignored; an empty prompt has one state."""
         pieces = [_cut(" ".join(prompt.casefold().split())) for prompt in prompts]
         every = [piece for cut in pieces for piece in cut]
         tokens = self._tokenizer(every, padding=True, return_tensors="pt").to(self.model.device)
@@ -66,7 +66,7 @@ class TextReader:
 
 
 def _cut(text: str) -> list[str]:
-    """Parts of less than MAX_BYTES, cut between words if there is one to cut at."""
+    """Cut a text into parts of less than MAX_BYTES, between words if possible."""
     data, parts = text.encode(errors="replace"), list[str]()
     while len(data) >= MAX_BYTES:
         space = data.rfind(b" ", 0, MAX_BYTES)
@@ -77,7 +77,11 @@ def _cut(text: str) -> list[str]:
 
 
 def _pool(parts: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """One state a word, or of neighbouring words together; of parts' word numbers [L] and states [L, D]."""
+    """Average the states of each word, or of neighbouring words: [1 to MAX_STATES, D].
+
+    Args:
+        parts: of each part the word numbers [L] and the states [L, D] of its bytes.
+    """
     counts = [int(word[-1]) + 1 for word, _ in parts]
     firsts = accumulate(counts[:-1], initial=0)
     word = torch.cat([word + first for first, (word, _) in zip(firsts, parts, strict=True)])

@@ -1,1 +1,1 @@
-"""Pictures that people send to start from: opened, shown as a browser would, and cut to the world's size."""
+"""Start pictures from untrusted clients: decoded as a browser does, and cut to the world's size."""

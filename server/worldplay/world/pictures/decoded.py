@@ -17,9 +17,9 @@ class Decoded:
 
 
 def strips(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
-    """Boxes that cover an image from top to bottom.
+    """Yield boxes that cover an image from top to bottom.
 
-    Many of Pillow's operations let no other thread run, and on a large picture they take long.
+    Many of Pillow's operations block all other threads, and take long on a large picture.
     """
     width, height = size
     rows = max(1, 2**19 // width)

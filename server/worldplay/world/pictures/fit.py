@@ -19,13 +19,13 @@ def fit_image(image: Image.Image, width: int, height: int) -> Image.Image:
 
 
 def bucket_size(width: int, height: int) -> tuple[int, int]:
-    """Of the sizes the released model was trained on at 480p, the (height, width) nearest in aspect ratio."""
+    """Return the (height, width) of the released model's training at 480p that is nearest in aspect ratio."""
     return min(_buckets(), key=lambda size: abs(round(size[0] / size[1], 5) - height / width))
 
 
 @cache
 def _buckets() -> list[tuple[int, int]]:
-    """All (height, width) from the tallest to the flattest; `min` takes the first of equals."""
+    """List all (height, width) from the tallest to the widest; `min` takes the first of equals."""
     buckets = []
     height, width = _BUCKET_AREA // _BUCKET_UNIT, _BUCKET_UNIT
     while height > 0:
@@ -39,19 +39,22 @@ def _buckets() -> list[tuple[int, int]]:
 
 
 def siglip_crop(image: Image.Image) -> Image.Image:
-    """What the SigLIP processor is given: the image fitted to its own bucket, whatever the video's size."""
+    """Fit an image to its own bucket, for the SigLIP processor; the video's size does not matter."""
     height, width = bucket_size(image.width, image.height)
     return fit_image(image, width, height)
 
 
 @dataclass(frozen=True, slots=True)
 class StartPicture:
-    """An image in the two forms that a walk needs of it."""
+    """A start image in the two forms that a walk needs."""
 
     fitted: Image.Image  # in the world's size
     siglip: Image.Image  # see `siglip_crop`
 
 
 def cut_picture(image: Image.Image, width: int, height: int) -> StartPicture:
-    """For a world of width x height. Takes up to half a second, so not for the thread that owns the model."""
+    """Cut an image for a world of width x height.
+
+    It takes up to half a second, so the thread that owns the model must not do it.
+    """
     return StartPicture(fit_image(image, width, height), siglip_crop(image))

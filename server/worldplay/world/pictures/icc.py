@@ -1,4 +1,4 @@
-"""ICC profiles: which ones are used, and how to write one."""
+"""ICC profiles: checks and writes them."""
 
 import struct
 from collections.abc import Callable
@@ -20,9 +20,9 @@ _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0
 
 
 def fits(profile: bytes, mode: str) -> bool:
-    """Whether a profile describes pixels of this mode and is not obviously damaged.
+    """Return whether a profile describes pixels of this mode and is not obviously damaged.
 
-    Profiles with multi-process elements are left out: they can take minutes, and browsers ignore those.
+    Profiles with multi-process elements are refused: they can take minutes, and browsers ignore them.
     """
     return (
         _HEADER_BYTES < len(profile) <= MAX_PROFILE_BYTES
@@ -34,7 +34,7 @@ def fits(profile: bytes, mode: str) -> bool:
 
 
 def make_rgb_profile(primaries: Primaries, decode: Callable[[float], float]) -> bytes | None:
-    """A profile for a display. None if there is no such display.
+    """Make a profile for a display; None if no display can have these primaries.
 
     Args:
         decode: from an encoded value in [0, 1] to linear light in [0, 1].
@@ -50,7 +50,7 @@ def make_rgb_profile(primaries: Primaries, decode: Callable[[float], float]) -> 
 
 
 def _adapted_columns(primaries: Primaries) -> NDArray[np.float64] | None:
-    """[3, 3]: XYZ of red, green and blue as columns, adapted to a D50 white. None if they span no colours."""
+    """Return XYZ of red, green and blue as columns [3, 3], adapted to a D50 white; None if degenerate."""
     if any(y <= 0 for _, y in primaries):
         return None
     *colors, white = (np.array([x / y, 1.0, (1 - x - y) / y]) for x, y in primaries)
@@ -72,7 +72,7 @@ def _xyz(values: NDArray[np.float64]) -> bytes:
 
 
 def _join(tags: dict[bytes, bytes]) -> bytes:
-    """Write the header and the table of tags (ICC.1:2001-04, sections 6.1 and 6.2)."""
+    """Join tags to a profile with its header and table of tags (ICC.1:2001-04, sections 6.1 and 6.2)."""
     start = _HEADER_BYTES + 4 + 12 * len(tags)
     table, body = struct.pack(">L", len(tags)), b""
     for name, data in tags.items():

@@ -1,4 +1,4 @@
-"""Decodes JPEG. Segments that do not matter for the pixels are left out, as Pillow fails on odd ones."""
+"""Decodes JPEG. Segments without effect on the pixels are removed, because Pillow fails on unusual ones."""
 
 import re
 import struct
@@ -36,7 +36,7 @@ class JpegFile:
         return Decoded(self._file, None, profile if fits(profile, self._file.mode) else None, self._exif)
 
     def _strip(self, data: bytes) -> bytes:
-        """The file without comments and without application segments that libjpeg ignores."""
+        """Remove comments, and application segments that libjpeg ignores; keep EXIF and the profile."""
         kept, rest = [_SOI], len(_SOI)
         for marker, start, end in _split(data):
             body, rest = data[start + 4 : end], end
@@ -46,7 +46,7 @@ class JpegFile:
                 self._exif = self._exif or body
             elif marker == _ICC and body.startswith(b"ICC_PROFILE\0"):
                 self._profile_parts.append(body[12:])
-        kept.append(data[_skip_padding(data, rest) :])  # Pillow takes seconds for megabytes of it
+        kept.append(data[_skip_padding(data, rest) :])  # Pillow takes seconds for megabytes of padding
         return b"".join(kept)
 
 
@@ -65,20 +65,20 @@ def _split(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _skip_padding(data: bytes, position: int) -> int:
-    """The position of the last 0xFF, as a marker may begin with any number of them."""
+    """Return the position of the last 0xFF; a marker may begin with any number of them."""
     padding = _PADDING.match(data, position)
     return position if padding is None else padding.end() - 1
 
 
 def _changes_decoding(marker: int, body: bytes) -> bool:
-    """What libjpeg itself looks at: which colours the pixels are."""
+    """Return whether libjpeg reads this segment, to learn the colour space of the pixels."""
     return (marker == _APP0 and body.startswith(b"JFIF\0") and len(body) >= 14) or (
         marker == _ADOBE and body.startswith(b"Adobe") and len(body) >= 12
     )
 
 
 def _join_profile(parts: list[bytes]) -> bytes:
-    """An ICC profile from parts that each begin with a number and a count. Empty if one is missing."""
+    """Join an ICC profile's parts, which begin with its number and the count; empty if incomplete."""
     in_order = sorted(part for part in parts if len(part) > 2)
     if [part[0] for part in in_order] != list(range(1, len(parts) + 1)):
         return b""

@@ -1,4 +1,4 @@
-"""Opens picture files that strangers send."""
+"""Opens untrusted picture files."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,23 +26,23 @@ class _File(Protocol):
 def open_image(data: bytes, max_bytes: int, max_pixels: int) -> Image.Image:
     """Decode a PNG, JPEG or WebP file from an untrusted peer to an upright RGB image.
 
-    It looks as in a browser: in sRGB, of an animation the first frame, transparent parts white.
-    Metadata that cannot be read is ignored.
+    The result looks as in a browser: in sRGB, only the first frame of an animation, on white. Metadata that
+    cannot be read is ignored.
     Raises: ValueError saying what was expected and what was found.
     """
     if not 0 < len(data) <= max_bytes:
         raise ValueError(f"expected an image file of 1 to {max_bytes} bytes, got {len(data)}")
     name = _format_of(data)
-    with _naming(name):
+    with _blaming_picture(name):
         file = _open(name, data)
     _check_size(file.size, max_pixels)
-    with _naming(name):
+    with _blaming_picture(name):
         decoded = file.decode()
         return turn_upright(flatten(decoded), decoded.exif)
 
 
 def _format_of(data: bytes) -> str:
-    """By the bytes, whatever a file is called."""
+    """Find the format by the first bytes. Raises: ValueError."""
     if data.startswith(png_chunks.START):
         return "PNG"
     if data.startswith(jpeg.START):
@@ -64,8 +64,8 @@ def _open(name: str, data: bytes) -> _File:
 
 
 @contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Whatever a decoder raises is the picture's fault, unless memory runs out."""
+def _blaming_picture(name: str) -> Iterator[None]:
+    """Turn any error of a decoder into a ValueError about the picture, unless memory runs out."""
     try:
         yield
     except MemoryError:

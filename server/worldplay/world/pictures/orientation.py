@@ -1,4 +1,4 @@
-"""The orientation that EXIF metadata gives, and how to put such a picture upright."""
+"""Reads the orientation in EXIF metadata, and turns pictures upright."""
 
 import struct
 
@@ -19,13 +19,13 @@ _TURNS = {
 
 
 def turn_upright(image: Image.Image, exif: bytes) -> Image.Image:
-    """The image turned as EXIF says. EXIF that cannot be read changes nothing."""
+    """Turn an image as EXIF says. EXIF that cannot be read changes nothing."""
     turn = _TURNS.get(_read_orientation(exif))
     return image if turn is None else image.transpose(turn)
 
 
 def _read_orientation(exif: bytes) -> int:
-    """Pillow's reader would also parse every other tag, and warn or fail where one is unusual."""
+    """Read only this tag. Pillow would parse every tag, and warn or fail if one is unusual."""
     tiff = exif.removeprefix(b"Exif\0\0")
     order = _ORDERS.get(tiff[:4])
     if order is None:

@@ -1,4 +1,4 @@
-"""Decodes PNG pixels with the transparency and the colour profile that their file gives."""
+"""Decodes PNG pixels, with the transparency and the colour profile of their file."""
 
 import struct
 from functools import reduce
@@ -11,7 +11,7 @@ from worldplay.world.pictures.png_profile import read_profile
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 
-# Pillow's mode and raw mode by colour type and depth. Of 16 bits the upper 8 are taken.
+# Pillow's mode and raw mode by colour type and depth. Of 16 bits only the upper 8 are used.
 _MODES = {
     (GREY, 1): ("1", "1"),
     (GREY, 2): ("L", "L;2"),
@@ -33,7 +33,7 @@ _LOW_BYTES = {"L": "L;16", "RGB": "RGB;16L"}  # raw modes that take the lower 8 
 
 
 class PngFile:
-    """A PNG whose chunks are sorted and whose pixels are still compressed."""
+    """A PNG whose chunks are read and whose pixels are still compressed."""
 
     def __init__(self, data: bytes) -> None:
         """Raises: ValueError about damage."""
@@ -55,7 +55,7 @@ class PngFile:
         return Decoded(pixels, alpha, profile, self._chunks.ancillary.get(b"eXIf", b""))
 
     def _separate_alpha(self, image: Image.Image, frame: Frame) -> tuple[Image.Image, Image.Image | None]:
-        """Colours, L or RGB, and alpha."""
+        """Split an image into its colours (mode L or RGB) and its alpha."""
         color_type = self._header.color_type
         if color_type == PALETTE:
             return self._look_up(image)
@@ -77,7 +77,7 @@ class PngFile:
         return indices.convert("RGB"), alpha
 
     def _alpha_of_key(self, image: Image.Image, frame: Frame) -> Image.Image | None:
-        """Alpha 0 where pixels have the transparent colour, in all their bits. None if there is none."""
+        """Make alpha 0 where all bits equal the transparent colour. None if there is no such colour."""
         channels = len(image.getbands())
         key = self._chunks.ancillary.get(b"tRNS", b"")
         if len(key) < 2 * channels:
@@ -93,7 +93,7 @@ class PngFile:
     def _planes(
         self, image: Image.Image, frame: Frame, samples: tuple[int, ...]
     ) -> list[tuple[Image.Image, list[int]]]:
-        """Images of 8 bits a channel, and the colour that each has where the samples are these."""
+        """Return images of 8 bits a channel, each with its colour where pixels equal `samples`."""
         top = 2**self._header.depth - 1
         if top < 2**16 - 1:
             return [(image, [(sample & top) * 255 // top for sample in samples])]
@@ -107,7 +107,7 @@ def _unpack(frame: Frame, mode: str, raw_mode: str, interlaced: bool) -> Image.I
 
 
 def _where(image: Image.Image, color: list[int]) -> Image.Image:
-    """255 where the image has this colour, else 0."""
+    """Return 255 where the image has this colour, otherwise 0."""
     equal = (
         image.getchannel(channel).point([255 * (level == value) for level in range(256)])
         for channel, value in enumerate(color)

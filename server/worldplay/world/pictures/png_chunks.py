@@ -1,4 +1,4 @@
-"""Reads PNG files chunk by chunk, and skips what a picture can be shown without."""
+"""Reads PNG files chunk by chunk, and skips chunks that do not change the picture."""
 
 import struct
 import zlib
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 START = SIGNATURE + b"\0\0\0\rIHDR"  # the header comes first and has one length
 
-# Ancillary chunks that change what a browser shows. Text and all others are never looked at.
+# Ancillary chunks that change what a browser shows. Others, such as text, are ignored.
 _ANCILLARY = {b"tRNS", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"eXIf", b"acTL"}
 
 
@@ -40,7 +40,7 @@ class Chunks:
 
     header: Header
     palette: bytes | None = None
-    ancillary: dict[bytes, bytes] = field(default_factory=dict)  # of each kind the first that is intact
+    ancillary: dict[bytes, bytes] = field(default_factory=dict)  # the first intact one of each type
     image: Frame = field(init=False)
     animation: list[Frame] = field(default_factory=list)  # the frames of an APNG; the first may be `image`
 
@@ -49,14 +49,14 @@ class Chunks:
 
     @property
     def first_frame(self) -> Frame:
-        """What a browser shows first. An animation may begin with another frame than `image`."""
+        """Return what a browser shows first. An animation may begin with another frame than `image`."""
         if self.animation and self.animation[0].data:
             return self.animation[0]
         return self.image
 
 
 def read_chunks(data: bytes) -> Chunks:
-    """Sort the chunks of a file that begins with START.
+    """Read the chunks of a file that begins with START.
 
     Ancillary chunks with a wrong checksum are skipped, as browsers do.
     Raises: ValueError if a critical chunk is damaged, missing or unknown.
@@ -67,7 +67,7 @@ def read_chunks(data: bytes) -> Chunks:
     for kind, body in found:
         if kind == b"IEND":
             break
-        _sort(chunks, kind, body)
+        _add(chunks, kind, body)
     if not chunks.image.data:
         raise ValueError("there are no pixels")
     return chunks
@@ -95,7 +95,7 @@ def _read_header(body: memoryview) -> Header:
     return Header(width, height, depth, color_type, bool(interlace))
 
 
-def _sort(chunks: Chunks, kind: bytes, body: memoryview) -> None:
+def _add(chunks: Chunks, kind: bytes, body: memoryview) -> None:
     if kind == b"IDAT":
         chunks.image.data.append(body)
     elif kind == b"PLTE":
@@ -104,7 +104,7 @@ def _sort(chunks: Chunks, kind: bytes, body: memoryview) -> None:
         _add_frame(chunks, body)
     elif kind == b"fdAT":
         if chunks.animation and chunks.animation[-1] is not chunks.image:
-            chunks.animation[-1].data.append(body[4:])  # behind its number
+            chunks.animation[-1].data.append(body[4:])  # after its sequence number
     elif kind in _ANCILLARY:
         _add_ancillary(chunks, kind, bytes(body))
     elif not kind[0] & 0x20:
@@ -114,17 +114,17 @@ def _sort(chunks: Chunks, kind: bytes, body: memoryview) -> None:
 def _add_palette(chunks: Chunks, body: bytes) -> None:
     if chunks.palette is None and not chunks.image.data:
         chunks.palette = body
-        chunks.ancillary.pop(b"tRNS", None)  # counts only behind the palette
+        chunks.ancillary.pop(b"tRNS", None)  # valid only after the palette
 
 
 def _add_ancillary(chunks: Chunks, kind: bytes, body: bytes) -> None:
-    """Those about pixels count only before them; EXIF may follow."""
+    """Add a chunk if it precedes the pixels; only EXIF may follow them."""
     if kind == b"eXIf" or not chunks.image.data:
         chunks.ancillary.setdefault(kind, body)
 
 
 def _add_frame(chunks: Chunks, body: memoryview) -> None:
-    """An animation with a frame that does not fit is none."""
+    """Add a frame of an animation. If a frame does not fit, the whole animation is ignored."""
     if not _is_animated(chunks):
         return
     width, height, x, y = struct.unpack_from(">LLLL", body, 4) if len(body) >= 20 else (0, 0, 0, 0)

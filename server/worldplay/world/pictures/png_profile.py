@@ -1,4 +1,4 @@
-"""The colour profile of a PNG, from whichever chunk a browser would believe."""
+"""Finds the colour profile of a PNG, in the chunk that a browser would use."""
 
 import struct
 import zlib
@@ -33,8 +33,8 @@ def _power(exponent: float) -> Callable[[float], float]:
     return lambda encoded: encoded**exponent
 
 
-# By the numbers of H.273, table 3. Video is shown by the curve of BT.1886, 2.4.
-# PQ (16) and HLG (18) are missing: they need tone mapping.
+# By the numbers of H.273, table 3. Video transfer functions are shown with the curve of BT.1886, 2.4.
+# PQ (16) and HLG (18) are left out: they need tone mapping.
 _CURVES = {
     **dict.fromkeys((1, 6, 11, 14, 15), _power(2.4)),
     4: _power(2.2),
@@ -45,7 +45,7 @@ _CURVES = {
 
 
 def read_profile(ancillary: Mapping[bytes, bytes], *, is_grey: bool) -> bytes | None:
-    """An ICC profile, or None for sRGB. What cannot be read is passed over."""
+    """Return an ICC profile; None for sRGB. Chunks that cannot be read are skipped."""
     if (profile := _from_code_points(ancillary.get(b"cICP", b""))) is not None:
         return profile
     embedded = _inflate(ancillary.get(b"iCCP", b""))
@@ -57,14 +57,14 @@ def read_profile(ancillary: Mapping[bytes, bytes], *, is_grey: bool) -> bytes | 
 
 
 def _from_code_points(body: bytes) -> bytes | None:
-    """By cICP: primaries, transfer, a matrix that is always 0, and the full range."""
+    """Read cICP: primaries, transfer, a matrix that must be 0, and a range that must be full."""
     if len(body) != 4 or body[2:] != b"\0\x01" or body[0] not in _PRIMARIES or body[1] not in _CURVES:
         return None
     return make_rgb_profile(_PRIMARIES[body[0]], _CURVES[body[1]])
 
 
 def _inflate(body: bytes) -> bytes:
-    """By iCCP: a name, a method that is always 0, and a compressed profile. Empty if it cannot be read."""
+    """Read iCCP: a name, a method that must be 0, and a compressed profile. Empty if it cannot be read."""
     name, _, rest = body.partition(b"\0")
     if not name or rest[:1] != b"\0":
         return b""
@@ -75,7 +75,7 @@ def _inflate(body: bytes) -> bytes:
 
 
 def _from_gamma(gamma: bytes, chromaticities: bytes) -> bytes | None:
-    """By gAMA, and by cHRM if that is there too. A gamma alone that is nearly that of sRGB means sRGB."""
+    """Read gAMA, and cHRM if present. A gamma without cHRM that is nearly that of sRGB means sRGB."""
     if len(gamma) != 4 or not any(gamma):
         return None
     exponent = 100_000 / int.from_bytes(gamma, "big")

@@ -1,4 +1,4 @@
-"""Brings a decoded picture to what a browser shows: sRGB, on white."""
+"""Converts a decoded picture to what a browser shows: sRGB, on white."""
 
 from io import BytesIO
 
@@ -11,7 +11,7 @@ _ERRORS = (ImageCms.PyCMSError, OSError, ValueError, TypeError)  # all that Imag
 
 
 def flatten(decoded: Decoded) -> Image.Image:
-    """RGB in sRGB, 8 bits a channel; transparent parts become white."""
+    """Convert to RGB in sRGB, 8 bits a channel; transparent parts become white."""
     image = _convert(decoded.pixels, decoded.profile)
     if decoded.alpha is not None:
         for box in strips(image.size):
@@ -20,7 +20,7 @@ def flatten(decoded: Decoded) -> Image.Image:
 
 
 def _convert(pixels: Image.Image, profile: bytes | None) -> Image.Image:
-    """To sRGB. A profile that is damaged or not supported counts as none."""
+    """Convert to sRGB. A profile that is damaged or not supported is ignored."""
     if profile is None:
         return _as_rgb(pixels)
     if profile[16:20] == b"RGB ":
@@ -32,7 +32,7 @@ def _convert(pixels: Image.Image, profile: bytes | None) -> Image.Image:
         converted = ImageCms.applyTransform(pixels, transform)
     except _ERRORS:
         return _as_rgb(pixels)
-    assert converted is not None  # it is None only where the pixels were changed in place
+    assert converted is not None  # it is None only if the pixels were changed in place
     return converted
 
 
@@ -47,7 +47,7 @@ def _build_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
-    """Most profiles are sRGB itself, and a large picture takes a while to convert."""
+    """Return whether a transform is the identity: most profiles are sRGB, and converting is slow."""
     levels = np.linspace(0, 255, 9).astype(np.uint8)
     cube = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(27, 27, 3)
     converted = ImageCms.applyTransform(Image.fromarray(cube), transform)

@@ -1,4 +1,4 @@
-"""Conditions the released model on prompts and images, remembering what it has encoded before."""
+"""Conditions the released model on prompts and images, and caches what was encoded."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -21,7 +21,7 @@ InUse = Callable[[], AbstractContextManager[torch.device]]
 
 @dataclass(frozen=True, slots=True)
 class Encoders:
-    """The three encoders, each with what makes it usable and tells the device it computes on."""
+    """The three encoders, each with a context manager that makes it usable and yields its device."""
 
     text: PromptEncoder
     glyph: GlyphEncoder
@@ -33,7 +33,7 @@ class Encoders:
 
 @dataclass(frozen=True, slots=True)
 class ReleasedConditioner:
-    """Encodes each prompt and each image once, as long as it is among the latest."""
+    """Encodes prompts and images. The latest results are cached."""
 
     encoders: Encoders
     _prompts: LRUCache[str, _PromptStates] = field(default_factory=lambda: LRUCache(REMEMBERED))

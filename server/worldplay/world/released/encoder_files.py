@@ -1,11 +1,11 @@
-"""The files of the released model's encoders: which there are, and what their tensors are called."""
+"""The files of the released model's encoders, and the names of their tensors."""
 
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from worldplay.world.model_files import read_json
 
-# A tokenizer or image processor is made from one of several sets of files; all others are optional.
+# A tokenizer or image processor needs one of several sets of files; all other files are optional.
 FileSets = Sequence[Sequence[str]]
 PROMPT_INPUTS: FileSets = (("tokenizer.json",), ("vocab.json", "merges.txt", "tokenizer_config.json"))
 GLYPH_INPUTS: FileSets = (("tokenizer_config.json",),)
@@ -15,9 +15,10 @@ _GLYPH_PREFIX = "module.text_tower.encoder."  # of the published byt5_model
 
 
 def find_inputs(folder: Path, file_sets: FileSets) -> str:
-    """The first file of the set that a folder holds. Without any the library would quietly make an empty one.
+    """Find a complete set of files in a folder. Without one the library would make an empty tokenizer.
 
-    Raises: OSError or ValueError naming a file that is missing, or that is no JSON.
+    Returns: the first file of the set.
+    Raises: OSError or ValueError naming a file that is missing, or that is not JSON.
     """
     missing = [[name for name in names if not (folder / name).is_file()] for names in file_sets]
     if all(missing):
@@ -29,7 +30,7 @@ def find_inputs(folder: Path, file_sets: FileSets) -> str:
 
 
 def read_style_tokens(assets: Path) -> list[str]:
-    """The tokens of colours and fonts, in the order the encoder of quoted words learned them."""
+    """Read the tokens of colours and fonts, in the order in which the glyph encoder learned them."""
     colours = read_json(assets / "color_idx.json")
     fonts = read_json(assets / "multilingual_10-lang_idx.json")
     return [f"<color-{index}>" for index in range(len(colours))] + [
@@ -38,7 +39,7 @@ def read_style_tokens(assets: Path) -> list[str]:
 
 
 def language_names(keys: Iterable[str]) -> dict[str, str]:
-    """Stored keys by parameter of the language model, stored alone or with the rest of Qwen2.5-VL."""
+    """Map parameters of the language model to stored keys, stored alone or with the rest of Qwen2.5-VL."""
     unused = ("visual.", "model.visual.", "lm_head.")
     return {
         key.removeprefix("model.").removeprefix("language_model."): key
@@ -48,7 +49,7 @@ def language_names(keys: Iterable[str]) -> dict[str, str]:
 
 
 def glyph_names(keys: Iterable[str]) -> dict[str, str]:
-    """Stored keys by parameter of T5EncoderModel, stored as such or as published for Glyph."""
+    """Map parameters of T5EncoderModel to stored keys, stored as such or as published for Glyph."""
     names = {"encoder." + key.removeprefix(_GLYPH_PREFIX).removeprefix("encoder."): key for key in keys}
     for tied in ("encoder.shared.weight", "encoder.embed_tokens.weight"):
         if tied in names:
@@ -58,7 +59,7 @@ def glyph_names(keys: Iterable[str]) -> dict[str, str]:
 
 
 def vision_names(keys: Iterable[str], wanted: Collection[str]) -> dict[str, str]:
-    """Stored keys by `wanted` parameter of SigLIP: library versions differ in whether they have a prefix."""
+    """Map the `wanted` parameters of SigLIP to stored keys. Some library versions add a prefix."""
     prefix = "vision_model."
     has_prefix = any(name.startswith(prefix) for name in wanted)
     return {(prefix if has_prefix else "") + key.removeprefix(prefix): key for key in keys}

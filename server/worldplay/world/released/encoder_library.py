@@ -1,4 +1,4 @@
-"""Builds encoders, tokenizers and processors with transformers, and says which file it cannot use."""
+"""Builds encoders, tokenizers and processors with transformers. Errors name the file at fault."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def read_config(cls: type[Config], folder: Path) -> Config:
-    """The configuration of an encoder, or of the language part of one. Raises as `read_json`."""
+    """Read the configuration of an encoder, or of its language part. Raises: as `read_json`."""
     path = folder / "config.json"
     read_json(path)
     with blaming(path, "does not describe an encoder"):
@@ -31,13 +31,13 @@ def read_config(cls: type[Config], folder: Path) -> Config:
 
 
 def build_encoder(make: Callable[[], Module], folder: Path) -> Module:
-    """The network that a folder's configuration describes, empty. Raises as `read_json`."""
+    """Build the network of a folder's configuration, without weights. Raises: ValueError naming the file."""
     with blaming(folder / "config.json", "does not describe an encoder"):
         return build_empty(make)
 
 
 def read_inputs(cls: Any, folder: Path, file_sets: FileSets) -> Any:
-    """A tokenizer or image processor. Raises as `find_inputs`."""
+    """Read a tokenizer or image processor. Raises: as `find_inputs`."""
     source = find_inputs(folder, file_sets)
     with blaming(folder / source, f"makes no {cls.__name__}"):
         return cls.from_pretrained(folder, local_files_only=True)
@@ -45,15 +45,15 @@ def read_inputs(cls: Any, folder: Path, file_sets: FileSets) -> Any:
 
 @contextmanager
 def blaming(path: Path, what: str) -> Iterator[None]:
-    """Turn whatever goes wrong into a ValueError that names the file."""
+    """Turn any error into a ValueError that names the file."""
     try:
         yield
-    except Exception as error:  # noqa: BLE001  libraries that get a wrong file fail in any way they like
+    except Exception as error:  # noqa: BLE001  on a wrong file the libraries raise anything
         raise ValueError(f"{path} {what} ({_first_line(error)})") from None
 
 
 def _first_line(error: Exception) -> str:
-    """The reason itself, where the library only says in which field it is, and what kind of one it is."""
+    """Return an error's first line. A StrictDataclassError only names the field; its cause is the reason."""
     reason = error.__cause__ if isinstance(error, StrictDataclassError) else error
     line = str(reason).partition("\n")[0]
     return line if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: {line}"

@@ -37,9 +37,9 @@ from worldplay.world.weights import fill
 
 MAX_PROMPT_TOKENS = 1000  # the closing chat tokens included
 MAX_GLYPH_TOKENS = 256
-_HIDDEN_LAYER = -3  # two layers before the last, not normalised
+_HIDDEN_LAYER = -3  # the output two layers before the last, not normalised
 
-# The runs of nine spaces are part of it.
+# The runs of nine spaces belong to the published text.
 _SYSTEM = (" " * 9).join(
     (
         "You are a helpful assistant. Describe the video by detailing the following aspects:",
@@ -52,7 +52,7 @@ _SYSTEM = (" " * 9).join(
 )
 _BEFORE_PROMPT = f"<|im_start|>system\n{_SYSTEM}<|im_end|>\n<|im_start|>user\n"
 _AFTER_PROMPT = "<|im_end|>\n<|im_start|>assistant\n"
-_PUBLISHED_VOCABULARY = 151_643  # tokens of Qwen2.5, those of chats not counted
+_PUBLISHED_VOCABULARY = 151_643  # tokens of Qwen2.5, without its chat tokens
 _PUBLISHED_CROP = 108  # tokens before the prompt (docs/worldplay-model.md 14)
 
 _QUOTED = re.compile(r'"(.*?)"|“(.*?)”')
@@ -66,7 +66,7 @@ class PromptEncoder:
         weights = find_weights(files.model)
         self.model = build_encoder(lambda: Qwen2_5_VLTextModel(config), files.model)
         fill(self.model, weights, dtype, lambda _: device, language_names(weights.keys))
-        # Its table is no parameter and would stay empty.
+        # Its table is not a parameter, so `fill` leaves it empty.
         rotary: Any = type(self.model.rotary_emb)
         self.model.rotary_emb = rotary(config).to(device)
         self._tokenizer = read_inputs(Qwen2Tokenizer, files.inputs, PROMPT_INPUTS)
@@ -81,7 +81,7 @@ class PromptEncoder:
         return len(self._tokenizer(text, add_special_tokens=False).input_ids)
 
     def _check_tokenizer(self, folder: Path) -> None:
-        """Without some of its files it would spell out what should be one token, and go on."""
+        """Refuse an incomplete tokenizer, which would silently split special tokens into several."""
         for mark in ("<|im_start|>", "<|im_end|>"):
             if (count := self._count_tokens(mark)) != 1:
                 raise ValueError(f"{folder} makes {count} tokens of {mark} instead of one")
@@ -93,9 +93,9 @@ class PromptEncoder:
 
     @torch.inference_mode()
     def encode(self, prompt: str, device: torch.device) -> Tensor:
-        """States [1, L, D] of the prompt in its chat frame, all valid; L is at most 1000."""
+        """Encode a prompt in its chat frame: states [1, L, D], all valid; L is at most 1000."""
         text = _BEFORE_PROMPT + (prompt or " ") + _AFTER_PROMPT
-        # Without padding: later tokens never reach earlier ones, and the padded ones are dropped anyway.
+        # No padding: later tokens do not affect earlier ones, and padded ones would be dropped anyway.
         tokens = self._tokenizer(
             text,
             add_special_tokens=False,
@@ -108,7 +108,7 @@ class PromptEncoder:
 
 
 class GlyphEncoder:
-    """ByT5 as Glyph trained it: how quoted words are spelt."""
+    """ByT5 as trained by Glyph: encodes the spelling of quoted words."""
 
     def __init__(self, files: GlyphFiles, device: torch.device) -> None:
         tokenizer = read_inputs(ByT5Tokenizer, files.tokenizer, GLYPH_INPUTS)
@@ -133,7 +133,7 @@ class GlyphEncoder:
 
     @torch.inference_mode()
     def encode(self, prompt: str, device: torch.device) -> Tensor | None:
-        """States [1, L, D] float32 of the quoted words, all valid; L is at most 256. None without any."""
+        """Encode the quoted words: states [1, L, D] float32, all valid, L <= 256; None if there are none."""
         words = quoted_words(prompt)
         if not words:
             return None
@@ -143,7 +143,7 @@ class GlyphEncoder:
 
 
 class VisionEncoder:
-    """SigLIP's picture tower."""
+    """SigLIP's vision tower."""
 
     def __init__(self, files: EncoderFiles, device: torch.device, dtype: torch.dtype) -> None:
         config = read_config(SiglipVisionConfig, files.model)
@@ -173,19 +173,19 @@ class VisionEncoder:
 
     @torch.inference_mode()
     def encode(self, image: Image.Image, device: torch.device) -> Tensor:
-        """States [1, L, D] of an image; it is cut to the trained size of its own shape first."""
+        """Encode an image: states [1, L, D]. It is first cut to the trained size of its aspect ratio."""
         pixels = self._process(siglip_crop(image))
         return self.model(pixel_values=pixels.to(device, self.model.dtype)).last_hidden_state
 
 
 def quoted_words(prompt: str) -> list[str]:
-    """What stands in straight or curly double quotes, each once, in order."""
+    """Find the text in straight or curly double quotes, each once, in order."""
     found = (straight or curly for straight, curly in _QUOTED.findall(prompt))
     return list(dict.fromkeys(found))
 
 
 def _number_positions(model: nn.Module, device: torch.device) -> None:
-    """Make the tables that are no parameters and would stay empty."""
+    """Make the tables that are not parameters, so that `fill` leaves them empty."""
     for module in model.modules():
         if isinstance(module, SiglipVisionEmbeddings):
             positions = torch.arange(module.num_positions, device=device)[None]

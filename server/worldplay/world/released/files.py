@@ -1,4 +1,4 @@
-"""Where the released model's parts lie on disk: the original layout, the diffusers layout, or a mixture."""
+"""Finds the released model's files: in the original layout, the diffusers layout, or a mixture."""
 
 import shlex
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class GlyphFiles:
     weights: Path
     config: Path
     tokenizer: Path
-    assets: Path | None  # colours and fonts, where the tokenizer does not know them yet
+    assets: Path | None  # colours and fonts, if the tokenizer does not have them yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class ReleasedFiles:
 
 
 def is_released(model: str) -> bool:
-    """Whether this names the released model, or a directory that holds it."""
+    """Return whether this names the released model, or a directory that holds it."""
     directory = Path(model)
     holds_embedded = (directory / "world.json").is_file()
     return model == MODEL or (directory.is_dir() and not holds_embedded and _holds_released(directory))
@@ -60,20 +60,20 @@ def _holds_released(root: Path) -> bool:
 
 
 def find_layout(root: Path) -> Layout:
-    """The layout that is looked at first below `root`, and that a download there should have."""
+    """Return the layout that is looked at first below `root`, and that a download there should have."""
     return "original" if (root / ORIGINAL).is_dir() else DEFAULT_LAYOUT
 
 
 def suggest_download(variant: Variant, root: Path) -> str:
-    """What to do about any file below `root` that is missing or damaged.
+    """Say what to do about a missing or damaged file below `root`.
 
-    The layout is the one that the loader prefers there: files of the other would not be looked at.
+    The command has the layout that the loader prefers there; files of the other might be ignored.
     """
     return suggest_layout(variant, find_layout(root), root)
 
 
 def suggest_layout(variant: Variant, layout: Layout, root: Path) -> str:
-    """The command that downloads a layout, with all options that differ from its defaults."""
+    """Return the command that downloads a layout, with all options that are not defaults."""
     words = ["worldplay", "download", "--variant", variant.name]
     if layout != DEFAULT_LAYOUT:
         words += ["--layout", layout]
@@ -85,7 +85,7 @@ def suggest_layout(variant: Variant, layout: Layout, root: Path) -> str:
 def locate(root: Path, variant: Variant) -> ReleasedFiles:
     """Find every part of a variant below `root`, or in `root` itself.
 
-    Raises: OSError naming the first part that is nowhere, and where it was expected.
+    Raises: OSError naming the first part that is missing, and where it was expected.
     """
     folders = (ORIGINAL, DIFFUSERS) if find_layout(root) == "original" else (DIFFUSERS, ORIGINAL)
     bases = [root / folder for folder in folders] + [root]
@@ -106,7 +106,7 @@ class _Search:
     root: Path
 
     def first(self, folders: list[Path], marker: str = "") -> Path:
-        """The first folder that exists. A download makes the first of them all.
+        """Return the first folder that exists. `worldplay download` would make folders[0].
 
         Raises: OSError if none exists.
         """
@@ -140,7 +140,7 @@ def _locate_vision(bases: list[Path], search: _Search) -> EncoderFiles:
 
 
 def _either(bases: list[Path], original: str, diffusers: str) -> list[Path]:
-    """The places of a part that has one in each layout: base by base, its own layout's first."""
+    """List the folders of a part in both layouts: base by base, the base's own layout first."""
     places = []
     for base in bases:
         order = (diffusers, original) if base.name == DIFFUSERS else (original, diffusers)

@@ -1,4 +1,4 @@
-"""Loads a released model: transformer, autoencoder and encoders become a world to walk in."""
+"""Loads a released model: joins transformer, autoencoder and encoders to a world."""
 
 import logging
 from collections.abc import Iterable
@@ -48,7 +48,7 @@ from worldplay.world.world import World
 logger = logging.getLogger(__name__)
 
 CPU = torch.device("cpu")
-META = torch.device("meta")  # where tensors have a shape and a type, and no content
+META = torch.device("meta")  # its tensors have a shape and a dtype, but no content
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class ReleasedConfig:
 
     variant: Variant
     size: tuple[int, int]  # of its pictures: height, width
-    sessions: int = 1  # to keep memory for; fewer if there is less, but not none of them
-    clips: int = 0  # beside them; memory is always kept for these
+    sessions: int = 1  # to keep memory for; fewer if memory is short, but at least one
+    clips: int = 0  # to keep memory for, in every case
     shapes: Shapes = RELEASED
 
     @property
@@ -70,9 +70,9 @@ def load_released(config: ReleasedConfig, root: Path, device: torch.device, budg
     """Load a variant for pictures of a size.
 
     Args:
-        root: what `worldplay download` filled, or a directory with the published files in it.
+        root: the folder of `worldplay download`, or another one with the published files.
         budget: bytes of the device that may be used; None if memory is not limited.
-    Raises: ValueError or OSError naming the file, what is wrong with it and the command that mends it.
+    Raises: ValueError or OSError naming the file, what is wrong with it and the command that fixes it.
     """
     command = suggest_download(config.variant, root)
     with suggesting(command):
@@ -85,7 +85,7 @@ def load_released(config: ReleasedConfig, root: Path, device: torch.device, budg
 
 
 def check_released(config: ReleasedConfig, root: Path) -> None:
-    """Find what is wrong with a variant's files: build all of it, but read only the headers of the weights.
+    """Check a variant's files: build all networks, but read only the headers of the weights.
 
     Raises: ValueError or OSError as `load_released`.
     """
@@ -101,9 +101,9 @@ def check_released(config: ReleasedConfig, root: Path) -> None:
 def choose_plan(
     config: ReleasedConfig, needed: MemoryEstimate, budget: int | None
 ) -> tuple[OffloadPlan, int]:
-    """Where the parts go, and for how many sessions there is memory.
+    """Decide where the parts go, and for how many sessions there is memory.
 
-    Raises: ValueError if there is not enough for one.
+    Raises: ValueError if there is not enough memory for one.
     """
     plan, sessions = plan_for_sessions(needed, config.sessions, config.clips, budget)
     if budget is not None and not plan.fits:
@@ -140,19 +140,19 @@ def _check_host(
 
 
 def _encoder_bytes(files: ReleasedFiles) -> int:
-    """What the encoders take on the disk; in memory they take no less."""
+    """Return the size of the encoders on disk; in memory they need at least as much."""
     folders = (files.text.model, files.glyph.weights, files.vision.model)
     return sum(path.stat().st_size for folder in folders for path in folder.glob("*.safetensors"))
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """What a model may use of a device; None if memory is not limited."""
+    """Return the bytes of a device that a model may use; None if memory is not limited."""
     return torch.cuda.mem_get_info(device)[0] - RESERVE if device.type == "cuda" else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Loader:
-    """Reads the parts to where the plan has them. Raises: ValueError or OSError naming a file at fault."""
+    """Loads the parts to where the plan puts them. Raises: ValueError or OSError naming the file at fault."""
 
     files: ReleasedFiles
     config: ReleasedConfig
@@ -188,12 +188,12 @@ class _Loader:
         return transformer
 
     def _place_text(self, name: str) -> torch.device:
-        """Where a parameter goes: the text stream to where it waits, everything else on the device."""
+        """Return a parameter's device: the text stream may wait on the CPU, all others are on the device."""
         waits = self.plan.text_stream is not OffloadMode.ON_DEVICE
         return CPU if waits and is_text_parameter(name) else self.device
 
     def load_vae(self) -> StreamingVAE:
-        """From either layout: the published names and diffusers' differ, the tensors do not."""
+        """Load the autoencoder from either layout. Their names differ, their tensors do not."""
         vae = build_empty(lambda: StreamingVAE(self.config.shapes.vae))
         weights = find_weights(self.files.vae)
         names = match_keys(weights.keys, vae.state_dict())
@@ -205,7 +205,7 @@ class _Loader:
         mode, files = self.plan.encoders, self.files
         home = self.device if mode is OffloadMode.ON_DEVICE else CPU
         compute = CPU if mode is OffloadMode.ON_CPU else self.device
-        # float16 as published; a CPU multiplies that slowly.
+        # float16 as published; on a CPU float16 is slow.
         dtype = torch.float16 if compute.type == "cuda" else choose_dtype(compute)
         text = PromptEncoder(files.text, home, dtype)
         glyph = GlyphEncoder(files.glyph, home)
@@ -234,7 +234,7 @@ def _text_stream(transformer: WorldPlayTransformer) -> Iterable[torch.nn.Paramet
 
 
 def _make_caches(transformer: WorldPlayTransformer, config: ReleasedConfig, unrotated: bool) -> list[KVCache]:
-    """One per guidance branch; the bidirectional model has no use for any."""
+    """Make one cache per guidance branch; the bidirectional model needs none."""
     if not config.variant.is_live:
         return []
     side = config.shapes.vae.pixels_per_latent

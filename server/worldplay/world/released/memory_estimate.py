@@ -1,4 +1,4 @@
-"""How much memory a released model needs, counted from its configuration without building it."""
+"""Estimates the memory of a released model from its configuration, without building it."""
 
 import functools
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ MAX_TEXT_TOKENS = VISION_TOKENS + GLYPH_TOKENS + PROMPT_TOKENS
 _LANGUAGE, _GLYPH, _VISION = 7_070_000_000, 219_000_000, 428_000_000
 ENCODER_BYTES = _LANGUAGE * BYTES + _GLYPH * 4 + _VISION * BYTES
 
-# Wide tensors that are alive at once: of the tokens of a pass, and of a latent's frames at full size in the
-# decoder, beside what it will remember next. Counted by running both on tensors without content.
+# Large tensors that exist at once: of all tokens in a pass, and of a latent's full-size frames in the
+# decoder, beside its next state. Counted by running both on tensors without content.
 _TOKEN_TENSORS, _FRAME_TENSORS = 21, 7
 
 
@@ -51,8 +51,8 @@ class MemoryEstimate:
     encoders: int  # language model, quoted words, picture; idle between prompts
     caches: int  # keys and values of text, context and chunk, allocated once
     unrotated_caches: int  # the same in model/unrotated_kv_cache.py
-    context_latent: int  # of these: what one latent of context takes
-    walk: int  # what each walk adds: decoder state, keys and values of the text
+    context_latent: int  # the part of `caches` for one latent of context
+    walk: int  # for each walk: decoder state, and keys and values of the text
     working: int  # an estimate of the activations while a chunk is generated
 
 
@@ -60,7 +60,7 @@ class MemoryEstimate:
 def estimate_memory(
     variant: Variant, size: tuple[int, int] = SIZE, shapes: Shapes = RELEASED
 ) -> MemoryEstimate:
-    """Count what a variant needs for pictures of a size, (height, width)."""
+    """Estimate what a variant needs for pictures of a size, (height, width)."""
     config, side = shapes.transformer, shapes.vae.pixels_per_latent
     tokens = (size[0] // side) * (size[1] // side) // config.patch_area
     text, image = _transformer_bytes(config)
@@ -70,7 +70,7 @@ def estimate_memory(
     both = text_kv + (context + CHUNK_LATENTS) * latent
     unrotated = (context + CHUNK_LATENTS) * latent // 2 + both // config.blocks
     branches = variant.num_branches if variant.is_live else 0  # the bidirectional model caches nothing
-    # Every four latents of a longer chunk recall some of their own.
+    # In a longer chunk every four latents select context of their own.
     recalled = context + variant.chunk_latents - CHUNK_LATENTS
     widest = tokens * (recalled + variant.chunk_latents) * config.hidden * BYTES
     frames = FRAMES_PER_LATENT * size[0] * size[1] * shapes.vae.decoder_channels[-1] * BYTES
@@ -92,26 +92,26 @@ def estimate_memory(
 def count_host_bytes(
     variant: Variant, size: tuple[int, int], shapes: Shapes, walks: int, number_bytes: int
 ) -> int:
-    """What a variant without its encoders takes on a CPU, where a number may take more."""
+    """Count the bytes of a variant without its encoders on a CPU, with `number_bytes` per number."""
     needed = estimate_memory(variant, size, shapes)
     networks = needed.image_stream + needed.text_stream + needed.autoencoder
     return (networks + needed.caches + walks * needed.walk + needed.working) // BYTES * number_bytes
 
 
 def _token_bytes(config: TransformerConfig) -> int:
-    """Keys and values of one token, for the rope and the prope branch, in every block."""
+    """Count the bytes of one token's keys and values, in the rope and the prope branch of every block."""
     return 2 * 2 * config.blocks * config.hidden * BYTES
 
 
 def _transformer_bytes(config: TransformerConfig) -> tuple[int, int]:
-    """Of the text stream, and of the rest."""
+    """Count the bytes of the text stream, and of all other parameters."""
     sizes = {name: BYTES * prod(shape) for name, shape in transformer_parameters(config).items()}
     text = sum(size for name, size in sizes.items() if is_text_parameter(name))
     return text, sum(sizes.values()) - text
 
 
 def decoder_state_bytes(config: VAEConfig, size: tuple[int, int]) -> int:
-    """What a decoder remembers of one stream: the latest input frames of every causal convolution."""
+    """Count the bytes of a decoder's state: the latest input frames of every causal convolution."""
     height, width = (side // config.pixels_per_latent for side in size)
     coarsest = config.decoder_channels[0]
     numbers = config.latent_channels + 4 * coarsest  # into the network, and in its middle

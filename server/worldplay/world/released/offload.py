@@ -10,7 +10,7 @@ from worldplay.world.released.offload_plan import OffloadMode
 
 
 class Offloaded:
-    """The tensors of one part. They are loaded to where they wait, and never change."""
+    """The tensors of one part. They are loaded to where they wait, and never change their values."""
 
     def __init__(self, tensors: Iterable[Tensor], device: torch.device, mode: OffloadMode) -> None:
         self._tensors = list(tensors)
@@ -19,7 +19,7 @@ class Offloaded:
 
     @contextmanager
     def in_use(self) -> Iterator[torch.device]:
-        """Make the part usable; yields the device it computes on."""
+        """Make the part usable while this context is open. Yields: the device that it computes on."""
         if self._mode is OffloadMode.ON_CPU:
             yield torch.device("cpu")
         elif self._mode is OffloadMode.ON_DEVICE:

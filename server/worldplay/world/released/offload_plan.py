@@ -1,4 +1,4 @@
-"""Which parts of a model stay on the GPU, so that the model fits; and whether the host can hold the rest."""
+"""Plans which parts of a model stay on the GPU, and checks whether the host can hold the others."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,11 +7,11 @@ from math import inf
 from worldplay.world.machine import available_memory
 from worldplay.world.released.memory_estimate import MemoryEstimate
 
-RESERVE = 1_000_000_000  # bytes of a GPU that libraries take and that fragments waste
+RESERVE = 1_000_000_000  # bytes of a GPU for libraries and fragmentation
 
 
 class OffloadMode(Enum):
-    """Where a part lives that is needed only when a prompt or an image is new."""
+    """Where a part is kept that is needed only for a new prompt or image."""
 
     ON_DEVICE = "on the GPU"
     SWAPPED = "moved to the GPU while used"
@@ -29,7 +29,7 @@ class OffloadPlan:
     fits: bool
 
 
-# What costs least comes first: time at a new prompt, then seconds there, then time at every denoising step.
+# The cheapest first: costs some time at a new prompt, then seconds, then time at every denoising step.
 _CHOICES = [
     (unrotated_caches, encoders, text_stream)
     for unrotated_caches in (False, True)
@@ -44,7 +44,7 @@ _CHOICES = [
 
 
 def plan_offload(needed: MemoryEstimate, num_walks: int, budget: int | None) -> OffloadPlan:
-    """Keep as much on the GPU as fits into `budget` bytes; the last resort may not fit either.
+    """Keep as much on the GPU as fits into `budget` bytes. If nothing fits, return the smallest plan.
 
     Args:
         budget: None if memory is not limited.
@@ -62,9 +62,9 @@ def plan_offload(needed: MemoryEstimate, num_walks: int, budget: int | None) -> 
 def plan_for_sessions(
     needed: MemoryEstimate, sessions: int, clips: int, budget: int | None
 ) -> tuple[OffloadPlan, int]:
-    """Plan for all sessions beside the clips, or for as many sessions as fit, but at least one if any.
+    """Plan for the clips and all sessions, or as many sessions as fit, but at least one if any.
 
-    Returns: the plan, which may not fit, and for how many sessions it is.
+    Returns: the plan, which may not fit, and its number of sessions.
     """
     for count in range(sessions, min(sessions, 1) - 1, -1):
         plan = plan_offload(needed, count + clips, budget)
@@ -80,7 +80,7 @@ def _count_peak(
     encoders: OffloadMode,
     text_stream: OffloadMode,
 ) -> int:
-    """Generating, encoding and the text pass never run at once, as one thread owns the model."""
+    """Count the peak. Generating, encoding and the text pass never run at once: one thread owns the model."""
     stay = needed.image_stream + needed.autoencoder + num_walks * needed.walk
     stay += needed.unrotated_caches if unrotated_caches else needed.caches
     stay += needed.encoders if encoders is OffloadMode.ON_DEVICE else 0
@@ -94,11 +94,11 @@ def _count_peak(
 
 
 def count_waiting(plan: OffloadPlan, encoders: int, text_stream: int, widening: int) -> int:
-    """Bytes of the host's memory for the parts that are not always on the GPU.
+    """Count the bytes of the host's memory for parts that are not always on the GPU.
 
     Args:
         encoders, text_stream: their bytes on the GPU.
-        widening: how many times wider a number is where the host computes with it.
+        widening: how many times wider a number is if the host computes with it.
     """
     waiting = text_stream if plan.text_stream is OffloadMode.SWAPPED else 0
     if plan.encoders is OffloadMode.SWAPPED:
@@ -107,7 +107,7 @@ def count_waiting(plan: OffloadPlan, encoders: int, text_stream: int, widening: 
 
 
 def check_host_memory(needed: int, what: str, hint: str) -> None:
-    """Raises: OSError with the hint if it plainly cannot hold so many bytes."""
+    """Check the host's memory. Raises: OSError with the hint if it cannot hold `needed` bytes."""
     available = available_memory()
     if needed > available:
         raise OSError(

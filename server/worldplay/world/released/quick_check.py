@@ -1,4 +1,4 @@
-"""Checks a released model's files in a moment: what can be told without torch and transformers.
+"""Checks a released model's files quickly, without torch and transformers.
 
 Loading, and `worldplay doctor --check`, find more: encoders whose tensors do not fit their configuration,
 and tokenizers and processors that do not work.
@@ -30,7 +30,7 @@ _PATCHES = "vision_model.embeddings.patch_embedding.weight"
 
 
 def check_files(root: Path, variant: Variant, shapes: Shapes = RELEASED) -> None:
-    """Check that a variant is all there: its small files, and the headers of its weights.
+    """Check a variant's small files, and the headers of its weights.
 
     Raises: ValueError or OSError as `load_released`.
     """
@@ -63,7 +63,7 @@ def _check_encoders(files: ReleasedFiles, config: TransformerConfig) -> None:
 
 
 def _check_width(weights: Weights, names: Mapping[str, str], name: str, axis: int, expected: int) -> None:
-    """Check an encoder's numbers, and its width by the shape of one parameter."""
+    """Check an encoder's dtypes, and its width by the shape of one parameter."""
     if name not in names:
         raise ValueError(f"{weights.name} lacks {name}")
     check_dtypes(weights, names.values())

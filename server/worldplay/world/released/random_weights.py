@@ -1,4 +1,4 @@
-"""Builds a world of the released model's shape with random weights, to time it without the real ones."""
+"""Builds a world with the released model's sizes and random weights, for timing."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -21,7 +21,7 @@ from worldplay.world.world import LiveWalk, World
 
 TEXT_TOKENS = 151  # of a prompt of usual length, closing chat tokens included
 VISION_TOKENS = 729
-# A prime, so that the rows of no matrix repeat each other where the pattern starts again.
+# A prime, so that the rows of a matrix do not repeat each other.
 _PATTERN_LENGTH = 1_000_003
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -29,7 +29,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 @dataclass(frozen=True, slots=True)
 class RandomConditioner:
-    """Random states, as many as the released encoders give for an image and a prompt without quotes."""
+    """Gives random states, as many as the released encoders for an image and a prompt without quotes."""
 
     text_dim: int
     byt5_dim: int
@@ -56,7 +56,7 @@ def build_random_world(
     size: tuple[int, int],
     device: torch.device,
 ) -> World:
-    """Build the networks right on the device in the dtype of inference; of the VAE only the decoder.
+    """Build the networks directly on the device, in the dtype of inference. The VAE has only its decoder.
 
     Args:
         size: height and width in pixels.
@@ -105,7 +105,7 @@ def fill_randomly(module: Module, device: torch.device, dtype: torch.dtype) -> M
 
 
 def check_context(num_latents: int) -> None:
-    """Raises: ValueError if no walk has so many context latents."""
+    """Check a number of context latents. Raises: ValueError if no walk has so many."""
     if not 0 <= num_latents <= MAX_CONTEXT:
         raise ValueError(f"expected 0 to {MAX_CONTEXT} context latents, got {num_latents}")
     if num_latents % CHUNK_LATENTS:
@@ -114,7 +114,7 @@ def check_context(num_latents: int) -> None:
 
 @torch.inference_mode()
 def open_random_walk(world: World, num_latents: int) -> LiveWalk:
-    """Open a walk with a past of some latents, in a wide circle; their number is a multiple of a chunk."""
+    """Open a walk with a past of `num_latents`, in a wide circle. Raises: ValueError as `check_context`."""
     check_context(num_latents)
     model = world.rollout.transformer
     side = world.vae.config.pixels_per_latent

@@ -1,4 +1,4 @@
-"""The released models: what each is called, where it is published, and how it is sampled."""
+"""The released variants: their names, folders and sampling."""
 
 from dataclasses import dataclass
 
@@ -24,12 +24,12 @@ class Variant:
 
     @property
     def is_live(self) -> bool:
-        """Whether it can be walked: its chunks are short and causal. If not, it only renders clips."""
+        """Return whether it makes live walks: its chunks are short and causal. Others only make clips."""
         return self.chunk_latents == CHUNK_LATENTS
 
     @property
     def num_branches(self) -> int:
-        """Passes per denoising step: with guidance there is one for the negative prompt, too."""
+        """Return the passes per denoising step: with guidance there is also one for the negative prompt."""
         return 1 if self.guidance == 1.0 else 2
 
     def rollout(self) -> RolloutConfig:
@@ -57,7 +57,7 @@ DEFAULT_VARIANT = "ar-distilled"
 
 
 def find_variant(name: str) -> Variant:
-    """Raises: ValueError naming the variants there are."""
+    """Find a variant by name. Raises: ValueError naming the known variants."""
     if name not in VARIANTS:
         raise ValueError(f"unknown variant {name!r}; expected one of {', '.join(VARIANTS)}")
     return VARIANTS[name]
