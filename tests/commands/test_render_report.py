@@ -36,7 +36,7 @@ def test_description_and_summary_hold_what_was_made(tmp_path: Path) -> None:
     described = describe(world, plan, record, image=None)
     assert (described["model"], described["size"], described["frames"]) == ("tiny", [48, 32], 29)
     assert (described["seed"], described["steps"], described["labels"]) == (7, 1, [0, *[9] * 7])
-    assert np.shape(described["poses"]) == (8, 16)
+    assert np.asarray(described["poses"]).shape == (8, 16)
     assert "intrinsics" not in described
     summary = summarise(world, plan, record, out)
     assert summary.startswith(f"{out}: 29 frames of 48x32 in ")
