@@ -8,6 +8,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest
 # A module's tests stay together, so that what they share is made once.
 PARALLEL := --numprocesses $(WORKERS) --dist loadscope
+# Files without a fast test, which import much.
+ALL_SLOW := tests/browser tests/web/test_api_fuzz.py
 TORCH := $(shell sed -n 's/^torch==/torch==/p' requirements.lock)
 PAGE := server/worldplay/web/page/index.html
 PAGE_SOURCES := $(shell find client_web/src client_web/public -type f 2>/dev/null) \
@@ -75,7 +77,7 @@ check: check-python check-node .venv/.dev client_web/node_modules/.package-lock.
 	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target check-fast check-style check-page
 
 check-fast:
-	$(PYTEST) $(PARALLEL) -m "not browser and not slow and not realtime" -q
+	$(PYTEST) $(PARALLEL) -m "not browser and not slow and not realtime" $(ALL_SLOW:%=--ignore %) -q
 
 check-style:
 	$(BIN)/ruff check .

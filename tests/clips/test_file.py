@@ -42,6 +42,7 @@ def test_full_disk_is_told_with_the_file_and_what_there_is_of_it(world: World) -
         write(world, make_plan(world, num_frames=13), Path("/dev/full"))
 
 
+@pytest.mark.slow
 def test_failure_is_told_with_what_there_is_of_the_file(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

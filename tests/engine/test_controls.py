@@ -105,6 +105,7 @@ def test_latch_names_the_newest_message() -> None:
     assert controls.take(4, 300)[1] == 8
 
 
+@pytest.mark.slow
 def test_ten_thousand_messages_leave_a_bounded_record_and_the_latest_state() -> None:
     controls = ControlState(0.0)
     for seq in range(10_000):

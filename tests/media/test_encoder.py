@@ -133,6 +133,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / warm)
 """
 
 
+@pytest.mark.slow
 def test_memory_stays_flat_over_two_minutes_of_video() -> None:
     # A process of its own: its peak is then the encoder's, whatever ran before.
     assert float(run_python("-c", PEAK_MEMORY, "3000").stdout) < 1.02

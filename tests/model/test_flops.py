@@ -59,6 +59,7 @@ def test_decoding_a_latent_of_the_released_autoencoder() -> None:
     assert (round(first / 1e12, 1), round(later / 1e12, 1)) == (12.9, 39.8)
 
 
+@pytest.mark.slow
 def test_decoding_agrees_with_torch_on_the_real_configuration() -> None:
     with torch.device("meta"), torch.inference_mode():
         vae = StreamingVAE(RELEASED_VAE)

@@ -90,6 +90,7 @@ def test_seed_is_told_and_gives_the_same_clip(server: str) -> None:
     assert again.json()["video_base64"] == first.json()["video_base64"]
 
 
+@pytest.mark.slow
 def test_file_is_streamed_while_it_is_made(server: str) -> None:
     url, body = f"http://{server}/api/generate-video", {"prompt": "", "num_frames": 61}
     arrivals, data = [], b""
@@ -259,6 +260,7 @@ def test_health_has_the_fields_of_the_seed(server: str) -> None:
     assert health["pipeline_loaded"] is True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accept", ["video/mp4", "application/json"])
 def test_client_who_leaves_cancels_the_clip(world: World, accept: str) -> None:
     with serving(world) as address, httpx.Client(timeout=TIMEOUT_S) as client:

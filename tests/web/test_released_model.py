@@ -51,6 +51,7 @@ def test_visitor_walks_through_a_released_model(layouts: dict[str, Path]) -> Non
     assert "state" not in {message["type"] for message in messages}  # the picture is the place
 
 
+@pytest.mark.slow
 def test_bidirectional_clip_is_written(layouts: dict[str, Path], tmp_path: Path) -> None:
     world = load(layouts["original"], "bidirectional")
     plan = plan_clip(
@@ -68,6 +69,7 @@ def test_bidirectional_clip_of_half_a_chunk(layouts: dict[str, Path]) -> None:
         plan_clip(world, ClipOptions(prompt="Sand", num_frames=29))
 
 
+@pytest.mark.slow
 def test_bidirectional_model_is_served_for_clips_only(layouts: dict[str, Path]) -> None:
     world = load(layouts["original"], "bidirectional")
     assert world.rollout.config.steps == 30  # where a request names none

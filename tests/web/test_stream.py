@@ -102,6 +102,7 @@ def test_pause_step_and_resume(server: str) -> None:
         assert client.recv_type("chunk")["index"] == last + 2
 
 
+@pytest.mark.slow
 def test_rewind_goes_back_but_the_timeline_goes_on(server: str) -> None:
     with walk(server) as client:
         client.hello()
@@ -176,7 +177,10 @@ UNUSUAL = {
 }
 
 
-@pytest.mark.parametrize("name", UNUSUAL)
+LARGEST = pytest.param("as large as may be", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("name", [*(name for name in UNUSUAL if name != "as large as may be"), LARGEST])
 def test_every_valid_image_starts_a_walk(server: str, name: str) -> None:
     with walk(server) as client:
         client.hello()
@@ -184,6 +188,7 @@ def test_every_valid_image_starts_a_walk(server: str, name: str) -> None:
         assert client.recv_type("chunk")["index"] == 0
 
 
+@pytest.mark.slow
 def test_equal_seeds_and_steps_give_equal_video(server: str) -> None:
     videos = []
     for _ in range(2):

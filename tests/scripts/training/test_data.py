@@ -41,6 +41,7 @@ def test_labels_do_not_depend_on_the_frame_a_walk_is_seen_from() -> None:
     assert len(set(plan.labels().tolist())) > 2
 
 
+@pytest.mark.slow
 def test_drills_meet_every_combination_of_keys() -> None:
     plans = [plan_walk(DRILL_SEED + i, 64, from_view=False) for i in range(90)]
     assert {label for plan in plans for label in plan.labels().tolist()} == set(range(81))

@@ -107,6 +107,7 @@ def test_one_context_serves_several_chunks_as_if_each_had_its_own(
         torch.testing.assert_close(together[rows], alone, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_loss_of_a_small_model_falls(walks: LatentWalks, prompts: PromptBook) -> None:
     model = build_model(TINY)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
