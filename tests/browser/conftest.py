@@ -1,4 +1,4 @@
-"""Starts a real Chromium, without a network, for the tests marked `browser`, and a server that plays a script."""
+"""A real Chromium without a network, for the tests marked `browser`, and a server that plays a script."""
 
 import shutil
 from collections.abc import Iterator
