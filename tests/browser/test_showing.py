@@ -48,7 +48,7 @@ def test_each_frame_is_shown_once_before_the_next_one_comes(script: ScriptedServ
 
 
 def is_shown_alone(script: ScriptedServer, page: Page, number: int) -> bool:
-    """Send one frame. A browser on a starved machine may drop it as too late, and goes on with the next one."""
+    """Send one frame. On a starved machine the browser may drop it as too late, and shows the next one."""
     script.send_frame()
     try:
         page.wait_for_function(f"{STATE}.frameOnScreen === {number}", timeout=DROPPED_MS)

@@ -11,7 +11,7 @@ from worldplay.protocol import messages as m
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
 LONG_S = 3.0  # more than is buffered, and than the page waits before it rebuilds the video
-# The playhead may run on while the browser draws nothing. The page keeps 4 s behind it and removes 4 s at a time.
+# The playhead may run on while the browser draws nothing. The page removes 4 s at a time, 4 s behind it.
 WALKED_S = 4.0
 DRAWS_NOTHING_S = 5.0
 
