@@ -1,38 +1,30 @@
 """What a visitor puts into the page in real Chromium: keys, text and pictures of every kind."""
 
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
-from support.scripted import ScriptedServer, serving_script
+from browser.visit import STATE, come, wait_state
+from support.scripted import ScriptedServer
 from worldplay.protocol import messages as m
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
-STATE = "window.worldplay"
 GREEN = (60, 200, 60)
 
 
 @pytest.fixture
-def script() -> Iterator[ScriptedServer]:
-    with serving_script() as script:
-        yield script
-
-
-@pytest.fixture
 def visitor(script: ScriptedServer, page: Page) -> Page:
-    page.goto(f"http://{script.address}/")
-    page.wait_for_function(f"{STATE}?.state === 'choosing'")
+    come(page, script.address)
     return page
 
 
 def start(page: Page) -> None:
     page.click("#walk")
-    page.wait_for_function(f"{STATE}.state === 'walking'")
+    wait_state(page, "walking")
 
 
 def encoded(kind: str, size: tuple[int, int] = (160, 96)) -> bytes:
@@ -85,10 +77,15 @@ PASTE = """async ([text, target]) => {
   clipboardData.items.add(new File([blob], "image.png", { type: "image/png" }));
   const field = document.querySelector(target);
   const event = new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true });
+  let isRead = false;
+  const read = File.prototype.arrayBuffer;
+  File.prototype.arrayBuffer = function () {
+    isRead = true;
+    return read.call(this);
+  };
   field.focus();
   field.dispatchEvent(event);
-  await new Promise((done) => setTimeout(done, 500));
-  return document.querySelector("#own").classList.contains("chosen");
+  return isRead;
 }"""
 
 
@@ -100,6 +97,8 @@ def test_text_wins_over_its_picture_in_a_text_field(
     visitor: Page, text: str, target: str, is_picture: bool
 ) -> None:
     assert visitor.evaluate(PASTE, [text, target]) == is_picture
+    if is_picture:
+        visitor.wait_for_selector("#own.chosen")
 
 
 def test_text_can_be_dragged_into_the_prompt(visitor: Page) -> None:

@@ -1,66 +1,50 @@
 """Whatever stops the picture, it moves again: real Chromium, and a server that plays a script."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 from playwright.sync_api import Page
 
 from browser.processes import browser_processes, stand_still
-from support.scripted import ScriptedServer, serving_script
+from browser.visit import STATE, state, wait_frames, wait_new_frames, walk, walk_far
+from support.scripted import ScriptedServer
 from worldplay.protocol import messages as m
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
-STATE = "window.worldplay"
-
-
-@pytest.fixture
-def script() -> Iterator[ScriptedServer]:
-    with serving_script() as script:
-        yield script
+LONG_S = 3.0  # more than is buffered, and than the page waits before it rebuilds the video
+# The playhead may run on while the browser draws nothing. The page removes 4 s at a time, 4 s behind it.
+WALKED_S = 4.0
+DRAWS_NOTHING_S = 5.0
 
 
 @pytest.fixture
 def walker(script: ScriptedServer, page: Page) -> Page:
     """A page on which a walk has gone on for a while."""
-    page.goto(f"http://{script.address}/")
-    page.wait_for_function(f"{STATE}?.state === 'choosing'")
-    page.click("#walk")
-    page.wait_for_function(f"{STATE}.frameOnScreen > 60")
+    walk_far(page, script, WALKED_S)
     return page
 
 
-def state(page: Page) -> Any:
-    return page.evaluate(STATE)
-
-
-def wait_moving(page: Page, num_frames: int = 30) -> None:
-    """Until so many more frames were shown."""
-    wanted = state(page)["framesShown"] + num_frames
-    page.wait_for_function(f"{STATE}.framesShown >= {wanted}", timeout=8_000)
-
-
-@pytest.mark.parametrize("kind", ["renderer", "gpu-process", ""])
-def test_picture_moves_after_processes_stood_still(walker: Page, kind: str) -> None:
-    stand_still(browser_processes(kind), 6.0)
-    wait_moving(walker)
+@pytest.mark.parametrize(
+    ("kind", "seconds"), [("renderer", LONG_S), ("gpu-process", DRAWS_NOTHING_S), ("", LONG_S)]
+)
+def test_picture_moves_after_processes_stood_still(walker: Page, kind: str, seconds: float) -> None:
+    stand_still(browser_processes(kind), seconds)
+    wait_new_frames(walker)
     assert state(walker)["sourceBufferErrors"] == 0
 
 
 def test_picture_moves_after_a_busy_page(walker: Page) -> None:
-    walker.evaluate("() => { const until = performance.now() + 4000; while (performance.now() < until); }")
-    wait_moving(walker)
-    stand_still(browser_processes("renderer"), 6.0)
-    wait_moving(walker)
+    walker.evaluate("() => { const until = performance.now() + 2500; while (performance.now() < until); }")
+    wait_new_frames(walker)
+    stand_still(browser_processes("renderer"), LONG_S)
+    wait_new_frames(walker)
 
 
 def test_picture_moves_after_a_frozen_page(walker: Page) -> None:
     devtools = walker.context.new_cdp_session(walker)
     devtools.send("Page.setWebLifecycleState", {"state": "frozen"})
-    stand_still(browser_processes(), 3.0)
+    stand_still(browser_processes(), LONG_S)
     devtools.send("Page.setWebLifecycleState", {"state": "active"})
-    wait_moving(walker)
+    wait_new_frames(walker)
 
 
 TROUBLES = [
@@ -74,42 +58,43 @@ TROUBLES = [
 ]
 
 
-def test_picture_moves_after_others_touched_the_video(walker: Page) -> None:
-    walker.wait_for_function(f"{STATE}.frameOnScreen > 240")  # the first frames are no longer buffered
+def test_picture_moves_after_others_touched_the_video(script: ScriptedServer, page: Page) -> None:
+    walk_far(page, script, 9.0)
+    page.wait_for_function("video.buffered.start(0) > 3")  # so there is nothing to play at 0
     for trouble in TROUBLES:
-        walker.evaluate(trouble)
-        wait_moving(walker)
+        page.evaluate(trouble)
+        wait_new_frames(page)
 
 
-@pytest.mark.parametrize("failure", ["Quota", "Invalid"])
+# A full buffer is emptied first. The third failure in a row makes the page wait before it tries again.
+@pytest.mark.parametrize(("failure", "count"), [("Quota", 2), ("Invalid", 3)])
 def test_picture_moves_after_the_buffer_refused_media(
-    script: ScriptedServer, page: Page, failure: str
+    script: ScriptedServer, page: Page, failure: str, count: int
 ) -> None:
     page.add_init_script(
         f"""
         const append = SourceBuffer.prototype.appendBuffer;
         SourceBuffer.prototype.appendBuffer = function (data) {{
-          if (performance.now() < window.refuseUntil) throw new DOMException("", "{failure}ExceededError");
+          if (window.refusals-- > 0) throw new DOMException("", "{failure}ExceededError");
           return append.call(this, data);
         }};
         """
     )
-    page.goto(f"http://{script.address}/")
-    page.wait_for_function(f"{STATE}?.state === 'choosing'")
-    page.click("#walk")
-    page.wait_for_function(f"{STATE}.frameOnScreen > 60")
-    page.evaluate("window.refuseUntil = performance.now() + 300")
-    page.wait_for_timeout(400)
-    page.wait_for_function(f"{STATE}.state === 'walking'")
-    page.wait_for_function(
-        f"(window.before ??= {STATE}.framesShown) + 30 < {STATE}.framesShown", timeout=20_000
-    )
+    walk(page, script.address)
+    wait_frames(page, 16)
+    page.evaluate(f"window.refusals = {count}")
+    page.wait_for_function("window.refusals <= 0")
+    wait_new_frames(page)
+    assert state(page)["sourceBufferErrors"] == (1 if failure == "Quota" else 3)
 
 
-def test_picture_moves_after_a_gap_and_damaged_media(walker: Page, script: ScriptedServer) -> None:
+def test_picture_moves_after_a_gap_and_damaged_media(script: ScriptedServer, page: Page) -> None:
+    walk(page, script.address)
     script.damages = 5
-    wait_moving(walker, 60)
-    assert state(walker)["state"] == "walking"
+    page.wait_for_function(f"{STATE}.sourceBufferErrors > 0")
+    wait_new_frames(page)
+    assert script.damages == 0
+    assert len(script.asked(m.Hello)) == 1  # on the same connection
 
 
 def test_page_reports_nothing_buffered_while_no_frame_is_presented(
@@ -120,11 +105,9 @@ def test_page_reports_nothing_buffered_while_no_frame_is_presented(
         "HTMLVideoElement.prototype.requestVideoFrameCallback = function (shown) {"
         "  return request.call(this, (...frame) => window.blind ? undefined : shown(...frame)); };"
     )
-    page.goto(f"http://{script.address}/")
-    page.wait_for_function(f"{STATE}?.state === 'choosing'")
-    page.click("#walk")
-    page.wait_for_function(f"{STATE}.frameOnScreen > 30")
+    walk(page, script.address)
+    wait_frames(page, 16)
     page.evaluate("window.blind = true")
-    page.wait_for_function(f"{STATE}.rebuilds === 1", timeout=20_000)
+    page.wait_for_function(f"{STATE}.rebuilds === 1")
     reports = [message for _, message in script.received if isinstance(message, m.Playhead)]
     assert any(report.buffered == 0 for report in reports[-15:])

@@ -43,7 +43,7 @@ class ScriptedServer:
         self.at_start: Literal["walk", "queue", "refuse", "busy"] = "walk"
         self.taken_as: str | None = None  # title of the suggestion whose look every prompt gives
         self.damages = 0  # so many of the next fragments are not sent, or hold nothing
-        self.ahead_s = 0.5  # how much of the video the page has before it is shown
+        self.ahead_s = 0.3  # how much of the video the page has before it is shown
         self.is_by_hand = False  # frames are sent by `send_frame` alone
         self.own_pictures: Literal["as_is", "nearest_view"] = "nearest_view"
         self.received: list[tuple[float, m.ClientMessage]] = []  # when, and what
@@ -189,8 +189,9 @@ class _Visitor:
         if self._server.damages > 0:
             self._server.damages -= 1
             media = media.model_copy(update={"data": b"\0\0\0\x08junk"})
+        data = self._connection.send(media)  # which counts the frame that is lost, too
         if self._server.damages != 2:
-            await self._send(media)
+            await self._websocket.send_bytes(data)
 
     def _media(self, chunk: int, is_key: bool) -> m.Media:
         number = self._num_frames
