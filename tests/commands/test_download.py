@@ -172,7 +172,7 @@ def test_repository_without_the_files(tmp_path: Path) -> None:
             return []
 
     with pytest.raises(
-        OSError, match=r"tencent/HY-WorldPlay has none of ar_distilled_action_model/\*.safetensors"
+        OSError, match=r"tencent/HY-WorldPlay has no file like ar_distilled_action_model/\*.safetensors"
     ):
         download(VARIANT, "diffusers", tmp_path, answer(True), Empty())
 

@@ -44,7 +44,7 @@ def test_model_that_is_damaged(
     said = capsys.readouterr().out
     assert said.count(" ready ") == 1
     assert said.count(" present ") == 3
-    assert "Whether the model also\nloads is found by `worldplay doctor --check`." in said
+    assert "`worldplay doctor --check` finds out\nwhether the model also loads." in said
     assert "ar-rl: " in said
     assert "ar_rl_model/model.safetensors is damaged or incomplete" in said.splitlines()[-1]
     assert f"run `worldplay download --variant ar-rl --weights-dir {root}`" in said.splitlines()[-1]
