@@ -57,8 +57,8 @@ def measure(workers: Workers, scale: Scale) -> Report:
         f"Walks that return to a view, mean over {scale.loop_views} start views. The last four frames, "
         "standing still, are compared with the truth and with the frame generated at the first visit; "
         'PSNR in dB. A turn is a full circle. "Quarter more": a quarter turn after it, to a view that is '
-        "not in the first chunk, but most of which the latest latents have seen on the way. The model was not "
-        'trained for contexts without the first chunk, as in "recent only".',
+        "not in the first chunk, but most of which the latest latents have seen on the way. The model was "
+        'not trained for contexts without the first chunk, as in "recent only".',
         rows,
         details={
             f"{KINDS[k](v).route.name}, {VIEWPOINTS[v].name}, {m.name}": [
