@@ -15,7 +15,7 @@ PAGE := server/worldplay/web/page/index.html
 PAGE_SOURCES := $(shell find client_web/src client_web/public -type f 2>/dev/null) \
 	$(wildcard client_web/*.html client_web/*.ts client_web/*.json)
 
-# Settings of `make serve`: only what is given to make itself. The environment's HOST, TOKEN and so on may be somebody else's.
+# Settings of `make serve`: only those given to make itself. HOST, TOKEN and so on in the environment may have another purpose.
 given = $(filter command,$(firstword $(origin $1)))
 option = $(if $(call given,$1), $2 '$(subst ','\'',$($1))')
 SERVE_OPTIONS = $(call option,HOST,--host)$(call option,PORT,--port)$(call option,MODEL,--model)$(call \
@@ -47,7 +47,7 @@ help:
 #: make page         the page alone
 #: make test         all tests, with Chromium       make check   lint, types and the fast tests
 #: make realtime     tests that judge how fast an idle machine is
-#: make format       mend what the linters can      make bench   time the model, stage by stage
+#: make format       format, fix what linters can    make bench   time the model, stage by stage
 #: make clean        remove what was installed and built
 #:
 #: Variables, given after the target, as in `make serve PORT=9000 TOKEN=secret`:

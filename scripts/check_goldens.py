@@ -62,7 +62,7 @@ def check(directory: Path) -> Iterator[Row]:
 
 @torch.inference_mode()
 def check_case(manifest: Manifest, name: str) -> Row:
-    """Run and compare one case; whatever goes wrong is its own row's failure."""
+    """Run and compare one case. Any error is a failure of its row."""
     tolerance = ""
     try:
         case = load_case(manifest, name)
@@ -79,7 +79,7 @@ def check_case(manifest: Manifest, name: str) -> Row:
 
 
 def main(arguments: list[str]) -> int:
-    """Print the table; 0 if every case passed."""
+    """Print the table. Returns: the exit code, 0 if every case passed."""
     if len(arguments) != 1:
         print("usage: check_goldens.py DIR", file=sys.stderr)
         return 2

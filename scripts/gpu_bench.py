@@ -1,7 +1,7 @@
-"""Measure everything a GPU can tell about the released model, without its weights: gpu_bench.py OUT.
+"""Measure the released model's speed on a GPU, without its weights: gpu_bench.py OUT.
 
-Every measurement runs in a process of its own, so that one that crashes or hangs loses nothing but itself;
-results.json and results.md in OUT are written anew after each.
+Every measurement runs in its own process, so a crash or a hang affects only that one. After each measurement,
+results.json and results.md in OUT are written again.
 """
 
 import argparse
@@ -22,11 +22,11 @@ from worldplay.world.device import choose_device
 
 TIME_LIMIT_S = 480.0
 ONE_LIMIT_S = 150.0  # for a measurement, building its model included
-SENSIBLE_S = 5.0  # with less left, none is begun
+SENSIBLE_S = 5.0  # with less time left, no measurement is begun
 
 
 def main(arguments: list[str]) -> int:
-    """Carry out the plan, or one measurement of it; 0 if none failed."""
+    """Carry out the plan, or one measurement of it. Returns: the exit code, 0 if none failed."""
     options = parse(arguments)
     scale = MINIATURE if options.miniature else RELEASED
     if options.only:
@@ -48,7 +48,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("out", type=Path, help="folder for the results")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--miniature", action="store_true", help="a tiny model, to try the plan itself")
+    parser.add_argument("--miniature", action="store_true", help="use a tiny model, to try out the plan")
     parser.add_argument("--limit", type=float, default=TIME_LIMIT_S, help="seconds for everything [480]")
     parser.add_argument(
         "--only", choices=MEASUREMENTS, help="one measurement, in this process; OUT is a file"
@@ -66,7 +66,7 @@ def run_one(name: str, number: int, scale: Scale, device: str, out: Path) -> int
 
 
 def run_all(scale: Scale, options: argparse.Namespace) -> Iterator[Outcome]:
-    """Carry out the plan, each measurement in a process of its own, until the time is up."""
+    """Carry out the plan, each measurement in its own process, until the time is up."""
     ends = monotonic() + options.limit
     for name in MEASUREMENTS:
         for number in range(1 if name in ONCE else len(scale.sizes)):

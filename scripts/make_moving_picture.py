@@ -1,4 +1,4 @@
-"""Make the README's moving picture: a real walk through the embedded world, with the keys that steer it.
+"""Make the README's moving picture: a real walk through the embedded world, with its keys drawn on it.
 
 python scripts/make_moving_picture.py docs/walk.webp
 """
@@ -21,7 +21,7 @@ from worldplay.world.world import World
 VIEW = "garden"
 POSES = "right-10,w-8,left-22,w-12,right-30,w-6,left-7"  # past the yellow block
 SCALE = 3
-EVERY = 2  # of the 24 frames a second, one is kept
+EVERY = 2  # one of so many frames is kept
 QUALITY = 60
 MAX_BYTES = 2_000_000
 
@@ -29,7 +29,7 @@ Frames = NDArray[np.uint8]
 
 
 def walk(world: World, view: str | None, poses: str) -> Iterator[Frames]:
-    """Walk along a pose string, for as many whole chunks as it fills.
+    """Walk along a pose string, as many whole chunks as it fills.
 
     Yields: [F, H, W, 3] RGB for each latent, enlarged, with the keys drawn onto them.
     """

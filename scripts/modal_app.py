@@ -16,9 +16,9 @@ GPU = "H100"
 VARIANT = "ar-distilled"
 WEIGHTS = "/weights"
 REPOSITORY = Path(__file__).resolve().parents[1]
-IDLE_S = 300  # before an unused GPU is given back
+IDLE_S = 300  # until an unused GPU is stopped
 START_S = 900  # to read 40 GB of weights from the volume
-VISIT_S = 3600
+VISIT_S = 3600  # the longest visit
 
 app = modal.App("worldplay-live")
 volume = modal.Volume.from_name("worldplay-weights", create_if_missing=True)
@@ -63,7 +63,7 @@ def download() -> None:
 @modal.concurrent(max_inputs=100)
 @modal.asgi_app()
 def serve() -> "Starlette":
-    """What Modal calls in the container: POST /api/generate-video, GET /health, /ws and the page."""
+    """Return the application to Modal: POST /api/generate-video, GET /health, /ws and the page."""
     return make_app()
 
 

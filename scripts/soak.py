@@ -1,4 +1,4 @@
-"""Walks for minutes against a server and prints what it costs: memory, latency, stalls.
+"""Starts a server, walks for minutes, and prints memory, latency and stalls.
 
 python scripts/soak.py --minutes 10 --visitors 1
 """
@@ -26,13 +26,13 @@ PLAYHEAD_S = 0.1
 
 @dataclass
 class Visitor:
-    """A page that plays in real time and presses another key every two seconds."""
+    """A client that plays in real time and presses another key every two seconds."""
 
     url: str
     frames: int = 0
     stalled_s: float = 0.0
     latencies_ms: list[float] = field(default_factory=list)
-    leads_ms: list[float] = field(default_factory=list)  # left to play when a chunk's first frame came
+    buffered_ms: list[float] = field(default_factory=list)  # when a chunk's first frame arrived
     first_frame_s: float | None = None
     leaves: threading.Event = field(default_factory=threading.Event)
 
@@ -46,10 +46,10 @@ class Visitor:
 
     def summary(self) -> str:
         if self.first_frame_s is None:
-            return "never saw a frame"
+            return "got no frame"
         text = f"first frame {self.first_frame_s:.2f} s, {self.frames} frames, {self.stalled_s:.1f} s stalled"
         if not self.latencies_ms:
-            return f"{text}, no key was followed by a chunk"
+            return f"{text}, no key press was included in a chunk"
         median_ms, keys = statistics.median(self.latencies_ms), len(self.latencies_ms)
         return f"{text}, input to photon {median_ms:.0f} ms (median of {keys})"
 
@@ -100,14 +100,14 @@ class Visitor:
         if isinstance(message, m.Media):
             self.first_frame_s = self.first_frame_s or now - began
             if message.key and self.frames:
-                self.leads_ms.append((buffered_to_s - shown_s) * 1000)
+                self.buffered_ms.append((buffered_to_s - shown_s) * 1000)
             self.frames += 1
             return message.time + message.duration
         return buffered_to_s
 
 
 def resident_mb(process: int) -> float:
-    """Memory of a process, by Linux's own account."""
+    """Return a process's resident memory in MB, from /proc."""
     for line in Path(f"/proc/{process}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024

@@ -1,14 +1,14 @@
-"""Trains the embedded world from nothing: walks, text encoder, VAE, latents, transformer.
+"""Trains the embedded world from scratch: walks, text encoder, VAE, latents, transformer.
 
-Every stage but the text encoder's, which takes minutes, goes on where it was stopped: the autoencoder's
-and the transformer's from what they saved last. Examples, two CPU cores and some hours; the second one
-teaches the shipped transformer more about the latents that it knows:
+Every stage continues where it was stopped, the autoencoder's and the transformer's from their last save. Only
+the text encoder's, which takes minutes, starts again. Examples, for two CPU cores and some hours; the second
+one trains the shipped transformer further:
 
     python scripts/train_world.py render text vae latents transformer --folder /tmp/world
     python scripts/train_world.py render reuse latents transformer --folder /tmp/world --rate 0.5 \\
         --start server/worldplay/weights/embedded
 
-scripts/eval_world.py measures what a folder holds, also while its transformer is still being trained.
+scripts/eval_world.py measures the world in a folder, even while its transformer is still being trained.
 """
 
 import argparse
@@ -40,7 +40,7 @@ STAGES: dict[str, Callable[[stages.Options], None]] = {
 }
 
 
-# What a stage leaves in the folder and expects there; SEED stands for every walk's.
+# What a stage writes to the folder and expects there; SEED stands for the seed of every walk.
 MAKES = {
     "render": ("walks", "walks/SEED.npy"),
     "text": ("text.safetensors",),
@@ -52,7 +52,7 @@ MAKES = {
 EXPECTS = {
     "render": (),
     "text": (),
-    "vae": ("walks",),  # of which some may still be arriving
+    "vae": ("walks",),  # some of which may still be missing
     "reuse": (),
     "latents": ("walks/SEED.npy", "vae.safetensors", "vae.json"),
     "transformer": ("walks/SEED.npy", "latents/SEED.npy", "text.safetensors", "vae.json"),
@@ -62,7 +62,7 @@ EXPECTS = {
 def main() -> None:
     options = parse(sys.argv[1:])
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(1))  # tells the ranks to stop, and waits for them
+        signal.signal(number, lambda *_: sys.exit(1))  # ends the ranks, and waits for them
     for stage in options.stages:
         run_ranks(stage, options)
     if "transformer" in options.stages:
@@ -70,12 +70,12 @@ def main() -> None:
 
 
 def evaluation_command(folder: Path) -> str:
-    """What measures the world that training has left in a folder."""
+    """Return the command that measures the world in a folder."""
     return f"python scripts/eval_world.py --folder {folder / 'eval'} --weights {folder} --quick"
 
 
 def parse(arguments: Sequence[str]) -> stages.Options:
-    """Read the command line; what is wrong with it ends the program with a sentence."""
+    """Read the command line; an error ends the program with one sentence."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -85,10 +85,12 @@ def parse(arguments: Sequence[str]) -> stages.Options:
     parser.add_argument("--device", default="cpu", help="cpu, or cuda with one process")
     parser.add_argument("--walks", type=int, default=480, help="training walks")
     parser.add_argument("--drills", type=int, default=160, help="walks that try out combinations of keys")
-    parser.add_argument("--nice", type=int, default=5, help="how far to let others go first")
-    parser.add_argument("--vae-minutes", type=float, default=20.0, help="of training the autoencoder")
-    parser.add_argument("--minutes", type=float, default=50.0, help="of training the transformer")
-    parser.add_argument("--rate", type=float, default=1.0, help="of learning the transformer, over the usual")
+    parser.add_argument("--nice", type=int, default=5, help="niceness of the processes [5]")
+    parser.add_argument("--vae-minutes", type=float, default=20.0, help="minutes of training the autoencoder")
+    parser.add_argument("--minutes", type=float, default=50.0, help="minutes of training the transformer")
+    parser.add_argument(
+        "--rate", type=float, default=1.0, help="factor on the transformer's learning rate [1]"
+    )
     parser.add_argument("--start", type=Path, help="folder of an earlier version to begin with")
     values = vars(parser.parse_args(arguments))
     if values["processes"] is None:
@@ -101,7 +103,7 @@ def parse(arguments: Sequence[str]) -> stages.Options:
 
 
 def _find_fault(options: stages.Options) -> str | None:
-    """What is wrong with the options, if anything."""
+    """Return what is wrong with the options; None if nothing."""
     if options.device == "auto":
         return "--device expects cpu or cuda, got auto"
     try:
@@ -127,9 +129,9 @@ def _find_fault(options: stages.Options) -> str | None:
 
 
 def _find_bad_number(options: stages.Options) -> str | None:
-    """The first number that is out of bounds, if any."""
+    """Return the first number that is out of bounds; None if there is none."""
     bounds = {
-        "walks": (1, DRILL_SEED),  # more would have the seeds of drills, or even those held out
+        "walks": (1, DRILL_SEED),  # more would use the seeds of drills or of held-out walks
         "drills": (0, HELD_OUT_SEED - DRILL_SEED),
         "nice": (0, 19),
     }
@@ -145,7 +147,7 @@ def _find_bad_number(options: stages.Options) -> str | None:
 
 
 def _find_lack(options: stages.Options) -> str | None:
-    """What a stage expects that is neither in the folder nor made by a stage before it, if anything."""
+    """Return what a stage needs and neither the folder has nor an earlier stage makes; None if nothing."""
     made: set[str] = set()
     for stage in options.stages:
         for name in EXPECTS[stage]:
@@ -173,12 +175,12 @@ def run_ranks(stage: str, options: stages.Options) -> None:
 
 
 def _wait_for_all(ranks: list[SpawnProcess], stage: str) -> None:
-    """A rank that fails ends the run: the others would wait for it for ever."""
+    """Wait for all ranks. If one fails, end the run: the others would wait for it for ever."""
     running = list(ranks)
     while running:
         ended = wait([process.sentinel for process in running])
         if any(process.exitcode for process in running if process.sentinel in ended):
-            sys.exit(f"stage {stage} failed")  # which ends the daemons, too
+            sys.exit(f"stage {stage} failed")  # this also ends the other ranks, which are daemons
         running = [process for process in running if process.sentinel not in ended]
 
 

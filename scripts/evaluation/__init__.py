@@ -1,1 +1,1 @@
-"""Measures the embedded world against its ground truth."""
+"""Compares the embedded world with its true pictures."""

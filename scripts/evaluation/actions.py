@@ -1,4 +1,4 @@
-"""Whether every combination of keys does what it says: each is held, and compared with the truth of all."""
+"""Measures whether each combination of keys moves as it should, by comparison with the truth of all."""
 
 from dataclasses import dataclass
 
@@ -16,13 +16,13 @@ from evaluation.workers import Workers
 from worldplay.world.courtyard.light import LIGHTS
 from worldplay.world.courtyard.views import VIEWPOINTS
 
-NUM_TURNS = 9  # ways to turn, which vary fastest in keyboard()
+NUM_TURNS = 9  # turn combinations, which vary fastest in keyboard()
 PLAIN_KEYS = ("w", "s", "a", "d", "left", "right", "w left", "w right")
 
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """Of each generated combination: PSNR against its own truth, lead over the best other, and that other."""
+    """For each combination: PSNR against its own truth, margin over the best other, and that other."""
 
     own_db: NDArray[np.float64]
     margin_db: NDArray[np.float64]
@@ -30,7 +30,7 @@ class Confusion:
 
 
 def measure(workers: Workers, scale: Scale) -> Report:
-    """One row: how many are right, by how much; the confused ones by name."""
+    """Make one row: how many are right, and by how much. Name the confused ones."""
     names, chunks = keyboard(), scale.action_chunks
     view = freest_view(
         {view: [hold(view, keys, chunks) for keys in names] for view in range(len(VIEWPOINTS))}
@@ -45,9 +45,9 @@ def measure(workers: Workers, scale: Scale) -> Report:
     rivals = [names[rival] for rival in confusion.rival]
     return Report(
         "What the keys do",
-        f"{len(held)} of the {len(names)} combinations held for {chunks} chunks from "
-        f'"{VIEWPOINTS[view].title}" by day; the last four frames '
-        f"against the truth of all {len(names)}. Right: its own is the nearest. Margins in dB.",
+        f"{len(held)} of the {len(names)} combinations of keys, each held for {chunks} chunks from "
+        f'"{VIEWPOINTS[view].title}" by day. The last four frames are compared with the true frames of all '
+        f"{len(names)}. A combination is right if its own truth is the nearest. Margins in dB.",
         [_row(confusion, [routes[i].num_bumps() == 0 for i in held])],
         [*_judge_plain(tried, confusion), *_name_confused(tried, rivals, confusion)],
         _details(tried, rivals, confusion),
@@ -55,7 +55,7 @@ def measure(workers: Workers, scale: Scale) -> Report:
 
 
 def _end_alike(routes: list[Route]) -> NDArray[np.bool_]:
-    """Which of the routes end in the same pose, [M, M]."""
+    """Return [M, M] whether two of the M routes end in the same pose."""
     ends = np.stack([route.c2w()[-1] for route in routes])
     alike: NDArray[np.bool_] = np.isclose(ends[:, None], ends[None], atol=1e-9).all(axis=(2, 3))
     return alike
@@ -75,7 +75,7 @@ def _row(confusion: Confusion, never_bumps: list[bool]) -> Row:
 
 
 def _judge_plain(tried: list[str], confusion: Confusion) -> list[str]:
-    """How many of the plain keys are right, if any was tried."""
+    """Say how many of the plain keys are right, if any was tried."""
     margins = [m for keys, m in zip(tried, confusion.margin_db, strict=True) if keys in PLAIN_KEYS]
     if not margins:
         return []
@@ -98,21 +98,21 @@ def _details(tried: list[str], rivals: list[str], confusion: Confusion) -> dict[
 
 
 def run_action(lab: Lab, view: int, keys: str, num_chunks: int) -> Frames:
-    """The last four frames of holding some keys."""
+    """Generate the last four frames of holding some keys."""
     return play(lab.world, hold(view, keys, num_chunks)).frames[-4:]
 
 
 def run_truth(lab: Lab, view: int, keys: str, num_chunks: int) -> Frames:
-    """The same, true."""
+    """Render the true ones of the same frames."""
     return lab.truth(hold(view, keys, num_chunks).c2w()[-2:], LIGHTS[0])[-4:]
 
 
 def confuse(made: Frames, truths: Frames, own: NDArray[np.int64], equal: NDArray[np.bool_]) -> Confusion:
-    """Compare all with all.
+    """Compare every generated combination with every truth.
 
     Args:
         made: [N, F, H, W, 3]; truths: [M, F, H, W, 3]; own: [N] which truth each should be.
-        equal: [M, M] truths that are the same; to be near one is to be near the other.
+        equal: [M, M] whether two truths are the same, so that both count as a combination's own.
     """
     ours, theirs = (
         rearrange(frames, "n f h w c -> n (f h w c)").astype(np.float32) for frames in (made, truths)
@@ -126,7 +126,7 @@ def confuse(made: Frames, truths: Frames, own: NDArray[np.int64], equal: NDArray
 
 
 def _save_sheet(workers: Workers, names: list[str], held: list[int], truths: Frames, made: Frames) -> None:
-    """Ways to step below each other, each twice, true and generated; ways to turn side by side."""
+    """Save a picture: a true and a generated row for each step, a column for each turn."""
     white = np.full_like(truths[0, -1], 255)
     generated = {i: frames[-1] for i, frames in zip(held, made, strict=True)}
     turns, rows = names[:NUM_TURNS], dict[str, list[Frames]]()

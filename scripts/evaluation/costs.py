@@ -1,4 +1,4 @@
-"""What cheaper or finer ways to compute cost or bring: denoising steps, precision, memory, decoder."""
+"""Measures quality and time of other ways to compute: denoising steps, precision, memory, decoder."""
 
 from dataclasses import asdict, dataclass
 
@@ -21,12 +21,12 @@ from worldplay.world.world import REDECODED_LATENTS
 STEPS = (1, 2, 4, 8)
 CONTEXTS = (8, 12, 16, 20)
 POINTS = (128, 512, 2048, 32768)
-TIMES = "Times are medians with one thread, several such processes side by side."
+TIMES = "Times are medians with one thread per process, several processes at once."
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One walk: scores and PSNR against the exact path's frames by chunk, ms a chunk, last frames."""
+    """One walk: by chunk the scores, the PSNR against the exact frames and the last frame; ms per chunk."""
 
     scores: list[Scores]
     exact_db: list[float]
@@ -41,7 +41,7 @@ def measure_steps(workers: Workers, scale: Scale) -> Report:
     _save_strip(workers, "steps", {way.name: outcomes[way][0] for way in ways}, scale.step_chunks)
     return Report(
         "Denoising steps",
-        f"{scale.step_walks} held-out walks by day, {scale.step_chunks} chunks; against the truth, "
+        f"{scale.step_walks} held-out walks by day, {scale.step_chunks} chunks, compared with the truth; "
         f"PSNR in dB. {TIMES}",
         [_row(way, outcomes[way]) for way in ways],
         details=_details(outcomes),
@@ -56,20 +56,20 @@ def measure_precision(workers: Workers, scale: Scale) -> Report:
     outcomes = _run(workers, "precision", ways, walks, chunks)
     rows = [_row(way, outcomes[way]) | {"to float32": _to_exact(outcomes[way])} for way in ways]
     _save_strip(workers, "precision", {way.name: outcomes[way][0] for way in ways}, chunks)
-    note = "" if fast else " This machine has no fast bf16, so there are few, and the times mean nothing."
+    note = "" if fast else " This machine has no fast bf16: few walks, and meaningless times."
     return Report(
         "Precision",
-        f"{walks} held-out walks by day, {chunks} chunks, transformer and VAE in either precision, the same "
-        f"noise; PSNR in dB.{note}",
+        f"{walks} held-out walks by day, {chunks} chunks, transformer and VAE in each precision, with "
+        f"the same noise; PSNR in dB.{note}",
         rows,
         details=_details(outcomes),
     )
 
 
 def measure_approximations(workers: Workers, scale: Scale) -> Report:
-    """A row for each way that is not the served one."""
+    """A row for the served way, and one for each approximation."""
     config = workers.lab.world.rollout.config
-    ways = [SERVED, Variation("keys and values stored once", raw_cache=True)]
+    ways = [SERVED, Variation("keys and values stored once", unrotated=True)]
     ways += [Variation(f"{count} selection points", num_points=count) for count in POINTS]
     ways += [
         Variation(f"context of {count} latents", memory_latents=count)
@@ -87,10 +87,10 @@ def measure_approximations(workers: Workers, scale: Scale) -> Report:
     )
     return Report(
         "Approximations",
-        f"{scale.approximation_walks} held-out walks by day, {chunks} chunks; as served is a context of "
-        f"{config.memory_latents} latents. PSNR in dB against the truth, and against the served path's "
-        f"frames ({EQUAL_DB:.0f}: equal). The rebuilt decoder shows the first chunk after a rewind. "
-        f"{TIMES}",
+        f'{scale.approximation_walks} held-out walks by day, {chunks} chunks; "as served" has a context of '
+        f"{config.memory_latents} latents. PSNR in dB against the truth, and against the frames of "
+        f'"as served" ({EQUAL_DB:.0f}: equal). The row of the rebuilt decoder is about the first chunk '
+        f"after a rewind. {TIMES}",
         rows,
         details=_details(outcomes),
     )
@@ -99,7 +99,7 @@ def measure_approximations(workers: Workers, scale: Scale) -> Report:
 def _run(
     workers: Workers, title: str, ways: list[Variation], num_walks: int, num_chunks: int
 ) -> dict[Variation, list[Outcome]]:
-    """Every way over the same walks; the first is what the others are compared with."""
+    """Run every way over the same walks, and compare the others with the first."""
     jobs = [(index, num_chunks, way) for index in range(num_walks) for way in ways]
     made = dict(zip(jobs, workers.map(title, run_walk, jobs), strict=True))
     return {
@@ -114,7 +114,7 @@ def _judge(played: Played, scores: list[Scores], exact: Played) -> Outcome:
 
 
 def run_walk(lab: Lab, index: int, num_chunks: int, way: Variation) -> tuple[Played, list[Scores]]:
-    """Generate one held-out walk by day; with its scores by chunk."""
+    """Generate one held-out walk by day. Returns: the walk, and its scores by chunk."""
     route = held_out(index, num_chunks)
     played = play(vary(lab.world, way), route)
     truth = by_chunk(lab.truth(route.c2w(), LIGHTS[0]))
@@ -122,7 +122,7 @@ def run_walk(lab: Lab, index: int, num_chunks: int, way: Variation) -> tuple[Pla
 
 
 def run_rewind(lab: Lab, index: int, num_chunks: int) -> float:
-    """PSNR between a walk's last chunk and the same after going back to just before it."""
+    """Return the PSNR between a walk's last chunk and the same chunk made again after a rewind."""
     route = held_out(index, num_chunks)
     live = lab.world.open_walk(WalkRequest(view=lab.world.views[route.view].name, seed=SEED))
     steering = route.steering()
@@ -143,7 +143,7 @@ def _row(way: Variation, outcomes: list[Outcome]) -> Row:
 
 
 def _to_exact(outcomes: list[Outcome]) -> float:
-    """PSNR over all chunks together, so that those which are equal do not count for more than no error."""
+    """Return the PSNR over all chunks together, in which equal chunks have no error."""
     db = np.array([outcome.exact_db for outcome in outcomes])
     error = np.where(db < EQUAL_DB, 10 ** (-db / 10), 0.0).mean()
     return float(-10 * np.log10(error)) if error else EQUAL_DB

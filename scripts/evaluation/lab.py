@@ -1,4 +1,4 @@
-"""What every measurement needs: the world, walks generated as the server does, the true pictures."""
+"""Gives every measurement the world, walks generated as by the server, and the true pictures."""
 
 import os
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from worldplay.world.steering import WalkRequest
 from worldplay.world.world import World
 
 SEED = 0  # of the noise of every walk
-_SETTLED = 3  # chunks until the context is full; earlier ones do not count for time
+_SETTLED = 3  # chunks until the context is full; these are not timed
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Played:
         return np.concatenate(self.chunks)
 
     def median_ms(self) -> float:
-        """Of a chunk, decoded; the walk's first chunks left out where there are more."""
+        """Return a chunk's median time with decoding, without the walk's first chunks if there are more."""
         settled = self.timings_ms[_SETTLED:] or self.timings_ms
         return float(np.median([sum(times.values()) for times in settled]))
 
@@ -50,7 +50,7 @@ class Lab:
     folder: Path
 
     def truth(self, c2w: Poses, light: str) -> Frames:
-        """The true frames of latents at court poses [T, 4, 4]: [4 T - 3, H, W, 3]; rendered only once."""
+        """Return the true frames [4 T - 3, H, W, 3] of court poses [T, 4, 4]; rendered once, then kept."""
         poses = frame_poses(c2w)
         path = self.folder / f"{self._name(poses, light)}.npy"
         if not path.exists():
@@ -62,7 +62,7 @@ class Lab:
         return frames
 
     def _name(self, poses: Poses, light: str) -> str:
-        """Of what decides the pictures of frames at these poses, the renderer's code included."""
+        """Hash everything that the pictures depend on, including the renderer's code."""
         code = sorted(Path(courtyard.__file__).parent.glob("*.py"))
         size = repr((self.world.height, self.world.width)).encode()
         facts = [poses.tobytes(), DEFAULT_INTRINSICS.tobytes(), light.encode(), size]
@@ -73,7 +73,7 @@ def play(world: World, route: Route, prompts: Mapping[int, str] | None = None) -
     """Generate and decode a route's chunks along the served path.
 
     Args:
-        prompts: by the chunk from which each holds; none is the empty prompt.
+        prompts: by the chunk from which each applies; the default is the empty prompt.
     """
     prompts = prompts or {}
     view = world.views[route.view]

@@ -1,4 +1,4 @@
-"""Loop closure: whether what was seen before is there again, with and without the means to remember it."""
+"""Loop closure: measures whether a view looks the same again, with and without parts of the context."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ KINDS: tuple[Callable[[int], Loop], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """One visit again: scores against the truth, PSNR against what was generated at the first visit, and how
-    good that was; the frames of first visit, truth and second visit."""
+    """A second visit: its scores against the truth, its PSNR against the first visit, and the first visit's
+    PSNR against the truth; the frames of first visit, truth and second visit."""
 
     truth: Scores
     first_db: float
@@ -39,7 +39,7 @@ class Return:
 
 
 def measure(workers: Workers, scale: Scale) -> Report:
-    """A row for each loop and memory, means over start views."""
+    """Make a row for each loop and memory, with means over start views."""
     world = workers.lab.world
     memories = (SERVED, without_retrieval(world), recent_only(world))
     kinds, views = range(scale.loop_kinds), range(scale.loop_views)
@@ -54,11 +54,11 @@ def measure(workers: Workers, scale: Scale) -> Report:
         _save_strip(workers, kind, {(v, m.name): results[kind, v, m] for v in views for m in memories})
     return Report(
         "Loop closure",
-        f"Walks that come back, mean over {scale.loop_views} start views: the last four frames, standing "
-        "still, against the truth and against the frame generated at the first visit; PSNR in dB. A turn is "
-        "a full circle; then a quarter more, to a view that is not in the first chunk, but most of which the "
-        "latest latents have seen on the way. What never had the first chunk in its context, as recent only, "
-        "the model was not trained for.",
+        f"Walks that return to a view, mean over {scale.loop_views} start views. The last four frames, "
+        "standing still, are compared with the truth and with the frame generated at the first visit; "
+        'PSNR in dB. A turn is a full circle. "Quarter more": a quarter turn after it, to a view that is '
+        "not in the first chunk, but most of which the latest latents have seen on the way. The model was "
+        'not trained for contexts without the first chunk, as in "recent only".',
         rows,
         details={
             f"{KINDS[k](v).route.name}, {VIEWPOINTS[v].name}, {m.name}": [
@@ -70,7 +70,7 @@ def measure(workers: Workers, scale: Scale) -> Report:
 
 
 def run_loop(lab: Lab, kind: int, view: int, memory: Variation) -> list[Return]:
-    """Walk one loop; what each visit again looks like."""
+    """Walk one loop. Returns: its second visits."""
     loop = KINDS[kind](view)
     made = play(vary(lab.world, memory), loop.route).frames
     c2w = loop.route.c2w()

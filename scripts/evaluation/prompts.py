@@ -1,4 +1,4 @@
-"""Whether a prompt decides the light: in others' words at the start, in plain ones in mid-walk."""
+"""Measures whether a prompt decides the light: others' prompts at the start, plain ones during a walk."""
 
 import json
 import re
@@ -27,8 +27,9 @@ PLAIN = {
     "night": "the courtyard at night",
     "snow": "the courtyard in snow",
 }
-# Written by others who had not seen training's vocabulary, after it was last changed: in each light seven
-# short ones, then five of 35 to 44 words. Whoever changes the vocabulary with these in view needs new ones.
+# Written by others, who had not seen the training vocabulary, after it was last changed: for each light
+# seven short ones, then five of 35 to 44 words. After a change of the vocabulary with these in view, new ones
+# are needed.
 BLIND: dict[str, list[str]] = json.loads(Path(__file__).with_name("blind_prompts.json").read_text())
 CHANGES = {
     "day": "clear blue sky and bright sun",
@@ -56,7 +57,7 @@ class Seen:
 
 
 def measure_prompts(workers: Workers, scale: Scale) -> Report:
-    """A row for each prompt."""
+    """Make a row for each prompt."""
     wanted = [(light, words) for light in LIGHTS for words in (PLAIN[light], *BLIND[light][: scale.prompts])]
     jobs = [(START_CHUNKS, {0: words}) for _, words in wanted]
     walks = workers.map("prompts", run_prompts, jobs)
@@ -75,13 +76,13 @@ def measure_prompts(workers: Workers, scale: Scale) -> Report:
     untaught = [row for row in blind if row not in taught]
     return Report(
         "Prompts from the start",
-        f"The walk of seed {HELD_OUT_SEED + ROUTE}; PSNR in dB against the truth in the light that is meant, "
-        "by chunk, and the light whose truth is nearest to the last. The start image is always by day.",
+        f"The walk of seed {HELD_OUT_SEED + ROUTE}. PSNR in dB against the truth in the intended light, by "
+        "chunk; and the light whose truth is nearest to the last chunk. The start image is always by day.",
         rows,
         [
-            f"{_count_right(rows)} of {len(rows)} prompts end in the light that is meant; "
-            f"of the {len(blind)} that others wrote, {_count_right(blind)} do: {_count_right(taught)} of the "
-            f"{len(taught)} in which a sign of the light stands that was taught, {_count_right(untaught)} of "
+            f"{_count_right(rows)} of {len(rows)} prompts end in the intended light. "
+            f"Of the {len(blind)} that others wrote, {_count_right(blind)} do: {_count_right(taught)} of the "
+            f"{len(taught)} that contain a phrase taught for that light, and {_count_right(untaught)} of "
             f"the other {len(untaught)}."
         ],
         {"db": [seen.db.tolist() for seen in walks]},
@@ -93,13 +94,13 @@ def _count_right(rows: list[Row]) -> int:
 
 
 def _holds_sign(prompt: str, light: str) -> bool:
-    """Whether a phrase stands in a prompt that training uses for its light."""
+    """Return whether a prompt contains a phrase that training uses for its light."""
     signs = "|".join(re.escape(sign) for sign in SIGNS[light])
     return re.search(rf"\b({signs})\b", prompt.casefold()) is not None
 
 
 def measure_changes(workers: Workers, scale: Scale) -> Report:
-    """A row for each change of the light."""
+    """Make a row for each change of the light."""
     pairs = list(permutations(LIGHTS, 2))[:: -(-12 // scale.changes)]
     num_chunks = CHANGE_AT + CHANGED_CHUNKS
     jobs = [(num_chunks, {0: CHANGES[old], CHANGE_AT: CHANGES[new]}) for old, new in pairs]
@@ -124,17 +125,18 @@ def measure_changes(workers: Workers, scale: Scale) -> Report:
         strip[f"{old} to {new}"] = list(seen.ends)
     save_strip(workers.strips / "changes.png", strip, [f"chunk {c}" for c in range(num_chunks)])
     return Report(
-        "A change of the prompt in mid-walk",
-        f"The walk of seed {HELD_OUT_SEED + ROUTE}; the prompt changes before chunk {CHANGE_AT}, as from "
-        f'"{CHANGES["day"]}" to "{CHANGES["night"]}". Chunks until the new light\'s truth is the nearest '
-        "(0: in the first chunk it could be), and PSNR in dB against the truth. Training knows these words.",
+        "A change of the prompt during the walk",
+        f"The walk of seed {HELD_OUT_SEED + ROUTE}. The prompt changes before chunk {CHANGE_AT}, for example "
+        f'from "{CHANGES["day"]}" to "{CHANGES["night"]}". Chunks until the new light\'s truth is nearest '
+        "(0: already in the first chunk after the change), and PSNR in dB against the truth. Training uses "
+        "these words.",
         rows,
         details={"db": [seen.db.tolist() for seen in walks]},
     )
 
 
 def run_prompts(lab: Lab, num_chunks: int, prompts: dict[int, str]) -> Seen:
-    """Walk with prompts by the chunk from which they hold."""
+    """Walk with prompts, given by the chunk from which each applies."""
     route = held_out(ROUTE, num_chunks)
     chunks = play(lab.world, route, prompts).chunks
     truths = [by_chunk(lab.truth(route.c2w(), light)) for light in LIGHTS]

@@ -1,4 +1,4 @@
-"""What a measurement found, as JSON and as Markdown."""
+"""The results of measurements, as JSON and as Markdown."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ Row = dict[str, str | int | float | None]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A section: what was done, a table of rows with the same columns, what it says, and all the numbers."""
+    """A section: the method, a table of rows, the findings, and all the numbers."""
 
     title: str
     method: str
@@ -23,7 +23,7 @@ class Report:
 
 
 def merge(path: Path, about: Mapping[str, Any], name: str, report: Report) -> dict[str, Any]:
-    """Put a section into a results file, in place of an older one. Returns: all of the file."""
+    """Put a section into a results file, replacing an older one. Returns: the whole content."""
     results = read_results(path)
     results["sections"][name] = {**asdict(report), "about": dict(about)}
     partial = path.with_suffix(".partial")
@@ -33,7 +33,7 @@ def merge(path: Path, about: Mapping[str, Any], name: str, report: Report) -> di
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """What was measured before. Raises: ValueError naming the file if it is no results file."""
+    """Read earlier results. Raises: ValueError naming the file if it does not hold results."""
     if not path.exists():
         return {"sections": {}}
     try:
@@ -46,7 +46,7 @@ def read_results(path: Path) -> dict[str, Any]:
 
 
 def _are_results(content: object) -> bool:
-    """Whether every section has what a report has."""
+    """Return whether every section has the fields of a report."""
     sections = content.get("sections") if isinstance(content, dict) else None
     if not isinstance(sections, dict):
         return False
@@ -55,7 +55,7 @@ def _are_results(content: object) -> bool:
 
 
 def render(results: Mapping[str, Any], order: tuple[str, ...]) -> str:
-    """A results file as Markdown, sections in this order."""
+    """Format results as Markdown, with the sections in this order."""
     sections = [results["sections"][name] for name in order if name in results["sections"]]
     return "\n".join(line for section in sections for line in _section(section))
 

@@ -1,4 +1,4 @@
-"""Long walks of a random player, against the truth and against what simpler ways would show."""
+"""Measures long walks of a random player, against the truth and against simpler methods."""
 
 from dataclasses import asdict, dataclass, replace
 
@@ -21,13 +21,13 @@ from worldplay.world.courtyard.light import LIGHTS
 COLUMNS = (0, 1, 2, 3, 5, 8, 10, 15, 20, 30, 39)
 NAMES = {"psnr": "PSNR", "ssim": "SSIM", "gmsd": "GMSD", "sharpness": "sharpness"}
 DAY, VAE_ALONE, REPEATED = LIGHTS[0], "VAE alone", "first frame repeated"
-FLAT = "one colour a frame, the true mean"  # what a picture of nothing gets
+FLAT = "one colour a frame, the true mean"  # the score of an empty picture
 MORE = replace(SERVED, name="as served, other walks")
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Of one walk: scores by chunk, and the last frame of each."""
+    """One walk: by chunk the scores and the last frame."""
 
     scores: list[Scores]
     ends: Frames
@@ -38,7 +38,7 @@ Curves = dict[int, NDArray[np.float64]]  # by walk: PSNR of each chunk, in dB
 
 
 def measure(workers: Workers, scale: Scale) -> Report:
-    """A row for each measure and method, a column for some of the chunks."""
+    """Make a row for each measure and method, with columns for some of the chunks."""
     outcomes = _run(workers, scale)
     methods = list(dict.fromkeys((light, method) for _, light, method in outcomes))
     rows: list[Row] = []
@@ -50,10 +50,11 @@ def measure(workers: Workers, scale: Scale) -> Report:
     seeds = f"{HELD_OUT_SEED} to {HELD_OUT_SEED + scale.rollout_walks - 1}"
     return Report(
         "Rollouts of a random player",
-        f"Held-out walks (seeds {seeds}, fewer where the column says so; the others: the {scale.more_walks} "
-        f"that follow), {scale.rollout_chunks} chunks of 16 frames, generated as the server does, against "
-        "the truth; by chunk. PSNR in dB, higher is better; GMSD: edges unlike the true ones, lower is "
-        "better; sharpness: gradient energy over the truth's, the median of the walks.",
+        f"Held-out walks of {scale.rollout_chunks} chunks, generated as the server does and compared with "
+        f"the truth; the columns are chunks. The walks have seeds {seeds}, or the first of them if the "
+        f'column "walks" has fewer; "other walks" are the {scale.more_walks} seeds after them. PSNR in dB, '
+        "higher is better. GMSD: how much edges differ from the true ones, lower is better. Sharpness: "
+        "gradient energy divided by the truth's, median of the walks.",
         rows,
         _findings(outcomes),
         {
@@ -89,7 +90,7 @@ def run_walk(lab: Lab, index: int, light: str, variation: Variation, num_chunks:
 
 
 def run_references(lab: Lab, index: int, num_chunks: int) -> dict[str, Outcome]:
-    """What needs no transformer, by day: the VAE's limit, the first frame all along, no picture at all."""
+    """Score what needs no transformer, by day: the VAE alone, the first frame repeated, one flat colour."""
     truth = lab.truth(held_out(index, num_chunks).c2w(), DAY)
     repeated = np.broadcast_to(truth[:1], truth.shape)
     flat = np.broadcast_to(truth.mean(axis=(1, 2), keepdims=True).round().astype(np.uint8), truth.shape)
@@ -108,7 +109,7 @@ def _select(outcomes: dict[Key, Outcome], light: str, method: str) -> dict[int, 
 
 def _row(outcomes: dict[Key, Outcome], measure: str, light: str, method: str) -> Row:
     walks = _select(outcomes, light, method).values()
-    # A ratio to a plain wall can be of any size, so that one walk would decide the mean.
+    # At a plain wall the ratio can be of any size, so one walk could dominate a mean.
     middle = np.median if measure == "sharpness" else np.mean
     means = middle([[getattr(score, measure) for score in walk.scores] for walk in walks], axis=0)
     shown = method if light == DAY else f"{method}, {light}"
@@ -125,7 +126,7 @@ def _findings(outcomes: dict[Key, Outcome]) -> list[str]:
 
 
 def _early(outcomes: dict[Key, Outcome]) -> str | None:
-    """How sure the mean of the first chunks is, over long and short walks."""
+    """Give the mean and the standard error of the first chunks, over long and short walks."""
     curves = [curve for name in (SERVED.name, MORE.name) for curve in _curves(outcomes, name).values()]
     early = [curve[1:4].mean() for curve in curves]
     if len(early) < 2:
@@ -151,13 +152,13 @@ def _below_vae(served: Curves, alone: Curves) -> str | None:
     if len(gap) <= 10:
         return None
     return (
-        f"Below VAE alone, which finds walls easier than the open court: {-gap[10]:.1f} dB at "
-        f"chunk 10, {-gap[-1]:.1f} at chunk {len(gap) - 1}, {-gap[-10:].mean():.1f} over the last ten."
+        f"Below VAE alone, for which walls are easier than the open court: {-gap[10]:.1f} dB at chunk 10, "
+        f"{-gap[-1]:.1f} dB at chunk {len(gap) - 1}, {-gap[-10:].mean():.1f} dB over the last ten."
     )
 
 
 def _above(method: str, served: Curves, other: Curves) -> str | None:
-    """What is gained over a simpler method, as far as that was walked."""
+    """Give the gain over a simpler method, over the chunks that both have."""
     if not other:
         return None
     gain = np.mean([served[i][: len(curve)] - curve for i, curve in other.items()], axis=0)
@@ -167,13 +168,13 @@ def _above(method: str, served: Curves, other: Curves) -> str | None:
 
 
 def _curves(outcomes: dict[Key, Outcome], method: str) -> Curves:
-    """PSNR by chunk of each walk by day."""
+    """Return the PSNR by chunk of each walk by day."""
     walks = _select(outcomes, DAY, method)
     return {i: np.array([score.psnr for score in walk.scores]) for i, walk in walks.items()}
 
 
 def _save_strips(workers: Workers, outcomes: dict[Key, Outcome]) -> None:
-    """One picture for every long walk and light."""
+    """Save one picture for every long walk and light."""
     for index, light in dict.fromkeys((index, light) for index, light, how in outcomes if how != MORE.name):
         rows = {method: o.ends for (i, name, method), o in outcomes.items() if (i, name) == (index, light)}
         num_chunks = len(rows[SERVED.name])

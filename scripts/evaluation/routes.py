@@ -1,4 +1,4 @@
-"""Where the evaluated walks go: what a visitor pressed at each latent, by fixed seeds or by design."""
+"""The routes of the evaluated walks: the motion at each latent, by fixed seeds or by design."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -31,14 +31,14 @@ class Route:
         return (1 + len(self.motions)) // CHUNK
 
     def c2w(self) -> Poses:
-        """Court poses [T, 4, 4] by the walker's rule alone, without any model."""
+        """Compute court poses [T, 4, 4] by the rule for walking, without any model."""
         poses, ground = [VIEWPOINTS[self.view].c2w], Ground()
         for motion in self.motions:
             poses.append(ground.move(poses[-1], motion)[0])
         return np.stack(poses)
 
     def num_bumps(self) -> int:
-        """How many steps are refused."""
+        """Count the steps that are refused."""
         pose, ground, bumps = VIEWPOINTS[self.view].c2w, Ground(), 0
         for motion in self.motions:
             pose, bumped = ground.move(pose, motion)
@@ -46,14 +46,14 @@ class Route:
         return bumps
 
     def steering(self, chunks_done: int = 0) -> TrajectorySteering:
-        """Along its motions, from where so many chunks end."""
+        """Make steering along its motions, beginning after this many chunks."""
         taken = max(0, CHUNK * chunks_done - 1)
         return TrajectorySteering(self.motions[taken:])
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """Latents `first` and `again` (standing still) of one walk, which see the same."""
+    """Two latents of one walk with the same view; at `again` the walker stands still."""
 
     first: int
     again: int
@@ -61,14 +61,14 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """A route that comes back to what it has seen; its first visit again is of the start view."""
+    """A route that returns to earlier views, the first time to the start view."""
 
     route: Route
     visits: tuple[Visit, ...]
 
 
 def held_out(index: int, num_chunks: int) -> Route:
-    """A random walk that training has never seen; index 0, 1, ..., its seed is HELD_OUT_SEED + index."""
+    """Plan a random walk that training never uses; index is 0, 1, ..., the seed HELD_OUT_SEED + index."""
     plan = plan_walk(HELD_OUT_SEED + index, CHUNK * num_chunks, from_view=True)
     assert plan.view is not None
     stands = np.array([heading(pose) for pose in plan.c2w])
@@ -77,7 +77,7 @@ def held_out(index: int, num_chunks: int) -> Route:
 
 
 def _motion(before: NDArray[np.float64], after: NDArray[np.float64]) -> Motion:
-    """The walker's motion from one place and view direction (x, z, yaw, pitch) to the next."""
+    """Find the motion from one place and view direction (x, z, yaw, pitch) to the next."""
     x, z, yaw, pitch = after - before
     sin, cos = np.sin(after[2]), np.cos(after[2])
     return Motion(
@@ -89,13 +89,13 @@ def _motion(before: NDArray[np.float64], after: NDArray[np.float64]) -> Motion:
 
 
 def hold(view: int, keys: str, num_chunks: int) -> Route:
-    """Some keys, as in "w left", held all the time."""
+    """Make a route on which some keys, such as "w left", are held all the time."""
     motion = motion_of(frozenset(keys.split()))
     return Route(keys or "no key", view, (motion,) * (CHUNK * num_chunks - 1))
 
 
 def turn_round(name: str, view: int, yaws_deg: tuple[float, ...]) -> Loop:
-    """Turn a full circle on the spot, stop, a quarter more, stop.
+    """Make a loop: turn a full circle on the spot, stop, turn a quarter more, stop.
 
     Args:
         yaws_deg: the turns from latent to latent, repeated over and over; they divide a quarter circle.
@@ -110,7 +110,7 @@ def turn_round(name: str, view: int, yaws_deg: tuple[float, ...]) -> Loop:
 
 
 def out_and_back(view: int, longest: int) -> Loop:
-    """Walk ahead as far as is free, turn round, walk back, turn round."""
+    """Make a loop: walk ahead as far as is free, turn round, walk back, turn round."""
     ahead = [Motion(forward=FORWARD_STEP)] * free_steps(view, longest)
     about = [Motion(yaw=TURN_STEP)] * round(np.pi / TURN_STEP)
     motions = ahead + about + ahead + about
@@ -119,7 +119,7 @@ def out_and_back(view: int, longest: int) -> Loop:
 
 
 def out_and_backwards(view: int, longest: int) -> Loop:
-    """Walk ahead as far as is free, and backwards to where it began."""
+    """Make a loop: walk ahead as far as is free, then backwards to the start."""
     steps = free_steps(view, longest)
     motions = [Motion(forward=FORWARD_STEP)] * steps + [Motion(forward=-FORWARD_STEP)] * steps
     rest(motions)
@@ -127,7 +127,7 @@ def out_and_backwards(view: int, longest: int) -> Loop:
 
 
 def free_steps(view: int, longest: int) -> int:
-    """How many steps ahead of a start view nothing is in the way."""
+    """Count the free steps ahead of a start view."""
     routes = (Route("", view, (Motion(forward=FORWARD_STEP),) * steps) for steps in range(1, longest + 1))
     return sum(route.num_bumps() == 0 for route in routes)
 
@@ -140,7 +140,7 @@ def rest(motions: list[Motion]) -> None:
 
 
 def keyboard() -> list[str]:
-    """Every combination that moves differently: 9 ways to step times 9 ways to turn."""
+    """List every combination of keys that moves differently: 9 steps times 9 turns."""
     steps = _ways(("w", "s"), ("a", "d"))
     turns = _ways(("left", "right"), ("up", "down"))
     return [" ".join(filter(None, (step, turn))) for step in steps for turn in turns]
@@ -151,5 +151,5 @@ def _ways(one: Iterable[str], other: Iterable[str]) -> list[str]:
 
 
 def freest_view(routes_of: dict[int, list[Route]]) -> int:
-    """The start view from which the fewest routes bump into something, the first of equals."""
+    """Return the start view from which the fewest routes bump into something; of equals the first."""
     return min(routes_of, key=lambda view: sum(route.num_bumps() > 0 for route in routes_of[view]))

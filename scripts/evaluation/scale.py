@@ -1,22 +1,22 @@
-"""How much is measured: everything, or enough to see in minutes that nothing broke."""
+"""How much is measured: everything, or in minutes enough to see that nothing is broken."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Counts of walks, chunks of each, and which of the rest."""
+    """Numbers of walks, chunks and other things to measure."""
 
     vae_walks: int
     vae_frames: int  # 1 + 4 n
     rollout_walks: int
     rollout_chunks: int
-    more_walks: int  # that are not walked as far, for a better mean
+    more_walks: int  # shorter ones, for a better mean
     more_chunks: int
     light_walks: int  # rollouts in every other light than day
     baseline_walks: int  # rollouts with less context
     baseline_chunks: int
-    action_stride: int  # every so-manieth of the combinations is generated
+    action_stride: int  # only every action_stride-th combination is generated
     action_chunks: int
     loop_views: int
     loop_kinds: int  # of loops.KINDS, from the first

@@ -1,4 +1,4 @@
-"""Pictures of frames in rows and columns, with captions, for the eye to judge what the numbers say."""
+"""Saves pictures of frames in rows and columns with captions, to be judged by eye."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

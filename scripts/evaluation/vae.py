@@ -1,4 +1,4 @@
-"""How much the VAE loses, in every light, over a long stream."""
+"""Measures how much the VAE loses, in every light, over a long stream."""
 
 from dataclasses import asdict, dataclass
 
@@ -21,7 +21,7 @@ _SHOWN = 6  # frames of each strip
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Scores by span and of all frames; dB gained over being compared with the frame before or after."""
+    """One stream: scores by span and of all frames; dB better than compared with neighbouring frames."""
 
     spans: list[Scores]
     whole: Scores
@@ -30,7 +30,7 @@ class Stream:
 
 
 def measure(workers: Workers, scale: Scale) -> Report:
-    """One row a light."""
+    """Make a row for each light."""
     jobs = [(i, scale.vae_frames, light) for light in LIGHTS for i in range(scale.vae_walks)]
     streams = workers.map("vae", run_stream, jobs)
     rows: list[Row] = []
@@ -45,9 +45,12 @@ def measure(workers: Workers, scale: Scale) -> Report:
     return Report(
         "VAE alone",
         f"{scale.vae_walks} held-out walks in each light, {scale.vae_frames} frames each, encoded and "
-        "decoded as one stream, latent by latent; PSNR in dB by frames.",
+        "decoded as one stream, latent by latent. PSNR in dB, by frame numbers.",
         rows,
-        [f"Every walk is nearer to its own frames than to those one earlier or later, by {aligned:.1f} dB."]
+        [
+            "Every decoded walk is nearer to its own true frames than to the frames one earlier or later, "
+            f"by at least {aligned:.1f} dB."
+        ]
         if aligned > 0
         else [
             f"Misaligned: some walk is nearer to neighbouring frames than to its own, by {-aligned:.1f} dB."
@@ -62,7 +65,7 @@ def measure(workers: Workers, scale: Scale) -> Report:
 
 
 def run_stream(lab: Lab, index: int, num_frames: int, light: str) -> Stream:
-    """One held-out walk there and back."""
+    """Encode and decode one held-out walk."""
     latents = (num_frames + 3) // 4
     c2w = held_out(index, -(-latents // CHUNK)).c2w()[:latents]
     truth = lab.truth(c2w, light)

@@ -1,4 +1,4 @@
-"""Worlds that differ from the served one in how they remember, compute or denoise."""
+"""Makes worlds that differ from the served one in context, arithmetic or denoising."""
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -14,20 +14,20 @@ from worldplay.world.context import POINTS_SEED, sample_points
 from worldplay.world.steering import WalkRequest
 from worldplay.world.world import World
 
-LONG_PROMPT = "word " * 800  # fills what a cache keeps for text, be it counted in words or letters
+LONG_PROMPT = "word " * 800  # has the most text tokens that a cache has room for
 
 
 @dataclass(frozen=True, slots=True)
 class Variation:
-    """What differs; None is as served."""
+    """What differs from the served world; None: nothing."""
 
     name: str
     memory_latents: int | None = None
-    newest: int | None = None  # of the context latents, only so many of the newest are seen
+    newest: int | None = None  # only so many of the newest context latents are seen
     steps: int | None = None
     dtype: torch.dtype | None = None
     num_points: int | None = None  # of the memory selection
-    raw_cache: bool = False
+    unrotated: bool = False  # the cache stores keys and values unrotated
 
 
 SERVED = Variation("as served")
@@ -35,18 +35,18 @@ NO_CONTEXT = Variation("no context", newest=0)
 
 
 def without_retrieval(world: World) -> Variation:
-    """The first chunk and the newest latents are all the context there is."""
+    """Make a context of only the first chunk and the newest latents."""
     config = world.rollout.config
     return Variation("no retrieval", memory_latents=config.chunk_latents + config.recent_latents)
 
 
 def recent_only(world: World) -> Variation:
-    """Neither retrieval nor the first chunk."""
+    """Make a context of only the newest latents."""
     return Variation("recent only", newest=world.rollout.config.recent_latents)
 
 
 def vary(world: World, variation: Variation) -> World:
-    """A world of the same weights; the given one stays as it is."""
+    """Return a world with the same weights that differs as described; the given one is unchanged."""
     if variation.dtype is not None:
         world = _in_dtype(world, variation.dtype)
     rollout = world.rollout
@@ -58,16 +58,16 @@ def vary(world: World, variation: Variation) -> World:
     rollout = replace(rollout, config=config)
     if variation.num_points is not None:
         rollout = replace(rollout, points=sample_points(variation.num_points, POINTS_SEED))
-    if variation.memory_latents or variation.raw_cache or variation.dtype:
-        caches = [_new_cache(world, config.memory_latents, variation.raw_cache) for _ in rollout.caches]
+    if variation.memory_latents or variation.unrotated or variation.dtype:
+        caches = [_new_cache(world, config.memory_latents, variation.unrotated) for _ in rollout.caches]
         rollout = replace(rollout, caches=caches)
     if variation.newest is not None:
-        rollout = replace(rollout, transformer=Forgetful(rollout.transformer, variation.newest))
+        rollout = replace(rollout, transformer=RecentContextOnly(rollout.transformer, variation.newest))
     return replace(world, rollout=rollout)
 
 
-class Forgetful(WorldPlayTransformer):
-    """The same network, of whose context all but the newest latents are withheld."""
+class RecentContextOnly(WorldPlayTransformer):
+    """The same network, but it gets only the newest latents of its context."""
 
     def __init__(self, network: WorldPlayTransformer, newest: int) -> None:
         nn.Module.__init__(self)
@@ -83,7 +83,7 @@ class Forgetful(WorldPlayTransformer):
         cache: Cache,
         timestep: float | Tensor = CONTEXT_TIMESTEP,
     ) -> None:
-        """As the network's, of [1, C, T, h, w] only the newest; with none it sees the text alone."""
+        """Encode only the newest context latents of [1, C, T, h, w]; if there are none, clear the context."""
         count = min(self._newest, latents.shape[2])
         if count == 0:
             cache.clear_context()
@@ -98,12 +98,12 @@ def _in_dtype(world: World, dtype: torch.dtype) -> World:
     return replace(world, vae=vae, rollout=replace(world.rollout, transformer=transformer))
 
 
-def _new_cache(world: World, memory_latents: int, raw: bool) -> KVCache:
+def _new_cache(world: World, memory_latents: int, unrotated: bool) -> KVCache:
     side = world.vae.config.pixels_per_latent
     grid = (world.height // side, world.width // side)
-    return world.rollout.transformer.new_cache(grid, _text_tokens(world), memory_latents, unrotated=raw)
+    return world.rollout.transformer.new_cache(grid, _text_tokens(world), memory_latents, unrotated=unrotated)
 
 
 def _text_tokens(world: World) -> int:
-    """The most that a prompt becomes."""
+    """Count the text tokens of a very long prompt."""
     return max(text.length for text in world.open_walk(WalkRequest(prompt=LONG_PROMPT)).walk.text)

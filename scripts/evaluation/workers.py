@@ -1,4 +1,4 @@
-"""Runs the walks of a measurement side by side, in processes of one thread each."""
+"""Runs the walks of a measurement in parallel, in processes of one thread each."""
 
 import hashlib
 import time
@@ -17,7 +17,7 @@ from evaluation.lab import Lab
 from worldplay.world.device import choose_device
 from worldplay.world.embedded.load import find_embedded, load_embedded
 
-EVERY_S = 2.0  # between two lines about the progress
+EVERY_S = 2.0  # between two progress lines
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -37,12 +37,12 @@ class Place:
 
 @cache
 def open_lab(place: Place) -> Lab:
-    """This process's own. Raises: ValueError or OSError as `load_embedded`."""
+    """Open this process's lab, once. Raises: ValueError or OSError as `load_embedded`."""
     return Lab(load_embedded(find_embedded(place.model), choose_device(place.device)), place.renders)
 
 
 class Workers:
-    """Calls jobs for many arguments; says from time to time how far it is."""
+    """Runs jobs for many arguments, and prints the progress from time to time."""
 
     def __init__(self, lab: Lab, strips: Path, run: Run) -> None:
         """`lab` is this process's, `strips` the folder for pictures; `run` yields (index, result) pairs."""
@@ -51,7 +51,7 @@ class Workers:
         self._run = run
 
     def map(self, title: str, job: Job[P, Result], arguments: Sequence[tuple[Any, ...]]) -> list[Result]:
-        """The job's results, in order of the arguments, each a tuple."""
+        """Run the job for each tuple of arguments. Returns: the results, in this order."""
         began, said, results = time.monotonic(), -EVERY_S, dict[int, Result]()
         for index, result in self._run(job, arguments):
             results[index] = result
@@ -64,13 +64,13 @@ class Workers:
 
 
 def here(lab: Lab, strips: Path) -> Workers:
-    """One after the other, in this process."""
+    """Make workers that run one job after the other in this process."""
     return Workers(lab, strips, lambda job, arguments: ((i, job(lab, *a)) for i, a in enumerate(arguments)))
 
 
 @contextmanager
 def side_by_side(place: Place, strips: Path, processes: int) -> Iterator[Workers]:
-    """In processes of one thread each; whoever has nothing to do takes what is next."""
+    """Make workers that run jobs in processes of one thread each."""
     with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_begin) as pool:
 
         def run(job: Job[..., Any], arguments: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
@@ -90,7 +90,7 @@ def _carry_out(place: Place, job: Job[..., Result], arguments: tuple[Any, ...]) 
 
 
 def fingerprint(model: str) -> str:
-    """Which weights and description these are, in 12 digits."""
+    """Hash the weights and the description of a world to 12 digits."""
     folder = find_embedded(model)
     digest = hashlib.sha256()
     for path in sorted([*folder.glob("*.safetensors"), *folder.glob("world.json")]):

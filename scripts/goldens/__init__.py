@@ -1,1 +1,1 @@
-"""The golden checker's parts: reading a directory of cases, running each kind, comparing."""
+"""Parts of the golden checker: reads cases, runs each kind, and compares the results."""

@@ -1,4 +1,4 @@
-"""Reading a directory of golden cases: manifest.json beside safetensors files of in.* and out.* tensors."""
+"""Reads a directory of golden cases: manifest.json, and safetensors files with in.* and out.* tensors."""
 
 import json
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _FIELDS = {"kind", "file", "tolerance"}
 
 
 class GoldenError(Exception):
-    """The directory is not what it should be: missing, damaged, or of an unknown format."""
+    """The directory is missing, damaged, or of an unknown format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The directory's table of contents, as JSON has it."""
+    """The decoded manifest of a directory."""
 
     directory: Path
     cases: dict[str, dict[str, Any]]
@@ -88,7 +88,7 @@ def _load_tensors(path: Path) -> dict[str, Tensor]:
 def _listed(
     tensors: dict[str, Tensor], prefix: str, listed: dict[str, Any] | None, name: str
 ) -> dict[str, Tensor]:
-    """Take the tensors of a prefix; they must be those the manifest lists, in shape and dtype."""
+    """Take the tensors of a prefix. Raises: GoldenError if the manifest lists others, or other shapes."""
     taken = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
     found = {
         key: [list(value.shape), str(value.dtype).removeprefix("torch.")] for key, value in taken.items()

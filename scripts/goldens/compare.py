@@ -1,4 +1,4 @@
-"""Comparing what a runner produced with what a case expects, within the case's own tolerance."""
+"""Compares a runner's outputs with those of its case, within the case's tolerance."""
 
 import re
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ def _special(key: str, rule: Any, base: Tolerance) -> Tolerance:
 
 
 def _compare_output(case: Case, name: str, got: Tensor, want: Tensor) -> tuple[str, float]:
-    """Return what is wrong, or nothing, and the largest absolute error."""
+    """Return what is wrong (empty: nothing), and the largest absolute error."""
     if got.shape != want.shape:
         return f"expected shape {list(want.shape)}, got {list(got.shape)}", 0.0
     if not want.is_floating_point() and got.is_floating_point():
@@ -77,7 +77,7 @@ def _compare_output(case: Case, name: str, got: Tensor, want: Tensor) -> tuple[s
     difference = (wide - wide_want).abs()
     error = difference.max().item() if difference.numel() else 0.0
     tolerance = tolerance_of(case, name, want)
-    # NaN compares false, so it is never within.
+    # NaN compares false, so it never passes.
     if bool((difference <= tolerance.atol + tolerance.rtol * wide_want.abs()).all()):
         return "", error
     if _is_near_tie(case, name, got, want):
@@ -86,7 +86,7 @@ def _compare_output(case: Case, name: str, got: Tensor, want: Tensor) -> tuple[s
 
 
 def _is_near_tie(case: Case, name: str, got: Tensor, want: Tensor) -> bool:
-    """Whether a selection differs from the expected one only by a candidate that is as near, within atol."""
+    """Return whether a selection differs only by a candidate whose distance is equal within atol."""
     kind, _, start = name.partition(".")
     if kind != "selected" or not start.isdigit() or int(start) not in case.meta.get("near_ties", []):
         return False

@@ -1,4 +1,4 @@
-"""The transformers of the golden cases: tiny shapes, generated weights, float32 on the CPU."""
+"""Builds the transformers of the golden cases: tiny sizes, generated weights, float32 on the CPU."""
 
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from worldplay.model.transformer import WorldPlayTransformer
 
 TextInputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]
 
-# What a case's configuration does not say is as in the released model.
+# Values that a case's configuration does not have are those of the released model.
 _RELEASED = {
     "patch_size": (1, 1),
     "mlp_ratio": 4.0,
@@ -25,7 +25,7 @@ _RELEASED = {
 
 
 def read_config(values: dict[str, Any]) -> TransformerConfig:
-    """Complete a case's configuration."""
+    """Complete a case's configuration with released values. Raises: GoldenError for unknown fields."""
     known = {field.name for field in fields(TransformerConfig)}
     if unknown := values.keys() - known:
         raise GoldenError(f"unknown configuration fields: {', '.join(sorted(unknown))}")
@@ -33,7 +33,7 @@ def read_config(values: dict[str, Any]) -> TransformerConfig:
 
 
 class ObservedTransformer(WorldPlayTransformer):
-    """Remembers the latents that every denoising step starts from."""
+    """Records the latents that every denoising step starts from."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)
@@ -52,14 +52,14 @@ Network = TypeVar("Network", bound=WorldPlayTransformer)
 
 
 def build(network: type[Network], values: dict[str, Any]) -> Network:
-    """Make the transformer of a case's configuration."""
+    """Build the transformer of a case's configuration."""
     with torch.device("meta"):
         model = network(read_config(values))
     return fill(model).eval()
 
 
 def text_inputs(inputs: dict[str, Tensor], task: str | None, prefix: str = "") -> TextInputs:
-    """The arguments of encode_text; all-zero vision states mean text-to-video, without vision tokens."""
+    """Collect the arguments of encode_text. All-zero vision states mean text-to-video: no vision tokens."""
     names = ("text_states", "text_mask", "byt5_states", "byt5_mask", "vision_states")
     text, text_mask, byt5, byt5_mask, vision = (inputs[prefix + name] for name in names)
     has_image = task == "i2v" or bool(vision.any())

@@ -1,4 +1,4 @@
-"""Running the cases of whole rollouts, autoregressive and bidirectional, with the stored noise."""
+"""Runs the cases of whole rollouts, autoregressive and bidirectional, with the stored noise."""
 
 from collections.abc import Sequence
 
@@ -70,7 +70,7 @@ def run_rollout(case: Case) -> dict[str, Tensor]:
     for index in range(case.inputs["noise"].shape[2] // config.chunk_latents):
         chunk = begin_chunk(model, walk, _rest(cameras, walk)).finish()
         got[f"selected.{index}"] = torch.tensor(chunk.context, dtype=torch.int64)
-        # What a step starts from is what the one before it gave; each branch sees it once.
+        # A step's input is the previous step's output; every branch gets it once.
         traces = [*transformer.take_observed()[len(texts) :: len(texts)], chunk.latents]
         got |= {f"trace.chunk{index}.step{step}": trace for step, trace in enumerate(traces)}
     got["latents"] = walk.latents.gather(range(walk.num_latents))
@@ -78,7 +78,7 @@ def run_rollout(case: Case) -> dict[str, Tensor]:
 
 
 class _ReplayedWalk(Walk):
-    """A walk that takes the case's noise instead of drawing its own."""
+    """A walk with the case's noise."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class _Trajectory:
 
 
 def _rest(cameras: list[PosedCamera], walk: Walk) -> _Trajectory:
-    """Where a walk that stands at its first camera at least still has to go."""
+    """Return the steering along the cameras after the walk's latest one."""
     return _Trajectory(cameras[max(1, walk.num_latents) :])
 
 

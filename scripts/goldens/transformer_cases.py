@@ -1,4 +1,4 @@
-"""Running the cases of the transformer itself: primitives, text, context, denoise, scheduler."""
+"""Runs the cases of the transformer itself: primitives, text, context, denoise, scheduler."""
 
 import re
 from collections.abc import Callable
@@ -114,7 +114,7 @@ def _recorder(got: dict[str, Tensor], name: str) -> Callable[[nn.Module, object,
 
 
 def _as_stored(name: str, value: Tensor) -> Tensor:
-    """Tokens [B, T, S, H] are stored as [B, T*S, H], embeddings [1, T, H] as [T, H]."""
+    """Bring outputs to their stored shape: tokens to [B, T*S, H], embeddings to [T, H]."""
     if name == "img_in" or name.startswith("hidden."):
         return value.flatten(1, 2)
     return value.flatten(0, -2) if name.endswith("_emb") else value
@@ -131,7 +131,7 @@ def _cache_with_text(model: WorldPlayTransformer, case: Case) -> KVCache:
 
 
 def _restore_context(cache: KVCache, case: Case) -> None:
-    """Put the context's keys and values, which the case or the one it depends on stores, in the cache."""
+    """Put the context's keys and values in the cache; the case, or the one it depends on, stores them."""
     num_context = case.meta["context_latents"]
     cache.commit_context(num_context)
     if num_context == 0:

@@ -1,4 +1,4 @@
-"""Running the cases of the streaming autoencoder."""
+"""Runs the cases of the streaming autoencoder."""
 
 import torch
 from torch import Tensor

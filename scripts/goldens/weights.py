@@ -1,4 +1,4 @@
-"""Weights that are not stored: every parameter is generated from its own name by the manifest's rule."""
+"""Generates the weights of the golden cases: each parameter from its name, by the manifest's rule."""
 
 import math
 import zlib
@@ -13,7 +13,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def generate(name: str, shape: tuple[int, ...]) -> Tensor:
-    """Make the float32 parameter of a name, in the checkpoint layout."""
+    """Generate the float32 parameter of a name, in the checkpoint layout."""
     generator = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode("utf-8"))))
     x = generator.standard_normal(shape, dtype=np.float32)
     if len(shape) > 1 and not name.endswith(".gamma"):
@@ -26,14 +26,14 @@ def generate(name: str, shape: tuple[int, ...]) -> Tensor:
 
 
 def fill(module: Network) -> Network:
-    """Give a module all its parameters, whose names are the checkpoint's; it may be on the meta device."""
+    """Fill a module, which may be on the meta device; its parameters have the checkpoint's names."""
     state = {name: generate(name, tuple(old.shape)) for name, old in module.state_dict().items()}
     module.load_state_dict(state, strict=True, assign=True)
     return module
 
 
 def check_rule(checks: Mapping[str, Any]) -> list[str]:
-    """Compare generated parameters with the values the manifest gives; return what differs."""
+    """Compare generated parameters with the manifest's values. Returns: what differs."""
     problems = []
     for name, check in checks.items():
         first = generate(name, tuple(check["shape"])).flatten()[: len(check["first"])].tolist()

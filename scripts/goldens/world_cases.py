@@ -1,4 +1,4 @@
-"""Running the cases of what surrounds the model: cameras, memory selection, image conditioning."""
+"""Runs the cases around the model: cameras, memory selection, image conditioning."""
 
 import re
 from itertools import chain, repeat
@@ -77,7 +77,7 @@ def select(w2c: Array, start: int, points: NDArray[np.float32], meta: dict[str, 
 
 
 def _distances(w2c: Array, start: int, points: NDArray[np.float32], meta: dict[str, Any]) -> Array:
-    """Of each candidate chunk's first and third latent from the queries, on average."""
+    """Average the distances of each candidate chunk's first and third latent from the queries."""
     chunk = meta["pred_latents"]
     starts = np.arange(chunk, start - meta["temporal_context"], chunk)
     queries = w2c[start : start + chunk]

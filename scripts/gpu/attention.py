@@ -1,4 +1,4 @@
-"""Which of SDPA's backends is fastest on the two shapes that a chunk is made of."""
+"""Measures which of SDPA's backends is fastest on the two shapes of a chunk's attention."""
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,7 @@ BACKENDS = {
 
 @torch.inference_mode()
 def measure_attention(setup: Setup) -> list[Row]:
-    """Both branches of one block, in one denoising step and in the context pass."""
+    """Time both branches of one block, in one denoising step and in the context pass."""
     held, own = setup.most_context * setup.tokens, CHUNK_LATENTS * setup.tokens
     shapes = {"step": (own, TEXT_TOKENS + held + own), "context": (held, TEXT_TOKENS + held)}
     rows: list[Row] = []
@@ -36,6 +36,6 @@ def _try(setup: Setup, backend: SDPBackend, queries: int, keys: int) -> Row:
     try:
         with sdpa_kernel(backend):
             ms = setup.median_ms(lambda: F.scaled_dot_product_attention(q, k, v))
-    except RuntimeError as error:  # out of memory is one, too; the other backends must still be measured
+    except RuntimeError as error:  # also raised out of memory; the other backends must still be measured
         return {"failed": str(error).strip().splitlines()[0][:120]}
     return {"ms": ms, "TFLOP/s": 8.0 * queries * keys * config.hidden / ms / 1e9}

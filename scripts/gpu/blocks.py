@@ -1,4 +1,4 @@
-"""What torch.compile gains per block: everything but the cache and the attention kernel itself."""
+"""Measures what torch.compile gains per block, without the cache and the attention kernel."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ Forward = Callable[[DoubleStreamBlock, Tensor, Tensor, Placement, Cache], Tensor
 
 @dataclass(frozen=True, slots=True)
 class _Derived(ImageKV):
-    """Keys and values whose branches a compiled graph has derived already."""
+    """Keys and values whose branches a compiled graph has already computed."""
 
     derived: tuple[Branches, Branches]
 
@@ -48,7 +48,7 @@ def _after(
 
 
 def compile_forward(compiler: str) -> Forward:
-    """A block's forward in two graphs; all blocks share them, as only their parameters differ."""
+    """Compile a block's forward to two graphs. All blocks share them: only their parameters differ."""
     before = torch.compile(_before, fullgraph=True, dynamic=False, backend=compiler)
     after = torch.compile(_after, fullgraph=True, dynamic=False, backend=compiler)
 
@@ -64,7 +64,7 @@ def compile_forward(compiler: str) -> Forward:
 
 @contextmanager
 def using(forward: Forward | None, rotate: Rotate) -> Iterator[None]:
-    """Have every block run another forward, and rotate another way."""
+    """Replace the forward and the rotation of every block while this context is open."""
     plain = DoubleStreamBlock.forward
     if forward is not None:
         DoubleStreamBlock.forward = forward  # type: ignore[method-assign, assignment] # for a while
@@ -77,7 +77,7 @@ def using(forward: Forward | None, rotate: Rotate) -> Iterator[None]:
 
 
 def rotate_pairs(x: Tensor, table: Tensor) -> Tensor:
-    """As rope.rotate, without complex numbers, for which the compiler generates no code."""
+    """Rotate as rope.rotate, but without complex numbers, for which the compiler generates no code."""
     cos, sin = (part[:, :, None] for part in torch.view_as_real(table).unbind(-1))
     even, odd = rearrange(x.float(), "... (pairs two) -> two ... pairs", two=2)
     return torch.stack([even * cos - odd * sin, odd * cos + even * sin], dim=-1).flatten(-2).to(x.dtype)
@@ -88,7 +88,7 @@ ROTATIONS: dict[str, Rotate] = {"complex": rope.rotate, "real": rotate_pairs}
 
 @torch.inference_mode()
 def measure_compile(setup: Setup) -> list[Row]:
-    """A few blocks, each way, in a denoising step and in the context pass."""
+    """Time a few blocks, with and without compiling, in a denoising step and in the context pass."""
     world = setup.build(replace(setup.scale.transformer, blocks=setup.scale.compiled_blocks))
     model, cache = world.rollout.transformer, world.rollout.caches[0]
     context = make_arguments(setup, world, setup.most_context)

@@ -1,4 +1,4 @@
-"""What CUDA graphs gain: one per context size, as a walk meets no others."""
+"""Measures what CUDA graphs gain, with one graph per context size."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +11,7 @@ from worldplay.model.config import CHUNK_LATENTS
 
 @torch.inference_mode()
 def measure_graphs(setup: Setup) -> list[Row]:
-    """Denoising step and context pass, launched one kernel after the other and as one graph."""
+    """Time denoising step and context pass, launched kernel by kernel and as one graph."""
     setup.need_cuda()
     world = setup.build()
     model, cache = world.rollout.transformer, world.rollout.caches[0]

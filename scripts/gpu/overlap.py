@@ -1,4 +1,4 @@
-"""Whether decoding a chunk beside the next one's context pass, on a second stream, saves time."""
+"""Measures whether decoding a chunk on a second stream, during the next context pass, saves time."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from worldplay.model.config import CHUNK_LATENTS
 
 @torch.inference_mode()
 def measure_overlap(setup: Setup) -> list[Row]:
-    """Both alone, one after the other, and at once; also when the decoded chunk is there."""
+    """Time both alone, one after the other, and at once; and how soon the decoded chunk is ready."""
     setup.need_cuda()
     world = setup.build()
     model, cache = world.rollout.transformer, world.rollout.caches[0]

@@ -1,4 +1,4 @@
-"""Whether a chunk's pixels should become YUV on the GPU, before they are copied to the host."""
+"""Measures whether pixels should be converted to YUV on the GPU, before they are copied to the host."""
 
 import numpy as np
 import torch
@@ -33,14 +33,14 @@ def to_yuv420(pixels: Tensor) -> Tensor:
 
 
 def to_rgb(pixels: Tensor) -> Tensor:
-    """As the server does today: [F, H, W, 3] uint8."""
+    """Convert pixels as the server does: [F, H, W, 3] uint8 RGB."""
     return rearrange(
         pixels.float().add(1).mul(127.5).round().to(torch.uint8), "f c h w -> f h w c"
     ).contiguous()
 
 
 def convert_on_host(frames: NDArray[np.uint8], reformatter: VideoReformatter) -> list[VideoFrame]:
-    """As the encoder does today."""
+    """Convert frames [F, H, W, 3] as the encoder does."""
     return [
         reformatter.reformat(
             VideoFrame.from_numpy_buffer(frame, format="rgb24"),
@@ -56,7 +56,7 @@ def convert_on_host(frames: NDArray[np.uint8], reformatter: VideoReformatter) ->
 
 @torch.inference_mode()
 def measure_pictures(setup: Setup) -> list[Row]:
-    """Four frames, from pixels in the decoder's dtype to frames that x264 takes."""
+    """Time four frames, from pixels in the decoder's dtype to frames for x264."""
     height, width = setup.size
     pixels = torch.rand(4, 3, height // 2, width // 2, device=setup.device)
     pixels = torch.nn.functional.interpolate(pixels, (height, width)).mul(2).sub(1).to(setup.dtype)

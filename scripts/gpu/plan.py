@@ -1,4 +1,4 @@
-"""The measuring plan, and one measurement of it, whatever becomes of it."""
+"""The plan of all measurements, and how one of them is carried out."""
 
 import logging
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def measure_machine(setup: Setup) -> list[Row]:
 
 
 def measure_chunk(setup: Setup) -> list[Row]:
-    """What `worldplay bench --random-weights` reports."""
+    """Measure what `worldplay bench --random-weights` reports."""
     random = RandomModel(
         setup.size, setup.most_context, transformer=setup.scale.transformer, vae=setup.scale.vae
     )
@@ -61,7 +61,7 @@ ONCE = {"machine"}  # does not depend on the size
 
 
 def carry_out(name: str, setup: Setup) -> Outcome:
-    """Run a measurement; its failure is its own outcome."""
+    """Run a measurement. A failure becomes its outcome."""
     size = f"{setup.size[0]}x{setup.size[1]}"
     began = perf_counter()
     try:

@@ -1,4 +1,4 @@
-"""What a measurement is given: a model's shape, a size, a device; and how it takes a time."""
+"""The setup of a measurement: model, size, device; and how it measures time."""
 
 import statistics
 from collections.abc import Callable
@@ -29,7 +29,7 @@ TEXT_TOKENS = 880
 
 
 class NeedsCudaError(Exception):
-    """The measurement means nothing without a GPU."""
+    """The measurement needs a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +66,14 @@ MINIATURE = Scale(
     gemm_side=64,
     repeats=1,
     chunks=1,
-    compiler="eager",  # the compiler's graphs are checked, its code generation takes too long
+    compiler="eager",  # only the graphs are checked; generating code takes too long
     compiled_blocks=2,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """One measurement's circumstances."""
+    """The setup of one measurement."""
 
     scale: Scale
     size: tuple[int, int]
@@ -90,7 +90,7 @@ class Setup:
 
     @property
     def tokens(self) -> int:
-        """Per latent."""
+        """Return the tokens per latent."""
         return self.grid[0] * self.grid[1] // self.scale.transformer.patch_area
 
     @property
@@ -108,7 +108,7 @@ class Setup:
         return build_random_world(shape, self.scale.vae, config, self.size, self.device)
 
     def median_ms(self, function: Callable[[], object]) -> float:
-        """Time a function that has run once before."""
+        """Time a function, after one run for warm-up."""
         function()
         return statistics.median(self.time_ms(function) for _ in range(self.scale.repeats))
 
@@ -121,7 +121,7 @@ class Setup:
 
 
 def make_arguments(setup: Setup, world: World, num_latents: int) -> Arguments:
-    """Latents, condition, cameras and actions of a pass."""
+    """Make latents, condition, cameras and actions of a pass."""
     model = world.rollout.transformer
     random = torch.Generator().manual_seed(0)
     channels = model.config.latent_channels

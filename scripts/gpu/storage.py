@@ -1,4 +1,4 @@
-"""What it costs to keep keys and values once instead of once per branch."""
+"""Measures the cost of storing keys and values unrotated, once instead of once per branch."""
 
 import statistics
 from functools import partial
@@ -12,15 +12,15 @@ from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
 from worldplay.world.world import World
 
-NAMES = {KVCache: "both branches", UnrotatedKVCache: "k and v once"}
+NAMES = {KVCache: "both branches", UnrotatedKVCache: "unrotated"}
 
 
 @torch.inference_mode()
 def measure_storage(setup: Setup) -> list[Row]:
-    """Context pass and denoising step with either cache, in turns, so that both see the same machine."""
+    """Time context pass and denoising step, alternating between both caches for a fair comparison."""
     world = setup.build()
     model = world.rollout.transformer
-    world.rollout.caches.clear()  # its memory goes to the two that are compared
+    world.rollout.caches.clear()  # frees its memory for the two that are compared
     caches = [
         model.new_cache(setup.grid, TEXT_TOKENS, setup.most_context, unrotated=unrotated)
         for unrotated in (False, True)

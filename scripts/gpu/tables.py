@@ -1,4 +1,4 @@
-"""Outcomes as Markdown."""
+"""Formats outcomes as Markdown."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,7 +7,7 @@ from gpu.setup import Row
 
 
 def render(outcomes: Sequence[Outcome]) -> str:
-    """A section per measurement, those that failed included."""
+    """Make a section for each measurement, including those that failed."""
     return "\n".join(line for outcome in outcomes for line in _section(outcome))
 
 

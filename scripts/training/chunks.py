@@ -1,4 +1,4 @@
-"""Every chunk of encoded walks that is seen in one light, as a table to choose from."""
+"""Lists every chunk of encoded walks that is in one light, as a table to choose from."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Chunks:
-    """Four latents each, column by column [n]: walk, first latent, light, and whether the light is new."""
+    """A table of n chunks, with columns [n]: walk, first latent, light, and whether the light is new."""
 
     walk: Ints
     start: Ints
@@ -23,13 +23,13 @@ class Chunks:
         return Chunks(self.walk[chosen], self.start[chosen], self.light[chosen], self.switched[chosen])
 
     def draw(self, rng: np.random.Generator) -> tuple[int, int]:
-        """Walk and first latent of one of them."""
+        """Draw one of them. Returns: its walk and its first latent."""
         row = rng.integers(len(self.walk))
         return int(self.walk[row]), int(self.start[row])
 
 
 def find_chunks(lights: Ints) -> Chunks:
-    """All chunks, wherever they begin, in which the light of walks [W, T] stays the same."""
+    """Find all chunks, at any latent, in which the light stays the same; lights is [W, T]."""
     windows = np.lib.stride_tricks.sliding_window_view(lights, CHUNK, axis=1)
     walk, start = np.nonzero((windows == windows[..., :1]).all(axis=-1))
     before = lights[walk, np.maximum(start - 1, 0)]

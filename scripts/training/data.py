@@ -1,4 +1,4 @@
-"""Training walks: what a player might do in the courtyard, in which light, rendered frame by frame."""
+"""Makes training walks: plans what a player might do in the courtyard, in which light, and renders it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from worldplay.world.key_motion import motion_of
 
 FRAMES_PER_LATENT = 4
 HEIGHT, WIDTH = 96, 160
-DRILL_SEED = 500_000  # from here on the player tries out keys: random play hardly meets most combinations
+DRILL_SEED = 500_000  # from here on walks are drills: random play rarely has most combinations of keys
 HELD_OUT_SEED = 1_000_000
 LIGHT_SHARES = (0.4, 0.2, 0.2, 0.2)  # of LIGHTS, in the training walks
-FLICK_SHARE = 0.15  # of what a player does
+FLICK_SHARE = 0.15  # of the player's segments
 SWITCH_SHARE = 0.4  # of the walks, in which the light changes once
 
 _OPPOSITES = (("w", "s"), ("a", "d"), ("up", "down"), ("left", "right"))
@@ -33,7 +33,7 @@ Pose = NDArray[np.float64]
 class WalkPlan:
     """One walk, latent by latent: court poses [T, 4, 4] and lights [T], indices into LIGHTS.
 
-    `view` is None if it starts at no start view.
+    `view` is None if the walk does not start at a start view.
     """
 
     view: int | None
@@ -41,16 +41,16 @@ class WalkPlan:
     lights: NDArray[np.int64]
 
     def in_frame_of(self, view: int) -> Pose:
-        """Poses relative to a start view, as a walk from there would count them."""
+        """Return poses [T, 4, 4] relative to a start view."""
         return invert_pose(VIEWPOINTS[view].c2w) @ self.c2w
 
     def labels(self) -> NDArray[np.int64]:
-        """Action label of each latent [T]; the same in every frame."""
+        """Return the action label of each latent [T]; it is the same in every frame of reference."""
         return label_actions(self.c2w, None)
 
 
 def plan_walk(seed: int, num_latents: int, from_view: bool) -> WalkPlan:
-    """Walk about at random, by the seed alone, from a start view or from anywhere."""
+    """Plan a random walk, determined by the seed, from a start view or from anywhere."""
     rng, ground = np.random.default_rng(seed), Ground()
     view = seed % len(VIEWPOINTS) if from_view else None
     pose = _random_stand(rng, ground) if view is None else VIEWPOINTS[view].c2w
@@ -60,16 +60,16 @@ def plan_walk(seed: int, num_latents: int, from_view: bool) -> WalkPlan:
         pose, bumped = ground.move(pose, next(player))
         poses.append(pose)
         bumps = bumps + 1 if bumped else 0
-        if bumps > 2 and rng.random() < 0.5:  # a player who is stuck soon tries something else
+        if bumps > 2 and rng.random() < 0.5:  # a stuck player soon tries something else
             player, bumps = play(rng), 0
     lights = _plan_lights(np.random.default_rng([seed, 1]), num_latents)
-    if seed >= HELD_OUT_SEED:  # one light in each, all of them in turn
+    if seed >= HELD_OUT_SEED:  # held-out walks have one light each, in turn
         lights = np.full(num_latents, seed % len(LIGHTS))
     return WalkPlan(view, np.stack(poses), lights)
 
 
 def _plan_lights(rng: np.random.Generator, num_latents: int) -> NDArray[np.int64]:
-    """The light of each latent: one, or another from some moment on, as when a visitor changes the prompt."""
+    """Plan the light of each latent: one, or another from some latent on, as after a change of the prompt."""
     first, second = rng.choice(len(LIGHTS), size=2, replace=False, p=LIGHT_SHARES)
     switch = rng.integers(1, num_latents) if rng.random() < SWITCH_SHARE else num_latents
     return np.where(np.arange(num_latents) < switch, first, second)
@@ -83,7 +83,7 @@ def _random_stand(rng: np.random.Generator, ground: Ground) -> Pose:
 
 
 def _play(rng: np.random.Generator) -> Iterator[Motion]:
-    """Motions latent by latent, for ever: segments, some of which are walked back afterwards."""
+    """Yield motions, one per latent, for ever: segments, some of which are walked back."""
     while True:
         segment = [motion for _ in range(rng.integers(1, 4)) for motion in _segment(rng)]
         yield from segment
@@ -95,14 +95,14 @@ def _play(rng: np.random.Generator) -> Iterator[Motion]:
 
 
 def _drill(rng: np.random.Generator) -> Iterator[Motion]:
-    """Motions latent by latent, for ever: any of the 81 combinations, then another."""
+    """Yield motions, one per latent, for ever: random combinations of keys, 81 in all."""
     while True:
         keys = {str(rng.choice([*pair, ""])) for pair in _OPPOSITES} - {""}
         yield from [motion_of(keys)] * int(rng.integers(3, 13))
 
 
 def _segment(rng: np.random.Generator) -> list[Motion]:
-    """One thing a player does: keys held for a while, or a flick of the mouse."""
+    """Draw one segment: keys held for a while, or a flick of the mouse."""
     turn = str(rng.choice(["left", "right"]))
     pitch = str(rng.choice(["up", "down"]))
     side = str(rng.choice(["a", "d"]))
@@ -128,7 +128,7 @@ def _segment(rng: np.random.Generator) -> list[Motion]:
 
 
 def _flick(rng: np.random.Generator, ahead: str) -> list[Motion]:
-    """A mouse turns faster than any key, in chunks of four latents, on foot or standing."""
+    """Draw a flick of the mouse: faster than keys, over multiples of four latents, walking or standing."""
     yaw = np.radians(rng.choice([-1, 1]) * min(3 + rng.exponential(6), 30))
     pitch = np.radians(rng.normal(0, 1.5))
     keys = {ahead} if rng.random() < 0.5 else set()
@@ -136,7 +136,7 @@ def _flick(rng: np.random.Generator, ahead: str) -> list[Motion]:
 
 
 def frame_poses(c2w: Pose) -> Pose:
-    """Camera of every video frame: one at the first pose, then four to each next, the last exactly there.
+    """Interpolate the camera of every video frame: the first pose, then four frames up to each next pose.
 
     Args:
         c2w: [T, 4, 4] court poses, level.
@@ -152,7 +152,7 @@ def frame_poses(c2w: Pose) -> Pose:
 def _between(
     before: tuple[float, float, float, float], after: tuple[float, float, float, float], share: float
 ) -> Pose:
-    """The pose a share of a motion later; the shorter way round for the yaw."""
+    """Interpolate between two poses; the yaw turns the shorter way."""
     change = np.subtract(after, before)
     change[2] = (change[2] + np.pi) % (2 * np.pi) - np.pi
     return stand_pose(*(np.asarray(before) + share * change))
@@ -174,7 +174,7 @@ def render_walks(folder: Path, seeds: list[int], num_latents: int) -> Iterator[i
 
 
 def _render_plan(plan: WalkPlan) -> NDArray[np.uint8]:
-    """All frames of a walk [F, H, W, 3], each in the light of its latent."""
+    """Render all frames of a walk [F, H, W, 3], each in the light of its latent."""
     poses = frame_poses(plan.c2w)
     lights = np.concatenate([plan.lights[:1], np.repeat(plan.lights[1:], FRAMES_PER_LATENT)])
     ends = [*(np.flatnonzero(np.diff(lights)) + 1), len(lights)]

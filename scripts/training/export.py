@@ -1,4 +1,4 @@
-"""Writes a trained transformer as the server loads it, with the description of its world."""
+"""Writes a trained transformer and the description of its world, as the server loads them."""
 
 import json
 from dataclasses import asdict
@@ -50,7 +50,7 @@ def export(folder: Path, weights: dict[str, Tensor], config: TransformerConfig) 
 
 
 def seal(folder: Path) -> None:
-    """Note which files the world consists of, if there is one already, so that damage to them is noticed."""
+    """Write the hashes of the world's files to world.json, if it exists, so that damage is noticed."""
     path = folder / "world.json"
     if path.exists():
         files = {name: folder / f"{name}.safetensors" for name in get_args(NetworkName)}

@@ -17,14 +17,14 @@ from worldplay.model.scheduler import sigmas
 from worldplay.model.transformer import WorldPlayTransformer
 
 _LEVELS = sigmas(STEPS, SHIFT)[:-1]
-# When walking, a noisy chunk holds nothing but the model's own earlier estimate, so the first levels decide.
+# During a walk a noisy chunk contains only the model's own earlier estimate, so the first levels matter most.
 _LEVEL_SHARES = torch.tensor([0.35, 0.25, 0.2, 0.2])
 _OTHER_LEVELS = 0.05  # share of samples at a level between the four of inference
-_CONTEXT_NOISE = 0.25  # the most noise that context latents get; the model is told the same timestep always
+_CONTEXT_NOISE = 0.25  # the most noise on context latents; their timestep is always the same
 
 
 def chunk_loss(model: WorldPlayTransformer, batch: Batch, noise: torch.Generator) -> Tensor:
-    """Flow-matching loss of a batch's chunks, each at its own noise level. `noise` draws on the CPU."""
+    """Compute the flow-matching loss of a batch's chunks, each at its own noise level; `noise` is on CPU."""
     batch = batch.to(model.device)
     cache = BatchCache(encode_conditions(model, batch.text_images, batch.text_states), batch.conditions)
     context_cameras, cameras = make_cameras(model, batch)
@@ -42,7 +42,7 @@ def chunk_loss(model: WorldPlayTransformer, batch: Batch, noise: torch.Generator
 
 
 def draw_levels(count: int, noise: torch.Generator) -> Tensor:
-    """Noise levels [count]: mostly the four of inference."""
+    """Draw noise levels [count], mostly the four of inference."""
     chosen = _LEVELS[torch.multinomial(_LEVEL_SHARES, count, replacement=True, generator=noise)]
     other = torch.rand(count, generator=noise)
     other = 5 * other / (1 + 4 * other)

@@ -1,4 +1,4 @@
-"""Many walks generated side by side, exactly as the server would generate each."""
+"""Generates many walks in one batch, each exactly as the server would."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Encodes rendered walks by the trained VAE, each as one stream."""
+"""Encodes rendered walks with the trained VAE, each as one stream."""
 
 from collections.abc import Iterator
 from hashlib import sha256
@@ -15,12 +15,12 @@ from worldplay.world.courtyard.renderer import render
 from worldplay.world.courtyard.views import VIEWPOINTS
 from worldplay.world.pixels import frames_to_pixels
 
-_PIECE = 16  # frames that go through at once: few enough to stay in the processor's cache
+_PIECE = 16  # frames encoded at once: few enough for the processor's cache
 
 
 @torch.inference_mode()
 def encode_walk(vae: StreamingVAE, frames: NDArray[np.uint8]) -> NDArray[np.float16]:
-    """Latents [T, C, h, w] of a walk's 1 + 4 (T - 1) frames, scaled."""
+    """Encode a walk's 1 + 4 (T - 1) frames [F, H, W, 3] to latents [T, C, h, w], scaled."""
     state = vae.new_encoder_state()
     starts = [0, *range(1, len(frames), _PIECE)]
     pieces = [frames[start:end] for start, end in zip(starts, [*starts[1:], len(frames)], strict=True)]
@@ -33,7 +33,7 @@ def encode_walk(vae: StreamingVAE, frames: NDArray[np.uint8]) -> NDArray[np.floa
 def prepare_latents(vae: StreamingVAE, latents: Path, fingerprint: str) -> None:
     """Make the folder, remove what another VAE has encoded, and encode the start views.
 
-    A folder that does not say which VAE it is of is taken for one of this VAE.
+    A folder without a note of its VAE is taken to be of this one.
     """
     latents.mkdir(parents=True, exist_ok=True)
     note = latents / "vae.sha256"
@@ -46,7 +46,7 @@ def prepare_latents(vae: StreamingVAE, latents: Path, fingerprint: str) -> None:
 
 
 def fingerprint_vae(folder: Path) -> str:
-    """Which VAE its stage exported, scale of the latents included."""
+    """Hash the exported VAE, including the scale of its latents."""
     digest = sha256((folder / "vae.safetensors").read_bytes())
     digest.update((folder / "vae.json").read_bytes())
     return digest.hexdigest()
@@ -55,7 +55,9 @@ def fingerprint_vae(folder: Path) -> str:
 def encode_walks(vae: StreamingVAE, walks: Path, latents: Path, seeds: list[int]) -> Iterator[int]:
     """Encode walks as SEED.npy; yields each seed when done."""
     for seed in seeds:
-        frames = np.load(walks / f"{seed}.npy", mmap_mode="c")  # torch warns of arrays that are read-only
+        frames = np.load(
+            walks / f"{seed}.npy", mmap_mode="c"
+        )  # mode c, because torch warns of read-only arrays
         _save(latents / f"{seed}.npy", encode_walk(vae, frames))
         yield seed
 

@@ -1,4 +1,4 @@
-"""Float32 masters of a bf16 model: gradients summed over ranks, both optimizers, the running average."""
+"""Float32 master weights of a bf16 model: average gradients over ranks, two optimizers, running average."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,9 +14,9 @@ from training.muon import Muon
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Which optimizer learns what, and what the two are told."""
+    """Which optimizer trains which weights, and the settings of both."""
 
-    by_muon: Callable[[str, Tensor], bool]  # a weight's name and itself; AdamW learns the others
+    by_muon: Callable[[str, Tensor], bool]  # takes a weight's name and the weight; AdamW trains the others
     muon_rate: float
     adam_rate: float
     betas: tuple[float, float]  # AdamW's
@@ -26,7 +26,7 @@ class Recipe:
 
 
 class Masters:
-    """Owns the weights; the model's own bf16 ones are a copy to compute with."""
+    """Owns the float32 weights. The model's bf16 weights are a copy for computing."""
 
     def __init__(self, model: nn.Module, recipe: Recipe) -> None:
         self._params = dict(model.named_parameters())
@@ -41,7 +41,7 @@ class Masters:
         self._recipe = recipe
 
     def collect(self, *numbers: float) -> list[float]:
-        """Mean gradients of all ranks, clipped, and the means of some numbers on the way."""
+        """Average gradients over all ranks, and clip them. Returns: the means of `numbers` over the ranks."""
         grads = [
             torch.zeros_like(w).flatten() if p.grad is None else p.grad.float().flatten()
             for p, w in zip(self._params.values(), self._weights.values(), strict=True)
@@ -58,7 +58,7 @@ class Masters:
 
     @torch.no_grad()
     def update(self, step: int, rate_factor: float) -> None:
-        """Step both optimizers, follow with the average, refresh the model's copy."""
+        """Step both optimizers, update the running average, and refresh the model's copy."""
         self._muon.step(self._recipe.muon_rate * rate_factor)
         for group in self._adam.param_groups:
             group["lr"] = self._recipe.adam_rate * rate_factor
@@ -69,14 +69,14 @@ class Masters:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Compute with the running average for a while."""
+        """Compute with the running average while this context is open."""
         self._copy_to_model(self._average)
         yield
         self._copy_to_model(self._weights)
 
     @torch.no_grad()
     def settle(self) -> None:
-        """Make the running average the weights, as when they shall learn no more."""
+        """Replace the weights by the running average, at the end of their training."""
         torch._foreach_copy_(list(self._weights.values()), list(self._average.values()))
         self._copy_to_model(self._weights)
 
@@ -84,7 +84,7 @@ class Masters:
         return self._average
 
     def state(self) -> dict[str, Any]:
-        """All that a resumed run needs."""
+        """Return everything that a resumed run needs."""
         return {
             "weights": self._weights,
             "average": self._average,

@@ -1,4 +1,4 @@
-"""Muon, the optimizer of weight matrices, on float32 masters; the ranks share its work."""
+"""Muon, an optimizer for weight matrices, on float32 master weights; the ranks share its work."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -65,7 +65,7 @@ def _momentum(param: Tensor, buffer: Tensor) -> Tensor:
 
 
 def _share_work(stacks: list[Tensor]) -> list[Tensor]:
-    """Orthogonalise stacks [n, rows, columns]; each rank does some of each, and all meet once."""
+    """Orthogonalise stacks [n, rows, columns]. Each rank does a share; one all-reduce joins the results."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return [orthogonalize(stack).float() for stack in stacks]
     rank, size = dist.get_rank(), dist.get_world_size()

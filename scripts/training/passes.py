@@ -14,7 +14,7 @@ from worldplay.world.embedded.conditioner import describe
 
 
 class BatchCache:
-    """The served cache by concatenation: of a whole batch, with gradients.
+    """A cache like the server's, for a whole batch and with gradients: it concatenates.
 
     One context can serve several chunks, see `fan_out`.
     """
@@ -59,7 +59,7 @@ class BatchCache:
 
 
 def encode_conditions(model: WorldPlayTransformer, images: Tensor, prompts: Tensor) -> TextKV:
-    """The text pass of start images' latents [P, C, h, w], each with a prompt's states [P, words, D]."""
+    """Run the text pass of start images' latents [P, C, h, w], each with a prompt's states [P, words, D]."""
     inputs = [
         describe(prompt, model.config.byt5_dim, image[None, :, None])
         for image, prompt in zip(images.to(model.dtype), prompts.to(model.dtype), strict=True)
@@ -75,12 +75,12 @@ def encode_conditions(model: WorldPlayTransformer, images: Tensor, prompts: Tens
 
 
 def chunks_as_batch(x: Tensor, batch: Batch) -> Tensor:
-    """The chunks' part of [B, N + 4 K, ...] as [K * B, 4, ...]."""
+    """Bring the chunks of [B, N + 4 K, ...] to [K * B, 4, ...]."""
     return rearrange(x[:, batch.num_context :], "b (k t) ... -> (k b) t ...", t=CHUNK)
 
 
 def make_cameras(model: WorldPlayTransformer, batch: Batch) -> tuple[Cameras, Cameras]:
-    """Cameras of the context and of the chunks, in the dtype they are served in."""
+    """Prepare the cameras of the context and of the chunks, in the model's dtype."""
     cameras = model.prepare_cameras(batch.viewmats, batch.intrinsics)
     parts = cameras.query, cameras.key_value, cameras.output
     context = Cameras(*(part[:, : batch.num_context] for part in parts))
@@ -90,7 +90,7 @@ def make_cameras(model: WorldPlayTransformer, batch: Batch) -> tuple[Cameras, Ca
 def run_context(
     model: WorldPlayTransformer, batch: Batch, latents: Tensor, cameras: Cameras, cache: BatchCache
 ) -> None:
-    """Fill the cache with a batch's context, `latents` [B, C, N, h, w]; nothing to do without any."""
+    """Fill the cache with a batch's context, `latents` [B, C, N, h, w]; do nothing if N is 0."""
     count = batch.num_context
     if count:
         cond = batch.cond[:, :, :count].to(model.dtype)
@@ -105,7 +105,7 @@ def predict_velocity(
     cameras: Cameras,
     cache: BatchCache,
 ) -> Tensor:
-    """Velocity, float32, of chunks [K * B, C, 4, h, w] at timesteps [K * B]."""
+    """Predict the velocity, float32, of chunks [K * B, C, 4, h, w] at timesteps [K * B]."""
     cond = chunks_as_batch(batch.cond.transpose(1, 2), batch).transpose(1, 2).to(model.dtype)
     actions = chunks_as_batch(batch.actions, batch)
     levels = timesteps[:, None].expand(-1, CHUNK)

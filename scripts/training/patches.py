@@ -1,14 +1,14 @@
-"""Begins a transformer with the weights of one whose tokens cover more of a latent."""
+"""Initialises a transformer with the weights of one that has larger patches."""
 
 from einops import reduce
 from torch import Tensor
 
 
 def split_patches(weights: dict[str, Tensor], patch: tuple[int, int]) -> dict[str, Tensor]:
-    """The weights for tokens of `patch`, (height, width), that are a part of those they were trained for.
+    """Convert weights to smaller patches, (height, width).
 
-    A token begins as the larger one would if the latent were the same all over it: what comes in is summed,
-    what goes out averaged. Noise, too, comes in at the same strength and is passed through.
+    A new token begins as the old, larger one would if the latent were constant over it: input weights are
+    summed, output weights averaged. Noise passes through at the same strength, too.
 
     Raises: ValueError if the patches that the weights are for are no multiple of `patch`.
     """

@@ -1,4 +1,4 @@
-"""What a training run says about itself: a line with the time left, a JSON-lines log, curves."""
+"""Reports of a training run: lines with the time left, a JSON-lines log, curves."""
 
 import json
 import time
@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 
 
 def say_each(done: str, seeds: Iterable[int], total: int) -> None:
-    """Work through walks, with a line and the time left for each that is `done`."""
+    """Process walks, and print a line with the time left for each; `done` is the verb, as in "rendered"."""
     began = time.monotonic()
     for count, seed in enumerate(seeds, 1):
         left_s = (time.monotonic() - began) / count * (total - count)
@@ -30,7 +30,7 @@ class Progress:
         self._curves = folder / f"{stage}.png"
 
     def forget(self) -> None:
-        """Begin the log anew, as a stage does that cannot go on from its middle."""
+        """Delete the log, for a stage that cannot be resumed."""
         self._log.unlink(missing_ok=True)
 
     def report(self, step: int, share_done: float, spent_s: float, numbers: dict[str, float]) -> None:
@@ -58,5 +58,5 @@ class Progress:
 
     def _entries(self) -> Iterator[dict[str, Any]]:
         for line in self._log.read_text().splitlines():
-            with suppress(ValueError):  # a run that was killed may have left half a line
+            with suppress(ValueError):  # a killed run may have left half a line
                 yield json.loads(line)

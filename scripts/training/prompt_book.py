@@ -1,4 +1,4 @@
-"""Many prompts as the text encoder reads them, by light and number of words."""
+"""The encoder's states of many prompts, by light and number of words."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class PromptBook:
         self.plain = plain  # [lights, words, D], one prompt each
 
     def draw(self, rng: np.random.Generator, lights: Sequence[int]) -> list[Tensor]:
-        """A prompt for each light, all of equally many words."""
+        """Draw a prompt for each light, all with the same number of words."""
         words = rng.choice(list(self._by_words), p=self._shares)
         choices = [self._by_words[int(words)][light] for light in lights]
         return [prompts[rng.integers(len(prompts))] for prompts in choices]
@@ -33,7 +33,7 @@ class PromptBook:
 
 @torch.inference_mode()
 def read_prompts(reader: TextReader, seed: int, count: int = NUM_PROMPTS) -> PromptBook:
-    """Draw prompts and read them."""
+    """Draw prompts and encode them."""
     rng = np.random.default_rng(seed)
     by_words: dict[int, list[list[Tensor]]] = defaultdict(lambda: [[] for _ in LIGHTS])
     drawn = [draw_prompt(rng, is_long=rng.random() < LONG_SHARE) for _ in range(count)]

@@ -1,4 +1,4 @@
-"""What people may write who want to see the courtyard in one of its lights."""
+"""Draws prompts such as people may write for one of the courtyard's lights."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,11 @@ from training.vocabulary import MOODS, OTHERS, PLACES, SIGNS, VERBS
 from worldplay.world.courtyard.light import LIGHTS
 
 TYPO_SHARE = 0.1
-LONG_SHARE = 0.2  # of prompts, which have many words, few of them about the light
+LONG_SHARE = 0.2  # of prompts: many words, few of them about the light
 
 
 def draw_prompt(rng: np.random.Generator, is_long: bool) -> tuple[str, int]:
-    """A prompt and its light, an index into LIGHTS."""
+    """Draw a prompt. Returns: it, and its light as an index into LIGHTS."""
     light = int(rng.integers(len(LIGHTS)))
     sign = _pick(rng, SIGNS[LIGHTS[light]])
     if LIGHTS[light] == "day" and rng.random() < 0.4:
@@ -29,7 +29,7 @@ def _pick(rng: np.random.Generator, choices: Sequence[str]) -> str:
 
 
 def _fill(rng: np.random.Generator) -> list[str]:
-    """Phrases that say nothing about the light."""
+    """Draw phrases that say nothing about the light."""
     kinds = (OTHERS, PLACES, MOODS)
     return [_pick(rng, kinds[int(rng.integers(3))]) for _ in range(rng.integers(9))]
 
@@ -59,7 +59,7 @@ def _join(rng: np.random.Generator, parts: list[str]) -> str:
 
 
 def _spell(rng: np.random.Generator, text: str) -> str:
-    """Sometimes lose a letter or swap two."""
+    """Sometimes make a typing error: drop a letter or swap two."""
     if len(text) < 6 or rng.random() > TYPO_SHARE:
         return text
     at = int(rng.integers(1, len(text) - 2))

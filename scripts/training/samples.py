@@ -1,4 +1,4 @@
-"""Draws training samples: a chunk to denoise, what its prompt says, and the context it gets, or less."""
+"""Draws training samples: chunks to denoise, with a prompt and a context, which may be shortened."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,17 +16,17 @@ from worldplay.world.context import NUM_POINTS, sample_points, select_context
 from worldplay.world.courtyard.views import VIEWPOINTS
 
 MEMORY_LATENTS, RECENT_LATENTS = 12, 4
-# Context sizes and how often each is drawn: none is the first chunk; 1 is the start view alone, 4 the first
-# chunk, 8 the first chunk and the latest four, 12 a retrieved chunk as well. Having less than at inference
-# teaches the model to find its way by the absolute camera, which does not drift.
+# Context sizes and how often each is drawn: 0 is for a walk's first chunk; 1 is the start view alone, 4 the
+# first chunk, 8 the first chunk and the latest four latents, 12 also a retrieved chunk. Contexts that are
+# smaller than at inference teach the model to use the absolute camera, which does not drift.
 CONTEXT_SIZES = (0, 1, 4, 8, 12)
 CONTEXT_SHARES = (0.09, 0.05, 0.10, 0.18, 0.58)
-# Chunks denoised over one context pass: the one that comes next, and one from nearby or from anywhere, for
-# which the context is of less use: practice in larger motions and in the absolute camera, at less cost.
+# Chunks denoised per context pass: the next one, and one from nearby or from anywhere, for which the context
+# is less useful. The second trains larger motions and the absolute camera, at less cost.
 CHUNKS_PER_CONTEXT = 2
 CONDITIONS = 4  # pairs of a start view and a prompt in one batch
-SAME_LIGHT = 0.7  # share of samples whose first chunk surely has the light of their prompt
-AFTER_SWITCH = 0.12  # share of samples right after the light has changed: the prompt alone tells the new one
+SAME_LIGHT = 0.7  # at least this share of samples has a first chunk in the light of the prompt
+AFTER_SWITCH = 0.12  # share of samples right after a change of light: only the prompt gives the new one
 _POINTS = sample_points(NUM_POINTS, seed=0)
 
 
@@ -64,7 +64,7 @@ def load_latents(walks: Path, latents: Path, seeds: list[int]) -> LatentWalks:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Samples of equal context size N: the context's latents, then those of K chunks, and all about them."""
+    """B samples of the same context size N: latents of the context, then of K chunks, and their inputs."""
 
     latents: Tensor  # [B, C, N + 4 K, h, w]
     cond: Tensor  # [B, C + 1, N + 4 K, h, w]
@@ -96,7 +96,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One sample: latents, court poses and labels of context and chunks; latent 0 is where `is_first`."""
+    """One sample: latents, court poses and labels of context and chunks; `is_first` marks latent 0."""
 
     latents: Tensor  # [N + 4 K, C, h, w]
     c2w: NDArray[np.float64]
@@ -107,7 +107,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What a sample is told: the view where its walk began, and the light of its prompt, [words, D]."""
+    """The condition of a sample: its walk's start view, and its prompt's light and states [words, D]."""
 
     view: int
     light: int
@@ -140,7 +140,7 @@ class Sampler:
         self._generated[walk] = latents
 
     def draw(self, num_context: int, num_samples: int, generated_share: float) -> Batch:
-        """Draw samples; a share of them with generated context, as far as there is any."""
+        """Draw samples; a share of them have generated context, if there is any."""
         conditions = self._draw_conditions()
         moments = []
         for _ in range(num_samples):
@@ -154,7 +154,7 @@ class Sampler:
         return collate(moments, self._walks.images, num_context)
 
     def _draw_conditions(self) -> list[Condition]:
-        """A few for the whole batch, as each costs a text pass; their prompts have equally many words."""
+        """Draw a few conditions per batch, because each costs a text pass; all prompts have as many words."""
         keys = list(self._starts)
         chosen = [keys[i] for i in self._rng.integers(len(keys), size=CONDITIONS)]
         prompts = self._prompts.draw(self._rng, [light for _, light in chosen])
@@ -168,7 +168,7 @@ class Sampler:
     def _draw_true(self, condition: Condition, num_context: int) -> Moment:
         beginning = self._draw_beginning(condition)
         walk, start = self._draw_next(condition, beginning, num_context)
-        # A walk from elsewhere is as good as one from the view: the world is the same and poses are known.
+        # The past may come from another walk: the world is the same, and poses are known.
         offset = (start - 1) % CHUNK + 1
         past = _span(beginning, 0) + [(walk, i) for i in range(offset, start)]
         chunk = _span(walk, start)
@@ -176,7 +176,7 @@ class Sampler:
         return self._moment(condition, context + chunk + self._draw_other(condition, walk, start))
 
     def _draw_generated(self, condition: Condition, num_context: int) -> Moment:
-        """With a past that the model generated itself, if there is any from the view."""
+        """Draw a sample whose past the model generated itself, if there is one from the view."""
         walks = [walk for walk in self._generated if self._walks.views[walk] == condition.view]
         if not walks:
             return self._draw_true(condition, num_context)
@@ -198,13 +198,13 @@ class Sampler:
         return replace(moment, latents=torch.cat([latents, moment.latents[num_context:]]))
 
     def _draw_beginning(self, condition: Condition) -> int:
-        """A walk from the start view, mostly in the light that the prompt asks for."""
+        """Draw a walk from the start view, mostly in the light of the prompt."""
         if self._rng.random() < SAME_LIGHT:
             return int(self._rng.choice(self._starts[condition.view, condition.light]))
         return int(self._rng.choice(np.flatnonzero(self._walks.views == condition.view)))
 
     def _draw_next(self, condition: Condition, beginning: int, num_context: int) -> tuple[int, int]:
-        """The walk that goes on after the beginning, and the first latent of the chunk to denoise."""
+        """Draw the walk that follows the beginning, and the first latent of the chunk to denoise."""
         chunks = self._chunks.where(self._chunks.light == condition.light)
         if num_context <= CHUNK and self._rng.random() < 0.5:
             follows = chunks.where((chunks.walk == beginning) & (chunks.start == CHUNK))
@@ -219,7 +219,7 @@ class Sampler:
         return late.draw(self._rng)
 
     def _draw_other(self, condition: Condition, walk: int, start: int) -> Frames:
-        """Any chunk but a first one: from around a chunk of the same walk, or from anywhere."""
+        """Draw a chunk that is not a walk's first: near the given chunk, or from anywhere."""
         chunks = self._chunks.where((self._chunks.light == condition.light) & (self._chunks.start > 0))
         if self._rng.random() < 0.5:
             near = (chunks.start >= start - 6) & (chunks.start <= start + 10)
@@ -227,7 +227,7 @@ class Sampler:
         return _span(*chunks.draw(self._rng))
 
     def _choose(self, past: Frames, chunk: Frames, num_context: int) -> Frames:
-        """Context as at inference, cut to its size."""
+        """Choose context as at inference, and cut it to the size."""
         c2w = np.stack([self._walks.c2w[walk, index] for walk, index in past + chunk])
         return [past[i] for i in choose_context(c2w, len(past), max(2 * CHUNK, num_context))[:num_context]]
 
@@ -243,12 +243,12 @@ class Sampler:
 
 
 def _span(walk: int, start: int) -> Frames:
-    """A chunk's frames."""
+    """List the latents of a chunk."""
     return [(walk, start + i) for i in range(CHUNK)]
 
 
 def choose_context(c2w: NDArray[np.float64], start: int, memory_latents: int = MEMORY_LATENTS) -> list[int]:
-    """Context of the chunk that begins at `start`, as the server chooses it."""
+    """Choose the context of the chunk that begins at `start`, as the server does."""
     return select_context(
         invert_pose(c2w),
         start,
@@ -260,7 +260,7 @@ def choose_context(c2w: NDArray[np.float64], start: int, memory_latents: int = M
 
 
 def collate(moments: list[Moment], images: Tensor, num_context: int) -> Batch:
-    """Put samples of one length together, in the frames of their start views."""
+    """Join samples of the same length to a batch, with poses relative to their start views."""
     latents = torch.stack([moment.latents for moment in moments]).transpose(1, 2)
     conditions = list({id(moment.condition): moment.condition for moment in moments}.values())
     rows = {id(condition): row for row, condition in enumerate(conditions)}

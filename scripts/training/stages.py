@@ -66,7 +66,7 @@ class Options:
 
 
 def _missing(folder: Path, seeds: list[int]) -> list[int]:
-    """Those of this rank's share of the walks that are not in the folder yet."""
+    """List the walks of this rank's share that are not in the folder yet."""
     mine = seeds[dist.get_rank() :: dist.get_world_size()]
     return [seed for seed in mine if not (folder / f"{seed}.npy").exists()]
 
@@ -100,7 +100,7 @@ def _seal(options: Options) -> None:
 
 
 def reuse_stage(options: Options) -> None:
-    """Take the text encoder and the autoencoder of an earlier version as they are."""
+    """Copy the text encoder and the autoencoder of an earlier version."""
     assert options.start is not None, "the command line asks for it"
     if dist.get_rank() == 0:
         options.folder.mkdir(parents=True, exist_ok=True)
@@ -112,7 +112,7 @@ def reuse_stage(options: Options) -> None:
 
 
 def latents_stage(options: Options) -> None:
-    """Encode every walk by the trained VAE."""
+    """Encode every walk with the trained VAE."""
     vae = load_vae(options.folder, options.device)
     if dist.get_rank() == 0:
         prepare_latents(vae, options.latent_folder, fingerprint_vae(options.folder))
@@ -122,14 +122,14 @@ def latents_stage(options: Options) -> None:
 
 
 def load_vae(folder: Path, device: str) -> StreamingVAE:
-    """The VAE that its stage exported, in bf16."""
+    """Load the exported VAE, in bf16 where the hardware multiplies it."""
     vae = StreamingVAE(VAEConfig(**_read_config(folder / "vae.json")))
     vae.load_state_dict(load_file(folder / "vae.safetensors"))
     return vae.to(device, choose_dtype(torch.device(device))).requires_grad_(False).eval()
 
 
 def load_prompts(folder: Path, seed: int = 0) -> PromptBook:
-    """Prompts as the text encoder of its stage reads them; other ones for every seed."""
+    """Draw prompts by a seed, and encode them with the trained text encoder."""
     reader = TextReader(make_text_model(EMBEDDED_TEXT))
     load_text(reader, folder / "text.safetensors")
     return read_prompts(reader, seed)
@@ -146,7 +146,7 @@ def transformer_stage(options: Options) -> None:
         load_latents(options.walk_folder, options.latent_folder, seeds)
         for seeds in (options.training_seeds, options.held_out_seeds)
     )
-    # A version that is already good sees its own mistakes soon.
+    # If training begins with a good version, contexts are generated earlier.
     generated_from = 0.6 if options.start is None else 0.3
     plan = Plan(
         seconds=60 * options.minutes,

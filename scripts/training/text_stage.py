@@ -1,4 +1,4 @@
-"""Trains the embedded world's text encoder: each word's state shall tell the light that is asked for."""
+"""Trains the embedded world's text encoder, so that each word's state tells the requested light."""
 
 import time
 from pathlib import Path
@@ -23,10 +23,10 @@ _ANCHOR = 0.3  # weight of staying near the states that an earlier version gave 
 
 
 def train_text(folder: Path, start: Path | None) -> None:
-    """Leave text.safetensors in the folder, if it is not there; the first rank does it all, in minutes.
+    """Train and write text.safetensors, if it is not there. Only the first rank works, for minutes.
 
     Args:
-        start: an earlier version's weights to begin with; what a transformer knows of their states holds.
+        start: an earlier version's weights to begin with; states stay near theirs, for its transformer.
     """
     if dist.get_rank():
         return
@@ -66,7 +66,7 @@ def train_text(folder: Path, start: Path | None) -> None:
 
 
 def draw_prompts(rng: np.random.Generator, count: int) -> tuple[list[str], Tensor]:
-    """So many short prompts, or a quarter as many long ones: all together, as the longest costs most."""
+    """Draw `count` short prompts, or a quarter as many long ones; not mixed, as all are padded alike."""
     is_long = rng.random() < LONG_SHARE
     count = max(1, count // 4) if is_long else count
     prompts, lights = zip(*(draw_prompt(rng, is_long) for _ in range(count)), strict=True)
@@ -74,7 +74,7 @@ def draw_prompts(rng: np.random.Generator, count: int) -> tuple[list[str], Tenso
 
 
 def load_text(reader: TextReader, path: Path) -> None:
-    """Read a text encoder's weights."""
+    """Load a text encoder's weights."""
     weights = load_file(path)
     reader.model.load_state_dict(weights | {tied: weights[name] for tied, name in TIED.items()})
 
@@ -82,7 +82,7 @@ def load_text(reader: TextReader, path: Path) -> None:
 def judge_prompts(
     reader: TextReader, judge: nn.Linear, anchors: Tensor | None, prompts: list[str], lights: Tensor
 ) -> tuple[Tensor, float]:
-    """Cross-entropy of every word's guess, and the share of prompts whose mean guess is right."""
+    """Return the cross-entropy of all words' guesses, and the share of prompts whose mean guess is right."""
     states = reader.read(prompts)
     counts = torch.tensor([len(one) for one in states])
     words, meant = torch.cat(states), lights.repeat_interleave(counts)

@@ -1,4 +1,4 @@
-"""The embedded world's transformer as training finds it: its shape, and the weights it begins with."""
+"""The embedded world's transformer before training: its shape and its initial weights."""
 
 import math
 
@@ -27,7 +27,7 @@ EMBEDDED_TRANSFORMER = TransformerConfig(
 
 
 def build_model(config: TransformerConfig) -> WorldPlayTransformer:
-    """A fresh model whose blocks begin as small corrections to their input."""
+    """Build a model with initial weights; its blocks begin as small corrections to their input."""
     torch.manual_seed(0)
     model = WorldPlayTransformer(config, backend=MATMUL)
     for module in model.modules():
@@ -39,7 +39,7 @@ def build_model(config: TransformerConfig) -> WorldPlayTransformer:
             nn.init.zeros_(linear.weight)
             linear.bias.data.view(6, -1)[[2, 5]] = 1.0  # both gates
         for linear in (block.img_attn_q, block.img_attn_k):
-            # A constant in every query and key: rotated, it attends to the same place in other latents.
+            # A constant in all queries and keys: after rotation it attends to the same place in other latents
             nn.init.ones_(linear.bias)
         for last in (block.img_attn_proj, block.img_attn_prope_proj, block.img_mlp.fc2):
             nn.init.normal_(last.weight, std=0.2 / math.sqrt(last.in_features * config.blocks))

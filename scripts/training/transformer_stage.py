@@ -1,4 +1,4 @@
-"""Trains the embedded world's transformer by flow matching on exactly the passes it does when walking."""
+"""Trains the embedded world's transformer by flow matching, on exactly the passes of a walk."""
 
 import signal
 import sys
@@ -46,7 +46,7 @@ class Plan:
     refresh_walks: int  # walks generated each time, per rank
     save_every_s: float
     device: str
-    start: Path | None  # weights of an earlier version to begin with; None: from nothing
+    start: Path | None  # weights of an earlier version to begin with; None: from scratch
 
 
 def _recipe(plan: Plan) -> Recipe:
@@ -55,12 +55,12 @@ def _recipe(plan: Plan) -> Recipe:
 
 
 def _by_muon(name: str, weight: Tensor) -> bool:
-    """Matrices between hidden states of the image stream; the text stream is too slight to be worth it."""
+    """Matrices between hidden states of the image stream; the text stream is too small."""
     return weight.dim() == 2 and "double_blocks" in name and ".img_" in name
 
 
 class Signals:
-    """Notes that this rank was told to stop, so that the step under way can end and be saved."""
+    """Notes signals to stop, so that the current step can finish and be saved."""
 
     def __init__(self) -> None:
         self.seen = False
@@ -124,7 +124,7 @@ class Trainer:
         self._save()
 
     def _train_step(self, share: float, signals: Signals) -> tuple[float, float, bool]:
-        """One update.
+        """Do one update.
 
         Returns: the loss and the share of the run that is done, both means over ranks; whether any rank
             was told to stop.
@@ -147,7 +147,7 @@ class Trainer:
         return self._sampler.draw(size, count, generated)
 
     def _refresh_generated(self) -> None:
-        """Generate walks by the averaged model; the sampler offers them as context."""
+        """Generate walks with the averaged model; the sampler uses them as context."""
         candidates = np.flatnonzero(self._walks.views >= 0)
         rows = [
             int(row) for row in np.random.default_rng(self._step * 2 + self._rank).permutation(candidates)
@@ -160,7 +160,7 @@ class Trainer:
             self._sampler.keep_generated(row, walk.clone())
 
     def _save(self) -> None:
-        """Write what there is; then check held-out walks and draw the curves."""
+        """Write weights and state, then check held-out walks and draw the curves."""
         self._write()
         errors = self._check_held_out()
         if self._rank == 0:
@@ -178,7 +178,7 @@ class Trainer:
         partial.rename(self._state_path)
 
     def _check_held_out(self) -> dict[str, float]:
-        """Mean squared latent error of held-out rollouts, by chunk; each rank does its share of the walks."""
+        """Compute the squared latent error of held-out rollouts by chunk; the ranks share the walks."""
         rows = list(range(len(self._held_out)))[self._rank :: dist.get_world_size()]
         chunks = self._held_out.latents.shape[1] // CHUNK
         with self._masters.averaged():
@@ -191,7 +191,7 @@ class Trainer:
         return {f"held_{chunk}": float(by_chunk[chunk]) for chunk in (0, 1, 3, 5, 9)}
 
     def _agree(self, value: float) -> float:
-        """The first rank's value, on every rank."""
+        """Return the first rank's value on every rank."""
         shared = torch.tensor([value])
         dist.broadcast(shared, 0)
         return float(shared)
@@ -203,5 +203,5 @@ class Trainer:
 
 
 def rate_factor(step: int, share: float) -> float:
-    """Learning rate relative to its peak: up in 100 steps, level, down to nothing over the last 40 %."""
+    """Return the learning rate over its peak: rises for 100 steps, falls to 0 over the last 40 %."""
     return min(1.0, (step + 1) / 100) * min(1.0, max(0.0, (1 - share) / 0.4))

@@ -1,4 +1,4 @@
-"""Trains the embedded world's autoencoder on streams; runs in every rank."""
+"""Trains the embedded world's autoencoder on streams. Runs in every rank."""
 
 import json
 import math
@@ -38,12 +38,12 @@ EMBEDDED_VAE = VAEConfig(
 
 PARTS = StreamPlan(num_streams=8, frames_per_piece=8, longest=8, height=48, width=80)  # of each rank
 WHOLE = StreamPlan(num_streams=2, frames_per_piece=8, longest=12, height=96, width=160)
-WHOLE_FROM = 0.3  # of the time; before, small parts of many streams make steadier gradients (from nothing)
-ENCODER_FROM = 0.1  # an encoder that has learned waits for a decoder that has not
-ENCODER_UNTIL = 0.6  # then latents stay what they are and only the decoder goes on
+WHOLE_FROM = 0.3  # of the time; until then, crops of many streams give steadier gradients (from scratch)
+ENCODER_FROM = 0.1  # until then a trained encoder waits for a new decoder
+ENCODER_UNTIL = 0.6  # then the latents are fixed, and only the decoder is trained
 DECAY_FROM = 0.4
 WARMUP_STEPS = 40
-NOISE = 0.5  # the most on latents, whose own spread is over 1: the decoder will meet a transformer's errors
+NOISE = 0.5  # the most on latents, whose spread is over 1, to prepare for the transformer's errors
 SIZE_WEIGHT = 2e-3  # of the latents' mean square; with fixed noise this is the whole of the KL term
 EDGE_WEIGHT, SQUARE_WEIGHT = 0.5, 1.0
 EXPORT_EVERY_S = 200.0
@@ -60,24 +60,24 @@ RECIPE = Recipe(_by_muon, 1e-3, 1e-3, betas=(0.9, 0.95), weight_decay=0.0, clip=
 
 @dataclass(frozen=True, slots=True)
 class VAEStage:
-    """Where the walks are, where the results go, and how long it may take in all."""
+    """Where the walks are, where the results go, and how long training takes in all."""
 
     walks: Path
     out: Path
     minutes: float
     device: str
-    start: Path | None = None  # weights of an earlier version to begin with; None: from nothing
+    start: Path | None = None  # weights of an earlier version to begin with; None: from scratch
 
 
 def train_vae(stage: VAEStage) -> None:
-    """Go on from vae.ckpt in stage.out, or begin; every rank calls this. Leaves vae.safetensors, vae.json."""
+    """Train, or resume from vae.ckpt in stage.out. Write vae.safetensors and vae.json. For every rank."""
     trainer = Trainer(stage)
     trainer.resume()
     trainer.train()
 
 
 class Known(Enum):
-    """What an earlier version brings along."""
+    """Which weights an earlier version provides."""
 
     NOTHING = auto()
     ENCODER = auto()  # its decoder has other widths
@@ -85,7 +85,7 @@ class Known(Enum):
 
 
 def take_over(vae: StreamingVAE, path: Path) -> Known:
-    """Begin with an earlier version's weights, as far as they fit."""
+    """Load an earlier version's weights, as far as they fit."""
     weights = load_file(path)
     own = vae.decoder.state_dict()
     if all(weights.get(f"decoder.{name}", weight[:0]).shape == weight.shape for name, weight in own.items()):
@@ -97,7 +97,7 @@ def take_over(vae: StreamingVAE, path: Path) -> Known:
 
 
 class Trainer:
-    """One rank's part of a run; each half has its own masters, as the encoder does not always learn."""
+    """One rank's part of a run. Encoder and decoder have separate masters: the encoder may be frozen."""
 
     def __init__(self, stage: VAEStage) -> None:
         torch.manual_seed(0)
@@ -118,7 +118,7 @@ class Trainer:
         return self._spent_s / (60 * self._stage.minutes)
 
     def train(self) -> None:
-        """Until the time is up."""
+        """Train until the time is up."""
         torch.manual_seed(100 * self._step + self._rank)
         exported_s, self._clock_s = self._spent_s, time.monotonic()
         for piece in self._draw():
@@ -134,7 +134,7 @@ class Trainer:
                     self._export()
 
     def _draw(self) -> Iterator[Piece]:
-        """Pieces of the training streams: of parts of the frames at first, then whole."""
+        """Yield pieces of the training streams: first of crops, then of whole frames."""
         whole_from = 0.0 if self._known is Known.ALL else WHOLE_FROM
         for plan, until in ((PARTS, whole_from), (WHOLE, 1.0)):
             pieces = draw_pieces(self._stage.walks, 10 * self._step + self._rank, plan)
@@ -178,7 +178,7 @@ class Trainer:
         return warmup * min(1.0, max(0.02, (1 - self._share_done) / (1 - DECAY_FROM)))
 
     def _freeze_encoder(self) -> None:
-        """From here on the encoder is its running average."""
+        """Replace the encoder by its running average, and stop training it."""
         self._frozen, self._encoder_learns = True, False
         self._encoder_masters.settle()
 
@@ -186,7 +186,7 @@ class Trainer:
         self._progress.report(self._step, self._share_done, self._spent_s, numbers)
 
     def _export(self) -> None:
-        """Write the averaged weights with the scale of their latents, and judge them, on the CPU."""
+        """Write the averaged weights with the scale of their latents, and measure them, on the CPU."""
         began = time.monotonic()
         vae = self._averaged()
         halves = {name: value.contiguous() for name, value in vae.state_dict().items()}
@@ -214,7 +214,7 @@ class Trainer:
         self._progress.draw()
 
     def _averaged(self) -> StreamingVAE:
-        """The running average as it will be stored, on the CPU."""
+        """Return the running average as it is stored, on the CPU."""
         vae = deepcopy(self._vae).to("cpu", torch.bfloat16)
         vae.encoder.load_state_dict(self._encoder_masters.averaged_weights())
         vae.decoder.load_state_dict(self._decoder_masters.averaged_weights())
@@ -233,7 +233,7 @@ class Trainer:
         partial.rename(self._stage.out / "vae.ckpt")
 
     def resume(self) -> None:
-        """Go on from vae.ckpt, if there is one."""
+        """Load vae.ckpt, if there is one."""
         path = self._stage.out / "vae.ckpt"
         if not path.exists():
             return
@@ -246,7 +246,7 @@ class Trainer:
 
 
 def _edge_loss(decoded: Tensor, pixels: Tensor) -> Tensor:
-    """L1 of the differences of neighbours, so that a blurred edge costs more than a misplaced one."""
+    """Return L1 of the differences of neighbours, so that blurred edges cost more than misplaced ones."""
     across = F.l1_loss(decoded.diff(dim=-1), pixels.diff(dim=-1))
     down = F.l1_loss(decoded.diff(dim=-2), pixels.diff(dim=-2))
     return across + down

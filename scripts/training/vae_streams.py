@@ -1,4 +1,4 @@
-"""Videos as streams of pieces: what the autoencoder trains on, and how it is judged."""
+"""Streams of video pieces for training the autoencoder, and measuring it on held-out ones."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Frames = NDArray[np.uint8]  # [n, H, W, 3]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Next frames of several streams that began together: pixels [B, 3, F, H, W] in [-1, 1]."""
+    """The next frames of B streams that began together: pixels [B, 3, F, H, W] in [-1, 1]."""
 
     pixels: Tensor
     starts: bool
@@ -27,7 +27,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
-    """How many streams run side by side, in pieces of how many frames, at most how many, of what size."""
+    """The number of parallel streams, the frames per piece, the most pieces per stream, and the size."""
 
     num_streams: int
     frames_per_piece: int
@@ -37,7 +37,7 @@ class StreamPlan:
 
 
 def draw_pieces(folder: Path, seed: int, plan: StreamPlan) -> Iterator[Piece]:
-    """Cut streams out of the training walks in a folder, for ever; walks may still be arriving."""
+    """Cut streams out of the training walks in a folder, for ever. New walks may still be added."""
     rng = np.random.default_rng(seed)
     while True:
         num_pieces = int(rng.integers(2, plan.longest + 1))
@@ -53,7 +53,7 @@ def draw_pieces(folder: Path, seed: int, plan: StreamPlan) -> Iterator[Piece]:
 
 
 def load_held_out(folder: Path, num_walks: int, num_frames: int) -> list[Frames]:
-    """The beginnings of the first held-out walks."""
+    """Load the beginnings of the first held-out walks."""
     return [np.array(np.load(path, mmap_mode="r")[:num_frames]) for path in _walks(folder, True)[:num_walks]]
 
 
@@ -89,11 +89,11 @@ def reconstruct(vae: StreamingVAE, frames: Frames) -> tuple[Frames, Tensor]:
 
 
 def psnr(frames: Frames, expected: Frames) -> NDArray[np.float64]:
-    """Of each frame, in dB."""
+    """Return the PSNR in dB of each frame of [F, H, W, 3]."""
     error = (frames.astype(np.float64) - expected.astype(np.float64)) / 255
     return -10 * np.log10(np.square(error).mean(axis=(1, 2, 3)) + 1e-12)
 
 
 def save_strip(path: Path, rows: list[Frames]) -> None:
-    """A picture of rows of frames."""
+    """Save a picture of rows of frames."""
     Image.fromarray(np.concatenate([np.concatenate(list(row), axis=1) for row in rows])).save(path)

@@ -1,4 +1,4 @@
-"""Phrases about the courtyard's lights, and about everything else, of which training makes its prompts."""
+"""Phrases for training prompts: about the courtyard's lights, and about everything else."""
 
 
 def _split(phrases: str) -> tuple[str, ...]:
@@ -202,7 +202,7 @@ VERBS = (
     "we are in",
     "set the scene to",
 )
-# Nothing about the light: then it is day. Many look like words that are about it, or are about colours.
+# Nothing about the light, which means day. Many resemble words about light, or are about colours.
 OTHERS = _split(
     """
     slowly, walking slowly, a person walking slowly, moving slowly forward, slow, very slow, slow

@@ -62,7 +62,7 @@ Variant = Literal["ar-distilled", "ar", "ar-rl", "bidirectional"]
 
 
 class ModelSettings(BaseModel):
-    """Which model, and where it runs. Each field is also the variable WORLDPLAY_<FIELD>."""
+    """Settings of the model and its device. Each field is also the variable WORLDPLAY_<FIELD>."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -87,7 +87,7 @@ class ModelSettings(BaseModel):
 
 
 class Settings(ModelSettings):
-    """What `worldplay serve` needs beside the model."""
+    """All settings of `worldplay serve`, including the model's."""
 
     host: Host = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one")

@@ -1,4 +1,4 @@
-"""How errors show a value, and how they say which field of somebody's input is wrong."""
+"""Words errors: shows values, and names the field that is wrong in an input."""
 
 import re
 import reprlib
@@ -40,7 +40,7 @@ MESSAGE_PACK = Notation(null="nil", map="a map", list="a list")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One wrong field of somebody's input."""
+    """One wrong field of an input."""
 
     path: str  # names of the enclosing fields and of this one, with dots; empty: the whole input
     reason: str

@@ -70,7 +70,7 @@ class Visit:
         counts = {name: value for name, value in lines if name.startswith("worldplay_")}
         late, chunks = (float(counts[f"worldplay_{name}_total"]) for name in ("late_chunks", "chunks"))
         stalled_ms = self._visitor.stalled_s * 1000
-        return Moment(monotonic(), int(late), int(chunks), stalled_ms, len(self._visitor.leads_ms))
+        return Moment(monotonic(), int(late), int(chunks), stalled_ms, len(self._visitor.buffered_ms))
 
     def since(self, before: Moment) -> Span:
         now = self.look()
@@ -79,7 +79,7 @@ class Visit:
             now.late_chunks - before.late_chunks,
             now.chunks - before.chunks,
             now.stalled_ms - before.stalled_ms,
-            self._visitor.leads_ms[before.num_leads : now.num_leads],
+            self._visitor.buffered_ms[before.num_leads : now.num_leads],
         )
 
     def alone(self) -> Span:

@@ -31,7 +31,7 @@ QUESTION = "Do you accept these terms, and are you outside the EU, the UK and So
 
 
 class Hub(Protocol):
-    """Where files come from; every method raises OSError."""
+    """The source of files; every method raises OSError if it fails."""
 
     def list_files(self, source: Source) -> list[HubFile]: ...
 

@@ -1,4 +1,4 @@
-"""What the engine counts, for /health and /metrics."""
+"""Counts the engine's work, for /health and /metrics."""
 
 from dataclasses import dataclass, field
 

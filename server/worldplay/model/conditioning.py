@@ -1,4 +1,4 @@
-"""What the networks get of a prompt and a start image."""
+"""The networks' inputs for a prompt and a start image."""
 
 from dataclasses import dataclass
 

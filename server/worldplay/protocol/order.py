@@ -1,4 +1,4 @@
-"""Which message may follow which, in both directions."""
+"""Checks the order of messages, in both directions."""
 
 from worldplay.protocol.messages import Chunk, Error, Init, Media, Pong, Queued, ServerMessage, State, Welcome
 

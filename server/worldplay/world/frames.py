@@ -1,4 +1,4 @@
-"""How many frames a clip has, and how large they are (docs/worldplay-model.md 13)."""
+"""Converts and checks frame counts and picture sizes (docs/worldplay-model.md 13)."""
 
 from worldplay.wording import show
 

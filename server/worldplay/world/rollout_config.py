@@ -1,4 +1,4 @@
-"""How chunks are made: their length, their context, and how they are sampled."""
+"""The settings of a rollout: length, context and sampling of chunks."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from worldplay.model.config import require_positive
 
 @dataclass(frozen=True, slots=True)
 class RolloutConfig:
-    """How chunks are made; sizes count latent frames (docs/worldplay-model.md 9 to 11)."""
+    """The settings of a rollout; sizes are in latent frames (docs/worldplay-model.md 9 to 11)."""
 
     chunk_latents: int
     memory_latents: int  # the most context a chunk gets

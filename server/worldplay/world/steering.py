@@ -37,7 +37,7 @@ class WalkRequest:
 
 
 class Steering(Protocol):
-    """Where a walk goes. It is asked when a chunk is made, so that the chunk uses the latest key presses."""
+    """Decides where a walk goes. A chunk calls it when it is made, and so uses the latest key presses."""
 
     def predict(self, num_latents: int) -> list[Move]:
         """Return the next moves if nothing changes. Consumes nothing."""

@@ -91,7 +91,7 @@ def test_enough_of_the_newest_context_is_all_of_it(lab: Lab) -> None:
 def test_a_larger_context_and_raw_storage_work_in_caches_of_their_own(lab: Lab) -> None:
     larger = vary(lab.world, Variation("larger", memory_latents=20))
     assert len(contexts(larger)) == 20
-    raw = vary(lab.world, Variation("raw", raw_cache=True))
+    raw = vary(lab.world, Variation("raw", unrotated=True))
     route = held_out(0, 3)
     assert np.array_equal(play(raw, route).frames, play(lab.world, route).frames)
 
@@ -108,7 +108,7 @@ class WordConditioner:
 
 def test_a_cache_of_its_own_has_room_for_as_many_words_as_the_served_one(lab: Lab) -> None:
     world = replace(lab.world, conditioner=WordConditioner())
-    raw = vary(world, Variation("raw", raw_cache=True))
+    raw = vary(world, Variation("raw", unrotated=True))
     prompts = {0: "the courtyard in snow"}
     assert len(play(raw, held_out(0, 1), prompts).chunks) == 1
 

@@ -1,4 +1,4 @@
-"""What the readers of PNG, JPEG and WebP return."""
+"""The result of decoding PNG, JPEG and WebP."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
