@@ -190,6 +190,20 @@ def test_variables_of_a_kubernetes_service_are_not_ours(
     assert load_model_settings() == ModelSettings()
 
 
+def test_variables_of_a_linked_docker_container_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in {
+        "NAME": "/web/worldplay",
+        "ENV_PATH": "/usr/bin",
+        "ENV_WORLDPLAY_HOST": "0.0.0.0",
+        "PORT": "tcp://172.17.0.5:8000",
+        "PORT_8000_TCP": "tcp://172.17.0.5:8000",
+        "PORT_8000_TCP_START": "tcp://172.17.0.5:8000",
+        "PORT_8000_TCP_PORT_END": "8010",
+    }.items():
+        monkeypatch.setenv(f"WORLDPLAY_{name}", text)
+    assert load_settings() == Settings()
+
+
 @pytest.mark.parametrize("variable", ["WORLDPLAY_LIVE_PORT", "WORLDPLAY_HOSTS", "WORLDPLAY_PORT_HTTP"])
 def test_what_kubernetes_does_not_write_is_still_refused(
     variable: str, monkeypatch: pytest.MonkeyPatch

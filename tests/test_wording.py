@@ -73,7 +73,7 @@ class Thing(BaseModel):
     ("value", "path", "reason"),
     [
         ({"name": 3}, "name", "expected a string, got 3"),
-        ({"name": "long"}, "name", "expected at most 3 characters, got 'long'"),
+        ({"name": "long"}, "name", "expected at most 3 characters, got 4"),
         ({"data": "x"}, "data", "expected bytes, got 'x'"),
         ({"is_on": 1}, "is_on", "expected a boolean, got 1"),
         ({"size": None}, "size", "expected an integer, got nil"),

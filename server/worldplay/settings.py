@@ -23,6 +23,8 @@ _PACKAGE = Path(__file__).resolve().parent
 _KUBERNETES_NAME = re.compile(
     rf"{PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
+# What Docker sets beside those in a container that is linked to one called "worldplay".
+_DOCKER_LINK_NAME = re.compile(rf"{PREFIX}(NAME|ENV_\w+|PORT_\d+_(TCP|UDP|SCTP)(_PORT)?_(START|END))")
 _KUBERNETES_PORT = re.compile(rf"{PREFIX}(\w+_)?PORT")
 _KUBERNETES_URL = re.compile(r"(tcp|udp|sctp)://.*")
 
@@ -160,7 +162,7 @@ def _own_variables() -> dict[str, _Given]:
     fields = {PREFIX + name.upper(): name for name in Settings.model_fields}
     for variable in sorted(os.environ):
         text = _unquote(os.environ[variable])
-        if not variable.startswith(PREFIX) or _is_from_kubernetes(variable, text):
+        if not variable.startswith(PREFIX) or _is_of_another_container(variable, text):
             continue
         if variable not in fields:
             raise ValueError(f"unknown setting {variable}; known are {', '.join(sorted(fields))}")
@@ -193,8 +195,8 @@ def _unquote(text: str) -> str:
     return text
 
 
-def _is_from_kubernetes(variable: str, text: str) -> bool:
-    if _KUBERNETES_NAME.fullmatch(variable):
+def _is_of_another_container(variable: str, text: str) -> bool:
+    if _KUBERNETES_NAME.fullmatch(variable) or _DOCKER_LINK_NAME.fullmatch(variable):
         return True
     return _KUBERNETES_PORT.fullmatch(variable) is not None and _KUBERNETES_URL.fullmatch(text) is not None
 

@@ -87,6 +87,8 @@ def _explain(error: ErrorDetails, notation: Notation) -> str:
             return f"expected JSON: {error['ctx']['error']}"
         case "value_error":  # from a validator of our own, whose message is complete
             return str(error["ctx"]["error"])
+        case "string_too_long":  # its beginning would not say how much is too much
+            return f"{_reword(error['msg'])}, got {len(error['input'])}"
         case "model_type" | "dataclass_type" | "dict_type":
             return f"expected {notation.map}, got {got}"
         case "list_type" | "tuple_type":

@@ -17,7 +17,7 @@ def test_a_suggestion_has_a_short_title() -> None:
     state = {"type": "state", "what": "prompt", "taken_as": "x" * 201}
     with pytest.raises(ProtocolError) as refused:
         validate(State, state)
-    assert refused.value.message.startswith("state.taken_as: expected at most 200 characters, got 'x")
+    assert refused.value.message == "state.taken_as: expected at most 200 characters, got 201"
 
 
 def test_a_message_of_no_known_type_is_told_which_there_are() -> None:
