@@ -99,9 +99,9 @@ TAKEN_AS_DAY = "#notice.visible >> text=This world knows day, dusk, night and sn
 
 
 def lit_chips(page: Page) -> list[str]:
-    return page.locator("#live-chips [aria-pressed=true]").evaluate_all(
-        "chips => chips.map((chip) => chip.firstChild.textContent.trim())"
-    )
+    chips = page.locator("#live-chips [aria-pressed=true]")
+    titles: list[str] = chips.evaluate_all("chips => chips.map((chip) => chip.firstChild.textContent.trim())")
+    return titles
 
 
 def test_page_says_which_light_a_prompt_in_mid_walk_is_taken_as(walker: Page) -> None:
