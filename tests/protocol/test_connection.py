@@ -1,5 +1,6 @@
 """The order of messages and the limits of a connection, by hand."""
 
+import msgpack
 import pytest
 
 from worldplay.protocol.connection import MESSAGES_BURST, ClientConnection, ServerConnection
@@ -26,7 +27,7 @@ from worldplay.protocol.messages import (
     Welcome,
     error_message,
 )
-from worldplay.protocol.wire import pack
+from worldplay.protocol.wire import pack, unpack
 
 LIMITS = Limits(message_bytes=80_000, image_bytes=1_000, image_pixels=1 << 20, prompt_chars=20, poses=4)
 WELCOME = Welcome(
@@ -210,3 +211,10 @@ def test_every_code_has_a_close_code_or_none() -> None:
 def test_text_frame_of_a_server_is_refused() -> None:
     with pytest.raises(ProtocolError, match="text_frame"):
         ClientConnection().receive("welcome")
+
+
+def test_client_ignores_fields_that_a_newer_server_sends() -> None:
+    client = ClientConnection()
+    welcome = unpack(pack(WELCOME))
+    welcome["limits"]["walks"] = 3
+    assert client.receive(msgpack.packb({**welcome, "mood": "good"})) == WELCOME

@@ -176,7 +176,7 @@ class Recorder:
     def on_queued(self, position: int, eta_s: float | None) -> None:
         self.events.append(("queued", position, eta_s))
 
-    def on_started(self) -> None:
+    def on_started(self, prompt: str, taken_as: str | None) -> None:
         self.events.append(("started",))
 
     def on_chunk(self, report: ChunkReport) -> None:

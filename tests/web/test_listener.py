@@ -29,9 +29,10 @@ class FakeEngine:
         )
 
 
-def opened() -> tuple[SessionListener, FakeEngine, "Queue[Any]"]:
+def opened(*, tells_taken_as: bool = False) -> tuple[SessionListener, FakeEngine, "Queue[Any]"]:
     posted: Queue[Any] = Queue()
-    listener, engine = SessionListener(WORLD, posted.put), FakeEngine()
+    listener = SessionListener(WORLD, posted.put, tells_taken_as=tells_taken_as)
+    engine = FakeEngine()
     listener.open(engine)  # type: ignore[arg-type]
     return listener, engine, posted
 
@@ -39,7 +40,7 @@ def opened() -> tuple[SessionListener, FakeEngine, "Queue[Any]"]:
 def test_frames_follow_their_chunk_and_the_session_hears_of_them() -> None:
     listener, engine, posted = opened()
     report: Any = SimpleNamespace()
-    listener.on_started()
+    listener.on_started("", "Day")
     listener.on_chunk(report)
     listener.on_frames(FRAMES, 8.0, 100.0)
     listener.on_state("paused", {})
@@ -54,6 +55,19 @@ def test_frames_follow_their_chunk_and_the_session_hears_of_them() -> None:
     ]
     assert items[6].what == "paused"
     assert engine.encoded_s == [4 / 24]
+
+
+@pytest.mark.parametrize(("tells_taken_as", "told"), [(True, ["Day", "Night"]), (False, [None])])
+def test_only_a_client_that_asks_is_told_what_prompts_are_taken_as(
+    tells_taken_as: bool, told: list[str | None]
+) -> None:
+    listener, _, posted = opened(tells_taken_as=tells_taken_as)
+    listener.on_started("a volcano", "Day")
+    listener.on_state("prompt", {"chunk": 3, "text": "stars", "taken_as": "Night"})
+    items = [posted.get(timeout=10.0) for _ in range(1 + len(told))]
+    listener.close()
+    assert [item.taken_as for item in items[1:]] == told
+    assert items[-1].text == "stars"
 
 
 @pytest.mark.parametrize(

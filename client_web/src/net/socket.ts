@@ -12,11 +12,14 @@ export interface Socket {
   close(code: number): void;
 }
 
+/** Fields that protocol 1 did not have at first. The server sends them only to a client that names them. */
+const FIELDS = "taken_as";
+
 /** `/ws` next to the page, so that the page also works below a path. */
 export function serverUrl(page: string): string {
   const url = new URL("ws", page);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  url.search = "";
+  url.search = new URLSearchParams({ fields: FIELDS }).toString();
   url.hash = "";
   return url.href;
 }

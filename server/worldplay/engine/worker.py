@@ -196,9 +196,7 @@ class Worker:
                 session.walk = self._open(request)
                 session.mark_opened(self._clock())
                 self.counters.walks_opened += 1
-                session.listener.on_started()
-                if request.prompt and session.walk.taken_as is not None:
-                    self._tell_prompt(session, session.walk, request.prompt)
+                session.listener.on_started(request.prompt or "", session.walk.taken_as)
             case Rewind(num_chunks, what):
                 walk = _walk_of(session)
                 if num_chunks > walk.num_chunks:

@@ -132,7 +132,7 @@ class ClientConnection:
                 ErrorCode.TEXT_FRAME, f"expected a binary frame, got {len(frame)} characters of text"
             )
         fields = unpack(frame)
-        message = validate(find_class(SERVER_MESSAGES, fields["type"]), fields)
+        message = validate(find_class(SERVER_MESSAGES, fields["type"]), fields, ignore_unknown=True)
         _check_order(self._server.find_fault(message))
         return message
 

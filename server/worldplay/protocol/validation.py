@@ -19,10 +19,10 @@ def find_class(classes: dict[str, type[M]], kind: str) -> type[M]:
     return classes[kind]
 
 
-def validate(cls: type[M], fields: dict[str, Any]) -> M:
+def validate(cls: type[M], fields: dict[str, Any], *, ignore_unknown: bool = False) -> M:
     """Make a message of a map. Raises: ProtocolError (bad_field) about the first field at fault."""
     try:
-        return cls.model_validate(fields)
+        return cls.model_validate(fields, extra="ignore" if ignore_unknown else "forbid")
     except ValidationError as error:
         fault = find_fault(error, MESSAGE_PACK)
         where = ".".join(filter(None, (fields["type"], fault.path)))

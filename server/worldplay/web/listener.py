@@ -16,10 +16,17 @@ from worldplay.world.world import World
 class SessionListener:
     """Receives the engine's events for one session, and posts them all from the encoding thread."""
 
-    def __init__(self, world: World, post: Callable[[Item | ProtocolError], None]) -> None:
-        """post is called on the encoding thread and must return at once."""
+    def __init__(
+        self, world: World, post: Callable[[Item | ProtocolError], None], *, tells_taken_as: bool
+    ) -> None:
+        """Post on the encoding thread, so `post` must return at once.
+
+        Args:
+            tells_taken_as: whether the client understands that field, which protocol 1 did not have at first.
+        """
         self.session: Session | None = None
         self._post = post
+        self._tells_taken_as = tells_taken_as
         self._fps = world.fps
         self._encoder = FrameEncoder(world.width, world.height, world.fps, self._fail)
         self._report: ChunkReport | None = None  # of the chunk whose frames are being encoded
@@ -45,8 +52,10 @@ class SessionListener:
     def on_queued(self, position: int, eta_s: float | None) -> None:
         self._encoder.run(self._post, m.Queued(position=position, eta=eta_s))
 
-    def on_started(self) -> None:
+    def on_started(self, prompt: str, taken_as: str | None) -> None:
         self._encoder.run(self._open_track)
+        if prompt and taken_as is not None and self._tells_taken_as:
+            self._encoder.run(self._post, m.State(what="prompt", chunk=0, text=prompt, taken_as=taken_as))
 
     def on_chunk(self, report: ChunkReport) -> None:
         self._encoder.run(self._begin_chunk, report)
@@ -55,6 +64,8 @@ class SessionListener:
         self._encoder.run(self._encode, frames, decode_ms, decoded_at_ms)
 
     def on_state(self, what: str, detail: dict[str, object]) -> None:
+        if not self._tells_taken_as:
+            detail = {name: value for name, value in detail.items() if name != "taken_as"}
         self._encoder.run(self._post, m.State.model_validate({"what": what, **detail}))
 
     def on_error(self, code: str, message: str, fatal: bool) -> None:

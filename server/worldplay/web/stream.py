@@ -39,7 +39,10 @@ class Stream:
         self._settings = settings
         self._connection = ServerConnection(LIMITS, settings.token)
         latency, loop = LatencyTracker(), asyncio.get_running_loop()
-        self._listener = SessionListener(world, lambda item: post(loop, self._sender.put, item))
+        tells_taken_as = "taken_as" in websocket.query_params.get("fields", "").split(",")
+        self._listener = SessionListener(
+            world, lambda item: post(loop, self._sender.put, item), tells_taken_as=tells_taken_as
+        )
         self._sender = Sender(websocket, self._connection, latency, metrics, self._listener.drop)
         self._receiver = Receiver(world, engine, self._listener, self._sender, latency, metrics)
 
