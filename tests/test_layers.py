@@ -16,9 +16,16 @@ MAY_IMPORT = {
     "media": set(),
     "protocol": set(),
     "clips": {"engine", "media"},
+    "web": {"clips", "engine", "media", "protocol", "loading", "settings"},
+    "commands": {"clips", "engine", "media", "hub", "web", "loading", "settings"},
+}
+# Files of the root that rooms may import, and what those may import themselves.
+ROOT_FILES: dict[str, set[str]] = {
+    "settings": {"protocol", "world"},
+    "loading": {"settings", "engine", "world"},
 }
 ANY_LAYER_MAY_IMPORT = {"wording"}
-# Inside world: its own files, the courtyard on top of them, and the two models, which do not know each other.
+# Inside world: its own files, then the courtyard, then the two models, which know nothing of each other.
 ROOMS_OF_WORLD_MAY_IMPORT: dict[str, set[str]] = {
     "pictures": {"pictures"},
     "courtyard": {"courtyard"},
@@ -57,7 +64,7 @@ def layer_of(name: str) -> str | None:
 
 
 def allowed_to(layer: str) -> set[str]:
-    below = MAY_IMPORT[layer]
+    below = MAY_IMPORT[layer] if layer in MAY_IMPORT else ROOT_FILES[layer]
     return {layer} | ANY_LAYER_MAY_IMPORT | below.union(*map(allowed_to, below))
 
 
@@ -68,6 +75,13 @@ def test_package_imports_only_layers_below(layer: str) -> None:
         for name in imported_names(path):
             target = layer_of(name)
             assert target is None or target in allowed, f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("name", ROOT_FILES)
+def test_root_files_import_only_layers_below(name: str) -> None:
+    for imported in imported_names(PACKAGE / f"{name}.py"):
+        target = layer_of(imported)
+        assert target is None or target in allowed_to(name), f"{name}.py imports {imported}"
 
 
 def room_of(name: str) -> str | None:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NamedTuple, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from worldplay.web.origin import read_origins
+from worldplay.protocol.origin import read_origins
 from worldplay.wording import find_fault
 from worldplay.world.frames import parse_size
 

@@ -11,16 +11,17 @@ from worldplay.engine.engine import Engine, monotonic_ms
 from worldplay.protocol.connection import ServerConnection
 from worldplay.protocol.errors import CLOSE_CODES, ErrorCode, ProtocolError
 from worldplay.protocol.messages import SUBPROTOCOL
+from worldplay.protocol.origin import is_allowed
 from worldplay.settings import Settings
 from worldplay.web.latency import LatencyTracker
 from worldplay.web.limits import LIMITS
 from worldplay.web.listener import SessionListener
 from worldplay.web.monitoring import Metrics
-from worldplay.web.origin import describe_origin, is_allowed
 from worldplay.web.receiver import Receiver
 from worldplay.web.send_queue import post
 from worldplay.web.sender import Close, Sender
 from worldplay.web.translate import our_fault
+from worldplay.wording import show
 from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
@@ -65,8 +66,9 @@ class Stream:
 
     async def _accept(self) -> bool:
         headers = self._websocket.headers
-        if not is_allowed(headers, self._settings.allow_origin):
-            said = describe_origin(headers)
+        origins, hosts = headers.getlist("origin"), headers.getlist("host")
+        if not is_allowed(origins, hosts, self._settings.allow_origin):
+            said = f"its Origin is {show(headers.get('origin'))}, the Host {show(headers.get('host'))}"
             logger.warning("refused a page of another site: %s (see docs/deploy.md)", said)
             await self._websocket.close(1008)
             return False

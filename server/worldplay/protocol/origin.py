@@ -1,9 +1,8 @@
 """Checks the Origin of a WebSocket: whether its page belongs to this server or is allowed."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-from starlette.datastructures import Headers
 
 from worldplay.wording import show
 
@@ -22,13 +21,16 @@ class Origin:
     port: int
 
 
-def is_allowed(headers: Headers, allow_origin: str) -> bool:
+def is_allowed(origins: Sequence[str], hosts: Sequence[str], allow_origin: str) -> bool:
     """Return whether a handshake comes from a page of this server, from an allowed origin, or from no page.
 
     Browsers send the page's origin; other programs send none. Pages of other sites must not use this server
     unnoticed.
+
+    Args:
+        origins, hosts: the values of the handshake's Origin and Host headers.
+        allow_origin: other origins that are allowed, separated by commas.
     """
-    origins, hosts = headers.getlist("origin"), headers.getlist("host")
     if not origins:
         return True
     origin = _parse_origin(origins[0]) if len(origins) == 1 else None
@@ -46,12 +48,6 @@ def read_origins(text: str) -> frozenset[Origin]:
             raise ValueError(f"expected origins like https://world.example, got {show(item)}")
         origins.add(origin)
     return frozenset(origins)
-
-
-def describe_origin(headers: Headers) -> str:
-    """Describe a refused handshake, for the log."""
-    origin, host = (show(headers.get(name)) for name in ("origin", "host"))
-    return f"its Origin is {origin}, the Host {host}"
 
 
 def _parse_origin(text: str) -> Origin | None:
