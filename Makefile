@@ -33,7 +33,7 @@ page: $(PAGE)
 
 serve: install
 ifneq ($(call given,TOKEN),)
-serve: export WORLDPLAY_TOKEN := $(TOKEN)
+serve: export WORLDPLAY_TOKEN := $(value TOKEN)
 endif
 serve:
 	$(BIN)/worldplay serve$(SERVE_OPTIONS)

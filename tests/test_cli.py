@@ -34,7 +34,7 @@ def test_port_in_use() -> None:
     assert code == 2
     assert said == (
         f"worldplay: cannot listen on 127.0.0.1:{port} (Address already in use); "
-        "stop what is using it, or choose another with --port"
+        "stop what is using it, or choose another with --port, WORLDPLAY_PORT or PORT"
     )
 
 

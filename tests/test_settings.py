@@ -228,3 +228,8 @@ def test_table_of_settings_has_each_as_it_is(name: str) -> None:
 
 def test_table_of_settings_has_no_others() -> None:
     assert TABLE.count("| `WORLDPLAY_") == len(Settings.model_fields)
+
+
+def test_variables_may_be_in_lower_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("worldplay_max_queued", "3")
+    assert load_settings().max_queued == 3

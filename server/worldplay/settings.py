@@ -161,13 +161,13 @@ def _own_variables() -> dict[str, _Given]:
     given = {}
     fields = {PREFIX + name.upper(): name for name in Settings.model_fields}
     for variable in sorted(os.environ):
-        text = _unquote(os.environ[variable])
-        if not variable.startswith(PREFIX) or _is_of_another_container(variable, text):
+        name, text = variable.upper(), _unquote(os.environ[variable])
+        if not name.startswith(PREFIX) or _is_of_another_container(name, text):
             continue
-        if variable not in fields:
+        if name not in fields:
             raise ValueError(f"unknown setting {variable}; known are {', '.join(sorted(fields))}")
-        if text or fields[variable] == "token":
-            given[fields[variable]] = _Given(text, variable)
+        if text or fields[name] == "token":
+            given[fields[name]] = _Given(text, variable)
     return given
 
 

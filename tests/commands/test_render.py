@@ -79,7 +79,7 @@ def test_other_shift_than_the_recorded_one_is_told(
         ("pose.json", "{", "expected JSON"),
         ("pose.JSON", "{", "expected JSON"),
         ("pose.txt", "{", "expected JSON"),
-        ("pose.json", "[" * 100_000, "expected JSON, got maximum recursion depth"),
+        ("pose.json", "[" * 100_000, "expected JSON: maximum recursion depth"),
         ("image.png", "no picture", "expected a PNG, JPEG or WebP"),
     ],
 )

@@ -26,12 +26,18 @@ def test_address_for_a_browser(host: str, url: str) -> None:
     "host", ["x86_64-conda-linux-gnu.invalid", "http://0.0.0.0", "0.0.0.0:80", "a" * 300, "[::1", "a..b"]
 )
 def test_what_is_no_address_is_not_blamed_on_the_port(host: str) -> None:
-    with pytest.raises(OSError, match=r"expected an address of this machine; choose another with --host$"):
+    with pytest.raises(
+        OSError,
+        match=r"expected an address of this machine; choose another with --host, WORLDPLAY_HOST or HOST$",
+    ):
         listen(host, 0)
 
 
 def test_address_of_another_machine() -> None:
-    with pytest.raises(OSError, match=r"^cannot listen on 192\.0\.2\.1:0 .*: choose another with --host$"):
+    with pytest.raises(
+        OSError,
+        match=r"^cannot listen on 192\.0\.2\.1:0 .*: choose another with --host, WORLDPLAY_HOST or HOST$",
+    ):
         listen("192.0.2.1", 0)
 
 
@@ -47,5 +53,5 @@ def test_port_for_which_rights_are_missing(monkeypatch: pytest.MonkeyPatch) -> N
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(socket.socket, "bind", refuse)
-    with pytest.raises(OSError, match=r"cannot listen on 127.0.0.1:80 .* choose another with --port$"):
+    with pytest.raises(OSError, match=r"cannot listen on 127.0.0.1:80 .* choose another with --port, WORLDPLAY_PORT or PORT$"):
         listen("127.0.0.1", 80)

@@ -45,7 +45,7 @@ def read_pose(option: str | None) -> object:
     if option.lstrip().startswith(("{", "[")):
         return _decode(option, show(option))
     if os.path.isfile(option) or option.lower().endswith(".json"):
-        return _decode(Path(option).read_bytes(), option)
+        return _decode(read_file(Path(option)), option)
     return option
 
 
@@ -53,7 +53,15 @@ def _decode(text: str | bytes, name: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{name}: expected JSON, got {error}") from None
+        raise ValueError(f"{name}: expected JSON: {error}") from None
+
+
+def read_file(path: Path) -> bytes:
+    """Read a file that the user named. Raises: OSError naming it and what is wrong."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise OSError(f"cannot read {path}: {error.strerror}") from None
 
 
 def read_beginning(pose: object) -> Beginning:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from PIL.Image import Image
 
 from worldplay.clips.plan import ClipError, ClipOptions, ClipPlan, ClipTarget, plan_clip
-from worldplay.clips.recording import Beginning, read_beginning, read_pose
+from worldplay.clips.recording import Beginning, read_beginning, read_file, read_pose
 from worldplay.commands.paths import check_apart, check_writable
 from worldplay.commands.progress import Progress
 from worldplay.settings import ModelSettings
@@ -89,8 +89,15 @@ def _render(world: "World", plan: ClipPlan, options: RenderOptions, source: dict
     finally:
         progress.close()
     if options.metadata is not None:
-        options.metadata.write_text(json.dumps(describe(world, plan, record, source), indent=1) + "\n")
+        _write_metadata(options.metadata, describe(world, plan, record, source))
     sys.stdout.write(summarise(world, plan, record, options.out) + "\n")
+
+
+def _write_metadata(path: Path, description: dict[str, object]) -> None:
+    try:
+        path.write_text(json.dumps(description, indent=1) + "\n")
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror}; the clip itself is complete") from None
 
 
 def _clip_options(options: RenderOptions, image: Image | None, pose: object) -> ClipOptions:
@@ -187,11 +194,11 @@ def _read_image(path: Path | None) -> Image | None:
     if path is None:
         return None
     try:
-        return open_image(path.read_bytes(), MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS)
+        return open_image(read_file(path), MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
 def _identify(path: Path | None) -> dict[str, str] | None:
     """Identify a picture by its path and the hash of its content."""
-    return None if path is None else {"path": str(path), "sha256": sha256(path.read_bytes()).hexdigest()}
+    return None if path is None else {"path": str(path), "sha256": sha256(read_file(path)).hexdigest()}

@@ -6,10 +6,11 @@ import socket
 # With its default the kernel would buffer half a minute of video before a stalled page is noticed.
 SEND_BUFFER_BYTES = 128 * 1024
 
+_PORT, _HOST = "--port, WORLDPLAY_PORT or PORT", "--host, WORLDPLAY_HOST or HOST"
 _REMEDIES = {
-    errno.EADDRINUSE: "stop what is using it, or choose another with --port",
-    errno.EACCES: "this user may not use ports below 1024: choose another with --port",
-    errno.EADDRNOTAVAIL: "it is not an address of this machine: choose another with --host",
+    errno.EADDRINUSE: f"stop what is using it, or choose another with {_PORT}",
+    errno.EACCES: f"this user may not use ports below 1024: choose another with {_PORT}",
+    errno.EADDRNOTAVAIL: f"it is not an address of this machine: choose another with {_HOST}",
 }
 
 
@@ -21,7 +22,7 @@ def listen(host: str, port: int) -> socket.socket:
         )[0]
     except (socket.gaierror, UnicodeError):  # the latter for names that are too long
         raise OSError(
-            f"cannot listen on {host!r}: expected an address of this machine; choose another with --host"
+            f"cannot listen on {host!r}: expected an address of this machine; choose another with {_HOST}"
         ) from None
     listening = socket.socket(family, kind, protocol)
     try:
@@ -31,7 +32,7 @@ def listen(host: str, port: int) -> socket.socket:
         listening.listen(128)
     except OSError as error:
         listening.close()
-        remedy = _REMEDIES.get(error.errno or 0, "choose another with --host or --port")
+        remedy = _REMEDIES.get(error.errno or 0, f"choose another with {_HOST}, or {_PORT}")
         raise OSError(f"cannot listen on {_join(host, port)} ({error.strerror}); {remedy}") from None
     return listening
 
