@@ -19,7 +19,9 @@ from torch.utils import backend_registration
 from support.published import TRANSFORMER, VAE
 from worldplay.model import transformer
 from worldplay.world import clip_rollout, rollout
+from worldplay.world.embedded import conditioner
 from worldplay.world.embedded import load as embedded_load
+from worldplay.world.embedded.conditioner import EmbeddedConditioner
 from worldplay.world.released import load as released_load
 from worldplay.world.released.load import ReleasedConfig
 from worldplay.world.released.memory_estimate import Shapes
@@ -134,6 +136,9 @@ class Reader:
 
 def test_embedded_world(gpu: torch.device, fake: FakeTensorMode, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded_load, "_load_reader", lambda *_: Reader())
+    # What a prompt is taken as is decided on the CPU too, from the content of its states.
+    monkeypatch.setattr(conditioner, "_mean_states", really(conditioner._mean_states))
+    monkeypatch.setattr(EmbeddedConditioner, "taken_as", really(EmbeddedConditioner.taken_as))
     world = embedded_load.load_embedded(embedded_load.EMBEDDED, gpu)
     assert world.device == gpu
     assert walk(world, 5) == [13, *[16] * 4]
