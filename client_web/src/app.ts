@@ -62,7 +62,7 @@ export class App {
   });
   private readonly connection: Connection;
   private readonly actions: Readonly<Record<Action, () => void>> = {
-    openPanel: () => this.openPanel(),
+    openPanel: () => this.openMenu(),
     closePanel: () => this.closePanel(),
     start: () => this.panel.start(),
     reset: () => this.connection.send({ type: "reset" }),
@@ -153,6 +153,12 @@ export class App {
     if (this.panel.isOpen) this.closePanel();
     if (!this.bareView.toggle()) return this.notice.hush();
     this.notice.say("Press H to bring everything back, or move the mouse or tap, and press Show.");
+  }
+
+  /** What was just said of the walk would cover the panel. */
+  private openMenu(): void {
+    this.notice.hush();
+    this.openPanel();
   }
 
   private openPanel(): void {

@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from browser.visit import STATE, come, state, wait_frames, wait_state, walk, walk_far
+from browser.visit import (
+    STATE,
+    come,
+    open_menu,
+    state,
+    wait_frames,
+    wait_notice,
+    wait_state,
+    walk,
+    walk_far,
+)
 from support.scripted import ScriptedServer, preview
 from worldplay.clips.recording import read_beginning, read_pose
 from worldplay.protocol import messages as m
@@ -46,15 +56,6 @@ def wait_chunks(page: Page, count: int) -> None:
 def wait_asked(page: Page, script: ScriptedServer, kind: type[m.ClientMessage], count: int) -> None:
     while len(script.asked(kind)) < count:
         page.wait_for_timeout(50)  # which also lets the page go on
-
-
-def wait_notice(page: Page, words: str) -> None:
-    page.wait_for_selector(f"#notice.visible >> text={words}")
-
-
-def open_menu(page: Page) -> None:
-    page.click("#bar [data-command=Escape]")
-    page.wait_for_selector("#panel:not([hidden])")
 
 
 def hide_and_show_everything(page: Page) -> None:
@@ -209,30 +210,6 @@ def test_prompt_that_the_world_does_not_know_is_not_claimed(script: ScriptedServ
     visitor.keyboard.press("Enter")
     wait_notice(visitor, "The world now follows: two suns")
     assert visitor.locator("#live-chips [aria-pressed=true]").count() == 0
-
-
-@pytest.mark.parametrize(
-    ("width", "height"), [(360, 640), (320, 568), (640, 360), (568, 320), (768, 1024), (1280, 600)]
-)
-def test_start_is_in_sight_without_scrolling(
-    script: ScriptedServer, visitor: Page, width: int, height: int
-) -> None:
-    visitor.set_viewport_size({"width": width, "height": height})
-    come(visitor, script.address)
-    assert_in_sight(visitor, height)
-    visitor.click("#walk")
-    wait_state(visitor, "walking")
-    open_menu(visitor)
-    assert_in_sight(visitor, height)
-
-
-def assert_in_sight(page: Page, height: int) -> None:
-    button = page.locator("#walk")
-    box = button.bounding_box()
-    assert box is not None
-    assert 0 <= box["y"] < box["y"] + box["height"] <= height
-    centre = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
-    assert page.evaluate("([x, y]) => document.elementFromPoint(x, y).closest('#walk') !== null", centre)
 
 
 def test_prompt_typed_while_reconnecting_is_not_lost(script: ScriptedServer, visitor: Page) -> None:

@@ -48,3 +48,12 @@ def wait_new_frames(page: Page) -> None:
     """Until several frames are on screen that the page does not have yet."""
     wanted = state(page)["framesReceived"] + 3
     page.wait_for_function(f"{STATE}.frameOnScreen >= {wanted}")
+
+
+def wait_notice(page: Page, words: str) -> None:
+    page.wait_for_selector(f"#notice.visible >> text={words}")
+
+
+def open_menu(page: Page) -> None:
+    page.click("#bar [data-command=Escape]")
+    page.wait_for_selector("#panel:not([hidden])")
