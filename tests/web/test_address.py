@@ -53,5 +53,7 @@ def test_port_for_which_rights_are_missing(monkeypatch: pytest.MonkeyPatch) -> N
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(socket.socket, "bind", refuse)
-    with pytest.raises(OSError, match=r"cannot listen on 127.0.0.1:80 .* choose another with --port, WORLDPLAY_PORT or PORT$"):
+    with pytest.raises(
+        OSError, match=r"cannot listen on 127.0.0.1:80 .* choose another with --port, WORLDPLAY_PORT or PORT$"
+    ):
         listen("127.0.0.1", 80)
