@@ -84,6 +84,14 @@ def test_request_of_the_seed_gets_its_response(server: str) -> None:
     assert [frame.shape for frame in frames] == [(96, 160, 3)] * 29
 
 
+def test_unused_poses_are_told(server: str) -> None:
+    whole = post(server, {"prompt": "", "num_frames": 13, "pose": "w-3"})
+    longer = post(server, {"prompt": "", "num_frames": 13, "pose": "w-3,right-4"})
+    assert (whole.status_code, longer.status_code) == (200, 200)
+    assert "x-unused-poses" not in whole.headers
+    assert longer.headers["x-unused-poses"] == "4"
+
+
 def test_seed_is_told_and_gives_the_same_clip(server: str) -> None:
     first = post(server, {"prompt": "", "num_frames": 13})
     again = post(server, {"prompt": "", "num_frames": 13, "seed": int(first.headers["x-seed"])})
@@ -357,7 +365,7 @@ def test_description_names_what_is_checked(server: str) -> None:
     assert schemas["GenerateVideoRequest"]["additionalProperties"] is False
     responses = document["paths"]["/api/generate-video"]["post"]["responses"]
     assert "401" not in responses
-    assert responses["200"]["headers"].keys() == {"X-Seed"}
+    assert responses["200"]["headers"].keys() == {"X-Seed", "X-Unused-Poses"}
     assert responses["503"]["headers"].keys() == {"Retry-After"}
 
 

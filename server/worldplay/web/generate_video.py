@@ -139,4 +139,7 @@ def _describe(data: bytes, plan: ClipPlan, time_s: float) -> Response:
 
 
 def _headers(plan: ClipPlan) -> dict[str, str]:
-    return {"X-Seed": str(plan.seed)}
+    headers = {"X-Seed": str(plan.seed)}
+    if plan.num_unused_poses:
+        headers["X-Unused-Poses"] = str(plan.num_unused_poses)
+    return headers

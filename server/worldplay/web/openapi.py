@@ -17,7 +17,13 @@ _ERRORS = {
     500: "The server failed; its log says why.",
     503: "Too many clips wait, or the server is stopping or out of memory. Try again later.",
 }
-_SEED = {"X-Seed": {"description": "Seed of the noise.", "required": True, "schema": {"type": "integer"}}}
+_HEADERS = {
+    "X-Seed": {"description": "Seed of the noise.", "required": True, "schema": {"type": "integer"}},
+    "X-Unused-Poses": {
+        "description": "How many poses at the end of `pose` were not used, as `num_frames` needs fewer.",
+        "schema": {"type": "integer"},
+    },
+}
 _ERROR_HEADERS = {
     401: {"WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}}},
     503: {
@@ -64,7 +70,7 @@ def _generate_video(needs_token: bool) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "The clip.",
-                "headers": _SEED,
+                "headers": _HEADERS,
                 "content": {**_json(GenerateVideoResponse), **video},
             },
             **{
