@@ -145,7 +145,7 @@ def test_report_tells_a_part_from_the_whole() -> None:
         ),
         (
             ["--model", "hy-worldplay", "--variant", "bidirectional"],
-            "expected a variant that can be walked, which bidirectional cannot: see --variant",
+            "expected a --variant that makes live walks, got bidirectional, which makes clips only",
         ),
         (
             ["--model", "hy-worldplay", "--random-weights", "--blocks", "55"],

@@ -33,7 +33,7 @@ def test_measurements_run_in_miniature(name: str) -> None:
 
 def test_storage_compares_both_caches_at_each_context() -> None:
     rows = carry_out("storage", MINI).rows[:-1]
-    assert [(row["keeps"], row["context"]) for row in rows] == [("both branches", 4), ("k and v once", 4)]
+    assert [(row["keeps"], row["context"]) for row in rows] == [("both branches", 4), ("unrotated", 4)]
 
 
 @pytest.mark.parametrize("name", ["graphs", "overlap"])
