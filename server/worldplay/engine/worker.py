@@ -206,12 +206,8 @@ class Worker:
             case Prompt(text):
                 walk = _walk_of(session)
                 walk.set_prompt(text)
-                self._tell_prompt(session, walk, text)
-
-    def _tell_prompt(self, session: Session, walk: WalkPort, text: str) -> None:
-        """Tell the client from which chunk on a prompt applies, and what the model took it as."""
-        taken = {} if walk.taken_as is None else {"taken_as": walk.taken_as}
-        session.listener.on_state("prompt", {"chunk": walk.num_chunks, "text": text, **taken})
+                taken = {} if walk.taken_as is None else {"taken_as": walk.taken_as}
+                session.listener.on_state("prompt", {"chunk": walk.num_chunks, "text": text, **taken})
 
     def _open(self, request: WalkRequest) -> WalkPort:
         started_ms = self._clock()
