@@ -31,6 +31,7 @@ from training.data import DRILL_SEED, HELD_OUT_SEED
 from worldplay.world.device import choose_device
 
 STAGES: dict[str, Callable[[stages.Options], None]] = {
+    "pictures": stages.picture_stage,
     "render": stages.render_stage,
     "text": stages.text_stage,
     "vae": stages.vae_stage,
@@ -42,6 +43,7 @@ STAGES: dict[str, Callable[[stages.Options], None]] = {
 
 # What a stage writes to the folder and expects there; SEED stands for the seed of every walk.
 MAKES = {
+    "pictures": ("pictures",),
     "render": ("walks", "walks/SEED.npy"),
     "text": ("text.safetensors",),
     "vae": ("vae.safetensors", "vae.json"),
@@ -50,9 +52,10 @@ MAKES = {
     "transformer": ("transformer.safetensors",),
 }
 EXPECTS = {
+    "pictures": (),
     "render": (),
     "text": (),
-    "vae": ("walks",),  # some of which may still be missing
+    "vae": ("pictures",),  # some of which may still be missing
     "reuse": (),
     "latents": ("walks/SEED.npy", "vae.safetensors", "vae.json"),
     "transformer": ("walks/SEED.npy", "latents/SEED.npy", "text.safetensors", "vae.json"),

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from training.chunks import CHUNK
-from training.data import HEIGHT, WIDTH
+from training.data import HEIGHT, SHRINK, WIDTH
 from training.generate import SHIFT, STEPS
 from training.samples import MEMORY_LATENTS, RECENT_LATENTS
 from training.text_stage import EMBEDDED_TEXT
@@ -39,7 +39,7 @@ def export(folder: Path, weights: dict[str, Tensor], config: TransformerConfig) 
         "format": 1,
         "name": "embedded",
         "title": "Courtyard",
-        "size": [WIDTH, HEIGHT],
+        "size": [WIDTH * SHRINK, HEIGHT * SHRINK],
         "transformer": asdict(config),
         "vae": json.loads((folder / "vae.json").read_text()),
         "text": asdict(EMBEDDED_TEXT),

@@ -20,13 +20,14 @@ _PIECE = 16  # frames encoded at once: few enough for the processor's cache
 
 @torch.inference_mode()
 def encode_walk(vae: StreamingVAE, frames: NDArray[np.uint8]) -> NDArray[np.float16]:
-    """Encode a walk's 1 + 4 (T - 1) frames [F, H, W, 3] to latents [T, C, h, w], scaled."""
+    """Encode a walk's 1 + 4 (T - 1) frames [F, H, W, 3] in the encoder's size to latents [T, C, h, w], scaled."""
     state = vae.new_encoder_state()
     starts = [0, *range(1, len(frames), _PIECE)]
     pieces = [frames[start:end] for start, end in zip(starts, [*starts[1:], len(frames)], strict=True)]
     device = next(vae.parameters()).device
     pixels = (frames_to_pixels(piece[None]).to(device) for piece in pieces)
-    latents = torch.cat([vae.encode_frames(piece, state) for piece in pixels], dim=2)
+    moments = torch.cat([vae.encode_shrunk(piece, state) for piece in pixels], dim=2)
+    latents = moments.chunk(2, dim=1)[0] * vae.config.scaling_factor
     return rearrange(latents, "1 c t h w -> t c h w").half().cpu().numpy()
 
 

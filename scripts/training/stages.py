@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
 
-from training.data import DRILL_SEED, HELD_OUT_SEED, render_walks
+from training.data import DRILL_SEED, HELD_OUT_SEED, SHRINK, render_walks
 from training.export import seal
 from training.latents import encode_walks, fingerprint_vae, prepare_latents
 from training.progress import say_each
@@ -25,6 +25,7 @@ from worldplay.world.device import choose_dtype
 from worldplay.world.embedded.text_encoder import TextReader, make_text_model
 
 WALK_LATENTS = 64
+VAE_WALKS = 128  # of the training walks
 HELD_OUT_WALKS, HELD_OUT_LATENTS = 12, 44
 
 
@@ -61,6 +62,10 @@ class Options:
         return self.folder / "walks"
 
     @property
+    def picture_folder(self) -> Path:
+        return self.folder / "pictures"
+
+    @property
     def latent_folder(self) -> Path:
         return self.folder / "latents"
 
@@ -71,6 +76,17 @@ def _missing(folder: Path, seeds: list[int]) -> list[int]:
     return [seed for seed in mine if not (folder / f"{seed}.npy").exists()]
 
 
+def picture_stage(options: Options) -> None:
+    """Render the walks that train and measure the autoencoder, at the size shown."""
+    for seeds, length in (
+        (options.held_out_seeds, HELD_OUT_LATENTS),
+        (options.training_seeds[:VAE_WALKS], WALK_LATENTS),
+    ):
+        missing = _missing(options.picture_folder, seeds)
+        walks = render_walks(options.picture_folder, missing, length, SHRINK)
+        say_each("rendered", walks, len(missing))
+
+
 def render_stage(options: Options) -> None:
     """Render held-out and training walks."""
     for seeds, length in (
@@ -78,13 +94,13 @@ def render_stage(options: Options) -> None:
         (options.training_seeds, WALK_LATENTS),
     ):
         missing = _missing(options.walk_folder, seeds)
-        say_each("rendered", render_walks(options.walk_folder, missing, length), len(missing))
+        say_each("rendered", render_walks(options.walk_folder, missing, length, 1), len(missing))
 
 
 def vae_stage(options: Options) -> None:
     """Train the autoencoder; its weights are exported along the way."""
     start = options.start and options.start / "vae.safetensors"
-    train_vae(VAEStage(options.walk_folder, options.folder, options.vae_minutes, options.device, start))
+    train_vae(VAEStage(options.picture_folder, options.folder, options.vae_minutes, options.device, start))
     _seal(options)
 
 

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from training.critic import Critic, critic_loss, decoder_loss, draw_frames
 from training.masters import Masters, Recipe
 from training.progress import Progress
 from training.vae_streams import Piece, StreamPlan, draw_pieces, load_held_out, psnr, reconstruct, save_strip
@@ -29,18 +30,21 @@ EMBEDDED_VAE = VAEConfig(
     latent_channels=32,
     encoder_channels=(48, 64, 64),
     encoder_layers=1,
-    decoder_channels=(64, 64, 64),  # the finest level decides how sharp an edge can be
+    decoder_channels=(64, 64, 16),  # with 32 at the finest level the same quality took twice the operations
     decoder_layers=1,
     spatial_compression=4,
     temporal_compression=4,
     scaling_factor=1.0,  # measured in training
+    shrink=2,
 )
 
-PARTS = StreamPlan(num_streams=8, frames_per_piece=8, longest=8, height=48, width=80)  # of each rank
-WHOLE = StreamPlan(num_streams=2, frames_per_piece=8, longest=12, height=96, width=160)
+PARTS = StreamPlan(num_streams=8, frames_per_piece=8, longest=8, height=96, width=160)  # of each rank
+WHOLE = StreamPlan(num_streams=2, frames_per_piece=8, longest=12, height=192, width=320)
 WHOLE_FROM = 0.3  # of the time; until then, crops of many streams give steadier gradients (from scratch)
 ENCODER_FROM = 0.1  # until then a trained encoder waits for a new decoder
 ENCODER_UNTIL = 0.6  # then the latents are fixed, and only the decoder is trained
+SHARPEN_FROM = 0.55  # from then on a critic judges the decoded frames too
+CRITIC_WEIGHT, FEATURE_WEIGHT = 0.02, 0.05
 DECAY_FROM = 0.4
 WARMUP_STEPS = 40
 NOISE = 0.5  # the most on latents, whose spread is over 1, to prepare for the transformer's errors
@@ -52,10 +56,14 @@ HELD_OUT_WALKS, HELD_OUT_FRAMES = len(LIGHTS), 129  # one in each light
 
 def _by_muon(name: str, weight: Tensor) -> bool:
     """The matrices, except those that touch pixels."""
-    return name.endswith("weight") and 3 * EMBEDDED_VAE.pixel_patch**2 not in weight.shape[:2]
+    return name.endswith("weight") and weight.shape[:2] != (3 * EMBEDDED_VAE.decoder_patch**2, EMBEDDED_VAE.decoder_channels[-1]) and weight.shape[1] != 3 * EMBEDDED_VAE.pixel_patch**2
 
 
 RECIPE = Recipe(_by_muon, 1e-3, 1e-3, betas=(0.9, 0.95), weight_decay=0.0, clip=math.inf, average_decay=0.995)
+
+CRITIC_RECIPE = Recipe(
+    lambda *_: False, 0.0, 4e-4, betas=(0.5, 0.95), weight_decay=0.0, clip=math.inf, average_decay=0.995
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +116,9 @@ class Trainer:
         self._vae.to(self._device, choose_dtype(self._device))
         self._encoder_masters = Masters(self._vae.encoder, RECIPE)
         self._decoder_masters = Masters(self._vae.decoder, RECIPE)
+        self._critic = Critic().to(self._device, choose_dtype(self._device))
+        self._critic_masters = Masters(self._critic, CRITIC_RECIPE)
+        self._frames: tuple[Tensor, Tensor] | None = None  # of this step, if the critic has begun
         self._encoder, self._decoder = self._vae.new_encoder_state(), self._vae.new_decoder_state()
         self._step, self._spent_s, self._clock_s, self._frozen = 0, 0.0, 0.0, False
         self._encoder_learns = self._known is not Known.ENCODER
@@ -148,6 +159,10 @@ class Trainer:
         self._encoder, self._decoder = self._encoder.detach(), self._decoder.detach()
         torch.autograd.backward(losses["loss"])
         self._update()
+        if self._frames is not None:
+            torch.autograd.backward(critic_loss(self._critic, *self._frames))
+            self._critic_masters.collect(0.0)
+            self._critic_masters.update(self._step, 1.0)
         if self._rank == 0 and self._step % 10 == 0:
             self._report({name: value.item() for name, value in losses.items()})
 
@@ -156,9 +171,17 @@ class Trainer:
             mean = self._vae.encode_moments(pixels, self._encoder).float().chunk(2, dim=1)[0]
         amount = NOISE * torch.rand(len(mean), 1, 1, 1, 1, device=mean.device)
         decoded = self._vae.decode_raw(mean + amount * torch.randn_like(mean), self._decoder).float()
+        if self._share_done > SHARPEN_FROM:
+            self._frames = draw_frames(decoded, pixels)
         error, edges = F.l1_loss(decoded, pixels), _edge_loss(decoded, pixels)
         square, size = F.mse_loss(decoded, pixels), mean.square().mean()
         loss = error + EDGE_WEIGHT * edges + SQUARE_WEIGHT * square + SIZE_WEIGHT * size
+        if self._frames is not None:
+            self._critic.requires_grad_(False)
+            told_apart, features = decoder_loss(self._critic, *self._frames)
+            self._critic.requires_grad_(True)
+            ramp = min(1.0, (self._share_done - SHARPEN_FROM) / 0.05)
+            loss = loss + ramp * (CRITIC_WEIGHT * told_apart + FEATURE_WEIGHT * features)
         parts = {"edges": edges, "size": size, "db": -10 * torch.log10(square / 4)}
         return {"loss": loss} | {name: value.detach() for name, value in parts.items()}
 
@@ -193,7 +216,7 @@ class Trainer:
         vae.to(choose_dtype(torch.device("cpu")))
         walks = load_held_out(self._stage.walks, HELD_OUT_WALKS, HELD_OUT_FRAMES)
         results = [reconstruct(vae, frames) for frames in walks]
-        scale = 1 / torch.cat([latents for _, latents in results]).float().std().item()
+        scale = self._known_scale() or 1 / torch.cat([latents for _, latents in results]).float().std().item()
         config = replace(EMBEDDED_VAE, scaling_factor=round(scale, 4))
         partial = self._stage.out / "vae.partial"
         save_file(halves, partial)
@@ -213,6 +236,13 @@ class Trainer:
         save_strip(self._stage.out / "vae_strip.png", list(rows))
         self._progress.draw()
 
+    def _known_scale(self) -> float | None:
+        """Return the scale of an earlier version's latents, if its encoder is kept: its transformer knows them."""
+        if self._stage.start is None:
+            return None
+        known: float = json.loads((self._stage.start.parent / "world.json").read_text())["vae"]["scaling_factor"]
+        return known
+
     def _averaged(self) -> StreamingVAE:
         """Return the running average as it is stored, on the CPU."""
         vae = deepcopy(self._vae).to("cpu", torch.bfloat16)
@@ -227,6 +257,7 @@ class Trainer:
             "frozen": self._frozen,
             "encoder": self._encoder_masters.state(),
             "decoder": self._decoder_masters.state(),
+            "critic": self._critic_masters.state(),
         }
         partial = self._stage.out / "vae.ckpt.partial"
         torch.save(state, partial)
@@ -241,6 +272,7 @@ class Trainer:
         self._step, self._spent_s = state["step"], state["spent_s"]
         self._encoder_masters.load(state["encoder"])
         self._decoder_masters.load(state["decoder"])
+        self._critic_masters.load(state["critic"])
         if state["frozen"]:
             self._freeze_encoder()
 

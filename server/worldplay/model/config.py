@@ -89,10 +89,12 @@ class VAEConfig:
     spatial_compression: int  # of the network, without pixel_patch
     temporal_compression: int
     scaling_factor: float
+    shrink: int = 1  # the encoder sees pictures so many times smaller than the decoder makes
 
     def __post_init__(self) -> None:
         require_positive(
             pixel_patch=self.pixel_patch,
+            shrink=self.shrink,
             latent_channels=self.latent_channels,
             encoder_layers=self.encoder_layers,
             decoder_layers=self.decoder_layers,
@@ -109,7 +111,12 @@ class VAEConfig:
 
     @property
     def pixels_per_latent(self) -> int:
-        return self.pixel_patch * self.spatial_compression
+        return self.decoder_patch * self.spatial_compression
+
+    @property
+    def decoder_patch(self) -> int:
+        """Return the side of the pixel squares that the decoder unfolds."""
+        return self.pixel_patch * self.shrink
 
 
 RELEASED_VAE = VAEConfig(
