@@ -1,4 +1,6 @@
-"""A patch discriminator: learns to tell decoded frames from true ones, so that the decoder learns not to blur."""
+"""A patch discriminator: tells decoded frames from true ones, so that the decoder learns not to blur."""
+
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -16,13 +18,12 @@ class Critic(nn.Module):
         super().__init__()
         widths = (3, *WIDTHS)
         self.levels = nn.ModuleList(
-            nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)
-            for inputs, outputs in zip(widths, widths[1:], strict=False)
+            nn.Conv2d(inputs, outputs, 4, stride=2, padding=1) for inputs, outputs in pairwise(widths)
         )
         self.head = nn.Conv2d(WIDTHS[-1], 1, 3, padding=1)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Score frames [n, 3, H, W] in [-1, 1]. Returns: scores [n, 1, h, w], and the features of each level."""
+        """Score frames [n, 3, H, W] in [-1, 1]. Returns: scores [n, 1, h, w], each level's features."""
         features = []
         x = frames.to(self.head.weight)
         for level in self.levels:
@@ -34,7 +35,9 @@ class Critic(nn.Module):
 def draw_frames(decoded: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
     """Choose the same few frames of clips [B, 3, F, H, W]: [B * FRAMES, 3, H, W] of each."""
     chosen = torch.randperm(pixels.shape[2])[:FRAMES].to(pixels.device)
-    return decoded[:, :, chosen].transpose(1, 2).flatten(0, 1), pixels[:, :, chosen].transpose(1, 2).flatten(0, 1)
+    return decoded[:, :, chosen].transpose(1, 2).flatten(0, 1), pixels[:, :, chosen].transpose(1, 2).flatten(
+        0, 1
+    )
 
 
 def critic_loss(critic: Critic, decoded: Tensor, pixels: Tensor) -> Tensor:
@@ -44,7 +47,7 @@ def critic_loss(critic: Critic, decoded: Tensor, pixels: Tensor) -> Tensor:
 
 
 def decoder_loss(critic: Critic, decoded: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what the decoder pays: for being told apart, and for features that differ from the true frames'."""
+    """Return what the decoder pays for being told apart, and for features unlike the true frames'."""
     score, features = critic(decoded)
     with torch.no_grad():
         wanted = critic(pixels)[1]

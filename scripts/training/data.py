@@ -1,26 +1,20 @@
-"""Makes training walks: plans what a player might do in the courtyard, in which light, and renders it."""
+"""Plans training walks: what a player might do in the courtyard, and in which light."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from worldplay.world.camera import Motion, invert_pose, label_actions
 from worldplay.world.courtyard.ground import Ground, heading
-from worldplay.world.courtyard import paint
-from worldplay.world.courtyard.light import LIGHTS, LOOKS
-from worldplay.world.courtyard.renderer import Look, draw
+from worldplay.world.courtyard.light import LIGHTS
 from worldplay.world.courtyard.scene import HALF_SIZE, stand_pose
 from worldplay.world.courtyard.views import VIEWPOINTS
 from worldplay.world.key_motion import motion_of
 
 FRAMES_PER_LATENT = 4
-HEIGHT, WIDTH = 96, 160  # of the pictures that the encoder sees
-SHRINK = 2  # those that the decoder makes are so many times as high and wide
 DRILL_SEED = 500_000  # from here on walks are drills: random play rarely has most combinations of keys
 HELD_OUT_SEED = 1_000_000
 LIGHT_SHARES = (0.4, 0.2, 0.2, 0.2)  # of LIGHTS, in the training walks
@@ -159,38 +153,3 @@ def _between(
     change = np.subtract(after, before)
     change[2] = (change[2] + np.pi) % (2 * np.pi) - np.pi
     return stand_pose(*(np.asarray(before) + share * change))
-
-
-def render_walks(folder: Path, seeds: list[int], num_latents: int, scale: int) -> Iterator[int]:
-    """Render walks as SEED.npy (frames) and SEED.npz (plan); yields each seed when done."""
-    folder.mkdir(parents=True, exist_ok=True)
-    look = torch.compile(paint.look, dynamic=False)
-    size = HEIGHT * scale, WIDTH * scale
-    for seed in seeds:
-        path = folder / f"{seed}.npy"
-        plan = plan_walk(seed, num_latents, from_view=seed >= HELD_OUT_SEED or seed % 2 == 0)
-        frames = _render_plan(plan, size, look)
-        view = -1 if plan.view is None else plan.view
-        np.savez(path.with_suffix(".npz"), c2w=plan.c2w, view=view, lights=plan.lights)
-        partial = path.with_suffix(".partial.npy")
-        np.save(partial, frames)
-        partial.rename(path)
-        yield seed
-
-
-def _render_plan(plan: WalkPlan, size: tuple[int, int], look: Look) -> NDArray[np.uint8]:
-    """Render all frames of a walk [F, H, W, 3], each in the light of its latent."""
-    poses = frame_poses(plan.c2w)
-    lights = np.concatenate([plan.lights[:1], np.repeat(plan.lights[1:], FRAMES_PER_LATENT)])
-    frames = [
-        draw(torch.from_numpy(pose[None]).float(), *size, LOOKS[LIGHTS[light]], look)[0]
-        for pose, light in zip(poses, lights, strict=True)
-    ]
-    return torch.stack(frames).numpy()
-
-
-def load_plan(folder: Path, seed: int) -> WalkPlan:
-    """Read back the plan of a rendered walk."""
-    stored = np.load(folder / f"{seed}.npz")
-    view = int(stored["view"])
-    return WalkPlan(None if view < 0 else view, stored["c2w"], stored["lights"])

@@ -9,7 +9,7 @@ import torch
 from einops import rearrange
 from numpy.typing import NDArray
 
-from training.data import HEIGHT, WIDTH
+from training.walk_files import HEIGHT, WIDTH
 from worldplay.model.vae import StreamingVAE
 from worldplay.world.courtyard.renderer import render
 from worldplay.world.courtyard.views import VIEWPOINTS
@@ -20,7 +20,11 @@ _PIECE = 16  # frames encoded at once: few enough for the processor's cache
 
 @torch.inference_mode()
 def encode_walk(vae: StreamingVAE, frames: NDArray[np.uint8]) -> NDArray[np.float16]:
-    """Encode a walk's 1 + 4 (T - 1) frames [F, H, W, 3] in the encoder's size to latents [T, C, h, w], scaled."""
+    """Encode a walk to latents [T, C, h, w], scaled.
+
+    Args:
+        frames: [1 + 4 (T - 1), H, W, 3] in the encoder's size.
+    """
     state = vae.new_encoder_state()
     starts = [0, *range(1, len(frames), _PIECE)]
     pieces = [frames[start:end] for start, end in zip(starts, [*starts[1:], len(frames)], strict=True)]

@@ -97,7 +97,8 @@ class Masters:
         for name, weight in self._weights.items():
             weight.copy_(state["weights"][name])
             self._average[name].copy_(state["average"][name])
-        torch._foreach_copy_(self._muon.state(), state["muon"])
+        for mean, stored in zip(self._muon.state(), state["muon"], strict=True):
+            mean.copy_(stored)
         self._adam.load_state_dict(state["adam"])
         self._copy_to_model(self._weights)
 

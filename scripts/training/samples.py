@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.chunks import CHUNK, find_chunks
-from training.data import load_plan
 from training.prompt_book import PromptBook
+from training.walk_files import load_plan
 from worldplay.world.camera import DEFAULT_INTRINSICS, invert_pose
 from worldplay.world.context import NUM_POINTS, sample_points, select_context
 from worldplay.world.courtyard.views import VIEWPOINTS

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
 
-from training.data import DRILL_SEED, HELD_OUT_SEED, SHRINK, render_walks
+from training.data import DRILL_SEED, HELD_OUT_SEED
 from training.export import seal
 from training.latents import encode_walks, fingerprint_vae, prepare_latents
 from training.progress import say_each
@@ -19,6 +19,7 @@ from training.samples import load_latents
 from training.text_stage import EMBEDDED_TEXT, load_text, train_text
 from training.transformer_stage import Plan, Trainer
 from training.vae_stage import VAEStage, train_vae
+from training.walk_files import SHRINK, compile_look, make_drawer, render_walks
 from worldplay.model.config import VAEConfig
 from worldplay.model.vae import StreamingVAE
 from worldplay.world.device import choose_dtype
@@ -82,9 +83,7 @@ def picture_stage(options: Options) -> None:
         (options.held_out_seeds, HELD_OUT_LATENTS),
         (options.training_seeds[:VAE_WALKS], WALK_LATENTS),
     ):
-        missing = _missing(options.picture_folder, seeds)
-        walks = render_walks(options.picture_folder, missing, length, SHRINK)
-        say_each("rendered", walks, len(missing))
+        _render(options, options.picture_folder, seeds, length, SHRINK)
 
 
 def render_stage(options: Options) -> None:
@@ -93,8 +92,15 @@ def render_stage(options: Options) -> None:
         (options.held_out_seeds, HELD_OUT_LATENTS),
         (options.training_seeds, WALK_LATENTS),
     ):
-        missing = _missing(options.walk_folder, seeds)
-        say_each("rendered", render_walks(options.walk_folder, missing, length, 1), len(missing))
+        _render(options, options.walk_folder, seeds, length, scale=1)
+
+
+def _render(options: Options, folder: Path, seeds: list[int], length: int, scale: int) -> None:
+    missing = _missing(folder, seeds)
+    if missing:
+        drawer = make_drawer(scale, options.device, compile_look())
+        at_once = 1 if options.device == "cpu" else 16  # more frames leave a processor's cache
+        say_each("rendered", render_walks(folder, missing, length, drawer, at_once), len(missing))
 
 
 def vae_stage(options: Options) -> None:

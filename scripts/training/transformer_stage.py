@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
-from safetensors.torch import load_file
 from torch import Tensor
 
 from training.chunks import CHUNK
@@ -30,6 +29,7 @@ from training.samples import (
 )
 from training.transformer_init import EMBEDDED_TRANSFORMER, build_model
 from worldplay.world.device import choose_dtype
+from worldplay.world.embedded.compact_weights import CompactWeights
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,8 @@ class Trainer:
         self._walks, self._held_out, self._prompts = walks, held_out, prompts
         self._model = build_model(EMBEDDED_TRANSFORMER)
         if plan.start is not None:
-            weights = load_file(plan.start)
+            stored = CompactWeights([plan.start])
+            weights = {name: stored.read(name) for name in stored.keys}
             self._model.load_state_dict(split_patches(weights, EMBEDDED_TRANSFORMER.patch_size))
         self._model.to(plan.device, choose_dtype(torch.device(plan.device)))
         self._masters = Masters(self._model, _recipe(plan))

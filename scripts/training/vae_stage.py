@@ -56,7 +56,11 @@ HELD_OUT_WALKS, HELD_OUT_FRAMES = len(LIGHTS), 129  # one in each light
 
 def _by_muon(name: str, weight: Tensor) -> bool:
     """The matrices, except those that touch pixels."""
-    return name.endswith("weight") and weight.shape[:2] != (3 * EMBEDDED_VAE.decoder_patch**2, EMBEDDED_VAE.decoder_channels[-1]) and weight.shape[1] != 3 * EMBEDDED_VAE.pixel_patch**2
+    return (
+        name.endswith("weight")
+        and weight.shape[:2] != (3 * EMBEDDED_VAE.decoder_patch**2, EMBEDDED_VAE.decoder_channels[-1])
+        and weight.shape[1] != 3 * EMBEDDED_VAE.pixel_patch**2
+    )
 
 
 RECIPE = Recipe(_by_muon, 1e-3, 1e-3, betas=(0.9, 0.95), weight_decay=0.0, clip=math.inf, average_decay=0.995)
@@ -237,11 +241,11 @@ class Trainer:
         self._progress.draw()
 
     def _known_scale(self) -> float | None:
-        """Return the scale of an earlier version's latents, if its encoder is kept: its transformer knows them."""
+        """Return the scale of an earlier version's latents, if there is one: its transformer knows them."""
         if self._stage.start is None:
             return None
-        known: float = json.loads((self._stage.start.parent / "world.json").read_text())["vae"]["scaling_factor"]
-        return known
+        description = json.loads((self._stage.start.parent / "world.json").read_text())
+        return float(description["vae"]["scaling_factor"])
 
     def _averaged(self) -> StreamingVAE:
         """Return the running average as it is stored, on the CPU."""

@@ -78,7 +78,7 @@ class StreamingVAE(nn.Module):
         return self.encode_shrunk(seen, state)
 
     def encode_shrunk(self, pixels: Tensor, state: EncoderState) -> Tensor:
-        """Encode as encode_moments, but from pixels [B, 3, F, H, W] that are already in the encoder's size."""
+        """Encode as encode_moments, but from pixels [B, 3, F, H, W] in the encoder's own size."""
         self._check_frames(pixels, state)
         p = self.config.pixel_patch
         x = rearrange(pixels, "b c t (h p) (w q) -> b (c p q) t h w", p=p, q=p).to(

@@ -55,8 +55,8 @@ def test_psnr_of_an_error_of_a_fifth_is_14_db() -> None:
 
 
 def test_reconstruction_has_every_frame() -> None:
-    frames = np.zeros((9, 32, 32, 3), np.uint8)
+    frames = np.zeros((9, 64, 64, 3), np.uint8)
     decoded, latents = reconstruct(StreamingVAE(EMBEDDED_VAE), frames)
-    assert decoded.shape == (9, 32, 32, 3)
+    assert decoded.shape == (9, 64, 64, 3)
     assert decoded.dtype == np.uint8
     assert tuple(latents.shape) == (1, 32, 3, 2, 2)
