@@ -86,7 +86,7 @@ def decode_latent(config: VAEConfig, grid: tuple[int, int], first: bool = False)
         work += _conv(here, following * (8 if doubles_time else 4)) * frames * positions
         frames *= 2 if doubles_time and not first else 1
         positions *= 4
-    return work + _conv(channels[-1], 3 * config.decoder_patch**2) * frames * positions
+    return work + _conv(channels[-1], 3 * config.pixel_patch**2) * frames * positions
 
 
 def chunk(

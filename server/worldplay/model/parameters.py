@@ -22,8 +22,8 @@ def is_text_parameter(name: str) -> bool:
 
 def vae_parameters(config: VAEConfig) -> dict[str, Shape]:
     """Parameters of StreamingVAE."""
-    encoded, decoded = 3 * config.pixel_patch**2, 3 * config.decoder_patch**2
-    return dict([*_encoder("encoder", config, encoded), *_decoder("decoder", config, decoded)])
+    colours = 3 * config.pixel_patch**2
+    return dict([*_encoder("encoder", config, colours), *_decoder("decoder", config, colours)])
 
 
 def _transformer(config: TransformerConfig) -> Iterator[Named]:

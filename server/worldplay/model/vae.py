@@ -37,10 +37,10 @@ class StreamingVAE(nn.Module):
         )
         self.decoder = HunyuanVideo15Decoder3D(
             in_channels=config.latent_channels,
-            out_channels=3 * config.decoder_patch**2,
+            out_channels=3 * config.pixel_patch**2,
             block_out_channels=config.decoder_channels,
             layers_per_block=config.decoder_layers - 1,
-            spatial_compression_ratio=config.spatial_compression,
+            spatial_compression_ratio=config.decoder_compression,
             temporal_compression_ratio=config.temporal_compression,
         )
 
@@ -102,7 +102,7 @@ class StreamingVAE(nn.Module):
         z = latent.to(self.decoder.conv_in.conv.weight)
         frames = [vae_stream.decode(self.decoder, piece, state) for piece in _pieces(z, state)]
         x = torch.cat(frames, dim=2)
-        p = self.config.decoder_patch
+        p = self.config.pixel_patch
         return rearrange(x, "b (c p q) t h w -> b c t (h p) (w q)", p=p, q=p)
 
     def _check_frames(self, pixels: Tensor, state: EncoderState) -> None:

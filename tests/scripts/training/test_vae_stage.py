@@ -47,10 +47,10 @@ def test_training_leaves_a_network_that_loads_and_goes_on_where_it_stopped(stage
 
 
 @pytest.mark.parametrize(
-    ("decoder_channels", "known"), [((64, 64, 16), Known.ALL), ((96, 48, 48), Known.ENCODER)]
+    ("decoder_channels", "known"), [((64, 64, 16, 8), Known.ALL), ((96, 48, 48, 48), Known.ENCODER)]
 )
 def test_an_earlier_version_is_taken_over_as_far_as_it_fits(
-    tmp_path: Path, decoder_channels: tuple[int, int, int], known: vae_stage.Known
+    tmp_path: Path, decoder_channels: tuple[int, ...], known: vae_stage.Known
 ) -> None:
     earlier = StreamingVAE(replace(EMBEDDED_VAE, decoder_channels=decoder_channels))
     save_file(earlier.state_dict(), tmp_path / "vae.safetensors")
