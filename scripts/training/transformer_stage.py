@@ -17,7 +17,6 @@ from training.export import export
 from training.flow_matching import chunk_loss
 from training.generate import generate
 from training.masters import Masters, Recipe
-from training.patches import split_patches
 from training.progress import Progress
 from training.prompt_book import PromptBook
 from training.samples import (
@@ -82,8 +81,7 @@ class Trainer:
         self._walks, self._held_out, self._prompts = walks, held_out, prompts
         self._model = build_model(EMBEDDED_TRANSFORMER)
         if plan.start is not None:
-            weights = load_file(plan.start)
-            self._model.load_state_dict(split_patches(weights, EMBEDDED_TRANSFORMER.patch_size))
+            self._model.load_state_dict(load_file(plan.start))
         self._model.to(plan.device, choose_dtype(torch.device(plan.device)))
         self._masters = Masters(self._model, _recipe(plan))
         self._progress = Progress(folder, "transformer")
