@@ -213,11 +213,14 @@ class Session:
             reserve_ms = margin_ms(costs.needed, delays) + delays.median_ms
             return self._playback.underrun_ms(now_ms) - reserve_ms
 
-    def next_task(self, now_ms: float, costs: Costs, undecoded_ms: float = 0.0) -> Task | None:
+    def next_task(
+        self, now_ms: float, costs: Costs, undecoded_ms: float = 0.0, num_undecoded: int = 0
+    ) -> Task | None:
         """Return the work that this session wants done next, if any.
 
         Args:
             undecoded_ms: how long its latents that are not decoded yet are shown.
+            num_undecoded: how many these are. They may have to be decoded meanwhile.
         """
         with self._lock:
             if self._commands:
@@ -234,7 +237,8 @@ class Session:
             underrun_ms = self._playback.underrun_ms(now_ms) + undecoded_ms
             buffered_ms = latch_buffered_ms(costs.needed, self._playback.ack_delays)
             deadline_ms = max(underrun_ms, self._opened_ms + OPENING_SLACK_MS)
-            return self._chunk_task(deadline_ms, underrun_ms - buffered_ms, costs)
+            decode_ms = costs.decode_ms * num_undecoded
+            return self._chunk_task(deadline_ms, underrun_ms - buffered_ms, costs, decode_ms)
 
     def mark_latched(self, now_ms: float) -> None:
         """Note that a chunk has read its controls; it will be finished unless it is cancelled."""
@@ -297,6 +301,8 @@ class Session:
     def _refuse(self, message: str) -> None:
         self._notices.append(lambda listener: listener.on_error("bad_request", message, False))
 
-    def _chunk_task(self, deadline_ms: float, latch_by_ms: float, costs: Costs) -> Task:
-        context_ms = costs.context.p95_ms + CONTEXT_SLACK_MS
+    def _chunk_task(
+        self, deadline_ms: float, latch_by_ms: float, costs: Costs, decode_ms: float = 0.0
+    ) -> Task:
+        context_ms = costs.context.p95_ms + CONTEXT_SLACK_MS + decode_ms
         return Task(self.number, deadline_ms, latch_by_ms, context_ms, costs.tail.median_ms, self._served_ms)

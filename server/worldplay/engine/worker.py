@@ -151,7 +151,7 @@ class Worker:
     def _decide(self) -> Run | Decode | PlannedCut | Wait:
         """Choose what to do now. Decoding comes first if it cannot wait for the stage that would be next."""
         now_ms = self._clock()
-        tasks = self._list_tasks(now_ms)
+        tasks = self._list_tasks(now_ms, with_decoding=True)
         is_committed = self._run is not None and self._run.is_committed
         if self._run is not None and is_committed:
             decision: Run | Wait = Run(self._run.session.number)
@@ -161,7 +161,7 @@ class Worker:
         stage_ms = self._expect_stage_ms() if isinstance(decision, Run) else 0.0
         if decode is not None and decode.begin_by_ms <= now_ms + stage_ms:
             return self._decode_or_finish(decode, now_ms)
-        cut = None if is_committed else self._next_cut(tasks, now_ms)
+        cut = None if is_committed else self._next_cut(now_ms)
         if cut is not None and cut.begin_ms <= now_ms:
             return cut
         if isinstance(decision, Run):
@@ -173,10 +173,18 @@ class Worker:
         ]
         return Wait(min((time for time in times if time is not None), default=None))
 
-    def _list_tasks(self, now_ms: float) -> list[Task]:
+    def _list_tasks(self, now_ms: float, *, with_decoding: bool) -> list[Task]:
+        """List the next chunk or command of each session.
+
+        Args:
+            with_decoding: leave time to decode what is waiting before the next chunk's latch.
+        """
         seated = [s for s in self._sessions.values() if self.admission.is_seated(s.number)]
-        undecoded_ms = {s.number: self._undecoded[s.number].media_ms for s in seated}
-        tasks = (s.next_task(now_ms, self._costs, undecoded_ms[s.number]) for s in seated)
+        waiting = [(s, self._undecoded[s.number]) for s in seated]
+        tasks = (
+            s.next_task(now_ms, self._costs, queue.media_ms, with_decoding * queue.num_latents)
+            for s, queue in waiting
+        )
         return [task for task in tasks if task is not None]
 
     def _next_decode(self, now_ms: float) -> Decode | None:
@@ -218,10 +226,10 @@ class Worker:
         stage = "context" if self._run is None else self._run.next_stage
         return min(MAX_STAGE_MS, self._costs.safe_ms(stage))
 
-    def _next_cut(self, tasks: list[Task], now_ms: float) -> PlannedCut | None:
+    def _next_cut(self, now_ms: float) -> PlannedCut | None:
         if self._latch == "chunk":
             return None
-        order = sorted(tasks, key=lambda task: task.deadline_ms)
+        order = sorted(self._list_tasks(now_ms, with_decoding=False), key=lambda task: task.deadline_ms)
         sessions = (
             (s, self._undecoded[s.number]) for s in self._sessions.values() if not s.has_commands and s.walk
         )
