@@ -237,7 +237,7 @@ class LiveWalk:
         return self._newest_chunk().cut(kept, steering)
 
     def differs(self, kept: int, moves: Sequence[Move]) -> bool:
-        """Return whether these moves, from the newest chunk's latent `kept` on, lead elsewhere than it does."""
+        """Return whether these moves, from the newest chunk's latent `kept` on, lead elsewhere."""
         return self._newest_chunk().differs(kept, moves)
 
     def _newest_chunk(self) -> ChunkRollout:
