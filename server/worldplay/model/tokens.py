@@ -48,6 +48,24 @@ class Placement:
         direct = norms.float()[..., :, None, None, None, None, :] * self.rotation.cos
         return Turns(weights * self.turn, direct)
 
+    def first(self, num_latents: int) -> "Placement":
+        """Return the placement of the first latents, of one sample."""
+        return Placement(
+            Rotation(*(part[:num_latents] for part in self.rotation)),
+            self.turn[:, :num_latents],
+            self.value[:num_latents],
+            self.output[:num_latents],
+        )
+
+    def followed_by(self, other: "Placement") -> "Placement":
+        """Return this placement, and then that of later latents, of one sample."""
+        return Placement(
+            Rotation(*(torch.cat(parts) for parts in zip(self.rotation, other.rotation, strict=True))),
+            torch.cat([self.turn, other.turn], dim=1),
+            torch.cat([self.value, other.value]),
+            torch.cat([self.output, other.output]),
+        )
+
 
 def place_tokens(rotation: Rotation, cameras: Cameras) -> Placement:
     """Prepare the placement of a pass's tokens."""

@@ -141,6 +141,21 @@ class WorldPlayTransformer(nn.Module):
         Args: as denoise.
         """
         cache.clear_context()
+        self.extend_context(latents, cond, cameras, actions, cache, timestep)
+
+    def extend_context(
+        self,
+        latents: Tensor,
+        cond: Tensor,
+        cameras: Cameras,
+        actions: Tensor,
+        cache: Cache,
+        timestep: float | Tensor = CONTEXT_TIMESTEP,
+    ) -> None:
+        """Append these latents to the cache's context; they attend to it, to the text and to each other.
+
+        Args: as denoise.
+        """
         x, vec = self._enter(latents, cond, actions, timestep)
         mods = self._modulations(vec)
         place = self._place(cameras, latents, cache.num_context)
@@ -151,7 +166,7 @@ class WorldPlayTransformer(nn.Module):
                 x = block(x, mods[index], place, turns, cache, index)
             else:
                 block.store(x, mods[index], place, turns, cache, index)
-        cache.commit_context(latents.shape[2])
+        cache.commit_context(cache.num_context + latents.shape[2])
 
     def denoise(
         self,

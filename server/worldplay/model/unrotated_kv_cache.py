@@ -37,9 +37,17 @@ class UnrotatedKVCache(KVCache):
         self._context_place: Placement | None = None
         self._latest_place: Placement | None = None
 
+    def truncate_context(self, num_latents: int) -> None:
+        super().truncate_context(num_latents)
+        if self._context_place is not None:
+            self._context_place = self._context_place.first(num_latents)
+
     def commit_context(self, num_latents: int) -> None:
+        before, latest = self._context_place, self._latest_place
+        if self.num_context and before is not None and latest is not None:
+            latest = before.followed_by(latest)
         super().commit_context(num_latents)
-        self._context_place = self._latest_place
+        self._context_place = latest
 
     def extend(self, block: int, own: Heads) -> tuple[Tensor, Tensor, Tensor]:
         start, count = self.num_context, own.place.num_latents
