@@ -17,6 +17,7 @@ from worldplay.loading import open_world
 from worldplay.media.track import VideoTrack
 from worldplay.model.config import RELEASED_TRANSFORMER, RELEASED_VAE, TransformerConfig, VAEConfig
 from worldplay.settings import ModelSettings
+from worldplay.world.attention import set_attention
 from worldplay.world.chunk import Chunk
 from worldplay.world.device import choose_device, choose_dtype, synchronize
 from worldplay.world.machine import available_memory
@@ -59,6 +60,8 @@ class Subject:
 def run(settings: ModelSettings, chunks: int, random: RandomModel | None, json_file: Path | None) -> None:
     """Measure, print a table and, if a file is given, write the numbers to it."""
     subject = load(settings) if random is None else build(random, settings.device)
+    if random is not None:
+        set_attention(subject.world, settings.attention)
     report = measure(subject, chunks)
     sys.stdout.write(render(report))
     if json_file is not None:

@@ -11,7 +11,6 @@ from worldplay.model.regions import Modulation
 from worldplay.model.tokens import Placement
 from worldplay.model.transformer import WorldPlayTransformer
 
-
 _QKV = tuple[Tensor, Tensor, Tensor]
 
 
