@@ -85,6 +85,9 @@ class ModelSettings(BaseModel):
         min_length=1,
         description="Attention backend: 'auto' takes the fastest that is exact here, see docs/performance.md",
     )
+    compile: bool = Field(
+        False, description="Whether torch.compile joins operations of the transformer; loading takes longer"
+    )
     max_sessions: int = Field(
         4,
         ge=1,

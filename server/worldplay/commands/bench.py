@@ -13,11 +13,10 @@ import torch
 
 from worldplay.commands.bench_report import Report, count_work, make_rows, render
 from worldplay.commands.hardware import gemm_rate, name_of, peak_memory, reset_peak_memory
-from worldplay.loading import open_world
+from worldplay.loading import open_world, tune
 from worldplay.media.track import VideoTrack
 from worldplay.model.config import RELEASED_TRANSFORMER, RELEASED_VAE, TransformerConfig, VAEConfig
 from worldplay.settings import ModelSettings
-from worldplay.world.attention import set_attention
 from worldplay.world.chunk import Chunk
 from worldplay.world.device import choose_device, choose_dtype, synchronize
 from worldplay.world.machine import available_memory
@@ -61,7 +60,7 @@ def run(settings: ModelSettings, chunks: int, random: RandomModel | None, json_f
     """Measure, print a table and, if a file is given, write the numbers to it."""
     subject = load(settings) if random is None else build(random, settings.device)
     if random is not None:
-        set_attention(subject.world, settings.attention)
+        tune(settings, subject.world)
     report = measure(subject, chunks)
     sys.stdout.write(render(report))
     if json_file is not None:
