@@ -80,6 +80,14 @@ class ModelSettings(BaseModel):
         Path.home() / ".cache" / "worldplay", description="Folder of hy-worldplay's downloaded files"
     )
     device: str = Field("auto", description="Where the model runs: 'auto', 'cpu', 'cuda' or 'cuda:N'")
+    attention: str = Field(
+        "auto",
+        min_length=1,
+        description="Attention backend: 'auto' takes the fastest that is exact here, see docs/performance.md",
+    )
+    compile: bool = Field(
+        False, description="Whether torch.compile joins operations of the transformer; loading takes longer"
+    )
     max_sessions: int = Field(
         4,
         ge=1,

@@ -60,7 +60,8 @@ def test_branches_are_the_same_written_or_returned(dtype: torch.dtype, tokens_fi
 
 def test_text_that_is_held_is_not_copied_again(monkeypatch: pytest.MonkeyPatch) -> None:
     model = make_model()
-    cache, stored = make_cache(model), []
+    cache = make_cache(model)
+    stored: list[object] = []
     monkeypatch.setattr(cache, "_store_text", stored.append)
     text = make_text(model)
     for _ in range(2):

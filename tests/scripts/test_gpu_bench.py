@@ -40,8 +40,8 @@ def test_what_needs_cuda_says_so(name: str) -> None:
 
 def test_a_missing_backend_is_a_row_of_its_own() -> None:
     rows = carry_out("attention", MINI).rows
-    assert "failed" in next(row for row in rows if row.get("backend") == "cudnn")
-    assert "ms" in next(row for row in rows if row.get("backend") == "math")
+    assert "failed" in next(row for row in rows if row.get("backend") == "sdpa-cudnn")
+    assert "ms" in next(row for row in rows if row.get("backend") == "sdpa-math")
 
 
 def test_a_failure_is_an_outcome(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,6 +133,19 @@ class KVCache:
             heads_first(values[start:]).copy_(own_values)
         return queries, heads_first(keys), heads_first(values)
 
+    def make_inputs(self, num_latents: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Make random queries of latents, and keys and values of a full cache, to time attention.
+
+        They lie as in use. The contents of the first block are lost.
+        """
+        keys, values = self._keys[0], self._values[0]
+        self._latest_text, self.holds = None, None
+        queries = keys.new_empty(num_latents * self._tokens_per_latent, *keys.shape[1:])
+        random = torch.Generator(keys.device).manual_seed(0)
+        for part in (queries, keys, values):
+            part.normal_(generator=random)
+        return heads_first(queries), heads_first(keys), heads_first(values)
+
     def context(self, block: int) -> tuple[Tensor, Tensor]:
         """A block's context keys and values, views of [2, n, num_context * tokens, d] each, rope first."""
         part = slice(self._text_length, self._context_end)

@@ -94,7 +94,7 @@ class Regions:
 EAGER = Regions(project_heads, rotate, update_tokens)
 
 
-def compile_regions(compiler: str) -> Regions:
+def compile_regions(compiler: str | Callable[..., object]) -> Regions:
     """Compile the functions by a backend of torch.compile; graphs are made when a shape is first used."""
 
     def compiled(function: Callable[..., object]) -> Callable[..., object]:

@@ -172,7 +172,14 @@ def turn(normal: Tensor, norm: Tensor, products: Tensor, out: Tensor | None = No
     if normal.device.type != "cpu":
         return torch.bmm(normal, products, out=out)
     # A CPU swaps faster than it multiplies by a permutation.
-    return torch.cat([swap_pairs(normal * norm), torch.bmm(normal, products[..., len(norm) :])], -1, out=out)
+    weighted, prope = normal * norm, torch.bmm(normal, products[..., len(norm) :])
+    if out is None:
+        return torch.cat([swap_pairs(weighted), prope], dim=-1)
+    pairs = out.unflatten(-1, (-1, 2))
+    torch.neg(weighted[..., 1::2], out=pairs[..., : len(norm) // 2, 0])
+    pairs[..., : len(norm) // 2, 1].copy_(weighted[..., ::2])
+    out[..., len(norm) :].copy_(prope)
+    return out
 
 
 def apply_camera(heads: Tensor, matrices: Tensor, out: Tensor | None = None) -> Tensor:
