@@ -99,6 +99,7 @@ def make_chunk(index: int, motions: list[Motion], timings_ms: dict[str, float]) 
     """A chunk without latents: nothing but a decoder looks at them."""
     return Chunk(
         index=index,
+        first_latent=0,
         num_frames=16 if index else 13,
         latents=cast("Tensor", None),
         poses=np.zeros((4, 4, 4)),

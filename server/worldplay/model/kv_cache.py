@@ -92,6 +92,11 @@ class KVCache:
     def clear_context(self) -> None:
         self._num_context = 0
 
+    def truncate_context(self, num_latents: int) -> None:
+        """Forget the context latents from `num_latents` on; the others did not attend to them."""
+        assert num_latents <= self._num_context, f"{num_latents} of {self._num_context} context latents"
+        self._num_context = num_latents
+
     def commit_context(self, num_latents: int) -> None:
         self._num_context = num_latents
 

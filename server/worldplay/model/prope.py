@@ -28,6 +28,19 @@ class Cameras:
         one = slice(index, index + 1)
         return Cameras(self.query[one], self.key_value[one], self.output[one])
 
+    def first(self, num_latents: int) -> "Cameras":
+        """The cameras of the first latents."""
+        kept = slice(0, num_latents)
+        return Cameras(self.query[:, kept], self.key_value[:, kept], self.output[:, kept])
+
+    def followed_by(self, other: "Cameras") -> "Cameras":
+        """These cameras, and then those of later latents."""
+        return Cameras(
+            torch.cat([self.query, other.query], dim=1),
+            torch.cat([self.key_value, other.key_value], dim=1),
+            torch.cat([self.output, other.output], dim=1),
+        )
+
 
 def prepare_cameras(viewmats: Tensor, intrinsics: Tensor, head_dim: int, dtype: torch.dtype) -> Cameras:
     """Build the matrices of every latent's camera.

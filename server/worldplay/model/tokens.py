@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from worldplay.model.prope import Cameras, transform
@@ -17,6 +18,12 @@ class Placement:
 
     rope: Tensor
     cameras: Cameras
+
+    def first(self, num_latents: int) -> "Placement":
+        return Placement(self.rope[:num_latents], self.cameras.first(num_latents))
+
+    def followed_by(self, other: "Placement") -> "Placement":
+        return Placement(torch.cat([self.rope, other.rope]), self.cameras.followed_by(other.cameras))
 
 
 @dataclass(frozen=True, slots=True)

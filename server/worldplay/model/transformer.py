@@ -134,11 +134,26 @@ class WorldPlayTransformer(nn.Module):
         Args: as denoise.
         """
         cache.clear_context()
+        self.extend_context(latents, cond, cameras, actions, cache, timestep)
+
+    def extend_context(
+        self,
+        latents: Tensor,
+        cond: Tensor,
+        cameras: Cameras,
+        actions: Tensor,
+        cache: Cache,
+        timestep: float | Tensor = CONTEXT_TIMESTEP,
+    ) -> None:
+        """Append these latents to the cache's context; they attend to it, to the text and to each other.
+
+        Args: as denoise.
+        """
         x, vec, place = self._enter(latents, cond, cameras, actions, timestep, cache.num_context)
         for block in self.blocks[:-1]:
             x = block(x, vec, place, cache)
         self.blocks[-1].store(x, vec, place, cache)
-        cache.commit_context(latents.shape[2])
+        cache.commit_context(cache.num_context + latents.shape[2])
 
     def denoise(
         self,

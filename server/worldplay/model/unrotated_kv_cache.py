@@ -37,9 +37,17 @@ class UnrotatedKVCache(KVCache):
         super().set_text(TextKV(text.keys[:1], text.values[:1]))
         self._text = text
 
+    def truncate_context(self, num_latents: int) -> None:
+        super().truncate_context(num_latents)
+        if self._context_place is not None:
+            self._context_place = self._context_place.first(num_latents)
+
     def commit_context(self, num_latents: int) -> None:
+        before, latest = self._context_place, self._latest_place
+        if self.num_context and before is not None and latest is not None:
+            latest = before.followed_by(latest)
         super().commit_context(num_latents)
-        self._context_place = self._latest_place
+        self._context_place = latest
 
     def extend(self, block: int, own: ImageKV) -> tuple[Tensor, Tensor]:
         start, count = self.num_context, own.keys.shape[1]
