@@ -140,7 +140,7 @@ export class Player {
     if (placed === null) return;
     this.hasNews = true;
     this.source.append(media.data, this.timeline.offset);
-    this.edge.arrived(receivedAt, bufferedS);
+    this.edge.arrived(receivedAt, bufferedS, media.duration);
     this.keepToEdge(receivedAt);
   }
 
@@ -164,7 +164,7 @@ export class Player {
   /** The tab is visible again. The browser may have stopped the video meanwhile. */
   returned(): void {
     this.standstill.forget();
-    this.skip(this.edge.skipOnReturn(this.aheadS));
+    this.skip(this.edge.skipOnReturn(performance.now(), this.aheadS));
     this.appended();
     this.play();
   }
@@ -201,7 +201,6 @@ export class Player {
   private stalled(): void {
     if (!this.isUnderrun || document.hidden || !this.events.isExpecting()) return;
     this.numStalls += 1;
-    this.edge.forget();
     this.events.stalled();
   }
 
@@ -241,6 +240,8 @@ export class Player {
 
   /** Correct what others did to the video, and end a standstill, even if no media arrives. */
   private check(nowMs: number): void {
+    // What comes after a pause is not late.
+    if (document.hidden || !this.events.isExpecting()) this.edge.forget();
     if (!this.source.isOpen || document.hidden) return this.standstill.forget();
     this.keepRate();
     if (this.video.paused && !this.isRefused) this.play();
