@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from key_to_screen.figures import Press, agreement, as_json, render
+from key_to_screen.figures import Press, agreement, as_json, render, render_parts
 from key_to_screen.frame_counter import Pixels, count_frames, decode
 from key_to_screen.visit import Pressed, Readings, begin_walk, press_keys, take_readings, visiting
 from key_to_screen.wire import Wire
@@ -34,16 +34,20 @@ def main(arguments: list[str]) -> int:
         until_s = time.monotonic() + options.limit
         tried = list(press_keys(page, options.count, options.hold, until_s))
         readings = take_readings(page)
-        stalls = page.evaluate("window.worldplay.stalls")
+        state = page.evaluate("window.worldplay")
     pressed = [press for press in tried if press is not None]
     if not pressed:
         sys.exit(f"no press of {len(tried)} was seen")
     presses = read_pixels(pressed, readings, wire)
     agreed = agreement(presses, readings.display_frame_ms)
     print(render(presses, agreed))
-    print(f"\n{len(tried) - len(pressed)} presses were not seen, {stalls} stalls")
+    print(f"\n{len(tried) - len(pressed)} presses were not seen, {state['stalls']} stalls")
+    splits = state.get("latencySplits", [])  # an older page has none
+    if splits:
+        print(render_parts(splits))
     if options.json is not None:
-        counts = {"not_seen": len(tried) - len(pressed), "stalls": stalls}
+        counts = {"not_seen": len(tried) - len(pressed), "stalls": state["stalls"]}
+        counts |= {"latch": state.get("latch"), "splits": splits}
         options.json.write_text(json.dumps({**as_json(presses, agreed), **counts}, indent=1) + "\n")
     return 0 if agreed.holds else 1
 

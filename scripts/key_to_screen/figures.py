@@ -92,6 +92,12 @@ def render(presses: Sequence[Press], agreed: Agreement) -> str:
     return "\n".join([*lines, "", *_bars(histogram([p.pixels_ms for p in presses]))])
 
 
+def render_parts(splits: Sequence[dict[str, float]]) -> str:
+    """Word where the time went, by the page: the median of each part."""
+    medians = {part: statistics.median(split[part] for split in splits) for part in splits[0]}
+    return "by the page, medians: " + ", ".join(f"{part} {ms:.0f}" for part, ms in medians.items())
+
+
 def as_json(presses: Sequence[Press], agreed: Agreement) -> dict[str, object]:
     """Return everything that `render` words, and each press."""
     by_pixels = [press.pixels_ms for press in presses]

@@ -99,6 +99,11 @@ export class Player {
     return this.standstill.isOn ? 0 : Math.max(0, this.aheadS);
   }
 
+  /** Media seconds that should be buffered when a fragment arrives. */
+  get wantedS(): number {
+    return this.edge.wantedS(performance.now());
+  }
+
   get playbackRate(): number {
     return this.video.playbackRate;
   }
@@ -136,7 +141,8 @@ export class Player {
     const bufferedS = Math.max(0, this.aheadS);
     // Only the first frame of a burst ends the underrun; the others wait for their time.
     const starved = this.isUnderrun && bufferedS <= media.duration;
-    const placed = this.timeline.place(media, starved);
+    const queuedMs = (bufferedS * 1_000) / this.rate;
+    const placed = this.timeline.place(media, { arrivedAt: receivedAt, queuedMs, starved });
     if (placed === null) return;
     this.hasNews = true;
     this.source.append(media.data, this.timeline.offset);

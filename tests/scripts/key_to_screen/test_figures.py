@@ -4,7 +4,16 @@ import json
 
 import pytest
 
-from key_to_screen.figures import Press, agreement, as_json, figures, histogram, percentile, render
+from key_to_screen.figures import (
+    Press,
+    agreement,
+    as_json,
+    figures,
+    histogram,
+    percentile,
+    render,
+    render_parts,
+)
 
 
 def press(page_ms: float, pixels_ms: float) -> Press:
@@ -40,6 +49,15 @@ def test_report_says_by_how_much_they_differ() -> None:
     assert "by pixels    median  271   p95  330" in told
     assert "page minus pixels: median -11.0, p95 20.0, most 20.0: they DO NOT agree" in told
     assert told.splitlines()[-1] == " 300-350    1 " + 50 * "#"
+
+
+def test_parts_are_medians() -> None:
+    splits = [
+        {"wait": 100.0, "display": 10.0},
+        {"wait": 300.0, "display": 12.0},
+        {"wait": 120.0, "display": 11.0},
+    ]
+    assert render_parts(splits) == "by the page, medians: wait 120, display 11"
 
 
 def test_json_holds_each_press() -> None:
