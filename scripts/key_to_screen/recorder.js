@@ -4,7 +4,7 @@
  * pixels are read a little after the start, because the choice is made on another thread.
  */
 ([width, height]) => {
-  const SETTLED_MS = 8;
+  const SETTLED_MS = 12;
   const canvas = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
   const video = document.querySelector("video");
   const recorded = { pressed: [], readings: [], intervals: [] };
