@@ -40,6 +40,7 @@ Size = Annotated[str | None, typer.Option(help=_help("size"))]
 WeightsDir = Annotated[Path | None, typer.Option(help=_help("weights_dir"))]
 Device = Annotated[str | None, typer.Option(help=_help("device"))]
 Sessions = Annotated[int | None, typer.Option(help=_help("max_sessions"))]
+Latch = Annotated[str | None, typer.Option(help=_help("latch"))]
 Token = Annotated[str | None, typer.Option(help=_help("token"))]
 LogLevel = Annotated[str | None, typer.Option(help=_help("log_level"))]
 
@@ -69,6 +70,7 @@ def serve(
     weights_dir: WeightsDir = None,
     device: Device = None,
     max_sessions: Sessions = None,
+    latch: Latch = None,
     token: Token = None,
     log_level: LogLevel = None,
 ) -> None:
@@ -82,6 +84,7 @@ def serve(
         weights_dir=weights_dir,
         device=device,
         max_sessions=max_sessions,
+        latch=latch,
         token=token,
         log_level=log_level,
     )

@@ -8,6 +8,7 @@ import torch
 
 from worldplay.engine.capacity import count_in_time
 from worldplay.engine.engine import Engine
+from worldplay.engine.pacing import LatchMode
 from worldplay.settings import ModelSettings, Settings
 from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
 from worldplay.world.device import choose_device
@@ -99,4 +100,11 @@ def make_engine(settings: Settings, world: World) -> Engine:
             logger.info("measuring how many visitors can walk at once in real time")
             num_slots = count_in_time(world, num_slots)
             logger.info("visitors who can walk at once in real time: %d", num_slots)
-    return Engine(world, num_slots, settings.max_queued)
+    return Engine(world, num_slots, settings.max_queued, _choose_latch(settings))
+
+
+def _choose_latch(settings: Settings) -> LatchMode:
+    """Return when controls are read. The cost of cuts was not measured with the released model."""
+    if settings.latch is not None:
+        return settings.latch
+    return "chunk" if is_released(settings.model) else "latent"

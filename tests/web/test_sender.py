@@ -83,6 +83,7 @@ def welcome() -> m.Welcome:
 def report(index: int, frames: int = 2, controls_seq: int | None = None) -> ChunkReport:
     chunk: Any = SimpleNamespace(
         index=index,
+        first_latent=0,
         num_frames=frames,
         motions=[Motion(forward=0.08)],
         poses=np.eye(4)[None],

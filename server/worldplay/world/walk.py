@@ -113,15 +113,15 @@ class Walk:
             first = self.num_latents
         if first:
             return self._follow_from(self.c2w[first - 1], moves)
-        first, bumped = self.origin, False
-        start, eye = first.c2w, np.eye(4)
+        origin, bumped = self.origin, False
+        start, eye = origin.c2w, np.eye(4)
         if not np.array_equal(start, eye):
             start, bumped = self.ground.reach(eye, start)
         rest = self._follow_from(start, moves)
         return Path(
             np.concatenate([start[None], rest.c2w]),
-            np.concatenate([[first.label or 0], rest.labels]),
-            np.concatenate([_intrinsics_of(first)[None], rest.intrinsics]),
+            np.concatenate([[origin.label or 0], rest.labels]),
+            np.concatenate([_intrinsics_of(origin)[None], rest.intrinsics]),
             rest.bumped or bumped,
             start,
         )
