@@ -1,5 +1,7 @@
 /** How much to keep buffered, and how fast to play so that no more delay stays than needed: pure policy. */
 
+import { median } from "../stats/latency";
+
 export interface EdgeDecision {
   rate: number;
   /** Media seconds to skip; 0 for none. */
@@ -43,7 +45,8 @@ export class LiveEdge {
   arrived(nowMs: number, bufferedS: number, frameS: number): void {
     this.frameS = frameS;
     const lateS = this.emptyAtMs === null ? 0 : (nowMs - this.emptyAtMs) / MS_PER_S;
-    if (bufferedS <= 0 && lateS > 0) this.wasLate(nowMs, lateS);
+    // Browsers stop a little before the end.
+    if (bufferedS < frameS && lateS > 0) this.wasLate(nowMs, lateS);
     this.since ??= nowMs;
     this.samples.push({ atMs: nowMs, bufferedS });
     this.samples = this.samples.filter((sample) => nowMs - sample.atMs <= WINDOW_MS);
@@ -84,7 +87,7 @@ export class LiveEdge {
 
   /** Playback stood still for `lateS`. It goes on later than before, so past levels do not count. */
   private wasLate(nowMs: number, lateS: number): void {
-    const usualS = this.samples.length === 0 ? 0 : median(this.troughs(nowMs));
+    const usualS = median(this.troughs(nowMs)) ?? 0;
     this.remember(nowMs, usualS + lateS);
     this.forget();
   }
@@ -111,7 +114,7 @@ export class LiveEdge {
   /** The usual level when a burst begins. What it is above the lowest one is jitter. */
   private standingS(nowMs: number): number {
     const troughs = this.troughs(nowMs);
-    const usualS = median(troughs);
+    const usualS = median(troughs) ?? 0;
     this.remember(nowMs, usualS - Math.min(...troughs));
     return usualS;
   }
@@ -135,9 +138,4 @@ export class LiveEdge {
     const seconds = Math.min(MAX_JITTER_S, Math.max(jitterS, this.rememberedS(nowMs)));
     this.jitter = { atMs: nowMs, seconds };
   }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
 }
