@@ -1,7 +1,9 @@
 """Makes one chunk, stage by stage. It can be dropped between any two stages."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import chain, islice
 
 from worldplay.engine.controls import ChunkSteering
 from worldplay.engine.cuts import Cut
@@ -13,11 +15,18 @@ from worldplay.world.steering import Steering
 
 
 class ChunkStages:
-    """The stages of a clip's chunk: its context pass, its denoising steps, the decoding of each latent."""
+    """The stages of a clip's chunk: its context pass, its denoising steps, the decoding of each latent.
 
-    def __init__(self, walk: WalkPort, steering: Steering) -> None:
+    If the walk was recorded with cuts, each cut's stages follow, before anything is decoded.
+    """
+
+    def __init__(self, walk: WalkPort, steering: Steering, cuts: Sequence[int] = ()) -> None:
+        """`cuts`: how many latents each cut keeps."""
         self.chunk: Chunk | None = None  # once it is generated
         self._walk = walk
+        self._steering = steering
+        self._cuts = list(cuts)
+        self._versions: list[Chunk] = []  # one more after each cut
         self._pending = walk.begin_chunk(steering)
         self._frames: Iterator[Frames] = iter(())
         self._num_undecoded = 0
@@ -36,15 +45,29 @@ class ChunkStages:
         if self.chunk is not None:
             self._num_undecoded -= 1
             return next(self._frames)
-        self.chunk = self._pending.advance()
-        if self.chunk is not None:
-            self._frames = self._walk.decode(self.chunk)
-            self._num_undecoded = len(self.chunk.poses)
+        version = self._pending.advance()
+        if version is not None:
+            self._versions.append(version)
+            if len(self._versions) <= len(self._cuts):
+                self._pending = self._walk.begin_cut(self._cuts[len(self._versions) - 1], self._steering)
+            else:
+                self._finish(version)
         return None
 
     def close(self) -> None:
         """Drop the chunk. The walk is unchanged, unless the chunk was already generated."""
         self._pending.close()
+
+    def _finish(self, version: Chunk) -> None:
+        """Describe the whole chunk, and begin to decode what was kept of each version."""
+        num_frames = self._versions[0].num_frames
+        self.chunk = replace(version, first_latent=0, num_frames=num_frames)
+        self._num_undecoded = len(version.poses)
+        ends = [*self._cuts, len(version.poses)]
+        parts = zip(self._versions, ends, strict=True)
+        self._frames = chain.from_iterable(
+            islice(self._walk.decode(chunk), max(0, end - chunk.first_latent)) for chunk, end in parts
+        )
 
 
 class ChunkRun:
