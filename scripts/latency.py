@@ -36,17 +36,17 @@ def main(arguments: list[str]) -> int:
         readings = take_readings(page)
         state = page.evaluate("window.worldplay")
     pressed = [press for press in tried if press is not None]
-    if not pressed:
-        sys.exit(f"no press of {len(tried)} was seen")
     presses = read_pixels(pressed, readings, wire)
+    if not presses:
+        sys.exit(f"no press of {len(tried)} was seen")
     agreed = agreement(presses, readings.display_frame_ms)
     print(render(presses, agreed))
-    print(f"\n{len(tried) - len(pressed)} presses were not seen, {state['stalls']} stalls")
+    print(f"\n{len(tried) - len(presses)} presses were not seen, {state['stalls']} stalls")
     splits = state.get("latencySplits", [])  # an older page has none
     if splits:
         print(render_parts(splits))
     if options.json is not None:
-        counts = {"not_seen": len(tried) - len(pressed), "stalls": state["stalls"]}
+        counts = {"not_seen": len(tried) - len(presses), "stalls": state["stalls"]}
         counts |= {"latch": state.get("latch"), "splits": splits}
         options.json.write_text(json.dumps({**as_json(presses, agreed), **counts}, indent=1) + "\n")
     return 0 if agreed.holds else 1
@@ -68,19 +68,23 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def read_pixels(pressed: list[Pressed], readings: Readings, wire: Wire) -> list[Press]:
-    """Find on screen the first frame that includes each press."""
+    """Find on screen the first frame that includes each press. What was never on screen is left out."""
     frames = decode(wire.init_segment, wire.fragments)
-    return [_find(press, readings, frames, wire.first_frame(press.seq)) for press in pressed]
+    found = [_find(press, readings, frames, wire.first_frame(press.seq)) for press in pressed]
+    return [press for press in found if press is not None]
 
 
-def _find(press: Pressed, readings: Readings, frames: Pixels, first: int | None) -> Press:
+def _find(press: Pressed, readings: Readings, frames: Pixels, first: int | None) -> Press | None:
     assert first is not None, "the page measured a press that no chunk includes"
     until_ms = press.at_ms + press.page_ms + BEYOND_MS
     recent = np.flatnonzero((readings.at_ms >= press.at_ms) & (readings.at_ms < until_ms))
+    if len(recent) == 0:
+        return None
     start = max(0, first - NUM_AROUND)
     shown = start + count_frames(readings.pixels[recent], frames[start : first + NUM_AROUND])
     found = recent[shown >= first]
-    assert len(found), f"frame {first} was never on screen"
+    if len(found) == 0:
+        return None
     # What an animation frame reads is on screen from the next one on.
     earliest_ms = float(readings.before_ms[found[0]]) + 2 * readings.display_frame_ms
     latest_ms = float(readings.at_ms[found[0]]) + readings.display_frame_ms
