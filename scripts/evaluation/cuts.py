@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.lab import Lab, by_chunk, play
-from evaluation.metrics import compare
+from evaluation.metrics import Frames, compare
 from evaluation.report import Report, Row
 from evaluation.routes import Route, held_out
 from evaluation.scale import Scale
+from evaluation.strips import save_strip
 from evaluation.workers import Workers
 from training.chunks import CHUNK
 from training.data import HELD_OUT_SEED
@@ -26,6 +27,15 @@ class Way:
 
     name: str
     choose: Callable[[Route, int], Cuts]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One walk: PSNR by chunk, the share of its chunks that were cut, and the last frame of each."""
+
+    psnr: NDArray[np.float64]
+    share: float
+    ends: Frames
 
 
 def no_cuts(route: Route, index: int) -> Cuts:
@@ -67,30 +77,35 @@ def measure(workers: Workers, scale: Scale) -> Report:
     outcomes = workers.map("cuts", run_walk, jobs)
     psnr: dict[int, list[NDArray[np.float64]]] = {}
     shares: dict[int, list[float]] = {}
-    for (_, way, _), (curve, share) in zip(jobs, outcomes, strict=True):
-        psnr.setdefault(way, []).append(curve)
-        shares.setdefault(way, []).append(share)
+    for (_, way, _), outcome in zip(jobs, outcomes, strict=True):
+        psnr.setdefault(way, []).append(outcome.psnr)
+        shares.setdefault(way, []).append(outcome.share)
+    ends = {WAYS[way].name: o.ends for (i, way, _), o in zip(jobs, outcomes, strict=True) if i == 0}
+    titles = [f"chunk {chunk}" for chunk in range(scale.cut_chunks)]
+    save_strip(workers.strips / "cuts.png", {name: list(row) for name, row in ends.items()}, titles)
     base = np.array(psnr[0])
     rows = [_row(WAYS[way].name, np.array(psnr[way]), base, shares[way]) for way in psnr]
     return Report(
         "Chunks that are cut",
         f"Held-out walks, seeds {HELD_OUT_SEED} to {HELD_OUT_SEED + scale.cut_walks - 1}, of "
-        f"{scale.cut_chunks} chunks, compared with the truth, in dB. Before a cut, a chunk was generated as if "
-        "the motion to its last latent that is kept went on; after it, for the true motions. The error is the "
-        "standard error of the difference over the walks.",
+        f"{scale.cut_chunks} chunks, compared with the truth, in dB. Before a cut, a chunk was generated as "
+        "if the motion to its last latent that is kept went on; after it, for the true motions. The error is "
+        "the standard error of the change over the walks.",
         rows,
         [],
         {WAYS[way].name: [curve.tolist() for curve in curves] for way, curves in psnr.items()},
     )
 
 
-def run_walk(lab: Lab, index: int, way: int, num_chunks: int) -> tuple[NDArray[np.float64], float]:
-    """Generate one walk by day. Returns: PSNR by chunk, and the share of its chunks that were cut."""
+def run_walk(lab: Lab, index: int, way: int, num_chunks: int) -> Outcome:
+    """Generate one walk by day."""
     route = held_out(index, num_chunks)
     cuts = WAYS[way].choose(route, index)
     played = play(lab.world, route, cuts=cuts)
-    pairs = zip(by_chunk(played.frames), by_chunk(lab.truth(route.c2w(), LIGHTS[0])), strict=True)
-    return np.array([compare(*pair).psnr for pair in pairs]), len(cuts) / num_chunks
+    chunks = by_chunk(played.frames)
+    pairs = zip(chunks, by_chunk(lab.truth(route.c2w(), LIGHTS[0])), strict=True)
+    psnr = np.array([compare(*pair).psnr for pair in pairs])
+    return Outcome(psnr, len(cuts) / num_chunks, np.stack([frames[-1] for frames in chunks]))
 
 
 def _row(name: str, psnr: NDArray[np.float64], base: NDArray[np.float64], shares: Sequence[float]) -> Row:

@@ -62,8 +62,10 @@ class Route:
             moves = list(self.motions[max(0, start - 1) : start + CHUNK - 1])
             kept = len(moves) - CHUNK + cuts[chunk] if chunk in cuts else len(moves)
             straight = moves[kept - 1] if kept else Motion()
-            rest = moves[kept:]
-            latches += [[*moves[:kept], *[straight] * len(rest)], *([rest] if rest else [])]
+            rest: list[Move] = [*moves[kept:]]
+            latches.append([*moves[:kept], *[straight] * len(rest)])
+            if rest:
+                latches.append(rest)
         return latches
 
 
