@@ -18,8 +18,7 @@ def pass_through(patch: tuple[int, int], weights: dict[str, Tensor], latents: Te
     """From a latent through the first layer and the last one to a velocity, without a block."""
     model = build_model(replace(TINY, patch_size=patch))
     model.load_state_dict(weights)
-    cameras = model.prepare_cameras(torch.eye(4).expand(1, 1, 4, 4), torch.eye(3).expand(1, 1, 3, 3))
-    x, vec, _ = model._enter(latents, torch.zeros(1, 5, 1, 4, 4), cameras, torch.tensor([0]), 500.0, 0)
+    x, vec = model._enter(latents, torch.zeros(1, 5, 1, 4, 4), torch.tensor([0]), 500.0)
     return model._leave(x, vec, latents)
 
 
