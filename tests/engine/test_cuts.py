@@ -60,7 +60,7 @@ class Walker(Page):
 def open_theatre(
     costs: Mapping[str, float], latch: LatchMode, num_pages: int
 ) -> tuple[Theatre, list[Walker]]:
-    theatre = Theatre(**costs)
+    theatre = Theatre(4, 2, **costs)
     theatre.worker = Worker(theatre.world, Admission(4, 2), theatre.clock, latch)
     pages = [Walker(theatre.clock) for _ in range(num_pages)]
     for page in pages:

@@ -1,8 +1,10 @@
+from typing import Any
+
 import pytest
 import torch
 
 from worldplay.model import attention_choice
-from worldplay.model.attention import MATMUL, SDPA
+from worldplay.model.attention import MATMUL, SDPA, attend
 from worldplay.model.attention_choice import Measured, choose, find_problem, measure
 
 
@@ -33,13 +35,11 @@ def test_a_backend_that_is_not_there_is_a_problem(backend: str, problem: str) ->
 
 @pytest.mark.parametrize("wrong", [1.05, float("nan")])
 def test_a_backend_that_is_not_exact_is_a_problem(monkeypatch: pytest.MonkeyPatch, wrong: float) -> None:
-    right = attention_choice.attend
+    def attend_noisily(*arguments: Any) -> torch.Tensor:
+        backend = arguments[-1]
+        return attend(*arguments) * (wrong if backend == "noisy" else 1)
 
-    def attend(*arguments: object) -> torch.Tensor:
-        *qkv, backend = arguments
-        return wrong * right(*qkv) if backend == "noisy" else right(*qkv, backend)
-
-    monkeypatch.setattr(attention_choice, "attend", attend)
+    monkeypatch.setattr(attention_choice, "attend", attend_noisily)
     measured = measure("noisy", [make_qkv()], lambda: None)
     assert measured.problem is not None
     assert measured.problem.startswith("differs from float32 by")

@@ -8,7 +8,7 @@ from support.tiny import GRID, TINY, Latents, make_cache, make_latents, make_mod
 from worldplay.model import attention, blocks
 from worldplay.model.kv_cache import KVCache
 from worldplay.model.prope import Cameras
-from worldplay.model.tokens import Heads
+from worldplay.model.tokens import Heads, Placement
 from worldplay.model.transformer import WorldPlayTransformer
 
 
@@ -116,10 +116,13 @@ def test_packing_takes_no_more_memory() -> None:
 @torch.inference_mode()
 def test_steps_of_a_chunk_share_what_does_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
     model = make_model()
-    cache, placed = make_cache(model), []
-    monkeypatch.setattr(
-        model, "_place", lambda *a, **k: placed.append(a) or type(model)._place(model, *a, **k)
-    )
+    cache, placed = make_cache(model), list[object]()
+
+    def place(*arguments: Any) -> Placement:
+        placed.append(arguments)
+        return type(model)._place(model, *arguments)
+
+    monkeypatch.setattr(model, "_place", place)
     chunk = make_latents(model, 4)
     for timestep in (1000.0, 625.0):
         model.denoise(*chunk.arguments(), timestep, cache)

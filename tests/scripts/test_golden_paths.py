@@ -9,6 +9,7 @@ import torch
 import check_goldens
 from goldens import networks
 from goldens.cases import read_manifest
+from goldens.weights import fill
 from support.paths import GOLDENS
 from worldplay.model.attention import MATMUL
 from worldplay.model.kv_cache import KVCache
@@ -39,7 +40,6 @@ def check(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_case_in_another_way(monkeypatch: pytest.MonkeyPatch, name: str, way: str) -> None:
     torch.compiler.reset()
-    fill = networks.fill
 
     def fill_and_change(model: WorldPlayTransformer) -> WorldPlayTransformer:
         WAYS[way](fill(model))

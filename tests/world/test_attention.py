@@ -3,6 +3,7 @@ import torch
 
 from support.tiny_world import make_world
 from worldplay.model.attention import MATMUL, SDPA
+from worldplay.model.attention_choice import Measured
 from worldplay.world import attention
 from worldplay.world.attention import set_attention
 from worldplay.world.steering import CircleSteering, WalkRequest
@@ -23,9 +24,9 @@ def test_a_backend_that_does_not_work_is_refused() -> None:
 def test_auto_measures_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[tuple[str, list[int]]] = []
 
-    def measure(backend: str, shapes: list[tuple[torch.Tensor, ...]], wait: object) -> attention.Measured:
+    def measure(backend: str, shapes: list[tuple[torch.Tensor, ...]], wait: object) -> Measured:
         tried.append((backend, [shape[0].shape[2] for shape in shapes]))
-        return attention.Measured(backend, 1.0 if backend == MATMUL else 2.0)
+        return Measured(backend, 1.0 if backend == MATMUL else 2.0)
 
     monkeypatch.setattr(attention, "measure", measure)
     world = set_attention(make_world(), "auto")

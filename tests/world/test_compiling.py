@@ -3,6 +3,7 @@ import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from support.tiny_world import ROLLOUT, make_world
+from worldplay.model.regions import compile_regions
 from worldplay.world import compiling
 from worldplay.world.compiling import compile_world
 from worldplay.world.steering import CircleSteering, WalkRequest
@@ -22,8 +23,7 @@ def test_a_compiled_walk_is_the_same_and_compiles_nothing_more(
 ) -> None:
     torch.compiler.reset()
     counter = CompileCounterWithBackend(compiler)
-    right = compiling.compile_regions
-    monkeypatch.setattr(compiling, "compile_regions", lambda _: right(counter))
+    monkeypatch.setattr(compiling, "compile_regions", lambda _: compile_regions(counter))
     with caplog.at_level("INFO"):
         world = compile_world(make_world())
     assert "compiled the transformer in" in caplog.text

@@ -114,10 +114,11 @@ class Heads:
         return queries, keys, _heads_first(split_values)
 
     def _turn_for_gradients(self) -> tuple[Tensor, Tensor]:
-        """Do what `write` does, but to new tensors, [2, ...] and [...]."""
-        swapped, prope = self._split(torch.stack([self._turn(part) for part in (KEY, QUERY)])).unbind(-2)
-        rotated = torch.addcmul(swapped * self.place.rotation.sin, self._keys_queries(), self.turns.direct)
-        turned = torch.stack([rotated.to(prope.dtype), prope], dim=-2)
+        """Do what `write` does, but to new tensors, [2, ...] and [...], and fast backwards on a CPU."""
+        weighted = self._keys_queries() * self.norms[:, None, None, None, None]
+        cameras = self.place.turn[..., self._width :].flatten(0, 1)
+        prope = torch.bmm(weighted.reshape(len(cameras), -1, self._width), cameras).view(weighted.shape)
+        turned = torch.stack([self.place.rotation.apply(weighted), prope], dim=-2)
         return turned, apply_camera(self.raw[:, :, VALUE], self.place.value)
 
     def write(self, keys_queries: Tensor, values: Tensor) -> None:
