@@ -1,5 +1,3 @@
-from typing import Any
-
 import pytest
 import torch
 
@@ -35,9 +33,10 @@ def test_a_backend_that_is_not_there_is_a_problem(backend: str, problem: str) ->
 
 @pytest.mark.parametrize("wrong", [1.05, float("nan")])
 def test_a_backend_that_is_not_exact_is_a_problem(monkeypatch: pytest.MonkeyPatch, wrong: float) -> None:
-    def attend_noisily(*arguments: Any) -> torch.Tensor:
-        backend = arguments[-1]
-        return attend(*arguments) * (wrong if backend == "noisy" else 1)
+    def attend_noisily(
+        q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, backend: str = SDPA
+    ) -> torch.Tensor:
+        return wrong * attend(q, k, v) if backend == "noisy" else attend(q, k, v, backend)
 
     monkeypatch.setattr(attention_choice, "attend", attend_noisily)
     measured = measure("noisy", [make_qkv()], lambda: None)
