@@ -67,3 +67,18 @@ def test_a_backend_is_timed_at_every_shape() -> None:
     measured = measure(MATMUL, [make_qkv(), make_qkv()], lambda: waits.append(True))
     assert measured.ms > 0
     assert len(waits) == 2 * 2 * (1 + attention_choice.ROUNDS)
+
+
+def test_a_backend_that_runs_out_of_memory_at_the_full_shape_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    right = attention_choice.attend
+
+    def attend(q: torch.Tensor, *rest: object) -> torch.Tensor:
+        if q.shape[2] > 128:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return right(q, *rest)
+
+    monkeypatch.setattr(attention_choice, "attend", attend)
+    q, k, v = torch.randn(3, 1, 4, 256, 16)
+    assert measure(SDPA, [(q, k, v)], lambda: None).problem == "OutOfMemoryError: CUDA out of memory"

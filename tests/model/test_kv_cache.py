@@ -100,3 +100,22 @@ def test_set_text_drops_the_context_it_was_attended_from() -> None:
 def test_set_text_refuses_a_text_that_is_too_long() -> None:
     with pytest.raises(ValueError, match="expected at most 4 text tokens, got 5"):
         make_cache(make_model(), max_text=4)
+
+
+def test_a_text_that_was_stored_in_part_is_stored_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model()
+    cache = model.new_cache((4, 6), 8)
+    first, second = make_text(model), make_text(model)
+    cache.set_text(first)
+    store = cache._store_text
+    stored: list[object] = []
+
+    def fail(text: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(cache, "_store_text", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        cache.set_text(second)
+    monkeypatch.setattr(cache, "_store_text", lambda text: (stored.append(text), store(text)))
+    cache.set_text(first)
+    assert stored == [first]

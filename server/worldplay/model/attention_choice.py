@@ -53,7 +53,10 @@ def measure(backend: str, shapes: Sequence[QKV], wait: Callable[[], None]) -> Me
     problem = find_problem(backend, shapes[0])
     if problem is not None:
         return Measured(backend, problem=problem)
-    return Measured(backend, sum(_median_ms(backend, shape, wait) for shape in shapes))
+    try:
+        return Measured(backend, sum(_median_ms(backend, shape, wait) for shape in shapes))
+    except FAILURES as error:  # some need memory for all scores
+        return Measured(backend, problem=_describe(error))
 
 
 def find_problem(backend: str, shape: QKV) -> str | None:
@@ -63,13 +66,17 @@ def find_problem(backend: str, shape: QKV) -> str | None:
     try:
         got = attend(*part, backend).float()
     except FAILURES as error:
-        return f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no message'])[0][:120]}"
+        return _describe(error)
     q, k, v = (x.float() for x in part)
     expected = attend(q, k, v, MATMUL)
     off, largest = ((got - expected).norm() / expected.norm()).item(), LARGEST_ERROR[shape[0].dtype]
     if not off <= largest:
         return f"differs from float32 by {100 * off:.2g} %, expected at most {100 * largest:.2g} %"
     return None
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no message'])[0][:120]}"
 
 
 def _median_ms(backend: str, shape: QKV, wait: Callable[[], None]) -> float:

@@ -52,7 +52,7 @@ class KVCache:
     On a GPU every token's heads lie side by side, so that products write to where attention reads. A block's
     queries are written where the next block will write its own keys, so that one operation rotates keys and
     queries; the last row of keys is for the last block's queries. On a CPU every head's tokens lie side by
-    side, because attention reads them faster: in bf16 by a third, copying included.
+    side, because attention reads them faster (docs/performance.md), copying included.
     """
 
     def __init__(
@@ -107,6 +107,7 @@ class KVCache:
             raise ValueError(f"expected at most {self._max_text} text tokens, got {text.length}")
         self.clear_context()
         if self._latest_text is None or self._latest_text() is not text:
+            self._latest_text = None  # in case storing fails
             self._store_text(text)
             self._text_length, self._latest_text = text.length, ref(text)
 

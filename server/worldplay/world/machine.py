@@ -110,7 +110,7 @@ ATTENTION_PACKAGES = {
     "_flash_3": "flash_attn_interface",
     "flash": "flash_attn",
     "flashinfer": "flashinfer",
-    "sage": "sageattention",  # computes in 8 bits, so it is measured, but not chosen unless asked for
+    "sage": "sageattention",  # computes in 8 bits: taken only where it is exact enough
 }
 
 
