@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from evaluation import actions, costs, loops, prompts, rollouts, vae
+from evaluation import actions, costs, cuts, loops, prompts, rollouts, vae
 from evaluation.report import RESULTS, Report, merge, read_results, render
 from evaluation.scale import FULL, QUICK, Scale
 from evaluation.workers import Place, Workers, fingerprint, open_lab, side_by_side
@@ -23,6 +23,7 @@ from evaluation.workers import Place, Workers, fingerprint, open_lab, side_by_si
 SECTIONS: dict[str, Callable[[Workers, Scale], Report]] = {
     "vae": vae.measure,
     "rollout": rollouts.measure,
+    "cuts": cuts.measure,
     "actions": actions.measure,
     "loops": loops.measure,
     "prompts": prompts.measure_prompts,

@@ -28,6 +28,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     calls: list[tuple[object, ...]] = []
     monkeypatch.setattr(load, "load_released", lambda *args: calls.append(args))
     monkeypatch.setattr(loading, "load_embedded", lambda *args: calls.append(args))
+    monkeypatch.setattr(loading, "tune", lambda _, world: world)
     return calls
 
 

@@ -107,6 +107,7 @@ export class App {
       ...this.playback.snapshot(),
       state: this.state,
       session: this.welcome?.session ?? null,
+      latch: this.welcome?.latch ?? null,
       keys: this.controls.pressed,
       seq: this.controls.lastSeq,
       prompt: this.prompts.current,
@@ -207,6 +208,7 @@ export class App {
     if (message.type === "media") playback.mediaReceived(message);
     else if (message.type === "chunk") this.chunkAnnounced(message);
     else if (message.type === "pong") playback.measured.pong(message.t, message.server);
+    else if (message.type === "received") playback.measured.tracker.controlsReceived(message.seq, message.at);
     else if (message.type === "welcome") this.welcomed(message);
     else if (message.type === "init") this.opened(message.mime, message.data);
     else if (message.type === "queued") this.queued(queueInWords(message.position, message.eta));

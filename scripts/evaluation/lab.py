@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 
@@ -17,7 +18,7 @@ from worldplay.world import courtyard
 from worldplay.world.camera import DEFAULT_INTRINSICS
 from worldplay.world.courtyard.renderer import render
 from worldplay.world.courtyard.views import VIEWPOINTS
-from worldplay.world.steering import WalkRequest
+from worldplay.world.steering import ReplaySteering, WalkRequest
 from worldplay.world.world import World
 
 SEED = 0  # of the noise of every walk
@@ -69,22 +70,32 @@ class Lab:
         return sha256(b"".join([*facts, *(path.read_bytes() for path in code)])).hexdigest()[:24]
 
 
-def play(world: World, route: Route, prompts: Mapping[int, str] | None = None) -> Played:
+def play(
+    world: World,
+    route: Route,
+    prompts: Mapping[int, str] | None = None,
+    cuts: Mapping[int, int] | None = None,
+) -> Played:
     """Generate and decode a route's chunks along the served path.
 
     Args:
         prompts: by the chunk from which each applies; the default is the empty prompt.
+        cuts: by the chunk that is cut, how many of its latents are kept. Until then it goes straight on.
     """
-    prompts = prompts or {}
+    prompts, cuts = prompts or {}, cuts or {}
     view = world.views[route.view]
     live = world.open_walk(WalkRequest(view=view.name, seed=SEED, prompt=prompts.get(0)))
-    steering, played = route.steering(), Played([], [], [])
+    steering, played = ReplaySteering(route.latches(cuts)), Played([], [], [])
     for index in range(route.num_chunks):
         if index and index in prompts:
             live.set_prompt(prompts[index])
-        chunk = live.begin_chunk(steering).finish()
+        chunk, kept = live.begin_chunk(steering).finish(), cuts.get(index, 0)
+        frames: list[Frames] = []
+        if kept:
+            frames += islice(live.decode(chunk), kept)
+            chunk = live.begin_cut(kept, steering).finish()
         began = perf_counter()
-        played.chunks.append(np.concatenate(list(live.decode(chunk))))
+        played.chunks.append(np.concatenate([*frames, *live.decode(chunk)]))
         played.timings_ms.append({**chunk.timings_ms, "decode": 1000 * (perf_counter() - began)})
         played.contexts.append(chunk.context)
     expected = route.c2w()[: CHUNK * route.num_chunks]

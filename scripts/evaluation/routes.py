@@ -1,6 +1,6 @@
 """The routes of the evaluated walks: the motion at each latent, by fixed seeds or by design."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,7 +13,7 @@ from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
 from worldplay.world.courtyard.ground import Ground, heading
 from worldplay.world.courtyard.views import VIEWPOINTS
 from worldplay.world.key_motion import motion_of
-from worldplay.world.steering import TrajectorySteering
+from worldplay.world.steering import Move, TrajectorySteering
 
 Poses = NDArray[np.float64]
 
@@ -49,6 +49,24 @@ class Route:
         """Make steering along its motions, beginning after this many chunks."""
         taken = max(0, CHUNK * chunks_done - 1)
         return TrajectorySteering(self.motions[taken:])
+
+    def latches(self, cuts: Mapping[int, int]) -> list[list[Move]]:
+        """List the moves of every latch: for each chunk, and for its rest after a cut.
+
+        Args:
+            cuts: by chunk, how many latents are kept. The move before goes on in those that are thrown away.
+        """
+        latches: list[list[Move]] = []
+        for chunk in range(self.num_chunks):
+            start = CHUNK * chunk
+            moves = list(self.motions[max(0, start - 1) : start + CHUNK - 1])
+            kept = len(moves) - CHUNK + cuts[chunk] if chunk in cuts else len(moves)
+            straight = moves[kept - 1] if kept else Motion()
+            rest: list[Move] = [*moves[kept:]]
+            latches.append([*moves[:kept], *[straight] * len(rest)])
+            if rest:
+                latches.append(rest)
+        return latches
 
 
 @dataclass(frozen=True, slots=True)

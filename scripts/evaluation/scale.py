@@ -27,6 +27,8 @@ class Scale:
     precision_chunks: int  # where bf16 is slow
     approximation_walks: int
     approximation_chunks: int
+    cut_walks: int
+    cut_chunks: int
 
 
 FULL = Scale(
@@ -50,6 +52,8 @@ FULL = Scale(
     precision_chunks=2,
     approximation_walks=3,
     approximation_chunks=20,
+    cut_walks=8,
+    cut_chunks=10,
 )
 
 QUICK = Scale(
@@ -73,4 +77,6 @@ QUICK = Scale(
     precision_chunks=1,
     approximation_walks=1,
     approximation_chunks=8,
+    cut_walks=1,
+    cut_chunks=6,
 )

@@ -11,9 +11,10 @@ from goldens.cases import Case, GoldenError
 from goldens.networks import build, text_inputs
 from worldplay.model.embedders import sinusoid
 from worldplay.model.kv_cache import KVCache, TextKV
-from worldplay.model.prope import prepare_cameras, transform
-from worldplay.model.rope import rope_table, rotate
+from worldplay.model.prope import prepare_cameras
+from worldplay.model.rope import rotation_table
 from worldplay.model.scheduler import sigmas, timesteps
+from worldplay.model.tokens import Heads, place_tokens, rotate
 from worldplay.model.transformer import WorldPlayTransformer
 
 _THETA = 256.0
@@ -21,24 +22,31 @@ _THETA = 256.0
 
 def run_primitives(case: Case) -> dict[str, Tensor]:
     grid, dims = tuple(case.meta["rope_grid"]), tuple(case.meta["rope_dims"])
-    table = rope_table(dims, grid, case.meta.get("rope_theta", _THETA))
+    table = rotation_table(dims, grid, case.meta.get("rope_theta", _THETA))
     q, k, v = (
         rearrange(case.inputs[name], "b (t s) n d -> b t s n d", t=grid[0]) for name in ("q", "k", "v")
     )
-    cameras = prepare_cameras(case.inputs["viewmats"], case.inputs["Ks"], q.shape[-1], torch.float32)
-    rotated = {
-        "q_rope": rotate(q, table),
-        "k_rope": rotate(k, table),
-        "q_prope": transform(q, cameras.query),
-        "k_prope": transform(k, cameras.key_value),
-        "v_prope": transform(v, cameras.key_value),
-        "o_prope": transform(v, cameras.output),
-    }
+    num_heads, width = q.shape[-2:]
+    cameras = prepare_cameras(case.inputs["viewmats"], case.inputs["Ks"], width, torch.float32)
+    place = place_tokens(table, cameras)
+    heads = torch.stack([k, q, v], dim=-2).flatten(0, 1).flatten(1, 2)
+    norms = torch.ones(2, width)
+    turned = Heads(heads, heads, norms, num_heads, place, place.turns(norms), rotate).branches()
+    (q_rope, q_prope), (k_rope, k_prope), (_, v_prope) = (
+        rearrange(part, "b (n two) l d -> two b l n d", two=2) for part in turned
+    )
+    attended = rearrange(v, "b t s n d -> (b t) (s n) d")
+    seen = torch.bmm(torch.cat([attended, attended], dim=-1), place.output)[..., width:]
     return {
-        "rope_cos": table.real.flatten(0, 1).repeat_interleave(2, dim=-1),
-        "rope_sin": table.imag.flatten(0, 1).repeat_interleave(2, dim=-1),
+        "rope_cos": table.cos.flatten(0, 2),
+        "rope_sin": table.sin.flatten(0, 2),
         "sinusoid": sinusoid(case.inputs["t"]),
-        **{name: value.flatten(1, 2) for name, value in rotated.items()},
+        "q_rope": q_rope,
+        "k_rope": k_rope,
+        "q_prope": q_prope,
+        "k_prope": k_prope,
+        "v_prope": v_prope,
+        "o_prope": seen.view(v.shape).flatten(1, 2),
     }
 
 

@@ -1,41 +1,38 @@
-"""Measures which of SDPA's backends is fastest on the two shapes of a chunk's attention."""
+"""Measures which attention backend is fastest on the two shapes of a chunk's attention."""
+
+from functools import partial
 
 import torch
-import torch.nn.functional as F
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from gpu.setup import TEXT_TOKENS, Row, Setup
+from gpu.setup import Row, Setup
+from worldplay.model.attention import KERNELS, MATMUL, SDPA, attend
+from worldplay.model.attention_choice import FAILURES, QKV, find_problem
 from worldplay.model.config import CHUNK_LATENTS
-
-BACKENDS = {
-    "flash": SDPBackend.FLASH_ATTENTION,
-    "cudnn": SDPBackend.CUDNN_ATTENTION,
-    "efficient": SDPBackend.EFFICIENT_ATTENTION,
-    "math": SDPBackend.MATH,
-}
+from worldplay.world.machine import list_attention_packages
 
 
 @torch.inference_mode()
 def measure_attention(setup: Setup) -> list[Row]:
     """Time both branches of one block, in one denoising step and in the context pass."""
-    held, own = setup.most_context * setup.tokens, CHUNK_LATENTS * setup.tokens
-    shapes = {"step": (own, TEXT_TOKENS + held + own), "context": (held, TEXT_TOKENS + held)}
+    cache = setup.build().rollout.caches[0]
+    backends = [SDPA, *KERNELS, MATMUL, *list_attention_packages()]
     rows: list[Row] = []
-    for name, (queries, keys) in shapes.items():
-        for backend in BACKENDS:
+    for name, latents in (("step", CHUNK_LATENTS), ("context", setup.most_context)):
+        shape = cache.make_inputs(latents)
+        queries, keys = shape[0].shape[2], shape[1].shape[2]
+        for backend in backends:
             row: Row = {"pass": name, "queries": queries, "keys": keys, "backend": backend}
-            rows.append(row | _try(setup, BACKENDS[backend], queries, keys))
+            rows.append(row | _try(setup, backend, shape))
     return rows
 
 
-def _try(setup: Setup, backend: SDPBackend, queries: int, keys: int) -> Row:
-    config = setup.scale.transformer
-    heads, width = config.heads, config.head_dim
-    q = torch.randn(2, queries, heads, width, device=setup.device).to(setup.dtype).transpose(1, 2)
-    k, v = (torch.randn(2, heads, keys, width, device=setup.device).to(setup.dtype) for _ in range(2))
+def _try(setup: Setup, backend: str, shape: QKV) -> Row:
+    if problem := find_problem(backend, shape):
+        return {"failed": problem}
     try:
-        with sdpa_kernel(backend):
-            ms = setup.median_ms(lambda: F.scaled_dot_product_attention(q, k, v))
-    except RuntimeError as error:  # also raised out of memory; the other backends must still be measured
+        ms = setup.median_ms(partial(attend, *shape, backend))
+    except FAILURES as error:  # also raised out of memory; the other backends must still be measured
         return {"failed": str(error).strip().splitlines()[0][:120]}
-    return {"ms": ms, "TFLOP/s": 8.0 * queries * keys * config.hidden / ms / 1e9}
+    _, _, queries, _ = shape[0].shape
+    _, heads, keys, width = shape[1].shape
+    return {"ms": ms, "TFLOP/s": 4.0 * queries * keys * heads * width / ms / 1e9}

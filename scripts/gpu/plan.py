@@ -10,6 +10,7 @@ import torch
 from gpu.attention import measure_attention
 from gpu.blocks import measure_compile
 from gpu.graphs import measure_graphs
+from gpu.launches import measure_launches
 from gpu.overlap import measure_overlap
 from gpu.pictures import measure_pictures
 from gpu.setup import NeedsCudaError, Row, Setup
@@ -49,6 +50,7 @@ def measure_chunk(setup: Setup) -> list[Row]:
 
 MEASUREMENTS: dict[str, Callable[[Setup], list[Row]]] = {
     "machine": measure_machine,
+    "launches": measure_launches,
     "chunk": measure_chunk,
     "attention": measure_attention,
     "storage": measure_storage,
@@ -57,7 +59,7 @@ MEASUREMENTS: dict[str, Callable[[Setup], list[Row]]] = {
     "graphs": measure_graphs,
     "compile": measure_compile,
 }
-ONCE = {"machine"}  # does not depend on the size
+ONCE = {"machine", "launches"}  # do not depend on the size
 
 
 def carry_out(name: str, setup: Setup) -> Outcome:

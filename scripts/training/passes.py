@@ -8,7 +8,7 @@ from training.chunks import CHUNK
 from training.samples import Batch
 from worldplay.model.kv_cache import TextKV
 from worldplay.model.prope import Cameras
-from worldplay.model.tokens import ImageKV
+from worldplay.model.tokens import Heads
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.embedded.conditioner import describe
 
@@ -22,7 +22,7 @@ class BatchCache:
     def __init__(self, text: TextKV, conditions: Tensor) -> None:
         """Each sample's text is a row of a few shared ones, `text` [P, ...]; `conditions` [B] says which."""
         self._text = [
-            (torch.cat([k[conditions]] * 2), torch.cat([v[conditions]] * 2))
+            (k[conditions].repeat_interleave(2, dim=1), v[conditions].repeat_interleave(2, dim=1))
             for k, v in zip(text.keys, text.values, strict=True)
         ]
         self._context = list(self._text)
@@ -43,19 +43,17 @@ class BatchCache:
 
     def fan_out(self, copies: int) -> None:
         """Serve so many chunks over each sample's context, as a batch [copies * B]."""
-        pattern = "(two b) n l d -> (two copies b) n l d"
+        pattern = "b n l d -> (copies b) n l d"
         self._context = [
-            (repeat(k, pattern, two=2, copies=copies), repeat(v, pattern, two=2, copies=copies))
-            for k, v in self._context
+            (repeat(k, pattern, copies=copies), repeat(v, pattern, copies=copies)) for k, v in self._context
         ]
 
-    def extend(self, block: int, own: ImageKV) -> tuple[Tensor, Tensor]:
-        keys, values = own.branches()
+    def extend(self, block: int, own: Heads) -> tuple[Tensor, Tensor, Tensor]:
+        queries, keys, values = own.branches()
         old_keys, old_values = self._context[block]
-        all_keys = torch.cat([old_keys, torch.cat(keys)], dim=2)
-        all_values = torch.cat([old_values, torch.cat(values)], dim=2)
+        all_keys, all_values = torch.cat([old_keys, keys], dim=2), torch.cat([old_values, values], dim=2)
         self._latest[block] = all_keys, all_values
-        return all_keys, all_values
+        return queries, all_keys, all_values
 
 
 def encode_conditions(model: WorldPlayTransformer, images: Tensor, prompts: Tensor) -> TextKV:

@@ -16,7 +16,6 @@ from training.export import export
 from training.flow_matching import chunk_loss
 from training.generate import generate
 from training.masters import Masters, Recipe
-from training.patches import split_patches
 from training.progress import Progress
 from training.prompt_book import PromptBook
 from training.samples import (
@@ -84,7 +83,7 @@ class Trainer:
         if plan.start is not None:
             stored = CompactWeights([plan.start])
             weights = {name: stored.read(name) for name in stored.keys}
-            self._model.load_state_dict(split_patches(weights, EMBEDDED_TRANSFORMER.patch_size))
+            self._model.load_state_dict(weights)
         self._model.to(plan.device, choose_dtype(torch.device(plan.device)))
         self._masters = Masters(self._model, _recipe(plan))
         self._progress = Progress(folder, "transformer")

@@ -39,7 +39,9 @@ Variant = Annotated[str | None, typer.Option(help=_help("variant"))]
 Size = Annotated[str | None, typer.Option(help=_help("size"))]
 WeightsDir = Annotated[Path | None, typer.Option(help=_help("weights_dir"))]
 Device = Annotated[str | None, typer.Option(help=_help("device"))]
+Attention = Annotated[str | None, typer.Option(help=_help("attention"))]
 Sessions = Annotated[int | None, typer.Option(help=_help("max_sessions"))]
+Latch = Annotated[str | None, typer.Option(help=_help("latch"))]
 Token = Annotated[str | None, typer.Option(help=_help("token"))]
 LogLevel = Annotated[str | None, typer.Option(help=_help("log_level"))]
 
@@ -68,7 +70,9 @@ def serve(
     size: Size = None,
     weights_dir: WeightsDir = None,
     device: Device = None,
+    attention: Attention = None,
     max_sessions: Sessions = None,
+    latch: Latch = None,
     token: Token = None,
     log_level: LogLevel = None,
 ) -> None:
@@ -81,7 +85,9 @@ def serve(
         size=size,
         weights_dir=weights_dir,
         device=device,
+        attention=attention,
         max_sessions=max_sessions,
+        latch=latch,
         token=token,
         log_level=log_level,
     )
@@ -95,6 +101,7 @@ def serve(
 def render(
     model: Model = None,
     device: Device = None,
+    attention: Attention = None,
     prompt: Annotated[str | None, typer.Option(help="What the world looks like.")] = None,
     image: Annotated[Path | None, typer.Option(help="Picture to start from: PNG, JPEG or WebP.")] = None,
     view: Annotated[str | None, typer.Option(help="Start view of the model, if no picture is given.")] = None,
@@ -125,7 +132,12 @@ def render(
 ) -> None:
     """Write a clip to an MP4, which can be played while it grows."""
     settings = load_model_settings(
-        model=model, variant=variant, size=size, weights_dir=weights_dir, device=device
+        model=model,
+        variant=variant,
+        size=size,
+        weights_dir=weights_dir,
+        device=device,
+        attention=attention,
     )
     refuse_released_options(settings, variant, size, weights_dir)
     from worldplay.commands.render import RenderOptions, run
@@ -156,6 +168,7 @@ def bench(
     size: Size = None,
     weights_dir: WeightsDir = None,
     device: Device = None,
+    attention: Attention = None,
     chunks: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Chunks to time [30; 5 of random weights].")
     ] = None,
@@ -175,7 +188,12 @@ def bench(
 ) -> None:
     """Time a chunk, stage by stage, and compare with what the machine can do."""
     settings = load_model_settings(
-        model=model, variant=variant, size=size, weights_dir=weights_dir, device=device
+        model=model,
+        variant=variant,
+        size=size,
+        weights_dir=weights_dir,
+        device=device,
+        attention=attention,
     )
     if random_weights and settings.model != "hy-worldplay":
         raise ValueError(f"expected --model hy-worldplay with --random-weights, got {settings.model!r}")

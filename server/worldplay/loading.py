@@ -8,7 +8,10 @@ import torch
 
 from worldplay.engine.capacity import count_in_time
 from worldplay.engine.engine import Engine
+from worldplay.engine.pacing import LatchMode
 from worldplay.settings import ModelSettings, Settings
+from worldplay.world.attention import set_attention
+from worldplay.world.compiling import compile_world
 from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
 from worldplay.world.device import choose_device
 from worldplay.world.embedded.load import find_embedded, load_embedded
@@ -53,11 +56,22 @@ def open_world(settings: ModelSettings, *, sessions: int, clips: int) -> World:
     """
     device = choose_device(settings.device)
     if is_released(settings.model):
-        return _open_released(settings, device, sessions, clips)
-    # A second thread makes a chunk of a small world a fifth faster on an idle machine. Where a browser needs
-    # a core as well, the two threads wait for each other, and a chunk can take seconds.
-    torch.set_num_threads(1)
-    return load_embedded(find_embedded(settings.model), device)
+        world = _open_released(settings, device, sessions, clips)
+    else:
+        # A second thread makes a chunk of a small world a fifth faster on an idle machine. Where a browser
+        # needs a core as well, the two threads wait for each other, and a chunk can take seconds.
+        torch.set_num_threads(1)
+        world = load_embedded(find_embedded(settings.model), device)
+    return tune(settings, world)
+
+
+def tune(settings: ModelSettings, world: World) -> World:
+    """Choose how a loaded world computes: its attention backend, and whether it is compiled.
+
+    Raises: ValueError if the attention backend that was asked for does not work here.
+    """
+    set_attention(world, settings.attention)
+    return compile_world(world) if settings.compile else world
 
 
 def _open_released(settings: ModelSettings, device: torch.device, sessions: int, clips: int) -> World:
@@ -99,4 +113,11 @@ def make_engine(settings: Settings, world: World) -> Engine:
             logger.info("measuring how many visitors can walk at once in real time")
             num_slots = count_in_time(world, num_slots)
             logger.info("visitors who can walk at once in real time: %d", num_slots)
-    return Engine(world, num_slots, settings.max_queued)
+    return Engine(world, num_slots, settings.max_queued, _choose_latch(settings))
+
+
+def _choose_latch(settings: Settings) -> LatchMode:
+    """Return when controls are read. The cost of cuts was not measured with the released model."""
+    if settings.latch is not None:
+        return settings.latch
+    return "chunk" if is_released(settings.model) else "latent"

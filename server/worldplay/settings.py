@@ -80,6 +80,14 @@ class ModelSettings(BaseModel):
         Path.home() / ".cache" / "worldplay", description="Folder of hy-worldplay's downloaded files"
     )
     device: str = Field("auto", description="Where the model runs: 'auto', 'cpu', 'cuda' or 'cuda:N'")
+    attention: str = Field(
+        "auto",
+        min_length=1,
+        description="Attention backend: 'auto' takes the fastest that is exact here, see docs/performance.md",
+    )
+    compile: bool = Field(
+        False, description="Whether torch.compile joins operations of the transformer; loading takes longer"
+    )
     max_sessions: int = Field(
         4,
         ge=1,
@@ -95,6 +103,11 @@ class Settings(ModelSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
     token: Token | None = Field(None, description="Secret that visitors must present")
     max_queued: int = Field(16, ge=0, le=10_000, description="Visitors who may wait until they can walk")
+    latch: Literal["latent", "chunk"] | None = Field(
+        None,
+        description="When controls are read: 'latent' (a chunk in progress may be cut) or 'chunk' (once per "
+        "chunk); by default 'latent' for the embedded world, 'chunk' for hy-worldplay",
+    )
     max_jobs: int = Field(4, ge=1, le=1000, description="Clips that may be in progress or waiting at once")
     send_timeout_s: float = Field(
         10.0, gt=0, le=600, description="Seconds after which a client that reads no data is disconnected"

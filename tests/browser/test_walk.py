@@ -55,6 +55,17 @@ def test_holding_w_approaches_what_is_ahead(walker: Page, tmp_path: Path) -> Non
     assert state(walker)["latencies"], "no input latency was measured"
 
 
+def test_measurements_split_the_latency(walker: Page) -> None:
+    walker.keyboard.press("h")  # bring them back
+    walker.keyboard.down("ArrowLeft")
+    walker.wait_for_function(f"{STATE}.latencySplits.length >= 1")
+    walker.keyboard.up("ArrowLeft")
+    told = state(walker)
+    assert sum(told["latencySplits"][0].values()) == pytest.approx(told["latencies"][0])
+    walker.wait_for_function("/^[0-9]+$/.test(document.querySelector('#part-wait').innerText)")
+    assert walker.inner_text("#latch") == f"per {told['latch']}"
+
+
 @pytest.mark.parametrize(("key", "direction"), [("ArrowRight", -1), ("ArrowLeft", 1)])
 def test_arrows_turn_the_view(walker: Page, key: str, direction: int) -> None:
     before = picture(walker)

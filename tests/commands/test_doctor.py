@@ -78,10 +78,10 @@ def test_report_for_a_large_gpu() -> None:
     assert "GPU      H100, 84.0 GB of 85.0 GB free" in said
     assert f"files    {PRESENT}" in said
     assert "20: 27.6 GB" in said
-    assert "Plan for 84.0 GB\n  serve, 4 at once and a clip: fits, 80.1 GB at most" in said
-    assert "  render: fits, 79.6 GB at most" in said
+    assert "Plan for 84.0 GB\n  serve, 4 at once and a clip: fits, 80.4 GB at most" in said
+    assert "  render: fits, 80.0 GB at most" in said
     assert "moved to the GPU while used" in said.split("render")[0]
-    assert "  480x832     79.6 GB   34.9 GB  11" in said
+    assert "  480x832     80.0 GB   35.2 GB  11" in said
 
 
 def test_report_for_a_small_gpu() -> None:

@@ -6,6 +6,7 @@ import pytest
 from support.fakes import FakeClock, only_motions
 from worldplay.engine.controls import MAX_EDGES, ChunkSteering, ControlState, ReceivedEdge, place_edges
 from worldplay.world.camera import FORWARD_STEP, Motion
+from worldplay.world.key_motion import motion_of
 
 NONE: frozenset[str] = frozenset()
 W, A = frozenset({"w"}), frozenset({"a"})
@@ -110,7 +111,7 @@ def test_ten_thousand_messages_leave_a_bounded_record_and_the_latest_state() -> 
     controls = ControlState(0.0)
     for seq in range(10_000):
         press(controls, seq * 0.04, *(("w",) if seq % 2 else ("a",)), seq=seq)
-    assert len(controls._edges) == MAX_EDGES
+    assert len(controls._state.window.edges) == MAX_EDGES
     steps, newest = controls.take(4, 400)
     assert newest == 9_999
     assert steps[0] == AHEAD  # the taps kept are of the last milliseconds
@@ -120,7 +121,7 @@ def test_messages_that_change_no_key_are_no_edges() -> None:
     controls = ControlState(0.0)
     for seq in range(10_000):
         press(controls, 100, "w", seq=seq, look=(0.0001, 0.0))
-    assert len(controls._edges) == 1
+    assert len(controls._state.window.edges) == 1
     assert math.isclose(sum(step.yaw for step in take(controls, 400)), 1.0)
 
 
@@ -190,3 +191,81 @@ def test_looks_from_many_threads_are_neither_lost_nor_doubled() -> None:
         thread.join()
     taken += take(controls, 500)
     assert math.isclose(sum(step.yaw for step in taken), 2.0)
+
+
+def test_cut_takes_the_newest_keys_for_its_latents() -> None:
+    controls = ControlState(0.0)
+    controls.press(1, 10, W, (0.0, 0.0), 10)
+    assert take(controls, 100) == [AHEAD] * 4
+    assert controls.news is None
+    controls.press(2, 150, NONE, (0.0, 0.0), 150)
+    assert controls.news == 2
+    assert controls.expect_again(3, 200) == [STILL] * 3
+    assert controls.take_again(3, 200) == ([STILL] * 3, 2)
+    assert controls.news is None
+
+
+def test_key_that_no_kept_latent_moved_under_is_a_tap_of_the_cut() -> None:
+    controls = ControlState(0.0)
+    controls.press(1, 10, W, (0.0, 0.0), 10)
+    assert take(controls, 100) == [AHEAD] * 4
+    controls.press(2, 150, NONE, (0.0, 0.0), 150)
+    moves = only_motions(controls.take_again(4, 200)[0])
+    assert moves.count(AHEAD) >= 1
+    assert moves[-1] == STILL
+
+
+def test_tap_that_was_thrown_away_moves_the_latents_made_again() -> None:
+    controls = ControlState(0.0)
+    controls.press(1, 80, W, (0.0, 0.0), 80)
+    controls.press(2, 99, NONE, (0.0, 0.0), 99)
+    assert take(controls, 100) == [STILL, STILL, STILL, AHEAD]
+    controls.press(3, 120, A, (0.0, 0.0), 120)
+    assert only_motions(controls.take_again(2, 150)[0]) == [motion_of(A), motion_of(A | W)]
+
+
+def test_rest_of_a_look_is_turned_after_a_cut_and_nothing_twice() -> None:
+    controls = ControlState(0.0)
+    controls.press(1, 10, NONE, (0.4, 0.0), 10)
+    assert [motion.yaw for motion in take(controls, 100)] == pytest.approx([0.1] * 4)
+    controls.press(2, 120, NONE, (0.1, 0.0), 120)
+    assert [m.yaw for m in only_motions(controls.take_again(3, 150)[0])] == pytest.approx([0.4 / 3] * 3)
+    controls.press(3, 160, NONE, (0.1, 0.0), 160)
+    assert [m.yaw for m in only_motions(controls.take_again(3, 200)[0])] == pytest.approx([0.5 / 3] * 3)
+    controls.press(4, 220, NONE, (0.3, 0.0), 220)
+    assert [m.yaw for m in only_motions(controls.take_again(1, 250)[0])] == pytest.approx([0.5 / 3 + 0.3])
+    assert [m.yaw for m in take(controls, 300)] == [0.0] * 4
+
+
+def test_trajectory_goes_on_where_a_cut_interrupts_it() -> None:
+    turns = [Motion(yaw=0.1 * n) for n in range(6)]
+    controls = ControlState(0.0)
+    controls.follow(1, turns)
+    assert take(controls, 100) == turns[:4]
+    assert controls.expect_again(2, 150) == turns[2:4]
+    assert only_motions(controls.take_again(2, 150)[0]) == turns[2:4]
+    assert take(controls, 200) == [*turns[4:], STILL, STILL]
+
+
+def test_new_trajectory_begins_at_a_cut() -> None:
+    controls = ControlState(0.0)
+    controls.follow(1, [AHEAD] * 6)
+    controls.take(4, 100)
+    controls.follow(2, [STILL, AHEAD])
+    assert controls.take_again(3, 150) == ([STILL, AHEAD, STILL], 2)
+    assert take(controls, 200) == [STILL] * 4
+
+
+def test_latch_that_is_given_back_is_as_if_it_had_not_been() -> None:
+    controls = ControlState(0.0)
+    controls.press(1, 10, W, (0.0, 0.0), 10)
+    controls.take(4, 100)
+    controls.press(2, 110, W | A, (0.2, 0.0), 110)
+    cut = ChunkSteering(controls, lambda: 150.0, again=True)
+    cut.latch(2)
+    controls.press(3, 160, W, (0.1, 0.0), 160)
+    cut.give_back()
+    assert controls.news == 3
+    moves = only_motions(controls.take_again(1, 200)[0])
+    assert moves[0].yaw == pytest.approx(0.3)
+    assert moves[0].right < 0 < moves[0].forward

@@ -2,8 +2,10 @@ import pytest
 import torch
 
 from support.tiny import make_cache, make_latents, make_model, make_text
+from worldplay.model.kv_cache import KVCache
 from worldplay.model.prope import Cameras
-from worldplay.model.tokens import ImageKV, Placement
+from worldplay.model.rope import Rotation
+from worldplay.model.tokens import Heads, place_tokens, rotate
 
 
 @torch.inference_mode()
@@ -20,14 +22,51 @@ def test_cache_never_reallocates() -> None:
 
 
 @torch.inference_mode()
-def test_attended_keys_are_a_slice_of_the_buffer() -> None:
-    cache = make_cache(make_model())
-    part, twice = torch.ones(1, 1, 24, 2, 16), 2 * torch.eye(16)[None, None]
-    unturned = Placement(torch.ones(1, 24, 8, dtype=torch.complex64), Cameras(twice, twice, twice))
-    keys, values = cache.extend(0, ImageKV(part, 3 * part, unturned))
-    assert keys.shape == (2, 2, 5 + 24, 16)
-    assert keys.untyped_storage().data_ptr() == cache.context(0)[0].untyped_storage().data_ptr()
-    assert [keys[0, 0, -1, 0], keys[1, 0, -1, 0], values[0, 0, -1, 0], values[1, 0, -1, 0]] == [1, 2, 3, 6]
+@pytest.mark.parametrize("tokens_first", [False, True])
+def test_attended_keys_are_a_slice_of_the_buffer(tokens_first: bool) -> None:
+    cache = KVCache(2, 2, 16, 24, 5, 4, torch.device("cpu"), torch.float32, tokens_first=tokens_first)
+    cache.set_text(make_text(make_model()))
+    buffer = cache.context(0)[0].untyped_storage().data_ptr()
+    twice = 2 * torch.eye(16)[None, None]
+    unturned = Rotation(torch.ones(1, 24, 1, 16), torch.zeros(1, 24, 1, 16))
+    place = place_tokens(unturned, Cameras(3 * twice, twice, twice))
+    parts = torch.tensor([1.0, 5.0, 3.0])[:, None].expand(1, 48, 3, 16)  # key, query, value
+    norms = torch.tensor([[1.0], [10.0]]).expand(2, 16)
+    queries, keys, values = cache.extend(0, Heads(parts, parts, norms, 2, place, place.turns(norms), rotate))
+    assert queries.shape == (1, 4, 24, 16)
+    assert keys.shape == values.shape == (1, 4, 5 + 24, 16)
+    assert keys.untyped_storage().data_ptr() == buffer
+    assert (queries.untyped_storage().data_ptr() == buffer) == tokens_first
+    assert [queries[0, :2, -1, 0].tolist(), keys[0, 2:, -1, 0].tolist()] == [[50, 300], [1, 2]]
+    assert values[0, :, -1, 0].tolist() == [3, 6, 3, 6]
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("tokens_first", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_branches_are_the_same_written_or_returned(dtype: torch.dtype, tokens_first: bool) -> None:
+    model = make_model().to(dtype)
+    latents = make_latents(model, 4)
+    cache = KVCache(2, 2, 16, 24, 8, 4, torch.device("cpu"), dtype, tokens_first=tokens_first)
+    cache.set_text(make_text(model))
+    x, vec = model._enter(latents.latents, latents.cond, latents.actions, 500.0)
+    place = model._place(latents.cameras, latents.latents, 3)
+    block = model.blocks[0]
+    weights = block.projections()
+    heads = block.image_heads(x, block.img_mod(vec), weights, place, place.turns(weights.norms))
+    for written, returned in zip(cache.extend(0, heads), heads.branches(), strict=True):
+        assert torch.equal(written[:, :, -returned.shape[2] :], returned)
+
+
+def test_text_that_is_held_is_not_copied_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model()
+    cache = make_cache(model)
+    stored: list[object] = []
+    monkeypatch.setattr(cache, "_store_text", stored.append)
+    text = make_text(model)
+    for _ in range(2):
+        cache.set_text(text)
+    assert stored == [text]
 
 
 @torch.inference_mode()
@@ -61,3 +100,22 @@ def test_set_text_drops_the_context_it_was_attended_from() -> None:
 def test_set_text_refuses_a_text_that_is_too_long() -> None:
     with pytest.raises(ValueError, match="expected at most 4 text tokens, got 5"):
         make_cache(make_model(), max_text=4)
+
+
+def test_a_text_that_was_stored_in_part_is_stored_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model()
+    cache = model.new_cache((4, 6), 8)
+    first, second = make_text(model), make_text(model)
+    cache.set_text(first)
+    store = cache._store_text
+    stored: list[object] = []
+
+    def fail(text: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(cache, "_store_text", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        cache.set_text(second)
+    monkeypatch.setattr(cache, "_store_text", lambda text: (stored.append(text), store(text)))
+    cache.set_text(first)
+    assert stored == [first]

@@ -2,7 +2,7 @@ import math
 
 import torch
 
-from worldplay.model.prope import prepare_cameras, transform
+from worldplay.model.prope import prepare_cameras
 
 
 def make_viewmats() -> torch.Tensor:
@@ -26,19 +26,19 @@ def test_query_and_key_matrices_are_inverse() -> None:
 def test_transform_applies_the_projection_to_each_group_of_four() -> None:
     viewmats = make_viewmats()
     cameras = prepare_cameras(viewmats, INTRINSICS, 8, torch.float64)
-    x = torch.arange(8.0, dtype=torch.float64).repeat(1, 2, 1, 1, 1)
+    x = torch.arange(8.0, dtype=torch.float64)
     projection = torch.diag(torch.tensor([0.5, 0.9, 1, 1], dtype=torch.float64)) @ viewmats[0, 1]
-    expected = torch.cat([projection @ x.flatten()[:4], projection @ x.flatten()[4:8]])
-    torch.testing.assert_close(transform(x, cameras.output)[0, 1].flatten(), expected)
+    expected = torch.cat([projection @ x[:4], projection @ x[4:]])
+    torch.testing.assert_close(x @ cameras.output[0, 1], expected)
 
 
 def test_scores_see_relative_cameras_only() -> None:
-    q, k = torch.randn(2, 1, 2, 1, 1, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    q, k = torch.randn(2, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     world = make_viewmats()[:, 1:]
     scores = []
     for viewmats in (make_viewmats(), make_viewmats() @ world):
         cameras = prepare_cameras(viewmats, INTRINSICS, 8, torch.float64)
-        scores.append((transform(q, cameras.query)[0, 0] * transform(k, cameras.key_value)[0, 1]).sum())
+        scores.append(((q @ cameras.query[0, 0]) * (k @ cameras.key_value[0, 1])).sum())
     torch.testing.assert_close(scores[0], scores[1])
 
 

@@ -5,19 +5,20 @@ import pytest
 import torch
 
 from support.tiny import GRID, TINY, Latents, make_cache, make_latents, make_model
+from worldplay.model import attention, blocks
 from worldplay.model.kv_cache import KVCache
 from worldplay.model.prope import Cameras
-from worldplay.model.tokens import ImageKV
+from worldplay.model.tokens import Heads, Placement
 from worldplay.model.transformer import WorldPlayTransformer
 
 
 def test_parameters_carry_the_published_names() -> None:
     names = make_model().state_dict().keys()
-    blocks = {name.removeprefix("double_blocks.1.") for name in names if name.startswith("double_blocks.1.")}
+    block = {name.removeprefix("double_blocks.1.") for name in names if name.startswith("double_blocks.1.")}
     linears = ["mod.linear", "attn_q", "attn_k", "attn_v", "attn_proj", "mlp.fc1", "mlp.fc2"]
     expected = {f"{s}_{part}.{p}" for s in ("img", "txt") for part in linears for p in ("weight", "bias")}
     expected |= {f"{s}_attn_{x}_norm.weight" for s in ("img", "txt") for x in "qk"}
-    assert blocks == expected | {"img_attn_prope_proj.weight", "img_attn_prope_proj.bias"}
+    assert block == expected | {"img_attn_prope_proj.weight", "img_attn_prope_proj.bias"}
     assert {name.split(".")[0] for name in names} == {
         *("img_in", "time_in", "action_in", "txt_in", "byt5_in", "vision_in"),
         *("cond_type_embedding", "double_blocks", "final_layer"),
@@ -48,17 +49,23 @@ def test_released_configuration_has_the_published_size() -> None:
 def test_context_pass_stops_at_the_last_blocks_keys_and_values(monkeypatch: pytest.MonkeyPatch) -> None:
     model = make_model()
     seen, appended = [], []
-    for module in (model.blocks[-1].img_mlp, model.blocks[-1].img_attn_proj, model.final_layer):
+    for module in (model.blocks[-1].img_mlp, model.final_layer):
         module.register_forward_hook(lambda *_: seen.append(True))
-    cache = make_cache(model)
+    cache, attended = make_cache(model), []
 
-    def extend(block: int, own: ImageKV) -> tuple[torch.Tensor, torch.Tensor]:
+    def extend(block: int, own: Heads) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         appended.append(block)
         return KVCache.extend(cache, block, own)
 
+    def attend(*arguments: Any) -> torch.Tensor:
+        attended.append(True)
+        return attention.attend(*arguments)
+
     monkeypatch.setattr(cache, "extend", extend)
+    monkeypatch.setattr(blocks, "attend", attend)
     model.encode_context(*make_latents(model, 4).arguments(), cache)
     assert appended == [0, 1]
+    assert attended == [True]
     assert seen == []
 
 
@@ -80,6 +87,50 @@ def part(latents: Latents, piece: slice) -> tuple[torch.Tensor, torch.Tensor, Ca
     cameras = latents.cameras
     cut = type(cameras)(cameras.query[:, piece], cameras.key_value[:, piece], cameras.output[:, piece])
     return latents.latents[:, :, piece], latents.cond[:, :, piece], cut, latents.actions[:, piece]
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_packed_weights_compute_the_same(dtype: torch.dtype) -> None:
+    velocities = []
+    for packed in (False, True):
+        model = make_model().to(dtype)
+        cache = make_cache(model)
+        if packed:
+            model.pack()
+        model.encode_context(*make_latents(model, 4).arguments(), cache)
+        velocities.append(model.denoise(*make_latents(model, 4, seed=3).arguments(), 625.0, cache))
+    torch.testing.assert_close(*velocities)
+
+
+def test_packing_takes_no_more_memory() -> None:
+    model = make_model()
+    before = sum(parameter.numel() for parameter in model.parameters())
+    model.pack()
+    weights = [*model.parameters(), *model.buffers()]
+    assert (
+        sum(weight.numel() for weight in weights) == before - TINY.blocks * TINY.hidden
+    )  # two biases are one
+
+
+@torch.inference_mode()
+def test_steps_of_a_chunk_share_what_does_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model()
+    cache, placed = make_cache(model), list[object]()
+
+    def place(*arguments: Any) -> Placement:
+        placed.append(arguments)
+        return type(model)._place(model, *arguments)
+
+    monkeypatch.setattr(model, "_place", place)
+    chunk = make_latents(model, 4)
+    for timestep in (1000.0, 625.0):
+        model.denoise(*chunk.arguments(), timestep, cache)
+    assert len(placed) == 1
+    cache.commit_context(4)
+    model.denoise(*chunk.arguments(), 625.0, cache)
+    model.denoise(*make_latents(model, 4, seed=5).arguments(), 625.0, cache)
+    assert len(placed) == 3
 
 
 @torch.inference_mode()

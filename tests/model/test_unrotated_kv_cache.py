@@ -31,6 +31,21 @@ def test_one_copy_gives_the_same_to_the_last_bit(dtype: torch.dtype) -> None:
 
 
 @torch.inference_mode()
+def test_appended_context_gives_the_same_to_the_last_bit() -> None:
+    model = make_model()
+    velocities = []
+    for cache in make_caches(model):
+        model.encode_context(*make_latents(model, 8).arguments(), cache)
+        for kept in (3, 2):  # the second time after the first is forgotten
+            cache.truncate_context(8)
+            model.extend_context(*make_latents(model, kept, seed=4).arguments(), cache)
+            chunk = make_latents(model, 4 - kept, seed=3).arguments()
+            velocities.append(model.denoise(*chunk, 625.0, cache))
+    assert torch.equal(velocities[0], velocities[2])
+    assert torch.equal(velocities[1], velocities[3])
+
+
+@torch.inference_mode()
 def test_new_text_is_attended_to() -> None:
     model = make_model()
     chunk = make_latents(model, 4)

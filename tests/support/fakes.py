@@ -95,11 +95,12 @@ def only_motions(moves: Sequence[Move]) -> list[Motion]:
     return motions
 
 
-def make_chunk(index: int, motions: list[Motion], timings_ms: dict[str, float]) -> Chunk:
+def make_chunk(index: int, motions: list[Motion], timings_ms: dict[str, float], kept: int = 0) -> Chunk:
     """A chunk without latents: nothing but a decoder looks at them."""
     return Chunk(
         index=index,
-        num_frames=16 if index else 13,
+        first_latent=kept,
+        num_frames=16 - 4 * kept if index or kept else 13,
         latents=cast("Tensor", None),
         poses=np.zeros((4, 4, 4)),
         motions=motions,
@@ -140,9 +141,30 @@ class FakeWalk:
         timings_ms = {"context": self.world.context_ms, "denoise": 4 * self.world.step_ms}
         return make_chunk(len(self.chunks) - 1, motions, timings_ms)
 
+    def begin_cut(self, kept: int, steering: Steering) -> PendingChunk:
+        return PendingChunk(self.cut_stages(kept, steering))
+
+    def cut_stages(self, kept: int, steering: Steering) -> Generator[Stage, None, Chunk]:
+        """A cut costs as much less as it makes fewer latents."""
+        yield "context"
+        steering.predict(4 - kept)
+        self.world.spend("kept", self.name, self.world.context_ms / 4 if kept else 0)
+        yield "step"
+        motions = only_motions(steering.latch(4 - kept))
+        for index in range(4):
+            if index:
+                yield "step"
+            self.world.spend("cut", self.name, self.world.step_ms * (4 - kept) / 4)
+        self.chunks[-1] = self.chunks[-1][:kept] + motions
+        timings_ms = {"context": self.world.context_ms / 4, "denoise": self.world.step_ms * (4 - kept)}
+        return make_chunk(len(self.chunks) - 1, self.chunks[-1], timings_ms, kept)
+
+    def differs(self, kept: int, moves: Sequence[Move]) -> bool:
+        return self.chunks[-1][kept:] != moves
+
     def decode(self, chunk: Chunk) -> Iterator[Frames]:
-        first = chunk.num_frames - 12
-        for count in (first, 4, 4, 4):
+        counts = [4 if chunk.index else 1, 4, 4, 4]
+        for count in counts[chunk.first_latent :]:
             self.world.spend("decode", self.name, self.world.decode_ms)
             yield PICTURE[:count]
 

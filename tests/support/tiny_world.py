@@ -56,6 +56,8 @@ SCALE = replace(
     step_chunks=1,
     precision_chunks=1,
     approximation_chunks=2,
+    cut_walks=1,
+    cut_chunks=2,
 )
 
 

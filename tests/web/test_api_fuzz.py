@@ -1,6 +1,6 @@
 """Requests that the API's own description makes up, good and bad, against the application in process."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from worldplay.settings import load_settings
 from worldplay.web.app import create_app
 from worldplay.web.errors import EXCEPTION_HANDLERS
 from worldplay.world.chunk import Chunk, PendingChunk, Stage
-from worldplay.world.steering import Steering, WalkRequest
+from worldplay.world.steering import Move, Steering, WalkRequest
 from worldplay.world.world import World
 
 pytestmark = pytest.mark.slow
@@ -72,6 +72,12 @@ class QuickWalk:
         steering.latch(4)
         self.num_chunks += 1
         return make_chunk(self.num_chunks - 1, motions=[], timings_ms={})
+
+    def begin_cut(self, kept: int, steering: Steering) -> PendingChunk:
+        raise AssertionError("a clip's chunk is not cut")
+
+    def differs(self, kept: int, moves: Sequence[Move]) -> bool:
+        return False
 
     def decode(self, chunk: Chunk) -> Iterator[Frames]:
         for count in (chunk.num_frames - 12, 4, 4, 4):

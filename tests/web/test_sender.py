@@ -40,7 +40,8 @@ class FakeSocket:
 class Client:
     """A socket, and the sender that writes to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *fields: str) -> None:
+        """`fields`: later fields of the protocol that it knows."""
         self.socket = FakeSocket()
         self.latency = LatencyTracker()
         self.num_dropped = 0
@@ -51,7 +52,14 @@ class Client:
         )
         connection = ServerConnection(LIMITS)
         connection.receive(pack(Hello(protocol=1)), 0.0)
-        self.sender = Sender(self.socket, connection, self.latency, self.metrics, self.drop)  # type: ignore[arg-type]
+        self.sender = Sender(
+            self.socket,  # type: ignore[arg-type]
+            connection,
+            self.latency,
+            self.metrics,  # type: ignore[arg-type]
+            self.drop,
+            frozenset(fields),
+        )
         self.sender.put(welcome())
 
     def drop(self, num_frames: int) -> None:
@@ -83,6 +91,7 @@ def welcome() -> m.Welcome:
 def report(index: int, frames: int = 2, controls_seq: int | None = None) -> ChunkReport:
     chunk: Any = SimpleNamespace(
         index=index,
+        first_latent=0,
         num_frames=frames,
         motions=[Motion(forward=0.08)],
         poses=np.eye(4)[None],
@@ -163,3 +172,34 @@ async def test_error_is_told_and_counted(code: ErrorCode, closes_with: int) -> N
     (error,) = await client.sent("error")
     assert (error["code"], client.socket.code) == (code.value, closes_with)
     assert client.registry.get_sample_value("errors_total", {"code": code.value}) == 1
+
+
+def cut_of(whole: ChunkReport, kept: int) -> ChunkReport:
+    """The same chunk of 4 latents, cut after `kept` of them."""
+    chunk: Any = SimpleNamespace(
+        **{
+            **vars(whole.chunk),
+            "first_latent": kept,
+            "num_frames": 16 - 4 * kept,
+            "poses": np.eye(4)[None].repeat(4, 0),
+        }
+    )
+    return ChunkReport(chunk, Latch(7, 6.0), revision=1)
+
+
+@pytest.mark.parametrize(("fields", "told"), [((), None), (("taken_as", "revision"), (1, 3, 1))])
+async def test_only_a_client_that_asks_gets_the_fields_of_a_cut(
+    fields: tuple[str, ...], told: object
+) -> None:
+    client = Client(*fields)
+    client.sender.put(TRACK)
+    whole = report(5)
+    put_chunk(client, whole)
+    put_chunk(client, cut_of(whole, 3))
+    messages = await client.sent("chunk")
+    media = [each for each in client.socket.messages if each["type"] == "media"]
+    assert [(each["index"], each["first_frame"]) for each in messages] == [(5, 0), (5, 2)]
+    assert (messages[1]["frames"], messages[1]["controls_seq"], len(messages[1]["poses"])) == (4, 7, 4)
+    assert [(each["chunk"], each["frame"]) for each in media] == [(5, 0), (5, 1), (5, 2), (5, 3)]
+    names = ("revision", "first_latent", "latents")
+    assert tuple(messages[1][name] for name in names if name in messages[1]) == (told or ())

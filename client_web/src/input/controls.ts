@@ -34,16 +34,17 @@ export class Controls {
     return this.seq;
   }
 
-  press(source: string, key: Key): void {
-    this.change(() => this.holders.set(source, key));
+  /** `atMs` is when the visitor pressed, which a busy page hears of later. */
+  press(source: string, key: Key, atMs = this.now()): void {
+    this.change(() => this.holders.set(source, key), atMs);
   }
 
-  release(source: string): void {
-    this.change(() => this.holders.delete(source));
+  release(source: string, atMs = this.now()): void {
+    this.change(() => this.holders.delete(source), atMs);
   }
 
   releaseAll(): void {
-    this.change(() => this.holders.clear());
+    this.change(() => this.holders.clear(), this.now());
   }
 
   /** Radians, positive to the right and up; sent with the next key change or `flush`. */
@@ -55,25 +56,25 @@ export class Controls {
 
   /** Send the turn since the last message, if there is any. */
   flush(): void {
-    if (this.look.yaw !== 0 || this.look.pitch !== 0) this.tell(false);
+    if (this.look.yaw !== 0 || this.look.pitch !== 0) this.tell(false, this.now());
   }
 
   /** Send the whole state again, to a server that has just opened the walk. */
   tellAgain(): void {
     this.look = { yaw: 0, pitch: 0 };
-    this.tell(true);
+    this.tell(true, this.now());
   }
 
-  private change(apply: () => void): void {
+  private change(apply: () => void, atMs: number): void {
     const before = this.pressed.join();
     apply();
-    if (this.pressed.join() !== before) this.tell(true);
+    if (this.pressed.join() !== before) this.tell(true, atMs);
   }
 
-  private tell(keysChanged: boolean): void {
+  private tell(keysChanged: boolean, atMs: number): void {
     this.seq += 1;
     const { look } = this;
     this.look = { yaw: 0, pitch: 0 };
-    this.send({ type: "controls", seq: this.seq, t: this.now(), keys: this.pressed, look }, keysChanged);
+    this.send({ type: "controls", seq: this.seq, t: atMs, keys: this.pressed, look }, keysChanged);
   }
 }

@@ -12,10 +12,11 @@ function capAt(pad: HTMLElement, event: PointerEvent): Key | undefined {
 export function bindKeyPad(pad: HTMLElement, controls: Controls, isSteering: () => boolean): void {
   const hold = (event: PointerEvent): void => {
     const key = capAt(pad, event);
-    if (key === undefined || !isSteering()) return controls.release(`pointer ${event.pointerId}`);
-    controls.press(`pointer ${event.pointerId}`, key);
+    if (key === undefined || !isSteering()) return release(event);
+    controls.press(`pointer ${event.pointerId}`, key, event.timeStamp);
   };
-  const release = (event: PointerEvent): void => controls.release(`pointer ${event.pointerId}`);
+  const release = (event: PointerEvent): void =>
+    controls.release(`pointer ${event.pointerId}`, event.timeStamp);
   pad.addEventListener("pointerdown", (event) => {
     pad.setPointerCapture(event.pointerId);
     event.preventDefault();

@@ -87,7 +87,7 @@ export function bindKeyboard(options: KeyboardOptions): void {
     // macOS swallows the key-ups of everything that was held together with Command.
     if (event.key === "Meta" || event.code.startsWith("Meta")) return letGo();
     held.delete(sourceOf(event));
-    controls.release(sourceOf(event));
+    controls.release(sourceOf(event), event.timeStamp);
   };
   options.window.addEventListener("keydown", (event) => down(event as KeyboardEvent));
   options.window.addEventListener("keyup", (event) => up(event as KeyboardEvent));
@@ -104,6 +104,7 @@ function pressed(event: KeyboardEvent, options: KeyboardOptions): boolean {
   if (event.repeat) return steers;
   if (!steers && !options.command(commandOf(event))) return false;
   // The command may have begun the walk. Then the key that began it already steers.
-  if (key !== undefined && options.isSteering()) options.controls.press(sourceOf(event), key);
+  if (key !== undefined && options.isSteering())
+    options.controls.press(sourceOf(event), key, event.timeStamp);
   return true;
 }

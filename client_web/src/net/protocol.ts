@@ -79,6 +79,7 @@ const SERVER_FIELDS = {
     sizes: list(list(integer)),
     chunk: numbersByName,
     can_walk: optional(bool),
+    latch: optional(string),
   },
   queued: { position: integer, eta: orNull(number) },
   init: { codec: string, mime: string, data: bytes },
@@ -92,6 +93,9 @@ const SERVER_FIELDS = {
     motions: list(numbersByName),
     poses: list(pose),
     timings: numbersByName,
+    revision: optional(integer),
+    first_latent: optional(integer),
+    latents: optional(integer),
   },
   media: {
     chunk: integer,
@@ -114,6 +118,7 @@ const SERVER_FIELDS = {
   error: { code: string, message: string, retryable: bool, fatal: bool },
   bye: { reason: string },
   pong: { t: number, server: number },
+  received: { seq: integer, at: number },
 };
 
 type ServerFields = typeof SERVER_FIELDS;

@@ -12,8 +12,8 @@ export interface Socket {
   close(code: number): void;
 }
 
-/** Fields that protocol 1 did not have at first. The server sends them only to a client that names them. */
-const FIELDS = "taken_as";
+/** What protocol 1 did not have at first. The server sends it only to a client that names it. */
+const FIELDS = "taken_as,latch,revision,received";
 
 /** `/ws` next to the page, so that the page also works below a path. */
 export function serverUrl(page: string): string {

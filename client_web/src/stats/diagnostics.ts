@@ -1,6 +1,7 @@
 /** `window.worldplay`: readings for browser tests and curious visitors. It is read-only. */
 
 import type { Player } from "../video/player";
+import type { LatencySplit } from "./latency_split";
 import type { Measurements } from "./measurements";
 
 export type PageState =
@@ -28,11 +29,17 @@ export interface Diagnostics {
   readonly skips: number;
   /** How often the video was rebuilt because its picture stood still. */
   readonly rebuilds: number;
+  /** Whether the server reads controls once per chunk or per latent; null when it does not say. */
+  readonly latch: string | null;
+  /** Seconds that the page wants to have buffered when a frame arrives. */
+  readonly wantedLead: number;
   /** Seconds buffered ahead of the playhead. */
   readonly lead: number;
   readonly playbackRate: number;
   /** Input latency: from sending `controls` to the first frame on screen of the chunk that includes it. */
   readonly latencies: readonly number[];
+  /** Where the time of each went. Those before the first `pong` are missing. */
+  readonly latencySplits: readonly LatencySplit[];
   /** From the server's `decoded_at` (clocks aligned by ping) to the screen. */
   readonly decodedToShown: readonly number[];
   /** The same, only for frames that arrived during an underrun. */
@@ -53,7 +60,7 @@ declare global {
   }
 }
 
-type PageFields = "state" | "session" | "keys" | "seq" | "prompt" | "lastError";
+type PageFields = "state" | "session" | "latch" | "keys" | "seq" | "prompt" | "lastError";
 
 export function playbackSnapshot(player: Player, measured: Measurements): Omit<Diagnostics, PageFields> {
   return {
@@ -66,8 +73,10 @@ export function playbackSnapshot(player: Player, measured: Measurements): Omit<D
     skips: player.numSkips,
     rebuilds: player.numRebuilds,
     lead: player.bufferedS,
+    wantedLead: player.wantedS,
     playbackRate: player.playbackRate,
     latencies: measured.latencies.values,
+    latencySplits: measured.splits.values,
     decodedToShown: measured.decodedToShown.values,
     starvedDecodedToShown: measured.starvedDecodedToShown.values,
     roundTrip: measured.clock.roundTripMs,

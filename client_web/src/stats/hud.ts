@@ -1,8 +1,9 @@
-/** The numbers over the picture: latency, frames, where a chunk's time goes. */
+/** The numbers over the picture: latency and its parts, frames, where a chunk's time goes. */
 
 import { find } from "../ui/elements";
 import { drawLatencies } from "./graph";
 import { median } from "./latency";
+import { type LatencySplit, PARTS } from "./latency_split";
 import { type ChunkCost, STAGES } from "./measurements";
 
 interface HudNumbers {
@@ -11,6 +12,9 @@ interface HudNumbers {
   numStalls: number;
   seq: number;
 }
+
+/** What the server reads the controls for, in words. */
+const LATCHES: Readonly<Record<string, string>> = { latent: "per latent", chunk: "per chunk" };
 
 const wholeMs = (ms: number): string => `${Math.round(ms)} ms`;
 
@@ -29,6 +33,17 @@ export class Hud {
     this.write("latency-now", last === undefined ? "–" : String(Math.round(last)));
     this.write("latency-median", last === undefined ? "–" : wholeMs(median(latenciesMs) ?? 0));
     drawLatencies(this.graph, latenciesMs);
+  }
+
+  /** The clocks of page and server differ a little, so a short part may seem to be negative. */
+  showSplit(split: LatencySplit | null): void {
+    for (const part of PARTS) {
+      this.write(`part-${part}`, split === null ? "–" : String(Math.max(0, Math.round(split[part]))));
+    }
+  }
+
+  showLatch(latch: string | undefined): void {
+    this.write("latch", latch === undefined ? "" : (LATCHES[latch] ?? latch));
   }
 
   showNumbers(numbers: HudNumbers): void {

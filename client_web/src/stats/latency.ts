@@ -1,20 +1,20 @@
-/** How long a key press takes to reach the screen, and how fast frames get there. */
+/** Which key presses a frame is the first to show, and how fast frames get there. */
 import type { Chunk } from "../net/protocol";
 
 const NUM_PENDING = 256;
 
 /** A list that forgets its oldest items. */
-export class Recent {
-  private items: number[] = [];
+export class Recent<T = number> {
+  private items: T[] = [];
 
   constructor(private readonly capacity: number) {}
 
-  push(value: number): void {
+  push(value: T): void {
     this.items.push(value);
     if (this.items.length > this.capacity) this.items.shift();
   }
 
-  get values(): readonly number[] {
+  get values(): readonly T[] {
     return this.items;
   }
 
@@ -32,11 +32,22 @@ interface Sent {
   seq: number;
   atMs: number;
   keysChanged: boolean;
+  /** Server clock; null until the server says so. */
+  receivedAt: number | null;
+}
+
+/** A change of the controls that is on screen. */
+export interface Ended {
+  sentAtMs: number;
+  /** Server clock at which it arrived; null if the server does not say. */
+  receivedAt: number | null;
+  /** Server clock at which it was read. */
+  latchedAt: number;
 }
 
 interface Announced {
   firstFrame: number;
-  sentAtMs: number[];
+  changes: Ended[];
 }
 
 /**
@@ -48,24 +59,30 @@ export class LatencyTracker {
   private announced: Announced[] = [];
 
   controlsSent(seq: number, atMs: number, keysChanged: boolean): void {
-    this.sent.push({ seq, atMs, keysChanged });
+    this.sent.push({ seq, atMs, keysChanged, receivedAt: null });
     if (this.sent.length > NUM_PENDING) this.sent.shift();
   }
 
-  chunkAnnounced({ controls_seq: seq, first_frame: firstFrame }: Chunk): void {
+  controlsReceived(seq: number, receivedAt: number): void {
+    const sent = this.sent.find((each) => each.seq === seq);
+    if (sent !== undefined) sent.receivedAt = receivedAt;
+  }
+
+  chunkAnnounced({ controls_seq: seq, first_frame: firstFrame, latched_at: latchedAt }: Chunk): void {
     if (seq === null) return;
     const included = this.sent.filter((sent) => sent.seq <= seq);
     if (included.length === 0) return;
     this.sent = this.sent.filter((sent) => sent.seq > seq);
     const counted = included.filter((sent) => sent.keysChanged || sent === included.at(-1));
-    this.announced.push({ firstFrame, sentAtMs: counted.map((sent) => sent.atMs) });
+    const changes = counted.map(({ atMs: sentAtMs, receivedAt }) => ({ sentAtMs, receivedAt, latchedAt }));
+    this.announced.push({ firstFrame, changes });
   }
 
-  /** The latencies that end with this frame. */
-  frameShown(frame: number, shownAtMs: number): number[] {
+  /** The changes that this frame is the first to show. */
+  frameShown(frame: number): Ended[] {
     const ended = this.announced.filter((chunk) => chunk.firstFrame <= frame);
     this.announced = this.announced.filter((chunk) => chunk.firstFrame > frame);
-    return ended.flatMap((chunk) => chunk.sentAtMs.map((sentAt) => shownAtMs - sentAt));
+    return ended.flatMap((chunk) => chunk.changes);
   }
 
   /** Another session numbers its frames from 0 again. */

@@ -3,6 +3,7 @@ import { ServerClock } from "../net/clock";
 import type { Chunk, Media } from "../net/protocol";
 import type { ShownFrame } from "../video/player";
 import { FrameRate, LatencyTracker, Recent } from "./latency";
+import { type LatencySplit, splitLatency } from "./latency_split";
 
 const NUM_LATENCIES = 512;
 const NUM_FRAMES = 2_048;
@@ -10,14 +11,16 @@ const NUM_FRAMES = 2_048;
 export const STAGES = ["select", "context", "denoise", "decode", "encode"] as const;
 export type Stage = (typeof STAGES)[number];
 
-/** What one chunk cost, by stage; decode and encode grow as its frames come in. */
+/** What one chunk cost, or the rest of one that was cut; decode and encode grow as its frames come in. */
 export class ChunkCost {
   index: number | null = null;
+  numFrames = 0;
   private ms: Record<Stage, number> = { select: 0, context: 0, denoise: 0, decode: 0, encode: 0 };
 
   begin(chunk: Chunk): void {
     const { select = 0, context = 0, denoise = 0 } = chunk.timings;
     this.index = chunk.index;
+    this.numFrames = chunk.frames;
     this.ms = { select, context, denoise, decode: 0, encode: 0 };
   }
 
@@ -42,6 +45,7 @@ export class Measurements {
   readonly frameRate = new FrameRate();
   readonly cost = new ChunkCost();
   readonly latencies = new Recent(NUM_LATENCIES);
+  readonly splits = new Recent<LatencySplit>(NUM_LATENCIES);
   readonly decodedToShown = new Recent(NUM_FRAMES);
   readonly starvedDecodedToShown = new Recent(NUM_FRAMES);
   frameOnScreen: number | null = null;
@@ -69,9 +73,13 @@ export class Measurements {
       this.decodedToShown.push(frame.shownAt - decodedAt);
       if (frame.starved) this.starvedDecodedToShown.push(frame.shownAt - decodedAt);
     }
-    const ended = this.tracker.frameShown(frame.frame, frame.shownAt);
-    for (const latency of ended) this.latencies.push(latency);
-    return ended.length > 0;
+    const changes = this.tracker.frameShown(frame.frame);
+    for (const ended of changes) {
+      this.latencies.push(frame.shownAt - ended.sentAtMs);
+      const split = splitLatency(ended, frame, this.clock);
+      if (split !== null) this.splits.push(split);
+    }
+    return changes.length > 0;
   }
 
   /** Another connection: another clock, other frame numbers. */

@@ -2,6 +2,7 @@
 import type { Chunk, ClientMessage, Media, Welcome } from "../net/protocol";
 import { playbackSnapshot } from "../stats/diagnostics";
 import { Hud } from "../stats/hud";
+import { medianSplit } from "../stats/latency_split";
 import { Measurements } from "../stats/measurements";
 import type { Notice } from "../ui/notice";
 import { noVideoInWords } from "../ui/words";
@@ -10,6 +11,8 @@ import { Stage } from "./stage";
 
 const PLAYHEAD_MS = 100;
 const HUD_MS = 200;
+/** The HUD tells where the time of these latest ones went. */
+const NUM_SPLITS = 24;
 const MS_PER_S = 1_000;
 
 interface PlaybackEvents {
@@ -96,8 +99,14 @@ export class Playback {
 
   private frameShown(frame: ShownFrame): void {
     this.notice.end("video");
-    if (this.measured.shown(frame)) this.hud.showLatencies(this.measured.latencies.values);
+    if (this.measured.shown(frame)) this.showLatencies();
     if (this.stage.shown(frame.frame)) this.tellPlayhead();
+  }
+
+  private showLatencies(): void {
+    const { latencies, splits } = this.measured;
+    this.hud.showLatencies(latencies.values);
+    this.hud.showSplit(medianSplit(splits.values.slice(-NUM_SPLITS)));
   }
 
   private tellPlayhead(): void {
@@ -120,7 +129,8 @@ export class Playback {
       numStalls: this.player.numStalls,
       seq,
     });
-    const { fps = 24, chunk } = welcome ?? {};
-    this.hud.showCost(cost, ((chunk?.frames ?? 16) / fps) * MS_PER_S);
+    const { fps = 24, latch } = welcome ?? {};
+    this.hud.showCost(cost, (cost.numFrames / fps) * MS_PER_S);
+    this.hud.showLatch(latch);
   }
 }

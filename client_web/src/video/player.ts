@@ -99,6 +99,11 @@ export class Player {
     return this.standstill.isOn ? 0 : Math.max(0, this.aheadS);
   }
 
+  /** Media seconds that should be buffered when a fragment arrives. */
+  get wantedS(): number {
+    return this.edge.wantedS(performance.now());
+  }
+
   get playbackRate(): number {
     return this.video.playbackRate;
   }
@@ -136,11 +141,12 @@ export class Player {
     const bufferedS = Math.max(0, this.aheadS);
     // Only the first frame of a burst ends the underrun; the others wait for their time.
     const starved = this.isUnderrun && bufferedS <= media.duration;
-    const placed = this.timeline.place(media, starved);
+    const queuedMs = (bufferedS * 1_000) / this.rate;
+    const placed = this.timeline.place(media, { arrivedAt: receivedAt, queuedMs, starved });
     if (placed === null) return;
     this.hasNews = true;
     this.source.append(media.data, this.timeline.offset);
-    this.edge.arrived(receivedAt, bufferedS);
+    this.edge.arrived(receivedAt, bufferedS, media.duration);
     this.keepToEdge(receivedAt);
   }
 
@@ -164,7 +170,7 @@ export class Player {
   /** The tab is visible again. The browser may have stopped the video meanwhile. */
   returned(): void {
     this.standstill.forget();
-    this.skip(this.edge.skipOnReturn(this.aheadS));
+    this.skip(this.edge.skipOnReturn(performance.now(), this.aheadS));
     this.appended();
     this.play();
   }
@@ -201,7 +207,6 @@ export class Player {
   private stalled(): void {
     if (!this.isUnderrun || document.hidden || !this.events.isExpecting()) return;
     this.numStalls += 1;
-    this.edge.forget();
     this.events.stalled();
   }
 
@@ -241,6 +246,8 @@ export class Player {
 
   /** Correct what others did to the video, and end a standstill, even if no media arrives. */
   private check(nowMs: number): void {
+    // What comes after a pause is not late.
+    if (document.hidden || !this.events.isExpecting()) this.edge.forget();
     if (!this.source.isOpen || document.hidden) return this.standstill.forget();
     this.keepRate();
     if (this.video.paused && !this.isRefused) this.play();

@@ -1,16 +1,26 @@
 /** Where each fragment belongs on the video element's clock, and which frame is on screen at a given time. */
 import type { Media } from "../net/protocol";
 
-export interface PlacedFrame {
+/** How a fragment came. */
+export interface Arrival {
+  /** Page clock. */
+  arrivedAt: number;
+  /** How long what was buffered before it will be played. */
+  queuedMs: number;
+  /** It arrived in an underrun. */
+  starved: boolean;
+}
+
+export interface PlacedFrame extends Arrival {
   frame: number;
   chunk: number;
   /** Media time on the element's timeline, which has no gaps. */
   elementTime: number;
+  /** Server clock. */
   decodedAt: number;
+  encodeMs: number;
   /** Decoding can start here. */
   key: boolean;
-  /** It arrived in an underrun. */
-  starved: boolean;
 }
 
 const NUM_REMEMBERED = 240;
@@ -32,7 +42,7 @@ export class Timeline {
    * Null when it cannot be decoded: after a lost fragment the decoder needs a key frame. What cannot be decoded
    * counts as played, so that the server sends what follows.
    */
-  place(media: Media, starved: boolean): PlacedFrame | null {
+  place(media: Media, arrival: Arrival): PlacedFrame | null {
     this.miss(media);
     if (media.frame !== this.nextFrame && !media.key) {
       this.nextFrame = null;
@@ -41,8 +51,8 @@ export class Timeline {
     }
     if (Math.abs(media.time + this.offset - this.end) > ROUNDING_S) this.offset = this.end - media.time;
     const elementTime = media.time + this.offset;
-    const { frame, chunk, key, decoded_at: decodedAt } = media;
-    const placed = { frame, chunk, elementTime, decodedAt, key, starved };
+    const { frame, chunk, key, decoded_at: decodedAt, encode: encodeMs } = media;
+    const placed = { ...arrival, frame, chunk, elementTime, decodedAt, encodeMs, key };
     this.nextFrame = frame + 1;
     this.end = elementTime + media.duration;
     this.frames.push(placed);

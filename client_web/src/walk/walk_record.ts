@@ -5,6 +5,13 @@ import type { Picture } from "../ui/own_image";
 
 const KEPT_MS = 60_000;
 
+/** What a cut threw away: the poses and labels that were planned from this latent to the end of its chunk. */
+interface Cut {
+  latent: number;
+  poses: Chunk["poses"];
+  labels: Chunk["labels"];
+}
+
 /** What a walk began with, as the server reads it beside the path. Absent fields are left open. */
 export interface Beginning {
   view?: string;
@@ -20,6 +27,7 @@ export class WalkRecord {
   private prompt: string | undefined;
   private poses: Chunk["poses"] = [];
   private labels: Chunk["labels"] = [];
+  private cuts: Cut[] = [];
 
   /** Another walk; the one before is forgotten. */
   begin(beginning: Beginning): void {
@@ -27,11 +35,17 @@ export class WalkRecord {
     this.prompt = beginning.prompt;
     this.poses = [];
     this.labels = [];
+    this.cuts = [];
   }
 
-  /** After a reset the chunks are numbered from 0 again, so this chunk replaces what was recorded from there on. */
+  /**
+   * After a reset the chunks are numbered from 0 again, and a cut chunk comes again: this one replaces what was
+   * recorded from there on.
+   */
   chunk(chunk: Chunk): void {
     const kept = chunk.index * chunk.poses.length;
+    if ((chunk.revision ?? 0) > 0) this.cut(kept + (chunk.first_latent ?? 0));
+    else this.cuts = this.cuts.filter(({ latent }) => latent < kept);
     this.poses.splice(kept, Infinity, ...chunk.poses);
     this.labels.splice(kept, Infinity, ...chunk.labels);
   }
@@ -48,12 +62,18 @@ export class WalkRecord {
     this.beginning = { ...this.beginning, ...(prompt === undefined ? {} : { prompt }) };
   }
 
+  /** The chunk is made anew from this latent on, but what was planned there had its part in the latents before. */
+  private cut(latent: number): void {
+    this.cuts.push({ latent, poses: this.poses.slice(latent), labels: this.labels.slice(latent) });
+  }
+
   get isEmpty(): boolean {
     return this.poses.length === 0;
   }
 
   toJson(): string {
-    return JSON.stringify({ ...this.beginning, poses: this.poses, labels: this.labels });
+    const { beginning, poses, labels, cuts } = this;
+    return JSON.stringify({ ...beginning, poses, labels, ...(cuts.length > 0 && { cuts }) });
   }
 }
 

@@ -27,6 +27,12 @@ it("sends the full state with each change", () => {
   expect(sent[0]).toEqual({ type: "controls", seq: 1, t: 12.5, keys: ["w"], look: { yaw: 0, pitch: 0 } });
 });
 
+it("sends when the visitor pressed and let go, which may be a while ago", () => {
+  controls.press("KeyW", "w", 3);
+  controls.release("KeyW", 7);
+  expect(sent.map((message) => message.t)).toEqual([3, 7]);
+});
+
 it("numbers messages upwards", () => {
   controls.press("KeyW", "w");
   controls.release("KeyW");

@@ -6,14 +6,16 @@ let page: EventTarget;
 let tab: EventTarget & { hidden: boolean };
 let controls: Controls;
 let commands: string[];
+let sentAt: number[];
 let isSteering: boolean;
 let understood: Set<string>;
 
 beforeEach(() => {
   page = new EventTarget();
   tab = Object.assign(new EventTarget(), { hidden: false });
+  sentAt = [];
   controls = new Controls(
-    () => undefined,
+    ({ t }) => sentAt.push(t),
     () => 0,
   );
   commands = [];
@@ -42,6 +44,12 @@ function key(type: "keydown" | "keyup", code: string, extra: object = {}): Event
 it("steers by the key's place, not by its letter", () => {
   key("keydown", "KeyW", { key: "z" });
   expect(controls.pressed).toEqual(["w"]);
+});
+
+it("counts from the press, not from when the page hears of it", () => {
+  key("keydown", "KeyW", { timeStamp: 40 });
+  key("keyup", "KeyW", { timeStamp: 55 });
+  expect(sentAt).toEqual([40, 55]);
 });
 
 it("holds letters and arrows together", () => {

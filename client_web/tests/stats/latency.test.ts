@@ -9,35 +9,39 @@ beforeEach(() => {
 });
 
 const chunk = (seq: number | null, firstFrame: number): Chunk =>
-  ({ type: "chunk", controls_seq: seq, first_frame: firstFrame }) as Chunk;
+  ({ type: "chunk", controls_seq: seq, first_frame: firstFrame, latched_at: 0 }) as Chunk;
+
+/** The latencies that end with this frame. */
+const ended = (frame: number, shownAtMs: number): number[] =>
+  tracker.frameShown(frame).map(({ sentAtMs }) => shownAtMs - sentAtMs);
 
 it("ends with the first frame of the first chunk that includes the message", () => {
   tracker.controlsSent(1, 1_000, true);
   tracker.chunkAnnounced(chunk(null, 0));
   tracker.chunkAnnounced(chunk(1, 13));
   tracker.chunkAnnounced(chunk(1, 29));
-  expect(tracker.frameShown(12, 1_200)).toEqual([]);
-  expect(tracker.frameShown(13, 1_300)).toEqual([300]);
-  expect(tracker.frameShown(29, 2_000)).toEqual([]);
+  expect(ended(12, 1_200)).toEqual([]);
+  expect(ended(13, 1_300)).toEqual([300]);
+  expect(ended(29, 2_000)).toEqual([]);
 });
 
 it("ends with a later frame when the first one was skipped", () => {
   tracker.controlsSent(1, 1_000, true);
   tracker.chunkAnnounced(chunk(1, 13));
-  expect(tracker.frameShown(15, 1_400)).toEqual([400]);
+  expect(ended(15, 1_400)).toEqual([400]);
 });
 
 it("counts press and release of a tap within one chunk", () => {
   tracker.controlsSent(1, 1_000, true);
   tracker.controlsSent(2, 1_050, true);
   tracker.chunkAnnounced(chunk(2, 13));
-  expect(tracker.frameShown(13, 1_300)).toEqual([300, 250]);
+  expect(ended(13, 1_300)).toEqual([300, 250]);
 });
 
 it("counts only the newest of the mouse's messages in a chunk", () => {
   for (let seq = 1; seq <= 20; seq++) tracker.controlsSent(seq, 1_000 + seq, false);
   tracker.chunkAnnounced(chunk(20, 13));
-  expect(tracker.frameShown(13, 1_300)).toEqual([280]);
+  expect(ended(13, 1_300)).toEqual([280]);
 });
 
 it("leaves what a chunk does not include to the next one", () => {
@@ -45,15 +49,35 @@ it("leaves what a chunk does not include to the next one", () => {
   tracker.controlsSent(2, 1_100, true);
   tracker.chunkAnnounced(chunk(1, 13));
   tracker.chunkAnnounced(chunk(2, 29));
-  expect(tracker.frameShown(13, 1_300)).toEqual([300]);
-  expect(tracker.frameShown(29, 1_967)).toEqual([867]);
+  expect(ended(13, 1_300)).toEqual([300]);
+  expect(ended(29, 1_967)).toEqual([867]);
+});
+
+it("ends with the rest of a cut chunk if that is the first to include the message", () => {
+  tracker.chunkAnnounced(chunk(null, 13));
+  tracker.controlsSent(1, 1_000, true);
+  tracker.chunkAnnounced(chunk(1, 21));
+  expect(ended(20, 1_150)).toEqual([]);
+  expect(ended(21, 1_200)).toEqual([200]);
+});
+
+it("knows when the server received and read what ended", () => {
+  tracker.controlsSent(1, 1_000, true);
+  tracker.controlsSent(2, 1_050, true);
+  tracker.controlsReceived(2, 7_060);
+  tracker.controlsReceived(9, 7_090);
+  tracker.chunkAnnounced({ ...chunk(2, 13), latched_at: 7_100 });
+  expect(tracker.frameShown(13)).toEqual([
+    { sentAtMs: 1_000, receivedAt: null, latchedAt: 7_100 },
+    { sentAtMs: 1_050, receivedAt: 7_060, latchedAt: 7_100 },
+  ]);
 });
 
 it("measures nothing across sessions", () => {
   tracker.controlsSent(1, 1_000, true);
   tracker.chunkAnnounced(chunk(1, 13));
   tracker.clear();
-  expect(tracker.frameShown(13, 1_300)).toEqual([]);
+  expect(ended(13, 1_300)).toEqual([]);
 });
 
 it("takes the middle as the median", () => {

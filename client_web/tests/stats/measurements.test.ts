@@ -11,10 +11,28 @@ it("adds up what a chunk's frames cost", () => {
   expect([cost.of("decode"), cost.of("encode"), cost.totalMs]).toEqual([20, 4, 145]);
 });
 
+it("counts the rest of a cut chunk anew", () => {
+  const cost = new ChunkCost();
+  cost.begin({ index: 3, frames: 16, timings: { denoise: 100 } } as unknown as Chunk);
+  cost.add({ chunk: 3, decode: 10, encode: 2 } as Media);
+  cost.begin({ index: 3, frames: 8, timings: { denoise: 60 } } as unknown as Chunk);
+  cost.add({ chunk: 3, decode: 5, encode: 1 } as Media);
+  expect([cost.numFrames, cost.totalMs]).toEqual([8, 66]);
+});
+
 it("takes the time from decoding to the screen, apart for frames that came in an underrun", () => {
   vi.spyOn(performance, "now").mockReturnValue(1_010);
   const measured = new Measurements();
-  const frame = { frame: 0, chunk: 0, elementTime: 0, key: true, starved: true };
+  const frame = {
+    frame: 0,
+    chunk: 0,
+    elementTime: 0,
+    encodeMs: 0,
+    arrivedAt: 0,
+    queuedMs: 0,
+    key: true,
+    starved: true,
+  };
   measured.shown({ ...frame, decodedAt: 5_000, shownAt: 1_000 });
   expect(measured.decodedToShown.values).toEqual([]); // the clocks are not aligned yet
   measured.pong(1_000, 5_005);

@@ -144,6 +144,16 @@ it("undoes what others did to the video", () => {
   expect([video.playbackRate, video.paused]).toEqual([1, false]);
 });
 
+it("wants more buffered after a stall, though the browser stopped just before the end", () => {
+  const buffer = open();
+  appendAll(buffer, 0, 2);
+  const before = player.wantedS;
+  video.currentTime = 2 * FRAME_S - 0.01;
+  vi.advanceTimersByTime(2 * FRAME_S * 1_000 + 300);
+  appendAll(buffer, 2, 3);
+  expect(player.wantedS).toBeCloseTo(before + 0.3, 2);
+});
+
 it("gives up at once on a video that the browser does not know", () => {
   FakeSource.isTypeSupported = () => false;
   player.open(MIME, new Uint8Array(1));

@@ -15,7 +15,7 @@ function media(frame: number, key = false): Media {
 }
 
 const place = (frame: number, key = false): number | undefined =>
-  timeline.place(media(frame, key), false)?.elementTime;
+  timeline.place(media(frame, key), { arrivedAt: 0, queuedMs: 0, starved: false })?.elementTime;
 
 it("keeps the server's times when they have no gap", () => {
   expect(place(0, true)).toBe(0);

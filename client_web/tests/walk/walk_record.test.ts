@@ -37,6 +37,43 @@ it("forgets what was made before the walk went back", () => {
   expect(saved().labels).toEqual([0, 0, 0, 0, 9, 9, 9, 9]);
 });
 
+/** Chunk 1 again, made anew from one of its latents on. */
+const rest = (firstLatent: number, mark: number, revision = 1): Chunk => {
+  const marks = [0, 1, 2, 3].map((latent) => (latent < firstLatent ? 1 : mark));
+  const poses = marks.map((each) => [each]);
+  return {
+    ...chunk(1, 0),
+    poses,
+    labels: marks,
+    revision,
+    first_latent: firstLatent,
+    latents: 4 - firstLatent,
+  };
+};
+
+it("keeps what a cut threw away, in the order of the cuts", () => {
+  for (const index of [0, 1]) record.chunk(chunk(index, index));
+  record.chunk(rest(1, 7));
+  record.chunk(rest(3, 8, 2));
+  expect(saved().labels).toEqual([0, 0, 0, 0, 1, 1, 1, 8]);
+  expect(saved().cuts).toEqual([
+    { latent: 5, poses: [[1], [1], [1]], labels: [1, 1, 1] },
+    { latent: 7, poses: [[7]], labels: [7] },
+  ]);
+});
+
+it("forgets the cuts of what was made before the walk went back", () => {
+  for (const index of [0, 1]) record.chunk(chunk(index, index));
+  record.chunk(rest(1, 7));
+  record.chunk(chunk(0, 5));
+  expect(saved().cuts).toBeUndefined();
+  record.chunk(chunk(1, 1));
+  record.chunk(rest(2, 7));
+  record.begin({});
+  record.chunk(chunk(0, 5));
+  expect(saved().cuts).toBeUndefined();
+});
+
 it("forgets everything when another walk begins", () => {
   record.begin({ view: "gate", prompt: "rain" });
   record.chunk(chunk(0, 1));

@@ -60,7 +60,8 @@ def write_clip(world: World, plan: ClipPlan, out: Path, on_pass: OnPass, *, over
 def count_passes(world: World, plan: ClipPlan) -> int:
     """Count the network's passes: one per step of each chunk, and in causal models one for its context."""
     steps = plan.request.walk.steps or world.rollout.config.steps
-    return plan.request.num_chunks * (steps + world.can_walk)
+    num_cuts = sum(len(kept) for kept in plan.request.cuts or ())
+    return (plan.request.num_chunks + num_cuts) * (steps + world.can_walk)
 
 
 def _write(pieces: Iterator[Piece], file: FileIO, done: list[ChunkDone], on_pass: OnPass) -> None:

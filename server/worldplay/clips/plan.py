@@ -12,7 +12,8 @@ from worldplay.world.camera import MAX_POSES
 from worldplay.world.frames import SIZE_UNIT, check_num_frames, count_frames, count_latents
 from worldplay.world.pictures.fit import cut_picture
 from worldplay.world.pose_files import Trajectory, parse_trajectory
-from worldplay.world.steering import TrajectorySteering, WalkRequest
+from worldplay.world.recorded_cuts import CHUNK_LATENTS, list_latches
+from worldplay.world.steering import ReplaySteering, TrajectorySteering, WalkRequest
 
 DEFAULT_FRAMES = 125
 LONGEST = count_frames(MAX_POSES)  # frames; an hour
@@ -89,8 +90,18 @@ def plan_clip(target: ClipTarget, options: ClipOptions, max_frames: int = LONGES
     seed = secrets.randbits(32) if options.seed is None else options.seed
     picture = None if options.image is None else cut_picture(options.image, target.width, target.height)
     walk = WalkRequest(options.view, picture, options.prompt, seed, options.steps, trajectory.origin)
-    request = ClipRequest(walk, TrajectorySteering(trajectory.moves), num_latents // target.chunk_latents)
+    request = _request(target, walk, trajectory)
     return ClipPlan(request, seed, pose, trajectory, num_frames, whole.num_latents - num_latents)
+
+
+def _request(target: ClipTarget, walk: WalkRequest, trajectory: Trajectory) -> ClipRequest:
+    """Make the engine's request. Only models whose chunks are as long as the walk's make its cuts again."""
+    num_chunks = trajectory.num_latents // target.chunk_latents
+    if not trajectory.cuts or target.chunk_latents != CHUNK_LATENTS:
+        return ClipRequest(walk, TrajectorySteering(trajectory.moves), num_chunks)
+    steering = ReplaySteering(list_latches(trajectory.moves, trajectory.cuts))
+    kept = [[cut.kept for cut in trajectory.cuts if cut.chunk == chunk] for chunk in range(num_chunks)]
+    return ClipRequest(walk, steering, num_chunks, kept)
 
 
 def _choose_num_frames(options: ClipOptions, trajectory: Trajectory | None) -> int:
@@ -107,7 +118,7 @@ def _cut(trajectory: Trajectory, num_latents: int, num_frames: int) -> Trajector
             f"expected poses for {num_latents} latents ({num_latents - 1} motions) with {num_frames} frames, "
             f"got {trajectory.num_latents} ({len(trajectory.moves)} motions)",
         )
-    return Trajectory(trajectory.origin, trajectory.moves[: num_latents - 1])
+    return trajectory.first(num_latents)
 
 
 def _check_target(target: ClipTarget, options: ClipOptions) -> None:

@@ -13,7 +13,7 @@ import torch
 
 from worldplay.commands.bench_report import Report, count_work, make_rows, render
 from worldplay.commands.hardware import gemm_rate, name_of, peak_memory, reset_peak_memory
-from worldplay.loading import open_world
+from worldplay.loading import open_world, tune
 from worldplay.media.track import VideoTrack
 from worldplay.model.config import RELEASED_TRANSFORMER, RELEASED_VAE, TransformerConfig, VAEConfig
 from worldplay.settings import ModelSettings
@@ -59,6 +59,8 @@ class Subject:
 def run(settings: ModelSettings, chunks: int, random: RandomModel | None, json_file: Path | None) -> None:
     """Measure, print a table and, if a file is given, write the numbers to it."""
     subject = load(settings) if random is None else build(random, settings.device)
+    if random is not None:
+        tune(settings, subject.world)
     report = measure(subject, chunks)
     sys.stdout.write(render(report))
     if json_file is not None:

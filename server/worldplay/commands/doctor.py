@@ -10,7 +10,7 @@ from worldplay.commands.list_models import disk_bytes, find_problem
 from worldplay.commands.paths import existing_folder
 from worldplay.settings import ModelSettings, read_visible_gpus
 from worldplay.world.frames import parse_size
-from worldplay.world.machine import Gpu, available_memory, find_gpu, has_bf16_cpu
+from worldplay.world.machine import Gpu, available_memory, find_gpu, has_bf16_cpu, list_attention_packages
 from worldplay.world.released.memory_estimate import RELEASED, MemoryEstimate, Shapes, estimate_memory
 from worldplay.world.released.offload_plan import RESERVE, OffloadPlan, count_waiting, plan_offload
 from worldplay.world.released.variants import MODEL, Variant, find_variant
@@ -85,6 +85,8 @@ def report(
     """
     needed, gpu = estimate_memory(variant, size), machine.gpu
     yield f"GPU      {gpu.name}, {_gb(gpu.free)} of {_gb(gpu.total)} free" if gpu else "GPU      none"
+    backends = ", ".join(["PyTorch's", *list_attention_packages()])
+    yield f"attention  kernels installed: {backends}; `serve` takes the fastest that is exact"
     yield f"memory   {_gb(machine.memory)} free"
     yield f"disk     {_gb(machine.disk_free)} free; {variant.name} takes about {_gb(disk_bytes(needed))}"
     yield f"files    {files}"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from worldplay.clips.file import Record, timings_of
 from worldplay.clips.plan import ClipPlan
+from worldplay.world.recorded_cuts import RecordedCut
 from worldplay.world.steering import PosedCamera
 from worldplay.world.world import World
 
@@ -40,6 +41,8 @@ def describe(world: World, plan: ClipPlan, record: Record, image: dict[str, str]
     }
     if intrinsics := _given_intrinsics(plan):
         description["intrinsics"] = intrinsics
+    if plan.request.cuts:
+        description["cuts"] = [_describe_cut(cut) for cut in plan.trajectory.cuts]
     return description
 
 
@@ -66,3 +69,10 @@ def summarise(world: World, plan: ClipPlan, record: Record, out: Path) -> str:
         f"({plan.num_frames / record.wall_s:.1f} frames/s, {record.cpu_s:.2f} s of CPU); seed {plan.seed}\n"
         f"seconds: {stages}"
     )
+
+
+def _describe_cut(cut: RecordedCut) -> dict[str, object]:
+    """Describe what a cut threw away, as `parse_trajectory` reads it."""
+    poses = [camera.c2w.reshape(16).tolist() for camera in cut.cameras]
+    labels = [camera.label for camera in cut.cameras]
+    return {"latent": cut.latent, "poses": poses, "labels": None if None in labels else labels}

@@ -1,22 +1,32 @@
-"""Makes one chunk, from controls to frames. It can be dropped between any two stages."""
+"""Makes one chunk, stage by stage. It can be dropped between any two stages."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import chain, islice
 
-from worldplay.engine.controls import ChunkSteering, Latch
-from worldplay.engine.pacing import Costs, Stage, needed_ms
+from worldplay.engine.controls import ChunkSteering
+from worldplay.engine.cuts import Cut
+from worldplay.engine.pacing import Costs, Stage
 from worldplay.engine.ports import ChunkReport, Frames, WalkPort
 from worldplay.engine.session import Session
-from worldplay.engine.stats import Counters
 from worldplay.world.chunk import Chunk
 from worldplay.world.steering import Steering
 
 
 class ChunkStages:
-    """The stages of a chunk: its context pass, its denoising steps, and the decoding of each latent."""
+    """The stages of a clip's chunk: its context pass, its denoising steps, the decoding of each latent.
 
-    def __init__(self, walk: WalkPort, steering: Steering) -> None:
+    If the walk was recorded with cuts, each cut's stages follow, before anything is decoded.
+    """
+
+    def __init__(self, walk: WalkPort, steering: Steering, cuts: Sequence[int] = ()) -> None:
+        """`cuts`: how many latents each cut keeps."""
         self.chunk: Chunk | None = None  # once it is generated
         self._walk = walk
+        self._steering = steering
+        self._cuts = list(cuts)
+        self._versions: list[Chunk] = []  # one more after each cut
         self._pending = walk.begin_chunk(steering)
         self._frames: Iterator[Frames] = iter(())
         self._num_undecoded = 0
@@ -35,37 +45,49 @@ class ChunkStages:
         if self.chunk is not None:
             self._num_undecoded -= 1
             return next(self._frames)
-        self.chunk = self._pending.advance()
-        if self.chunk is not None:
-            self._frames = self._walk.decode(self.chunk)
-            self._num_undecoded = len(self.chunk.poses)
+        version = self._pending.advance()
+        if version is not None:
+            self._versions.append(version)
+            if len(self._versions) <= len(self._cuts):
+                self._pending = self._walk.begin_cut(self._cuts[len(self._versions) - 1], self._steering)
+            else:
+                self._finish(version)
         return None
 
     def close(self) -> None:
         """Drop the chunk. The walk is unchanged, unless the chunk was already generated."""
         self._pending.close()
 
+    def _finish(self, version: Chunk) -> None:
+        """Describe the whole chunk, and begin to decode what was kept of each version."""
+        num_frames = self._versions[0].num_frames
+        self.chunk = replace(version, first_latent=0, num_frames=num_frames)
+        self._num_undecoded = len(version.poses)
+        ends = [*self._cuts, len(version.poses)]
+        parts = zip(self._versions, ends, strict=True)
+        self._frames = chain.from_iterable(
+            islice(self._walk.decode(chunk), max(0, end - chunk.first_latent)) for chunk, end in parts
+        )
+
 
 class ChunkRun:
-    """A session's chunk in progress. There is only one at a time, because chunks share the model's caches.
+    """A session's chunk in progress, or its rest after a cut, until its latents are generated.
 
-    Worker thread only.
+    There is only one at a time, because chunks share the model's caches. Worker thread only.
     """
 
     def __init__(
-        self, session: Session, walk: WalkPort, fps: float, clock: Callable[[], float], counters: Counters
+        self, session: Session, walk: WalkPort, clock: Callable[[], float], cut: Cut | None = None
     ) -> None:
         self.session = session
-        self._walk = walk
-        self._fps = fps
+        self.cut = cut
+        self.chunk: Chunk | None = None  # once it is generated
         self._clock = clock
-        self._counters = counters
-        self._steering = ChunkSteering(session.current_controls(), clock)
-        self._stages = ChunkStages(walk, self._steering)
+        self._begun_ms = clock()
+        self._steering = ChunkSteering(session.current_controls(), clock, again=cut is not None)
+        begin = walk.begin_chunk if cut is None else partial(walk.begin_cut, cut.kept)
+        self._pending = begin(self._steering)
         self._context_ms = 0.0
-        self._decode_ms = 0.0
-        self._media_ms = 0.0  # handed over so far
-        self._needed_ms = 0.0
 
     @property
     def is_latched(self) -> bool:
@@ -73,21 +95,23 @@ class ChunkRun:
         return self._steering.latched is not None
 
     @property
-    def is_done(self) -> bool:
-        return self._stages.is_done
+    def is_committed(self) -> bool:
+        """Return whether the chunk is finished before other chunks. A cut is from its beginning."""
+        return self.is_latched or self.cut is not None
 
     @property
     def next_stage(self) -> Stage:
-        return self._stages.next_stage
+        return self._pending.next_stage
+
+    def end_ms(self, now_ms: float) -> float:
+        """Estimate when a cut is generated."""
+        assert self.cut is not None, "only a cut has an expected end"
+        return max(now_ms, self._begun_ms + self.cut.time_ms)
 
     def advance(self) -> None:
         """Do one stage."""
-        started_ms, was_latched, was_generated = self._clock(), self.is_latched, self._chunk is not None
-        frames = self._stages.advance()
-        if frames is not None:
-            self._hand_over(frames, started_ms)
-        elif self._chunk is not None and not was_generated:
-            self._report(self._chunk)
+        started_ms, was_latched = self._clock(), self.is_latched
+        self.chunk = self._pending.advance()
         if not self.is_latched:
             self._context_ms += self._clock() - started_ms
         elif not was_latched:
@@ -95,39 +119,25 @@ class ChunkRun:
 
     def close(self) -> None:
         """Drop the chunk."""
-        self._stages.close()
+        self._pending.close()
 
-    def count(self, costs: Costs) -> None:
-        """Record what this finished chunk took, to predict the next ones."""
-        assert self._chunk is not None, "counted before its end"
-        costs.context.add(self._context_ms)
-        costs.needed.add(self._needed_ms)
-        costs.tail.add(self._clock() - self._latch.at_ms)
-        self._counters.add_chunk({**self._chunk.timings_ms, "decode": self._decode_ms})
+    def give_up(self) -> None:
+        """Drop the chunk, and give back the controls that it read."""
+        self.close()
+        self._steering.give_back()
 
-    @property
-    def _chunk(self) -> Chunk | None:
-        return self._stages.chunk
-
-    @property
-    def _latch(self) -> Latch:
+    def report(self) -> ChunkReport:
+        """Describe the chunk, which is generated."""
+        assert self.chunk is not None, "reported before its end"
         assert self._steering.latched is not None, "a chunk was made without reading its controls"
-        return self._steering.latched
+        return ChunkReport(self.chunk, self._steering.latched)
 
-    def _report(self, chunk: Chunk) -> None:
-        self.session.listener.on_chunk(ChunkReport(chunk, self._latch))
-        if chunk.bumped:
-            self.session.listener.on_state("bump", {"chunk": chunk.index})
-
-    def _hand_over(self, frames: Frames, started_ms: float) -> None:
-        """Give the frames of a latent to the listener."""
-        assert self._chunk is not None, "decoded before it was generated"
-        now_ms = self._clock()
-        if not self._media_ms:
-            self._counters.late_chunks += self.session.mark_made(self._walk.num_chunks, now_ms)
-        self.session.mark_handed(len(frames) / self._fps, now_ms)
-        self.session.listener.on_frames(frames, now_ms - started_ms, now_ms)
-        self._counters.frames += len(frames)
-        self._decode_ms += now_ms - started_ms
-        self._needed_ms = max(self._needed_ms, needed_ms(now_ms, self._latch.at_ms, self._media_ms))
-        self._media_ms += len(frames) / self._fps * 1000.0
+    def count(self, costs: Costs, *, was_cached: bool) -> None:
+        """Record what this generated chunk took, to predict the next ones."""
+        report = self.report()
+        num_latents = len(report.chunk.poses) - report.chunk.first_latent
+        costs.count_generated(num_latents, self._clock() - report.latch.at_ms)
+        if self.cut is None:
+            costs.context.add(self._context_ms)
+        elif was_cached and self.cut.kept:
+            costs.kept.add(self._context_ms)

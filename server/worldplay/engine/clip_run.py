@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Protocol
@@ -23,6 +23,10 @@ class ClipRequest:
     walk: WalkRequest
     steering: Steering
     num_chunks: int
+    cuts: Sequence[Sequence[int]] | None = None  # of each chunk: how many latents each of its cuts keeps
+
+    def cuts_of(self, chunk: int) -> Sequence[int]:
+        return () if self.cuts is None else self.cuts[chunk]
 
 
 class ClipListener(Protocol):
@@ -126,7 +130,7 @@ class ClipRun:
             self._walk = self._world.open_walk(self.job.request.walk)
         except ValueError as error:
             raise RefusedClipError(str(error)) from None
-        self._stages = ChunkStages(self._walk, self.job.request.steering)
+        self._stages = self._next_chunk(self._walk)
         self.job.listener.on_opened()
 
     def _generate(self, stages: ChunkStages) -> None:
@@ -147,4 +151,9 @@ class ClipRun:
         if stages.is_done:
             self._num_left -= 1
             self._has_begun_chunk = False
-            self._stages = ChunkStages(self._walk, self.job.request.steering)
+            if not self.is_done:
+                self._stages = self._next_chunk(self._walk)
+
+    def _next_chunk(self, walk: WalkPort) -> ChunkStages:
+        request = self.job.request
+        return ChunkStages(walk, request.steering, request.cuts_of(request.num_chunks - self._num_left))

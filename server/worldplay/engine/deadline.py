@@ -48,7 +48,7 @@ def decide(tasks: Sequence[Task], ready: int | None, now_ms: float) -> Run | Wai
     due = next((task for task in order if _own_start(task, ready) <= now_ms), None)
     if due is not None and _fits_before(due, first, now_ms):
         return Run(due.session)
-    start_ms = _latest_start(order, ready)
+    start_ms = latest_start(order, ready)
     if start_ms <= now_ms:
         return Run(first.session)
     return Wait(start_ms)
@@ -64,8 +64,12 @@ def _fits_before(task: Task, first: Task, now_ms: float) -> bool:
     return task is first or now_ms + task.context_ms + task.tail_ms <= first.begin_by_ms
 
 
-def _latest_start(order: Sequence[Task], ready: int | None) -> float:
-    """Return when the first task must start so that all are in time, one after the other."""
+def latest_start(order: Sequence[Task], ready: int | None) -> float:
+    """Return when the first task must start so that all are in time, one after the other.
+
+    Args:
+        order: tasks, the first one's deadline first.
+    """
     start_ms = float("inf")
     for task in reversed(order):
         latch_ms = min(task.latch_by_ms, start_ms - task.tail_ms)

@@ -7,6 +7,7 @@ from time import monotonic
 
 from worldplay.engine.admission import Admission
 from worldplay.engine.clip_run import ClipJob, ClipListener, ClipRequest
+from worldplay.engine.pacing import LatchMode
 from worldplay.engine.ports import Listener, WorldPort
 from worldplay.engine.session import Session
 from worldplay.engine.stats import EngineStats
@@ -23,9 +24,12 @@ def monotonic_ms() -> float:
 class Engine:
     """Runs sessions and clips until it is closed. Methods and properties may be used from any thread."""
 
-    def __init__(self, world: WorldPort, max_sessions: int, max_queued: int) -> None:
+    def __init__(
+        self, world: WorldPort, max_sessions: int, max_queued: int, latch: LatchMode = "chunk"
+    ) -> None:
         self.max_sessions = max_sessions
-        self._worker = Worker(world, Admission(max_sessions, max_queued), monotonic_ms)
+        self.latch = latch
+        self._worker = Worker(world, Admission(max_sessions, max_queued), monotonic_ms, latch)
         self._thread = Thread(target=self._work, name="worldplay-engine", daemon=True)
         self._numbers = count(1)
         self._wake = Event()

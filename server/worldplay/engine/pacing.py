@@ -10,6 +10,7 @@ MAX_BUFFERED_MS = 1333.0  # two chunks; if these do not prevent underruns, the s
 CONTEXT_SLACK_MS = 20.0  # how much earlier the context pass starts than it usually must
 _NUM_RECENT = 32  # 20 s of one visitor's chunks
 
+LatchMode = Literal["latent", "chunk"]  # whether chunks are cut when controls change
 Stage = Literal["open", "context", "step", "decode"]  # what the worker does in one go
 
 
@@ -84,6 +85,9 @@ class Costs:
     needed: RecentTimes = field(default_factory=RecentTimes)
     tail: RecentTimes = field(default_factory=RecentTimes)  # from the latch to the last frame
     command: RecentTimes = field(default_factory=RecentTimes)  # opening, rewinding, prompting
+    # From the latch until so many latents are generated.
+    generate: dict[int, RecentTimes] = field(default_factory=dict)
+    kept: RecentTimes = field(default_factory=RecentTimes)  # encoding the latents that a cut keeps
     _first_ms: dict[Stage, float] = field(default_factory=dict)
     _longest_open_ms: float = 0.0
     _stages: dict[Stage, RecentTimes] = field(default_factory=lambda: defaultdict(RecentTimes))
@@ -96,6 +100,26 @@ class Costs:
             self._stages[stage].add(time_ms)
         else:  # the first one also loads code and allocates memory, so it is kept apart
             self._first_ms[stage] = time_ms
+
+    @property
+    def decode_ms(self) -> float:
+        """Return the usual time of decoding a latent; 0 if nothing was measured yet."""
+        return self._stages["decode"].median_ms
+
+    def count_generated(self, num_latents: int, time_ms: float) -> None:
+        """Record the time from a latch until its latents are generated."""
+        self.generate.setdefault(num_latents, RecentTimes()).add(time_ms)
+
+    def cut_ms(self, num_latents: int, *, is_cached: bool) -> float:
+        """Estimate a cut, until so many latents are generated again; infinite if unknown.
+
+        What was not measured yet counts as more: as more latents, and as the whole context.
+        """
+        times = [self.generate[count].median_ms for count in sorted(self.generate) if count >= num_latents]
+        if not times:
+            return math.inf
+        kept_ms = self.kept.median_ms if self.kept else self.context.median_ms
+        return times[0] + kept_ms + (0.0 if is_cached else self.context.median_ms)
 
     def safe_ms(self, stage: Stage) -> float:
         """Return the time that a stage rarely exceeds; infinite if unknown."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from worldplay.engine.controls import Latch
 from worldplay.world.chunk import Chunk, PendingChunk
-from worldplay.world.steering import Steering, WalkRequest
+from worldplay.world.steering import Move, Steering, WalkRequest
 
 Frames = NDArray[np.uint8]  # [n, H, W, 3] RGB
 
@@ -22,6 +22,7 @@ class ChunkReport:
 
     chunk: Chunk
     latch: Latch
+    revision: int = 0  # how often the chunk was reported before, since it was begun
 
 
 class WalkPort(Protocol):
@@ -37,8 +38,16 @@ class WalkPort(Protocol):
 
     def begin_chunk(self, steering: Steering) -> PendingChunk: ...
 
+    def begin_cut(self, kept: int, steering: Steering) -> PendingChunk:
+        """Begin the newest chunk's latents from number `kept` on again."""
+        ...
+
+    def differs(self, kept: int, moves: Sequence[Move]) -> bool:
+        """Return whether these moves, from the newest chunk's latent `kept` on, lead elsewhere."""
+        ...
+
     def decode(self, chunk: Chunk) -> Iterator[Frames]:
-        """Decode the newest chunk, latent by latent."""
+        """Decode the latents that a chunk brings, one by one. Chunks are decoded in order."""
         ...
 
     def truncate(self, num_chunks: int) -> None:

@@ -7,7 +7,7 @@ from threading import Lock
 
 from worldplay.engine.controls import ControlState
 from worldplay.engine.deadline import Task
-from worldplay.engine.pacing import CONTEXT_SLACK_MS, Costs, latch_buffered_ms
+from worldplay.engine.pacing import CONTEXT_SLACK_MS, Costs, latch_buffered_ms, margin_ms
 from worldplay.engine.playback import MAX_UNENCODED_S, Playback, Playhead
 from worldplay.engine.ports import Listener, WalkPort
 from worldplay.world.steering import Move, WalkRequest
@@ -103,11 +103,13 @@ class Session:
         now_ms = self._clock()
         with self._lock:
             self._controls.press(seq, t_ms, keys, (look_yaw, look_pitch), now_ms)
+        self._wake()
 
     def poses(self, seq: int, moves: Sequence[Move]) -> None:
         """Follow these moves, one per latent, and then the keys again."""
         with self._lock:
             self._controls.follow(seq, moves)
+        self._wake()
 
     def playhead(self, shown_s: float, buffered_s: float, hidden: bool) -> None:
         """Update from the client's report, in seconds of media."""
@@ -191,8 +193,35 @@ class Session:
         with self._lock:
             return self._controls
 
-    def next_task(self, now_ms: float, costs: Costs) -> Task | None:
-        """Return the work that this session wants done next, if any."""
+    @property
+    def has_commands(self) -> bool:
+        return bool(self._commands)
+
+    def underrun_ms(self, now_ms: float) -> float:
+        """Return when its client must have the next frames."""
+        with self._lock:
+            return self._playback.underrun_ms(now_ms) - self._playback.ack_delays.median_ms
+
+    @property
+    def is_paused(self) -> bool:
+        return self._is_paused
+
+    def decode_due_ms(self, costs: Costs, now_ms: float) -> float:
+        """Return when the next latent should be decoded: in time for the client, and for its jitter."""
+        with self._lock:
+            delays = self._playback.ack_delays
+            reserve_ms = margin_ms(costs.needed, delays) + delays.median_ms
+            return self._playback.underrun_ms(now_ms) - reserve_ms
+
+    def next_task(
+        self, now_ms: float, costs: Costs, undecoded_ms: float = 0.0, num_undecoded: int = 0
+    ) -> Task | None:
+        """Return the work that this session wants done next, if any.
+
+        Args:
+            undecoded_ms: how long its latents that are not decoded yet are shown.
+            num_undecoded: how many these are. They may have to be decoded meanwhile.
+        """
         with self._lock:
             if self._commands:
                 asked_ms = self._commands[0][1]
@@ -205,10 +234,11 @@ class Session:
                 return self._chunk_task(self._steps[0], self._steps[0], costs) if self._steps else None
             if not self._playback.wants_chunk(now_ms):
                 return None
-            underrun_ms = self._playback.underrun_ms(now_ms)
+            underrun_ms = self._playback.underrun_ms(now_ms) + undecoded_ms
             buffered_ms = latch_buffered_ms(costs.needed, self._playback.ack_delays)
             deadline_ms = max(underrun_ms, self._opened_ms + OPENING_SLACK_MS)
-            return self._chunk_task(deadline_ms, underrun_ms - buffered_ms, costs)
+            decode_ms = costs.decode_ms * num_undecoded
+            return self._chunk_task(deadline_ms, underrun_ms - buffered_ms, costs, decode_ms)
 
     def mark_latched(self, now_ms: float) -> None:
         """Note that a chunk has read its controls; it will be finished unless it is cancelled."""
@@ -271,6 +301,8 @@ class Session:
     def _refuse(self, message: str) -> None:
         self._notices.append(lambda listener: listener.on_error("bad_request", message, False))
 
-    def _chunk_task(self, deadline_ms: float, latch_by_ms: float, costs: Costs) -> Task:
-        context_ms = costs.context.p95_ms + CONTEXT_SLACK_MS
+    def _chunk_task(
+        self, deadline_ms: float, latch_by_ms: float, costs: Costs, decode_ms: float = 0.0
+    ) -> Task:
+        context_ms = costs.context.p95_ms + CONTEXT_SLACK_MS + decode_ms
         return Task(self.number, deadline_ms, latch_by_ms, context_ms, costs.tail.median_ms, self._served_ms)

@@ -13,6 +13,10 @@ class Counters:
     frames: int = 0
     late_chunks: int = 0  # the client's buffer was empty before their first frame
     cancelled_chunks: int = 0
+    cuts: int = 0  # of chunks whose rest was generated again
+    cuts_abandoned: int = 0  # because the old latents were needed before the new ones were ready
+    cuts_refused: dict[str, int] = field(default_factory=dict)  # by reason; replaced, never changed
+    latents_thrown_away: int = 0  # generated, but never decoded because of cuts
     speculation_hits: int = 0  # context passes that were ready when the controls were latched
     speculation_misses: int = 0  # context passes lost to other work
     walks_opened: int = 0
@@ -29,12 +33,17 @@ class Counters:
     chunk_p95_ms: float = 0.0
     chunk_times: RecentTimes = field(default_factory=RecentTimes)
 
-    def add_chunk(self, stages_ms: dict[str, float]) -> None:
-        """Count a chunk with its time in ms at each stage."""
-        self.chunks += 1
+    def refuse_cut(self, reason: str) -> None:
+        self.cuts_refused = self.cuts_refused | {reason: self.cuts_refused.get(reason, 0) + 1}
+
+    def add_chunk(self, stages_ms: dict[str, float], *, is_new: bool) -> None:
+        """Count a chunk, or its rest after a cut, with its time in ms at each stage."""
         self.stage_ms = self.stage_ms | {
             stage: self.stage_ms.get(stage, 0.0) + time_ms for stage, time_ms in stages_ms.items()
         }
+        if not is_new:
+            return
+        self.chunks += 1
         self.chunk_times.add(sum(stages_ms.values()))
         self.chunk_median_ms = self.chunk_times.median_ms
         self.chunk_p95_ms = self.chunk_times.p95_ms

@@ -1,22 +1,37 @@
 """The worker: checks all sessions, does one stage of work for one of them, and checks again."""
 
 import logging
+import math
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 from worldplay.engine.admission import Admission
 from worldplay.engine.chunk_run import ChunkRun
 from worldplay.engine.clips import ClipQueue
-from worldplay.engine.deadline import Run, Task, Wait, decide
+from worldplay.engine.cut_planner import CutPlanner, PlannedCut
+from worldplay.engine.cuts import Cut
+from worldplay.engine.deadline import Run, Task, Wait, decide, latest_start
+from worldplay.engine.decoding import DecodeQueue
 from worldplay.engine.failures import REASONS, code_of
-from worldplay.engine.pacing import Costs
+from worldplay.engine.pacing import Costs, LatchMode
 from worldplay.engine.ports import WalkPort, WorldPort
 from worldplay.engine.session import Command, Open, Prompt, Rewind, Session
 from worldplay.engine.stats import Counters
 from worldplay.world.steering import WalkRequest
 
 logger = logging.getLogger(__name__)
+
+MAX_STAGE_MS = 1000.0  # of a stage that was not timed yet
+
+
+@dataclass(frozen=True, slots=True)
+class Decode:
+    """Decode this session's next latent, at the latest at a time."""
+
+    session: Session
+    begin_by_ms: float
 
 
 class _RefusedError(Exception):
@@ -29,7 +44,9 @@ class Worker:
     Other threads may use only `arrivals` and `clips.arrivals`.
     """
 
-    def __init__(self, world: WorldPort, admission: Admission, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, world: WorldPort, admission: Admission, clock: Callable[[], float], latch: LatchMode = "chunk"
+    ) -> None:
         self.arrivals: deque[Session] = deque()  # appended to by any thread
         self.admission = admission
         self.counters = Counters()
@@ -40,21 +57,24 @@ class Worker:
         self._sessions: dict[int, Session] = {}
         self._queue: list[int] = []  # as last told to those in it
         self._run: ChunkRun | None = None
+        self._latch = latch
+        self._undecoded: dict[int, DecodeQueue] = {}  # by session
+        self._cuts = CutPlanner(self._costs, self.counters)
+        self._cached_for: int | None = None  # the session whose newest chunk has its context in the caches
 
     def run_once(self) -> float | None:
         """Do one piece of work. Returns: ms to sleep if nothing else happens; None: without limit."""
         started_ms = self._clock()
         self._check_sessions()
         decision = self._decide()
-        if self._has_time_for_clip(decision):
+        if isinstance(decision, Wait | Run) and self._has_time_for_clip(decision):
             self._displace_run()
+            self._cached_for = None
             self.clips.advance()
-        elif isinstance(decision, Run):
-            session = self._sessions[decision.session]
-            self.clips.interrupt()
-            self._guard(session, partial(self._work_for, session))
-        else:
+        elif isinstance(decision, Wait):
             return None if decision.until_ms is None else max(0.0, decision.until_ms - self._clock())
+        else:
+            self._do(decision)
         self.counters.busy_ms += self._clock() - started_ms
         return 0.0
 
@@ -73,8 +93,9 @@ class Worker:
         for session in list(self._sessions.values()):
             if session.is_closed:
                 self._end(session, None)
-        if self._run is not None and self._run.session.is_cancelling:
-            self._cancel_run()
+        for session in self._sessions.values():
+            if session.is_cancelling:
+                self._cancel(session)
         for session in list(self._sessions.values()):
             self._guard(session, partial(self._answer, session))
         self._tell_queue()
@@ -84,6 +105,9 @@ class Worker:
         while self.arrivals:
             session = self.arrivals.popleft()
             self._sessions[session.number] = session
+            self._undecoded[session.number] = DecodeQueue(
+                session, self._world.fps, self._clock, self._costs, self.counters
+            )
             self.counters.sessions_opened += 1
             if not self.admission.enter(session.number, self._clock()):
                 self.counters.sessions_refused += 1
@@ -91,7 +115,9 @@ class Worker:
 
     def _answer(self, session: Session) -> None:
         """Send the session's notices, but not during its chunk: no frame of it may follow `paused`."""
-        if self._run is not None and self._run.session is session and self._run.is_latched:
+        if self._run is not None and self._run.session is session and self._run.is_committed:
+            return
+        if session.is_paused and self._undecoded[session.number]:
             return
         for notice in session.take_notices():
             notice(session.listener)
@@ -110,8 +136,9 @@ class Worker:
         """End a session, unless it has ended. If a code is given, its client gets it as an error."""
         if self._sessions.pop(session.number, None) is None:
             return
-        if self._run is not None and self._run.session is session:
-            self._cancel_run()
+        self._cancel(session)
+        del self._undecoded[session.number]
+        self._cuts.forget(session)
         session.close()
         session.walk = None
         self.admission.leave(session.number, self._clock())
@@ -121,13 +148,124 @@ class Worker:
 
     # -- work
 
-    def _decide(self) -> Run | Wait:
-        if self._run is not None and self._run.is_latched:
-            return Run(self._run.session.number)
+    def _decide(self) -> Run | Decode | PlannedCut | Wait:
+        """Choose what to do now. Decoding comes first if it cannot wait for the stage that would be next."""
         now_ms = self._clock()
-        seated = (s for s in self._sessions.values() if self.admission.is_seated(s.number))
-        tasks: list[Task] = [t for s in seated if (t := s.next_task(now_ms, self._costs)) is not None]
-        return decide(tasks, None if self._run is None else self._run.session.number, now_ms)
+        tasks = self._list_tasks(now_ms, with_decoding=True)
+        is_committed = self._run is not None and self._run.is_committed
+        if self._run is not None and is_committed:
+            decision: Run | Wait = Run(self._run.session.number)
+        else:
+            decision = decide(tasks, None if self._run is None else self._run.session.number, now_ms)
+        decode = self._next_decode(now_ms)
+        stage_ms = self._expect_stage_ms() if isinstance(decision, Run) else 0.0
+        if decode is not None and decode.begin_by_ms <= now_ms + stage_ms:
+            return self._decode_or_finish(decode, now_ms)
+        cut = None if is_committed else self._next_cut(now_ms)
+        if cut is not None and cut.begin_ms <= now_ms:
+            return cut
+        if isinstance(decision, Run):
+            return decision
+        times = [
+            decision.until_ms,
+            None if decode is None else decode.begin_by_ms,
+            None if cut is None else cut.begin_ms,
+        ]
+        return Wait(min((time for time in times if time is not None), default=None))
+
+    def _list_tasks(self, now_ms: float, *, with_decoding: bool) -> list[Task]:
+        """List the next chunk or command of each session.
+
+        Args:
+            with_decoding: leave time to decode what is waiting before the next chunk's latch.
+        """
+        seated = [s for s in self._sessions.values() if self.admission.is_seated(s.number)]
+        waiting = [(s, self._undecoded[s.number]) for s in seated]
+        tasks = (
+            s.next_task(now_ms, self._costs, queue.media_ms, with_decoding * queue.num_latents)
+            for s, queue in waiting
+        )
+        return [task for task in tasks if task is not None]
+
+    def _next_decode(self, now_ms: float) -> Decode | None:
+        """Return the session whose next latent must be decoded first, and when, so that all are in time."""
+        sessions = (s for s in self._sessions.values() if self._undecoded[s.number])
+        waiting = [(self._decode_due_ms(s, now_ms), s) for s in sessions]
+        begin_by_ms = math.inf
+        for due_ms, _ in sorted(waiting, key=lambda each: each[0], reverse=True):
+            begin_by_ms = min(begin_by_ms, due_ms) - self._costs.decode_ms
+        if not waiting:
+            return None
+        return Decode(min(waiting, key=lambda each: each[0])[1], begin_by_ms)
+
+    def _decode_due_ms(self, session: Session, now_ms: float) -> float:
+        """Return when a session's next latent must be decoded. Without cuts there is nothing to wait for."""
+        if self._latch == "chunk" or session.is_paused:
+            return now_ms
+        return session.decode_due_ms(self._costs, now_ms)
+
+    def _decode_or_finish(self, decode: Decode, now_ms: float) -> Run | Decode:
+        """Decode, unless the latent is being made again and the new one will be ready before it is shown."""
+        run = self._run
+        if run is None or not self._is_making_again(decode.session):
+            return decode
+        shown_ms = decode.session.underrun_ms(now_ms)
+        if run.end_ms(now_ms) + self._costs.decode_ms <= shown_ms:
+            return Run(run.session.number)
+        return decode
+
+    def _is_making_again(self, session: Session) -> bool:
+        """Return whether a session's next latent to decode is among those that are being made again."""
+        run = self._run
+        if run is None or run.cut is None or run.session is not session:
+            return False
+        return self._undecoded[session.number].num_before(run.cut.kept) == 0
+
+    def _expect_stage_ms(self) -> float:
+        """Estimate the stage that would be done next."""
+        stage = "context" if self._run is None else self._run.next_stage
+        return min(MAX_STAGE_MS, self._costs.safe_ms(stage))
+
+    def _next_cut(self, now_ms: float) -> PlannedCut | None:
+        if self._latch == "chunk":
+            return None
+        order = sorted(self._list_tasks(now_ms, with_decoding=False), key=lambda task: task.deadline_ms)
+        sessions = (
+            (s, self._undecoded[s.number]) for s in self._sessions.values() if not s.has_commands and s.walk
+        )
+        return self._cuts.plan(sessions, self._cached_for, latest_start(order, None), now_ms)
+
+    def _do(self, decision: Run | Decode | PlannedCut) -> None:
+        match decision:
+            case Run(session=number):
+                session = self._sessions[number]
+                self.clips.interrupt()
+                self._guard(session, partial(self._work_for, session))
+            case Decode(session=session):
+                self._guard(session, partial(self._decode, session))
+            case PlannedCut(session=session, cut=cut):
+                self.clips.interrupt()
+                self._displace_run()
+                self._guard(session, partial(self._begin_cut, session, cut))
+
+    def _decode(self, session: Session) -> None:
+        if self._is_making_again(session):
+            self._give_up_cut()
+        started_ms = self._clock()
+        self._undecoded[session.number].decode_next()
+        self._costs.count("decode", self._clock() - started_ms)
+
+    def _begin_cut(self, session: Session, cut: Cut) -> None:
+        walk = _walk_of(session)
+        self._run = ChunkRun(session, walk, self._clock, cut)
+        self._advance(self._run)
+
+    def _give_up_cut(self) -> None:
+        """Show the old latents after all, because the new ones come too late."""
+        run, self._run = self._run, None
+        assert run is not None, "expected a cut, got none"
+        run.give_up()
+        self.counters.cuts_abandoned += 1
 
     def _has_time_for_clip(self, decision: Run | Wait) -> bool:
         """Return whether a clip's next stage ends before any session needs the model or its caches.
@@ -135,8 +273,8 @@ class Worker:
         If the model is slower than real time, there is never a gap; then a starving clip gets a stage.
         """
         if isinstance(decision, Run):
-            is_latched = self._run is not None and self._run.is_latched
-            return not is_latched and self._sessions[decision.session].is_late and self.clips.is_starving
+            is_committed = self._run is not None and self._run.is_committed
+            return not is_committed and self._sessions[decision.session].is_late and self.clips.is_starving
         wait, stage_ms = decision, self.clips.next_stage_ms()
         if stage_ms is None or wait.until_ms is None:
             return stage_ms is not None
@@ -144,7 +282,7 @@ class Worker:
 
     def _work_for(self, session: Session) -> None:
         """Do one stage for a session: of the chunk in progress, of a command, or of a new chunk."""
-        if self._run is not None and self._run.is_latched:
+        if self._run is not None and self._run.is_committed:
             self._advance(self._run)
         elif (command := session.take_command()) is not None:
             self._displace_run()
@@ -155,16 +293,23 @@ class Worker:
         else:
             self._displace_run()
             assert session.walk is not None, "a session without a walk wanted a chunk"
-            self._run = ChunkRun(session, session.walk, self._world.fps, self._clock, self.counters)
+            self._run = ChunkRun(session, session.walk, self._clock)
             self._advance(self._run)
 
     def _advance(self, run: ChunkRun) -> None:
         stage, started_ms = run.next_stage, self._clock()
+        was_cached = self._cached_for == run.session.number
+        if run.cut is None:
+            self._cached_for = None
         run.advance()
-        self._costs.count(stage, self._clock() - started_ms)
-        if run.is_done:
-            run.count(self._costs)
+        if run.cut is None:  # a cut's stages are shorter
+            self._costs.count(stage, self._clock() - started_ms)
+        if run.chunk is not None:
+            run.count(self._costs, was_cached=was_cached)
             self._run = None
+            self._cached_for = run.session.number
+            self.counters.cuts += run.cut is not None
+            self._undecoded[run.session.number].add(run.report(), _walk_of(run.session))
 
     def _displace_run(self) -> None:
         """Drop the chunk that waits for its latch, because other work is more urgent."""
@@ -172,9 +317,14 @@ class Worker:
             self.counters.speculation_misses += 1
             self._drop_run()
 
-    def _cancel_run(self) -> None:
-        self.counters.cancelled_chunks += 1
-        self._drop_run()
+    def _cancel(self, session: Session) -> None:
+        """Drop what was begun or not decoded yet of a session's chunks."""
+        is_running = self._run is not None and self._run.session is session
+        queue = self._undecoded[session.number]
+        self.counters.cancelled_chunks += is_running or bool(queue)
+        queue.clear()
+        if is_running:
+            self._drop_run()
 
     def _drop_run(self) -> None:
         run, self._run = self._run, None

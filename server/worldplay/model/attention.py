@@ -1,20 +1,30 @@
-"""Scaled dot-product attention: the only attention function of the transformer."""
+"""Scaled dot-product attention: the only attention function of the transformer, and its backends."""
+
+from collections.abc import Callable
+from importlib import import_module
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-SDPA = "sdpa"
-MATMUL = (
-    "matmul"  # plain products: in bf16 on a CPU three times faster to train than SDPA, whose backward is slow
-)
+SDPA = "sdpa"  # PyTorch's own choice among its kernels
+MATMUL = "matmul"  # plain products: in bf16 on a CPU faster than SDPA, forwards and above all backwards
+FLASHINFER = "flashinfer"
+KERNELS = {
+    "sdpa-flash": SDPBackend.FLASH_ATTENTION,
+    "sdpa-cudnn": SDPBackend.CUDNN_ATTENTION,
+    "sdpa-efficient": SDPBackend.EFFICIENT_ATTENTION,
+    "sdpa-math": SDPBackend.MATH,
+}
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, backend: str = SDPA, mask: Tensor | None = None) -> Tensor:
     """Attend from q, [B, n, Lq, d], to k and v, [B, n, Lk, d]. The blocks use no mask.
 
     Args:
-        backend: SDPA, MATMUL, or a name of diffusers' attention dispatcher ("flash", "sage", ...).
+        backend: SDPA, MATMUL, FLASHINFER, a key of KERNELS, or a name of diffusers' attention dispatcher
+            ("flash", "_flash_3", "sage", ...).
         mask: [B, 1 or n, Lq, Lk] bool, True where a pair is visible; SDPA only.
     Returns: [B, n, Lq, d].
     """
@@ -23,12 +33,29 @@ def attend(q: Tensor, k: Tensor, v: Tensor, backend: str = SDPA, mask: Tensor | 
     assert mask is None, "only SDPA takes masks"
     if backend == MATMUL:
         return torch.softmax((q * q.shape[-1] ** -0.5) @ k.mT, dim=-1) @ v
-    return _dispatch(q, k, v, backend)
+    if backend in KERNELS:
+        with sdpa_kernel(KERNELS[backend]):
+            return F.scaled_dot_product_attention(q, k, v)
+    return _with_tokens_first(_flashinfer if backend == FLASHINFER else _dispatcher(backend), q, k, v)
 
 
-def _dispatch(q: Tensor, k: Tensor, v: Tensor, backend: str) -> Tensor:
-    # Imported here: it tries to import every known attention package, which SDPA does not need.
+def _with_tokens_first(function: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return function(*(x.transpose(1, 2) for x in (q, k, v))).transpose(1, 2)
+
+
+def _dispatcher(name: str) -> Callable[..., Tensor]:
+    # Imported here: it tries to import every known attention package, which the others do not need.
     from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
 
-    heads_last = [x.transpose(1, 2) for x in (q, k, v)]
-    return dispatch_attention_fn(*heads_last, backend=AttentionBackendName(backend)).transpose(1, 2)
+    backend = AttentionBackendName(name)
+
+    def dispatch(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return dispatch_attention_fn(q, k, v, backend=backend)
+
+    return dispatch
+
+
+def _flashinfer(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    attend_once = import_module("flashinfer").single_prefill_with_kv_cache  # an optional package for CUDA
+    samples = [attend_once(*sample) for sample in zip(q, k, v, strict=True)]
+    return samples[0][None] if len(samples) == 1 else torch.stack(samples)

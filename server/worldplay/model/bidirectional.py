@@ -4,11 +4,14 @@ import torch
 from torch import Tensor
 
 from worldplay.model.attention import attend
-from worldplay.model.blocks import DoubleStreamBlock, modulated_norm
+from worldplay.model.blocks import DoubleStreamBlock
 from worldplay.model.conditioning import Conditioning
 from worldplay.model.prope import Cameras
-from worldplay.model.tokens import Placement, heads_first
+from worldplay.model.regions import Modulation
+from worldplay.model.tokens import Placement
 from worldplay.model.transformer import WorldPlayTransformer
+
+_QKV = tuple[Tensor, Tensor, Tensor]
 
 
 class BidirectionalTransformer(WorldPlayTransformer):
@@ -63,32 +66,48 @@ class BidirectionalTransformer(WorldPlayTransformer):
             text_timestep,
         )
         text_vec = self.time_in(text_timestep)
-        x, vec, place = self._enter(latents, cond, cameras, actions, timestep, start=0)
-        for block in self.blocks:
-            x, text = joint_pass(block, x, vec, text, text_vec, place)
+        x, vec = self._enter(latents, cond, actions, timestep)
+        place = self._place(cameras, latents, start=0)
+        for block, mod in zip(self.blocks, self._modulations(vec), strict=True):
+            x, text = joint_pass(block, x, mod, text, text_vec, place)
         return self._leave(x, vec, latents)
 
 
 def joint_pass(
-    block: DoubleStreamBlock, x: Tensor, vec: Tensor, text: Tensor, text_vec: Tensor, place: Placement
+    block: DoubleStreamBlock, x: Tensor, mod: Modulation, text: Tensor, text_vec: Tensor, place: Placement
 ) -> tuple[Tensor, Tensor]:
     """Take image tokens, [B, T, S, H], and text tokens, [B, L, H], through a block with joint attention.
 
-    Args:
-        vec: [B, T, H], a conditioning vector per latent; text_vec: [B, H].
+    Args: text_vec: [B, H].
     Returns: the image tokens and the text tokens.
     """
-    mod, text_mod = block.img_mod(vec), block.txt_mod(text_vec)
-    y = modulated_norm(x, mod.shift1, mod.scale1)
-    rope_q, prope_q = (heads_first(q) for q in block.image_queries(y, place))
-    (rope_k, prope_k), (rope_v, prope_v) = block.image_keys_values(y, place).branches()
-    text_q, text_k, text_v = block.text_queries_keys_values(text, text_mod)
+    text_mod, weights = block.txt_mod(text_vec), block.projections()
+    turns = place.turns(weights.norms)
+    image = block.image_heads(x, mod, weights, place, turns).branches()
+    seen, text_seen = _attend_jointly(image, block.text_queries_keys_values(text, text_mod), block.backend)
+    del image  # its memory is needed
+    x = block.image_update(x, mod, weights, seen, place.output)
+    return x, block.text_output(text, text_seen, text_mod)
+
+
+def _attend_jointly(image: _QKV, text: _QKV, backend: str) -> tuple[Tensor, Tensor]:
+    """Attend from image, [B, 2n, L, d] each, and text, [B, n, L', d] each, to both.
+
+    Returns: what the image and the text see, with the heads of their queries.
+    """
+    (rope_q, prope_q), (rope_k, prope_k), (rope_v, prope_v) = (_unbind(part) for part in image)
+    text_q, text_k, text_v = text
     # The text uses only its output of the rope branch, so the prope branch has no text queries.
-    rope = attend(_join(rope_q, text_q), _join(rope_k, text_k), _join(rope_v, text_v), block.backend)
-    prope = attend(prope_q, _join(prope_k, text_k), _join(prope_v, text_v), block.backend)
+    rope = attend(_join(rope_q, text_q), _join(rope_k, text_k), _join(rope_v, text_v), backend)
+    prope = attend(prope_q, _join(prope_k, text_k), _join(prope_v, text_v), backend)
     rope, text_seen = torch.split(rope, [rope_q.shape[2], text_q.shape[2]], dim=2)
-    x = torch.addcmul(x, mod.gate1, block.image_output(torch.cat([rope, prope]), place.cameras))
-    return block.image_mlp(x, mod), block.text_output(text, text_seen, text_mod)
+    return torch.stack([rope, prope], dim=2).flatten(1, 2), text_seen
+
+
+def _unbind(heads: Tensor) -> tuple[Tensor, Tensor]:
+    """Separate the branches of heads, [B, 2n, L, d]."""
+    rope, prope = heads.unflatten(1, (-1, 2)).unbind(2)
+    return rope, prope
 
 
 def _join(image: Tensor, text: Tensor) -> Tensor:

@@ -1,7 +1,5 @@
 """The double-stream block: image tokens with a rope and a prope branch, and text tokens."""
 
-from typing import NamedTuple
-
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -9,22 +7,11 @@ from torch import Tensor, nn
 
 from worldplay.model.attention import attend
 from worldplay.model.kv_cache import Cache
-from worldplay.model.prope import Cameras, transform
-from worldplay.model.rope import rotate
-from worldplay.model.tokens import Branches, ImageKV, Placement, heads_first
+from worldplay.model.packing import PackedProjections, Projections, join_branches, join_heads
+from worldplay.model.regions import EAGER, MLP, Modulation, modulated_norm, split_modulation
+from worldplay.model.tokens import Heads, Placement, Turns
 
 _EPS = 1e-6
-
-
-class Modulation(NamedTuple):
-    """Shifts, scales and gates of one stream of a block; each broadcasts against the tokens."""
-
-    shift1: Tensor
-    scale1: Tensor
-    gate1: Tensor
-    shift2: Tensor
-    scale2: Tensor
-    gate2: Tensor
 
 
 class Modulator(nn.Module):
@@ -35,32 +22,16 @@ class Modulator(nn.Module):
         self.linear = nn.Linear(hidden, 6 * hidden)
 
     def forward(self, vec: Tensor) -> Modulation:
-        return Modulation(*self.linear(F.silu(vec))[..., None, :].chunk(6, dim=-1))
-
-
-class MLP(nn.Module):
-    """The block's feed-forward part."""
-
-    def __init__(self, hidden: int, mlp_hidden: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(hidden, mlp_hidden)
-        self.fc2 = nn.Linear(mlp_hidden, hidden)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
-
-
-def modulated_norm(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """Layer norm without parameters of its own, then x * (1 + scale) + shift."""
-    return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:], eps=_EPS), 1 + scale)
+        return split_modulation(self.linear(F.silu(vec)))
 
 
 class DoubleStreamBlock(nn.Module):
     """One block; the parameters of a stream start with its name, img or txt."""
 
-    def __init__(self, index: int, hidden: int, heads: int, mlp_ratio: float, backend: str) -> None:
+    def __init__(self, hidden: int, heads: int, mlp_ratio: float, backend: str) -> None:
         super().__init__()
-        self.index, self.heads, self.backend = index, heads, backend
+        self.heads, self.backend, self.regions = heads, backend, EAGER
+        self.packed: PackedProjections | None = None
         head_dim, mlp_hidden = hidden // heads, int(hidden * mlp_ratio)
         self.img_mod = Modulator(hidden)
         self.img_attn_q = nn.Linear(hidden, hidden)
@@ -80,47 +51,69 @@ class DoubleStreamBlock(nn.Module):
         self.txt_attn_proj = nn.Linear(hidden, hidden)
         self.txt_mlp = MLP(hidden, mlp_hidden)
 
-    def forward(self, x: Tensor, vec: Tensor, place: Placement, cache: Cache) -> Tensor:
+    def forward(
+        self, x: Tensor, mod: Modulation, place: Placement, turns: Turns, cache: Cache, index: int
+    ) -> Tensor:
         """Take image tokens, [B, T, S, H], through the block.
 
         Args:
-            vec: [B, T, H], a conditioning vector per latent.
+            mod: of the image stream.
+            turns: the placement's, with this block's norms.
             cache: the text's and context's keys and values; the tokens' own are appended to it.
+            index: the block's in the cache.
         """
-        mod = self.img_mod(vec)
-        y = modulated_norm(x, mod.shift1, mod.scale1)
-        keys, values = cache.extend(self.index, self.image_keys_values(y, place))
-        queries = torch.cat(self.image_queries(y, place))
-        attended = attend(heads_first(queries), keys, values, self.backend)
-        x = torch.addcmul(x, mod.gate1, self.image_output(attended, place.cameras))
-        return self.image_mlp(x, mod)
+        weights = self.projections()
+        own = self.image_heads(x, mod, weights, place, turns)
+        queries, keys, values = cache.extend(index, own)
+        return self.image_update(x, mod, weights, attend(queries, keys, values, self.backend), place.output)
 
-    def store(self, x: Tensor, vec: Tensor, place: Placement, cache: Cache) -> None:
+    def store(
+        self, x: Tensor, mod: Modulation, place: Placement, turns: Turns, cache: Cache, index: int
+    ) -> None:
         """Only append the keys and values of image tokens, [B, T, S, H], to the cache. Args: as `forward`."""
-        mod = self.img_mod(vec)
-        y = modulated_norm(x, mod.shift1, mod.scale1)
-        cache.extend(self.index, self.image_keys_values(y, place))
+        cache.extend(index, self.image_heads(x, mod, self.projections(), place, turns))
 
-    def image_queries(self, y: Tensor, place: Placement) -> Branches:
-        """Both branches' queries, each [B, T, S, n, d], of normalised image tokens y, [B, T, S, H]."""
-        q = self.img_attn_q_norm(self._split(self.img_attn_q(y)))
-        return rotate(q, place.rope), transform(q, place.cameras.query)
+    def image_heads(
+        self, x: Tensor, mod: Modulation, weights: Projections, place: Placement, turns: Turns
+    ) -> Heads:
+        """Compute keys, queries and values of image tokens, [B, T, S, H]."""
+        raw, normal = self.regions.project(x, mod, weights, self.heads)
+        return Heads(raw, normal, weights.norms, self.heads, place, turns, self.regions.rotate)
 
-    def image_keys_values(self, y: Tensor, place: Placement) -> ImageKV:
-        """Keys and values of normalised image tokens y, [B, T, S, H]."""
-        k = self.img_attn_k_norm(self._split(self.img_attn_k(y)))
-        return ImageKV(k, self._split(self.img_attn_v(y)), place)
+    def image_update(
+        self, x: Tensor, mod: Modulation, weights: Projections, attended: Tensor, cameras: Tensor
+    ) -> Tensor:
+        """Add both branches' attention, [B, 2n, T*S, d], and the MLP's update to image tokens, [B, T, S, H].
 
-    def image_output(self, attended: Tensor, cameras: Cameras) -> Tensor:
-        """Project both branches' attention, [2B, n, T*S, d], to one update [B, T, S, H]."""
-        num_latents = cameras.num_latents
-        rope, prope = rearrange(attended, "(two b) n (t s) d -> two b t s n d", two=2, t=num_latents).unbind()
-        prope = transform(prope, cameras.output)
-        return self.img_attn_proj(rope.flatten(-2)) + self.img_attn_prope_proj(prope.flatten(-2))
+        Args: cameras: as Placement.output.
+        """
+        return self.regions.update(x, mod, weights, attended, cameras, self.img_mlp)
 
-    def image_mlp(self, x: Tensor, mod: Modulation) -> Tensor:
-        """Add the MLP's update to image tokens, [B, T, S, H]."""
-        return torch.addcmul(x, mod.gate2, self.img_mlp(modulated_norm(x, mod.shift2, mod.scale2)))
+    def projections(self) -> Projections:
+        """Return the weights around the image's attention: packed, or joined anew, with gradients."""
+        if self.packed is not None:
+            return self.packed()
+        layers = self.img_attn_k, self.img_attn_q, self.img_attn_v
+        rope, prope = self.img_attn_proj, self.img_attn_prope_proj
+        return Projections(
+            heads=join_heads([layer.weight for layer in layers], self.heads),
+            heads_bias=join_heads([layer.bias for layer in layers], self.heads),
+            norms=self.norms(),
+            output=join_branches(rope.weight, prope.weight, self.heads),
+            output_bias=rope.bias + prope.bias,
+        )
+
+    def norms(self) -> Tensor:
+        """Return the weights of the norms of keys and queries, [2, d]."""
+        if self.packed is not None:
+            return self.packed().norms
+        return torch.stack([self.img_attn_k_norm.weight, self.img_attn_q_norm.weight])
+
+    def pack(self) -> None:
+        """Join the weights around the image's attention once, and release the parameters."""
+        self.packed = PackedProjections(self.projections())
+        del self.img_attn_k, self.img_attn_q, self.img_attn_v, self.img_attn_proj, self.img_attn_prope_proj
+        del self.img_attn_k_norm, self.img_attn_q_norm, self.img_mod
 
     def text_pass(self, x: Tensor, vec: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Take text tokens, [B, L, H], through the block; vec is [B, H].
@@ -138,7 +131,7 @@ class DoubleStreamBlock(nn.Module):
 
     def text_queries_keys_values(self, x: Tensor, mod: Modulation) -> tuple[Tensor, Tensor, Tensor]:
         """Compute queries, keys and values, each [B, n, L, d], of text tokens, [B, L, H]."""
-        y = modulated_norm(x, mod.shift1, mod.scale1)
+        y = modulated_norm(x, mod.shift1, mod.factor1)
         q = self.txt_attn_q_norm(self._split(self.txt_attn_q(y)))
         k = self.txt_attn_k_norm(self._split(self.txt_attn_k(y)))
         v = self._split(self.txt_attn_v(y))
@@ -148,7 +141,7 @@ class DoubleStreamBlock(nn.Module):
         """Add attention, [B, n, L, d], and then the MLP's update to text tokens, [B, L, H]."""
         update = self.txt_attn_proj(rearrange(attended, "b n l d -> b l (n d)"))
         x = torch.addcmul(x, mod.gate1, update)
-        return torch.addcmul(x, mod.gate2, self.txt_mlp(modulated_norm(x, mod.shift2, mod.scale2)))
+        return torch.addcmul(x, mod.gate2, self.txt_mlp(modulated_norm(x, mod.shift2, mod.factor2)))
 
     def _split(self, x: Tensor) -> Tensor:
         return rearrange(x, "... (n d) -> ... n d", n=self.heads)
@@ -164,4 +157,4 @@ class FinalLayer(nn.Module):
 
     def forward(self, x: Tensor, vec: Tensor) -> Tensor:
         shift, scale = self.adaLN_modulation(vec)[..., None, :].chunk(2, dim=-1)
-        return self.linear(modulated_norm(x, shift, scale))
+        return self.linear(modulated_norm(x, shift, 1 + scale))

@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 from typing import Protocol
+from weakref import ref
 
 import torch
 from torch import Tensor
 
-from worldplay.model.tokens import Branches, ImageKV
+from worldplay.model.tokens import Heads
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, so that it can be referred to weakly
 class TextKV:
     """The text stream's keys and values, one [B, n, L_txt, d] per block; both branches share them."""
 
@@ -28,8 +29,12 @@ class Cache(Protocol):
     def num_context(self) -> int:
         """Context latents held; the pass's own latents take time positions from here on."""
 
-    def extend(self, block: int, own: ImageKV) -> tuple[Tensor, Tensor]:
-        """Append a block's keys and values. Returns: all of the block's, [2B, n, L, d], rope first."""
+    def extend(self, block: int, own: Heads) -> tuple[Tensor, Tensor, Tensor]:
+        """Append a block's own keys and values.
+
+        Returns: the own queries, and all keys and values of the block, [B, 2n, L, d]; both branches of a head
+            are neighbours, rope first.
+        """
 
     def clear_context(self) -> None:
         """Forget the context latents."""
@@ -41,8 +46,13 @@ class Cache(Protocol):
 class KVCache:
     """Static buffers for inference, batch 1: nothing is allocated or moved while a chunk is generated.
 
-    Each block has one buffer of keys and one of values, [2, n, capacity, d], laid out
-    [text | context | own chunk]: a pass writes at the tail and attends to one slice.
+    Each block has a row of keys and one of values, [capacity, n, 2, d], laid out [text | context | own]: a
+    pass writes its own tokens at the tail and attends to one slice.
+
+    On a GPU every token's heads lie side by side, so that products write to where attention reads. A block's
+    queries are written where the next block will write its own keys, so that one operation rotates keys and
+    queries; the last row of keys is for the last block's queries. On a CPU every head's tokens lie side by
+    side, because attention reads them faster (docs/performance.md), copying included.
     """
 
     def __init__(
@@ -55,14 +65,24 @@ class KVCache:
         max_latents: int,
         device: torch.device,
         dtype: torch.dtype,
+        *,
+        tokens_first: bool,
     ) -> None:
-        shape = (2, heads, max_text + max_latents * tokens_per_latent, head_dim)
-        self._keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(blocks)]
-        self._values = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(blocks)]
+        capacity = max_text + max_latents * tokens_per_latent
+        self._tokens_first = tokens_first
+        if tokens_first:
+            shape = (capacity, heads, 2, head_dim)
+            self._keys = torch.zeros(blocks + 1, *shape, device=device, dtype=dtype)
+            self._values = torch.zeros(blocks, *shape, device=device, dtype=dtype)
+        else:
+            by_head = (blocks, heads, 2, capacity, head_dim)
+            self._keys = torch.zeros(by_head, device=device, dtype=dtype).permute(0, 3, 1, 2, 4)
+            self._values = torch.zeros(by_head, device=device, dtype=dtype).permute(0, 3, 1, 2, 4)
         self._tokens_per_latent = tokens_per_latent
         self._max_text = max_text
         self._text_length = 0
         self._num_context = 0
+        self._latest_text: ref[TextKV] | None = None
         self.holds: object = (
             None  # identifies the present contents; only the cache's users set and compare it
         )
@@ -79,45 +99,83 @@ class KVCache:
     def set_text(self, text: TextKV) -> None:
         """Replace the text. This also clears the context, which attended to the old text.
 
+        A text that the cache already holds is not copied again.
+
         Raises: ValueError if the text is longer than the cache allows.
         """
         if text.length > self._max_text:
             raise ValueError(f"expected at most {self._max_text} text tokens, got {text.length}")
         self.clear_context()
-        self._text_length = text.length
-        for buffers, parts in ((self._keys, text.keys), (self._values, text.values)):
-            for buffer, part in zip(buffers, parts, strict=True):
-                buffer[:, :, : text.length].copy_(part)
+        if self._latest_text is None or self._latest_text() is not text:
+            self._latest_text = None  # in case storing fails
+            self._store_text(text)
+            self._text_length, self._latest_text = text.length, ref(text)
 
     def clear_context(self) -> None:
         self._num_context = 0
 
+    def truncate_context(self, num_latents: int) -> None:
+        """Forget the context latents from `num_latents` on; the others did not attend to them."""
+        assert num_latents <= self._num_context, f"{num_latents} of {self._num_context} context latents"
+        self._num_context = num_latents
+
     def commit_context(self, num_latents: int) -> None:
         self._num_context = num_latents
 
-    def extend(self, block: int, own: ImageKV) -> tuple[Tensor, Tensor]:
-        keys, values = own.branches()
-        return self._append(self._keys[block], keys), self._append(self._values[block], values)
+    def extend(self, block: int, own: Heads) -> tuple[Tensor, Tensor, Tensor]:
+        start, end = self._own_span(own)
+        keys, values = self._keys[block, :end], self._values[block, :end]
+        if self._tokens_first:
+            own.write(self._keys[block : block + 2, start:end], values[start:])
+            queries = heads_first(self._keys[block + 1, start:end])
+        else:
+            queries, own_keys, own_values = own.branches()
+            heads_first(keys[start:]).copy_(own_keys)
+            heads_first(values[start:]).copy_(own_values)
+        return queries, heads_first(keys), heads_first(values)
+
+    def make_inputs(self, num_latents: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Make random queries of latents, and keys and values of a full cache, to time attention.
+
+        They lie as in use. The contents of the first block are lost.
+        """
+        keys, values = self._keys[0], self._values[0]
+        self._latest_text, self.holds = None, None
+        queries = keys.new_empty(num_latents * self._tokens_per_latent, *keys.shape[1:])
+        random = torch.Generator(keys.device).manual_seed(0)
+        for part in (queries, keys, values):
+            part.normal_(generator=random)
+        return heads_first(queries), heads_first(keys), heads_first(values)
 
     def context(self, block: int) -> tuple[Tensor, Tensor]:
-        """A block's context keys and values, [2, n, num_context * tokens, d] each."""
+        """A block's context keys and values, views of [2, n, num_context * tokens, d] each, rope first."""
         part = slice(self._text_length, self._context_end)
-        return self._keys[block][:, :, part], self._values[block][:, :, part]
+        keys, values = self._keys[block, part], self._values[block, part]
+        return keys.permute(2, 1, 0, 3), values.permute(2, 1, 0, 3)
 
     @property
     def _context_end(self) -> int:
         return self._text_length + self._num_context * self._tokens_per_latent
 
-    def _append(self, buffer: Tensor, branches: Branches) -> Tensor:
-        return buffer[:, :, : self._write(buffer, self._context_end, branches)]
+    def _own_span(self, own: Heads) -> tuple[int, int]:
+        start = self._context_end
+        end = start + own.num_tokens
+        assert end <= self._keys.shape[1], f"{end} tokens in a cache of {self._keys.shape[1]}"
+        return start, end
 
-    def _write(self, buffer: Tensor, start: int, branches: Branches) -> int:
-        """Put tokens into a buffer. Returns: where they end."""
-        end = start + branches[0].shape[2]
-        assert end <= buffer.shape[2], f"{end} tokens in a cache of {buffer.shape[2]}"
-        for row, branch in zip(buffer, branches, strict=True):
-            row[:, start:end].copy_(branch[0])
-        return end
+    def _store_text(self, text: TextKV) -> None:
+        for block, (keys, values) in enumerate(zip(text.keys, text.values, strict=True)):
+            self._store_text_of(block, keys, values)
+
+    def _store_text_of(self, block: int, keys: Tensor, values: Tensor) -> None:
+        """Write the text of a block, [1, n, L, d] each, for both branches."""
+        for buffer, part in ((self._keys[block], keys), (self._values[block], values)):
+            buffer[: part.shape[2]].copy_(part[0].transpose(0, 1)[:, :, None])
 
     def _buffers(self) -> list[Tensor]:
-        return [*self._keys, *self._values]
+        return [self._keys, self._values]
+
+
+def heads_first(tokens: Tensor) -> Tensor:
+    """View tokens, [L, n, 2, d], as attention takes them: [1, 2n, L, d]."""
+    return tokens.flatten(1, 2).transpose(0, 1)[None]

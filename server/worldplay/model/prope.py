@@ -19,9 +19,8 @@ class Cameras:
     key_value: Tensor
     output: Tensor
 
-    @property
-    def num_latents(self) -> int:
-        return self.query.shape[1]
+    def parts(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.query, self.key_value, self.output
 
     def sample(self, index: int) -> "Cameras":
         """One sample's cameras, as a batch of their own."""
@@ -45,13 +44,6 @@ def prepare_cameras(viewmats: Tensor, intrinsics: Tensor, head_dim: int, dtype: 
         key_value=_per_group(inverse.mT, head_dim).to(dtype),
         output=_per_group(projection.mT, head_dim).to(dtype),
     )
-
-
-def transform(x: Tensor, matrices: Tensor) -> Tensor:
-    """Multiply every head vector of x, [B, T, S, n, d], by its latent's matrix, [B, T, d, d]."""
-    rows = rearrange(x, "b t s n d -> (b t) (s n) d").to(matrices.dtype)
-    moved = torch.bmm(rows, rearrange(matrices, "b t i j -> (b t) i j"))
-    return moved.to(x.dtype).view(x.shape)
 
 
 def _projection(viewmats: Tensor, intrinsics: Tensor) -> Tensor:

@@ -1,39 +1,221 @@
-"""The positions and cameras of image tokens, and their keys and values in both branches."""
+"""Image tokens' queries, keys and values in both branches: rope and prope."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from worldplay.model.prope import Cameras, transform
-from worldplay.model.rope import rotate
+from worldplay.model.prope import Cameras
+from worldplay.model.rope import Rotation, swap_pairs
 
-# (rope branch, prope branch)
-Branches = tuple[Tensor, Tensor]
+KEY, QUERY, VALUE = range(3)  # of each head, in the product that computes all three
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """What turns one block's normalised keys and queries; a stack of several blocks' begins with [K, ...].
+
+    The weights of the block's norms are multiplied in.
+    """
+
+    products: Tensor  # [2, B*T, d, 2d], to pairs swapped for the rotation, and to the prope branch
+    direct: Tensor  # [2, 1, T, S, 1, d] float32, cosines
+
+    def of_block(self, index: int) -> "Turns":
+        return Turns(self.products[index], self.direct[index])
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """The positions of image tokens: their rotations, [T, S, d/2], and their latents' cameras."""
+    """Where image tokens are: rotations of the rope branch, and products with cameras of the prope branch.
 
-    rope: Tensor
-    cameras: Cameras
+    A head's two branches lie beside each other, [rope, prope]; what passes only one has an identity.
+    """
+
+    rotation: Rotation
+    turn: Tensor  # [2, B*T, d, 2d], of keys and queries: [pairs swapped | camera]
+    value: Tensor  # [B*T, d, 2d]: [identity | camera]
+    output: Tensor  # [B*T, 2d, 2d]: identity and camera on the diagonal
+
+    @property
+    def num_latents(self) -> int:
+        return self.rotation.cos.shape[0]
+
+    def turns(self, norms: Tensor) -> Turns:
+        """Multiply in the weights of blocks' norms of keys and queries, [..., 2, d]."""
+        weights = norms[..., :, None, :, None]
+        direct = norms.float()[..., :, None, None, None, None, :] * self.rotation.cos
+        return Turns(weights * self.turn, direct)
+
+    def first(self, num_latents: int) -> "Placement":
+        """Return the placement of the first latents, of one sample."""
+        return Placement(
+            Rotation(*(part[:num_latents] for part in self.rotation)),
+            self.turn[:, :num_latents],
+            self.value[:num_latents],
+            self.output[:num_latents],
+        )
+
+    def followed_by(self, other: "Placement") -> "Placement":
+        """Return this placement, and then that of later latents, of one sample."""
+        return Placement(
+            Rotation(*(torch.cat(parts) for parts in zip(self.rotation, other.rotation, strict=True))),
+            torch.cat([self.turn, other.turn], dim=1),
+            torch.cat([self.value, other.value]),
+            torch.cat([self.output, other.output]),
+        )
+
+
+def place_tokens(rotation: Rotation, cameras: Cameras) -> Placement:
+    """Prepare the placement of a pass's tokens."""
+    query, key_value, output = (matrices.flatten(0, 1) for matrices in cameras.parts())
+    identity = torch.eye(query.shape[-1], dtype=query.dtype, device=query.device).expand_as(query)
+    nothing = torch.zeros_like(query)
+    swap = swap_pairs(identity)
+    return Placement(
+        rotation,
+        turn=torch.cat([torch.stack([swap, swap]), torch.stack([key_value, query])], dim=-1),
+        value=torch.cat([identity, key_value], dim=-1),
+        output=torch.cat([torch.cat([identity, nothing], -1), torch.cat([nothing, output], -1)], dim=-2),
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class ImageKV:
-    """Image tokens' keys and values before they are transformed for the branches, each [B, T, S, n, d]."""
+class Heads:
+    """Image tokens' keys, queries and values before they are turned, [B*T, S*n, 3, d].
 
-    keys: Tensor
-    values: Tensor
+    `normal` divides them by their root mean square; only keys and queries of it are read.
+    """
+
+    raw: Tensor
+    normal: Tensor
+    norms: Tensor  # [2, d], weights of the block's norms of keys and queries
+    num_heads: int
     place: Placement
+    turns: Turns
+    rotate: Callable[[Tensor, Tensor, Tensor, Tensor], None]  # the function below, or a compiled one
 
-    def branches(self) -> tuple[Branches, Branches]:
-        """Transform keys and values for both branches, each [B, n, T*S, d]."""
-        matrices = self.place.cameras.key_value
-        keys = heads_first(rotate(self.keys, self.place.rope)), heads_first(transform(self.keys, matrices))
-        return keys, (heads_first(self.values), heads_first(transform(self.values, matrices)))
+    @property
+    def num_tokens(self) -> int:
+        """Return the tokens of a sample."""
+        return self.place.num_latents * self.raw.shape[1] // self.num_heads
+
+    def branches(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Turn queries, keys and values, [B, 2n, T*S, d] each; both branches of a head are neighbours."""
+        if torch.is_grad_enabled():
+            keys_queries, values = self._turn_for_gradients()
+        else:
+            shape = (self.raw.shape[0] * self.raw.shape[1] // self.num_heads, self.num_heads, 2, self._width)
+            keys_queries, values = self.raw.new_empty(2, *shape), self.raw.new_empty(shape)
+            self.write(keys_queries, values)
+        keys, queries = (_heads_first(part) for part in self._split(keys_queries))
+        (split_values,) = self._split(values[None])
+        return queries, keys, _heads_first(split_values)
+
+    def _turn_for_gradients(self) -> tuple[Tensor, Tensor]:
+        """Do what `write` does, but to new tensors, [2, ...] and [...], and fast backwards on a CPU."""
+        weighted = self._keys_queries() * self.norms[:, None, None, None, None]
+        cameras = self.place.turn[..., self._width :].flatten(0, 1)
+        prope = torch.bmm(weighted.reshape(len(cameras), -1, self._width), cameras).view(weighted.shape)
+        turned = torch.stack([self.place.rotation.apply(weighted), prope], dim=-2)
+        return turned, apply_camera(self.raw[:, :, VALUE], self.place.value)
+
+    def write(self, keys_queries: Tensor, values: Tensor) -> None:
+        """Turn them where attention reads them, without gradients.
+
+        Args: keys_queries: [2, B*T*S, n, 2, d]; values: [B*T*S, n, 2, d].
+        """
+        rows = *self.raw.shape[:2], 2 * self._width
+        apply_camera(self.raw[:, :, VALUE], self.place.value, out=values.view(rows))
+        for part in (KEY, QUERY):
+            self._turn(part, out=keys_queries[part].view(rows))
+        sin, direct = self.place.rotation.sin, self.turns.direct
+        self.rotate(self._split(keys_queries)[..., 0, :], self._keys_queries(), sin, direct)
+
+    def _turn(self, part: int, out: Tensor | None = None) -> Tensor:
+        return turn(self.normal[:, :, part], self.norms[part], self.turns.products[part], out)
+
+    def _keys_queries(self) -> Tensor:
+        """View normalised keys and queries as [2, B, T, S, n, d]."""
+        shape = (-1, self.place.num_latents, self.raw.shape[1] // self.num_heads, self.num_heads)
+        return self.normal.unflatten(1, shape[2:]).unflatten(0, shape[:2])[..., :VALUE, :].movedim(-2, 0)
+
+    def _split(self, turned: Tensor) -> Tensor:
+        """View turned heads of one or two kinds as [kinds, B, T, S, n, 2, d]."""
+        num_tokens = self.raw.shape[1] // self.num_heads
+        return turned.view(
+            len(turned), -1, self.place.num_latents, num_tokens, self.num_heads, 2, self._width
+        )
+
+    @property
+    def _width(self) -> int:
+        return self.raw.shape[-1]
 
 
-def heads_first(x: Tensor) -> Tensor:
-    """Bring heads to the front: [B, T, S, n, d] -> [B, n, T*S, d], without a copy."""
-    return x.flatten(1, 2).transpose(1, 2)
+def turn_keys(keys: Tensor, values: Tensor, norms: Tensor, place: Placement) -> tuple[Tensor, Tensor]:
+    """Turn normalised keys and raw values, [T, S*n, d], as `Heads.write` does: [T, S*n, 2d] each.
+
+    Args: norms: as in Heads.
+    """
+    turns, num_tokens = place.turns(norms), place.rotation.cos.shape[1]
+    turned = turn(keys, norms[KEY], turns.products[KEY])
+    swapped, normal = (part.unflatten(1, (num_tokens, -1)) for part in (turned[..., : keys.shape[-1]], keys))
+    rotate(swapped, normal, place.rotation.sin, turns.direct[KEY, 0])
+    return turned, apply_camera(values, place.value)
+
+
+def turn(normal: Tensor, norm: Tensor, products: Tensor, out: Tensor | None = None) -> Tensor:
+    """Put swapped pairs and the prope branch of heads side by side: [B*T, S*n, d] to [B*T, S*n, 2d].
+
+    Args: norm: [d], which `products` have multiplied in; products: a row of Turns.products.
+    """
+    if normal.device.type != "cpu":
+        return torch.bmm(normal, products, out=out)
+    # A CPU swaps faster than it multiplies by a permutation.
+    weighted, prope = normal * norm, torch.bmm(normal, products[..., len(norm) :])
+    if out is None:
+        return torch.cat([swap_pairs(weighted), prope], dim=-1)
+    pairs = out.unflatten(-1, (-1, 2))
+    torch.neg(weighted[..., 1::2], out=pairs[..., : len(norm) // 2, 0])
+    pairs[..., : len(norm) // 2, 1].copy_(weighted[..., ::2])
+    out[..., len(norm) :].copy_(prope)
+    return out
+
+
+def apply_camera(heads: Tensor, matrices: Tensor, out: Tensor | None = None) -> Tensor:
+    """Put the rope and the prope branch of heads side by side: [B*T, S*n, d] to [B*T, S*n, 2d].
+
+    Args: matrices: as Placement.value.
+    """
+    if heads.device.type != "cpu":
+        return torch.bmm(heads, matrices, out=out)
+    # A CPU copies faster than it multiplies by an identity.
+    return torch.cat([heads, torch.bmm(heads, matrices[..., heads.shape[-1] :])], dim=-1, out=out)
+
+
+def see_by_camera(attended: Tensor, matrices: Tensor) -> Tensor:
+    """Transform the prope branch of attention, in [B*T, S*n, 2d].
+
+    Args: matrices: as Placement.output.
+    """
+    if attended.device.type != "cpu":
+        return torch.bmm(attended, matrices)
+    rope, prope = attended.chunk(2, dim=-1)
+    width = rope.shape[-1]
+    return torch.cat([rope, torch.bmm(prope, matrices[:, width:, width:])], dim=-1)
+
+
+def rotate(swapped: Tensor, normal: Tensor, sin: Tensor, direct: Tensor) -> None:
+    """Complete the rotation in place: swapped pairs times sines, plus the heads times cosines, in float32."""
+    torch.addcmul(swapped * sin, normal, direct, out=swapped)
+
+
+def rotate_compiled(swapped: Tensor, normal: Tensor, sin: Tensor, direct: Tensor) -> None:
+    """Do the same in a form that torch.compile takes."""
+    swapped.copy_(torch.addcmul(swapped * sin, normal, direct))
+
+
+def _heads_first(tokens: Tensor) -> Tensor:
+    """Bring heads to the front: [B, T, S, n, 2, d] -> [B, 2n, T*S, d]."""
+    return tokens.flatten(3, 4).flatten(1, 2).transpose(1, 2)

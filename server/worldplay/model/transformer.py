@@ -1,8 +1,10 @@
 """The WorldPlay transformer: turns text and context latents into keys and values, noise into velocity."""
 
+from dataclasses import dataclass
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -11,9 +13,11 @@ from worldplay.model.blocks import DoubleStreamBlock, FinalLayer
 from worldplay.model.config import CHUNK_LATENTS, CONTEXT_TIMESTEP, MAX_CONTEXT, TransformerConfig
 from worldplay.model.embedders import ByT5Mapper, PatchEmbed, ScalarEmbedder, TokenRefiner, VisionProjection
 from worldplay.model.kv_cache import Cache, KVCache, TextKV
+from worldplay.model.packing import PackedModulators
 from worldplay.model.prope import Cameras, prepare_cameras
-from worldplay.model.rope import rope_table
-from worldplay.model.tokens import Placement
+from worldplay.model.regions import Modulation, Regions, split_modulation
+from worldplay.model.rope import rotation_table
+from worldplay.model.tokens import Placement, Turns, place_tokens
 from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
 
 
@@ -32,9 +36,11 @@ class WorldPlayTransformer(nn.Module):
         self.vision_in = VisionProjection(config.vision_dim, hidden)
         self.cond_type_embedding = nn.Embedding(3, hidden)
         self.double_blocks = nn.ModuleList(
-            DoubleStreamBlock(index, hidden, heads, ratio, backend) for index in range(config.blocks)
+            DoubleStreamBlock(hidden, heads, ratio, backend) for _ in range(config.blocks)
         )
         self.final_layer = FinalLayer(hidden, config.patch_area * config.latent_channels)
+        self._modulators: PackedModulators | None = None
+        self._chunk: _ChunkConstants | None = None
 
     @property
     def blocks(self) -> list[DoubleStreamBlock]:
@@ -66,6 +72,7 @@ class WorldPlayTransformer(nn.Module):
             max_latents=max_context + CHUNK_LATENTS,
             device=self.device,
             dtype=self.dtype,
+            tokens_first=self.device.type != "cpu",
         )
 
     def prepare_cameras(self, viewmats: Tensor, intrinsics: Tensor) -> Cameras:
@@ -134,11 +141,32 @@ class WorldPlayTransformer(nn.Module):
         Args: as denoise.
         """
         cache.clear_context()
-        x, vec, place = self._enter(latents, cond, cameras, actions, timestep, cache.num_context)
-        for block in self.blocks[:-1]:
-            x = block(x, vec, place, cache)
-        self.blocks[-1].store(x, vec, place, cache)
-        cache.commit_context(latents.shape[2])
+        self.extend_context(latents, cond, cameras, actions, cache, timestep)
+
+    def extend_context(
+        self,
+        latents: Tensor,
+        cond: Tensor,
+        cameras: Cameras,
+        actions: Tensor,
+        cache: Cache,
+        timestep: float | Tensor = CONTEXT_TIMESTEP,
+    ) -> None:
+        """Append these latents to the cache's context; they attend to it, to the text and to each other.
+
+        Args: as denoise.
+        """
+        x, vec = self._enter(latents, cond, actions, timestep)
+        mods = self._modulations(vec)
+        place = self._place(cameras, latents, cache.num_context)
+        last = len(self.blocks) - 1
+        for index, block in enumerate(self.blocks):
+            turns = place.turns(block.norms())
+            if index < last:
+                x = block(x, mods[index], place, turns, cache, index)
+            else:
+                block.store(x, mods[index], place, turns, cache, index)
+        cache.commit_context(cache.num_context + latents.shape[2])
 
     def denoise(
         self,
@@ -159,35 +187,80 @@ class WorldPlayTransformer(nn.Module):
             timestep: 0..1000, one for all latents, or [T] or [B, T].
         Returns: [B, C, T, h, w], in the model's dtype.
         """
-        x, vec, place = self._enter(latents, cond, cameras, actions, timestep, cache.num_context)
-        for block in self.blocks:
-            x = block(x, vec, place, cache)
+        x, vec = self._enter(latents, cond, actions, timestep)
+        mods = self._modulations(vec)
+        place, turns = self._chunk_constants(cameras, latents, cache.num_context)
+        for index, block in enumerate(self.blocks):
+            x = block(x, mods[index], place, turns.of_block(index), cache, index)
         return self._leave(x, vec, latents)
 
+    def pack(self) -> None:
+        """Join weights for serving: fewer, larger products. Parameters that were joined are released."""
+        self._modulators = PackedModulators([block.img_mod.linear for block in self.blocks])
+        for block in self.blocks:
+            block.pack()
+
+    def use_regions(self, regions: Regions) -> None:
+        """Compute the parts of all blocks by these functions, for example compiled ones."""
+        for block in self.blocks:
+            block.regions = regions
+
+    def use_attention(self, backend: str) -> None:
+        """Compute attention in all blocks by a backend of attention.attend."""
+        for block in self.blocks:
+            block.backend = backend
+
     def _enter(
-        self,
-        latents: Tensor,
-        cond: Tensor,
-        cameras: Cameras,
-        actions: Tensor,
-        timestep: float | Tensor,
-        start: int,
-    ) -> tuple[Tensor, Tensor, Placement]:
+        self, latents: Tensor, cond: Tensor, actions: Tensor, timestep: float | Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Embed latents: tokens [B, T, S, H], and a conditioning vector per latent, [B or 1, T, H]."""
         if not isinstance(timestep, Tensor):
             timestep = torch.full(actions.shape[-1:], timestep, device=self.device)
         x = self.img_in(torch.cat([latents, cond.to(latents.dtype)], dim=1))
         vec = self.time_in(timestep) + self.action_in(actions)
+        return x, vec if vec.dim() == 3 else vec[None]
+
+    def _modulations(self, vec: Tensor) -> list[Modulation]:
+        """Compute all blocks' modulation of the image stream from vectors [B, T, H]."""
+        if self._modulators is None:
+            return [block.img_mod(vec) for block in self.blocks]
+        mods = split_modulation(self._modulators(F.silu(vec)))
+        return [Modulation(*parts) for parts in zip(*(part.unbind(2) for part in mods), strict=True)]
+
+    def _place(self, cameras: Cameras, latents: Tensor, start: int) -> Placement:
         num_latents, height, width = latents.shape[2:]
         rows, columns = self.config.patch_size
         grid = (num_latents, height // rows, width // columns)
-        rope = rope_table(self.config.rope_dims, grid, self.config.rope_theta, start, self.device)
-        return x, vec if vec.dim() == 3 else vec[None], Placement(rope, cameras)
+        table = rotation_table(self.config.rope_dims, grid, self.config.rope_theta, start, self.device)
+        return place_tokens(table, cameras)
+
+    def _chunk_constants(self, cameras: Cameras, latents: Tensor, start: int) -> tuple[Placement, Turns]:
+        """Return what does not change between a chunk's denoising steps; computed in its first step."""
+        kept = self._chunk
+        if kept is None or kept.cameras is not cameras or kept.key != (start, latents.shape[2:]):
+            self._chunk = None  # release its memory first
+            place = self._place(cameras, latents, start)
+            turns = place.turns(torch.stack([block.norms() for block in self.blocks]))
+            kept = _ChunkConstants(cameras, (start, latents.shape[2:]), place, turns)
+            if not torch.is_grad_enabled():
+                self._chunk = kept
+        return kept.place, kept.turns
 
     def _leave(self, x: Tensor, vec: Tensor, latents: Tensor) -> Tensor:
         rows, columns = self.config.patch_size
         velocity = self.final_layer(x, vec)
         pattern = "b t (h w) (c i j) -> b c t (h i) (w j)"
         return rearrange(velocity, pattern, h=latents.shape[3] // rows, i=rows, j=columns)
+
+
+@dataclass(frozen=True, slots=True)
+class _ChunkConstants:
+    """What the denoising steps of one chunk share."""
+
+    cameras: Cameras  # the chunk's, which identify it
+    key: tuple[int, torch.Size]  # where it starts, and the shape of its latents
+    place: Placement
+    turns: Turns  # of all blocks
 
 
 def _valid(tokens: Tensor, mask: Tensor) -> Tensor:

@@ -4,14 +4,14 @@ import torch
 from torch import Tensor
 
 from worldplay.model.kv_cache import KVCache, TextKV
-from worldplay.model.tokens import ImageKV, Placement
+from worldplay.model.tokens import KEY, VALUE, Heads, Placement, turn_keys
 
 
 class UnrotatedKVCache(KVCache):
-    """Stores keys and values before rotation and camera products, [1, latents, tokens, n, d] per block.
+    """Stores keys and values before rotation and camera products, [tokens, n, d] each per block.
 
-    Both are applied again at every read, into one buffer that the blocks share. The result is bit-identical,
-    but every denoising step takes longer (docs/performance.md).
+    Both are applied again at every read, into one row of buffers that the blocks share. The result is
+    bit-identical, but every denoising step takes longer (docs/performance.md).
     """
 
     def __init__(
@@ -24,28 +24,37 @@ class UnrotatedKVCache(KVCache):
         max_latents: int,
         device: torch.device,
         dtype: torch.dtype,
+        *,
+        tokens_first: bool,
     ) -> None:
-        super().__init__(1, heads, head_dim, tokens_per_latent, max_text, max_latents, device, dtype)
-        shape = (1, max_latents, tokens_per_latent, heads, head_dim)
+        sizes = (1, heads, head_dim, tokens_per_latent, max_text, max_latents)
+        super().__init__(*sizes, device, dtype, tokens_first=tokens_first)
+        shape = (max_latents, tokens_per_latent * heads, head_dim)
         self._unrotated_keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(blocks)]
         self._unrotated_values = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(blocks)]
+        self._norms = [torch.ones(2, head_dim, device=device, dtype=dtype) for _ in range(blocks)]
         self._text = TextKV([], [])
         self._context_place: Placement | None = None
         self._latest_place: Placement | None = None
 
-    def set_text(self, text: TextKV) -> None:
-        super().set_text(TextKV(text.keys[:1], text.values[:1]))
-        self._text = text
+    def truncate_context(self, num_latents: int) -> None:
+        super().truncate_context(num_latents)
+        if self._context_place is not None:
+            self._context_place = self._context_place.first(num_latents)
 
     def commit_context(self, num_latents: int) -> None:
+        before, latest = self._context_place, self._latest_place
+        if self.num_context and before is not None and latest is not None:
+            latest = before.followed_by(latest)
         super().commit_context(num_latents)
-        self._context_place = self._latest_place
+        self._context_place = latest
 
-    def extend(self, block: int, own: ImageKV) -> tuple[Tensor, Tensor]:
-        start, count = self.num_context, own.keys.shape[1]
-        self._unrotated_keys[block][:, start : start + count].copy_(own.keys)
-        self._unrotated_values[block][:, start : start + count].copy_(own.values)
+    def extend(self, block: int, own: Heads) -> tuple[Tensor, Tensor, Tensor]:
+        start, count = self.num_context, own.place.num_latents
+        self._unrotated_keys[block][start : start + count].copy_(own.normal[:, :, KEY])
+        self._unrotated_values[block][start : start + count].copy_(own.raw[:, :, VALUE])
         self._latest_place = own.place
+        self._norms[block] = own.norms
         self._restore(block)
         return super().extend(0, own)
 
@@ -53,18 +62,20 @@ class UnrotatedKVCache(KVCache):
         self._restore(block)
         return super().context(0)
 
+    def _store_text(self, text: TextKV) -> None:
+        self._text = text
+
     def _restore(self, block: int) -> None:
-        """Write a block's text and context to the shared buffer, for both branches."""
-        for buffer, part in ((self._keys[0], self._text.keys), (self._values[0], self._text.values)):
-            buffer[:, :, : self._text_length].copy_(part[block])
+        """Write a block's text and context to the shared row, for both branches."""
+        self._store_text_of(0, self._text.keys[block], self._text.values[block])
         if self.num_context == 0:
             return
         assert self._context_place is not None
-        held = slice(None, self.num_context)
-        stored = self._unrotated_keys[block][:, held], self._unrotated_values[block][:, held]
-        keys, values = ImageKV(*stored, self._context_place).branches()
-        self._write(self._keys[0], self._text_length, keys)
-        self._write(self._values[0], self._text_length, values)
+        keys, values = self._unrotated_keys[block], self._unrotated_values[block]
+        held, span = slice(self.num_context), slice(self._text_length, self._context_end)
+        turned = turn_keys(keys[held], values[held], self._norms[block], self._context_place)
+        for buffer, part in zip((self._keys, self._values), turned, strict=True):
+            buffer[0, span].copy_(part.view(buffer[0, span].shape))
 
     def _buffers(self) -> list[Tensor]:
         return [*super()._buffers(), *self._unrotated_keys, *self._unrotated_values]

@@ -222,6 +222,7 @@ class Welcome(Record):
     sizes: Annotated[Items[Size], Field(min_length=1)]
     chunk: ChunkShape
     can_walk: bool | None = None
+    latch: Literal["latent", "chunk"] | None = None
 
 
 class Queued(Record):
@@ -261,6 +262,9 @@ class Chunk(Record):
     motions: Items[LatentMotion]
     poses: Items[Pose]
     timings: Timings
+    revision: Count | None = None
+    first_latent: Count | None = None
+    latents: Annotated[int, Field(ge=1)] | None = None
 
 
 class Media(Record):
@@ -304,6 +308,12 @@ class Pong(Record):
     server: Clock
 
 
+class Received(Record):
+    type: Literal["received"] = "received"
+    seq: Count
+    at: Clock
+
+
 ClientMessage: TypeAlias = (
     Hello
     | Start
@@ -319,7 +329,7 @@ ClientMessage: TypeAlias = (
     | Stop
     | Ping
 )
-ServerMessage: TypeAlias = Welcome | Queued | Init | Chunk | Media | State | Error | Bye | Pong
+ServerMessage: TypeAlias = Welcome | Queued | Init | Chunk | Media | State | Error | Bye | Pong | Received
 
 
 def _by_type(classes: Sequence[Any]) -> dict[str, Any]:

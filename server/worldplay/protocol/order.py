@@ -1,6 +1,17 @@
 """Checks the order of messages, in both directions."""
 
-from worldplay.protocol.messages import Chunk, Error, Init, Media, Pong, Queued, ServerMessage, State, Welcome
+from worldplay.protocol.messages import (
+    Chunk,
+    Error,
+    Init,
+    Media,
+    Pong,
+    Queued,
+    Received,
+    ServerMessage,
+    State,
+    Welcome,
+)
 
 
 class ClientOrder:
@@ -58,7 +69,7 @@ class ServerOrder:
             return f"expected nothing after bye or a fatal error, got {message.type}"
         if isinstance(message, Welcome) and self.welcomed:
             return "expected welcome only once, got another"
-        if isinstance(message, Queued | Init | Chunk | Media | State | Pong) and not self.welcomed:
+        if isinstance(message, Queued | Init | Chunk | Media | State | Pong | Received) and not self.welcomed:
             return f"expected welcome first, got {message.type}"
         return None
 
@@ -92,7 +103,7 @@ class ServerOrder:
                 self.next_frame = frame + 1
             case Error(fatal=fatal):
                 self.ended = fatal
-            case Queued() | State() | Pong():
+            case Queued() | State() | Pong() | Received():
                 pass
             case _:
                 self.ended = True

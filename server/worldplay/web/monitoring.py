@@ -30,6 +30,9 @@ _COUNTERS = {
     "frames": "Video frames made for sessions.",
     "late_chunks": "Chunks whose first frame came after the client's buffer was empty.",
     "cancelled_chunks": "Chunks given up because of a start, reset, rewind or close.",
+    "cuts": "Chunks whose rest was generated again because the controls had changed.",
+    "cuts_abandoned": "Cuts given up because the old latents were needed before the new ones were ready.",
+    "latents_thrown_away": "Latents generated but never decoded, because of cuts.",
     "speculation_hits": "Context passes that were ready when the controls were read.",
     "speculation_misses": "Context passes discarded because other work came first.",
     "walks_opened": "Walks opened.",
@@ -59,6 +62,7 @@ def describe_health(settings: Settings, world: World, engine: Engine) -> Health:
         model=world.name,
         can_walk=world.can_walk,
         device=str(world.device),
+        latch=engine.latch,
         sessions=SessionCounts(
             active=stats.sessions, queued=stats.queued, max=engine.max_sessions if world.can_walk else 0
         ),
@@ -108,6 +112,15 @@ class _EngineCollector(Collector):
                 yield GaugeMetricFamily(f"worldplay_{name}", text, value=getattr(holder, name))
         for name, text in _COUNTERS.items():
             yield CounterMetricFamily(f"worldplay_{name}", text, value=getattr(counters, name))
+        refused = CounterMetricFamily(
+            "worldplay_cuts_refused",
+            "Changes of controls without a cut: nothing moves differently (same), the new latents would be "
+            "late (late), or a later chunk would be (stall).",
+            labels=["reason"],
+        )
+        for reason, count in counters.cuts_refused.items():
+            refused.add_metric([reason], count)
+        yield refused
         by_stage = CounterMetricFamily("worldplay_stage_ms", "Time spent by stage.", labels=["stage"])
         for stage, time_ms in counters.stage_ms.items():
             by_stage.add_metric([stage], time_ms)

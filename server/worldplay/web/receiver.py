@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 
 from worldplay.engine.engine import Engine, monotonic_ms
 from worldplay.engine.session import Session
@@ -35,7 +36,10 @@ class Receiver:
         sender: Sender,
         latency: LatencyTracker,
         metrics: Metrics,
+        fields: AbstractSet[str],
     ) -> None:
+        """Act on what a client sends that knows these later `fields` of the protocol."""
+        self._fields = fields
         self._world = world
         self._engine = engine
         self._listener = listener
@@ -50,7 +54,9 @@ class Receiver:
         """
         match message:
             case m.Hello():
-                self._sender.put(welcome(self._world))
+                self._sender.put(
+                    welcome(self._world, self._engine.latch if "latch" in self._fields else None)
+                )
             case m.Ping(t=t):
                 self._sender.put(m.Pong(t=t, server=monotonic_ms()))
             case m.Stop():
@@ -90,11 +96,12 @@ class Receiver:
             raise ProtocolError(ErrorCode.BAD_REQUEST, f"{expected}, got none")
         match message:
             case m.Controls(seq=seq, t=t, keys=keys, look=look):
-                self._latency.receive(seq, monotonic_ms())
+                self._acknowledge(seq)
                 session.controls(seq, t, frozenset(keys), look.yaw, look.pitch)
             case m.Poses():
-                session.poses(message.seq, read_trajectory(message))
-                self._latency.receive(message.seq, monotonic_ms())
+                moves = read_trajectory(message)
+                self._acknowledge(message.seq)
+                session.poses(message.seq, moves)
             case m.Playhead():
                 self._follow_playhead(session, message)
             case m.Prompt(text=text):
@@ -103,6 +110,13 @@ class Receiver:
                 session.rewind(chunk)
             case _:
                 _COMMANDS[type(message)](session)
+
+    def _acknowledge(self, seq: int) -> None:
+        """Note that the engine gets a control message, and tell the client if it wants to know."""
+        now_ms = monotonic_ms()
+        self._latency.receive(seq, now_ms)
+        if "received" in self._fields:
+            self._sender.put(m.Received(seq=seq, at=now_ms))
 
     def _follow_playhead(self, session: Session, playhead: m.Playhead) -> None:
         for latency_ms in self._latency.show(playhead.shown, monotonic_ms()):

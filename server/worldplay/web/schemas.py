@@ -151,5 +151,9 @@ class Health(_Body):
     model: str
     can_walk: Annotated[bool, Field(description="False: the model makes clips only.")]
     device: str
+    latch: Annotated[
+        Literal["latent", "chunk"],
+        Field(description="When controls are read: a chunk in progress may be cut, or once per chunk."),
+    ]
     sessions: SessionCounts
     jobs: JobCounts

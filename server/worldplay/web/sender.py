@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from starlette.websockets import WebSocket
@@ -52,8 +53,14 @@ class Sender:
         latency: LatencyTracker,
         metrics: Metrics,
         on_drop: Callable[[int], None],
+        fields: AbstractSet[str] = frozenset(),
     ) -> None:
-        """on_drop gets the number of encoded frames that will never be sent."""
+        """Send to a client that knows these later `fields` of the protocol.
+
+        Args:
+            on_drop: gets the number of encoded frames that will never be sent.
+        """
+        self._tells_revision = "revision" in fields
         self._websocket = websocket
         self._connection = connection
         self._latency = latency
@@ -108,7 +115,7 @@ class Sender:
                 self._track = item
                 return init_message(item)
             case ChunkReport():
-                message = chunk_message(item, self._next_frame)
+                message = chunk_message(item, self._next_frame, tells_revision=self._tells_revision)
                 self._latency.send(message.controls_seq, self._time_s())
                 return message
             case Sample():

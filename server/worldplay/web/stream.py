@@ -40,12 +40,12 @@ class Stream:
         self._settings = settings
         self._connection = ServerConnection(LIMITS, settings.token)
         latency, loop = LatencyTracker(), asyncio.get_running_loop()
-        tells_taken_as = "taken_as" in websocket.query_params.get("fields", "").split(",")
+        fields = frozenset(websocket.query_params.get("fields", "").split(","))
         self._listener = SessionListener(
-            world, lambda item: post(loop, self._sender.put, item), tells_taken_as=tells_taken_as
+            world, lambda item: post(loop, self._sender.put, item), tells_taken_as="taken_as" in fields
         )
-        self._sender = Sender(websocket, self._connection, latency, metrics, self._listener.drop)
-        self._receiver = Receiver(world, engine, self._listener, self._sender, latency, metrics)
+        self._sender = Sender(websocket, self._connection, latency, metrics, self._listener.drop, fields)
+        self._receiver = Receiver(world, engine, self._listener, self._sender, latency, metrics, fields)
 
     async def run(self) -> None:
         """Serve until either side ends the connection. The session is closed in every case."""

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from worldplay.engine.failures import REASONS, code_of
+from worldplay.engine.pacing import LatchMode
 from worldplay.engine.ports import ChunkReport
 from worldplay.media.track import VideoTrack
 from worldplay.protocol import messages as m
@@ -18,8 +19,12 @@ from worldplay.world.steering import Move, PosedCamera
 from worldplay.world.world import World
 
 
-def welcome(world: World) -> m.Welcome:
-    """Make the message that describes the world to a new client."""
+def welcome(world: World, latch: LatchMode | None) -> m.Welcome:
+    """Make the message that describes the world to a new client.
+
+    Args:
+        latch: when the engine reads controls; None for a client that does not know this field.
+    """
     size, latents = (world.width, world.height), world.chunk_latents
     return m.Welcome(
         protocol=m.PROTOCOL,
@@ -36,6 +41,7 @@ def welcome(world: World) -> m.Welcome:
             latents=latents, frames=FRAMES_PER_LATENT * latents, first_frames=count_frames(latents)
         ),
         can_walk=None if world.can_walk else False,
+        latch=latch,
     )
 
 
@@ -72,8 +78,13 @@ def init_message(track: VideoTrack) -> m.Init:
     return m.Init(codec=track.codec, mime=track.mime, data=track.init_segment)
 
 
-def chunk_message(report: ChunkReport, first_frame: int) -> m.Chunk:
-    """Make the message that announces a chunk; `first_frame` is its first number on the media timeline."""
+def chunk_message(report: ChunkReport, first_frame: int, *, tells_revision: bool) -> m.Chunk:
+    """Make the message that announces a chunk, or its rest after a cut.
+
+    Args:
+        first_frame: number on the media timeline of the first frame that follows.
+        tells_revision: whether the client knows the fields about cuts.
+    """
     chunk, latch = report.chunk, report.latch
     return m.Chunk(
         index=chunk.index,
@@ -88,6 +99,9 @@ def chunk_message(report: ChunkReport, first_frame: int) -> m.Chunk:
         ),
         poses=tuple(tuple(pose.reshape(16).tolist()) for pose in chunk.poses),
         timings=m.Timings(**chunk.timings_ms),
+        revision=report.revision if tells_revision else None,
+        first_latent=chunk.first_latent if tells_revision else None,
+        latents=len(chunk.poses) - chunk.first_latent if tells_revision else None,
     )
 
 

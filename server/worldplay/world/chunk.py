@@ -16,15 +16,19 @@ Stage = Literal["context", "step"]  # the context pass, or one denoising step
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A finished chunk of n latent frames, and how it was made."""
+    """A finished chunk of n latent frames, and how it was made.
+
+    After a cut it describes the whole chunk, but brings only the latents that were made then.
+    """
 
     index: int
-    num_frames: int  # of video: 4 for a latent frame, but 1 for the walk's first
-    latents: Tensor  # [1, C, n, h, w]
+    first_latent: int  # number in the chunk of the first latent made; over 0 after a cut
+    num_frames: int  # of video, of the latents made: 4 for each, but 1 for the walk's first
+    latents: Tensor  # [1, C, n - first_latent, h, w]
     poses: Pose  # [n, 4, 4] c2w
     motions: list[Motion]  # that led to each pose, as taken
     labels: list[int]
-    bumped: bool
+    bumped: bool  # on the way to the latents made
     context: list[int]  # the latent frames it was generated from
     timings_ms: dict[str, float]  # select, context, denoise
 

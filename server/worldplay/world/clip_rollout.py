@@ -65,7 +65,7 @@ def _generate(model: RolloutModel, walk: Walk, steering: Steering) -> Generator[
         latents = step(latents)
         clock.lap("denoise")
     walk.append(latents.to(model.transformer.dtype), path)
-    return finished_chunk(start, latents, path, context, {"context": 0.0, **clock.laps_ms})
+    return finished_chunk(start, 0, latents, path, context, {"context": 0.0, **clock.laps_ms})
 
 
 def _network(model: RolloutModel) -> BidirectionalTransformer:

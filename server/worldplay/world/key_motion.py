@@ -57,11 +57,23 @@ def latent_motions(
     """
     ordered = sorted(edges, key=lambda edge: edge.t_ms)
     held = ordered[-1].keys if ordered else held_before
-    pressed = [set(held) for _ in range(num_latents)]
-    for tap in _find_taps(held_before, ordered):
+    tapped = tapped_keys(held_before, edges, start_ms, end_ms, num_latents)
+    return [motion_of(held | keys, look[0] / num_latents, look[1] / num_latents) for keys in tapped]
+
+
+def tapped_keys(
+    held_before: AbstractSet[str],
+    edges: Sequence[Edge],
+    start_ms: float,
+    end_ms: float,
+    num_latents: int,
+) -> list[frozenset[str]]:
+    """Return the keys whose taps move each latent. Args: as `latent_motions`."""
+    tapped: list[set[str]] = [set() for _ in range(num_latents)]
+    for tap in _find_taps(held_before, sorted(edges, key=lambda edge: edge.t_ms)):
         for latent in _overlapped(tap, start_ms, end_ms, num_latents):
-            pressed[latent].add(tap.key)
-    return [motion_of(keys, look[0] / num_latents, look[1] / num_latents) for keys in pressed]
+            tapped[latent].add(tap.key)
+    return [frozenset(keys) for keys in tapped]
 
 
 def _find_taps(held_before: AbstractSet[str], edges: Sequence[Edge]) -> Iterator[_Tap]:

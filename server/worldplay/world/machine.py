@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 MEMINFO = Path("/proc/meminfo")
@@ -102,3 +103,17 @@ def available_memory() -> int:
 def has_bf16_cpu() -> bool:
     """Return whether the processor multiplies bfloat16; if not, it computes in float32."""
     return CPUINFO.is_file() and " avx512_bf16" in CPUINFO.read_text()
+
+
+# Backends of attention that are packages of their own, and what must be importable for each.
+ATTENTION_PACKAGES = {
+    "_flash_3": "flash_attn_interface",
+    "flash": "flash_attn",
+    "flashinfer": "flashinfer",
+    "sage": "sageattention",  # computes in 8 bits: taken only where it is exact enough
+}
+
+
+def list_attention_packages() -> list[str]:
+    """List the backends of attention whose packages are installed. Nothing is imported."""
+    return [name for name, package in ATTENTION_PACKAGES.items() if find_spec(package) is not None]

@@ -1,7 +1,7 @@
 """Reads whole trajectories: pose strings, pose files and recorded walks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from worldplay.world.camera import (
     parse_pose_string,
 )
 from worldplay.world.matrices import read_matrix
+from worldplay.world.recorded_cuts import RecordedCut, check_cuts
 from worldplay.world.steering import Move, PosedCamera
 
 NUM_LABELS = 81
@@ -26,6 +27,12 @@ class Trajectory:
 
     origin: PosedCamera
     moves: list[Move]
+    cuts: list[RecordedCut] = field(default_factory=list)
+
+    def first(self, num_latents: int) -> "Trajectory":
+        """Return the beginning of this trajectory."""
+        cuts = [cut for cut in self.cuts if cut.latent < num_latents]
+        return Trajectory(self.origin, self.moves[: num_latents - 1], cuts)
 
     @property
     def num_latents(self) -> int:
@@ -36,7 +43,8 @@ def parse_trajectory(document: object) -> Trajectory:
     """Read a pose string, a decoded pose file, or a recorded walk.
 
     A recorded walk is {"poses": [c2w, ...], "labels"?: [int, ...], "intrinsics"?: [K, ...]} with one entry
-    per latent, or the list of poses alone; a pose is 16 numbers, row by row, or 4 rows of 4.
+    per latent, or the list of poses alone; a pose is 16 numbers, row by row, or 4 rows of 4. It may have
+    "cuts"?: [{"latent": int, "poses": [c2w, ...], "labels": [int, ...]}, ...], see docs/protocol.md.
     Raises: ValueError saying what was expected and what was found.
     """
     if isinstance(document, str):
@@ -45,7 +53,9 @@ def parse_trajectory(document: object) -> Trajectory:
         c2w, intrinsics = parse_pose_json(document)
         return _place(c2w, [None] * len(c2w), list(intrinsics))
     if isinstance(document, Mapping):
-        return _parse_walk(document)
+        trajectory = _parse_walk(document)
+        trajectory.cuts.extend(_parse_cuts(document, trajectory.num_latents))
+        return trajectory
     return _parse_walk({"poses": document})
 
 
@@ -65,6 +75,28 @@ def _parse_walk(walk: Mapping[object, object]) -> Trajectory:
         given = _matrices(_list(walk, "intrinsics", count), "intrinsics", 3)
         intrinsics = list(normalize_intrinsics(given))
     return _place(c2w, labels, intrinsics)
+
+
+def _parse_cuts(walk: Mapping[object, object], num_latents: int) -> list[RecordedCut]:
+    cuts = []
+    given = walk.get("cuts")
+    if given is not None and (isinstance(given, str) or not isinstance(given, Sequence)):
+        raise ValueError(f"expected cuts as an array, got {show(given)}")
+    for index, cut in enumerate(given or ()):
+        latent = cut.get("latent") if isinstance(cut, Mapping) else None
+        if not isinstance(cut, Mapping) or isinstance(latent, bool) or not isinstance(latent, int):
+            raise ValueError(f"cuts[{index}]: expected an object with a latent's number, got {show(cut)}")
+        try:
+            thrown = _parse_walk(cut)
+        except ValueError as error:
+            raise ValueError(f"cuts[{index}]: {error}") from None
+        cuts.append(RecordedCut(latent, [thrown.origin, *_cameras(thrown)]))
+    check_cuts(cuts, num_latents)
+    return cuts
+
+
+def _cameras(trajectory: Trajectory) -> list[PosedCamera]:
+    return [move for move in trajectory.moves if isinstance(move, PosedCamera)]
 
 
 def _place(c2w: Pose, labels: Sequence[int | None], intrinsics: Sequence[Pose | None]) -> Trajectory:

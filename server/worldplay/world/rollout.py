@@ -1,6 +1,6 @@
 """The autoregressive rollout: makes the next chunk of noise, context and steering, in a few steps."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from worldplay.model.conditioning import condition_channels
-from worldplay.model.kv_cache import KVCache
+from worldplay.model.kv_cache import KVCache, TextKV
 from worldplay.model.prope import Cameras
 from worldplay.model.scheduler import euler_step, sigmas, timesteps
 from worldplay.model.transformer import WorldPlayTransformer
@@ -20,7 +20,7 @@ from worldplay.world.chunk import Chunk, PendingChunk, Stage
 from worldplay.world.context import select_context
 from worldplay.world.frames import count_frames
 from worldplay.world.rollout_config import RolloutConfig
-from worldplay.world.steering import Steering
+from worldplay.world.steering import Move, Steering
 from worldplay.world.timing import Stopwatch
 from worldplay.world.walk import Path, Walk
 
@@ -42,60 +42,120 @@ def rollout(model: RolloutModel, walk: Walk, steering: Steering) -> Iterator[Chu
 
 
 def begin_chunk(model: RolloutModel, walk: Walk, steering: Steering) -> PendingChunk:
-    """Begin the next chunk of a walk: a context pass, then the denoising steps.
+    """Begin the next chunk of a walk; see `ChunkRollout.begin`."""
+    return ChunkRollout(model, walk).begin(steering)
 
-    The context pass needs only finished latents and the memory selection, so it runs on poses that the
-    steering predicts. Steering is latched after it. If the real poses select another context, the pass is
-    repeated, so the result does not depend on the prediction. It is also repeated if another chunk has used
-    the caches between two stages. The walk changes only after the last step.
+
+class ChunkRollout:
+    """The next chunk of a walk. It can be cut: the latents from any one on are generated again.
+
+    Whatever is generated again has the same place in the walk: the same time positions, the same noise, and
+    the context that was selected for the whole chunk. The chunk's latents that are kept are encoded after
+    the context. The result does not depend on what else has used the caches meanwhile.
     """
-    return PendingChunk(_generate(model, walk, steering))
 
+    def __init__(self, model: RolloutModel, walk: Walk) -> None:
+        self._model = model
+        self._walk = walk
+        self._start = walk.num_latents
+        self._caches = _ChunkCaches(model, walk)
+        self._context: list[int] = []
+        self._path: Path | None = None  # of the whole chunk, once it is generated
 
-@torch.inference_mode()
-def _generate(model: RolloutModel, walk: Walk, steering: Steering) -> Generator[Stage, None, Chunk]:
-    """Generate a chunk; yield the name of each stage before it."""
-    caches = _ChunkCaches(model, walk)
-    count = model.config.chunk_latents
-    start = walk.num_latents
-    num_moves = count if start else count - 1  # the very first latent stands at the origin
-    clock = Stopwatch(model.transformer.device)
+    def begin(self, steering: Steering) -> PendingChunk:
+        """Begin the chunk: a context pass, then the denoising steps.
 
-    yield "context"
-    clock.restart()
-    predicted = walk.follow(steering.predict(num_moves))
-    context = _choose_context(model, walk, predicted)
-    clock.lap("select")
-    caches.ensure(context)
-    clock.lap("context")
+        The context pass needs only finished latents and the memory selection, so it runs on poses that the
+        steering predicts. Steering is latched after it. If the real poses select another context, the pass
+        is repeated, so the result does not depend on the prediction. It is also repeated if another chunk has
+        used the caches between two stages. The walk changes only after the last step.
+        """
+        return PendingChunk(self._generate(0, steering))
 
-    yield "step"
-    clock.restart()
-    path = walk.follow(steering.latch(num_moves))
-    if not np.array_equal(path.c2w, predicted.c2w):
-        context = _choose_context(model, walk, path)
-    clock.lap("select")
-    latents = walk.draw_noise(start, count).to(model.transformer.device)
-    for index, step in enumerate(_denoising_steps(model, walk, path)):
-        if index:
-            yield "step"
-            clock.restart()
-        caches.ensure(context)
+    def cut(self, kept: int, steering: Steering) -> PendingChunk:
+        """Begin the finished chunk's latents from number `kept` on again, with other steering.
+
+        The latents before stay as they are. The steering is latched for the others, after they are encoded.
+        """
+        assert self._path is not None, "a chunk was cut before it was finished"
+        assert 0 <= kept < self._model.config.chunk_latents, kept
+        return PendingChunk(self._generate(kept, steering))
+
+    def differs(self, kept: int, moves: Sequence[Move]) -> bool:
+        """Return whether these moves, from latent `kept` on, lead elsewhere than the finished chunk."""
+        assert self._path is not None, "a chunk was compared before it was finished"
+        path = self._walk.follow(moves, self._start + kept)
+        return not (
+            np.allclose(path.c2w, self._path.c2w[kept:], atol=1e-6)
+            and np.allclose(path.intrinsics, self._path.intrinsics[kept:])
+        )
+
+    @torch.inference_mode()
+    def _generate(self, kept: int, steering: Steering) -> Generator[Stage, None, Chunk]:
+        """Generate the chunk's latents from `kept` on; yield the name of each stage before it."""
+        model, walk, first = self._model, self._walk, self._start + kept
+        count = model.config.chunk_latents
+        num_moves = count - kept if first else count - 1  # the very first latent stands at the origin
+        context = self._context
+        clock = Stopwatch(model.transformer.device)
+
+        yield "context"
+        clock.restart()
+        predicted = walk.follow(steering.predict(num_moves), first)
+        if kept == 0:
+            context = self._choose_context(predicted)
+        clock.lap("select")
+        self._caches.ensure(context, kept)
         clock.lap("context")
-        latents = step(latents)
-        clock.lap("denoise")
-    walk.append(latents.to(model.transformer.dtype), path)  # in the model's dtype: half the memory with bf16
-    return finished_chunk(start, latents, path, context, clock.laps_ms)
+
+        yield "step"
+        clock.restart()
+        path = walk.follow(steering.latch(num_moves), first)
+        if kept == 0 and not np.array_equal(path.c2w, predicted.c2w):
+            context = self._choose_context(path)
+        clock.lap("select")
+        latents = walk.draw_noise(self._start, count)[:, :, kept:].to(model.transformer.device)
+        for index, step in enumerate(_denoising_steps(model, walk, path, first)):
+            if index:
+                yield "step"
+                clock.restart()
+            self._caches.ensure(context, kept)
+            clock.lap("context")
+            latents = step(latents)
+            clock.lap("denoise")
+        # In the model's dtype: half the memory with bf16.
+        walk.replace(first, latents.to(model.transformer.dtype), path)
+        self._context = context
+        self._path = path if self._path is None else self._path.first(kept).followed_by(path)
+        return finished_chunk(self._start, kept, latents, self._path, context, clock.laps_ms)
+
+    def _choose_context(self, path: Path) -> list[int]:
+        """Select context for the latents along a path."""
+        config = self._model.config
+        c2w = np.concatenate([self._walk.c2w[: self._start], path.c2w])
+        return select_context(
+            invert_pose(c2w),
+            self._start,
+            self._model.points,
+            memory_latents=config.memory_latents,
+            recent_latents=config.recent_latents,
+            chunk_latents=config.chunk_latents,
+        )
 
 
 def finished_chunk(
-    start: int, latents: Tensor, path: Path, context: list[int], timings_ms: dict[str, float]
+    start: int, kept: int, latents: Tensor, path: Path, context: list[int], timings_ms: dict[str, float]
 ) -> Chunk:
-    """Describe finished latents [1, C, n, h, w], which begin at the walk's latent `start`, along a path."""
-    count = latents.shape[2]
+    """Describe the chunk that begins at the walk's latent `start` and follows a path.
+
+    Args:
+        latents: [1, C, n, h, w], those from number `kept` on.
+    """
+    count = kept + latents.shape[2]
     return Chunk(
         index=start // count,
-        num_frames=count_frames(start + count) - count_frames(start),
+        first_latent=kept,
+        num_frames=count_frames(start + count) - count_frames(start + kept),
         latents=latents,
         poses=path.c2w,
         motions=path.motions(),
@@ -106,57 +166,74 @@ def finished_chunk(
     )
 
 
-def _choose_context(model: RolloutModel, walk: Walk, path: Path) -> list[int]:
-    """Select context for the latents that `path` will add."""
-    config = model.config
-    c2w = np.concatenate([walk.c2w, path.c2w])
-    return select_context(
-        invert_pose(c2w),
-        walk.num_latents,
-        model.points,
-        memory_latents=config.memory_latents,
-        recent_latents=config.recent_latents,
-        chunk_latents=config.chunk_latents,
-    )
+@dataclass(frozen=True, slots=True)
+class _Holds:
+    """What a cache holds, and for whom."""
+
+    owner: "_ChunkCaches"
+    context: list[int]
+    num_context: int  # latents in the cache for it
+    kept: int  # latents of the chunk itself, after the context
 
 
 class _ChunkCaches:
-    """The caches, as used by one chunk."""
+    """The caches, as used by one chunk. A prompt that comes later does not change its text."""
 
     def __init__(self, model: RolloutModel, walk: Walk) -> None:
         self._model = model
         self._walk = walk
-        self._mark = object()
+        self._text = walk.text
+        self._start = walk.num_latents
 
-    def ensure(self, context: list[int]) -> None:
-        """Fill the caches with the walk's text and this context, unless they hold them already."""
-        wanted = (self._mark, context)
-        if all(cache.holds == wanted for cache in self._model.caches):
-            return
-        for cache in self._model.caches:
-            cache.holds = None  # in case the pass fails
-        _encode_context(self._model, self._walk, context)
-        for cache in self._model.caches:
-            cache.holds = wanted
+    def ensure(self, context: list[int], kept: int) -> None:
+        """Fill the caches with the text, this context and the chunk's first `kept` latents.
+
+        Nothing is done if they hold this already. If only `kept` differs, only these latents are encoded:
+        the context's keys and values do not depend on them.
+        """
+        for cache, text in zip(self._model.caches, self._text, strict=True):
+            holds = cache.holds
+            cache.holds = None  # in case a pass fails
+            if not isinstance(holds, _Holds) or holds.owner is not self or holds.context != context:
+                _encode_context(self._model, self._walk, text, context, cache)
+                holds = _Holds(self, context, cache.num_context, 0)
+            if holds.kept != kept:
+                cache.truncate_context(holds.num_context)
+                _append_latents(self._model, self._walk, range(self._start, self._start + kept), cache)
+                holds = _Holds(self, context, holds.num_context, kept)
+            cache.holds = holds
 
 
-def _encode_context(model: RolloutModel, walk: Walk, context: list[int]) -> None:
-    """Fill each branch's cache with the walk's text and its context latents."""
-    for cache, text in zip(model.caches, walk.text, strict=True):
-        cache.set_text(text)
-    if not context:
+def _encode_context(
+    model: RolloutModel, walk: Walk, text: TextKV, context: list[int], cache: KVCache
+) -> None:
+    """Fill a cache with a text and a walk's context latents."""
+    cache.set_text(text)
+    _append_latents(model, walk, context, cache)
+
+
+def _append_latents(model: RolloutModel, walk: Walk, indices: Sequence[int], cache: KVCache) -> None:
+    """Append a walk's latents to the context of a cache."""
+    if not indices:
         return
-    latents = walk.latents.gather(context)
-    cond = condition_channels(walk.image_latent, len(context), first=context[0] == 0)
-    cameras = _cameras(model, walk.c2w[context], walk.intrinsics[context])
-    labels = torch.from_numpy(walk.labels[context]).to(latents.device)
-    for cache in model.caches:
-        model.transformer.encode_context(latents, cond, cameras, labels, cache, model.config.context_timestep)
+    chosen = list(indices)
+    latents = walk.latents.gather(chosen)
+    cond = condition_channels(walk.image_latent, len(chosen), first=chosen[0] == 0)
+    cameras = _cameras(model, walk.c2w[chosen], walk.intrinsics[chosen])
+    labels = torch.from_numpy(walk.labels[chosen]).to(latents.device)
+    encode = model.transformer.extend_context if cache.num_context else model.transformer.encode_context
+    encode(latents, cond, cameras, labels, cache, model.config.context_timestep)
 
 
-def _denoising_steps(model: RolloutModel, walk: Walk, path: Path) -> Iterator[Callable[[Tensor], Tensor]]:
-    """Yield the Euler steps from pure noise to the chunk along a path: latents [1, C, n, h, w] to latents."""
-    cond = condition_channels(walk.image_latent, len(path.labels), first=walk.num_latents == 0)
+def _denoising_steps(
+    model: RolloutModel, walk: Walk, path: Path, first: int
+) -> Iterator[Callable[[Tensor], Tensor]]:
+    """Yield the Euler steps from pure noise to the latents along a path, each [1, C, n, h, w] to the same.
+
+    Args:
+        first: the walk's latent at which the path begins.
+    """
+    cond = condition_channels(walk.image_latent, len(path.labels), first=first == 0)
     cameras = _cameras(model, path.c2w, path.intrinsics)
     labels = torch.from_numpy(path.labels).to(model.transformer.device)
     levels = sigmas(model.config.steps, model.config.shift)
@@ -186,5 +263,6 @@ def guide(velocities: list[Tensor], guidance: float) -> Tensor:
 
 
 def _cameras(model: RolloutModel, c2w: Pose, intrinsics: Pose) -> Cameras:
+    """Prepare the cameras of latents: c2w [n, 4, 4] and intrinsics [n, 3, 3]."""
     viewmats = torch.from_numpy(invert_pose(c2w)).float()[None]
     return model.transformer.prepare_cameras(viewmats, torch.from_numpy(intrinsics).float()[None])

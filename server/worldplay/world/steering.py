@@ -57,6 +57,24 @@ class CircleSteering:
     latch = predict
 
 
+class ReplaySteering:
+    """Goes along the moves of recorded latches, one after the other."""
+
+    def __init__(self, latches: Sequence[Sequence[Move]]) -> None:
+        self._latches = latches
+        self._next = 0
+
+    def predict(self, num_latents: int) -> list[Move]:
+        moves = list(self._latches[self._next])
+        assert len(moves) == num_latents, f"{num_latents} latents with {len(moves)} recorded moves"
+        return moves
+
+    def latch(self, num_latents: int) -> list[Move]:
+        moves = self.predict(num_latents)
+        self._next += 1
+        return moves
+
+
 class TrajectorySteering:
     """Goes along moves that are known beforehand; every chunk takes the next ones."""
 

@@ -1,7 +1,7 @@
 """The state of one walk: its latents, its cameras, its text and the seed of its noise."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Protocol
 
@@ -57,6 +57,25 @@ class Path:
     bumped: bool
     start: Pose  # [4, 4], the pose before the first of them
 
+    def first(self, num_latents: int) -> "Path":
+        """The cameras of the first latents."""
+        kept = slice(0, num_latents)
+        return replace(
+            self, c2w=self.c2w[kept], labels=self.labels[kept], intrinsics=self.intrinsics[kept], bumped=False
+        )
+
+    def followed_by(self, other: "Path") -> "Path":
+        """These cameras, and then those of later latents; `bumped` is theirs."""
+        if len(self.c2w) == 0:
+            return other
+        return Path(
+            np.concatenate([self.c2w, other.c2w]),
+            np.concatenate([self.labels, other.labels]),
+            np.concatenate([self.intrinsics, other.intrinsics]),
+            other.bumped,
+            self.start,
+        )
+
     def motions(self) -> list[Motion]:
         """Return the actual motion to each camera: a step that a wall stopped is no motion."""
         return [motion_between(a, b) for a, b in pairwise([self.start, *self.c2w])]
@@ -85,19 +104,24 @@ class Walk:
     def num_latents(self) -> int:
         return len(self.latents)
 
-    def follow(self, moves: Sequence[Move]) -> Path:
-        """Turn moves into cameras, which follow the walk's last one. The first path also has the origin."""
-        if self.latents:
-            return self._follow_from(self.c2w[-1], moves)
-        first, bumped = self.origin, False
-        start, eye = first.c2w, np.eye(4)
+    def follow(self, moves: Sequence[Move], first: int | None = None) -> Path:
+        """Turn moves into cameras from the walk's latent `first` on; None: after its last one.
+
+        The walk's first path also has the origin.
+        """
+        if first is None:
+            first = self.num_latents
+        if first:
+            return self._follow_from(self.c2w[first - 1], moves)
+        origin, bumped = self.origin, False
+        start, eye = origin.c2w, np.eye(4)
         if not np.array_equal(start, eye):
             start, bumped = self.ground.reach(eye, start)
         rest = self._follow_from(start, moves)
         return Path(
             np.concatenate([start[None], rest.c2w]),
-            np.concatenate([[first.label or 0], rest.labels]),
-            np.concatenate([_intrinsics_of(first)[None], rest.intrinsics]),
+            np.concatenate([[origin.label or 0], rest.labels]),
+            np.concatenate([_intrinsics_of(origin)[None], rest.intrinsics]),
             rest.bumped or bumped,
             start,
         )
@@ -131,6 +155,11 @@ class Walk:
         generator = torch.Generator().manual_seed(_mix(self.seed, start))
         _, channels, _, height, width = self.image_latent.shape
         return torch.randn(1, channels, num_latents, height, width, generator=generator)
+
+    def replace(self, first: int, latents: Tensor, path: Path) -> None:
+        """Forget everything from latent `first` on, and append. Args: as `append`."""
+        self.truncate(first)
+        self.append(latents, path)
 
     def append(self, latents: Tensor, path: Path) -> None:
         """Commit a finished chunk: latents [1, C, n, h, w] and the cameras it was made for."""

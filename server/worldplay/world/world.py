@@ -25,8 +25,8 @@ from worldplay.world.frames import count_frames
 from worldplay.world.own_image import blend, find_nearest
 from worldplay.world.pictures.fit import StartPicture, cut_picture
 from worldplay.world.pixels import image_to_pixels, pixels_to_frames
-from worldplay.world.rollout import RolloutModel, begin_chunk
-from worldplay.world.steering import Steering, WalkRequest
+from worldplay.world.rollout import ChunkRollout, RolloutModel
+from worldplay.world.steering import Move, Steering, WalkRequest
 from worldplay.world.walk import Ground, Walk
 
 # How a visitor's own image is used: as the place to walk in, or blended into the most similar view.
@@ -218,6 +218,7 @@ class LiveWalk:
         self._own_image = own_image
         self._world = world
         self._rollout = rollout
+        self._newest: ChunkRollout | None = None  # the newest chunk, which can be cut
         self._decoder_state = world.vae.new_decoder_state()
 
     @property
@@ -225,13 +226,26 @@ class LiveWalk:
         return self.walk.num_latents // self._rollout.config.chunk_latents
 
     def begin_chunk(self, steering: Steering) -> PendingChunk:
-        """Begin the next chunk: see rollout.begin_chunk and clip_rollout.begin_clip_chunk."""
+        """Begin the next chunk: see rollout.ChunkRollout and clip_rollout.begin_clip_chunk."""
         if isinstance(self._rollout.transformer, BidirectionalTransformer):
             return begin_clip_chunk(self._rollout, self.walk, steering)
-        return begin_chunk(self._rollout, self.walk, steering)
+        self._newest = ChunkRollout(self._rollout, self.walk)
+        return self._newest.begin(steering)
+
+    def begin_cut(self, kept: int, steering: Steering) -> PendingChunk:
+        """Begin the newest chunk's latents from `kept` on again: see rollout.ChunkRollout.cut."""
+        return self._newest_chunk().cut(kept, steering)
+
+    def differs(self, kept: int, moves: Sequence[Move]) -> bool:
+        """Return whether these moves, from the newest chunk's latent `kept` on, lead elsewhere."""
+        return self._newest_chunk().differs(kept, moves)
+
+    def _newest_chunk(self) -> ChunkRollout:
+        assert self._newest is not None, "expected a chunk to cut, got none"
+        return self._newest
 
     def decode(self, chunk: Chunk) -> Iterator[NDArray[np.uint8]]:
-        """Decode the newest chunk, latent by latent.
+        """Decode the latents that a chunk brings, one by one. Chunks are decoded in order.
 
         Yields: [F, H, W, 3] uint8 RGB; F is 1 for a walk's first latent, 4 for every other.
         """
@@ -241,7 +255,7 @@ class LiveWalk:
 
     def _blend(self, own_image: NDArray[np.uint8], chunk: Chunk) -> Iterator[NDArray[np.uint8]]:
         """Blend after decoding, so that the model never sees the image: it does not know that place."""
-        latent = chunk.index * self._rollout.config.chunk_latents
+        latent = chunk.index * self._rollout.config.chunk_latents + chunk.first_latent
         first_frame = count_frames(latent)
         for frames in self._decode(chunk.latents):
             yield blend(own_image, frames, first_frame)
@@ -255,6 +269,7 @@ class LiveWalk:
 
     def truncate(self, num_chunks: int) -> None:
         """Continue as if only the first `num_chunks` chunks had been made."""
+        self._newest = None
         self.walk.truncate(num_chunks * self._rollout.config.chunk_latents)
         self._decoder_state = self._world.vae.new_decoder_state()
         if self.walk.latents:

@@ -48,6 +48,7 @@ def load_embedded(directory: Path, device: torch.device) -> World:
         reader = _load_reader(directory, described.text)
         for network, digest in described.sha256.items():
             _check_digest(directory / f"{network}.safetensors", digest)
+    transformer.pack()
     lay_out_channels_last(vae)
     width, height = described.size
     return World(

@@ -185,6 +185,7 @@ class _Loader:
         transformer = build_empty(lambda: make(self.config.shapes.transformer))
         weights = find_weights(self.files.transformer)
         fill(transformer, weights, choose_dtype(self.device), self._place_text)
+        transformer.pack()
         return transformer
 
     def _place_text(self, name: str) -> torch.device:

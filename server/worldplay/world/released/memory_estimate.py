@@ -68,7 +68,9 @@ def estimate_memory(
     latent = tokens * _token_bytes(config)
     text_kv = MAX_TEXT_TOKENS * _token_bytes(config)
     both = text_kv + (context + CHUNK_LATENTS) * latent
-    unrotated = (context + CHUNK_LATENTS) * latent // 2 + both // config.blocks
+    block = both // config.blocks
+    queries = block // 2  # of the last block, in a row like its keys
+    unrotated = (context + CHUNK_LATENTS) * latent // 2 + block + queries
     branches = variant.num_branches if variant.is_live else 0  # the bidirectional model caches nothing
     # In a longer chunk every four latents select context of their own.
     recalled = context + variant.chunk_latents - CHUNK_LATENTS
@@ -81,7 +83,7 @@ def estimate_memory(
         text_is_idle=variant.is_live,
         autoencoder=BYTES * sum(map(prod, vae_parameters(shapes.vae).values())),
         encoders=ENCODER_BYTES,
-        caches=branches * both,
+        caches=branches * (both + queries),
         unrotated_caches=branches * unrotated,
         context_latent=latent,
         walk=remembered + branches * text_kv // 2,

@@ -70,7 +70,7 @@ def build_random_world(
     dtype = choose_dtype(device)
     with torch.device("meta"):
         network, autoencoder = WorldPlayTransformer(transformer), StreamingVAE(vae)
-    fill_randomly(network, device, dtype)
+    fill_randomly(network, device, dtype).pack()
     lay_out_channels_last(fill_randomly(autoencoder.decoder, device, dtype))
     grid = (height // vae.pixels_per_latent, width // vae.pixels_per_latent)
     cache = network.new_cache(grid, VISION_TOKENS + TEXT_TOKENS, rollout.memory_latents)

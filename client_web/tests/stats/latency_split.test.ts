@@ -1,0 +1,40 @@
+import { expect, it } from "vitest";
+import { ServerClock } from "../../src/net/clock";
+import { medianSplit, PARTS, splitLatency } from "../../src/stats/latency_split";
+import type { ShownFrame } from "../../src/video/player";
+
+/** The server's clock is 4000 ms ahead of the page's. */
+function knownClock(): ServerClock {
+  const clock = new ServerClock();
+  clock.pong(1_000, 5_004, 1_008);
+  return clock;
+}
+
+const FRAME = { decodedAt: 5_300, encodeMs: 2, arrivedAt: 1_310, queuedMs: 50, shownAt: 1_375 } as ShownFrame;
+const ENDED = { sentAtMs: 1_000, receivedAt: 5_006, latchedAt: 5_200 };
+
+it("tells where the time of a press went, without a rest", () => {
+  const split = splitLatency(ENDED, FRAME, knownClock());
+  expect(split).toEqual({ wait: 194, compute: 102, wire: 6 + 8, buffer: 50, display: 15 });
+  expect(PARTS.reduce((sum, part) => sum + (split?.[part] ?? 0), 0)).toBe(375);
+});
+
+it("takes half of a round trip for the way there if the server does not say when a message came", () => {
+  const split = splitLatency({ ...ENDED, receivedAt: null }, FRAME, knownClock());
+  expect(split).toMatchObject({ wait: 196, wire: 4 + 8 });
+});
+
+it("counts no more as buffer than the frame waited", () => {
+  const split = splitLatency(ENDED, { ...FRAME, queuedMs: 90 }, knownClock());
+  expect(split).toMatchObject({ buffer: 65, display: 0 });
+});
+
+it("says nothing before the server's clock is known", () => {
+  expect(splitLatency(ENDED, FRAME, new ServerClock())).toBeNull();
+});
+
+it("takes the median of each part", () => {
+  const split = { wait: 1, compute: 2, wire: 3, buffer: 4, display: 5 };
+  expect(medianSplit([])).toBeNull();
+  expect(medianSplit([split, { ...split, wait: 9 }, { ...split, wait: 8 }])).toEqual({ ...split, wait: 8 });
+});

@@ -1,0 +1,125 @@
+"""The arithmetic and the wording of the measurement: medians, agreement, histogram."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+BIN_MS = 50
+BAR_WIDTH = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """A key press that reached the screen: its time by the page, and by the pixels.
+
+    A busy page misses animation frames, so the pixels prove only that the picture came between two times.
+    """
+
+    page_ms: float
+    earliest_ms: float
+    pixels_ms: float  # the later one
+
+    @property
+    def difference_ms(self) -> float:
+        """Return how much later the page says than the pixels allow; negative if earlier."""
+        if self.page_ms < self.earliest_ms:
+            return self.page_ms - self.earliest_ms
+        return max(0.0, self.page_ms - self.pixels_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a list of times comes to."""
+
+    median_ms: float
+    p95_ms: float
+    least_ms: float
+    most_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far the page's figure is from that of the pixels, in ms; positive if the page's is larger."""
+
+    median_ms: float
+    p95_ms: float  # of the absolute differences, as are the others
+    most_ms: float
+    display_frame_ms: float
+
+    @property
+    def holds(self) -> bool:
+        """Return whether they agree within one display frame."""
+        return max(abs(self.median_ms), self.p95_ms) <= self.display_frame_ms
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the nearest rank."""
+    return sorted(values)[math.ceil(share * len(values)) - 1]
+
+
+def figures(times_ms: Sequence[float]) -> Figures:
+    return Figures(statistics.median(times_ms), percentile(times_ms, 0.95), min(times_ms), max(times_ms))
+
+
+def agreement(presses: Sequence[Press], display_frame_ms: float) -> Agreement:
+    differences = [press.difference_ms for press in presses]
+    absolute = [abs(difference) for difference in differences]
+    return Agreement(
+        statistics.median(differences), percentile(absolute, 0.95), max(absolute), display_frame_ms
+    )
+
+
+def histogram(times_ms: Sequence[float]) -> list[tuple[int, int]]:
+    """Count the times in bins of BIN_MS. Returns: start and count of each, without gaps."""
+    bins = [int(time_ms // BIN_MS) for time_ms in times_ms]
+    return [(number * BIN_MS, bins.count(number)) for number in range(min(bins), max(bins) + 1)]
+
+
+def render(presses: Sequence[Press], agreed: Agreement) -> str:
+    """Word the whole measurement for a terminal."""
+    by_page, by_pixels = figures([p.page_ms for p in presses]), figures([p.pixels_ms for p in presses])
+    lines = [
+        f"{len(presses)} presses, key to screen in ms",
+        _row("by pixels", by_pixels),
+        _row("by the page", by_page),
+    ]
+    verdict = "agree" if agreed.holds else "DO NOT agree"
+    lines.append(
+        f"page minus pixels: median {agreed.median_ms:+.1f}, p95 {agreed.p95_ms:.1f}, "
+        f"most {agreed.most_ms:.1f}: they {verdict} within one display frame ({agreed.display_frame_ms:.1f})"
+    )
+    return "\n".join([*lines, "", *_bars(histogram([p.pixels_ms for p in presses]))])
+
+
+def render_parts(splits: Sequence[dict[str, float]]) -> str:
+    """Word where the time went, by the page: the median of each part."""
+    medians = {part: statistics.median(split[part] for split in splits) for part in splits[0]}
+    return "by the page, medians: " + ", ".join(f"{part} {ms:.0f}" for part, ms in medians.items())
+
+
+def as_json(presses: Sequence[Press], agreed: Agreement) -> dict[str, object]:
+    """Return everything that `render` words, and each press."""
+    by_pixels = [press.pixels_ms for press in presses]
+    return {
+        "by_pixels": asdict(figures(by_pixels)),
+        "by_page": asdict(figures([press.page_ms for press in presses])),
+        "page_minus_pixels": {**asdict(agreed), "agree": agreed.holds},
+        "histogram": histogram(by_pixels),
+        "presses": [asdict(press) for press in presses],
+    }
+
+
+def _row(name: str, found: Figures) -> str:
+    return (
+        f"{name:12} median {found.median_ms:4.0f}   p95 {found.p95_ms:4.0f}"
+        f"   least {found.least_ms:4.0f}   most {found.most_ms:4.0f}"
+    )
+
+
+def _bars(bins: list[tuple[int, int]]) -> list[str]:
+    most = max(count for _, count in bins)
+    return [
+        f"{start:4d}-{start + BIN_MS:<4d} {count:3d} {'#' * round(BAR_WIDTH * count / most)}".rstrip()
+        for start, count in bins
+    ]

@@ -1,0 +1,118 @@
+"""Walks in a headless Chromium and presses keys at random moments."""
+
+import base64
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from playwright.sync_api import Page, TimeoutError, WebSocket, sync_playwright
+
+from key_to_screen.frame_counter import HEIGHT, WIDTH, Pixels
+from key_to_screen.wire import Wire
+
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--mute-audio",
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+RECORDER = Path(__file__).with_name("recorder.js").read_text()
+STATE = "window.worldplay"
+KEYS = ("ArrowRight", "ArrowLeft")  # a turn is seen everywhere, and two of them lead back
+SETTLE_MS = 4_000  # the server and the page adapt to each other
+START_TIMEOUT_MS = 60_000
+SHOWN_TIMEOUT_MS = 5_000
+CHUNK_MS = 667
+
+Times = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """A press that the page has measured. Times are of the page's clock."""
+
+    seq: int
+    at_ms: float
+    page_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """The pixels on screen, whenever they changed. Times are of the animation frames that read them."""
+
+    before_ms: Times  # of the reading before, which still found the picture before
+    at_ms: Times
+    pixels: Pixels  # [R, HEIGHT, WIDTH]
+    display_frame_ms: float
+
+
+@contextmanager
+def visiting(url: str, wire: Wire) -> Iterator[Page]:
+    """Open the page in a browser of its own."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        raise SystemExit("needs a browser with H.264 in PATH: chromium or google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        # Playwright evaluates strings in the page, which its policy forbids.
+        page = browser.new_page(bypass_csp=True)
+        page.on("websocket", lambda socket: _listen(socket, wire))
+        page.goto(url)
+        yield page
+        browser.close()
+
+
+def begin_walk(page: Page) -> None:
+    """Walk from the default view, and record what is on screen."""
+    page.wait_for_function(f"{STATE}?.state === 'choosing'", timeout=START_TIMEOUT_MS)
+    page.click("#walk")
+    page.wait_for_function(f"{STATE}.state === 'walking'", timeout=START_TIMEOUT_MS)
+    page.evaluate(RECORDER, [WIDTH, HEIGHT])
+    page.wait_for_timeout(SETTLE_MS)
+
+
+def press_keys(page: Page, count: int, hold_ms: float, until_s: float) -> Iterator[Pressed | None]:
+    """Press at random moments of a chunk, until a monotonic time. Yields: None for a press never seen."""
+    for number in range(count):
+        if time.monotonic() > until_s:
+            return
+        page.wait_for_timeout(random.uniform(0, CHUNK_MS))
+        yield _press(page, KEYS[number % len(KEYS)], hold_ms)
+
+
+def take_readings(page: Page) -> Readings:
+    recorded: dict[str, Any] = page.evaluate("window.recorded")
+    before_ms, at_ms, encoded = zip(*recorded["readings"], strict=True)
+    raw = [np.frombuffer(base64.b64decode(each), np.uint8).reshape(HEIGHT, WIDTH) for each in encoded]
+    interval_ms = float(np.median(recorded["intervals"]))
+    return Readings(np.array(before_ms), np.array(at_ms), np.stack(raw), interval_ms)
+
+
+def _listen(socket: WebSocket, wire: Wire) -> None:
+    socket.on("framereceived", wire.receive)
+
+
+def _press(page: Page, key: str, hold_ms: float) -> Pressed | None:
+    num_before = len(page.evaluate(f"{STATE}.latencies"))
+    page.keyboard.down(key)
+    seq: int = page.evaluate(f"{STATE}.seq")
+    page.wait_for_timeout(hold_ms)
+    page.keyboard.up(key)
+    try:  # the release is measured as well, after the press
+        page.wait_for_function(f"{STATE}.latencies.length >= {num_before + 2}", timeout=SHOWN_TIMEOUT_MS)
+    except TimeoutError:
+        return None
+    page_ms, at_ms = page.evaluate(f"[{STATE}.latencies[{num_before}], window.recorded.pressed.at(-1)]")
+    return Pressed(seq, at_ms, page_ms)

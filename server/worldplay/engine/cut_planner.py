@@ -1,0 +1,84 @@
+"""Looks for the session whose newest chunk should be cut next."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from worldplay.engine.cuts import SLACK_MS, Cut, Cuttable, Refusal, plan_cut
+from worldplay.engine.decoding import DecodeQueue
+from worldplay.engine.pacing import Costs
+from worldplay.engine.session import Session
+from worldplay.engine.stats import Counters
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCut:
+    """A cut that should begin at a time, and not much earlier: later it includes newer controls."""
+
+    session: Session
+    cut: Cut
+
+    @property
+    def begin_ms(self) -> float:
+        return self.cut.begin_by_ms - SLACK_MS
+
+
+class CutPlanner:
+    """Compares new controls with what was generated for older ones. Worker thread only."""
+
+    def __init__(self, costs: Costs, counters: Counters) -> None:
+        self._costs = costs
+        self._counters = counters
+        self._refused: dict[int, int] = {}  # by session: the newest seq for which a refusal was counted
+
+    def plan(
+        self,
+        sessions: Iterable[tuple[Session, DecodeQueue]],
+        cached_for: int | None,
+        others_begin_ms: float,
+        now_ms: float,
+    ) -> PlannedCut | None:
+        """Return the next cut, if any.
+
+        Args:
+            cached_for: the session whose newest chunk has its context in the caches.
+            others_begin_ms: when the next chunk or command must begin.
+        """
+        planned: list[PlannedCut] = []
+        for session, queue in sessions:
+            seq = session.current_controls().news
+            if seq is None or session.is_paused or not queue:
+                continue
+            chunk = self._describe(session, queue, session.number == cached_for, now_ms)
+            cut = plan_cut(chunk, self._costs, others_begin_ms, now_ms)
+            if isinstance(cut, Cut) and not _differs(session, queue, cut.kept, now_ms):
+                cut = "same"
+            if isinstance(cut, Cut):
+                planned.append(PlannedCut(session, cut))
+            else:
+                self._refuse(session, seq, cut)
+        return min(planned, key=lambda each: each.begin_ms, default=None)
+
+    def _describe(self, session: Session, queue: DecodeQueue, is_cached: bool, now_ms: float) -> Cuttable:
+        newest = queue.newest
+        assert newest is not None, "a queue without a chunk"
+        due_ms, decode_ms = session.decode_due_ms(self._costs, now_ms), self._costs.decode_ms
+        latents = range(newest.next_latent, newest.end)
+        dues = [due_ms + queue.media_before_ms(k) - decode_ms * (1 + queue.num_before(k)) for k in latents]
+        return Cuttable(newest.next_latent, newest.end, dues, is_cached)
+
+    def _refuse(self, session: Session, seq: int, reason: Refusal) -> None:
+        if self._refused.get(session.number) != seq:
+            self._refused[session.number] = seq
+            self._counters.refuse_cut(reason)
+
+    def forget(self, session: Session) -> None:
+        self._refused.pop(session.number, None)
+
+
+def _differs(session: Session, queue: DecodeQueue, kept: int, now_ms: float) -> bool:
+    """Return whether the newest controls lead elsewhere than the chunk's latents from `kept` on."""
+    newest = queue.newest
+    assert newest is not None, "a queue without a chunk"
+    assert session.walk is not None, "a chunk without a walk"
+    num_moves = newest.end - kept - (kept == 0 == newest.report.chunk.index)  # the very first latent has none
+    return session.walk.differs(kept, session.current_controls().expect_again(num_moves, now_ms))

@@ -1,0 +1,139 @@
+"""Latents between generation and decoding: decoded one by one, just in time, or thrown away by a cut."""
+
+from collections import deque
+from collections.abc import Callable
+
+from worldplay.engine.pacing import Costs, needed_ms
+from worldplay.engine.ports import ChunkReport, WalkPort
+from worldplay.engine.session import Session
+from worldplay.engine.stats import Counters
+from worldplay.world.frames import FRAMES_PER_LATENT
+
+
+class DecodingChunk:
+    """A chunk's latents, in the form that one report describes."""
+
+    def __init__(self, report: ChunkReport, walk: WalkPort, now_ms: float) -> None:
+        self.report = report
+        self.next_latent = report.chunk.first_latent
+        self.end = len(report.chunk.poses)
+        self.frames = walk.decode(report.chunk)
+        self.is_announced = False
+        self._generate_ms = now_ms - report.latch.at_ms
+        self._decode_ms = 0.0
+        self._needed_ms = 0.0
+        self._media_ms = 0.0  # handed over so far
+
+    @property
+    def num_left(self) -> int:
+        return self.end - self.next_latent
+
+    def count_frames(self, end: int) -> int:
+        """Count the video frames of the latents that are not decoded, up to number `end`."""
+        has_first = self.report.chunk.index == 0 and self.next_latent == 0 < end
+        return FRAMES_PER_LATENT * (end - self.next_latent) - (FRAMES_PER_LATENT - 1) * has_first
+
+    def add_decoded(self, time_ms: float, media_ms: float) -> None:
+        """Note that a latent was decoded in this time, for so much media."""
+        self.next_latent += 1
+        self._decode_ms += time_ms
+        spent_ms = self._generate_ms + self._decode_ms
+        self._needed_ms = max(self._needed_ms, needed_ms(spent_ms, 0.0, self._media_ms))
+        self._media_ms += media_ms
+
+    def count(self, costs: Costs, counters: Counters) -> None:
+        """Record what these latents took, when the last of them is decoded or thrown away."""
+        chunk = self.report.chunk
+        counters.add_chunk({**chunk.timings_ms, "decode": self._decode_ms}, is_new=chunk.first_latent == 0)
+        if chunk.first_latent:
+            return
+        num_decoded = self.next_latent
+        expected_ms = costs.decode_ms * (len(chunk.poses) - num_decoded)
+        costs.needed.add(self._needed_ms if num_decoded else self._generate_ms + costs.decode_ms)
+        costs.tail.add(self._generate_ms + self._decode_ms + expected_ms)
+
+
+class DecodeQueue:
+    """The latents of one session that are not decoded yet, the next one first. Worker thread only."""
+
+    def __init__(
+        self, session: Session, fps: float, clock: Callable[[], float], costs: Costs, counters: Counters
+    ) -> None:
+        self._session = session
+        self._fps = fps
+        self._clock = clock
+        self._costs = costs
+        self._counters = counters
+        self._chunks: deque[DecodingChunk] = deque()
+        self._num_announced = (-1, 0)  # of which chunk, how often
+
+    def __bool__(self) -> bool:
+        return bool(self._chunks)
+
+    @property
+    def num_latents(self) -> int:
+        return sum(chunk.num_left for chunk in self._chunks)
+
+    @property
+    def newest(self) -> DecodingChunk | None:
+        """Return the newest chunk if some of it is not decoded; only this one can be cut."""
+        return self._chunks[-1] if self._chunks else None
+
+    @property
+    def media_ms(self) -> float:
+        """Return how long these latents are shown."""
+        return self._ms(sum(chunk.count_frames(chunk.end) for chunk in self._chunks))
+
+    def media_before_ms(self, kept: int) -> float:
+        """Return how long the latents before number `kept` of the newest chunk are shown."""
+        newest = self._chunks[-1]
+        return self.media_ms - self._ms(newest.count_frames(newest.end) - newest.count_frames(kept))
+
+    def num_before(self, kept: int) -> int:
+        """Count the latents before number `kept` of the newest chunk."""
+        return self.num_latents - (self._chunks[-1].end - kept)
+
+    def add(self, report: ChunkReport, walk: WalkPort) -> None:
+        """Take a chunk that was just generated. After a cut it replaces the newest one's latents."""
+        kept = report.chunk.first_latent
+        newest = self.newest
+        if newest is not None and newest.report.chunk.index == report.chunk.index:
+            self._counters.latents_thrown_away += newest.end - kept
+            newest.end = kept
+            if newest.num_left == 0:
+                self._chunks.pop().count(self._costs, self._counters)
+        self._chunks.append(DecodingChunk(report, walk, self._clock()))
+
+    def clear(self) -> None:
+        """Forget all latents."""
+        self._chunks.clear()
+
+    def decode_next(self) -> None:
+        """Decode the next latent and give its frames to the listener."""
+        chunk, started_ms = self._chunks[0], self._clock()
+        if not chunk.is_announced:
+            self._announce(chunk)
+        frames = next(chunk.frames)
+        now_ms = self._clock()
+        if chunk.next_latent == 0:
+            late = self._session.mark_made(chunk.report.chunk.index + 1, now_ms)
+            self._counters.late_chunks += late
+        self._session.mark_handed(len(frames) / self._fps, now_ms)
+        self._session.listener.on_frames(frames, now_ms - started_ms, now_ms)
+        self._counters.frames += len(frames)
+        chunk.add_decoded(now_ms - started_ms, self._ms(len(frames)))
+        if chunk.num_left == 0:
+            self._chunks.popleft().count(self._costs, self._counters)
+
+    def _announce(self, chunk: DecodingChunk) -> None:
+        chunk.is_announced = True
+        made = chunk.report.chunk
+        index, count = self._num_announced
+        revision = count if index == made.index and made.first_latent else 0
+        self._num_announced = made.index, revision + 1
+        self._session.listener.on_chunk(ChunkReport(made, chunk.report.latch, revision))
+        if made.bumped:
+            self._session.listener.on_state("bump", {"chunk": made.index})
+
+    def _ms(self, num_frames: int) -> float:
+        return num_frames / self._fps * 1000.0

@@ -1,0 +1,90 @@
+"""Chooses the attention backend: measures those that are installed, at the shapes in use."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import torch
+from torch import Tensor
+
+from worldplay.model.attention import MATMUL, SDPA, attend
+
+QKV = tuple[Tensor, Tensor, Tensor]
+
+LARGEST_ERROR = {torch.float32: 1e-3, torch.bfloat16: 1e-2, torch.float16: 2e-3}  # rms, relative
+LEAST_GAIN = 0.1  # another backend than SDPA must be faster by this share, so that chance decides nothing
+ROUNDS = 3
+# What packages raise for hardware, shapes, dtypes or versions that they do not support.
+FAILURES = (
+    RuntimeError,
+    ValueError,
+    ImportError,
+    AttributeError,
+    TypeError,
+    AssertionError,
+    KeyError,
+    OSError,
+)
+_CHECKED_QUERIES, _CHECKED_KEYS = 128, 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a backend takes for one of each shape; or why it is not used."""
+
+    backend: str
+    ms: float = 0.0
+    problem: str | None = None
+
+
+def choose(measured: Sequence[Measured]) -> str:
+    """Choose the fastest of the backends that work; SDPA if no other is clearly faster."""
+    usable = {found.backend: found.ms for found in measured if found.problem is None}
+    best = min(usable, key=lambda name: usable[name], default=SDPA)
+    return best if SDPA not in usable or usable[best] < (1 - LEAST_GAIN) * usable[SDPA] else SDPA
+
+
+def measure(backend: str, shapes: Sequence[QKV], wait: Callable[[], None]) -> Measured:
+    """Check a backend against float32, then time it.
+
+    Args: wait: waits until the device is idle.
+    """
+    problem = find_problem(backend, shapes[0])
+    if problem is not None:
+        return Measured(backend, problem=problem)
+    try:
+        return Measured(backend, sum(_median_ms(backend, shape, wait) for shape in shapes))
+    except FAILURES as error:  # some need memory for all scores
+        return Measured(backend, problem=_describe(error))
+
+
+def find_problem(backend: str, shape: QKV) -> str | None:
+    """Find out why a backend cannot be used here: it fails, or differs from float32 by too much."""
+    q, k, v = shape
+    part = q[:, :, :_CHECKED_QUERIES], k[:, :, :_CHECKED_KEYS], v[:, :, :_CHECKED_KEYS]
+    try:
+        got = attend(*part, backend).float()
+    except FAILURES as error:
+        return _describe(error)
+    q, k, v = (x.float() for x in part)
+    expected = attend(q, k, v, MATMUL)
+    off, largest = ((got - expected).norm() / expected.norm()).item(), LARGEST_ERROR[shape[0].dtype]
+    if not off <= largest:
+        return f"differs from float32 by {100 * off:.2g} %, expected at most {100 * largest:.2g} %"
+    return None
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no message'])[0][:120]}"
+
+
+def _median_ms(backend: str, shape: QKV, wait: Callable[[], None]) -> float:
+    times = []
+    for _ in range(1 + ROUNDS):
+        wait()
+        began = perf_counter()
+        attend(*shape, backend)
+        wait()
+        times.append((perf_counter() - began) * 1000.0)
+    return statistics.median(times[1:])

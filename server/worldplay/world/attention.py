@@ -1,0 +1,63 @@
+"""Sets the attention backend of a loaded world: the one asked for, or the fastest at its shapes."""
+
+import logging
+from collections.abc import Iterator
+from functools import partial
+
+import torch
+
+from worldplay.model.attention import KERNELS, MATMUL, SDPA
+from worldplay.model.attention_choice import QKV, Measured, choose, find_problem, measure
+from worldplay.world.device import synchronize
+from worldplay.world.machine import list_attention_packages
+from worldplay.world.world import World
+
+logger = logging.getLogger(__name__)
+
+AUTO = "auto"
+# Scores in one denoising step of a CPU that takes seconds for them; such a model is not served on a CPU.
+_MOST_CPU_SCORES = 2**26
+
+
+@torch.inference_mode()
+def set_attention(world: World, backend: str) -> World:
+    """Let a world's transformer use a backend; AUTO: the fastest of those that are exact here.
+
+    Raises: ValueError if a backend that was asked for does not work here.
+    """
+    model = world.rollout.transformer
+    if backend != AUTO:
+        shape = (3, 1, 2 * model.config.heads, 64, model.config.head_dim)
+        q, k, v = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(model.device, model.dtype)
+        if problem := find_problem(backend, (q, k, v)):
+            raise ValueError(f"attention {backend!r} cannot be used here: {problem}; take --attention auto")
+        model.use_attention(backend)
+    elif world.rollout.caches:
+        model.use_attention(_find_fastest(world))
+    return world
+
+
+def _find_fastest(world: World) -> str:
+    shapes = list(_make_shapes(world))
+    device = world.device
+    scores = max(q.shape[1] * q.shape[2] * k.shape[2] for q, k, _ in shapes)
+    if device.type == "cpu" and scores > _MOST_CPU_SCORES:
+        return SDPA
+    measured: list[Measured] = [
+        measure(backend, shapes, partial(synchronize, device)) for backend in _list_candidates(device)
+    ]
+    for found in measured:
+        logger.info("attention %s: %s", found.backend, found.problem or f"{found.ms:.2f} ms")
+    return choose(measured)
+
+
+def _list_candidates(device: torch.device) -> list[str]:
+    """List the backends that are installed and may be the fastest on a device."""
+    return [SDPA, MATMUL] if device.type == "cpu" else [SDPA, *KERNELS, *list_attention_packages()]
+
+
+def _make_shapes(world: World) -> Iterator[QKV]:
+    """Make random inputs of a denoising step and of the context pass, in the cache's own buffers."""
+    config, cache = world.rollout.config, world.rollout.caches[0]
+    for latents in (config.chunk_latents, config.memory_latents):
+        yield cache.make_inputs(latents)

@@ -1,0 +1,31 @@
+"""The key-to-screen measurement against the embedded world, in short."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from support.paths import REPOSITORY, run_python
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(120)]
+
+
+def test_page_and_pixels_tell_of_the_same_presses(server: str, tmp_path: Path) -> None:
+    path = tmp_path / "latency.json"
+    script = str(REPOSITORY / "scripts" / "latency.py")
+    done = run_python(
+        script,
+        "--url",
+        f"http://{server}/",
+        "--count",
+        "3",
+        "--limit",
+        "20",
+        "--json",
+        str(path),
+        check=False,
+    )
+    told = json.loads(path.read_text())
+    assert len(told["presses"]) + told["not_seen"] == 3
+    assert abs(told["page_minus_pixels"]["median_ms"]) <= 2 * told["page_minus_pixels"]["display_frame_ms"]
+    assert "by pixels" in done.stdout

@@ -1,0 +1,84 @@
+import pytest
+import torch
+
+from worldplay.model import attention_choice
+from worldplay.model.attention import MATMUL, SDPA, attend
+from worldplay.model.attention_choice import Measured, choose, find_problem, measure
+
+
+def make_qkv(dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    q, k, v = torch.randn(3, 1, 4, 32, 16, generator=torch.Generator().manual_seed(0)).to(dtype)
+    return q, k, v
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("backend", [SDPA, MATMUL, "sdpa-math", "native"])
+def test_backends_of_a_cpu_are_exact(backend: str, dtype: torch.dtype) -> None:
+    assert find_problem(backend, make_qkv(dtype)) is None
+
+
+@pytest.mark.parametrize(
+    ("backend", "problem"),
+    [
+        ("telepathy", "'telepathy' is not a valid"),
+        ("sdpa-cudnn", "RuntimeError"),
+        ("flashinfer", "No module named"),
+    ],
+)
+def test_a_backend_that_is_not_there_is_a_problem(backend: str, problem: str) -> None:
+    found = find_problem(backend, make_qkv())
+    assert found is not None
+    assert problem in found
+
+
+@pytest.mark.parametrize("wrong", [1.05, float("nan")])
+def test_a_backend_that_is_not_exact_is_a_problem(monkeypatch: pytest.MonkeyPatch, wrong: float) -> None:
+    def attend_noisily(
+        q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, backend: str = SDPA
+    ) -> torch.Tensor:
+        return wrong * attend(q, k, v) if backend == "noisy" else attend(q, k, v, backend)
+
+    monkeypatch.setattr(attention_choice, "attend", attend_noisily)
+    measured = measure("noisy", [make_qkv()], lambda: None)
+    assert measured.problem is not None
+    assert measured.problem.startswith("differs from float32 by")
+
+
+@pytest.mark.parametrize(
+    ("times", "chosen"),
+    [
+        ({SDPA: 10.0, MATMUL: 8.0}, MATMUL),
+        ({SDPA: 10.0, MATMUL: 9.5}, SDPA),
+        ({SDPA: 10.0, MATMUL: 8.0, "flash": 7.0}, "flash"),
+        ({}, SDPA),
+    ],
+)
+def test_the_fastest_is_chosen_if_it_is_clearly_so(times: dict[str, float], chosen: str) -> None:
+    assert choose([Measured(name, ms) for name, ms in times.items()]) == chosen
+
+
+def test_what_has_a_problem_is_not_chosen() -> None:
+    assert choose([Measured(SDPA, 10.0), Measured("sage", 0.0, "differs")]) == SDPA
+    assert choose([Measured(SDPA, 0.0, "fails"), Measured(MATMUL, 10.0)]) == MATMUL
+
+
+def test_a_backend_is_timed_at_every_shape() -> None:
+    waits: list[bool] = []
+    measured = measure(MATMUL, [make_qkv(), make_qkv()], lambda: waits.append(True))
+    assert measured.ms > 0
+    assert len(waits) == 2 * 2 * (1 + attention_choice.ROUNDS)
+
+
+def test_a_backend_that_runs_out_of_memory_at_the_full_shape_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    right = attention_choice.attend
+
+    def attend(q: torch.Tensor, *rest: object) -> torch.Tensor:
+        if q.shape[2] > 128:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return right(q, *rest)
+
+    monkeypatch.setattr(attention_choice, "attend", attend)
+    q, k, v = torch.randn(3, 1, 4, 256, 16)
+    assert measure(SDPA, [(q, k, v)], lambda: None).problem == "OutOfMemoryError: CUDA out of memory"

@@ -1,0 +1,71 @@
+"""What a CPU computes by copies is what a GPU computes by products, and what trains is what is served."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from support.tiny import TINY, make_latents, make_model
+from worldplay.model.tokens import KEY, QUERY, Heads, Placement, apply_camera, see_by_camera, turn
+
+RANDOM = torch.Generator().manual_seed(0)
+
+
+def make_place() -> tuple[Placement, Tensor]:
+    model = make_model()
+    latents = make_latents(model, 3)
+    norms = torch.rand(2, TINY.head_dim, generator=RANDOM) + 0.5
+    return model._place(latents.cameras, latents.latents, 2), norms
+
+
+def make_heads(width: int) -> Tensor:
+    return torch.randn(3, 24 * TINY.heads, width, generator=RANDOM)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("part", [KEY, QUERY])
+def test_turning_is_the_product_that_a_gpu_computes(part: int) -> None:
+    place, norms = make_place()
+    products = place.turns(norms).products[part]
+    heads = make_heads(TINY.head_dim)
+    expected = torch.bmm(heads, products)
+    torch.testing.assert_close(turn(heads, norms[part], products), expected)
+    out = torch.empty_like(expected)
+    torch.testing.assert_close(turn(heads, norms[part], products, out), expected)
+
+
+@torch.no_grad()
+def test_cameras_are_the_products_that_a_gpu_computes() -> None:
+    place, _ = make_place()
+    heads, attended = make_heads(TINY.head_dim), make_heads(2 * TINY.head_dim)
+    torch.testing.assert_close(apply_camera(heads, place.value), torch.bmm(heads, place.value))
+    torch.testing.assert_close(see_by_camera(attended, place.output), torch.bmm(attended, place.output))
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_branches_have_the_same_values_with_gradients(batch: int) -> None:
+    model = make_model()
+    latents = make_latents(model, 3, batch=batch)
+    x, vec = model._enter(latents.latents, latents.cond, latents.actions, 500.0)
+    place = model._place(latents.cameras, latents.latents, 0)
+    block = model.blocks[0]
+
+    def branches() -> tuple[Tensor, Tensor, Tensor]:
+        weights = block.projections()
+        heads = block.image_heads(x, block.img_mod(vec), weights, place, place.turns(weights.norms))
+        assert isinstance(heads, Heads)
+        return heads.branches()
+
+    trained = branches()
+    with torch.no_grad():
+        served = branches()
+    torch.testing.assert_close(trained, served)
+    torch.autograd.backward([part.square().sum() for part in trained])
+    for layer in (
+        block.img_attn_q,
+        block.img_attn_k,
+        block.img_attn_v,
+        block.img_attn_q_norm,
+        block.img_attn_k_norm,
+    ):
+        assert layer.weight.grad is not None
+        assert layer.weight.grad.abs().sum() > 0
