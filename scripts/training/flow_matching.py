@@ -8,6 +8,7 @@ from training.passes import (
     BatchCache,
     chunks_as_batch,
     encode_conditions,
+    keep_latents,
     make_cameras,
     predict_velocity,
     run_context,
@@ -23,22 +24,34 @@ _OTHER_LEVELS = 0.05  # share of samples at a level between the four of inferenc
 _CONTEXT_NOISE = 0.25  # the most noise on context latents; their timestep is always the same
 
 
-def chunk_loss(model: WorldPlayTransformer, batch: Batch, noise: torch.Generator) -> Tensor:
-    """Compute the flow-matching loss of a batch's chunks, each at its own noise level; `noise` is on CPU."""
+def chunk_loss(
+    model: WorldPlayTransformer, batch: Batch, noise: torch.Generator, num_kept: int = 0
+) -> Tensor:
+    """Compute the flow-matching loss of a batch's chunks, each at its own noise level; `noise` is on CPU.
+
+    Args:
+        num_kept: latents of each chunk that a cut keeps; only the others are denoised.
+    """
     batch = batch.to(model.device)
     cache = BatchCache(encode_conditions(model, batch.text_images, batch.text_states), batch.conditions)
     context_cameras, cameras = make_cameras(model, batch)
-    context = batch.latents[:, :, : batch.num_context]
-    amount = _CONTEXT_NOISE * torch.rand(len(context), 1, 1, 1, 1, generator=noise)
-    context = context + (amount * torch.randn(context.shape, generator=noise)).to(context)
+    context = _disturb(batch.latents[:, :, : batch.num_context], noise)
     run_context(model, batch, context, context_cameras, cache)
     cache.fan_out(batch.num_chunks)
-    clean = chunks_as_batch(batch.latents.transpose(1, 2), batch).transpose(1, 2)
+    chunks = chunks_as_batch(batch.latents.transpose(1, 2), batch).transpose(1, 2)
+    keep_latents(model, batch, _disturb(chunks[:, :, :num_kept], noise), cameras, cache)
+    clean = chunks[:, :, num_kept:]
     start = torch.randn(clean.shape, generator=noise).to(clean)
     sigma = draw_levels(len(clean), noise).to(clean)
     noisy = clean.lerp(start, sigma[:, None, None, None, None])
     velocity = predict_velocity(model, batch, noisy, 1000 * sigma, cameras, cache)
     return nn.functional.mse_loss(velocity, start - clean)
+
+
+def _disturb(latents: Tensor, noise: torch.Generator) -> Tensor:
+    """Add some noise to context latents [B, ...], as their own errors would."""
+    amount = _CONTEXT_NOISE * torch.rand(len(latents), 1, 1, 1, 1, generator=noise)
+    return latents + (amount * torch.randn(latents.shape, generator=noise)).to(latents)
 
 
 def draw_levels(count: int, noise: torch.Generator) -> Tensor:

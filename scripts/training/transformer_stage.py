@@ -30,6 +30,8 @@ from training.transformer_init import EMBEDDED_TRANSFORMER, build_model
 from worldplay.world.device import choose_dtype
 from worldplay.world.embedded.compact_weights import CompactWeights
 
+KEPT_SHARES = (0.7, 0.1, 0.1, 0.1)  # how often so many latents of a chunk are kept, as by a cut
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -129,7 +131,8 @@ class Trainer:
         Returns: the loss and the share of the run that is done, both means over ranks; whether any rank
             was told to stop.
         """
-        loss = chunk_loss(self._model, self._draw(share), self._noise)
+        num_kept = int(self._shared.choice(CHUNK, p=KEPT_SHARES))
+        loss = chunk_loss(self._model, self._draw(share), self._noise, num_kept)
         torch.autograd.backward(loss)
         mean_loss, share, stopping = self._masters.collect(
             loss.item(), self._spent_s / self._plan.seconds, float(signals.seen)

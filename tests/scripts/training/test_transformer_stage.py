@@ -17,11 +17,19 @@ from training.data import plan_walk
 from training.flow_matching import chunk_loss, draw_levels
 from training.generate import generate
 from training.muon import orthogonalize
-from training.passes import BatchCache, encode_conditions, make_cameras, predict_velocity, run_context
+from training.passes import (
+    BatchCache,
+    encode_conditions,
+    keep_latents,
+    make_cameras,
+    predict_velocity,
+    run_context,
+)
 from training.prompt_book import PromptBook
 from training.samples import CONTEXT_SIZES, Batch, LatentWalks, Sampler
 from training.transformer_init import EMBEDDED_TRANSFORMER, build_model
 from training.transformer_stage import Plan, Trainer
+from worldplay.model.kv_cache import TextKV
 
 TINY = replace(
     EMBEDDED_TRANSFORMER, hidden=32, heads=2, rope_dims=(4, 6, 6), blocks=2, latent_channels=4, vision_dim=4
@@ -108,17 +116,49 @@ def test_one_context_serves_several_chunks_as_if_each_had_its_own(
 
 
 @pytest.mark.slow
-def test_the_loss_of_a_small_model_falls(walks: LatentWalks, prompts: PromptBook) -> None:
+@pytest.mark.parametrize("num_kept", [0, 3])
+def test_the_loss_of_a_small_model_falls(walks: LatentWalks, prompts: PromptBook, num_kept: int) -> None:
     model = build_model(TINY)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     batch, losses = Sampler(walks, prompts, seed=0).draw(4, 8, 0.0), []
     for _ in range(20):
-        loss = chunk_loss(model, batch, torch.Generator().manual_seed(0))
+        loss = chunk_loss(model, batch, torch.Generator().manual_seed(0), num_kept)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.8 * losses[0]
+
+
+@torch.inference_mode()
+def test_the_rest_of_a_chunk_is_predicted_as_the_server_does_after_a_cut(
+    walks: LatentWalks, prompts: PromptBook
+) -> None:
+    model = build_model(TINY)
+    batch = Sampler(walks, prompts, seed=0).draw(4, 1, 0.0)
+    context_cameras, cameras = make_cameras(model, batch)
+    noisy = torch.randn(2, 4, 3, 2, 4, generator=torch.Generator().manual_seed(0))
+    text = encode_conditions(model, batch.text_images, batch.text_states)
+    trained = BatchCache(text, batch.conditions)
+    run_context(model, batch, batch.latents[:, :, :4], context_cameras, trained)
+    trained.fan_out(2)
+    firsts = torch.stack([batch.latents[0, :, start, None] for start in (4, 8)])
+    keep_latents(model, batch, firsts, cameras, trained)
+    velocity = predict_velocity(model, batch, noisy, torch.full((2,), 625.0), cameras, trained)
+    for chunk, start in enumerate((4, 8)):
+        served = model.new_cache((2, 4), text.length)
+        row = batch.conditions
+        served.set_text(TextKV([k[row] for k in text.keys], [v[row] for v in text.values]))
+        run_context(model, batch, batch.latents[:, :, :4], context_cameras, served)
+        kept, rest = slice(start, start + 1), slice(start + 1, start + 4)
+        for part, latents in ((kept, batch.latents[:, :, kept]), (rest, noisy[chunk, None])):
+            seen = model.prepare_cameras(batch.viewmats[:, part], batch.intrinsics[:, part])
+            arguments = latents, batch.cond[:, :, part], seen, batch.actions[:, part]
+            if part is kept:
+                model.extend_context(*arguments, served)
+            else:
+                alone = model.denoise(*arguments, 625.0, served)
+        torch.testing.assert_close(velocity[chunk, None], alone, atol=1e-5, rtol=1e-5)
 
 
 def test_a_fresh_model_predicts_about_the_noisy_latent(walks: LatentWalks, prompts: PromptBook) -> None:
