@@ -58,6 +58,7 @@ const world = map({
   views: list(view),
   suggestions: optional(list(suggestion)),
   own_pictures: optional(string),
+  sights: optional(list(string)),
 });
 const pose = {
   expected: "16 numbers, or 4 lists of 4",

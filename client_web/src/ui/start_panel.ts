@@ -7,6 +7,7 @@ import type { Picture } from "./own_image";
 import { OwnPictureCard } from "./own_picture_card";
 import { PromptChips } from "./prompt_chips";
 import type { PromptChoice } from "./prompt_choice";
+import { listInWords } from "./words";
 
 interface PanelEvents {
   /** `poster` is the address of the picture the walk starts from, if there is one; `picture` is the visitor's own. */
@@ -125,9 +126,16 @@ export class StartPanel {
     this.views.replaceChildren(...views.map((view) => this.card(view)), this.own.card);
     if (this.choice?.kind !== "image") this.choose(this.viewAmong(views));
     this.offerSizes(welcome.sizes);
+    this.nameSights(welcome.worlds[0]?.sights ?? []);
     this.walk.disabled = welcome.can_walk === false;
     this.panel.classList.toggle("clips-only", this.walk.disabled);
     this.panel.classList.add("offered");
+  }
+
+  private nameSights(sights: readonly string[]): void {
+    const line = find("sights", HTMLElement);
+    line.hidden = sights.length === 0;
+    line.textContent = `Worth finding: ${listInWords(sights)}.`;
   }
 
   /** Start what is chosen. */

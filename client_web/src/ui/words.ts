@@ -70,7 +70,7 @@ function nowInWords(choice: PromptChoice): string {
 
 const inSentence = (title: string): string => title.slice(0, 1).toLowerCase() + title.slice(1);
 
-function listInWords(items: readonly string[]): string {
+export function listInWords(items: readonly string[]): string {
   const last = items.at(-1) ?? "";
   return items.length < 2 ? last : `${items.slice(0, -1).join(", ")} and ${last}`;
 }

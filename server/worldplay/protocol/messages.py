@@ -200,6 +200,7 @@ class WorldInfo(Record):
     views: Items[View]
     suggestions: Annotated[Items[Suggestion], Field(min_length=1)] | None = None
     own_pictures: Literal["as_is", "nearest_view"] | None = None
+    sights: Annotated[Items[str], Field(min_length=1)] | None = None
 
 
 class ChunkShape(Record):

@@ -1,6 +1,7 @@
 """Translates between protocol messages and the world: welcome, start pictures, trajectories, chunks."""
 
 import secrets
+from collections.abc import Set as AbstractSet
 
 import numpy as np
 from PIL import Image
@@ -19,11 +20,12 @@ from worldplay.world.steering import Move, PosedCamera
 from worldplay.world.world import World
 
 
-def welcome(world: World, latch: LatchMode | None) -> m.Welcome:
+def welcome(world: World, latch: LatchMode, fields: AbstractSet[str]) -> m.Welcome:
     """Make the message that describes the world to a new client.
 
     Args:
-        latch: when the engine reads controls; None for a client that does not know this field.
+        latch: when the engine reads controls.
+        fields: the later fields of the protocol that the client knows.
     """
     size, latents = (world.width, world.height), world.chunk_latents
     return m.Welcome(
@@ -32,7 +34,7 @@ def welcome(world: World, latch: LatchMode | None) -> m.Welcome:
         secret=secrets.token_urlsafe(24),
         resumed=False,
         limits=LIMITS,
-        worlds=(_describe(world),),
+        worlds=(_describe(world, fields),),
         model=world.name,
         fps=world.fps,
         size=size,
@@ -41,11 +43,11 @@ def welcome(world: World, latch: LatchMode | None) -> m.Welcome:
             latents=latents, frames=FRAMES_PER_LATENT * latents, first_frames=count_frames(latents)
         ),
         can_walk=None if world.can_walk else False,
-        latch=latch,
+        latch=latch if "latch" in fields else None,
     )
 
 
-def _describe(world: World) -> m.WorldInfo:
+def _describe(world: World, fields: AbstractSet[str]) -> m.WorldInfo:
     suggestions = tuple(m.Suggestion(title=each.title, prompt=each.prompt) for each in world.suggestions)
     return m.WorldInfo(
         name=world.name,
@@ -53,6 +55,7 @@ def _describe(world: World) -> m.WorldInfo:
         views=tuple(m.View(name=view.name, title=view.title, preview=view.preview) for view in world.views),
         suggestions=suggestions or None,
         own_pictures=world.own_pictures,
+        sights=(world.sights or None) if "sights" in fields else None,
     )
 
 

@@ -104,6 +104,7 @@ class World:
     conditioner: Conditioner
     text_in_use: Callable[[], AbstractContextManager[object]] = nullcontext  # around every text pass
     suggestions: tuple[Suggestion, ...] = ()  # the first is what the world looks like without a prompt
+    sights: tuple[str, ...] = ()  # things worth finding
     own_pictures: OwnPictures = "as_is"
     max_sessions: int | None = None  # there is memory for this many; None: not limited by memory
     _image_latents: LRUCache[bytes, Tensor] = field(default_factory=lambda: LRUCache(REMEMBERED_IMAGES))

@@ -29,6 +29,15 @@ VIEWPOINTS = (
     Viewpoint("tower", "By the blue tower", stand_pose(-0.2, 2.6, np.radians(135), 0.0)),
 )
 
+# Things worth finding on a walk.
+SIGHTS = (
+    "the tower with the golden dome",
+    "the lighthouse, which glows at night",
+    "the fountain",
+    "the old tree",
+    "the four signs on the walls",
+)
+
 # One for each of the courtyard's lights. Without a prompt the first applies.
 SUGGESTIONS = (
     Suggestion("Day", "a courtyard on a sunny day"),

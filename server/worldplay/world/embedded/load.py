@@ -12,7 +12,7 @@ from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, lay_out_channels_last
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
 from worldplay.world.courtyard.ground import WalkGround
-from worldplay.world.courtyard.views import SUGGESTIONS, render_views
+from worldplay.world.courtyard.views import SIGHTS, SUGGESTIONS, render_views
 from worldplay.world.device import choose_dtype
 from worldplay.world.embedded.conditioner import EmbeddedConditioner
 from worldplay.world.embedded.manifest import RESTORE, read_description
@@ -60,6 +60,7 @@ def load_embedded(directory: Path, device: torch.device) -> World:
         vae=vae,
         conditioner=EmbeddedConditioner(reader, config.byt5_dim, SUGGESTIONS),
         suggestions=SUGGESTIONS,
+        sights=SIGHTS,
         own_pictures="nearest_view",
     )
 
