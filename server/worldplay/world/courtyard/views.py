@@ -31,11 +31,11 @@ VIEWPOINTS = (
 
 # Things worth finding on a walk.
 SIGHTS = (
-    "the tower with the golden dome",
-    "the lighthouse, which glows at night",
-    "the fountain",
-    "the old tree",
-    "the four signs on the walls",
+    "the blue tower",
+    "the striped pillar",
+    "the purple ball",
+    "the green ball on its block",
+    "the lantern, which glows at night",
 )
 
 # One for each of the courtyard's lights. Without a prompt the first applies.
