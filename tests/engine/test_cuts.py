@@ -225,3 +225,20 @@ def test_unmeasured_cut_counts_as_a_whole_chunk() -> None:
     costs.count_generated(4, 80.0)
     assert costs.cut_ms(2, is_cached=True) == 110.0
     assert costs.cut_ms(2, is_cached=False) == 140.0
+
+
+def test_session_that_cannot_be_compared_ends_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    theatre, (broken, page) = open_theatre(EMBEDDED, "latent", 2)
+
+    def fail(*_: object) -> bool:
+        raise RuntimeError("no way to compare")
+
+    monkeypatch.setattr(theatre.world.walks[0], "differs", fail)
+    broken.press()
+    theatre.run(1500)
+    assert any(event[0] == "error" for event in broken.events)
+    assert not any(event[0] == "error" for event in page.events)
+    num_frames = page.num_frames
+    theatre.run(2000)
+    assert page.num_frames > num_frames + 40
+    assert theatre.counters.failures == 1

@@ -72,13 +72,13 @@ def test_a_backend_is_timed_at_every_shape() -> None:
 def test_a_backend_that_runs_out_of_memory_at_the_full_shape_is_a_problem(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    right = attention_choice.attend
-
-    def attend(q: torch.Tensor, *rest: object) -> torch.Tensor:
+    def attend_to_little(
+        q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, backend: str = SDPA
+    ) -> torch.Tensor:
         if q.shape[2] > 128:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return right(q, *rest)
+        return attend(q, k, v, backend)
 
-    monkeypatch.setattr(attention_choice, "attend", attend)
+    monkeypatch.setattr(attention_choice, "attend", attend_to_little)
     q, k, v = torch.randn(3, 1, 4, 256, 16)
     assert measure(SDPA, [(q, k, v)], lambda: None).problem == "OutOfMemoryError: CUDA out of memory"

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from support.tiny import make_cache, make_latents, make_model, make_text
-from worldplay.model.kv_cache import KVCache
+from worldplay.model.kv_cache import KVCache, TextKV
 from worldplay.model.prope import Cameras
 from worldplay.model.rope import Rotation
 from worldplay.model.tokens import Heads, place_tokens, rotate
@@ -116,6 +116,11 @@ def test_a_text_that_was_stored_in_part_is_stored_again(monkeypatch: pytest.Monk
     monkeypatch.setattr(cache, "_store_text", fail)
     with pytest.raises(RuntimeError, match="out of memory"):
         cache.set_text(second)
-    monkeypatch.setattr(cache, "_store_text", lambda text: (stored.append(text), store(text)))
+
+    def note(text: TextKV) -> None:
+        stored.append(text)
+        store(text)
+
+    monkeypatch.setattr(cache, "_store_text", note)
     cache.set_text(first)
     assert stored == [first]

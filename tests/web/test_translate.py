@@ -1,11 +1,12 @@
-"""Start pictures and trajectories of the wire."""
+"""The welcome, start pictures and trajectories of the wire."""
 
 import pytest
 
 from support.picture_files import green, indexed
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.web import translate
-from worldplay.web.translate import read_image
+from worldplay.web.translate import read_image, welcome
+from worldplay.world.world import World
 
 
 def test_picture_without_its_palette_is_a_bad_image() -> None:
@@ -23,3 +24,10 @@ def test_lack_of_memory_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(ProtocolError) as refused:
         read_image(green())
     assert refused.value.code is ErrorCode.OUT_OF_MEMORY
+
+
+def test_later_fields_of_the_welcome_are_only_for_clients_that_name_them(world: World) -> None:
+    told = welcome(world, "latent", frozenset({"latch", "sights"}))
+    assert (told.latch, told.worlds[0].sights) == ("latent", world.sights)
+    untold = welcome(world, "latent", frozenset({"revision"}))
+    assert (untold.latch, untold.worlds[0].sights) == (None, None)

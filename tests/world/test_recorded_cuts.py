@@ -57,6 +57,9 @@ def test_beginning_of_a_walk_has_its_own_cuts_only() -> None:
         ),
         ([cut(6, 3)], r"cuts\[0\].poses: expected 2, to the end of the chunk, got 3"),
         ([cut(6, 2), cut(5, 3)], r"cuts\[1\].latent: expected at least 6, got 5"),
+        ([cut(7, 1)] * 17, r"cuts\[16\]: expected at most 16 cuts of one chunk, got more"),
+        ([{"latent": 2.0}], r"cuts\[0\].latent: expected a whole number, got 2.0"),
+        ([{"latent": True}], r"cuts\[0\].latent: expected a whole number, got"),
         ([{"latent": 6, "poses": [1]}], r"cuts\[0\]: poses\[0\]: expected 4 x 4 numbers, got 1"),
     ],
 )

@@ -1,13 +1,16 @@
 """Looks for the session whose newest chunk should be cut next."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from worldplay.engine.cuts import SLACK_MS, Cut, Cuttable, Refusal, plan_cut
 from worldplay.engine.decoding import DecodeQueue
 from worldplay.engine.pacing import Costs
 from worldplay.engine.session import Session
 from worldplay.engine.stats import Counters
+
+Guard = Callable[[Session, Callable[[], None]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +28,11 @@ class PlannedCut:
 class CutPlanner:
     """Compares new controls with what was generated for older ones. Worker thread only."""
 
-    def __init__(self, costs: Costs, counters: Counters) -> None:
+    def __init__(self, costs: Costs, counters: Counters, guard: Guard) -> None:
+        """`guard` does something for a session, and ends only this session if it fails."""
         self._costs = costs
         self._counters = counters
+        self._guard = guard
         self._refused: dict[int, int] = {}  # by session: the newest seq for which a refusal was counted
 
     def plan(
@@ -45,18 +50,32 @@ class CutPlanner:
         """
         planned: list[PlannedCut] = []
         for session, queue in sessions:
-            seq = session.current_controls().news
-            if seq is None or session.is_paused or not queue:
-                continue
-            chunk = self._describe(session, queue, session.number == cached_for, now_ms)
-            cut = plan_cut(chunk, self._costs, others_begin_ms, now_ms)
-            if isinstance(cut, Cut) and not _differs(session, queue, cut.kept, now_ms):
-                cut = "same"
-            if isinstance(cut, Cut):
-                planned.append(PlannedCut(session, cut))
-            else:
-                self._refuse(session, seq, cut)
+            is_cached = session.number == cached_for
+            consider = partial(self._consider, session, queue, is_cached, others_begin_ms, now_ms, planned)
+            self._guard(session, consider)
         return min(planned, key=lambda each: each.begin_ms, default=None)
+
+    def _consider(
+        self,
+        session: Session,
+        queue: DecodeQueue,
+        is_cached: bool,
+        others_begin_ms: float,
+        now_ms: float,
+        planned: list[PlannedCut],
+    ) -> None:
+        """Add the session's next cut, or count why there is none."""
+        seq = session.current_controls().news
+        if seq is None or session.is_paused or not queue:
+            return
+        chunk = self._describe(session, queue, is_cached, now_ms)
+        cut = plan_cut(chunk, self._costs, others_begin_ms, now_ms)
+        if isinstance(cut, Cut) and not _differs(session, queue, cut.kept, now_ms):
+            cut = "same"
+        if isinstance(cut, Cut):
+            planned.append(PlannedCut(session, cut))
+        else:
+            self._refuse(session, seq, cut)
 
     def _describe(self, session: Session, queue: DecodeQueue, is_cached: bool, now_ms: float) -> Cuttable:
         newest = queue.newest

@@ -39,11 +39,11 @@ class WalkPort(Protocol):
     def begin_chunk(self, steering: Steering) -> PendingChunk: ...
 
     def begin_cut(self, kept: int, steering: Steering) -> PendingChunk:
-        """Begin the newest chunk's latents from number `kept` on again."""
+        """Begin the newest finished chunk's latents from number `kept` on again."""
         ...
 
     def differs(self, kept: int, moves: Sequence[Move]) -> bool:
-        """Return whether these moves, from the newest chunk's latent `kept` on, lead elsewhere."""
+        """Return whether these moves, from the newest finished chunk's latent `kept` on, lead elsewhere."""
         ...
 
     def decode(self, chunk: Chunk) -> Iterator[Frames]:

@@ -59,7 +59,7 @@ class Worker:
         self._run: ChunkRun | None = None
         self._latch = latch
         self._undecoded: dict[int, DecodeQueue] = {}  # by session
-        self._cuts = CutPlanner(self._costs, self.counters)
+        self._cuts = CutPlanner(self._costs, self.counters, self._guard)
         self._cached_for: int | None = None  # the session whose newest chunk has its context in the caches
 
     def run_once(self) -> float | None:
@@ -230,9 +230,9 @@ class Worker:
         if self._latch == "chunk":
             return None
         order = sorted(self._list_tasks(now_ms, with_decoding=False), key=lambda task: task.deadline_ms)
-        sessions = (
+        sessions = [
             (s, self._undecoded[s.number]) for s in self._sessions.values() if not s.has_commands and s.walk
-        )
+        ]
         return self._cuts.plan(sessions, self._cached_for, latest_start(order, None), now_ms)
 
     def _do(self, decision: Run | Decode | PlannedCut) -> None:

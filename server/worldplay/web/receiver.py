@@ -54,9 +54,7 @@ class Receiver:
         """
         match message:
             case m.Hello():
-                self._sender.put(
-                    welcome(self._world, self._engine.latch, self._fields)
-                )
+                self._sender.put(welcome(self._world, self._engine.latch, self._fields))
             case m.Ping(t=t):
                 self._sender.put(m.Pong(t=t, server=monotonic_ms()))
             case m.Stop():

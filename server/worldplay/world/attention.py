@@ -46,9 +46,10 @@ def _find_fastest(world: World) -> str:
     measured: list[Measured] = [
         measure(backend, shapes, partial(synchronize, device)) for backend in _list_candidates(device)
     ]
-    for found in measured:
-        logger.info("attention %s: %s", found.backend, found.problem or f"{found.ms:.2f} ms")
-    return choose(measured)
+    found = [f"{each.backend} {each.problem or f'{each.ms:.2f} ms'}" for each in measured]
+    chosen = choose(measured)
+    logger.info("attention by %s (%s)", chosen, ", ".join(found))
+    return chosen
 
 
 def _list_candidates(device: torch.device) -> list[str]:

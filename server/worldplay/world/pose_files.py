@@ -83,9 +83,11 @@ def _parse_cuts(walk: Mapping[object, object], num_latents: int) -> list[Recorde
     if given is not None and (isinstance(given, str) or not isinstance(given, Sequence)):
         raise ValueError(f"expected cuts as an array, got {show(given)}")
     for index, cut in enumerate(given or ()):
-        latent = cut.get("latent") if isinstance(cut, Mapping) else None
-        if not isinstance(cut, Mapping) or isinstance(latent, bool) or not isinstance(latent, int):
+        if not isinstance(cut, Mapping):
             raise ValueError(f"cuts[{index}]: expected an object with a latent's number, got {show(cut)}")
+        latent = cut.get("latent")
+        if isinstance(latent, bool) or not isinstance(latent, int):
+            raise ValueError(f"cuts[{index}].latent: expected a whole number, got {show(latent)}")
         try:
             thrown = _parse_walk(cut)
         except ValueError as error:

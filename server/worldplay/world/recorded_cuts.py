@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from worldplay.world.steering import Move, PosedCamera
 
 CHUNK_LATENTS = 4  # of every model that can be walked
+MAX_CUTS = 16  # of one chunk; a live one has not the time for half as many
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ def check_cuts(cuts: Sequence[RecordedCut], num_latents: int) -> None:
         if index and cut.latent < cuts[index - 1].latent:
             before = cuts[index - 1].latent
             raise ValueError(f"cuts[{index}].latent: expected at least {before}, got {cut.latent}")
+        if index >= MAX_CUTS and cuts[index - MAX_CUTS].chunk == cut.chunk:
+            raise ValueError(f"cuts[{index}]: expected at most {MAX_CUTS} cuts of one chunk, got more")
 
 
 def list_latches(moves: Sequence[Move], cuts: Sequence[RecordedCut]) -> list[list[Move]]:

@@ -62,6 +62,11 @@ class ChunkRollout:
         self._context: list[int] = []
         self._path: Path | None = None  # of the whole chunk, once it is generated
 
+    @property
+    def is_finished(self) -> bool:
+        """Return whether all stages have been done once, so that the chunk can be cut."""
+        return self._path is not None
+
     def begin(self, steering: Steering) -> PendingChunk:
         """Begin the chunk: a context pass, then the denoising steps.
 

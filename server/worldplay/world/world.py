@@ -219,7 +219,8 @@ class LiveWalk:
         self._own_image = own_image
         self._world = world
         self._rollout = rollout
-        self._newest: ChunkRollout | None = None  # the newest chunk, which can be cut
+        self._begun: ChunkRollout | None = None  # the newest chunk, perhaps not finished, or dropped
+        self._newest: ChunkRollout | None = None  # the newest finished chunk, which can be cut
         self._decoder_state = world.vae.new_decoder_state()
 
     @property
@@ -230,20 +231,26 @@ class LiveWalk:
         """Begin the next chunk: see rollout.ChunkRollout and clip_rollout.begin_clip_chunk."""
         if isinstance(self._rollout.transformer, BidirectionalTransformer):
             return begin_clip_chunk(self._rollout, self.walk, steering)
-        self._newest = ChunkRollout(self._rollout, self.walk)
-        return self._newest.begin(steering)
+        self._note_finished()
+        self._begun = ChunkRollout(self._rollout, self.walk)
+        return self._begun.begin(steering)
 
     def begin_cut(self, kept: int, steering: Steering) -> PendingChunk:
-        """Begin the newest chunk's latents from `kept` on again: see rollout.ChunkRollout.cut."""
+        """Begin the newest finished chunk's latents from `kept` on again: see rollout.ChunkRollout.cut."""
         return self._newest_chunk().cut(kept, steering)
 
     def differs(self, kept: int, moves: Sequence[Move]) -> bool:
-        """Return whether these moves, from the newest chunk's latent `kept` on, lead elsewhere."""
+        """Return whether these moves, from the newest finished chunk's latent `kept` on, lead elsewhere."""
         return self._newest_chunk().differs(kept, moves)
 
     def _newest_chunk(self) -> ChunkRollout:
+        self._note_finished()
         assert self._newest is not None, "expected a chunk to cut, got none"
         return self._newest
+
+    def _note_finished(self) -> None:
+        if self._begun is not None and self._begun.is_finished:
+            self._newest = self._begun
 
     def decode(self, chunk: Chunk) -> Iterator[NDArray[np.uint8]]:
         """Decode the latents that a chunk brings, one by one. Chunks are decoded in order.
@@ -270,7 +277,7 @@ class LiveWalk:
 
     def truncate(self, num_chunks: int) -> None:
         """Continue as if only the first `num_chunks` chunks had been made."""
-        self._newest = None
+        self._begun = self._newest = None
         self.walk.truncate(num_chunks * self._rollout.config.chunk_latents)
         self._decoder_state = self._world.vae.new_decoder_state()
         if self.walk.latents:

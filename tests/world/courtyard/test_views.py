@@ -7,7 +7,7 @@ from worldplay.world.camera import FORWARD_STEP, Motion
 from worldplay.world.courtyard.ground import MARGIN, Ground, WalkGround
 from worldplay.world.courtyard.light import LIGHTS
 from worldplay.world.courtyard.renderer import render
-from worldplay.world.courtyard.views import SUGGESTIONS, VIEWPOINTS, Viewpoint, render_views
+from worldplay.world.courtyard.views import SIGHTS, SUGGESTIONS, VIEWPOINTS, Viewpoint, render_views
 
 
 def test_start_views_stand_on_free_ground_and_differ() -> None:
@@ -39,3 +39,7 @@ def test_start_views_are_rendered_in_the_size_of_the_world() -> None:
 
 def test_every_light_is_suggested_in_its_order() -> None:
     assert tuple(each.title.lower() for each in SUGGESTIONS) == LIGHTS
+
+
+def test_five_things_are_worth_finding() -> None:
+    assert len(set(SIGHTS)) == 5

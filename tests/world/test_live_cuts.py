@@ -1,0 +1,50 @@
+"""Cuts of a live walk: of its newest finished chunk, whatever was begun since and dropped."""
+
+import pytest
+import torch
+
+from support.tiny_world import make_world
+from worldplay.world.camera import Motion
+from worldplay.world.steering import CircleSteering, WalkRequest
+from worldplay.world.world import LiveWalk
+
+ELSEWHERE = [Motion(forward=0.1)] * 2
+
+
+@pytest.fixture
+def walk() -> LiveWalk:
+    walk = make_world().open_walk(WalkRequest(seed=1))
+    walk.begin_chunk(CircleSteering()).finish()
+    return walk
+
+
+@pytest.mark.parametrize("num_stages", [0, 1, 2])
+def test_chunk_can_be_cut_after_the_next_one_was_dropped(walk: LiveWalk, num_stages: int) -> None:
+    following = walk.begin_chunk(CircleSteering())
+    for _ in range(num_stages):
+        following.advance()
+    following.close()
+    assert walk.differs(2, ELSEWHERE)
+    chunk = walk.begin_cut(2, CircleSteering()).finish()
+    assert (chunk.index, chunk.first_latent) == (0, 2)
+
+
+def test_chunk_can_be_compared_while_the_next_one_waits_for_its_latch(walk: LiveWalk) -> None:
+    following = walk.begin_chunk(CircleSteering())
+    following.advance()
+    assert walk.differs(2, ELSEWHERE)
+    assert following.finish().index == 1
+    assert walk.begin_cut(1, CircleSteering()).finish().index == 1
+
+
+def test_dropping_the_next_chunk_changes_nothing_in_a_cut() -> None:
+    made = []
+    for drops in (False, True):
+        walk = make_world().open_walk(WalkRequest(seed=1))
+        walk.begin_chunk(CircleSteering()).finish()
+        if drops:
+            following = walk.begin_chunk(CircleSteering())
+            following.advance()
+            following.close()
+        made.append(walk.begin_cut(2, CircleSteering()).finish().latents)
+    torch.testing.assert_close(made[0], made[1])
