@@ -38,15 +38,6 @@ SIGHTS = (
     "the four signs on the walls",
 )
 
-# Things worth finding on a walk.
-SIGHTS = (
-    "the blue tower",
-    "the striped pillar",
-    "the purple ball",
-    "the green ball on its block",
-    "the lantern, which glows at night",
-)
-
 # One for each of the courtyard's lights. Without a prompt the first applies.
 SUGGESTIONS = (
     Suggestion("Day", "a courtyard on a sunny day"),
