@@ -6,19 +6,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from key_to_screen.visit import FLAGS
 from support.scripted import ScriptedServer, serving_script
-
-FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--mute-audio",
-    "--autoplay-policy=no-user-gesture-required",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 
 
 # For this folder and not for the session: while Playwright's synchronous interface is open, no other test can
@@ -29,7 +18,7 @@ def chromium() -> Iterator[Browser]:
     if path is None:
         pytest.skip("needs a browser with H.264 (Debian: chromium; or google-chrome), found none in PATH")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS, timeout=60_000)
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS), timeout=60_000)
         yield browser
         browser.close()
 
