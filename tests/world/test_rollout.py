@@ -213,10 +213,10 @@ def test_a_stage_is_over_when_the_device_has_done_it(
     """Controls are read after the context pass, not while it is queued; and stages take what they take."""
     events: list[str] = []
     script = Script(stroll)
-    latch, extend_context, denoise = script.latch, model.transformer.extend_context, model.transformer.denoise
+    latch, encode_context, denoise = script.latch, model.transformer.encode_context, model.transformer.denoise
     monkeypatch.setattr(stopwatch, "synchronize", lambda device: events.append("done"))
     monkeypatch.setattr(script, "latch", partial(_note, events, "latch", latch))
-    for name, work in (("extend_context", extend_context), ("denoise", denoise)):
+    for name, work in (("encode_context", encode_context), ("denoise", denoise)):
         asked = partial(_note, events, name, work)
         monkeypatch.setattr(model.transformer, name, asked)
     walk = new_walk(model)
@@ -226,10 +226,10 @@ def test_a_stage_is_over_when_the_device_has_done_it(
     while pending.advance() is None:
         events.append("stage")
     stages = [event for event in events if event != "latch"]
-    for name in ("extend_context", "denoise"):
+    for name in ("encode_context", "denoise"):
         places = [place for place, event in enumerate(stages) if event == name]
         assert all(stages[place + 1] == "done" for place in places), stages
-    assert events.index("latch") > events.index("extend_context") + 1
+    assert events.index("latch") > events.index("encode_context") + 1
     assert events.count("denoise") == model.config.steps
 
 

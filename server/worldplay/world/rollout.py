@@ -226,7 +226,8 @@ def _append_latents(model: RolloutModel, walk: Walk, indices: Sequence[int], cac
     cond = condition_channels(walk.image_latent, len(chosen), first=chosen[0] == 0)
     cameras = _cameras(model, walk.c2w[chosen], walk.intrinsics[chosen])
     labels = torch.from_numpy(walk.labels[chosen]).to(latents.device)
-    model.transformer.extend_context(latents, cond, cameras, labels, cache, model.config.context_timestep)
+    encode = model.transformer.extend_context if cache.num_context else model.transformer.encode_context
+    encode(latents, cond, cameras, labels, cache, model.config.context_timestep)
 
 
 def _denoising_steps(
