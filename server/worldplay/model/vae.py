@@ -98,6 +98,29 @@ class StreamingVAE(nn.Module):
         p = self.config.pixel_patch
         return rearrange(x, "b (c p q) t h w -> b c t (h p) (w q)", p=p, q=p)
 
+    @property
+    def decoder_reach(self) -> int:
+        """Return how many past latents the decoder's next frames depend on."""
+        return vae_stream.reaches(self.decoder)[0]
+
+    def decoder_state_after(self, latents: Tensor) -> DecoderState:
+        """Make the state of a decoder that has decoded a video up to its latest latents.
+
+        A level needs fewer latents the nearer it is to the pixels, so this is much faster than decoding.
+
+        Args:
+            latents: [B, C, T, h, w], scaled: the video's last `decoder_reach`, or all if there are fewer.
+        """
+        state, reaches = self.new_decoder_state(), vae_stream.reaches(self.decoder)
+        z = (latents / self.config.scaling_factor).to(self.decoder.conv_in.conv.weight)
+        for left, latent in zip(range(z.shape[2], 0, -1), z.split(1, dim=2), strict=True):
+            num_levels = sum(reach >= left for reach in reaches[1:-1])
+            if left <= reaches[-1]:
+                vae_stream.decode(self.decoder, latent, state)
+            else:
+                vae_stream.remember(self.decoder, latent, state, num_levels)
+        return state
+
     def _check_frames(self, pixels: Tensor, state: EncoderState) -> None:
         _, _, frames, height, width = pixels.shape
         extra = 1 if state.is_empty else 0

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import ceil
 
 import torch
 import torch.nn.functional as F
@@ -41,8 +42,9 @@ class Pass:
         self._new: list[Tensor] = []
 
     def past_of(self, x: Tensor) -> Tensor:
-        """Return the frames before x, [B, C, T, H, W]: two, or at the start one that stands for both."""
-        return x[:, :, :1] if self.first else self._old[len(self._new)]
+        """Return the frames before x, [B, C, T, H, W]: two, or one that stands for both."""
+        place = len(self._new)
+        return self._old[place] if place < len(self._old) else x[:, :, :1]
 
     def remember(self, frames: Tensor) -> None:
         """Keep the last frames, as a copy: a view would keep the whole tensor alive."""
@@ -80,14 +82,47 @@ def decode(decoder: blocks.HunyuanVideo15Decoder3D, z: Tensor, cache: FeatureCac
     Returns: [B, output channels, 1 | 4 * T, H, W]; not clamped.
     """
     run = Pass(cache)
-    shortcut = repeat(z, "b c t h w -> b (c r) t h w", r=decoder.repeat)
-    x = _causal_conv(decoder.conv_in, z, run) + shortcut
-    x = _middle(decoder.mid_block, x, run)
-    for block in decoder.up_blocks:
-        x = _level(block.resnets, block.upsamplers, x, run, _upsample)
+    x = _up(decoder, z, run, len(decoder.up_blocks))
     x = _head(decoder, x, run)
     run.commit(cache)
     return x
+
+
+def remember(
+    decoder: blocks.HunyuanVideo15Decoder3D, z: Tensor, cache: FeatureCache, num_levels: int
+) -> None:
+    """Do what `decode` does, but only in the first levels, and keep only the past.
+
+    Where a later level begins in mid-stream, the first frame that it gets stands for the past.
+    """
+    run = Pass(cache)
+    _up(decoder, z, run, num_levels)
+    run.commit(cache)
+
+
+def _up(decoder: blocks.HunyuanVideo15Decoder3D, z: Tensor, run: Pass, num_levels: int) -> Tensor:
+    """Run the decoder up to the end of level `num_levels`; without any, only its middle."""
+    shortcut = repeat(z, "b c t h w -> b (c r) t h w", r=decoder.repeat)
+    x = _causal_conv(decoder.conv_in, z, run) + shortcut
+    x = _middle(decoder.mid_block, x, run)
+    for block in decoder.up_blocks[:num_levels]:
+        x = _level(block.resnets, block.upsamplers, x, run, _upsample)
+    return x
+
+
+def reaches(decoder: blocks.HunyuanVideo15Decoder3D) -> list[int]:
+    """Count how many past latents each level must have seen, so that older ones do not matter.
+
+    The first number is of the whole decoder, the last one of its head. Every causal convolution needs
+    PAST_FRAMES more frames; after a temporal upsampling a latent has twice as many frames.
+    """
+    frames, needed = 1, [1.0 + 2 * len(decoder.mid_block.resnets)]  # convolutions, by frames of a latent
+    for block in decoder.up_blocks:
+        upsamplers = block.upsamplers or ()
+        needed.append((2 * len(block.resnets) + len(upsamplers)) / frames)
+        frames *= 2 ** sum(layer.add_temporal_upsample for layer in upsamplers)
+    needed.append(1 / frames)
+    return [ceil(PAST_FRAMES * sum(needed[level:])) for level in range(len(needed))]
 
 
 def _causal_conv(layer: blocks.HunyuanVideo15CausalConv3d, x: Tensor, run: Pass) -> Tensor:

@@ -35,7 +35,6 @@ OwnPictures: TypeAlias = Literal["as_is", "nearest_view"]
 FPS = 24
 REMEMBERED_IMAGES = 16
 NEGATIVE_PROMPT = ""  # what guidance leads away from
-REDECODED_LATENTS = 8  # decoded again after a rewind; the influence of older ones is negligible
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,11 +278,16 @@ class LiveWalk:
         """Continue as if only the first `num_chunks` chunks had been made."""
         self._begun = self._newest = None
         self.walk.truncate(num_chunks * self._rollout.config.chunk_latents)
-        self._decoder_state = self._world.vae.new_decoder_state()
-        if self.walk.latents:
-            total = self.walk.num_latents
-            for _ in self._decode(self.walk.latents.gather(range(max(0, total - REDECODED_LATENTS), total))):
-                pass
+        self._rebuild_decoder()
+
+    @torch.inference_mode()
+    def _rebuild_decoder(self) -> None:
+        """Put the decoder behind the walk's last latent, exactly as if it had decoded them all."""
+        vae, total = self._world.vae, self.walk.num_latents
+        self._decoder_state = vae.new_decoder_state()
+        if total:
+            latest = self.walk.latents.gather(range(max(0, total - vae.decoder_reach), total))
+            self._decoder_state = vae.decoder_state_after(latest)
 
     @torch.inference_mode()
     def set_prompt(self, text: str) -> None:
