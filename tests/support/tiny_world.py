@@ -93,4 +93,5 @@ def make_world() -> World:
         rollout=RolloutModel(transformer, [cache], sample_points(256, 0), ROLLOUT),
         vae=vae.requires_grad_(False),
         conditioner=ByteConditioner(),
+        weights="tiny weights",
     )

@@ -25,9 +25,11 @@ from worldplay.world.frames import count_frames
 from worldplay.world.own_image import blend, find_nearest
 from worldplay.world.pictures.fit import StartPicture, cut_picture
 from worldplay.world.pixels import image_to_pixels, pixels_to_frames
+from worldplay.world.reopening import check_fits, keep_picture, restore_picture
 from worldplay.world.rollout import ChunkRollout, RolloutModel
-from worldplay.world.steering import Move, Steering, WalkRequest
-from worldplay.world.walk import Ground, Walk
+from worldplay.world.snapshot import Beginning, Snapshot, WorldIdentity, since
+from worldplay.world.steering import Move, PosedCamera, Steering, WalkRequest
+from worldplay.world.walk import Ground, Path, Walk
 
 # How a visitor's own image is used: as the place to walk in, or blended into the most similar view.
 OwnPictures: TypeAlias = Literal["as_is", "nearest_view"]
@@ -105,6 +107,7 @@ class World:
     suggestions: tuple[Suggestion, ...] = ()  # the first is what the world looks like without a prompt
     sights: tuple[str, ...] = ()  # things worth finding
     own_pictures: OwnPictures = "as_is"
+    weights: str = ""  # identifies the weights: a walk goes on only with the same ones
     max_sessions: int | None = None  # there is memory for this many; None: not limited by memory
     _image_latents: LRUCache[bytes, Tensor] = field(default_factory=lambda: LRUCache(REMEMBERED_IMAGES))
 
@@ -125,27 +128,52 @@ class World:
     def chunk_latents(self) -> int:
         return self.rollout.config.chunk_latents
 
+    @property
+    def identity(self) -> WorldIdentity:
+        return WorldIdentity(self.name, self.weights, (self.width, self.height))
+
     @torch.inference_mode()
     def open_walk(self, request: WalkRequest) -> "LiveWalk":
-        """Open a walk at a view. `own_pictures` says what becomes of a picture.
+        """Open a walk at a view, or go on with a snapshot. `own_pictures` says what becomes of a picture.
 
-        Raises: ValueError naming the known views.
+        Raises: ValueError naming the known views, or saying why the snapshot does not fit.
         """
-        view = self.start_view(request.view, request.picture)
-        picture, own_image = request.picture or self.cut(view.image), None
-        if request.picture is not None and self.own_pictures == "nearest_view":
-            picture, own_image = self.cut(view.image), np.asarray(request.picture.fitted)
+        if request.snapshot is not None:
+            return self._reopen(request.snapshot)
+        given = request.picture
+        beginning = Beginning(
+            world=self.identity,
+            view=self.start_view(request.view, given).name,
+            seed=secrets.randbits(32) if request.seed is None else request.seed,
+            steps=request.steps,
+            origin=request.origin or PosedCamera(np.eye(4), label=0),
+            picture=None if given is None else keep_picture(given, self.own_pictures),
+        )
+        return self._open(beginning, request.prompt or "")
+
+    def _reopen(self, snapshot: Snapshot) -> "LiveWalk":
+        side = self.vae.config.pixels_per_latent
+        latent_shape = (self.vae.config.latent_channels, self.height // side, self.width // side)
+        beginning = check_fits(snapshot, self.identity, latent_shape)
+        opened = self._open(beginning, snapshot.prompts[-1].text if snapshot.prompts else "")
+        opened.restore(snapshot)
+        return opened
+
+    def _open(self, beginning: Beginning, prompt: str) -> "LiveWalk":
+        view, given = self.find_view(beginning.view), beginning.picture
+        is_own = given is not None and self.own_pictures == "as_is"
+        picture = restore_picture(given) if given is not None and is_own else self.cut(view.image)
         walk = Walk(
             text=[],
             picture=picture.siglip,
             image_latent=self.encode_image(picture.fitted),
-            seed=secrets.randbits(32) if request.seed is None else request.seed,
+            seed=beginning.seed,
             ground=view.make_ground(),
+            origin=beginning.origin,
         )
-        if request.origin is not None:
-            walk.origin = request.origin
-        opened = LiveWalk(self, walk, self._rollout_with(request.steps), own_image)
-        opened.set_prompt(request.prompt or "")
+        own_image = given.fitted if given is not None and not is_own else None
+        opened = LiveWalk(self, walk, self._rollout_with(beginning.steps), beginning, own_image)
+        opened.set_prompt(prompt)
         return opened
 
     def cut(self, image: Image.Image) -> StartPicture:
@@ -210,10 +238,16 @@ class LiveWalk:
     """A walk with its decoder, whose state holds the previous frames."""
 
     def __init__(
-        self, world: World, walk: Walk, rollout: RolloutModel, own_image: NDArray[np.uint8] | None = None
+        self,
+        world: World,
+        walk: Walk,
+        rollout: RolloutModel,
+        beginning: Beginning,
+        own_image: NDArray[np.uint8] | None = None,
     ) -> None:
         """`own_image`, [H, W, 3], is blended into the first frames; None: nothing is."""
         self.walk = walk
+        self.beginning = beginning
         self.taken_as: str | None = None
         self._own_image = own_image
         self._world = world
@@ -277,7 +311,39 @@ class LiveWalk:
     def truncate(self, num_chunks: int) -> None:
         """Continue as if only the first `num_chunks` chunks had been made."""
         self._begun = self._newest = None
-        self.walk.truncate(num_chunks * self._rollout.config.chunk_latents)
+        num_latents = num_chunks * self._rollout.config.chunk_latents
+        self.walk.truncate(num_latents)
+        self.walk.log.rewind(num_latents)
+        self._rebuild_decoder()
+
+    def snapshot(self, first: int = 0) -> Snapshot:
+        """Copy the walk from its latent `first` on to the CPU."""
+        walk, latents = self.walk, range(first, self.walk.num_latents)
+        empty = walk.image_latent.new_empty(0, *walk.image_latent[0, :, 0].shape)
+        return Snapshot(
+            beginning=None if first else self.beginning,
+            first=first,
+            latents=walk.latents.gather(latents)[0].transpose(0, 1).cpu() if latents else empty.cpu(),
+            c2w=walk.c2w[first:],
+            labels=walk.labels[first:],
+            intrinsics=walk.intrinsics[first:],
+            latches=since(walk.log.latches, first),
+            prompts=since(walk.log.prompts, first),
+        )
+
+    def take_unsaved(self) -> Snapshot:
+        """Return the part that is not saved, which counts as saved from now on."""
+        part = self.snapshot(self.walk.num_saved)
+        self.walk.num_saved = part.end
+        return part
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over all that is in a snapshot. The walk must be new."""
+        walk = self.walk
+        latents = snapshot.latents.to(self._world.device, self._rollout.transformer.dtype)
+        path = Path(snapshot.c2w, snapshot.labels, snapshot.intrinsics, False, walk.origin.c2w)
+        walk.append(latents.transpose(0, 1)[None], path)
+        walk.log.latches, walk.log.prompts = snapshot.latches, snapshot.prompts
         self._rebuild_decoder()
 
     @torch.inference_mode()
@@ -293,6 +359,7 @@ class LiveWalk:
     def set_prompt(self, text: str) -> None:
         """Use another prompt from the next chunk on; the start image stays."""
         walk, world = self.walk, self._world
+        walk.log.change_prompt(walk.num_latents, text)
         self.taken_as = world.conditioner.taken_as(text)
         if isinstance(self._rollout.transformer, BidirectionalTransformer):  # it reads the text at every step
             walk.prompts = world.condition(text, walk.picture, walk.image_latent)

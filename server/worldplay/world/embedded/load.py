@@ -62,6 +62,7 @@ def load_embedded(directory: Path, device: torch.device) -> World:
         suggestions=SUGGESTIONS,
         sights=SIGHTS,
         own_pictures="nearest_view",
+        weights=sha256("".join(described.sha256.values()).encode()).hexdigest()[:16],
     )
 
 

@@ -16,6 +16,7 @@ from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
 from worldplay.world.device import choose_dtype
 from worldplay.world.rollout import RolloutModel
 from worldplay.world.rollout_config import RolloutConfig
+from worldplay.world.snapshot import Beginning
 from worldplay.world.walk import OpenGround, Walk
 from worldplay.world.world import LiveWalk, World
 
@@ -132,4 +133,5 @@ def open_random_walk(world: World, num_latents: int) -> LiveWalk:
         path = walk.follow([Motion(forward=FORWARD_STEP, yaw=TURN_STEP)] * (num_latents - 1))
         latents = walk.draw_noise(0, num_latents).to(model.device, model.dtype)
         walk.append(latents, path)
-    return LiveWalk(world, walk, world.rollout)
+    beginning = Beginning(world.identity, world.views[0].name, walk.seed, None, walk.origin)
+    return LiveWalk(world, walk, world.rollout, beginning)
