@@ -12,11 +12,12 @@ MAY_IMPORT = {
     "model": set(),
     "world": {"model"},
     "hub": {"world"},
+    "store": {"world"},
     "engine": {"world"},
     "media": set(),
     "protocol": set(),
     "clips": {"engine", "media"},
-    "web": {"clips", "engine", "media", "protocol", "loading", "settings"},
+    "web": {"clips", "engine", "media", "protocol", "store", "loading", "settings"},
     "commands": {"clips", "engine", "media", "hub", "web", "loading", "settings"},
 }
 # Files of the root that rooms may import, and what those may import themselves.
@@ -39,6 +40,7 @@ FORBIDDEN_LIBRARIES = {
     "engine": {"torch", "asyncio", "starlette", "av"},
     "media": {"torch", "asyncio", "starlette", *THREADS},
     "protocol": {"torch", "numpy", "asyncio", "time", "socket", "starlette", "av", *THREADS},
+    "store": {"torch", "asyncio", "starlette", "av"},
     "clips": {"torch", "asyncio", "starlette", "av", *THREADS},
     "web": {"torch", "av", *THREADS},
 }

@@ -337,6 +337,10 @@ class LiveWalk:
         self.walk.num_saved = part.end
         return part
 
+    def count_unsaved(self, first: int) -> None:
+        """Note that the latents from `first` on are not saved after all."""
+        self.walk.num_saved = min(self.walk.num_saved, first)
+
     def restore(self, snapshot: Snapshot) -> None:
         """Take over all that is in a snapshot. The walk must be new."""
         walk = self.walk
