@@ -198,7 +198,7 @@ class Recorder:
         self.reports: list[ChunkReport] = []
         self.num_frames = 0
         self.num_changes = 0
-        self.num_endings = 0
+        self.num_rests = 0
 
     @property
     def session(self) -> Session:
@@ -239,8 +239,8 @@ class Recorder:
     def on_changed(self, walk: WalkPort) -> None:
         self.num_changes += 1
 
-    def on_ending(self, walk: WalkPort) -> None:
-        self.num_endings += 1
+    def on_resting(self, walk: WalkPort) -> None:
+        self.num_rests += 1
 
 
 class Page(Recorder):

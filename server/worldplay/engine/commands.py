@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from worldplay.engine.pacing import Costs
 from worldplay.engine.ports import WalkPort, WorldPort
-from worldplay.engine.session import Command, Copy, Open, Prompt, Rewind, Session
+from worldplay.engine.session import Command, Copy, Open, Prompt, Rest, Rewind, Session
 from worldplay.engine.stats import Counters
 from worldplay.world.steering import WalkRequest
 
@@ -58,6 +58,10 @@ class Commands:
                 session.listener.on_state("prompt", {"chunk": walk.num_chunks, "text": text, **taken})
             case Copy(deliver):
                 deliver(walk_of(session).snapshot())
+                return
+            case Rest():
+                if session.walk is not None:
+                    session.listener.on_resting(session.walk)
                 return
         session.listener.on_changed(walk_of(session))
 

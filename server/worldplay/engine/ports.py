@@ -108,6 +108,6 @@ class Listener(Protocol):
         """The walk has changed, and may be saved. It must not be used after this call."""
         ...
 
-    def on_ending(self, walk: WalkPort) -> None:
-        """The session ends. This is the last time to save its walk."""
+    def on_resting(self, walk: WalkPort) -> None:
+        """The walk will not change for a while, or never again: this is the time to save it."""
         ...

@@ -48,7 +48,12 @@ class Copy:
     deliver: Callable[[Snapshot], None]
 
 
-Command = Open | Rewind | Prompt | Copy
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Save the walk, because its client is away."""
+
+
+Command = Open | Rewind | Prompt | Copy | Rest
 Notice = Callable[[Listener], None]
 
 
@@ -61,7 +66,12 @@ class Session:
     """
 
     def __init__(
-        self, number: int, listener: Listener, clock: Callable[[], float], wake: Callable[[], None]
+        self,
+        number: int,
+        listener: Listener,
+        clock: Callable[[], float],
+        wake: Callable[[], None],
+        media_s: float = 0.0,
     ) -> None:
         self.number = number
         self.listener = listener
@@ -71,7 +81,7 @@ class Session:
         self._wake = wake
         self._lock = Lock()
         self._controls = ControlState(clock())
-        self._playback = Playback()
+        self._playback = Playback(media_s)
         self._commands: deque[tuple[Command, float]] = deque()  # each with its time of arrival
         self._steps: deque[float] = deque()
         self._notices: deque[Notice] = deque(maxlen=_MAX_NOTICES)
@@ -182,6 +192,7 @@ class Session:
         with self._lock:
             self._is_away = True
             self._controls = self._controls.released(now_ms)
+            self._commands.append((Rest(), now_ms))
         self._wake()
 
     def come_back(self) -> None:

@@ -90,6 +90,8 @@ class Worker:
         for session in list(self._sessions.values()):
             if session.is_closed:
                 self._end(session, None)
+        if self.admission.num_queued:
+            self._end_away()
         for session in self._sessions.values():
             if session.is_cancelling:
                 self._cancel(session)
@@ -106,9 +108,18 @@ class Worker:
                 session, self._world.fps, self._clock, self._costs, self.counters
             )
             self.counters.sessions_opened += 1
+            if self.admission.is_full:
+                self._end_away()
             if not self.admission.enter(session.number, self._clock()):
                 self.counters.sessions_refused += 1
                 self._end(session, "busy")
+
+    def _end_away(self) -> None:
+        """End a session that has a place and whose client is away. Its walk is saved."""
+        for session in self._sessions.values():
+            if session.is_away and self.admission.is_seated(session.number):
+                self._end(session, None)
+                return
 
     def _answer(self, session: Session) -> None:
         """Send the session's notices, but not during its chunk: no frame of it may follow `paused`."""
@@ -138,7 +149,7 @@ class Worker:
         self._cuts.forget(session)
         session.close()
         if session.walk is not None:
-            _tell(session, partial(session.listener.on_ending, session.walk))
+            _tell(session, partial(session.listener.on_resting, session.walk))
         session.walk = None
         self.admission.leave(session.number, self._clock())
         self.counters.sessions_ended += 1
