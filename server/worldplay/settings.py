@@ -118,7 +118,7 @@ class Settings(ModelSettings):
         "for a proxy that rewrites Host",
     )
     store: str = Field(
-        str(Path.home() / ".cache" / "worldplay-walks"),
+        "~/.cache/worldplay-walks",
         min_length=1,
         description="Where walks are kept: a folder, a URL of fsspec, like s3://bucket/walks, or 'none'",
     )

@@ -185,6 +185,9 @@ class FakeWalk:
     def take_unsaved(self) -> Snapshot:
         return self.snapshot()
 
+    def show_last(self) -> Chunk | None:
+        return None
+
     def count_unsaved(self, first: int) -> None:
         self.world.spend("unsaved", self.name, 0)
 

@@ -93,6 +93,9 @@ class QuickWalk:
 
     take_unsaved = snapshot
 
+    def show_last(self) -> Chunk | None:
+        return None
+
     def count_unsaved(self, first: int) -> None: ...
 
 

@@ -50,6 +50,18 @@ def test_saved_walk_goes_on_with_the_same_frames(world: World) -> None:
     assert_equal(again.snapshot(), walk.snapshot())
 
 
+def test_reopened_walk_shows_its_last_latent_at_once(world: World) -> None:
+    walk = open_walk(world)
+    shown = [frames for _ in range(2) for frames in walk.decode(go_on(walk, [AHEAD]))]
+    again = reopen(world, walk.snapshot())
+    last = again.show_last()
+    assert last is not None
+    assert (last.index, last.first_latent, last.num_frames) == (1, 3, 4)
+    assert [frames.tobytes() for frames in again.decode(last)] == [shown[-1].tobytes()]
+    assert again.show_last() is None
+    assert frames_of(again, 2) == frames_of(walk, 2)
+
+
 def test_file_holds_everything(world: World) -> None:
     snapshot = walk_about(world, view=world.views[1].name, prompt="by day", steps=1).snapshot()
     again = read_snapshot(write_snapshot(snapshot))

@@ -6,6 +6,7 @@ from worldplay.engine.pacing import Costs
 from worldplay.engine.ports import WalkPort, WorldPort
 from worldplay.engine.session import Command, Copy, Open, Prompt, Rest, Rewind, Session
 from worldplay.engine.stats import Counters
+from worldplay.world.chunk import Chunk
 from worldplay.world.steering import WalkRequest
 
 
@@ -24,12 +25,19 @@ class Commands:
     """Carries out commands, one at a time. Worker thread only."""
 
     def __init__(
-        self, world: WorldPort, clock: Callable[[], float], costs: Costs, counters: Counters
+        self,
+        world: WorldPort,
+        clock: Callable[[], float],
+        costs: Costs,
+        counters: Counters,
+        show: Callable[[Session, Chunk], None],
     ) -> None:
+        """`show` decodes what a restored walk showed last."""
         self._world = world
         self._clock = clock
         self._costs = costs
         self._counters = counters
+        self._show = show
 
     def handle(self, session: Session, command: Command) -> None:
         """Carry out a command, or tell the client why not."""
@@ -76,3 +84,5 @@ class Commands:
         session.mark_opened(self._clock())
         self._counters.walks_opened += 1
         session.listener.on_started(request.prompt or "", walk.taken_as)
+        if (last := walk.show_last()) is not None:
+            self._show(session, last)

@@ -65,6 +65,10 @@ class WalkPort(Protocol):
         """Return the part that is not saved, which counts as saved from now on."""
         ...
 
+    def show_last(self) -> Chunk | None:
+        """Return the last latent of a restored walk, to be decoded now; None if there is none."""
+        ...
+
     def count_unsaved(self, first: int) -> None:
         """Note that the latents from `first` on are not saved after all."""
         ...

@@ -11,15 +11,17 @@ from worldplay.engine.admission import Admission
 from worldplay.engine.chunk_run import ChunkRun
 from worldplay.engine.clips import ClipQueue
 from worldplay.engine.commands import Commands, walk_of
+from worldplay.engine.controls import Latch
 from worldplay.engine.cut_planner import CutPlanner, PlannedCut
 from worldplay.engine.cuts import Cut
 from worldplay.engine.deadline import Run, Task, Wait, decide, latest_start
 from worldplay.engine.decoding import DecodeQueue
 from worldplay.engine.failures import REASONS, code_of
 from worldplay.engine.pacing import Costs, LatchMode
-from worldplay.engine.ports import WorldPort
+from worldplay.engine.ports import ChunkReport, WorldPort
 from worldplay.engine.session import Session
 from worldplay.engine.stats import Counters
+from worldplay.world.chunk import Chunk
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +52,7 @@ class Worker:
         self._clock = clock
         self._costs = Costs()
         self.clips = ClipQueue(world, clock, self.counters, self._costs)
-        self._commands = Commands(world, clock, self._costs, self.counters)
+        self._commands = Commands(world, clock, self._costs, self.counters, self._show)
         self._sessions: dict[int, Session] = {}
         self._queue: list[int] = []  # as last told to those in it
         self._run: ChunkRun | None = None
@@ -266,6 +268,12 @@ class Worker:
         started_ms = self._clock()
         self._undecoded[session.number].decode_next()
         self._costs.count("decode", self._clock() - started_ms)
+
+    def _show(self, session: Session, chunk: Chunk) -> None:
+        """Show the last latent of a walk that goes on, before its next chunk is made."""
+        queue = self._undecoded[session.number]
+        queue.add(ChunkReport(chunk, Latch(None, self._clock())), walk_of(session))
+        queue.decode_next()
 
     def _begin_cut(self, session: Session, cut: Cut) -> None:
         walk = walk_of(session)

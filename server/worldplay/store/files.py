@@ -1,5 +1,6 @@
 """Files of the store, in a folder or behind any URL that fsspec knows."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ class Files:
     def __init__(self, url: str) -> None:
         """Raises: ValueError if the URL's protocol is unknown or its package is not installed."""
         try:
-            self._fs, root = fsspec.core.url_to_fs(url)
+            self._fs, root = fsspec.core.url_to_fs(os.path.expanduser(url))
         except (ValueError, ImportError) as error:
             raise ValueError(f"expected a folder or a URL that fsspec knows, got {url!r}: {error}") from None
         self._root = root.rstrip("/")

@@ -26,7 +26,7 @@ from worldplay.world.own_image import blend, find_nearest
 from worldplay.world.pictures.fit import StartPicture, cut_picture
 from worldplay.world.pixels import image_to_pixels, pixels_to_frames
 from worldplay.world.reopening import check_fits, keep_picture, restore_picture
-from worldplay.world.rollout import ChunkRollout, RolloutModel
+from worldplay.world.rollout import ChunkRollout, RolloutModel, finished_chunk
 from worldplay.world.snapshot import Beginning, Snapshot, WorldIdentity, since
 from worldplay.world.steering import Move, PosedCamera, Steering, WalkRequest
 from worldplay.world.walk import Ground, Path, Walk
@@ -36,6 +36,7 @@ OwnPictures: TypeAlias = Literal["as_is", "nearest_view"]
 
 FPS = 24
 REMEMBERED_IMAGES = 16
+STAGES = ("select", "context", "denoise")  # of making a chunk, as in its timings
 NEGATIVE_PROMPT = ""  # what guidance leads away from
 
 
@@ -254,6 +255,7 @@ class LiveWalk:
         self._rollout = rollout
         self._begun: ChunkRollout | None = None  # the newest chunk, perhaps not finished, or dropped
         self._newest: ChunkRollout | None = None  # the newest finished chunk, which can be cut
+        self._behind: Tensor | None = None  # the last latent, if the decoder has decoded all but that one
         self._decoder_state = world.vae.new_decoder_state()
 
     @property
@@ -304,17 +306,20 @@ class LiveWalk:
 
     @torch.inference_mode()
     def _decode(self, latents: Tensor) -> Iterator[NDArray[np.uint8]]:
+        if self._behind is not None:
+            self._world.vae.decode_latent(self._behind, self._decoder_state)
+            self._behind = None
         for latent in torch.split(latents, 1, dim=2):
             pixels = self._world.vae.decode_latent(latent, self._decoder_state)
             yield pixels_to_frames(pixels[0])
 
     def truncate(self, num_chunks: int) -> None:
         """Continue as if only the first `num_chunks` chunks had been made."""
-        self._begun = self._newest = None
+        self._begun = self._newest = self._behind = None
         num_latents = num_chunks * self._rollout.config.chunk_latents
         self.walk.truncate(num_latents)
         self.walk.log.rewind(num_latents)
-        self._rebuild_decoder()
+        self._rebuild_decoder(num_latents)
 
     def snapshot(self, first: int = 0) -> Snapshot:
         """Copy the walk from its latent `first` on to the CPU."""
@@ -348,12 +353,33 @@ class LiveWalk:
         path = Path(snapshot.c2w, snapshot.labels, snapshot.intrinsics, False, walk.origin.c2w)
         walk.append(latents.transpose(0, 1)[None], path)
         walk.log.latches, walk.log.prompts = snapshot.latches, snapshot.prompts
-        self._rebuild_decoder()
+        if walk.num_latents:
+            self._behind = walk.latents.gather([walk.num_latents - 1])
+            self._rebuild_decoder(walk.num_latents - 1)
+
+    def show_last(self) -> Chunk | None:
+        """Return the last latent of a restored walk as the rest of its chunk, to be decoded now.
+
+        So its picture is seen before the next chunk is made. None: there is none, or it was seen.
+        """
+        latent, self._behind = self._behind, None
+        if latent is None:
+            return None
+        walk, count = self.walk, self._rollout.config.chunk_latents
+        start = walk.num_latents - count
+        path = Path(
+            walk.c2w[start:],
+            walk.labels[start:],
+            walk.intrinsics[start:],
+            bumped=False,
+            start=walk.c2w[max(0, start - 1)],
+        )
+        return finished_chunk(start, count - 1, latent, path, [], dict.fromkeys(STAGES, 0.0))
 
     @torch.inference_mode()
-    def _rebuild_decoder(self) -> None:
-        """Put the decoder behind the walk's last latent, exactly as if it had decoded them all."""
-        vae, total = self._world.vae, self.walk.num_latents
+    def _rebuild_decoder(self, total: int) -> None:
+        """Put the decoder behind the walk's first latents, exactly as if it had decoded them all."""
+        vae = self._world.vae
         self._decoder_state = vae.new_decoder_state()
         if total:
             latest = self.walk.latents.gather(range(max(0, total - vae.decoder_reach), total))
