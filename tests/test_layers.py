@@ -46,7 +46,9 @@ FORBIDDEN_LIBRARIES = {
 }
 HAVE_A_THREAD = {"media/frame_encoder.py"}  # of the layers that otherwise have none
 # The only ones that see the engine together with media or protocol.
-JOIN = {f"web/{name}.py" for name in ("stream", "receiver", "listener", "sender", "translate")}
+JOIN = {
+    f"web/{name}.py" for name in ("stream", "receiver", "listener", "outlet", "translate", "visit", "visits")
+}
 JOIN.add("clips/writer.py")
 
 

@@ -11,8 +11,8 @@ from support.walks import AHEAD, go_on, open_walk
 from worldplay.store.files import Files
 from worldplay.store.keeper import RETRY_MS, SAVE_EVERY_MS, Keeper, KeptWalk
 from worldplay.store.store import MissingWalkError, Store, new_id
+from worldplay.world.live_walk import LiveWalk
 from worldplay.world.snapshot_file import write_snapshot
-from worldplay.world.world import LiveWalk
 
 
 class Saved:

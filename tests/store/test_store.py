@@ -12,9 +12,9 @@ from support.tiny_world import make_world
 from support.walks import AHEAD, go_on, walk_about
 from worldplay.store.files import Files
 from worldplay.store.store import About, MissingWalkError, Store, StoreFullError, hash_key, new_id
+from worldplay.world.live_walk import LiveWalk
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_file import write_snapshot
-from worldplay.world.world import LiveWalk
 
 DAY_S = 24 * 3600.0
 OWNER = "an owner's secret"

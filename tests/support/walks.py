@@ -6,8 +6,9 @@ import numpy as np
 
 from worldplay.world.camera import Motion
 from worldplay.world.chunk import Chunk
+from worldplay.world.live_walk import LiveWalk
 from worldplay.world.steering import Move, PosedCamera, TrajectorySteering, WalkRequest
-from worldplay.world.world import LiveWalk, World
+from worldplay.world.world import World
 
 AHEAD = Motion(forward=0.08)
 TURN = Motion(yaw=0.1)

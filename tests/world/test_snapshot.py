@@ -9,11 +9,12 @@ import torch
 
 from support.tiny_world import make_world
 from support.walks import AHEAD, TURN, cut, go_on, open_walk, walk_about
+from worldplay.world.live_walk import LiveWalk
 from worldplay.world.snapshot import Snapshot, join
 from worldplay.world.snapshot_file import write_snapshot
 from worldplay.world.snapshot_reader import read_part, read_snapshot
 from worldplay.world.steering import WalkRequest
-from worldplay.world.world import LiveWalk, World
+from worldplay.world.world import World
 
 
 @pytest.fixture(scope="module")

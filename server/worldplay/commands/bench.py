@@ -19,13 +19,14 @@ from worldplay.model.config import RELEASED_TRANSFORMER, RELEASED_VAE, Transform
 from worldplay.settings import ModelSettings
 from worldplay.world.chunk import Chunk
 from worldplay.world.device import choose_device, choose_dtype, synchronize
+from worldplay.world.live_walk import LiveWalk
 from worldplay.world.machine import available_memory
 from worldplay.world.released.files import is_released
 from worldplay.world.released.memory_estimate import Shapes, count_host_bytes
 from worldplay.world.released.random_weights import build_random_world, check_context, open_random_walk
 from worldplay.world.released.variants import DEFAULT_VARIANT, VARIANTS, find_variant
 from worldplay.world.steering import CircleSteering, WalkRequest
-from worldplay.world.world import LiveWalk, World
+from worldplay.world.world import World
 
 DISTILLED = VARIANTS[DEFAULT_VARIANT].rollout()
 RANDOM_WARM_UP = 1

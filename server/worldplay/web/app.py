@@ -21,6 +21,7 @@ from worldplay.web.errors import EXCEPTION_HANDLERS
 from worldplay.web.generate_video import api_routes
 from worldplay.web.limits import LIMITS
 from worldplay.web.monitoring import Metrics, describe_health
+from worldplay.web.snapshot_api import snapshot_routes
 from worldplay.web.static_page import page_route
 from worldplay.web.stream import Stream
 from worldplay.web.visits import Visits
@@ -61,6 +62,7 @@ def create_app(settings: Settings, world: World, engine: Engine) -> Starlette:
         Route("/health", health),
         Route("/metrics", export_metrics),
         WebSocketRoute("/ws", walk),
+        *snapshot_routes(settings, world, store),
         *api_routes(settings, world, engine),
         page_route(settings.static_dir),
     ]

@@ -14,11 +14,12 @@ from worldplay.model.vae import StreamingVAE, lay_out_channels_last
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
 from worldplay.world.device import choose_dtype
+from worldplay.world.live_walk import LiveWalk
 from worldplay.world.rollout import RolloutModel
 from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.snapshot import Beginning
 from worldplay.world.walk import OpenGround, Walk
-from worldplay.world.world import LiveWalk, World
+from worldplay.world.world import World
 
 TEXT_TOKENS = 151  # of a prompt of usual length, closing chat tokens included
 VISION_TOKENS = 729
