@@ -45,6 +45,7 @@ class Beginning:
     seed: int
     steps: int | None  # of denoising; None: the world's number
     origin: PosedCamera
+    attention: str  # the backend, which decides the last bits of every number
     picture: OwnPicture | None = None
 
 

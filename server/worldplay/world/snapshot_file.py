@@ -45,6 +45,7 @@ class BeginningHeader(_Part):
     seed: Annotated[int, Field(ge=0, le=2**53)]
     steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None
     origin_label: Annotated[int, Field(ge=0, le=80)] | None
+    attention: Name
 
 
 class PromptHeader(_Part):
@@ -98,6 +99,7 @@ def _beginning_header(beginning: Beginning) -> BeginningHeader:
         seed=beginning.seed,
         steps=beginning.steps,
         origin_label=beginning.origin.label,
+        attention=beginning.attention,
     )
 
 

@@ -266,7 +266,8 @@ def _read_beginning(header: BeginningHeader, arrays: Arrays) -> Beginning:
         arrays["origin_intrinsics"].astype(np.float64),
     )
     world = WorldIdentity(header.world.name, header.world.weights, header.world.size)
-    return Beginning(world, header.view, header.seed, header.steps, origin, _read_picture(world, arrays))
+    picture = _read_picture(world, arrays)
+    return Beginning(world, header.view, header.seed, header.steps, origin, header.attention, picture)
 
 
 def _read_picture(world: WorldIdentity, arrays: Arrays) -> OwnPicture | None:

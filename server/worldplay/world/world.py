@@ -144,6 +144,7 @@ class World:
             seed=secrets.randbits(32) if request.seed is None else request.seed,
             steps=request.steps,
             origin=request.origin or PosedCamera(np.eye(4), label=0),
+            attention=self.rollout.transformer.attention,
             picture=None if given is None else keep_picture(given, self.own_pictures),
         )
         return self._open(beginning, request.prompt or "")
