@@ -94,7 +94,7 @@ class StreamingVAE(nn.Module):
         """Decode as decode_latent, but from latents that are not scaled, and without clamping."""
         z = latent.to(self.decoder.conv_in.conv.weight)
         frames = [vae_stream.decode(self.decoder, piece, state) for piece in _pieces(z, state)]
-        x = torch.cat(frames, dim=2)
+        x = frames[0] if len(frames) == 1 else torch.cat(frames, dim=2)
         p = self.config.pixel_patch
         return rearrange(x, "b (c p q) t h w -> b c t (h p) (w q)", p=p, q=p)
 
