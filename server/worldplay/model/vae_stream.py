@@ -281,7 +281,6 @@ def _unfold_time_and_add(h: Tensor, x: Tensor, repeats: int) -> Tensor:
     out = torch.empty(shape, dtype=h.dtype, device=h.device, memory_format=torch.channels_last_3d)
     split = "b (r p q c n) t h w -> b c n t r h p w q"
     parts = (rearrange(each, split, r=2, p=2, q=2, n=n) for each, n in ((h, repeats), (x, 1)))
-    torch.add(
-        *parts, out=rearrange(out, "b (c n) (t r) (h p) (w q) -> b c n t r h p w q", n=repeats, r=2, p=2, q=2)
-    )
+    places = rearrange(out, "b (c n) (t r) (h p) (w q) -> b c n t r h p w q", n=repeats, r=2, p=2, q=2)
+    torch.add(*parts, out=places)
     return out

@@ -42,10 +42,9 @@ def load_embedded(directory: Path, device: torch.device) -> World:
     described = read_description(directory)
     config = described.transformer
     with suggesting(RESTORE):
-        transformer = _load(
-            lambda: WorldPlayTransformer(config), directory, "transformer", device, choose_dtype(device)
-        )
-        vae = _load(lambda: StreamingVAE(described.vae), directory, "vae", device, choose_vae_dtype(device))
+        dtype, vae_dtype = choose_dtype(device), choose_vae_dtype(device)
+        transformer = _load(lambda: WorldPlayTransformer(config), directory, "transformer", device, dtype)
+        vae = _load(lambda: StreamingVAE(described.vae), directory, "vae", device, vae_dtype)
         reader = _load_reader(directory, described.text)
         for network, digest in described.sha256.items():
             _check_digest(directory / f"{network}.safetensors", digest)
