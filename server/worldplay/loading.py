@@ -18,6 +18,7 @@ from worldplay.world.embedded.load import find_embedded, load_embedded
 from worldplay.world.embedded.manifest import read_description
 from worldplay.world.embedded.previews import show_first_frames
 from worldplay.world.frames import parse_size
+from worldplay.world.recording import record_world
 from worldplay.world.released.files import is_released
 from worldplay.world.released.variants import MODEL, find_variant
 from worldplay.world.world import World, pick_view
@@ -66,12 +67,14 @@ def open_world(settings: ModelSettings, *, sessions: int, clips: int) -> World:
 
 
 def tune(settings: ModelSettings, world: World) -> World:
-    """Choose how a loaded world computes: its attention backend, and whether it is compiled.
+    """Choose how a loaded world computes: its attention backend, and whether it is compiled and recorded.
 
-    Raises: ValueError if the attention backend that was asked for does not work here.
+    Raises: ValueError if the attention backend that was asked for does not work here, or no recording does.
     """
     set_attention(world, settings.attention)
-    return compile_world(world) if settings.compile else world
+    if settings.compile:
+        compile_world(world)
+    return record_world(world, settings.graphs)
 
 
 def _open_released(settings: ModelSettings, device: torch.device, sessions: int, clips: int) -> World:

@@ -88,6 +88,10 @@ class ModelSettings(BaseModel):
     compile: bool = Field(
         False, description="Whether torch.compile joins operations of the transformer; loading takes longer"
     )
+    graphs: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Whether passes are recorded once and replayed, as CUDA graphs; 'auto' does so on a GPU",
+    )
     max_sessions: int = Field(
         4,
         ge=1,

@@ -16,7 +16,7 @@ _TINY = 1e-24  # keeps the norm of an all-zero position finite
 Activation = Callable[[Tensor, Tensor], object]  # from a tensor to another one of its shape
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class FeatureCache:
     """The past of one stream: the last two input frames of every causal convolution, in execution order."""
 
@@ -37,10 +37,12 @@ class FeatureCache:
 class Pass:
     """One piece of a stream in the network: reads the old past, and collects the new one."""
 
-    def __init__(self, cache: FeatureCache) -> None:
+    def __init__(self, cache: FeatureCache, *, in_place: bool = False) -> None:
+        """Args: in_place: write the new past over the old one, whose tensors stay where they are."""
         self.first = cache.is_empty
         self._old = cache.slots
         self._new: list[Tensor] = []
+        self._in_place = in_place
 
     def past(self) -> Tensor | None:
         """Return the two frames before the next convolution's input; None at the start of a stream."""
@@ -48,7 +50,11 @@ class Pass:
 
     def remember(self, frames: Tensor) -> None:
         """Keep the last frames, as a copy: a view would keep the whole tensor alive."""
-        self._new.append(frames[:, :, -PAST_FRAMES:].clone(memory_format=torch.channels_last_3d))
+        latest = frames[:, :, -PAST_FRAMES:]
+        if self._in_place:
+            self._new.append(self._old[len(self._new)].copy_(latest))
+        else:
+            self._new.append(latest.clone(memory_format=torch.channels_last_3d))
 
     def commit(self, cache: FeatureCache) -> None:
         cache.slots = self._new
@@ -73,15 +79,18 @@ def encode(encoder: blocks.HunyuanVideo15Encoder3D, x: Tensor, cache: FeatureCac
     return x
 
 
-def decode(decoder: blocks.HunyuanVideo15Decoder3D, z: Tensor, cache: FeatureCache) -> Tensor:
+def decode(
+    decoder: blocks.HunyuanVideo15Decoder3D, z: Tensor, cache: FeatureCache, *, in_place: bool = False
+) -> Tensor:
     """Decode the next latents of a stream.
 
     Args:
         z: [B, C, T, h, w]; T = 1 if the cache is empty.
         cache: updated in place once the latents are through.
+        in_place: write over the cache's tensors, on the way; not at the start of a stream.
     Returns: [B, output channels, 1 | 4 * T, H, W]; not clamped.
     """
-    run = Pass(cache)
+    run = Pass(cache, in_place=in_place)
     shortcut = repeat(z, "b c t h w -> b (c r) t h w", r=decoder.repeat)
     x = _causal_conv(decoder.conv_in, z, run) + shortcut
     x = _middle(decoder.mid_block, x, run)
