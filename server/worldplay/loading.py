@@ -9,7 +9,7 @@ import torch
 from worldplay.engine.capacity import count_in_time
 from worldplay.engine.engine import Engine
 from worldplay.engine.pacing import LatchMode
-from worldplay.settings import ModelSettings, Settings
+from worldplay.settings import ModelSettings, Settings, keep_compiled_code
 from worldplay.world.attention import set_attention
 from worldplay.world.compiling import compile_world
 from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
@@ -73,6 +73,7 @@ def tune(settings: ModelSettings, world: World) -> World:
     """
     set_attention(world, settings.attention)
     if settings.compile:
+        keep_compiled_code()
         compile_world(world)
     return record_world(world, settings.graphs)
 

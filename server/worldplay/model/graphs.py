@@ -37,14 +37,16 @@ class Recorder(Protocol):
 class CudaRecorder:
     """Records CUDA graphs. All that are not alone share memory, so a replay overwrites others' results."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device)
         self._pool = torch.cuda.graph_pool_handle()
 
     def record(self, function: Callable[[], Tensors], *, alone: bool) -> tuple[Tensors, Callable[[], None]]:
         graph = torch.cuda.CUDAGraph()
         pool = None if alone else self._pool
-        # Other threads may go on using the GPU meanwhile.
-        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+        mode = "thread_local"  # other threads may go on using the GPU meanwhile
+        with torch.cuda.device(self._device), torch.cuda.graph(graph, pool, self._stream, mode):
             outputs = function()
         return outputs, graph.replay
 

@@ -249,14 +249,13 @@ def _downsample(layer: blocks.HunyuanVideo15Downsample, x: Tensor, run: Pass) ->
 
 def _upsample(layer: blocks.HunyuanVideo15Upsample, x: Tensor, run: Pass) -> Tensor:
     h = _causal_conv(layer.conv, x, run)
-    if not layer.add_temporal_upsample:  # here the shortcut repeats, then unfolds; below the other way round
-        return _unfold(h) + _unfold(_repeat_channels(x, layer.repeats))
-    if run.first:  # one frame stays one frame
+    if layer.add_temporal_upsample and run.first:  # one frame stays one frame
         h = _unfold(h)
         return h[:, : h.shape[1] // 2] + _repeat_channels(_unfold(x), layer.repeats // 2)
+    times = 2 if layer.add_temporal_upsample else 1
     if torch.is_grad_enabled():
-        return _unfold_time(h) + _repeat_channels(_unfold_time(x), layer.repeats)
-    return _unfold_time_and_add(h, x, layer.repeats)
+        return _unfold_time(h, times) + _repeat_channels(_unfold_time(x, times), layer.repeats)
+    return _unfold_time_and_add(h, x, layer.repeats, times)
 
 
 def _fold(x: Tensor) -> Tensor:
@@ -271,8 +270,8 @@ def _unfold(x: Tensor) -> Tensor:
     return rearrange(x, "b (p q c) t h w -> b c t (h p) (w q)", p=2, q=2)
 
 
-def _unfold_time(x: Tensor) -> Tensor:
-    return rearrange(x, "b (r p q c) t h w -> b c (t r) (h p) (w q)", r=2, p=2, q=2)
+def _unfold_time(x: Tensor, times: int) -> Tensor:
+    return rearrange(x, "b (r p q c) t h w -> b c (t r) (h p) (w q)", r=times, p=2, q=2)
 
 
 def _repeat_channels(x: Tensor, times: int) -> Tensor:
@@ -283,13 +282,13 @@ def _mean_of_groups(x: Tensor, size: int) -> Tensor:
     return reduce(x, "b (c g) t h w -> b c t h w", "mean", g=size)
 
 
-def _unfold_time_and_add(h: Tensor, x: Tensor, repeats: int) -> Tensor:
-    """Compute _unfold_time(h) + _repeat_channels(_unfold_time(x), repeats) in one operation."""
+def _unfold_time_and_add(h: Tensor, x: Tensor, repeats: int, times: int) -> Tensor:
+    """Compute _unfold_time(h, times) + _repeat_channels(_unfold_time(x, times), repeats) in one operation."""
     batch, folded, frames, height, width = h.shape
-    shape = batch, folded // 8, 2 * frames, 2 * height, 2 * width
+    shape = batch, folded // (4 * times), times * frames, 2 * height, 2 * width
     out = torch.empty(shape, dtype=h.dtype, device=h.device, memory_format=torch.channels_last_3d)
     split = "b (r p q c n) t h w -> b c n t r h p w q"
-    parts = (rearrange(each, split, r=2, p=2, q=2, n=n) for each, n in ((h, repeats), (x, 1)))
-    places = rearrange(out, "b (c n) (t r) (h p) (w q) -> b c n t r h p w q", n=repeats, r=2, p=2, q=2)
-    torch.add(*parts, out=places)
+    parts = (rearrange(each, split, r=times, p=2, q=2, n=n) for each, n in ((h, repeats), (x, 1)))
+    joined = "b (c n) (t r) (h p) (w q) -> b c n t r h p w q"
+    torch.add(*parts, out=rearrange(out, joined, n=repeats, r=times, p=2, q=2))
     return out

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 
 import torch
@@ -24,7 +25,9 @@ def record_world(world: World, choice: str) -> World:
     has_gpu = world.device.type == "cuda"
     if choice == "on" and not has_gpu:
         raise ValueError(f"expected a GPU for --graphs on, got {world.device.type}; take --graphs auto")
-    return use_recordings(world, CudaRecorder) if has_gpu and choice != "off" else world
+    if choice == "off" or not has_gpu:
+        return world
+    return use_recordings(world, partial(CudaRecorder, world.device))
 
 
 def use_recordings(world: World, make_recorder: Callable[[], Recorder]) -> World:
