@@ -1,5 +1,7 @@
 """Whole walks on recorded passes: the same latents and pictures as without."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,14 +11,15 @@ from support.tiny_world import ROLLOUT, make_world
 from worldplay.model.graphs import Graphs
 from worldplay.world.recording import record_world, use_recordings
 from worldplay.world.steering import CircleSteering, WalkRequest
+from worldplay.world.warm_up import warm_up_decoder
 from worldplay.world.world import LiveWalk, World
 
 
 def make_recorded(monkeypatch: pytest.MonkeyPatch) -> tuple[World, list[Graphs]]:
-    """A world with recordings, and what holds them: of the decoder, and of the transformer."""
+    """A world with recordings, and what holds them: of the transformer, and of the decoder."""
     made: list[Graphs] = []
     world = make_world()
-    for part in (world.vae, world.rollout.transformer):
+    for part in (world.rollout.transformer, world.vae):
         use_graphs = part.use_graphs
 
         def use(graphs: Graphs, use_graphs=use_graphs) -> None:  # type: ignore[no-untyped-def]
@@ -24,7 +27,7 @@ def make_recorded(monkeypatch: pytest.MonkeyPatch) -> tuple[World, list[Graphs]]
             use_graphs(graphs)
 
         monkeypatch.setattr(part, "use_graphs", use)
-    return use_recordings(world, TapeRecorder), made
+    return use_recordings(world, TapeRecorder, None), made
 
 
 def open_walk(world: World, seed: int = 0, prompt: str = "") -> LiveWalk:
@@ -48,14 +51,14 @@ def test_a_walk_is_the_same_and_records_nothing_more(
     with caplog.at_level("INFO"):
         recorded, graphs = make_recorded(monkeypatch)
     lengths = ROLLOUT.memory_latents // ROLLOUT.chunk_latents
-    assert [each.count for each in graphs] == [1, 2 * lengths + 2], (
-        "latent; contexts, steps, what these share"
+    assert [each.count for each in graphs] == [2 * lengths + 2, 1], (
+        "contexts, steps, what these share; a latent"
     )
     assert f"recorded {2 * lengths + 3} passes in" in caplog.text
     walks = [open_walk(world) for world in (recorded, make_world())]
     for _ in range(6):
         assert_same(walks)
-    assert [each.count for each in graphs] == [1, 2 * lengths + 2]
+    assert [each.count for each in graphs] == [2 * lengths + 2, 1]
 
 
 def test_two_walks_in_turns_with_prompts_cuts_and_rewinds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,3 +103,32 @@ def test_a_cpu_launches_every_operation(choice: str) -> None:
     world = record_world(make_world(), choice)
     assert world.rollout.transformer._graphs is None
     assert world.vae._steady is None
+
+
+@dataclass
+class Memory:
+    """Has room for some bytes."""
+
+    free: int
+    started: bool = False
+
+    def start(self) -> None:
+        self.started = True
+
+    def has_room(self, kept: int) -> bool:
+        assert self.started
+        return self.free >= kept
+
+
+def test_recordings_need_memory(caplog: pytest.LogCaptureFixture) -> None:
+    state = warm_up_decoder(make_world())
+    with caplog.at_level("INFO"):
+        short = use_recordings(make_world(), TapeRecorder, Memory(state.num_bytes - 1))
+    assert "operations are launched one by one, because there is no memory for recordings" in caplog.text
+    assert (short.rollout.transformer._graphs, short.vae._steady) == (None, None)
+    enough = use_recordings(make_world(), TapeRecorder, Memory(state.num_bytes))
+    assert enough.rollout.transformer._graphs is not None
+    three = use_recordings(
+        replace(make_world(), max_sessions=3), TapeRecorder, Memory(3 * state.num_bytes - 1)
+    )
+    assert three.vae._steady is None

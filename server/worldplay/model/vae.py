@@ -101,9 +101,9 @@ class StreamingVAE(nn.Module):
         frames = [vae_stream.decode(self.decoder, piece, state) for piece in _pieces(z, state)]
         return self._unfold(frames[0] if len(frames) == 1 else torch.cat(frames, dim=2))
 
-    def use_graphs(self, graphs: Graphs) -> None:
-        """Record how single latents are decoded, and replay that."""
-        self._steady = SteadyDecoder(graphs, self._decode_in_place)
+    def use_graphs(self, graphs: Graphs | None) -> None:
+        """Record how single latents are decoded, and replay that; None: launch every operation anew."""
+        self._steady = None if graphs is None else SteadyDecoder(graphs, self._decode_in_place)
 
     def _decode_in_place(self, latent: Tensor, state: DecoderState) -> Tensor:
         """Decode a latent in the middle of a stream, and write over the tensors of its past."""

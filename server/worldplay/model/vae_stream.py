@@ -26,6 +26,10 @@ class FeatureCache:
     def is_empty(self) -> bool:
         return not self.slots
 
+    @property
+    def num_bytes(self) -> int:
+        return sum(slot.nbytes for slot in self.slots)
+
     def clone(self) -> "FeatureCache":
         return FeatureCache([slot.clone() for slot in self.slots])
 

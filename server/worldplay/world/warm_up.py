@@ -7,13 +7,12 @@ from torch import Tensor
 from worldplay.model.conditioning import condition_channels
 from worldplay.model.kv_cache import KVCache
 from worldplay.model.prope import Cameras
+from worldplay.model.vae import DecoderState
 from worldplay.world.world import World
-
-_STEADY_LATENTS = 3  # decoded plainly, recorded, and replayed
 
 
 @torch.inference_mode()
-def warm_up(world: World, times: int = 1) -> None:
+def warm_up(world: World) -> None:
     """Run a context pass of every length and a denoising step after each. The caches' contents are lost.
 
     The caches hold the text of an empty prompt.
@@ -22,19 +21,19 @@ def warm_up(world: World, times: int = 1) -> None:
     config = world.rollout.config
     for cache in world.rollout.caches:
         for latents in range(0, config.memory_latents + 1, config.chunk_latents):
-            for _ in range(times):
-                cache.clear_context()
-                if latents:
-                    _encode(world, latents, cache)
-                _denoise(world, cache)
+            cache.clear_context()
+            if latents:
+                _encode(world, latents, cache)
+            _denoise(world, cache)
 
 
 @torch.inference_mode()
-def warm_up_decoder(world: World) -> None:
-    """Decode the beginning of a stream."""
+def warm_up_decoder(world: World) -> DecoderState:
+    """Decode the beginning of a stream, and return its state."""
     state = world.vae.new_decoder_state()
-    for _ in range(1 + _STEADY_LATENTS):
+    for _ in range(2):  # the first latent is a single frame
         world.vae.decode_latent(_make_latents(world, 1), state)
+    return state
 
 
 def _set_texts(world: World) -> None:
