@@ -12,6 +12,7 @@ from torch import Tensor
 
 _FORMAT = 1
 _FIELDS = {"kind", "file", "tolerance"}
+_CPU = torch.device("cpu")
 
 
 class GoldenError(Exception):
@@ -22,7 +23,7 @@ class GoldenError(Exception):
 class Place:
     """Where the networks run, and in which dtype."""
 
-    device: torch.device = torch.device("cpu")
+    device: torch.device = _CPU
     dtype: torch.dtype = torch.float32
 
 
