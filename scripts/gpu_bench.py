@@ -8,7 +8,7 @@ and log.txt in OUT are written again. What a measurement found before it failed 
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -72,7 +72,7 @@ def run_one(name: str, number: int, scale: Scale, options: argparse.Namespace) -
     return 0
 
 
-def run_all(scale: Scale, options: argparse.Namespace) -> Iterator[Outcome]:
+def run_all(scale: Scale, options: argparse.Namespace) -> Generator[Outcome, None, None]:
     """Carry out the plan, each measurement in its own process, until the time is up."""
     ends = monotonic() + options.limit
     steps, ahead = list_steps(scale), None

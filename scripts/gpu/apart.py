@@ -43,6 +43,8 @@ class Apart:
         """End the process and what it has started."""
         with suppress(ProcessLookupError):  # all may have ended
             os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         self._process.wait()
 
     def read_log(self) -> str:

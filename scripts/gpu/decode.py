@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
@@ -31,13 +32,15 @@ def wide_norm(layer: HunyuanVideo15RMS_norm, x: Tensor) -> Tensor:
     """Normalise over channels in float32, whose square does not overflow."""
     wide = x.float()
     scale = torch.rsqrt(wide.square().mean(dim=1, keepdim=True) + TINY)
-    return (wide * scale * layer.gamma.float()).to(x.dtype)
+    normed: Tensor = wide * scale * layer.gamma.float()
+    return normed.to(x.dtype)
 
 
 def fused_norm(layer: HunyuanVideo15RMS_norm, x: Tensor) -> Tensor:
     """Normalise over channels in one kernel, which sums in float32."""
     weight = layer.gamma.flatten()
-    return F.rms_norm(x.movedim(1, -1), weight.shape, weight, TINY).movedim(-1, 1)
+    normed: Tensor = F.rms_norm(x.movedim(1, -1), weight.shape, weight, TINY)
+    return normed.movedim(-1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Way:
     channels_last: bool = True
 
 
-SERVED = vae_stream._rms_norm
+SERVED: Norm = vae_stream._rms_norm
 REFERENCE = Way("float32", torch.float32, SERVED)
 WAYS = (
     Way("bf16, as served", torch.bfloat16, SERVED),
@@ -123,18 +126,16 @@ def _build(setup: Setup, way: Way) -> StreamingVAE:
 
 @contextmanager
 def _in_way(way: Way) -> Iterator[None]:
-    surround = vae_stream._surround
+    surround: Callable[..., Tensor] = vae_stream._surround
 
-    def surround_channels_first(past: Tensor, x: Tensor) -> Tensor:
-        return surround(past, x).contiguous()
+    def surround_channels_first(*arguments: object) -> Tensor:
+        return surround(*arguments).contiguous()
 
-    vae_stream._rms_norm = way.norm
-    if not way.channels_last:
-        vae_stream._surround = surround_channels_first
-    try:
+    with (
+        patch.object(vae_stream, "_rms_norm", way.norm),
+        patch.object(vae_stream, "_surround", surround if way.channels_last else surround_channels_first),
+    ):
         yield
-    finally:
-        vae_stream._rms_norm, vae_stream._surround = SERVED, surround
 
 
 def _time(setup: Setup, name: str, decode: Callable[[], object]) -> Row:

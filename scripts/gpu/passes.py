@@ -29,8 +29,9 @@ def measure_passes(setup: Setup) -> Iterator[Row]:
         ways += [(f"{n}, as a graph", r, _capture) for n, r in reversed(regions.items())]
     for name, functions, prepare in ways:
         world.rollout.transformer.use_regions(functions)
+        row: Row = {"way": name}
         try:
-            yield {"way": name} | _time(setup, passes, prepare, work, rate)
+            yield row | _time(setup, passes, prepare, work, rate)
         except FAILURES as error:  # another way may still work
             yield {"way": name, "failed": str(error).strip()[:300]}
 

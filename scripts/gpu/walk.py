@@ -8,11 +8,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from time import perf_counter
+from typing import TextIO
 
 from gpu.setup import MINIATURE, Row, Setup
 from gpu.visit import Visit
 
+STOP_S = 15.0
 _READY = re.compile(r"\bready\b.*(http://\S+)")
 
 
@@ -40,29 +43,30 @@ def _walk(setup: Setup, command: Sequence[str]) -> Iterator[Row]:
 
 @contextmanager
 def serving(command: Sequence[str]) -> Iterator[str]:
-    """Run a server until the block ends. Yields: its URL."""
+    """Run a server until the block ends; what it says goes to standard error. Yields: its URL."""
     paths = os.pathsep.join(str(Path(each).resolve()) for each in sys.path)
     environment = {**os.environ, "PYTHONPATH": paths}
-    server = subprocess.Popen([sys.executable, *command], stderr=subprocess.PIPE, text=True, env=environment)
-    try:
-        yield _wait_ready(server)
-    finally:
-        server.terminate()
-        server.wait(15)
+    found: SimpleQueue[str | None] = SimpleQueue()
+    with subprocess.Popen(
+        [sys.executable, *command], stderr=subprocess.PIPE, text=True, env=environment
+    ) as server:
+        reader = threading.Thread(target=_read, args=(server.stderr, found))
+        reader.start()
+        try:
+            url = found.get()
+            if url is None:
+                raise RuntimeError(f"the server ended with exit code {server.wait()}")
+            yield url
+        finally:
+            server.terminate()
+            reader.join(STOP_S)
+            server.kill()
 
 
-def _wait_ready(server: "subprocess.Popen[str]") -> str:
-    """Wait until the server says where it is. What it says goes to standard error."""
-    assert server.stderr is not None
-    for line in server.stderr:
+def _read(lines: TextIO, found: "SimpleQueue[str | None]") -> None:
+    """Pass on what the server says, and find its URL; None if it ended."""
+    for line in lines:
         sys.stderr.write(line)
         if match := _READY.search(line):
-            threading.Thread(target=_pass_on, args=(server,), daemon=True).start()
-            return match[1]
-    raise RuntimeError(f"the server ended with exit code {server.wait()}")
-
-
-def _pass_on(server: "subprocess.Popen[str]") -> None:
-    assert server.stderr is not None
-    for line in server.stderr:
-        sys.stderr.write(line)
+            found.put(match[1])
+    found.put(None)

@@ -131,7 +131,6 @@ def test_what_was_found_before_a_failure_is_kept(monkeypatch: pytest.MonkeyPatch
         "| ms |",
         "|---|",
         "| 1 |",
-        "",
     ]
 
 
