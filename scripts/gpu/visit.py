@@ -16,6 +16,7 @@ from worldplay.protocol.connection import ClientConnection
 KEYS: list[tuple[m.Key, ...]] = [("w",), ("w", "right"), ("left",), ("s",), ("d", "up")]
 PRESS_S = 0.7
 PLAYHEAD_S = 0.1
+SOON_S = 0.02  # servers limit the rate of messages
 
 
 @dataclass(slots=True)
@@ -113,16 +114,14 @@ class Visit:
 
     def _play(self, now: float) -> bool:
         """Show what is due. Returns: whether to send a playhead."""
-        if not self.plays:
-            has_new, self._shown_s = self._shown_s < self._arrived_s, self._arrived_s
-            return has_new
         step, self._clock = now - (self._clock or now), now
-        played = min(step, self._arrived_s - self._shown_s)
+        ahead_s = self._arrived_s - self._shown_s
+        played = min(step, ahead_s) if self.plays else ahead_s
         self._shown_s += played
-        self.stalled_s += step - played
+        self.stalled_s += max(0.0, step - played) if self.plays else 0.0
         if now < self._next_playhead:
             return False
-        self._next_playhead = now + PLAYHEAD_S
+        self._next_playhead = now + (PLAYHEAD_S if self.plays else SOON_S)
         return True
 
     @property
