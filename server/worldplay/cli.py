@@ -40,6 +40,7 @@ Size = Annotated[str | None, typer.Option(help=_help("size"))]
 WeightsDir = Annotated[Path | None, typer.Option(help=_help("weights_dir"))]
 Device = Annotated[str | None, typer.Option(help=_help("device"))]
 Attention = Annotated[str | None, typer.Option(help=_help("attention"))]
+Graphs = Annotated[str | None, typer.Option(help=_help("graphs"))]
 Sessions = Annotated[int | None, typer.Option(help=_help("max_sessions"))]
 Latch = Annotated[str | None, typer.Option(help=_help("latch"))]
 Token = Annotated[str | None, typer.Option(help=_help("token"))]
@@ -71,6 +72,7 @@ def serve(
     weights_dir: WeightsDir = None,
     device: Device = None,
     attention: Attention = None,
+    graphs: Graphs = None,
     max_sessions: Sessions = None,
     latch: Latch = None,
     token: Token = None,
@@ -86,6 +88,7 @@ def serve(
         weights_dir=weights_dir,
         device=device,
         attention=attention,
+        graphs=graphs,
         max_sessions=max_sessions,
         latch=latch,
         token=token,
@@ -196,6 +199,7 @@ def bench(
     weights_dir: WeightsDir = None,
     device: Device = None,
     attention: Attention = None,
+    graphs: Graphs = None,
     chunks: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Chunks to time [30; 5 of random weights].")
     ] = None,
@@ -221,6 +225,7 @@ def bench(
         weights_dir=weights_dir,
         device=device,
         attention=attention,
+        graphs=graphs,
     )
     if random_weights and settings.model != "hy-worldplay":
         raise ValueError(f"expected --model hy-worldplay with --random-weights, got {settings.model!r}")

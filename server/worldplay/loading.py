@@ -9,7 +9,7 @@ import torch
 from worldplay.engine.capacity import count_in_time
 from worldplay.engine.engine import Engine
 from worldplay.engine.pacing import LatchMode
-from worldplay.settings import ModelSettings, Settings
+from worldplay.settings import ModelSettings, Settings, keep_compiled_code
 from worldplay.world.attention import set_attention
 from worldplay.world.compiling import compile_world
 from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
@@ -18,6 +18,7 @@ from worldplay.world.embedded.load import find_embedded, load_embedded
 from worldplay.world.embedded.manifest import read_description
 from worldplay.world.embedded.previews import show_first_frames
 from worldplay.world.frames import parse_size
+from worldplay.world.recording import record_world
 from worldplay.world.released.files import is_released
 from worldplay.world.released.variants import MODEL, find_variant
 from worldplay.world.world import World, pick_view
@@ -66,12 +67,15 @@ def open_world(settings: ModelSettings, *, sessions: int, clips: int) -> World:
 
 
 def tune(settings: ModelSettings, world: World) -> World:
-    """Choose how a loaded world computes: its attention backend, and whether it is compiled.
+    """Choose how a loaded world computes: its attention backend, and whether it is compiled and recorded.
 
-    Raises: ValueError if the attention backend that was asked for does not work here.
+    Raises: ValueError if the attention backend that was asked for does not work here, or no recording does.
     """
     set_attention(world, settings.attention)
-    return compile_world(world) if settings.compile else world
+    if settings.compile:
+        keep_compiled_code()
+        compile_world(world)
+    return record_world(world, settings.graphs)
 
 
 def _open_released(settings: ModelSettings, device: torch.device, sessions: int, clips: int) -> World:

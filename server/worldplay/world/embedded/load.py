@@ -13,7 +13,7 @@ from worldplay.model.vae import StreamingVAE, lay_out_channels_last
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
 from worldplay.world.courtyard.ground import WalkGround
 from worldplay.world.courtyard.views import SIGHTS, SUGGESTIONS, render_views
-from worldplay.world.device import choose_dtype
+from worldplay.world.device import choose_dtype, choose_vae_dtype
 from worldplay.world.embedded.conditioner import EmbeddedConditioner
 from worldplay.world.embedded.manifest import RESTORE, read_description
 from worldplay.world.embedded.text_encoder import MAX_STATES, TIED, TextConfig, TextReader, make_text_model
@@ -42,8 +42,9 @@ def load_embedded(directory: Path, device: torch.device) -> World:
     described = read_description(directory)
     config = described.transformer
     with suggesting(RESTORE):
-        transformer = _load(lambda: WorldPlayTransformer(config), directory, "transformer", device)
-        vae = _load(lambda: StreamingVAE(described.vae), directory, "vae", device)
+        dtype, vae_dtype = choose_dtype(device), choose_vae_dtype(device)
+        transformer = _load(lambda: WorldPlayTransformer(config), directory, "transformer", device, dtype)
+        vae = _load(lambda: StreamingVAE(described.vae), directory, "vae", device, vae_dtype)
         reader = _load_reader(directory, described.text)
         for network, digest in described.sha256.items():
             _check_digest(directory / f"{network}.safetensors", digest)
@@ -88,11 +89,13 @@ def _prepare_rollout(
     return RolloutModel(transformer, [cache], sample_points(NUM_POINTS, POINTS_SEED), config)
 
 
-def _load(make: Callable[[], Module], directory: Path, name: str, device: torch.device) -> Module:
+def _load(
+    make: Callable[[], Module], directory: Path, name: str, device: torch.device, dtype: torch.dtype
+) -> Module:
     """Build a network and fill it strictly from the safetensors file of its name."""
     path = directory / f"{name}.safetensors"
     module = build_empty(make)
-    fill(module, Weights([_require(path)]), choose_dtype(device), lambda _: device)
+    fill(module, Weights([_require(path)]), dtype, lambda _: device)
     _check_finite(module, path)
     return module
 

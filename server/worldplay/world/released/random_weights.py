@@ -13,7 +13,7 @@ from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, lay_out_channels_last
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
-from worldplay.world.device import choose_dtype
+from worldplay.world.device import choose_dtype, choose_vae_dtype
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.rollout import RolloutModel
 from worldplay.world.rollout_config import RolloutConfig
@@ -69,11 +69,10 @@ def build_random_world(
     if height <= 0 or width <= 0 or height % rows or width % columns:
         sides = f"multiples of {rows} and {columns}"
         raise ValueError(f"expected height and width in {sides}, got {height}x{width}")
-    dtype = choose_dtype(device)
     with torch.device("meta"):
         network, autoencoder = WorldPlayTransformer(transformer), StreamingVAE(vae)
-    fill_randomly(network, device, dtype).pack()
-    lay_out_channels_last(fill_randomly(autoencoder.decoder, device, dtype))
+    fill_randomly(network, device, choose_dtype(device)).pack()
+    lay_out_channels_last(fill_randomly(autoencoder.decoder, device, choose_vae_dtype(device)))
     grid = (height // vae.pixels_per_latent, width // vae.pixels_per_latent)
     cache = network.new_cache(grid, VISION_TOKENS + TEXT_TOKENS, rollout.memory_latents)
     return World(
