@@ -12,7 +12,7 @@ from worldplay.store.files import Files
 from worldplay.store.keeper import RETRY_MS, SAVE_EVERY_MS, Keeper, KeptWalk
 from worldplay.store.store import MissingWalkError, Store, new_id
 from worldplay.world.live_walk import LiveWalk
-from worldplay.world.snapshot_file import write_snapshot
+from worldplay.world.snapshot_file import TooLongError, write_snapshot
 
 
 class Saved:
@@ -72,8 +72,23 @@ def test_what_could_not_be_written_is_written_later(saved: Saved, monkeypatch: p
         saved.go_on(SAVE_EVERY_MS)
         saved.go_on(SAVE_EVERY_MS)
     assert saved.store.load(saved.id).num_chunks == 1
-    saved.go_on(RETRY_MS)
+    saved.go_on(SAVE_EVERY_MS)
+    assert saved.store.load(saved.id).num_chunks == 1
+    saved.go_on(2 * RETRY_MS)
     assert_whole(saved)
+
+
+def test_walk_that_is_too_long_is_not_tried_again(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[object] = []
+
+    def refuse(*part: object) -> None:
+        tried.append(part)
+        raise TooLongError
+
+    monkeypatch.setattr(saved.store, "append", refuse)
+    for _ in range(3):
+        saved.go_on(100 * RETRY_MS)
+    assert len(tried) == 1
 
 
 def test_walk_is_whole_though_the_last_but_one_part_failed(

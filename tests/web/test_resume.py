@@ -169,6 +169,21 @@ def test_without_a_store_a_restarted_server_knows_nobody(world: World) -> None:
         assert (welcome["resumed"], welcome["snapshots"]) == (False, False)
 
 
+def test_walk_goes_on_where_nothing_can_be_saved(world: World, tmp_path: Path) -> None:
+    store = tmp_path / "a file"
+    store.write_bytes(b"and no folder")
+    with serving(world, store=str(store), resume_s=60.0) as address:
+        with client_of(address) as client:
+            resume = begin(client)
+            client.send("bookmark", name="", key="k" * 20)
+            errors = client.collect(lambda message: message["type"] == "error")
+            assert (errors[-1]["code"], errors[-1]["fatal"]) == ("bad_request", False)
+            client.collect(is_media(60))
+        with client_of(address) as client:
+            assert client.hello(resume={**resume, "fragment": 60})["resumed"]
+            client.collect(is_media(100))
+
+
 def test_visit_ends_when_nobody_comes_back(world: World, tmp_path: Path) -> None:
     with serving(world, resume_s=0.2) as address:
         with client_of(address) as client:

@@ -12,7 +12,8 @@ from worldplay.world.snapshot_file import TooLongError
 logger = logging.getLogger(__name__)
 
 SAVE_EVERY_MS = 2000.0
-RETRY_MS = 30_000.0
+MAX_DOUBLINGS = 5
+RETRY_MS = 30_000.0  # after a failure; twice as long after each further one
 
 
 class Saveable(Protocol):
@@ -64,6 +65,7 @@ class KeptWalk:
         self._task: Future[bool] | None = None
         self._first = 0  # latent of the part that is being written
         self._next_ms = 0.0
+        self._num_failures = 0  # in a row
         self._is_ended = False
 
     def changed(self, walk: Saveable) -> None:
@@ -87,7 +89,7 @@ class KeptWalk:
         self._next_ms = self._clock() + SAVE_EVERY_MS
         if self._task is not None and not (self._task.done() and self._task.result()):
             walk.count_unsaved(self._first)
-            self._next_ms = self._clock() + RETRY_MS
+            self._next_ms = self._clock() + RETRY_MS * 2**self._num_failures
         part = walk.take_unsaved()
         self._first = part.first
         self._submit(self._write, part)
@@ -104,14 +106,23 @@ class KeptWalk:
             if self._num_parts == 0:
                 self._store.create(self._id, self._about)
             self._store.append(self._id, self._num_parts, part)
-        except (OSError, StoreFullError, TooLongError) as error:
-            logger.warning("a walk could not be saved: %s", error or type(error).__name__)
+        except TooLongError:
+            logger.warning("a walk has become too long to be saved")
+            self._is_ended = True
             return False
+        except (OSError, StoreFullError) as error:
+            logger.warning("a walk could not be saved: %s", error or type(error).__name__)
+            return self._fail()
         except Exception:  # the top of this thread: a file system of another kind has errors of its own
             logger.exception("a walk could not be saved")
-            return False
+            return self._fail()
         self._num_parts += 1
+        self._num_failures = 0
         return True
+
+    def _fail(self) -> bool:
+        self._num_failures = min(MAX_DOUBLINGS, self._num_failures + 1)
+        return False
 
     def _forget(self) -> bool:
         try:

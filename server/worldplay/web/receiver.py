@@ -103,7 +103,7 @@ class Receiver:
     async def _start(self, message: m.Start) -> None:
         check_start(message, self._world)
         if message.snapshot is not None:
-            snapshot = await asyncio.to_thread(load_snapshot, self._store, message.snapshot)
+            snapshot = await self._visits.read(partial(load_snapshot, self._store, message.snapshot))
             self.visit.open(self._engine).start(WalkRequest(snapshot=snapshot))
             return
         view, picture = message.view, None

@@ -3,6 +3,9 @@
 import asyncio
 import logging
 import secrets
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 from worldplay.engine.engine import Engine
 from worldplay.protocol import messages as m
@@ -16,6 +19,9 @@ from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
+MAX_READS = 2  # walks that are read from the store at a time
 MAX_FIRST_FRAME = 2**31  # of a timeline that goes on: three years, and far from any limit of the protocol
 
 
@@ -39,6 +45,7 @@ class Visits:
         self._keeper = keeper
         self._resume_s = resume_s
         self._visits: dict[str, Visit] = {}
+        self._reading = asyncio.Semaphore(MAX_READS)
 
     def new(self) -> Visit:
         """Make a visit for a client that is not known."""
@@ -61,9 +68,14 @@ class Visits:
         self._count("store" if reopened else "unknown")
         return reopened
 
+    async def read(self, load: Callable[[], T]) -> T:
+        """Read a walk on a thread. Few are read at a time, because they may be large."""
+        async with self._reading:
+            return await asyncio.to_thread(load)
+
     async def _reopen(self, resume: m.Resume) -> Visit | None:
         """Open the walk that a lost session has in the store."""
-        found = await asyncio.to_thread(self._load, resume)
+        found = await self.read(partial(self._load, resume))
         other = self._visits.get(resume.session)
         if found is None or (other is not None and not other.is_over):  # two came at once, and one was first
             return None if other is None or not other.is_secret(resume.secret) else other
