@@ -92,6 +92,11 @@ class KVCache:
         return self._num_context
 
     @property
+    def text(self) -> TextKV | None:
+        """Return the text that the cache holds, if it still exists elsewhere."""
+        return None if self._latest_text is None else self._latest_text()
+
+    @property
     def num_bytes(self) -> int:
         """Return the bytes of all buffers."""
         return sum(buffer.nbytes for buffer in self._buffers())
@@ -106,7 +111,7 @@ class KVCache:
         if text.length > self._max_text:
             raise ValueError(f"expected at most {self._max_text} text tokens, got {text.length}")
         self.clear_context()
-        if self._latest_text is None or self._latest_text() is not text:
+        if self.text is not text:
             self._latest_text = None  # in case storing fails
             self._store_text(text)
             self._text_length, self._latest_text = text.length, ref(text)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from worldplay.model import vae_stream
 from worldplay.model.config import VAEConfig
+from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.vae_stream import FeatureCache
 
 EncoderState = FeatureCache
@@ -26,6 +27,7 @@ class StreamingVAE(nn.Module):
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
         self.config = config
+        self._ranks: Ranks = ALONE
         self.encoder = HunyuanVideo15Encoder3D(
             in_channels=3 * config.pixel_patch**2,
             out_channels=2 * config.latent_channels,
@@ -47,7 +49,11 @@ class StreamingVAE(nn.Module):
         return EncoderState()
 
     def new_decoder_state(self) -> DecoderState:
-        return DecoderState()
+        return self._ranks.share_state(DecoderState())
+
+    def use_ranks(self, ranks: Ranks) -> None:
+        """Decode by several ranks. States must be made after this."""
+        self._ranks = ranks
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """Encode a still image.
@@ -92,9 +98,10 @@ class StreamingVAE(nn.Module):
 
     def decode_raw(self, latent: Tensor, state: DecoderState) -> Tensor:
         """Decode as decode_latent, but from latents that are not scaled, and without clamping."""
-        z = latent.to(self.decoder.conv_in.conv.weight)
-        frames = [vae_stream.decode(self.decoder, piece, state) for piece in _pieces(z, state)]
-        x = torch.cat(frames, dim=2)
+        with self._ranks.together("decode_raw", latent, state):
+            z = latent.to(self.decoder.conv_in.conv.weight)
+            frames = [vae_stream.decode(self.decoder, piece, state, self._ranks) for piece in _pieces(z, state)]
+            x = torch.cat(frames, dim=2)
         p = self.config.pixel_patch
         return rearrange(x, "b (c p q) t h w -> b c t (h p) (w q)", p=p, q=p)
 

@@ -10,11 +10,12 @@ from einops import rearrange, reduce, repeat
 from torch import Tensor, nn
 
 from worldplay.model.config import PAST_FRAMES
+from worldplay.model.ranks import ALONE, Ranks
 
 _TINY = 1e-24  # keeps the norm of an all-zero position finite
 
 
-@dataclass(slots=True)
+@dataclass(eq=False)  # without slots, so that it can be referred to weakly
 class FeatureCache:
     """The past of one stream: the last two input frames of every causal convolution, in execution order."""
 
@@ -37,6 +38,7 @@ class Pass:
 
     def __init__(self, cache: FeatureCache) -> None:
         self.first = cache.is_empty
+        self.ranks: Ranks = ALONE  # which share the rows
         self._old = cache.slots
         self._new: list[Tensor] = []
 
@@ -71,28 +73,38 @@ def encode(encoder: blocks.HunyuanVideo15Encoder3D, x: Tensor, cache: FeatureCac
     return x
 
 
-def decode(decoder: blocks.HunyuanVideo15Decoder3D, z: Tensor, cache: FeatureCache) -> Tensor:
+def decode(
+    decoder: blocks.HunyuanVideo15Decoder3D, z: Tensor, cache: FeatureCache, ranks: Ranks = ALONE
+) -> Tensor:
     """Decode the next latents of a stream.
+
+    Several ranks share the rows from the first upsampling on. What comes before is cheap, and attends to all
+    rows, so every rank does it.
 
     Args:
         z: [B, C, T, h, w]; T = 1 if the cache is empty.
         cache: updated in place once the latents are through.
-    Returns: [B, output channels, 1 | 4 * T, H, W]; not clamped.
+    Returns: [B, output channels, 1 | 4 * T, H, W]; not clamped; all rows on rank 0.
     """
     run = Pass(cache)
     shortcut = repeat(z, "b c t h w -> b (c r) t h w", r=decoder.repeat)
     x = _causal_conv(decoder.conv_in, z, run) + shortcut
     x = _middle(decoder.mid_block, x, run)
+    height = z.shape[3]
+    if ranks.has_rows(height):
+        run.ranks = ranks
+    x = run.ranks.own_rows(x)
     for block in decoder.up_blocks:
         x = _level(block.resnets, block.upsamplers, x, run, _upsample)
     x = _head(decoder, x, run)
     run.commit(cache)
-    return x
+    return run.ranks.all_rows(x, height)
 
 
 def _causal_conv(layer: blocks.HunyuanVideo15CausalConv3d, x: Tensor, run: Pass) -> Tensor:
     surround = _surround_for_gradients if torch.is_grad_enabled() else _surround
     surrounded = surround(run.past_of(x), x)
+    run.ranks.exchange_edges(surrounded)
     run.remember(surrounded[..., 1:-1, 1:-1])
     if surrounded.device.type == "cpu" and surrounded.dtype == torch.float32:
         return _convolve_by_taps(layer.conv, surrounded)
