@@ -31,7 +31,7 @@ class Exchange(Ranks):
 
     def all_tokens(self, x: Tensor, num_tokens: int) -> Tensor:
         parts = x.new_empty(self.size * x.shape[0], *x.shape[1:])
-        dist.all_gather_into_tensor(parts, x.contiguous())
+        dist.all_gather(list(parts.chunk(self.size)), x.contiguous())
         by_rank = parts.unflatten(0, (self.size, -1))
         return by_rank.permute(1, 2, 0, 3, 4).flatten(2, 3)[:, :, :num_tokens]
 
