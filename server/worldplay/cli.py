@@ -39,6 +39,7 @@ Variant = Annotated[str | None, typer.Option(help=_help("variant"))]
 Size = Annotated[str | None, typer.Option(help=_help("size"))]
 WeightsDir = Annotated[Path | None, typer.Option(help=_help("weights_dir"))]
 Device = Annotated[str | None, typer.Option(help=_help("device"))]
+Gpus = Annotated[int | None, typer.Option(help=_help("gpus"))]
 Attention = Annotated[str | None, typer.Option(help=_help("attention"))]
 Sessions = Annotated[int | None, typer.Option(help=_help("max_sessions"))]
 Latch = Annotated[str | None, typer.Option(help=_help("latch"))]
@@ -70,6 +71,7 @@ def serve(
     size: Size = None,
     weights_dir: WeightsDir = None,
     device: Device = None,
+    gpus: Gpus = None,
     attention: Attention = None,
     max_sessions: Sessions = None,
     latch: Latch = None,
@@ -85,6 +87,7 @@ def serve(
         size=size,
         weights_dir=weights_dir,
         device=device,
+        gpus=gpus,
         attention=attention,
         max_sessions=max_sessions,
         latch=latch,
@@ -101,6 +104,7 @@ def serve(
 def render(
     model: Model = None,
     device: Device = None,
+    gpus: Gpus = None,
     attention: Attention = None,
     prompt: Annotated[str | None, typer.Option(help="What the world looks like.")] = None,
     image: Annotated[Path | None, typer.Option(help="Picture to start from: PNG, JPEG or WebP.")] = None,
@@ -137,6 +141,7 @@ def render(
         size=size,
         weights_dir=weights_dir,
         device=device,
+        gpus=gpus,
         attention=attention,
     )
     refuse_released_options(settings, variant, size, weights_dir)
@@ -168,6 +173,7 @@ def bench(
     size: Size = None,
     weights_dir: WeightsDir = None,
     device: Device = None,
+    gpus: Gpus = None,
     attention: Attention = None,
     chunks: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Chunks to time [30; 5 of random weights].")
@@ -193,6 +199,7 @@ def bench(
         size=size,
         weights_dir=weights_dir,
         device=device,
+        gpus=gpus,
         attention=attention,
     )
     if random_weights and settings.model != "hy-worldplay":
@@ -258,6 +265,7 @@ def doctor(
     variant: Variant = None,
     size: Size = None,
     device: Device = None,
+    gpus: Gpus = None,
     memory: Annotated[
         float | None, typer.Option(min=1, max=100_000, help="Plan for a GPU with this many GB.")
     ] = None,
@@ -269,7 +277,12 @@ def doctor(
 ) -> None:
     """Show whether a released model fits into this machine, and for how many visitors."""
     settings = load_model_settings(
-        variant=variant, size=size, device=device, weights_dir=weights_dir, max_sessions=max_sessions
+        variant=variant,
+        size=size,
+        device=device,
+        gpus=gpus,
+        weights_dir=weights_dir,
+        max_sessions=max_sessions,
     )
     from worldplay.commands.doctor import run
 

@@ -36,6 +36,7 @@ class Report:
     context_latents: int
     text_tokens: int
     device: str
+    ranks: int
     dtype: str
     gemm_tflop_per_s: float
     load_s: float
@@ -93,7 +94,7 @@ def render(report: Report) -> str:
     lines = [
         f"{report.world} at {report.height}x{report.width}, {report.blocks} {part}blocks, "
         f"{report.context_latents} context latents, {report.text_tokens} text tokens",
-        f"{report.device}, {report.dtype}, {report.gemm_tflop_per_s:.3g} TFLOP/s in a large matrix product; "
+        f"{_name_ranks(report.ranks)}{report.device}, {report.dtype}, {report.gemm_tflop_per_s:.3g} TFLOP/s in a large matrix product; "
         f"loaded in {report.load_s:.1f} s, peak memory {report.peak_memory_gb:.2f} GB",
         "",
         f"{'stage':8} {'median':>10} {'p95':>10} {'floor':>10} {'x floor':>8} {'TFLOP':>9} {'TFLOP/s':>9}",
@@ -103,6 +104,10 @@ def render(report: Report) -> str:
         f"{report.times_real_time:.3g} times real time",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _name_ranks(ranks: int) -> str:
+    return f"{ranks} ranks of " if ranks > 1 else ""
 
 
 def _render_row(row: Row) -> str:

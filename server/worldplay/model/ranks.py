@@ -21,6 +21,8 @@ class Ranks:
     tokens. In the decoder it has some of the rows.
     """
 
+    size = 1
+
     def count_heads(self, num_heads: int) -> int:
         """Return how many heads of keys and values this rank stores."""
         return num_heads
