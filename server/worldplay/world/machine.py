@@ -62,11 +62,12 @@ def choose_rank_kind(device: str, count: int, names: Sequence[str]) -> str:
         return "cpu"
     if device not in ("auto", "cuda"):
         raise ValueError(f"expected --device auto, cuda or cpu with --gpus {count}, got {device!r}")
-    if count > len(names):
+    if not names:
         raise ValueError(
-            f"expected at most {len(names)} --gpus, because this machine has no more, got {count}; "
-            "with --device cpu they are processes"
+            f"--gpus {count} needs GPUs, and PyTorch finds none here; with --device cpu they are processes"
         )
+    if count > len(names):
+        raise ValueError(f"expected at most --gpus {len(names)}, which is all there are, got {count}")
     if len(kinds := dict.fromkeys(names[:count])) > 1:
         raise ValueError(f"expected equal GPUs, got {' and '.join(kinds)}; choose by CUDA_VISIBLE_DEVICES")
     return "cuda"
