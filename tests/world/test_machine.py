@@ -136,3 +136,31 @@ def test_memory_of_a_container(
     assert whole > available_memory() == 1_000_000
     limit.write_text("max\n")
     assert available_memory() > 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("device", "names", "kind"),
+    [("cpu", [], "cpu"), ("cpu", ["H100"], "cpu"), ("auto", ["H100"] * 2, "cuda"), ("cuda", ["H100"] * 8, "cuda")],
+)
+def test_where_two_ranks_run(device: str, names: list[str], kind: str) -> None:
+    assert choose_rank_kind(device, 2, names) == kind
+
+
+@pytest.mark.parametrize(
+    ("device", "names", "reason"),
+    [
+        ("auto", [], "--gpus 2 needs GPUs, and PyTorch finds none here; with --device cpu they are processes"),
+        ("cuda", ["H100"], "expected at most --gpus 1, which is all there are, got 2"),
+        ("cuda:1", ["H100"] * 2, "expected --device auto, cuda or cpu with --gpus 2, got 'cuda:1'"),
+        ("auto", ["H100", "L40S"], "expected equal GPUs, got H100 and L40S; choose by CUDA_VISIBLE_DEVICES"),
+    ],
+)
+def test_where_two_ranks_cannot_run(device: str, names: list[str], reason: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(reason)}$"):
+        choose_rank_kind(device, 2, names)
+
+
+def test_heads_must_be_shared_equally() -> None:
+    check_heads(8, 16)
+    with pytest.raises(ValueError, match="expected --gpus 1, 2, 4, 8, 16, which divide .* 16 heads, got 3"):
+        check_heads(3, 16)

@@ -1,9 +1,11 @@
 """The other ranks: each is a process that carries out rank 0's orders until rank 0 ends."""
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 from time import sleep
@@ -51,7 +53,7 @@ def follow(connection: Connection, rank: int, size: int, kind: str, meeting: str
     for sent_to_all in (signal.SIGINT, signal.SIGTERM):  # rank 0 decides what they mean
         signal.signal(sent_to_all, signal.SIG_IGN)
     orders: Orders = SimpleQueue()
-    Thread(target=_receive, args=(connection, orders), daemon=True).start()
+    Thread(target=_receive, args=(connection, orders, meeting), daemon=True).start()
     try:
         device = take_device(kind, rank)
         join_group(kind, rank, size, meeting)
@@ -64,12 +66,13 @@ def follow(connection: Connection, rank: int, size: int, kind: str, meeting: str
         os._exit(1)
 
 
-def _receive(connection: Connection, orders: Orders) -> None:
+def _receive(connection: Connection, orders: Orders, meeting: str) -> None:
     """Pass orders on. The process ends when rank 0 does, even in the middle of an exchange."""
     while True:
         try:
             orders.put(connection.recv())
         except (EOFError, ConnectionError):
+            shutil.rmtree(Path(meeting).parent, ignore_errors=True)  # rank 0 may have been killed
             os._exit(0)
         except Exception as error:  # an order that this process cannot read
             orders.put(error)
