@@ -9,6 +9,7 @@ import torch
 
 from worldplay import loading
 from worldplay.loading import make_engine, open_engine, open_ranks, open_world
+from worldplay.model.ranks import ALONE, Ranks
 from worldplay.settings import Settings, load_settings
 from worldplay.world.embedded.load import EMBEDDED
 from worldplay.world.released import load
@@ -39,7 +40,7 @@ def test_settings_of_the_released_model(tmp_path: Path, asked: list[tuple[object
     open_world(settings, sessions=2, clips=1)
     variant = replace(find_variant("ar"), shift=7.0)
     config = ReleasedConfig(variant, (352, 640), sessions=2, clips=1)
-    assert asked == [(config, tmp_path, torch.device("cpu"), None)]
+    assert asked == [(config, tmp_path, torch.device("cpu"), None, ALONE)]
     assert variant.rollout().shift == 7.0
 
 
@@ -87,7 +88,7 @@ def test_unknown_variant_is_refused() -> None:
 def test_server_keeps_memory_for_visitors_and_a_clip(
     variant: str, walks: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(settings: Settings, **asked: int) -> World:
+    def stop(settings: Settings, *, ranks: Ranks, **asked: int) -> World:
         raise OSError(str(asked))
 
     monkeypatch.setattr(loading, "open_world", stop)

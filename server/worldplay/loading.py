@@ -17,8 +17,8 @@ from worldplay.engine.pacing import LatchMode
 from worldplay.model.config import RELEASED_TRANSFORMER
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.regions import compile_regions
-from worldplay.ranks.orders import MakeModules, Modules
 from worldplay.ranks.group import BACKENDS
+from worldplay.ranks.orders import MakeModules, Modules
 from worldplay.ranks.team import lead
 from worldplay.settings import ModelSettings, Settings
 from worldplay.world.attention import set_attention
@@ -89,8 +89,9 @@ def start_ranks(settings: ModelSettings, heads: int, make: MakeModules) -> Itera
     check_heads(settings.gpus, heads)
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     kind = choose_rank_kind(settings.device, settings.gpus, names)
-    if not (dist.is_available() and dist.is_backend_available(BACKENDS[kind])):
-        raise ValueError(f"expected a PyTorch with {BACKENDS[kind].upper()} for --gpus {settings.gpus}, got none")
+    backend = BACKENDS[kind]
+    if not (dist.is_available() and dist.is_backend_available(backend)):
+        raise ValueError(f"expected a PyTorch with {backend.upper()} for --gpus {settings.gpus}, got none")
     logger.info("starting %d ranks", settings.gpus)
     with lead(settings.gpus, kind, make) as leader:
         yield leader

@@ -49,5 +49,3 @@ def ranks_on_this_cpu(size: int) -> Iterator[Ranks]:
     with lead(size, "cpu", make_nothing) as leader:
         yield leader
     torch.set_num_threads(threads)
-
-

@@ -100,7 +100,9 @@ class StreamingVAE(nn.Module):
         """Decode as decode_latent, but from latents that are not scaled, and without clamping."""
         with self._ranks.together("decode_raw", latent, state):
             z = latent.to(self.decoder.conv_in.conv.weight)
-            frames = [vae_stream.decode(self.decoder, piece, state, self._ranks) for piece in _pieces(z, state)]
+            frames = [
+                vae_stream.decode(self.decoder, piece, state, self._ranks) for piece in _pieces(z, state)
+            ]
             x = torch.cat(frames, dim=2)
         p = self.config.pixel_patch
         return rearrange(x, "b (c p q) t h w -> b c t (h p) (w q)", p=p, q=p)

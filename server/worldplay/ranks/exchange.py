@@ -1,5 +1,7 @@
 """What the ranks exchange while they compute: Ulysses for tokens and heads, rows for the decoder."""
 
+from itertools import pairwise
+
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
@@ -27,13 +29,15 @@ class Exchange(Ranks):
     def own_tokens(self, x: Tensor) -> Tensor:
         count = -(-x.shape[2] // self.size)
         filled = F.pad(x, (0, 0, 0, count * self.size - x.shape[2]))
-        return filled[:, :, self.rank * count : (self.rank + 1) * count].contiguous()
+        own: Tensor = filled[:, :, self.rank * count : (self.rank + 1) * count]
+        return own.contiguous()
 
     def all_tokens(self, x: Tensor, num_tokens: int) -> Tensor:
         parts = x.new_empty(self.size * x.shape[0], *x.shape[1:])
         dist.all_gather(list(parts.chunk(self.size)), x.contiguous())
         by_rank = parts.unflatten(0, (self.size, -1))
-        return by_rank.permute(1, 2, 0, 3, 4).flatten(2, 3)[:, :, :num_tokens]
+        tokens: Tensor = by_rank.permute(1, 2, 0, 3, 4).flatten(2, 3)[:, :, :num_tokens]
+        return tokens
 
     def own_heads(self, own: Heads) -> Heads:
         heads, width = self.count_heads(own.num_heads), own.raw.shape[-1]
@@ -112,4 +116,4 @@ class Exchange(Ranks):
 def split_rows(height: int, num_ranks: int) -> list[int]:
     """Give every rank its number of rows; they differ by at most one."""
     ends = [height * rank // num_ranks for rank in range(num_ranks + 1)]
-    return [end - start for start, end in zip(ends, ends[1:], strict=False)]
+    return [end - start for start, end in pairwise(ends)]

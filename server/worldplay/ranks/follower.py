@@ -58,7 +58,7 @@ def follow(connection: Connection, rank: int, size: int, kind: str, meeting: str
         device = take_device(kind, rank)
         join_group(kind, rank, size, meeting)
         _carry_out(orders, Exchange(rank, size), device)
-    except Exception as error:  # the top of the process
+    except Exception as error:  # noqa: BLE001  # the top of the process
         failure = describe_failure(error)
         if failure.may_be_a_consequence:
             sleep(CONSEQUENCE_S)
@@ -74,7 +74,7 @@ def _receive(connection: Connection, orders: Orders, meeting: str) -> None:
         except (EOFError, ConnectionError):
             shutil.rmtree(Path(meeting).parent, ignore_errors=True)  # rank 0 may have been killed
             os._exit(0)
-        except Exception as error:  # an order that this process cannot read
+        except Exception as error:  # noqa: BLE001  # an order that this process cannot read
             orders.put(error)
 
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from torch._C._distributed_c10d import FileStore
 
 BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 # Of one exchange. A rank that waits for orders is in none; one that compiles or loads lets others wait.
@@ -26,5 +27,5 @@ def join_group(kind: str, rank: int, size: int, meeting: str) -> None:
     Args:
         meeting: the path of a file, which exists only while the ranks do.
     """
-    store = dist.FileStore(meeting, size)
+    store = FileStore(meeting, size)
     dist.init_process_group(BACKENDS[kind], store=store, rank=rank, world_size=size, timeout=_TIMEOUT)

@@ -38,7 +38,9 @@ class Leader(Exchange):
     An order is carried out by all ranks before the next one is given, whatever thread gives it.
     """
 
-    def __init__(self, size: int, tell: Callable[[Order], None], fail: Callable[[Exception], NoReturn]) -> None:
+    def __init__(
+        self, size: int, tell: Callable[[Order], None], fail: Callable[[Exception], NoReturn]
+    ) -> None:
         """`tell` gives an order to the other ranks. `fail` ends all of them: they wait for each other."""
         super().__init__(0, size)
         self._tell_all = tell
@@ -88,7 +90,7 @@ class Leader(Exchange):
         with self._lock:
             try:
                 yield
-            except Exception as error:  # whatever it is, the other ranks may be waiting in an exchange
+            except Exception as error:  # noqa: BLE001  # the other ranks may be waiting in an exchange
                 self._fail(error)
 
     def _tell(self, order: Order) -> None:

@@ -63,9 +63,7 @@ def choose_rank_kind(device: str, count: int, names: Sequence[str]) -> str:
     if device not in ("auto", "cuda"):
         raise ValueError(f"expected --device auto, cuda or cpu with --gpus {count}, got {device!r}")
     if not names:
-        raise ValueError(
-            f"--gpus {count} needs GPUs, and PyTorch finds none here; with --device cpu they are processes"
-        )
+        raise ValueError(f"--gpus {count} needs GPUs, and finds none; with --device cpu they are processes")
     if count > len(names):
         raise ValueError(f"expected at most --gpus {len(names)}, which is all there are, got {count}")
     if len(kinds := dict.fromkeys(names[:count])) > 1:

@@ -146,7 +146,8 @@ def _check_host(
     if device.type == "cpu":
         walks = max(1, config.clips)
         check_host_memory(
-            count_host_bytes(config.variant, config.size, config.shapes, walks, number_bytes, ranks) + encoders,
+            count_host_bytes(config.variant, config.size, config.shapes, walks, number_bytes, ranks)
+            + encoders,
             f"{config.name} on a CPU",
             "use a GPU, a smaller size, or the embedded world",
         )

@@ -63,7 +63,7 @@ def estimate_memory(
     """Estimate what a variant needs for pictures of a size, (height, width).
 
     Args:
-        ranks: that compute it together. The estimate is for rank 0, the only one with encoders and text stream.
+        ranks: compute it together. The estimate is for rank 0, which alone has encoders and text stream.
     """
     config, side = shapes.transformer, shapes.vae.pixels_per_latent
     tokens = (size[0] // side) * (size[1] // side) // config.patch_area
@@ -93,6 +93,12 @@ def estimate_memory(
         walk=(remembered + branches * text_kv // 2) // ranks,
         working=max(_TOKEN_TENSORS * widest, _FRAME_TENSORS * frames + remembered) // ranks,
     )
+
+
+def count_other_rank(needed: MemoryEstimate, walks: int = 2) -> int:
+    """Count the bytes of another rank than 0, by the estimate for rank 0."""
+    kept = needed.image_stream + needed.autoencoder + needed.caches
+    return kept + walks * needed.walk + needed.working
 
 
 def count_host_bytes(
