@@ -2,7 +2,8 @@
 
 import gc
 from collections.abc import Callable, Iterator
-from functools import partialmethod
+from functools import partial, partialmethod
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,21 +15,43 @@ from goldens import networks, vae_cases
 from goldens.cases import Case, load_case, read_manifest
 from goldens.compare import compare
 from goldens.weights import fill
+from support.live_and_offline import LABELS, walk_live_and_offline
 from support.paths import GOLDENS
+from support.published import TRANSFORMER, VAE
 from support.ranks import ranks_on_this_cpu, share
+from support.tiny import TINY
 from support.tiny_world import make_world
+from worldplay.commands.bench import RandomModel, build, measure
+from worldplay.commands.bench_report import render
+from worldplay.model.config import VAEConfig
 from worldplay.model.kv_cache import KVCache
-from worldplay.model.ranks import Ranks
+from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE
 from worldplay.ranks.exchange import split_rows
+from worldplay.ranks.leader import Leader
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
+from worldplay.world.released.load import ReleasedConfig, load_released, load_released_networks
+from worldplay.world.released.memory_estimate import Shapes
+from worldplay.world.released.random_weights import build_networks
+from worldplay.world.released.variants import find_variant
 from worldplay.world.steering import CircleSteering, TrajectorySteering, WalkRequest
 from worldplay.world.world import World
 
 pytestmark = pytest.mark.slow  # it starts processes that import PyTorch
 
 MANIFEST = read_manifest(GOLDENS)
+VAE_TO_TIME = VAEConfig(
+    pixel_patch=1,
+    latent_channels=TINY.latent_channels,
+    encoder_channels=(8, 8, 8),
+    encoder_layers=1,
+    decoder_channels=(8, 8, 8),
+    decoder_layers=1,
+    spatial_compression=4,
+    temporal_compression=4,
+    scaling_factor=1.0,
+)
 ROLLOUTS = [name for name, case in MANIFEST.cases.items() if case["kind"] == "rollout"]
 TURN = Motion(forward=FORWARD_STEP, yaw=TURN_STEP)
 
@@ -63,11 +86,11 @@ def test_rollout(ranks: Ranks, monkeypatch: pytest.MonkeyPatch, name: str, way: 
 @torch.inference_mode()
 def test_decoder(ranks: Ranks, monkeypatch: pytest.MonkeyPatch) -> None:
     def build_and_share(case: Case) -> StreamingVAE:
-        vae = build(case)
+        vae = build_vae(case)
         share(ranks, vae)
         return vae
 
-    build: Callable[[Case], StreamingVAE] = vae_cases._build
+    build_vae: Callable[[Case], StreamingVAE] = vae_cases._build
     monkeypatch.setattr(vae_cases, "_build", build_and_share)
     case = load_case(MANIFEST, "vae")
     assert compare(case, vae_cases.run_vae(case)).failures == []
@@ -106,6 +129,38 @@ def walk_about(world: World) -> list[tuple[Tensor, np.ndarray]]:
     walks = (first, second)
     latents = [walk.walk.latents.gather(range(walk.walk.num_latents)) for walk in walks]
     return [(each, np.concatenate(frames)) for each, frames in zip(latents, shown, strict=True)]
+
+
+def test_live_and_offline_make_equal_latents(ranks: Ranks) -> None:
+    live, offline, _ = walk_live_and_offline(make_world(ranks))
+    assert live.walk.labels.tolist() == offline.walk.labels.tolist() == LABELS
+    frames = range(live.walk.num_latents)
+    assert torch.equal(live.walk.latents.gather(frames), offline.walk.latents.gather(frames))
+
+
+def test_released_model(ranks: Ranks, layouts: dict[str, Path]) -> None:
+    config = ReleasedConfig(find_variant("ar-distilled"), (64, 96), shapes=Shapes(TRANSFORMER, VAE))
+    root, cpu = layouts["diffusers"], torch.device("cpu")
+    if isinstance(ranks, Leader):
+        ranks.load(partial(load_released_networks, config, root))
+    made = []
+    for each in (ALONE, ranks):
+        walk = load_released(config, root, cpu, None, each).open_walk(WalkRequest(seed=1, prompt="Sand"))
+        for _ in range(2):
+            decoded = list(walk.decode(walk.begin_chunk(CircleSteering()).finish()))
+        made.append((walk.walk.latents.gather(range(8)).float(), np.concatenate(decoded).astype(int)))
+    (expected, expected_frames), (latents, frames) = made
+    assert (latents - expected).norm() <= 0.02 * expected.norm()  # bfloat16, where the CPU has it
+    assert np.abs(frames - expected_frames).mean() <= 1.0
+
+
+def test_benchmark(ranks: Ranks) -> None:
+    tiny = RandomModel((16, 24), 8, transformer=TINY, vae=VAE_TO_TIME)
+    if isinstance(ranks, Leader):
+        ranks.load(partial(build_networks, TINY, VAE_TO_TIME))
+    report = measure(build(tiny, "cpu", ranks), chunks=1)
+    assert report.ranks == ranks.size
+    assert (f"{ranks.size} ranks of " in render(report)) == (ranks.size > 1)
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,14 @@ def test_other_ranks_end_with_rank_0(tmp_path: Path, how: signal.Signals) -> Non
     assert_left_nothing(tmp_path)
 
 
+def test_clip_is_rendered_on_two_ranks(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    options = ("--gpus", "2", "--device", "cpu", "--frames", "13", "--seed", "1", "--out", str(clip))
+    run_python("-m", "worldplay", "render", *options, TMPDIR=str(tmp_path))
+    assert clip.stat().st_size > 10_000
+    assert_left_nothing(tmp_path)
+
+
 def test_port_that_is_taken_is_told_before_ranks_are_started() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = run_python("-m", "worldplay", *SERVE, str(taken.getsockname()[1]), check=False)

@@ -81,9 +81,10 @@ def _opened(settings: ModelSettings, random: RandomModel | None) -> Iterator[Sub
             yield load(settings, ranks)
         return
     check_context(random.context)
-    transformer = replace(random.transformer, blocks=_choose_blocks(random, choose_device(settings.device)))
-    make = partial(build_networks, transformer, random.vae)
-    with start_ranks(settings, transformer.heads, make) as ranks:
+    random = replace(random, blocks=_choose_blocks(random, choose_device(settings.device), settings.gpus))
+    built = replace(random.transformer, blocks=random.blocks)
+    make = partial(build_networks, built, random.vae)
+    with start_ranks(settings, built.heads, make) as ranks:
         subject = build(random, settings.device, ranks)
         tune(settings, subject.world)
         yield subject
@@ -112,7 +113,7 @@ def build(random: RandomModel, device: str, ranks: Ranks = ALONE) -> Subject:
     check_context(random.context)
     place = choose_device(device)
     whole = random.transformer
-    transformer = replace(whole, blocks=_choose_blocks(random, place))
+    transformer = replace(whole, blocks=_choose_blocks(random, place, ranks.size))
     began = perf_counter()
     world = build_random_world(transformer, random.vae, DISTILLED, random.size, place, ranks)
     synchronize(place)
@@ -121,7 +122,7 @@ def build(random: RandomModel, device: str, ranks: Ranks = ALONE) -> Subject:
     return Subject(world, walk, load_s, whole.blocks, RANDOM_WARM_UP, True, ranks.size)
 
 
-def _choose_blocks(random: RandomModel, place: torch.device) -> int:
+def _choose_blocks(random: RandomModel, place: torch.device, ranks: int = 1) -> int:
     """Choose how many blocks to build.
 
     Raises: ValueError if more are asked for than there are; OSError if not even the fewest fit into a CPU's
@@ -135,7 +136,7 @@ def _choose_blocks(random: RandomModel, place: torch.device) -> int:
     available = available_memory()
     depths = range(min(CPU_BLOCKS, most), 0, -1) if random.blocks is None else [random.blocks]
     for blocks in depths:
-        needed = _count_bytes(random, blocks, place)
+        needed = _count_bytes(random, blocks, place, ranks)
         if needed <= available:
             return blocks
     fewer = "fewer --blocks, " if blocks > 1 else ""
@@ -145,10 +146,10 @@ def _choose_blocks(random: RandomModel, place: torch.device) -> int:
     )
 
 
-def _count_bytes(random: RandomModel, blocks: int, place: torch.device) -> int:
+def _count_bytes(random: RandomModel, blocks: int, place: torch.device, ranks: int) -> int:
     shapes = Shapes(replace(random.transformer, blocks=blocks), random.vae)
     number_bytes = choose_dtype(place).itemsize
-    return count_host_bytes(VARIANTS[DEFAULT_VARIANT], random.size, shapes, 1, number_bytes)
+    return count_host_bytes(VARIANTS[DEFAULT_VARIANT], random.size, shapes, 1, number_bytes, ranks)
 
 
 def measure(subject: Subject, chunks: int) -> Report:
