@@ -81,11 +81,11 @@ def _opened(settings: ModelSettings, random: RandomModel | None) -> Iterator[Sub
             yield load(settings, ranks)
         return
     check_context(random.context)
-    random = replace(random, blocks=_choose_blocks(random, choose_device(settings.device), settings.gpus))
-    built = replace(random.transformer, blocks=random.blocks)
+    blocks = _choose_blocks(random, choose_device(settings.device), settings.gpus)
+    built = replace(random.transformer, blocks=blocks)
     make = partial(build_networks, built, random.vae)
     with start_ranks(settings, built.heads, make) as ranks:
-        subject = build(random, settings.device, ranks)
+        subject = build(replace(random, blocks=blocks), settings.device, ranks)
         tune(settings, subject.world)
         yield subject
 
