@@ -41,6 +41,7 @@ WeightsDir = Annotated[Path | None, typer.Option(help=_help("weights_dir"))]
 Device = Annotated[str | None, typer.Option(help=_help("device"))]
 Gpus = Annotated[int | None, typer.Option(help=_help("gpus"))]
 Attention = Annotated[str | None, typer.Option(help=_help("attention"))]
+Graphs = Annotated[str | None, typer.Option(help=_help("graphs"))]
 Sessions = Annotated[int | None, typer.Option(help=_help("max_sessions"))]
 Latch = Annotated[str | None, typer.Option(help=_help("latch"))]
 Token = Annotated[str | None, typer.Option(help=_help("token"))]
@@ -73,6 +74,7 @@ def serve(
     device: Device = None,
     gpus: Gpus = None,
     attention: Attention = None,
+    graphs: Graphs = None,
     max_sessions: Sessions = None,
     latch: Latch = None,
     token: Token = None,
@@ -89,6 +91,7 @@ def serve(
         device=device,
         gpus=gpus,
         attention=attention,
+        graphs=graphs,
         max_sessions=max_sessions,
         latch=latch,
         token=token,
@@ -175,6 +178,7 @@ def bench(
     device: Device = None,
     gpus: Gpus = None,
     attention: Attention = None,
+    graphs: Graphs = None,
     chunks: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Chunks to time [30; 5 of random weights].")
     ] = None,
@@ -201,6 +205,7 @@ def bench(
         device=device,
         gpus=gpus,
         attention=attention,
+        graphs=graphs,
     )
     if random_weights and settings.model != "hy-worldplay":
         raise ValueError(f"expected --model hy-worldplay with --random-weights, got {settings.model!r}")

@@ -20,7 +20,7 @@ from worldplay.model.regions import compile_regions
 from worldplay.ranks.group import BACKENDS
 from worldplay.ranks.orders import MakeModules, Modules
 from worldplay.ranks.team import lead
-from worldplay.settings import ModelSettings, Settings
+from worldplay.settings import ModelSettings, Settings, keep_compiled_code
 from worldplay.world.attention import set_attention
 from worldplay.world.compiling import COMPILER, compile_world
 from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
@@ -30,6 +30,7 @@ from worldplay.world.embedded.manifest import read_description
 from worldplay.world.embedded.previews import show_first_frames
 from worldplay.world.frames import parse_size
 from worldplay.world.machine import check_heads, choose_rank_kind
+from worldplay.world.recording import record_world
 from worldplay.world.released.files import is_released
 from worldplay.world.released.variants import MODEL, find_variant
 from worldplay.world.world import World, pick_view
@@ -86,6 +87,8 @@ def start_ranks(settings: ModelSettings, heads: int, make: MakeModules) -> Itera
     if settings.gpus == 1:
         yield ALONE
         return
+    if settings.graphs == "on":
+        raise ValueError(f"expected --graphs auto or off with --gpus {settings.gpus}, got 'on'")
     check_heads(settings.gpus, heads)
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     kind = choose_rank_kind(settings.device, settings.gpus, names)
@@ -127,12 +130,16 @@ def open_world(settings: ModelSettings, *, sessions: int, clips: int, ranks: Ran
 
 
 def tune(settings: ModelSettings, world: World) -> World:
-    """Choose how a loaded world computes: its attention backend, and whether it is compiled.
+    """Choose how a loaded world computes: its attention backend, and whether it is compiled and recorded.
 
-    Raises: ValueError if the attention backend that was asked for does not work here.
+    Raises: ValueError if the attention backend that was asked for does not work here, or no recording does.
     """
     set_attention(world, settings.attention)
-    return compile_world(world) if settings.compile else world
+    if settings.compile:
+        keep_compiled_code()
+        compile_world(world)
+    # Recordings of exchanges between GPUs have not been tried.
+    return record_world(world, settings.graphs) if settings.gpus == 1 else world
 
 
 def _open_released(

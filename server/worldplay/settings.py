@@ -17,6 +17,7 @@ from worldplay.world.frames import parse_size
 logger = logging.getLogger(__name__)
 
 PREFIX = "WORLDPLAY_"
+COMPILED = Path.home() / ".cache" / "worldplay-compiled"
 _PACKAGE = Path(__file__).resolve().parent
 
 # What Kubernetes sets in every container for a service whose name begins with "worldplay".
@@ -94,6 +95,10 @@ class ModelSettings(BaseModel):
     compile: bool = Field(
         False, description="Whether torch.compile joins operations of the transformer; loading takes longer"
     )
+    graphs: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Whether passes are recorded once and replayed, as CUDA graphs; 'auto' does so on a GPU",
+    )
     max_sessions: int = Field(
         4,
         ge=1,
@@ -165,6 +170,11 @@ def _load(kind: type[_Kind], variables: dict[str, _Given], arguments: dict[str, 
         variable = given[fault.path].variable
         source = f" from {variable}" if variable else ""
         raise ValueError(f"setting {fault.path}: {fault.reason}{source}") from None
+
+
+def keep_compiled_code() -> None:
+    """Let torch.compile keep its results between starts, unless TORCHINDUCTOR_CACHE_DIR names a place."""
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(COMPILED))
 
 
 def read_visible_gpus() -> str | None:

@@ -61,23 +61,28 @@ class AttentionPerLatent(nn.Module):
         return torch.cat([self.layer(latent) for latent in x.split(1, dim=2)], dim=2)
 
 
-def test_decode_in_a_stream_is_the_whole_decode_with_attention_per_latent() -> None:
+@pytest.mark.parametrize("for_gradients", [False, True])
+def test_decode_in_a_stream_is_the_whole_decode_with_attention_per_latent(for_gradients: bool) -> None:
     vae = tiny_vae()
     whole = diffusers_vae(vae)
     whole.decoder.mid_block.attentions[0] = AttentionPerLatent(whole.decoder.mid_block.attentions[0])
     latents = torch.randn(1, 4, 5, 2, 3)
     state = vae.new_decoder_state()
-    frames = torch.cat([vae.decode_raw(latent, state) for latent in latents.split(1, dim=2)], dim=2)
+    with torch.inference_mode(not for_gradients):
+        frames = torch.cat([vae.decode_raw(latent, state) for latent in latents.split(1, dim=2)], dim=2)
     torch.testing.assert_close(frames, whole.decode(latents).sample, atol=1e-4, rtol=1e-4)
 
 
-def test_encode_in_a_stream_is_the_whole_encode_with_attention_per_latent() -> None:
+@pytest.mark.parametrize("for_gradients", [False, True])
+def test_encode_in_a_stream_is_the_whole_encode_with_attention_per_latent(for_gradients: bool) -> None:
     vae = tiny_vae()
     whole = diffusers_vae(vae)
     whole.encoder.mid_block.attentions[0] = AttentionPerLatent(whole.encoder.mid_block.attentions[0])
     pixels = torch.rand(1, 3, 13, 32, 48) * 2 - 1
     state = vae.new_encoder_state()
-    moments = torch.cat([vae.encode_moments(piece, state) for piece in pixels.split([1, 4, 4, 4], 2)], dim=2)
+    with torch.inference_mode(not for_gradients):
+        pieces = [vae.encode_moments(piece, state) for piece in pixels.split([1, 4, 4, 4], 2)]
+    moments = torch.cat(pieces, dim=2)
     expected = whole.encode(pixels).latent_dist
     torch.testing.assert_close(moments[:, :4], expected.mean, atol=1e-4, rtol=1e-4)
 

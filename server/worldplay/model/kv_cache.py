@@ -1,5 +1,6 @@
 """Keys and values that a chunk's image tokens attend to: text, context latents, and the chunk itself."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Protocol
 from weakref import ref
@@ -95,6 +96,12 @@ class KVCache:
     def text(self) -> TextKV | None:
         """Return the text that the cache holds, if it still exists elsewhere."""
         return None if self._latest_text is None else self._latest_text()
+
+    @property
+    def recording_key(self) -> Hashable | None:
+        """Identify the place of what passes read and write here; None if passes cannot be recorded."""
+        places = self._keys.data_ptr(), self._values.data_ptr(), self._keys.shape
+        return *places, self._text_length, self._num_context
 
     @property
     def num_bytes(self) -> int:

@@ -14,7 +14,7 @@ from worldplay.model.vae import StreamingVAE, lay_out_channels_last
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
 from worldplay.world.courtyard.ground import WalkGround
 from worldplay.world.courtyard.views import SIGHTS, SUGGESTIONS, render_views
-from worldplay.world.device import choose_dtype
+from worldplay.world.device import choose_dtype, choose_vae_dtype
 from worldplay.world.embedded.conditioner import EmbeddedConditioner
 from worldplay.world.embedded.manifest import RESTORE, read_description
 from worldplay.world.embedded.text_encoder import MAX_STATES, TIED, TextConfig, TextReader, make_text_model
@@ -67,11 +67,12 @@ def load_embedded(directory: Path, device: torch.device, ranks: Ranks = ALONE) -
 def load_networks(directory: Path, device: torch.device) -> tuple[WorldPlayTransformer, StreamingVAE]:
     """Load the transformer and the autoencoder. Raises: ValueError or OSError as `load_embedded`."""
     described = read_description(directory)
+    dtype, vae_dtype = choose_dtype(device), choose_vae_dtype(device)
     with suggesting(RESTORE):
         transformer = _load(
-            lambda: WorldPlayTransformer(described.transformer), directory, "transformer", device
+            lambda: WorldPlayTransformer(described.transformer), directory, "transformer", device, dtype
         )
-        vae = _load(lambda: StreamingVAE(described.vae), directory, "vae", device)
+        vae = _load(lambda: StreamingVAE(described.vae), directory, "vae", device, vae_dtype)
     transformer.pack()
     lay_out_channels_last(vae)
     return transformer, vae
@@ -99,11 +100,13 @@ def _prepare_rollout(
     return RolloutModel(transformer, [cache], sample_points(NUM_POINTS, POINTS_SEED), config)
 
 
-def _load(make: Callable[[], Module], directory: Path, name: str, device: torch.device) -> Module:
+def _load(
+    make: Callable[[], Module], directory: Path, name: str, device: torch.device, dtype: torch.dtype
+) -> Module:
     """Build a network and fill it strictly from the safetensors file of its name."""
     path = directory / f"{name}.safetensors"
     module = build_empty(make)
-    fill(module, Weights([_require(path)]), choose_dtype(device), lambda _: device)
+    fill(module, Weights([_require(path)]), dtype, lambda _: device)
     _check_finite(module, path)
     return module
 

@@ -16,7 +16,7 @@ from worldplay.model.vae import StreamingVAE, lay_out_channels_last
 from worldplay.model.vae_keys import match_keys
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
 from worldplay.world.courtyard.views import render_views
-from worldplay.world.device import choose_dtype
+from worldplay.world.device import choose_dtype, choose_vae_dtype
 from worldplay.world.model_files import suggesting
 from worldplay.world.released.conditioner import Encoders, ReleasedConditioner
 from worldplay.world.released.encoders import GlyphEncoder, PromptEncoder, VisionEncoder
@@ -222,7 +222,7 @@ class _Loader:
         vae = build_empty(lambda: StreamingVAE(self.config.shapes.vae))
         weights = find_weights(self.files.vae)
         names = match_keys(weights.keys, vae.state_dict())
-        fill(vae, weights, choose_dtype(self.device), lambda _: self.device, names)
+        fill(vae, weights, choose_vae_dtype(self.device), lambda _: self.device, names)
         lay_out_channels_last(vae)
         return vae
 

@@ -14,7 +14,7 @@ from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, lay_out_channels_last
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
-from worldplay.world.device import choose_dtype
+from worldplay.world.device import choose_dtype, choose_vae_dtype
 from worldplay.world.rollout import RolloutModel
 from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.walk import OpenGround, Walk
@@ -90,11 +90,10 @@ def build_networks(
     transformer: TransformerConfig, vae: VAEConfig, device: torch.device
 ) -> tuple[WorldPlayTransformer, StreamingVAE]:
     """Build the networks directly on the device, in the dtype of inference. The VAE has only its decoder."""
-    dtype = choose_dtype(device)
     with torch.device("meta"):
         network, autoencoder = WorldPlayTransformer(transformer), StreamingVAE(vae)
-    fill_randomly(network, device, dtype).pack()
-    lay_out_channels_last(fill_randomly(autoencoder.decoder, device, dtype))
+    fill_randomly(network, device, choose_dtype(device)).pack()
+    lay_out_channels_last(fill_randomly(autoencoder.decoder, device, choose_vae_dtype(device)))
     return network, autoencoder
 
 
