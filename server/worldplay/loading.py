@@ -109,6 +109,7 @@ def _load_networks(settings: ModelSettings, device: torch.device) -> Modules:
     else:
         transformer, vae = load_networks(find_embedded(settings.model), device)
     if settings.compile:
+        keep_compiled_code()
         transformer.use_regions(compile_regions(COMPILER))
     return transformer, vae
 

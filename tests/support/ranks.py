@@ -27,6 +27,8 @@ def run_out_of_memory(device: torch.device) -> Modules:
 
 def unpack(content: bytes, device: torch.device) -> Modules:
     modules: Modules = torch.load(io.BytesIO(content), weights_only=False)
+    for module in modules:
+        module.to(device)
     return modules
 
 

@@ -26,6 +26,11 @@ def join_group(kind: str, rank: int, size: int, meeting: str) -> None:
 
     Args:
         meeting: the path of a file, which exists only while the ranks do.
+    Raises: OSError if that fails.
     """
     store = FileStore(meeting, size)
-    dist.init_process_group(BACKENDS[kind], store=store, rank=rank, world_size=size, timeout=_TIMEOUT)
+    try:
+        dist.init_process_group(BACKENDS[kind], store=store, rank=rank, world_size=size, timeout=_TIMEOUT)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise OSError(f"the ranks cannot be connected by {BACKENDS[kind].upper()}: {reason}") from None
