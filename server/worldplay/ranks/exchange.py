@@ -27,10 +27,7 @@ class Exchange(Ranks):
         return -(-num_heads // self.size)
 
     def own_tokens(self, x: Tensor) -> Tensor:
-        count = -(-x.shape[2] // self.size)
-        filled = F.pad(x, (0, 0, 0, count * self.size - x.shape[2]))
-        own: Tensor = filled[:, :, self.rank * count : (self.rank + 1) * count]
-        return own.contiguous()
+        return _fill(x, 2, self.size).chunk(self.size, dim=2)[self.rank].contiguous()
 
     def all_tokens(self, x: Tensor, num_tokens: int) -> Tensor:
         parts = x.new_empty(self.size * x.shape[0], *x.shape[1:])
@@ -43,7 +40,8 @@ class Exchange(Ranks):
         heads, width = self.count_heads(own.num_heads), own.raw.shape[-1]
         latents, tokens = own.place.num_latents, own.raw.shape[1] // own.num_heads
         parts = own.raw.new_empty(self.size * heads, latents, tokens, 3, width)
-        parts[own.num_heads :] = 0
+        if len(parts) > own.num_heads:
+            parts[own.num_heads :] = 0
         filled = parts[: own.num_heads].permute(1, 2, 0, 3, 4)
         filled[..., :VALUE, :] = own.normal.unflatten(1, (tokens, own.num_heads))[..., :VALUE, :]
         filled[..., VALUE, :] = own.raw.unflatten(1, (tokens, own.num_heads))[..., VALUE, :]
@@ -53,20 +51,15 @@ class Exchange(Ranks):
         return Heads(got, got, own.norms, heads, own.place, own.turns, own.rotate)
 
     def own_attended(self, attended: Tensor, num_latents: int, num_heads: int) -> Tensor:
-        width = attended.shape[-1]
-        by_latent = attended[0].unflatten(1, (num_latents, -1))  # [2n, T, S, d]
-        count = -(-by_latent.shape[2] // self.size)
-        filled = F.pad(by_latent, (0, 0, 0, count * self.size - by_latent.shape[2]))
-        parts = filled.unflatten(2, (self.size, count)).permute(2, 1, 3, 0, 4)  # [ranks, T, S', 2n, d]
+        filled = _fill(attended[0].unflatten(1, (num_latents, -1)), 2, self.size)  # [2n, T, S, d]
+        parts = filled.unflatten(2, (self.size, -1)).permute(2, 1, 3, 0, 4)  # [ranks, T, S', 2n, d]
         got = self._swap(parts.contiguous()).permute(1, 2, 0, 3, 4)
-        heads = got.reshape(num_latents * count, -1, width)[:, : 2 * num_heads]
+        heads = got.flatten(2, 3).flatten(0, 1)[:, : 2 * num_heads]
         return heads.transpose(0, 1)[None]
 
     def take_text(self, text: TextKV, keys_values: Tensor) -> None:
         """Append this rank's heads of a block's keys and values, [2, B, n, L, d], to a text."""
-        count = self.count_heads(keys_values.shape[2])
-        filled = F.pad(keys_values, (0, 0, 0, 0, 0, count * self.size - keys_values.shape[2]))
-        own = filled[:, :, self.rank * count : (self.rank + 1) * count].clone()
+        own = _fill(keys_values, 2, self.size).chunk(self.size, dim=2)[self.rank].clone()
         text.keys.append(own[0])
         text.values.append(own[1])
 
@@ -111,6 +104,15 @@ class Exchange(Ranks):
         got = torch.empty_like(parts)
         dist.all_to_all_single(got, parts)
         return got
+
+
+def _fill(x: Tensor, dim: int, size: int) -> Tensor:
+    """Append zeros, so that a dimension divides by the number of ranks."""
+    missing = -x.shape[dim] % size
+    if missing == 0:
+        return x  # F.pad would copy it
+    filled: Tensor = F.pad(x, (0, 0) * (x.dim() - dim - 1) + (0, missing))
+    return filled
 
 
 def split_rows(height: int, num_ranks: int) -> list[int]:
