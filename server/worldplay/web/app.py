@@ -1,8 +1,9 @@
 """The HTTP application: health, metrics, the API, the page, and the WebSocket that streams walks."""
 
 import asyncio
+import atexit
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 import uvicorn
 from starlette.applications import Starlette
@@ -12,7 +13,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from worldplay.engine.engine import Engine, monotonic_ms
-from worldplay.loading import open_engine
+from worldplay.loading import open_engine, open_ranks
 from worldplay.settings import Settings
 from worldplay.store.files import Files
 from worldplay.store.keeper import Keeper
@@ -85,7 +86,10 @@ def load_app(settings: Settings) -> Starlette:
 
     Raises: ValueError or OSError saying what is wrong and what to do.
     """
-    return create_app(settings, *open_engine(settings))
+    stack = ExitStack()
+    atexit.register(stack.close)
+    ranks = stack.enter_context(open_ranks(settings))
+    return create_app(settings, *open_engine(settings, ranks))
 
 
 def create_server(settings: Settings, world: World, engine: Engine) -> uvicorn.Server:
