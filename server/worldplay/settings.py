@@ -45,6 +45,22 @@ def _check_origins(origins: str) -> str:
     return origins
 
 
+def _check_proxies(proxies: str) -> str:
+    read_proxies(proxies)
+    return proxies
+
+
+def read_proxies(text: str) -> frozenset[str]:
+    """Read IP addresses separated by commas. Raises: ValueError naming the first that is none."""
+    addresses = [item.strip() for item in text.split(",") if item.strip()]
+    for address in addresses:
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            raise ValueError(f"expected IP addresses of proxies, got {address!r}") from None
+    return frozenset(addresses)
+
+
 def _check_size(size: str) -> str:
     parse_size(size)
     return size
@@ -60,6 +76,7 @@ Size = Annotated[str, AfterValidator(_check_size)]
 Host = Annotated[str, Field(min_length=1), AfterValidator(_strip_brackets)]
 Token = Annotated[str, AfterValidator(_refuse_blank)]
 Origins = Annotated[str, AfterValidator(_check_origins)]
+Proxies = Annotated[str, AfterValidator(_check_proxies)]
 Variant = Literal["ar-distilled", "ar", "ar-rl", "bidirectional"]
 
 
@@ -116,6 +133,23 @@ class Settings(ModelSettings):
         "",
         description="Other origins whose pages may connect, like https://world.example, separated by commas: "
         "for a proxy that rewrites Host",
+    )
+    max_connections: int = Field(
+        1000,
+        ge=4,
+        le=60_000,
+        description="Connections at once; fewer if there are not enough file descriptors",
+    )
+    max_per_address: int = Field(
+        128,
+        ge=1,
+        le=60_000,
+        description="Connections at once from one IP address, or from one IPv6 network /64",
+    )
+    trusted_proxies: Proxies = Field(
+        "",
+        description="IP addresses of proxies, separated by commas: their X-Forwarded-For is believed, and "
+        "they may open any number of connections",
     )
     static_dir: Folder = Field(_PACKAGE / "web" / "page", description="Folder of the built page")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from time import monotonic
 
 import uvicorn
 from starlette.applications import Starlette
@@ -12,11 +13,15 @@ from starlette.websockets import WebSocket
 
 from worldplay.engine.engine import Engine
 from worldplay.loading import open_engine
-from worldplay.settings import Settings
+from worldplay.settings import Settings, read_proxies
+from worldplay.web.connections import Connections, plan_limits, raise_file_limit
 from worldplay.web.errors import EXCEPTION_HANDLERS
 from worldplay.web.generate_video import api_routes
+from worldplay.web.guarded_http import GuardedConfig, GuardedHttp
+from worldplay.web.guarded_websocket import GuardedWebSocket
 from worldplay.web.limits import LIMITS
 from worldplay.web.monitoring import Metrics, describe_health
+from worldplay.web.picture_decoding import PictureDecoding
 from worldplay.web.static_page import page_route
 from worldplay.web.stream import Stream
 from worldplay.world.world import World
@@ -24,7 +29,7 @@ from worldplay.world.world import World
 
 def create_app(settings: Settings, world: World, engine: Engine) -> Starlette:
     """Build the application around an engine. The application starts and closes the engine."""
-    metrics = Metrics(engine)
+    metrics, decoding = Metrics(engine), PictureDecoding()
 
     async def health(request: Request) -> Response:
         body = describe_health(settings, world, engine)
@@ -35,7 +40,7 @@ def create_app(settings: Settings, world: World, engine: Engine) -> Starlette:
         return Response(metrics.export(), media_type=metrics.media_type)
 
     async def walk(websocket: WebSocket) -> None:
-        await Stream(websocket, settings, world, engine, metrics).run()
+        await Stream(websocket, settings, world, engine, metrics, decoding).run()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -49,7 +54,7 @@ def create_app(settings: Settings, world: World, engine: Engine) -> Starlette:
         Route("/health", health),
         Route("/metrics", export_metrics),
         WebSocketRoute("/ws", walk),
-        *api_routes(settings, world, engine),
+        *api_routes(settings, world, engine, decoding),
         page_route(settings.static_dir),
     ]
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers=EXCEPTION_HANDLERS)
@@ -65,9 +70,18 @@ def load_app(settings: Settings) -> Starlette:
 
 def create_server(settings: Settings, world: World, engine: Engine) -> uvicorn.Server:
     """Build the application and a uvicorn server for it; the caller passes a bound socket to `run`."""
-    config = uvicorn.Config(
+    limits = plan_limits(settings.max_connections, settings.max_per_address, raise_file_limit())
+    proxies = read_proxies(settings.trusted_proxies)
+    connections = Connections(limits, monotonic, proxies)
+    config = GuardedConfig(
         create_app(settings, world, engine),
-        ws="websockets-sansio",
+        connections,
+        http=GuardedHttp,
+        ws=GuardedWebSocket,
+        backlog=limits.backlog,
+        forwarded_allow_ips=sorted(proxies),
+        callback_notify=connections.sweep,
+        timeout_notify=1,
         ws_max_size=2 * LIMITS.message_bytes,  # up to here a frame that is too large gets an `error`
         ws_per_message_deflate=False,
         log_config=None,

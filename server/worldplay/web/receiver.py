@@ -11,6 +11,7 @@ from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.web.latency import LatencyTracker
 from worldplay.web.listener import SessionListener
 from worldplay.web.monitoring import Metrics
+from worldplay.web.picture_decoding import PictureDecoding
 from worldplay.web.sender import Close, Sender
 from worldplay.web.translate import check_start, read_image, read_trajectory, welcome
 from worldplay.world.pictures.fit import StartPicture
@@ -36,6 +37,7 @@ class Receiver:
         sender: Sender,
         latency: LatencyTracker,
         metrics: Metrics,
+        decoding: PictureDecoding,
         fields: AbstractSet[str],
     ) -> None:
         """Act on what a client sends that knows these later `fields` of the protocol."""
@@ -46,6 +48,7 @@ class Receiver:
         self._sender = sender
         self._latency = latency
         self._metrics = metrics
+        self._decoding = decoding
 
     async def handle(self, message: m.ClientMessage) -> bool:
         """Act on a message. Returns: whether the client may send more.
@@ -63,6 +66,8 @@ class Receiver:
                 return False
             case m.Start():
                 await self._start(message)
+            case m.Poses():
+                await self._follow_poses(message)
             case _:
                 self._steer(message)
         return True
@@ -71,7 +76,7 @@ class Receiver:
         check_start(message, self._world)
         view, picture = message.view, None
         if message.image is not None:
-            picture, view = await asyncio.to_thread(self._read_picture, message.image)
+            picture, view = await self._decoding.run(self._read_picture, message.image)
         session = self._listener.open(self._engine)
         session.start(WalkRequest(view, picture, message.prompt, message.seed))
         if picture is not None and view is not None:
@@ -87,19 +92,25 @@ class Receiver:
             return picture, None
         return picture, self._world.start_view(None, picture).name
 
-    def _steer(self, message: m.ClientMessage) -> None:
+    def _session_for(self, message: m.ClientMessage) -> Session:
         session = self._listener.session
         if session is None:
             expected = f"expected a start that succeeds before {message.type}"
             raise ProtocolError(ErrorCode.BAD_REQUEST, f"{expected}, got none")
+        return session
+
+    async def _follow_poses(self, message: m.Poses) -> None:
+        session = self._session_for(message)
+        moves = await asyncio.to_thread(read_trajectory, message)  # hundreds of poses, or an hour of motions
+        self._acknowledge(message.seq)
+        session.poses(message.seq, moves)
+
+    def _steer(self, message: m.ClientMessage) -> None:
+        session = self._session_for(message)
         match message:
             case m.Controls(seq=seq, t=t, keys=keys, look=look):
                 self._acknowledge(seq)
                 session.controls(seq, t, frozenset(keys), look.yaw, look.pitch)
-            case m.Poses():
-                moves = read_trajectory(message)
-                self._acknowledge(message.seq)
-                session.poses(message.seq, moves)
             case m.Playhead():
                 self._follow_playhead(session, message)
             case m.Prompt(text=text):

@@ -17,6 +17,7 @@ from worldplay.web.latency import LatencyTracker
 from worldplay.web.limits import LIMITS
 from worldplay.web.listener import SessionListener
 from worldplay.web.monitoring import Metrics
+from worldplay.web.picture_decoding import PictureDecoding
 from worldplay.web.receiver import Receiver
 from worldplay.web.send_queue import post
 from worldplay.web.sender import Close, Sender
@@ -34,7 +35,13 @@ class Stream:
     """Connects the parts of one connection: receiver, engine, listener, sender. Reads the client's frames."""
 
     def __init__(
-        self, websocket: WebSocket, settings: Settings, world: World, engine: Engine, metrics: Metrics
+        self,
+        websocket: WebSocket,
+        settings: Settings,
+        world: World,
+        engine: Engine,
+        metrics: Metrics,
+        decoding: PictureDecoding,
     ) -> None:
         self._websocket = websocket
         self._settings = settings
@@ -45,7 +52,9 @@ class Stream:
             world, lambda item: post(loop, self._sender.put, item), tells_taken_as="taken_as" in fields
         )
         self._sender = Sender(websocket, self._connection, latency, metrics, self._listener.drop, fields)
-        self._receiver = Receiver(world, engine, self._listener, self._sender, latency, metrics, fields)
+        self._receiver = Receiver(
+            world, engine, self._listener, self._sender, latency, metrics, decoding, fields
+        )
 
     async def run(self) -> None:
         """Serve until either side ends the connection. The session is closed in every case."""
@@ -87,6 +96,7 @@ class Stream:
         try:
             goes_on = await asyncio.wait_for(self._take_frame(), HELLO_TIMEOUT_S)
             while goes_on:
+                await asyncio.sleep(0)  # others first: many frames may have come together
                 goes_on = await self._take_frame()
         except asyncio.TimeoutError:  # Python 3.10 has its own beside TimeoutError
             late = f"expected hello within {HELLO_TIMEOUT_S:.0f} s"

@@ -133,9 +133,8 @@ def read_trajectory(message: m.Poses) -> list[Move]:
         intrinsics = None
         if message.intrinsics is not None:
             intrinsics = normalize_intrinsics(np.reshape(message.intrinsics, (3, 3)))
-        poses = [np.reshape(pose, (4, 4)).astype(np.float64) for pose in message.poses or ()]
-        for pose in poses:
-            check_rigid(pose)
+        poses = np.array(message.poses, dtype=np.float64).reshape(-1, 4, 4)
+        check_rigid(poses)
         return [PosedCamera(pose, intrinsics=intrinsics) for pose in poses]
     except ValueError as error:
         raise ProtocolError(ErrorCode.BAD_POSE, f"poses: {error}") from None

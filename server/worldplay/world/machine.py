@@ -1,5 +1,6 @@
 """Finds this machine's GPUs and memory without importing torch, which takes seconds."""
 
+import ctypes
 import os
 import re
 from collections.abc import Sequence
@@ -98,6 +99,13 @@ def available_memory() -> int:
         available = 1024 * int(lines["MemAvailable"].split()[0])
     limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.is_file() else "max"
     return min(available, int(limit)) if limit.isdecimal() else available
+
+
+def release_memory() -> None:
+    """Give freed memory back to the system, where the allocator keeps it otherwise (glibc's)."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 def has_bf16_cpu() -> bool:
