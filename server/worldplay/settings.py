@@ -74,7 +74,7 @@ def _strip_brackets(host: str) -> str:
 Folder = Annotated[Path, AfterValidator(_expand_home)]
 Size = Annotated[str, AfterValidator(_check_size)]
 Host = Annotated[str, Field(min_length=1), AfterValidator(_strip_brackets)]
-Token = Annotated[str, AfterValidator(_refuse_blank)]
+Token = Annotated[str, Field(max_length=512), AfterValidator(_refuse_blank)]
 Origins = Annotated[str, AfterValidator(_check_origins)]
 Proxies = Annotated[str, AfterValidator(_check_proxies)]
 Variant = Literal["ar-distilled", "ar", "ar-rl", "bidirectional"]
@@ -119,6 +119,9 @@ class Settings(ModelSettings):
     host: Host = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
     token: Token | None = Field(None, description="Secret that visitors must present")
+    token_file: Folder | None = Field(
+        None, description="File that holds the secret, which then shows in no list of processes"
+    )
     max_queued: int = Field(16, ge=0, le=10_000, description="Visitors who may wait until they can walk")
     latch: Literal["latent", "chunk"] | None = Field(
         None,
@@ -133,6 +136,11 @@ class Settings(ModelSettings):
         "",
         description="Other origins whose pages may connect, like https://world.example, separated by commas: "
         "for a proxy that rewrites Host",
+    )
+    allow_host: str = Field(
+        "",
+        description="Names, separated by commas, under which this server may be reached; by default any, but "
+        "without a token and on a loopback address only loopback names",
     )
     max_connections: int = Field(
         1000,
@@ -155,6 +163,9 @@ class Settings(ModelSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Log level: debug, info, warning or error"
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Log lines as 'text', or as one 'json' object each"
+    )
 
 
 class _Given(NamedTuple):
@@ -172,7 +183,24 @@ def load_settings(**arguments: object) -> Settings:
 
     Raises: ValueError naming the first setting that is unknown or out of range, and its variable.
     """
-    return _load(Settings, {**_platform_address(arguments), **_own_variables()}, arguments)
+    variables = {**_platform_address(arguments), **_own_variables()}
+    return _load(Settings, _read_token_file(variables, arguments), arguments)
+
+
+def _read_token_file(variables: dict[str, _Given], arguments: dict[str, object]) -> dict[str, _Given]:
+    """Take the token from its file, if one is named. Raises: ValueError if there is a token beside it."""
+    named = arguments.get("token_file") or (
+        variables["token_file"].value if "token_file" in variables else None
+    )
+    if named is None:
+        return variables
+    if "token" in variables or arguments.get("token") is not None:
+        raise ValueError("setting token_file: expected either a token or a file of one, got both")
+    try:
+        token = _expand_home(Path(str(named))).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"setting token_file: cannot be read ({error})") from None
+    return {**variables, "token": _Given(token, None)}
 
 
 def load_model_settings(**arguments: object) -> ModelSettings:

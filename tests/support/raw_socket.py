@@ -23,14 +23,21 @@ def upgrade(address: str, headers: str = "", path: str = "/ws", host: str | None
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
         f"Sec-WebSocket-Protocol: worldplay.v1\r\n{headers}\r\n".encode()
     )
-    answer = b""
-    while b"\r\n\r\n" not in answer:
-        part = connection.recv(4096)
-        assert part, f"closed after {answer!r}"
-        answer += part
-    status = answer.partition(b"\r\n")[0].decode()
-    assert " 101 " in status, status
+    status = _read_head(connection).partition(b"\r\n")[0].decode()
+    if " 101 " not in status:
+        connection.close()
+        raise AssertionError(status)
     return connection
+
+
+def _read_head(connection: socket.socket) -> bytes:
+    head = b""
+    while b"\r\n\r\n" not in head:
+        part = connection.recv(4096)
+        if not part:
+            break
+        head += part
+    return head
 
 
 def frame(opcode: int, data: bytes = b"", fin: bool = True) -> bytes:

@@ -4,15 +4,14 @@ import logging
 
 from worldplay.settings import Settings
 from worldplay.web.address import listen, url_of
+from worldplay.web.logs import setup_logs
 
 logger = logging.getLogger(__name__)
 
 
 def run(settings: Settings) -> None:
     """Listen, load the world and serve. Raises: ValueError or OSError saying what to do."""
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    )
+    setup_logs(settings.log_level, settings.log_format)
     listening = listen(settings.host, settings.port)  # before the slow loading, because the port may be taken
     logger.info("loading the model %r", settings.model)
     from worldplay.loading import open_engine

@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from worldplay.engine.engine import Engine
@@ -22,9 +24,21 @@ from worldplay.web.guarded_websocket import GuardedWebSocket
 from worldplay.web.limits import LIMITS
 from worldplay.web.monitoring import Metrics, describe_health
 from worldplay.web.picture_decoding import PictureDecoding
+from worldplay.web.secured import secured
 from worldplay.web.static_page import page_route
 from worldplay.web.stream import Stream
 from worldplay.world.world import World
+
+
+class _App(Starlette):
+    """A Starlette application that is also secured where Starlette itself answers."""
+
+    def __init__(self, settings: Settings, **options: Any) -> None:
+        super().__init__(**options)
+        self._settings = settings
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return secured(super().build_middleware_stack(), self._settings)
 
 
 def create_app(settings: Settings, world: World, engine: Engine) -> Starlette:
@@ -57,7 +71,7 @@ def create_app(settings: Settings, world: World, engine: Engine) -> Starlette:
         *api_routes(settings, world, engine, decoding),
         page_route(settings.static_dir),
     ]
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers=EXCEPTION_HANDLERS)
+    return _App(settings, routes=routes, lifespan=lifespan, exception_handlers=EXCEPTION_HANDLERS)
 
 
 def load_app(settings: Settings) -> Starlette:
@@ -86,6 +100,7 @@ def create_server(settings: Settings, world: World, engine: Engine) -> uvicorn.S
         ws_per_message_deflate=False,
         log_config=None,
         access_log=False,
+        server_header=False,
         timeout_graceful_shutdown=5,
     )
     return uvicorn.Server(config)

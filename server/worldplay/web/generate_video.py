@@ -33,6 +33,7 @@ from worldplay.web.request import (
     read_options,
 )
 from worldplay.web.schemas import MAX_FRAMES
+from worldplay.wording import without_values
 from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ class GenerateVideo:
                 del body
                 await self._answer(request, plan, send)
         except ApiError as error:
-            logger.info("refused: %s", error)
+            logger.info("refused: %s", without_values(str(error)))
             await error.response()(scope, receive, send)
         except (ClientGoneError, ClientDisconnect):
             logger.info("a client left before its clip was finished")

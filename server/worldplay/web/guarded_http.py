@@ -9,12 +9,13 @@ from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.server import ServerState
 
 from worldplay.web.connections import Connections
+from worldplay.web.secured import SECURITY_HEADERS
 
 MAX_PIPELINED_BYTES = 64 * 1024  # received while an earlier request is handled
-_FULL = (
-    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\n"
-    b"x-content-type-options: nosniff\r\ncontent-length: 0\r\n\r\n"
-)
+_REST = b"".join(f"{name}: {value}\r\n".encode() for name, value in SECURITY_HEADERS.items())
+_REST += b"connection: close\r\ncontent-length: 0\r\n\r\n"
+_FULL = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n" + _REST
+_NOT_HTTP = b"HTTP/1.1 400 Bad Request\r\n" + _REST
 
 
 class GuardedConfig(Config):
@@ -57,6 +58,11 @@ class GuardedHttp(H11Protocol):
         if self.cycle is not before:
             self._limited.note_request(self.transport)
         self._watch_pipeline()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP, with the headers of all other responses."""
+        self.transport.write(_NOT_HTTP)
+        self.transport.close()
 
     def on_response_complete(self) -> None:
         self._limited.expect_request(self.transport)

@@ -104,6 +104,7 @@ class Error(_Body):
         "bad_image",
         "bad_pose",
         "unauthorized",
+        "forbidden",
         "not_found",
         "method_not_allowed",
         "timeout",

@@ -18,6 +18,7 @@ from worldplay.web.latency import LatencyTracker
 from worldplay.web.monitoring import Metrics
 from worldplay.web.send_queue import SendQueue
 from worldplay.web.translate import chunk_message, init_message
+from worldplay.wording import without_values
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ class Sender:
     def _refuse(self, error: ProtocolError) -> None:
         """Queue an error message, and a `Close` if the error is fatal."""
         self._metrics.protocol_errors.labels(error.code.value).inc()
-        logger.info("refused: %s", error)
+        logger.info("refused: %s", without_values(str(error)))
         self._queue.put(m.error_message(error))
         if error.close_code is not None:
             self._queue.put(Close(error.close_code))

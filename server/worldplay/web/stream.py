@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterable
 from contextlib import suppress
 
+from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from worldplay.engine.engine import Engine, monotonic_ms
@@ -79,7 +80,8 @@ class Stream:
         if not is_allowed(origins, hosts, self._settings.allow_origin):
             said = f"its Origin is {show(headers.get('origin'))}, the Host {show(headers.get('host'))}"
             logger.warning("refused a page of another site: %s (see docs/deploy.md)", said)
-            await self._websocket.close(1008)
+            refusal = PlainTextResponse("pages of other sites may not walk here", 403)
+            await self._websocket.send_denial_response(refusal)
             return False
         offered = self._websocket.scope["subprotocols"]
         await self._websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
