@@ -132,6 +132,13 @@ class Settings(ModelSettings):
     send_timeout_s: float = Field(
         10.0, gt=0, le=600, description="Seconds after which a client that reads no data is disconnected"
     )
+    stage_timeout_s: float = Field(
+        30.0,
+        ge=1,
+        le=3600,
+        description="Seconds after which a stage of the model counts as hung, and the process ends; never if "
+        "it is compiled, or is hy-worldplay on a CPU",
+    )
     allow_origin: Origins = Field(
         "",
         description="Other origins whose pages may connect, like https://world.example, separated by commas: "

@@ -88,18 +88,18 @@ def test_network_of_ipv6_counts_as_one_address() -> None:
     assert group_address("::ffff:10.0.0.1") == "10.0.0.1"
 
 
-async def test_connection_without_a_request_is_ended(clock: Clock) -> None:
+def test_connection_without_a_request_is_ended(clock: Clock) -> None:
     connections = limited(clock)
     silent, busy = enter(connections), enter(connections)
     assert silent
     assert busy
     connections.note_request(cast(asyncio.Transport, busy))
     clock.now_s = REQUEST_TIMEOUT_S + 1
-    await connections.sweep()
+    connections.sweep()
     assert (silent.aborted, busy.aborted) == (True, False)
 
 
-async def test_answer_that_nobody_reads_ends_the_connection(clock: Clock) -> None:
+def test_answer_that_nobody_reads_ends_the_connection(clock: Clock) -> None:
     connections = limited(clock)
     transport = enter(connections)
     assert transport
@@ -107,19 +107,19 @@ async def test_answer_that_nobody_reads_ends_the_connection(clock: Clock) -> Non
     transport.waiting = 2**20
     for second in range(0, 300, 10):
         clock.now_s = second
-        await connections.sweep()
+        connections.sweep()
         assert transport.aborted == (second > 20 + 256)
 
 
-async def test_closing_that_never_ends_is_cut_off(clock: Clock) -> None:
+def test_closing_that_never_ends_is_cut_off(clock: Clock) -> None:
     connections = limited(clock)
     transport = enter(connections)
     assert transport
     connections.note_request(cast(asyncio.Transport, transport))
     transport.closing = True
-    await connections.sweep()
+    connections.sweep()
     clock.now_s = CLOSING_TIMEOUT_S + 1
-    await connections.sweep()
+    connections.sweep()
     assert transport.aborted
 
 

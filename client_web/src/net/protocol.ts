@@ -117,7 +117,7 @@ const SERVER_FIELDS = {
     view: optional(string),
   },
   error: { code: string, message: string, retryable: bool, fatal: bool },
-  bye: { reason: string },
+  bye: { reason: string, resume_in: optional(number) },
   pong: { t: number, server: number },
   received: { seq: integer, at: number },
 };

@@ -1,6 +1,9 @@
 """`worldplay serve`: loads a world and serves it until it is interrupted."""
 
 import logging
+import os
+import signal
+import sys
 
 from worldplay.settings import Settings
 from worldplay.web.address import listen, url_of
@@ -17,6 +20,7 @@ def run(settings: Settings) -> None:
     from worldplay.loading import open_engine
     from worldplay.web.app import create_server
     from worldplay.web.static_page import has_page
+    from worldplay.web.world_server import EXIT_FAILED
 
     world, engine = open_engine(settings)
     server = create_server(settings, world, engine)
@@ -25,4 +29,7 @@ def run(settings: Settings) -> None:
         logger.info("ready, visitors at once: %d; walk at %s", num_slots, url_of(listening))
     else:
         logger.info("ready, visitors at once: %d; without a page at %s", num_slots, url_of(listening))
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # uvicorn raises it again after stopping
     server.run(sockets=[listening])
+    if server.has_failed:
+        os._exit(EXIT_FAILED)  # a thread that hangs would keep the process

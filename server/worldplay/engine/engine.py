@@ -1,16 +1,19 @@
 """The engine: the thread that owns the model, and its interface for sessions and clips."""
 
 import logging
+import math
 from itertools import count
 from threading import Event, Thread
 from time import monotonic
 
 from worldplay.engine.admission import Admission
 from worldplay.engine.clip_run import ClipJob, ClipListener, ClipRequest
+from worldplay.engine.failures import REASONS
 from worldplay.engine.pacing import LatchMode
 from worldplay.engine.ports import Listener, WorldPort
 from worldplay.engine.session import Session
 from worldplay.engine.stats import EngineStats
+from worldplay.engine.watchdog import Watchdog
 from worldplay.engine.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -25,8 +28,14 @@ class Engine:
     """Runs sessions and clips until it is closed. Methods and properties may be used from any thread."""
 
     def __init__(
-        self, world: WorldPort, max_sessions: int, max_queued: int, latch: LatchMode = "chunk"
+        self,
+        world: WorldPort,
+        max_sessions: int,
+        max_queued: int,
+        latch: LatchMode = "chunk",
+        stage_timeout_s: float = math.inf,
     ) -> None:
+        """Make an engine. A stage that takes longer than `stage_timeout_s` counts as hung."""
         self.max_sessions = max_sessions
         self.latch = latch
         self._worker = Worker(world, Admission(max_sessions, max_queued), monotonic_ms, latch)
@@ -34,6 +43,8 @@ class Engine:
         self._numbers = count(1)
         self._wake = Event()
         self._is_closing = False
+        self._is_leaving = False
+        self.watchdog = Watchdog(stage_timeout_s)
         self._started_ms = monotonic_ms()
 
     def start(self) -> None:
@@ -47,17 +58,30 @@ class Engine:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
+    def stop_admission(self) -> None:
+        """Take no more sessions, and end all clips. Sessions go on until they are closed."""
+        self._is_leaving = True
+        self._wake.set()
+
     @property
     def healthy(self) -> bool:
-        """Return whether the worker thread runs and takes sessions."""
-        return self._thread.is_alive() and not self._is_closing
+        """Return whether the engine takes sessions."""
+        return self.is_live and not self._is_leaving
+
+    @property
+    def is_live(self) -> bool:
+        """Return whether the worker thread runs, and no stage hangs."""
+        return self._thread.is_alive() and not self._is_closing and not self.watchdog.is_hung
 
     def open(self, listener: Listener) -> Session:
         """Open a session in a slot or in the queue. If both are full, the listener gets `busy`."""
         session = Session(next(self._numbers), listener, monotonic_ms, self._wake.set)
         if not self.healthy:
             session.close()
-            listener.on_error("internal", "the engine has stopped", True)
+            if self.is_live:
+                listener.on_error("busy", REASONS["stopped"], True)
+            else:
+                listener.on_error("internal", "the engine has stopped", True)
             return session
         self._worker.arrivals.append(session)
         self._wake.set()
@@ -87,7 +111,10 @@ class Engine:
         try:
             while not self._is_closing:
                 self._wake.clear()
-                wait_ms = self._worker.run_once()
+                if self._is_leaving:
+                    self._worker.clips.end_all()
+                with self.watchdog.watch():
+                    wait_ms = self._worker.run_once()
                 if wait_ms != 0.0:
                     self._wake.wait(None if wait_ms is None else wait_ms / 1000.0)
         except Exception:  # the top of the thread: the engine itself failed, and serves nobody any more

@@ -301,6 +301,7 @@ class Error(Record):
 class Bye(Record):
     type: Literal["bye"] = "bye"
     reason: str
+    resume_in: Annotated[float, Field(ge=0)] | None = None
 
 
 class Pong(Record):

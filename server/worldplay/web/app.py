@@ -1,14 +1,14 @@
 """The HTTP application: health, metrics, the API, the page, and the WebSocket that streams walks."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
@@ -27,7 +27,11 @@ from worldplay.web.picture_decoding import PictureDecoding
 from worldplay.web.secured import secured
 from worldplay.web.static_page import page_route
 from worldplay.web.stream import Stream
+from worldplay.web.streams import Streams
+from worldplay.web.world_server import REQUESTS_S, WorldServer
 from worldplay.world.world import World
+
+CLOSE_ENGINE_S = 2.0  # for the stage in progress
 
 
 class _App(Starlette):
@@ -41,8 +45,13 @@ class _App(Starlette):
         return secured(super().build_middleware_stack(), self._settings)
 
 
-def create_app(settings: Settings, world: World, engine: Engine) -> Starlette:
-    """Build the application around an engine. The application starts and closes the engine."""
+def create_app(settings: Settings, world: World, engine: Engine, streams: Streams | None = None) -> Starlette:
+    """Build the application around an engine. The application starts and closes the engine.
+
+    Args:
+        streams: where open streams are counted.
+    """
+    open_streams = Streams() if streams is None else streams
     metrics, decoding = Metrics(engine), PictureDecoding()
 
     async def health(request: Request) -> Response:
@@ -50,11 +59,19 @@ def create_app(settings: Settings, world: World, engine: Engine) -> Starlette:
         content = body.model_dump_json()
         return Response(content, 200 if body.ready else 503, media_type="application/json")
 
+    async def live(request: Request) -> Response:
+        return PlainTextResponse("live" if engine.is_live else "failed", 200 if engine.is_live else 503)
+
+    async def ready(request: Request) -> Response:
+        return PlainTextResponse("ready" if engine.healthy else "not ready", 200 if engine.healthy else 503)
+
     async def export_metrics(request: Request) -> Response:
         return Response(metrics.export(), media_type=metrics.media_type)
 
     async def walk(websocket: WebSocket) -> None:
-        await Stream(websocket, settings, world, engine, metrics, decoding).run()
+        stream = Stream(websocket, settings, world, engine, metrics, decoding)
+        with open_streams.enter(stream):
+            await stream.run()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -62,10 +79,12 @@ def create_app(settings: Settings, world: World, engine: Engine) -> Starlette:
         try:
             yield
         finally:
-            engine.close()
+            await asyncio.to_thread(engine.close, CLOSE_ENGINE_S)
 
     routes: list[BaseRoute] = [
         Route("/health", health),
+        Route("/live", live),
+        Route("/ready", ready),
         Route("/metrics", export_metrics),
         WebSocketRoute("/ws", walk),
         *api_routes(settings, world, engine, decoding),
@@ -82,25 +101,23 @@ def load_app(settings: Settings) -> Starlette:
     return create_app(settings, *open_engine(settings))
 
 
-def create_server(settings: Settings, world: World, engine: Engine) -> uvicorn.Server:
+def create_server(settings: Settings, world: World, engine: Engine) -> WorldServer:
     """Build the application and a uvicorn server for it; the caller passes a bound socket to `run`."""
     limits = plan_limits(settings.max_connections, settings.max_per_address, raise_file_limit())
     proxies = read_proxies(settings.trusted_proxies)
-    connections = Connections(limits, monotonic, proxies)
+    connections, streams = Connections(limits, monotonic, proxies), Streams()
     config = GuardedConfig(
-        create_app(settings, world, engine),
+        create_app(settings, world, engine, streams),
         connections,
         http=GuardedHttp,
         ws=GuardedWebSocket,
         backlog=limits.backlog,
         forwarded_allow_ips=sorted(proxies),
-        callback_notify=connections.sweep,
-        timeout_notify=1,
         ws_max_size=2 * LIMITS.message_bytes,  # up to here a frame that is too large gets an `error`
         ws_per_message_deflate=False,
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=REQUESTS_S,
     )
-    return uvicorn.Server(config)
+    return WorldServer(config, engine, streams, connections)

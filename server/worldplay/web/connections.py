@@ -141,7 +141,7 @@ class Connections:
         connection.unfinished_bytes = num_bytes
         return self.unfinished_bytes <= MAX_UNFINISHED_BYTES
 
-    async def sweep(self) -> None:
+    def sweep(self) -> None:
         """End the connections whose clients are too slow."""
         now_s = self.clock()
         for connection in list(self._open.values()):

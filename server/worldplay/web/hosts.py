@@ -8,13 +8,14 @@ from worldplay.settings import Settings
 def is_host_allowed(host: str | None, settings: Settings) -> bool:
     """Return whether a request may name this host.
 
-    Addresses and loopback names are always allowed, and all names of WORLDPLAY_ALLOW_HOST. Other names are
-    refused if that is set, or if the server is for this machine alone and asks for no token.
+    Addresses and names without a dot are always allowed: nobody can make them lead here. So are loopback names
+    and all names of WORLDPLAY_ALLOW_HOST. Other names are refused if that is set, or if the server is for this
+    machine alone and asks for no token.
     """
     if host is None:
         return True
     name = _name_of(host)
-    if _is_address(name) or name == "localhost" or name.endswith(".localhost"):
+    if "." not in name or name.endswith(".localhost") or _is_address(name):
         return True
     if settings.allow_host:
         return name in {item.strip().lower() for item in settings.allow_host.split(",")}

@@ -1,6 +1,6 @@
 """From the engine to the send queue: encodes a session's frames, and keeps all events in order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from worldplay.engine.engine import Engine
 from worldplay.engine.ports import ChunkReport, Frames
@@ -29,6 +29,7 @@ class SessionListener:
         self._tells_taken_as = tells_taken_as
         self._fps = world.fps
         self._encoder = FrameEncoder(world.width, world.height, world.fps, self._fail)
+        self._last: Sequence[Item] = ()  # posted when the chunk in progress is finished
         self._report: ChunkReport | None = None  # of the chunk whose frames are being encoded
 
     def open(self, engine: Engine) -> Session:
@@ -41,6 +42,12 @@ class SessionListener:
         """Tell the session that encoded frames will never be sent."""
         if self.session is not None:
             self.session.media_dropped(num_frames / self._fps)
+
+    def leave(self, last: Sequence[Item]) -> None:
+        """Finish the chunk in progress, and then post these items instead of more."""
+        self._last = last
+        if self.session is not None:
+            self.session.pause()
 
     def close(self) -> None:
         if self.session is not None:
@@ -64,6 +71,10 @@ class SessionListener:
         self._encoder.run(self._encode, frames, decode_ms, decoded_at_ms)
 
     def on_state(self, what: str, detail: dict[str, object]) -> None:
+        if what == "paused" and self._last:
+            for item in self._last:
+                self._encoder.run(self._post, item)
+            return
         if not self._tells_taken_as:
             detail = {name: value for name, value in detail.items() if name != "taken_as"}
         self._encoder.run(self._post, m.State.model_validate({"what": what, **detail}))

@@ -9,9 +9,9 @@ from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from worldplay.engine.engine import Engine, monotonic_ms
+from worldplay.protocol import messages as m
 from worldplay.protocol.connection import ServerConnection
 from worldplay.protocol.errors import CLOSE_CODES, ErrorCode, ProtocolError
-from worldplay.protocol.messages import SUBPROTOCOL
 from worldplay.protocol.origin import is_allowed
 from worldplay.settings import Settings
 from worldplay.web.latency import LatencyTracker
@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 HELLO_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
+SERVICE_RESTART = 1012
+RESUME_IN_S = 5.0  # a server that is started again loads its model meanwhile
 
 
 class Stream:
@@ -49,6 +51,9 @@ class Stream:
         self._connection = ServerConnection(LIMITS, settings.token)
         latency, loop = LatencyTracker(), asyncio.get_running_loop()
         fields = frozenset(websocket.query_params.get("fields", "").split(","))
+        self._bye = m.Bye(
+            reason="the server is stopping", resume_in=RESUME_IN_S if "resume_in" in fields else None
+        )
         self._listener = SessionListener(
             world, lambda item: post(loop, self._sender.put, item), tells_taken_as="taken_as" in fields
         )
@@ -56,6 +61,18 @@ class Stream:
         self._receiver = Receiver(
             world, engine, self._listener, self._sender, latency, metrics, decoding, fields
         )
+
+    def leave(self) -> None:
+        """End because the server stops: finish the chunk in progress, say bye, and close."""
+        if self._listener.session is None:
+            self.leave_now()
+        else:
+            self._listener.leave([self._bye, Close(SERVICE_RESTART)])
+
+    def leave_now(self) -> None:
+        """End because the server stops, whatever the engine does."""
+        self._sender.put(self._bye)
+        self._sender.put(Close(SERVICE_RESTART))
 
     async def run(self) -> None:
         """Serve until either side ends the connection. The session is closed in every case."""
@@ -84,7 +101,7 @@ class Stream:
             await self._websocket.send_denial_response(refusal)
             return False
         offered = self._websocket.scope["subprotocols"]
-        await self._websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+        await self._websocket.accept(m.SUBPROTOCOL if m.SUBPROTOCOL in offered else None)
         return True
 
     async def _close(self, code: int | None) -> None:
