@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from worldplay.engine.activity import TurnLimits
 from worldplay.engine.capacity import count_in_time
 from worldplay.engine.engine import Engine
 from worldplay.engine.pacing import LatchMode
@@ -114,9 +115,9 @@ def make_engine(settings: Settings, world: World) -> Engine:
             logger.info("measuring how many visitors can walk at once in real time")
             num_slots = count_in_time(world, num_slots)
             logger.info("visitors who can walk at once in real time: %d", num_slots)
-    return Engine(
-        world, num_slots, settings.max_queued, _choose_latch(settings), _stage_timeout_s(settings, world)
-    )
+    turns = TurnLimits(settings.idle_limit_s, settings.visit_limit_s or math.inf)
+    timeout_s = _stage_timeout_s(settings, world)
+    return Engine(world, num_slots, settings.max_queued, _choose_latch(settings), timeout_s, turns)
 
 
 def _stage_timeout_s(settings: Settings, world: World) -> float:

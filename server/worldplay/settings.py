@@ -123,6 +123,18 @@ class Settings(ModelSettings):
         None, description="File that holds the secret, which then shows in no list of processes"
     )
     max_queued: int = Field(16, ge=0, le=10_000, description="Visitors who may wait until they can walk")
+    idle_limit_s: float = Field(
+        120.0,
+        ge=1,
+        le=86_400,
+        description="Seconds without input after which a visitor's place goes to those who wait, if any",
+    )
+    visit_limit_s: float = Field(
+        0.0,
+        ge=0,
+        le=86_400,
+        description="Seconds after which a visitor goes to the end of the queue, if anybody waits; 0: never",
+    )
     latch: Literal["latent", "chunk"] | None = Field(
         None,
         description="When controls are read: 'latent' (a chunk in progress may be cut) or 'chunk' (once per "

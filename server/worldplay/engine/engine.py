@@ -6,6 +6,7 @@ from itertools import count
 from threading import Event, Thread
 from time import monotonic
 
+from worldplay.engine.activity import TurnLimits
 from worldplay.engine.admission import Admission
 from worldplay.engine.clip_run import ClipJob, ClipListener, ClipRequest
 from worldplay.engine.failures import REASONS
@@ -17,6 +18,8 @@ from worldplay.engine.watchdog import Watchdog
 from worldplay.engine.worker import Worker
 
 logger = logging.getLogger(__name__)
+
+TURN_CHECK_S = 0.5
 
 
 def monotonic_ms() -> float:
@@ -34,11 +37,17 @@ class Engine:
         max_queued: int,
         latch: LatchMode = "chunk",
         stage_timeout_s: float = math.inf,
+        turns: TurnLimits | None = None,
     ) -> None:
-        """Make an engine. A stage that takes longer than `stage_timeout_s` counts as hung."""
+        """Make an engine.
+
+        Args:
+            stage_timeout_s: a stage that takes longer counts as hung.
+            turns: how long a client may keep its slot while others wait.
+        """
         self.max_sessions = max_sessions
         self.latch = latch
-        self._worker = Worker(world, Admission(max_sessions, max_queued), monotonic_ms, latch)
+        self._worker = Worker(world, Admission(max_sessions, max_queued, turns), monotonic_ms, latch)
         self._thread = Thread(target=self._work, name="worldplay-engine", daemon=True)
         self._numbers = count(1)
         self._wake = Event()
@@ -107,6 +116,12 @@ class Engine:
             counters=self._worker.counters,
         )
 
+    def _rest_s(self, wait_ms: float | None) -> float | None:
+        """Return how long the worker may rest. While somebody waits, it looks for slots that are not used."""
+        if self._worker.admission.num_queued:
+            return min(TURN_CHECK_S, math.inf if wait_ms is None else wait_ms / 1000.0)
+        return None if wait_ms is None else wait_ms / 1000.0
+
     def _work(self) -> None:
         try:
             while not self._is_closing:
@@ -116,7 +131,7 @@ class Engine:
                 with self.watchdog.watch():
                     wait_ms = self._worker.run_once()
                 if wait_ms != 0.0:
-                    self._wake.wait(None if wait_ms is None else wait_ms / 1000.0)
+                    self._wake.wait(self._rest_s(wait_ms))
         except Exception:  # the top of the thread: the engine itself failed, and serves nobody any more
             logger.exception("the engine has stopped")
             self._is_closing = True

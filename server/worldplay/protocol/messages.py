@@ -283,7 +283,7 @@ class Media(Record):
 
 class State(Record):
     type: Literal["state"] = "state"
-    what: Literal["paused", "resumed", "prompt", "rewound", "reset", "bump", "view"]
+    what: Literal["paused", "resumed", "prompt", "rewound", "reset", "bump", "view", "yielded"]
     chunk: Count | None = None
     text: str | None = None
     taken_as: Annotated[str, Field(max_length=200)] | None = None

@@ -8,9 +8,9 @@ from worldplay.settings import Settings
 def is_host_allowed(host: str | None, settings: Settings) -> bool:
     """Return whether a request may name this host.
 
-    Addresses and names without a dot are always allowed: nobody can make them lead here. So are loopback names
-    and all names of WORLDPLAY_ALLOW_HOST. Other names are refused if that is set, or if the server is for this
-    machine alone and asks for no token.
+    Addresses and names without a dot are always allowed, because no stranger can make them lead here. So are
+    loopback names and all names of WORLDPLAY_ALLOW_HOST. Other names are refused if that is set, or if the
+    server is for this machine alone and asks for no token.
     """
     if host is None:
         return True

@@ -12,21 +12,30 @@ from worldplay.web.sender import Item, Sample
 from worldplay.web.translate import our_fault
 from worldplay.world.world import World
 
+GUESSED_WAIT_S = 60.0  # for one place in the queue, before any visit has ended
+
 
 class SessionListener:
     """Receives the engine's events for one session, and posts them all from the encoding thread."""
 
     def __init__(
-        self, world: World, post: Callable[[Item | ProtocolError], None], *, tells_taken_as: bool
+        self,
+        world: World,
+        post: Callable[[Item | ProtocolError], None],
+        *,
+        tells_taken_as: bool,
+        tells_yielded: bool = False,
     ) -> None:
         """Post on the encoding thread, so `post` must return at once.
 
         Args:
             tells_taken_as: whether the client understands that field, which protocol 1 did not have at first.
+            tells_yielded: the same of that `state`.
         """
         self.session: Session | None = None
         self._post = post
         self._tells_taken_as = tells_taken_as
+        self._tells_yielded = tells_yielded
         self._fps = world.fps
         self._encoder = FrameEncoder(world.width, world.height, world.fps, self._fail)
         self._last: Sequence[Item] = ()  # posted when the chunk in progress is finished
@@ -57,6 +66,7 @@ class SessionListener:
     # -- from the engine, on its worker thread
 
     def on_queued(self, position: int, eta_s: float | None) -> None:
+        eta_s = position * GUESSED_WAIT_S if eta_s is None else eta_s
         self._encoder.run(self._post, m.Queued(position=position, eta=eta_s))
 
     def on_started(self, prompt: str, taken_as: str | None) -> None:
@@ -74,6 +84,8 @@ class SessionListener:
         if what == "paused" and self._last:
             for item in self._last:
                 self._encoder.run(self._post, item)
+            return
+        if what == "yielded" and not self._tells_yielded:
             return
         if not self._tells_taken_as:
             detail = {name: value for name, value in detail.items() if name != "taken_as"}

@@ -55,7 +55,10 @@ class Stream:
             reason="the server is stopping", resume_in=RESUME_IN_S if "resume_in" in fields else None
         )
         self._listener = SessionListener(
-            world, lambda item: post(loop, self._sender.put, item), tells_taken_as="taken_as" in fields
+            world,
+            lambda item: post(loop, self._sender.put, item),
+            tells_taken_as="taken_as" in fields,
+            tells_yielded="yielded" in fields,
         )
         self._sender = Sender(websocket, self._connection, latency, metrics, self._listener.drop, fields)
         self._receiver = Receiver(
