@@ -81,6 +81,7 @@ const SERVER_FIELDS = {
     chunk: numbersByName,
     can_walk: optional(bool),
     latch: optional(string),
+    places: optional(map({ free: integer, queued: integer, eta: number })),
   },
   queued: { position: integer, eta: orNull(number) },
   init: { codec: string, mime: string, data: bytes },

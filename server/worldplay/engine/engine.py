@@ -106,6 +106,10 @@ class Engine:
         self._wake.set()
         return job
 
+    def eta_s(self, position: int) -> float | None:
+        """Estimate the wait at a position in the queue (1 is next); None before any visit has ended."""
+        return self._worker.admission.eta_s(position)
+
     def stats(self) -> EngineStats:
         """Return the current state and the totals so far."""
         return EngineStats(

@@ -209,6 +209,14 @@ class ChunkShape(Record):
     first_frames: Count
 
 
+class Places(Record):
+    """How many may walk at once more, how many wait, and how long a newcomer would wait, in seconds."""
+
+    free: Count
+    queued: Count
+    eta: Annotated[float, Field(ge=0)]
+
+
 class Welcome(Record):
     type: Literal["welcome"] = "welcome"
     protocol: Count
@@ -224,6 +232,7 @@ class Welcome(Record):
     chunk: ChunkShape
     can_walk: bool | None = None
     latch: Literal["latent", "chunk"] | None = None
+    places: Places | None = None
 
 
 class Queued(Record):

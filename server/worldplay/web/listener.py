@@ -9,10 +9,8 @@ from worldplay.media.frame_encoder import FrameEncoder
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.web.sender import Item, Sample
-from worldplay.web.translate import our_fault
+from worldplay.web.translate import GUESSED_WAIT_S, our_fault
 from worldplay.world.world import World
-
-GUESSED_WAIT_S = 60.0  # for one place in the queue, before any visit has ended
 
 
 class SessionListener:

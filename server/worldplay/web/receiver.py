@@ -13,7 +13,7 @@ from worldplay.web.listener import SessionListener
 from worldplay.web.monitoring import Metrics
 from worldplay.web.picture_decoding import PictureDecoding
 from worldplay.web.sender import Close, Sender
-from worldplay.web.translate import check_start, read_image, read_trajectory, welcome
+from worldplay.web.translate import check_start, count_places, read_image, read_trajectory, welcome
 from worldplay.world.pictures.fit import StartPicture
 from worldplay.world.steering import WalkRequest
 from worldplay.world.world import World
@@ -57,7 +57,8 @@ class Receiver:
         """
         match message:
             case m.Hello():
-                self._sender.put(welcome(self._world, self._engine.latch, self._fields))
+                places = count_places(self._engine) if "places" in self._fields else None
+                self._sender.put(welcome(self._world, self._engine.latch, self._fields, places))
             case m.Ping(t=t):
                 self._sender.put(m.Pong(t=t, server=monotonic_ms()))
             case m.Stop():

@@ -6,6 +6,7 @@ from collections.abc import Set as AbstractSet
 import numpy as np
 from PIL import Image
 
+from worldplay.engine.engine import Engine
 from worldplay.engine.failures import REASONS, code_of
 from worldplay.engine.pacing import LatchMode
 from worldplay.engine.ports import ChunkReport
@@ -19,13 +20,27 @@ from worldplay.world.pictures.open_image import open_image
 from worldplay.world.steering import Move, PosedCamera
 from worldplay.world.world import World
 
+GUESSED_WAIT_S = 60.0  # for one place in the queue, before any visit has ended
 
-def welcome(world: World, latch: LatchMode, fields: AbstractSet[str]) -> m.Welcome:
+
+def count_places(engine: Engine) -> m.Places:
+    """Tell a newcomer how full the server is."""
+    stats = engine.stats()
+    free = 0 if stats.queued else max(0, engine.max_sessions - stats.sessions)
+    position = stats.queued + 1
+    expected_s = engine.eta_s(position) or position * GUESSED_WAIT_S
+    return m.Places(free=free, queued=stats.queued, eta=0.0 if free else expected_s)
+
+
+def welcome(
+    world: World, latch: LatchMode, fields: AbstractSet[str], places: m.Places | None = None
+) -> m.Welcome:
     """Make the message that describes the world to a new client.
 
     Args:
         latch: when the engine reads controls.
         fields: the later fields of the protocol that the client knows.
+        places: how full the server is, for a client that knows this field.
     """
     size, latents = (world.width, world.height), world.chunk_latents
     return m.Welcome(
@@ -44,6 +59,7 @@ def welcome(world: World, latch: LatchMode, fields: AbstractSet[str]) -> m.Welco
         ),
         can_walk=None if world.can_walk else False,
         latch=latch if "latch" in fields else None,
+        places=places,
     )
 
 
