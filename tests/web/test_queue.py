@@ -60,3 +60,25 @@ def test_idle_walker_is_told_that_its_place_went_to_another(single: str, query: 
         second.send("stop")
         again = idle.recv_type("chunk")
         assert again["index"] > 0
+
+
+def test_new_walks_are_refused_first_if_memory_is_short(single: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with client(single) as walking, client(single) as late:
+        walking.hello()
+        walking.start(seed=1)
+        monkeypatch.setattr("worldplay.web.receiver.is_memory_short", lambda: True)
+        late.hello()
+        late.send("start", seed=2)
+        messages, code = late.wait_closed()
+        assert (messages[-1]["code"], code) == ("busy", 1013)
+        assert "short of memory" in messages[-1]["message"]
+        walking.send("start", seed=3)
+        assert walking.recv_type("init")
+
+
+def test_client_that_starts_nothing_is_sent_away(single: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worldplay.web.stream.SILENCE_TIMEOUT_S", 0.2)
+    with client(single) as idle:
+        idle.hello()
+        messages, code = idle.wait_closed()
+        assert (messages[-1]["type"], messages[-1]["reason"], code) == ("bye", "no walk was started", 1000)

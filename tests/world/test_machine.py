@@ -1,6 +1,7 @@
 """What a machine has, with a driver that is a list of GPUs."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pynvml
 import pytest
@@ -15,6 +16,7 @@ from worldplay.world.machine import (
     choose_visible,
     find_gpu,
     has_bf16_cpu,
+    is_memory_short,
     list_gpus,
     parse_device,
 )
@@ -136,3 +138,15 @@ def test_memory_of_a_container(
     assert whole > available_memory() == 1_000_000
     limit.write_text("max\n")
     assert available_memory() > 1_000_000
+
+
+def test_container_has_what_it_does_not_use_yet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, text in {
+        "CGROUP_LIMIT": "1000000000\n",
+        "CGROUP_USAGE": "700000000\n",
+        "CGROUP_DETAILS": "anon 5\ninactive_file 50000000\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+        monkeypatch.setattr(machine, name, tmp_path / name)
+    assert available_memory() == 350_000_000
+    assert is_memory_short()

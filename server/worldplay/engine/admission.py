@@ -37,6 +37,12 @@ class Admission:
         return len(self._queue)
 
     @property
+    def is_full(self) -> bool:
+        """Return whether a new key finds neither a slot nor a place in the queue."""
+        has_slot = self.num_seated < self.max_sessions and not self._queue
+        return not has_slot and len(self._queue) >= self._max_queued
+
+    @property
     def resting(self) -> dict[int, float]:
         """Return the keys that rest, and since when."""
         return self._resting_ms
@@ -57,7 +63,7 @@ class Admission:
         if self.num_seated < self.max_sessions and not self._queue:
             self._seated_ms[key] = now_ms
             return True
-        if len(self._queue) >= self._max_queued:
+        if self.is_full:
             return False
         self._queue.append(key)
         return True

@@ -106,6 +106,11 @@ class Engine:
         self._wake.set()
         return job
 
+    @property
+    def is_full(self) -> bool:
+        """Return whether a new session would be refused."""
+        return self._worker.admission.is_full
+
     def eta_s(self, position: int) -> float | None:
         """Estimate the wait at a position in the queue (1 is next); None before any visit has ended."""
         return self._worker.admission.eta_s(position)

@@ -42,6 +42,10 @@ class ServerConnection:
         self._client = ClientOrder()
         self._server = ServerOrder()
 
+    @property
+    def has_greeted(self) -> bool:
+        return self._client.greeted
+
     def receive(self, frame: bytes | str, now_ms: float) -> ClientMessage:
         """Decode one frame of the client.
 

@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket
 from worldplay.engine.engine import Engine
 from worldplay.loading import open_engine
 from worldplay.settings import Settings, read_proxies
+from worldplay.web.address_rates import AddressRates
 from worldplay.web.connections import Connections, plan_limits, raise_file_limit
 from worldplay.web.errors import EXCEPTION_HANDLERS
 from worldplay.web.generate_video import api_routes
@@ -52,7 +53,7 @@ def create_app(settings: Settings, world: World, engine: Engine, streams: Stream
         streams: where open streams are counted.
     """
     open_streams = Streams() if streams is None else streams
-    metrics, decoding = Metrics(engine), PictureDecoding()
+    metrics, decoding, rates = Metrics(engine), PictureDecoding(), AddressRates()
 
     async def health(request: Request) -> Response:
         body = describe_health(settings, world, engine)
@@ -69,7 +70,7 @@ def create_app(settings: Settings, world: World, engine: Engine, streams: Stream
         return Response(metrics.export(), media_type=metrics.media_type)
 
     async def walk(websocket: WebSocket) -> None:
-        stream = Stream(websocket, settings, world, engine, metrics, decoding)
+        stream = Stream(websocket, settings, world, engine, metrics, decoding, rates)
         with open_streams.enter(stream):
             await stream.run()
 

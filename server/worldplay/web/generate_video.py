@@ -34,6 +34,7 @@ from worldplay.web.request import (
 )
 from worldplay.web.schemas import MAX_FRAMES
 from worldplay.wording import without_values
+from worldplay.world.machine import is_memory_short
 from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
@@ -76,6 +77,8 @@ class GenerateVideo:
             check_token(request, self._settings.token)
             check_headers(request)
             self._making.check(self._latest_s)  # before the body is read
+            if is_memory_short():
+                raise ApiError(503, "busy", "the server is short of memory", {"Retry-After": "30"})
             body = await read_body(request, self._bodies)
             with self._making.hold(self._latest_s):
                 plan = await self._decoding.run(self._plan, body)

@@ -1,10 +1,12 @@
 """From the client to the engine: acts on each message."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 
 from worldplay.engine.engine import Engine, monotonic_ms
+from worldplay.engine.failures import REASONS
 from worldplay.engine.session import Session
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
@@ -14,9 +16,12 @@ from worldplay.web.monitoring import Metrics
 from worldplay.web.picture_decoding import PictureDecoding
 from worldplay.web.sender import Close, Sender
 from worldplay.web.translate import check_start, count_places, read_image, read_trajectory, welcome
+from worldplay.world.machine import is_memory_short
 from worldplay.world.pictures.fit import StartPicture
 from worldplay.world.steering import WalkRequest
 from worldplay.world.world import World
+
+logger = logging.getLogger(__name__)
 
 _COMMANDS: dict[type[m.ClientMessage], Callable[[Session], None]] = {
     m.Pause: Session.pause,
@@ -75,13 +80,25 @@ class Receiver:
 
     async def _start(self, message: m.Start) -> None:
         check_start(message, self._world)
+        if self._listener.session is None:
+            self._check_room()
         view, picture = message.view, None
         if message.image is not None:
             picture, view = await self._decoding.run(self._read_picture, message.image)
+        is_new = self._listener.session is None
         session = self._listener.open(self._engine)
+        if is_new:
+            logger.info("opened session %d", session.number)
         session.start(WalkRequest(view, picture, message.prompt, message.seed))
         if picture is not None and view is not None:
             self._sender.put(m.State(what="view", view=view))
+
+    def _check_room(self) -> None:
+        """Refuse a first walk before its picture is decoded. Raises: ProtocolError (busy)."""
+        if is_memory_short():
+            raise ProtocolError(ErrorCode.BUSY, "the server is short of memory and takes no new walks")
+        if self._engine.is_full:
+            raise ProtocolError(ErrorCode.BUSY, REASONS["busy"])
 
     def _read_picture(self, data: bytes) -> tuple[StartPicture, str | None]:
         """Decode a picture to start from.

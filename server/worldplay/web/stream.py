@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from contextlib import suppress
+from time import monotonic
 
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -14,6 +15,7 @@ from worldplay.protocol.connection import ServerConnection
 from worldplay.protocol.errors import CLOSE_CODES, ErrorCode, ProtocolError
 from worldplay.protocol.origin import is_allowed
 from worldplay.settings import Settings
+from worldplay.web.address_rates import AddressRates
 from worldplay.web.latency import LatencyTracker
 from worldplay.web.limits import LIMITS
 from worldplay.web.listener import SessionListener
@@ -29,6 +31,8 @@ from worldplay.world.world import World
 logger = logging.getLogger(__name__)
 
 HELLO_TIMEOUT_S = 10.0
+SILENCE_TIMEOUT_S = 300.0  # between hello and the first start; a page says ping every few seconds
+START_TIMEOUT_S = 3600.0  # from hello to the first start
 CLOSE_TIMEOUT_S = 2.0
 SERVICE_RESTART = 1012
 RESUME_IN_S = 5.0  # a server that is started again loads its model meanwhile
@@ -45,8 +49,12 @@ class Stream:
         engine: Engine,
         metrics: Metrics,
         decoding: PictureDecoding,
+        rates: AddressRates,
     ) -> None:
         self._websocket = websocket
+        self._rates = rates
+        self._greet_until_s = monotonic() + HELLO_TIMEOUT_S
+        self._host = websocket.client.host if websocket.client else ""
         self._settings = settings
         self._connection = ServerConnection(LIMITS, settings.token)
         latency, loop = LatencyTracker(), asyncio.get_running_loop()
@@ -119,24 +127,38 @@ class Stream:
             goes_on = await asyncio.wait_for(self._take_frame(), HELLO_TIMEOUT_S)
             while goes_on:
                 await asyncio.sleep(0)  # others first: many frames may have come together
-                goes_on = await self._take_frame()
+                goes_on = await asyncio.wait_for(self._take_frame(), self._patience_s())
         except asyncio.TimeoutError:  # Python 3.10 has its own beside TimeoutError
-            late = f"expected hello within {HELLO_TIMEOUT_S:.0f} s"
-            self._sender.put(ProtocolError(ErrorCode.BAD_ORDER, late))
+            self._explain_silence()
         except WebSocketDisconnect:
             self._sender.put(Close(1000))
         except Exception as error:  # the top of the endpoint: a fault of the server; the client is told
             logger.exception("a message could not be handled")
             self._sender.put(our_fault(error))
 
+    def _patience_s(self) -> float | None:
+        """Return how long to wait for the next message. A client that walks may say nothing for ever."""
+        if self._listener.session is not None:
+            return None
+        return max(0.0, min(SILENCE_TIMEOUT_S, self._greet_until_s + START_TIMEOUT_S - monotonic()))
+
+    def _explain_silence(self) -> None:
+        if self._connection.has_greeted:
+            self._sender.put(m.Bye(reason="no walk was started"))
+            self._sender.put(Close(1000))
+        else:
+            late = f"expected hello within {HELLO_TIMEOUT_S:.0f} s"
+            self._sender.put(ProtocolError(ErrorCode.BAD_ORDER, late))
+
     async def _take_frame(self) -> bool:
         """Handle the next frame. Returns: whether the client may send more."""
         event = await self._websocket.receive()
         if event["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(event.get("code", 1006))
-        frame = event.get("bytes")
+        frame: bytes | str = event["text"] if event.get("bytes") is None else event["bytes"]
         try:
-            message = self._connection.receive(event["text"] if frame is None else frame, monotonic_ms())
+            self._rates.charge(self._host, len(frame), monotonic_ms())
+            message = self._connection.receive(frame, monotonic_ms())
             return await self._receiver.handle(message)
         except ProtocolError as error:
             self._sender.put(error)
