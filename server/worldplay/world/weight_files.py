@@ -46,6 +46,10 @@ class Weights:
         return str(self.files[0] if len(self.files) == 1 else self.files[0].parent)
 
     @property
+    def num_bytes(self) -> int:
+        return sum(path.stat().st_size for path in self.files)
+
+    @property
     def keys(self) -> Collection[str]:
         return self._shards.keys()
 
