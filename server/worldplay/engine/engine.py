@@ -5,6 +5,7 @@ import math
 from itertools import count
 from threading import Event, Thread
 from time import monotonic
+from typing import Literal
 
 from worldplay.engine.activity import TurnLimits
 from worldplay.engine.admission import Admission
@@ -105,6 +106,12 @@ class Engine:
         self._worker.clips.arrivals.append(job)
         self._wake.set()
         return job
+
+    def place_of(self, session: Session) -> Literal["walking", "queued", "resting"]:
+        """Return whether a session has a slot, waits for one, or rests without."""
+        if self._worker.admission.is_seated(session.number):
+            return "walking"
+        return "resting" if session.number in self._worker.admission.resting else "queued"
 
     @property
     def is_full(self) -> bool:

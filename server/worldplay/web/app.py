@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -17,13 +17,14 @@ from worldplay.engine.engine import Engine
 from worldplay.loading import open_engine
 from worldplay.settings import Settings, read_proxies
 from worldplay.web.address_rates import AddressRates
-from worldplay.web.connections import Connections, plan_limits, raise_file_limit
+from worldplay.web.connections import ConnectionLimits, Connections, plan_limits, raise_file_limit
 from worldplay.web.errors import EXCEPTION_HANDLERS
 from worldplay.web.generate_video import api_routes
 from worldplay.web.guarded_http import GuardedConfig, GuardedHttp
 from worldplay.web.guarded_websocket import GuardedWebSocket
 from worldplay.web.limits import LIMITS
 from worldplay.web.monitoring import Metrics, describe_health
+from worldplay.web.operator_metrics import OperatorMetrics
 from worldplay.web.picture_decoding import PictureDecoding
 from worldplay.web.secured import secured
 from worldplay.web.static_page import page_route
@@ -33,6 +34,13 @@ from worldplay.web.world_server import REQUESTS_S, WorldServer
 from worldplay.world.world import World
 
 CLOSE_ENGINE_S = 2.0  # for the stage in progress
+
+
+class Traffic(NamedTuple):
+    """Everybody who is connected."""
+
+    streams: Streams
+    connections: Connections
 
 
 class _App(Starlette):
@@ -46,13 +54,14 @@ class _App(Starlette):
         return secured(super().build_middleware_stack(), self._settings)
 
 
-def create_app(settings: Settings, world: World, engine: Engine, streams: Streams | None = None) -> Starlette:
+def create_app(settings: Settings, world: World, engine: Engine, traffic: Traffic | None = None) -> Starlette:
     """Build the application around an engine. The application starts and closes the engine.
 
     Args:
-        streams: where open streams are counted.
+        traffic: where the server counts connections and streams; another server counts none.
     """
-    open_streams = Streams() if streams is None else streams
+    streams, connections = traffic or Traffic(Streams(), Connections(ConnectionLimits(0, 0, 0), monotonic))
+    details = OperatorMetrics(engine, streams, connections)
     metrics, decoding, rates = Metrics(engine), PictureDecoding(), AddressRates()
 
     async def health(request: Request) -> Response:
@@ -67,11 +76,11 @@ def create_app(settings: Settings, world: World, engine: Engine, streams: Stream
         return PlainTextResponse("ready" if engine.healthy else "not ready", 200 if engine.healthy else 503)
 
     async def export_metrics(request: Request) -> Response:
-        return Response(metrics.export(), media_type=metrics.media_type)
+        return Response(metrics.export() + details.export(), media_type=metrics.media_type)
 
     async def walk(websocket: WebSocket) -> None:
-        stream = Stream(websocket, settings, world, engine, metrics, decoding, rates)
-        with open_streams.enter(stream):
+        stream = Stream(websocket, settings, world, engine, metrics, decoding, rates, details)
+        with streams.enter(stream):
             await stream.run()
 
     @asynccontextmanager
@@ -88,7 +97,7 @@ def create_app(settings: Settings, world: World, engine: Engine, streams: Stream
         Route("/ready", ready),
         Route("/metrics", export_metrics),
         WebSocketRoute("/ws", walk),
-        *api_routes(settings, world, engine, decoding),
+        *api_routes(settings, world, engine, decoding, streams),
         page_route(settings.static_dir),
     ]
     return _App(settings, routes=routes, lifespan=lifespan, exception_handlers=EXCEPTION_HANDLERS)
@@ -106,10 +115,10 @@ def create_server(settings: Settings, world: World, engine: Engine) -> WorldServ
     """Build the application and a uvicorn server for it; the caller passes a bound socket to `run`."""
     limits = plan_limits(settings.max_connections, settings.max_per_address, raise_file_limit())
     proxies = read_proxies(settings.trusted_proxies)
-    connections, streams = Connections(limits, monotonic, proxies), Streams()
+    traffic = Traffic(Streams(), Connections(limits, monotonic, proxies))
     config = GuardedConfig(
-        create_app(settings, world, engine, streams),
-        connections,
+        create_app(settings, world, engine, traffic),
+        traffic.connections,
         http=GuardedHttp,
         ws=GuardedWebSocket,
         backlog=limits.backlog,
@@ -121,4 +130,4 @@ def create_server(settings: Settings, world: World, engine: Engine) -> WorldServ
         server_header=False,
         timeout_graceful_shutdown=REQUESTS_S,
     )
-    return WorldServer(config, engine, streams, connections)
+    return WorldServer(config, engine, *traffic)

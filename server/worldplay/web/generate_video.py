@@ -26,13 +26,15 @@ from worldplay.web.picture_decoding import PictureDecoding
 from worldplay.web.request import (
     BodyBudget,
     check_headers,
+    check_operator,
     check_pose,
     check_token,
     parse_request,
     read_body,
     read_options,
 )
-from worldplay.web.schemas import MAX_FRAMES
+from worldplay.web.schemas import MAX_FRAMES, SessionList
+from worldplay.web.streams import Streams
 from worldplay.wording import without_values
 from worldplay.world.machine import is_memory_short
 from worldplay.world.world import World
@@ -43,7 +45,7 @@ FIRST_RETRY_S = 10.0  # before any clip's time is known
 
 
 def api_routes(
-    settings: Settings, world: World, engine: Engine, decoding: PictureDecoding
+    settings: Settings, world: World, engine: Engine, decoding: PictureDecoding, streams: Streams
 ) -> list[BaseRoute]:
     """The routes of the API."""
     description = json.dumps(describe_api(needs_token=settings.token is not None))
@@ -51,11 +53,23 @@ def api_routes(
     async def describe(request: Request) -> Response:
         return Response(description, media_type="application/json")
 
+    async def list_sessions(request: Request) -> Response:
+        try:
+            check_operator(request, settings.token)
+        except ApiError as error:
+            return error.response()
+        body = SessionList(sessions=streams.describe())
+        return Response(body.model_dump_json(), media_type="application/json")
+
     generate = GenerateVideo(settings, world, engine, decoding)
+    routes = [
+        Route("/generate-video", generate, methods=["POST"]),
+        Route("/sessions", list_sessions, methods=["GET"]),
+    ]
     return [
         Route("/openapi.json", describe, middleware=[Middleware(compressed)]),
         # A trailing slash gets 404, not a redirect: behind a proxy a redirect would lose the scheme.
-        Mount("/api", Router([Route("/generate-video", generate, methods=["POST"])], redirect_slashes=False)),
+        Mount("/api", Router(routes, redirect_slashes=False)),
     ]
 
 

@@ -23,17 +23,20 @@ class SessionListener:
         *,
         tells_taken_as: bool,
         tells_yielded: bool = False,
+        on_yielded: Callable[[str], None] | None = None,
     ) -> None:
         """Post on the encoding thread, so `post` must return at once.
 
         Args:
             tells_taken_as: whether the client understands that field, which protocol 1 did not have at first.
             tells_yielded: the same of that `state`.
+            on_yielded: hears why the session lost its slot, on the worker thread.
         """
         self.session: Session | None = None
         self._post = post
         self._tells_taken_as = tells_taken_as
         self._tells_yielded = tells_yielded
+        self._on_yielded = on_yielded or (lambda reason: None)
         self._fps = world.fps
         self._encoder = FrameEncoder(world.width, world.height, world.fps, self._fail)
         self._last: Sequence[Item] = ()  # posted when the chunk in progress is finished
@@ -83,8 +86,10 @@ class SessionListener:
             for item in self._last:
                 self._encoder.run(self._post, item)
             return
-        if what == "yielded" and not self._tells_yielded:
-            return
+        if what == "yielded":
+            self._on_yielded(str(detail["text"]))
+            if not self._tells_yielded:
+                return
         if not self._tells_taken_as:
             detail = {name: value for name, value in detail.items() if name != "taken_as"}
         self._encoder.run(self._post, m.State.model_validate({"what": what, **detail}))

@@ -13,6 +13,7 @@ from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.web.latency import LatencyTracker
 from worldplay.web.listener import SessionListener
 from worldplay.web.monitoring import Metrics
+from worldplay.web.operator_metrics import OperatorMetrics
 from worldplay.web.picture_decoding import PictureDecoding
 from worldplay.web.sender import Close, Sender
 from worldplay.web.translate import check_start, count_places, read_image, read_trajectory, welcome
@@ -23,6 +24,7 @@ from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
 
+MAX_STALLS = 10  # counted for one report; more did not happen in 100 ms
 _COMMANDS: dict[type[m.ClientMessage], Callable[[Session], None]] = {
     m.Pause: Session.pause,
     m.ResumeWalk: Session.resume,
@@ -43,6 +45,7 @@ class Receiver:
         latency: LatencyTracker,
         metrics: Metrics,
         decoding: PictureDecoding,
+        details: OperatorMetrics,
         fields: AbstractSet[str],
     ) -> None:
         """Act on what a client sends that knows these later `fields` of the protocol."""
@@ -54,6 +57,8 @@ class Receiver:
         self._latency = latency
         self._metrics = metrics
         self._decoding = decoding
+        self._details = details
+        self._num_stalls = 0
 
     async def handle(self, message: m.ClientMessage) -> bool:
         """Act on a message. Returns: whether the client may send more.
@@ -148,4 +153,6 @@ class Receiver:
     def _follow_playhead(self, session: Session, playhead: m.Playhead) -> None:
         for latency_ms in self._latency.show(playhead.shown, monotonic_ms()):
             self._metrics.input_to_photon_s.observe(latency_ms / 1000.0)
+        self._details.stalls.inc(max(0, min(playhead.stalled - self._num_stalls, MAX_STALLS)))
+        self._num_stalls = max(self._num_stalls, playhead.stalled)
         session.playhead(playhead.shown, playhead.buffered, playhead.hidden)

@@ -51,6 +51,13 @@ def check_token(request: Request, token: str | None) -> None:
         raise ApiError(401, "unauthorized", message, {"WWW-Authenticate": "Bearer"})
 
 
+def check_operator(request: Request, token: str | None) -> None:
+    """Raises: ApiError if the request does not have the server's token, or if there is none to have."""
+    if token is None:
+        raise ApiError(403, "forbidden", "expected a server with a token: start it with --token-file")
+    check_token(request, token)
+
+
 def check_headers(request: Request) -> None:
     """Refuse a request by its headers, before its body is read."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()

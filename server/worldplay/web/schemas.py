@@ -139,6 +139,27 @@ class JobCounts(_Body):
     max: int
 
 
+ClientState = Literal["greeting", "choosing", "walking", "paused", "queued", "resting"]
+
+
+class StreamInfo(_Body):
+    """One client with a WebSocket, for the operator."""
+
+    client: Annotated[str, Field(description="As in the log.")]
+    address: str
+    state: ClientState
+    session: Annotated[int | None, Field(description="As in the log; null before its first start.")]
+    age_s: Annotated[float, Field(description="Since it connected.")]
+    idle_s: Annotated[float | None, Field(description="Since its last input; null before its first start.")]
+    frames: Annotated[int, Field(description="Video frames sent.")]
+
+
+class SessionList(_Body):
+    """The body of GET /api/sessions."""
+
+    sessions: list[StreamInfo]
+
+
 class Health(_Body):
     """The state of the server."""
 

@@ -71,6 +71,11 @@ class Sender:
         self._track: VideoTrack | None = None
         self._next_frame = 0  # on the media timeline
 
+    @property
+    def num_frames(self) -> int:
+        """Return how many frames were sent."""
+        return self._next_frame
+
     def put(self, item: Item | ProtocolError) -> None:
         """Queue an item. An error is also counted and logged."""
         match item:

@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from worldplay.engine.engine import Engine, monotonic_ms
+from worldplay.engine.session import Session
 from worldplay.protocol import messages as m
 from worldplay.protocol.connection import ServerConnection
 from worldplay.protocol.errors import CLOSE_CODES, ErrorCode, ProtocolError
@@ -19,9 +20,12 @@ from worldplay.web.address_rates import AddressRates
 from worldplay.web.latency import LatencyTracker
 from worldplay.web.limits import LIMITS
 from worldplay.web.listener import SessionListener
+from worldplay.web.logs import client_id
 from worldplay.web.monitoring import Metrics
+from worldplay.web.operator_metrics import OperatorMetrics
 from worldplay.web.picture_decoding import PictureDecoding
 from worldplay.web.receiver import Receiver
+from worldplay.web.schemas import ClientState, StreamInfo
 from worldplay.web.send_queue import post
 from worldplay.web.sender import Close, Sender
 from worldplay.web.translate import our_fault
@@ -50,10 +54,13 @@ class Stream:
         metrics: Metrics,
         decoding: PictureDecoding,
         rates: AddressRates,
+        details: OperatorMetrics,
     ) -> None:
         self._websocket = websocket
         self._rates = rates
-        self._greet_until_s = monotonic() + HELLO_TIMEOUT_S
+        self._engine = engine
+        self._client = client_id.get()
+        self._began_s = monotonic()
         self._host = websocket.client.host if websocket.client else ""
         self._settings = settings
         self._connection = ServerConnection(LIMITS, settings.token)
@@ -67,10 +74,11 @@ class Stream:
             lambda item: post(loop, self._sender.put, item),
             tells_taken_as="taken_as" in fields,
             tells_yielded="yielded" in fields,
+            on_yielded=lambda reason: post(loop, details.count_yielded, reason),
         )
         self._sender = Sender(websocket, self._connection, latency, metrics, self._listener.drop, fields)
         self._receiver = Receiver(
-            world, engine, self._listener, self._sender, latency, metrics, decoding, fields
+            world, engine, self._listener, self._sender, latency, metrics, decoding, details, fields
         )
 
     def leave(self) -> None:
@@ -84,6 +92,26 @@ class Stream:
         """End because the server stops, whatever the engine does."""
         self._sender.put(self._bye)
         self._sender.put(Close(SERVICE_RESTART))
+
+    def describe(self) -> StreamInfo:
+        """Say who this is and what it does, for the operator."""
+        session = self._listener.session
+        now_s = monotonic()
+        return StreamInfo(
+            client=self._client,
+            address=self._host,
+            state=self._state(session),
+            session=None if session is None else session.number,
+            age_s=round(now_s - self._began_s, 1),
+            idle_s=None if session is None else round(now_s - session.activity.input_ms / 1000.0, 1),
+            frames=self._sender.num_frames,
+        )
+
+    def _state(self, session: Session | None) -> ClientState:
+        if session is None:
+            return "choosing" if self._connection.has_greeted else "greeting"
+        place = self._engine.place_of(session)
+        return "paused" if place == "walking" and session.is_paused else place
 
     async def run(self) -> None:
         """Serve until either side ends the connection. The session is closed in every case."""
@@ -140,7 +168,7 @@ class Stream:
         """Return how long to wait for the next message. A client that walks may say nothing for ever."""
         if self._listener.session is not None:
             return None
-        return max(0.0, min(SILENCE_TIMEOUT_S, self._greet_until_s + START_TIMEOUT_S - monotonic()))
+        return max(0.0, min(SILENCE_TIMEOUT_S, self._began_s + START_TIMEOUT_S - monotonic()))
 
     def _explain_silence(self) -> None:
         if self._connection.has_greeted:

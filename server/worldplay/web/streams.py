@@ -1,13 +1,22 @@
 """All open streams, and how they end when the server stops."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Protocol
+from typing import Protocol, get_args
+
+from worldplay.web.schemas import ClientState, StreamInfo
+
+STATES: tuple[ClientState, ...] = get_args(ClientState)
 
 
-class Leaving(Protocol):
-    """A stream that can be ended."""
+class OpenStream(Protocol):
+    """A stream, as the server sees it."""
+
+    def describe(self) -> StreamInfo:
+        """Say who it is and what it does."""
+        ...
 
     def leave(self) -> None:
         """Finish the chunk in progress, say bye, and close."""
@@ -22,14 +31,14 @@ class Streams:
     """The streams of all clients. Event loop only."""
 
     def __init__(self) -> None:
-        self._open: set[Leaving] = set()
+        self._open: set[OpenStream] = set()
         self._all_ended = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._open)
 
     @contextmanager
-    def enter(self, stream: Leaving) -> Iterator[None]:
+    def enter(self, stream: OpenStream) -> Iterator[None]:
         """Count a stream while this context is open."""
         self._open.add(stream)
         self._all_ended.clear()
@@ -39,6 +48,15 @@ class Streams:
             self._open.discard(stream)
             if not self._open:
                 self._all_ended.set()
+
+    def describe(self) -> list[StreamInfo]:
+        """Describe every stream, the oldest first."""
+        return sorted((stream.describe() for stream in self._open), key=lambda info: -info.age_s)
+
+    def count_states(self) -> dict[ClientState, int]:
+        """Count the streams in each state."""
+        counts = Counter(info.state for info in self.describe())
+        return {state: counts[state] for state in STATES}
 
     async def end_all(self, chunk_s: float, close_s: float) -> None:
         """End every stream: first with its chunk, which may take `chunk_s`, then without."""
