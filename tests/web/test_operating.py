@@ -1,11 +1,14 @@
 """What an operator sees: metrics in base units, and who is connected."""
 
+import json
+import re
 from collections.abc import Iterator
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from support.paths import REPOSITORY
 from support.raw_client import RawClient
 from support.serving import serving
 from worldplay.world.world import World
@@ -81,3 +84,18 @@ def test_others_do_not_see_who_is_connected(operated: str, headers: dict[str, st
 
 def test_server_without_a_token_shows_nobody(server: str) -> None:
     assert httpx.get(f"http://{server}/api/sessions").status_code == 403
+
+
+def test_dashboard_asks_only_for_metrics_that_exist(operated: str) -> None:
+    dashboard = json.loads((REPOSITORY / "docs" / "grafana.json").read_text())
+    asked = {
+        name
+        for panel in dashboard["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"(?:worldplay|process)_[a-z_]+", target["expr"])
+    }
+    text = httpx.get(f"http://{operated}/metrics").text
+    exported = {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
+    exported |= {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
+    assert asked
+    assert asked <= exported
