@@ -1,4 +1,4 @@
-"""Encodes RGB frames with x264, set up to return every frame immediately."""
+"""Encodes frames with x264, set up to return every frame immediately."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -60,13 +60,13 @@ class H264Encoder:
         """Encode one frame, without delay.
 
         Args:
-            frame: [H, W, 3] uint8 RGB.
+            frame: [H, W, 3] uint8 RGB, or [3 * H / 2, W] uint8, planes of BT.709 in limited range, 4:2:0.
             key: makes it a keyframe; the first frame is one in any case.
         """
-        shape = (self.height, self.width, 3)
-        if frame.shape != shape or frame.dtype != np.uint8:
-            raise ValueError(f"expected uint8 {shape}, got {frame.dtype} {frame.shape}")
-        picture = self._to_yuv(VideoFrame.from_numpy_buffer(np.ascontiguousarray(frame), format="rgb24"))
+        shape, planes = (self.height, self.width, 3), (3 * self.height // 2, self.width)
+        if frame.shape not in (shape, planes) or frame.dtype != np.uint8:
+            raise ValueError(f"expected uint8 {shape} or {planes}, got {frame.dtype} {frame.shape}")
+        picture = self._to_yuv(frame) if frame.shape == shape else _as_yuv(frame)
         picture.pts = self._num_frames
         picture.pict_type = PictureType.I if key else PictureType.NONE
         self._num_frames += 1
@@ -74,15 +74,21 @@ class H264Encoder:
         assert len(packets) == 1, len(packets)
         return EncodedFrame(bytes(packets[0]), packets[0].is_keyframe)
 
-    def _to_yuv(self, frame: VideoFrame) -> VideoFrame:
+    def _to_yuv(self, frame: NDArray[np.uint8]) -> VideoFrame:
         return self._reformatter.reformat(
-            frame,
+            VideoFrame.from_numpy_buffer(np.ascontiguousarray(frame), format="rgb24"),
             format="yuv420p",
             src_color_range=ColorRange.JPEG,
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
             threads=1,
         )
+
+
+def _as_yuv(planes: NDArray[np.uint8]) -> VideoFrame:
+    picture = VideoFrame.from_ndarray(planes, format="yuv420p")
+    picture.color_range, picture.colorspace = ColorRange.MPEG, Colorspace.ITU709
+    return picture
 
 
 def _open_context(width: int, height: int, fps: int) -> VideoCodecContext:

@@ -51,7 +51,7 @@ class FrameEncoder:
         self._begins_chunk = True
 
     def encode(self, frames: NDArray[np.uint8]) -> Iterator[tuple[EncodedFrame, float]]:
-        """Encode frames, [F, H, W, 3] uint8 RGB. Yields: each encoded frame, and the ms that it took."""
+        """Encode frames of H264Encoder.encode. Yields: each encoded frame, and the ms that it took."""
         track = self.track
         for frame in frames:
             began = time.perf_counter()

@@ -26,7 +26,7 @@ class VideoTrack:
         self.frame_duration_s = 1 / fps
 
     def encode(self, frame: NDArray[np.uint8], key: bool) -> EncodedFrame:
-        """Encode the next frame, [H, W, 3] uint8 RGB. `key` makes it a keyframe, as each chunk's first."""
+        """Encode the next frame as the encoder does. `key` makes it a keyframe, as each chunk's first."""
         return self._encoder.encode(frame, key)
 
     def fragment(self, sample: EncodedFrame, frame_number: int) -> bytes:
