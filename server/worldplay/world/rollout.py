@@ -137,9 +137,8 @@ class ChunkRollout:
     def _choose_context(self, path: Path) -> list[int]:
         """Select context for the latents along a path."""
         config = self._model.config
-        c2w = np.concatenate([self._walk.c2w[: self._start], path.c2w])
         return select_context(
-            invert_pose(c2w),
+            self._walk.invert(path.c2w, self._start),
             self._start,
             self._model.points,
             memory_latents=config.memory_latents,
