@@ -1,6 +1,7 @@
 """`worldplay serve`: loads a world and serves it until it is interrupted."""
 
 import logging
+from dataclasses import replace
 
 from worldplay.settings import Settings
 from worldplay.web.address import listen, url_of
@@ -16,10 +17,14 @@ def run(settings: Settings) -> None:
     listening = listen(settings.host, settings.port)  # before the slow loading, because the port may be taken
     logger.info("loading the model %r", settings.model)
     from worldplay.loading import open_engine
+    from worldplay.media.encoder import find_live_codec
     from worldplay.web.app import create_server
     from worldplay.web.static_page import has_page
 
     world, engine = open_engine(settings)
+    if world.device.type == "cuda":
+        world = replace(world, codec=find_live_codec(world.width, world.height, world.fps))
+        logger.info("live video is encoded by %s", world.codec)
     server = create_server(settings, world, engine)
     num_slots = engine.max_sessions if world.can_walk else 0
     if has_page(settings.static_dir):
