@@ -27,9 +27,7 @@ def main(arguments: list[str]) -> None:
     options = parse(arguments)
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     scale = MINIATURE if options.miniature else RELEASED
-    settings = load_settings(
-        model=MODEL, device=options.device, host="127.0.0.1", port=0, max_sessions=1, compile=options.compile
-    )
+    settings = load_settings(model=MODEL, device=options.device, host="127.0.0.1", port=0, max_sessions=1)
     listening = listen(settings.host, settings.port)
     setup = Setup(scale, scale.sizes[options.number], choose_device(options.device))
     world = tune(settings, make_walkable(setup.build()))
@@ -43,7 +41,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--number", type=int, default=0, help="which of the sizes")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--miniature", action="store_true", help="use a tiny model")
-    parser.add_argument("--compile", action="store_true", help="compile the transformer")
     return parser.parse_args(arguments)
 
 

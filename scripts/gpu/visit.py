@@ -39,7 +39,7 @@ class Visit:
     _seq: int = 0
 
     def walk(self, url: str, seconds: float) -> None:
-        """Walk for so long after the first frame."""
+        """Walk for so long after the first frame, and until a key press was answered."""
         address = url.replace("http", "ws", 1) + "/ws"
         protocols = [Subprotocol(m.SUBPROTOCOL)]
         with connect(address, subprotocols=protocols, compression=None, max_size=None) as socket:
@@ -47,9 +47,14 @@ class Visit:
             socket.send(connection.send(m.Hello(protocol=m.PROTOCOL)))
             self.began = monotonic()
             socket.send(connection.send(m.Start(seed=0)))
-            while self.first_frame_s is None or monotonic() < self.began + self.first_frame_s + seconds:
+            while not self._is_done(seconds):
                 self._receive(socket, connection)
                 self._answer(socket, connection)
+
+    def _is_done(self, seconds: float) -> bool:
+        if self.first_frame_s is None or not self.latencies_ms:
+            return False
+        return monotonic() >= self.began + self.first_frame_s + seconds
 
     def describe(self) -> Row:
         """Summarise the walk; the rate is of the last half of the chunks, when the context is fullest."""
@@ -58,12 +63,8 @@ class Visit:
         if len(late) > 1:
             frames = late[-1][1].first_frame - late[0][1].first_frame
             row["frames/s"] = frames / (late[-1][0] - late[0][0])
-        if self.latencies_ms:
-            row |= {
-                "presses": len(self.latencies_ms),
-                "key to fragment ms": statistics.median(self.latencies_ms),
-            }
-            row["worst ms"] = max(self.latencies_ms)
+        row |= {"presses": len(self.latencies_ms), "worst ms": max(self.latencies_ms, default=0.0)}
+        row |= _medians("key to fragment ms", self.latencies_ms)
         timings = [chunk.timings for _, chunk in late]
         row |= _medians("context ms", [each.context for each in timings])
         row |= _medians("denoise ms", [each.denoise for each in timings])

@@ -68,9 +68,11 @@ def test_walks_go_through_the_server(name: str) -> None:
     outcome = carry_out(name, MINI)
     assert (outcome.status, outcome.detail) == ("ok", "")
     _, fast, played, _ = outcome.rows
-    assert int(fast["frames"]) > int(played["frames"]) > 24
-    assert float(played["frames/s"]) < 30
-    assert float(fast["key to fragment ms"]) > 0
+    for row in (fast, played):
+        assert int(row["frames"]) > 13
+        assert float(row["first frame s"]) > 0
+        assert float(row["key to fragment ms"]) > 0
+    assert float(played["stalled s"]) >= 0
 
 
 def test_decoders_are_compared_with_float32() -> None:
