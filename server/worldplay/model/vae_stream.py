@@ -16,7 +16,7 @@ _TINY = 1e-24  # keeps the norm of an all-zero position finite
 Activation = Callable[[Tensor, Tensor], object]  # from a tensor to another one of its shape
 
 
-@dataclass  # without slots, so that it can be referred to weakly
+@dataclass(eq=False)  # without slots, so that it can be referred to weakly
 class FeatureCache:
     """The past of one stream: the last two input frames of every causal convolution, in execution order."""
 
