@@ -35,7 +35,6 @@ OwnPictures: TypeAlias = Literal["as_is", "nearest_view"]
 FPS = 24
 REMEMBERED_IMAGES = 16
 NEGATIVE_PROMPT = ""  # what guidance leads away from
-REDECODED_LATENTS = 8  # decoded again after a rewind; the influence of older ones is negligible
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +291,8 @@ class LiveWalk:
         self._decoder_state = self._world.vae.new_decoder_state()
         if self.walk.latents:
             total = self.walk.num_latents
-            for _ in self._decode(self.walk.latents.gather(range(max(0, total - REDECODED_LATENTS), total))):
+            first = max(0, total - self._world.vae.latents_for_past)
+            for _ in self._decode(self.walk.latents.gather(range(first, total))):
                 pass
 
     @torch.inference_mode()
