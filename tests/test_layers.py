@@ -11,6 +11,7 @@ from support.paths import PACKAGE
 MAY_IMPORT = {
     "model": set(),
     "world": {"model"},
+    "ranks": {"model"},
     "hub": {"world"},
     "engine": {"world"},
     "media": set(),
@@ -22,7 +23,7 @@ MAY_IMPORT = {
 # Files of the root that rooms may import, and what those may import themselves.
 ROOT_FILES: dict[str, set[str]] = {
     "settings": {"protocol", "world"},
-    "loading": {"settings", "engine", "world"},
+    "loading": {"settings", "engine", "ranks", "world"},
 }
 ANY_LAYER_MAY_IMPORT = {"wording"}
 # Inside world: its own files, then the courtyard, then the two models, which know nothing of each other.

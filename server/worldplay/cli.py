@@ -39,6 +39,7 @@ Variant = Annotated[str | None, typer.Option(help=_help("variant"))]
 Size = Annotated[str | None, typer.Option(help=_help("size"))]
 WeightsDir = Annotated[Path | None, typer.Option(help=_help("weights_dir"))]
 Device = Annotated[str | None, typer.Option(help=_help("device"))]
+Gpus = Annotated[int | None, typer.Option(help=_help("gpus"))]
 Attention = Annotated[str | None, typer.Option(help=_help("attention"))]
 Graphs = Annotated[str | None, typer.Option(help=_help("graphs"))]
 Sessions = Annotated[int | None, typer.Option(help=_help("max_sessions"))]
@@ -71,6 +72,7 @@ def serve(
     size: Size = None,
     weights_dir: WeightsDir = None,
     device: Device = None,
+    gpus: Gpus = None,
     attention: Attention = None,
     graphs: Graphs = None,
     max_sessions: Sessions = None,
@@ -87,6 +89,7 @@ def serve(
         size=size,
         weights_dir=weights_dir,
         device=device,
+        gpus=gpus,
         attention=attention,
         graphs=graphs,
         max_sessions=max_sessions,
@@ -104,6 +107,7 @@ def serve(
 def render(
     model: Model = None,
     device: Device = None,
+    gpus: Gpus = None,
     attention: Attention = None,
     prompt: Annotated[str | None, typer.Option(help="What the world looks like.")] = None,
     image: Annotated[Path | None, typer.Option(help="Picture to start from: PNG, JPEG or WebP.")] = None,
@@ -140,6 +144,7 @@ def render(
         size=size,
         weights_dir=weights_dir,
         device=device,
+        gpus=gpus,
         attention=attention,
     )
     refuse_released_options(settings, variant, size, weights_dir)
@@ -171,6 +176,7 @@ def bench(
     size: Size = None,
     weights_dir: WeightsDir = None,
     device: Device = None,
+    gpus: Gpus = None,
     attention: Attention = None,
     graphs: Graphs = None,
     chunks: Annotated[
@@ -197,6 +203,7 @@ def bench(
         size=size,
         weights_dir=weights_dir,
         device=device,
+        gpus=gpus,
         attention=attention,
         graphs=graphs,
     )
@@ -263,6 +270,7 @@ def doctor(
     variant: Variant = None,
     size: Size = None,
     device: Device = None,
+    gpus: Gpus = None,
     memory: Annotated[
         float | None, typer.Option(min=1, max=100_000, help="Plan for a GPU with this many GB.")
     ] = None,
@@ -274,7 +282,12 @@ def doctor(
 ) -> None:
     """Show whether a released model fits into this machine, and for how many visitors."""
     settings = load_model_settings(
-        variant=variant, size=size, device=device, weights_dir=weights_dir, max_sessions=max_sessions
+        variant=variant,
+        size=size,
+        device=device,
+        gpus=gpus,
+        weights_dir=weights_dir,
+        max_sessions=max_sessions,
     )
     from worldplay.commands.doctor import run
 

@@ -81,6 +81,12 @@ class ModelSettings(BaseModel):
         Path.home() / ".cache" / "worldplay", description="Folder of hy-worldplay's downloaded files"
     )
     device: str = Field("auto", description="Where the model runs: 'auto', 'cpu', 'cuda' or 'cuda:N'")
+    gpus: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="GPUs that compute the model together; with --device cpu, processes of one thread each",
+    )
     attention: str = Field(
         "auto",
         min_length=1,

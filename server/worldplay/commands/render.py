@@ -62,7 +62,7 @@ def run(settings: ModelSettings, options: RenderOptions) -> None:
     source, image, pose = _identify(options.image), _read_image(options.image), read_pose(options.pose)
     beginning = read_beginning(pose)
     _check_pose(pose)
-    from worldplay.loading import open_world, read_spec  # here, as it takes seconds
+    from worldplay.loading import open_ranks, open_world, read_spec  # here, as it takes seconds
 
     target = read_spec(settings)
     options = _complete(options, beginning, target)
@@ -75,8 +75,9 @@ def run(settings: ModelSettings, options: RenderOptions) -> None:
         sys.stderr.write(f"--pose has {given} poses; the first {used} make {frames} frames\n")
     if is_released(settings.model):
         sys.stderr.write(f"loading {target.name}, which takes minutes\n")
-    world = open_world(settings, sessions=0, clips=1)
-    _render(world, plan, options, source)
+    with open_ranks(settings) as ranks:
+        world = open_world(settings, sessions=0, clips=1, ranks=ranks)
+        _render(world, plan, options, source)
 
 
 def _render(world: "World", plan: ClipPlan, options: RenderOptions, source: dict[str, str] | None) -> None:

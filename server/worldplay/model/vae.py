@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from worldplay.model import vae_stream
 from worldplay.model.config import VAEConfig
 from worldplay.model.graphs import Graphs
+from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.vae_steady import SteadyDecoder
 from worldplay.model.vae_stream import FeatureCache
 
@@ -28,6 +29,7 @@ class StreamingVAE(nn.Module):
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
         self.config = config
+        self._ranks: Ranks = ALONE
         self._steady: SteadyDecoder | None = None
         self.encoder = HunyuanVideo15Encoder3D(
             in_channels=3 * config.pixel_patch**2,
@@ -50,7 +52,11 @@ class StreamingVAE(nn.Module):
         return EncoderState()
 
     def new_decoder_state(self) -> DecoderState:
-        return DecoderState()
+        return self._ranks.share_state(DecoderState())
+
+    def use_ranks(self, ranks: Ranks) -> None:
+        """Decode by several ranks. States must be made after this."""
+        self._ranks = ranks
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """Encode a still image.
@@ -97,9 +103,11 @@ class StreamingVAE(nn.Module):
 
     def decode_raw(self, latent: Tensor, state: DecoderState) -> Tensor:
         """Decode as decode_latent, but from latents that are not scaled, and without clamping."""
-        z = latent.to(self.decoder.conv_in.conv.weight)
-        frames = [vae_stream.decode(self.decoder, piece, state) for piece in _pieces(z, state)]
-        return self._unfold(frames[0] if len(frames) == 1 else torch.cat(frames, dim=2))
+        with self._ranks.together("decode_raw", latent, state):
+            z = latent.to(self.decoder.conv_in.conv.weight)
+            pieces = _pieces(z, state)
+            frames = [vae_stream.decode(self.decoder, piece, state, self._ranks) for piece in pieces]
+            return self._unfold(frames[0] if len(frames) == 1 else torch.cat(frames, dim=2))
 
     @property
     def latents_for_past(self) -> int:

@@ -10,6 +10,7 @@ from einops import rearrange, reduce, repeat
 from torch import Tensor, nn
 
 from worldplay.model.config import PAST_FRAMES
+from worldplay.model.ranks import ALONE, Ranks
 
 _TINY = 1e-24  # keeps the norm of an all-zero position finite
 
@@ -44,6 +45,7 @@ class Pass:
     def __init__(self, cache: FeatureCache, *, in_place: bool = False) -> None:
         """Args: in_place: write the new past over the old one, whose tensors stay where they are."""
         self.first = cache.is_empty
+        self.ranks: Ranks = ALONE  # which share the rows
         self._old = cache.slots
         self._new: list[Tensor] = []
         self._in_place = in_place
@@ -84,25 +86,37 @@ def encode(encoder: blocks.HunyuanVideo15Encoder3D, x: Tensor, cache: FeatureCac
 
 
 def decode(
-    decoder: blocks.HunyuanVideo15Decoder3D, z: Tensor, cache: FeatureCache, *, in_place: bool = False
+    decoder: blocks.HunyuanVideo15Decoder3D,
+    z: Tensor,
+    cache: FeatureCache,
+    ranks: Ranks = ALONE,
+    *,
+    in_place: bool = False,
 ) -> Tensor:
     """Decode the next latents of a stream.
+
+    Several ranks share the rows from the first upsampling on. What comes before is cheap, and attends to all
+    rows, so every rank does it.
 
     Args:
         z: [B, C, T, h, w]; T = 1 if the cache is empty.
         cache: updated in place once the latents are through.
         in_place: write over the cache's tensors, on the way; not at the start of a stream.
-    Returns: [B, output channels, 1 | 4 * T, H, W]; not clamped.
+    Returns: [B, output channels, 1 | 4 * T, H, W]; not clamped; all rows on rank 0.
     """
     run = Pass(cache, in_place=in_place)
     shortcut = repeat(z, "b c t h w -> b (c r) t h w", r=decoder.repeat)
     x = _causal_conv(decoder.conv_in, z, run) + shortcut
     x = _middle(decoder.mid_block, x, run)
+    height = z.shape[3]
+    if ranks.has_rows(height):
+        run.ranks = ranks
+    x = run.ranks.own_rows(x)
     for block in decoder.up_blocks:
         x = _level(block.resnets, block.upsamplers, x, run, _upsample)
     x = _head(decoder, x, run)
     run.commit(cache)
-    return x
+    return run.ranks.all_rows(x, height)
 
 
 def count_seen_latents(decoder: blocks.HunyuanVideo15Decoder3D) -> float:
@@ -146,6 +160,7 @@ def _convolve(layer: blocks.HunyuanVideo15CausalConv3d, x: Tensor, run: Pass, ac
         surrounded = _surround_for_gradients(x[:, :, :1] if past is None else past, x)
     else:
         surrounded = _surround(past, x, activate)
+    run.ranks.exchange_edges(surrounded)
     run.remember(surrounded[..., 1:-1, 1:-1])
     if surrounded.device.type == "cpu" and surrounded.dtype == torch.float32:
         return _convolve_by_taps(layer.conv, surrounded)

@@ -1,7 +1,8 @@
 """The HTTP application: health, metrics, the API, the page, and the WebSocket that streams walks."""
 
+import atexit
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 import uvicorn
 from starlette.applications import Starlette
@@ -11,7 +12,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from worldplay.engine.engine import Engine
-from worldplay.loading import open_engine
+from worldplay.loading import open_engine, open_ranks
 from worldplay.settings import Settings
 from worldplay.web.errors import EXCEPTION_HANDLERS
 from worldplay.web.generate_video import api_routes
@@ -60,7 +61,10 @@ def load_app(settings: Settings) -> Starlette:
 
     Raises: ValueError or OSError saying what is wrong and what to do.
     """
-    return create_app(settings, *open_engine(settings))
+    stack = ExitStack()
+    atexit.register(stack.close)
+    ranks = stack.enter_context(open_ranks(settings))
+    return create_app(settings, *open_engine(settings, ranks))
 
 
 def create_server(settings: Settings, world: World, engine: Engine) -> uvicorn.Server:

@@ -11,7 +11,10 @@ from worldplay.world.world import World
 logger = logging.getLogger(__name__)
 
 
-def compile_world(world: World, compiler: str = "inductor") -> World:
+COMPILER = "inductor"
+
+
+def compile_world(world: World, compiler: str = COMPILER) -> World:
     """Compile the parts of blocks by a backend of torch.compile, and log how long that takes.
 
     Bidirectional transformers have other shapes in every chunk, so they are left as they are.
