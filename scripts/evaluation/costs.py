@@ -16,7 +16,6 @@ from evaluation.workers import Workers
 from worldplay.world.courtyard.light import LIGHTS
 from worldplay.world.device import choose_dtype
 from worldplay.world.steering import WalkRequest
-from worldplay.world.world import REDECODED_LATENTS
 
 STEPS = (1, 2, 4, 8)
 CONTEXTS = (8, 12, 16, 20)
@@ -83,7 +82,10 @@ def measure_approximations(workers: Workers, scale: Scale) -> Report:
     walks = [(index, chunks) for index in range(scale.approximation_walks)]
     again = workers.map("rewinds", run_rewind, walks)
     rows.append(
-        {"": f"decoder rebuilt from {REDECODED_LATENTS} latents", "to the served": float(np.mean(again))}
+        {
+            "": f"decoder rebuilt from {workers.lab.world.vae.latents_for_past} latents",
+            "to the served": float(np.mean(again)),
+        }
     )
     return Report(
         "Approximations",

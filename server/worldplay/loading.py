@@ -108,7 +108,7 @@ def _load_networks(settings: ModelSettings, device: torch.device) -> Modules:
         transformer, vae = load_released_networks(*_released(settings), device)
     else:
         transformer, vae = load_networks(find_embedded(settings.model), device)
-    if settings.compile:
+    if settings.compile == "on":
         keep_compiled_code()
         transformer.use_regions(compile_regions(COMPILER))
     return transformer, vae
@@ -136,11 +136,18 @@ def tune(settings: ModelSettings, world: World) -> World:
     Raises: ValueError if the attention backend that was asked for does not work here, or no recording does.
     """
     set_attention(world, settings.attention)
-    if settings.compile:
+    if _wants_compiling(settings, world.device):
         keep_compiled_code()
         compile_world(world)
     # Recordings of exchanges between GPUs have not been tried.
     return record_world(world, settings.graphs) if settings.gpus == 1 else world
+
+
+def _wants_compiling(settings: ModelSettings, device: torch.device) -> bool:
+    """Compile by default where that was measured to pay."""
+    if settings.compile == "auto":
+        return is_released(settings.model) and device.type == "cuda" and settings.gpus == 1
+    return settings.compile == "on"
 
 
 def _open_released(

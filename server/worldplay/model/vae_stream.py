@@ -119,6 +119,18 @@ def decode(
     return run.ranks.all_rows(x, height)
 
 
+def count_seen_latents(decoder: blocks.HunyuanVideo15Decoder3D) -> float:
+    """Count the latents that can change a picture: each causal convolution sees two frames more."""
+    frames_per_latent = 1
+    seen = float(PAST_FRAMES * (1 + 2 * len(decoder.mid_block.resnets)))
+    for block in decoder.up_blocks:
+        seen += PAST_FRAMES * 2 * len(block.resnets) / frames_per_latent
+        for layer in block.upsamplers or ():
+            seen += PAST_FRAMES / frames_per_latent
+            frames_per_latent *= 2 if layer.add_temporal_upsample else 1
+    return seen + PAST_FRAMES / frames_per_latent
+
+
 def _causal_conv(layer: blocks.HunyuanVideo15CausalConv3d, x: Tensor, run: Pass) -> Tensor:
     return _convolve(layer, x, run, _copy)
 

@@ -28,7 +28,7 @@ class SessionListener:
         self._post = post
         self._tells_taken_as = tells_taken_as
         self._fps = world.fps
-        self._encoder = FrameEncoder(world.width, world.height, world.fps, self._fail)
+        self._encoder = FrameEncoder(world.width, world.height, world.fps, self._fail, world.codec)
         self._report: ChunkReport | None = None  # of the chunk whose frames are being encoded
 
     def open(self, engine: Engine) -> Session:
