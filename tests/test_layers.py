@@ -13,11 +13,12 @@ MAY_IMPORT = {
     "world": {"model"},
     "ranks": {"model"},
     "hub": {"world"},
+    "store": {"world"},
     "engine": {"world"},
     "media": set(),
     "protocol": set(),
     "clips": {"engine", "media"},
-    "web": {"clips", "engine", "media", "protocol", "loading", "settings"},
+    "web": {"clips", "engine", "media", "protocol", "store", "loading", "settings"},
     "commands": {"clips", "engine", "media", "hub", "web", "loading", "settings"},
 }
 # Files of the root that rooms may import, and what those may import themselves.
@@ -40,12 +41,15 @@ FORBIDDEN_LIBRARIES = {
     "engine": {"torch", "asyncio", "starlette", "av"},
     "media": {"torch", "asyncio", "starlette", *THREADS},
     "protocol": {"torch", "numpy", "asyncio", "time", "socket", "starlette", "av", *THREADS},
+    "store": {"torch", "asyncio", "starlette", "av"},
     "clips": {"torch", "asyncio", "starlette", "av", *THREADS},
     "web": {"torch", "av", *THREADS},
 }
 HAVE_A_THREAD = {"media/frame_encoder.py"}  # of the layers that otherwise have none
 # The only ones that see the engine together with media or protocol.
-JOIN = {f"web/{name}.py" for name in ("stream", "receiver", "listener", "sender", "translate")}
+JOIN = {
+    f"web/{name}.py" for name in ("stream", "receiver", "listener", "outlet", "translate", "visit", "visits")
+}
 JOIN.add("clips/writer.py")
 
 

@@ -81,12 +81,8 @@ def measure_approximations(workers: Workers, scale: Scale) -> Report:
     _save_strip(workers, "approximations", {way.name: outcomes[way][0] for way in ways}, chunks)
     walks = [(index, chunks) for index in range(scale.approximation_walks)]
     again = workers.map("rewinds", run_rewind, walks)
-    rows.append(
-        {
-            "": f"decoder rebuilt from {workers.lab.world.vae.latents_for_past} latents",
-            "to the served": float(np.mean(again)),
-        }
-    )
+    reach = workers.lab.world.vae.decoder_reach
+    rows.append({"": f"decoder rebuilt from {reach} latents", "to the served": float(np.mean(again))})
     return Report(
         "Approximations",
         f'{scale.approximation_walks} held-out walks by day, {chunks} chunks; "as served" has a context of '

@@ -116,6 +116,7 @@ def render(
         str | None,
         typer.Option(
             help="Where to go: 'w-10,right-5' (latents), or a JSON file of poses [straight ahead]. "
+            "A saved walk (.safetensors) decides everything. "
             "A recorded walk also sets view, prompt, seed and steps unless they are given; "
             "if it began at a picture, give that --image."
         ),
@@ -167,6 +168,32 @@ def render(
             overlay=overlay,
         ),
     )
+
+
+@app.command()
+def replay(
+    walk: Annotated[Path, typer.Argument(help="A saved walk: a .safetensors file, as the page saves it.")],
+    model: Model = None,
+    variant: Variant = None,
+    size: Size = None,
+    weights_dir: WeightsDir = None,
+    device: Device = None,
+    attention: Attention = None,
+) -> None:
+    """Make a saved walk again, and say whether its latents are the same."""
+    settings = load_model_settings(
+        model=model,
+        variant=variant,
+        size=size,
+        weights_dir=weights_dir,
+        device=device,
+        attention=attention,
+    )
+    refuse_released_options(settings, variant, size, weights_dir)
+    from worldplay.commands.replay import run
+
+    if not run(settings, walk):
+        raise typer.Exit(1)
 
 
 @app.command()

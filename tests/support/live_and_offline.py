@@ -5,9 +5,10 @@ from worldplay.engine.admission import Admission
 from worldplay.engine.clip_run import ClipJob, ClipRequest
 from worldplay.engine.session import Session
 from worldplay.engine.worker import Worker
+from worldplay.world.live_walk import LiveWalk
 from worldplay.world.pose_files import parse_trajectory
 from worldplay.world.steering import TrajectorySteering, WalkRequest
-from worldplay.world.world import LiveWalk, World
+from worldplay.world.world import World
 
 LABELS = [0, 9, 9, 1, 1, 1, 27, 27]  # of the trajectory
 

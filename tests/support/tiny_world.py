@@ -96,4 +96,5 @@ def make_world(ranks: Ranks = ALONE) -> World:
         rollout=RolloutModel(transformer, [cache], sample_points(256, 0), ROLLOUT),
         vae=vae,
         conditioner=ByteConditioner(),
+        weights="tiny weights",
     )

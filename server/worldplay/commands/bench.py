@@ -22,6 +22,7 @@ from worldplay.model.ranks import ALONE, Ranks
 from worldplay.settings import ModelSettings
 from worldplay.world.chunk import Chunk
 from worldplay.world.device import choose_device, choose_dtype, synchronize
+from worldplay.world.live_walk import LiveWalk
 from worldplay.world.machine import available_memory
 from worldplay.world.released.files import is_released
 from worldplay.world.released.memory_estimate import Shapes, count_host_bytes
@@ -33,7 +34,7 @@ from worldplay.world.released.random_weights import (
 )
 from worldplay.world.released.variants import DEFAULT_VARIANT, VARIANTS, find_variant
 from worldplay.world.steering import CircleSteering, WalkRequest
-from worldplay.world.world import LiveWalk, World
+from worldplay.world.world import World
 
 DISTILLED = VARIANTS[DEFAULT_VARIANT].rollout()
 RANDOM_WARM_UP = 1

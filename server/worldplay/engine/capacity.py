@@ -4,8 +4,9 @@ import logging
 from time import perf_counter
 
 from worldplay.world.device import synchronize
+from worldplay.world.live_walk import LiveWalk
 from worldplay.world.steering import CircleSteering, WalkRequest
-from worldplay.world.world import LiveWalk, World
+from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
 

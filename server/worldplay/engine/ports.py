@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from worldplay.engine.controls import Latch
 from worldplay.world.chunk import Chunk, PendingChunk
+from worldplay.world.snapshot import Snapshot
 from worldplay.world.steering import Move, Steering, WalkRequest
 
 Frames = NDArray[np.uint8]  # [n, H, W, 3] RGB; for an encoder also [n, 3 * H / 2, W], planes of YUV 4:2:0
@@ -60,6 +61,22 @@ class WalkPort(Protocol):
 
     def set_prompt(self, text: str) -> None: ...
 
+    def snapshot(self) -> Snapshot:
+        """Copy the whole walk."""
+        ...
+
+    def take_unsaved(self) -> Snapshot:
+        """Return the part that is not saved, which counts as saved from now on."""
+        ...
+
+    def show_last(self) -> Chunk | None:
+        """Return the last latent of a restored walk, to be decoded now; None if there is none."""
+        ...
+
+    def count_unsaved(self, first: int) -> None:
+        """Note that the latents from `first` on are not saved after all."""
+        ...
+
 
 class WorldPort(Protocol):
     """The model with its start views. Worker thread only."""
@@ -94,3 +111,11 @@ class Listener(Protocol):
     def on_state(self, what: str, detail: dict[str, object]) -> None: ...
 
     def on_error(self, code: str, message: str, fatal: bool) -> None: ...
+
+    def on_changed(self, walk: WalkPort) -> None:
+        """The walk has changed, and may be saved. It must not be used after this call."""
+        ...
+
+    def on_resting(self, walk: WalkPort) -> None:
+        """The walk will not change for a while, or never again: this is the time to save it."""
+        ...

@@ -257,6 +257,13 @@ class WorldPlayTransformer(nn.Module):
         for block in self.blocks:
             block.regions = regions
 
+    @property
+    def attention(self) -> str:
+        """Return the backend of attention that is used."""
+        block = self.blocks[0]
+        assert isinstance(block, DoubleStreamBlock), type(block)
+        return block.backend
+
     def use_attention(self, backend: str) -> None:
         """Compute attention in all blocks by a backend of attention.attend."""
         with self._ranks.together("use_attention", backend):

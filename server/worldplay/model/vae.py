@@ -109,15 +109,6 @@ class StreamingVAE(nn.Module):
             frames = [vae_stream.decode(self.decoder, piece, state, self._ranks) for piece in pieces]
             return self._unfold(frames[0] if len(frames) == 1 else torch.cat(frames, dim=2))
 
-    @property
-    def latents_for_past(self) -> int:
-        """Return how many latents make a past that is as good as the whole one: two fifths of those seen.
-
-        Older latents reach a picture only through many convolutions. With random weights, which let more
-        through than trained ones, they change it by 0.5 % in the released decoder.
-        """
-        return round(0.4 * vae_stream.count_seen_latents(self.decoder))
-
     def use_graphs(self, graphs: Graphs | None) -> None:
         """Record how single latents are decoded, and replay that; None: launch every operation anew."""
         self._steady = None if graphs is None else SteadyDecoder(graphs, self._decode_in_place)
@@ -130,6 +121,35 @@ class StreamingVAE(nn.Module):
     def _unfold(self, x: Tensor) -> Tensor:
         p = self.config.pixel_patch
         return rearrange(x, "b (c p q) t h w -> b c t (h p) (w q)", p=p, q=p)
+
+    @property
+    def decoder_reach(self) -> int:
+        """Return how many past latents the decoder's next frames depend on."""
+        return vae_stream.reaches(self.decoder)[0]
+
+    def decoder_state_after(self, latents: Tensor) -> DecoderState:
+        """Make the state of a decoder that has decoded a video up to its latest latents.
+
+        A level needs fewer latents the nearer it is to the pixels, so this is much faster than decoding.
+
+        Args:
+            latents: [B, C, T, h, w], scaled: the video's last `decoder_reach`, or all if there are fewer.
+        """
+        state = self.new_decoder_state()
+        self.catch_up(latents, state)
+        return state
+
+    def catch_up(self, latents: Tensor, state: DecoderState) -> None:
+        """Fill a new state as `decoder_state_after` says."""
+        reaches = vae_stream.reaches(self.decoder)
+        with self._ranks.together("catch_up", latents, state):
+            z = (latents / self.config.scaling_factor).to(self.decoder.conv_in.conv.weight)
+            for left, latent in zip(range(z.shape[2], 0, -1), z.split(1, dim=2), strict=True):
+                num_levels = sum(reach >= left for reach in reaches[1:-1])
+                if left <= reaches[-1]:
+                    vae_stream.decode(self.decoder, latent, state, self._ranks)
+                else:
+                    vae_stream.remember(self.decoder, latent, state, num_levels, self._ranks)
 
     def _check_frames(self, pixels: Tensor, state: EncoderState) -> None:
         _, _, frames, height, width = pixels.shape

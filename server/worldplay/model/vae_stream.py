@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import ceil
 
 import torch
 import torch.nn.functional as F
@@ -51,8 +52,9 @@ class Pass:
         self._in_place = in_place
 
     def past(self) -> Tensor | None:
-        """Return the two frames before the next convolution's input; None at the start of a stream."""
-        return None if self.first else self._old[len(self._new)]
+        """Return the two frames before the next convolution's input; None if it has none yet."""
+        place = len(self._new)
+        return self._old[place] if place < len(self._old) else None
 
     def remember(self, frames: Tensor) -> None:
         """Keep the last frames, as a copy: a view would keep the whole tensor alive."""
@@ -105,30 +107,56 @@ def decode(
     Returns: [B, output channels, 1 | 4 * T, H, W]; not clamped; all rows on rank 0.
     """
     run = Pass(cache, in_place=in_place)
+    x = _up(decoder, z, run, len(decoder.up_blocks), ranks)
+    x = _head(decoder, x, run)
+    run.commit(cache)
+    return run.ranks.all_rows(x, z.shape[3])
+
+
+def remember(
+    decoder: blocks.HunyuanVideo15Decoder3D,
+    z: Tensor,
+    cache: FeatureCache,
+    num_levels: int,
+    ranks: Ranks = ALONE,
+) -> None:
+    """Do what `decode` does, but only in the first levels, and keep only the past.
+
+    Where a later level begins in mid-stream, the first frame that it gets stands for the past.
+    """
+    run = Pass(cache)
+    _up(decoder, z, run, num_levels, ranks)
+    run.commit(cache)
+
+
+def _up(
+    decoder: blocks.HunyuanVideo15Decoder3D, z: Tensor, run: Pass, num_levels: int, ranks: Ranks
+) -> Tensor:
+    """Run the decoder up to the end of level `num_levels`; without any, only its middle."""
     shortcut = repeat(z, "b c t h w -> b (c r) t h w", r=decoder.repeat)
     x = _causal_conv(decoder.conv_in, z, run) + shortcut
     x = _middle(decoder.mid_block, x, run)
-    height = z.shape[3]
-    if ranks.has_rows(height):
+    if ranks.has_rows(z.shape[3]):
         run.ranks = ranks
     x = run.ranks.own_rows(x)
-    for block in decoder.up_blocks:
+    for block in decoder.up_blocks[:num_levels]:
         x = _level(block.resnets, block.upsamplers, x, run, _upsample)
-    x = _head(decoder, x, run)
-    run.commit(cache)
-    return run.ranks.all_rows(x, height)
+    return x
 
 
-def count_seen_latents(decoder: blocks.HunyuanVideo15Decoder3D) -> float:
-    """Count the latents that can change a picture: each causal convolution sees two frames more."""
-    frames_per_latent = 1
-    seen = float(PAST_FRAMES * (1 + 2 * len(decoder.mid_block.resnets)))
+def reaches(decoder: blocks.HunyuanVideo15Decoder3D) -> list[int]:
+    """Count how many past latents each level must have seen, so that older ones do not matter.
+
+    The first number is of the whole decoder, the last one of its head. Every causal convolution needs
+    PAST_FRAMES more frames; after a temporal upsampling a latent has twice as many frames.
+    """
+    frames, needed = 1, [1.0 + 2 * len(decoder.mid_block.resnets)]  # convolutions, by frames of a latent
     for block in decoder.up_blocks:
-        seen += PAST_FRAMES * 2 * len(block.resnets) / frames_per_latent
-        for layer in block.upsamplers or ():
-            seen += PAST_FRAMES / frames_per_latent
-            frames_per_latent *= 2 if layer.add_temporal_upsample else 1
-    return seen + PAST_FRAMES / frames_per_latent
+        upsamplers = block.upsamplers or ()
+        needed.append((2 * len(block.resnets) + len(upsamplers)) / frames)
+        frames *= 2 ** sum(layer.add_temporal_upsample for layer in upsamplers)
+    needed.append(1 / frames)
+    return [ceil(PAST_FRAMES * sum(needed[level:])) for level in range(len(needed))]
 
 
 def _causal_conv(layer: blocks.HunyuanVideo15CausalConv3d, x: Tensor, run: Pass) -> Tensor:

@@ -129,7 +129,7 @@ class Follower:
 
     def _add(self, module: WorldPlayTransformer | StreamingVAE) -> None:
         if isinstance(module, StreamingVAE):
-            self._calls["decode_raw"] = module.decode_raw
+            self._calls |= {"decode_raw": module.decode_raw, "catch_up": module.catch_up}
             return
         self._transformer = module
         self._calls |= {

@@ -115,7 +115,8 @@ class ChunkRollout:
 
         yield "step"
         clock.restart()
-        path = walk.follow(steering.latch(num_moves), first)
+        moves = steering.latch(num_moves)
+        path = walk.follow(moves, first)
         if kept == 0 and not np.array_equal(path.c2w, predicted.c2w):
             context = self._choose_context(path)
         clock.lap_of_host("select")
@@ -130,6 +131,7 @@ class ChunkRollout:
             clock.lap("denoise")
         # In the model's dtype: half the memory with bf16.
         walk.replace(first, latents.to(model.transformer.dtype), path)
+        walk.log.latch(first, moves)
         self._context = context
         self._path = path if self._path is None else self._path.first(kept).followed_by(path)
         return finished_chunk(self._start, kept, latents, self._path, context, clock.laps_ms)

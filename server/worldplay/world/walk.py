@@ -24,6 +24,7 @@ from worldplay.world.camera import (
 from worldplay.world.latent_history import LatentHistory
 from worldplay.world.pose_history import InverseHistory
 from worldplay.world.steering import Move, PosedCamera
+from worldplay.world.walk_log import WalkLog
 
 
 class Ground(Protocol):
@@ -101,6 +102,8 @@ class Walk:
     labels: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))  # [T]
     intrinsics: Pose = field(default_factory=lambda: np.empty((0, 3, 3)))  # [T, 3, 3]
     _inverses: InverseHistory = field(default_factory=InverseHistory)
+    log: WalkLog = field(default_factory=WalkLog)
+    num_saved: int = 0  # latents that are in the store and have not changed since
 
     @property
     def num_latents(self) -> int:
@@ -178,7 +181,8 @@ class Walk:
         self.intrinsics = np.concatenate([self.intrinsics, path.intrinsics])
 
     def truncate(self, num_latents: int) -> None:
-        """Forget everything from latent frame `num_latents` on."""
+        """Forget everything from latent frame `num_latents` on, except what it was made of."""
+        self.num_saved = min(self.num_saved, num_latents)
         self.latents.truncate(num_latents)
         self.c2w = self.c2w[:num_latents]
         self._inverses.truncate(num_latents)

@@ -61,6 +61,7 @@ def load_embedded(directory: Path, device: torch.device, ranks: Ranks = ALONE) -
         suggestions=SUGGESTIONS,
         sights=SIGHTS,
         own_pictures="nearest_view",
+        weights=sha256("".join(described.sha256.values()).encode()).hexdigest()[:16],
     )
 
 

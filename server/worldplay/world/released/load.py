@@ -199,6 +199,7 @@ class _Loader:
             vae=vae,
             conditioner=ReleasedConditioner(self.load_encoders()),
             text_in_use=Offloaded(_text_stream(transformer), self.device, self.plan.text_stream).in_use,
+            weights=find_weights(self.files.transformer).identify(),
             max_sessions=max_sessions,
         )
 

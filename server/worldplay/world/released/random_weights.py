@@ -15,10 +15,12 @@ from worldplay.model.vae import StreamingVAE, lay_out_channels_last
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
 from worldplay.world.device import choose_dtype, choose_vae_dtype
+from worldplay.world.live_walk import LiveWalk
 from worldplay.world.rollout import RolloutModel
 from worldplay.world.rollout_config import RolloutConfig
+from worldplay.world.snapshot import Beginning
 from worldplay.world.walk import OpenGround, Walk
-from worldplay.world.world import LiveWalk, World
+from worldplay.world.world import World
 
 TEXT_TOKENS = 151  # of a prompt of usual length, closing chat tokens included
 VISION_TOKENS = 729
@@ -143,4 +145,5 @@ def open_random_walk(world: World, num_latents: int) -> LiveWalk:
         path = walk.follow([Motion(forward=FORWARD_STEP, yaw=TURN_STEP)] * (num_latents - 1))
         latents = walk.draw_noise(0, num_latents).to(model.device, model.dtype)
         walk.append(latents, path)
-    return LiveWalk(world, walk, world.rollout)
+    beginning = Beginning(world.identity, world.views[0].name, walk.seed, None, walk.origin, model.attention)
+    return LiveWalk(world, walk, world.rollout, beginning)
