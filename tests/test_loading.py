@@ -127,3 +127,24 @@ def test_pytorch_without_a_backend(monkeypatch: pytest.MonkeyPatch, device: str,
     expected = f"expected a PyTorch with {backend} for --gpus 2, got none"
     with pytest.raises(ValueError, match=expected), open_ranks(load_settings(gpus=2, device=device)):
         pass
+
+
+@pytest.mark.parametrize(
+    ("choice", "model", "device", "gpus", "compiles"),
+    [
+        ("auto", "hy-worldplay", "cuda", 1, True),
+        ("auto", "hy-worldplay", "cuda", 2, False),
+        ("auto", "hy-worldplay", "cpu", 1, False),
+        ("auto", "embedded", "cuda", 1, False),
+        ("on", "embedded", "cpu", 1, True),
+        ("true", "embedded", "cpu", 1, True),
+        ("off", "hy-worldplay", "cuda", 1, False),
+        ("0", "hy-worldplay", "cuda", 1, False),
+    ],
+)
+def test_blocks_are_compiled_where_that_pays(
+    choice: str, model: str, device: str, gpus: int, compiles: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLDPLAY_COMPILE", choice)
+    settings = load_settings(model=model, gpus=gpus)
+    assert loading._wants_compiling(settings, torch.device(device)) == compiles

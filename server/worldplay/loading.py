@@ -110,7 +110,7 @@ def _load_networks(settings: ModelSettings, device: torch.device) -> Modules:
         transformer, vae = load_released_networks(*_released(settings), device)
     else:
         transformer, vae = load_networks(find_embedded(settings.model), device)
-    if settings.compile:
+    if settings.compile == "on":
         keep_compiled_code()
         transformer.use_regions(compile_regions(COMPILER))
     return transformer, vae
@@ -138,11 +138,18 @@ def tune(settings: ModelSettings, world: World) -> World:
     Raises: ValueError if the attention backend that was asked for does not work here, or no recording does.
     """
     set_attention(world, settings.attention)
-    if settings.compile:
+    if _wants_compiling(settings, world.device):
         keep_compiled_code()
         compile_world(world)
     # Recordings of exchanges between GPUs have not been tried.
     return record_world(world, settings.graphs) if settings.gpus == 1 else world
+
+
+def _wants_compiling(settings: ModelSettings, device: torch.device) -> bool:
+    """Compile by default where that was measured to pay."""
+    if settings.compile == "auto":
+        return is_released(settings.model) and device.type == "cuda" and settings.gpus == 1
+    return settings.compile == "on"
 
 
 def _open_released(
@@ -197,8 +204,8 @@ def make_engine(settings: Settings, world: World) -> Engine:
 
 
 def _stage_timeout_s(settings: Settings, world: World) -> float:
-    """Return how long a stage may take. Compiling, and the released model on a CPU, take minutes."""
-    is_slow = settings.compile or (is_released(settings.model) and world.device.type == "cpu")
+    """Return how long a stage may take. The released model takes minutes on a CPU."""
+    is_slow = is_released(settings.model) and world.device.type == "cpu"
     return math.inf if is_slow else settings.stage_timeout_s
 
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from worldplay.protocol.origin import read_origins
@@ -17,6 +17,7 @@ from worldplay.world.frames import parse_size
 logger = logging.getLogger(__name__)
 
 PREFIX = "WORLDPLAY_"
+_SWITCHES = {"1": "on", "true": "on", "yes": "on", "0": "off", "false": "off", "no": "off"}
 COMPILED = Path.home() / ".cache" / "worldplay-compiled"
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -72,12 +73,18 @@ def _strip_brackets(host: str) -> str:
     return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
+def _read_switch(value: object) -> object:
+    """Accept what switches are usually set to."""
+    return _SWITCHES.get(str(value).lower(), value)
+
+
 Folder = Annotated[Path, AfterValidator(_expand_home)]
 Size = Annotated[str, AfterValidator(_check_size)]
 Host = Annotated[str, Field(min_length=1), AfterValidator(_strip_brackets)]
 Token = Annotated[str, Field(max_length=512), AfterValidator(_refuse_blank)]
 Origins = Annotated[str, AfterValidator(_check_origins)]
 Proxies = Annotated[str, AfterValidator(_check_proxies)]
+Choice = Annotated[Literal["auto", "on", "off"], BeforeValidator(_read_switch)]
 Variant = Literal["ar-distilled", "ar", "ar-rl", "bidirectional"]
 
 
@@ -109,10 +116,12 @@ class ModelSettings(BaseModel):
         min_length=1,
         description="Attention backend: 'auto' takes the fastest that is exact here, see docs/performance.md",
     )
-    compile: bool = Field(
-        False, description="Whether torch.compile joins operations of the transformer; loading takes longer"
+    compile: Choice = Field(
+        "auto",
+        description="Whether torch.compile joins operations of the transformer, which takes a minute while "
+        "loading; 'auto' does so for hy-worldplay on one GPU",
     )
-    graphs: Literal["auto", "on", "off"] = Field(
+    graphs: Choice = Field(
         "auto",
         description="Whether passes are recorded once and replayed, as CUDA graphs; 'auto' does so on a GPU",
     )
@@ -160,7 +169,7 @@ class Settings(ModelSettings):
         ge=1,
         le=3600,
         description="Seconds after which a stage of the model counts as hung, and the process ends; never if "
-        "it is compiled, or is hy-worldplay on a CPU",
+        "it is hy-worldplay on a CPU",
     )
     allow_origin: Origins = Field(
         "",

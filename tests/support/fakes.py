@@ -170,6 +170,8 @@ class FakeWalk:
             self.world.spend("decode", self.name, self.world.decode_ms)
             yield PICTURE[:count]
 
+    decode_for_encoder = decode
+
     def truncate(self, num_chunks: int) -> None:
         self.world.spend("truncate", self.name, 0)
         del self.chunks[num_chunks:]

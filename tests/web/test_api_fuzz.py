@@ -84,6 +84,8 @@ class QuickWalk:
         for count in (chunk.num_frames - 12, 4, 4, 4):
             yield self.frames[:count]
 
+    decode_for_encoder = decode
+
     def truncate(self, num_chunks: int) -> None: ...
 
     def set_prompt(self, text: str) -> None: ...

@@ -12,7 +12,7 @@ from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.web.listener import SessionListener
 from worldplay.web.outlet import Sample
 
-WORLD: Any = SimpleNamespace(width=16, height=16, fps=24)
+WORLD: Any = SimpleNamespace(width=16, height=16, fps=24, codec="libx264")
 FRAMES = np.zeros((4, 16, 16, 3), np.uint8)
 
 

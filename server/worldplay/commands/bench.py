@@ -209,7 +209,7 @@ def _time_chunk(world: World, walk: LiveWalk, track: VideoTrack) -> tuple[Chunk,
     laps = {"select": select, "context": passes[0] - select}
     laps |= {"step": denoise / world.rollout.config.steps, "denoise": denoise}
     decode, encode, num_latents = 0.0, 0.0, 0
-    for frames in walk.decode(chunk):
+    for frames in walk.decode_for_encoder(chunk):
         decode += lap()
         for number, frame in enumerate(frames):
             track.encode(frame, key=num_latents == number == 0)

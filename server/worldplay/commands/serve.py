@@ -4,10 +4,16 @@ import logging
 import os
 import signal
 import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from worldplay.media.encoder import find_live_codec
 from worldplay.settings import Settings
 from worldplay.web.address import listen, url_of
 from worldplay.web.logs import setup_logs
+
+if TYPE_CHECKING:  # it imports torch
+    from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +30,7 @@ def run(settings: Settings) -> None:
 
     with open_ranks(settings) as ranks:
         world, engine = open_engine(settings, ranks)
-        server = create_server(settings, world, engine)
+        server = create_server(settings, choose_codec(world), engine)
         num_slots = engine.max_sessions if world.can_walk else 0
         where = "walk at" if has_page(settings.static_dir) else "without a page at"
         logger.info("ready, visitors at once: %d; %s %s", num_slots, where, url_of(listening))
@@ -33,3 +39,12 @@ def run(settings: Settings) -> None:
         server.run(sockets=[listening])
         if server.has_failed:
             os._exit(EXIT_FAILED)  # a thread that hangs would keep the process
+
+
+def choose_codec(world: "World") -> "World":
+    """Let the GPU that computes a world encode its live video, if it can."""
+    if world.device.type == "cpu":
+        return world
+    codec = find_live_codec(world.width, world.height, world.fps)
+    logger.info("live video is encoded by %s", codec)
+    return replace(world, codec=codec)

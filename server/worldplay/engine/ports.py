@@ -14,7 +14,7 @@ from worldplay.world.chunk import Chunk, PendingChunk
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.steering import Move, Steering, WalkRequest
 
-Frames = NDArray[np.uint8]  # [n, H, W, 3] RGB
+Frames = NDArray[np.uint8]  # [n, H, W, 3] RGB; for an encoder also [n, 3 * H / 2, W], planes of YUV 4:2:0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,10 @@ class WalkPort(Protocol):
 
     def decode(self, chunk: Chunk) -> Iterator[Frames]:
         """Decode the latents that a chunk brings, one by one. Chunks are decoded in order."""
+        ...
+
+    def decode_for_encoder(self, chunk: Chunk) -> Iterator[Frames]:
+        """Decode as `decode`, but in the form that an encoder takes with the least copying."""
         ...
 
     def truncate(self, num_chunks: int) -> None:

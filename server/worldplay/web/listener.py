@@ -40,7 +40,7 @@ class SessionListener:
         self._media_s = media_s
         self._on_yielded = on_yielded or (lambda reason: None)
         self._fps = world.fps
-        self._encoder = FrameEncoder(world.width, world.height, world.fps, self._fail)
+        self._encoder = FrameEncoder(world.width, world.height, world.fps, self._fail, world.codec)
         self._last: Sequence[Item] = ()  # posted when the chunk in progress is finished
         self._report: ChunkReport | None = None  # of the chunk whose frames are being encoded
 

@@ -104,6 +104,7 @@ class World:
     suggestions: tuple[Suggestion, ...] = ()  # the first is what the world looks like without a prompt
     sights: tuple[str, ...] = ()  # things worth finding
     own_pictures: OwnPictures = "as_is"
+    codec: str = "libx264"  # encodes live video; FFmpeg's name
     weights: str = ""  # identifies the weights: a walk goes on only with the same ones
     max_sessions: int | None = None  # there is memory for this many; None: not limited by memory
     _image_latents: LRUCache[bytes, Tensor] = field(default_factory=lambda: LRUCache(REMEMBERED_IMAGES))
