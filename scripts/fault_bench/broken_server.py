@@ -1,8 +1,8 @@
 """A server that fails on request.
 
-What the file named by FAULT_FILE says happens once; then the file is removed. It holds a stage (open,
-context, step, decode, encode, prompt, picture or clock) and what happens there: the name of an exception, `hang`, or
-how many seconds the clock jumps. Only walks with the seed VICTIM_SEED fail.
+What the file named by FAULT_FILE says happens once; then the file is removed. It holds a stage and what
+happens there. Stages are open, context, step, decode, encode, prompt, picture and clock. What happens is the
+name of an exception, `hang`, or how many seconds the clock jumps. Only walks with the seed VICTIM_SEED fail.
 """
 
 import os

@@ -86,7 +86,7 @@ class Receiver:
     async def _start(self, message: m.Start) -> None:
         check_start(message, self._world)
         if self._listener.session is None:
-            self._check_room()
+            self._check_room(has_picture=message.image is not None)
         view, picture = message.view, None
         if message.image is not None:
             picture, view = await self._decoding.run(self._read_picture, message.image)
@@ -98,11 +98,11 @@ class Receiver:
         if picture is not None and view is not None:
             self._sender.put(m.State(what="view", view=view))
 
-    def _check_room(self) -> None:
-        """Refuse a first walk before its picture is decoded. Raises: ProtocolError (busy)."""
+    def _check_room(self, *, has_picture: bool) -> None:
+        """Refuse a first walk, before its picture is decoded. Raises: ProtocolError (busy)."""
         if is_memory_short():
             raise ProtocolError(ErrorCode.BUSY, "the server is short of memory and takes no new walks")
-        if self._engine.is_full:
+        if has_picture and self._engine.is_full:  # without a picture the engine refuses, and counts it
             raise ProtocolError(ErrorCode.BUSY, REASONS["busy"])
 
     def _read_picture(self, data: bytes) -> tuple[StartPicture, str | None]:
