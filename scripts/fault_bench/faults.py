@@ -8,10 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+import msgpack
 from websockets.frames import Opcode
+from websockets.sync.client import ClientConnection
+from websockets.sync.client import connect as ws_connect
 
 from fault_bench.clients import connect, frame, message, send, upgrade, victim
 from fault_bench.server import SCRIPTS, FaultServer
@@ -208,6 +211,31 @@ def clock_jump(bench: Bench) -> str:
     bench.server.plan_fault("clock", "0")
     wait_until(bench.server.has_failed_as_planned, 5)
     return "an hour, in both directions"
+
+
+@fault
+def crowd(bench: Bench) -> str:
+    """Many more visitors than slots: everybody waits, and gets a slot in the order of arrival."""
+    count = bench.choose(12, 48)
+    with ExitStack() as stack:
+        visitors = [stack.enter_context(ws_connect(bench.server.url, proxy=None)) for _ in range(count)]
+        for visitor in visitors:
+            visitor.send(msgpack.packb({"type": "hello", "protocol": 1}))
+            visitor.send(msgpack.packb({"type": "start", "seed": 3}))
+            wait_for(visitor, ("queued", "init", "error"))
+        for number, visitor in enumerate(visitors):
+            wait_for(visitor, ("media",))
+            walking = bench.server.health()["sessions"]
+            if walking["active"] != 2 or walking["queued"] != count - number - 1:
+                return f"FAILED: {walking} when visitor {number} got a slot"
+            visitor.close()
+    return f"{count} visitors in order"
+
+
+def wait_for(visitor: ClientConnection, kinds: tuple[str, ...]) -> None:
+    """Read until a message of one of these types comes. Raises: TimeoutError."""
+    while msgpack.unpackb(visitor.recv(timeout=20))["type"] not in kinds:
+        pass
 
 
 @fault
