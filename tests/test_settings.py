@@ -1,11 +1,19 @@
 """Settings from arguments and the environment."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from support.paths import REPOSITORY
-from worldplay.settings import ModelSettings, Settings, load_model_settings, load_settings
+from worldplay.settings import (
+    COMPILED,
+    ModelSettings,
+    Settings,
+    keep_compiled_code,
+    load_model_settings,
+    load_settings,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -233,3 +241,13 @@ def test_table_of_settings_has_no_others() -> None:
 def test_variables_may_be_in_lower_case(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("worldplay_max_queued", "3")
     assert load_settings().max_queued == 3
+
+
+def test_compiled_code_is_kept_where_the_operator_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
+    keep_compiled_code()
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(COMPILED)
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/elsewhere")
+    keep_compiled_code()
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/elsewhere"

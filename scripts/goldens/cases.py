@@ -1,16 +1,18 @@
 """Reads a directory of golden cases: manifest.json, and safetensors files with in.* and out.* tensors."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 _FORMAT = 1
 _FIELDS = {"kind", "file", "tolerance"}
+_CPU = torch.device("cpu")
 
 
 class GoldenError(Exception):
@@ -18,8 +20,19 @@ class GoldenError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where the networks run, and in which dtype."""
+
+    device: torch.device = _CPU
+    dtype: torch.dtype = torch.float32
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
-    """One case with its tensors; `outputs` is what a runner must reproduce."""
+    """One case with its tensors; `outputs` is what a runner must reproduce.
+
+    The tensors are on the CPU: a runner brings to the case's place what a network takes.
+    """
 
     name: str
     kind: str
@@ -28,6 +41,12 @@ class Case:
     inputs: dict[str, Tensor]
     outputs: dict[str, Tensor]
     dependency: "Case | None"
+    place: Place = field(default_factory=Place)
+
+    @property
+    def placed(self) -> dict[str, Tensor]:
+        """Return the inputs on the device of the case's place."""
+        return {name: value.to(self.place.device) for name, value in self.inputs.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +76,8 @@ def read_manifest(directory: Path) -> Manifest:
     return Manifest(directory, cases, document.get("weight_rule", {}).get("checks", {}))
 
 
-def load_case(manifest: Manifest, name: str) -> Case:
-    """Load a case's tensors, and those of the case it depends on.
+def load_case(manifest: Manifest, name: str, place: Place | None = None) -> Case:
+    """Load a case's tensors, and those of the case it depends on, for a place; None: the CPU in float32.
 
     Raises: GoldenError if a file is missing or damaged, or differs from what the manifest lists.
     """
@@ -75,6 +94,7 @@ def load_case(manifest: Manifest, name: str) -> Case:
         inputs=_listed(tensors, "in.", entry.get("inputs"), name),
         outputs=_listed(tensors, "out.", entry.get("outputs"), name),
         dependency=load_case(manifest, needed) if needed else None,
+        place=place or Place(),
     )
 
 

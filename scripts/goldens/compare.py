@@ -1,9 +1,11 @@
 """Compares a runner's outputs with those of its case, within the case's tolerance."""
 
 import re
+import sys
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from goldens.cases import Case, GoldenError
@@ -13,9 +15,13 @@ _CHUNK = 4  # latents per candidate of the memory selection
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome of a case: the largest error over its outputs, and every output that is off."""
+    """The outcome of a case: the largest errors over its outputs, and every output that is off.
+
+    An output's relative error is its largest error divided by its largest expected number.
+    """
 
     largest_error: float
+    largest_relative: float
     num_outputs: int
     failures: list[str]
 
@@ -29,11 +35,12 @@ class Tolerance:
 
 
 EXACT = Tolerance(0.0, 0.0)
+FINITE = Tolerance(sys.float_info.max, 0.0)  # of what is not computed in float32: it is only reported
 
 
 def compare(case: Case, got: dict[str, Tensor]) -> Verdict:
     """Compare every expected output; one that was not produced is a failure."""
-    largest, failures = 0.0, []
+    largest, relative, failures = 0.0, 0.0, []
     if not case.outputs:
         failures.append("the case expects no outputs at all")
     for name, want in case.outputs.items():
@@ -42,13 +49,20 @@ def compare(case: Case, got: dict[str, Tensor]) -> Verdict:
             continue
         problem, error = _compare_output(case, name, got[name], want)
         largest = max(largest, error)
+        relative = max(relative, error / (_largest(want) or 1.0))
         if problem:
             failures.append(f"{name}: {problem}")
-    return Verdict(largest, len(case.outputs), failures)
+    return Verdict(largest, relative, len(case.outputs), failures)
+
+
+def _largest(want: Tensor) -> float:
+    return want.double().abs().max().item() if want.numel() else 0.0
 
 
 def tolerance_of(case: Case, output: str, want: Tensor) -> Tolerance:
     """Look up an output's tolerance: a rule for a part of its name, else the case's; integers are exact."""
+    if case.place.dtype != torch.float32 and want.is_floating_point():
+        return FINITE
     base = Tolerance(float(case.tolerance["atol"]), float(case.tolerance["rtol"]))
     for key, rule in case.tolerance.items():
         if key not in ("atol", "rtol") and key in output.split("."):

@@ -1,4 +1,4 @@
-"""Builds the transformers of the golden cases: tiny sizes, generated weights, float32 on the CPU."""
+"""Builds the transformers of the golden cases: tiny sizes, generated weights, at a case's place."""
 
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from goldens.cases import GoldenError
+from goldens.cases import Case, GoldenError
 from goldens.weights import fill
 from worldplay.model.config import TransformerConfig
 from worldplay.model.transformer import WorldPlayTransformer
@@ -51,11 +51,11 @@ class ObservedTransformer(WorldPlayTransformer):
 Network = TypeVar("Network", bound=WorldPlayTransformer)
 
 
-def build(network: type[Network], values: dict[str, Any]) -> Network:
-    """Build the transformer of a case's configuration."""
+def build(network: type[Network], case: Case) -> Network:
+    """Build the transformer of a case's configuration at the case's place."""
     with torch.device("meta"):
-        model = network(read_config(values))
-    return fill(model).eval()
+        model = network(read_config(case.meta["config"]))
+    return fill(model).eval().to(case.place.device, case.place.dtype)
 
 
 def text_inputs(inputs: dict[str, Tensor], task: str | None, prefix: str = "") -> TextInputs:

@@ -23,10 +23,10 @@ _MEMORY_LATENTS, _RECENT_LATENTS = 20, 12
 
 
 def run_bidirectional(case: Case) -> dict[str, Tensor]:
-    model = build(BidirectionalTransformer, case.meta["config"])
-    inputs = case.inputs
+    model = build(BidirectionalTransformer, case)
+    inputs = case.placed
     velocity = model(
-        inputs["latents"],
+        inputs["latents"].to(model.dtype),
         inputs["cond"],
         model.prepare_cameras(inputs["viewmats"], inputs["Ks"]),
         inputs["action"],
@@ -39,10 +39,10 @@ def run_bidirectional(case: Case) -> dict[str, Tensor]:
 
 def run_bidirectional_rollout(case: Case) -> dict[str, Tensor]:
     prompts = [
-        Conditioning(*text_inputs(case.inputs, case.meta.get("task"), prefix)) for prefix in _branches(case)
+        Conditioning(*text_inputs(case.placed, case.meta.get("task"), prefix)) for prefix in _branches(case)
     ]
     config, cameras = _rollout_config(case), _placed(case)
-    transformer = build(BidirectionalTransformer, case.meta["config"])
+    transformer = build(BidirectionalTransformer, case)
     model = RolloutModel(transformer, [], case.inputs["points_local"].numpy(), config)
     walk = _ReplayedWalk(case, cameras[0], prompts=prompts)
     got = _schedule(config)
@@ -55,9 +55,9 @@ def run_bidirectional_rollout(case: Case) -> dict[str, Tensor]:
 
 
 def run_rollout(case: Case) -> dict[str, Tensor]:
-    transformer = build(ObservedTransformer, case.meta["config"])
+    transformer = build(ObservedTransformer, case)
     texts = [
-        transformer.encode_text(*text_inputs(case.inputs, case.meta.get("task"), prefix))
+        transformer.encode_text(*text_inputs(case.placed, case.meta.get("task"), prefix))
         for prefix in _branches(case)
     ]
     config = _rollout_config(case)
@@ -92,7 +92,7 @@ class _ReplayedWalk(Walk):
             text=list(text),
             prompts=list(prompts),
             picture=Image.new("RGB", (1, 1)),
-            image_latent=case.inputs["image_latent"],
+            image_latent=case.placed["image_latent"],
             seed=0,
             ground=OpenGround(),
             origin=origin,

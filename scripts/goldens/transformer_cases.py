@@ -22,15 +22,14 @@ _THETA = 256.0
 
 def run_primitives(case: Case) -> dict[str, Tensor]:
     grid, dims = tuple(case.meta["rope_grid"]), tuple(case.meta["rope_dims"])
-    table = rotation_table(dims, grid, case.meta.get("rope_theta", _THETA))
-    q, k, v = (
-        rearrange(case.inputs[name], "b (t s) n d -> b t s n d", t=grid[0]) for name in ("q", "k", "v")
-    )
+    inputs, device = case.placed, case.place.device
+    table = rotation_table(dims, grid, case.meta.get("rope_theta", _THETA), device=device)
+    q, k, v = (rearrange(inputs[name], "b (t s) n d -> b t s n d", t=grid[0]) for name in ("q", "k", "v"))
     num_heads, width = q.shape[-2:]
-    cameras = prepare_cameras(case.inputs["viewmats"], case.inputs["Ks"], width, torch.float32)
+    cameras = prepare_cameras(inputs["viewmats"], inputs["Ks"], width, torch.float32)
     place = place_tokens(table, cameras)
     heads = torch.stack([k, q, v], dim=-2).flatten(0, 1).flatten(1, 2)
-    norms = torch.ones(2, width)
+    norms = torch.ones(2, width, device=device)
     turned = Heads(heads, heads, norms, num_heads, place, place.turns(norms), rotate).branches()
     (q_rope, q_prope), (k_rope, k_prope), (_, v_prope) = (
         rearrange(part, "b (n two) l d -> two b l n d", two=2) for part in turned
@@ -40,7 +39,7 @@ def run_primitives(case: Case) -> dict[str, Tensor]:
     return {
         "rope_cos": table.cos.flatten(0, 2),
         "rope_sin": table.sin.flatten(0, 2),
-        "sinusoid": sinusoid(case.inputs["t"]),
+        "sinusoid": sinusoid(inputs["t"]),
         "q_rope": q_rope,
         "k_rope": k_rope,
         "q_prope": q_prope,
@@ -62,12 +61,12 @@ def run_scheduler(case: Case) -> dict[str, Tensor]:
 
 
 def run_text(case: Case) -> dict[str, Tensor]:
-    model = build(WorldPlayTransformer, case.meta["config"])
-    arguments = text_inputs(case.inputs, case.meta.get("task"))
+    model = build(WorldPlayTransformer, case)
+    arguments = text_inputs(case.placed, case.meta.get("task"))
     if case.meta.get("timestep_txt", 0) != 0:
         raise GoldenError("the autoregressive text pass is defined at timestep 0 only")
     text = model.encode_text(*arguments)
-    timestep = torch.zeros(arguments[0].shape[0])
+    timestep = torch.zeros(arguments[0].shape[0], device=model.device)
     got = {"txt_seq": model.text_tokens(*arguments, timestep)}
     for index, (keys, values) in enumerate(zip(text.keys, text.values, strict=True)):
         got[f"k_txt.{index}"], got[f"v_txt.{index}"] = keys, values
@@ -75,14 +74,14 @@ def run_text(case: Case) -> dict[str, Tensor]:
 
 
 def run_context(case: Case) -> dict[str, Tensor]:
-    model = build(WorldPlayTransformer, case.meta["config"])
+    model, inputs = build(WorldPlayTransformer, case), case.placed
     cache = _cache_with_text(model, case)
-    cameras = model.prepare_cameras(case.inputs["viewmats"], case.inputs["Ks"])
+    cameras = model.prepare_cameras(inputs["viewmats"], inputs["Ks"])
     model.encode_context(
-        case.inputs["latents"],
-        case.inputs["cond"],
+        inputs["latents"].to(model.dtype),
+        inputs["cond"],
         cameras,
-        case.inputs["action"],
+        inputs["action"],
         cache,
         case.meta["timestep"],
     )
@@ -93,10 +92,10 @@ def run_context(case: Case) -> dict[str, Tensor]:
 
 
 def run_denoise(case: Case) -> dict[str, Tensor]:
-    model = build(WorldPlayTransformer, case.meta["config"])
+    model, inputs = build(WorldPlayTransformer, case), case.placed
     cache = _cache_with_text(model, case)
     _restore_context(cache, case)
-    cameras = model.prepare_cameras(case.inputs["viewmats"], case.inputs["Ks"])
+    cameras = model.prepare_cameras(inputs["viewmats"], inputs["Ks"])
     watched: dict[str, nn.Module] = {
         "img_in": model.img_in,
         "time_emb": model.time_in,
@@ -107,7 +106,7 @@ def run_denoise(case: Case) -> dict[str, Tensor]:
     hooks = [module.register_forward_hook(_recorder(got, name)) for name, module in watched.items()]
     timestep = case.meta["timestep"]
     got["noise_pred"] = model.denoise(
-        case.inputs["latents"], case.inputs["cond"], cameras, case.inputs["action"], timestep, cache
+        inputs["latents"], inputs["cond"], cameras, inputs["action"], timestep, cache
     )
     for hook in hooks:
         hook.remove()
@@ -130,8 +129,9 @@ def _as_stored(name: str, value: Tensor) -> Tensor:
 
 def _cache_with_text(model: WorldPlayTransformer, case: Case) -> KVCache:
     blocks = range(model.config.blocks)
-    text = TextKV([case.inputs[f"k_txt.{i}"] for i in blocks], [case.inputs[f"v_txt.{i}"] for i in blocks])
-    num_latents, height, width = case.inputs["latents"].shape[2:]
+    inputs = case.placed
+    text = TextKV([inputs[f"k_txt.{i}"] for i in blocks], [inputs[f"v_txt.{i}"] for i in blocks])
+    num_latents, height, width = inputs["latents"].shape[2:]
     max_context = num_latents + case.meta.get("context_latents", 0)
     cache = model.new_cache((height, width), text.length, max_context)
     cache.set_text(text)

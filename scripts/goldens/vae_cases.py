@@ -11,12 +11,12 @@ from worldplay.model.vae_keys import from_published_layout, published_key
 
 
 def run_vae(case: Case) -> dict[str, Tensor]:
-    vae = _build(case)
-    image_moments = vae.encode_moments(case.inputs["image"], vae.new_encoder_state())
-    clip_moments = vae.encode_moments(case.inputs["clip"], vae.new_encoder_state())
+    vae, inputs = _build(case), case.placed
+    image_moments = vae.encode_moments(inputs["image"], vae.new_encoder_state())
+    clip_moments = vae.encode_moments(inputs["clip"], vae.new_encoder_state())
     clip_mode, clip_logvar = clip_moments.chunk(2, dim=1)
     state = vae.new_decoder_state()
-    decoded = [vae.decode_raw(latent, state) for latent in torch.split(case.inputs["latents"], 1, dim=2)]
+    decoded = [vae.decode_raw(latent, state) for latent in torch.split(inputs["latents"], 1, dim=2)]
     return {
         "image_moments": image_moments,
         "image_mode": image_moments.chunk(2, dim=1)[0],
@@ -46,4 +46,4 @@ def _build(case: Case) -> StreamingVAE:
         published_key(name): generate(published_key(name), tuple(old.shape)) for name, old in state.items()
     }
     vae.load_state_dict(from_published_layout(published, state), strict=True)
-    return vae.eval()
+    return vae.eval().to(case.place.device, case.place.dtype)

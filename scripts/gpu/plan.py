@@ -1,78 +1,109 @@
-"""The plan of all measurements, and how one of them is carried out."""
+"""The plan of all measurements, in order of worth, and how one of them is carried out."""
 
 import logging
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import torch
 
 from gpu.attention import measure_attention
-from gpu.blocks import measure_compile
+from gpu.chunk import measure_chunk
+from gpu.decode import measure_compiled_decode, measure_decode
+from gpu.goldens import measure_goldens
 from gpu.graphs import measure_graphs
+from gpu.kernels import measure_kernels
 from gpu.launches import measure_launches
+from gpu.linears import measure_linears
 from gpu.overlap import measure_overlap
+from gpu.passes import measure_passes
 from gpu.pictures import measure_pictures
-from gpu.setup import NeedsCudaError, Row, Setup
+from gpu.setup import NeedsCudaError, Row, Scale, Setup
 from gpu.storage import measure_storage
-from worldplay.commands.bench import RandomModel, build, measure
+from gpu.walk import measure_embedded_walk, measure_walk
 from worldplay.commands.hardware import gemm_rate, name_of, peak_memory
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a measurement found, or why it found nothing."""
+    """What a measurement found, or why it found no more."""
 
     name: str
     size: str
-    status: str  # ok, failed, needs CUDA, out of time
+    status: str  # ok, failed, needs CUDA, out of time; "" while it runs
     seconds: float
     rows: list[Row] = field(default_factory=list)
     detail: str = ""
 
 
-def measure_machine(setup: Setup) -> list[Row]:
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One measurement at one size."""
+
+    name: str
+    number: int  # of the size
+    size: str
+
+
+def measure_machine(setup: Setup) -> Iterator[Row]:
     side = setup.scale.gemm_side
-    rate = gemm_rate(setup.device, setup.dtype, side)
-    what: Row = {"device": name_of(setup.device), "torch": torch.__version__, "dtype": str(setup.dtype)}
-    return [what | {"matrix side": side, "TFLOP/s": rate / 1e12}]
+    what: Row = {"device": name_of(setup.device), "torch": torch.__version__}
+    for dtype in dict.fromkeys([setup.dtype, torch.float32]):
+        rate = gemm_rate(setup.device, dtype, side)
+        yield what | {"dtype": str(dtype), "matrix side": side, "TFLOP/s": rate / 1e12}
 
 
-def measure_chunk(setup: Setup) -> list[Row]:
-    """Measure what `worldplay bench --random-weights` reports."""
-    random = RandomModel(
-        setup.size, setup.most_context, transformer=setup.scale.transformer, vae=setup.scale.vae
-    )
-    report = measure(build(random, str(setup.device)), setup.scale.chunks)
-    rows: list[Row] = [{k: v for k, v in asdict(row).items() if v is not None} for row in report.rows]
-    return [*rows, {"stage": "frames/s", "median_ms": report.fps}]
-
-
-MEASUREMENTS: dict[str, Callable[[Setup], list[Row]]] = {
+MEASUREMENTS: dict[str, Callable[[Setup], Iterable[Row]]] = {
     "machine": measure_machine,
-    "launches": measure_launches,
+    "goldens": measure_goldens,
+    "embedded walk": measure_embedded_walk,
+    "walk": measure_walk,
     "chunk": measure_chunk,
+    "passes": measure_passes,
     "attention": measure_attention,
-    "storage": measure_storage,
-    "pictures": measure_pictures,
+    "decode": measure_decode,
+    "linears": measure_linears,
+    "kernels": measure_kernels,
+    "compiled decode": measure_compiled_decode,
     "overlap": measure_overlap,
+    "pictures": measure_pictures,
     "graphs": measure_graphs,
-    "compile": measure_compile,
+    "storage": measure_storage,
+    "launches": measure_launches,
 }
-ONCE = {"machine", "launches"}  # do not depend on the size
+ONCE = {"machine", "goldens", "embedded walk", "linears", "launches"}  # do not depend on the size
+SMALLEST = {"walk", "passes", "compiled decode"}  # at the smallest size; passes at the others in the end
+LIMIT_S = 60.0  # for a measurement, building its model included
+LIMITS_S = {"machine": 30.0, "goldens": 40.0, "embedded walk": 35.0, "walk": 45.0, "linears": 20.0}
 
 
-def carry_out(name: str, setup: Setup) -> Outcome:
-    """Run a measurement. A failure becomes its outcome."""
-    size = f"{setup.size[0]}x{setup.size[1]}"
+def list_steps(scale: Scale) -> list[Step]:
+    """List what is measured, in order."""
+    last = len(scale.sizes) - 1
+    steps = [(name, number) for name in MEASUREMENTS for number in _early_sizes(name, last)]
+    steps += [("passes", number) for number in range(last)]
+    return [Step(name, number, "{}x{}".format(*scale.sizes[number])) for name, number in steps]
+
+
+def _early_sizes(name: str, last: int) -> Iterable[int]:
+    if name in SMALLEST:
+        return [last]
+    return [0] if name in ONCE else range(last + 1)
+
+
+def carry_out(name: str, setup: Setup) -> Iterator[Outcome]:
+    """Run a measurement. Yields: its outcome so far, after each row. A failure becomes its outcome."""
     began = perf_counter()
+    found = Outcome(name, f"{setup.size[0]}x{setup.size[1]}", "", 0.0)
     try:
-        rows = MEASUREMENTS[name](setup)
+        for row in MEASUREMENTS[name](setup):
+            found = replace(found, seconds=perf_counter() - began, rows=[*found.rows, row])
+            yield found
+        found = replace(found, status="ok", rows=[*found.rows, {"peak GB": peak_memory(setup.device) / 1e9}])
     except NeedsCudaError:
-        return Outcome(name, size, "needs CUDA", perf_counter() - began)
+        found = replace(found, status="needs CUDA")
     except Exception as error:  # the plan goes on with what can be measured
         logging.exception("%s failed", name)
         detail = f"{type(error).__name__}: {str(error).strip()[:500]}"
-        return Outcome(name, size, "failed", perf_counter() - began, detail=detail)
-    rows.append({"peak GB": peak_memory(setup.device) / 1e9})
-    return Outcome(name, size, "ok", perf_counter() - began, rows)
+        found = replace(found, status="failed", detail=detail)
+    yield replace(found, seconds=perf_counter() - began)

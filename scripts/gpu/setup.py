@@ -44,19 +44,21 @@ class Scale:
     repeats: int
     chunks: int
     compiler: str  # torch.compile's backend
-    compiled_blocks: int
+    profiled_blocks: int
+    walk_s: float  # for each of two walks
 
 
 RELEASED = Scale(
     transformer=RELEASED_TRANSFORMER,
     vae=RELEASED_VAE,
-    sizes=((480, 832), (352, 640)),
+    sizes=((480, 832), (352, 640), (240, 416)),
     contexts=CONTEXTS,
     gemm_side=8192,
-    repeats=3,
-    chunks=3,
+    repeats=2,
+    chunks=2,
     compiler="inductor",
-    compiled_blocks=8,
+    profiled_blocks=4,
+    walk_s=6.0,
 )
 MINIATURE = Scale(
     transformer=TransformerConfig(32, 2, (4, 6, 6), 2, 4, (1, 1), 2.0, 6, 5, 7, 8, 1, 256.0),
@@ -67,7 +69,8 @@ MINIATURE = Scale(
     repeats=1,
     chunks=1,
     compiler="eager",  # only the graphs are checked; generating code takes too long
-    compiled_blocks=2,
+    profiled_blocks=2,
+    walk_s=2.0,
 )
 
 

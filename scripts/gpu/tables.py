@@ -17,6 +17,7 @@ def _section(outcome: Outcome) -> Iterator[str]:
     if outcome.status != "ok":
         yield f"**{outcome.status}** after {outcome.seconds:.0f} s. {outcome.detail}".rstrip()
         yield ""
+    if not outcome.rows:
         return
     columns = list(dict.fromkeys(name for row in outcome.rows for name in row))
     yield f"| {' | '.join(columns)} |"

@@ -39,7 +39,9 @@ Variant = Annotated[str | None, typer.Option(help=_help("variant"))]
 Size = Annotated[str | None, typer.Option(help=_help("size"))]
 WeightsDir = Annotated[Path | None, typer.Option(help=_help("weights_dir"))]
 Device = Annotated[str | None, typer.Option(help=_help("device"))]
+Gpus = Annotated[int | None, typer.Option(help=_help("gpus"))]
 Attention = Annotated[str | None, typer.Option(help=_help("attention"))]
+Graphs = Annotated[str | None, typer.Option(help=_help("graphs"))]
 Sessions = Annotated[int | None, typer.Option(help=_help("max_sessions"))]
 Latch = Annotated[str | None, typer.Option(help=_help("latch"))]
 Token = Annotated[str | None, typer.Option(help=_help("token"))]
@@ -74,7 +76,9 @@ def serve(
     size: Size = None,
     weights_dir: WeightsDir = None,
     device: Device = None,
+    gpus: Gpus = None,
     attention: Attention = None,
+    graphs: Graphs = None,
     max_sessions: Sessions = None,
     latch: Latch = None,
     token: Token = None,
@@ -93,7 +97,9 @@ def serve(
         size=size,
         weights_dir=weights_dir,
         device=device,
+        gpus=gpus,
         attention=attention,
+        graphs=graphs,
         max_sessions=max_sessions,
         latch=latch,
         token=token,
@@ -113,6 +119,7 @@ def serve(
 def render(
     model: Model = None,
     device: Device = None,
+    gpus: Gpus = None,
     attention: Attention = None,
     prompt: Annotated[str | None, typer.Option(help="What the world looks like.")] = None,
     image: Annotated[Path | None, typer.Option(help="Picture to start from: PNG, JPEG or WebP.")] = None,
@@ -121,6 +128,7 @@ def render(
         str | None,
         typer.Option(
             help="Where to go: 'w-10,right-5' (latents), or a JSON file of poses [straight ahead]. "
+            "A saved walk (.safetensors) decides everything. "
             "A recorded walk also sets view, prompt, seed and steps unless they are given; "
             "if it began at a picture, give that --image."
         ),
@@ -149,6 +157,7 @@ def render(
         size=size,
         weights_dir=weights_dir,
         device=device,
+        gpus=gpus,
         attention=attention,
     )
     refuse_released_options(settings, variant, size, weights_dir)
@@ -174,13 +183,41 @@ def render(
 
 
 @app.command()
-def bench(
+def replay(
+    walk: Annotated[Path, typer.Argument(help="A saved walk: a .safetensors file, as the page saves it.")],
     model: Model = None,
     variant: Variant = None,
     size: Size = None,
     weights_dir: WeightsDir = None,
     device: Device = None,
     attention: Attention = None,
+) -> None:
+    """Make a saved walk again, and say whether its latents are the same."""
+    settings = load_model_settings(
+        model=model,
+        variant=variant,
+        size=size,
+        weights_dir=weights_dir,
+        device=device,
+        attention=attention,
+    )
+    refuse_released_options(settings, variant, size, weights_dir)
+    from worldplay.commands.replay import run
+
+    if not run(settings, walk):
+        raise typer.Exit(1)
+
+
+@app.command()
+def bench(
+    model: Model = None,
+    variant: Variant = None,
+    size: Size = None,
+    weights_dir: WeightsDir = None,
+    device: Device = None,
+    gpus: Gpus = None,
+    attention: Attention = None,
+    graphs: Graphs = None,
     chunks: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Chunks to time [30; 5 of random weights].")
     ] = None,
@@ -205,7 +242,9 @@ def bench(
         size=size,
         weights_dir=weights_dir,
         device=device,
+        gpus=gpus,
         attention=attention,
+        graphs=graphs,
     )
     if random_weights and settings.model != "hy-worldplay":
         raise ValueError(f"expected --model hy-worldplay with --random-weights, got {settings.model!r}")
@@ -270,6 +309,7 @@ def doctor(
     variant: Variant = None,
     size: Size = None,
     device: Device = None,
+    gpus: Gpus = None,
     memory: Annotated[
         float | None, typer.Option(min=1, max=100_000, help="Plan for a GPU with this many GB.")
     ] = None,
@@ -281,7 +321,12 @@ def doctor(
 ) -> None:
     """Show whether a released model fits into this machine, and for how many visitors."""
     settings = load_model_settings(
-        variant=variant, size=size, device=device, weights_dir=weights_dir, max_sessions=max_sessions
+        variant=variant,
+        size=size,
+        device=device,
+        gpus=gpus,
+        weights_dir=weights_dir,
+        max_sessions=max_sessions,
     )
     from worldplay.commands.doctor import run
 

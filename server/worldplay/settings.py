@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from worldplay.protocol.origin import read_origins
@@ -17,6 +17,8 @@ from worldplay.world.frames import parse_size
 logger = logging.getLogger(__name__)
 
 PREFIX = "WORLDPLAY_"
+_SWITCHES = {"1": "on", "true": "on", "yes": "on", "0": "off", "false": "off", "no": "off"}
+COMPILED = Path.home() / ".cache" / "worldplay-compiled"
 _PACKAGE = Path(__file__).resolve().parent
 
 # What Kubernetes sets in every container for a service whose name begins with "worldplay".
@@ -71,12 +73,18 @@ def _strip_brackets(host: str) -> str:
     return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
+def _read_switch(value: object) -> object:
+    """Accept what switches are usually set to."""
+    return _SWITCHES.get(str(value).lower(), value)
+
+
 Folder = Annotated[Path, AfterValidator(_expand_home)]
 Size = Annotated[str, AfterValidator(_check_size)]
 Host = Annotated[str, Field(min_length=1), AfterValidator(_strip_brackets)]
 Token = Annotated[str, Field(max_length=512), AfterValidator(_refuse_blank)]
 Origins = Annotated[str, AfterValidator(_check_origins)]
 Proxies = Annotated[str, AfterValidator(_check_proxies)]
+Choice = Annotated[Literal["auto", "on", "off"], BeforeValidator(_read_switch)]
 Variant = Literal["ar-distilled", "ar", "ar-rl", "bidirectional"]
 
 
@@ -97,13 +105,25 @@ class ModelSettings(BaseModel):
         Path.home() / ".cache" / "worldplay", description="Folder of hy-worldplay's downloaded files"
     )
     device: str = Field("auto", description="Where the model runs: 'auto', 'cpu', 'cuda' or 'cuda:N'")
+    gpus: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="GPUs that compute the model together; with --device cpu, processes of one thread each",
+    )
     attention: str = Field(
         "auto",
         min_length=1,
         description="Attention backend: 'auto' takes the fastest that is exact here, see docs/performance.md",
     )
-    compile: bool = Field(
-        False, description="Whether torch.compile joins operations of the transformer; loading takes longer"
+    compile: Choice = Field(
+        "auto",
+        description="Whether torch.compile joins operations of the transformer, which takes a minute while "
+        "loading; 'auto' does so for hy-worldplay on one GPU",
+    )
+    graphs: Choice = Field(
+        "auto",
+        description="Whether passes are recorded once and replayed, as CUDA graphs; 'auto' does so on a GPU",
     )
     max_sessions: int = Field(
         4,
@@ -148,8 +168,8 @@ class Settings(ModelSettings):
         30.0,
         ge=1,
         le=3600,
-        description="Seconds after which a stage of the model counts as hung, and the process ends; never if "
-        "it is compiled, or is hy-worldplay on a CPU",
+        description="Seconds after which a stage of the model counts as hung, and the process ends; never "
+        "with --compile on, or with hy-worldplay on a CPU",
     )
     allow_origin: Origins = Field(
         "",
@@ -177,6 +197,22 @@ class Settings(ModelSettings):
         "",
         description="IP addresses of proxies, separated by commas: their X-Forwarded-For is believed, and "
         "they may open any number of connections",
+    )
+    store: str = Field(
+        "~/.cache/worldplay-walks",
+        min_length=1,
+        description="Where walks are kept: a folder, a URL of fsspec, like s3://bucket/walks, or 'none'",
+    )
+    store_mb: int = Field(
+        2000, ge=1, le=10**9, description="Megabytes of walks that are kept in the store, for all visitors"
+    )
+    keep_days: int = Field(30, ge=1, le=3650, description="Days for which bookmarked walks are kept")
+    resume_s: float = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="Seconds for which a visitor without a connection keeps the place, unless others wait; "
+        "afterwards the walk goes on from the store",
     )
     static_dir: Folder = Field(_PACKAGE / "web" / "page", description="Folder of the built page")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -240,6 +276,11 @@ def _load(kind: type[_Kind], variables: dict[str, _Given], arguments: dict[str, 
         variable = given[fault.path].variable
         source = f" from {variable}" if variable else ""
         raise ValueError(f"setting {fault.path}: {fault.reason}{source}") from None
+
+
+def keep_compiled_code() -> None:
+    """Let torch.compile keep its results between starts, unless TORCHINDUCTOR_CACHE_DIR names a place."""
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(COMPILED))
 
 
 def read_visible_gpus() -> str | None:

@@ -61,23 +61,28 @@ class AttentionPerLatent(nn.Module):
         return torch.cat([self.layer(latent) for latent in x.split(1, dim=2)], dim=2)
 
 
-def test_decode_in_a_stream_is_the_whole_decode_with_attention_per_latent() -> None:
+@pytest.mark.parametrize("for_gradients", [False, True])
+def test_decode_in_a_stream_is_the_whole_decode_with_attention_per_latent(for_gradients: bool) -> None:
     vae = tiny_vae()
     whole = diffusers_vae(vae)
     whole.decoder.mid_block.attentions[0] = AttentionPerLatent(whole.decoder.mid_block.attentions[0])
     latents = torch.randn(1, 4, 5, 2, 3)
     state = vae.new_decoder_state()
-    frames = torch.cat([vae.decode_raw(latent, state) for latent in latents.split(1, dim=2)], dim=2)
+    with torch.inference_mode(not for_gradients):
+        frames = torch.cat([vae.decode_raw(latent, state) for latent in latents.split(1, dim=2)], dim=2)
     torch.testing.assert_close(frames, whole.decode(latents).sample, atol=1e-4, rtol=1e-4)
 
 
-def test_encode_in_a_stream_is_the_whole_encode_with_attention_per_latent() -> None:
+@pytest.mark.parametrize("for_gradients", [False, True])
+def test_encode_in_a_stream_is_the_whole_encode_with_attention_per_latent(for_gradients: bool) -> None:
     vae = tiny_vae()
     whole = diffusers_vae(vae)
     whole.encoder.mid_block.attentions[0] = AttentionPerLatent(whole.encoder.mid_block.attentions[0])
     pixels = torch.rand(1, 3, 13, 32, 48) * 2 - 1
     state = vae.new_encoder_state()
-    moments = torch.cat([vae.encode_moments(piece, state) for piece in pixels.split([1, 4, 4, 4], 2)], dim=2)
+    with torch.inference_mode(not for_gradients):
+        pieces = [vae.encode_moments(piece, state) for piece in pixels.split([1, 4, 4, 4], 2)]
+    moments = torch.cat(pieces, dim=2)
     expected = whole.encode(pixels).latent_dist
     torch.testing.assert_close(moments[:, :4], expected.mean, atol=1e-4, rtol=1e-4)
 
@@ -124,6 +129,45 @@ def test_cloned_state_goes_its_own_way() -> None:
     replay = state.clone()
     expected = vae.decode_latent(latents[2], state)
     torch.testing.assert_close(vae.decode_latent(latents[2], replay), expected, atol=0, rtol=0)
+
+
+DEEP = replace(
+    RELEASED_VAE,  # as many layers, but narrow
+    latent_channels=4,
+    encoder_channels=(8, 8, 8, 8, 8),
+    encoder_layers=1,
+    decoder_channels=(16, 16, 16, 8, 8),
+)
+
+
+def state_after(vae: StreamingVAE, latents: Tensor) -> vae_stream.FeatureCache:
+    state = vae.new_decoder_state()
+    for latent in latents.split(1, dim=2):
+        vae.decode_latent(latent, state)
+    return state
+
+
+@pytest.mark.parametrize(("config", "reach"), [(EMBEDDED, 22), (TINY, 33), (DEEP, 42)])
+def test_state_made_of_the_latest_latents_is_exactly_that_of_the_whole_video(
+    config: VAEConfig, reach: int
+) -> None:
+    vae = tiny_vae(config)
+    assert vae.decoder_reach == reach
+    latents = torch.randn(1, 4, reach + 3, 1, 2)
+    whole = state_after(vae, latents)
+    rebuilt = vae.decoder_state_after(latents[:, :, -reach:])
+    assert all(torch.equal(*slots) for slots in zip(whole.slots, rebuilt.slots, strict=True))
+    fewer = vae.decoder_state_after(latents[:, :, 1 - reach :])
+    assert not all(torch.equal(*slots) for slots in zip(whole.slots, fewer.slots, strict=True))
+
+
+@pytest.mark.parametrize("num_latents", [1, 2, 5])
+def test_state_made_of_a_short_video_is_exactly_its_own(num_latents: int) -> None:
+    vae = tiny_vae(EMBEDDED)
+    latents = torch.randn(1, 4, num_latents, 1, 2)
+    rebuilt = vae.decoder_state_after(latents)
+    whole = state_after(vae, latents)
+    assert all(torch.equal(*slots) for slots in zip(whole.slots, rebuilt.slots, strict=True))
 
 
 def test_state_holds_two_frames_per_convolution_however_long_the_stream() -> None:

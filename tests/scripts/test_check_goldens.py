@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import check_goldens
-from goldens.cases import Case, load_case, read_manifest
+from goldens.cases import Case, Place, load_case, read_manifest
 from goldens.compare import Tolerance, compare, tolerance_of
 from support.paths import GOLDENS
 
@@ -21,6 +21,31 @@ def test_public_case(name: str) -> None:
     row = check_goldens.check_case(MANIFEST, name)
     assert row.failures == []
     assert row.outputs == len(MANIFEST.cases[name]["outputs"])
+
+
+@pytest.mark.parametrize("name", ["rollout", "transformer_context", "vae", "bidirectional_first"])
+def test_bfloat16_is_reported_without_a_tolerance(name: str) -> None:
+    row = check_goldens.check_case(MANIFEST, name, Place(dtype=torch.bfloat16))
+    assert row.failures == []
+    assert row.relative is not None
+    assert 1e-4 < row.relative < 0.1
+
+
+def test_bfloat16_must_still_be_finite() -> None:
+    case = make_case(outputs={"a": torch.zeros(1)}, place=Place(dtype=torch.bfloat16))
+    assert compare(case, {"a": torch.ones(1)}).failures == []
+    assert len(compare(case, {"a": torch.tensor([float("nan")])}).failures) == 1
+    assert len(compare(case, {"a": torch.tensor([float("inf")])}).failures) == 1
+
+
+def test_relative_error_is_of_the_largest_expected_number() -> None:
+    case = make_case(outputs={"a": torch.tensor([1.0, -4.0])})
+    assert compare(case, {"a": torch.tensor([1.0, -5.0])}).largest_relative == 0.25
+
+
+def test_device_and_dtype_are_options(scheduler_only: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check_goldens.main([str(scheduler_only), "--device", "cpu", "--dtype", "bfloat16"]) == 0
+    assert "all passed" in capsys.readouterr().out
 
 
 @pytest.fixture

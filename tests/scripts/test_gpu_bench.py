@@ -1,6 +1,9 @@
 """The GPU's measuring plan in miniature, on a CPU: its logic, not its numbers."""
 
+import argparse
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +13,9 @@ from av.video.reformatter import VideoReformatter
 
 import gpu_bench
 from gpu import plan
+from gpu.linears import multiply, quantise
 from gpu.pictures import convert_on_host, to_rgb, to_yuv420
-from gpu.plan import MEASUREMENTS, Outcome, carry_out
+from gpu.plan import MEASUREMENTS, Outcome, Step
 from gpu.setup import MINIATURE, RELEASED, Row, Setup
 from gpu.tables import render
 
@@ -20,12 +24,74 @@ pytestmark = pytest.mark.slow
 MINI = Setup(MINIATURE, MINIATURE.sizes[0], torch.device("cpu"))
 
 
-@pytest.mark.parametrize("name", ["attention", "storage", "pictures"])
-def test_measurements_run_in_miniature(name: str) -> None:
+def carry_out(name: str, setup: Setup) -> Outcome:
+    """Carry out a measurement to its end."""
+    return list(plan.carry_out(name, setup))[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("machine", "TFLOP/s"),
+        ("chunk", "median_ms"),
+        ("passes", "step ms"),
+        ("attention", "ms"),
+        ("decode", "ms a latent"),
+        ("compiled decode", "ms a latent"),
+        ("linears", "bf16 ms"),
+        ("kernels", "ms"),
+        ("storage", "step ms"),
+        ("pictures", "ms"),
+        ("launches", "per block and step"),
+    ],
+)
+def test_measurements_run_in_miniature(name: str, column: str) -> None:
     outcome = carry_out(name, MINI)
-    assert (outcome.status, outcome.size) == ("ok", "16x24")
-    assert {"ms", "step ms"} & outcome.rows[0].keys()
+    assert (outcome.status, outcome.size, outcome.detail) == ("ok", "16x24", "")
+    assert column in outcome.rows[0]
     assert outcome.rows[-1].keys() == {"peak GB"}
+
+
+def test_goldens_are_summed_up_for_both_dtypes() -> None:
+    *rows, single, half, _ = carry_out("goldens", MINI).rows
+    assert {row["verdict"] for row in rows} == {"ok"}
+    assert (single["case"], single["dtype"]) == (
+        f"all: {len(rows) // 2} of {len(rows) // 2} passed",
+        "torch.float32",
+    )
+    assert (half["case"], half["dtype"]) == (single["case"], "torch.bfloat16")
+    assert float(single["largest relative"]) < 1e-5 < float(half["largest relative"]) < 0.1
+
+
+@pytest.mark.parametrize("name", ["embedded walk", "walk"])
+def test_walks_go_through_the_server(name: str) -> None:
+    outcome = carry_out(name, MINI)
+    assert (outcome.status, outcome.detail) == ("ok", "")
+    _, fast, played, _ = outcome.rows
+    for row in (fast, played):
+        assert int(row["frames"]) > 13
+        assert float(row["first frame s"]) > 0
+        assert float(row["key to fragment ms"]) > 0
+    assert float(played["stalled s"]) >= 0
+
+
+def test_decoders_are_compared_with_float32() -> None:
+    errors = {row["way"]: row["rms error"] for row in carry_out("decode", MINI).rows if "rms error" in row}
+    assert errors["fp16, norms in float32"] == pytest.approx(errors["fp16, fused norms"], rel=0.1)
+    assert float(errors["fp16, norms in float32"]) < float(errors["bf16, as served"]) / 4
+
+
+def test_both_ways_to_run_a_pass_are_compared() -> None:
+    rows = carry_out("passes", MINI).rows[:-1]
+    assert [row["way"] for row in rows] == ["launched", "compiled"]
+
+
+def test_rows_are_rounded_to_8_bits_by_their_own_scale() -> None:
+    x = torch.tensor([[1.0, -2.0], [100.0, 50.0]]).repeat(1, 8).bfloat16()
+    small, scale = quantise(x)
+    assert (small.float() * scale).allclose(x.float(), rtol=0.07)
+    identity = torch.eye(16).bfloat16()
+    assert multiply((small, scale), quantise(identity)).allclose(x, rtol=0.07)
 
 
 def test_storage_compares_both_caches_at_each_context() -> None:
@@ -53,6 +119,23 @@ def test_a_failure_is_an_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (outcome.status, outcome.detail) == ("failed", "RuntimeError: CUDA out of memory")
 
 
+def test_what_was_found_before_a_failure_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode(setup: Setup) -> Iterator[Row]:
+        yield {"ms": 1.0}
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setitem(MEASUREMENTS, "attention", explode)
+    outcome = carry_out("attention", MINI)
+    assert (outcome.status, outcome.rows) == ("failed", [{"ms": 1.0}])
+    assert render([outcome]).splitlines()[2:] == [
+        "**failed** after 0 s. RuntimeError: CUDA out of memory",
+        "",
+        "| ms |",
+        "|---|",
+        "| 1 |",
+    ]
+
+
 def test_nothing_is_begun_when_the_time_is_up(tmp_path: Path) -> None:
     assert gpu_bench.main([str(tmp_path), "--device", "cpu", "--miniature", "--limit", "0"]) == 0
     results = json.loads((tmp_path / "results.json").read_text())
@@ -61,17 +144,39 @@ def test_nothing_is_begun_when_the_time_is_up(tmp_path: Path) -> None:
     assert "## machine, 16x24\n\n**out of time** after 0 s." in (tmp_path / "results.md").read_text()
 
 
+def run_apart(name: str, limit_s: float, options: argparse.Namespace) -> Outcome:
+    step = Step(name, 0, "16x24")
+    return gpu_bench.run_apart(step, limit_s, options, gpu_bench.start(step, options))
+
+
 def test_a_measurement_that_hangs_is_given_up(tmp_path: Path) -> None:
     options = gpu_bench.parse([str(tmp_path), "--device", "cpu", "--miniature"])
-    outcome = gpu_bench.run_apart("machine", 0, "16x24", 0.1, options)
+    outcome = run_apart("machine", 0.1, options)
     assert (outcome.status, outcome.detail) == ("failed", "not done after 0 s")
 
 
 def test_a_process_that_dies_is_reported(tmp_path: Path) -> None:
     options = gpu_bench.parse([str(tmp_path), "--device", "cuda:99", "--miniature"])
-    outcome = gpu_bench.run_apart("machine", 0, "16x24", 60.0, options)
+    outcome = run_apart("machine", 60.0, options)
     assert outcome.status == "failed"
     assert outcome.detail.startswith("exit code 1: ValueError: expected a device of this machine")
+    assert "== machine 16x24\nTraceback" in (tmp_path / "log.txt").read_text()
+
+
+def test_a_process_measures_in_a_group_of_its_own_which_ends(tmp_path: Path) -> None:
+    options = gpu_bench.parse([str(tmp_path), "--device", "cpu", "--miniature"])
+    process = gpu_bench.start(Step("machine", 0, "16x24"), options)
+    process.end()
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    assert process.read_log() == ""
+
+
+def test_one_measurement_runs_apart(tmp_path: Path) -> None:
+    options = gpu_bench.parse([str(tmp_path), "--device", "cpu", "--miniature"])
+    outcome = run_apart("pictures", 60.0, options)
+    assert (outcome.status, outcome.detail) == ("ok", "")
+    assert [path.name for path in tmp_path.iterdir()] == ["log.txt"]
 
 
 def test_one_measurement_writes_its_outcome(tmp_path: Path) -> None:
@@ -80,10 +185,15 @@ def test_one_measurement_writes_its_outcome(tmp_path: Path) -> None:
     assert Outcome(**json.loads(out.read_text())).status == "ok"
 
 
-def test_plan_measures_both_sizes_and_the_machine_once() -> None:
-    names = [name for name in MEASUREMENTS for _ in range(1 if name in plan.ONCE else len(RELEASED.sizes))]
-    assert len(names) == 2 * len(MEASUREMENTS) - len(plan.ONCE)
-    assert RELEASED.sizes == ((480, 832), (352, 640))
+def test_plan_measures_all_sizes_and_the_machine_once() -> None:
+    steps = plan.list_steps(RELEASED)
+    sizes = {name: [step.size for step in steps if step.name == name] for name in MEASUREMENTS}
+    assert sizes["machine"] == ["480x832"]
+    assert sizes["walk"] == ["240x416"]
+    assert sizes["chunk"] == sizes["attention"] == ["480x832", "352x640", "240x416"]
+    assert sizes["passes"] == ["240x416", "480x832", "352x640"]
+    assert [step.name for step in steps[-2:]] == ["passes", "passes"]
+    assert RELEASED.sizes == ((480, 832), (352, 640), (240, 416))
 
 
 def test_tables_have_the_columns_of_all_rows() -> None:
@@ -94,11 +204,6 @@ def test_tables_have_the_columns_of_all_rows() -> None:
         "| x | 1.235 |  |",
         "|  |  | no |",
     ]
-
-
-def test_compiling_is_compared_with_launching() -> None:
-    rows = carry_out("compile", MINI).rows[:-1]
-    assert [row["way"] for row in rows] == ["eager", "compiled"]
 
 
 def test_yuv_on_the_device_is_what_the_encoder_would_make() -> None:

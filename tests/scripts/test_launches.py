@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gpu.launches import META, LaunchCounter, count_per_block, count_step, measure_launches
+from gpu.launches import META, LaunchCounter, count_latent, count_per_block, count_step, measure_launches
 from gpu.setup import MINIATURE, Setup
-from worldplay.model.config import RELEASED_TRANSFORMER
+from worldplay.model.config import RELEASED_TRANSFORMER, RELEASED_VAE
 
 BEFORE = 37  # per block and step, in bf16, as the first version of the blocks was counted
+DECODER_BEFORE = 652  # per latent, counted as these are
 
 
 def test_views_and_allocations_launch_nothing() -> None:
@@ -47,6 +48,13 @@ def test_a_block_launches_less_than_half_of_before(context: int) -> None:
 def test_a_step_launches_little_beside_its_blocks() -> None:
     one = replace(RELEASED_TRANSFORMER, blocks=1)
     assert count_step(one, 4).total() - count_per_block(RELEASED_TRANSFORMER, 4).total() <= 30
+
+
+def test_a_latent_of_the_decoder_launches_less_than_half_of_before() -> None:
+    launches = count_latent(RELEASED_VAE)
+    assert launches.total() == 308
+    assert 2 * launches.total() < DECODER_BEFORE
+    assert launches["cat"] + launches["mul"] == 0
 
 
 def test_a_table_is_made_of_the_counts() -> None:

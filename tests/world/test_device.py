@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from worldplay.world.device import choose_device, choose_dtype
+from worldplay.world.device import choose_device, choose_dtype, choose_vae_dtype
 
 
 @pytest.mark.parametrize("name", ["abacus", "cuda:99", "mps"])
@@ -26,3 +26,10 @@ def test_bfloat16_is_used_where_the_hardware_multiplies_it(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: is_fast)
     assert choose_dtype(torch.device(kind)) == dtype
+
+
+def test_autoencoder_has_the_finer_numbers_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose_vae_dtype(torch.device("cuda")) == torch.float16
+    for is_fast in (True, False):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda is_fast=is_fast: is_fast)
+        assert choose_vae_dtype(torch.device("cpu")) == choose_dtype(torch.device("cpu"))

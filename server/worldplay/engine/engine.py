@@ -83,9 +83,13 @@ class Engine:
         """Return whether the worker thread runs, and no stage hangs."""
         return self._thread.is_alive() and not self._is_closing and not self.watchdog.is_hung
 
-    def open(self, listener: Listener) -> Session:
-        """Open a session in a slot or in the queue. If both are full, the listener gets `busy`."""
-        session = Session(next(self._numbers), listener, monotonic_ms, self._wake.set)
+    def open(self, listener: Listener, media_s: float = 0.0) -> Session:
+        """Open a session in a slot or in the queue. If both are full, the listener gets `busy`.
+
+        Args:
+            media_s: where the client's timeline begins.
+        """
+        session = Session(next(self._numbers), listener, monotonic_ms, self._wake.set, media_s)
         if not self.healthy:
             session.close()
             if self.is_live:
@@ -114,9 +118,9 @@ class Engine:
         return "resting" if session.number in self._worker.admission.resting else "queued"
 
     @property
-    def is_full(self) -> bool:
+    def refuses(self) -> bool:
         """Return whether a new session would be refused."""
-        return self._worker.admission.is_full
+        return self._worker.admission.refuses
 
     def eta_s(self, position: int) -> float | None:
         """Estimate the wait at a position in the queue (1 is next); None before any visit has ended."""

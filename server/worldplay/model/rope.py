@@ -29,7 +29,7 @@ def rotation_table(
     dims: tuple[int, int, int],
     grid: tuple[int, int, int],
     theta: float,
-    start: int = 0,
+    start: int | Tensor = 0,
     device: torch.device | None = None,
 ) -> Rotation:
     """Compute the rotation of every token of a grid.
@@ -37,7 +37,7 @@ def rotation_table(
     Args:
         dims: head dimensions given to time, height and width; their sum is the head size d.
         grid: latents T, token rows h, token columns w.
-        start: time position of the grid's first latent.
+        start: time position of the grid's first latent; a tensor, if the operations are recorded.
     """
     angles = [
         _axis_angles(size, dim, theta, offset, device)
@@ -55,7 +55,9 @@ def swap_pairs(x: Tensor) -> Tensor:
     return torch.stack([-odd, even], dim=-1).flatten(-2)
 
 
-def _axis_angles(size: int, dim: int, theta: float, offset: int, device: torch.device | None) -> Tensor:
+def _axis_angles(
+    size: int, dim: int, theta: float, offset: int | Tensor, device: torch.device | None
+) -> Tensor:
     exponents = torch.arange(0, dim, 2, dtype=torch.float32, device=device) / dim
-    positions = torch.arange(offset, offset + size, dtype=torch.float32, device=device)
-    return torch.outer(positions, 1.0 / theta**exponents)
+    positions = torch.arange(size, dtype=torch.float32, device=device)
+    return torch.outer(positions + offset, 1.0 / theta**exponents)

@@ -1,6 +1,8 @@
 """The WorldPlay transformer: turns text and context latents into keys and values, noise into velocity."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
@@ -12,11 +14,13 @@ from worldplay.model.attention import SDPA
 from worldplay.model.blocks import DoubleStreamBlock, FinalLayer
 from worldplay.model.config import CHUNK_LATENTS, CONTEXT_TIMESTEP, MAX_CONTEXT, TransformerConfig
 from worldplay.model.embedders import ByT5Mapper, PatchEmbed, ScalarEmbedder, TokenRefiner, VisionProjection
+from worldplay.model.graphs import Graphs, Tensors
 from worldplay.model.kv_cache import Cache, KVCache, TextKV
 from worldplay.model.packing import PackedModulators
 from worldplay.model.prope import Cameras, prepare_cameras
+from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.regions import Modulation, Regions, split_modulation
-from worldplay.model.rope import rotation_table
+from worldplay.model.rope import Rotation, rotation_table
 from worldplay.model.tokens import Placement, Turns, place_tokens
 from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
 
@@ -39,8 +43,10 @@ class WorldPlayTransformer(nn.Module):
             DoubleStreamBlock(hidden, heads, ratio, backend) for _ in range(config.blocks)
         )
         self.final_layer = FinalLayer(hidden, config.patch_area * config.latent_channels)
+        self._ranks: Ranks = ALONE
         self._modulators: PackedModulators | None = None
         self._chunk: _ChunkConstants | None = None
+        self._graphs: Graphs | None = None
 
     @property
     def blocks(self) -> list[DoubleStreamBlock]:
@@ -63,9 +69,9 @@ class WorldPlayTransformer(nn.Module):
             unrotated: half the memory, but more time at every denoising step.
         """
         kind = UnrotatedKVCache if unrotated else KVCache
-        return kind(
+        cache = kind(
             blocks=self.config.blocks,
-            heads=self.config.heads,
+            heads=self._ranks.count_heads(self.config.heads),
             head_dim=self.config.head_dim,
             tokens_per_latent=grid[0] * grid[1] // self.config.patch_area,
             max_text=max_text,
@@ -74,6 +80,7 @@ class WorldPlayTransformer(nn.Module):
             dtype=self.dtype,
             tokens_first=self.device.type != "cpu",
         )
+        return self._ranks.share_cache(cache, (grid, max_text, max_context, unrotated))
 
     def prepare_cameras(self, viewmats: Tensor, intrinsics: Tensor) -> Cameras:
         """Prepare the cameras of [B, T] latents, once per chunk. Args: as prope.prepare_cameras."""
@@ -107,7 +114,7 @@ class WorldPlayTransformer(nn.Module):
         keys, values = self.blocks[-1].text_keys_values(x, vec)
         text.keys.append(keys)
         text.values.append(values)
-        return text
+        return self._ranks.share_text(text)
 
     def text_tokens(
         self,
@@ -156,17 +163,15 @@ class WorldPlayTransformer(nn.Module):
 
         Args: as denoise.
         """
-        x, vec = self._enter(latents, cond, actions, timestep)
-        mods = self._modulations(vec)
-        place = self._place(cameras, latents, cache.num_context)
-        last = len(self.blocks) - 1
-        for index, block in enumerate(self.blocks):
-            turns = place.turns(block.norms())
-            if index < last:
-                x = block(x, mods[index], place, turns, cache, index)
+        with self._ranks.together("extend_context", latents, cond, cameras, actions, cache, timestep):
+            start, encode = cache.num_context, partial(self._encode, cache)
+            inputs = latents, cond, *cameras.parts(), actions, self._timesteps(timestep, actions)
+            graphs, key = self._recordable(cache)
+            if graphs is None:
+                encode(*inputs, start)
             else:
-                block.store(x, mods[index], place, turns, cache, index)
-        cache.commit_context(cache.num_context + latents.shape[2])
+                graphs.run(("context", key), encode, (*inputs, torch.full((), start, device=self.device)))
+            cache.commit_context(start + latents.shape[2])
 
     def denoise(
         self,
@@ -187,12 +192,58 @@ class WorldPlayTransformer(nn.Module):
             timestep: 0..1000, one for all latents, or [T] or [B, T].
         Returns: [B, C, T, h, w], in the model's dtype.
         """
+        with self._ranks.together("denoise", latents, cond, cameras, actions, timestep, cache):
+            graphs, key = self._recordable(cache)
+            constants = self._chunk_constants(cameras, latents, cache.num_context, graphs)
+            step = partial(self._step, cache, constants)
+            inputs = latents, cond, actions, self._timesteps(timestep, actions)
+            if graphs is None:
+                (velocity,) = step(*inputs)
+            else:
+                (velocity,) = graphs.run(("step", key, constants.turns.products.data_ptr()), step, inputs)
+            return velocity
+
+    def _encode(
+        self,
+        cache: Cache,
+        latents: Tensor,
+        cond: Tensor,
+        query: Tensor,
+        key_value: Tensor,
+        output: Tensor,
+        actions: Tensor,
+        timestep: Tensor,
+        start: int | Tensor,
+    ) -> Tensors:
+        """Do the work of extend_context, from the latents' first position `start` on. Returns: nothing."""
         x, vec = self._enter(latents, cond, actions, timestep)
         mods = self._modulations(vec)
-        place, turns = self._chunk_constants(cameras, latents, cache.num_context)
+        place = self._place(Cameras(query, key_value, output), latents, start)
+        last = len(self.blocks) - 1
         for index, block in enumerate(self.blocks):
-            x = block(x, mods[index], place, turns.of_block(index), cache, index)
-        return self._leave(x, vec, latents)
+            turns = place.turns(block.norms())
+            if index < last:
+                x = block(x, mods[index], place, turns, cache, index)
+            else:
+                block.store(x, mods[index], place, turns, cache, index)
+        return ()
+
+    def _step(
+        self,
+        cache: Cache,
+        constants: "_ChunkConstants",
+        latents: Tensor,
+        cond: Tensor,
+        actions: Tensor,
+        timestep: Tensor,
+    ) -> Tensors:
+        """Do the work of denoise. Returns: the velocity."""
+        x, vec = self._enter(latents, cond, actions, timestep)
+        mods = self._modulations(vec)
+        for index, block in enumerate(self.blocks):
+            turns = constants.turns.of_block(index)
+            x = block(x, mods[index], constants.place, turns, cache, index)
+        return (self._leave(x, vec, latents),)
 
     def pack(self) -> None:
         """Join weights for serving: fewer, larger products. Parameters that were joined are released."""
@@ -202,23 +253,58 @@ class WorldPlayTransformer(nn.Module):
 
     def use_regions(self, regions: Regions) -> None:
         """Compute the parts of all blocks by these functions, for example compiled ones."""
+        self._forget_recordings()
         for block in self.blocks:
             block.regions = regions
 
+    @property
+    def attention(self) -> str:
+        """Return the backend of attention that is used."""
+        block = self.blocks[0]
+        assert isinstance(block, DoubleStreamBlock), type(block)
+        return block.backend
+
     def use_attention(self, backend: str) -> None:
         """Compute attention in all blocks by a backend of attention.attend."""
+        with self._ranks.together("use_attention", backend):
+            self._forget_recordings()
+            for block in self.blocks:
+                block.backend = backend
+
+    def use_ranks(self, ranks: Ranks) -> None:
+        """Compute passes over image tokens by several ranks. Caches and texts must be made after this."""
+        self._ranks = ranks
         for block in self.blocks:
-            block.backend = backend
+            block.ranks = ranks
+
+    def use_graphs(self, graphs: Graphs | None) -> None:
+        """Record passes and replay them; None: launch every operation anew."""
+        self._graphs, self._chunk = graphs, None
+
+    def _forget_recordings(self) -> None:
+        self._chunk = None
+        if self._graphs is not None:
+            self._graphs.clear()
+
+    def _recordable(self, cache: Cache) -> tuple[Graphs | None, Hashable]:
+        """Return what records passes, and what they depend on in a cache; None if nothing records."""
+        if self._graphs is None or torch.is_grad_enabled() or not isinstance(cache, KVCache):
+            return None, None
+        key = cache.recording_key
+        return (None, None) if key is None else (self._graphs, key)
+
+    def _timesteps(self, timestep: float | Tensor, actions: Tensor) -> Tensor:
+        if isinstance(timestep, Tensor):
+            return timestep
+        return torch.full(actions.shape[-1:], timestep, device=self.device)
 
     def _enter(
         self, latents: Tensor, cond: Tensor, actions: Tensor, timestep: float | Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Embed latents: tokens [B, T, S, H], and a conditioning vector per latent, [B or 1, T, H]."""
-        if not isinstance(timestep, Tensor):
-            timestep = torch.full(actions.shape[-1:], timestep, device=self.device)
+        """Embed latents: this rank's tokens, [B, T, S, H], and a vector per latent, [B or 1, T, H]."""
         x = self.img_in(torch.cat([latents, cond.to(latents.dtype)], dim=1))
-        vec = self.time_in(timestep) + self.action_in(actions)
-        return x, vec if vec.dim() == 3 else vec[None]
+        vec = self.time_in(self._timesteps(timestep, actions)) + self.action_in(actions)
+        return self._ranks.own_tokens(x), vec if vec.dim() == 3 else vec[None]
 
     def _modulations(self, vec: Tensor) -> list[Modulation]:
         """Compute all blocks' modulation of the image stream from vectors [B, T, H]."""
@@ -227,28 +313,48 @@ class WorldPlayTransformer(nn.Module):
         mods = split_modulation(self._modulators(F.silu(vec)))
         return [Modulation(*parts) for parts in zip(*(part.unbind(2) for part in mods), strict=True)]
 
-    def _place(self, cameras: Cameras, latents: Tensor, start: int) -> Placement:
+    def _place(self, cameras: Cameras, latents: Tensor, start: int | Tensor) -> Placement:
         num_latents, height, width = latents.shape[2:]
         rows, columns = self.config.patch_size
         grid = (num_latents, height // rows, width // columns)
         table = rotation_table(self.config.rope_dims, grid, self.config.rope_theta, start, self.device)
         return place_tokens(table, cameras)
 
-    def _chunk_constants(self, cameras: Cameras, latents: Tensor, start: int) -> tuple[Placement, Turns]:
+    def _chunk_constants(
+        self, cameras: Cameras, latents: Tensor, start: int, graphs: Graphs | None
+    ) -> "_ChunkConstants":
         """Return what does not change between a chunk's denoising steps; computed in its first step."""
         kept = self._chunk
         if kept is None or kept.cameras is not cameras or kept.key != (start, latents.shape[2:]):
             self._chunk = None  # release its memory first
-            place = self._place(cameras, latents, start)
-            turns = place.turns(torch.stack([block.norms() for block in self.blocks]))
-            kept = _ChunkConstants(cameras, (start, latents.shape[2:]), place, turns)
+            parts = self._prepare(cameras, latents, start, graphs)
+            kept = _ChunkConstants(cameras, (start, latents.shape[2:]), *parts)
             if not torch.is_grad_enabled():
                 self._chunk = kept
-        return kept.place, kept.turns
+        return kept
+
+    def _prepare(
+        self, cameras: Cameras, latents: Tensor, start: int, graphs: Graphs | None
+    ) -> tuple[Placement, Turns]:
+        """Compute the constants of a chunk; where steps are recorded, always in the same place."""
+
+        def prepare(query: Tensor, key_value: Tensor, output: Tensor, start: int | Tensor) -> Tensors:
+            place = self._place(Cameras(query, key_value, output), latents, start)
+            turns = place.turns(torch.stack([block.norms() for block in self.blocks]))
+            return *place.rotation, place.turn, place.value, place.output, turns.products, turns.direct
+
+        if graphs is None:
+            made = prepare(*cameras.parts(), start)
+        else:
+            inputs = *cameras.parts(), torch.full((), start, device=self.device)
+            made = graphs.run_in_place(("chunk", latents.shape[2:]), prepare, inputs)
+        cos, sin, turn, value, output, products, direct = made
+        return Placement(Rotation(cos, sin), turn, value, output), Turns(products, direct)
 
     def _leave(self, x: Tensor, vec: Tensor, latents: Tensor) -> Tensor:
         rows, columns = self.config.patch_size
-        velocity = self.final_layer(x, vec)
+        num_tokens = latents.shape[3] // rows * (latents.shape[4] // columns)
+        velocity = self._ranks.all_tokens(self.final_layer(x, vec), num_tokens)
         pattern = "b t (h w) (c i j) -> b c t (h i) (w j)"
         return rearrange(velocity, pattern, h=latents.shape[3] // rows, i=rows, j=columns)
 

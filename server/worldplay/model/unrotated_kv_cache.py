@@ -37,6 +37,10 @@ class UnrotatedKVCache(KVCache):
         self._context_place: Placement | None = None
         self._latest_place: Placement | None = None
 
+    @property
+    def recording_key(self) -> None:
+        return None  # a pass leaves placements here, which a recording would not change
+
     def truncate_context(self, num_latents: int) -> None:
         super().truncate_context(num_latents)
         if self._context_place is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import ceil
 
 import torch
 import torch.nn.functional as F
@@ -10,11 +11,14 @@ from einops import rearrange, reduce, repeat
 from torch import Tensor, nn
 
 from worldplay.model.config import PAST_FRAMES
+from worldplay.model.ranks import ALONE, Ranks
 
 _TINY = 1e-24  # keeps the norm of an all-zero position finite
 
+Activation = Callable[[Tensor, Tensor], object]  # from a tensor to another one of its shape
 
-@dataclass(slots=True)
+
+@dataclass(eq=False)  # without slots, so that it can be referred to weakly
 class FeatureCache:
     """The past of one stream: the last two input frames of every causal convolution, in execution order."""
 
@@ -23,6 +27,10 @@ class FeatureCache:
     @property
     def is_empty(self) -> bool:
         return not self.slots
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(slot.nbytes for slot in self.slots)
 
     def clone(self) -> "FeatureCache":
         return FeatureCache([slot.clone() for slot in self.slots])
@@ -35,18 +43,26 @@ class FeatureCache:
 class Pass:
     """One piece of a stream in the network: reads the old past, and collects the new one."""
 
-    def __init__(self, cache: FeatureCache) -> None:
+    def __init__(self, cache: FeatureCache, *, in_place: bool = False) -> None:
+        """Args: in_place: write the new past over the old one, whose tensors stay where they are."""
         self.first = cache.is_empty
+        self.ranks: Ranks = ALONE  # which share the rows
         self._old = cache.slots
         self._new: list[Tensor] = []
+        self._in_place = in_place
 
-    def past_of(self, x: Tensor) -> Tensor:
-        """Return the frames before x, [B, C, T, H, W]: two, or at the start one that stands for both."""
-        return x[:, :, :1] if self.first else self._old[len(self._new)]
+    def past(self) -> Tensor | None:
+        """Return the two frames before the next convolution's input; None if it has none yet."""
+        place = len(self._new)
+        return self._old[place] if place < len(self._old) else None
 
     def remember(self, frames: Tensor) -> None:
         """Keep the last frames, as a copy: a view would keep the whole tensor alive."""
-        self._new.append(frames[:, :, -PAST_FRAMES:].clone(memory_format=torch.channels_last_3d))
+        latest = frames[:, :, -PAST_FRAMES:]
+        if self._in_place:
+            self._new.append(self._old[len(self._new)].copy_(latest))
+        else:
+            self._new.append(latest.clone(memory_format=torch.channels_last_3d))
 
     def commit(self, cache: FeatureCache) -> None:
         cache.slots = self._new
@@ -71,28 +87,108 @@ def encode(encoder: blocks.HunyuanVideo15Encoder3D, x: Tensor, cache: FeatureCac
     return x
 
 
-def decode(decoder: blocks.HunyuanVideo15Decoder3D, z: Tensor, cache: FeatureCache) -> Tensor:
+def decode(
+    decoder: blocks.HunyuanVideo15Decoder3D,
+    z: Tensor,
+    cache: FeatureCache,
+    ranks: Ranks = ALONE,
+    *,
+    in_place: bool = False,
+) -> Tensor:
     """Decode the next latents of a stream.
+
+    Several ranks share the rows from the first upsampling on. What comes before is cheap, and attends to all
+    rows, so every rank does it.
 
     Args:
         z: [B, C, T, h, w]; T = 1 if the cache is empty.
         cache: updated in place once the latents are through.
-    Returns: [B, output channels, 1 | 4 * T, H, W]; not clamped.
+        in_place: write over the cache's tensors, on the way; not at the start of a stream.
+    Returns: [B, output channels, 1 | 4 * T, H, W]; not clamped; all rows on rank 0.
+    """
+    run = Pass(cache, in_place=in_place)
+    x = _up(decoder, z, run, len(decoder.up_blocks), ranks)
+    x = _head(decoder, x, run)
+    run.commit(cache)
+    return run.ranks.all_rows(x, z.shape[3])
+
+
+def remember(
+    decoder: blocks.HunyuanVideo15Decoder3D,
+    z: Tensor,
+    cache: FeatureCache,
+    num_levels: int,
+    ranks: Ranks = ALONE,
+) -> None:
+    """Do what `decode` does, but only in the first levels, and keep only the past.
+
+    Where a later level begins in mid-stream, the first frame that it gets stands for the past.
     """
     run = Pass(cache)
+    _up(decoder, z, run, num_levels, ranks)
+    run.commit(cache)
+
+
+def _up(
+    decoder: blocks.HunyuanVideo15Decoder3D, z: Tensor, run: Pass, num_levels: int, ranks: Ranks
+) -> Tensor:
+    """Run the decoder up to the end of level `num_levels`; without any, only its middle."""
     shortcut = repeat(z, "b c t h w -> b (c r) t h w", r=decoder.repeat)
     x = _causal_conv(decoder.conv_in, z, run) + shortcut
     x = _middle(decoder.mid_block, x, run)
-    for block in decoder.up_blocks:
+    if ranks.has_rows(z.shape[3]):
+        run.ranks = ranks
+    x = run.ranks.own_rows(x)
+    for block in decoder.up_blocks[:num_levels]:
         x = _level(block.resnets, block.upsamplers, x, run, _upsample)
-    x = _head(decoder, x, run)
-    run.commit(cache)
     return x
 
 
+def reaches(decoder: blocks.HunyuanVideo15Decoder3D) -> list[int]:
+    """Count how many past latents each level must have seen, so that older ones do not matter.
+
+    The first number is of the whole decoder, the last one of its head. Every causal convolution needs
+    PAST_FRAMES more frames; after a temporal upsampling a latent has twice as many frames.
+    """
+    frames, needed = 1, [1.0 + 2 * len(decoder.mid_block.resnets)]  # convolutions, by frames of a latent
+    for block in decoder.up_blocks:
+        upsamplers = block.upsamplers or ()
+        needed.append((2 * len(block.resnets) + len(upsamplers)) / frames)
+        frames *= 2 ** sum(layer.add_temporal_upsample for layer in upsamplers)
+    needed.append(1 / frames)
+    return [ceil(PAST_FRAMES * sum(needed[level:])) for level in range(len(needed))]
+
+
 def _causal_conv(layer: blocks.HunyuanVideo15CausalConv3d, x: Tensor, run: Pass) -> Tensor:
-    surround = _surround_for_gradients if torch.is_grad_enabled() else _surround
-    surrounded = surround(run.past_of(x), x)
+    return _convolve(layer, x, run, _copy)
+
+
+def _normed_conv(
+    norm: blocks.HunyuanVideo15RMS_norm, layer: blocks.HunyuanVideo15CausalConv3d, x: Tensor, run: Pass
+) -> Tensor:
+    """Apply a norm, SiLU and a causal convolution."""
+    normed = _rms_norm(norm, x)
+    if torch.is_grad_enabled():
+        return _convolve(layer, F.silu(normed), run, _copy)
+    return _convolve(layer, normed, run, _silu)
+
+
+def _copy(x: Tensor, out: Tensor) -> None:
+    out.copy_(x)
+
+
+def _silu(x: Tensor, out: Tensor) -> None:
+    torch.ops.aten.silu.out(x, out=out)
+
+
+def _convolve(layer: blocks.HunyuanVideo15CausalConv3d, x: Tensor, run: Pass, activate: Activation) -> Tensor:
+    """Convolve an activated x, and what came before it."""
+    past = run.past()
+    if torch.is_grad_enabled():
+        surrounded = _surround_for_gradients(x[:, :, :1] if past is None else past, x)
+    else:
+        surrounded = _surround(past, x, activate)
+    run.ranks.exchange_edges(surrounded)
     run.remember(surrounded[..., 1:-1, 1:-1])
     if surrounded.device.type == "cpu" and surrounded.dtype == torch.float32:
         return _convolve_by_taps(layer.conv, surrounded)
@@ -117,16 +213,20 @@ def _convolve_by_taps(conv: nn.Conv3d, surrounded: Tensor) -> Tensor:
     return rearrange(out, "(b t) c h w -> b c t h w", b=batch)
 
 
-def _surround(past: Tensor, x: Tensor) -> Tensor:
-    """Put the past before x, and repeat the edges in height and width, with only one copy of each value."""
+def _surround(past: Tensor | None, x: Tensor, activate: Activation = _copy) -> Tensor:
+    """Put the past before an activated x, and repeat the edges in height and width.
+
+    Each value is written once. Without a past, the first frame stands for it.
+    """
     batch, channels, frames, height, width = x.shape
     shape = batch, channels, PAST_FRAMES + frames, height + 2, width + 2
     out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last_3d)
     inner = out[..., 1:-1, 1:-1]
-    inner[:, :, :PAST_FRAMES] = past
-    inner[:, :, PAST_FRAMES:] = x
-    out[..., 0, 1:-1], out[..., -1, 1:-1] = out[..., 1, 1:-1], out[..., -2, 1:-1]
-    out[..., 0], out[..., -1] = out[..., 1], out[..., -2]
+    activate(x, inner[:, :, PAST_FRAMES:])
+    inner[:, :, :PAST_FRAMES] = inner[:, :, PAST_FRAMES : PAST_FRAMES + 1] if past is None else past
+    # Both edges at once: rows 0 and height + 1 of rows 1 and height. A single row is both.
+    out[..., :: height + 1, 1:-1] = out[..., 1 : height + 1 : max(1, height - 1), 1:-1]
+    out[..., :: width + 1] = out[..., 1 : width + 1 : max(1, width - 1)]
     return out
 
 
@@ -138,17 +238,21 @@ def _surround_for_gradients(past: Tensor, x: Tensor) -> Tensor:
 
 
 def _rms_norm(layer: blocks.HunyuanVideo15RMS_norm, x: Tensor) -> Tensor:
-    """Apply diffusers' normalisation over channels, computing the mean by a 1x1x1 convolution.
+    """Apply diffusers' normalisation over channels.
 
-    On a CPU all other ways to reduce over channels were 3 to 10 times slower, forward and backward.
+    A GPU has one kernel for it, which computes in float32: squares of float16 would overflow. On a CPU a mean
+    by a 1x1x1 convolution is 3 to 10 times faster than all other ways, forward and backward.
     """
-    average = torch.full((1, x.shape[1], 1, 1, 1), 1 / x.shape[1], dtype=x.dtype, device=x.device)
+    channels = x.shape[1]
+    if x.device.type != "cpu" or x.dtype == torch.float16:
+        return F.rms_norm(x.movedim(1, -1), (channels,), layer.gamma.view(-1), _TINY).movedim(-1, 1)
+    average = torch.full((1, channels, 1, 1, 1), 1 / channels, dtype=x.dtype, device=x.device)
     return x * torch.rsqrt(F.conv3d(x * x, average) + _TINY) * layer.gamma
 
 
 def _residual(block: blocks.HunyuanVideo15ResnetBlock, x: Tensor, run: Pass) -> Tensor:
-    h = _causal_conv(block.conv1, F.silu(_rms_norm(block.norm1, x)), run)
-    h = _causal_conv(block.conv2, F.silu(_rms_norm(block.norm2, h)), run)
+    h = _normed_conv(block.norm1, block.conv1, x, run)
+    h = _normed_conv(block.norm2, block.conv2, h, run)
     return h + (x if block.conv_shortcut is None else block.conv_shortcut(x))
 
 
@@ -188,7 +292,7 @@ def _attend_within_latents(layer: blocks.HunyuanVideo15AttnBlock, x: Tensor) -> 
 def _head(
     network: blocks.HunyuanVideo15Encoder3D | blocks.HunyuanVideo15Decoder3D, x: Tensor, run: Pass
 ) -> Tensor:
-    return _causal_conv(network.conv_out, F.silu(_rms_norm(network.norm_out, x)), run)
+    return _normed_conv(network.norm_out, network.conv_out, x, run)
 
 
 def _downsample(layer: blocks.HunyuanVideo15Downsample, x: Tensor, run: Pass) -> Tensor:
@@ -204,12 +308,13 @@ def _downsample(layer: blocks.HunyuanVideo15Downsample, x: Tensor, run: Pass) ->
 
 def _upsample(layer: blocks.HunyuanVideo15Upsample, x: Tensor, run: Pass) -> Tensor:
     h = _causal_conv(layer.conv, x, run)
-    if not layer.add_temporal_upsample:  # here the shortcut repeats, then unfolds; below the other way round
-        return _unfold(h) + _unfold(_repeat_channels(x, layer.repeats))
-    if run.first:  # one frame stays one frame
+    if layer.add_temporal_upsample and run.first:  # one frame stays one frame
         h = _unfold(h)
         return h[:, : h.shape[1] // 2] + _repeat_channels(_unfold(x), layer.repeats // 2)
-    return _unfold_time(h) + _repeat_channels(_unfold_time(x), layer.repeats)
+    times = 2 if layer.add_temporal_upsample else 1
+    if torch.is_grad_enabled():
+        return _unfold_time(h, times) + _repeat_channels(_unfold_time(x, times), layer.repeats)
+    return _unfold_time_and_add(h, x, layer.repeats, times)
 
 
 def _fold(x: Tensor) -> Tensor:
@@ -224,8 +329,8 @@ def _unfold(x: Tensor) -> Tensor:
     return rearrange(x, "b (p q c) t h w -> b c t (h p) (w q)", p=2, q=2)
 
 
-def _unfold_time(x: Tensor) -> Tensor:
-    return rearrange(x, "b (r p q c) t h w -> b c (t r) (h p) (w q)", r=2, p=2, q=2)
+def _unfold_time(x: Tensor, times: int) -> Tensor:
+    return rearrange(x, "b (r p q c) t h w -> b c (t r) (h p) (w q)", r=times, p=2, q=2)
 
 
 def _repeat_channels(x: Tensor, times: int) -> Tensor:
@@ -234,3 +339,15 @@ def _repeat_channels(x: Tensor, times: int) -> Tensor:
 
 def _mean_of_groups(x: Tensor, size: int) -> Tensor:
     return reduce(x, "b (c g) t h w -> b c t h w", "mean", g=size)
+
+
+def _unfold_time_and_add(h: Tensor, x: Tensor, repeats: int, times: int) -> Tensor:
+    """Compute _unfold_time(h, times) + _repeat_channels(_unfold_time(x, times), repeats) in one operation."""
+    batch, folded, frames, height, width = h.shape
+    shape = batch, folded // (4 * times), times * frames, 2 * height, 2 * width
+    out = torch.empty(shape, dtype=h.dtype, device=h.device, memory_format=torch.channels_last_3d)
+    split = "b (r p q c n) t h w -> b c n t r h p w q"
+    parts = (rearrange(each, split, r=times, p=2, q=2, n=n) for each, n in ((h, repeats), (x, 1)))
+    joined = "b (c n) (t r) (h p) (w q) -> b c n t r h p w q"
+    torch.add(*parts, out=rearrange(out, joined, n=repeats, r=times, p=2, q=2))
+    return out

@@ -1,8 +1,9 @@
 """The HTTP application: health, metrics, the API, the page, and the WebSocket that streams walks."""
 
 import asyncio
+import atexit
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -13,9 +14,12 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
-from worldplay.engine.engine import Engine
-from worldplay.loading import open_engine
+from worldplay.engine.engine import Engine, monotonic_ms
+from worldplay.loading import open_engine, open_ranks
 from worldplay.settings import Settings, read_proxies
+from worldplay.store.files import Files
+from worldplay.store.keeper import Keeper
+from worldplay.store.store import Store
 from worldplay.web.address_rates import AddressRates
 from worldplay.web.connections import ConnectionLimits, Connections, plan_limits, raise_file_limit
 from worldplay.web.errors import EXCEPTION_HANDLERS
@@ -27,12 +31,15 @@ from worldplay.web.monitoring import Metrics, describe_health
 from worldplay.web.operator_metrics import OperatorMetrics
 from worldplay.web.picture_decoding import PictureDecoding
 from worldplay.web.secured import secured
+from worldplay.web.snapshot_api import snapshot_routes
 from worldplay.web.static_page import page_route
 from worldplay.web.stream import Stream
 from worldplay.web.streams import Streams
+from worldplay.web.visits import Visits
 from worldplay.web.world_server import REQUESTS_S, WorldServer
 from worldplay.world.world import World
 
+SECONDS_A_DAY = 24 * 3600.0
 CLOSE_ENGINE_S = 2.0  # for the stage in progress
 
 
@@ -61,8 +68,12 @@ def create_app(settings: Settings, world: World, engine: Engine, traffic: Traffi
         traffic: where the server counts connections and streams; another server counts none.
     """
     streams, connections = traffic or Traffic(Streams(), Connections(ConnectionLimits(0, 0, 0), monotonic))
-    details = OperatorMetrics(engine, streams, connections)
-    metrics, decoding, rates = Metrics(engine), PictureDecoding(), AddressRates()
+    decoding, rates = PictureDecoding(), AddressRates()
+    metrics, store = Metrics(engine), open_store(settings)
+    keeper = None if store is None else Keeper(store, monotonic_ms)
+    visits = Visits(world, engine, metrics, store, keeper, settings.resume_s)
+
+    details = OperatorMetrics(metrics, engine, streams, connections)
 
     async def health(request: Request) -> Response:
         body = describe_health(settings, world, engine)
@@ -79,7 +90,7 @@ def create_app(settings: Settings, world: World, engine: Engine, traffic: Traffi
         return Response(metrics.export() + details.export(), media_type=metrics.media_type)
 
     async def walk(websocket: WebSocket) -> None:
-        stream = Stream(websocket, settings, world, engine, metrics, decoding, rates, details)
+        stream = Stream(websocket, settings, world, engine, metrics, visits, store, decoding, rates)
         with streams.enter(stream):
             await stream.run()
 
@@ -89,7 +100,10 @@ def create_app(settings: Settings, world: World, engine: Engine, traffic: Traffi
         try:
             yield
         finally:
+            visits.close()
             await asyncio.to_thread(engine.close, CLOSE_ENGINE_S)
+            if keeper is not None:
+                await asyncio.to_thread(keeper.close)
 
     routes: list[BaseRoute] = [
         Route("/health", health),
@@ -97,10 +111,22 @@ def create_app(settings: Settings, world: World, engine: Engine, traffic: Traffi
         Route("/ready", ready),
         Route("/metrics", export_metrics),
         WebSocketRoute("/ws", walk),
+        *snapshot_routes(settings, world, store),
         *api_routes(settings, world, engine, decoding, streams),
         page_route(settings.static_dir),
     ]
     return _App(settings, routes=routes, lifespan=lifespan, exception_handlers=EXCEPTION_HANDLERS)
+
+
+def open_store(settings: Settings) -> Store | None:
+    """Open the store of walks, unless the operator wants none. Raises: ValueError naming the setting."""
+    if settings.store == "none":
+        return None
+    try:
+        files = Files(settings.store)
+    except ValueError as error:
+        raise ValueError(f"setting store: {error}") from None
+    return Store(files, settings.store_mb * 10**6, settings.keep_days * SECONDS_A_DAY)
 
 
 def load_app(settings: Settings) -> Starlette:
@@ -108,7 +134,10 @@ def load_app(settings: Settings) -> Starlette:
 
     Raises: ValueError or OSError saying what is wrong and what to do.
     """
-    return create_app(settings, *open_engine(settings))
+    stack = ExitStack()
+    atexit.register(stack.close)
+    ranks = stack.enter_context(open_ranks(settings))
+    return create_app(settings, *open_engine(settings, ranks))
 
 
 def create_server(settings: Settings, world: World, engine: Engine) -> WorldServer:

@@ -89,8 +89,27 @@ class Metrics:
             "Frames that were not sent because a client read too slowly.",
             registry=self._registry,
         )
+        self.resumes = Counter(
+            "worldplay_resumes",
+            "Clients that wanted to resume, by where their walk was: memory, store, unknown, or refused.",
+            ["found"],
+            registry=self._registry,
+        )
         self.protocol_errors = Counter(
             "worldplay_protocol_errors", "Errors sent to clients.", ["code"], registry=self._registry
+        )
+
+        self.operator_registry = CollectorRegistry()  # of what came later, see operator_metrics.py
+        self.stalls = Counter(
+            "worldplay_client_stalls",
+            "Stalls of the video that clients reported.",
+            registry=self.operator_registry,
+        )
+        self.slots_yielded = Counter(
+            "worldplay_slots_yielded",
+            "Slots that went to somebody who waited, by reason: silent, paused, idle, turn.",
+            ["reason"],
+            registry=self.operator_registry,
         )
 
     def export(self) -> bytes:

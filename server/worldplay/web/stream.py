@@ -14,30 +14,30 @@ from worldplay.engine.session import Session
 from worldplay.protocol import messages as m
 from worldplay.protocol.connection import ServerConnection
 from worldplay.protocol.errors import CLOSE_CODES, ErrorCode, ProtocolError
+from worldplay.protocol.messages import SUBPROTOCOL
 from worldplay.protocol.origin import is_allowed
 from worldplay.settings import Settings
+from worldplay.store.store import Store
 from worldplay.web.address_rates import AddressRates
-from worldplay.web.latency import LatencyTracker
 from worldplay.web.limits import LIMITS
-from worldplay.web.listener import SessionListener
 from worldplay.web.logs import client_id
 from worldplay.web.monitoring import Metrics
-from worldplay.web.operator_metrics import OperatorMetrics
+from worldplay.web.outlet import Close
 from worldplay.web.picture_decoding import PictureDecoding
 from worldplay.web.receiver import Receiver
 from worldplay.web.schemas import ClientState, StreamInfo
-from worldplay.web.send_queue import post
-from worldplay.web.sender import Close, Sender
+from worldplay.web.sender import Sender
 from worldplay.web.translate import our_fault
+from worldplay.web.visits import Visits
 from worldplay.wording import show
 from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
 
 HELLO_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 2.0
 SILENCE_TIMEOUT_S = 300.0  # between hello and the first start; a page says ping every few seconds
 START_TIMEOUT_S = 3600.0  # from hello to the first start
-CLOSE_TIMEOUT_S = 2.0
 SERVICE_RESTART = 1012
 RESUME_IN_S = 5.0  # a server that is started again loads its model meanwhile
 
@@ -52,51 +52,67 @@ class Stream:
         world: World,
         engine: Engine,
         metrics: Metrics,
+        visits: Visits,
+        store: Store | None,
         decoding: PictureDecoding,
         rates: AddressRates,
-        details: OperatorMetrics,
     ) -> None:
         self._websocket = websocket
-        self._rates = rates
         self._engine = engine
+        self._rates = rates
         self._client = client_id.get()
         self._began_s = monotonic()
         self._host = websocket.client.host if websocket.client else ""
         self._settings = settings
+        self._visits = visits
         self._connection = ServerConnection(LIMITS, settings.token)
-        latency, loop = LatencyTracker(), asyncio.get_running_loop()
         fields = frozenset(websocket.query_params.get("fields", "").split(","))
+        self._receiver = Receiver(world, engine, metrics, visits, store, decoding, self.dismiss, fields)
+        self._sender = Sender(websocket, self._connection, self._receiver.visit.outlet)
         self._bye = m.Bye(
             reason="the server is stopping", resume_in=RESUME_IN_S if "resume_in" in fields else None
         )
-        self._listener = SessionListener(
-            world,
-            lambda item: post(loop, self._sender.put, item),
-            tells_taken_as="taken_as" in fields,
-            tells_yielded="yielded" in fields,
-            on_yielded=lambda reason: post(loop, details.count_yielded, reason),
-        )
-        self._sender = Sender(websocket, self._connection, latency, metrics, self._listener.drop, fields)
-        self._receiver = Receiver(
-            world, engine, self._listener, self._sender, latency, metrics, decoding, details, fields
-        )
+        self._is_lost = False  # the client may come back
+        self._is_dismissed = False
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
+
+    async def run(self) -> None:
+        """Serve until either side ends the connection."""
+        if not await self._accept():
+            self._visits.end(self._receiver.visit)
+            return
+        reader = asyncio.create_task(self._read())
+        writer = asyncio.create_task(self._sender.run(self._settings.send_timeout_s))
+        self._tasks = (reader, writer)
+        try:
+            await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+            if reader.done() and not reader.cancelled() and reader.exception() is None:
+                await asyncio.wait({writer}, timeout=CLOSE_TIMEOUT_S)  # let the last messages be sent
+        finally:
+            for task in (reader, writer):
+                task.cancel()
+            outcomes = await asyncio.gather(reader, writer, return_exceptions=True)
+            self._is_lost = self._is_lost or any(map(_is_loss, outcomes))
+            self._leave()
+            await self._close(_explain_end(outcomes))
 
     def leave(self) -> None:
         """End because the server stops: finish the chunk in progress, say bye, and close."""
-        if self._listener.session is None:
+        if self._receiver.visit.session is None:
             self.leave_now()
         else:
-            self._listener.leave([self._bye, Close(SERVICE_RESTART)])
+            self._receiver.visit.listener.leave([self._bye, Close(SERVICE_RESTART)])
 
     def leave_now(self) -> None:
         """End because the server stops, whatever the engine does."""
-        self._sender.put(self._bye)
-        self._sender.put(Close(SERVICE_RESTART))
+        outlet = self._receiver.visit.outlet
+        outlet.put(self._bye)
+        outlet.put(Close(SERVICE_RESTART))
 
     def describe(self) -> StreamInfo:
         """Say who this is and what it does, for the operator."""
-        session = self._listener.session
-        now_s = monotonic()
+        visit, now_s = self._receiver.visit, monotonic()
+        session = visit.session
         return StreamInfo(
             client=self._client,
             address=self._host,
@@ -104,7 +120,7 @@ class Stream:
             session=None if session is None else session.number,
             age_s=round(now_s - self._began_s, 1),
             idle_s=None if session is None else round(now_s - session.activity.input_ms / 1000.0, 1),
-            frames=self._sender.num_frames,
+            frames=visit.outlet.num_frames,
         )
 
     def _state(self, session: Session | None) -> ClientState:
@@ -113,22 +129,20 @@ class Stream:
         place = self._engine.place_of(session)
         return "paused" if place == "walking" and session.is_paused else place
 
-    async def run(self) -> None:
-        """Serve until either side ends the connection. The session is closed in every case."""
-        if not await self._accept():
+    def dismiss(self) -> None:
+        """End this connection, because its client has come back on another one."""
+        self._is_dismissed = True
+        for task in self._tasks:
+            task.cancel()
+
+    def _leave(self) -> None:
+        visit = self._receiver.visit
+        if not visit.is_attached(self.dismiss):
             return
-        reader = asyncio.create_task(self._read())
-        writer = asyncio.create_task(self._sender.run(self._settings.send_timeout_s))
-        try:
-            await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
-            if reader.done() and not reader.cancelled() and reader.exception() is None:
-                await asyncio.wait({writer}, timeout=CLOSE_TIMEOUT_S)  # let the last messages be sent
-        finally:
-            self._listener.close()
-            for task in (reader, writer):
-                task.cancel()
-            outcomes = await asyncio.gather(reader, writer, return_exceptions=True)
-            await self._close(_explain_end(outcomes))
+        if self._is_lost:
+            self._visits.lose(visit)
+        else:
+            self._visits.end(visit)
 
     async def _accept(self) -> bool:
         headers = self._websocket.headers
@@ -140,14 +154,23 @@ class Stream:
             await self._websocket.send_denial_response(refusal)
             return False
         offered = self._websocket.scope["subprotocols"]
-        await self._websocket.accept(m.SUBPROTOCOL if m.SUBPROTOCOL in offered else None)
+        await self._websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
         return True
 
     async def _close(self, code: int | None) -> None:
+        if self._is_dismissed:
+            code = CLOSE_CODES[ErrorCode.TAKEN_OVER]
+            await self._tell_taken_over()
         if code is not None:
             # A client that does not read does not get the close code.
             with suppress(asyncio.TimeoutError, WebSocketDisconnect):
                 await asyncio.wait_for(self._websocket.close(code), CLOSE_TIMEOUT_S)
+
+    async def _tell_taken_over(self) -> None:
+        error = ProtocolError(ErrorCode.TAKEN_OVER, "the session continues on another connection")
+        with suppress(asyncio.TimeoutError, WebSocketDisconnect, RuntimeError):  # it is often dead
+            data = self._connection.send(m.error_message(error))
+            await asyncio.wait_for(self._websocket.send_bytes(data), CLOSE_TIMEOUT_S)
 
     async def _read(self) -> None:
         """Handle messages until the client leaves or must be disconnected."""
@@ -159,24 +182,28 @@ class Stream:
         except asyncio.TimeoutError:  # Python 3.10 has its own beside TimeoutError
             self._explain_silence()
         except WebSocketDisconnect:
-            self._sender.put(Close(1000))
+            self._is_lost = True
+            self._put(Close(1000))
         except Exception as error:  # the top of the endpoint: a fault of the server; the client is told
             logger.exception("a message could not be handled")
-            self._sender.put(our_fault(error))
+            self._put(our_fault(error))
 
     def _patience_s(self) -> float | None:
         """Return how long to wait for the next message. A client that walks may say nothing for ever."""
-        if self._listener.session is not None:
+        if self._receiver.visit.session is not None:
             return None
         return max(0.0, min(SILENCE_TIMEOUT_S, self._began_s + START_TIMEOUT_S - monotonic()))
 
     def _explain_silence(self) -> None:
         if self._connection.has_greeted:
-            self._sender.put(m.Bye(reason="no walk was started"))
-            self._sender.put(Close(1000))
+            self._put(m.Bye(reason="no walk was started"))
+            self._put(Close(1000))
         else:
             late = f"expected hello within {HELLO_TIMEOUT_S:.0f} s"
-            self._sender.put(ProtocolError(ErrorCode.BAD_ORDER, late))
+            self._put(ProtocolError(ErrorCode.BAD_ORDER, late))
+
+    def _put(self, item: Close | m.Bye | ProtocolError) -> None:
+        self._receiver.visit.outlet.put(item)
 
     async def _take_frame(self) -> bool:
         """Handle the next frame. Returns: whether the client may send more."""
@@ -189,8 +216,13 @@ class Stream:
             message = self._connection.receive(frame, monotonic_ms())
             return await self._receiver.handle(message)
         except ProtocolError as error:
-            self._sender.put(error)
+            self._put(error)
             return not error.fatal
+
+
+def _is_loss(outcome: BaseException | None) -> bool:
+    """Return whether a task ended because the client cannot be reached."""
+    return isinstance(outcome, asyncio.TimeoutError | BufferError | WebSocketDisconnect)
 
 
 def _explain_end(outcomes: Iterable[BaseException | None]) -> int | None:

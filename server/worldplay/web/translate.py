@@ -1,7 +1,7 @@
 """Translates between protocol messages and the world: welcome, start pictures, trajectories, chunks."""
 
-import secrets
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -32,22 +32,26 @@ def count_places(engine: Engine) -> m.Places:
     return m.Places(free=free, queued=stats.queued, eta=0.0 if free else expected_s)
 
 
-def welcome(
-    world: World, latch: LatchMode, fields: AbstractSet[str], places: m.Places | None = None
-) -> m.Welcome:
-    """Make the message that describes the world to a new client.
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a welcome says beside the world."""
 
-    Args:
-        latch: when the engine reads controls.
-        fields: the later fields of the protocol that the client knows.
-        places: how full the server is, for a client that knows this field.
-    """
+    session: str
+    secret: str
+    resumed: bool
+    latch: LatchMode  # when the engine reads controls
+    keeps_snapshots: bool
+    places: m.Places | None = None  # for a client that knows this field
+
+
+def welcome(world: World, greeting: Greeting, fields: AbstractSet[str]) -> m.Welcome:
+    """Make the message that describes the world to a client that knows these later fields of the protocol."""
     size, latents = (world.width, world.height), world.chunk_latents
     return m.Welcome(
         protocol=m.PROTOCOL,
-        session=secrets.token_urlsafe(12),
-        secret=secrets.token_urlsafe(24),
-        resumed=False,
+        session=greeting.session,
+        secret=greeting.secret,
+        resumed=greeting.resumed,
         limits=LIMITS,
         worlds=(_describe(world, fields),),
         model=world.name,
@@ -58,8 +62,9 @@ def welcome(
             latents=latents, frames=FRAMES_PER_LATENT * latents, first_frames=count_frames(latents)
         ),
         can_walk=None if world.can_walk else False,
-        latch=latch if "latch" in fields else None,
-        places=places,
+        latch=greeting.latch if "latch" in fields else None,
+        places=greeting.places,
+        snapshots=greeting.keeps_snapshots if "snapshots" in fields else None,
     )
 
 

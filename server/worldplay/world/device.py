@@ -22,6 +22,11 @@ def choose_dtype(device: torch.device) -> torch.dtype:
     return torch.float32
 
 
+def choose_vae_dtype(device: torch.device) -> torch.dtype:
+    """Choose float16 on GPUs: as fast as bf16, with an eighth of its error (docs/released-model.md)."""
+    return torch.float16 if device.type == "cuda" else choose_dtype(device)
+
+
 def synchronize(device: torch.device) -> None:
     """Wait until a device has finished all work that was queued."""
     if device.type == "cuda":

@@ -1,0 +1,69 @@
+"""Runs every shape of a loaded world once, so that no walk waits for kernels, compilers or recordings."""
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from worldplay.model.conditioning import condition_channels
+from worldplay.model.kv_cache import KVCache
+from worldplay.model.prope import Cameras
+from worldplay.model.vae import DecoderState
+from worldplay.world.world import World
+
+
+@torch.inference_mode()
+def warm_up(world: World) -> None:
+    """Run a context pass of every length and a denoising step after each. The caches' contents are lost.
+
+    The caches hold the text of an empty prompt.
+    """
+    _set_texts(world)
+    config = world.rollout.config
+    for cache in world.rollout.caches:
+        for latents in range(0, config.memory_latents + 1, config.chunk_latents):
+            cache.clear_context()
+            if latents:
+                _encode(world, latents, cache)
+            _denoise(world, cache)
+
+
+@torch.inference_mode()
+def warm_up_decoder(world: World) -> DecoderState:
+    """Decode the beginning of a stream, and return its state."""
+    state = world.vae.new_decoder_state()
+    for _ in range(2):  # the first latent is a single frame
+        world.vae.decode_latent(_make_latents(world, 1), state)
+    return state
+
+
+def _set_texts(world: World) -> None:
+    texts = world.encode_text("", Image.new("RGB", (world.width, world.height)), _make_latents(world, 1))
+    for cache, text in zip(world.rollout.caches, texts, strict=True):
+        cache.holds = None
+        cache.set_text(text)
+
+
+def _encode(world: World, num_latents: int, cache: KVCache) -> None:
+    model, latents = world.rollout.transformer, _make_latents(world, num_latents)
+    timestep = world.rollout.config.context_timestep
+    model.encode_context(latents.to(model.dtype), *_stand_still(world, latents), cache, timestep)
+
+
+def _denoise(world: World, cache: KVCache) -> None:
+    latents = _make_latents(world, world.rollout.config.chunk_latents)
+    world.rollout.transformer.denoise(latents, *_stand_still(world, latents), 1000.0, cache)
+
+
+def _make_latents(world: World, num_latents: int) -> Tensor:
+    side = world.vae.config.pixels_per_latent
+    size = world.height // side, world.width // side
+    return torch.zeros(1, world.vae.config.latent_channels, num_latents, *size, device=world.device)
+
+
+def _stand_still(world: World, latents: Tensor) -> tuple[Tensor, Cameras, Tensor]:
+    """Make condition, cameras and actions of latents."""
+    count = latents.shape[2]
+    cond = condition_channels(latents[:, :, :1], count, first=False)
+    views, intrinsics = (torch.eye(side).repeat(1, count, 1, 1) for side in (4, 3))
+    cameras = world.rollout.transformer.prepare_cameras(views, intrinsics)
+    return cond, cameras, torch.zeros(count, dtype=torch.long, device=world.device)
