@@ -168,29 +168,13 @@ class Settings(ModelSettings):
         30.0,
         ge=1,
         le=3600,
-        description="Seconds after which a stage of the model counts as hung, and the process ends; never if "
-        "it is hy-worldplay on a CPU",
+        description="Seconds after which a stage of the model counts as hung, and the process ends; never "
+        "with --compile on, or with hy-worldplay on a CPU",
     )
     allow_origin: Origins = Field(
         "",
         description="Other origins whose pages may connect, like https://world.example, separated by commas: "
         "for a proxy that rewrites Host",
-    )
-    store: str = Field(
-        "~/.cache/worldplay-walks",
-        min_length=1,
-        description="Where walks are kept: a folder, a URL of fsspec, like s3://bucket/walks, or 'none'",
-    )
-    store_mb: int = Field(
-        2000, ge=1, le=10**9, description="Megabytes of walks that are kept in the store, for all visitors"
-    )
-    keep_days: int = Field(30, ge=1, le=3650, description="Days for which bookmarked walks are kept")
-    resume_s: float = Field(
-        60.0,
-        ge=0,
-        le=3600,
-        description="Seconds for which a visitor without a connection keeps the place, unless others wait; "
-        "afterwards the walk goes on from the store",
     )
     allow_host: str = Field(
         "",
@@ -213,6 +197,22 @@ class Settings(ModelSettings):
         "",
         description="IP addresses of proxies, separated by commas: their X-Forwarded-For is believed, and "
         "they may open any number of connections",
+    )
+    store: str = Field(
+        "~/.cache/worldplay-walks",
+        min_length=1,
+        description="Where walks are kept: a folder, a URL of fsspec, like s3://bucket/walks, or 'none'",
+    )
+    store_mb: int = Field(
+        2000, ge=1, le=10**9, description="Megabytes of walks that are kept in the store, for all visitors"
+    )
+    keep_days: int = Field(30, ge=1, le=3650, description="Days for which bookmarked walks are kept")
+    resume_s: float = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="Seconds for which a visitor without a connection keeps the place, unless others wait; "
+        "afterwards the walk goes on from the store",
     )
     static_dir: Folder = Field(_PACKAGE / "web" / "page", description="Folder of the built page")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

@@ -118,7 +118,7 @@ class Engine:
         return "resting" if session.number in self._worker.admission.resting else "queued"
 
     @property
-    def is_full(self) -> bool:
+    def refuses(self) -> bool:
         """Return whether a new session would be refused."""
         return not self._worker.has_room
 

@@ -109,7 +109,7 @@ class Worker:
                 session, self._world.fps, self._clock, self._costs, self.counters
             )
             self.counters.sessions_opened += 1
-            if self.admission.is_full:
+            if self.admission.refuses:
                 self._end_away()
             if not self.admission.enter(session.number, self._clock()):
                 self.counters.sessions_refused += 1
@@ -117,14 +117,20 @@ class Worker:
 
     def _end_away(self) -> None:
         """End a session whose client is away, so that there is room for another one. Its walk is saved."""
-        session = next((session for session in self._sessions.values() if session.is_away), None)
+        session = self._find_away()
         if session is not None:
             self._end(session, None)
+
+    def _find_away(self) -> Session | None:
+        """Find a session that has a slot or a place in the queue, and whose client is away."""
+        resting = self.admission.resting
+        sessions = list(self._sessions.values())
+        return next((each for each in sessions if each.is_away and each.number not in resting), None)
 
     @property
     def has_room(self) -> bool:
         """Return whether a new session finds a slot or a place in the queue. Any thread."""
-        return not self.admission.is_full or any(s.is_away for s in list(self._sessions.values()))
+        return not self.admission.refuses or self._find_away() is not None
 
     def _answer(self, session: Session) -> None:
         """Send the session's notices, but not during its chunk: no frame of it may follow `paused`."""
