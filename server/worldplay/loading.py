@@ -1,6 +1,7 @@
 """Loads the world and the engine that the settings ask for, or describes the world without loading it."""
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.distributed as dist
 
+from worldplay.engine.activity import TurnLimits
 from worldplay.engine.capacity import count_in_time
 from worldplay.engine.engine import Engine
 from worldplay.engine.pacing import LatchMode
@@ -196,7 +198,15 @@ def make_engine(settings: Settings, world: World) -> Engine:
             logger.info("measuring how many visitors can walk at once in real time")
             num_slots = count_in_time(world, num_slots)
             logger.info("visitors who can walk at once in real time: %d", num_slots)
-    return Engine(world, num_slots, settings.max_queued, _choose_latch(settings))
+    turns = TurnLimits(settings.idle_limit_s, settings.visit_limit_s or math.inf)
+    timeout_s = _stage_timeout_s(settings, world)
+    return Engine(world, num_slots, settings.max_queued, _choose_latch(settings), timeout_s, turns)
+
+
+def _stage_timeout_s(settings: Settings, world: World) -> float:
+    """Return how long a stage may take. Compiling, and the released model on a CPU, take minutes."""
+    is_slow = settings.compile or (is_released(settings.model) and world.device.type == "cpu")
+    return math.inf if is_slow else settings.stage_timeout_s
 
 
 def _choose_latch(settings: Settings) -> LatchMode:
