@@ -129,7 +129,7 @@ class Receiver:
     async def _start(self, message: m.Start) -> None:
         check_start(message, self._world)
         if self.visit.session is None:
-            self._check_room()
+            self._check_room(has_picture=message.image is not None)
         if message.snapshot is not None:
             snapshot = await self._visits.read(partial(load_snapshot, self._visits.store, message.snapshot))
             self._open().start(WalkRequest(snapshot=snapshot))
@@ -148,11 +148,11 @@ class Receiver:
             logger.info("opened session %d", session.number)
         return session
 
-    def _check_room(self) -> None:
-        """Refuse a first walk before its picture is decoded. Raises: ProtocolError (busy)."""
+    def _check_room(self, *, has_picture: bool) -> None:
+        """Refuse a first walk, before its picture is decoded. Raises: ProtocolError (busy)."""
         if is_memory_short():
             raise ProtocolError(ErrorCode.BUSY, "the server is short of memory and takes no new walks")
-        if self._engine.is_full:
+        if has_picture and self._engine.is_full:  # without a picture the engine refuses, and counts it
             raise ProtocolError(ErrorCode.BUSY, REASONS["busy"])
 
     def _read_picture(self, data: bytes) -> tuple[StartPicture, str | None]:
