@@ -63,7 +63,8 @@ def break_everything() -> None:
     from worldplay.engine.decoding import DecodeQueue
     from worldplay.web import receiver
     from worldplay.web.listener import SessionListener
-    from worldplay.world.world import LiveWalk, World
+    from worldplay.world.live_walk import LiveWalk
+    from worldplay.world.world import World
 
     mark_victims(World)
     break_method(World, "open_walk", lambda world, request: "open" if request.seed == VICTIM_SEED else None)
