@@ -207,7 +207,7 @@ def make_engine(settings: Settings, world: World) -> Engine:
 
 def _stage_timeout_s(settings: Settings, world: World) -> float:
     """Return how long a stage may take. Compiling, and the released model on a CPU, take minutes."""
-    is_slow = settings.compile or (is_released(settings.model) and world.device.type == "cpu")
+    is_slow = settings.compile == "on" or (is_released(settings.model) and world.device.type == "cpu")
     return math.inf if is_slow else settings.stage_timeout_s
 
 

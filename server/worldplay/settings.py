@@ -168,8 +168,8 @@ class Settings(ModelSettings):
         30.0,
         ge=1,
         le=3600,
-        description="Seconds after which a stage of the model counts as hung, and the process ends; never if "
-        "it is compiled, or is hy-worldplay on a CPU",
+        description="Seconds after which a stage of the model counts as hung, and the process ends; never "
+        "with --compile on, or with hy-worldplay on a CPU",
     )
     allow_origin: Origins = Field(
         "",

@@ -102,17 +102,21 @@ class BodyBudget:
 
 async def read_body(request: Request, budget: BodyBudget) -> bytes:
     """Receive the body. Raises: ApiError if it is too large or too slow, or if others take all the room."""
+    return await receive(request, budget, MAX_BODY_BYTES, BODY_TIMEOUT_S)
+
+
+async def receive(request: Request, budget: BodyBudget, most_bytes: int, timeout_s: float) -> bytes:
+    """Receive a body of at most `most_bytes` within `timeout_s`. Raises: as `read_body`."""
     try:
         with budget.open(address_of(request)) as count:
-            return await asyncio.wait_for(_read_all(request, count), BODY_TIMEOUT_S)
+            return await asyncio.wait_for(_read_all(request, count, most_bytes), timeout_s)
     except asyncio.TimeoutError:
-        message = (
-            f"expected the body within {BODY_TIMEOUT_S:.0f} s, and {LEAST_BYTES_PER_S} bytes in a second"
-        )
+        rate = f"{LEAST_BYTES_PER_S} bytes a second"
+        message = f"expected the body within {timeout_s:.0f} s, and at least {rate}"
         raise ApiError(408, "timeout", message, {"Connection": "close"}) from None
 
 
-async def _read_all(request: Request, count: Callable[[int], None]) -> bytes:
+async def _read_all(request: Request, count: Callable[[int], None], most_bytes: int) -> bytes:
     body, began_s = bytearray(), monotonic()
     stream = request.stream()
     while True:
@@ -122,8 +126,8 @@ async def _read_all(request: Request, count: Callable[[int], None]) -> bytes:
             return bytes(body)
         count(len(part))
         body += part
-        if len(body) > MAX_BODY_BYTES:
-            raise _too_large("more")
+        if len(body) > most_bytes:
+            raise _too_large("more", most_bytes)
 
 
 def address_of(request: Request) -> str:
@@ -131,8 +135,8 @@ def address_of(request: Request) -> str:
     return "" if request.client is None else group_address(request.client.host)
 
 
-def _too_large(got: str) -> ApiError:
-    return ApiError(413, "too_large", f"expected a body of at most {MAX_BODY_BYTES} bytes, got {got}")
+def _too_large(got: str, most_bytes: int = MAX_BODY_BYTES) -> ApiError:
+    return ApiError(413, "too_large", f"expected a body of at most {most_bytes} bytes, got {got}")
 
 
 def parse_request(body: bytes) -> GenerateVideoRequest:
