@@ -73,6 +73,20 @@ def test_place_of_a_client_that_leaves_goes_to_who_waits() -> None:
     assert other.reports
 
 
+def test_place_of_a_client_that_left_in_mid_chunk_goes_to_who_waits() -> None:
+    theatre, page, session = started(max_sessions=1, max_queued=1)
+    theatre.world.once("decode", session.leave)
+    theatre.run(1000)
+    num_frames = page.num_frames
+    other: Page = theatre.open_page()
+    theatre.run(1000)
+    assert other.reports
+    other.session.close()
+    session.come_back()
+    theatre.run(1000)
+    assert page.num_frames >= num_frames + 28  # what was left of that chunk, and another one
+
+
 def test_client_that_comes_back_waits_if_others_have_its_place() -> None:
     theatre, page, session = started(max_sessions=1, max_queued=1)
     other: Page = theatre.open_page()

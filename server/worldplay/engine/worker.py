@@ -139,7 +139,9 @@ class Worker:
         return self._run is not None and self._run.session is session and self._run.is_committed
 
     def _is_in_chunk(self, session: Session) -> bool:
-        return self._is_generating(session) or bool(self._undecoded[session.number])
+        """Return whether a session's slot is in use. What a client that is away has not seen can wait."""
+        is_decoding = bool(self._undecoded[session.number]) and not session.is_away
+        return self._is_generating(session) or is_decoding
 
     def _end(self, session: Session, code: str | None) -> None:
         """End a session, unless it has ended. If a code is given, its client gets it as an error."""
