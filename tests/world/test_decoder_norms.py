@@ -67,10 +67,21 @@ def test_the_kernel_is_used_if_it_is_right_and_faster(
     monkeypatch.setattr(decoder_norms, "_decode", lambda world: (measure(world)[0], next(times)))
     world = make_world()
     with caplog.at_level(logging.INFO):
-        choose_prepare(world, way)
+        choose_prepare(world, lambda: way)
     assert [record.message.startswith(message) for record in caplog.records] == [True], caplog.text
     assert "and more" not in caplog.text
     assert world.vae._prepare is (prepare if " with fused" in message else None)
+
+
+def test_a_kernel_that_cannot_be_loaded_is_not_used(caplog: pytest.LogCaptureFixture) -> None:
+    def load() -> Prepare:
+        raise ImportError("libcuda.so.1 is missing")
+
+    world = make_world()
+    with caplog.at_level(logging.INFO):
+        choose_prepare(world, load)
+    assert "decoder without fused norms: ImportError: libcuda.so.1 is missing" in caplog.text
+    assert world.vae._prepare is None
 
 
 def test_a_cpu_has_no_kernel() -> None:

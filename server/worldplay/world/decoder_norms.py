@@ -2,6 +2,7 @@
 
 import logging
 import statistics
+from collections.abc import Callable
 from importlib.util import find_spec
 from time import perf_counter
 
@@ -21,19 +22,22 @@ _LARGEST_ERROR = 5e-3  # rms, relative: more than rounding in float16 makes of i
 def fuse_norms(world: World) -> World:
     """Let the decoder use the kernel on a GPU if it works there and is faster; log which is used."""
     if world.device.type == "cuda" and find_spec("triton") is not None:
-        # Imported here, because it needs Triton.
-        from worldplay.model.fused_norm import fused_surround
-
-        choose_prepare(world, fused_surround)
+        choose_prepare(world, _import_kernel)
     return world
 
 
+def _import_kernel() -> Prepare:
+    from worldplay.model.fused_norm import fused_surround  # needs Triton
+
+    return fused_surround
+
+
 @torch.inference_mode()
-def choose_prepare(world: World, prepare: Prepare) -> None:
-    """Use a way to prepare convolutions if it gives the same pictures, sooner."""
+def choose_prepare(world: World, load: Callable[[], Prepare]) -> None:
+    """Load a way to prepare convolutions, and use it if it gives the same pictures, sooner."""
     plain, plain_ms = _decode(world)
-    world.vae.use_prepare(prepare)
     try:
+        world.vae.use_prepare(load())
         fused, fused_ms = _decode(world)
     except Exception as error:  # noqa: BLE001  # Triton raises anything where it cannot compile
         problem = f"{type(error).__name__}: {(str(error).splitlines() or ['no message'])[0]}"
