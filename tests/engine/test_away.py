@@ -102,6 +102,20 @@ def test_client_that_comes_back_waits_if_others_have_its_place() -> None:
     assert len(page.reports) > num_reports
 
 
+def test_walk_of_a_client_that_is_away_is_not_given_up_where_that_helps_nobody() -> None:
+    theatre, _, session = started(max_sessions=1, max_queued=1)
+    session.leave()
+    theatre.open_page()
+    theatre.run(1000)
+    theatre.open_page()
+    theatre.run(100)
+    assert not theatre.worker.has_room
+    refused = theatre.open_page()
+    theatre.run(100)
+    assert refused.session.is_closed
+    assert not session.is_closed
+
+
 def test_place_is_kept_as_long_as_nobody_wants_it() -> None:
     theatre: Theatre
     theatre, _, session = started(max_sessions=2)

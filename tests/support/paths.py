@@ -11,7 +11,7 @@ GOLDENS = DATA / "goldens"
 PACKAGE = REPOSITORY / "server" / "worldplay"
 
 _SOURCES = [str(REPOSITORY / folder) for folder in ("server", "scripts", "tests")]
-# Of a process that a test starts: it imports this tree, whatever else is installed, and saves no walk.
+# Of a process that a test starts: it imports this tree, wherever one is installed, and keeps no walks.
 ENVIRONMENT = {"PYTHONPATH": os.pathsep.join(_SOURCES), "WORLDPLAY_STORE": "none"}
 
 

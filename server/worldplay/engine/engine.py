@@ -118,7 +118,7 @@ class Engine:
         return "resting" if session.number in self._worker.admission.resting else "queued"
 
     @property
-    def refuses(self) -> bool:
+    def is_full(self) -> bool:
         """Return whether a new session would be refused."""
         return not self._worker.has_room
 

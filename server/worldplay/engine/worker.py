@@ -109,7 +109,7 @@ class Worker:
                 session, self._world.fps, self._clock, self._costs, self.counters
             )
             self.counters.sessions_opened += 1
-            if self.admission.refuses:
+            if self.admission.is_full:
                 self._end_away()
             if not self.admission.enter(session.number, self._clock()):
                 self.counters.sessions_refused += 1
@@ -123,14 +123,13 @@ class Worker:
 
     def _find_away(self) -> Session | None:
         """Find a session that has a slot or a place in the queue, and whose client is away."""
-        resting = self.admission.resting
-        sessions = list(self._sessions.values())
+        resting, sessions = self.admission.resting, list(self._sessions.values())
         return next((each for each in sessions if each.is_away and each.number not in resting), None)
 
     @property
     def has_room(self) -> bool:
         """Return whether a new session finds a slot or a place in the queue. Any thread."""
-        return not self.admission.refuses or self._find_away() is not None
+        return not self.admission.is_full or self._find_away() is not None
 
     def _answer(self, session: Session) -> None:
         """Send the session's notices, but not during its chunk: no frame of it may follow `paused`."""
