@@ -26,6 +26,7 @@ from worldplay.settings import ModelSettings, Settings, keep_compiled_code
 from worldplay.world.attention import set_attention
 from worldplay.world.compiling import COMPILER, compile_world
 from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
+from worldplay.world.decoder_norms import fuse_norms
 from worldplay.world.device import choose_device
 from worldplay.world.embedded.load import find_embedded, load_embedded, load_networks
 from worldplay.world.embedded.manifest import read_description
@@ -141,8 +142,9 @@ def tune(settings: ModelSettings, world: World) -> World:
     if _wants_compiling(settings, world.device):
         keep_compiled_code()
         compile_world(world)
-    # Recordings of exchanges between GPUs have not been tried.
-    return record_world(world, settings.graphs) if settings.gpus == 1 else world
+    if settings.gpus > 1:  # neither was tried on several
+        return world
+    return record_world(fuse_norms(world), settings.graphs)
 
 
 def _wants_compiling(settings: ModelSettings, device: torch.device) -> bool:

@@ -83,8 +83,8 @@ Size = Annotated[str, AfterValidator(_check_size)]
 Host = Annotated[str, Field(min_length=1), AfterValidator(_strip_brackets)]
 Token = Annotated[str, Field(max_length=512), AfterValidator(_refuse_blank)]
 Origins = Annotated[str, AfterValidator(_check_origins)]
-Proxies = Annotated[str, AfterValidator(_check_proxies)]
 Choice = Annotated[Literal["auto", "on", "off"], BeforeValidator(_read_switch)]
+Proxies = Annotated[str, AfterValidator(_check_proxies)]
 Variant = Literal["ar-distilled", "ar", "ar-rl", "bidirectional"]
 
 
@@ -176,6 +176,22 @@ class Settings(ModelSettings):
         description="Other origins whose pages may connect, like https://world.example, separated by commas: "
         "for a proxy that rewrites Host",
     )
+    store: str = Field(
+        "~/.cache/worldplay-walks",
+        min_length=1,
+        description="Where walks are kept: a folder, a URL of fsspec, like s3://bucket/walks, or 'none'",
+    )
+    store_mb: int = Field(
+        2000, ge=1, le=10**9, description="Megabytes of walks that are kept in the store, for all visitors"
+    )
+    keep_days: int = Field(30, ge=1, le=3650, description="Days for which bookmarked walks are kept")
+    resume_s: float = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="Seconds for which a visitor without a connection keeps the place, unless others wait; "
+        "afterwards the walk goes on from the store",
+    )
     allow_host: str = Field(
         "",
         description="Names, separated by commas, under which this server may be reached; by default any, but "
@@ -197,22 +213,6 @@ class Settings(ModelSettings):
         "",
         description="IP addresses of proxies, separated by commas: their X-Forwarded-For is believed, and "
         "they may open any number of connections",
-    )
-    store: str = Field(
-        "~/.cache/worldplay-walks",
-        min_length=1,
-        description="Where walks are kept: a folder, a URL of fsspec, like s3://bucket/walks, or 'none'",
-    )
-    store_mb: int = Field(
-        2000, ge=1, le=10**9, description="Megabytes of walks that are kept in the store, for all visitors"
-    )
-    keep_days: int = Field(30, ge=1, le=3650, description="Days for which bookmarked walks are kept")
-    resume_s: float = Field(
-        60.0,
-        ge=0,
-        le=3600,
-        description="Seconds for which a visitor without a connection keeps the place, unless others wait; "
-        "afterwards the walk goes on from the store",
     )
     static_dir: Folder = Field(_PACKAGE / "web" / "page", description="Folder of the built page")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

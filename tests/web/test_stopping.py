@@ -112,7 +112,7 @@ class HangingWorld:
 
 
 def test_stage_that_hangs_is_noticed(world: World, tmp_path: Path) -> None:
-    settings = load_settings(port=0, max_sessions=1, stage_timeout_s=1.0, static_dir=tmp_path)
+    settings = load_settings(port=0, max_sessions=1, stage_timeout_s=1.0, static_dir=tmp_path, store="none")
     hanging = HangingWorld(world)
     engine = make_engine(settings, hanging)  # type: ignore[arg-type]
     server = create_server(settings, world, engine)
@@ -132,7 +132,7 @@ def test_stage_that_hangs_is_noticed(world: World, tmp_path: Path) -> None:
 
 
 def test_engine_that_stays_dead_ends_the_server(world: World, tmp_path: Path) -> None:
-    settings = load_settings(port=0, max_sessions=1, static_dir=tmp_path)
+    settings = load_settings(port=0, max_sessions=1, static_dir=tmp_path, store="none")
     engine = make_engine(settings, world)
     server = create_server(settings, world, engine)
     listening = listen(settings.host, settings.port)

@@ -34,7 +34,8 @@ def run(settings: Settings) -> None:
         num_slots = engine.max_sessions if world.can_walk else 0
         where = "walk at" if has_page(settings.static_dir) else "without a page at"
         logger.info("ready, visitors at once: %d; %s %s", num_slots, where, url_of(listening))
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # uvicorn raises it after stopping
+        # uvicorn raises the signal again after stopping
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
         server.run(sockets=[listening])
         if server.has_failed:
             os._exit(EXIT_FAILED)  # a thread that hangs would keep the process

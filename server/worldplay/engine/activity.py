@@ -28,6 +28,7 @@ class Activity:
         self._handed_ms: float | None = None  # when media was last handed over since it has its slot
         self._stopped_ms: float | None = None  # since when it is paused or hidden
         self._is_holding = False  # any keys
+        self._is_away = False  # there is no connection
         self._follows_until_ms = 0.0
 
     @property
@@ -54,6 +55,13 @@ class Activity:
         elif self._stopped_ms is None:
             self._stopped_ms = now_ms
 
+    def note_away(self, is_away: bool, now_ms: float) -> None:
+        """Note that the client has lost its connection, or is back."""
+        self._is_away = is_away
+        if not is_away:
+            self.note_report(False, now_ms)
+            self.note_keys(False, now_ms)
+
     def note_media(self, now_ms: float) -> None:
         self._handed_ms = now_ms
 
@@ -64,6 +72,8 @@ class Activity:
 
     def find_reason(self, limits: TurnLimits, now_ms: float) -> Reason | None:
         """Return why the slot should go to somebody who waits; None if it should not."""
+        if self._is_away:
+            return "silent"
         seated_ms = self._seated_ms
         heard_ms = max(self._heard_ms, seated_ms, self._handed_ms or 0.0)
         if self._handed_ms is not None and now_ms - heard_ms > SILENT_S * 1000.0:

@@ -28,11 +28,6 @@ class Admission:
         return len(self._seated_ms)
 
     @property
-    def is_full(self) -> bool:
-        """Return whether all slots are taken."""
-        return self.num_seated >= self.max_sessions
-
-    @property
     def num_queued(self) -> int:
         return len(self._queue) + len(self._resting_ms)
 
@@ -42,9 +37,9 @@ class Admission:
         return len(self._queue)
 
     @property
-    def refuses(self) -> bool:
+    def is_full(self) -> bool:
         """Return whether a new key finds neither a slot nor a place in the queue."""
-        has_slot = not self.is_full and not self._queue
+        has_slot = self.num_seated < self.max_sessions and not self._queue
         return not has_slot and len(self._queue) >= self._max_queued
 
     @property
@@ -68,7 +63,7 @@ class Admission:
         if self.num_seated < self.max_sessions and not self._queue:
             self._seated_ms[key] = now_ms
             return True
-        if self.refuses:
+        if self.is_full:
             return False
         self._queue.append(key)
         return True

@@ -118,9 +118,9 @@ class Engine:
         return "resting" if session.number in self._worker.admission.resting else "queued"
 
     @property
-    def refuses(self) -> bool:
+    def is_full(self) -> bool:
         """Return whether a new session would be refused."""
-        return self._worker.admission.refuses
+        return not self._worker.has_room
 
     def eta_s(self, position: int) -> float | None:
         """Estimate the wait at a position in the queue (1 is next); None before any visit has ended."""

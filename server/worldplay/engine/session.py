@@ -209,6 +209,7 @@ class Session:
         with self._lock:
             self._is_away = True
             self._controls = self._controls.released(now_ms)
+            self.activity.note_away(True, now_ms)
             self._commands.append((Rest(), now_ms))
         self._wake()
 
@@ -216,6 +217,7 @@ class Session:
         """Note that the client is back."""
         with self._lock:
             self._is_away = False
+            self.activity.note_away(False, self._clock())
             self._playback.renew()
         self._wake()
 

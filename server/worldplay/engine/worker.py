@@ -93,8 +93,6 @@ class Worker:
         for session in list(self._sessions.values()):
             if session.is_closed:
                 self._end(session, None)
-        if self.admission.num_queued:
-            self._end_away()
         for session in self._sessions.values():
             if session.is_cancelling:
                 self._cancel(session)
@@ -118,11 +116,15 @@ class Worker:
                 self._end(session, "busy")
 
     def _end_away(self) -> None:
-        """End a session that has a place and whose client is away. Its walk is saved."""
-        for session in self._sessions.values():
-            if session.is_away and self.admission.is_seated(session.number):
-                self._end(session, None)
-                return
+        """End a session whose client is away, so that there is room for another one. Its walk is saved."""
+        session = next((session for session in self._sessions.values() if session.is_away), None)
+        if session is not None:
+            self._end(session, None)
+
+    @property
+    def has_room(self) -> bool:
+        """Return whether a new session finds a slot or a place in the queue. Any thread."""
+        return not self.admission.is_full or any(s.is_away for s in list(self._sessions.values()))
 
     def _answer(self, session: Session) -> None:
         """Send the session's notices, but not during its chunk: no frame of it may follow `paused`."""
@@ -137,7 +139,9 @@ class Worker:
         return self._run is not None and self._run.session is session and self._run.is_committed
 
     def _is_in_chunk(self, session: Session) -> bool:
-        return self._is_generating(session) or bool(self._undecoded[session.number])
+        """Return whether a session's slot is in use. What a client that is away has not seen can wait."""
+        is_decoding = bool(self._undecoded[session.number]) and not session.is_away
+        return self._is_generating(session) or is_decoding
 
     def _end(self, session: Session, code: str | None) -> None:
         """End a session, unless it has ended. If a code is given, its client gets it as an error."""

@@ -243,8 +243,8 @@ class Welcome(Record):
     chunk: ChunkShape
     can_walk: bool | None = None
     latch: Literal["latent", "chunk"] | None = None
-    places: Places | None = None
     snapshots: bool | None = None
+    places: Places | None = None
 
 
 class Queued(Record):

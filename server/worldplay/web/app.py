@@ -39,8 +39,8 @@ from worldplay.web.visits import Visits
 from worldplay.web.world_server import REQUESTS_S, WorldServer
 from worldplay.world.world import World
 
-SECONDS_A_DAY = 24 * 3600.0
 CLOSE_ENGINE_S = 2.0  # for the stage in progress
+SECONDS_A_DAY = 24 * 3600.0
 
 
 class Traffic(NamedTuple):
@@ -68,12 +68,11 @@ def create_app(settings: Settings, world: World, engine: Engine, traffic: Traffi
         traffic: where the server counts connections and streams; another server counts none.
     """
     streams, connections = traffic or Traffic(Streams(), Connections(ConnectionLimits(0, 0, 0), monotonic))
-    decoding, rates = PictureDecoding(), AddressRates()
-    metrics, store = Metrics(engine), open_store(settings)
+    details = OperatorMetrics(engine, streams, connections)
+    metrics, decoding, rates = Metrics(engine), PictureDecoding(), AddressRates()
+    store = open_store(settings)
     keeper = None if store is None else Keeper(store, monotonic_ms)
-    visits = Visits(world, engine, metrics, store, keeper, settings.resume_s)
-
-    details = OperatorMetrics(metrics, engine, streams, connections)
+    visits = Visits(world, engine, metrics, store, keeper, settings.resume_s, details.count_yielded)
 
     async def health(request: Request) -> Response:
         body = describe_health(settings, world, engine)
@@ -90,7 +89,7 @@ def create_app(settings: Settings, world: World, engine: Engine, traffic: Traffi
         return Response(metrics.export() + details.export(), media_type=metrics.media_type)
 
     async def walk(websocket: WebSocket) -> None:
-        stream = Stream(websocket, settings, world, engine, metrics, visits, store, decoding, rates)
+        stream = Stream(websocket, settings, world, engine, metrics, decoding, rates, details, visits)
         with streams.enter(stream):
             await stream.run()
 

@@ -34,14 +34,14 @@ class SessionListener:
         """
         self.session: Session | None = None
         self.tells_taken_as = False  # whether the client understands this field, which came later
-        self.tells_yielded = False  # and this state
-        self._on_yielded = on_yielded or (lambda reason: None)
-        self._last: Sequence[Item] = ()  # posted when the chunk in progress is finished
         self._post = post
+        self.tells_yielded = False  # the same of this `state`
         self._kept = kept
         self._media_s = media_s
+        self._on_yielded = on_yielded or (lambda reason: None)
         self._fps = world.fps
         self._encoder = FrameEncoder(world.width, world.height, world.fps, self._fail, world.codec)
+        self._last: Sequence[Item] = ()  # posted when the chunk in progress is finished
         self._report: ChunkReport | None = None  # of the chunk whose frames are being encoded
 
     def open(self, engine: Engine) -> Session:

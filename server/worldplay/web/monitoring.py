@@ -99,19 +99,6 @@ class Metrics:
             "worldplay_protocol_errors", "Errors sent to clients.", ["code"], registry=self._registry
         )
 
-        self.operator_registry = CollectorRegistry()  # of what came later, see operator_metrics.py
-        self.stalls = Counter(
-            "worldplay_client_stalls",
-            "Stalls of the video that clients reported.",
-            registry=self.operator_registry,
-        )
-        self.slots_yielded = Counter(
-            "worldplay_slots_yielded",
-            "Slots that went to somebody who waited, by reason: silent, paused, idle, turn.",
-            ["reason"],
-            registry=self.operator_registry,
-        )
-
     def export(self) -> bytes:
         """Return the text for Prometheus."""
         return generate_latest(self._registry)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -10,18 +10,29 @@ from prometheus_client.registry import Collector
 
 from worldplay.engine.engine import Engine
 from worldplay.web.connections import Connections
-from worldplay.web.monitoring import Metrics
 from worldplay.web.streams import Streams
 
 
 class OperatorMetrics:
     """Names in base units: seconds and bytes."""
 
-    def __init__(self, metrics: Metrics, engine: Engine, streams: Streams, connections: Connections) -> None:
-        self._registry = metrics.operator_registry
+    def __init__(self, engine: Engine, streams: Streams, connections: Connections) -> None:
+        self._registry = CollectorRegistry()
         self._registry.register(_ServerCollector(engine, streams, connections))
         ProcessCollector(registry=self._registry)
         GCCollector(registry=self._registry)
+        self.stalls = Counter(
+            "worldplay_client_stalls", "Stalls of the video that clients reported.", registry=self._registry
+        )
+        self.slots_yielded = Counter(
+            "worldplay_slots_yielded",
+            "Slots that went to somebody who waited, by reason: silent, paused, idle, turn.",
+            ["reason"],
+            registry=self._registry,
+        )
+
+    def count_yielded(self, reason: str) -> None:
+        self.slots_yielded.labels(reason).inc()
 
     def export(self) -> bytes:
         """Return the text for Prometheus."""

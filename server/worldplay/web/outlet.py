@@ -72,14 +72,14 @@ class Outlet:
         self._due: deque[m.ServerMessage] = deque()  # messages that come before the queue's
         self._sent = _Sent()
         self._track: VideoTrack | None = None
-        self._next_frame = first_frame  # on the media timeline
+        self._first_frame = self._next_frame = first_frame  # on the media timeline
         self._chunk_left = 0  # frames of the last chunk that were not numbered
         self._waits_for_key = False
 
     @property
     def num_frames(self) -> int:
-        """Return how many frames the client's timeline has."""
-        return self._next_frame
+        """Return how many frames were sent."""
+        return self._next_frame - self._first_frame
 
     def put(self, item: Item | ProtocolError) -> None:
         """Queue an item. An error is also counted and logged."""

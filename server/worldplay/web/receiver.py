@@ -11,13 +11,20 @@ from worldplay.engine.failures import REASONS
 from worldplay.engine.session import Session
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
-from worldplay.store.store import Store
 from worldplay.web.monitoring import Metrics
+from worldplay.web.operator_metrics import OperatorMetrics
 from worldplay.web.outlet import Close, Handover, Item
 from worldplay.web.picture_decoding import PictureDecoding
 from worldplay.web.send_queue import post
 from worldplay.web.snapshots import keep_snapshot, load_snapshot
-from worldplay.web.translate import Greeting, check_start, count_places, read_image, read_trajectory, welcome
+from worldplay.web.translate import (
+    Greeting,
+    check_start,
+    count_places,
+    read_image,
+    read_trajectory,
+    welcome,
+)
 from worldplay.web.visits import Visits
 from worldplay.world.machine import is_memory_short
 from worldplay.world.pictures.fit import StartPicture
@@ -44,9 +51,9 @@ class Receiver:
         world: World,
         engine: Engine,
         metrics: Metrics,
-        visits: Visits,
-        store: Store | None,
         decoding: PictureDecoding,
+        details: OperatorMetrics,
+        visits: Visits,
         dismiss: Callable[[], None],
         fields: AbstractSet[str],
     ) -> None:
@@ -60,8 +67,8 @@ class Receiver:
         self._engine = engine
         self._metrics = metrics
         self._visits = visits
-        self._store = store
         self._decoding = decoding
+        self._details = details
         self._num_stalls = 0
         self._dismiss = dismiss
         self.visit = visits.new()  # until the client says that it wants an earlier one
@@ -109,17 +116,22 @@ class Receiver:
 
     def _welcome(self, *, resumed: bool) -> m.Welcome:
         visit, engine = self.visit, self._engine
-        places = count_places(engine) if "places" in self._fields else None
-        keeps = self._store is not None
-        greeting = Greeting(visit.id, visit.secret, resumed, engine.latch, keeps, places)
+        greeting = Greeting(
+            visit.id,
+            visit.secret,
+            resumed,
+            engine.latch,
+            self._visits.store is not None,
+            count_places(engine) if "places" in self._fields else None,
+        )
         return welcome(self._world, greeting, self._fields)
 
     async def _start(self, message: m.Start) -> None:
         check_start(message, self._world)
         if self.visit.session is None:
-            self._check_room(is_large=message.image is not None or message.snapshot is not None)
+            self._check_room(has_picture=message.image is not None)
         if message.snapshot is not None:
-            snapshot = await self._visits.read(partial(load_snapshot, self._store, message.snapshot))
+            snapshot = await self._visits.read(partial(load_snapshot, self._visits.store, message.snapshot))
             self._open().start(WalkRequest(snapshot=snapshot))
             return
         view, picture = message.view, None
@@ -129,19 +141,19 @@ class Receiver:
         if picture is not None and view is not None:
             self._put(m.State(what="view", view=view))
 
-    def _check_room(self, *, is_large: bool) -> None:
-        """Refuse a first walk, before its picture or its past is read. Raises: ProtocolError (busy)."""
-        if is_memory_short():
-            raise ProtocolError(ErrorCode.BUSY, "the server is short of memory and takes no new walks")
-        if is_large and self._engine.refuses:  # otherwise the engine refuses it, and counts it
-            raise ProtocolError(ErrorCode.BUSY, REASONS["busy"])
-
     def _open(self) -> Session:
         is_new = self.visit.session is None
         session = self.visit.open(self._engine)
         if is_new:
             logger.info("opened session %d", session.number)
         return session
+
+    def _check_room(self, *, has_picture: bool) -> None:
+        """Refuse a first walk, before its picture is decoded. Raises: ProtocolError (busy)."""
+        if is_memory_short():
+            raise ProtocolError(ErrorCode.BUSY, "the server is short of memory and takes no new walks")
+        if has_picture and self._engine.is_full:  # without a picture the engine refuses, and counts it
+            raise ProtocolError(ErrorCode.BUSY, REASONS["busy"])
 
     def _read_picture(self, data: bytes) -> tuple[StartPicture, str | None]:
         """Decode a picture to start from.
@@ -161,9 +173,9 @@ class Receiver:
 
     def _bookmark(self, message: m.Bookmark) -> None:
         """Keep a copy of the walk. The answer comes when it is in the store."""
-        if self._store is None:
+        if self._visits.store is None:
             raise ProtocolError(ErrorCode.BAD_REQUEST, "expected no bookmark: this server keeps no walks")
-        keep = partial(keep_snapshot, self._store, message.key, message.name)
+        keep = partial(keep_snapshot, self._visits.store, message.key, message.name)
         loop, outlet = asyncio.get_running_loop(), self.visit.outlet
 
         def answer(snapshot: Snapshot) -> None:
@@ -205,6 +217,6 @@ class Receiver:
     def _follow_playhead(self, session: Session, playhead: m.Playhead) -> None:
         for latency_ms in self.visit.latency.show(playhead.shown, monotonic_ms()):
             self._metrics.input_to_photon_s.observe(latency_ms / 1000.0)
-        self._metrics.stalls.inc(max(0, min(playhead.stalled - self._num_stalls, MAX_STALLS)))
+        self._details.stalls.inc(max(0, min(playhead.stalled - self._num_stalls, MAX_STALLS)))
         self._num_stalls = max(self._num_stalls, playhead.stalled)
         session.playhead(playhead.shown, playhead.buffered, playhead.hidden)

@@ -41,7 +41,7 @@ class Greeting:
     resumed: bool
     latch: LatchMode  # when the engine reads controls
     keeps_snapshots: bool
-    places: m.Places | None = None  # for a client that knows this field
+    places: m.Places | None = None  # how full the server is, for a client that knows this field
 
 
 def welcome(world: World, greeting: Greeting, fields: AbstractSet[str]) -> m.Welcome:
@@ -63,8 +63,8 @@ def welcome(world: World, greeting: Greeting, fields: AbstractSet[str]) -> m.Wel
         ),
         can_walk=None if world.can_walk else False,
         latch=greeting.latch if "latch" in fields else None,
-        places=greeting.places,
         snapshots=greeting.keeps_snapshots if "snapshots" in fields else None,
+        places=greeting.places,
     )
 
 

@@ -27,9 +27,14 @@ class Visit:
         id: str,
         secret: str,
         kept: KeptWalk | None,
+        on_yielded: Callable[[str], None],
         first_frame: int = 0,
     ) -> None:
-        """`kept` saves its walk; None: nothing is saved. Its timeline begins at `first_frame`."""
+        """`kept` saves its walk; None: nothing is saved. Its timeline begins at `first_frame`.
+
+        Args:
+            on_yielded: hears why the session lost its slot.
+        """
         self.id = id
         self.secret = secret
         self.kept = kept
@@ -41,7 +46,7 @@ class Visit:
             lambda item: post(loop, self.outlet.put, item),
             kept,
             first_frame / world.fps,
-            lambda reason: metrics.slots_yielded.labels(reason).inc(),
+            lambda reason: post(loop, on_yielded, reason),
         )
         self.outlet = Outlet(self.latency, metrics, self.listener.drop, first_frame)
         self._dismiss: Callable[[], None] | None = None  # ends the connection that is attached
