@@ -38,7 +38,9 @@ class Visitor:
     leaves: threading.Event = field(default_factory=threading.Event)
 
     def run(self, seconds: float) -> None:
-        with connect(self.url, subprotocols=[Subprotocol(m.SUBPROTOCOL)], compression=None) as socket:
+        with connect(
+            self.url, subprotocols=[Subprotocol(m.SUBPROTOCOL)], compression=None, ping_interval=None
+        ) as socket:
             connection = ClientConnection()
             socket.send(connection.send(m.Hello(protocol=m.PROTOCOL)))
             began = time.monotonic()

@@ -38,7 +38,7 @@ def run_faults(names: Sequence[str], folder: Path, is_short: bool, least_shown: 
     Args:
         least_shown: the share of the time in which the walker's video must move.
     """
-    server = FaultServer(folder, WORLDPLAY_MAX_QUEUED="60")
+    server = FaultServer(folder, WORLDPLAY_MAX_QUEUED="60", WORLDPLAY_RESUME_S="2")
     player = Player(server.url, 24 * 3600)
     player.start()
     try:

@@ -228,6 +228,7 @@ def crowd(bench: Bench) -> str:
             walking = bench.server.health()["sessions"]
             if walking["active"] != 2 or walking["queued"] != count - number - 1:
                 return f"FAILED: {walking} when visitor {number} got a slot"
+            visitor.send(msgpack.packb({"type": "stop"}))
             visitor.close()
     return f"{count} visitors in order"
 

@@ -131,3 +131,17 @@ def test_those_that_rest_do_not_keep_others_out() -> None:
     assert all(page.reports for page in pages)
     assert sum("error" in names(page) for page in pages) > 0  # those that have rested longest
     assert theatre.worker.admission.num_queued <= 3
+
+
+def test_clients_that_are_away_do_not_fill_the_queue() -> None:
+    theatre = Theatre(max_sessions=1, max_queued=2)
+    theatre.open_page()
+    for _ in range(2):
+        gone = Recorder()
+        theatre.open(gone).leave()
+        theatre.run(100)
+    newcomer = Recorder()
+    theatre.open(newcomer)
+    theatre.run(100)
+    assert "queued" in names(newcomer)
+    assert "error" not in names(newcomer)

@@ -164,3 +164,13 @@ def test_connection_without_headers_is_closed(server: str) -> None:
     with connect(server) as attacker:
         attacker.sendall(b"GET / HTTP/1.1\r\n")
         assert read_to_end(attacker, timeout_s=15) == b""
+
+
+def test_stop_counts_although_the_client_closes_at_once(world: World) -> None:
+    with serving(world, max_sessions=1, resume_s=60) as address:
+        for _ in range(5):
+            with RawClient(f"ws://{address}/ws") as client:
+                client.hello()
+                client.start(seed=1)
+                client.send("stop")
+            wait_until(lambda: httpx.get(f"http://{address}/health").json()["sessions"]["active"] == 0, 2)

@@ -1,6 +1,8 @@
 """Kept walks over HTTP: those who have a key list, upload and delete theirs; whoever has an id walks on."""
 
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -8,6 +10,7 @@ import pytest
 import torch
 
 from support.raw_client import RawClient
+from support.raw_socket import connect
 from support.serving import serving
 from support.tiny_world import make_world
 from support.walks import walk_about
@@ -134,3 +137,17 @@ def test_full_store_says_so(world: World, data: bytes, tmp_path: Path) -> None:
 def test_server_that_keeps_nothing_has_no_such_routes(world: World) -> None:
     with serving(world) as address:
         assert httpx.get(f"http://{address}/api/snapshots/", headers=KEY).status_code == 404
+
+
+def test_uploads_that_never_come_block_nobody(client: httpx.Client, data: bytes) -> None:
+    address = str(client.base_url.netloc, "ascii")
+    head = (
+        f"POST /api/snapshots/?name=x HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer sesame\r\n"
+        f"X-Walk-Key: {KEY['X-Walk-Key']}\r\n"
+        f"Content-Type: {FILE['Content-Type']}\r\nContent-Length: 9\r\n\r\n"
+    )
+    with ExitStack() as stack:
+        for _ in range(8):
+            stack.enter_context(connect(address)).sendall(head.encode())
+        time.sleep(0.2)
+        assert upload(client, data).status_code == 201

@@ -23,10 +23,11 @@ from worldplay.world.world import World
 
 
 @contextmanager
-def serving_process(*arguments: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+def serving_process(*arguments: str, **environment: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """Run `worldplay serve`. Yields: host and port, and the process."""
     command = [sys.executable, "-m", "worldplay", "serve", "--port", "0", "--max-sessions", "2", *arguments]
-    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
+    env = {**ENVIRONMENT, **environment}
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:
             line = next(line for line in process.stderr if "ready" in line)
@@ -69,6 +70,25 @@ def test_sigterm_ends_walks_and_clips_politely() -> None:
     assert (messages[-1]["type"], messages[-1]["resume_in"], code) == ("bye", 5.0, 1012)
     _check_last_chunk_is_whole(messages)
     assert (answers[0].status_code, answers[0].json()["error"]["code"]) == (503, "stopped")
+
+
+@pytest.mark.slow
+def test_walk_goes_on_after_an_update(tmp_path: Path) -> None:
+    store = str(tmp_path / "walks")
+    with serving_process(WORLDPLAY_STORE=store) as (address, process):
+        with RawClient(f"ws://{address}/ws") as client:
+            welcome = client.hello()
+            client.start(seed=1)
+            client.collect(lambda message: message["type"] == "chunk" and message["index"] == 2)
+            process.send_signal(signal.SIGTERM)
+            messages, _ = messages_to_the_end(client)
+        assert process.wait(10) == 0
+    frame = [message["frame"] for message in messages if message["type"] == "media"][-1]
+    with serving_process(WORLDPLAY_STORE=store) as (address, _), RawClient(f"ws://{address}/ws") as client:
+        resume = {"session": welcome["session"], "secret": welcome["secret"], "fragment": frame}
+        assert client.hello(resume=resume)["resumed"]
+        chunk = client.recv_type("chunk")
+        assert (chunk["index"], chunk["first_frame"]) == (2, frame + 1)
 
 
 def _check_last_chunk_is_whole(messages: list[Message]) -> None:

@@ -47,6 +47,10 @@ class ServerConnection:
     def has_greeted(self) -> bool:
         return self._client.greeted
 
+    @property
+    def has_stopped(self) -> bool:
+        return self._client.stopped
+
     def receive(self, frame: bytes | str, now_ms: float) -> ClientMessage:
         """Decode one frame of the client.
 

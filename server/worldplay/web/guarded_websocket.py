@@ -50,8 +50,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._has_ended = True
-        while not self.queue.empty():  # nobody would get the answers
-            self.queue.get_nowait()
+        self._drop_large_messages()
         super().connection_lost(exc)
         self._limited.leave(self.transport)
         self._drop_unfinished()
@@ -137,6 +136,14 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
             self.conn.fail(code, reason)
             self.handle_parser_exception()
         self._drop_unfinished()
+
+    def _drop_large_messages(self) -> None:
+        """Free what was not read yet and is large. A `stop` is small, and still counts."""
+        waiting = [self.queue.get_nowait() for _ in range(self.queue.qsize())]
+        for event in waiting:
+            data = event.get("bytes") if event["type"] == "websocket.receive" else None
+            if data is None or len(data) <= SMALL_PART:
+                self.queue.put_nowait(event)
 
     def _drop_unfinished(self) -> None:
         """Free what was received of a message; reference cycles would keep it until a rare collection."""

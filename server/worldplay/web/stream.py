@@ -120,11 +120,14 @@ class Stream:
             await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
             if reader.done() and not reader.cancelled() and reader.exception() is None:
                 await asyncio.wait({writer}, timeout=CLOSE_TIMEOUT_S)  # let the last messages be sent
+            elif writer.done() and not writer.cancelled() and _is_loss(writer.exception()):
+                await asyncio.wait({reader}, timeout=CLOSE_TIMEOUT_S)  # a `stop` may have come before
         finally:
             for task in (reader, writer):
                 task.cancel()
             outcomes = await asyncio.gather(reader, writer, return_exceptions=True)
-            self._is_lost = self._is_lost or any(map(_is_loss, outcomes))
+            lost = self._is_lost or any(map(_is_loss, outcomes))
+            self._is_lost = lost and not self._connection.has_stopped
             self._detach()
             await self._close(_explain_end(outcomes))
 
