@@ -1,6 +1,6 @@
 """The WorldPlay transformer: turns text and context latents into keys and values, noise into velocity."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -15,13 +15,14 @@ from worldplay.model.blocks import DoubleStreamBlock, FinalLayer
 from worldplay.model.config import CHUNK_LATENTS, CONTEXT_TIMESTEP, MAX_CONTEXT, TransformerConfig
 from worldplay.model.embedders import ByT5Mapper, PatchEmbed, ScalarEmbedder, TokenRefiner, VisionProjection
 from worldplay.model.graphs import Graphs, Tensors
+from worldplay.model.kept_context import offsets_of
 from worldplay.model.kv_cache import Cache, KVCache, TextKV
 from worldplay.model.packing import PackedModulators
 from worldplay.model.prope import Cameras, prepare_cameras
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.regions import Modulation, Regions, split_modulation
 from worldplay.model.rope import Rotation, rotation_table
-from worldplay.model.tokens import Placement, Turns, place_tokens
+from worldplay.model.tokens import Placement, Turns, place_tokens, turn_keys
 from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
 
 
@@ -172,6 +173,39 @@ class WorldPlayTransformer(nn.Module):
             else:
                 graphs.run(("context", key), encode, (*inputs, torch.full((), start, device=self.device)))
             cache.commit_context(start + latents.shape[2])
+
+    def encode_between(
+        self,
+        latents: Tensor,
+        cond: Tensor,
+        cameras: Cameras,
+        actions: Tensor,
+        cache: Cache,
+        timestep: float,
+        positions: list[int],
+    ) -> None:
+        """Append latents with these time positions, perhaps between those of others in the cache.
+
+        Args: as denoise.
+        """
+        times, offsets = self._timesteps(timestep, actions), offsets_of(positions, self.device)
+        self._encode(cache, latents, cond, *cameras.parts(), actions, times, offsets)
+        cache.commit_context(cache.num_context + len(positions))
+
+    def restore_context(
+        self, kept: Sequence[Tensor], latents: Tensor, cameras: Cameras, cache: KVCache, positions: list[int]
+    ) -> None:
+        """Append latents, whose keys and values were kept, with these time positions.
+
+        Args:
+            kept: of each latent, as kept_context.KeptLatents has them.
+            latents: only their shape is read.
+        """
+        place = self._place(cameras, latents, offsets_of(positions, self.device))
+        for index, block in enumerate(self.blocks):
+            keys, values = torch.stack([latent[index] for latent in kept], dim=1)
+            cache.append_turned(index, *turn_keys(keys, values, block.norms(), place))
+        cache.commit_context(cache.num_context + len(kept))
 
     def denoise(
         self,
