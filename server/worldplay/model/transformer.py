@@ -285,6 +285,12 @@ class WorldPlayTransformer(nn.Module):
         for block in self.blocks:
             block.pack()
 
+    def round_weights(self) -> None:
+        """Compute the linear layers of all blocks but the first and the last in 8 bits; after `pack`."""
+        self._forget_recordings()
+        for block in self.blocks[1:-1]:
+            block.round_weights()
+
     def use_regions(self, regions: Regions) -> None:
         """Compute the parts of all blocks by these functions, for example compiled ones."""
         self._forget_recordings()
