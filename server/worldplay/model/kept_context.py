@@ -24,6 +24,10 @@ class KeptLatents:
         self._text: TextKV | None = None
         self._newest = -1  # of all latents that the kept ones have seen
 
+    @property
+    def num_bytes(self) -> int:
+        return sum(latent.nbytes for latent in self._latents.values())
+
     def find(self, text: TextKV, latents: Iterable[int]) -> dict[int, Tensor]:
         """Return those of the latents that are kept; none if they have seen another text."""
         if text is not self._text:

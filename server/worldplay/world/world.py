@@ -106,6 +106,8 @@ class World:
     own_pictures: OwnPictures = "as_is"
     codec: str = "libx264"  # encodes live video; FFmpeg's name
     weights: str = ""  # identifies the weights: a walk goes on only with the same ones
+    tier: str = "exact"  # see tiers.py
+    levers: tuple[str, ...] = ()  # what the tier does here, and what it cannot do, in words
     max_sessions: int | None = None  # there is memory for this many; None: not limited by memory
     _image_latents: LRUCache[bytes, Tensor] = field(default_factory=lambda: LRUCache(REMEMBERED_IMAGES))
 
