@@ -34,6 +34,7 @@ from worldplay.world.recording import record_world
 from worldplay.world.released.files import is_released
 from worldplay.world.released.variants import MODEL, find_variant
 from worldplay.world.tiers import TIERS, apply_tier, describe_attention
+from worldplay.world.tiny_decoder_file import FILE
 from worldplay.world.world import World, pick_view
 
 if TYPE_CHECKING:
@@ -140,7 +141,13 @@ def tune(settings: ModelSettings, world: World) -> World:
         recording does.
     """
     compiles = _wants_compiling(settings, world.device)
-    world = apply_tier(world, settings.tier, compiles=compiles, sessions=settings.max_sessions)
+    world = apply_tier(
+        world,
+        settings.tier,
+        compiles=compiles,
+        sessions=settings.max_sessions,
+        tiny_decoder=settings.weights_dir / FILE,
+    )
     set_attention(world, settings.attention, eight_bits=TIERS[settings.tier].eight_bits)
     world = describe_attention(world)
     for lever in world.levers:

@@ -1,13 +1,16 @@
 """Tiers: what each changes, what this machine refuses, and that the exact one changes nothing."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from support.tiny_world import ROLLOUT, make_world
 from worldplay.loading import tune
 from worldplay.model.packing import RoundedProjections
+from worldplay.model.tiny_decoder import LATENT_CHANNELS, TinyDecoder
 from worldplay.settings import load_model_settings
 from worldplay.world import tiers
 from worldplay.world.kept_rollout import MOST_KEPT, Keeping
@@ -20,6 +23,12 @@ from worldplay.world.tiers import (
     find_rounding_problem,
 )
 from worldplay.world.world import World
+
+NO_FILE = Path("no/file")
+
+
+def apply(world: World, name: tiers.TierName, *, compiles: bool = False, tiny: Path = NO_FILE) -> World:
+    return apply_tier(world, name, compiles=compiles, sessions=1, tiny_decoder=tiny)
 
 
 def walk(world: World, num_chunks: int = 4) -> torch.Tensor:
@@ -49,7 +58,7 @@ def test_exact_has_no_lever() -> None:
 
 
 def test_balanced_keeps_context() -> None:
-    world = apply_tier(make_world(), "balanced", compiles=False, sessions=1)
+    world = apply(make_world(), "balanced")
     assert world.rollout.keeping == Keeping(8, MOST_KEPT)
     assert world.rollout.config == ROLLOUT
     assert world.levers == (
@@ -60,7 +69,7 @@ def test_balanced_keeps_context() -> None:
 
 
 def test_fast_has_half_the_steps() -> None:
-    world = apply_tier(make_world(), "fast", compiles=False, sessions=1)
+    world = apply(make_world(), "fast")
     assert world.rollout.config == replace(ROLLOUT, steps=1)
     assert "1 denoising steps instead of 2" in world.levers
 
@@ -74,19 +83,19 @@ def test_fast_walks() -> None:
 def test_linears_are_rounded_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
     world = with_units(monkeypatch)
     world.rollout.transformer.double_blocks.insert(1, with_units(monkeypatch).rollout.transformer.blocks[0])
-    apply_tier(world, "balanced", compiles=True, sessions=1)
+    apply(world, "balanced", compiles=True)
     rounded = [isinstance(block.packed, RoundedProjections) for block in world.rollout.transformer.blocks]
     assert rounded == [False, True, False]
 
 
 def test_linears_are_not_rounded_without_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
-    levers = apply_tier(with_units(monkeypatch), "balanced", compiles=False, sessions=1).levers
+    levers = apply(with_units(monkeypatch), "balanced").levers
     assert levers[1].startswith("linear layers are not in 8 bits: rounding costs more than they gain unless")
 
 
 def test_context_is_not_kept_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiers, "_count_kept", lambda world, sessions: 11)
-    world = apply_tier(make_world(), "balanced", compiles=False, sessions=1)
+    world = apply(make_world(), "balanced")
     assert world.rollout.keeping is None
     assert world.levers[0] == "context is not kept: there is memory for 11 latents of a walk, not 12"
 
@@ -95,13 +104,13 @@ def test_context_is_not_kept_beside_a_cache_for_little_memory() -> None:
     world = make_world()
     cache = world.rollout.transformer.new_cache((4, 6), 22, 12, unrotated=True)
     world = replace(world, rollout=replace(world.rollout, caches=[cache]))
-    world = apply_tier(world, "balanced", compiles=False, sessions=1)
+    world = apply(world, "balanced")
     assert world.rollout.keeping is None
     assert world.levers[0].startswith("context is not kept: memory is short")
 
 
 def test_kept_bytes_are_those_of_a_latent() -> None:
-    world = apply_tier(make_world(), "balanced", compiles=False, sessions=1)
+    world = apply(make_world(), "balanced")
     live = world.open_walk(WalkRequest(seed=0))
     for _ in range(3):
         live.begin_chunk(CircleSteering()).finish()
@@ -130,3 +139,22 @@ def test_a_cpu_has_no_units() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_units_of_a_gpu_compute_what_is_emulated() -> None:
     assert find_rounding_problem(torch.device("cuda")) is None
+
+
+def test_missing_tiny_decoder_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert apply(make_world(), "fast").levers[-1] == (
+        "the model's own decoder is used: no tiny one is published for its latents"
+    )
+    monkeypatch.setattr(tiers, "fits", lambda vae: True)
+    levers = apply(make_world(), "fast").levers
+    assert levers[-1] == "the model's own decoder is used: no/file is missing"
+
+
+def test_tiny_decoder_is_used_if_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "taehv1_5.safetensors"
+    save_file(TinyDecoder().state_dict(), path)
+    monkeypatch.setattr(tiers, "fits", lambda vae: True)
+    world = apply(make_world(), "fast", tiny=path)
+    latent = torch.zeros(1, LATENT_CHANNELS, 1, 2, 3)
+    assert world.vae.decode_latent(latent, world.vae.new_decoder_state()).shape == (1, 3, 1, 32, 48)
+    assert world.levers[-1].startswith("a tiny decoder shows")

@@ -12,6 +12,7 @@ from worldplay.model import vae_stream
 from worldplay.model.config import VAEConfig
 from worldplay.model.graphs import Graphs
 from worldplay.model.ranks import ALONE, Ranks
+from worldplay.model.tiny_decoder import TinyDecoder
 from worldplay.model.vae_steady import SteadyDecoder
 from worldplay.model.vae_stream import FeatureCache
 
@@ -31,6 +32,7 @@ class StreamingVAE(nn.Module):
         self.config = config
         self._ranks: Ranks = ALONE
         self._steady: SteadyDecoder | None = None
+        self._tiny: TinyDecoder | None = None
         self.encoder = HunyuanVideo15Encoder3D(
             in_channels=3 * config.pixel_patch**2,
             out_channels=2 * config.latent_channels,
@@ -97,6 +99,8 @@ class StreamingVAE(nn.Module):
             state: the past of the video; updated.
         Returns: [B, 3, F, H, W] in [-1, 1]; the first latent of a video gives 1 frame, every other 4.
         """
+        if self._tiny is not None:
+            return self._tiny.decode(latent, state)
         if self._steady is None or state.is_empty or latent.shape[2] > 1 or torch.is_grad_enabled():
             return self.decode_raw(latent / self.config.scaling_factor, state).clamp(-1, 1)
         return self._steady.decode(latent, state)
@@ -108,6 +112,10 @@ class StreamingVAE(nn.Module):
             pieces = _pieces(z, state)
             frames = [vae_stream.decode(self.decoder, piece, state, self._ranks) for piece in pieces]
             return self._unfold(frames[0] if len(frames) == 1 else torch.cat(frames, dim=2))
+
+    def use_tiny_decoder(self, decoder: TinyDecoder) -> None:
+        """Decode latents by another network. States must be made after this."""
+        self._tiny = decoder
 
     def use_graphs(self, graphs: Graphs | None) -> None:
         """Record how single latents are decoded, and replay that; None: launch every operation anew."""

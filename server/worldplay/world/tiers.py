@@ -1,6 +1,7 @@
 """Tiers by name: levers that make chunks faster and change the result, where this machine gains by them."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 import torch
@@ -9,6 +10,7 @@ from worldplay.model.attention_choice import FAILURES
 from worldplay.model.eight_bit_linears import emulated_product, round_rows, round_weight, scaled_product
 from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
 from worldplay.world.kept_rollout import MOST_KEPT, Keeping
+from worldplay.world.tiny_decoder_file import fits, load_tiny_decoder
 from worldplay.world.world import World
 
 TierName: TypeAlias = Literal["exact", "balanced", "fast"]
@@ -36,7 +38,7 @@ TIERS: dict[TierName, Tier] = {
 }
 
 
-def apply_tier(world: World, name: TierName, *, compiles: bool, sessions: int) -> World:
+def apply_tier(world: World, name: TierName, *, compiles: bool, sessions: int, tiny_decoder: Path) -> World:
     """Return a world that uses a tier's levers as far as this machine gains by them, and says so.
 
     Attention is chosen later: see `describe_attention`.
@@ -44,7 +46,9 @@ def apply_tier(world: World, name: TierName, *, compiles: bool, sessions: int) -
     Args:
         compiles: the transformer will be compiled.
         sessions: walks at once, which share the memory.
-    Raises: ValueError if the model cannot walk: its context is never encoded apart.
+        tiny_decoder: the file with its weights, which may be missing.
+    Raises: ValueError if the model cannot walk, because its context is never encoded apart; or naming what
+        is wrong with the tiny decoder's file.
     """
     tier = TIERS[name]
     if name == "exact":
@@ -58,6 +62,8 @@ def apply_tier(world: World, name: TierName, *, compiles: bool, sessions: int) -
         _round_linears(world, compiles, levers)
     if tier.halved_steps:
         world = _halve_steps(world, levers)
+    if tier.tiny_decoder:
+        _decode_tiny(world, tiny_decoder, levers)
     return replace(world, tier=name, levers=tuple(levers))
 
 
@@ -127,6 +133,17 @@ def _halve_steps(world: World, levers: list[str]) -> World:
     steps = max(1, config.steps // 2)
     levers.append(f"{steps} denoising steps instead of {config.steps}")
     return replace(world, rollout=replace(world.rollout, config=replace(config, steps=steps)))
+
+
+def _decode_tiny(world: World, path: Path, levers: list[str]) -> None:
+    if not fits(world.vae):
+        levers.append("the model's own decoder is used: no tiny one is published for its latents")
+    elif not path.is_file():
+        levers.append(f"the model's own decoder is used: {path} is missing")
+    else:
+        dtype = next(world.vae.parameters()).dtype
+        world.vae.use_tiny_decoder(load_tiny_decoder(path, world.device, dtype))
+        levers.append("a tiny decoder shows the latents; they stay as they are")
 
 
 def describe_attention(world: World) -> World:

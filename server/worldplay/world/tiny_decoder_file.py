@@ -1,0 +1,28 @@
+"""Loads the weights of the tiny decoder, which are published apart from the model."""
+
+from pathlib import Path
+
+import torch
+
+from worldplay.model.tiny_decoder import LATENT_CHANNELS, PIXELS_PER_LATENT, TinyDecoder
+from worldplay.model.vae import StreamingVAE
+from worldplay.world.weight_files import Weights
+from worldplay.world.weights import build_empty, fill
+
+FILE = Path("taehv") / "taehv1_5.safetensors"  # in the folder of the model's files
+_UNUSED = "encoder."  # how the names of the file's other weights begin
+
+
+def load_tiny_decoder(path: Path, device: torch.device, dtype: torch.dtype) -> TinyDecoder:
+    """Load the decoder. Raises: ValueError naming the file and what is wrong with it."""
+    decoder = build_empty(TinyDecoder)
+    weights = Weights([path])
+    names = {key: key for key in weights.keys if not key.startswith(_UNUSED)}
+    fill(decoder, weights, dtype, lambda _: device, names)
+    return decoder
+
+
+def fits(vae: StreamingVAE) -> bool:
+    """Return whether the tiny decoder knows an autoencoder's latents."""
+    config = vae.config
+    return (config.latent_channels, config.pixels_per_latent) == (LATENT_CHANNELS, PIXELS_PER_LATENT)
