@@ -86,4 +86,5 @@ class CapturingCache:
 
 def offsets_of(positions: list[int], device: torch.device) -> Tensor:
     """Return how far time positions are from those of latents that begin at 0 and follow each other: [T]."""
-    return torch.tensor(positions, device=device) - torch.arange(len(positions), device=device)
+    wanted = torch.tensor(positions)
+    return (wanted - torch.arange(len(positions))).to(device)
