@@ -8,7 +8,7 @@ import torch
 from gpu.setup import Row, Setup, make_arguments, make_timestep
 from worldplay.model.attention_choice import FAILURES
 from worldplay.model.config import CHUNK_LATENTS, CONTEXT_TIMESTEP
-from worldplay.model.kept_context import CapturingCache
+from worldplay.model.kept_context import CapturingCache, restore_context
 from worldplay.model.regions import compile_regions
 from worldplay.world.attention import AUTO, set_attention
 from worldplay.world.world import World
@@ -44,12 +44,12 @@ def _keep(setup: Setup, world: World) -> Callable[[], object]:
     positions = list(range(num_old + NEWEST))
     capturing = CapturingCache(cache, num_old, len(model.blocks))
     cache.clear_context()
-    model.encode_between(*old, capturing, CONTEXT_TIMESTEP, positions[:num_old])
+    model.encode_between(old, capturing, CONTEXT_TIMESTEP, positions[:num_old])
 
     def read_and_encode() -> None:
         cache.clear_context()
-        model.restore_context(capturing.latents, old[0], old[2], cache, positions[:num_old])
-        model.encode_between(*new, cache, CONTEXT_TIMESTEP, positions[num_old:])
+        restore_context(model, capturing.latents, old[0], old[2], cache, positions[:num_old])
+        model.encode_between(new, cache, CONTEXT_TIMESTEP, positions[num_old:])
 
     return read_and_encode
 

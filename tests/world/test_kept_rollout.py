@@ -9,9 +9,10 @@ from support.tiny_world import ROLLOUT, make_world
 from worldplay.model.kept_context import KeptLatents
 from worldplay.world.camera import Motion
 from worldplay.world.kept_rollout import ChunkContext, Keeping
+from worldplay.world.live_walk import LiveWalk
 from worldplay.world.rollout import LatentsOf
 from worldplay.world.steering import CircleSteering, Move, WalkRequest
-from worldplay.world.world import LiveWalk, World
+from worldplay.world.world import World
 
 MANY = 1000
 
@@ -41,9 +42,9 @@ def count_encoded(world: World, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     transformer = world.rollout.transformer
     encode = transformer.encode_between
 
-    def count(latents: torch.Tensor, *rest: object) -> None:
-        counts.append(latents.shape[2])
-        encode(latents, *rest)  # type: ignore[arg-type]
+    def count(inputs: tuple[torch.Tensor, ...], *rest: object) -> None:
+        counts.append(inputs[0].shape[2])
+        encode(inputs, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(transformer, "encode_between", count)
     return counts

@@ -4,14 +4,21 @@ The kept ones were computed for an earlier chunk, from its context. So results d
 all latents again: docs/performance.md has the error.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from worldplay.model.kv_cache import KVCache, TextKV
-from worldplay.model.tokens import KEY, VALUE, Heads
+from worldplay.model.prope import Cameras
+from worldplay.model.tokens import KEY, VALUE, Heads, turn_keys
+
+if TYPE_CHECKING:  # it imports this module
+    from worldplay.model.transformer import WorldPlayTransformer
 
 
 class KeptLatents:
@@ -82,6 +89,27 @@ class CapturingCache:
 
     def commit_context(self, num_latents: int) -> None:
         self._cache.commit_context(num_latents)
+
+
+def restore_context(
+    model: WorldPlayTransformer,
+    kept: Sequence[Tensor],
+    latents: Tensor,
+    cameras: Cameras,
+    cache: KVCache,
+    positions: list[int],
+) -> None:
+    """Append latents whose keys and values were kept to a cache's context, with these time positions.
+
+    Args:
+        kept: of each latent, as in KeptLatents.
+        latents: [1, C, T, h, w]; only the shape is read.
+    """
+    place = model.place(cameras, latents, offsets_of(positions, model.device))
+    for index, block in enumerate(model.blocks):
+        keys, values = torch.stack([latent[index] for latent in kept], dim=1)
+        cache.append_turned(index, *turn_keys(keys, values, block.norms(), place))
+    cache.commit_context(cache.num_context + len(kept))
 
 
 def offsets_of(positions: list[int], device: torch.device) -> Tensor:

@@ -1,6 +1,6 @@
 """The WorldPlay transformer: turns text and context latents into keys and values, noise into velocity."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -22,8 +22,10 @@ from worldplay.model.prope import Cameras, prepare_cameras
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.regions import Modulation, Regions, split_modulation
 from worldplay.model.rope import Rotation, rotation_table
-from worldplay.model.tokens import Placement, Turns, place_tokens, turn_keys
+from worldplay.model.tokens import Placement, Turns, place_tokens
 from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
+
+Inputs = tuple[Tensor, Tensor, Cameras, Tensor]  # latents, condition, cameras and actions of a pass
 
 
 class WorldPlayTransformer(nn.Module):
@@ -176,36 +178,19 @@ class WorldPlayTransformer(nn.Module):
 
     def encode_between(
         self,
-        latents: Tensor,
-        cond: Tensor,
-        cameras: Cameras,
-        actions: Tensor,
+        inputs: tuple[Tensor, Tensor, Cameras, Tensor],
         cache: Cache,
         timestep: float,
         positions: list[int],
     ) -> None:
         """Append latents with these time positions, perhaps between those of others in the cache.
 
-        Args: as denoise.
+        Args: inputs: latents, cond, cameras and actions as in denoise.
         """
+        latents, cond, cameras, actions = inputs
         times, offsets = self._timesteps(timestep, actions), offsets_of(positions, self.device)
         self._encode(cache, latents, cond, *cameras.parts(), actions, times, offsets)
         cache.commit_context(cache.num_context + len(positions))
-
-    def restore_context(
-        self, kept: Sequence[Tensor], latents: Tensor, cameras: Cameras, cache: KVCache, positions: list[int]
-    ) -> None:
-        """Append latents, whose keys and values were kept, with these time positions.
-
-        Args:
-            kept: of each latent, as kept_context.KeptLatents has them.
-            latents: only their shape is read.
-        """
-        place = self._place(cameras, latents, offsets_of(positions, self.device))
-        for index, block in enumerate(self.blocks):
-            keys, values = torch.stack([latent[index] for latent in kept], dim=1)
-            cache.append_turned(index, *turn_keys(keys, values, block.norms(), place))
-        cache.commit_context(cache.num_context + len(kept))
 
     def denoise(
         self,
@@ -252,7 +237,7 @@ class WorldPlayTransformer(nn.Module):
         """Do the work of extend_context, from the latents' first position `start` on. Returns: nothing."""
         x, vec = self._enter(latents, cond, actions, timestep)
         mods = self._modulations(vec)
-        place = self._place(Cameras(query, key_value, output), latents, start)
+        place = self.place(Cameras(query, key_value, output), latents, start)
         last = len(self.blocks) - 1
         for index, block in enumerate(self.blocks):
             turns = place.turns(block.norms())
@@ -353,7 +338,8 @@ class WorldPlayTransformer(nn.Module):
         mods = split_modulation(self._modulators(F.silu(vec)))
         return [Modulation(*parts) for parts in zip(*(part.unbind(2) for part in mods), strict=True)]
 
-    def _place(self, cameras: Cameras, latents: Tensor, start: int | Tensor) -> Placement:
+    def place(self, cameras: Cameras, latents: Tensor, start: int | Tensor) -> Placement:
+        """Prepare the placement of latents, [B, C, T, h, w]. Args: start: as in rotation_table, or [T]."""
         num_latents, height, width = latents.shape[2:]
         rows, columns = self.config.patch_size
         grid = (num_latents, height // rows, width // columns)
@@ -379,7 +365,7 @@ class WorldPlayTransformer(nn.Module):
         """Compute the constants of a chunk; where steps are recorded, always in the same place."""
 
         def prepare(query: Tensor, key_value: Tensor, output: Tensor, start: int | Tensor) -> Tensors:
-            place = self._place(Cameras(query, key_value, output), latents, start)
+            place = self.place(Cameras(query, key_value, output), latents, start)
             turns = place.turns(torch.stack([block.norms() for block in self.blocks]))
             return *place.rotation, place.turn, place.value, place.output, turns.products, turns.direct
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from worldplay.model.conditioning import condition_channels
+from worldplay.model.kept_context import restore_context
 from worldplay.model.kv_cache import Cache, KVCache
 from worldplay.model.prope import Cameras
 from worldplay.model.scheduler import euler_step, sigmas, timesteps
@@ -244,13 +245,13 @@ class LatentsOf:
     def encode(self, indices: list[int], positions: list[int], cache: Cache) -> None:
         inputs = _context_inputs(self.model, self.walk, indices)
         timestep = self.model.config.context_timestep
-        self.model.transformer.encode_between(*inputs, cache, timestep, positions)
+        self.model.transformer.encode_between(inputs, cache, timestep, positions)
 
     def restore(
         self, indices: list[int], positions: list[int], kept: Sequence[Tensor], cache: KVCache
     ) -> None:
         latents, _, cameras, _ = _context_inputs(self.model, self.walk, indices)
-        self.model.transformer.restore_context(kept, latents, cameras, cache, positions)
+        restore_context(self.model.transformer, kept, latents, cameras, cache, positions)
 
 
 def _append_latents(model: RolloutModel, walk: Walk, indices: Sequence[int], cache: KVCache) -> None:
