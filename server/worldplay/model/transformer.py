@@ -176,13 +176,7 @@ class WorldPlayTransformer(nn.Module):
                 graphs.run(("context", key), encode, (*inputs, torch.full((), start, device=self.device)))
             cache.commit_context(start + latents.shape[2])
 
-    def encode_between(
-        self,
-        inputs: tuple[Tensor, Tensor, Cameras, Tensor],
-        cache: Cache,
-        timestep: float,
-        positions: list[int],
-    ) -> None:
+    def encode_between(self, inputs: Inputs, cache: Cache, timestep: float, positions: list[int]) -> None:
         """Append latents with these time positions, perhaps between those of others in the cache.
 
         Args: inputs: latents, cond, cameras and actions as in denoise.
