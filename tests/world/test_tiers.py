@@ -14,6 +14,7 @@ from worldplay.model.tiny_decoder import LATENT_CHANNELS, TinyDecoder
 from worldplay.settings import load_model_settings
 from worldplay.world import tiers
 from worldplay.world.kept_rollout import MOST_KEPT, Keeping
+from worldplay.world.snapshot import TierName
 from worldplay.world.steering import CircleSteering, WalkRequest
 from worldplay.world.tiers import (
     TIERS,
@@ -27,7 +28,7 @@ from worldplay.world.world import World
 NO_FILE = Path("no/file")
 
 
-def apply(world: World, name: tiers.TierName, *, compiles: bool = False, tiny: Path = NO_FILE) -> World:
+def apply(world: World, name: TierName, *, compiles: bool = False, tiny: Path = NO_FILE) -> World:
     return apply_tier(world, name, compiles=compiles, sessions=1, tiny_decoder=tiny)
 
 

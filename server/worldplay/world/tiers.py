@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import torch
 
@@ -10,10 +9,9 @@ from worldplay.model.attention_choice import FAILURES
 from worldplay.model.eight_bit_linears import emulated_product, round_rows, round_weight, scaled_product
 from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
 from worldplay.world.kept_rollout import MOST_KEPT, Keeping
+from worldplay.world.snapshot import TierName
 from worldplay.world.tiny_decoder_file import fits, load_tiny_decoder
 from worldplay.world.world import World
-
-TierName: TypeAlias = Literal["exact", "balanced", "fast"]
 
 _UNITS_FOR_FP8 = (8, 9)  # CUDA's compute capability of Ada; Hopper has 9, 0
 _EIGHT_BIT_KERNELS = "sage"  # how the names of such attention backends begin
