@@ -146,7 +146,7 @@ def tune(settings: ModelSettings, world: World) -> World:
         settings.tier,
         compiles=compiles,
         sessions=settings.max_sessions,
-        tiny_decoder=settings.weights_dir / FILE,
+        tiny_decoder=_released(settings)[1] / FILE if is_released(settings.model) else None,
     )
     set_attention(world, settings.attention, eight_bits=TIERS[settings.tier].eight_bits)
     world = describe_attention(world)

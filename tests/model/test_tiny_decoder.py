@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from worldplay.model.config import RELEASED_VAE
-from worldplay.model.tiny_decoder import LATENT_CHANNELS, PIXELS_PER_LATENT, TinyDecoder
+from worldplay.model.tiny_decoder import LATENT_CHANNELS, TinyDecoder
 from worldplay.model.vae import StreamingVAE
 from worldplay.model.vae_stream import FeatureCache
 
@@ -80,7 +80,6 @@ def test_autoencoder_shows_latents_by_it(decoder: TinyDecoder) -> None:
     config = replace(RELEASED_VAE, encoder_channels=levels, decoder_channels=levels)
     vae = StreamingVAE(config).eval().requires_grad_(False)
     vae.use_tiny_decoder(decoder)
-    assert config.pixels_per_latent == PIXELS_PER_LATENT
     assert torch.equal(
         vae.decode_latent(draw(2), vae.new_decoder_state()), decoder.decode(draw(2), FeatureCache())
     )

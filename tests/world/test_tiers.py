@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from support.tiny_world import ROLLOUT, make_world
-from worldplay.loading import tune
+from worldplay.loading import open_ranks, tune
 from worldplay.model.packing import RoundedProjections
 from worldplay.model.tiny_decoder import LATENT_CHANNELS, TinyDecoder
 from worldplay.settings import load_model_settings
@@ -25,10 +25,8 @@ from worldplay.world.tiers import (
 )
 from worldplay.world.world import World
 
-NO_FILE = Path("no/file")
 
-
-def apply(world: World, name: TierName, *, compiles: bool = False, tiny: Path = NO_FILE) -> World:
+def apply(world: World, name: TierName, *, compiles: bool = False, tiny: Path | None = None) -> World:
     return apply_tier(world, name, compiles=compiles, sessions=1, tiny_decoder=tiny)
 
 
@@ -142,20 +140,41 @@ def test_units_of_a_gpu_compute_what_is_emulated() -> None:
     assert find_rounding_problem(torch.device("cuda")) is None
 
 
-def test_missing_tiny_decoder_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_tiny_decoder_is_said(tmp_path: Path) -> None:
     assert apply(make_world(), "fast").levers[-1] == (
         "the model's own decoder is used: no tiny one is published for its latents"
     )
-    monkeypatch.setattr(tiers, "fits", lambda vae: True)
-    levers = apply(make_world(), "fast").levers
-    assert levers[-1] == "the model's own decoder is used: no/file is missing"
+    levers = apply(make_world(), "fast", tiny=tmp_path / "taehv1_5.safetensors").levers
+    assert levers[-1] == "the model's own decoder is used: the file taehv/taehv1_5.safetensors is missing"
 
 
-def test_tiny_decoder_is_used_if_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiny_decoder_is_used_if_it_is_there(tmp_path: Path) -> None:
     path = tmp_path / "taehv1_5.safetensors"
     save_file(TinyDecoder().state_dict(), path)
-    monkeypatch.setattr(tiers, "fits", lambda vae: True)
     world = apply(make_world(), "fast", tiny=path)
     latent = torch.zeros(1, LATENT_CHANNELS, 1, 2, 3)
     assert world.vae.decode_latent(latent, world.vae.new_decoder_state()).shape == (1, 3, 1, 32, 48)
     assert world.levers[-1].startswith("a tiny decoder shows")
+
+
+def test_model_that_only_makes_clips_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(World, "can_walk", False)
+    assert apply(make_world(), "exact").levers == ()
+    with pytest.raises(
+        ValueError, match=r"^expected --tier exact for a model that only makes clips, got 'fast'$"
+    ):
+        apply(make_world(), "fast")
+
+
+def test_several_gpus_are_refused() -> None:
+    settings = load_model_settings(gpus=2, tier="fast", device="cpu")
+    with (
+        pytest.raises(ValueError, match=r"^expected --tier exact with --gpus 2, got 'fast'$"),
+        open_ranks(settings),
+    ):
+        pass
+
+
+def test_unknown_tier_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"setting tier: .*'exact', 'balanced' or 'fast'"):
+        load_model_settings(tier="turbo")

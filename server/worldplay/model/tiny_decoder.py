@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from worldplay.model.vae_stream import FeatureCache
 
-LATENT_CHANNELS, PIXELS_PER_LATENT = 32, 16
+LATENT_CHANNELS = 32
 FRAMES_PER_LATENT = 4
 _WIDTHS = (256, 128, 64, 64)
 _PIXEL_PATCH = 2

@@ -10,7 +10,7 @@ from worldplay.model.eight_bit_linears import emulated_product, round_rows, roun
 from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
 from worldplay.world.kept_rollout import MOST_KEPT, Keeping
 from worldplay.world.snapshot import TierName
-from worldplay.world.tiny_decoder_file import fits, load_tiny_decoder
+from worldplay.world.tiny_decoder_file import FILE, load_tiny_decoder
 from worldplay.world.world import World
 
 _UNITS_FOR_FP8 = (8, 9)  # CUDA's compute capability of Ada; Hopper has 9, 0
@@ -36,7 +36,9 @@ TIERS: dict[TierName, Tier] = {
 }
 
 
-def apply_tier(world: World, name: TierName, *, compiles: bool, sessions: int, tiny_decoder: Path) -> World:
+def apply_tier(
+    world: World, name: TierName, *, compiles: bool, sessions: int, tiny_decoder: Path | None
+) -> World:
     """Return a world that uses a tier's levers as far as this machine gains by them, and says so.
 
     Attention is chosen later: see `describe_attention`.
@@ -44,7 +46,7 @@ def apply_tier(world: World, name: TierName, *, compiles: bool, sessions: int, t
     Args:
         compiles: the transformer will be compiled.
         sessions: walks at once, which share the memory.
-        tiny_decoder: the file with its weights, which may be missing.
+        tiny_decoder: the file with its weights, which may be missing; None: there is none for this model.
     Raises: ValueError if the model cannot walk, because its context is never encoded apart; or naming what
         is wrong with the tiny decoder's file.
     """
@@ -133,11 +135,12 @@ def _halve_steps(world: World, levers: list[str]) -> World:
     return replace(world, rollout=replace(world.rollout, config=replace(config, steps=steps)))
 
 
-def _decode_tiny(world: World, path: Path, levers: list[str]) -> None:
-    if not fits(world.vae):
+def _decode_tiny(world: World, path: Path | None, levers: list[str]) -> None:
+    """Use a tiny decoder. Levers are public, so they do not say where the file is."""
+    if path is None:
         levers.append("the model's own decoder is used: no tiny one is published for its latents")
     elif not path.is_file():
-        levers.append(f"the model's own decoder is used: {path} is missing")
+        levers.append(f"the model's own decoder is used: the file {FILE} is missing")
     else:
         dtype = next(world.vae.parameters()).dtype
         world.vae.use_tiny_decoder(load_tiny_decoder(path, world.device, dtype))

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import torch
 
-from worldplay.model.tiny_decoder import LATENT_CHANNELS, PIXELS_PER_LATENT, TinyDecoder
-from worldplay.model.vae import StreamingVAE
+from worldplay.model.tiny_decoder import TinyDecoder
 from worldplay.world.weight_files import Weights
 from worldplay.world.weights import build_empty, fill
 
@@ -20,9 +19,3 @@ def load_tiny_decoder(path: Path, device: torch.device, dtype: torch.dtype) -> T
     names = {key: key for key in weights.keys if not key.startswith(_UNUSED)}
     fill(decoder, weights, dtype, lambda _: device, names)
     return decoder
-
-
-def fits(vae: StreamingVAE) -> bool:
-    """Return whether the tiny decoder knows an autoencoder's latents."""
-    config = vae.config
-    return (config.latent_channels, config.pixels_per_latent) == (LATENT_CHANNELS, PIXELS_PER_LATENT)
