@@ -29,6 +29,7 @@ class Visitor:
     """A client that plays in real time and presses another key every two seconds."""
 
     url: str
+    seed: int = 0
     frames: int = 0
     stalled_s: float = 0.0
     latencies_ms: list[float] = field(default_factory=list)
@@ -41,7 +42,7 @@ class Visitor:
             connection = ClientConnection()
             socket.send(connection.send(m.Hello(protocol=m.PROTOCOL)))
             began = time.monotonic()
-            socket.send(connection.send(m.Start(seed=0)))
+            socket.send(connection.send(m.Start(seed=self.seed)))
             self._walk(socket, connection, began, began + seconds)
 
     def summary(self) -> str:

@@ -75,11 +75,24 @@ def test_pixels_stay_in_range(decoder: TinyDecoder) -> None:
     assert -1 <= frames.min() < frames.max() <= 1
 
 
-def test_autoencoder_shows_latents_by_it(decoder: TinyDecoder) -> None:
+@pytest.fixture(scope="module")
+def vae(decoder: TinyDecoder) -> StreamingVAE:
     levels = (32,) * 5
     config = replace(RELEASED_VAE, encoder_channels=levels, decoder_channels=levels)
     vae = StreamingVAE(config).eval().requires_grad_(False)
     vae.use_tiny_decoder(decoder)
+    return vae
+
+
+def test_rewound_decoder_goes_on_as_if_uninterrupted(vae: StreamingVAE) -> None:
+    latents, state = draw(14), vae.new_decoder_state()
+    vae.decode_latent(latents[:, :, :13], state)
+    again = vae.decoder_state_after(latents[:, :, :13])
+    next_frames = [vae.decode_latent(latents[:, :, 13:], one) for one in (state, again)]
+    torch.testing.assert_close(*next_frames, rtol=0, atol=1e-5)
+
+
+def test_autoencoder_shows_latents_by_it(vae: StreamingVAE, decoder: TinyDecoder) -> None:
     assert torch.equal(
         vae.decode_latent(draw(2), vae.new_decoder_state()), decoder.decode(draw(2), FeatureCache())
     )

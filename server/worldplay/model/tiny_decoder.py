@@ -13,6 +13,7 @@ from worldplay.model.vae_stream import FeatureCache
 
 LATENT_CHANNELS = 32
 FRAMES_PER_LATENT = 4
+REACH = 9  # past latents that the next frames can depend on: one for each memory block
 _WIDTHS = (256, 128, 64, 64)
 _PIXEL_PATCH = 2
 _MOST = 3.0  # latents are squeezed into -3 to 3

@@ -12,9 +12,9 @@ from worldplay.model import vae_stream
 from worldplay.model.config import VAEConfig
 from worldplay.model.graphs import Graphs
 from worldplay.model.ranks import ALONE, Ranks
-from worldplay.model.tiny_decoder import TinyDecoder
+from worldplay.model.tiny_decoder import REACH, TinyDecoder
 from worldplay.model.vae_steady import SteadyDecoder
-from worldplay.model.vae_stream import FeatureCache
+from worldplay.model.vae_stream import FeatureCache, Prepare
 
 EncoderState = FeatureCache
 DecoderState = FeatureCache
@@ -31,6 +31,7 @@ class StreamingVAE(nn.Module):
         super().__init__()
         self.config = config
         self._ranks: Ranks = ALONE
+        self._prepare: Prepare | None = None
         self._steady: SteadyDecoder | None = None
         self._tiny: TinyDecoder | None = None
         self.encoder = HunyuanVideo15Encoder3D(
@@ -110,12 +111,18 @@ class StreamingVAE(nn.Module):
         with self._ranks.together("decode_raw", latent, state):
             z = latent.to(self.decoder.conv_in.conv.weight)
             pieces = _pieces(z, state)
-            frames = [vae_stream.decode(self.decoder, piece, state, self._ranks) for piece in pieces]
+            frames = [
+                vae_stream.decode(self.decoder, piece, state, self._ranks, self._prepare) for piece in pieces
+            ]
             return self._unfold(frames[0] if len(frames) == 1 else torch.cat(frames, dim=2))
 
     def use_tiny_decoder(self, decoder: TinyDecoder) -> None:
         """Decode latents by another network. States must be made after this."""
         self._tiny = decoder
+
+    def use_prepare(self, prepare: Prepare | None) -> None:
+        """Make the inputs of the decoder's convolutions in one kernel; None: plain operations do."""
+        self._prepare = prepare
 
     def use_graphs(self, graphs: Graphs | None) -> None:
         """Record how single latents are decoded, and replay that; None: launch every operation anew."""
@@ -124,7 +131,8 @@ class StreamingVAE(nn.Module):
     def _decode_in_place(self, latent: Tensor, state: DecoderState) -> Tensor:
         """Decode a latent in the middle of a stream, and write over the tensors of its past."""
         z = (latent / self.config.scaling_factor).to(self.decoder.conv_in.conv.weight)
-        return self._unfold(vae_stream.decode(self.decoder, z, state, in_place=True)).clamp(-1, 1)
+        x = vae_stream.decode(self.decoder, z, state, prepare=self._prepare, in_place=True)
+        return self._unfold(x).clamp(-1, 1)
 
     def _unfold(self, x: Tensor) -> Tensor:
         p = self.config.pixel_patch
@@ -144,7 +152,10 @@ class StreamingVAE(nn.Module):
             latents: [B, C, T, h, w], scaled: the video's last `decoder_reach`, or all if there are fewer.
         """
         state = self.new_decoder_state()
-        self.catch_up(latents, state)
+        if self._tiny is not None:
+            self._tiny.decode(latents[:, :, -REACH:], state)
+        else:
+            self.catch_up(latents, state)
         return state
 
     def catch_up(self, latents: Tensor, state: DecoderState) -> None:

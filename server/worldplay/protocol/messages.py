@@ -220,6 +220,14 @@ class ChunkShape(Record):
     first_frames: Count
 
 
+class Places(Record):
+    """How many may walk at once more, how many wait, and how long a newcomer would wait, in seconds."""
+
+    free: Count
+    queued: Count
+    eta: Annotated[float, Field(ge=0)]
+
+
 class Welcome(Record):
     type: Literal["welcome"] = "welcome"
     protocol: Count
@@ -236,6 +244,7 @@ class Welcome(Record):
     can_walk: bool | None = None
     latch: Literal["latent", "chunk"] | None = None
     snapshots: bool | None = None
+    places: Places | None = None
 
 
 class Queued(Record):
@@ -295,7 +304,7 @@ class Media(Record):
 
 class State(Record):
     type: Literal["state"] = "state"
-    what: Literal["paused", "resumed", "prompt", "rewound", "reset", "bump", "view"]
+    what: Literal["paused", "resumed", "prompt", "rewound", "reset", "bump", "view", "yielded"]
     chunk: Count | None = None
     text: str | None = None
     taken_as: Annotated[str, Field(max_length=200)] | None = None
@@ -313,6 +322,7 @@ class Error(Record):
 class Bye(Record):
     type: Literal["bye"] = "bye"
     reason: str
+    resume_in: Annotated[float, Field(ge=0)] | None = None
 
 
 class Pong(Record):

@@ -145,5 +145,5 @@ def open_random_walk(world: World, num_latents: int) -> LiveWalk:
         path = walk.follow([Motion(forward=FORWARD_STEP, yaw=TURN_STEP)] * (num_latents - 1))
         latents = walk.draw_noise(0, num_latents).to(model.device, model.dtype)
         walk.append(latents, path)
-    beginning = Beginning(world.identity, world.views[0].name, walk.seed, None, walk.origin, model.attention)
+    beginning = Beginning(world.identity, "noise", walk.seed, None, walk.origin, model.attention)
     return LiveWalk(world, walk, world.rollout, beginning)
