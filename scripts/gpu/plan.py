@@ -74,12 +74,8 @@ MEASUREMENTS: dict[str, Callable[[Setup], Iterable[Row]]] = {
     "launches": measure_launches,
 }
 ONCE = {"machine", "goldens", "embedded walk", "linears", "launches"}  # do not depend on the size
-SMALLEST = {
-    "walk",
-    "passes",
-    "tiers",
-    "compiled decode",
-}  # at the smallest size; passes at the others in the end
+# At the smallest size; passes at the others in the end.
+SMALLEST = {"walk", "passes", "tiers", "compiled decode"}
 LIMIT_S = 60.0  # for a measurement, building its model included
 LIMITS_S = {"machine": 30.0, "goldens": 40.0, "embedded walk": 35.0, "walk": 45.0, "linears": 20.0}
 

@@ -77,10 +77,8 @@ def find_problem(backend: str, shape: QKV, largest_error: float | None = None) -
         return _describe(error)
     q, k, v = (x.float() for x in part)
     expected = attend(q, k, v, MATMUL)
-    off, largest = (
-        ((got - expected).norm() / expected.norm()).item(),
-        largest_error or LARGEST_ERROR[shape[0].dtype],
-    )
+    off = ((got - expected).norm() / expected.norm()).item()
+    largest = largest_error or LARGEST_ERROR[shape[0].dtype]
     if not off <= largest:
         return f"differs from float32 by {100 * off:.2g} %, expected at most {100 * largest:.2g} %"
     return None
