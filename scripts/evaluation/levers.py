@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluation.lab import Lab, Played, by_chunk, play
-from evaluation.metrics import EQUAL_DB, compare, mean_scores, psnr
+from evaluation.metrics import EQUAL_DB, Frames, compare, mean_scores, psnr
 from evaluation.report import Report, Row
 from evaluation.routes import Route, held_out, turn_round
 from evaluation.scale import Scale
+from evaluation.strips import save_strip
 from evaluation.variations import SERVED, Variation, vary
 from evaluation.workers import Workers
 from training.chunks import CHUNK
@@ -17,18 +18,20 @@ from worldplay.world.tiers import TIERS, Tier, count_kept_bytes
 from worldplay.world.world import World
 
 CHUNKS = 20
+SHOWN = (0, 1, 2, 3, 5, 8, 11, 14, 17, 19)  # chunks in the picture
 LOOP_DEG = 6.0  # turned between latents: a full circle and a quarter take CHUNKS
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A walk: its PSNR against the truth and the exact path by chunk, its sharpness, and its times."""
+    """A walk: its PSNR against the truth and the exact path by chunk, its sharpness, times and pictures."""
 
     truth_db: list[float]
     exact_db: list[float]
     sharpness: float
     returned_db: float | None  # the last frame against the first frame generated there
     ms: dict[str, float]
+    ends: Frames  # the last frame of the chunks SHOWN
 
 
 def list_levers(steps: int) -> list[Variation]:
@@ -65,6 +68,8 @@ def measure(workers: Workers, scale: Scale) -> Report:
         _row(way, [outcome[number] for outcome in outcomes], _count_bytes(workers.lab.world, way))
         for number, way in enumerate(ways)
     ]
+    pictures = {way.name: list(one.ends) for way, one in zip(ways, outcomes[-1], strict=True)}
+    save_strip(workers.strips / "levers.png", pictures, [f"chunk {chunk}" for chunk in SHOWN])
     return Report(
         "Levers of the tiers",
         f"{scale.lever_walks} held-out walks and {scale.lever_views} walks that turn a circle and a quarter, "
@@ -89,7 +94,9 @@ def run_walk(lab: Lab, index: int, loops: bool, ways: list[Variation]) -> list[O
         frames = one.frames
         returned = psnr(frames[-1], frames[4 * quarter]) if loops else None
         sharpness = mean_scores(scores).sharpness
-        outcomes.append(Outcome([score.psnr for score in scores], exact, sharpness, returned, _times(one)))
+        ends = np.stack([one.chunks[chunk][-1] for chunk in SHOWN])
+        truth_db = [score.psnr for score in scores]
+        outcomes.append(Outcome(truth_db, exact, sharpness, returned, _times(one), ends))
     return outcomes
 
 
