@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from evaluation import actions, costs, cuts, loops, prompts, rollouts, vae
+from evaluation import actions, costs, cuts, levers, loops, prompts, rollouts, vae
 from evaluation.report import RESULTS, Report, merge, read_results, render
 from evaluation.scale import FULL, QUICK, Scale
 from evaluation.workers import Place, Workers, fingerprint, open_lab, side_by_side
@@ -31,6 +31,7 @@ SECTIONS: dict[str, Callable[[Workers, Scale], Report]] = {
     "steps": costs.measure_steps,
     "precision": costs.measure_precision,
     "approximations": costs.measure_approximations,
+    "levers": levers.measure,
 }
 
 

@@ -29,6 +29,8 @@ class Scale:
     approximation_chunks: int
     cut_walks: int
     cut_chunks: int
+    lever_walks: int
+    lever_views: int
 
 
 FULL = Scale(
@@ -54,6 +56,8 @@ FULL = Scale(
     approximation_chunks=20,
     cut_walks=8,
     cut_chunks=10,
+    lever_walks=4,
+    lever_views=3,
 )
 
 QUICK = Scale(
@@ -79,4 +83,6 @@ QUICK = Scale(
     approximation_chunks=8,
     cut_walks=1,
     cut_chunks=6,
+    lever_walks=2,
+    lever_views=2,
 )

@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from worldplay.model.attention import EIGHT_BITS
 from worldplay.model.config import CONTEXT_TIMESTEP
 from worldplay.model.kv_cache import Cache, KVCache
 from worldplay.model.prope import Cameras
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.context import POINTS_SEED, sample_points
+from worldplay.world.kept_rollout import MOST_KEPT, Keeping
 from worldplay.world.steering import WalkRequest
 from worldplay.world.world import World
 
@@ -28,6 +30,9 @@ class Variation:
     dtype: torch.dtype | None = None
     num_points: int | None = None  # of the memory selection
     unrotated: bool = False  # the cache stores keys and values unrotated
+    encoded: int | None = None  # only so many of the newest context latents are encoded, the others read back
+    eight_bit_linears: bool = False
+    eight_bit_attention: bool = False
 
 
 SERVED = Variation("as served")
@@ -63,6 +68,10 @@ def vary(world: World, variation: Variation) -> World:
         rollout = replace(rollout, caches=caches)
     if variation.newest is not None:
         rollout = replace(rollout, transformer=RecentContextOnly(rollout.transformer, variation.newest))
+    if variation.encoded is not None:
+        rollout = replace(rollout, keeping=Keeping(variation.encoded, MOST_KEPT))
+    if variation.eight_bit_linears or variation.eight_bit_attention:
+        rollout = replace(rollout, transformer=_in_eight_bits(rollout.transformer, variation))
     return replace(world, rollout=rollout)
 
 
@@ -91,6 +100,15 @@ class RecentContextOnly(WorldPlayTransformer):
         kept = slice(latents.shape[2] - count, None)
         newest = Cameras(cameras.query[:, kept], cameras.key_value[:, kept], cameras.output[:, kept])
         super().encode_context(latents[:, :, kept], cond[:, :, kept], newest, actions[kept], cache, timestep)
+
+
+def _in_eight_bits(transformer: WorldPlayTransformer, variation: Variation) -> WorldPlayTransformer:
+    rounded = deepcopy(transformer)
+    if variation.eight_bit_linears:
+        rounded.round_weights()
+    if variation.eight_bit_attention:
+        rounded.use_attention(EIGHT_BITS)
+    return rounded
 
 
 def _in_dtype(world: World, dtype: torch.dtype) -> World:

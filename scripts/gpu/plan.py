@@ -20,6 +20,7 @@ from gpu.passes import measure_passes
 from gpu.pictures import measure_pictures
 from gpu.setup import NeedsCudaError, Row, Scale, Setup
 from gpu.storage import measure_storage
+from gpu.tiers import measure_tiers
 from gpu.walk import measure_embedded_walk, measure_walk
 from worldplay.commands.hardware import gemm_rate, name_of, peak_memory
 
@@ -60,6 +61,7 @@ MEASUREMENTS: dict[str, Callable[[Setup], Iterable[Row]]] = {
     "walk": measure_walk,
     "chunk": measure_chunk,
     "passes": measure_passes,
+    "tiers": measure_tiers,
     "attention": measure_attention,
     "decode": measure_decode,
     "linears": measure_linears,
@@ -72,7 +74,8 @@ MEASUREMENTS: dict[str, Callable[[Setup], Iterable[Row]]] = {
     "launches": measure_launches,
 }
 ONCE = {"machine", "goldens", "embedded walk", "linears", "launches"}  # do not depend on the size
-SMALLEST = {"walk", "passes", "compiled decode"}  # at the smallest size; passes at the others in the end
+# At the smallest size; passes at the others in the end.
+SMALLEST = {"walk", "passes", "tiers", "compiled decode"}
 LIMIT_S = 60.0  # for a measurement, building its model included
 LIMITS_S = {"machine": 30.0, "goldens": 40.0, "embedded walk": 35.0, "walk": 45.0, "linears": 20.0}
 

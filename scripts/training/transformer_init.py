@@ -7,6 +7,7 @@ from torch import nn
 
 from worldplay.model.attention import MATMUL
 from worldplay.model.config import TransformerConfig
+from worldplay.model.regions import MLP
 from worldplay.model.transformer import WorldPlayTransformer
 
 EMBEDDED_TRANSFORMER = TransformerConfig(
@@ -41,6 +42,7 @@ def build_model(config: TransformerConfig) -> WorldPlayTransformer:
         for linear in (block.img_attn_q, block.img_attn_k):
             # A constant in all queries and keys: after rotation it attends to the same place in other latents
             nn.init.ones_(linear.bias)
+        assert isinstance(block.img_mlp, MLP)
         for last in (block.img_attn_proj, block.img_attn_prope_proj, block.img_mlp.fc2):
             nn.init.normal_(last.weight, std=0.2 / math.sqrt(last.in_features * config.blocks))
     _pass_noise_through(model)

@@ -41,6 +41,7 @@ WeightsDir = Annotated[Path | None, typer.Option(help=_help("weights_dir"))]
 Device = Annotated[str | None, typer.Option(help=_help("device"))]
 Gpus = Annotated[int | None, typer.Option(help=_help("gpus"))]
 Attention = Annotated[str | None, typer.Option(help=_help("attention"))]
+Tier = Annotated[str | None, typer.Option(help=_help("tier"))]
 Graphs = Annotated[str | None, typer.Option(help=_help("graphs"))]
 Sessions = Annotated[int | None, typer.Option(help=_help("max_sessions"))]
 Latch = Annotated[str | None, typer.Option(help=_help("latch"))]
@@ -78,6 +79,7 @@ def serve(
     device: Device = None,
     gpus: Gpus = None,
     attention: Attention = None,
+    tier: Tier = None,
     graphs: Graphs = None,
     max_sessions: Sessions = None,
     latch: Latch = None,
@@ -99,6 +101,7 @@ def serve(
         device=device,
         gpus=gpus,
         attention=attention,
+        tier=tier,
         graphs=graphs,
         max_sessions=max_sessions,
         latch=latch,
@@ -121,6 +124,7 @@ def render(
     device: Device = None,
     gpus: Gpus = None,
     attention: Attention = None,
+    tier: Tier = None,
     prompt: Annotated[str | None, typer.Option(help="What the world looks like.")] = None,
     image: Annotated[Path | None, typer.Option(help="Picture to start from: PNG, JPEG or WebP.")] = None,
     view: Annotated[str | None, typer.Option(help="Start view of the model, if no picture is given.")] = None,
@@ -159,6 +163,7 @@ def render(
         device=device,
         gpus=gpus,
         attention=attention,
+        tier=tier,
     )
     refuse_released_options(settings, variant, size, weights_dir)
     from worldplay.commands.render import RenderOptions, run
@@ -217,6 +222,7 @@ def bench(
     device: Device = None,
     gpus: Gpus = None,
     attention: Attention = None,
+    tier: Tier = None,
     graphs: Graphs = None,
     chunks: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Chunks to time [30; 5 of random weights].")
@@ -244,6 +250,7 @@ def bench(
         device=device,
         gpus=gpus,
         attention=attention,
+        tier=tier,
         graphs=graphs,
     )
     if random_weights and settings.model != "hy-worldplay":

@@ -36,6 +36,8 @@ from worldplay.world.machine import check_heads, choose_rank_kind
 from worldplay.world.recording import record_world
 from worldplay.world.released.files import is_released
 from worldplay.world.released.variants import MODEL, find_variant
+from worldplay.world.tiers import TIERS, apply_tier, describe_attention
+from worldplay.world.tiny_decoder_file import FILE
 from worldplay.world.world import World, pick_view
 
 if TYPE_CHECKING:
@@ -92,6 +94,8 @@ def start_ranks(settings: ModelSettings, heads: int, make: MakeModules) -> Itera
         return
     if settings.graphs == "on":
         raise ValueError(f"expected --graphs auto or off with --gpus {settings.gpus}, got 'on'")
+    if settings.tier != "exact":
+        raise ValueError(f"expected --tier exact with --gpus {settings.gpus}, got {settings.tier!r}")
     check_heads(settings.gpus, heads)
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     kind = choose_rank_kind(settings.device, settings.gpus, names)
@@ -134,12 +138,24 @@ def open_world(settings: ModelSettings, *, sessions: int, clips: int, ranks: Ran
 
 
 def tune(settings: ModelSettings, world: World) -> World:
-    """Choose how a loaded world computes: its attention backend, and whether it is compiled and recorded.
+    """Choose how a loaded world computes: its tier and attention, and whether it is compiled and recorded.
 
-    Raises: ValueError if the attention backend that was asked for does not work here, or no recording does.
+    Raises: ValueError if the tier, or the attention backend that was asked for, does not work here, or no
+        recording does.
     """
-    set_attention(world, settings.attention)
-    if _wants_compiling(settings, world.device):
+    compiles = _wants_compiling(settings, world.device)
+    world = apply_tier(
+        world,
+        settings.tier,
+        compiles=compiles,
+        sessions=settings.max_sessions,
+        tiny_decoder=_released(settings)[1] / FILE if is_released(settings.model) else None,
+    )
+    set_attention(world, settings.attention, eight_bits=TIERS[settings.tier].eight_bits)
+    world = describe_attention(world)
+    for lever in world.levers:
+        logger.info("tier %s: %s", world.tier, lever)
+    if compiles:
         keep_compiled_code()
         compile_world(world)
     if settings.gpus > 1:  # neither was tried on several

@@ -116,6 +116,11 @@ class ModelSettings(BaseModel):
         min_length=1,
         description="Attention backend: 'auto' takes the fastest that is exact here, see docs/performance.md",
     )
+    tier: Literal["exact", "balanced", "fast"] = Field(
+        "exact",
+        description="What may change the result for speed: 'exact': nothing; 'balanced' and 'fast': levers "
+        "like 8-bit layers, where this machine gains; see docs/performance.md",
+    )
     compile: Choice = Field(
         "auto",
         description="Whether torch.compile joins operations of the transformer, which takes a minute while "

@@ -8,6 +8,7 @@ import torch
 from support.clips import decode, render_options
 from support.walks import AHEAD, go_on, open_walk
 from worldplay.commands import render, replay
+from worldplay.loading import tune
 from worldplay.settings import load_settings
 from worldplay.world.snapshot_file import write_snapshot
 from worldplay.world.world import World
@@ -36,6 +37,20 @@ def test_other_seed_is_noticed(path: Path, capsys: pytest.CaptureFixture[str]) -
     path.write_bytes(path.read_bytes().replace(b'\\"seed\\":5', b'\\"seed\\":6'))
     assert not replay.run(load_settings(device="cpu"), path)
     assert "2 of 2 chunks differ. The first is chunk 0" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_tier_of_the_walk_is_used(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "fast.safetensors"
+    fast = tune(load_settings(device="cpu", tier="fast", attention="sdpa"), world)
+    with torch.inference_mode():
+        walk = open_walk(fast)
+        for _ in range(4):
+            go_on(walk, [AHEAD])
+        path.write_bytes(write_snapshot(walk.snapshot()))
+    assert replay.run(load_settings(device="cpu"), path)
+    assert capsys.readouterr().out == f"{path}: all 4 chunks are equal\n"
+    assert not replay.run(load_settings(device="cpu", tier="exact"), path)
 
 
 @pytest.mark.slow

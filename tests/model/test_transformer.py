@@ -120,9 +120,9 @@ def test_steps_of_a_chunk_share_what_does_not_change(monkeypatch: pytest.MonkeyP
 
     def place(*arguments: Any) -> Placement:
         placed.append(arguments)
-        return type(model)._place(model, *arguments)
+        return type(model).place(model, *arguments)
 
-    monkeypatch.setattr(model, "_place", place)
+    monkeypatch.setattr(model, "place", place)
     chunk = make_latents(model, 4)
     for timestep in (1000.0, 625.0):
         model.denoise(*chunk.arguments(), timestep, cache)

@@ -32,6 +32,7 @@ def carry_out(name: str, setup: Setup) -> Outcome:
         ("machine", "TFLOP/s"),
         ("chunk", "median_ms"),
         ("passes", "step ms"),
+        ("tiers", "step ms"),
         ("attention", "ms"),
         ("decode", "ms a latent"),
         ("compiled decode", "ms a latent"),

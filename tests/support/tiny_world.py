@@ -60,6 +60,8 @@ SCALE = replace(
     approximation_chunks=2,
     cut_walks=1,
     cut_chunks=2,
+    lever_walks=0,
+    lever_views=1,
 )
 
 

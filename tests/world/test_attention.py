@@ -24,7 +24,10 @@ def test_a_backend_that_does_not_work_is_refused() -> None:
 def test_auto_measures_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[tuple[str, list[int]]] = []
 
-    def measure(backend: str, shapes: list[tuple[torch.Tensor, ...]], wait: object) -> Measured:
+    def measure(
+        backend: str, shapes: list[tuple[torch.Tensor, ...]], wait: object, largest_error: object
+    ) -> Measured:
+        assert largest_error is None
         tried.append((backend, [shape[0].shape[2] for shape in shapes]))
         return Measured(backend, 1.0 if backend == MATMUL else 2.0)
 

@@ -5,6 +5,7 @@ asked for in the middle of the work.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from worldplay.model import transformer
 from worldplay.world import clip_rollout, rollout
 from worldplay.world.embedded import load as embedded_load
 from worldplay.world.embedded.conditioner import EmbeddedConditioner
+from worldplay.world.kept_rollout import Keeping
 from worldplay.world.released import load as released_load
 from worldplay.world.released.load import ReleasedConfig
 from worldplay.world.released.memory_estimate import Shapes
@@ -124,6 +126,13 @@ def test_released_model(
         assert walk(world, 3) == [61, 64, 64]
     else:
         assert walk(world, 3) == [13, 16, 16]
+
+
+def test_context_that_is_kept(gpu: torch.device, fake: FakeTensorMode, layouts: dict[str, Path]) -> None:
+    config = ReleasedConfig(find_variant("ar"), (64, 96), shapes=Shapes(TRANSFORMER, VAE))
+    world = released_load.load_released(config, layouts["diffusers"], gpu, 10**12)
+    world = replace(world, rollout=replace(world.rollout, keeping=Keeping(newest=4, most=256)))
+    assert walk(world, 6) == [13, *[16] * 5]
 
 
 class Reader:

@@ -34,7 +34,9 @@ def load_with_world(settings: ModelSettings, path: Path) -> tuple[World, Snapsho
 
 
 def _compute_alike(settings: ModelSettings, snapshot: Snapshot) -> ModelSettings:
-    """Take the attention backend that the walk was made with, unless another one was asked for."""
-    if "attention" in settings.model_fields_set or snapshot.beginning is None:
+    """Take the attention backend and the tier that the walk was made with, unless others were asked for."""
+    if snapshot.beginning is None:
         return settings
-    return settings.model_copy(update={"attention": snapshot.beginning.attention})
+    made = {"attention": snapshot.beginning.attention, "tier": snapshot.beginning.tier}
+    update = {name: value for name, value in made.items() if name not in settings.model_fields_set}
+    return settings.model_copy(update=update)

@@ -8,9 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from worldplay.model.eight_bit_attention import attend_in_eight_bits
+
 SDPA = "sdpa"  # PyTorch's own choice among its kernels
 MATMUL = "matmul"  # plain products: in bf16 on a CPU faster than SDPA, forwards and above all backwards
 FLASHINFER = "flashinfer"
+EIGHT_BITS = "8-bit"  # emulated: slow, for its error alone
 KERNELS = {
     "sdpa-flash": SDPBackend.FLASH_ATTENTION,
     "sdpa-cudnn": SDPBackend.CUDNN_ATTENTION,
@@ -23,8 +26,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, backend: str = SDPA, mask: Tensor | 
     """Attend from q, [B, n, Lq, d], to k and v, [B, n, Lk, d]. The blocks use no mask.
 
     Args:
-        backend: SDPA, MATMUL, FLASHINFER, a key of KERNELS, or a name of diffusers' attention dispatcher
-            ("flash", "_flash_3", "sage", ...).
+        backend: SDPA, MATMUL, FLASHINFER, EIGHT_BITS, a key of KERNELS, or a name of diffusers' attention
+            dispatcher ("flash", "_flash_3", "sage", ...).
         mask: [B, 1 or n, Lq, Lk] bool, True where a pair is visible; SDPA only.
     Returns: [B, n, Lq, d].
     """
@@ -33,6 +36,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, backend: str = SDPA, mask: Tensor | 
     assert mask is None, "only SDPA takes masks"
     if backend == MATMUL:
         return torch.softmax((q * q.shape[-1] ** -0.5) @ k.mT, dim=-1) @ v
+    if backend == EIGHT_BITS:
+        return attend_in_eight_bits(q, k, v)
     if backend in KERNELS:
         with sdpa_kernel(KERNELS[backend]):
             return F.scaled_dot_product_attention(q, k, v)

@@ -13,6 +13,7 @@ from worldplay.model.attention import MATMUL, SDPA, attend
 QKV = tuple[Tensor, Tensor, Tensor]
 
 LARGEST_ERROR = {torch.float32: 1e-3, torch.bfloat16: 1e-2, torch.float16: 2e-3}  # rms, relative
+EIGHT_BIT_ERROR = 3e-2  # rms, relative; of what 8-bit kernels may differ, where they are wanted
 LEAST_GAIN = 0.1  # another backend than SDPA must be faster by this share, so that chance decides nothing
 ROUNDS = 3
 # What packages raise for hardware, shapes, dtypes or versions that they do not support.
@@ -45,12 +46,16 @@ def choose(measured: Sequence[Measured]) -> str:
     return best if SDPA not in usable or usable[best] < (1 - LEAST_GAIN) * usable[SDPA] else SDPA
 
 
-def measure(backend: str, shapes: Sequence[QKV], wait: Callable[[], None]) -> Measured:
+def measure(
+    backend: str, shapes: Sequence[QKV], wait: Callable[[], None], largest_error: float | None = None
+) -> Measured:
     """Check a backend against float32, then time it.
 
-    Args: wait: waits until the device is idle.
+    Args:
+        wait: waits until the device is idle.
+        largest_error: as in `find_problem`.
     """
-    problem = find_problem(backend, shapes[0])
+    problem = find_problem(backend, shapes[0], largest_error)
     if problem is not None:
         return Measured(backend, problem=problem)
     try:
@@ -59,8 +64,11 @@ def measure(backend: str, shapes: Sequence[QKV], wait: Callable[[], None]) -> Me
         return Measured(backend, problem=_describe(error))
 
 
-def find_problem(backend: str, shape: QKV) -> str | None:
-    """Find out why a backend cannot be used here: it fails, or differs from float32 by too much."""
+def find_problem(backend: str, shape: QKV, largest_error: float | None = None) -> str | None:
+    """Find out why a backend cannot be used here: it fails, or differs from float32 by too much.
+
+    Args: largest_error: None: as for an exact backend.
+    """
     q, k, v = shape
     part = q[:, :, :_CHECKED_QUERIES], k[:, :, :_CHECKED_KEYS], v[:, :, :_CHECKED_KEYS]
     try:
@@ -69,7 +77,8 @@ def find_problem(backend: str, shape: QKV) -> str | None:
         return _describe(error)
     q, k, v = (x.float() for x in part)
     expected = attend(q, k, v, MATMUL)
-    off, largest = ((got - expected).norm() / expected.norm()).item(), LARGEST_ERROR[shape[0].dtype]
+    off = ((got - expected).norm() / expected.norm()).item()
+    largest = largest_error or LARGEST_ERROR[shape[0].dtype]
     if not off <= largest:
         return f"differs from float32 by {100 * off:.2g} %, expected at most {100 * largest:.2g} %"
     return None

@@ -6,8 +6,15 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from worldplay.model.attention import attend
+from worldplay.model.eight_bit_linears import RoundedMLP
 from worldplay.model.kv_cache import Cache
-from worldplay.model.packing import PackedProjections, Projections, join_branches, join_heads
+from worldplay.model.packing import (
+    PackedProjections,
+    Projections,
+    RoundedProjections,
+    join_branches,
+    join_heads,
+)
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.regions import EAGER, MLP, Modulation, modulated_norm, split_modulation
 from worldplay.model.tokens import Heads, Placement, Turns
@@ -33,7 +40,7 @@ class DoubleStreamBlock(nn.Module):
         super().__init__()
         self.heads, self.backend, self.regions = heads, backend, EAGER
         self.ranks: Ranks = ALONE
-        self.packed: PackedProjections | None = None
+        self.packed: PackedProjections | RoundedProjections | None = None
         head_dim, mlp_hidden = hidden // heads, int(hidden * mlp_ratio)
         self.img_mod = Modulator(hidden)
         self.img_attn_q = nn.Linear(hidden, hidden)
@@ -43,7 +50,7 @@ class DoubleStreamBlock(nn.Module):
         self.img_attn_k_norm = nn.RMSNorm(head_dim, eps=_EPS)
         self.img_attn_proj = nn.Linear(hidden, hidden)
         self.img_attn_prope_proj = nn.Linear(hidden, hidden)
-        self.img_mlp = MLP(hidden, mlp_hidden)
+        self.img_mlp: MLP | RoundedMLP = MLP(hidden, mlp_hidden)
         self.txt_mod = Modulator(hidden)
         self.txt_attn_q = nn.Linear(hidden, hidden)
         self.txt_attn_k = nn.Linear(hidden, hidden)
@@ -119,6 +126,13 @@ class DoubleStreamBlock(nn.Module):
         self.packed = PackedProjections(self.projections())
         del self.img_attn_k, self.img_attn_q, self.img_attn_v, self.img_attn_proj, self.img_attn_prope_proj
         del self.img_attn_k_norm, self.img_attn_q_norm, self.img_mod
+
+    def round_weights(self) -> None:
+        """Compute the image stream's linear layers in 8 bits from now on. The block must be packed."""
+        assert isinstance(self.packed, PackedProjections)
+        assert isinstance(self.img_mlp, MLP)
+        self.packed = RoundedProjections(self.packed)
+        self.img_mlp = RoundedMLP(self.img_mlp.fc1, self.img_mlp.fc2)
 
     def text_pass(self, x: Tensor, vec: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Take text tokens, [B, L, H], through the block; vec is [B, H].

@@ -146,6 +146,13 @@ class KVCache:
             heads_first(values[start:]).copy_(own_values)
         return queries, heads_first(keys), heads_first(values)
 
+    def append_turned(self, block: int, keys: Tensor, values: Tensor) -> None:
+        """Write a block's keys and values of further context latents, turned: [T, S*n, 2d] each."""
+        for buffer, part in ((self._keys[block], keys), (self._values[block], values)):
+            tokens = part.unflatten(1, (self._tokens_per_latent, -1)).flatten(0, 1)  # [T*S, n, 2d]
+            span = buffer[self._context_end : self._context_end + len(tokens)]
+            span.copy_(tokens.unflatten(-1, (2, -1)))
+
     def make_inputs(self, num_latents: int) -> tuple[Tensor, Tensor, Tensor]:
         """Make random queries of latents, and keys and values of a full cache, to time attention.
 

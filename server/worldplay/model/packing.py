@@ -9,14 +9,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from worldplay.model.eight_bit_linears import RoundedLinear, Weight
+
 
 class Projections(NamedTuple):
     """The weights around a block's attention, of n heads of size d."""
 
-    heads: Tensor  # [n * 3 * d, H]: each head's key, query and value
+    heads: Weight  # [n * 3 * d, H]: each head's key, query and value
     heads_bias: Tensor
     norms: Tensor  # [2, d], of keys and queries
-    output: Tensor  # [H, n * 2 * d]: of each head's rope and prope branch
+    output: Weight  # [H, n * 2 * d]: of each head's rope and prope branch
     output_bias: Tensor
 
 
@@ -40,6 +42,21 @@ class PackedProjections(nn.Module):
 
     def forward(self) -> Projections:
         return Projections(*(self.get_buffer(name) for name in Projections._fields))
+
+
+class RoundedProjections(nn.Module):
+    """Projections that were joined once and rounded to 8 bits."""
+
+    def __init__(self, packed: PackedProjections) -> None:
+        super().__init__()
+        self.heads = RoundedLinear(packed.get_buffer("heads"), packed.get_buffer("heads_bias"))
+        self.output = RoundedLinear(packed.get_buffer("output"), packed.get_buffer("output_bias"))
+        self.register_buffer("norms", packed.get_buffer("norms"), persistent=False)
+
+    def forward(self) -> Projections:
+        heads, output = self.heads, self.output
+        biases = heads.get_buffer("bias"), output.get_buffer("bias")
+        return Projections(heads.weight, biases[0], self.get_buffer("norms"), output.weight, biases[1])
 
 
 class PackedModulators(nn.Module):

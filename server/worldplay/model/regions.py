@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from worldplay.model.eight_bit_linears import RoundedMLP, linear
 from worldplay.model.packing import Projections
 from worldplay.model.tokens import VALUE, rotate, rotate_compiled, see_by_camera
 
@@ -64,7 +65,7 @@ def modulated_norm(x: Tensor, shift: Tensor, factor: Tensor) -> Tensor:
 
 def project_heads(x: Tensor, mod: Modulation, weights: Projections, num_heads: int) -> tuple[Tensor, Tensor]:
     """Compute `raw` and `normal` of Heads of image tokens, [B, T, S, H]."""
-    y = F.linear(modulated_norm(x, mod.shift1, mod.factor1), weights.heads, weights.heads_bias)
+    y = linear(modulated_norm(x, mod.shift1, mod.factor1), weights.heads, weights.heads_bias)
     raw = y.flatten(0, 1).unflatten(-1, (num_heads, 3, -1)).flatten(1, 2)
     # A GPU's kernel would copy a part of them first; on a CPU the part is faster.
     normed = raw if raw.device.type != "cpu" else raw[:, :, :VALUE]
@@ -72,12 +73,17 @@ def project_heads(x: Tensor, mod: Modulation, weights: Projections, num_heads: i
 
 
 def update_tokens(
-    x: Tensor, mod: Modulation, weights: Projections, attended: Tensor, cameras: Tensor, mlp: MLP
+    x: Tensor,
+    mod: Modulation,
+    weights: Projections,
+    attended: Tensor,
+    cameras: Tensor,
+    mlp: MLP | RoundedMLP,
 ) -> Tensor:
     """Compute DoubleStreamBlock.image_update."""
     heads = attended.transpose(1, 2).unflatten(2, (-1, 2)).flatten(3)  # [B, T*S, n, 2d]
     seen = see_by_camera(heads.reshape(len(cameras), -1, cameras.shape[-1]), cameras)
-    update = F.linear(seen.view(*x.shape[:-1], -1), weights.output, weights.output_bias)
+    update = linear(seen.view(*x.shape[:-1], -1), weights.output, weights.output_bias)
     x = torch.addcmul(x, mod.gate1, update)
     return torch.addcmul(x, mod.gate2, mlp(modulated_norm(x, mod.shift2, mod.factor2)))
 
@@ -88,7 +94,7 @@ class Regions:
 
     project: Callable[[Tensor, Modulation, Projections, int], tuple[Tensor, Tensor]]
     rotate: Callable[[Tensor, Tensor, Tensor, Tensor], None]
-    update: Callable[[Tensor, Modulation, Projections, Tensor, Tensor, MLP], Tensor]
+    update: Callable[[Tensor, Modulation, Projections, Tensor, Tensor, MLP | RoundedMLP], Tensor]
 
 
 EAGER = Regions(project_heads, rotate, update_tokens)

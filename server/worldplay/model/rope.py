@@ -37,7 +37,8 @@ def rotation_table(
     Args:
         dims: head dimensions given to time, height and width; their sum is the head size d.
         grid: latents T, token rows h, token columns w.
-        start: time position of the grid's first latent; a tensor, if the operations are recorded.
+        start: time position of the grid's first latent; a tensor, if the operations are recorded. Or [T]:
+            what is added to each latent's position.
     """
     angles = [
         _axis_angles(size, dim, theta, offset, device)

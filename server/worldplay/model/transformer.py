@@ -15,6 +15,7 @@ from worldplay.model.blocks import DoubleStreamBlock, FinalLayer
 from worldplay.model.config import CHUNK_LATENTS, CONTEXT_TIMESTEP, MAX_CONTEXT, TransformerConfig
 from worldplay.model.embedders import ByT5Mapper, PatchEmbed, ScalarEmbedder, TokenRefiner, VisionProjection
 from worldplay.model.graphs import Graphs, Tensors
+from worldplay.model.kept_context import offsets_of
 from worldplay.model.kv_cache import Cache, KVCache, TextKV
 from worldplay.model.packing import PackedModulators
 from worldplay.model.prope import Cameras, prepare_cameras
@@ -23,6 +24,8 @@ from worldplay.model.regions import Modulation, Regions, split_modulation
 from worldplay.model.rope import Rotation, rotation_table
 from worldplay.model.tokens import Placement, Turns, place_tokens
 from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
+
+Inputs = tuple[Tensor, Tensor, Cameras, Tensor]  # latents, condition, cameras and actions of a pass
 
 
 class WorldPlayTransformer(nn.Module):
@@ -173,6 +176,16 @@ class WorldPlayTransformer(nn.Module):
                 graphs.run(("context", key), encode, (*inputs, torch.full((), start, device=self.device)))
             cache.commit_context(start + latents.shape[2])
 
+    def encode_between(self, inputs: Inputs, cache: Cache, timestep: float, positions: list[int]) -> None:
+        """Append latents with these time positions, perhaps between those of others in the cache.
+
+        Args: inputs: latents, cond, cameras and actions as in denoise.
+        """
+        latents, cond, cameras, actions = inputs
+        times, offsets = self._timesteps(timestep, actions), offsets_of(positions, self.device)
+        self._encode(cache, latents, cond, *cameras.parts(), actions, times, offsets)
+        cache.commit_context(cache.num_context + len(positions))
+
     def denoise(
         self,
         latents: Tensor,
@@ -218,7 +231,7 @@ class WorldPlayTransformer(nn.Module):
         """Do the work of extend_context, from the latents' first position `start` on. Returns: nothing."""
         x, vec = self._enter(latents, cond, actions, timestep)
         mods = self._modulations(vec)
-        place = self._place(Cameras(query, key_value, output), latents, start)
+        place = self.place(Cameras(query, key_value, output), latents, start)
         last = len(self.blocks) - 1
         for index, block in enumerate(self.blocks):
             turns = place.turns(block.norms())
@@ -250,6 +263,12 @@ class WorldPlayTransformer(nn.Module):
         self._modulators = PackedModulators([block.img_mod.linear for block in self.blocks])
         for block in self.blocks:
             block.pack()
+
+    def round_weights(self) -> None:
+        """Compute the linear layers of all blocks but the first and the last in 8 bits; after `pack`."""
+        self._forget_recordings()
+        for block in self.blocks[1:-1]:
+            block.round_weights()
 
     def use_regions(self, regions: Regions) -> None:
         """Compute the parts of all blocks by these functions, for example compiled ones."""
@@ -313,7 +332,8 @@ class WorldPlayTransformer(nn.Module):
         mods = split_modulation(self._modulators(F.silu(vec)))
         return [Modulation(*parts) for parts in zip(*(part.unbind(2) for part in mods), strict=True)]
 
-    def _place(self, cameras: Cameras, latents: Tensor, start: int | Tensor) -> Placement:
+    def place(self, cameras: Cameras, latents: Tensor, start: int | Tensor) -> Placement:
+        """Prepare the placement of latents, [B, C, T, h, w]. Args: start: as in rotation_table, or [T]."""
         num_latents, height, width = latents.shape[2:]
         rows, columns = self.config.patch_size
         grid = (num_latents, height // rows, width // columns)
@@ -339,7 +359,7 @@ class WorldPlayTransformer(nn.Module):
         """Compute the constants of a chunk; where steps are recorded, always in the same place."""
 
         def prepare(query: Tensor, key_value: Tensor, output: Tensor, start: int | Tensor) -> Tensors:
-            place = self._place(Cameras(query, key_value, output), latents, start)
+            place = self.place(Cameras(query, key_value, output), latents, start)
             turns = place.turns(torch.stack([block.norms() for block in self.blocks]))
             return *place.rotation, place.turn, place.value, place.output, turns.products, turns.direct
 

@@ -12,6 +12,7 @@ from worldplay.model import vae_stream
 from worldplay.model.config import VAEConfig
 from worldplay.model.graphs import Graphs
 from worldplay.model.ranks import ALONE, Ranks
+from worldplay.model.tiny_decoder import REACH, TinyDecoder
 from worldplay.model.vae_steady import SteadyDecoder
 from worldplay.model.vae_stream import FeatureCache, Prepare
 
@@ -32,6 +33,7 @@ class StreamingVAE(nn.Module):
         self._ranks: Ranks = ALONE
         self._prepare: Prepare | None = None
         self._steady: SteadyDecoder | None = None
+        self._tiny: TinyDecoder | None = None
         self.encoder = HunyuanVideo15Encoder3D(
             in_channels=3 * config.pixel_patch**2,
             out_channels=2 * config.latent_channels,
@@ -98,6 +100,8 @@ class StreamingVAE(nn.Module):
             state: the past of the video; updated.
         Returns: [B, 3, F, H, W] in [-1, 1]; the first latent of a video gives 1 frame, every other 4.
         """
+        if self._tiny is not None:
+            return self._tiny.decode(latent, state)
         if self._steady is None or state.is_empty or latent.shape[2] > 1 or torch.is_grad_enabled():
             return self.decode_raw(latent / self.config.scaling_factor, state).clamp(-1, 1)
         return self._steady.decode(latent, state)
@@ -111,6 +115,10 @@ class StreamingVAE(nn.Module):
                 vae_stream.decode(self.decoder, piece, state, self._ranks, self._prepare) for piece in pieces
             ]
             return self._unfold(frames[0] if len(frames) == 1 else torch.cat(frames, dim=2))
+
+    def use_tiny_decoder(self, decoder: TinyDecoder) -> None:
+        """Decode latents by another network. States must be made after this."""
+        self._tiny = decoder
 
     def use_prepare(self, prepare: Prepare | None) -> None:
         """Make the inputs of the decoder's convolutions in one kernel; None: plain operations do."""
@@ -144,7 +152,10 @@ class StreamingVAE(nn.Module):
             latents: [B, C, T, h, w], scaled: the video's last `decoder_reach`, or all if there are fewer.
         """
         state = self.new_decoder_state()
-        self.catch_up(latents, state)
+        if self._tiny is not None:
+            self._tiny.decode(latents[:, :, -REACH:], state)
+        else:
+            self.catch_up(latents, state)
         return state
 
     def catch_up(self, latents: Tensor, state: DecoderState) -> None:

@@ -63,6 +63,8 @@ def describe_health(settings: Settings, world: World, engine: Engine) -> Health:
         can_walk=world.can_walk,
         device=str(world.device),
         latch=engine.latch,
+        tier=world.tier,
+        levers=list(world.levers),
         sessions=SessionCounts(
             active=stats.sessions, queued=stats.queued, max=engine.max_sessions if world.can_walk else 0
         ),

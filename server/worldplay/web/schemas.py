@@ -177,5 +177,7 @@ class Health(_Body):
         Literal["latent", "chunk"],
         Field(description="When controls are read: a chunk in progress may be cut, or once per chunk."),
     ]
+    tier: Annotated[str, Field(description="What may change the result for speed; exact: nothing.")]
+    levers: Annotated[list[str], Field(description="What the tier does on this machine, in words.")]
     sessions: SessionCounts
     jobs: JobCounts

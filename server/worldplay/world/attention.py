@@ -7,7 +7,7 @@ from functools import partial
 import torch
 
 from worldplay.model.attention import KERNELS, MATMUL, SDPA
-from worldplay.model.attention_choice import QKV, Measured, choose, find_problem, measure
+from worldplay.model.attention_choice import EIGHT_BIT_ERROR, QKV, Measured, choose, find_problem, measure
 from worldplay.world.device import synchronize
 from worldplay.world.machine import list_attention_packages
 from worldplay.world.world import World
@@ -20,9 +20,10 @@ _MOST_CPU_SCORES = 2**26
 
 
 @torch.inference_mode()
-def set_attention(world: World, backend: str) -> World:
+def set_attention(world: World, backend: str, *, eight_bits: bool = False) -> World:
     """Let a world's transformer use a backend; AUTO: the fastest of those that are exact here.
 
+    Args: eight_bits: with AUTO, those that compute in 8 bits may be taken, too.
     Raises: ValueError if a backend that was asked for does not work here.
     """
     model = world.rollout.transformer
@@ -33,18 +34,19 @@ def set_attention(world: World, backend: str) -> World:
             raise ValueError(f"attention {backend!r} cannot be used here: {problem}; take --attention auto")
         model.use_attention(backend)
     elif world.rollout.caches:
-        model.use_attention(_find_fastest(world))
+        model.use_attention(_find_fastest(world, EIGHT_BIT_ERROR if eight_bits else None))
     return world
 
 
-def _find_fastest(world: World) -> str:
+def _find_fastest(world: World, largest_error: float | None) -> str:
     shapes = list(_make_shapes(world))
     device = world.device
     scores = max(q.shape[1] * q.shape[2] * k.shape[2] for q, k, _ in shapes)
     if device.type == "cpu" and scores > _MOST_CPU_SCORES:
         return SDPA
     measured: list[Measured] = [
-        measure(backend, shapes, partial(synchronize, device)) for backend in _list_candidates(device)
+        measure(backend, shapes, partial(synchronize, device), largest_error)
+        for backend in _list_candidates(device)
     ]
     found = [f"{each.backend} {each.problem or f'{each.ms:.2f} ms'}" for each in measured]
     chosen = choose(measured)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from worldplay.model.conditioning import condition_channels
-from worldplay.model.kv_cache import KVCache, TextKV
+from worldplay.model.kept_context import restore_context
+from worldplay.model.kv_cache import Cache, KVCache
 from worldplay.model.prope import Cameras
 from worldplay.model.scheduler import euler_step, sigmas, timesteps
 from worldplay.model.transformer import WorldPlayTransformer
@@ -19,6 +20,7 @@ from worldplay.world.camera import Pose, invert_pose
 from worldplay.world.chunk import Chunk, PendingChunk, Stage
 from worldplay.world.context import select_context
 from worldplay.world.frames import count_frames
+from worldplay.world.kept_rollout import ChunkContext, Keeping, make_chunk_contexts
 from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.steering import Move, Steering
 from worldplay.world.timing import Stopwatch
@@ -33,6 +35,7 @@ class RolloutModel:
     caches: list[KVCache]  # one per guidance branch, the prompt's own last
     points: NDArray[np.float32]  # [N, 3], sample points of the memory selection
     config: RolloutConfig
+    keeping: Keeping | None = None  # None: the whole context is encoded for every chunk
 
 
 def rollout(model: RolloutModel, walk: Walk, steering: Steering) -> Iterator[Chunk]:
@@ -132,6 +135,7 @@ class ChunkRollout:
         # In the model's dtype: half the memory with bf16.
         walk.replace(first, latents.to(model.transformer.dtype), path)
         walk.log.latch(first, moves)
+        self._caches.keep()
         self._context = context
         self._path = path if self._path is None else self._path.first(kept).followed_by(path)
         return finished_chunk(self._start, kept, latents, self._path, context, clock.laps_ms)
@@ -190,6 +194,15 @@ class _ChunkCaches:
         self._walk = walk
         self._text = walk.text
         self._start = walk.num_latents
+        self._contexts: Sequence[ChunkContext | None] = [None] * len(model.caches)
+        if model.keeping is not None:
+            self._contexts = make_chunk_contexts(model.keeping, walk.kept, self._text)
+
+    def keep(self) -> None:
+        """Keep what later chunks may read back, when the chunk is finished."""
+        for context in self._contexts:
+            if context is not None:
+                context.keep()
 
     def ensure(self, context: list[int], kept: int) -> bool:
         """Fill the caches with the text, this context and the chunk's first `kept` latents.
@@ -200,11 +213,15 @@ class _ChunkCaches:
         Returns: whether anything was done.
         """
         was_needed = False
-        for cache, text in zip(self._model.caches, self._text, strict=True):
+        for cache, text, kept_context in zip(self._model.caches, self._text, self._contexts, strict=True):
             holds = cache.holds
             cache.holds = None  # in case a pass fails
             if not isinstance(holds, _Holds) or holds.owner is not self or holds.context != context:
-                _encode_context(self._model, self._walk, text, context, cache)
+                cache.set_text(text)
+                if kept_context is None:
+                    _append_latents(self._model, self._walk, context, cache)
+                else:
+                    kept_context.fill(LatentsOf(self._model, self._walk), context, cache)
                 holds, was_needed = _Holds(self, context, cache.num_context, 0), True
             if holds.kept != kept:
                 cache.truncate_context(holds.num_context)
@@ -214,25 +231,46 @@ class _ChunkCaches:
         return was_needed
 
 
-def _encode_context(
-    model: RolloutModel, walk: Walk, text: TextKV, context: list[int], cache: KVCache
-) -> None:
-    """Fill a cache with a text and a walk's context latents."""
-    cache.set_text(text)
-    _append_latents(model, walk, context, cache)
+@dataclass(frozen=True, slots=True)
+class LatentsOf:
+    """Brings a walk's latents into caches, each with a time position of its own."""
+
+    model: RolloutModel
+    walk: Walk
+
+    @property
+    def num_blocks(self) -> int:
+        return len(self.model.transformer.blocks)
+
+    def encode(self, indices: list[int], positions: list[int], cache: Cache) -> None:
+        inputs = _context_inputs(self.model, self.walk, indices)
+        timestep = self.model.config.context_timestep
+        self.model.transformer.encode_between(inputs, cache, timestep, positions)
+
+    def restore(
+        self, indices: list[int], positions: list[int], kept: Sequence[Tensor], cache: KVCache
+    ) -> None:
+        latents, _, cameras, _ = _context_inputs(self.model, self.walk, indices)
+        restore_context(self.model.transformer, kept, latents, cameras, cache, positions)
 
 
 def _append_latents(model: RolloutModel, walk: Walk, indices: Sequence[int], cache: KVCache) -> None:
     """Append a walk's latents to the context of a cache."""
     if not indices:
         return
-    chosen = list(indices)
+    inputs = _context_inputs(model, walk, list(indices))
+    encode = model.transformer.extend_context if cache.num_context else model.transformer.encode_context
+    encode(*inputs, cache, model.config.context_timestep)
+
+
+def _context_inputs(
+    model: RolloutModel, walk: Walk, chosen: list[int]
+) -> tuple[Tensor, Tensor, Cameras, Tensor]:
+    """Gather a walk's latents with their condition, cameras and actions."""
     latents = walk.latents.gather(chosen)
     cond = condition_channels(walk.image_latent, len(chosen), first=chosen[0] == 0)
     cameras = _cameras(model, walk.c2w[chosen], walk.intrinsics[chosen])
-    labels = torch.from_numpy(walk.labels[chosen]).to(latents.device)
-    encode = model.transformer.extend_context if cache.num_context else model.transformer.encode_context
-    encode(latents, cond, cameras, labels, cache, model.config.context_timestep)
+    return latents, cond, cameras, torch.from_numpy(walk.labels[chosen]).to(latents.device)
 
 
 def _denoising_steps(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # only for its name: the engine runs without torch
     from torch import Tensor
 
 Pixels = NDArray[np.uint8]  # [H, W, 3] RGB
+TierName = Literal["exact", "balanced", "fast"]  # see tiers.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Beginning:
     origin: PosedCamera
     attention: str  # the backend, which decides the last bits of every number
     picture: OwnPicture | None = None
+    tier: TierName = "exact"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from safetensors.torch import save
 
 from worldplay.world.camera import DEFAULT_INTRINSICS, MAX_POSES, Motion, Pose
 from worldplay.world.frames import MAX_SIDE
-from worldplay.world.snapshot import Beginning, LoggedLatch, Snapshot
+from worldplay.world.snapshot import Beginning, LoggedLatch, Snapshot, TierName
 from worldplay.world.steering import Move, PosedCamera
 
 METADATA = "worldplay"
@@ -46,6 +46,7 @@ class BeginningHeader(_Part):
     steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None
     origin_label: Annotated[int, Field(ge=0, le=80)] | None
     attention: Name
+    tier: TierName = "exact"
 
 
 class PromptHeader(_Part):
@@ -100,6 +101,7 @@ def _beginning_header(beginning: Beginning) -> BeginningHeader:
         steps=beginning.steps,
         origin_label=beginning.origin.label,
         attention=beginning.attention,
+        tier=beginning.tier,
     )
 
 

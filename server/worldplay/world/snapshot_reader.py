@@ -267,7 +267,9 @@ def _read_beginning(header: BeginningHeader, arrays: Arrays) -> Beginning:
     )
     world = WorldIdentity(header.world.name, header.world.weights, header.world.size)
     picture = _read_picture(world, arrays)
-    return Beginning(world, header.view, header.seed, header.steps, origin, header.attention, picture)
+    return Beginning(
+        world, header.view, header.seed, header.steps, origin, header.attention, picture, header.tier
+    )
 
 
 def _read_picture(world: WorldIdentity, arrays: Arrays) -> OwnPicture | None:

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from worldplay.model.conditioning import Conditioning
+from worldplay.model.kept_context import KeptLatents
 from worldplay.model.kv_cache import TextKV
 from worldplay.world.camera import (
     DEFAULT_INTRINSICS,
@@ -104,6 +105,7 @@ class Walk:
     _inverses: InverseHistory = field(default_factory=InverseHistory)
     log: WalkLog = field(default_factory=WalkLog)
     num_saved: int = 0  # latents that are in the store and have not changed since
+    kept: list[KeptLatents] = field(default_factory=list)  # one per guidance branch, if context is kept
 
     @property
     def num_latents(self) -> int:
@@ -188,6 +190,8 @@ class Walk:
         self._inverses.truncate(num_latents)
         self.labels = self.labels[:num_latents]
         self.intrinsics = self.intrinsics[:num_latents]
+        for kept in self.kept:
+            kept.truncate(num_latents)
 
 
 def _intrinsics_of(move: Move) -> Pose:

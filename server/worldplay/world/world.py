@@ -24,7 +24,7 @@ from worldplay.world.pictures.fit import StartPicture, cut_picture
 from worldplay.world.pixels import image_to_pixels
 from worldplay.world.reopening import check_fits, keep_picture, restore_picture
 from worldplay.world.rollout import RolloutModel
-from worldplay.world.snapshot import Beginning, Snapshot, WorldIdentity
+from worldplay.world.snapshot import Beginning, Snapshot, TierName, WorldIdentity
 from worldplay.world.steering import PosedCamera, WalkRequest
 from worldplay.world.walk import Ground, Walk
 
@@ -106,6 +106,8 @@ class World:
     own_pictures: OwnPictures = "as_is"
     codec: str = "libx264"  # encodes live video; FFmpeg's name
     weights: str = ""  # identifies the weights: a walk goes on only with the same ones
+    tier: TierName = "exact"
+    levers: tuple[str, ...] = ()  # what the tier does here, and what it cannot do, in words
     max_sessions: int | None = None  # there is memory for this many; None: not limited by memory
     _image_latents: LRUCache[bytes, Tensor] = field(default_factory=lambda: LRUCache(REMEMBERED_IMAGES))
 
@@ -147,6 +149,7 @@ class World:
             origin=request.origin or PosedCamera(np.eye(4), label=0),
             attention=self.rollout.transformer.attention,
             picture=None if given is None else keep_picture(given, self.own_pictures),
+            tier=self.tier,
         )
         return self._open(beginning, request.prompt or "")
 

@@ -1,0 +1,58 @@
+"""Measures the levers of tiers: context that is kept, and 8-bit linears, both compiled, against bf16."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+
+from gpu.setup import Row, Setup, make_arguments, make_timestep
+from worldplay.model.attention_choice import FAILURES
+from worldplay.model.config import CHUNK_LATENTS, CONTEXT_TIMESTEP
+from worldplay.model.kept_context import CapturingCache, restore_context
+from worldplay.model.regions import compile_regions
+from worldplay.world.attention import AUTO, set_attention
+from worldplay.world.world import World
+
+NEWEST = 8
+
+
+@torch.inference_mode()
+def measure_tiers(setup: Setup) -> Iterator[Row]:
+    """Time a context pass and a denoising step: in bf16, with context kept, and then in 8 bits."""
+    world = set_attention(setup.build(), AUTO)
+    model, cache = world.rollout.transformer, world.rollout.caches[0]
+    model.use_regions(compile_regions(setup.scale.compiler))
+    context = make_arguments(setup, world, setup.most_context)
+    chunk, timestep = make_arguments(setup, world, CHUNK_LATENTS), make_timestep(setup)
+    encode = partial(model.encode_context, *context, cache)
+    step = partial(model.denoise, *chunk, timestep, cache)
+    kept = _keep(setup, world)
+    yield _time(setup, "exact", encode, step)
+    yield _time(setup, f"context kept, newest {NEWEST} encoded", kept, step)
+    model.round_weights()
+    try:
+        yield _time(setup, "8-bit linears", encode, step)
+    except FAILURES as error:  # the device may lack units for it
+        yield {"way": "8-bit linears", "failed": str(error).strip()[:300]}
+
+
+def _keep(setup: Setup, world: World) -> Callable[[], object]:
+    """Keep the older latents of a context. Returns: what reads them back, and encodes the newest."""
+    model, cache = world.rollout.transformer, world.rollout.caches[0]
+    num_old = max(1, setup.most_context - NEWEST)
+    old, new = make_arguments(setup, world, num_old), make_arguments(setup, world, NEWEST)
+    positions = list(range(num_old + NEWEST))
+    capturing = CapturingCache(cache, num_old, len(model.blocks))
+    cache.clear_context()
+    model.encode_between(old, capturing, CONTEXT_TIMESTEP, positions[:num_old])
+
+    def read_and_encode() -> None:
+        cache.clear_context()
+        restore_context(model, capturing.latents, old[0], old[2], cache, positions[:num_old])
+        model.encode_between(new, cache, CONTEXT_TIMESTEP, positions[num_old:])
+
+    return read_and_encode
+
+
+def _time(setup: Setup, way: str, context: Callable[[], object], step: Callable[[], object]) -> Row:
+    return {"way": way, "context ms": setup.median_ms(context), "step ms": setup.median_ms(step)}

@@ -1,0 +1,79 @@
+"""Decides which latents of a chunk's context are encoded, and which are read back from earlier chunks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from worldplay.model.kept_context import CapturingCache, KeptLatents
+from worldplay.model.kv_cache import Cache, KVCache, TextKV
+
+MOST_KEPT = 256  # latents kept of a walk where memory is not short; 43 s of it
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How context is kept."""
+
+    newest: int  # this many of a context's latents are encoded for every chunk
+    most: int  # latents kept of a walk; those that are missing are encoded
+
+
+class Latents(Protocol):
+    """Brings a walk's latents, by their indices, to time positions in a cache."""
+
+    @property
+    def num_blocks(self) -> int: ...
+
+    def encode(self, indices: list[int], positions: list[int], cache: Cache) -> None: ...
+
+    def restore(
+        self, indices: list[int], positions: list[int], kept: Sequence[Tensor], cache: KVCache
+    ) -> None: ...
+
+
+class ChunkContext:
+    """The context of one chunk in one guidance branch.
+
+    Nothing is kept for later chunks before this one is finished. What was encoded for this chunk is not
+    encoded again for it. So the result does not depend on predicted poses, or on what else uses the cache.
+    """
+
+    def __init__(self, newest: int, kept: KeptLatents, text: TextKV) -> None:
+        self._newest = newest
+        self._kept = kept
+        self._text = text
+        self._context: list[int] | None = None
+        self._held: dict[int, Tensor] = {}
+
+    def fill(self, latents: Latents, context: list[int], cache: KVCache) -> None:
+        """Bring a context into a cache that holds only the text."""
+        if context != self._context:
+            self._context, self._held = context, self._kept.find(self._text, context[: -self._newest])
+        back = [index for index in context if index in self._held]
+        new = [index for index in context if index not in self._held]
+        if back:
+            held = [self._held[index] for index in back]
+            latents.restore(back, self._positions(back), held, cache)
+        if new:
+            capturing = CapturingCache(cache, len(new), latents.num_blocks)
+            latents.encode(new, self._positions(new), capturing)
+            self._held |= dict(zip(new, capturing.latents, strict=True))
+
+    def keep(self) -> None:
+        """Keep the context for later chunks."""
+        self._kept.keep(self._text, self._held)
+
+    def _positions(self, indices: list[int]) -> list[int]:
+        assert self._context is not None
+        return [self._context.index(index) for index in indices]
+
+
+def make_chunk_contexts(
+    keeping: Keeping, kept: list[KeptLatents], texts: Sequence[TextKV]
+) -> list[ChunkContext]:
+    """Make a chunk's context for each guidance branch. `kept` is the walk's, and is filled if it is empty."""
+    if not kept:
+        kept += [KeptLatents(keeping.most) for _ in texts]
+    return [ChunkContext(keeping.newest, latents, text) for latents, text in zip(kept, texts, strict=True)]

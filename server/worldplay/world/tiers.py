@@ -1,0 +1,159 @@
+"""Tiers by name: levers that make chunks faster and change the result, where this machine gains by them."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from worldplay.model.attention_choice import FAILURES
+from worldplay.model.eight_bit_linears import emulated_product, round_rows, round_weight, scaled_product
+from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
+from worldplay.world.kept_rollout import MOST_KEPT, Keeping
+from worldplay.world.snapshot import TierName
+from worldplay.world.tiny_decoder_file import FILE, load_tiny_decoder
+from worldplay.world.world import World
+
+_UNITS_FOR_FP8 = (8, 9)  # CUDA's compute capability of Ada; Hopper has 9, 0
+_EIGHT_BIT_KERNELS = "sage"  # how the names of such attention backends begin
+_LARGEST_DIFFERENCE = 0.01  # relative, between units for 8 bits and their emulation
+_SHARE_KEPT = 0.5  # of the free memory of a GPU; the rest is for recordings and for what passes need
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """Which levers are used."""
+
+    newest: int | None = None  # context latents encoded for every chunk, the others are kept; None: all
+    eight_bits: bool = False  # in linear layers and attention
+    halved_steps: bool = False
+    tiny_decoder: bool = False
+
+
+TIERS: dict[TierName, Tier] = {
+    "exact": Tier(),
+    "balanced": Tier(newest=8, eight_bits=True),
+    "fast": Tier(newest=4, eight_bits=True, halved_steps=True, tiny_decoder=True),
+}
+
+
+def apply_tier(
+    world: World, name: TierName, *, compiles: bool, sessions: int, tiny_decoder: Path | None
+) -> World:
+    """Return a world that uses a tier's levers as far as this machine gains by them, and says so.
+
+    Attention is chosen later: see `describe_attention`.
+
+    Args:
+        compiles: the transformer will be compiled.
+        sessions: walks at once, which share the memory.
+        tiny_decoder: the file with its weights, which may be missing; None: there is none for this model.
+    Raises: ValueError if the model cannot walk, because its context is never encoded apart; or naming what
+        is wrong with the tiny decoder's file.
+    """
+    tier = TIERS[name]
+    if name == "exact":
+        return world
+    if not world.can_walk:
+        raise ValueError(f"expected --tier exact for a model that only makes clips, got {name!r}")
+    levers: list[str] = []
+    if tier.newest is not None:
+        world = _keep_context(world, tier.newest, sessions, levers)
+    if tier.eight_bits:
+        _round_linears(world, compiles, levers)
+    if tier.halved_steps:
+        world = _halve_steps(world, levers)
+    if tier.tiny_decoder:
+        _decode_tiny(world, tiny_decoder, levers)
+    return replace(world, tier=name, levers=tuple(levers))
+
+
+def _keep_context(world: World, newest: int, sessions: int, levers: list[str]) -> World:
+    rollout, context = world.rollout, world.rollout.config.memory_latents
+    if any(isinstance(cache, UnrotatedKVCache) for cache in rollout.caches):
+        levers.append("context is not kept: memory is short, so the cache has another form")
+        return world
+    most = _count_kept(world, sessions)
+    if most < context:
+        levers.append(f"context is not kept: there is memory for {most} latents of a walk, not {context}")
+        return world
+    levers.append(
+        f"the newest {newest} of {context} context latents are encoded, the others are read back; "
+        f"the latest {most} of a walk are kept"
+    )
+    return replace(world, rollout=replace(rollout, keeping=Keeping(newest, most)))
+
+
+def _count_kept(world: World, sessions: int) -> int:
+    """Return how many latents of each walk may be kept."""
+    if world.device.type != "cuda":
+        return MOST_KEPT
+    free = _SHARE_KEPT * torch.cuda.mem_get_info(world.device)[0]
+    return min(MOST_KEPT, int(free / max(1, sessions) / count_kept_bytes(world)))
+
+
+def count_kept_bytes(world: World) -> int:
+    """Return the bytes that a kept latent takes, of all guidance branches."""
+    transformer, side = world.rollout.transformer, world.vae.config.pixels_per_latent
+    config = transformer.config
+    tokens = (world.height // side) * (world.width // side) // config.patch_area
+    numbers = 2 * config.blocks * tokens * config.hidden * len(world.rollout.caches)
+    return numbers * transformer.dtype.itemsize
+
+
+def _round_linears(world: World, compiles: bool, levers: list[str]) -> None:
+    problem = find_rounding_problem(world.device)
+    if problem is None and not compiles:
+        problem = "rounding costs more than they gain unless torch.compile joins it, see WORLDPLAY_COMPILE"
+    if problem is not None:
+        levers.append(f"linear layers are not in 8 bits: {problem}")
+        return
+    world.rollout.transformer.round_weights()
+    levers.append("linear layers are in 8 bits, but not those of the first and the last block")
+
+
+def find_rounding_problem(device: torch.device) -> str | None:
+    """Find out why a device cannot multiply in 8 bits; None if it can."""
+    if device.type != "cuda":
+        return f"a {device.type} would only emulate them"
+    if torch.cuda.get_device_capability(device) < _UNITS_FOR_FP8:
+        return "this GPU has no units for them"
+    random = torch.Generator().manual_seed(0)
+    rows, weight = (torch.randn(64, 64, generator=random).to(device, torch.bfloat16) for _ in range(2))
+    inputs = *round_rows(rows), round_weight(weight), torch.zeros(64, device=device, dtype=torch.bfloat16)
+    try:
+        got, expected = scaled_product(*inputs).float(), emulated_product(*inputs)
+    except FAILURES as error:
+        return f"they fail here ({(str(error).strip().splitlines() or ['no message'])[0][:100]})"
+    difference = ((got - expected).norm() / expected.norm()).item()
+    return None if difference <= _LARGEST_DIFFERENCE else f"they are off by {100 * difference:.2g} % here"
+
+
+def _halve_steps(world: World, levers: list[str]) -> World:
+    config = world.rollout.config
+    steps = max(1, config.steps // 2)
+    levers.append(f"{steps} denoising steps instead of {config.steps}")
+    return replace(world, rollout=replace(world.rollout, config=replace(config, steps=steps)))
+
+
+def _decode_tiny(world: World, path: Path | None, levers: list[str]) -> None:
+    """Use a tiny decoder. Levers are public, so they do not say where the file is."""
+    if path is None:
+        levers.append("the model's own decoder is used: no tiny one is published for its latents")
+    elif not path.is_file():
+        levers.append(f"the model's own decoder is used: the file {FILE} is missing")
+    else:
+        dtype = next(world.vae.parameters()).dtype
+        world.vae.use_tiny_decoder(load_tiny_decoder(path, world.device, dtype))
+        levers.append("a tiny decoder shows the latents; they stay as they are")
+
+
+def describe_attention(world: World) -> World:
+    """Say whether attention, which has been chosen, is in 8 bits, if the tier wants it so."""
+    if not any(tier.eight_bits and name == world.tier for name, tier in TIERS.items()):
+        return world
+    backend = world.rollout.transformer.blocks[0].backend
+    if backend.startswith(_EIGHT_BIT_KERNELS):
+        said = f"attention is in 8 bits, by {backend}"
+    else:
+        said = f"attention is not in 8 bits: no kernel for it is installed that is faster here than {backend}"
+    return replace(world, levers=(*world.levers, said))

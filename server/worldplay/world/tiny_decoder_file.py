@@ -1,0 +1,21 @@
+"""Loads the weights of the tiny decoder, which are published apart from the model."""
+
+from pathlib import Path
+
+import torch
+
+from worldplay.model.tiny_decoder import TinyDecoder
+from worldplay.world.weight_files import Weights
+from worldplay.world.weights import build_empty, fill
+
+FILE = Path("taehv") / "taehv1_5.safetensors"  # in the folder of the model's files
+_UNUSED = "encoder."  # how the names of the file's other weights begin
+
+
+def load_tiny_decoder(path: Path, device: torch.device, dtype: torch.dtype) -> TinyDecoder:
+    """Load the decoder. Raises: ValueError naming the file and what is wrong with it."""
+    decoder = build_empty(TinyDecoder)
+    weights = Weights([path])
+    names = {key: key for key in weights.keys if not key.startswith(_UNUSED)}
+    fill(decoder, weights, dtype, lambda _: device, names)
+    return decoder

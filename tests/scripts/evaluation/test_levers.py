@@ -1,0 +1,38 @@
+"""The table of the tiers' levers, over walks of a tiny world."""
+
+from pathlib import Path
+
+import pytest
+
+from evaluation import levers
+from evaluation.lab import Lab
+from evaluation.workers import here
+from support.tiny_world import SCALE, make_world
+
+
+@pytest.mark.slow
+def test_every_lever_and_tier_has_a_row(tmp_path: Path) -> None:
+    world = make_world()
+    world.rollout.transformer.requires_grad_(False).pack()
+    report = levers.measure(here(Lab(world, tmp_path / "renders"), tmp_path / "strips"), SCALE)
+    assert [row[""] for row in report.rows] == [
+        "as served",
+        "context kept, newest 8 encoded",
+        "context kept, newest 4 encoded",
+        "8-bit linears",
+        "8-bit attention",
+        "1 steps",
+        "tier balanced",
+        "tier fast",
+    ]
+    exact, kept = report.rows[:2]
+    assert exact["to the exact path"] == 99.0
+    assert isinstance(kept["to the exact path"], float)
+    assert kept["to the exact path"] < 99.0
+    assert kept["MB"] > exact["MB"]  # type: ignore[operator]
+
+
+def test_loop_returns_to_a_view_in_its_last_chunk() -> None:
+    route, quarter = levers._choose_route(0, loops=True)
+    assert (route.num_chunks, quarter) == (levers.CHUNKS, 15)
+    assert route.c2w()[-1] == pytest.approx(route.c2w()[quarter], abs=1e-9)
