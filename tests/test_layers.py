@@ -15,9 +15,10 @@ MAY_IMPORT = {
     "engine": {"world"},
     "media": set(),
     "protocol": set(),
+    "client": {"protocol"},
     "clips": {"engine", "media"},
     "web": {"clips", "engine", "media", "protocol", "loading", "settings"},
-    "commands": {"clips", "engine", "media", "hub", "web", "loading", "settings"},
+    "commands": {"client", "clips", "engine", "media", "hub", "web", "loading", "settings"},
 }
 # Files of the root that rooms may import, and what those may import themselves.
 ROOT_FILES: dict[str, set[str]] = {
@@ -39,6 +40,7 @@ FORBIDDEN_LIBRARIES = {
     "engine": {"torch", "asyncio", "starlette", "av"},
     "media": {"torch", "asyncio", "starlette", *THREADS},
     "protocol": {"torch", "numpy", "asyncio", "time", "socket", "starlette", "av", *THREADS},
+    "client": {"torch", "asyncio", "starlette", "av", *THREADS},
     "clips": {"torch", "asyncio", "starlette", "av", *THREADS},
     "web": {"torch", "av", *THREADS},
 }

@@ -269,7 +269,7 @@ def serving_script() -> Iterator[ScriptedServer]:
     app = Starlette(
         routes=[
             WebSocketRoute("/ws", scripted.welcome),
-            Mount("/", StaticFiles(directory=settings.static_dir, html=True)),
+            Mount("/", StaticFiles(directory=settings.static_dir, html=True, check_dir=False)),
         ]
     )
     config = uvicorn.Config(
