@@ -59,7 +59,7 @@ def describe(visit: Visit, ended: str | None) -> Delivery:
 
 
 def describe_all(visits: Sequence[Visit]) -> Delivery:
-    """Describe all sessions together. Frames a second count from the first frame of any to the last of all."""
+    """Describe all sessions together. The rate counts from the first frame of any to the last one of all."""
     first = [visit.arrivals_s[0] - visit.began_s for visit in visits if visit.arrivals_s]
     arrivals_s = sorted(each for visit in visits for each in visit.arrivals_s)
     span_s = arrivals_s[-1] - arrivals_s[0] if arrivals_s else 0.0
