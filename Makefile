@@ -20,7 +20,7 @@ given = $(filter command,$(firstword $(origin $1)))
 option = $(if $(call given,$1), $2 '$(subst ','\'',$($1))')
 SERVE_OPTIONS = $(call option,HOST,--host)$(call option,PORT,--port)$(call option,MODEL,--model)$(call \
 	option,VARIANT,--variant)$(call option,SIZE,--size)$(call option,WEIGHTS_DIR,--weights-dir)$(call \
-	option,DEVICE,--device)$(call option,ATTENTION,--attention)$(call option,MAX_SESSIONS,--max-sessions)$(call option,LOG_LEVEL,--log-level)
+	option,DEVICE,--device)$(call option,GPUS,--gpus)$(call option,ATTENTION,--attention)$(call option,MAX_SESSIONS,--max-sessions)$(call option,LOG_LEVEL,--log-level)
 
 .DELETE_ON_ERROR:
 .PHONY: install install-dev page serve help test realtime check check-style check-page check-fast check-python check-node format bench clean
@@ -56,6 +56,7 @@ help:
 #:   VARIANT, SIZE   of hy-worldplay [ar-distilled, 480x832]
 #:   WEIGHTS_DIR     where hy-worldplay was downloaded to [~/.cache/worldplay]
 #:   DEVICE          auto, cpu, cuda or cuda:N [auto]
+#:   GPUS            how many compute the model together [1]
 #:   MAX_SESSIONS    visitors who walk at once [4, or as many as fit]
 #:   TOKEN           secret that visitors must present [none]
 #:   LOG_LEVEL       debug, info, warning or error [info]

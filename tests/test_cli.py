@@ -12,7 +12,7 @@ from support.paths import run_python
 from worldplay.world.embedded.load import EMBEDDED
 
 Answer = tuple[int, list[str], bool, str]
-COMMANDS = ("serve", "render", "bench", "download", "models", "doctor")
+COMMANDS = ("serve", "render", "replay", "bench", "download", "models", "doctor")
 
 
 def serve(*arguments: str, **environment: str) -> tuple[int, str]:

@@ -11,19 +11,21 @@ from support.paths import PACKAGE
 MAY_IMPORT = {
     "model": set(),
     "world": {"model"},
+    "ranks": {"model"},
     "hub": {"world"},
+    "store": {"world"},
     "engine": {"world"},
     "media": set(),
     "protocol": set(),
     "client": {"protocol"},
     "clips": {"engine", "media"},
-    "web": {"clips", "engine", "media", "protocol", "loading", "settings"},
+    "web": {"clips", "engine", "media", "protocol", "store", "loading", "settings"},
     "commands": {"client", "clips", "engine", "media", "hub", "web", "loading", "settings"},
 }
 # Files of the root that rooms may import, and what those may import themselves.
 ROOT_FILES: dict[str, set[str]] = {
     "settings": {"protocol", "world"},
-    "loading": {"settings", "engine", "world"},
+    "loading": {"settings", "engine", "ranks", "world"},
 }
 ANY_LAYER_MAY_IMPORT = {"wording"}
 # Inside world: its own files, then the courtyard, then the two models, which know nothing of each other.
@@ -41,12 +43,15 @@ FORBIDDEN_LIBRARIES = {
     "media": {"torch", "asyncio", "starlette", *THREADS},
     "protocol": {"torch", "numpy", "asyncio", "time", "socket", "starlette", "av", *THREADS},
     "client": {"torch", "asyncio", "starlette", "av", *THREADS},
+    "store": {"torch", "asyncio", "starlette", "av"},
     "clips": {"torch", "asyncio", "starlette", "av", *THREADS},
     "web": {"torch", "av", *THREADS},
 }
 HAVE_A_THREAD = {"media/frame_encoder.py"}  # of the layers that otherwise have none
 # The only ones that see the engine together with media or protocol.
-JOIN = {f"web/{name}.py" for name in ("stream", "receiver", "listener", "sender", "translate")}
+JOIN = {
+    f"web/{name}.py" for name in ("stream", "receiver", "listener", "outlet", "translate", "visit", "visits")
+}
 JOIN.add("clips/writer.py")
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from worldplay import loading
-from worldplay.loading import make_engine, open_engine, open_world
+from worldplay.loading import make_engine, open_engine, open_ranks, open_world
+from worldplay.model.ranks import ALONE, Ranks
 from worldplay.settings import Settings, load_settings
 from worldplay.world.embedded.load import EMBEDDED
 from worldplay.world.released import load
@@ -39,7 +40,7 @@ def test_settings_of_the_released_model(tmp_path: Path, asked: list[tuple[object
     open_world(settings, sessions=2, clips=1)
     variant = replace(find_variant("ar"), shift=7.0)
     config = ReleasedConfig(variant, (352, 640), sessions=2, clips=1)
-    assert asked == [(config, tmp_path, torch.device("cpu"), None)]
+    assert asked == [(config, tmp_path, torch.device("cpu"), None, ALONE)]
     assert variant.rollout().shift == 7.0
 
 
@@ -87,7 +88,7 @@ def test_unknown_variant_is_refused() -> None:
 def test_server_keeps_memory_for_visitors_and_a_clip(
     variant: str, walks: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(settings: Settings, **asked: int) -> World:
+    def stop(settings: Settings, *, ranks: Ranks, **asked: int) -> World:
         raise OSError(str(asked))
 
     monkeypatch.setattr(loading, "open_world", stop)
@@ -99,3 +100,51 @@ def test_server_keeps_memory_for_visitors_and_a_clip(
 @pytest.mark.parametrize(("room", "places"), [(2, 2), (9, 4)])
 def test_places_are_those_that_there_is_memory_for(world: World, room: int, places: int) -> None:
     assert make_engine(load_settings(), replace(world, max_sessions=room)).max_sessions == places
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"gpus": 3}, "expected --gpus 1, 2, 4, which divide the model's 4 heads, got 3"),
+        ({"gpus": 2, "device": "cuda:0"}, "expected --device auto, cuda or cpu with --gpus 2, got 'cuda:0'"),
+        ({"gpus": 3, "model": "hy-worldplay"}, "expected --gpus 1, 2, 4, 8, 16, which divide the"),
+        (
+            {"gpus": 2, "model": "hy-worldplay", "variant": "bidirectional"},
+            "expected --gpus 1 with --variant bidirectional, got 2",
+        ),
+    ],
+)
+def test_ranks_that_cannot_be(settings: dict[str, object], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason), open_ranks(load_settings(**{"device": "cpu", **settings})):
+        pass
+
+
+@pytest.mark.parametrize(("device", "backend"), [("cpu", "GLOO"), ("cuda", "NCCL")])
+def test_pytorch_without_a_backend(monkeypatch: pytest.MonkeyPatch, device: str, backend: str) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: "H100")
+    monkeypatch.setattr(torch.distributed, "is_backend_available", lambda name: False)
+    expected = f"expected a PyTorch with {backend} for --gpus 2, got none"
+    with pytest.raises(ValueError, match=expected), open_ranks(load_settings(gpus=2, device=device)):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("choice", "model", "device", "gpus", "compiles"),
+    [
+        ("auto", "hy-worldplay", "cuda", 1, True),
+        ("auto", "hy-worldplay", "cuda", 2, False),
+        ("auto", "hy-worldplay", "cpu", 1, False),
+        ("auto", "embedded", "cuda", 1, False),
+        ("on", "embedded", "cpu", 1, True),
+        ("true", "embedded", "cpu", 1, True),
+        ("off", "hy-worldplay", "cuda", 1, False),
+        ("0", "hy-worldplay", "cuda", 1, False),
+    ],
+)
+def test_blocks_are_compiled_where_that_pays(
+    choice: str, model: str, device: str, gpus: int, compiles: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLDPLAY_COMPILE", choice)
+    settings = load_settings(model=model, gpus=gpus)
+    assert loading._wants_compiling(settings, torch.device(device)) == compiles

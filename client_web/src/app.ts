@@ -4,11 +4,13 @@ import { Controls, type ControlsMessage } from "./input/controls";
 import { bindInput } from "./input/input";
 import { lightKeyPad } from "./input/key_pad";
 import { Connection, type Status } from "./net/connection";
+import { browserMemory, KeptWalks, walkInAddress, withoutWalk } from "./net/kept_walks";
 import type { Chunk, ServerError, ServerMessage, StateChange, Welcome } from "./net/protocol";
 import { openWebSocket, serverUrl } from "./net/socket";
 import type { Diagnostics, PageState } from "./stats/diagnostics";
 import { ConnectionNotice } from "./ui/connection_notice";
 import { find } from "./ui/elements";
+import { KeptList } from "./ui/kept_list";
 import { Notice } from "./ui/notice";
 import { PageLine } from "./ui/notice_line";
 import { PromptBar } from "./ui/prompt_bar";
@@ -17,7 +19,7 @@ import { StartPanel } from "./ui/start_panel";
 import { BareView, toggleFullScreen } from "./ui/view_modes";
 import { errorInWords, queueInWords } from "./ui/words";
 import { Playback } from "./video/playback";
-import { newWalk, type Walk } from "./walk/walk";
+import { keptWalk, newWalk, type Walk } from "./walk/walk";
 import { Walking } from "./walk/walking";
 
 export class App {
@@ -60,6 +62,8 @@ export class App {
     send: (message) => this.connection.send(message),
     openPanel: () => this.openPanel(),
   });
+  private readonly keptWalks: KeptWalks;
+  private readonly keptList: KeptList;
   private readonly connection: Connection;
   private readonly actions: Readonly<Record<Action, () => void>> = {
     openPanel: () => this.openMenu(),
@@ -69,6 +73,8 @@ export class App {
     togglePause: () => this.walking.togglePause(),
     toggleBare: () => this.toggleBare(),
     saveWalk: () => this.walking.saveWalk(),
+    keepWalk: () => this.keepWalk(),
+    undo: () => this.walking.undo(),
     typePrompt: () => this.typePrompt(),
     toggleFullScreen: () => toggleFullScreen(),
   };
@@ -81,6 +87,11 @@ export class App {
       { openSocket: (events) => openWebSocket(serverUrl(location.href), events), token },
       { status: (status) => this.statusChanged(status), message: (message) => this.received(message) },
     );
+    this.keptWalks = new KeptWalks(location.href, token, browserMemory(), (url, init) => fetch(url, init));
+    this.keptList = new KeptList(this.keptWalks, {
+      open: (id) => this.begin(keptWalk(id)),
+      say: (words) => this.notice.say(words),
+    });
     bindInput({
       pad: this.pad,
       stage: this.stage.element,
@@ -212,6 +223,7 @@ export class App {
     else if (message.type === "welcome") this.welcomed(message);
     else if (message.type === "init") this.opened(message.mime, message.data);
     else if (message.type === "queued") this.queued(queueInWords(message.position, message.eta));
+    else if (message.type === "bookmarked") this.kept();
     else if (message.type === "state") this.stateChanged(message);
     else if (message.type === "error") this.refused(message);
   }
@@ -223,7 +235,27 @@ export class App {
     this.panel.offer(welcome);
     this.showPrompts();
     this.playback.measured.clock.reset();
+    this.keptList.offer(welcome.snapshots === true);
     this.walking.reconnected(welcome.resumed);
+    this.openLink();
+  }
+
+  /** Go on with the walk that the address names. */
+  private openLink(): void {
+    const id = walkInAddress(location.hash);
+    if (id === null) return;
+    history.replaceState(null, "", `${location.pathname}${location.search}${withoutWalk(location.hash)}`);
+    this.begin(keptWalk(id));
+  }
+
+  private keepWalk(): void {
+    if (this.welcome?.snapshots !== true) return this.notice.say("This server keeps no walks.");
+    this.walking.keep(this.keptWalks.key);
+  }
+
+  private kept(): void {
+    this.notice.say("This place is kept. The menu has it: walk on from there, share or download it.");
+    void this.keptList.refresh();
   }
 
   private queued(words: string): void {

@@ -16,7 +16,6 @@ from evaluation.workers import Workers
 from worldplay.world.courtyard.light import LIGHTS
 from worldplay.world.device import choose_dtype
 from worldplay.world.steering import WalkRequest
-from worldplay.world.world import REDECODED_LATENTS
 
 STEPS = (1, 2, 4, 8)
 CONTEXTS = (8, 12, 16, 20)
@@ -82,9 +81,8 @@ def measure_approximations(workers: Workers, scale: Scale) -> Report:
     _save_strip(workers, "approximations", {way.name: outcomes[way][0] for way in ways}, chunks)
     walks = [(index, chunks) for index in range(scale.approximation_walks)]
     again = workers.map("rewinds", run_rewind, walks)
-    rows.append(
-        {"": f"decoder rebuilt from {REDECODED_LATENTS} latents", "to the served": float(np.mean(again))}
-    )
+    reach = workers.lab.world.vae.decoder_reach
+    rows.append({"": f"decoder rebuilt from {reach} latents", "to the served": float(np.mean(again))})
     return Report(
         "Approximations",
         f'{scale.approximation_walks} held-out walks by day, {chunks} chunks; "as served" has a context of '

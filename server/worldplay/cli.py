@@ -39,6 +39,7 @@ Variant = Annotated[str | None, typer.Option(help=_help("variant"))]
 Size = Annotated[str | None, typer.Option(help=_help("size"))]
 WeightsDir = Annotated[Path | None, typer.Option(help=_help("weights_dir"))]
 Device = Annotated[str | None, typer.Option(help=_help("device"))]
+Gpus = Annotated[int | None, typer.Option(help=_help("gpus"))]
 Attention = Annotated[str | None, typer.Option(help=_help("attention"))]
 Graphs = Annotated[str | None, typer.Option(help=_help("graphs"))]
 Sessions = Annotated[int | None, typer.Option(help=_help("max_sessions"))]
@@ -71,6 +72,7 @@ def serve(
     size: Size = None,
     weights_dir: WeightsDir = None,
     device: Device = None,
+    gpus: Gpus = None,
     attention: Attention = None,
     graphs: Graphs = None,
     max_sessions: Sessions = None,
@@ -87,6 +89,7 @@ def serve(
         size=size,
         weights_dir=weights_dir,
         device=device,
+        gpus=gpus,
         attention=attention,
         graphs=graphs,
         max_sessions=max_sessions,
@@ -104,6 +107,7 @@ def serve(
 def render(
     model: Model = None,
     device: Device = None,
+    gpus: Gpus = None,
     attention: Attention = None,
     prompt: Annotated[str | None, typer.Option(help="What the world looks like.")] = None,
     image: Annotated[Path | None, typer.Option(help="Picture to start from: PNG, JPEG or WebP.")] = None,
@@ -112,6 +116,7 @@ def render(
         str | None,
         typer.Option(
             help="Where to go: 'w-10,right-5' (latents), or a JSON file of poses [straight ahead]. "
+            "A saved walk (.safetensors) decides everything. "
             "A recorded walk also sets view, prompt, seed and steps unless they are given; "
             "if it began at a picture, give that --image."
         ),
@@ -140,6 +145,7 @@ def render(
         size=size,
         weights_dir=weights_dir,
         device=device,
+        gpus=gpus,
         attention=attention,
     )
     refuse_released_options(settings, variant, size, weights_dir)
@@ -165,12 +171,39 @@ def render(
 
 
 @app.command()
+def replay(
+    walk: Annotated[Path, typer.Argument(help="A saved walk: a .safetensors file, as the page saves it.")],
+    model: Model = None,
+    variant: Variant = None,
+    size: Size = None,
+    weights_dir: WeightsDir = None,
+    device: Device = None,
+    attention: Attention = None,
+) -> None:
+    """Make a saved walk again, and say whether its latents are the same."""
+    settings = load_model_settings(
+        model=model,
+        variant=variant,
+        size=size,
+        weights_dir=weights_dir,
+        device=device,
+        attention=attention,
+    )
+    refuse_released_options(settings, variant, size, weights_dir)
+    from worldplay.commands.replay import run
+
+    if not run(settings, walk):
+        raise typer.Exit(1)
+
+
+@app.command()
 def bench(
     model: Model = None,
     variant: Variant = None,
     size: Size = None,
     weights_dir: WeightsDir = None,
     device: Device = None,
+    gpus: Gpus = None,
     attention: Attention = None,
     graphs: Graphs = None,
     chunks: Annotated[
@@ -208,6 +241,7 @@ def bench(
                 "--size": size,
                 "--weights-dir": weights_dir,
                 "--device": device,
+                "--gpus": gpus,
                 "--attention": attention,
                 "--graphs": graphs,
                 "--chunks": chunks,
@@ -225,6 +259,7 @@ def bench(
         size=size,
         weights_dir=weights_dir,
         device=device,
+        gpus=gpus,
         attention=attention,
         graphs=graphs,
     )
@@ -301,6 +336,7 @@ def doctor(
     variant: Variant = None,
     size: Size = None,
     device: Device = None,
+    gpus: Gpus = None,
     memory: Annotated[
         float | None, typer.Option(min=1, max=100_000, help="Plan for a GPU with this many GB.")
     ] = None,
@@ -312,7 +348,12 @@ def doctor(
 ) -> None:
     """Show whether a released model fits into this machine, and for how many visitors."""
     settings = load_model_settings(
-        variant=variant, size=size, device=device, weights_dir=weights_dir, max_sessions=max_sessions
+        variant=variant,
+        size=size,
+        device=device,
+        gpus=gpus,
+        weights_dir=weights_dir,
+        max_sessions=max_sessions,
     )
     from worldplay.commands.doctor import run
 

@@ -1,27 +1,42 @@
 """Loads the world and the engine that the settings ask for, or describes the world without loading it."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
+import torch.distributed as dist
 
 from worldplay.engine.capacity import count_in_time
 from worldplay.engine.engine import Engine
 from worldplay.engine.pacing import LatchMode
+from worldplay.model.config import RELEASED_TRANSFORMER
+from worldplay.model.ranks import ALONE, Ranks
+from worldplay.model.regions import compile_regions
+from worldplay.ranks.group import BACKENDS
+from worldplay.ranks.orders import MakeModules, Modules
+from worldplay.ranks.team import lead
 from worldplay.settings import ModelSettings, Settings, keep_compiled_code
 from worldplay.world.attention import set_attention
-from worldplay.world.compiling import compile_world
+from worldplay.world.compiling import COMPILER, compile_world
 from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
 from worldplay.world.device import choose_device
-from worldplay.world.embedded.load import find_embedded, load_embedded
+from worldplay.world.embedded.load import find_embedded, load_embedded, load_networks
 from worldplay.world.embedded.manifest import read_description
 from worldplay.world.embedded.previews import show_first_frames
 from worldplay.world.frames import parse_size
+from worldplay.world.machine import check_heads, choose_rank_kind
 from worldplay.world.recording import record_world
 from worldplay.world.released.files import is_released
 from worldplay.world.released.variants import MODEL, find_variant
 from worldplay.world.world import World, pick_view
+
+if TYPE_CHECKING:
+    from worldplay.world.released.load import ReleasedConfig
 
 logger = logging.getLogger(__name__)
 
@@ -50,19 +65,68 @@ def read_spec(settings: ModelSettings) -> WorldSpec:
     return WorldSpec(described.name, *described.size, described.rollout.chunk_latents)
 
 
-def open_world(settings: ModelSettings, *, sessions: int, clips: int) -> World:
+@contextmanager
+def open_ranks(settings: ModelSettings) -> Iterator[Ranks]:
+    """Start the ranks that compute the settings' model together. They end with the context.
+
+    Raises: ValueError saying why there cannot be so many.
+    """
+    if is_released(settings.model):
+        heads = RELEASED_TRANSFORMER.heads
+        if settings.gpus > 1 and not find_variant(settings.variant).is_live:
+            raise ValueError(f"expected --gpus 1 with --variant {settings.variant}, got {settings.gpus}")
+    else:
+        heads = read_description(find_embedded(settings.model)).transformer.heads
+    with start_ranks(settings, heads, partial(_load_networks, settings)) as ranks:
+        yield ranks
+
+
+@contextmanager
+def start_ranks(settings: ModelSettings, heads: int, make: MakeModules) -> Iterator[Ranks]:
+    """Start ranks for a model with so many heads; see `team.lead`. Raises: as `open_ranks`."""
+    if settings.gpus == 1:
+        yield ALONE
+        return
+    if settings.graphs == "on":
+        raise ValueError(f"expected --graphs auto or off with --gpus {settings.gpus}, got 'on'")
+    check_heads(settings.gpus, heads)
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    kind = choose_rank_kind(settings.device, settings.gpus, names)
+    backend = BACKENDS[kind]
+    if not (dist.is_available() and dist.is_backend_available(backend)):
+        raise ValueError(f"expected a PyTorch with {backend.upper()} for --gpus {settings.gpus}, got none")
+    logger.info("starting %d ranks", settings.gpus)
+    with lead(settings.gpus, kind, make) as leader:
+        yield leader
+
+
+def _load_networks(settings: ModelSettings, device: torch.device) -> Modules:
+    """Load what another rank than 0 needs."""
+    if is_released(settings.model):
+        from worldplay.world.released.load import load_released_networks  # importing it takes seconds
+
+        transformer, vae = load_released_networks(*_released(settings), device)
+    else:
+        transformer, vae = load_networks(find_embedded(settings.model), device)
+    if settings.compile == "on":
+        keep_compiled_code()
+        transformer.use_regions(compile_regions(COMPILER))
+    return transformer, vae
+
+
+def open_world(settings: ModelSettings, *, sessions: int, clips: int, ranks: Ranks = ALONE) -> World:
     """Load the world, with memory for these clips and for these sessions, or as many sessions as fit.
 
     Raises: ValueError or OSError naming the file, what is wrong with it and the command that fixes it.
     """
     device = choose_device(settings.device)
     if is_released(settings.model):
-        world = _open_released(settings, device, sessions, clips)
+        world = _open_released(settings, device, sessions, clips, ranks)
     else:
         # A second thread makes a chunk of a small world a fifth faster on an idle machine. Where a browser
         # needs a core as well, the two threads wait for each other, and a chunk can take seconds.
         torch.set_num_threads(1)
-        world = load_embedded(find_embedded(settings.model), device)
+        world = load_embedded(find_embedded(settings.model), device, ranks)
     return tune(settings, world)
 
 
@@ -72,32 +136,47 @@ def tune(settings: ModelSettings, world: World) -> World:
     Raises: ValueError if the attention backend that was asked for does not work here, or no recording does.
     """
     set_attention(world, settings.attention)
-    if settings.compile:
+    if _wants_compiling(settings, world.device):
         keep_compiled_code()
         compile_world(world)
-    return record_world(world, settings.graphs)
+    # Recordings of exchanges between GPUs have not been tried.
+    return record_world(world, settings.graphs) if settings.gpus == 1 else world
 
 
-def _open_released(settings: ModelSettings, device: torch.device, sessions: int, clips: int) -> World:
-    from worldplay.world.released.load import (  # importing it takes seconds
-        ReleasedConfig,
-        free_bytes,
-        load_released,
-    )
+def _wants_compiling(settings: ModelSettings, device: torch.device) -> bool:
+    """Compile by default where that was measured to pay."""
+    if settings.compile == "auto":
+        return is_released(settings.model) and device.type == "cuda" and settings.gpus == 1
+    return settings.compile == "on"
+
+
+def _open_released(
+    settings: ModelSettings, device: torch.device, sessions: int, clips: int, ranks: Ranks
+) -> World:
+    from worldplay.world.released.load import free_bytes, load_released  # importing it takes seconds
+
+    config, root = _released(settings)
+    config = replace(config, sessions=sessions, clips=clips)
+    return load_released(config, root, device, free_bytes(device), ranks)
+
+
+def _released(settings: ModelSettings) -> "tuple[ReleasedConfig, Path]":
+    """Return which released model the settings ask for, and the folder of its files."""
+    from worldplay.world.released.load import ReleasedConfig
 
     root = settings.weights_dir if settings.model == MODEL else Path(settings.model)
     variant = replace(find_variant(settings.variant), shift=settings.shift)
-    config = ReleasedConfig(variant, parse_size(settings.size), sessions, clips)
-    return load_released(config, root, device, free_bytes(device))
+    return ReleasedConfig(variant, parse_size(settings.size)), root
 
 
-def open_engine(settings: Settings) -> tuple[World, Engine]:
+def open_engine(settings: Settings, ranks: Ranks = ALONE) -> tuple[World, Engine]:
     """Load the world, with memory for the visitors and one clip, and make an engine, which is not started.
 
     Raises: ValueError or OSError as `open_world`.
     """
     can_walk = not is_released(settings.model) or find_variant(settings.variant).is_live
-    world = open_world(settings, sessions=settings.max_sessions if can_walk else 0, clips=1)
+    sessions = settings.max_sessions if can_walk else 0
+    world = open_world(settings, sessions=sessions, clips=1, ranks=ranks)
     if not is_released(settings.model):  # the released model's first frame is the start image itself
         world = show_first_frames(world)
     return world, make_engine(settings, world)

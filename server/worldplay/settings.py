@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from worldplay.protocol.origin import read_origins
@@ -17,6 +17,7 @@ from worldplay.world.frames import parse_size
 logger = logging.getLogger(__name__)
 
 PREFIX = "WORLDPLAY_"
+_SWITCHES = {"1": "on", "true": "on", "yes": "on", "0": "off", "false": "off", "no": "off"}
 COMPILED = Path.home() / ".cache" / "worldplay-compiled"
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -56,11 +57,17 @@ def _strip_brackets(host: str) -> str:
     return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
+def _read_switch(value: object) -> object:
+    """Accept what switches are usually set to."""
+    return _SWITCHES.get(str(value).lower(), value)
+
+
 Folder = Annotated[Path, AfterValidator(_expand_home)]
 Size = Annotated[str, AfterValidator(_check_size)]
 Host = Annotated[str, Field(min_length=1), AfterValidator(_strip_brackets)]
 Token = Annotated[str, AfterValidator(_refuse_blank)]
 Origins = Annotated[str, AfterValidator(_check_origins)]
+Choice = Annotated[Literal["auto", "on", "off"], BeforeValidator(_read_switch)]
 Variant = Literal["ar-distilled", "ar", "ar-rl", "bidirectional"]
 
 
@@ -81,15 +88,23 @@ class ModelSettings(BaseModel):
         Path.home() / ".cache" / "worldplay", description="Folder of hy-worldplay's downloaded files"
     )
     device: str = Field("auto", description="Where the model runs: 'auto', 'cpu', 'cuda' or 'cuda:N'")
+    gpus: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="GPUs that compute the model together; with --device cpu, processes of one thread each",
+    )
     attention: str = Field(
         "auto",
         min_length=1,
         description="Attention backend: 'auto' takes the fastest that is exact here, see docs/performance.md",
     )
-    compile: bool = Field(
-        False, description="Whether torch.compile joins operations of the transformer; loading takes longer"
+    compile: Choice = Field(
+        "auto",
+        description="Whether torch.compile joins operations of the transformer, which takes a minute while "
+        "loading; 'auto' does so for hy-worldplay on one GPU",
     )
-    graphs: Literal["auto", "on", "off"] = Field(
+    graphs: Choice = Field(
         "auto",
         description="Whether passes are recorded once and replayed, as CUDA graphs; 'auto' does so on a GPU",
     )
@@ -121,6 +136,22 @@ class Settings(ModelSettings):
         "",
         description="Other origins whose pages may connect, like https://world.example, separated by commas: "
         "for a proxy that rewrites Host",
+    )
+    store: str = Field(
+        "~/.cache/worldplay-walks",
+        min_length=1,
+        description="Where walks are kept: a folder, a URL of fsspec, like s3://bucket/walks, or 'none'",
+    )
+    store_mb: int = Field(
+        2000, ge=1, le=10**9, description="Megabytes of walks that are kept in the store, for all visitors"
+    )
+    keep_days: int = Field(30, ge=1, le=3650, description="Days for which bookmarked walks are kept")
+    resume_s: float = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="Seconds for which a visitor without a connection keeps the place, unless others wait; "
+        "afterwards the walk goes on from the store",
     )
     static_dir: Folder = Field(_PACKAGE / "web" / "page", description="Folder of the built page")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

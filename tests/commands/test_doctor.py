@@ -19,6 +19,7 @@ from worldplay.commands.doctor import (
     report,
 )
 from worldplay.commands.list_models import find_problem
+from worldplay.settings import load_settings
 from worldplay.world.frames import SIZE
 from worldplay.world.machine import Gpu
 from worldplay.world.released.memory_estimate import Shapes, estimate_memory
@@ -82,6 +83,31 @@ def test_report_for_a_large_gpu() -> None:
     assert "  render: fits, 80.0 GB at most" in said
     assert "moved to the GPU while used" in said.split("render")[0]
     assert "  480x832     80.0 GB   35.2 GB  11" in said
+
+
+def test_report_for_eight_gpus() -> None:
+    lines = list(report(H100, DISTILLED, SIZE, 83_000_000_000, "present", 4, ranks=8))
+    said = "\n".join(lines)
+    assert "hy-worldplay ar-distilled at 480x832, on rank 0 of 8" in said
+    assert re.search(r"KV cache +4.4 GB", said)
+    assert re.search(r"other ranks +17.2 GB  each, without text stream and encoders, with two walks", said)
+    assert "serve, 4 at once and a clip: fits" in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"gpus": 3}, "expected --gpus 1, 2, 4, 8, 16, which divide the model's 16 heads, got 3"),
+        ({"gpus": 2, "variant": "bidirectional"}, "expected --gpus 1 with --variant bidirectional, got 2"),
+        ({"gpus": 2, "device": "cuda"}, "expected at most --gpus 1, which is all there are, got 2"),
+    ],
+)
+def test_ranks_that_cannot_be(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, object], problem: str
+) -> None:
+    monkeypatch.setattr(doctor, "list_gpus", lambda visible: [H100.gpu])
+    with pytest.raises(ValueError, match=problem):
+        doctor.run(load_settings(**settings), None, check=False)
 
 
 def test_report_for_a_small_gpu() -> None:

@@ -9,8 +9,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+import torch
 
 from support.paths import ENVIRONMENT
+from support.tiny_world import HEIGHT, WIDTH, make_world
+from worldplay.commands import serve
+from worldplay.world.world import World
 
 pytestmark = pytest.mark.slow
 
@@ -77,3 +81,19 @@ def test_embedded_world_is_ready_in_seconds(tmp_path: Path) -> None:
 def test_host_of_another_is_ignored(host: str) -> None:
     with starting("--max-sessions", "1", HOST=host, PORT="") as lines:
         assert "at http://127.0.0.1:" in said_until("ready", lines)[-1]
+
+
+def test_the_gpu_that_computes_a_world_encodes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[tuple[int, int, int]] = []
+
+    def find(width: int, height: int, fps: int) -> str:
+        sizes.append((width, height, fps))
+        return "h264_nvenc"
+
+    monkeypatch.setattr(serve, "find_live_codec", find)
+    world = make_world()
+    assert serve.choose_codec(world) is world
+    assert sizes == []
+    monkeypatch.setattr(World, "device", torch.device("meta"))
+    assert serve.choose_codec(world).codec == "h264_nvenc"
+    assert sizes == [(WIDTH, HEIGHT, 24)]

@@ -12,7 +12,8 @@ from worldplay.engine.ports import Frames
 from worldplay.loading import make_engine
 from worldplay.settings import load_settings
 from worldplay.world.chunk import Chunk
-from worldplay.world.world import LiveWalk, World
+from worldplay.world.live_walk import LiveWalk
+from worldplay.world.world import World
 
 
 def let_chunks_take(seconds: Iterator[float], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,10 @@ import pytest
 from support.boxes import nal_types
 from support.paths import run_python
 from support.pictures import HEIGHT, WIDTH, bt709_rgb, decode_samples, flat, moving_bars
-from worldplay.media.encoder import H264Encoder
+from worldplay.media import codecs
+from worldplay.media import encoder as encoder_module
+from worldplay.media.codecs import NVENC, X264, Codec, has_codec
+from worldplay.media.encoder import H264Encoder, find_live_codec
 
 NAL_SLICE, NAL_IDR, NAL_SPS, NAL_PPS = 1, 5, 7, 8
 
@@ -137,3 +140,50 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / warm)
 def test_memory_stays_flat_over_two_minutes_of_video() -> None:
     # A process of its own: its peak is then the encoder's, whatever ran before.
     assert float(run_python("-c", PEAK_MEMORY, "3000").stdout) < 1.02
+
+
+def as_hardware(monkeypatch: pytest.MonkeyPatch, **options: str) -> None:
+    """Let x264 stand in for the GPU's encoder: it writes start codes, and sets and delimiters everywhere."""
+    params = "annexb=1:aud=1:repeat-headers=1:keyint=infinite:scenecut=0:bframes=0"
+    standard = {"tune": "zerolatency", "forced-idr": "1", "x264-params": params}
+    monkeypatch.setitem(codecs.CODECS, NVENC, Codec(X264, standard | options, has_start_codes=True))
+    monkeypatch.setattr(codecs, "NVENC", X264)
+    monkeypatch.setattr(encoder_module, "has_codec", lambda name: True)
+
+
+def test_the_gpus_encoder_makes_what_mp4_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    as_hardware(monkeypatch)
+    encoder = H264Encoder(WIDTH, HEIGHT, 24, NVENC)
+    frames = moving_bars(6)
+    samples = [encoder.encode(frame, key=i == 3) for i, frame in enumerate(frames)]
+    assert [sample.key for sample in samples] == [True, False, False, True, False, False]
+    for sample in samples:
+        assert not {NAL_SPS, NAL_PPS, 9} & set(nal_types(sample.data))
+    pictures = decode_samples(encoder.avcc, (sample.data for sample in samples))
+    for frame, picture in zip(frames, pictures, strict=True):
+        assert np.abs(bt709_rgb(picture).astype(int) - frame).mean() < 12
+    assert encoder.codec == f"avc1.{encoder.avcc[1:4].hex()}"
+
+
+def test_the_gpus_encoder_is_taken_if_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    as_hardware(monkeypatch)
+    assert find_live_codec(WIDTH, HEIGHT, 24) == X264, "the stand-in's name"
+
+
+def test_an_encoder_that_holds_frames_back_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    as_hardware(monkeypatch, tune="film")
+    with caplog.at_level("INFO"):
+        assert find_live_codec(WIDTH, HEIGHT, 24) == X264
+    assert [r.message for r in caplog.records] == [
+        "h264_nvenc does not work, x264 is used: expected one packet for each frame, got 0"
+    ]
+
+
+def test_a_machine_without_a_gpus_encoder_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        assert find_live_codec(WIDTH, HEIGHT, 24) == X264
+    if has_codec(NVENC):
+        (record,) = caplog.records
+        assert record.message.startswith("h264_nvenc cannot be opened, x264 is used: ")

@@ -2,16 +2,18 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor
 
 from support.tape import TapeRecorder
-from support.tiny import GRID, Latents, make_latents, make_model, make_text
+from support.tiny import GRID, TINY, Latents, make_latents, make_model, make_text
 from worldplay.model.attention import MATMUL
-from worldplay.model.graphs import Graphs, Tensors
+from worldplay.model.graphs import CudaRecorder, Graphs, Tensors
 from worldplay.model.kv_cache import KVCache, TextKV
 from worldplay.model.prope import Cameras
 from worldplay.model.transformer import WorldPlayTransformer
@@ -66,9 +68,14 @@ def _extend(context: Latents, model: WorldPlayTransformer, cache: KVCache) -> No
     model.extend_context(*context.arguments(), cache)
 
 
-def test_nothing_that_a_pass_depends_on_is_part_of_its_recording() -> None:
+@pytest.mark.parametrize("tokens_first", [False, True])
+def test_nothing_that_a_pass_depends_on_is_part_of_its_recording(tokens_first: bool) -> None:
     """Latents, conditions, cameras, actions, timesteps and positions differ in every chunk."""
     pair = Pair()
+    for index, model in enumerate((pair.plain, pair.graphed)):
+        sizes = (TINY.blocks, TINY.heads, TINY.head_dim, GRID[0] * GRID[1], 24, 8)
+        pair.caches[index] = KVCache(*sizes, model.device, model.dtype, tokens_first=tokens_first)
+        pair.caches[index].set_text(make_text(model))
     for seed in range(4):
         pair.encode(make_latents(pair.plain, 4, seed=seed), timestep=14.0 + seed)
         pair.chunk(make_latents(pair.plain, 4, seed=10 + seed), (1000.0 - seed, 625.0 + seed, 310.0))
@@ -187,3 +194,44 @@ def test_cameras_are_inputs() -> None:
     for seed in range(3):
         cameras: Cameras = make_latents(pair.plain, 4, seed=seed).cameras
         pair.chunk(Latents(chunk.latents, chunk.cond, cameras, chunk.actions))
+
+
+class Driver:
+    """Notes what is asked of CUDA."""
+
+    def __init__(self, *, fails: bool) -> None:
+        self.fails = fails
+        self.calls: list[tuple[object, ...]] = []
+
+    @contextmanager
+    def graph(self, graph: object, pool: object, stream: object, mode: str) -> Iterator[None]:
+        self.calls.append(("record", pool, stream, mode))
+        yield
+        if self.fails:
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+    def take_the_place_of_cuda(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(torch.cuda, "graph", self.graph)
+        monkeypatch.setattr(torch.cuda, "device", lambda _: nullcontext())
+        monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: "shared")
+        monkeypatch.setattr(torch.cuda, "Stream", lambda device: f"stream of {device}")
+        monkeypatch.setattr(torch.cuda, "current_stream", lambda device: f"current of {device}")
+        monkeypatch.setattr(torch.cuda, "set_stream", lambda stream: self.calls.append(("go on", stream)))
+        monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: SimpleNamespace(replay=lambda: None))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_is_asked_of_cuda(monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
+    driver = Driver(fails=fails)
+    driver.take_the_place_of_cuda(monkeypatch)
+    recorder = CudaRecorder(torch.device("cuda:1"))
+    for alone in (False, True):
+        with pytest.raises(RuntimeError) if fails else nullcontext():
+            recorder.record(lambda: (torch.ones(1),), alone=alone)
+    back = ("go on", "current of cuda:1")
+    assert driver.calls == [
+        ("record", "shared", "stream of cuda:1", "thread_local"),
+        back,
+        ("record", None, "stream of cuda:1", "thread_local"),
+        back,
+    ]

@@ -131,6 +131,45 @@ def test_cloned_state_goes_its_own_way() -> None:
     torch.testing.assert_close(vae.decode_latent(latents[2], replay), expected, atol=0, rtol=0)
 
 
+DEEP = replace(
+    RELEASED_VAE,  # as many layers, but narrow
+    latent_channels=4,
+    encoder_channels=(8, 8, 8, 8, 8),
+    encoder_layers=1,
+    decoder_channels=(16, 16, 16, 8, 8),
+)
+
+
+def state_after(vae: StreamingVAE, latents: Tensor) -> vae_stream.FeatureCache:
+    state = vae.new_decoder_state()
+    for latent in latents.split(1, dim=2):
+        vae.decode_latent(latent, state)
+    return state
+
+
+@pytest.mark.parametrize(("config", "reach"), [(EMBEDDED, 22), (TINY, 33), (DEEP, 42)])
+def test_state_made_of_the_latest_latents_is_exactly_that_of_the_whole_video(
+    config: VAEConfig, reach: int
+) -> None:
+    vae = tiny_vae(config)
+    assert vae.decoder_reach == reach
+    latents = torch.randn(1, 4, reach + 3, 1, 2)
+    whole = state_after(vae, latents)
+    rebuilt = vae.decoder_state_after(latents[:, :, -reach:])
+    assert all(torch.equal(*slots) for slots in zip(whole.slots, rebuilt.slots, strict=True))
+    fewer = vae.decoder_state_after(latents[:, :, 1 - reach :])
+    assert not all(torch.equal(*slots) for slots in zip(whole.slots, fewer.slots, strict=True))
+
+
+@pytest.mark.parametrize("num_latents", [1, 2, 5])
+def test_state_made_of_a_short_video_is_exactly_its_own(num_latents: int) -> None:
+    vae = tiny_vae(EMBEDDED)
+    latents = torch.randn(1, 4, num_latents, 1, 2)
+    rebuilt = vae.decoder_state_after(latents)
+    whole = state_after(vae, latents)
+    assert all(torch.equal(*slots) for slots in zip(whole.slots, rebuilt.slots, strict=True))
+
+
 def test_state_holds_two_frames_per_convolution_however_long_the_stream() -> None:
     vae = tiny_vae()
     state = vae.new_decoder_state()

@@ -65,6 +65,20 @@ def test_several_latents_at_once_go_on_from_a_recorded_one() -> None:
 
 
 @torch.inference_mode()
+def test_recorded_decoding_goes_on_from_a_state_that_was_rebuilt() -> None:
+    plain, graphed = make_vae(), make_vae()
+    graphed.use_graphs(Graphs(TapeRecorder()))
+    latents, state = make_latents(0, 30), plain.new_decoder_state()
+    expected = [plain.decode_latent(latent, state) for latent in latents][27:]
+    for latent in make_latents(1, 4):
+        graphed.decode_latent(latent, other := graphed.new_decoder_state())
+        graphed.decode_latent(latent, other)
+    rebuilt = graphed.decoder_state_after(torch.cat(latents[27 - graphed.decoder_reach : 27], dim=2))
+    pictures = [graphed.decode_latent(latent, rebuilt) for latent in latents[27:]]
+    torch.testing.assert_close(pictures, expected, rtol=0, atol=0)
+
+
+@torch.inference_mode()
 def test_pictures_of_another_size() -> None:
     plain, graphed = make_vae(), make_vae()
     graphed.use_graphs(Graphs(TapeRecorder()))

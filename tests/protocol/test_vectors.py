@@ -74,6 +74,7 @@ def test_every_type_has_a_right_vector() -> None:
 def test_every_code_that_a_frame_can_earn_has_a_wrong_vector() -> None:
     after_the_frame = {
         "slow_consumer",
+        "taken_over",
         "too_fast",
         "bad_pose",
         "bad_request",

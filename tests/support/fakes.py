@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import numpy as np
 
 from worldplay.engine.admission import Admission
-from worldplay.engine.ports import ChunkReport, Frames
+from worldplay.engine.ports import ChunkReport, Frames, WalkPort
 from worldplay.engine.session import Session
 from worldplay.engine.stats import Counters
 from worldplay.engine.worker import Worker
@@ -19,6 +19,8 @@ from worldplay.world.steering import Move, Steering, WalkRequest
 
 if TYPE_CHECKING:  # only for its name: these tests run without torch
     from torch import Tensor
+
+    from worldplay.world.snapshot import Snapshot
 
 FPS = 24
 PICTURE = np.zeros((4, 2, 2, 3), np.uint8)
@@ -168,6 +170,8 @@ class FakeWalk:
             self.world.spend("decode", self.name, self.world.decode_ms)
             yield PICTURE[:count]
 
+    decode_for_encoder = decode
+
     def truncate(self, num_chunks: int) -> None:
         self.world.spend("truncate", self.name, 0)
         del self.chunks[num_chunks:]
@@ -175,6 +179,19 @@ class FakeWalk:
     def set_prompt(self, text: str) -> None:
         self.world.spend("prompt", self.name, 0)
         self.prompt = text
+
+    def snapshot(self) -> Snapshot:
+        """A copy without content, from the chunk that was made last."""
+        return cast("Snapshot", len(self.chunks))
+
+    def take_unsaved(self) -> Snapshot:
+        return self.snapshot()
+
+    def show_last(self) -> Chunk | None:
+        return None
+
+    def count_unsaved(self, first: int) -> None:
+        self.world.spend("unsaved", self.name, 0)
 
 
 class Recorder:
@@ -185,6 +202,8 @@ class Recorder:
         self.events: list[tuple[object, ...]] = []  # (name, ...)
         self.reports: list[ChunkReport] = []
         self.num_frames = 0
+        self.num_changes = 0
+        self.num_rests = 0
 
     @property
     def session(self) -> Session:
@@ -221,6 +240,12 @@ class Recorder:
 
     def on_error(self, code: str, message: str, fatal: bool) -> None:
         self.events.append(("error", code, message, fatal))
+
+    def on_changed(self, walk: WalkPort) -> None:
+        self.num_changes += 1
+
+    def on_resting(self, walk: WalkPort) -> None:
+        self.num_rests += 1
 
 
 class Page(Recorder):

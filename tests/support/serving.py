@@ -20,7 +20,9 @@ START_TIMEOUT_S = 10.0
 @contextmanager
 def serving(world: World, **arguments: object) -> Iterator[str]:
     """Serve a world. Yields: host and port."""
-    settings: Settings = load_settings(**{"port": 0, "max_sessions": 4, **arguments})
+    settings: Settings = load_settings(
+        **{"port": 0, "max_sessions": 4, "store": "none", "resume_s": 0, **arguments}
+    )
     listening = listen(settings.host, settings.port)
     engine = make_engine(settings, world)
     with running(create_server(settings, world, engine), listening) as address:

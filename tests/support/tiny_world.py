@@ -7,9 +7,11 @@ from PIL.Image import Image
 from torch import Tensor
 
 from evaluation.scale import QUICK
+from support.ranks import share
 from support.tiny import TINY
 from worldplay.model.conditioning import Conditioning
 from worldplay.model.config import VAEConfig
+from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE
 from worldplay.world.context import sample_points
@@ -79,9 +81,10 @@ class ByteConditioner:
         return None
 
 
-def make_world() -> World:
+def make_world(ranks: Ranks = ALONE) -> World:
     torch.manual_seed(0)
-    transformer, vae = WorldPlayTransformer(TINY).eval(), StreamingVAE(VAE).eval()
+    transformer, vae = WorldPlayTransformer(TINY).eval(), StreamingVAE(VAE).eval().requires_grad_(False)
+    share(ranks, transformer, vae)
     grid = (HEIGHT // VAE.pixels_per_latent, WIDTH // VAE.pixels_per_latent)
     cache = transformer.new_cache(grid, TEXT_TOKENS + VISION_TOKENS, ROLLOUT.memory_latents)
     return World(
@@ -91,6 +94,7 @@ def make_world() -> World:
         height=HEIGHT,
         views=render_views(HEIGHT, WIDTH, lambda view: WalkGround(view.c2w)),
         rollout=RolloutModel(transformer, [cache], sample_points(256, 0), ROLLOUT),
-        vae=vae.requires_grad_(False),
+        vae=vae,
         conditioner=ByteConditioner(),
+        weights="tiny weights",
     )

@@ -25,6 +25,7 @@ from worldplay.settings import load_settings
 from worldplay.web.app import create_app
 from worldplay.web.errors import EXCEPTION_HANDLERS
 from worldplay.world.chunk import Chunk, PendingChunk, Stage
+from worldplay.world.snapshot import Snapshot
 from worldplay.world.steering import Move, Steering, WalkRequest
 from worldplay.world.world import World
 
@@ -83,16 +84,30 @@ class QuickWalk:
         for count in (chunk.num_frames - 12, 4, 4, 4):
             yield self.frames[:count]
 
+    decode_for_encoder = decode
+
     def truncate(self, num_chunks: int) -> None: ...
 
     def set_prompt(self, text: str) -> None: ...
+
+    def snapshot(self) -> Snapshot:
+        raise AssertionError("a clip is not kept")
+
+    take_unsaved = snapshot
+
+    def show_last(self) -> Chunk | None:
+        return None
+
+    def count_unsaved(self, first: int) -> None: ...
 
 
 @pytest.fixture(scope="module")
 def app(world: World) -> Iterator[Starlette]:
     engine = Engine(QuickWorld(world), 1, 0)
     engine.start()
-    routes = create_app(load_settings(), world, engine).routes  # its lifespan would end with the process
+    routes = create_app(
+        load_settings(store="none"), world, engine
+    ).routes  # its lifespan would end with the process
     yield Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
     assert engine.close()
 

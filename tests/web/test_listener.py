@@ -10,9 +10,9 @@ import pytest
 from worldplay.media.track import VideoTrack
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.web.listener import SessionListener
-from worldplay.web.sender import Sample
+from worldplay.web.outlet import Sample
 
-WORLD: Any = SimpleNamespace(width=16, height=16, fps=24)
+WORLD: Any = SimpleNamespace(width=16, height=16, fps=24, codec="libx264")
 FRAMES = np.zeros((4, 16, 16, 3), np.uint8)
 
 
@@ -23,7 +23,7 @@ class FakeEngine:
         self.encoded_s: list[float] = []
         self.dropped_s: list[float] = []
 
-    def open(self, listener: object) -> SimpleNamespace:
+    def open(self, listener: object, media_s: float) -> SimpleNamespace:
         return SimpleNamespace(
             media_encoded=self.encoded_s.append, media_dropped=self.dropped_s.append, close=lambda: None
         )
@@ -31,7 +31,8 @@ class FakeEngine:
 
 def opened(*, tells_taken_as: bool = False) -> tuple[SessionListener, FakeEngine, "Queue[Any]"]:
     posted: Queue[Any] = Queue()
-    listener = SessionListener(WORLD, posted.put, tells_taken_as=tells_taken_as)
+    listener = SessionListener(WORLD, posted.put)
+    listener.tells_taken_as = tells_taken_as
     engine = FakeEngine()
     listener.open(engine)  # type: ignore[arg-type]
     return listener, engine, posted

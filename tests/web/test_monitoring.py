@@ -33,6 +33,7 @@ COUNTERS = {
     "stage_ms",
     "frames_dropped",
     "protocol_errors",
+    "resumes",
 }
 NOT_EXPORTED = {"counters", "chunk_times"}  # what holds others
 

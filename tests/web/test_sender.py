@@ -18,8 +18,9 @@ from worldplay.protocol.messages import Hello
 from worldplay.protocol.wire import pack
 from worldplay.web.latency import LatencyTracker
 from worldplay.web.limits import LIMITS
+from worldplay.web.outlet import REMEMBERED_FRAMES, Close, Outlet, Sample
 from worldplay.web.send_queue import MAX_CHUNKS
-from worldplay.web.sender import Close, Sample, Sender
+from worldplay.web.sender import Sender
 from worldplay.world.camera import Motion
 
 
@@ -40,7 +41,7 @@ class FakeSocket:
 class Client:
     """A socket, and the sender that writes to it."""
 
-    def __init__(self, *fields: str) -> None:
+    def __init__(self, *fields: str, first_frame: int = 0) -> None:
         """`fields`: later fields of the protocol that it knows."""
         self.socket = FakeSocket()
         self.latency = LatencyTracker()
@@ -50,34 +51,33 @@ class Client:
             frames_dropped=Counter("dropped", "", registry=self.registry),
             protocol_errors=Counter("errors", "", ["code"], registry=self.registry),
         )
-        connection = ServerConnection(LIMITS)
-        connection.receive(pack(Hello(protocol=1)), 0.0)
-        self.sender = Sender(
-            self.socket,  # type: ignore[arg-type]
-            connection,
-            self.latency,
-            self.metrics,  # type: ignore[arg-type]
-            self.drop,
-            frozenset(fields),
-        )
-        self.sender.put(welcome())
+        self.outlet = Outlet(self.latency, self.metrics, self.drop, first_frame)  # type: ignore[arg-type]
+        self.outlet.tells_revision = "revision" in fields
+        self.sender = Sender(self.socket, connected(), self.outlet)  # type: ignore[arg-type]
+        self.outlet.put(welcome())
 
     def drop(self, num_frames: int) -> None:
         self.num_dropped += num_frames
 
     async def sent(self, type: str) -> list[dict[str, Any]]:
         """Everything of a type, after the connection is closed."""
-        self.sender.put(Close(1000))
+        self.outlet.put(Close(1000))
         await self.sender.run(timeout_s=1.0)
         return [message for message in self.socket.messages if message["type"] == type]
 
 
-def welcome() -> m.Welcome:
+def connected() -> ServerConnection:
+    connection = ServerConnection(LIMITS)
+    connection.receive(pack(Hello(protocol=1)), 0.0)
+    return connection
+
+
+def welcome(*, resumed: bool = False) -> m.Welcome:
     return m.Welcome(
         protocol=1,
         session="s",
         secret="s",
-        resumed=False,
+        resumed=resumed,
         limits=LIMITS,
         worlds=(),
         model="m",
@@ -106,14 +106,14 @@ FRAMES = [TRACK.encode(np.zeros((16, 16, 3), np.uint8), key=number == 0) for num
 
 
 def put_chunk(client: Client, chunk: ChunkReport) -> None:
-    client.sender.put(chunk)
+    client.outlet.put(chunk)
     for frame in FRAMES:
-        client.sender.put(Sample(chunk, frame, decoded_at_ms=1.0, decode_ms=2.0, encode_ms=3.0))
+        client.outlet.put(Sample(chunk, frame, decoded_at_ms=1.0, decode_ms=2.0, encode_ms=3.0))
 
 
 async def test_frames_get_their_place_when_they_are_sent() -> None:
     client = Client()
-    client.sender.put(TRACK)
+    client.outlet.put(TRACK)
     for index in range(2):
         put_chunk(client, report(index))
     media = await client.sent("media")
@@ -129,14 +129,14 @@ async def test_frames_get_their_place_when_they_are_sent() -> None:
 
 async def test_track_is_sent_as_the_init_segment() -> None:
     client = Client()
-    client.sender.put(TRACK)
+    client.outlet.put(TRACK)
     (init,) = await client.sent("init")
     assert (init["codec"], init["data"]) == (TRACK.codec, TRACK.init_segment)
 
 
 async def test_dropped_chunks_leave_no_gap() -> None:
     client = Client()
-    client.sender.put(TRACK)
+    client.outlet.put(TRACK)
     for index in range(MAX_CHUNKS + 2):
         put_chunk(client, report(index))
     chunks = await client.sent("chunk")
@@ -149,7 +149,7 @@ async def test_dropped_chunks_leave_no_gap() -> None:
 async def test_chunks_of_equal_number_are_told_apart() -> None:
     """After a `reset` the numbers begin again."""
     client = Client()
-    client.sender.put(TRACK)
+    client.outlet.put(TRACK)
     for _ in range(MAX_CHUNKS + 1):
         put_chunk(client, report(0))
     assert len(await client.sent("chunk")) == MAX_CHUNKS
@@ -158,7 +158,7 @@ async def test_chunks_of_equal_number_are_told_apart() -> None:
 async def test_latency_begins_at_the_chunk_that_includes_the_message() -> None:
     client = Client()
     client.latency.receive(7, now_ms=1000.0)
-    client.sender.put(TRACK)
+    client.outlet.put(TRACK)
     put_chunk(client, report(0))
     put_chunk(client, report(1, controls_seq=7))
     await client.sent("chunk")
@@ -168,7 +168,7 @@ async def test_latency_begins_at_the_chunk_that_includes_the_message() -> None:
 @pytest.mark.parametrize(("code", "closes_with"), [(ErrorCode.BAD_IMAGE, 1000), (ErrorCode.INTERNAL, 1011)])
 async def test_error_is_told_and_counted(code: ErrorCode, closes_with: int) -> None:
     client = Client()
-    client.sender.put(ProtocolError(code, "expected nothing"))
+    client.outlet.put(ProtocolError(code, "expected nothing"))
     (error,) = await client.sent("error")
     assert (error["code"], client.socket.code) == (code.value, closes_with)
     assert client.registry.get_sample_value("errors_total", {"code": code.value}) == 1
@@ -192,7 +192,7 @@ async def test_only_a_client_that_asks_gets_the_fields_of_a_cut(
     fields: tuple[str, ...], told: object
 ) -> None:
     client = Client(*fields)
-    client.sender.put(TRACK)
+    client.outlet.put(TRACK)
     whole = report(5)
     put_chunk(client, whole)
     put_chunk(client, cut_of(whole, 3))
@@ -203,3 +203,78 @@ async def test_only_a_client_that_asks_gets_the_fields_of_a_cut(
     assert [(each["chunk"], each["frame"]) for each in media] == [(5, 0), (5, 1), (5, 2), (5, 3)]
     names = ("revision", "first_latent", "latents")
     assert tuple(messages[1][name] for name in names if name in messages[1]) == (told or ())
+
+
+def on_a_new_connection(client: Client) -> Client:
+    """The same outlet, on a connection whose client has said that it wants to resume."""
+    again = Client()
+    again.outlet = client.outlet
+    again.sender = Sender(again.socket, connected(), client.outlet)  # type: ignore[arg-type]
+    return again
+
+
+async def test_client_that_comes_back_gets_what_was_sent_after_its_last_frame() -> None:
+    client = Client()
+    client.outlet.put(TRACK)
+    for index in range(2):
+        put_chunk(client, report(index))
+    client.outlet.put(m.State(what="prompt", text="at night"))
+    await client.sent("media")
+    again = on_a_new_connection(client)
+    assert client.outlet.resume(welcome(resumed=True), last_frame=1)
+    put_chunk(client, report(2))
+    await again.sent("media")
+    kinds = [each["type"] for each in again.socket.messages]
+    assert kinds == ["welcome", "chunk", "media", "media", "state", "chunk", "media", "media"]
+    assert [each["frame"] for each in again.socket.messages if each["type"] == "media"] == [2, 3, 4, 5]
+
+
+async def test_client_without_any_frame_gets_everything() -> None:
+    client = Client()
+    client.outlet.put(m.Queued(position=1, eta=None))
+    client.outlet.put(TRACK)
+    await client.sent("init")
+    again = on_a_new_connection(client)
+    assert client.outlet.resume(welcome(resumed=True), last_frame=None)
+    await again.sent("init")
+    assert [each["type"] for each in again.socket.messages] == ["welcome", "queued", "init"]
+
+
+async def test_client_that_lost_too_much_begins_with_an_init_and_a_key_frame() -> None:
+    client = Client()
+    client.outlet.put(TRACK)
+    for index in range(REMEMBERED_FRAMES // 2 + 2):
+        put_chunk(client, report(index))
+        for _ in range(3):
+            await client.outlet.next()
+    whole = report(1000, frames=5)
+    client.outlet.put(whole)
+    for _ in range(3):
+        await client.outlet.next()
+    again = on_a_new_connection(client)
+    assert not client.outlet.resume(welcome(resumed=True), last_frame=1)
+    client.outlet.put(Sample(whole, FRAMES[1], decoded_at_ms=1.0, decode_ms=2.0, encode_ms=3.0))
+    client.outlet.put(Sample(whole, FRAMES[0], decoded_at_ms=1.0, decode_ms=2.0, encode_ms=3.0))
+    media = await again.sent("media")
+    assert [each["type"] for each in again.socket.messages] == ["welcome", "init", "chunk", "media"]
+    chunk = again.socket.messages[2]
+    assert (len(media), media[0]["key"], media[0]["frame"]) == (1, True, chunk["first_frame"])
+    assert (chunk["index"], chunk["frames"], client.num_dropped) == (1000, 4, 1)
+
+
+async def test_answers_to_a_lost_connection_are_not_for_the_next_one() -> None:
+    client = Client()
+    client.outlet.put(m.Pong(t=1.0, server=2.0))
+    client.outlet.put(Close(1000))
+    again = on_a_new_connection(client)
+    client.outlet.resume(welcome(resumed=True), last_frame=None)
+    await again.sent("pong")
+    assert [each["type"] for each in again.socket.messages] == ["welcome"]
+
+
+async def test_numbers_go_on_where_a_lost_session_ended() -> None:
+    client = Client(first_frame=100)
+    client.outlet.put(TRACK)
+    put_chunk(client, report(7))
+    media = await client.sent("media")
+    assert [each["frame"] for each in media] == [100, 101]

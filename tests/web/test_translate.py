@@ -5,7 +5,7 @@ import pytest
 from support.picture_files import green, indexed
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.web import translate
-from worldplay.web.translate import read_image, welcome
+from worldplay.web.translate import Greeting, read_image, welcome
 from worldplay.world.world import World
 
 
@@ -27,7 +27,8 @@ def test_lack_of_memory_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_later_fields_of_the_welcome_are_only_for_clients_that_name_them(world: World) -> None:
-    told = welcome(world, "latent", frozenset({"latch", "sights"}))
-    assert (told.latch, told.worlds[0].sights) == ("latent", world.sights)
-    untold = welcome(world, "latent", frozenset({"revision"}))
-    assert (untold.latch, untold.worlds[0].sights) == (None, None)
+    greeting = Greeting("session", "secret", resumed=False, latch="latent", keeps_snapshots=True)
+    told = welcome(world, greeting, frozenset({"latch", "sights", "snapshots"}))
+    assert (told.latch, told.worlds[0].sights, told.snapshots) == ("latent", world.sights, True)
+    untold = welcome(world, greeting, frozenset({"revision"}))
+    assert (untold.latch, untold.worlds[0].sights, untold.snapshots) == (None, None, None)

@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch._dynamo.testing import CompileCounterWithBackend
@@ -12,6 +14,14 @@ from worldplay.world.world import World
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(autouse=True)
+def _reset_compiler() -> Iterator[None]:
+    torch.compiler.reset()
+    yield
+    torch.compiler.set_stance("default")
+    torch.compiler.reset()
+
+
 def make_chunks(world: World) -> list[torch.Tensor]:
     walk = world.open_walk(WalkRequest(seed=0))
     return [walk.begin_chunk(CircleSteering()).finish().latents for _ in range(5)]
@@ -21,7 +31,6 @@ def make_chunks(world: World) -> list[torch.Tensor]:
 def test_a_compiled_walk_is_the_same_and_compiles_nothing_more(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, compiler: str
 ) -> None:
-    torch.compiler.reset()
     counter = CompileCounterWithBackend(compiler)
     monkeypatch.setattr(compiling, "compile_regions", lambda _: compile_regions(counter))
     with caplog.at_level("INFO"):
@@ -31,3 +40,31 @@ def test_a_compiled_walk_is_the_same_and_compiles_nothing_more(
     assert graphs <= 3 * (1 + ROLLOUT.memory_latents // ROLLOUT.chunk_latents)
     torch.testing.assert_close(make_chunks(world), make_chunks(make_world()))
     assert counter.frame_count == graphs
+
+
+def test_shapes_of_cuts_do_not_wait_for_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    counter = CompileCounterWithBackend("aot_eager")
+    monkeypatch.setattr(compiling, "compile_regions", lambda _: compile_regions(counter))
+    worlds = [compile_world(make_world()), make_world()]
+    graphs = counter.frame_count
+    cuts = []
+    for world in worlds:
+        walk = world.open_walk(WalkRequest(seed=0))
+        walk.begin_chunk(CircleSteering()).finish()
+        cuts.append([walk.begin_cut(kept, CircleSteering()).finish().latents for kept in (1, 2, 3)])
+    torch.testing.assert_close(*cuts)
+    assert counter.frame_count == graphs
+
+
+def test_blocks_that_cannot_be_compiled_run_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(graph: object, inputs: object) -> object:
+        raise RuntimeError("Failed to find C compiler\nand more")
+
+    monkeypatch.setattr(compiling, "compile_regions", lambda _: compile_regions(refuse))
+    world = compile_world(make_world())
+    (message,) = [record.message for record in caplog.records if record.name == compiling.__name__]
+    assert message.startswith("blocks are not compiled: ")
+    assert message.endswith("RuntimeError: Failed to find C compiler")
+    torch.testing.assert_close(make_chunks(world), make_chunks(make_world()), rtol=0, atol=0)

@@ -5,8 +5,8 @@ import torch
 
 from support.tiny_world import make_world
 from worldplay.world.camera import Motion
+from worldplay.world.live_walk import LiveWalk
 from worldplay.world.steering import CircleSteering, WalkRequest
-from worldplay.world.world import LiveWalk
 
 ELSEWHERE = [Motion(forward=0.1)] * 2
 

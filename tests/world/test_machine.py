@@ -1,5 +1,6 @@
 """What a machine has, with a driver that is a list of GPUs."""
 
+import re
 from dataclasses import dataclass
 
 import pynvml
@@ -12,6 +13,8 @@ from worldplay.world.machine import (
     CONTEXT_BYTES,
     Gpu,
     available_memory,
+    check_heads,
+    choose_rank_kind,
     choose_visible,
     find_gpu,
     has_bf16_cpu,
@@ -136,3 +139,40 @@ def test_memory_of_a_container(
     assert whole > available_memory() == 1_000_000
     limit.write_text("max\n")
     assert available_memory() > 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("device", "names", "kind"),
+    [
+        ("cpu", [], "cpu"),
+        ("cpu", ["H100"], "cpu"),
+        ("auto", ["H100"] * 2, "cuda"),
+        ("cuda", ["H100"] * 8, "cuda"),
+    ],
+)
+def test_where_two_ranks_run(device: str, names: list[str], kind: str) -> None:
+    assert choose_rank_kind(device, 2, names) == kind
+
+
+@pytest.mark.parametrize(
+    ("device", "names", "reason"),
+    [
+        (
+            "auto",
+            [],
+            "--gpus 2 needs GPUs, and finds none; with --device cpu they are processes",
+        ),
+        ("cuda", ["H100"], "expected at most --gpus 1, which is all there are, got 2"),
+        ("cuda:1", ["H100"] * 2, "expected --device auto, cuda or cpu with --gpus 2, got 'cuda:1'"),
+        ("auto", ["H100", "L40S"], "expected equal GPUs, got H100 and L40S; choose by CUDA_VISIBLE_DEVICES"),
+    ],
+)
+def test_where_two_ranks_cannot_run(device: str, names: list[str], reason: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(reason)}$"):
+        choose_rank_kind(device, 2, names)
+
+
+def test_heads_must_be_shared_equally() -> None:
+    check_heads(8, 16)
+    with pytest.raises(ValueError, match=r"expected --gpus 1, 2, 4, 8, 16, which divide .* 16 heads, got 3"):
+        check_heads(3, 16)

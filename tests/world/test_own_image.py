@@ -11,9 +11,10 @@ from worldplay.world.camera import Motion
 from worldplay.world.courtyard.light import LIGHTS
 from worldplay.world.courtyard.renderer import render
 from worldplay.world.courtyard.views import VIEWPOINTS
+from worldplay.world.live_walk import LiveWalk
 from worldplay.world.own_image import BLENDED_FRAMES, blend, find_nearest
 from worldplay.world.steering import Move, WalkRequest
-from worldplay.world.world import LiveWalk, World
+from worldplay.world.world import World
 
 SIZE = (96, 160)  # height, width
 

@@ -5,8 +5,9 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from support.paths import GOLDENS
+from worldplay.media.encoder import H264Encoder
 from worldplay.world.pictures.fit import fit_image
-from worldplay.world.pixels import image_to_pixels
+from worldplay.world.pixels import image_to_pixels, pixels_to_frames, pixels_to_planes
 
 GOLDEN = load_file(GOLDENS / "cond.safetensors")
 
@@ -25,3 +26,36 @@ def test_image_to_pixels_covers_minus_one_to_one() -> None:
     assert pixels.shape == (1, 3, 1, 1, 1)
     assert pixels.dtype == torch.float32
     np.testing.assert_allclose(pixels.flatten(), [-1, 1, -0.6], atol=1e-6)
+
+
+def encoders_planes(frames: np.ndarray) -> np.ndarray:
+    """The planes that the encoder makes of RGB frames."""
+    encoder = H264Encoder(frames.shape[2], frames.shape[1], fps=24)
+    return np.stack([encoder._to_yuv(frame).to_ndarray() for frame in frames])
+
+
+def make_pixels(kind: str, height: int, width: int) -> torch.Tensor:
+    random = torch.Generator().manual_seed(0)
+    noise = torch.rand(3, 3, height, width, generator=random)
+    if kind == "noise":
+        return noise * 2 - 1
+    if kind == "primaries":
+        return noise.round() * 2 - 1
+    return torch.linspace(-1, 1, 9 * height * width).view(3, 3, height, width)
+
+
+@pytest.mark.parametrize("kind", ["noise", "primaries", "ramp"])
+@pytest.mark.parametrize(("height", "width"), [(48, 80), (96, 160), (16, 32), (480, 832)])
+def test_planes_are_those_of_the_encoder(kind: str, height: int, width: int) -> None:
+    pixels = make_pixels(kind, height, width)
+    ours, theirs = pixels_to_planes(pixels), encoders_planes(pixels_to_frames(pixels))
+    assert ours.shape == theirs.shape == (3, 3 * height // 2, width)
+    assert np.abs(ours.astype(int) - theirs).max() <= 1
+
+
+def test_an_encoder_takes_planes() -> None:
+    pixels = make_pixels("ramp", 96, 160)
+    from_planes, from_frames = H264Encoder(160, 96, fps=24), H264Encoder(160, 96, fps=24)
+    frames = pixels_to_frames(pixels)
+    for planes, frame in zip(encoders_planes(frames), frames, strict=True):
+        assert from_planes.encode(planes, key=False) == from_frames.encode(frame, key=False)

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from support.tape import TapeRecorder
-from support.tiny_world import ROLLOUT, make_world
+from support.tiny_world import ROLLOUT, TEXT_TOKENS, VISION_TOKENS, make_world
 from worldplay.model.graphs import Graphs
+from worldplay.world.live_walk import LiveWalk
 from worldplay.world.recording import record_world, use_recordings
 from worldplay.world.steering import CircleSteering, WalkRequest
 from worldplay.world.warm_up import warm_up_decoder
-from worldplay.world.world import LiveWalk, World
+from worldplay.world.world import World
 
 
 def make_recorded(monkeypatch: pytest.MonkeyPatch) -> tuple[World, list[Graphs]]:
@@ -132,3 +133,22 @@ def test_recordings_need_memory(caplog: pytest.LogCaptureFixture) -> None:
         replace(make_world(), max_sessions=3), TapeRecorder, Memory(3 * state.num_bytes - 1)
     )
     assert three.vae._steady is None
+
+
+def test_both_branches_of_guidance_are_recorded() -> None:
+    """Each has a cache of its own, and so recordings of its own."""
+    walks = []
+    for record in (True, False):
+        world = make_world()
+        transformer, config = world.rollout.transformer, replace(ROLLOUT, guidance=2.0)
+        (cache,) = world.rollout.caches
+        side = world.vae.config.pixels_per_latent
+        grid = world.height // side, world.width // side
+        other = transformer.new_cache(grid, TEXT_TOKENS + VISION_TOKENS, ROLLOUT.memory_latents)
+        rollout = replace(world.rollout, caches=[other, cache], config=config)
+        world = replace(world, rollout=rollout)
+        walks.append(
+            open_walk(use_recordings(world, TapeRecorder, None) if record else world, prompt="a door")
+        )
+    for _ in range(5):
+        assert_same(walks)

@@ -233,6 +233,20 @@ def test_a_stage_is_over_when_the_device_has_done_it(
     assert events.count("denoise") == model.config.steps
 
 
+def test_a_stage_waits_for_the_device_once(model: RolloutModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only at the end of a stage the engine must know that it is over; before, the device never runs dry."""
+    waits: list[int] = []
+    monkeypatch.setattr(stopwatch, "synchronize", lambda device: waits.append(1))
+    walk = new_walk(model)
+    for _ in range(3):
+        pending = begin_chunk(model, walk, Script(stroll))
+        num_stages = 1
+        while pending.advance() is None:
+            num_stages += 1
+        assert num_stages == len(waits) == 1 + model.config.steps
+        waits.clear()
+
+
 def _note(events: list[str], name: str, work: Callable[..., object], *arguments: object) -> object:
     events.append(name)
     return work(*arguments)

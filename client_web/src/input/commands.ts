@@ -8,6 +8,8 @@ export type Action =
   | "togglePause"
   | "toggleBare"
   | "saveWalk"
+  | "keepWalk"
+  | "undo"
   | "typePrompt"
   | "toggleFullScreen";
 
@@ -20,6 +22,8 @@ const IN_WALK: Bindings = {
   KeyP: "togglePause",
   KeyH: "toggleBare",
   KeyJ: "saveWalk",
+  KeyB: "keepWalk",
+  KeyU: "undo",
   KeyT: "typePrompt",
 };
 const IN_PANEL: Bindings = { KeyW: "start", Enter: "start" };
@@ -29,6 +33,7 @@ const IN_PANEL_OF_WALK: Bindings = {
   Escape: "closePanel",
   KeyW: "closePanel",
   KeyJ: "saveWalk",
+  KeyB: "keepWalk",
   KeyH: "toggleBare",
 };
 

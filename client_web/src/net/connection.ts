@@ -134,8 +134,8 @@ export class Connection {
 
   private welcome(message: Welcome): void {
     this.welcomedAt = this.now();
-    this.resume = { session: message.session, secret: message.secret, fragment: this.resume?.fragment ?? 0 };
-    if (!message.resumed) this.resume.fragment = 0;
+    const { session, secret, resumed } = message;
+    this.resume = resumed ? { ...this.resume, session, secret } : { session, secret };
     this.events.status({ kind: "open" });
     this.ping();
   }

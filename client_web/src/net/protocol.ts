@@ -30,7 +30,8 @@ export interface Look {
 export interface Resume {
   session: string;
   secret: string;
-  fragment: number;
+  /** The last frame that arrived; absent if none did. */
+  fragment?: number;
 }
 
 export interface StartRequest {
@@ -39,6 +40,8 @@ export interface StartRequest {
   prompt?: string;
   seed?: number;
   size?: [number, number];
+  /** A walk that is kept on the server, instead of all others. */
+  snapshot?: string;
 }
 
 export type ClientMessage =
@@ -48,6 +51,8 @@ export type ClientMessage =
   | { type: "prompt"; text: string }
   | { type: "playhead"; shown: number; buffered: number; stalled: number; hidden: boolean }
   | { type: "pause" | "resume" | "reset" }
+  | { type: "rewind"; chunk: number }
+  | { type: "bookmark"; name: string; key: string }
   | { type: "ping"; t: number };
 
 const view = map({ name: string, title: string, preview: optional(bytes) });
@@ -81,6 +86,7 @@ const SERVER_FIELDS = {
     chunk: numbersByName,
     can_walk: optional(bool),
     latch: optional(string),
+    snapshots: optional(bool),
   },
   queued: { position: integer, eta: orNull(number) },
   init: { codec: string, mime: string, data: bytes },
@@ -120,6 +126,7 @@ const SERVER_FIELDS = {
   bye: { reason: string },
   pong: { t: number, server: number },
   received: { seq: integer, at: number },
+  bookmarked: { snapshot: string, name: string, chunk: integer },
 };
 
 type ServerFields = typeof SERVER_FIELDS;

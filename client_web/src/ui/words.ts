@@ -21,6 +21,7 @@ const BY_CODE: Readonly<Record<string, string>> = {
   busy: "All places are taken at the moment.",
   out_of_memory: "The server ran out of memory.",
   internal: "Something went wrong on the server.",
+  taken_over: "This walk goes on in another window.",
   bye: "The server ended the walk.",
 };
 

@@ -12,6 +12,8 @@ export interface Walk {
   opened: boolean;
   /** It was open when the connection was lost, and begins again. */
   isAgain: boolean;
+  /** The server went on with it after the connection was lost; another init segment does not begin it anew. */
+  isResumed: boolean;
   /** Name of the start view that stands for the visitor's picture, where the world cannot walk into it. */
   view: string | null;
 }
@@ -19,8 +21,15 @@ export interface Walk {
 /** If no seed was given, the page draws one, so that it can make the same walk again. */
 export function newWalk(request: StartRequest, poster: string | null, picture: Picture | null): Walk {
   const [seed = 0] = crypto.getRandomValues(new Uint32Array(1));
-  return { request: { seed, ...request }, poster, picture, opened: false, isAgain: false, view: null };
+  return { ...UNOPENED, request: { seed, ...request }, poster, picture };
 }
+
+/** A walk that goes on where a kept one ended; that one decides everything else. */
+export function keptWalk(snapshot: string): Walk {
+  return { ...UNOPENED, request: { snapshot }, poster: null, picture: null };
+}
+
+const UNOPENED = { opened: false, isAgain: false, isResumed: false, view: null };
 
 /** The beginning as the recorded walk names it. If a view stands for the visitor's picture, it names the view. */
 export function beginningOf(walk: Walk, { model, size }: Pick<Welcome, "model" | "size">): Beginning {
@@ -56,6 +65,8 @@ export class Walks {
 
   /** If the server loses the walk, it begins again with this prompt. */
   remember(prompt: string): void {
-    if (this.current !== null) this.current.request = { ...this.current.request, prompt };
+    const { current } = this;
+    if (current !== null && current.request.snapshot === undefined)
+      current.request = { ...current.request, prompt };
   }
 }

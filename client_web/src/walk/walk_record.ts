@@ -28,6 +28,9 @@ export class WalkRecord {
   private poses: Chunk["poses"] = [];
   private labels: Chunk["labels"] = [];
   private cuts: Cut[] = [];
+  private numLatents = 0;
+  /** Of the walk, as far as the server told. */
+  numChunks = 0;
 
   /** Another walk; the one before is forgotten. */
   begin(beginning: Beginning): void {
@@ -36,6 +39,7 @@ export class WalkRecord {
     this.poses = [];
     this.labels = [];
     this.cuts = [];
+    this.numLatents = 0;
   }
 
   /**
@@ -44,7 +48,11 @@ export class WalkRecord {
    */
   chunk(chunk: Chunk): void {
     const kept = chunk.index * chunk.poses.length;
-    if ((chunk.revision ?? 0) > 0) this.cut(kept + (chunk.first_latent ?? 0));
+    this.numLatents = kept + chunk.poses.length;
+    this.numChunks = chunk.index + 1;
+    const isCut = (chunk.revision ?? 0) > 0;
+    if (!isCut && (chunk.first_latent ?? 0) > 0) return; // the end of a walk that goes on, as it was
+    if (isCut) this.cut(kept + (chunk.first_latent ?? 0));
     else this.cuts = this.cuts.filter(({ latent }) => latent < kept);
     this.poses.splice(kept, Infinity, ...chunk.poses);
     this.labels.splice(kept, Infinity, ...chunk.labels);
@@ -71,6 +79,11 @@ export class WalkRecord {
     return this.poses.length === 0;
   }
 
+  /** The beginning is missing: the walk was opened from a kept one. */
+  get isPartial(): boolean {
+    return this.poses.length < this.numLatents;
+  }
+
   toJson(): string {
     const { beginning, poses, labels, cuts } = this;
     return JSON.stringify({ ...beginning, poses, labels, ...(cuts.length > 0 && { cuts }) });
@@ -79,9 +92,14 @@ export class WalkRecord {
 
 /** Offer a text as a file to download. */
 export function saveFile(name: string, text: string): void {
+  saveBlob(name, new Blob([text], { type: "application/json" }));
+}
+
+/** Offer content as a file to download. */
+export function saveBlob(name: string, content: Blob): void {
   const link = document.createElement("a");
   link.download = name;
-  link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+  link.href = URL.createObjectURL(content);
   link.click();
   // Some browsers begin to read it later.
   setTimeout(() => URL.revokeObjectURL(link.href), KEPT_MS);

@@ -24,6 +24,10 @@ interface WalkingParts {
   openPanel(): void;
 }
 
+/** Of two thirds of a second each. */
+const UNDONE_CHUNKS = 4;
+const KEEP_INSTEAD = "This walk began at a kept one: keep it with B, and download it from the menu.";
+
 export class Walking {
   private readonly walks = new Walks();
   private readonly record = new WalkRecord();
@@ -85,7 +89,8 @@ export class Walking {
     this.walks.opened(this.walk);
     this.parts.connectionNotice.over();
     this.parts.notice.end("queue");
-    this.record.begin(beginningOf(this.walk, welcome));
+    if (!this.walk.isResumed) this.record.begin(beginningOf(this.walk, welcome));
+    this.walk.isResumed = false;
     this.parts.playback.open(mime, data);
     this.tellBeginning(this.walk, welcome);
   }
@@ -117,6 +122,19 @@ export class Walking {
     this.parts.prompts.begin(walk.request.prompt ?? "");
   }
 
+  /** Go back a few steps. */
+  undo(): void {
+    if (this.walk === null || this.record.numChunks === 0) return;
+    this.parts.send({ type: "rewind", chunk: Math.max(0, this.record.numChunks - UNDONE_CHUNKS) });
+    this.parts.notice.say("Back a few steps.");
+  }
+
+  /** Keep a copy of the walk as it is. The server answers when it has one. */
+  keep(key: string): void {
+    if (this.walk === null || this.record.numChunks === 0) return;
+    this.parts.send({ type: "bookmark", name: new Date().toLocaleString(), key });
+  }
+
   wentBack(): void {
     this.record.restarted();
     this.parts.notice.say("Back where the walk began.");
@@ -126,11 +144,18 @@ export class Walking {
   reconnected(resumed: boolean): void {
     if (this.walk === null || resumed) this.parts.connectionNotice.over();
     if (this.walk === null) return this.parts.playback.stage.cover(this.parts.panel.poster);
-    if (resumed) return this.tellAgain();
+    if (resumed) return this.goOnAfterLoss(this.walk);
     this.parts.playback.newSession();
     this.walks.lost();
     this.open(this.walk);
     this.updatePause();
+  }
+
+  private goOnAfterLoss(walk: Walk): void {
+    walk.isResumed = walk.opened;
+    this.tellAgain();
+    if (this.pause.isOn) this.parts.send({ type: "pause" });
+    this.parts.playback.measured.tracker.clear();
   }
 
   /** Repeat what the server may have missed when the connection was lost. */
@@ -165,6 +190,7 @@ export class Walking {
 
   saveWalk(): void {
     if (this.record.isEmpty) return;
+    if (this.record.isPartial) return this.parts.notice.say(KEEP_INSTEAD);
     saveFile("walk.json", this.record.toJson());
     this.parts.notice.say("Your path is in walk.json: worldplay render --pose walk.json makes a clip of it.");
   }

@@ -101,6 +101,13 @@ it("comes back after a loss and asks for its session", () => {
   expect(newest().sent).toEqual([{ type: "hello", protocol: 1, resume }]);
 });
 
+it("asks for everything when it lost the connection before the first frame", () => {
+  welcomed();
+  lose(1);
+  const resume = { session: "s", secret: "k" };
+  expect(newest().sent[0]).toEqual({ type: "hello", protocol: 1, resume });
+});
+
 it("waits longer after each failure, up to ten seconds", () => {
   expect([0, 1, 2, 3, 10].map((attempt) => retryDelayMs(attempt, 1))).toEqual([400, 800, 1600, 3200, 10_000]);
   expect(retryDelayMs(0, 0)).toBe(200);

@@ -2,10 +2,13 @@ import { expect, it } from "vitest";
 import { serverUrl } from "../../src/net/socket";
 
 it.each([
-  ["http://127.0.0.1:8000/", "ws://127.0.0.1:8000/ws?fields=taken_as%2Clatch%2Crevision%2Creceived%2Csights"],
+  [
+    "http://127.0.0.1:8000/",
+    "ws://127.0.0.1:8000/ws?fields=taken_as%2Clatch%2Crevision%2Creceived%2Csights%2Csnapshots",
+  ],
   [
     "https://example.org/walk/?a=1#token=x",
-    "wss://example.org/walk/ws?fields=taken_as%2Clatch%2Crevision%2Creceived%2Csights",
+    "wss://example.org/walk/ws?fields=taken_as%2Clatch%2Crevision%2Creceived%2Csights%2Csnapshots",
   ],
 ])("finds the socket beside the page %s", (page, expected) => {
   expect(serverUrl(page)).toBe(expected);

@@ -1,5 +1,5 @@
 import { beforeEach, expect, it } from "vitest";
-import { beginningOf, newWalk, type Walk, Walks } from "../../src/walk/walk";
+import { beginningOf, keptWalk, newWalk, type Walk, Walks } from "../../src/walk/walk";
 
 let first: Walk;
 let second: Walk;
@@ -41,4 +41,10 @@ it("names the view that stands for a picture, else the picture", () => {
   expect(beginningOf(walk, server)).toEqual({ ...server, seed: 1, image: picture });
   walk.view = "gate";
   expect(beginningOf(walk, server)).toEqual({ ...server, seed: 1, view: "gate" });
+});
+
+it("asks for a kept walk alone, whatever prompt it had", () => {
+  walks.begin(keptWalk("abc"));
+  walks.remember("at night");
+  expect(walks.current?.request).toEqual({ snapshot: "abc" });
 });

@@ -111,3 +111,19 @@ it("names the picture it began with, or the view that stood for it", () => {
   expect(beginningOf(walk, WELCOME)).toEqual({ ...rest, image: PICTURE });
   expect(beginningOf({ ...walk, view: "gate" }, WELCOME)).toEqual({ ...rest, view: "gate" });
 });
+
+it("tells when the beginning is missing", () => {
+  record.chunk({ ...chunk(2, 1), first_latent: 3, revision: 0 });
+  record.chunk(chunk(3, 2));
+  expect(record.isPartial).toBe(true);
+  expect(record.numChunks).toBe(4);
+});
+
+it("keeps what it has when the end of the walk is shown again", () => {
+  for (const index of [0, 1]) record.chunk(chunk(index, index));
+  record.chunk(rest(1, 7));
+  record.chunk({ ...chunk(1, 9), first_latent: 3, revision: 0 });
+  expect(record.isPartial).toBe(false);
+  expect(saved().labels).toEqual([0, 0, 0, 0, 1, 7, 7, 7]);
+  expect(saved().cuts).toHaveLength(1);
+});

@@ -35,6 +35,11 @@ class Beginning(BaseModel):
     size: Annotated[list[int], Field(min_length=2, max_length=2)] | None = None  # width, height
 
 
+def is_saved_walk(option: str | None) -> bool:
+    """Return whether the option names a saved walk, which is no JSON."""
+    return option is not None and option.lower().endswith(".safetensors")
+
+
 def read_pose(option: str | None) -> object:
     """Decode the option if it is JSON, names a file or ends in .json; otherwise return it unchanged.
 

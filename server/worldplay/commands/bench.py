@@ -4,8 +4,10 @@ import json
 import statistics
 import sys
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -13,19 +15,26 @@ import torch
 
 from worldplay.commands.bench_report import Report, count_work, make_rows, render
 from worldplay.commands.hardware import gemm_rate, name_of, peak_memory, reset_peak_memory
-from worldplay.loading import open_world, tune
+from worldplay.loading import open_ranks, open_world, start_ranks, tune
 from worldplay.media.track import VideoTrack
 from worldplay.model.config import RELEASED_TRANSFORMER, RELEASED_VAE, TransformerConfig, VAEConfig
+from worldplay.model.ranks import ALONE, Ranks
 from worldplay.settings import ModelSettings
 from worldplay.world.chunk import Chunk
 from worldplay.world.device import choose_device, choose_dtype, synchronize
+from worldplay.world.live_walk import LiveWalk
 from worldplay.world.machine import available_memory
 from worldplay.world.released.files import is_released
 from worldplay.world.released.memory_estimate import Shapes, count_host_bytes
-from worldplay.world.released.random_weights import build_random_world, check_context, open_random_walk
+from worldplay.world.released.random_weights import (
+    build_networks,
+    build_random_world,
+    check_context,
+    open_random_walk,
+)
 from worldplay.world.released.variants import DEFAULT_VARIANT, VARIANTS, find_variant
 from worldplay.world.steering import CircleSteering, WalkRequest
-from worldplay.world.world import LiveWalk, World
+from worldplay.world.world import World
 
 DISTILLED = VARIANTS[DEFAULT_VARIANT].rollout()
 RANDOM_WARM_UP = 1
@@ -54,20 +63,35 @@ class Subject:
     model_blocks: int  # of the whole model; fewer may be measured
     warm_up: int  # chunks that are not timed
     stays: bool  # every chunk follows the same latents; otherwise the walk goes on
+    ranks: int = 1
 
 
 def run(settings: ModelSettings, chunks: int, random: RandomModel | None, json_file: Path | None) -> None:
     """Measure, print a table and, if a file is given, write the numbers to it."""
-    subject = load(settings) if random is None else build(random, settings.device)
-    if random is not None:
-        tune(settings, subject.world)
-    report = measure(subject, chunks)
+    with _opened(settings, random) as subject:
+        report = measure(subject, chunks)
     sys.stdout.write(render(report))
     if json_file is not None:
         json_file.write_text(json.dumps(asdict(report), indent=1) + "\n")
 
 
-def load(settings: ModelSettings) -> Subject:
+@contextmanager
+def _opened(settings: ModelSettings, random: RandomModel | None) -> Iterator[Subject]:
+    if random is None:
+        with open_ranks(settings) as ranks:
+            yield load(settings, ranks)
+        return
+    check_context(random.context)
+    blocks = _choose_blocks(random, choose_device(settings.device), settings.gpus)
+    built = replace(random.transformer, blocks=blocks)
+    make = partial(build_networks, built, random.vae)
+    with start_ranks(settings, built.heads, make) as ranks:
+        subject = build(replace(random, blocks=blocks), settings.device, ranks)
+        tune(settings, subject.world)
+        yield subject
+
+
+def load(settings: ModelSettings, ranks: Ranks = ALONE) -> Subject:
     """Load a world and open a walk. Chunks made before its context is full are not timed.
 
     Raises: ValueError for a variant that only makes clips; otherwise as `open_world`.
@@ -77,29 +101,29 @@ def load(settings: ModelSettings) -> Subject:
             f"expected a --variant that makes live walks, got {settings.variant}, which makes clips only"
         )
     began = perf_counter()
-    world = open_world(settings, sessions=1, clips=0)
+    world = open_world(settings, sessions=1, clips=0, ranks=ranks)
     load_s = perf_counter() - began
     config = world.rollout.config
     warm_up = 1 + config.memory_latents // config.chunk_latents
     blocks = world.rollout.transformer.config.blocks
-    return Subject(world, world.open_walk(WalkRequest(seed=0)), load_s, blocks, warm_up, stays=False)
+    return Subject(world, world.open_walk(WalkRequest(seed=0)), load_s, blocks, warm_up, False, ranks.size)
 
 
-def build(random: RandomModel, device: str) -> Subject:
+def build(random: RandomModel, device: str, ranks: Ranks = ALONE) -> Subject:
     """Build a world with random weights, and a walk whose past fills the wanted context."""
     check_context(random.context)
     place = choose_device(device)
     whole = random.transformer
-    transformer = replace(whole, blocks=_choose_blocks(random, place))
+    transformer = replace(whole, blocks=_choose_blocks(random, place, ranks.size))
     began = perf_counter()
-    world = build_random_world(transformer, random.vae, DISTILLED, random.size, place)
+    world = build_random_world(transformer, random.vae, DISTILLED, random.size, place, ranks)
     synchronize(place)
     load_s = perf_counter() - began
     walk = open_random_walk(world, random.context)
-    return Subject(world, walk, load_s, whole.blocks, RANDOM_WARM_UP, stays=True)
+    return Subject(world, walk, load_s, whole.blocks, RANDOM_WARM_UP, True, ranks.size)
 
 
-def _choose_blocks(random: RandomModel, place: torch.device) -> int:
+def _choose_blocks(random: RandomModel, place: torch.device, ranks: int = 1) -> int:
     """Choose how many blocks to build.
 
     Raises: ValueError if more are asked for than there are; OSError if not even the fewest fit into a CPU's
@@ -113,7 +137,7 @@ def _choose_blocks(random: RandomModel, place: torch.device) -> int:
     available = available_memory()
     depths = range(min(CPU_BLOCKS, most), 0, -1) if random.blocks is None else [random.blocks]
     for blocks in depths:
-        needed = _count_bytes(random, blocks, place)
+        needed = _count_bytes(random, blocks, place, ranks)
         if needed <= available:
             return blocks
     fewer = "fewer --blocks, " if blocks > 1 else ""
@@ -123,10 +147,10 @@ def _choose_blocks(random: RandomModel, place: torch.device) -> int:
     )
 
 
-def _count_bytes(random: RandomModel, blocks: int, place: torch.device) -> int:
+def _count_bytes(random: RandomModel, blocks: int, place: torch.device, ranks: int) -> int:
     shapes = Shapes(replace(random.transformer, blocks=blocks), random.vae)
     number_bytes = choose_dtype(place).itemsize
-    return count_host_bytes(VARIANTS[DEFAULT_VARIANT], random.size, shapes, 1, number_bytes)
+    return count_host_bytes(VARIANTS[DEFAULT_VARIANT], random.size, shapes, 1, number_bytes, ranks)
 
 
 def measure(subject: Subject, chunks: int) -> Report:
@@ -163,6 +187,7 @@ def _report(subject: Subject, chunk: Chunk, chunks: int, times: dict[str, list[f
         context_latents=len(chunk.context),
         text_tokens=text_tokens,
         device=name_of(world.device),
+        ranks=subject.ranks,
         dtype=str(transformer.dtype).removeprefix("torch."),
         gemm_tflop_per_s=rate / 1e12,
         load_s=subject.load_s,
@@ -184,7 +209,7 @@ def _time_chunk(world: World, walk: LiveWalk, track: VideoTrack) -> tuple[Chunk,
     laps = {"select": select, "context": passes[0] - select}
     laps |= {"step": denoise / world.rollout.config.steps, "denoise": denoise}
     decode, encode, num_latents = 0.0, 0.0, 0
-    for frames in walk.decode(chunk):
+    for frames in walk.decode_for_encoder(chunk):
         decode += lap()
         for number, frame in enumerate(frames):
             track.encode(frame, key=num_latents == number == 0)

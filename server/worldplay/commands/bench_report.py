@@ -36,6 +36,7 @@ class Report:
     context_latents: int
     text_tokens: int
     device: str
+    ranks: int
     dtype: str
     gemm_tflop_per_s: float
     load_s: float
@@ -90,10 +91,11 @@ def _make_row(stage: str, values: Sequence[float], work: float | None, gemm_rate
 def render(report: Report) -> str:
     """Format the table for people."""
     part = "" if report.blocks == report.model_blocks else f"of {report.model_blocks} "
+    devices = f"{report.ranks} ranks of {report.device}" if report.ranks > 1 else report.device
     lines = [
         f"{report.world} at {report.height}x{report.width}, {report.blocks} {part}blocks, "
         f"{report.context_latents} context latents, {report.text_tokens} text tokens",
-        f"{report.device}, {report.dtype}, {report.gemm_tflop_per_s:.3g} TFLOP/s in a large matrix product; "
+        f"{devices}, {report.dtype}, {report.gemm_tflop_per_s:.3g} TFLOP/s in a large matrix product; "
         f"loaded in {report.load_s:.1f} s, peak memory {report.peak_memory_gb:.2f} GB",
         "",
         f"{'stage':8} {'median':>10} {'p95':>10} {'floor':>10} {'x floor':>8} {'TFLOP':>9} {'TFLOP/s':>9}",

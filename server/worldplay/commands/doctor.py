@@ -8,10 +8,26 @@ from pathlib import Path
 
 from worldplay.commands.list_models import disk_bytes, find_problem
 from worldplay.commands.paths import existing_folder
+from worldplay.model.config import RELEASED_TRANSFORMER
 from worldplay.settings import ModelSettings, read_visible_gpus
 from worldplay.world.frames import parse_size
-from worldplay.world.machine import Gpu, available_memory, find_gpu, has_bf16_cpu, list_attention_packages
-from worldplay.world.released.memory_estimate import RELEASED, MemoryEstimate, Shapes, estimate_memory
+from worldplay.world.machine import (
+    Gpu,
+    available_memory,
+    check_heads,
+    choose_rank_kind,
+    find_gpu,
+    has_bf16_cpu,
+    list_attention_packages,
+    list_gpus,
+)
+from worldplay.world.released.memory_estimate import (
+    RELEASED,
+    MemoryEstimate,
+    Shapes,
+    count_other_rank,
+    estimate_memory,
+)
 from worldplay.world.released.offload_plan import RESERVE, OffloadPlan, count_waiting, plan_offload
 from worldplay.world.released.variants import MODEL, Variant, find_variant
 
@@ -26,7 +42,7 @@ MAX_SESSIONS = 100
 class Machine:
     """This machine's GPU, and its free memory and disk in bytes."""
 
-    gpu: Gpu | None
+    gpu: Gpu | None  # of rank 0
     memory: int
     disk_free: int
 
@@ -75,15 +91,17 @@ def report(
     budget: int | None,
     files: str,
     max_sessions: int,
+    ranks: int = 1,
 ) -> Iterator[str]:
     """Yield the lines to print.
 
     Args:
-        budget: bytes of GPU memory to plan for; None without a GPU.
+        budget: bytes of a GPU's memory to plan for; None without a GPU.
         files: a description of the files on disk.
         max_sessions: how many sessions the operator allows at once.
+        ranks: how many equal GPUs compute the model together.
     """
-    needed, gpu = estimate_memory(variant, size), machine.gpu
+    needed, gpu = estimate_memory(variant, size, ranks=ranks), machine.gpu
     yield f"GPU      {gpu.name}, {_gb(gpu.free)} of {_gb(gpu.total)} free" if gpu else "GPU      none"
     backends = ", ".join(["PyTorch's", *list_attention_packages()])
     yield f"attention  kernels installed: {backends}; `serve` takes the fastest that is exact"
@@ -91,18 +109,19 @@ def report(
     yield f"disk     {_gb(machine.disk_free)} free; {variant.name} takes about {_gb(disk_bytes(needed))}"
     yield f"files    {files}"
     yield ""
-    yield from _parts(needed, variant, size)
+    yield from _parts(needed, variant, size, ranks)
     yield ""
     if budget is not None:
         yield from _plans(needed, variant, budget, max_sessions)
         yield ""
-        yield from _sizes(variant, size, budget)
+        yield from _sizes(variant, size, budget, ranks)
     else:
         yield "Without a GPU only the embedded world is fast enough. For a plan: worldplay doctor --memory 80"
 
 
-def _parts(needed: MemoryEstimate, variant: Variant, size: tuple[int, int]) -> Iterator[str]:
-    yield f"{MODEL} {variant.name} at {size[0]}x{size[1]}"
+def _parts(needed: MemoryEstimate, variant: Variant, size: tuple[int, int], ranks: int) -> Iterator[str]:
+    on = f", on rank 0 of {ranks}" if ranks > 1 else ""
+    yield f"{MODEL} {variant.name} at {size[0]}x{size[1]}{on}"
     text = "idle between prompts" if needed.text_is_idle else "used at every step"
     caches = [
         ("KV cache", needed.caches, "text, 20 context latents and the chunk, allocated once"),
@@ -118,6 +137,9 @@ def _parts(needed: MemoryEstimate, variant: Variant, size: tuple[int, int]) -> I
         ("working", needed.working, "activations, an estimate"),
     ):
         yield f"  {name:15} {_gb(size_bytes):>8}  {remark}".rstrip()
+    if ranks > 1:
+        other = _gb(count_other_rank(needed))
+        yield f"  {'other ranks':15} {other:>8}  each, without text stream and encoders, with two walks"
     if variant.is_live:
         latent = variant.num_branches * needed.context_latent
         shares = (f"{latents}: {_gb(latents * latent)}" for latents in CONTEXTS)
@@ -159,11 +181,11 @@ def _describe(who: str, needed: MemoryEstimate, plan: OffloadPlan, variant: Vari
         yield f"    main memory    {_gb(waiting)}, for what is not on the GPU"
 
 
-def _sizes(variant: Variant, asked: tuple[int, int], budget: int) -> Iterator[str]:
+def _sizes(variant: Variant, asked: tuple[int, int], budget: int, ranks: int) -> Iterator[str]:
     last = "most sessions" if variant.is_live else "a clip"
     yield f"  {'size':9} {'one walk':>9} {'KV cache':>9}  {last}"
     for size in dict.fromkeys((asked, *SIZES)):
-        needed = estimate_memory(variant, size)
+        needed = estimate_memory(variant, size, ranks=ranks)
         plan = plan_offload(needed, 1, budget)
         name = f"{size[0]}x{size[1]}"
         caches = needed.unrotated_caches if plan.unrotated_caches else needed.caches
@@ -176,16 +198,28 @@ def _gb(size: int) -> str:
     return f"{size / 1e9:.1f} GB"
 
 
+def _check_ranks(settings: ModelSettings, variant: Variant, *, planned: bool) -> None:
+    """Raises: ValueError if several ranks cannot compute the variant, or not on this machine."""
+    if not variant.is_live:
+        raise ValueError(f"expected --gpus 1 with --variant {variant.name}, got {settings.gpus}")
+    check_heads(settings.gpus, RELEASED_TRANSFORMER.heads)
+    if not planned:
+        names = [gpu.name for gpu in list_gpus(read_visible_gpus())]
+        choose_rank_kind(settings.device, settings.gpus, names)
+
+
 def run(settings: ModelSettings, memory_gb: float | None, *, check: bool) -> None:
     """Print the report for this machine, or for a GPU with `memory_gb`.
 
     Raises: ValueError for a device that this machine does not have.
     """
     variant, size = find_variant(settings.variant), parse_size(settings.size)
+    if settings.gpus > 1:
+        _check_ranks(settings, variant, planned=memory_gb is not None)
     machine = examine(settings.device, settings.weights_dir)
     free = machine.gpu.free if machine.gpu else None
     planned = free if memory_gb is None else int(memory_gb * 1e9)
     budget = None if planned is None else max(0, planned - RESERVE)
     files = describe_files(variant, settings.weights_dir, check=check)
-    for line in report(machine, variant, size, budget, files, settings.max_sessions):
+    for line in report(machine, variant, size, budget, files, settings.max_sessions, settings.gpus):
         sys.stdout.write(line + "\n")

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from PIL.Image import Image
 
 from worldplay.clips.plan import ClipError, ClipOptions, ClipPlan, ClipTarget, plan_clip
-from worldplay.clips.recording import Beginning, read_beginning, read_file, read_pose
+from worldplay.clips.recording import Beginning, is_saved_walk, read_beginning, read_file, read_pose
+from worldplay.commands.options import refuse
 from worldplay.commands.paths import check_apart, check_writable
 from worldplay.commands.progress import Progress
+from worldplay.commands.saved_walk import load_with_world
 from worldplay.settings import ModelSettings
 from worldplay.world.frames import parse_size
 from worldplay.world.pictures.open_image import open_image
@@ -59,10 +61,13 @@ def run(settings: ModelSettings, options: RenderOptions) -> None:
     for path in (options.out, options.metadata):  # all checks come before the model is loaded
         check_writable(path)
     check_apart(_files(options))
+    if is_saved_walk(options.pose):
+        _render_saved_walk(settings, options)
+        return
     source, image, pose = _identify(options.image), _read_image(options.image), read_pose(options.pose)
     beginning = read_beginning(pose)
     _check_pose(pose)
-    from worldplay.loading import open_world, read_spec  # here, as it takes seconds
+    from worldplay.loading import open_ranks, open_world, read_spec  # here, as it takes seconds
 
     target = read_spec(settings)
     options = _complete(options, beginning, target)
@@ -75,8 +80,26 @@ def run(settings: ModelSettings, options: RenderOptions) -> None:
         sys.stderr.write(f"--pose has {given} poses; the first {used} make {frames} frames\n")
     if is_released(settings.model):
         sys.stderr.write(f"loading {target.name}, which takes minutes\n")
-    world = open_world(settings, sessions=0, clips=1)
-    _render(world, plan, options, source)
+    with open_ranks(settings) as ranks:
+        world = open_world(settings, sessions=0, clips=1, ranks=ranks)
+        _render(world, plan, options, source)
+
+
+def _render_saved_walk(settings: ModelSettings, options: RenderOptions) -> None:
+    given = {
+        "--prompt": options.prompt,
+        "--image": options.image,
+        "--view": options.view,
+        "--frames": options.num_frames,
+        "--seed": options.seed,
+        "--steps": options.steps,
+    }
+    path = Path(options.pose or "")
+    refuse(f"with a saved walk, {path}", given)
+    world, snapshot = load_with_world(settings, path)
+    from worldplay.clips.saved_walk import plan_saved_walk
+
+    _render(world, plan_saved_walk(snapshot), options, None)
 
 
 def _render(world: "World", plan: ClipPlan, options: RenderOptions, source: dict[str, str] | None) -> None:

@@ -1,9 +1,15 @@
 """`worldplay serve`: loads a world and serves it until it is interrupted."""
 
 import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from worldplay.media.encoder import find_live_codec
 from worldplay.settings import Settings
 from worldplay.web.address import listen, url_of
+
+if TYPE_CHECKING:  # it imports torch
+    from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
 
@@ -15,15 +21,23 @@ def run(settings: Settings) -> None:
     )
     listening = listen(settings.host, settings.port)  # before the slow loading, because the port may be taken
     logger.info("loading the model %r", settings.model)
-    from worldplay.loading import open_engine
+    from worldplay.loading import open_engine, open_ranks
     from worldplay.web.app import create_server
     from worldplay.web.static_page import has_page
 
-    world, engine = open_engine(settings)
-    server = create_server(settings, world, engine)
-    num_slots = engine.max_sessions if world.can_walk else 0
-    if has_page(settings.static_dir):
-        logger.info("ready, visitors at once: %d; walk at %s", num_slots, url_of(listening))
-    else:
-        logger.info("ready, visitors at once: %d; without a page at %s", num_slots, url_of(listening))
-    server.run(sockets=[listening])
+    with open_ranks(settings) as ranks:
+        world, engine = open_engine(settings, ranks)
+        server = create_server(settings, choose_codec(world), engine)
+        num_slots = engine.max_sessions if world.can_walk else 0
+        where = "walk at" if has_page(settings.static_dir) else "without a page at"
+        logger.info("ready, visitors at once: %d; %s %s", num_slots, where, url_of(listening))
+        server.run(sockets=[listening])
+
+
+def choose_codec(world: "World") -> "World":
+    """Let the GPU that computes a world encode its live video, if it can."""
+    if world.device.type == "cpu":
+        return world
+    codec = find_live_codec(world.width, world.height, world.fps)
+    logger.info("live video is encoded by %s", codec)
+    return replace(world, codec=codec)

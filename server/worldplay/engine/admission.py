@@ -22,6 +22,10 @@ class Admission:
         return len(self._seated_ms)
 
     @property
+    def is_full(self) -> bool:
+        return self.num_seated >= self._max_sessions
+
+    @property
     def num_queued(self) -> int:
         return len(self._queue)
 

@@ -4,8 +4,9 @@ import logging
 from time import perf_counter
 
 from worldplay.world.device import synchronize
+from worldplay.world.live_walk import LiveWalk
 from worldplay.world.steering import CircleSteering, WalkRequest
-from worldplay.world.world import LiveWalk, World
+from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,6 @@ def _count_seconds_shown(world: World) -> float:
 def _make_chunk(world: World, walk: LiveWalk) -> float:
     """Make and decode a chunk. Returns: seconds."""
     began = perf_counter()
-    for _ in walk.decode(walk.begin_chunk(CircleSteering()).finish()):
+    for _ in walk.decode_for_encoder(walk.begin_chunk(CircleSteering()).finish()):
         synchronize(world.device)
     return perf_counter() - began

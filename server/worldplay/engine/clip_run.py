@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Protocol
 
@@ -24,6 +24,7 @@ class ClipRequest:
     steering: Steering
     num_chunks: int
     cuts: Sequence[Sequence[int]] | None = None  # of each chunk: how many latents each of its cuts keeps
+    prompts: Mapping[int, str] = field(default_factory=dict)  # from a chunk on; the walk has the first one
 
     def cuts_of(self, chunk: int) -> Sequence[int]:
         return () if self.cuts is None else self.cuts[chunk]
@@ -156,4 +157,7 @@ class ClipRun:
 
     def _next_chunk(self, walk: WalkPort) -> ChunkStages:
         request = self.job.request
-        return ChunkStages(walk, request.steering, request.cuts_of(request.num_chunks - self._num_left))
+        chunk = request.num_chunks - self._num_left
+        if chunk in request.prompts:
+            walk.set_prompt(request.prompts[chunk])
+        return ChunkStages(walk, request.steering, request.cuts_of(chunk))

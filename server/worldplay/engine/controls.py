@@ -244,6 +244,10 @@ class ControlState:
         with self._lock:
             return ControlState(now_ms, self._state.window.held, self._seq)
 
+    def released(self, now_ms: float) -> "ControlState":
+        """Return controls without any key held: the client cannot tell when it releases them."""
+        return ControlState(now_ms, seq=self._seq)
+
     def _commit(self, plans: tuple[_Plan, ...], newest: _Plan, now_ms: float) -> None:
         window = _Window(now_ms, self._state.window.held)
         position = newest.position + newest.num_given

@@ -17,7 +17,7 @@ class DecodingChunk:
         self.report = report
         self.next_latent = report.chunk.first_latent
         self.end = len(report.chunk.poses)
-        self.frames = walk.decode(report.chunk)
+        self.frames = walk.decode_for_encoder(report.chunk)
         self.is_announced = False
         self._generate_ms = now_ms - report.latch.at_ms
         self._decode_ms = 0.0

@@ -52,9 +52,13 @@ class Engine:
         """Return whether the worker thread runs and takes sessions."""
         return self._thread.is_alive() and not self._is_closing
 
-    def open(self, listener: Listener) -> Session:
-        """Open a session in a slot or in the queue. If both are full, the listener gets `busy`."""
-        session = Session(next(self._numbers), listener, monotonic_ms, self._wake.set)
+    def open(self, listener: Listener, media_s: float = 0.0) -> Session:
+        """Open a session in a slot or in the queue. If both are full, the listener gets `busy`.
+
+        Args:
+            media_s: where the client's timeline begins.
+        """
+        session = Session(next(self._numbers), listener, monotonic_ms, self._wake.set, media_s)
         if not self.healthy:
             session.close()
             listener.on_error("internal", "the engine has stopped", True)

@@ -43,14 +43,15 @@ class _Anchor:
 
 
 class Playback:
-    """Tracks the media of one client. The timeline begins at 0 and never goes back, not even at a rewind."""
+    """Tracks the media of one client. The timeline never goes back, not even at a rewind."""
 
-    def __init__(self) -> None:
-        self.handed_s = 0.0
+    def __init__(self, start_s: float = 0.0) -> None:
+        """The timeline begins at `start_s`: it goes on after a session that was lost."""
+        self.handed_s = start_s
         self.unencoded_s = 0.0  # handed over, but still raw frames, which are large
         self.ack_delays = AckDelays()
         self._playhead: Playhead | None = None
-        self._anchor = _Anchor(0.0, 0.0)
+        self._anchor = _Anchor(start_s, 0.0)
         self._credit = UNACKNOWLEDGED_CHUNKS
         self._is_playing_on = False  # whether the next chunk follows without an intended break
         self._batches: deque[_Batch] = deque(maxlen=_MAX_BATCHES)

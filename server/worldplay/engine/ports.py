@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from worldplay.engine.controls import Latch
 from worldplay.world.chunk import Chunk, PendingChunk
+from worldplay.world.snapshot import Snapshot
 from worldplay.world.steering import Move, Steering, WalkRequest
 
-Frames = NDArray[np.uint8]  # [n, H, W, 3] RGB
+Frames = NDArray[np.uint8]  # [n, H, W, 3] RGB; for an encoder also [n, 3 * H / 2, W], planes of YUV 4:2:0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,31 @@ class WalkPort(Protocol):
         """Decode the latents that a chunk brings, one by one. Chunks are decoded in order."""
         ...
 
+    def decode_for_encoder(self, chunk: Chunk) -> Iterator[Frames]:
+        """Decode as `decode`, but in the form that an encoder takes with the least copying."""
+        ...
+
     def truncate(self, num_chunks: int) -> None:
         """Continue as if only the first `num_chunks` chunks had been made."""
         ...
 
     def set_prompt(self, text: str) -> None: ...
+
+    def snapshot(self) -> Snapshot:
+        """Copy the whole walk."""
+        ...
+
+    def take_unsaved(self) -> Snapshot:
+        """Return the part that is not saved, which counts as saved from now on."""
+        ...
+
+    def show_last(self) -> Chunk | None:
+        """Return the last latent of a restored walk, to be decoded now; None if there is none."""
+        ...
+
+    def count_unsaved(self, first: int) -> None:
+        """Note that the latents from `first` on are not saved after all."""
+        ...
 
 
 class WorldPort(Protocol):
@@ -90,3 +111,11 @@ class Listener(Protocol):
     def on_state(self, what: str, detail: dict[str, object]) -> None: ...
 
     def on_error(self, code: str, message: str, fatal: bool) -> None: ...
+
+    def on_changed(self, walk: WalkPort) -> None:
+        """The walk has changed, and may be saved. It must not be used after this call."""
+        ...
+
+    def on_resting(self, walk: WalkPort) -> None:
+        """The walk will not change for a while, or never again: this is the time to save it."""
+        ...

@@ -10,6 +10,7 @@ from worldplay.engine.deadline import Task
 from worldplay.engine.pacing import CONTEXT_SLACK_MS, Costs, latch_buffered_ms, margin_ms
 from worldplay.engine.playback import MAX_UNENCODED_S, Playback, Playhead
 from worldplay.engine.ports import Listener, WalkPort
+from worldplay.world.snapshot import Snapshot
 from worldplay.world.steering import Move, WalkRequest
 
 OPENING_SLACK_MS = 500.0  # a first picture may be this late: a stall while walking is worse
@@ -40,7 +41,19 @@ class Prompt:
     text: str
 
 
-Command = Open | Rewind | Prompt
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Copy the walk as it is; `deliver` gets the copy on the worker thread and must return quickly."""
+
+    deliver: Callable[[Snapshot], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Save the walk, because its client is away."""
+
+
+Command = Open | Rewind | Prompt | Copy | Rest
 Notice = Callable[[Listener], None]
 
 
@@ -53,7 +66,12 @@ class Session:
     """
 
     def __init__(
-        self, number: int, listener: Listener, clock: Callable[[], float], wake: Callable[[], None]
+        self,
+        number: int,
+        listener: Listener,
+        clock: Callable[[], float],
+        wake: Callable[[], None],
+        media_s: float = 0.0,
     ) -> None:
         self.number = number
         self.listener = listener
@@ -63,13 +81,14 @@ class Session:
         self._wake = wake
         self._lock = Lock()
         self._controls = ControlState(clock())
-        self._playback = Playback()
+        self._playback = Playback(media_s)
         self._commands: deque[tuple[Command, float]] = deque()  # each with its time of arrival
         self._steps: deque[float] = deque()
         self._notices: deque[Notice] = deque(maxlen=_MAX_NOTICES)
         self._num_chunks: int | None = None  # once all commands are done; None: no walk requested
         self._is_paused = False
         self._is_closed = False
+        self._is_away = False
         self._opened_ms = 0.0
         self._served_ms = 0.0
 
@@ -94,6 +113,12 @@ class Session:
     def prompt(self, text: str) -> None:
         with self._lock:
             self._command(Prompt(text))
+        self._wake()
+
+    def copy(self, deliver: Callable[[Snapshot], None]) -> None:
+        """Copy the walk. `deliver` must return quickly; without a walk the client gets a `bad_request`."""
+        with self._lock:
+            self._command(Copy(deliver))
         self._wake()
 
     def controls(
@@ -161,6 +186,22 @@ class Session:
                 self._steps.append(now_ms)
         self._wake()
 
+    def leave(self) -> None:
+        """Note that the client is away: nothing is made until it is back, and no key is held."""
+        now_ms = self._clock()
+        with self._lock:
+            self._is_away = True
+            self._controls = self._controls.released(now_ms)
+            self._commands.append((Rest(), now_ms))
+        self._wake()
+
+    def come_back(self) -> None:
+        """Note that the client is back."""
+        with self._lock:
+            self._is_away = False
+            self._playback.renew()
+        self._wake()
+
     def close(self) -> None:
         """Close the session. The worker drops it at its next stage. May be called again."""
         with self._lock:
@@ -197,6 +238,10 @@ class Session:
     def has_commands(self) -> bool:
         return bool(self._commands)
 
+    @property
+    def is_away(self) -> bool:
+        return self._is_away
+
     def underrun_ms(self, now_ms: float) -> float:
         """Return when its client must have the next frames."""
         with self._lock:
@@ -228,7 +273,7 @@ class Session:
                 deadline_ms = asked_ms + OPENING_SLACK_MS
                 tail_ms = costs.command.median_ms
                 return Task(self.number, deadline_ms, asked_ms, 0.0, tail_ms, self._served_ms)
-            if self.walk is None or self._playback.unencoded_s >= MAX_UNENCODED_S:
+            if self.walk is None or self._is_away or self._playback.unencoded_s >= MAX_UNENCODED_S:
                 return None
             if self._is_paused:
                 return self._chunk_task(self._steps[0], self._steps[0], costs) if self._steps else None
@@ -289,7 +334,7 @@ class Session:
             self._playback.renew()
 
     def _has_change(self) -> bool:
-        return any(not isinstance(command, Prompt) for command, _ in self._commands)
+        return any(isinstance(command, Open | Rewind) for command, _ in self._commands)
 
     def _command(self, command: Command) -> bool:
         if len(self._commands) >= MAX_COMMANDS:

@@ -10,16 +10,18 @@ from functools import partial
 from worldplay.engine.admission import Admission
 from worldplay.engine.chunk_run import ChunkRun
 from worldplay.engine.clips import ClipQueue
+from worldplay.engine.commands import Commands, walk_of
+from worldplay.engine.controls import Latch
 from worldplay.engine.cut_planner import CutPlanner, PlannedCut
 from worldplay.engine.cuts import Cut
 from worldplay.engine.deadline import Run, Task, Wait, decide, latest_start
 from worldplay.engine.decoding import DecodeQueue
 from worldplay.engine.failures import REASONS, code_of
 from worldplay.engine.pacing import Costs, LatchMode
-from worldplay.engine.ports import WalkPort, WorldPort
-from worldplay.engine.session import Command, Open, Prompt, Rewind, Session
+from worldplay.engine.ports import ChunkReport, WorldPort
+from worldplay.engine.session import Session
 from worldplay.engine.stats import Counters
-from worldplay.world.steering import WalkRequest
+from worldplay.world.chunk import Chunk
 
 logger = logging.getLogger(__name__)
 
@@ -32,10 +34,6 @@ class Decode:
 
     session: Session
     begin_by_ms: float
-
-
-class _RefusedError(Exception):
-    """A client's request is not possible. Its session continues unchanged."""
 
 
 class Worker:
@@ -54,6 +52,7 @@ class Worker:
         self._clock = clock
         self._costs = Costs()
         self.clips = ClipQueue(world, clock, self.counters, self._costs)
+        self._commands = Commands(world, clock, self._costs, self.counters, self._show)
         self._sessions: dict[int, Session] = {}
         self._queue: list[int] = []  # as last told to those in it
         self._run: ChunkRun | None = None
@@ -93,6 +92,8 @@ class Worker:
         for session in list(self._sessions.values()):
             if session.is_closed:
                 self._end(session, None)
+        if self.admission.num_queued:
+            self._end_away()
         for session in self._sessions.values():
             if session.is_cancelling:
                 self._cancel(session)
@@ -109,9 +110,18 @@ class Worker:
                 session, self._world.fps, self._clock, self._costs, self.counters
             )
             self.counters.sessions_opened += 1
+            if self.admission.is_full:
+                self._end_away()
             if not self.admission.enter(session.number, self._clock()):
                 self.counters.sessions_refused += 1
                 self._end(session, "busy")
+
+    def _end_away(self) -> None:
+        """End a session that has a place and whose client is away. Its walk is saved."""
+        for session in self._sessions.values():
+            if session.is_away and self.admission.is_seated(session.number):
+                self._end(session, None)
+                return
 
     def _answer(self, session: Session) -> None:
         """Send the session's notices, but not during its chunk: no frame of it may follow `paused`."""
@@ -140,11 +150,13 @@ class Worker:
         del self._undecoded[session.number]
         self._cuts.forget(session)
         session.close()
+        if session.walk is not None:
+            _tell(session, partial(session.listener.on_resting, session.walk))
         session.walk = None
         self.admission.leave(session.number, self._clock())
         self.counters.sessions_ended += 1
         if code is not None:
-            _tell_reason(session, code)
+            _tell(session, partial(session.listener.on_error, code, REASONS[code], True))
 
     # -- work
 
@@ -189,7 +201,7 @@ class Worker:
 
     def _next_decode(self, now_ms: float) -> Decode | None:
         """Return the session whose next latent must be decoded first, and when, so that all are in time."""
-        sessions = (s for s in self._sessions.values() if self._undecoded[s.number])
+        sessions = (s for s in self._sessions.values() if self._undecoded[s.number] and not s.is_away)
         waiting = [(self._decode_due_ms(s, now_ms), s) for s in sessions]
         begin_by_ms = math.inf
         for due_ms, _ in sorted(waiting, key=lambda each: each[0], reverse=True):
@@ -231,7 +243,9 @@ class Worker:
             return None
         order = sorted(self._list_tasks(now_ms, with_decoding=False), key=lambda task: task.deadline_ms)
         sessions = [
-            (s, self._undecoded[s.number]) for s in self._sessions.values() if not s.has_commands and s.walk
+            (s, self._undecoded[s.number])
+            for s in self._sessions.values()
+            if s.walk and not s.has_commands and not s.is_away
         ]
         return self._cuts.plan(sessions, self._cached_for, latest_start(order, None), now_ms)
 
@@ -255,8 +269,14 @@ class Worker:
         self._undecoded[session.number].decode_next()
         self._costs.count("decode", self._clock() - started_ms)
 
+    def _show(self, session: Session, chunk: Chunk) -> None:
+        """Show the last latent of a walk that goes on, before its next chunk is made."""
+        queue = self._undecoded[session.number]
+        queue.add(ChunkReport(chunk, Latch(None, self._clock())), walk_of(session))
+        queue.decode_next()
+
     def _begin_cut(self, session: Session, cut: Cut) -> None:
-        walk = _walk_of(session)
+        walk = walk_of(session)
         self._run = ChunkRun(session, walk, self._clock, cut)
         self._advance(self._run)
 
@@ -286,7 +306,7 @@ class Worker:
             self._advance(self._run)
         elif (command := session.take_command()) is not None:
             self._displace_run()
-            self._handle_command(session, command)
+            self._commands.handle(session, command)
         elif self._run is not None and self._run.session is session:
             self.counters.speculation_hits += 1
             self._advance(self._run)
@@ -309,7 +329,9 @@ class Worker:
             self._run = None
             self._cached_for = run.session.number
             self.counters.cuts += run.cut is not None
-            self._undecoded[run.session.number].add(run.report(), _walk_of(run.session))
+            walk = walk_of(run.session)
+            self._undecoded[run.session.number].add(run.report(), walk)
+            run.session.listener.on_changed(walk)
 
     def _displace_run(self) -> None:
         """Drop the chunk that waits for its latch, because other work is more urgent."""
@@ -331,43 +353,6 @@ class Worker:
         if run is not None:
             run.close()
 
-    def _handle_command(self, session: Session, command: Command) -> None:
-        started_ms = self._clock()
-        try:
-            self._carry_out(session, command)
-        except _RefusedError as refusal:
-            session.listener.on_error("bad_request", str(refusal), False)
-        session.mark_command_done()
-        self._costs.command.add(self._clock() - started_ms)
-
-    def _carry_out(self, session: Session, command: Command) -> None:
-        match command:
-            case Open(request):
-                session.walk = self._open(request)
-                session.mark_opened(self._clock())
-                self.counters.walks_opened += 1
-                session.listener.on_started(request.prompt or "", session.walk.taken_as)
-            case Rewind(num_chunks, what):
-                walk = _walk_of(session)
-                if num_chunks > walk.num_chunks:
-                    raise _RefusedError(f"expected one of {walk.num_chunks} chunks, got {num_chunks}")
-                walk.truncate(num_chunks)
-                session.listener.on_state(what, {"chunk": num_chunks})
-            case Prompt(text):
-                walk = _walk_of(session)
-                walk.set_prompt(text)
-                taken = {} if walk.taken_as is None else {"taken_as": walk.taken_as}
-                session.listener.on_state("prompt", {"chunk": walk.num_chunks, "text": text, **taken})
-
-    def _open(self, request: WalkRequest) -> WalkPort:
-        started_ms = self._clock()
-        try:
-            walk = self._world.open_walk(request)
-        except ValueError as error:
-            raise _RefusedError(str(error)) from None
-        self._costs.count("open", self._clock() - started_ms)
-        return walk
-
     # -- failures
 
     def _guard(self, session: Session, action: Callable[[], None]) -> None:
@@ -386,14 +371,9 @@ class Worker:
             self._world.free_memory()  # only here: before, the traceback still refers to the tensors
 
 
-def _walk_of(session: Session) -> WalkPort:
-    if session.walk is None:
-        raise _RefusedError("expected a walk that was started, got none")
-    return session.walk
-
-
-def _tell_reason(session: Session, code: str) -> None:
+def _tell(session: Session, tell: Callable[[], None]) -> None:
+    """Tell an ending session's listener something."""
     try:
-        session.listener.on_error(code, REASONS[code], True)
+        tell()
     except Exception:  # the connection is gone; that must not stop the worker
-        logger.exception("session %d could not be told: %s", session.number, code)
+        logger.exception("session %d could not be told that it ends", session.number)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from worldplay.media.codecs import X264
 from worldplay.media.encoder import EncodedFrame
 from worldplay.media.track import VideoTrack
 
@@ -20,9 +21,11 @@ class FrameEncoder:
     Any thread may call `run` and `close`; the other methods are for tasks that `run` was given.
     """
 
-    def __init__(self, width: int, height: int, fps: int, fail: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, width: int, height: int, fps: int, fail: Callable[[Exception], None], codec: str = X264
+    ) -> None:
         """If a task raises, the encoder closes and calls `fail` with the error, on the encoding thread."""
-        self._shape = width, height, fps
+        self._shape = width, height, fps, codec
         self._fail = fail
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
         self._track: VideoTrack | None = None
@@ -41,7 +44,7 @@ class FrameEncoder:
 
     @property
     def track(self) -> VideoTrack:
-        """Return the video's track. It is made at its first use, because opening x264 takes time."""
+        """Return the video's track. It is made at its first use, because opening an encoder takes time."""
         if self._track is None:
             self._track = VideoTrack(*self._shape)
         return self._track
@@ -51,7 +54,7 @@ class FrameEncoder:
         self._begins_chunk = True
 
     def encode(self, frames: NDArray[np.uint8]) -> Iterator[tuple[EncodedFrame, float]]:
-        """Encode frames, [F, H, W, 3] uint8 RGB. Yields: each encoded frame, and the ms that it took."""
+        """Encode frames of H264Encoder.encode. Yields: each encoded frame, and the ms that it took."""
         track = self.track
         for frame in frames:
             began = time.perf_counter()

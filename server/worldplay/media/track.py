@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from worldplay.media.codecs import X264
 from worldplay.media.encoder import EncodedFrame, H264Encoder
 from worldplay.media.fmp4 import TIMESCALE, fragment, init_segment
 
@@ -15,10 +16,11 @@ class VideoTrack:
     sent after it form a valid file.
     """
 
-    def __init__(self, width: int, height: int, fps: int) -> None:
+    def __init__(self, width: int, height: int, fps: int, codec: str = X264) -> None:
+        """`codec`: one of CODECS."""
         if fps <= 0 or TIMESCALE % fps:
             raise ValueError(f"expected frames per second that divide {TIMESCALE}, got {fps}")
-        self._encoder = H264Encoder(width, height, fps)
+        self._encoder = H264Encoder(width, height, fps, codec)
         self._frame_ticks = TIMESCALE // fps
         self.codec = self._encoder.codec
         self.mime = f'video/mp4; codecs="{self.codec}"'
@@ -26,7 +28,7 @@ class VideoTrack:
         self.frame_duration_s = 1 / fps
 
     def encode(self, frame: NDArray[np.uint8], key: bool) -> EncodedFrame:
-        """Encode the next frame, [H, W, 3] uint8 RGB. `key` makes it a keyframe, as each chunk's first."""
+        """Encode the next frame as the encoder does. `key` makes it a keyframe, as each chunk's first."""
         return self._encoder.encode(frame, key)
 
     def fragment(self, sample: EncodedFrame, frame_number: int) -> bytes:

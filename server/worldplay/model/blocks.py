@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from worldplay.model.attention import attend
 from worldplay.model.kv_cache import Cache
 from worldplay.model.packing import PackedProjections, Projections, join_branches, join_heads
+from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.regions import EAGER, MLP, Modulation, modulated_norm, split_modulation
 from worldplay.model.tokens import Heads, Placement, Turns
 
@@ -31,6 +32,7 @@ class DoubleStreamBlock(nn.Module):
     def __init__(self, hidden: int, heads: int, mlp_ratio: float, backend: str) -> None:
         super().__init__()
         self.heads, self.backend, self.regions = heads, backend, EAGER
+        self.ranks: Ranks = ALONE
         self.packed: PackedProjections | None = None
         head_dim, mlp_hidden = hidden // heads, int(hidden * mlp_ratio)
         self.img_mod = Modulator(hidden)
@@ -65,7 +67,9 @@ class DoubleStreamBlock(nn.Module):
         weights = self.projections()
         own = self.image_heads(x, mod, weights, place, turns)
         queries, keys, values = cache.extend(index, own)
-        return self.image_update(x, mod, weights, attend(queries, keys, values, self.backend), place.output)
+        attended = attend(queries, keys, values, self.backend)
+        attended = self.ranks.own_attended(attended, place.num_latents, self.heads)
+        return self.image_update(x, mod, weights, attended, place.output)
 
     def store(
         self, x: Tensor, mod: Modulation, place: Placement, turns: Turns, cache: Cache, index: int
@@ -76,9 +80,10 @@ class DoubleStreamBlock(nn.Module):
     def image_heads(
         self, x: Tensor, mod: Modulation, weights: Projections, place: Placement, turns: Turns
     ) -> Heads:
-        """Compute keys, queries and values of image tokens, [B, T, S, H]."""
+        """Compute keys, queries and values of image tokens, [B, T, S, H], for this rank's heads."""
         raw, normal = self.regions.project(x, mod, weights, self.heads)
-        return Heads(raw, normal, weights.norms, self.heads, place, turns, self.regions.rotate)
+        own = Heads(raw, normal, weights.norms, self.heads, place, turns, self.regions.rotate)
+        return self.ranks.own_heads(own)
 
     def image_update(
         self, x: Tensor, mod: Modulation, weights: Projections, attended: Tensor, cameras: Tensor

@@ -46,8 +46,12 @@ class CudaRecorder:
         graph = torch.cuda.CUDAGraph()
         pool = None if alone else self._pool
         mode = "thread_local"  # other threads may go on using the GPU meanwhile
-        with torch.cuda.device(self._device), torch.cuda.graph(graph, pool, self._stream, mode):
-            outputs = function()
+        before = torch.cuda.current_stream(self._device)
+        try:
+            with torch.cuda.device(self._device), torch.cuda.graph(graph, pool, self._stream, mode):
+                outputs = function()
+        finally:
+            torch.cuda.set_stream(before)  # torch leaves it at the recording's if that fails
         return outputs, graph.replay
 
 

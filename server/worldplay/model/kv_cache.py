@@ -93,6 +93,11 @@ class KVCache:
         return self._num_context
 
     @property
+    def text(self) -> TextKV | None:
+        """Return the text that the cache holds, if it still exists elsewhere."""
+        return None if self._latest_text is None else self._latest_text()
+
+    @property
     def recording_key(self) -> Hashable | None:
         """Identify the place of what passes read and write here; None if passes cannot be recorded."""
         places = self._keys.data_ptr(), self._values.data_ptr(), self._keys.shape
@@ -113,7 +118,7 @@ class KVCache:
         if text.length > self._max_text:
             raise ValueError(f"expected at most {self._max_text} text tokens, got {text.length}")
         self.clear_context()
-        if self._latest_text is None or self._latest_text() is not text:
+        if self.text is not text:
             self._latest_text = None  # in case storing fails
             self._store_text(text)
             self._text_length, self._latest_text = text.length, ref(text)

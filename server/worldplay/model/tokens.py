@@ -42,6 +42,10 @@ class Placement:
     def num_latents(self) -> int:
         return self.rotation.cos.shape[0]
 
+    @property
+    def tokens_per_latent(self) -> int:
+        return self.rotation.cos.shape[1]
+
     def turns(self, norms: Tensor) -> Turns:
         """Multiply in the weights of blocks' norms of keys and queries, [..., 2, d]."""
         weights = norms[..., :, None, :, None]

@@ -18,6 +18,7 @@ from worldplay.model.graphs import Graphs, Tensors
 from worldplay.model.kv_cache import Cache, KVCache, TextKV
 from worldplay.model.packing import PackedModulators
 from worldplay.model.prope import Cameras, prepare_cameras
+from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.regions import Modulation, Regions, split_modulation
 from worldplay.model.rope import Rotation, rotation_table
 from worldplay.model.tokens import Placement, Turns, place_tokens
@@ -42,6 +43,7 @@ class WorldPlayTransformer(nn.Module):
             DoubleStreamBlock(hidden, heads, ratio, backend) for _ in range(config.blocks)
         )
         self.final_layer = FinalLayer(hidden, config.patch_area * config.latent_channels)
+        self._ranks: Ranks = ALONE
         self._modulators: PackedModulators | None = None
         self._chunk: _ChunkConstants | None = None
         self._graphs: Graphs | None = None
@@ -67,9 +69,9 @@ class WorldPlayTransformer(nn.Module):
             unrotated: half the memory, but more time at every denoising step.
         """
         kind = UnrotatedKVCache if unrotated else KVCache
-        return kind(
+        cache = kind(
             blocks=self.config.blocks,
-            heads=self.config.heads,
+            heads=self._ranks.count_heads(self.config.heads),
             head_dim=self.config.head_dim,
             tokens_per_latent=grid[0] * grid[1] // self.config.patch_area,
             max_text=max_text,
@@ -78,6 +80,7 @@ class WorldPlayTransformer(nn.Module):
             dtype=self.dtype,
             tokens_first=self.device.type != "cpu",
         )
+        return self._ranks.share_cache(cache, (grid, max_text, max_context, unrotated))
 
     def prepare_cameras(self, viewmats: Tensor, intrinsics: Tensor) -> Cameras:
         """Prepare the cameras of [B, T] latents, once per chunk. Args: as prope.prepare_cameras."""
@@ -111,7 +114,7 @@ class WorldPlayTransformer(nn.Module):
         keys, values = self.blocks[-1].text_keys_values(x, vec)
         text.keys.append(keys)
         text.values.append(values)
-        return text
+        return self._ranks.share_text(text)
 
     def text_tokens(
         self,
@@ -160,14 +163,15 @@ class WorldPlayTransformer(nn.Module):
 
         Args: as denoise.
         """
-        start, encode = cache.num_context, partial(self._encode, cache)
-        inputs = latents, cond, *cameras.parts(), actions, self._timesteps(timestep, actions)
-        graphs, key = self._recordable(cache)
-        if graphs is None:
-            encode(*inputs, start)
-        else:
-            graphs.run(("context", key), encode, (*inputs, torch.full((), start, device=self.device)))
-        cache.commit_context(start + latents.shape[2])
+        with self._ranks.together("extend_context", latents, cond, cameras, actions, cache, timestep):
+            start, encode = cache.num_context, partial(self._encode, cache)
+            inputs = latents, cond, *cameras.parts(), actions, self._timesteps(timestep, actions)
+            graphs, key = self._recordable(cache)
+            if graphs is None:
+                encode(*inputs, start)
+            else:
+                graphs.run(("context", key), encode, (*inputs, torch.full((), start, device=self.device)))
+            cache.commit_context(start + latents.shape[2])
 
     def denoise(
         self,
@@ -188,15 +192,16 @@ class WorldPlayTransformer(nn.Module):
             timestep: 0..1000, one for all latents, or [T] or [B, T].
         Returns: [B, C, T, h, w], in the model's dtype.
         """
-        graphs, key = self._recordable(cache)
-        constants = self._chunk_constants(cameras, latents, cache.num_context, graphs)
-        step = partial(self._step, cache, constants)
-        inputs = latents, cond, actions, self._timesteps(timestep, actions)
-        if graphs is None:
-            (velocity,) = step(*inputs)
-        else:
-            (velocity,) = graphs.run(("step", key, constants.turns.products.data_ptr()), step, inputs)
-        return velocity
+        with self._ranks.together("denoise", latents, cond, cameras, actions, timestep, cache):
+            graphs, key = self._recordable(cache)
+            constants = self._chunk_constants(cameras, latents, cache.num_context, graphs)
+            step = partial(self._step, cache, constants)
+            inputs = latents, cond, actions, self._timesteps(timestep, actions)
+            if graphs is None:
+                (velocity,) = step(*inputs)
+            else:
+                (velocity,) = graphs.run(("step", key, constants.turns.products.data_ptr()), step, inputs)
+            return velocity
 
     def _encode(
         self,
@@ -252,11 +257,25 @@ class WorldPlayTransformer(nn.Module):
         for block in self.blocks:
             block.regions = regions
 
+    @property
+    def attention(self) -> str:
+        """Return the backend of attention that is used."""
+        block = self.blocks[0]
+        assert isinstance(block, DoubleStreamBlock), type(block)
+        return block.backend
+
     def use_attention(self, backend: str) -> None:
         """Compute attention in all blocks by a backend of attention.attend."""
-        self._forget_recordings()
+        with self._ranks.together("use_attention", backend):
+            self._forget_recordings()
+            for block in self.blocks:
+                block.backend = backend
+
+    def use_ranks(self, ranks: Ranks) -> None:
+        """Compute passes over image tokens by several ranks. Caches and texts must be made after this."""
+        self._ranks = ranks
         for block in self.blocks:
-            block.backend = backend
+            block.ranks = ranks
 
     def use_graphs(self, graphs: Graphs | None) -> None:
         """Record passes and replay them; None: launch every operation anew."""
@@ -282,10 +301,10 @@ class WorldPlayTransformer(nn.Module):
     def _enter(
         self, latents: Tensor, cond: Tensor, actions: Tensor, timestep: float | Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Embed latents: tokens [B, T, S, H], and a conditioning vector per latent, [B or 1, T, H]."""
+        """Embed latents: this rank's tokens, [B, T, S, H], and a vector per latent, [B or 1, T, H]."""
         x = self.img_in(torch.cat([latents, cond.to(latents.dtype)], dim=1))
         vec = self.time_in(self._timesteps(timestep, actions)) + self.action_in(actions)
-        return x, vec if vec.dim() == 3 else vec[None]
+        return self._ranks.own_tokens(x), vec if vec.dim() == 3 else vec[None]
 
     def _modulations(self, vec: Tensor) -> list[Modulation]:
         """Compute all blocks' modulation of the image stream from vectors [B, T, H]."""
@@ -334,7 +353,8 @@ class WorldPlayTransformer(nn.Module):
 
     def _leave(self, x: Tensor, vec: Tensor, latents: Tensor) -> Tensor:
         rows, columns = self.config.patch_size
-        velocity = self.final_layer(x, vec)
+        num_tokens = latents.shape[3] // rows * (latents.shape[4] // columns)
+        velocity = self._ranks.all_tokens(self.final_layer(x, vec), num_tokens)
         pattern = "b t (h w) (c i j) -> b c t (h i) (w j)"
         return rearrange(velocity, pattern, h=latents.shape[3] // rows, i=rows, j=columns)
 

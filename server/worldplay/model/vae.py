@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from worldplay.model import vae_stream
 from worldplay.model.config import VAEConfig
 from worldplay.model.graphs import Graphs
+from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.vae_steady import SteadyDecoder
 from worldplay.model.vae_stream import FeatureCache
 
@@ -28,6 +29,7 @@ class StreamingVAE(nn.Module):
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
         self.config = config
+        self._ranks: Ranks = ALONE
         self._steady: SteadyDecoder | None = None
         self.encoder = HunyuanVideo15Encoder3D(
             in_channels=3 * config.pixel_patch**2,
@@ -50,7 +52,11 @@ class StreamingVAE(nn.Module):
         return EncoderState()
 
     def new_decoder_state(self) -> DecoderState:
-        return DecoderState()
+        return self._ranks.share_state(DecoderState())
+
+    def use_ranks(self, ranks: Ranks) -> None:
+        """Decode by several ranks. States must be made after this."""
+        self._ranks = ranks
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """Encode a still image.
@@ -97,9 +103,11 @@ class StreamingVAE(nn.Module):
 
     def decode_raw(self, latent: Tensor, state: DecoderState) -> Tensor:
         """Decode as decode_latent, but from latents that are not scaled, and without clamping."""
-        z = latent.to(self.decoder.conv_in.conv.weight)
-        frames = [vae_stream.decode(self.decoder, piece, state) for piece in _pieces(z, state)]
-        return self._unfold(frames[0] if len(frames) == 1 else torch.cat(frames, dim=2))
+        with self._ranks.together("decode_raw", latent, state):
+            z = latent.to(self.decoder.conv_in.conv.weight)
+            pieces = _pieces(z, state)
+            frames = [vae_stream.decode(self.decoder, piece, state, self._ranks) for piece in pieces]
+            return self._unfold(frames[0] if len(frames) == 1 else torch.cat(frames, dim=2))
 
     def use_graphs(self, graphs: Graphs | None) -> None:
         """Record how single latents are decoded, and replay that; None: launch every operation anew."""
@@ -113,6 +121,35 @@ class StreamingVAE(nn.Module):
     def _unfold(self, x: Tensor) -> Tensor:
         p = self.config.pixel_patch
         return rearrange(x, "b (c p q) t h w -> b c t (h p) (w q)", p=p, q=p)
+
+    @property
+    def decoder_reach(self) -> int:
+        """Return how many past latents the decoder's next frames depend on."""
+        return vae_stream.reaches(self.decoder)[0]
+
+    def decoder_state_after(self, latents: Tensor) -> DecoderState:
+        """Make the state of a decoder that has decoded a video up to its latest latents.
+
+        A level needs fewer latents the nearer it is to the pixels, so this is much faster than decoding.
+
+        Args:
+            latents: [B, C, T, h, w], scaled: the video's last `decoder_reach`, or all if there are fewer.
+        """
+        state = self.new_decoder_state()
+        self.catch_up(latents, state)
+        return state
+
+    def catch_up(self, latents: Tensor, state: DecoderState) -> None:
+        """Fill a new state as `decoder_state_after` says."""
+        reaches = vae_stream.reaches(self.decoder)
+        with self._ranks.together("catch_up", latents, state):
+            z = (latents / self.config.scaling_factor).to(self.decoder.conv_in.conv.weight)
+            for left, latent in zip(range(z.shape[2], 0, -1), z.split(1, dim=2), strict=True):
+                num_levels = sum(reach >= left for reach in reaches[1:-1])
+                if left <= reaches[-1]:
+                    vae_stream.decode(self.decoder, latent, state, self._ranks)
+                else:
+                    vae_stream.remember(self.decoder, latent, state, num_levels, self._ranks)
 
     def _check_frames(self, pixels: Tensor, state: EncoderState) -> None:
         _, _, frames, height, width = pixels.shape

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import ceil
 
 import torch
 import torch.nn.functional as F
@@ -10,13 +11,14 @@ from einops import rearrange, reduce, repeat
 from torch import Tensor, nn
 
 from worldplay.model.config import PAST_FRAMES
+from worldplay.model.ranks import ALONE, Ranks
 
 _TINY = 1e-24  # keeps the norm of an all-zero position finite
 
 Activation = Callable[[Tensor, Tensor], object]  # from a tensor to another one of its shape
 
 
-@dataclass(slots=True, weakref_slot=True)
+@dataclass(eq=False)  # without slots, so that it can be referred to weakly
 class FeatureCache:
     """The past of one stream: the last two input frames of every causal convolution, in execution order."""
 
@@ -44,13 +46,15 @@ class Pass:
     def __init__(self, cache: FeatureCache, *, in_place: bool = False) -> None:
         """Args: in_place: write the new past over the old one, whose tensors stay where they are."""
         self.first = cache.is_empty
+        self.ranks: Ranks = ALONE  # which share the rows
         self._old = cache.slots
         self._new: list[Tensor] = []
         self._in_place = in_place
 
     def past(self) -> Tensor | None:
-        """Return the two frames before the next convolution's input; None at the start of a stream."""
-        return None if self.first else self._old[len(self._new)]
+        """Return the two frames before the next convolution's input; None if it has none yet."""
+        place = len(self._new)
+        return self._old[place] if place < len(self._old) else None
 
     def remember(self, frames: Tensor) -> None:
         """Keep the last frames, as a copy: a view would keep the whole tensor alive."""
@@ -84,25 +88,75 @@ def encode(encoder: blocks.HunyuanVideo15Encoder3D, x: Tensor, cache: FeatureCac
 
 
 def decode(
-    decoder: blocks.HunyuanVideo15Decoder3D, z: Tensor, cache: FeatureCache, *, in_place: bool = False
+    decoder: blocks.HunyuanVideo15Decoder3D,
+    z: Tensor,
+    cache: FeatureCache,
+    ranks: Ranks = ALONE,
+    *,
+    in_place: bool = False,
 ) -> Tensor:
     """Decode the next latents of a stream.
+
+    Several ranks share the rows from the first upsampling on. What comes before is cheap, and attends to all
+    rows, so every rank does it.
 
     Args:
         z: [B, C, T, h, w]; T = 1 if the cache is empty.
         cache: updated in place once the latents are through.
         in_place: write over the cache's tensors, on the way; not at the start of a stream.
-    Returns: [B, output channels, 1 | 4 * T, H, W]; not clamped.
+    Returns: [B, output channels, 1 | 4 * T, H, W]; not clamped; all rows on rank 0.
     """
     run = Pass(cache, in_place=in_place)
+    x = _up(decoder, z, run, len(decoder.up_blocks), ranks)
+    x = _head(decoder, x, run)
+    run.commit(cache)
+    return run.ranks.all_rows(x, z.shape[3])
+
+
+def remember(
+    decoder: blocks.HunyuanVideo15Decoder3D,
+    z: Tensor,
+    cache: FeatureCache,
+    num_levels: int,
+    ranks: Ranks = ALONE,
+) -> None:
+    """Do what `decode` does, but only in the first levels, and keep only the past.
+
+    Where a later level begins in mid-stream, the first frame that it gets stands for the past.
+    """
+    run = Pass(cache)
+    _up(decoder, z, run, num_levels, ranks)
+    run.commit(cache)
+
+
+def _up(
+    decoder: blocks.HunyuanVideo15Decoder3D, z: Tensor, run: Pass, num_levels: int, ranks: Ranks
+) -> Tensor:
+    """Run the decoder up to the end of level `num_levels`; without any, only its middle."""
     shortcut = repeat(z, "b c t h w -> b (c r) t h w", r=decoder.repeat)
     x = _causal_conv(decoder.conv_in, z, run) + shortcut
     x = _middle(decoder.mid_block, x, run)
-    for block in decoder.up_blocks:
+    if ranks.has_rows(z.shape[3]):
+        run.ranks = ranks
+    x = run.ranks.own_rows(x)
+    for block in decoder.up_blocks[:num_levels]:
         x = _level(block.resnets, block.upsamplers, x, run, _upsample)
-    x = _head(decoder, x, run)
-    run.commit(cache)
     return x
+
+
+def reaches(decoder: blocks.HunyuanVideo15Decoder3D) -> list[int]:
+    """Count how many past latents each level must have seen, so that older ones do not matter.
+
+    The first number is of the whole decoder, the last one of its head. Every causal convolution needs
+    PAST_FRAMES more frames; after a temporal upsampling a latent has twice as many frames.
+    """
+    frames, needed = 1, [1.0 + 2 * len(decoder.mid_block.resnets)]  # convolutions, by frames of a latent
+    for block in decoder.up_blocks:
+        upsamplers = block.upsamplers or ()
+        needed.append((2 * len(block.resnets) + len(upsamplers)) / frames)
+        frames *= 2 ** sum(layer.add_temporal_upsample for layer in upsamplers)
+    needed.append(1 / frames)
+    return [ceil(PAST_FRAMES * sum(needed[level:])) for level in range(len(needed))]
 
 
 def _causal_conv(layer: blocks.HunyuanVideo15CausalConv3d, x: Tensor, run: Pass) -> Tensor:
@@ -134,6 +188,7 @@ def _convolve(layer: blocks.HunyuanVideo15CausalConv3d, x: Tensor, run: Pass, ac
         surrounded = _surround_for_gradients(x[:, :, :1] if past is None else past, x)
     else:
         surrounded = _surround(past, x, activate)
+    run.ranks.exchange_edges(surrounded)
     run.remember(surrounded[..., 1:-1, 1:-1])
     if surrounded.device.type == "cpu" and surrounded.dtype == torch.float32:
         return _convolve_by_taps(layer.conv, surrounded)

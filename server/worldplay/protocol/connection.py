@@ -14,6 +14,7 @@ from worldplay.protocol.messages import (
     Prompt,
     ServerMessage,
     Start,
+    Welcome,
 )
 from worldplay.protocol.order import ClientOrder, ServerOrder
 from worldplay.protocol.validation import find_class, validate
@@ -79,6 +80,8 @@ class ServerConnection:
         fault = self._server.find_fault(message)
         assert fault is None, fault
         assert self._client.greeted or message.type in ("error", "bye"), f"{message.type} before hello"
+        if isinstance(message, Welcome) and message.resumed:
+            self._client.started = True  # on an earlier connection
         return pack(message)
 
     def _check(self, message: ClientMessage) -> None:

@@ -13,6 +13,7 @@ class ErrorCode(str, Enum):
     UNAUTHORIZED = "unauthorized"
     TOO_FAST = "too_fast"
     SLOW_CONSUMER = "slow_consumer"
+    TAKEN_OVER = "taken_over"
     BAD_IMAGE = "bad_image"
     BAD_POSE = "bad_pose"
     BAD_REQUEST = "bad_request"
@@ -32,6 +33,7 @@ CLOSE_CODES: dict[ErrorCode, int | None] = {
     ErrorCode.UNAUTHORIZED: 1008,
     ErrorCode.TOO_FAST: 1008,
     ErrorCode.SLOW_CONSUMER: 1008,
+    ErrorCode.TAKEN_OVER: 1008,
     ErrorCode.BAD_IMAGE: None,
     ErrorCode.BAD_POSE: None,
     ErrorCode.BAD_REQUEST: None,

@@ -25,6 +25,7 @@ MediaTime: TypeAlias = Annotated[float, Field(ge=0, le=1e9)]
 Turn: TypeAlias = Annotated[float, Field(ge=-FULL_TURN, le=FULL_TURN)]
 Length: TypeAlias = Annotated[float, Field(ge=-MAX_LENGTH, le=MAX_LENGTH)]
 Name: TypeAlias = Annotated[str, Field(max_length=512)]
+OwnerKey: TypeAlias = Annotated[str, Field(min_length=16, max_length=512)]
 Key: TypeAlias = Literal["w", "s", "a", "d", "up", "down", "left", "right"]
 
 
@@ -89,11 +90,15 @@ class Start(Record):
     prompt: str | None = None
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] | None = None
     size: Size | None = None
+    snapshot: Name | None = None
 
     @model_validator(mode="after")
     def _check_one_origin(self) -> "Start":
         if self.view is not None and self.image is not None:
             raise ValueError("expected view or image, got both")
+        others = {name for name, value in self.to_map().items() if name not in ("type", "snapshot")}
+        if self.snapshot is not None and others:
+            raise ValueError(f"expected snapshot alone, got {', '.join(sorted(others))} beside it")
         return self
 
 
@@ -161,6 +166,12 @@ class Rewind(Record):
     chunk: Count
 
 
+class Bookmark(Record):
+    type: Literal["bookmark"] = "bookmark"
+    name: Annotated[str, Field(max_length=200)]
+    key: OwnerKey
+
+
 class Stop(Record):
     type: Literal["stop"] = "stop"
 
@@ -224,6 +235,7 @@ class Welcome(Record):
     chunk: ChunkShape
     can_walk: bool | None = None
     latch: Literal["latent", "chunk"] | None = None
+    snapshots: bool | None = None
 
 
 class Queued(Record):
@@ -315,6 +327,13 @@ class Received(Record):
     at: Clock
 
 
+class Bookmarked(Record):
+    type: Literal["bookmarked"] = "bookmarked"
+    snapshot: Name
+    name: Annotated[str, Field(max_length=200)]
+    chunk: Count
+
+
 ClientMessage: TypeAlias = (
     Hello
     | Start
@@ -327,10 +346,13 @@ ClientMessage: TypeAlias = (
     | Step
     | Reset
     | Rewind
+    | Bookmark
     | Stop
     | Ping
 )
-ServerMessage: TypeAlias = Welcome | Queued | Init | Chunk | Media | State | Error | Bye | Pong | Received
+ServerMessage: TypeAlias = (
+    Welcome | Queued | Init | Chunk | Media | State | Error | Bye | Pong | Received | Bookmarked
+)
 
 
 def _by_type(classes: Sequence[Any]) -> dict[str, Any]:

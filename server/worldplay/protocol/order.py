@@ -1,6 +1,8 @@
 """Checks the order of messages, in both directions."""
 
 from worldplay.protocol.messages import (
+    Bookmarked,
+    Bye,
     Chunk,
     Error,
     Init,
@@ -52,6 +54,7 @@ class ServerOrder:
 
     def __init__(self) -> None:
         self.welcomed = False
+        self.resumed = False
         self.initialised = False
         self.ended = False
         self.chunk: Chunk | None = None
@@ -69,7 +72,7 @@ class ServerOrder:
             return f"expected nothing after bye or a fatal error, got {message.type}"
         if isinstance(message, Welcome) and self.welcomed:
             return "expected welcome only once, got another"
-        if isinstance(message, Queued | Init | Chunk | Media | State | Pong | Received) and not self.welcomed:
+        if not (self.welcomed or isinstance(message, Welcome | Error | Bye)):
             return f"expected welcome first, got {message.type}"
         return None
 
@@ -83,27 +86,36 @@ class ServerOrder:
         return None
 
     def _find_media_fault(self, media: Media) -> str | None:
+        if self.chunk is None and self.resumed:  # the chunk was announced before the connection was lost
+            return self._find_frame_fault(media)
         if self.chunk is None or media.chunk != self.chunk.index:
             return f"expected media of the last chunk announced, got chunk {media.chunk}"
-        if media.frame != self.next_frame:
-            return f"expected frame {self.next_frame}, got {media.frame}"
+        if (fault := self._find_frame_fault(media)) is not None:
+            return fault
         if media.frame >= self.chunk.first_frame + self.chunk.frames:
             return f"expected no more than the chunk's {self.chunk.frames} frames, got another"
         return None
 
+    def _find_frame_fault(self, media: Media) -> str | None:
+        if self.next_frame in (None, media.frame):
+            return None
+        return f"expected frame {self.next_frame}, got {media.frame}"
+
     def _advance(self, message: ServerMessage) -> None:
         match message:
-            case Welcome():
+            case Welcome(resumed=resumed):
                 self.welcomed = True
+                # What the client got before is still valid.
+                self.resumed = self.initialised = resumed
             case Init():
-                self.initialised, self.chunk = True, None
+                self.initialised, self.resumed, self.chunk = True, False, None
             case Chunk(first_frame=first_frame):
                 self.chunk, self.next_frame = message, first_frame
             case Media(frame=frame):
                 self.next_frame = frame + 1
             case Error(fatal=fatal):
                 self.ended = fatal
-            case Queued() | State() | Pong() | Received():
+            case Queued() | State() | Pong() | Received() | Bookmarked():
                 pass
             case _:
                 self.ended = True

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 from worldplay.engine.engine import Engine
-from worldplay.engine.ports import ChunkReport, Frames
+from worldplay.engine.ports import ChunkReport, Frames, WalkPort
 from worldplay.engine.session import Session
 from worldplay.media.frame_encoder import FrameEncoder
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
-from worldplay.web.sender import Item, Sample
+from worldplay.store.keeper import KeptWalk
+from worldplay.web.outlet import Item, Sample
 from worldplay.web.translate import our_fault
 from worldplay.world.world import World
 
@@ -17,30 +18,41 @@ class SessionListener:
     """Receives the engine's events for one session, and posts them all from the encoding thread."""
 
     def __init__(
-        self, world: World, post: Callable[[Item | ProtocolError], None], *, tells_taken_as: bool
+        self,
+        world: World,
+        post: Callable[[Item | ProtocolError], None],
+        kept: KeptWalk | None = None,
+        media_s: float = 0.0,
     ) -> None:
         """Post on the encoding thread, so `post` must return at once.
 
         Args:
-            tells_taken_as: whether the client understands that field, which protocol 1 did not have at first.
+            kept: saves the walk; None: it is not saved.
+            media_s: where the client's timeline begins.
         """
         self.session: Session | None = None
+        self.tells_taken_as = False  # whether the client understands this field, which came later
         self._post = post
-        self._tells_taken_as = tells_taken_as
+        self._kept = kept
+        self._media_s = media_s
         self._fps = world.fps
-        self._encoder = FrameEncoder(world.width, world.height, world.fps, self._fail)
+        self._encoder = FrameEncoder(world.width, world.height, world.fps, self._fail, world.codec)
         self._report: ChunkReport | None = None  # of the chunk whose frames are being encoded
 
     def open(self, engine: Engine) -> Session:
         """Return the session; the first call opens it."""
         if self.session is None:
-            self.session = engine.open(self)
+            self.session = engine.open(self, self._media_s)
         return self.session
 
     def drop(self, num_frames: int) -> None:
         """Tell the session that encoded frames will never be sent."""
         if self.session is not None:
             self.session.media_dropped(num_frames / self._fps)
+
+    def request_key(self) -> None:
+        """Make the next frame a key frame: the client lost some before it."""
+        self._encoder.run(self._encoder.begin_chunk)
 
     def close(self) -> None:
         if self.session is not None:
@@ -54,7 +66,7 @@ class SessionListener:
 
     def on_started(self, prompt: str, taken_as: str | None) -> None:
         self._encoder.run(self._open_track)
-        if prompt and taken_as is not None and self._tells_taken_as:
+        if prompt and taken_as is not None and self.tells_taken_as:
             self._encoder.run(self._post, m.State(what="prompt", chunk=0, text=prompt, taken_as=taken_as))
 
     def on_chunk(self, report: ChunkReport) -> None:
@@ -64,12 +76,20 @@ class SessionListener:
         self._encoder.run(self._encode, frames, decode_ms, decoded_at_ms)
 
     def on_state(self, what: str, detail: dict[str, object]) -> None:
-        if not self._tells_taken_as:
+        if not self.tells_taken_as:
             detail = {name: value for name, value in detail.items() if name != "taken_as"}
         self._encoder.run(self._post, m.State.model_validate({"what": what, **detail}))
 
     def on_error(self, code: str, message: str, fatal: bool) -> None:
         self._encoder.run(self._post, ProtocolError(ErrorCode(code), message))
+
+    def on_changed(self, walk: WalkPort) -> None:
+        if self._kept is not None:
+            self._kept.changed(walk)
+
+    def on_resting(self, walk: WalkPort) -> None:
+        if self._kept is not None:
+            self._kept.finish(walk)
 
     # -- on the encoding thread
 

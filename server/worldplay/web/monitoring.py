@@ -89,6 +89,12 @@ class Metrics:
             "Frames that were not sent because a client read too slowly.",
             registry=self._registry,
         )
+        self.resumes = Counter(
+            "worldplay_resumes",
+            "Clients that wanted to resume, by where their walk was: memory, store, unknown, or refused.",
+            ["found"],
+            registry=self._registry,
+        )
         self.protocol_errors = Counter(
             "worldplay_protocol_errors", "Errors sent to clients.", ["code"], registry=self._registry
         )

@@ -3,17 +3,21 @@
 import asyncio
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from functools import partial
 
 from worldplay.engine.engine import Engine, monotonic_ms
 from worldplay.engine.session import Session
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
-from worldplay.web.latency import LatencyTracker
-from worldplay.web.listener import SessionListener
+from worldplay.store.store import Store
 from worldplay.web.monitoring import Metrics
-from worldplay.web.sender import Close, Sender
-from worldplay.web.translate import check_start, read_image, read_trajectory, welcome
+from worldplay.web.outlet import Close, Handover, Item
+from worldplay.web.send_queue import post
+from worldplay.web.snapshots import keep_snapshot, load_snapshot
+from worldplay.web.translate import Greeting, check_start, read_image, read_trajectory, welcome
+from worldplay.web.visits import Visits
 from worldplay.world.pictures.fit import StartPicture
+from worldplay.world.snapshot import Snapshot
 from worldplay.world.steering import WalkRequest
 from worldplay.world.world import World
 
@@ -32,20 +36,26 @@ class Receiver:
         self,
         world: World,
         engine: Engine,
-        listener: SessionListener,
-        sender: Sender,
-        latency: LatencyTracker,
         metrics: Metrics,
+        visits: Visits,
+        store: Store | None,
+        dismiss: Callable[[], None],
         fields: AbstractSet[str],
     ) -> None:
-        """Act on what a client sends that knows these later `fields` of the protocol."""
+        """Act on what a client sends that knows these later `fields` of the protocol.
+
+        Args:
+            dismiss: ends this connection, when its client comes back on another one.
+        """
         self._fields = fields
         self._world = world
         self._engine = engine
-        self._listener = listener
-        self._sender = sender
-        self._latency = latency
         self._metrics = metrics
+        self._visits = visits
+        self._store = store
+        self._dismiss = dismiss
+        self.visit = visits.new()  # until the client says that it wants an earlier one
+        self.visit.attach(dismiss, fields)
 
     async def handle(self, message: m.ClientMessage) -> bool:
         """Act on a message. Returns: whether the client may send more.
@@ -53,29 +63,56 @@ class Receiver:
         Raises: ProtocolError if the request is not possible.
         """
         match message:
-            case m.Hello():
-                self._sender.put(welcome(self._world, self._engine.latch, self._fields))
+            case m.Hello(resume=resume):
+                await self._greet(resume)
             case m.Ping(t=t):
-                self._sender.put(m.Pong(t=t, server=monotonic_ms()))
+                self._put(m.Pong(t=t, server=monotonic_ms()))
             case m.Stop():
-                self._sender.put(m.Bye(reason="stopped"))
-                self._sender.put(Close(1000))
+                self.visit.forget()
+                self._put(m.Bye(reason="stopped"))
+                self._put(Close(1000))
                 return False
             case m.Start():
                 await self._start(message)
+            case m.Bookmark():
+                self._bookmark(message)
             case _:
                 self._steer(message)
         return True
 
+    def _put(self, item: Item) -> None:
+        self.visit.outlet.put(item)
+
+    async def _greet(self, resume: m.Resume | None) -> None:
+        """Welcome the client, to the visit that it wants to resume if there is one."""
+        found = None if resume is None else await self._visits.find(resume)
+        if found is None or resume is None:
+            self._put(self._welcome(resumed=False))
+            return
+        found.attach(self._dismiss, self._fields)
+        new, self.visit = self.visit, found
+        found.resume(self._welcome(resumed=True), resume.fragment)
+        new.outlet.put(Handover(found.outlet))
+        self._visits.end(new)
+
+    def _welcome(self, *, resumed: bool) -> m.Welcome:
+        visit, engine = self.visit, self._engine
+        greeting = Greeting(visit.id, visit.secret, resumed, engine.latch, self._store is not None)
+        return welcome(self._world, greeting, self._fields)
+
     async def _start(self, message: m.Start) -> None:
         check_start(message, self._world)
+        if message.snapshot is not None:
+            snapshot = await self._visits.read(partial(load_snapshot, self._store, message.snapshot))
+            self.visit.open(self._engine).start(WalkRequest(snapshot=snapshot))
+            return
         view, picture = message.view, None
         if message.image is not None:
             picture, view = await asyncio.to_thread(self._read_picture, message.image)
-        session = self._listener.open(self._engine)
+        session = self.visit.open(self._engine)
         session.start(WalkRequest(view, picture, message.prompt, message.seed))
         if picture is not None and view is not None:
-            self._sender.put(m.State(what="view", view=view))
+            self._put(m.State(what="view", view=view))
 
     def _read_picture(self, data: bytes) -> tuple[StartPicture, str | None]:
         """Decode a picture to start from.
@@ -87,11 +124,29 @@ class Receiver:
             return picture, None
         return picture, self._world.start_view(None, picture).name
 
-    def _steer(self, message: m.ClientMessage) -> None:
-        session = self._listener.session
-        if session is None:
+    def _session_for(self, message: m.ClientMessage) -> Session:
+        if self.visit.session is None:
             expected = f"expected a start that succeeds before {message.type}"
             raise ProtocolError(ErrorCode.BAD_REQUEST, f"{expected}, got none")
+        return self.visit.session
+
+    def _bookmark(self, message: m.Bookmark) -> None:
+        """Keep a copy of the walk. The answer comes when it is in the store."""
+        if self._store is None:
+            raise ProtocolError(ErrorCode.BAD_REQUEST, "expected no bookmark: this server keeps no walks")
+        keep = partial(keep_snapshot, self._store, message.key, message.name)
+        loop, outlet = asyncio.get_running_loop(), self.visit.outlet
+
+        def answer(snapshot: Snapshot) -> None:
+            post(loop, outlet.put, keep(snapshot))
+
+        def answer_on_thread(snapshot: Snapshot) -> None:
+            loop.run_in_executor(None, answer, snapshot)
+
+        self._session_for(message).copy(partial(post, loop, answer_on_thread))
+
+    def _steer(self, message: m.ClientMessage) -> None:
+        session = self._session_for(message)
         match message:
             case m.Controls(seq=seq, t=t, keys=keys, look=look):
                 self._acknowledge(seq)
@@ -112,11 +167,11 @@ class Receiver:
     def _acknowledge(self, seq: int) -> None:
         """Note that the engine gets a control message, and tell the client if it wants to know."""
         now_ms = monotonic_ms()
-        self._latency.receive(seq, now_ms)
+        self.visit.latency.receive(seq, now_ms)
         if "received" in self._fields:
-            self._sender.put(m.Received(seq=seq, at=now_ms))
+            self._put(m.Received(seq=seq, at=now_ms))
 
     def _follow_playhead(self, session: Session, playhead: m.Playhead) -> None:
-        for latency_ms in self._latency.show(playhead.shown, monotonic_ms()):
+        for latency_ms in self.visit.latency.show(playhead.shown, monotonic_ms()):
             self._metrics.input_to_photon_s.observe(latency_ms / 1000.0)
         session.playhead(playhead.shown, playhead.buffered, playhead.hidden)

@@ -50,6 +50,10 @@ class SendQueue(Generic[Item]):
             raise BufferError(f"more than {MAX_MESSAGES} messages wait to be read")
         return self._items.popleft()[1]
 
+    def discard(self, is_obsolete: Callable[[Item], bool]) -> None:
+        """Remove items that nobody needs any more."""
+        self._items = deque(pair for pair in self._items if not is_obsolete(pair[1]))
+
     def _drop_oldest(self) -> None:
         """Drop the oldest chunk if there are too many. The next chunk begins with a keyframe."""
         waiting = list({id(chunk): chunk for chunk, _ in self._items if chunk is not None}.values())

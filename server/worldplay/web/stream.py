@@ -8,19 +8,20 @@ from contextlib import suppress
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from worldplay.engine.engine import Engine, monotonic_ms
+from worldplay.protocol import messages as m
 from worldplay.protocol.connection import ServerConnection
 from worldplay.protocol.errors import CLOSE_CODES, ErrorCode, ProtocolError
 from worldplay.protocol.messages import SUBPROTOCOL
 from worldplay.protocol.origin import is_allowed
 from worldplay.settings import Settings
-from worldplay.web.latency import LatencyTracker
+from worldplay.store.store import Store
 from worldplay.web.limits import LIMITS
-from worldplay.web.listener import SessionListener
 from worldplay.web.monitoring import Metrics
+from worldplay.web.outlet import Close
 from worldplay.web.receiver import Receiver
-from worldplay.web.send_queue import post
-from worldplay.web.sender import Close, Sender
+from worldplay.web.sender import Sender
 from worldplay.web.translate import our_fault
+from worldplay.web.visits import Visits
 from worldplay.wording import show
 from worldplay.world.world import World
 
@@ -34,35 +35,60 @@ class Stream:
     """Connects the parts of one connection: receiver, engine, listener, sender. Reads the client's frames."""
 
     def __init__(
-        self, websocket: WebSocket, settings: Settings, world: World, engine: Engine, metrics: Metrics
+        self,
+        websocket: WebSocket,
+        settings: Settings,
+        world: World,
+        engine: Engine,
+        metrics: Metrics,
+        visits: Visits,
+        store: Store | None,
     ) -> None:
         self._websocket = websocket
         self._settings = settings
+        self._visits = visits
         self._connection = ServerConnection(LIMITS, settings.token)
-        latency, loop = LatencyTracker(), asyncio.get_running_loop()
         fields = frozenset(websocket.query_params.get("fields", "").split(","))
-        self._listener = SessionListener(
-            world, lambda item: post(loop, self._sender.put, item), tells_taken_as="taken_as" in fields
-        )
-        self._sender = Sender(websocket, self._connection, latency, metrics, self._listener.drop, fields)
-        self._receiver = Receiver(world, engine, self._listener, self._sender, latency, metrics, fields)
+        self._receiver = Receiver(world, engine, metrics, visits, store, self.dismiss, fields)
+        self._sender = Sender(websocket, self._connection, self._receiver.visit.outlet)
+        self._is_lost = False  # the client may come back
+        self._is_dismissed = False
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def run(self) -> None:
-        """Serve until either side ends the connection. The session is closed in every case."""
+        """Serve until either side ends the connection."""
         if not await self._accept():
+            self._visits.end(self._receiver.visit)
             return
         reader = asyncio.create_task(self._read())
         writer = asyncio.create_task(self._sender.run(self._settings.send_timeout_s))
+        self._tasks = (reader, writer)
         try:
             await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
             if reader.done() and not reader.cancelled() and reader.exception() is None:
                 await asyncio.wait({writer}, timeout=CLOSE_TIMEOUT_S)  # let the last messages be sent
         finally:
-            self._listener.close()
             for task in (reader, writer):
                 task.cancel()
             outcomes = await asyncio.gather(reader, writer, return_exceptions=True)
+            self._is_lost = self._is_lost or any(map(_is_loss, outcomes))
+            self._leave()
             await self._close(_explain_end(outcomes))
+
+    def dismiss(self) -> None:
+        """End this connection, because its client has come back on another one."""
+        self._is_dismissed = True
+        for task in self._tasks:
+            task.cancel()
+
+    def _leave(self) -> None:
+        visit = self._receiver.visit
+        if not visit.is_attached(self.dismiss):
+            return
+        if self._is_lost:
+            self._visits.lose(visit)
+        else:
+            self._visits.end(visit)
 
     async def _accept(self) -> bool:
         headers = self._websocket.headers
@@ -77,10 +103,19 @@ class Stream:
         return True
 
     async def _close(self, code: int | None) -> None:
+        if self._is_dismissed:
+            code = CLOSE_CODES[ErrorCode.TAKEN_OVER]
+            await self._tell_taken_over()
         if code is not None:
             # A client that does not read does not get the close code.
             with suppress(asyncio.TimeoutError, WebSocketDisconnect):
                 await asyncio.wait_for(self._websocket.close(code), CLOSE_TIMEOUT_S)
+
+    async def _tell_taken_over(self) -> None:
+        error = ProtocolError(ErrorCode.TAKEN_OVER, "the session continues on another connection")
+        with suppress(asyncio.TimeoutError, WebSocketDisconnect, RuntimeError):  # it is often dead
+            data = self._connection.send(m.error_message(error))
+            await asyncio.wait_for(self._websocket.send_bytes(data), CLOSE_TIMEOUT_S)
 
     async def _read(self) -> None:
         """Handle messages until the client leaves or must be disconnected."""
@@ -90,12 +125,16 @@ class Stream:
                 goes_on = await self._take_frame()
         except asyncio.TimeoutError:  # Python 3.10 has its own beside TimeoutError
             late = f"expected hello within {HELLO_TIMEOUT_S:.0f} s"
-            self._sender.put(ProtocolError(ErrorCode.BAD_ORDER, late))
+            self._put(ProtocolError(ErrorCode.BAD_ORDER, late))
         except WebSocketDisconnect:
-            self._sender.put(Close(1000))
+            self._is_lost = True
+            self._put(Close(1000))
         except Exception as error:  # the top of the endpoint: a fault of the server; the client is told
             logger.exception("a message could not be handled")
-            self._sender.put(our_fault(error))
+            self._put(our_fault(error))
+
+    def _put(self, item: Close | ProtocolError) -> None:
+        self._receiver.visit.outlet.put(item)
 
     async def _take_frame(self) -> bool:
         """Handle the next frame. Returns: whether the client may send more."""
@@ -107,8 +146,13 @@ class Stream:
             message = self._connection.receive(event["text"] if frame is None else frame, monotonic_ms())
             return await self._receiver.handle(message)
         except ProtocolError as error:
-            self._sender.put(error)
+            self._put(error)
             return not error.fatal
+
+
+def _is_loss(outcome: BaseException | None) -> bool:
+    """Return whether a task ended because the client cannot be reached."""
+    return isinstance(outcome, asyncio.TimeoutError | BufferError | WebSocketDisconnect)
 
 
 def _explain_end(outcomes: Iterable[BaseException | None]) -> int | None:

@@ -1,7 +1,7 @@
 """Translates between protocol messages and the world: welcome, start pictures, trajectories, chunks."""
 
-import secrets
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -20,19 +20,25 @@ from worldplay.world.steering import Move, PosedCamera
 from worldplay.world.world import World
 
 
-def welcome(world: World, latch: LatchMode, fields: AbstractSet[str]) -> m.Welcome:
-    """Make the message that describes the world to a new client.
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a welcome says beside the world."""
 
-    Args:
-        latch: when the engine reads controls.
-        fields: the later fields of the protocol that the client knows.
-    """
+    session: str
+    secret: str
+    resumed: bool
+    latch: LatchMode  # when the engine reads controls
+    keeps_snapshots: bool
+
+
+def welcome(world: World, greeting: Greeting, fields: AbstractSet[str]) -> m.Welcome:
+    """Make the message that describes the world to a client that knows these later fields of the protocol."""
     size, latents = (world.width, world.height), world.chunk_latents
     return m.Welcome(
         protocol=m.PROTOCOL,
-        session=secrets.token_urlsafe(12),
-        secret=secrets.token_urlsafe(24),
-        resumed=False,
+        session=greeting.session,
+        secret=greeting.secret,
+        resumed=greeting.resumed,
         limits=LIMITS,
         worlds=(_describe(world, fields),),
         model=world.name,
@@ -43,7 +49,8 @@ def welcome(world: World, latch: LatchMode, fields: AbstractSet[str]) -> m.Welco
             latents=latents, frames=FRAMES_PER_LATENT * latents, first_frames=count_frames(latents)
         ),
         can_walk=None if world.can_walk else False,
-        latch=latch if "latch" in fields else None,
+        latch=greeting.latch if "latch" in fields else None,
+        snapshots=greeting.keeps_snapshots if "snapshots" in fields else None,
     )
 
 

@@ -56,7 +56,7 @@ def _generate(model: RolloutModel, walk: Walk, steering: Steering) -> Generator[
     clock.restart()
     path = walk.follow(steering.latch(count if start else count - 1))
     context, span = _prepare(model, walk, path)
-    clock.lap("select")
+    clock.lap_of_host("select")
     latents = walk.draw_noise(start, count).to(model.transformer.device)
     for index, step in enumerate(_denoising_steps(_network(model), span, model.config)):
         if index:

@@ -3,23 +3,38 @@
 import logging
 from time import perf_counter
 
-from worldplay.model.regions import compile_regions
+import torch
+
+from worldplay.model.regions import EAGER, compile_regions
 from worldplay.world.device import synchronize
 from worldplay.world.warm_up import warm_up
 from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
 
+COMPILER = "inductor"
 
-def compile_world(world: World, compiler: str = "inductor") -> World:
+
+def compile_world(world: World, compiler: str = COMPILER) -> World:
     """Compile the parts of blocks by a backend of torch.compile, and log how long that takes.
 
-    Bidirectional transformers have other shapes in every chunk, so they are left as they are.
+    Later no shape is compiled, because a walk would wait for it: what is new runs as it is. Nothing is
+    compiled if that fails, for example without a C compiler. Bidirectional transformers have other shapes in
+    every chunk, so they are left as they are.
     """
-    if world.can_walk:
-        began = perf_counter()
-        world.rollout.transformer.use_regions(compile_regions(compiler))
+    if not world.can_walk:
+        return world
+    began, transformer = perf_counter(), world.rollout.transformer
+    transformer.use_regions(compile_regions(compiler))
+    try:
         warm_up(world)
-        synchronize(world.device)
-        logger.info("compiled the transformer in %.1f s", perf_counter() - began)
+    except (RuntimeError, OSError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        logger.warning("blocks are not compiled: %s", " ".join(str(error).splitlines()[:2]))
+        transformer.use_regions(EAGER)
+        return world
+    synchronize(world.device)
+    torch.compiler.set_stance("eager_on_recompile")
+    logger.info("compiled the transformer in %.1f s", perf_counter() - began)
     return world

@@ -51,6 +51,33 @@ def find_gpu(device: str, visible: str | None) -> Gpu | None:
     return gpus[index]
 
 
+def choose_rank_kind(device: str, count: int, names: Sequence[str]) -> str:
+    """Choose where several ranks run: 'cpu' or 'cuda'.
+
+    Args:
+        names: of this machine's GPUs.
+    Raises: ValueError if it cannot be done on this machine.
+    """
+    if device == "cpu":
+        return "cpu"
+    if device not in ("auto", "cuda"):
+        raise ValueError(f"expected --device auto, cuda or cpu with --gpus {count}, got {device!r}")
+    if not names:
+        raise ValueError(f"--gpus {count} needs GPUs, and finds none; with --device cpu they are processes")
+    if count > len(names):
+        raise ValueError(f"expected at most --gpus {len(names)}, which is all there are, got {count}")
+    if len(kinds := dict.fromkeys(names[:count])) > 1:
+        raise ValueError(f"expected equal GPUs, got {' and '.join(kinds)}; choose by CUDA_VISIBLE_DEVICES")
+    return "cuda"
+
+
+def check_heads(count: int, heads: int) -> None:
+    """Raises: ValueError if a model's heads cannot be shared equally by so many GPUs."""
+    if heads % count:
+        fitting = ", ".join(str(n) for n in range(1, heads + 1) if heads % n == 0)
+        raise ValueError(f"expected --gpus {fitting}, which divide the model's {heads} heads, got {count}")
+
+
 def list_gpus(visible: str | None) -> list[Gpu]:
     """List the GPUs that torch would see: none without a driver, or if torch was built without CUDA."""
     if version("torch").endswith("+cpu"):

@@ -2,10 +2,15 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+
+from worldplay.world.device import synchronize
+
+_RED, _GREEN, _BLUE = 0.2126, 0.7152, 0.0722  # of BT.709
 
 
 def image_to_pixels(image: Image.Image) -> Tensor:
@@ -21,5 +26,41 @@ def frames_to_pixels(frames: NDArray[np.uint8]) -> Tensor:
 
 def pixels_to_frames(pixels: Tensor) -> NDArray[np.uint8]:
     """Convert clips [..., 3, F, H, W] in [-1, 1] to frames [..., F, H, W, 3] uint8 RGB."""
-    scaled = pixels.float().add(1).mul(127.5).round().to(torch.uint8)
-    return rearrange(scaled, "... c f h w -> ... f h w c").cpu().numpy()
+    return copy_to_host(rearrange(_to_levels(pixels), "... c f h w -> ... f h w c"))
+
+
+def pixels_to_planes(pixels: Tensor) -> NDArray[np.uint8]:
+    """Convert a clip [3, F, H, W] in [-1, 1] to what x264 reads, half as many bytes as RGB.
+
+    It differs by at most one level from what swscale makes of RGB frames.
+
+    Returns: [F, 3 * H / 2, W] uint8, BT.709 in limited range, 4:2:0: H rows of luma, then both chroma planes.
+    """
+    red, green, blue = _to_levels(pixels).float().div(255).unbind(0)
+    luma = _RED * red + _GREEN * green + _BLUE * blue
+    chroma = torch.stack([(blue - luma) / (2 - 2 * _BLUE), (red - luma) / (2 - 2 * _RED)], dim=1)
+    small = _halve_rows(F.avg_pool2d(chroma, (1, 2))).mul(224).add(128)
+    planes = torch.cat([luma.mul(219).add(16).flatten(1), small.flatten(1)], dim=1)
+    return copy_to_host(planes.round().to(torch.uint8).view(len(planes), -1, pixels.shape[-1]))
+
+
+def copy_to_host(tensor: Tensor) -> NDArray[np.uint8]:
+    """Copy to the host's memory; from a GPU to pages that it writes directly."""
+    if tensor.device.type != "cuda":
+        return tensor.cpu().numpy()
+    copy = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    copy.copy_(tensor, non_blocking=True)
+    synchronize(tensor.device)
+    return copy.numpy()
+
+
+def _to_levels(pixels: Tensor) -> Tensor:
+    return pixels.float().add(1).mul(127.5).round().to(torch.uint8)
+
+
+def _halve_rows(planes: Tensor) -> Tensor:
+    """Filter every two rows to one, [..., H, W] to [..., H / 2, W], as swscale does: by 1, 3, 3 and 1."""
+    padded = F.pad(planes, (0, 0, 1, 1), mode="replicate")
+    first, second, third = padded[..., :-2:2, :], padded[..., 1:-1:2, :], padded[..., 2::2, :]
+    fourth = padded[..., 3::2, :]
+    return (first + 3 * (second + third) + fourth) / 8

@@ -109,27 +109,29 @@ class ChunkRollout:
         predicted = walk.follow(steering.predict(num_moves), first)
         if kept == 0:
             context = self._choose_context(predicted)
-        clock.lap("select")
+        clock.lap_of_host("select")
         self._caches.ensure(context, kept)
         clock.lap("context")
 
         yield "step"
         clock.restart()
-        path = walk.follow(steering.latch(num_moves), first)
+        moves = steering.latch(num_moves)
+        path = walk.follow(moves, first)
         if kept == 0 and not np.array_equal(path.c2w, predicted.c2w):
             context = self._choose_context(path)
-        clock.lap("select")
+        clock.lap_of_host("select")
         latents = walk.draw_noise(self._start, count)[:, :, kept:].to(model.transformer.device)
         for index, step in enumerate(_denoising_steps(model, walk, path, first)):
             if index:
                 yield "step"
                 clock.restart()
-            self._caches.ensure(context, kept)
-            clock.lap("context")
+            if self._caches.ensure(context, kept):
+                clock.lap("context")
             latents = step(latents)
             clock.lap("denoise")
         # In the model's dtype: half the memory with bf16.
         walk.replace(first, latents.to(model.transformer.dtype), path)
+        walk.log.latch(first, moves)
         self._context = context
         self._path = path if self._path is None else self._path.first(kept).followed_by(path)
         return finished_chunk(self._start, kept, latents, self._path, context, clock.laps_ms)
@@ -137,9 +139,8 @@ class ChunkRollout:
     def _choose_context(self, path: Path) -> list[int]:
         """Select context for the latents along a path."""
         config = self._model.config
-        c2w = np.concatenate([self._walk.c2w[: self._start], path.c2w])
         return select_context(
-            invert_pose(c2w),
+            self._walk.invert(path.c2w, self._start),
             self._start,
             self._model.points,
             memory_latents=config.memory_latents,
@@ -190,23 +191,27 @@ class _ChunkCaches:
         self._text = walk.text
         self._start = walk.num_latents
 
-    def ensure(self, context: list[int], kept: int) -> None:
+    def ensure(self, context: list[int], kept: int) -> bool:
         """Fill the caches with the text, this context and the chunk's first `kept` latents.
 
         Nothing is done if they hold this already. If only `kept` differs, only these latents are encoded:
         the context's keys and values do not depend on them.
+
+        Returns: whether anything was done.
         """
+        was_needed = False
         for cache, text in zip(self._model.caches, self._text, strict=True):
             holds = cache.holds
             cache.holds = None  # in case a pass fails
             if not isinstance(holds, _Holds) or holds.owner is not self or holds.context != context:
                 _encode_context(self._model, self._walk, text, context, cache)
-                holds = _Holds(self, context, cache.num_context, 0)
+                holds, was_needed = _Holds(self, context, cache.num_context, 0), True
             if holds.kept != kept:
                 cache.truncate_context(holds.num_context)
                 _append_latents(self._model, self._walk, range(self._start, self._start + kept), cache)
-                holds = _Holds(self, context, holds.num_context, kept)
+                holds, was_needed = _Holds(self, context, holds.num_context, kept), True
             cache.holds = holds
+        return was_needed
 
 
 def _encode_context(

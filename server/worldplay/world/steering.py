@@ -10,6 +10,7 @@ from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion, Pose
 
 if TYPE_CHECKING:  # only for its name: the engine runs without torch
     from worldplay.world.pictures.fit import StartPicture
+    from worldplay.world.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ Move = Motion | PosedCamera  # what takes a walk from one latent to the next
 
 @dataclass(frozen=True, slots=True)
 class WalkRequest:
-    """Which walk to open. The world chooses what is None."""
+    """Which walk to open. The world chooses what is None. A snapshot decides everything else."""
 
     view: str | None = None
     picture: StartPicture | None = None
@@ -34,6 +35,7 @@ class WalkRequest:
     seed: int | None = None
     steps: int | None = None  # of denoising, for each chunk
     origin: PosedCamera | None = None  # the camera of the first latent, in the walk's own frame
+    snapshot: Snapshot | None = None  # a walk to go on with
 
 
 class Steering(Protocol):

@@ -22,7 +22,9 @@ from worldplay.world.camera import (
     motion_between,
 )
 from worldplay.world.latent_history import LatentHistory
+from worldplay.world.pose_history import InverseHistory
 from worldplay.world.steering import Move, PosedCamera
+from worldplay.world.walk_log import WalkLog
 
 
 class Ground(Protocol):
@@ -99,6 +101,9 @@ class Walk:
     c2w: Pose = field(default_factory=lambda: np.empty((0, 4, 4)))  # [T, 4, 4]
     labels: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))  # [T]
     intrinsics: Pose = field(default_factory=lambda: np.empty((0, 3, 3)))  # [T, 3, 3]
+    _inverses: InverseHistory = field(default_factory=InverseHistory)
+    log: WalkLog = field(default_factory=WalkLog)
+    num_saved: int = 0  # latents that are in the store and have not changed since
 
     @property
     def num_latents(self) -> int:
@@ -147,6 +152,13 @@ class Walk:
                 labels[index] = move.label
         return Path(c2w, labels, np.stack([_intrinsics_of(move) for move in moves]), bumped, start)
 
+    def invert(self, path: Pose, start: int) -> Pose:
+        """Return world-to-camera matrices of the first `start` latents, and of a path, [n, 4, 4], after them.
+
+        Returns: [start + n, 4, 4]; holds until the next call.
+        """
+        return self._inverses.extend(self.c2w[:start], path)
+
     def draw_noise(self, start: int, num_latents: int) -> Tensor:
         """Return standard normal noise [1, C, num_latents, h, w] float32, on the CPU.
 
@@ -169,9 +181,11 @@ class Walk:
         self.intrinsics = np.concatenate([self.intrinsics, path.intrinsics])
 
     def truncate(self, num_latents: int) -> None:
-        """Forget everything from latent frame `num_latents` on."""
+        """Forget everything from latent frame `num_latents` on, except what it was made of."""
+        self.num_saved = min(self.num_saved, num_latents)
         self.latents.truncate(num_latents)
         self.c2w = self.c2w[:num_latents]
+        self._inverses.truncate(num_latents)
         self.labels = self.labels[:num_latents]
         self.intrinsics = self.intrinsics[:num_latents]
 

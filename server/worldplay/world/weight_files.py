@@ -1,7 +1,9 @@
 """Finds published weights in safetensors files, and reads their headers without torch."""
 
 import json
+import os
 from collections.abc import Collection, Iterable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 STEMS = ("model", "diffusion_pytorch_model", "byt5_model")  # all are published names
+_IDENTIFYING_BYTES = 2**20
 PART = ".part"  # suffix of a file that `worldplay download` has not completed
 _HUB_CACHE = ".cache/huggingface/download"
 _DTYPES = {"F32", "F16", "BF16"}
@@ -44,6 +47,17 @@ class Weights:
     def name(self) -> str:
         """Return the name for messages: the file, or the folder of the shards."""
         return str(self.files[0] if len(self.files) == 1 else self.files[0].parent)
+
+    def identify(self) -> str:
+        """Identify the content, without reading gigabytes: by the size, beginning and end of every file."""
+        digest = sha256()
+        for path in sorted(self.files):
+            with path.open("rb") as file:
+                digest.update(file.read(_IDENTIFYING_BYTES))
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - _IDENTIFYING_BYTES))
+                digest.update(file.read() + size.to_bytes(8, "little"))
+        return digest.hexdigest()[:16]
 
     @property
     def keys(self) -> Collection[str]:

@@ -2,7 +2,7 @@
 
 import gc
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -11,7 +11,6 @@ from typing import Literal, Protocol, TypeAlias, TypeVar
 import numpy as np
 import torch
 from cachetools import LRUCache
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -19,14 +18,14 @@ from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.model.conditioning import Conditioning
 from worldplay.model.kv_cache import TextKV
 from worldplay.model.vae import StreamingVAE
-from worldplay.world.chunk import Chunk, PendingChunk
-from worldplay.world.clip_rollout import begin_clip_chunk
-from worldplay.world.frames import count_frames
-from worldplay.world.own_image import blend, find_nearest
+from worldplay.world.live_walk import LiveWalk
+from worldplay.world.own_image import find_nearest
 from worldplay.world.pictures.fit import StartPicture, cut_picture
-from worldplay.world.pixels import image_to_pixels, pixels_to_frames
-from worldplay.world.rollout import ChunkRollout, RolloutModel
-from worldplay.world.steering import Move, Steering, WalkRequest
+from worldplay.world.pixels import image_to_pixels
+from worldplay.world.reopening import check_fits, keep_picture, restore_picture
+from worldplay.world.rollout import RolloutModel
+from worldplay.world.snapshot import Beginning, Snapshot, WorldIdentity
+from worldplay.world.steering import PosedCamera, WalkRequest
 from worldplay.world.walk import Ground, Walk
 
 # How a visitor's own image is used: as the place to walk in, or blended into the most similar view.
@@ -35,7 +34,6 @@ OwnPictures: TypeAlias = Literal["as_is", "nearest_view"]
 FPS = 24
 REMEMBERED_IMAGES = 16
 NEGATIVE_PROMPT = ""  # what guidance leads away from
-REDECODED_LATENTS = 8  # decoded again after a rewind; the influence of older ones is negligible
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +104,8 @@ class World:
     suggestions: tuple[Suggestion, ...] = ()  # the first is what the world looks like without a prompt
     sights: tuple[str, ...] = ()  # things worth finding
     own_pictures: OwnPictures = "as_is"
+    codec: str = "libx264"  # encodes live video; FFmpeg's name
+    weights: str = ""  # identifies the weights: a walk goes on only with the same ones
     max_sessions: int | None = None  # there is memory for this many; None: not limited by memory
     _image_latents: LRUCache[bytes, Tensor] = field(default_factory=lambda: LRUCache(REMEMBERED_IMAGES))
 
@@ -126,27 +126,59 @@ class World:
     def chunk_latents(self) -> int:
         return self.rollout.config.chunk_latents
 
-    @torch.inference_mode()
-    def open_walk(self, request: WalkRequest) -> "LiveWalk":
-        """Open a walk at a view. `own_pictures` says what becomes of a picture.
+    @property
+    def identity(self) -> WorldIdentity:
+        return WorldIdentity(self.name, self.weights, (self.width, self.height))
 
-        Raises: ValueError naming the known views.
+    @torch.inference_mode()
+    def open_walk(self, request: WalkRequest) -> LiveWalk:
+        """Open a walk at a view, or go on with a snapshot. `own_pictures` says what becomes of a picture.
+
+        Raises: ValueError naming the known views, or saying why the snapshot does not fit.
         """
-        view = self.start_view(request.view, request.picture)
-        picture, own_image = request.picture or self.cut(view.image), None
-        if request.picture is not None and self.own_pictures == "nearest_view":
-            picture, own_image = self.cut(view.image), np.asarray(request.picture.fitted)
+        if request.snapshot is not None:
+            return self._reopen(request.snapshot)
+        given = request.picture
+        beginning = Beginning(
+            world=self.identity,
+            view=self.start_view(request.view, given).name,
+            seed=secrets.randbits(32) if request.seed is None else request.seed,
+            steps=request.steps,
+            origin=request.origin or PosedCamera(np.eye(4), label=0),
+            attention=self.rollout.transformer.attention,
+            picture=None if given is None else keep_picture(given, self.own_pictures),
+        )
+        return self._open(beginning, request.prompt or "")
+
+    def check_snapshot(self, snapshot: Snapshot) -> Beginning:
+        """Return how a walk of this world began. Raises: ValueError if it cannot go on here. Any thread."""
+        side = self.vae.config.pixels_per_latent
+        latent_shape = (self.vae.config.latent_channels, self.height // side, self.width // side)
+        beginning = check_fits(snapshot, self.identity, latent_shape)
+        self.find_view(beginning.view)
+        return beginning
+
+    def _reopen(self, snapshot: Snapshot) -> LiveWalk:
+        beginning = self.check_snapshot(snapshot)
+        opened = self._open(beginning, snapshot.prompts[-1].text if snapshot.prompts else "")
+        opened.restore(snapshot)
+        return opened
+
+    def _open(self, beginning: Beginning, prompt: str) -> LiveWalk:
+        view, given = self.find_view(beginning.view), beginning.picture
+        is_own = given is not None and self.own_pictures == "as_is"
+        picture = restore_picture(given) if given is not None and is_own else self.cut(view.image)
         walk = Walk(
             text=[],
             picture=picture.siglip,
             image_latent=self.encode_image(picture.fitted),
-            seed=secrets.randbits(32) if request.seed is None else request.seed,
+            seed=beginning.seed,
             ground=view.make_ground(),
+            origin=beginning.origin,
         )
-        if request.origin is not None:
-            walk.origin = request.origin
-        opened = LiveWalk(self, walk, self._rollout_with(request.steps), own_image)
-        opened.set_prompt(request.prompt or "")
+        own_image = given.fitted if given is not None and not is_own else None
+        opened = LiveWalk(self, walk, self._rollout_with(beginning.steps), beginning, own_image)
+        opened.set_prompt(prompt)
         return opened
 
     def cut(self, image: Image.Image) -> StartPicture:
@@ -205,92 +237,3 @@ class World:
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-
-
-class LiveWalk:
-    """A walk with its decoder, whose state holds the previous frames."""
-
-    def __init__(
-        self, world: World, walk: Walk, rollout: RolloutModel, own_image: NDArray[np.uint8] | None = None
-    ) -> None:
-        """`own_image`, [H, W, 3], is blended into the first frames; None: nothing is."""
-        self.walk = walk
-        self.taken_as: str | None = None
-        self._own_image = own_image
-        self._world = world
-        self._rollout = rollout
-        self._begun: ChunkRollout | None = None  # the newest chunk, perhaps not finished, or dropped
-        self._newest: ChunkRollout | None = None  # the newest finished chunk, which can be cut
-        self._decoder_state = world.vae.new_decoder_state()
-
-    @property
-    def num_chunks(self) -> int:
-        return self.walk.num_latents // self._rollout.config.chunk_latents
-
-    def begin_chunk(self, steering: Steering) -> PendingChunk:
-        """Begin the next chunk: see rollout.ChunkRollout and clip_rollout.begin_clip_chunk."""
-        if isinstance(self._rollout.transformer, BidirectionalTransformer):
-            return begin_clip_chunk(self._rollout, self.walk, steering)
-        self._note_finished()
-        self._begun = ChunkRollout(self._rollout, self.walk)
-        return self._begun.begin(steering)
-
-    def begin_cut(self, kept: int, steering: Steering) -> PendingChunk:
-        """Begin the newest finished chunk's latents from `kept` on again: see rollout.ChunkRollout.cut."""
-        return self._newest_chunk().cut(kept, steering)
-
-    def differs(self, kept: int, moves: Sequence[Move]) -> bool:
-        """Return whether these moves, from the newest finished chunk's latent `kept` on, lead elsewhere."""
-        return self._newest_chunk().differs(kept, moves)
-
-    def _newest_chunk(self) -> ChunkRollout:
-        self._note_finished()
-        assert self._newest is not None, "expected a chunk to cut, got none"
-        return self._newest
-
-    def _note_finished(self) -> None:
-        if self._begun is not None and self._begun.is_finished:
-            self._newest = self._begun
-
-    def decode(self, chunk: Chunk) -> Iterator[NDArray[np.uint8]]:
-        """Decode the latents that a chunk brings, one by one. Chunks are decoded in order.
-
-        Yields: [F, H, W, 3] uint8 RGB; F is 1 for a walk's first latent, 4 for every other.
-        """
-        if self._own_image is None:
-            return self._decode(chunk.latents)
-        return self._blend(self._own_image, chunk)
-
-    def _blend(self, own_image: NDArray[np.uint8], chunk: Chunk) -> Iterator[NDArray[np.uint8]]:
-        """Blend after decoding, so that the model never sees the image: it does not know that place."""
-        latent = chunk.index * self._rollout.config.chunk_latents + chunk.first_latent
-        first_frame = count_frames(latent)
-        for frames in self._decode(chunk.latents):
-            yield blend(own_image, frames, first_frame)
-            first_frame += len(frames)
-
-    @torch.inference_mode()
-    def _decode(self, latents: Tensor) -> Iterator[NDArray[np.uint8]]:
-        for latent in torch.split(latents, 1, dim=2):
-            pixels = self._world.vae.decode_latent(latent, self._decoder_state)
-            yield pixels_to_frames(pixels[0])
-
-    def truncate(self, num_chunks: int) -> None:
-        """Continue as if only the first `num_chunks` chunks had been made."""
-        self._begun = self._newest = None
-        self.walk.truncate(num_chunks * self._rollout.config.chunk_latents)
-        self._decoder_state = self._world.vae.new_decoder_state()
-        if self.walk.latents:
-            total = self.walk.num_latents
-            for _ in self._decode(self.walk.latents.gather(range(max(0, total - REDECODED_LATENTS), total))):
-                pass
-
-    @torch.inference_mode()
-    def set_prompt(self, text: str) -> None:
-        """Use another prompt from the next chunk on; the start image stays."""
-        walk, world = self.walk, self._world
-        self.taken_as = world.conditioner.taken_as(text)
-        if isinstance(self._rollout.transformer, BidirectionalTransformer):  # it reads the text at every step
-            walk.prompts = world.condition(text, walk.picture, walk.image_latent)
-        else:
-            walk.text = world.encode_text(text, walk.picture, walk.image_latent)

@@ -6,10 +6,11 @@ import pytest
 from worldplay.engine.chunk_run import ChunkStages
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
 from worldplay.world.chunk import Chunk
+from worldplay.world.live_walk import LiveWalk
 from worldplay.world.pose_files import parse_trajectory
 from worldplay.world.recorded_cuts import list_latches
 from worldplay.world.steering import Move, ReplaySteering, TrajectorySteering, WalkRequest
-from worldplay.world.world import LiveWalk, World
+from worldplay.world.world import World
 
 AHEAD, TURN, BACK = Motion(forward=FORWARD_STEP), Motion(yaw=TURN_STEP), Motion(forward=-FORWARD_STEP)
 

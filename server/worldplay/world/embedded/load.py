@@ -8,6 +8,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, lay_out_channels_last
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
@@ -34,22 +35,19 @@ def find_embedded(model: str) -> Path:
     return EMBEDDED if model == "embedded" else Path(model)
 
 
-def load_embedded(directory: Path, device: torch.device) -> World:
-    """Load a world for inference.
+def load_embedded(directory: Path, device: torch.device, ranks: Ranks = ALONE) -> World:
+    """Load a world for inference. The other ranks need only `load_networks`.
 
     Raises: ValueError or OSError naming the file, what is wrong with it and how to fix it.
     """
     described = read_description(directory)
-    config = described.transformer
+    transformer, vae = load_networks(directory, device)
+    transformer.use_ranks(ranks)
+    vae.use_ranks(ranks)
     with suggesting(RESTORE):
-        dtype, vae_dtype = choose_dtype(device), choose_vae_dtype(device)
-        transformer = _load(lambda: WorldPlayTransformer(config), directory, "transformer", device, dtype)
-        vae = _load(lambda: StreamingVAE(described.vae), directory, "vae", device, vae_dtype)
         reader = _load_reader(directory, described.text)
         for network, digest in described.sha256.items():
             _check_digest(directory / f"{network}.safetensors", digest)
-    transformer.pack()
-    lay_out_channels_last(vae)
     width, height = described.size
     return World(
         name=described.name,
@@ -59,11 +57,26 @@ def load_embedded(directory: Path, device: torch.device) -> World:
         views=render_views(height, width, lambda view: WalkGround(view.c2w)),
         rollout=_prepare_rollout(transformer, vae, described.rollout, height, width),
         vae=vae,
-        conditioner=EmbeddedConditioner(reader, config.byt5_dim, SUGGESTIONS),
+        conditioner=EmbeddedConditioner(reader, described.transformer.byt5_dim, SUGGESTIONS),
         suggestions=SUGGESTIONS,
         sights=SIGHTS,
         own_pictures="nearest_view",
+        weights=sha256("".join(described.sha256.values()).encode()).hexdigest()[:16],
     )
+
+
+def load_networks(directory: Path, device: torch.device) -> tuple[WorldPlayTransformer, StreamingVAE]:
+    """Load the transformer and the autoencoder. Raises: ValueError or OSError as `load_embedded`."""
+    described = read_description(directory)
+    dtype, vae_dtype = choose_dtype(device), choose_vae_dtype(device)
+    with suggesting(RESTORE):
+        transformer = _load(
+            lambda: WorldPlayTransformer(described.transformer), directory, "transformer", device, dtype
+        )
+        vae = _load(lambda: StreamingVAE(described.vae), directory, "vae", device, vae_dtype)
+    transformer.pack()
+    lay_out_channels_last(vae)
+    return transformer, vae
 
 
 def _load_reader(directory: Path, config: TextConfig) -> TextReader:

@@ -10,6 +10,7 @@ import torch
 from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.model.kv_cache import KVCache
 from worldplay.model.parameters import is_text_parameter
+from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, lay_out_channels_last
 from worldplay.model.vae_keys import match_keys
@@ -66,8 +67,10 @@ class ReleasedConfig:
         return f"{self.variant.name} at {self.size[0]}x{self.size[1]}"
 
 
-def load_released(config: ReleasedConfig, root: Path, device: torch.device, budget: int | None) -> World:
-    """Load a variant for pictures of a size.
+def load_released(
+    config: ReleasedConfig, root: Path, device: torch.device, budget: int | None, ranks: Ranks = ALONE
+) -> World:
+    """Load a variant for pictures of a size. The other ranks need only `load_released_networks`.
 
     Args:
         root: the folder of `worldplay download`, or another one with the published files.
@@ -77,11 +80,25 @@ def load_released(config: ReleasedConfig, root: Path, device: torch.device, budg
     command = suggest_download(config.variant, root)
     with suggesting(command):
         files = locate(root, config.variant)
-    needed = estimate_memory(config.variant, config.size, config.shapes)
+    needed = estimate_memory(config.variant, config.size, config.shapes, ranks.size)
     plan, sessions = choose_plan(config, needed, budget)
-    _check_host(files, config, needed, plan, device)
+    _check_host(files, config, needed, plan, device, ranks.size)
     with suggesting(command):
-        return _Loader(files, config, plan, device).load_world(None if budget is None else sessions)
+        loader = _Loader(files, config, plan, device)
+        return loader.load_world(None if budget is None else sessions, ranks)
+
+
+def load_released_networks(
+    config: ReleasedConfig, root: Path, device: torch.device
+) -> tuple[WorldPlayTransformer, StreamingVAE]:
+    """Load what another rank than 0 needs: the image stream and the autoencoder.
+
+    Raises: ValueError or OSError as `load_released`.
+    """
+    plan, _ = choose_plan(config, estimate_memory(config.variant, config.size, config.shapes), None)
+    with suggesting(suggest_download(config.variant, root)):
+        loader = _Loader(locate(root, config.variant), config, plan, device, text=META)
+        return loader.load_transformer(), loader.load_vae()
 
 
 def check_released(config: ReleasedConfig, root: Path) -> None:
@@ -122,13 +139,15 @@ def _check_host(
     needed: MemoryEstimate,
     plan: OffloadPlan,
     device: torch.device,
+    ranks: int,
 ) -> None:
     """Raises: OSError if the host's memory cannot hold the model, or what the plan keeps off the GPU."""
     encoders, number_bytes = _encoder_bytes(files), choose_dtype(CPU).itemsize
     if device.type == "cpu":
         walks = max(1, config.clips)
         check_host_memory(
-            count_host_bytes(config.variant, config.size, config.shapes, walks, number_bytes) + encoders,
+            count_host_bytes(config.variant, config.size, config.shapes, walks, number_bytes, ranks)
+            + encoders,
             f"{config.name} on a CPU",
             "use a GPU, a smaller size, or the embedded world",
         )
@@ -158,9 +177,12 @@ class _Loader:
     config: ReleasedConfig
     plan: OffloadPlan
     device: torch.device
+    text: torch.device | None = None  # of the text stream; None: where the plan puts it
 
-    def load_world(self, max_sessions: int | None) -> World:
-        transformer, config = self.load_transformer(), self.config
+    def load_world(self, max_sessions: int | None, ranks: Ranks) -> World:
+        transformer, vae, config = self.load_transformer(), self.load_vae(), self.config
+        transformer.use_ranks(ranks)
+        vae.use_ranks(ranks)
         height, width = config.size
         return World(
             name=config.variant.name,
@@ -174,9 +196,10 @@ class _Loader:
                 sample_points(NUM_POINTS, POINTS_SEED),
                 config.variant.rollout(),
             ),
-            vae=self.load_vae(),
+            vae=vae,
             conditioner=ReleasedConditioner(self.load_encoders()),
             text_in_use=Offloaded(_text_stream(transformer), self.device, self.plan.text_stream).in_use,
+            weights=find_weights(self.files.transformer).identify(),
             max_sessions=max_sessions,
         )
 
@@ -190,8 +213,10 @@ class _Loader:
 
     def _place_text(self, name: str) -> torch.device:
         """Return a parameter's device: the text stream may wait on the CPU, all others are on the device."""
+        if not is_text_parameter(name):
+            return self.device
         waits = self.plan.text_stream is not OffloadMode.ON_DEVICE
-        return CPU if waits and is_text_parameter(name) else self.device
+        return self.text or (CPU if waits else self.device)
 
     def load_vae(self) -> StreamingVAE:
         """Load the autoencoder from either layout. Their names differ, their tensors do not."""

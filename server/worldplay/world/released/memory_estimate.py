@@ -58,9 +58,13 @@ class MemoryEstimate:
 
 @functools.cache
 def estimate_memory(
-    variant: Variant, size: tuple[int, int] = SIZE, shapes: Shapes = RELEASED
+    variant: Variant, size: tuple[int, int] = SIZE, shapes: Shapes = RELEASED, ranks: int = 1
 ) -> MemoryEstimate:
-    """Estimate what a variant needs for pictures of a size, (height, width)."""
+    """Estimate what a variant needs for pictures of a size, (height, width).
+
+    Args:
+        ranks: compute it together. The estimate is for rank 0, which alone has encoders and text stream.
+    """
     config, side = shapes.transformer, shapes.vae.pixels_per_latent
     tokens = (size[0] // side) * (size[1] // side) // config.patch_area
     text, image = _transformer_bytes(config)
@@ -83,21 +87,27 @@ def estimate_memory(
         text_is_idle=variant.is_live,
         autoencoder=BYTES * sum(map(prod, vae_parameters(shapes.vae).values())),
         encoders=ENCODER_BYTES,
-        caches=branches * (both + queries),
-        unrotated_caches=branches * unrotated,
-        context_latent=latent,
-        walk=remembered + branches * text_kv // 2,
-        working=max(_TOKEN_TENSORS * widest, _FRAME_TENSORS * frames + remembered),
+        caches=branches * (both + queries) // ranks,
+        unrotated_caches=branches * unrotated // ranks,
+        context_latent=latent // ranks,
+        walk=(remembered + branches * text_kv // 2) // ranks,
+        working=max(_TOKEN_TENSORS * widest, _FRAME_TENSORS * frames + remembered) // ranks,
     )
 
 
+def count_other_rank(needed: MemoryEstimate, walks: int = 2) -> int:
+    """Count the bytes of another rank than 0, by the estimate for rank 0."""
+    kept = needed.image_stream + needed.autoencoder + needed.caches
+    return kept + walks * needed.walk + needed.working
+
+
 def count_host_bytes(
-    variant: Variant, size: tuple[int, int], shapes: Shapes, walks: int, number_bytes: int
+    variant: Variant, size: tuple[int, int], shapes: Shapes, walks: int, number_bytes: int, ranks: int = 1
 ) -> int:
     """Count the bytes of a variant without its encoders on a CPU, with `number_bytes` per number."""
-    needed = estimate_memory(variant, size, shapes)
-    networks = needed.image_stream + needed.text_stream + needed.autoencoder
-    return (networks + needed.caches + walks * needed.walk + needed.working) // BYTES * number_bytes
+    needed = estimate_memory(variant, size, shapes, ranks)
+    one = needed.image_stream + needed.autoencoder + needed.caches + walks * needed.walk + needed.working
+    return (needed.text_stream + ranks * one) // BYTES * number_bytes
 
 
 def _token_bytes(config: TransformerConfig) -> int:

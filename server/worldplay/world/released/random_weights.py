@@ -9,15 +9,18 @@ from torch import Tensor, nn
 
 from worldplay.model.conditioning import Conditioning
 from worldplay.model.config import CHUNK_LATENTS, MAX_CONTEXT, TransformerConfig, VAEConfig
+from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, lay_out_channels_last
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
 from worldplay.world.device import choose_dtype, choose_vae_dtype
+from worldplay.world.live_walk import LiveWalk
 from worldplay.world.rollout import RolloutModel
 from worldplay.world.rollout_config import RolloutConfig
+from worldplay.world.snapshot import Beginning
 from worldplay.world.walk import OpenGround, Walk
-from worldplay.world.world import LiveWalk, World
+from worldplay.world.world import World
 
 TEXT_TOKENS = 151  # of a prompt of usual length, closing chat tokens included
 VISION_TOKENS = 729
@@ -55,8 +58,9 @@ def build_random_world(
     rollout: RolloutConfig,
     size: tuple[int, int],
     device: torch.device,
+    ranks: Ranks = ALONE,
 ) -> World:
-    """Build the networks directly on the device, in the dtype of inference. The VAE has only its decoder.
+    """Build a world. The other ranks need only `build_networks`.
 
     Args:
         size: height and width in pixels.
@@ -67,10 +71,9 @@ def build_random_world(
     if height <= 0 or width <= 0 or height % rows or width % columns:
         sides = f"multiples of {rows} and {columns}"
         raise ValueError(f"expected height and width in {sides}, got {height}x{width}")
-    with torch.device("meta"):
-        network, autoencoder = WorldPlayTransformer(transformer), StreamingVAE(vae)
-    fill_randomly(network, device, choose_dtype(device)).pack()
-    lay_out_channels_last(fill_randomly(autoencoder.decoder, device, choose_vae_dtype(device)))
+    network, autoencoder = build_networks(transformer, vae, device)
+    network.use_ranks(ranks)
+    autoencoder.use_ranks(ranks)
     grid = (height // vae.pixels_per_latent, width // vae.pixels_per_latent)
     cache = network.new_cache(grid, VISION_TOKENS + TEXT_TOKENS, rollout.memory_latents)
     return World(
@@ -83,6 +86,17 @@ def build_random_world(
         vae=autoencoder,
         conditioner=RandomConditioner(transformer.text_dim, transformer.byt5_dim, transformer.vision_dim),
     )
+
+
+def build_networks(
+    transformer: TransformerConfig, vae: VAEConfig, device: torch.device
+) -> tuple[WorldPlayTransformer, StreamingVAE]:
+    """Build the networks directly on the device, in the dtype of inference. The VAE has only its decoder."""
+    with torch.device("meta"):
+        network, autoencoder = WorldPlayTransformer(transformer), StreamingVAE(vae)
+    fill_randomly(network, device, choose_dtype(device)).pack()
+    lay_out_channels_last(fill_randomly(autoencoder.decoder, device, choose_vae_dtype(device)))
+    return network, autoencoder
 
 
 @torch.no_grad()
@@ -131,4 +145,5 @@ def open_random_walk(world: World, num_latents: int) -> LiveWalk:
         path = walk.follow([Motion(forward=FORWARD_STEP, yaw=TURN_STEP)] * (num_latents - 1))
         latents = walk.draw_noise(0, num_latents).to(model.device, model.dtype)
         walk.append(latents, path)
-    return LiveWalk(world, walk, world.rollout)
+    beginning = Beginning(world.identity, world.views[0].name, walk.seed, None, walk.origin, model.attention)
+    return LiveWalk(world, walk, world.rollout, beginning)

@@ -1,4 +1,4 @@
-"""The decoder in float16, as on a GPU: its error, and activations whose squares float16 cannot hold."""
+"""A decoder as deep as the released one: its error in float16, as on a GPU."""
 
 from copy import deepcopy
 from dataclasses import replace

@@ -1,0 +1,100 @@
+/** The list of kept walks in the start panel: open, share, download and delete them, or bring one from a file. */
+import type { KeptWalk, KeptWalks } from "../net/kept_walks";
+import { saveBlob } from "../walk/walk_record";
+import { find, make } from "./elements";
+
+interface KeptEvents {
+  open(id: string): void;
+  say(words: string): void;
+}
+
+const CHUNK_S = 2 / 3;
+
+export class KeptList {
+  private readonly section = find("kept", HTMLElement);
+  private readonly list = find("kept-list", HTMLElement);
+  private readonly file = find("kept-file", HTMLInputElement);
+  private isOffered = false;
+
+  constructor(
+    private readonly walks: KeptWalks,
+    private readonly events: KeptEvents,
+  ) {
+    this.file.addEventListener("change", () => this.take(this.file.files?.[0]));
+  }
+
+  /** Whether this server keeps walks. */
+  offer(isOffered: boolean): void {
+    this.isOffered = isOffered;
+    this.section.hidden = !isOffered;
+    if (isOffered) void this.refresh();
+  }
+
+  async refresh(): Promise<void> {
+    if (!this.isOffered) return;
+    await this.attempt(async () => {
+      const walks = await this.walks.list();
+      this.list.replaceChildren(...walks.map((walk) => this.row(walk)));
+    });
+  }
+
+  private row(walk: KeptWalk): HTMLElement {
+    const seconds = Math.round(walk.chunks * CHUNK_S);
+    const open = this.button(`${walk.name || "A walk"} · ${seconds} s`, "open", () =>
+      this.events.open(walk.id),
+    );
+    return make(
+      "li",
+      "",
+      open,
+      this.button("Copy link", "", () => this.copyLink(walk)),
+      this.button("Download", "", () => this.download(walk)),
+      this.button("Delete", "", () => this.remove(walk)),
+    );
+  }
+
+  private button(words: string, kind: string, run: () => unknown): HTMLButtonElement {
+    const button = make("button", kind, words);
+    button.type = "button";
+    button.addEventListener("click", run);
+    return button;
+  }
+
+  private async copyLink({ id }: KeptWalk): Promise<void> {
+    const link = this.walks.link(id);
+    try {
+      await navigator.clipboard.writeText(link);
+      this.events.say("The link is copied. Whoever has it can walk on from there.");
+    } catch {
+      this.events.say(link); // the browser forbids it, or the page came without TLS
+    }
+  }
+
+  private download({ id }: KeptWalk): Promise<void> {
+    return this.attempt(async () => saveBlob("walk.safetensors", await this.walks.download(id)));
+  }
+
+  private remove({ id }: KeptWalk): Promise<void> {
+    return this.attempt(async () => {
+      await this.walks.remove(id);
+      await this.refresh();
+    });
+  }
+
+  private async take(file: File | undefined): Promise<void> {
+    if (file === undefined) return;
+    await this.attempt(async () => {
+      await this.walks.upload(file, file.name.replace(/\.safetensors$/, "").slice(0, 200));
+      await this.refresh();
+    });
+    this.file.value = "";
+  }
+
+  private async attempt(action: () => Promise<void>): Promise<void> {
+    try {
+      await action();
+    } catch (error) {
+      this.events.say(error instanceof Error ? error.message : String(error));
+    }
+  }
+}

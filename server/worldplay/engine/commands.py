@@ -1,0 +1,88 @@
+"""Carries out what a client asks for between chunks: another walk, a rewind, a prompt, a copy of the walk."""
+
+from collections.abc import Callable
+
+from worldplay.engine.pacing import Costs
+from worldplay.engine.ports import WalkPort, WorldPort
+from worldplay.engine.session import Command, Copy, Open, Prompt, Rest, Rewind, Session
+from worldplay.engine.stats import Counters
+from worldplay.world.chunk import Chunk
+from worldplay.world.steering import WalkRequest
+
+
+class RefusedError(Exception):
+    """A client's request is not possible. Its session continues unchanged."""
+
+
+def walk_of(session: Session) -> WalkPort:
+    """Return a session's walk. Raises: RefusedError if there is none."""
+    if session.walk is None:
+        raise RefusedError("expected a walk that was started, got none")
+    return session.walk
+
+
+class Commands:
+    """Carries out commands, one at a time. Worker thread only."""
+
+    def __init__(
+        self,
+        world: WorldPort,
+        clock: Callable[[], float],
+        costs: Costs,
+        counters: Counters,
+        show: Callable[[Session, Chunk], None],
+    ) -> None:
+        """`show` decodes what a restored walk showed last."""
+        self._world = world
+        self._clock = clock
+        self._costs = costs
+        self._counters = counters
+        self._show = show
+
+    def handle(self, session: Session, command: Command) -> None:
+        """Carry out a command, or tell the client why not."""
+        started_ms = self._clock()
+        try:
+            self._carry_out(session, command)
+        except RefusedError as refusal:
+            session.listener.on_error("bad_request", str(refusal), False)
+        session.mark_command_done()
+        self._costs.command.add(self._clock() - started_ms)
+
+    def _carry_out(self, session: Session, command: Command) -> None:
+        match command:
+            case Open(request):
+                self._open_walk(session, request)
+            case Rewind(num_chunks, what):
+                walk = walk_of(session)
+                if num_chunks > walk.num_chunks:
+                    raise RefusedError(f"expected one of {walk.num_chunks} chunks, got {num_chunks}")
+                walk.truncate(num_chunks)
+                session.listener.on_state(what, {"chunk": num_chunks})
+            case Prompt(text):
+                walk = walk_of(session)
+                walk.set_prompt(text)
+                taken = {} if walk.taken_as is None else {"taken_as": walk.taken_as}
+                session.listener.on_state("prompt", {"chunk": walk.num_chunks, "text": text, **taken})
+            case Copy(deliver):
+                deliver(walk_of(session).snapshot())
+                return
+            case Rest():
+                if session.walk is not None:
+                    session.listener.on_resting(session.walk)
+                return
+        session.listener.on_changed(walk_of(session))
+
+    def _open_walk(self, session: Session, request: WalkRequest) -> None:
+        started_ms = self._clock()
+        try:
+            walk = self._world.open_walk(request)
+        except ValueError as error:
+            raise RefusedError(str(error)) from None
+        self._costs.count("open", self._clock() - started_ms)
+        session.walk = walk
+        session.mark_opened(self._clock())
+        self._counters.walks_opened += 1
+        session.listener.on_started(request.prompt or "", walk.taken_as)
+        if (last := walk.show_last()) is not None:
+            self._show(session, last)

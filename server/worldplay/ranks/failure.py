@@ -1,0 +1,37 @@
+"""Why a rank failed, in one sentence, and what the command's exit code is then."""
+
+import signal
+from dataclasses import dataclass
+
+import torch
+
+_OUT_OF_MEMORY = (MemoryError, torch.OutOfMemoryError)
+# In the errors of PyTorch's CPU allocator and of CUDA's libraries.
+_OUT_OF_MEMORY_WORDS = ("can't allocate memory", "ALLOC_FAILED", "out of memory")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The reason, to follow the rank's name, and the exit code."""
+
+    reason: str
+    code: int
+    may_be_a_consequence: bool = False  # of another rank's end
+
+
+def describe_failure(error: Exception) -> Failure:
+    """Describe what a rank could not handle."""
+    said = (str(error).strip().splitlines() or ["no message"])[0]
+    if isinstance(error, _OUT_OF_MEMORY) or any(words in str(error) for words in _OUT_OF_MEMORY_WORDS):
+        return Failure("ran out of memory; take a smaller --size, more --gpus or fewer --max-sessions", 1)
+    if isinstance(error, ValueError | OSError):  # these are for the operator
+        return Failure(f"failed: {said}", 2)
+    return Failure(f"failed: {type(error).__name__}: {said}", 1, may_be_a_consequence=True)
+
+
+def describe_end(exit_code: int | None) -> Failure:
+    """Describe a process that ended without a reason."""
+    if exit_code is not None and exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        return Failure(f"was killed by {name}; the others cannot go on without it", 1)
+    return Failure(f"ended with exit code {exit_code}; the others cannot go on without it", 1)

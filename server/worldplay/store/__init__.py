@@ -1,0 +1,1 @@
+"""Keeps walks where the operator says, so that they outlive their process."""

@@ -1,0 +1,225 @@
+"""What one client is sent, across its connections: numbers frames when they are sent."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from worldplay.engine.ports import ChunkReport
+from worldplay.media.encoder import EncodedFrame
+from worldplay.media.track import VideoTrack
+from worldplay.protocol import messages as m
+from worldplay.protocol.errors import ProtocolError
+from worldplay.web.latency import LatencyTracker
+from worldplay.web.monitoring import Metrics
+from worldplay.web.send_queue import SendQueue
+from worldplay.web.translate import chunk_message, init_message
+
+logger = logging.getLogger(__name__)
+
+REMEMBERED_FRAMES = 240  # ten seconds; at most three seconds are under way when a connection is lost
+REMEMBERED_BYTES = 8 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An encoded frame, which gets its number on the timeline when it is sent."""
+
+    report: ChunkReport
+    frame: EncodedFrame
+    decoded_at_ms: float
+    decode_ms: float
+    encode_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Closes the socket; nothing is sent after it."""
+
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """The connection continues an earlier session: what follows comes from that one's outlet."""
+
+    outlet: "Outlet"
+
+
+Item = m.ServerMessage | VideoTrack | ChunkReport | Sample | Close | Handover
+Outgoing = m.ServerMessage | Close | Handover
+# These belong to one connection, and mean nothing to the next one.
+_OF_A_CONNECTION = (m.Welcome, m.Pong, m.Received, Close, Handover)
+
+
+class Outlet:
+    """Queues what a client is sent, and gives frames their numbers. Event loop only."""
+
+    def __init__(
+        self, latency: LatencyTracker, metrics: Metrics, on_drop: Callable[[int], None], first_frame: int = 0
+    ) -> None:
+        """Number frames from `first_frame` on.
+
+        Args:
+            on_drop: gets the number of encoded frames that will never be sent.
+        """
+        self.tells_revision = False
+        self._latency = latency
+        self._metrics = metrics
+        self._on_drop = on_drop
+        self._queue: SendQueue[Item] = SendQueue(self._count_dropped)
+        self._due: deque[m.ServerMessage] = deque()  # messages that come before the queue's
+        self._sent = _Sent()
+        self._track: VideoTrack | None = None
+        self._next_frame = first_frame  # on the media timeline
+        self._chunk_left = 0  # frames of the last chunk that were not numbered
+        self._waits_for_key = False
+
+    def put(self, item: Item | ProtocolError) -> None:
+        """Queue an item. An error is also counted and logged."""
+        match item:
+            case ProtocolError():
+                self._refuse(item)
+            case ChunkReport():
+                self._queue.put(item, item)
+            case Sample(report=report):
+                self._queue.put(item, report)
+            case _:
+                self._queue.put(item)
+
+    async def next(self) -> Outgoing:
+        """Wait for the next message. Raises: BufferError if too many wait."""
+        while not self._due:
+            item = await self._queue.get()
+            if isinstance(item, Close | Handover):
+                return item
+            for message in self._messages(item):
+                self._sent.add(message)
+                self._due.append(message)
+        return self._due.popleft()
+
+    def resume(self, welcome: m.Welcome, last_frame: int | None) -> bool:
+        """Continue on a new connection: the welcome, and then all that the client missed.
+
+        Args:
+            last_frame: number of the last frame that the client has.
+        Returns: whether nothing is missing. If not, the client gets a new init, and then the video from the
+            next key frame on, which the caller must ask the encoder for.
+        """
+        self._queue.discard(lambda item: isinstance(item, _OF_A_CONNECTION))
+        missed = self._sent.after(last_frame)
+        self._due = deque([welcome])
+        if missed is not None:
+            self._due.extend(missed)
+            return True
+        if self._track is not None:
+            self._due.append(init_message(self._track))
+            self._waits_for_key = True
+        return False
+
+    def _refuse(self, error: ProtocolError) -> None:
+        """Queue an error message, and a `Close` if the error is fatal."""
+        self._metrics.protocol_errors.labels(error.code.value).inc()
+        logger.info("refused: %s", error)
+        self._queue.put(m.error_message(error))
+        if error.close_code is not None:
+            self._queue.put(Close(error.close_code))
+
+    def _count_dropped(self, items: list[Item]) -> None:
+        num_frames = sum(isinstance(item, Sample) for item in items)
+        self._metrics.frames_dropped.inc(num_frames)
+        self._on_drop(num_frames)
+
+    def _messages(
+        self, item: m.ServerMessage | VideoTrack | ChunkReport | Sample
+    ) -> Iterator[m.ServerMessage]:
+        """Make an item's messages. Chunks and frames get the timeline's next number, so it has no gaps."""
+        match item:
+            case VideoTrack():
+                self._track = item
+                self._waits_for_key = False
+                yield init_message(item)
+            case ChunkReport():
+                self._chunk_left = item.chunk.num_frames
+                self._waits_for_key = False
+                yield self._announce(item)
+            case Sample():
+                yield from self._media_messages(item)
+            case _:
+                yield item
+
+    def _announce(self, report: ChunkReport) -> m.Chunk:
+        message = chunk_message(report, self._next_frame, tells_revision=self.tells_revision)
+        self._latency.send(message.controls_seq, self._time_s())
+        return message.model_copy(update={"frames": self._chunk_left})
+
+    def _media_messages(self, sample: Sample) -> Iterator[m.ServerMessage]:
+        self._chunk_left -= 1
+        if self._waits_for_key and not sample.frame.key:
+            self._count_dropped([sample])
+            return
+        if self._waits_for_key:
+            self._waits_for_key = False
+            self._chunk_left += 1
+            yield self._announce(sample.report)
+            self._chunk_left -= 1
+        yield self._media_message(sample)
+
+    def _media_message(self, sample: Sample) -> m.Media:
+        track, frame, time_s = self._opened_track(), self._next_frame, self._time_s()
+        self._next_frame += 1
+        return m.Media(
+            chunk=sample.report.chunk.index,
+            frame=frame,
+            time=time_s,
+            duration=track.frame_duration_s,
+            key=sample.frame.key,
+            decoded_at=sample.decoded_at_ms,
+            decode=sample.decode_ms,
+            encode=sample.encode_ms,
+            data=track.fragment(sample.frame, frame),
+        )
+
+    def _time_s(self) -> float:
+        return self._next_frame * self._opened_track().frame_duration_s
+
+    def _opened_track(self) -> VideoTrack:
+        assert self._track is not None, "a chunk before its track"
+        return self._track
+
+
+class _Sent:
+    """The latest messages that were sent, for a client that lost some of them."""
+
+    def __init__(self) -> None:
+        self._messages: deque[m.ServerMessage] = deque()
+        self._num_frames = 0
+        self._num_bytes = 0
+        self._is_complete = True  # nothing was forgotten
+
+    def add(self, message: m.ServerMessage) -> None:
+        if isinstance(message, _OF_A_CONNECTION):
+            return
+        self._messages.append(message)
+        if isinstance(message, m.Media):
+            self._num_frames += 1
+            self._num_bytes += len(message.data)
+        while self._num_frames > REMEMBERED_FRAMES or self._num_bytes > REMEMBERED_BYTES:
+            self._forget_oldest()
+
+    def after(self, last_frame: int | None) -> Iterable[m.ServerMessage] | None:
+        """Return what was sent after a frame, or everything after none; None if that is not known."""
+        if not last_frame:  # 0 also means that the client has none
+            return list(self._messages) if self._is_complete else None
+        messages = list(self._messages)
+        for place, message in enumerate(messages):
+            if isinstance(message, m.Media) and message.frame == last_frame:
+                return messages[place + 1 :]
+        return None
+
+    def _forget_oldest(self) -> None:
+        self._is_complete = False
+        message = self._messages.popleft()
+        if isinstance(message, m.Media):
+            self._num_frames -= 1
+            self._num_bytes -= len(message.data)

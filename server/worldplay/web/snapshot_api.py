@@ -1,0 +1,180 @@
+"""The HTTP API of kept walks: list, download, upload and delete them; and links that open one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, Router
+
+from worldplay.settings import Settings
+from worldplay.store.store import MAX_NAME_CHARS, About, MissingWalkError, Store, StoreFullError
+from worldplay.web.errors import ApiError
+from worldplay.web.limits import RequestLimit
+from worldplay.web.request import check_token
+from worldplay.web.snapshots import FULL, MISSING
+from worldplay.wording import show
+from worldplay.world.snapshot import Snapshot
+from worldplay.world.snapshot_file import write_snapshot
+from worldplay.world.snapshot_reader import read_snapshot
+from worldplay.world.world import World
+
+MAX_UPLOAD_BYTES = 2**28  # seven minutes at 480x832, three hours of the embedded world
+UPLOAD_TIMEOUT_S = 120.0
+MAX_TRANSFERS = 2  # at a time: each may hold MAX_UPLOAD_BYTES in memory, twice
+RETRY_S = 10.0
+KEY_HEADER = "x-walk-key"
+MIN_KEY_CHARS, MAX_KEY_CHARS = 16, 512
+FILE_TYPE = "application/octet-stream"  # a browser asks before another site's page may send it
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def snapshot_routes(settings: Settings, world: World, store: Store | None) -> list[BaseRoute]:
+    """The routes of kept walks; none if the server keeps none."""
+    if store is None:
+        return []
+    api = SnapshotApi(settings, world, store)
+    routes = [
+        Route("/", _explained(api.list_kept), methods=["GET"]),
+        Route("/", _explained(api.upload), methods=["POST"]),
+        Route("/{id}", _explained(api.download), methods=["GET"]),
+        Route("/{id}", _explained(api.delete), methods=["DELETE"]),
+    ]
+    return [
+        Mount("/api/snapshots", Router(routes, redirect_slashes=False)),
+        Route("/w/{id}", api.open_link),
+    ]
+
+
+class SnapshotApi:
+    """The endpoints. A walk's id lets anybody open and download it; only its owner's key deletes it."""
+
+    def __init__(self, settings: Settings, world: World, store: Store) -> None:
+        self._settings = settings
+        self._world = world
+        self._store = store
+        self._transfers = RequestLimit(MAX_TRANSFERS, "walks are sent or received")
+
+    async def list_kept(self, request: Request) -> Response:
+        """List the walks of a key's owner."""
+        check_token(request, self._settings.token)
+        key = _read_key(request)
+        found = await asyncio.to_thread(self._store.list_kept, key)
+        return JSONResponse({"snapshots": [_describe(id, about) for id, about in found]})
+
+    async def download(self, request: Request) -> Response:
+        """Send a walk as a file."""
+        check_token(request, self._settings.token)
+        with self._transfers.hold(RETRY_S):
+            data = await asyncio.to_thread(self._read, request.path_params["id"])
+        headers = {
+            "content-disposition": 'attachment; filename="walk.safetensors"',
+            "cache-control": "no-store",
+        }
+        return Response(data, media_type=FILE_TYPE, headers=headers)
+
+    async def upload(self, request: Request) -> Response:
+        """Keep a walk that somebody sends, after checking all of it."""
+        check_token(request, self._settings.token)
+        key, name = _read_key(request), request.query_params.get("name", "")
+        if len(name) > MAX_NAME_CHARS:
+            raise ApiError(422, "bad_field", f"name: expected at most {MAX_NAME_CHARS} characters")
+        with self._transfers.hold(RETRY_S):
+            data = await _read_file(request)
+            id, snapshot = await asyncio.to_thread(self._keep, key, name, data)
+        return JSONResponse({"id": id, "name": name, "chunks": snapshot.num_chunks}, 201)
+
+    async def delete(self, request: Request) -> Response:
+        """Remove a walk of a key's owner."""
+        check_token(request, self._settings.token)
+        await asyncio.to_thread(self._delete, request.path_params["id"], _read_key(request))
+        return Response(status_code=204)
+
+    async def open_link(self, request: Request) -> Response:
+        """Send a visitor with a link to the page. Its fragment names the walk, and is never sent on."""
+        id = request.path_params["id"]
+        try:
+            about = await asyncio.to_thread(self._store.about, id)
+        except MissingWalkError:
+            return PlainTextResponse("This walk is not kept here, or no longer.", 404)
+        if about.kind != "kept":
+            return PlainTextResponse("This walk is not kept here, or no longer.", 404)
+        headers = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
+        return RedirectResponse(f"../#walk={id}", 303, headers)
+
+    def _read(self, id: str) -> bytes:
+        return write_snapshot(self._load(id))
+
+    def _load(self, id: str) -> Snapshot:
+        try:
+            if self._store.about(id).kind != "kept":
+                raise MissingWalkError
+            return self._store.load(id)
+        except MissingWalkError:
+            raise ApiError(404, "not_found", MISSING) from None
+
+    def _keep(self, key: str, name: str, data: bytes) -> tuple[str, Snapshot]:
+        try:
+            snapshot = read_snapshot(data)
+            self._world.check_snapshot(snapshot)
+        except ValueError as error:
+            raise ApiError(422, "bad_snapshot", str(error)) from None
+        try:
+            return self._store.keep(key, name, snapshot), snapshot
+        except StoreFullError:
+            raise ApiError(507, "store_full", FULL) from None
+
+    def _delete(self, id: str, key: str) -> None:
+        try:
+            about = self._store.about(id)
+            if about.kind != "kept" or not self._store.owns(id, key):
+                raise MissingWalkError  # who may not delete it need not know that it is there
+            self._store.delete(id)
+        except MissingWalkError:
+            raise ApiError(404, "not_found", MISSING) from None
+
+
+def _describe(id: str, about: About) -> dict[str, object]:
+    return {"id": id, "name": about.name, "chunks": about.chunks, "created": about.created_s}
+
+
+def _read_key(request: Request) -> str:
+    key = request.headers.get(KEY_HEADER, "")
+    if not MIN_KEY_CHARS <= len(key) <= MAX_KEY_CHARS:
+        expected = f"the header `X-Walk-Key` with {MIN_KEY_CHARS} to {MAX_KEY_CHARS} characters"
+        raise ApiError(422, "bad_field", f"expected {expected}, got {len(key)}")
+    return key
+
+
+async def _read_file(request: Request) -> bytes:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != FILE_TYPE:
+        message = f"expected the header `Content-Type: {FILE_TYPE}`, got {show(kind)}"
+        raise ApiError(415, "unsupported_media_type", message)
+    try:
+        return await asyncio.wait_for(_read_all(request), UPLOAD_TIMEOUT_S)
+    except asyncio.TimeoutError:
+        message = f"expected the file within {UPLOAD_TIMEOUT_S:.0f} s"
+        raise ApiError(408, "timeout", message, {"Connection": "close"}) from None
+
+
+async def _read_all(request: Request) -> bytes:
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_UPLOAD_BYTES:
+            raise ApiError(413, "too_large", f"expected at most {MAX_UPLOAD_BYTES} bytes, got more")
+    return bytes(body)
+
+
+def _explained(endpoint: Endpoint) -> Endpoint:
+    """Answer with the error that an endpoint raises."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except ApiError as error:
+            return error.response()
+
+    return answer

@@ -1,0 +1,41 @@
+"""Bookmarks over the socket: copies of walks that clients keep in the store, and walks that begin at one."""
+
+import logging
+
+from worldplay.protocol import messages as m
+from worldplay.protocol.errors import ErrorCode, ProtocolError
+from worldplay.store.store import MissingWalkError, Store, StoreFullError
+from worldplay.world.snapshot import Snapshot
+from worldplay.world.snapshot_file import TooLongError
+
+logger = logging.getLogger(__name__)
+
+MISSING = "expected a walk that is kept here, got one that is not, or no longer"
+FULL = "this server has no room for more walks: delete one first"
+TOO_LONG = "this walk is too long to be kept"
+
+
+def keep_snapshot(store: Store, key: str, name: str, snapshot: Snapshot) -> m.Bookmarked | ProtocolError:
+    """Put a copy of a walk into the store. On a thread. Returns: what the client is told."""
+    try:
+        id = store.keep(key, name, snapshot)
+    except StoreFullError:
+        return ProtocolError(ErrorCode.BAD_REQUEST, FULL)
+    except TooLongError:
+        return ProtocolError(ErrorCode.BAD_REQUEST, TOO_LONG)
+    except OSError as error:
+        logger.warning("a walk could not be kept: %s", error)
+        return ProtocolError(ErrorCode.BAD_REQUEST, "the walk could not be kept: try again later")
+    return m.Bookmarked(snapshot=id, name=name, chunk=snapshot.num_chunks)
+
+
+def load_snapshot(store: Store | None, id: str) -> Snapshot:
+    """Read a walk that is kept. On a thread. Raises: ProtocolError if it is not there, or damaged."""
+    try:
+        if store is None or store.about(id).kind != "kept":
+            raise MissingWalkError
+        return store.load(id)
+    except MissingWalkError:
+        raise ProtocolError(ErrorCode.BAD_REQUEST, f"start.snapshot: {MISSING}") from None
+    except ValueError as error:
+        raise ProtocolError(ErrorCode.BAD_REQUEST, f"start.snapshot: {error}") from None

@@ -1,0 +1,97 @@
+"""One client's visit, which may outlive its connection: the session, its video, and what was sent of it."""
+
+import asyncio
+import hmac
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+
+from worldplay.engine.engine import Engine
+from worldplay.engine.session import Session
+from worldplay.protocol import messages as m
+from worldplay.store.keeper import KeptWalk
+from worldplay.web.latency import LatencyTracker
+from worldplay.web.listener import SessionListener
+from worldplay.web.monitoring import Metrics
+from worldplay.web.outlet import Outlet
+from worldplay.web.send_queue import post
+from worldplay.world.world import World
+
+
+class Visit:
+    """A client and its session. One connection at a time is attached to it. Event loop only."""
+
+    def __init__(
+        self,
+        world: World,
+        metrics: Metrics,
+        id: str,
+        secret: str,
+        kept: KeptWalk | None,
+        first_frame: int = 0,
+    ) -> None:
+        """`kept` saves its walk; None: nothing is saved. Its timeline begins at `first_frame`."""
+        self.id = id
+        self.secret = secret
+        self.kept = kept
+        self.latency = LatencyTracker()
+        self.timer: asyncio.TimerHandle | None = None  # ends the visit if nobody comes back
+        loop = asyncio.get_running_loop()
+        self.listener = SessionListener(
+            world, lambda item: post(loop, self.outlet.put, item), kept, first_frame / world.fps
+        )
+        self.outlet = Outlet(self.latency, metrics, self.listener.drop, first_frame)
+        self._dismiss: Callable[[], None] | None = None  # ends the connection that is attached
+
+    @property
+    def session(self) -> Session | None:
+        return self.listener.session
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether there is nothing to come back to."""
+        return self.session is None or self.session.is_closed
+
+    def open(self, engine: Engine) -> Session:
+        """Return the session; the first call opens it."""
+        return self.listener.open(engine)
+
+    def is_secret(self, secret: str) -> bool:
+        return hmac.compare_digest(self.secret.encode(), secret.encode())
+
+    def attach(self, dismiss: Callable[[], None], fields: AbstractSet[str]) -> None:
+        """Take a connection whose client knows these later `fields`. Another one that is attached ends."""
+        if self._dismiss is not None:
+            self._dismiss()
+        self._dismiss = dismiss
+        self.outlet.tells_revision = "revision" in fields
+        self.listener.tells_taken_as = "taken_as" in fields
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def is_attached(self, dismiss: Callable[[], None]) -> bool:
+        """Return whether this connection is the one that is attached."""
+        return self._dismiss == dismiss
+
+    def resume(self, welcome: m.Welcome, last_frame: int | None) -> None:
+        """Send a client that is back what it missed since a frame, and go on."""
+        if not self.outlet.resume(welcome, last_frame):
+            self.listener.request_key()
+        if self.session is not None:
+            self.session.come_back()
+
+    def leave(self) -> None:
+        """Note that the connection is lost. Nothing is made until there is another."""
+        self._dismiss = None
+        if self.session is not None:
+            self.session.leave()
+
+    def end(self) -> None:
+        """End the visit. Its walk stays in the store for a while."""
+        self._dismiss = None
+        self.listener.close()
+
+    def forget(self) -> None:
+        """Remove the walk from the store, because the client ended it."""
+        if self.kept is not None:
+            self.kept.forget()

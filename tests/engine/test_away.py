@@ -1,0 +1,91 @@
+"""Clients that are away: nothing is made for them, their walk is saved, and others get the place."""
+
+from support.fakes import Page, Theatre, names, run_to_waiting_context, stages, started
+from worldplay.world.snapshot import Snapshot
+
+
+def test_nothing_is_made_for_a_client_that_is_away() -> None:
+    theatre, page, session = started()
+    session.leave()
+    theatre.run(200)
+    before = stages(theatre)
+    theatre.run(3000)
+    assert stages(theatre) == before
+    session.come_back()
+    theatre.run(1500)
+    assert len(page.reports) >= 4
+    assert [report.chunk.index for report in page.reports] == list(range(len(page.reports)))
+
+
+def test_chunk_that_has_read_its_controls_is_finished_and_shown_later() -> None:
+    theatre, page, session = started()
+    run_to_waiting_context(theatre)
+    theatre.world.once("step", session.leave)
+    theatre.run(2000)
+    num_made = len(theatre.world.walks[0].chunks)
+    num_shown = len(page.reports)
+    session.come_back()
+    theatre.run(100)
+    assert (num_made, num_shown) == (3, 2)
+    assert len(page.reports) == 3
+
+
+def test_walk_is_saved_when_its_client_leaves_and_when_the_session_ends() -> None:
+    theatre, page, session = started()
+    assert (page.num_changes, page.num_rests) == (3, 0)  # opened, and two chunks
+    session.leave()
+    theatre.run(10)
+    assert page.num_rests == 1
+    session.close()
+    theatre.run(10)
+    assert page.num_rests == 2
+
+
+def test_held_keys_are_released() -> None:
+    theatre, page, session = started()
+    session.controls(1, 0.0, frozenset({"w"}))
+    theatre.run(1500)
+    assert page.reports[-1].chunk.motions[-1].forward > 0
+    session.leave()
+    session.come_back()
+    theatre.run(1500)
+    assert page.reports[-1].chunk.motions[-1].forward == 0
+
+
+def test_place_of_a_client_that_is_away_goes_to_who_arrives() -> None:
+    theatre, _, session = started(max_sessions=1, max_queued=0)
+    session.leave()
+    other = theatre.open_page()
+    theatre.run(1000)
+    assert session.is_closed
+    assert other.reports
+    assert theatre.counters.sessions_refused == 0
+
+
+def test_place_of_a_client_that_leaves_goes_to_who_waits() -> None:
+    theatre, _, session = started(max_sessions=1, max_queued=1)
+    other: Page = theatre.open_page()
+    theatre.run(1000)
+    assert names(other) == ["queued"]
+    session.leave()
+    theatre.run(1000)
+    assert session.is_closed
+    assert other.reports
+
+
+def test_place_is_kept_as_long_as_nobody_wants_it() -> None:
+    theatre: Theatre
+    theatre, _, session = started(max_sessions=2)
+    session.leave()
+    theatre.open_page()
+    theatre.run(1000)
+    assert not session.is_closed
+
+
+def test_walk_can_be_copied_while_it_is_made() -> None:
+    theatre, page, session = started()
+    copies: list[Snapshot] = []
+    session.copy(copies.append)
+    theatre.run(1000)
+    assert len(copies) == 1
+    assert len(page.reports) >= 3

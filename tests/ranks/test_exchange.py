@@ -1,0 +1,171 @@
+"""Several ranks compute what one does: goldens, and walks that are cut, dropped, rewound and closed."""
+
+import gc
+from collections.abc import Callable, Iterator
+from functools import partial, partialmethod
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import check_goldens
+from goldens import networks, vae_cases
+from goldens.cases import Case, load_case, read_manifest
+from goldens.compare import compare
+from goldens.weights import fill
+from support.live_and_offline import LABELS, walk_live_and_offline
+from support.paths import GOLDENS
+from support.published import TRANSFORMER, VAE
+from support.ranks import ranks_on_this_cpu, share
+from support.tiny import TINY
+from support.tiny_world import make_world
+from worldplay.commands.bench import RandomModel, build, measure
+from worldplay.commands.bench_report import render
+from worldplay.model.config import VAEConfig
+from worldplay.model.kv_cache import KVCache
+from worldplay.model.ranks import ALONE, Ranks
+from worldplay.model.transformer import WorldPlayTransformer
+from worldplay.model.vae import StreamingVAE
+from worldplay.ranks.exchange import split_rows
+from worldplay.ranks.leader import Leader
+from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
+from worldplay.world.released.load import ReleasedConfig, load_released, load_released_networks
+from worldplay.world.released.memory_estimate import Shapes
+from worldplay.world.released.random_weights import build_networks
+from worldplay.world.released.variants import find_variant
+from worldplay.world.steering import CircleSteering, TrajectorySteering, WalkRequest
+from worldplay.world.world import World
+
+pytestmark = pytest.mark.slow  # it starts processes that import PyTorch
+
+MANIFEST = read_manifest(GOLDENS)
+VAE_TO_TIME = VAEConfig(
+    pixel_patch=1,
+    latent_channels=TINY.latent_channels,
+    encoder_channels=(8, 8, 8),
+    encoder_layers=1,
+    decoder_channels=(8, 8, 8),
+    decoder_layers=1,
+    spatial_compression=4,
+    temporal_compression=4,
+    scaling_factor=1.0,
+)
+ROLLOUTS = [name for name, case in MANIFEST.cases.items() if case["kind"] == "rollout"]
+TURN = Motion(forward=FORWARD_STEP, yaw=TURN_STEP)
+
+
+@pytest.fixture(scope="module", params=[1, 2, 4])
+def ranks(request: pytest.FixtureRequest) -> Iterator[Ranks]:
+    with ranks_on_this_cpu(request.param) as ranks:
+        yield ranks
+
+
+@pytest.mark.parametrize("way", ["as built", "packed", "cache of a GPU", "unrotated"])
+@pytest.mark.parametrize("name", ROLLOUTS)
+def test_rollout(ranks: Ranks, monkeypatch: pytest.MonkeyPatch, name: str, way: str) -> None:
+    def fill_and_share(model: WorldPlayTransformer) -> WorldPlayTransformer:
+        fill(model).eval()
+        if way == "packed":
+            model.pack()
+        share(ranks, model)
+        return model
+
+    monkeypatch.setattr(networks, "fill", fill_and_share)
+    if way == "cache of a GPU":  # on rank 0; it does not matter how another rank stores its heads
+        monkeypatch.setattr(KVCache, "__init__", partialmethod(KVCache.__init__, tokens_first=True))
+    if way == "unrotated":
+        new_cache = WorldPlayTransformer.new_cache
+        monkeypatch.setattr(WorldPlayTransformer, "new_cache", partialmethod(new_cache, unrotated=True))
+    row = check_goldens.check_case(MANIFEST, name)
+    assert row.failures == []
+    assert row.outputs == len(MANIFEST.cases[name]["outputs"])
+
+
+@torch.inference_mode()
+def test_decoder(ranks: Ranks, monkeypatch: pytest.MonkeyPatch) -> None:
+    def build_and_share(case: Case) -> StreamingVAE:
+        vae = build_vae(case)
+        share(ranks, vae)
+        return vae
+
+    build_vae: Callable[[Case], StreamingVAE] = vae_cases._build
+    monkeypatch.setattr(vae_cases, "_build", build_and_share)
+    case = load_case(MANIFEST, "vae")
+    assert compare(case, vae_cases.run_vae(case)).failures == []
+
+
+def test_walks_in_turn(ranks: Ranks) -> None:
+    alone, shared = walk_about(make_world()), walk_about(make_world(ranks))
+    for expected, (got, frames), (_, expected_frames) in zip(
+        (latents for latents, _ in alone), shared, alone, strict=True
+    ):
+        torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
+        assert np.abs(frames.astype(int) - expected_frames).max() <= 1
+
+
+def walk_about(world: World) -> list[tuple[Tensor, np.ndarray]]:
+    """Walk two ways in turn, with all that a visitor may do. Returns: each one's latents and frames."""
+    first, second, third = (world.open_walk(WalkRequest(seed=seed, prompt="A")) for seed in (1, 2, 3))
+    shown: list[list[np.ndarray]] = [[], []]
+    shown[0] += first.decode(first.begin_chunk(CircleSteering()).finish())
+    dropped = second.begin_chunk(CircleSteering())
+    dropped.advance()
+    dropped.advance()
+    dropped.close()
+    third.begin_chunk(CircleSteering()).finish()
+    del third, dropped
+    gc.collect()
+    chunk = second.begin_chunk(CircleSteering()).finish()
+    decoding = second.decode(chunk)
+    shown[1].append(next(decoding))
+    shown[0] += first.decode(first.begin_chunk(CircleSteering()).finish())
+    cut = second.begin_cut(1, TrajectorySteering([TURN] * 3)).finish()
+    shown[1] += second.decode(cut)
+    first.truncate(1)
+    first.set_prompt("Another prompt")
+    shown[0] += first.decode(first.begin_chunk(CircleSteering()).finish())
+    walks = (first, second)
+    latents = [walk.walk.latents.gather(range(walk.walk.num_latents)) for walk in walks]
+    return [(each, np.concatenate(frames)) for each, frames in zip(latents, shown, strict=True)]
+
+
+def test_live_and_offline_make_equal_latents(ranks: Ranks) -> None:
+    live, offline, _ = walk_live_and_offline(make_world(ranks))
+    assert live.walk.labels.tolist() == offline.walk.labels.tolist() == LABELS
+    frames = range(live.walk.num_latents)
+    assert torch.equal(live.walk.latents.gather(frames), offline.walk.latents.gather(frames))
+
+
+def test_released_model(ranks: Ranks, layouts: dict[str, Path]) -> None:
+    config = ReleasedConfig(find_variant("ar-distilled"), (64, 96), shapes=Shapes(TRANSFORMER, VAE))
+    root, cpu = layouts["diffusers"], torch.device("cpu")
+    if isinstance(ranks, Leader):
+        ranks.load(partial(load_released_networks, config, root))
+    made = []
+    for each in (ALONE, ranks):
+        walk = load_released(config, root, cpu, None, each).open_walk(WalkRequest(seed=1, prompt="Sand"))
+        for _ in range(2):
+            decoded = list(walk.decode(walk.begin_chunk(CircleSteering()).finish()))
+        made.append((walk.walk.latents.gather(range(8)).float(), np.concatenate(decoded).astype(int)))
+    (expected, expected_frames), (latents, frames) = made
+    assert (latents - expected).norm() <= 0.02 * expected.norm()  # bfloat16, where the CPU has it
+    assert np.abs(frames - expected_frames).mean() <= 1.0
+
+
+def test_benchmark(ranks: Ranks) -> None:
+    tiny = RandomModel((16, 24), 8, transformer=TINY, vae=VAE_TO_TIME)
+    if isinstance(ranks, Leader):
+        ranks.load(partial(build_networks, TINY, VAE_TO_TIME))
+    report = measure(build(tiny, "cpu", ranks), chunks=1)
+    assert report.ranks == ranks.size
+    assert (f"{ranks.size} ranks of " in render(report)) == (ranks.size > 1)
+
+
+@pytest.mark.parametrize(
+    ("height", "ranks", "rows"),
+    [(30, 8, [3, 4, 4, 4, 3, 4, 4, 4]), (6, 4, [1, 2, 1, 2]), (5, 1, [5]), (4, 4, [1] * 4)],
+)
+def test_rows_differ_by_at_most_one(height: int, ranks: int, rows: list[int]) -> None:
+    assert split_rows(height, ranks) == rows

@@ -1,0 +1,53 @@
+"""Ranks on this CPU that are started once, for all cases of a module."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+
+from worldplay.model.ranks import ALONE, Ranks
+from worldplay.model.transformer import WorldPlayTransformer
+from worldplay.model.vae import StreamingVAE
+from worldplay.ranks.leader import Leader
+from worldplay.ranks.orders import Modules
+from worldplay.ranks.team import lead
+
+Module = WorldPlayTransformer | StreamingVAE
+
+
+def make_nothing(device: torch.device) -> Modules:
+    return ()
+
+
+def run_out_of_memory(device: torch.device) -> Modules:
+    raise MemoryError
+
+
+def unpack(content: bytes, device: torch.device) -> Modules:
+    modules: Modules = torch.load(io.BytesIO(content), weights_only=False)
+    for module in modules:
+        module.to(device)
+    return modules
+
+
+def share(ranks: Ranks, *modules: Module) -> None:
+    """Let the ranks compute networks that were made here."""
+    if isinstance(ranks, Leader):
+        content = io.BytesIO()
+        torch.save(modules, content)
+        ranks.load(partial(unpack, content.getvalue()))
+    for module in modules:
+        module.use_ranks(ranks)
+
+
+@contextmanager
+def ranks_on_this_cpu(size: int) -> Iterator[Ranks]:
+    if size == 1:
+        yield ALONE
+        return
+    threads = torch.get_num_threads()
+    with lead(size, "cpu", make_nothing) as leader:
+        yield leader
+    torch.set_num_threads(threads)

@@ -1,0 +1,227 @@
+"""Connections that are lost over a real socket, and clients that come back."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from support.raw_client import Message, RawClient
+from support.serving import serving
+from support.tiny_world import make_world
+from worldplay.world.world import World
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world()
+
+
+@pytest.fixture
+def address(world: World, tmp_path: Path) -> Iterator[str]:
+    with serving(world, store=str(tmp_path), resume_s=60.0, max_sessions=1, max_queued=0) as address:
+        yield address
+
+
+def client_of(address: str, **options: Any) -> RawClient:
+    return RawClient(f"ws://{address}/ws?fields=snapshots", **options)
+
+
+def is_media(frame: int) -> Any:
+    return lambda message: message["type"] == "media" and message["frame"] == frame
+
+
+def begin(client: RawClient) -> dict[str, str]:
+    """Walk until a few frames have come. Returns: what is needed to resume."""
+    welcome = client.hello()
+    client.start(seed=1)
+    client.collect(is_media(20))
+    return {"session": welcome["session"], "secret": welcome["secret"]}
+
+
+def media_of(messages: list[Message]) -> list[int]:
+    return [message["frame"] for message in messages if message["type"] == "media"]
+
+
+def test_client_that_comes_back_gets_what_it_missed(address: str) -> None:
+    with client_of(address) as client:
+        resume = begin(client)
+    with client_of(address) as client:
+        welcome = client.hello(resume={**resume, "fragment": 12})
+        assert (welcome["resumed"], welcome["session"]) == (True, resume["session"])
+        messages = client.collect(is_media(60))
+    assert media_of(messages) == list(range(13, 61))
+    assert "init" not in {message["type"] for message in messages}
+
+
+def test_client_that_lost_too_much_gets_an_init_and_a_key_frame(address: str) -> None:
+    with client_of(address) as client:
+        resume = begin(client)
+    with client_of(address) as client:
+        client.hello(resume={**resume, "fragment": 10**6})
+        assert client.recv()["type"] == "init"
+        chunk = client.recv_type("chunk")
+        media = client.recv()
+        assert (media["type"], media["key"], media["frame"]) == ("media", True, chunk["first_frame"])
+        client.collect(is_media(media["frame"] + 30))
+
+
+def num_chunks(address: str) -> float:
+    lines = httpx.get(f"http://{address}/metrics").text.splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith("worldplay_chunks_total ")))
+
+
+def test_nothing_is_made_while_nobody_is_there(address: str) -> None:
+    with client_of(address) as client:
+        begin(client)
+    time.sleep(0.3)
+    before = num_chunks(address)
+    time.sleep(1.2)
+    assert num_chunks(address) == before
+
+
+def test_controls_and_prompts_count_at_once(address: str) -> None:
+    with client_of(address) as client:
+        resume = begin(client)
+    with client_of(address) as client:
+        client.hello(resume={**resume, "fragment": 20})
+        seq = client.press(["w"])
+        client.send("prompt", text="at night")
+        messages = client.collect(lambda message: message.get("controls_seq") == seq)
+    assert any(message["type"] == "state" and message["text"] == "at night" for message in messages)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"secret": "guessed"}, {"session": "guessed"}, {"session": "../../x"}, {"secret": ""}]
+)
+def test_wrong_secret_opens_a_new_session(address: str, wrong: dict[str, str]) -> None:
+    with client_of(address) as client:
+        resume = begin(client)
+    with client_of(address) as client:
+        welcome = client.hello(resume={**resume, **wrong})
+        assert not welcome["resumed"]
+        assert welcome["session"] != resume["session"]
+
+
+def test_later_of_two_connections_wins_and_the_earlier_is_told(address: str) -> None:
+    with client_of(address) as first, client_of(address) as second:
+        resume = begin(first)
+        second.hello(resume={**resume, "fragment": 20})
+        messages, code = first.wait_closed()
+        error = messages[-1]
+        assert (error["type"], error["code"], error["retryable"], code) == (
+            "error",
+            "taken_over",
+            False,
+            1008,
+        )
+        second.collect(is_media(60))
+
+
+def test_stopped_session_cannot_be_resumed(address: str) -> None:
+    with client_of(address) as client:
+        resume = begin(client)
+        client.send("stop")
+        client.wait_closed()
+    with client_of(address) as client:
+        assert not client.hello(resume=resume)["resumed"]
+
+
+def test_place_goes_to_who_comes_and_the_walk_goes_on_later(address: str) -> None:
+    with client_of(address) as client:
+        resume = begin(client)
+    with client_of(address) as other:
+        begin(other)
+        other.send("stop")
+        other.wait_closed()
+    with client_of(address) as client:
+        assert client.hello(resume={**resume, "fragment": 20})["resumed"]
+        assert client.recv()["type"] == "init"
+        chunk = client.recv_type("chunk")
+        assert (chunk["first_frame"], chunk["frames"]) == (21, 4)
+        assert chunk["index"] >= 1
+        assert client.recv_type("chunk")["index"] == chunk["index"] + 1
+
+
+def test_walk_goes_on_after_a_restart_of_the_server(world: World, tmp_path: Path) -> None:
+    with serving(world, store=str(tmp_path), resume_s=60.0) as address, client_of(address) as client:
+        resume = begin(client)
+        client.send("prompt", text="at night")
+        client.recv_type("state")
+        last = client.collect(is_media(60))[-1]
+    with serving(world, store=str(tmp_path), resume_s=60.0) as address, client_of(address) as client:
+        assert client.hello(resume={**resume, "fragment": last["frame"]})["resumed"]
+        messages = client.collect(is_media(last["frame"] + 20))
+        kinds = [message["type"] for message in messages]
+        assert kinds.index("init") < kinds.index("chunk")
+        assert next(m for m in messages if m["type"] == "chunk")["index"] >= last["chunk"]
+        assert media_of(messages)[0] == last["frame"] + 1
+
+
+def test_without_a_store_a_restarted_server_knows_nobody(world: World) -> None:
+    with serving(world, resume_s=60.0) as address, client_of(address) as client:
+        resume = begin(client)
+        assert client.press(["w"]) == 0
+    with serving(world, resume_s=60.0) as address, client_of(address) as client:
+        welcome = client.hello(resume=resume)
+        assert (welcome["resumed"], welcome["snapshots"]) == (False, False)
+
+
+def test_walk_goes_on_where_nothing_can_be_saved(world: World, tmp_path: Path) -> None:
+    store = tmp_path / "a file"
+    store.write_bytes(b"and no folder")
+    with serving(world, store=str(store), resume_s=60.0) as address:
+        with client_of(address) as client:
+            resume = begin(client)
+            client.send("bookmark", name="", key="k" * 20)
+            errors = client.collect(lambda message: message["type"] == "error")
+            assert (errors[-1]["code"], errors[-1]["fatal"]) == ("bad_request", False)
+            client.collect(is_media(60))
+        with client_of(address) as client:
+            assert client.hello(resume={**resume, "fragment": 60})["resumed"]
+            client.collect(is_media(100))
+
+
+def test_visit_ends_when_nobody_comes_back(world: World, tmp_path: Path) -> None:
+    with serving(world, resume_s=0.2) as address:
+        with client_of(address) as client:
+            resume = begin(client)
+        time.sleep(0.6)
+        with client_of(address) as client:
+            assert not client.hello(resume=resume)["resumed"]
+
+
+def test_bookmark_is_kept_and_opened_by_others(address: str) -> None:
+    with client_of(address) as client:
+        begin(client)
+        client.send("bookmark", name="the well", key="k" * 20)
+        kept = client.recv_type("bookmarked")
+        assert (kept["name"], kept["chunk"] >= 2) == ("the well", True)
+        client.send("stop")
+        client.wait_closed()
+    with client_of(address) as other:
+        assert other.hello()["snapshots"]
+        other.start(snapshot=kept["snapshot"])
+        chunks = [other.recv_type("chunk") for _ in range(2)]
+        assert [chunk["index"] for chunk in chunks] == [kept["chunk"] - 1, kept["chunk"]]
+        other.send("rewind", chunk=1)
+        other.collect(lambda message: message.get("what") == "rewound")
+        assert other.recv_type("chunk")["index"] == 1
+
+
+def test_unknown_snapshot_is_refused(address: str) -> None:
+    with client_of(address) as client:
+        client.hello()
+        client.send("start", snapshot="nobody-knows-this-one")
+        error = client.recv()
+    assert (error["code"], error["fatal"]) == ("bad_request", False)
+
+
+def test_live_walk_of_another_cannot_be_opened_by_its_session(address: str) -> None:
+    with client_of(address) as client:
+        resume = begin(client)
+        client.send("start", snapshot=resume["session"])
+        errors = client.collect(lambda message: message["type"] == "error")
+    assert errors[-1]["code"] == "bad_request"

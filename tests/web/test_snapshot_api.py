@@ -1,0 +1,136 @@
+"""Kept walks over HTTP: those who have a key list, upload and delete theirs; whoever has an id walks on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import torch
+
+from support.raw_client import RawClient
+from support.serving import serving
+from support.tiny_world import make_world
+from support.walks import walk_about
+from worldplay.web import snapshot_api
+from worldplay.world.snapshot_file import write_snapshot
+from worldplay.world.snapshot_reader import read_snapshot
+from worldplay.world.world import World
+
+KEY = {"X-Walk-Key": "an owner's own key"}
+FILE = {"Content-Type": "application/octet-stream"}
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world()
+
+
+@pytest.fixture(scope="module")
+def data(world: World) -> bytes:
+    with torch.inference_mode():
+        return write_snapshot(walk_about(world).snapshot())
+
+
+@pytest.fixture(scope="module")
+def client(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    with (
+        serving(world, store=str(tmp_path_factory.mktemp("walks")), token="sesame") as address,
+        httpx.Client(
+            base_url=f"http://{address}/", headers={"Authorization": "Bearer sesame"}, timeout=30
+        ) as client,
+    ):
+        yield client
+
+
+def upload(client: httpx.Client, data: bytes, name: str = "the well") -> httpx.Response:
+    return client.post("api/snapshots/", params={"name": name}, content=data, headers=KEY | FILE)
+
+
+def test_uploaded_walk_is_listed_downloaded_and_deleted(client: httpx.Client, data: bytes) -> None:
+    answer = upload(client, data)
+    assert answer.status_code == 201
+    id = answer.json()["id"]
+    listed = client.get("api/snapshots/", headers=KEY).json()["snapshots"]
+    assert [(each["id"], each["name"], each["chunks"]) for each in listed if each["id"] == id] == [
+        (id, "the well", 3)
+    ]
+    got = client.get(f"api/snapshots/{id}").content
+    assert got == write_snapshot(read_snapshot(data))
+    assert client.delete(f"api/snapshots/{id}", headers=KEY).status_code == 204
+    assert client.get(f"api/snapshots/{id}").status_code == 404
+
+
+def test_others_can_neither_list_nor_delete_a_walk(client: httpx.Client, data: bytes) -> None:
+    id = upload(client, data).json()["id"]
+    other = {"X-Walk-Key": "the key of another"}
+    assert client.get("api/snapshots/", headers=other).json() == {"snapshots": []}
+    assert client.delete(f"api/snapshots/{id}", headers=other).status_code == 404
+    assert client.get(f"api/snapshots/{id}").status_code == 200
+
+
+def test_uploaded_walk_can_be_walked(client: httpx.Client, data: bytes) -> None:
+    id = upload(client, data).json()["id"]
+    with RawClient(f"ws://{client.base_url.netloc.decode()}/ws") as walker:
+        walker.hello(token="sesame")
+        walker.start(snapshot=id)
+        assert [walker.recv_type("chunk")["index"] for _ in range(2)] == [2, 3]
+
+
+def test_link_opens_the_page_with_the_walk(client: httpx.Client, data: bytes) -> None:
+    id = upload(client, data).json()["id"]
+    answer = client.get(f"w/{id}", headers={"Authorization": ""})
+    assert (answer.status_code, answer.headers["location"]) == (303, f"../#walk={id}")
+    assert client.get("w/nobody-knows-this-one").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["api/snapshots/", "api/snapshots/nobody-knows-this-one"])
+def test_token_is_needed(client: httpx.Client, path: str) -> None:
+    for method in ("GET", "DELETE", "POST"):
+        answer = client.request(method, path, headers=KEY | FILE | {"Authorization": "Bearer x"})
+        assert answer.status_code in (401, 405), method
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status", "code"),
+    [
+        (b"no walk", KEY | FILE, 422, "bad_snapshot"),
+        (b"", KEY | FILE, 422, "bad_snapshot"),
+        (b"no walk", KEY, 415, "unsupported_media_type"),
+        (b"no walk", FILE, 422, "bad_field"),
+        (b"no walk", FILE | {"X-Walk-Key": "short"}, 422, "bad_field"),
+    ],
+)
+def test_wrong_upload_is_refused(
+    client: httpx.Client, content: bytes, headers: dict[str, str], status: int, code: str
+) -> None:
+    answer = client.post("api/snapshots/", content=content, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+def test_upload_that_is_too_large_is_refused(
+    client: httpx.Client, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot_api, "MAX_UPLOAD_BYTES", 100)
+    assert upload(client, data).status_code == 413
+
+
+def test_walk_of_another_world_is_refused(client: httpx.Client, world: World, data: bytes) -> None:
+    other = data.replace(b"tiny weights", b"TINY WEIGHTS")
+    answer = upload(client, other)
+    assert answer.status_code == 422
+    assert "made with the weights" in answer.json()["error"]["message"]
+
+
+def test_full_store_says_so(world: World, data: bytes, tmp_path: Path) -> None:
+    with (
+        serving(world, store=str(tmp_path), store_mb=1) as address,
+        httpx.Client(base_url=f"http://{address}/") as client,
+    ):
+        for _ in range(1 + 10**6 // len(data)):
+            answer = upload(client, data)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (507, "store_full")
+
+
+def test_server_that_keeps_nothing_has_no_such_routes(world: World) -> None:
+    with serving(world) as address:
+        assert httpx.get(f"http://{address}/api/snapshots/", headers=KEY).status_code == 404
