@@ -8,6 +8,13 @@ import pytest
 
 from support.paths import PACKAGE
 
+# Files of the root that rooms may import, and what those may import themselves.
+ROOT_FILES: dict[str, set[str]] = {
+    "settings": {"protocol", "world"},
+    "chunk_times": {"settings", "world"},
+    "loading": {"settings", "chunk_times", "engine", "ranks", "world"},
+    "sizing": {"settings", "chunk_times", "loading", "engine", "ranks", "world"},
+}
 MAY_IMPORT = {
     "model": set(),
     "world": {"model"},
@@ -19,13 +26,8 @@ MAY_IMPORT = {
     "protocol": set(),
     "client": {"protocol"},
     "clips": {"engine", "media"},
-    "web": {"clips", "engine", "media", "protocol", "store", "loading", "settings"},
-    "commands": {"client", "clips", "engine", "media", "hub", "web", "loading", "settings"},
-}
-# Files of the root that rooms may import, and what those may import themselves.
-ROOT_FILES: dict[str, set[str]] = {
-    "settings": {"protocol", "world"},
-    "loading": {"settings", "engine", "ranks", "world"},
+    "web": {"clips", "engine", "media", "protocol", "store", "loading", "settings", "sizing"},
+    "commands": {"client", "clips", "engine", "media", "hub", "web", *ROOT_FILES},
 }
 ANY_LAYER_MAY_IMPORT = {"wording"}
 # Inside world: its own files, then the courtyard, then the two models, which know nothing of each other.

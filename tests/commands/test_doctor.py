@@ -13,7 +13,6 @@ from worldplay.commands.doctor import (
     PRESENT,
     Machine,
     check_everything,
-    count_sessions,
     describe_files,
     examine,
     report,
@@ -23,6 +22,7 @@ from worldplay.settings import load_settings
 from worldplay.world.frames import SIZE
 from worldplay.world.machine import Gpu
 from worldplay.world.released.memory_estimate import Shapes, estimate_memory
+from worldplay.world.released.offload_plan import count_sessions
 from worldplay.world.released.variants import find_variant
 
 H100 = Machine(Gpu("H100", 84_000_000_000, 85_000_000_000), 256_000_000_000, 10**12)

@@ -25,8 +25,19 @@ class Engine:
     """Runs sessions and clips until it is closed. Methods and properties may be used from any thread."""
 
     def __init__(
-        self, world: WorldPort, max_sessions: int, max_queued: int, latch: LatchMode = "chunk"
+        self,
+        world: WorldPort,
+        max_sessions: int,
+        max_queued: int,
+        latch: LatchMode = "chunk",
+        times_real_time: float | None = None,
     ) -> None:
+        """Make an engine, which is not started.
+
+        Args:
+            times_real_time: how fast the world makes one walk's chunks; None if that was not measured.
+        """
+        self.times_real_time = times_real_time
         self.max_sessions = max_sessions
         self.latch = latch
         self._worker = Worker(world, Admission(max_sessions, max_queued), monotonic_ms, latch)

@@ -63,6 +63,7 @@ def describe_health(settings: Settings, world: World, engine: Engine) -> Health:
         can_walk=world.can_walk,
         device=str(world.device),
         latch=engine.latch,
+        times_real_time=engine.times_real_time,
         sessions=SessionCounts(
             active=stats.sessions, queued=stats.queued, max=engine.max_sessions if world.can_walk else 0
         ),

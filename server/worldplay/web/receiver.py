@@ -97,7 +97,14 @@ class Receiver:
 
     def _welcome(self, *, resumed: bool) -> m.Welcome:
         visit, engine = self.visit, self._engine
-        greeting = Greeting(visit.id, visit.secret, resumed, engine.latch, self._store is not None)
+        greeting = Greeting(
+            visit.id,
+            visit.secret,
+            resumed,
+            engine.latch,
+            self._store is not None,
+            engine.times_real_time,
+        )
         return welcome(self._world, greeting, self._fields)
 
     async def _start(self, message: m.Start) -> None:

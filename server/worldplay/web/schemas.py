@@ -155,5 +155,9 @@ class Health(_Body):
         Literal["latent", "chunk"],
         Field(description="When controls are read: a chunk in progress may be cut, or once per chunk."),
     ]
+    times_real_time: Annotated[
+        float | None,
+        Field(description="How fast chunks are made for one walk; null if that was not measured."),
+    ]
     sessions: SessionCounts
     jobs: JobCounts
