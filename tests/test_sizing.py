@@ -1,7 +1,9 @@
 """Which size is served: the largest in real time, by what was measured now or before."""
 
 import logging
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from worldplay import chunk_times, sizing
 from worldplay.chunk_times import recall, remember
 from worldplay.engine import capacity
 from worldplay.settings import load_settings
-from worldplay.sizing import fix_size, list_paces, measure_embedded, time_random_chunk
+from worldplay.sizing import fix_size, list_paces, measure_embedded, time_apart, time_random_chunk
 from worldplay.world.machine import Gpu
 from worldplay.world.pace import Pace
 from worldplay.world.released.memory_estimate import Shapes
@@ -117,6 +119,36 @@ def test_a_chunk_of_random_weights_is_timed(variant: str, monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
+def test_a_chunk_is_timed_in_a_process_of_its_own() -> None:
+    settings = load_settings(model="hy-worldplay", device="cpu")
+    assert 0 < time_apart(settings, (32, 48), Shapes(TRANSFORMER, VAE)) < 60
+    with pytest.raises(ValueError, match="expected height and width in multiples"):
+        time_apart(settings, (33, 48), Shapes(TRANSFORMER, VAE))
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory.\nMore"), BrokenProcessPool("ended abruptly")]
+)
+def test_a_size_that_cannot_be_measured_is_told_and_left_out(
+    file: Path, error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> float:
+        raise error
+
+    monkeypatch.setattr(sizing, "time_apart", fail)
+    found = list(list_paces(AUTO, PLENTY, partial(sizing.find_seconds, AUTO)))
+    assert [row.pace for row in found] == [None, None, None]
+    first_line = str(error).splitlines()[0]
+    assert caplog.messages[0] == f"480x832 cannot be measured: {first_line}"
+
+
+def test_a_size_is_measured_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = [0.25]
+    monkeypatch.setattr(sizing, "time_apart", lambda *_: times.pop())
+    assert [sizing.find_seconds(AUTO, SMALL) for _ in range(2)] == [0.25, 0.25]
+
+
+@pytest.mark.slow
 def test_the_embedded_world_is_measured_at_its_size() -> None:
     size, pace = measure_embedded(load_settings(size="auto", device="cpu"))
     assert size == (96, 160)
@@ -126,14 +158,16 @@ def test_the_embedded_world_is_measured_at_its_size() -> None:
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(chunk_times, "find_gpu", lambda *_: Gpu("H200", 1, 1))
-    return tmp_path / "new" / "times.json"
+    times = tmp_path / "new" / "times.json"
+    monkeypatch.setattr(chunk_times, "CHUNK_TIMES", times)
+    return times
 
 
 def test_a_measured_time_is_kept(file: Path) -> None:
-    assert recall(AUTO, SMALL, file) is None
-    remember(AUTO, SMALL, 0.55, file)
-    remember(AUTO, LARGE, 4.4, file)
-    assert (recall(AUTO, SMALL, file), recall(AUTO, LARGE, file)) == (0.55, 4.4)
+    assert recall(AUTO, SMALL) is None
+    remember(AUTO, SMALL, 0.55)
+    remember(AUTO, LARGE, 4.4)
+    assert (recall(AUTO, SMALL), recall(AUTO, LARGE)) == (0.55, 4.4)
     assert [each.name for each in file.parent.iterdir()] == ["times.json"]
 
 
@@ -141,33 +175,34 @@ def test_a_measured_time_is_kept(file: Path) -> None:
     "changed", [{"variant": "ar"}, {"attention": "sdpa"}, {"compile": "off"}, {"graphs": "off"}, {"gpus": 2}]
 )
 def test_a_time_counts_only_for_the_same_way(file: Path, changed: dict[str, object]) -> None:
-    remember(AUTO, SMALL, 0.55, file)
-    assert recall(load_settings(model="hy-worldplay", size="auto", **changed), SMALL, file) is None
+    remember(AUTO, SMALL, 0.55)
+    assert recall(load_settings(model="hy-worldplay", size="auto", **changed), SMALL) is None
 
 
 def test_a_time_counts_only_for_the_same_machine_and_code(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    remember(AUTO, SMALL, 0.55, file)
+    remember(AUTO, SMALL, 0.55)
     for name, changed in (("find_gpu", Gpu("H100", 1, 1)), ("version", "2.0"), ("_digest_code", "0")):
         with monkeypatch.context() as patch:
             patch.setattr(chunk_times, name, lambda *_, changed=changed: changed)
-            assert recall(AUTO, SMALL, file) is None
-    assert recall(AUTO, SMALL, file) == 0.55
+            assert recall(AUTO, SMALL) is None
+    assert recall(AUTO, SMALL) == 0.55
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"a": 1}'])
 def test_a_damaged_file_holds_no_times(file: Path, content: str) -> None:
     file.parent.mkdir()
     file.write_text(content)
-    assert recall(AUTO, SMALL, file) is None
-    remember(AUTO, SMALL, 0.55, file)
-    assert recall(AUTO, SMALL, file) == 0.55
+    assert recall(AUTO, SMALL) is None
+    remember(AUTO, SMALL, 0.55)
+    assert recall(AUTO, SMALL) == 0.55
 
 
 def test_a_time_that_cannot_be_kept_is_measured_again(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
-    remember(AUTO, SMALL, 0.55, tmp_path / "file" / "times.json")
+    monkeypatch.setattr(chunk_times, "CHUNK_TIMES", tmp_path / "file" / "times.json")
+    remember(AUTO, SMALL, 0.55)
     assert "cannot be kept for the next start" in caplog.text

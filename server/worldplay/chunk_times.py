@@ -16,29 +16,27 @@ _PACKAGE = Path(__file__).resolve().parent
 _ROOMS = ("model", "world", "ranks")  # whose code decides what a chunk takes
 
 
-def recall(settings: ModelSettings, size: tuple[int, int], file: Path = CHUNK_TIMES) -> float | None:
+def recall(settings: ModelSettings, size: tuple[int, int]) -> float | None:
     """Return the seconds that a chunk took when it was measured in the same way; None if it was not."""
-    seconds = _read(file).get(_key(settings, size))
+    seconds = _read().get(_key(settings, size))
     return float(seconds) if isinstance(seconds, int | float) and seconds > 0 else None
 
 
-def remember(
-    settings: ModelSettings, size: tuple[int, int], seconds: float, file: Path = CHUNK_TIMES
-) -> None:
+def remember(settings: ModelSettings, size: tuple[int, int], seconds: float) -> None:
     """Keep a measured time. If it cannot be written, it will be measured again."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft = file.with_suffix(f".{os.getpid()}")
-        draft.write_text(json.dumps({**_read(file), _key(settings, size): seconds}, indent=1) + "\n")
-        draft.replace(file)
+        CHUNK_TIMES.parent.mkdir(parents=True, exist_ok=True)
+        draft = CHUNK_TIMES.with_suffix(f".{os.getpid()}")
+        draft.write_text(json.dumps({**_read(), _key(settings, size): seconds}, indent=1) + "\n")
+        draft.replace(CHUNK_TIMES)
     except OSError as error:
         logger.warning("what a chunk takes cannot be kept for the next start: %s", error)
 
 
-def _read(file: Path) -> dict[str, object]:
+def _read() -> dict[str, object]:
     """Read all times. A file that is missing or damaged holds none."""
     try:
-        times = json.loads(file.read_text())
+        times = json.loads(CHUNK_TIMES.read_text())
     except (OSError, ValueError):
         return {}
     return times if isinstance(times, dict) else {}

@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from typing import TypeVar
 
 import torch
@@ -57,7 +59,7 @@ def _with_size(settings: Chosen, size: Size, reason: str) -> Chosen:
 def measure_sizes(settings: ModelSettings) -> list[SizePace]:
     """Measure, or recall, every published size that fits into the GPU's free memory; the largest first."""
     budget = torch.cuda.mem_get_info(choose_device(settings.device))[0] - RESERVE
-    return list(list_paces(settings, budget, partial(_find_seconds, settings)))
+    return list(list_paces(settings, budget, partial(find_seconds, settings)))
 
 
 def list_paces(
@@ -76,30 +78,34 @@ def list_paces(
         yield SizePace(size, None if seconds is None else Pace(seconds, variant.chunk_latents), room)
 
 
-def _find_seconds(settings: ModelSettings, size: Size) -> float | None:
-    """Return what a chunk takes; None if memory is too short to measure it."""
+def find_seconds(settings: ModelSettings, size: Size) -> float | None:
+    """Return what a chunk takes; None if it cannot be measured, for example because memory is short."""
     if (known := recall(settings, size)) is not None:
         return known
     logger.info("measuring a chunk at %s", show_size(size))
     try:
-        seconds = time_random_chunk(settings, size)
-    except torch.cuda.OutOfMemoryError:
-        logger.warning("%s cannot be measured, because memory is short", show_size(size))
+        seconds = time_apart(settings, size)
+    except RuntimeError as error:  # PyTorch raises RuntimeErrors, also for lack of memory
+        logger.warning("%s cannot be measured: %s", show_size(size), str(error).partition("\n")[0])
         return None
     remember(settings, size, seconds)
     return seconds
 
 
-def time_random_chunk(settings: ModelSettings, size: Size, shapes: Shapes = RELEASED) -> float:
+def time_apart(settings: ModelSettings, size: Size, shapes: Shapes = RELEASED) -> float:
+    """Measure a chunk in a process of its own, which leaves no memory and no compiled code behind."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(time_random_chunk, settings, size, shapes).result()
+
+
+def time_random_chunk(settings: ModelSettings, size: Size, shapes: Shapes) -> float:
     """Measure a chunk with random weights and a full context, in the way that the settings compute."""
     device, rollout = choose_device(settings.device), find_variant(settings.variant).rollout()
     make = partial(build_networks, shapes.transformer, shapes.vae)
     with start_ranks(settings, shapes.transformer.heads, make) as ranks:
         world = build_random_world(shapes.transformer, shapes.vae, rollout, size, device, ranks)
         tune(settings, world)
-        seconds = measure_pace(world, open_random_walk(world, rollout.memory_latents)).made_s
-    world.free_memory()
-    return seconds
+        return measure_pace(world, open_random_walk(world, rollout.memory_latents)).made_s
 
 
 def measure_embedded(settings: ModelSettings) -> tuple[Size, Pace]:

@@ -6,7 +6,9 @@ from dataclasses import replace
 from itertools import chain
 
 import pytest
+import torch
 
+from worldplay import loading
 from worldplay.engine import capacity
 from worldplay.engine.capacity import measure_pace
 from worldplay.engine.ports import Frames
@@ -111,3 +113,14 @@ def test_both_time_and_memory_limit_the_visitors(world: World) -> None:
     roomy = replace(world, max_sessions=2)
     for seconds, slots in ((0.1, 2), (0.29, 2), (0.4, 1)):
         assert make_engine(load_settings(), roomy, Pace(seconds, 4)).max_sessions == slots
+
+
+def test_the_released_model_on_a_gpu_is_measured_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[float] = []
+    monkeypatch.setattr(World, "device", torch.device("cuda"))
+    monkeypatch.setattr(loading, "recall", lambda *_: kept[-1] if kept else None)
+    monkeypatch.setattr(loading, "remember", lambda _, size, seconds: kept.append(seconds))
+    monkeypatch.setattr(loading, "measure_pace", lambda _: Pace(0.25 + len(kept), 4))
+    settings = load_settings(model="hy-worldplay")
+    assert [find_pace(settings, world) for _ in range(2)] == [Pace(0.25, 4)] * 2
+    assert make_engine(settings, world, Pace(0.25, 4)).max_sessions == 2
