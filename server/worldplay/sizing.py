@@ -47,7 +47,7 @@ def fix_size(settings: Chosen) -> Chosen:
         logger.info(line)
     size = choose_size(rows)
     in_time = any(row.sessions for row in rows)
-    reason = "the largest in real time" if in_time else "the fastest, and not in real time"
+    reason = "the largest in real time" if in_time else "the fastest; none leaves time to spare"
     return _with_size(settings, size, reason)
 
 
