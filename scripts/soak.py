@@ -65,7 +65,7 @@ def soak(process: int, port: int, minutes: float, num_visitors: int) -> None:
     print(f"{'minute':>6} {'MB':>8} {'frames':>8}")
     minute = 0
     while any(thread.is_alive() for thread in threads):
-        frames = sum(len(visitor.arrivals_s) for visitor in visitors)
+        frames = sum(visitor.num_frames for visitor in visitors)
         print(f"{minute:6d} {resident_mb(process):8.1f} {frames:8d}", flush=True)
         minute += 1
         for thread in threads:

@@ -17,7 +17,7 @@ import { PromptBar } from "./ui/prompt_bar";
 import { PromptChoice } from "./ui/prompt_choice";
 import { StartPanel } from "./ui/start_panel";
 import { BareView, toggleFullScreen } from "./ui/view_modes";
-import { errorInWords, queueInWords } from "./ui/words";
+import { errorInWords, queueInWords, yieldedInWords } from "./ui/words";
 import { Playback } from "./video/playback";
 import { keptWalk, newWalk, type Walk } from "./walk/walk";
 import { Walking } from "./walk/walking";
@@ -265,16 +265,18 @@ export class App {
   }
 
   private chunkAnnounced(chunk: Chunk): void {
+    this.notice.end("queue"); // also of a walk that goes on, after others had its place
     this.playback.chunkAnnounced(chunk);
     this.walking.chunkAnnounced(chunk);
   }
 
   private stateChanged(change: StateChange): void {
-    const { what, view } = change;
+    const { what, view, text } = change;
     if (what === "prompt") this.walking.promptChanged(change);
     if (what === "view") this.walking.startsAt(view ?? null);
     if (what === "reset") this.walking.wentBack();
     if (what === "bump") this.stage.bump();
+    if (what === "yielded") this.notice.say(yieldedInWords(text ?? ""));
   }
 
   private refused(error: ServerError): void {

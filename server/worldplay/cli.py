@@ -45,6 +45,10 @@ Graphs = Annotated[str | None, typer.Option(help=_help("graphs"))]
 Sessions = Annotated[int | None, typer.Option(help=_help("max_sessions"))]
 Latch = Annotated[str | None, typer.Option(help=_help("latch"))]
 Token = Annotated[str | None, typer.Option(help=_help("token"))]
+TokenFile = Annotated[Path | None, typer.Option(help=_help("token_file"))]
+AllowOrigin = Annotated[str | None, typer.Option(help=_help("allow_origin"))]
+AllowHost = Annotated[str | None, typer.Option(help=_help("allow_host"))]
+LogFormat = Annotated[str | None, typer.Option(help=_help("log_format"))]
 LogLevel = Annotated[str | None, typer.Option(help=_help("log_level"))]
 
 
@@ -78,7 +82,11 @@ def serve(
     max_sessions: Sessions = None,
     latch: Latch = None,
     token: Token = None,
+    token_file: TokenFile = None,
+    allow_origin: AllowOrigin = None,
+    allow_host: AllowHost = None,
     log_level: LogLevel = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Serve the page and let visitors walk."""
     settings = load_settings(
@@ -95,7 +103,11 @@ def serve(
         max_sessions=max_sessions,
         latch=latch,
         token=token,
+        token_file=token_file,
+        allow_origin=allow_origin,
+        allow_host=allow_host,
         log_level=log_level,
+        log_format=log_format,
     )
     refuse_released_options(settings, variant, size, weights_dir)
     from worldplay.commands.serve import run

@@ -1,6 +1,7 @@
 """Loads the world and the engine that the settings ask for, or describes the world without loading it."""
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import torch
 import torch.distributed as dist
 
 from worldplay.chunk_times import recall, remember
+from worldplay.engine.activity import TurnLimits
 from worldplay.engine.capacity import measure_pace
 from worldplay.engine.engine import Engine
 from worldplay.engine.pacing import LatchMode
@@ -25,6 +27,7 @@ from worldplay.settings import ModelSettings, Settings, keep_compiled_code
 from worldplay.world.attention import set_attention
 from worldplay.world.compiling import COMPILER, compile_world
 from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
+from worldplay.world.decoder_norms import fuse_norms
 from worldplay.world.device import choose_device
 from worldplay.world.embedded.load import find_embedded, load_embedded, load_networks
 from worldplay.world.embedded.manifest import read_description
@@ -141,8 +144,9 @@ def tune(settings: ModelSettings, world: World) -> World:
     if _wants_compiling(settings, world.device):
         keep_compiled_code()
         compile_world(world)
-    # Recordings of exchanges between GPUs have not been tried.
-    return record_world(world, settings.graphs) if settings.gpus == 1 else world
+    if settings.gpus > 1:  # neither was tried on several
+        return world
+    return record_world(fuse_norms(world), settings.graphs)
 
 
 def _wants_compiling(settings: ModelSettings, device: torch.device) -> bool:
@@ -218,8 +222,10 @@ def make_engine(settings: Settings, world: World, pace: Pace | None = None) -> E
         if "max_sessions" not in settings.model_fields_set:
             num_slots = pace.limit(num_slots)
         _tell_pace(pace)
+    turns = TurnLimits(settings.idle_limit_s, settings.visit_limit_s or math.inf)
+    timeout_s = _stage_timeout_s(settings, world)
     times = None if pace is None else pace.times_real_time
-    return Engine(world, num_slots, settings.max_queued, _choose_latch(settings), times)
+    return Engine(world, num_slots, settings.max_queued, _choose_latch(settings), timeout_s, turns, times)
 
 
 def _tell_pace(pace: Pace) -> None:
@@ -231,6 +237,12 @@ def _tell_pace(pace: Pace) -> None:
     else:
         visitors = max(1, pace.sessions)
         logger.info("visitors who can walk at once in real time: %d (%s, %s)", visitors, takes, times)
+
+
+def _stage_timeout_s(settings: Settings, world: World) -> float:
+    """Return how long a stage may take. Compiling, and the released model on a CPU, take minutes."""
+    is_slow = settings.compile == "on" or (is_released(settings.model) and world.device.type == "cpu")
+    return math.inf if is_slow else settings.stage_timeout_s
 
 
 def _choose_latch(settings: Settings) -> LatchMode:

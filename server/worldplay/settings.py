@@ -49,6 +49,22 @@ def _check_origins(origins: str) -> str:
     return origins
 
 
+def _check_proxies(proxies: str) -> str:
+    read_proxies(proxies)
+    return proxies
+
+
+def read_proxies(text: str) -> frozenset[str]:
+    """Read IP addresses separated by commas. Raises: ValueError naming the first that is none."""
+    addresses = [item.strip() for item in text.split(",") if item.strip()]
+    for address in addresses:
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            raise ValueError(f"expected IP addresses of proxies, got {address!r}") from None
+    return frozenset(addresses)
+
+
 def _check_size(size: str) -> str:
     if size != AUTO:
         parse_size(size)
@@ -68,9 +84,10 @@ def _read_switch(value: object) -> object:
 Folder = Annotated[Path, AfterValidator(_expand_home)]
 Size = Annotated[str, AfterValidator(_check_size)]
 Host = Annotated[str, Field(min_length=1), AfterValidator(_strip_brackets)]
-Token = Annotated[str, AfterValidator(_refuse_blank)]
+Token = Annotated[str, Field(max_length=512), AfterValidator(_refuse_blank)]
 Origins = Annotated[str, AfterValidator(_check_origins)]
 Choice = Annotated[Literal["auto", "on", "off"], BeforeValidator(_read_switch)]
+Proxies = Annotated[str, AfterValidator(_check_proxies)]
 Variant = Literal["ar-distilled", "ar", "ar-rl", "bidirectional"]
 
 
@@ -129,7 +146,22 @@ class Settings(ModelSettings):
     host: Host = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
     token: Token | None = Field(None, description="Secret that visitors must present")
+    token_file: Folder | None = Field(
+        None, description="File that holds the secret, which then shows in no list of processes"
+    )
     max_queued: int = Field(16, ge=0, le=10_000, description="Visitors who may wait until they can walk")
+    idle_limit_s: float = Field(
+        120.0,
+        ge=1,
+        le=86_400,
+        description="Seconds without input after which a visitor's place goes to those who wait, if any",
+    )
+    visit_limit_s: float = Field(
+        0.0,
+        ge=0,
+        le=86_400,
+        description="Seconds after which a visitor goes to the end of the queue, if anybody waits; 0: never",
+    )
     latch: Literal["latent", "chunk"] | None = Field(
         None,
         description="When controls are read: 'latent' (a chunk in progress may be cut) or 'chunk' (once per "
@@ -138,6 +170,13 @@ class Settings(ModelSettings):
     max_jobs: int = Field(4, ge=1, le=1000, description="Clips that may be in progress or waiting at once")
     send_timeout_s: float = Field(
         10.0, gt=0, le=600, description="Seconds after which a client that reads no data is disconnected"
+    )
+    stage_timeout_s: float = Field(
+        30.0,
+        ge=1,
+        le=3600,
+        description="Seconds after which a stage of the model counts as hung, and the process ends; never "
+        "with --compile on, or with hy-worldplay on a CPU",
     )
     allow_origin: Origins = Field(
         "",
@@ -160,9 +199,34 @@ class Settings(ModelSettings):
         description="Seconds for which a visitor without a connection keeps the place, unless others wait; "
         "afterwards the walk goes on from the store",
     )
+    allow_host: str = Field(
+        "",
+        description="Names, separated by commas, under which this server may be reached; by default any, but "
+        "without a token and on a loopback address only loopback names",
+    )
+    max_connections: int = Field(
+        1000,
+        ge=4,
+        le=60_000,
+        description="Connections at once; fewer if there are not enough file descriptors",
+    )
+    max_per_address: int = Field(
+        128,
+        ge=1,
+        le=60_000,
+        description="Connections at once from one IP address, or from one IPv6 network /64",
+    )
+    trusted_proxies: Proxies = Field(
+        "",
+        description="IP addresses of proxies, separated by commas: their X-Forwarded-For is believed, and "
+        "they may open any number of connections",
+    )
     static_dir: Folder = Field(_PACKAGE / "web" / "page", description="Folder of the built page")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Log level: debug, info, warning or error"
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Log lines as 'text', or as one 'json' object each"
     )
 
 
@@ -181,7 +245,24 @@ def load_settings(**arguments: object) -> Settings:
 
     Raises: ValueError naming the first setting that is unknown or out of range, and its variable.
     """
-    return _load(Settings, {**_platform_address(arguments), **_own_variables()}, arguments)
+    variables = {**_platform_address(arguments), **_own_variables()}
+    return _load(Settings, _read_token_file(variables, arguments), arguments)
+
+
+def _read_token_file(variables: dict[str, _Given], arguments: dict[str, object]) -> dict[str, _Given]:
+    """Take the token from its file, if one is named. Raises: ValueError if there is a token beside it."""
+    named = arguments.get("token_file") or (
+        variables["token_file"].value if "token_file" in variables else None
+    )
+    if named is None:
+        return variables
+    if "token" in variables or arguments.get("token") is not None:
+        raise ValueError("setting token_file: expected either a token or a file of one, got both")
+    try:
+        token = _expand_home(Path(str(named))).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"setting token_file: cannot be read ({error})") from None
+    return {**variables, "token": _Given(token, None)}
 
 
 def load_model_settings(**arguments: object) -> ModelSettings:

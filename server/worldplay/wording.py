@@ -46,6 +46,11 @@ class Fault:
     reason: str
 
 
+def without_values(message: str) -> str:
+    """Cut what came from an error, and leave what was expected: what came may be a secret."""
+    return message.partition(", got ")[0]
+
+
 def show(value: object, notation: Notation = JSON) -> str:
     """Show a value in a few words, however large it is."""
     match value:

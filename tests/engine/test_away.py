@@ -69,8 +69,37 @@ def test_place_of_a_client_that_leaves_goes_to_who_waits() -> None:
     assert names(other) == ["queued"]
     session.leave()
     theatre.run(1000)
-    assert session.is_closed
+    assert not session.is_closed
     assert other.reports
+
+
+def test_place_of_a_client_that_left_in_mid_chunk_goes_to_who_waits() -> None:
+    theatre, page, session = started(max_sessions=1, max_queued=1)
+    theatre.world.once("decode", session.leave)
+    theatre.run(1000)
+    num_frames = page.num_frames
+    other: Page = theatre.open_page()
+    theatre.run(1000)
+    assert other.reports
+    other.session.close()
+    session.come_back()
+    theatre.run(1000)
+    assert page.num_frames >= num_frames + 28  # what was left of that chunk, and another one
+
+
+def test_client_that_comes_back_waits_if_others_have_its_place() -> None:
+    theatre, page, session = started(max_sessions=1, max_queued=1)
+    other: Page = theatre.open_page()
+    session.leave()
+    theatre.run(1000)
+    num_reports = len(page.reports)
+    session.come_back()
+    theatre.run(1000)
+    assert names(page)[-1] == "queued"
+    assert len(page.reports) == num_reports
+    other.session.close()
+    theatre.run(1000)
+    assert len(page.reports) > num_reports
 
 
 def test_place_is_kept_as_long_as_nobody_wants_it() -> None:

@@ -3,7 +3,7 @@
 import msgpack
 import pytest
 
-from worldplay.protocol.connection import MESSAGES_BURST, ClientConnection, ServerConnection
+from worldplay.protocol.connection import ClientConnection, ServerConnection
 from worldplay.protocol.errors import CLOSE_CODES, ErrorCode, ProtocolError
 from worldplay.protocol.messages import (
     Bye,
@@ -27,6 +27,7 @@ from worldplay.protocol.messages import (
     Welcome,
     error_message,
 )
+from worldplay.protocol.rate import MESSAGES_BURST
 from worldplay.protocol.wire import pack, unpack
 
 LIMITS = Limits(message_bytes=80_000, image_bytes=1_000, image_pixels=1 << 20, prompt_chars=20, poses=4)

@@ -6,15 +6,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from av.video.reformatter import VideoReformatter
 
 import gpu_bench
 from gpu import plan
 from gpu.linears import multiply, quantise
-from gpu.pictures import convert_on_host, to_rgb, to_yuv420
 from gpu.plan import MEASUREMENTS, Outcome, Step
 from gpu.setup import MINIATURE, RELEASED, Row, Setup
 from gpu.tables import render
@@ -204,21 +201,3 @@ def test_tables_have_the_columns_of_all_rows() -> None:
         "| x | 1.235 |  |",
         "|  |  | no |",
     ]
-
-
-def test_yuv_on_the_device_is_what_the_encoder_would_make() -> None:
-    squares = torch.rand(1, 3, 3, 4, generator=torch.Generator().manual_seed(0)).mul(2).sub(1)
-    pixels = torch.nn.functional.interpolate(squares, scale_factor=16)
-    ours = to_yuv420(pixels)[0].numpy().astype(int)
-    theirs = convert_on_host(to_rgb(pixels).numpy(), VideoReformatter())[0].to_ndarray().astype(int)
-    assert ours.shape == theirs.shape == (72, 64)
-    assert np.abs(ours[:48] - theirs[:48]).max() <= 1
-    # Chroma differs where colours meet: the mean of four pixels here, a longer filter there.
-    assert np.median(np.abs(ours[48:] - theirs[48:])) <= 1
-
-
-def test_yuv_of_primaries() -> None:
-    colours = torch.tensor([[-1.0, -1, -1], [1, 1, 1], [1, -1, -1]])[:, :, None, None].expand(3, 3, 2, 2)
-    planes = to_yuv420(colours)
-    assert planes[:, 0, 0].tolist() == [16, 235, 63]
-    assert planes[2, 2].tolist() == [102, 240]

@@ -14,7 +14,7 @@ from support.picture_files import green, indexed
 from worldplay.web import request
 from worldplay.web.errors import ApiError
 from worldplay.web.limits import LIMITS
-from worldplay.web.request import decode_image, parse_request
+from worldplay.web.request import BodyBudget, decode_image, parse_request
 from worldplay.web.schemas import MAX_FRAMES
 
 
@@ -97,3 +97,23 @@ def test_lack_of_memory_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(ApiError) as refused:
         decode_image(base64.b64encode(green()).decode())
     assert (refused.value.status, refused.value.code) == (503, "out_of_memory")
+
+
+def test_body_that_has_not_come_takes_no_room_of_others() -> None:
+    budget = BodyBudget(most=100, per_address=60)
+    with budget.open("silent"), budget.open("honest") as add:
+        add(60)
+        with pytest.raises(ApiError, match="too many bytes"):
+            add(1)
+
+
+def test_one_address_cannot_take_the_room_of_all_bodies() -> None:
+    budget = BodyBudget(most=100, per_address=60)
+    with budget.open("greedy") as add, budget.open("greedy") as add_more:
+        add(60)
+        with pytest.raises(ApiError, match="too many bytes"):
+            add_more(1)
+        with budget.open("other") as add_other:
+            add_other(39)
+    with budget.open("greedy") as add:
+        add(60)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,21 @@ def test_walk_goes_on_after_a_restart_of_the_server(world: World, tmp_path: Path
         assert kinds.index("init") < kinds.index("chunk")
         assert next(m for m in messages if m["type"] == "chunk")["index"] >= last["chunk"]
         assert media_of(messages)[0] == last["frame"] + 1
+
+
+def test_walk_goes_on_that_was_under_way_when_the_server_stopped(world: World, tmp_path: Path) -> None:
+    with ExitStack() as first:
+        address = first.enter_context(serving(world, store=str(tmp_path), resume_s=60.0))
+        client = client_of(address).__enter__()
+        resume = begin(client)
+        first.close()
+        messages, code = client.wait_closed()
+    assert (messages[-1]["type"], code) == ("bye", 1012)
+    last = [message for message in messages if message["type"] == "media"][-1]
+    with serving(world, store=str(tmp_path), resume_s=60.0) as address, client_of(address) as client:
+        assert client.hello(resume={**resume, "fragment": last["frame"]})["resumed"]
+        chunk = client.recv_type("chunk")
+        assert (chunk["index"], chunk["first_frame"]) == (last["chunk"], last["frame"] + 1)
 
 
 def test_without_a_store_a_restarted_server_knows_nobody(world: World) -> None:

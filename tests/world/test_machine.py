@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import pynvml
 import pytest
@@ -18,6 +19,7 @@ from worldplay.world.machine import (
     choose_visible,
     find_gpu,
     has_bf16_cpu,
+    is_memory_short,
     list_gpus,
     parse_device,
 )
@@ -176,3 +178,15 @@ def test_heads_must_be_shared_equally() -> None:
     check_heads(8, 16)
     with pytest.raises(ValueError, match=r"expected --gpus 1, 2, 4, 8, 16, which divide .* 16 heads, got 3"):
         check_heads(3, 16)
+
+
+def test_container_has_what_it_does_not_use_yet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, text in {
+        "CGROUP_LIMIT": "1000000000\n",
+        "CGROUP_USAGE": "700000000\n",
+        "CGROUP_DETAILS": "anon 5\ninactive_file 50000000\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+        monkeypatch.setattr(machine, name, tmp_path / name)
+    assert available_memory() == 350_000_000
+    assert is_memory_short()

@@ -59,3 +59,10 @@ def test_an_encoder_takes_planes() -> None:
     frames = pixels_to_frames(pixels)
     for planes, frame in zip(encoders_planes(frames), frames, strict=True):
         assert from_planes.encode(planes, key=False) == from_frames.encode(frame, key=False)
+
+
+def test_planes_of_primaries() -> None:
+    colours = torch.tensor([[-1.0, -1, -1], [1, 1, 1], [1, -1, -1]]).T[:, :, None, None].expand(3, 3, 2, 2)
+    planes = pixels_to_planes(colours)
+    assert planes[:, 0, 0].tolist() == [16, 235, 63]
+    assert planes[2, 2].tolist() == [102, 240]

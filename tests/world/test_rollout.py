@@ -1,101 +1,26 @@
 """Chunks from steering: late latching, cancellation, replay; the arithmetic itself is in the goldens."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from worldplay.model.config import TransformerConfig
-from worldplay.model.transformer import WorldPlayTransformer
+from support.rollouts import ROLLOUT, Script, latents_of, make_rollout_model, new_walk, spin, stroll
 from worldplay.world import timing as stopwatch
-from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion, Pose
+from worldplay.world.camera import Motion, Pose
 from worldplay.world.chunk import Chunk
-from worldplay.world.context import Points, sample_points, select_context
-from worldplay.world.rollout import ChunkRollout, RolloutModel, begin_chunk, rollout
-from worldplay.world.rollout_config import RolloutConfig
-from worldplay.world.steering import Move, PosedCamera
-from worldplay.world.walk import OpenGround, Walk
-
-TINY = TransformerConfig(
-    hidden=32,
-    heads=2,
-    rope_dims=(4, 6, 6),
-    blocks=2,
-    latent_channels=4,
-    patch_size=(1, 1),
-    mlp_ratio=2.0,
-    text_dim=8,
-    vision_dim=8,
-    byt5_dim=8,
-    byt5_hidden=8,
-    refiner_blocks=1,
-    rope_theta=256.0,
-)
-ROLLOUT = RolloutConfig(
-    chunk_latents=4,
-    memory_latents=12,
-    recent_latents=4,
-    context_timestep=14.0,
-    steps=3,
-    shift=5.0,
-    guidance=1.0,
-)
-
-
-class Script:
-    """Steering by a rule: what chunk number n does, and what is predicted for it."""
-
-    def __init__(
-        self, step: Callable[[int], Motion], predicted: Callable[[int], Motion] | None = None
-    ) -> None:
-        self.step = step
-        self.predicted = predicted or step
-        self.latched = 0
-
-    def predict(self, num_latents: int) -> list[Move]:
-        return [self.predicted(self.latched)] * num_latents
-
-    def latch(self, num_latents: int) -> list[Move]:
-        self.latched += 1
-        return [self.step(self.latched - 1)] * num_latents
-
-
-def spin(chunk: int) -> Motion:
-    return Motion(yaw=np.radians(20))
-
-
-def stroll(chunk: int) -> Motion:
-    return Motion(forward=FORWARD_STEP, yaw=TURN_STEP if chunk % 2 else -TURN_STEP)
+from worldplay.world.context import Points, select_context
+from worldplay.world.rollout import RolloutModel, begin_chunk, rollout
+from worldplay.world.steering import PosedCamera
+from worldplay.world.walk import OpenGround
 
 
 @pytest.fixture(scope="module")
 def model() -> RolloutModel:
-    torch.manual_seed(0)
-    transformer = WorldPlayTransformer(TINY).requires_grad_(False).eval()
-    cache = transformer.new_cache((2, 3), max_text=4, max_context=ROLLOUT.memory_latents)
-    return RolloutModel(transformer, [cache], sample_points(1000, seed=0), ROLLOUT)
-
-
-def new_walk(model: RolloutModel, seed: int = 1) -> Walk:
-    generator = torch.Generator().manual_seed(3)
-    text = model.transformer.encode_text(
-        torch.randn(1, 4, 8, generator=generator),
-        torch.ones(1, 4),
-        torch.zeros(1, 2, 8),
-        torch.zeros(1, 2),
-        None,
-    )
-    latent = torch.randn(1, 4, 1, 2, 3, generator=generator)
-    return Walk([text], Image.new("RGB", (48, 32)), latent, seed, OpenGround())
-
-
-def latents_of(walk: Walk) -> torch.Tensor:
-    return walk.latents.gather(range(walk.num_latents))
+    return make_rollout_model()
 
 
 def test_first_chunk_begins_at_the_origin(model: RolloutModel) -> None:
@@ -315,108 +240,3 @@ def test_step_into_a_wall_is_reported(model: RolloutModel) -> None:
     assert chunk.bumped
     assert chunk.labels == [0, 0, 0, 0]
     assert chunk.motions[1] == Motion()
-
-
-def cut_walk(model: RolloutModel, kept: int, num_chunks: int = 3) -> tuple[Walk, ChunkRollout, Chunk]:
-    """A walk whose last chunk was cut, with other steering after `kept` latents."""
-    walk = new_walk(model)
-    for _ in range(num_chunks - 1):
-        begin_chunk(model, walk, Script(stroll)).finish()
-    chunk = ChunkRollout(model, walk)
-    chunk.begin(Script(stroll)).finish()
-    return walk, chunk, chunk.cut(kept, Script(spin)).finish()
-
-
-@pytest.mark.parametrize("num_chunks", [1, 2, 5])
-@pytest.mark.parametrize("kept", [1, 2, 3])
-def test_cut_leaves_the_latents_before_it_as_they_are(
-    model: RolloutModel, kept: int, num_chunks: int
-) -> None:
-    uncut = new_walk(model)
-    list(islice(rollout(model, uncut, Script(lambda _: stroll(0))), num_chunks))
-    walk, _, rest = cut_walk(model, kept, num_chunks)
-    start = 4 * (num_chunks - 1)
-    assert torch.equal(latents_of(walk)[:, :, : start + kept], latents_of(uncut)[:, :, : start + kept])
-    assert np.array_equal(walk.c2w[: start + kept], uncut.c2w[: start + kept])
-    assert not torch.allclose(latents_of(walk)[:, :, start + kept :], latents_of(uncut)[:, :, start + kept :])
-    assert torch.equal(rest.latents, latents_of(walk)[:, :, start + kept :])
-
-
-@pytest.mark.parametrize("kept", [0, 1, 3])
-def test_cut_chunk_describes_all_its_latents(model: RolloutModel, kept: int) -> None:
-    walk, _, rest = cut_walk(model, kept)
-    assert (rest.index, rest.first_latent, rest.num_frames) == (2, kept, 4 * (4 - kept))
-    assert rest.latents.shape[2] == 4 - kept
-    assert np.array_equal(rest.poses, walk.c2w[8:])
-    assert rest.labels == walk.labels[8:].tolist()
-    assert [motion.forward > 0.01 for motion in rest.motions] == [True] * kept + [False] * (4 - kept)
-
-
-def test_chunk_cut_before_its_first_latent_is_as_if_it_had_been_steered_so_at_once(
-    model: RolloutModel,
-) -> None:
-    at_once = new_walk(model)
-    list(islice(rollout(model, at_once, Script(lambda n: spin(n) if n == 6 else stroll(0))), 7))
-    walk = new_walk(model)
-    list(islice(rollout(model, walk, Script(lambda _: stroll(0))), 6))
-    chunk = ChunkRollout(model, walk)
-    chunk.begin(Script(stroll)).finish()
-    chunk.cut(0, Script(spin)).finish()
-    assert torch.equal(latents_of(walk), latents_of(at_once))
-
-
-def test_cut_does_not_depend_on_who_has_used_the_caches(model: RolloutModel) -> None:
-    expected, chunk, _ = cut_walk(model, 1)
-    chunk.cut(3, Script(stroll)).finish()
-    walk, chunk, _ = cut_walk(model, 1)
-    begin_chunk(model, new_walk(model, seed=5), Script(spin)).finish()
-    chunk.cut(3, Script(stroll)).finish()
-    assert torch.equal(latents_of(walk), latents_of(expected))
-
-
-def test_cut_encodes_only_what_was_kept(model: RolloutModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    walk, chunk, _ = cut_walk(model, 1)
-    counts: list[int] = []
-    extend = model.transformer.extend_context
-
-    def count(latents: torch.Tensor, *rest: object) -> None:
-        counts.append(latents.shape[2])
-        extend(latents, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(model.transformer, "extend_context", count)
-    chunk.cut(2, Script(stroll)).finish()
-    assert counts == [2]
-    begin_chunk(model, walk, Script(stroll)).advance()
-    chunk.cut(3, Script(stroll)).finish()
-    assert counts == [2, 12, 8, 3]
-
-
-def test_next_chunk_after_a_cut_has_the_whole_chunk_in_its_context(model: RolloutModel) -> None:
-    walk, _, _ = cut_walk(model, 2)
-    assert begin_chunk(model, walk, Script(stroll)).finish().context == list(range(12))
-
-
-def test_cut_that_is_dropped_leaves_the_walk_unchanged(model: RolloutModel) -> None:
-    walk, chunk, _ = cut_walk(model, 1)
-    before = latents_of(walk).clone()
-    pending = chunk.cut(2, Script(stroll))
-    for _ in range(3):
-        pending.advance()
-    pending.close()
-    assert torch.equal(latents_of(walk), before)
-
-
-def test_new_prompt_does_not_reach_a_chunk_that_is_cut(model: RolloutModel) -> None:
-    expected, chunk, _ = cut_walk(model, 1)
-    chunk.cut(2, Script(stroll)).finish()
-    walk, chunk, _ = cut_walk(model, 1)
-    walk.text = [replace(walk.text[0], values=[2 * part for part in walk.text[0].values])]
-    begin_chunk(model, walk, Script(stroll)).advance()
-    chunk.cut(2, Script(stroll)).finish()
-    assert torch.equal(latents_of(walk), latents_of(expected))
-
-
-def test_only_another_way_differs(model: RolloutModel) -> None:
-    _, chunk, _ = cut_walk(model, 2)
-    assert not chunk.differs(3, [spin(0)])
-    assert chunk.differs(3, [stroll(0)])

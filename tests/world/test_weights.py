@@ -1,5 +1,8 @@
 """Networks filled from published files: single, sharded, of another model."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,3 +96,18 @@ def test_numbers_without_their_scales(tmp_path: Path) -> None:
     expected = r"stores F8_E4M3 in img_in.proj.bias \(1 in all\), and only float32, float16 and bf.*"
     with pytest.raises(ValueError, match=expected):
         load(tmp_path)
+
+
+def test_small_file_may_be_cut_while_its_network_is_used(tmp_path: Path) -> None:
+    """In a process of its own, which would end with SIGBUS."""
+    save_transformer(tmp_path)
+    lines = (
+        "import os, sys, torch, pathlib",
+        "from test_weights import load",
+        "model = load(pathlib.Path(sys.argv[1]))",
+        "os.truncate(sys.argv[1] + '/model.safetensors', 0)",
+        "print(sum(float(parameter.sum()) for parameter in model.parameters()))",
+    )
+    paths = os.pathsep.join([*sys.path, str(Path(__file__).parent)])
+    command = [sys.executable, "-c", "; ".join(lines), str(tmp_path)]
+    subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, check=True, capture_output=True)

@@ -7,7 +7,7 @@ import type { Picture } from "./own_image";
 import { OwnPictureCard } from "./own_picture_card";
 import { PromptChips } from "./prompt_chips";
 import type { PromptChoice } from "./prompt_choice";
-import { listInWords } from "./words";
+import { listInWords, placesInWords } from "./words";
 
 interface PanelEvents {
   /** `poster` is the address of the picture the walk starts from, if there is one; `picture` is the visitor's own. */
@@ -127,9 +127,17 @@ export class StartPanel {
     if (this.choice?.kind !== "image") this.choose(this.viewAmong(views));
     this.offerSizes(welcome.sizes);
     this.nameSights(welcome.worlds[0]?.sights ?? []);
+    this.tellPlaces(welcome);
     this.walk.disabled = welcome.can_walk === false;
     this.panel.classList.toggle("clips-only", this.walk.disabled);
     this.panel.classList.add("offered");
+  }
+
+  private tellPlaces({ places, can_walk }: Welcome): void {
+    const words = places === undefined || can_walk === false ? null : placesInWords(places);
+    const line = find("places", HTMLElement);
+    line.hidden = words === null;
+    line.textContent = words;
   }
 
   private nameSights(sights: readonly string[]): void {

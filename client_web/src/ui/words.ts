@@ -76,7 +76,35 @@ export function listInWords(items: readonly string[]): string {
   return items.length < 2 ? last : `${items.slice(0, -1).join(", ")} and ${last}`;
 }
 
+/** How full the server is, for somebody who has not started yet; nothing while there is a place. */
+export function placesInWords(places: { free: number; queued: number; eta: number }): string | null {
+  if (places.free > 0) return null;
+  const others = places.queued === 1 ? "1 visitor waits" : `${places.queued} visitors wait`;
+  const before = places.queued === 0 ? "All places are taken" : `All places are taken, and ${others}`;
+  return `${before}. You can start and wait, ${waitInWords(places.eta)}.`;
+}
+
+const YIELDED: Readonly<Record<string, string>> = {
+  idle: "You did not move for a while",
+  paused: "Your walk was paused",
+  silent: "The server did not hear of this page",
+};
+
+/** Why the visitor's place went to somebody else. */
+export function yieldedInWords(reason: string): string {
+  const why = YIELDED[reason];
+  return why === undefined
+    ? "Others wait, so it is their turn. Your walk goes on when it is yours again."
+    : `${why}, and others wait. Press a key to queue again; your walk is kept.`;
+}
+
+function waitInWords(seconds: number): string {
+  return seconds < 90
+    ? `about ${Math.max(1, Math.round(seconds))} s`
+    : `about ${Math.round(seconds / 60)} min`;
+}
+
 export function queueInWords(position: number, etaS: number | null): string {
-  const wait = etaS === null ? "" : `, about ${Math.max(1, Math.round(etaS))} s`;
+  const wait = etaS === null ? "" : `, ${waitInWords(etaS)}`;
   return position === 1 ? `You are next${wait}.` : `Place ${position} in the queue${wait}.`;
 }

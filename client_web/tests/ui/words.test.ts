@@ -5,8 +5,10 @@ import {
   errorInWords,
   lossInWords,
   noVideoInWords,
+  placesInWords,
   promptInWords,
   queueInWords,
+  yieldedInWords,
 } from "../../src/ui/words";
 
 it("gives the server's reason for the visitor's own faults only", () => {
@@ -58,4 +60,19 @@ it("says when a prompt will be seen", () => {
     /^Now: Dusk\. .* when the walk goes on\.$/,
   );
   expect(promptInWords(new PromptChoice(), false)).toBe("The world now follows: no prompt");
+});
+
+it("says before a start whether there is a place", () => {
+  expect(placesInWords({ free: 1, queued: 0, eta: 0 })).toBeNull();
+  expect(placesInWords({ free: 0, queued: 0, eta: 60 })).toBe(
+    "All places are taken. You can start and wait, about 60 s.",
+  );
+  expect(placesInWords({ free: 0, queued: 3, eta: 200 })).toContain(
+    "3 visitors wait. You can start and wait, about 3 min",
+  );
+});
+
+it("says why a place went to somebody else", () => {
+  expect(yieldedInWords("idle")).toContain("Press a key to queue again");
+  expect(yieldedInWords("turn")).toContain("goes on when it is yours again");
 });

@@ -34,7 +34,9 @@ class Announced:
 class Visit:
     """One session. Times are seconds of this machine's monotonic clock."""
 
-    def __init__(self, *, plays: bool = True, token: str | None = None, patience_s: float = 120.0) -> None:
+    def __init__(
+        self, *, plays: bool = True, token: str | None = None, patience_s: float = 120.0, seed: int = 0
+    ) -> None:
         """Prepare a visit.
 
         Args:
@@ -42,6 +44,7 @@ class Visit:
             patience_s: without video for so long, the visit ends.
         """
         self._token = token
+        self._seed = seed
         self._patience_s = patience_s
         self.welcome: m.Welcome | None = None
         self.began_s = 0.0  # when the walk was asked for
@@ -59,6 +62,10 @@ class Visit:
         self._seq = 0
         self._leaves = False
 
+    @property
+    def num_frames(self) -> int:
+        return len(self.arrivals_s)
+
     def leave(self) -> None:
         """Let `walk` end soon. Any thread."""
         self._leaves = True
@@ -72,7 +79,7 @@ class Visit:
             wire.send(m.Hello(protocol=m.PROTOCOL, token=self._token))
             self._be_welcomed(wire)
             self.began_s = monotonic()
-            wire.send(m.Start(seed=0))
+            wire.send(m.Start(seed=self._seed))
             while not self._is_done(seconds):
                 message = wire.receive(WAIT_S)
                 now_s = monotonic()

@@ -1,12 +1,16 @@
 """`worldplay serve`: loads a world and serves it until it is interrupted."""
 
 import logging
+import os
+import signal
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from worldplay.media.encoder import find_live_codec
 from worldplay.settings import Settings
 from worldplay.web.address import listen, url_of
+from worldplay.web.logs import setup_logs
 
 if TYPE_CHECKING:  # it imports torch
     from worldplay.world.world import World
@@ -16,15 +20,14 @@ logger = logging.getLogger(__name__)
 
 def run(settings: Settings) -> None:
     """Listen, load the world and serve. Raises: ValueError or OSError saying what to do."""
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    )
+    setup_logs(settings.log_level, settings.log_format)
     listening = listen(settings.host, settings.port)  # before the slow loading, because the port may be taken
     logger.info("loading the model %r", settings.model)
     from worldplay.loading import open_engine, open_ranks
     from worldplay.sizing import fix_size
     from worldplay.web.app import create_server
     from worldplay.web.static_page import has_page
+    from worldplay.web.world_server import EXIT_FAILED
 
     settings = fix_size(settings)
     with open_ranks(settings) as ranks:
@@ -33,7 +36,11 @@ def run(settings: Settings) -> None:
         num_slots = engine.max_sessions if world.can_walk else 0
         where = "walk at" if has_page(settings.static_dir) else "without a page at"
         logger.info("ready, visitors at once: %d; %s %s", num_slots, where, url_of(listening))
+        # uvicorn raises the signal again after stopping
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
         server.run(sockets=[listening])
+        if server.has_failed:
+            os._exit(EXIT_FAILED)  # a thread that hangs would keep the process
 
 
 def choose_codec(world: "World") -> "World":

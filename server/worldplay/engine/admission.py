@@ -2,19 +2,25 @@
 
 from collections import deque
 
+from worldplay.engine.activity import TurnLimits
 from worldplay.engine.pacing import RecentTimes
 
 
 class Admission:
-    """A bounded number of slots with a bounded first-come, first-served queue before them."""
+    """A bounded number of slots with a bounded first-come, first-served queue before them.
 
-    def __init__(self, max_sessions: int, max_queued: int) -> None:
+    A session that gave its slot back may rest: it keeps its walk, and gets a slot only if nobody else waits.
+    """
+
+    def __init__(self, max_sessions: int, max_queued: int, limits: TurnLimits | None = None) -> None:
         if max_sessions < 1 or max_queued < 0:
             raise ValueError(f"expected slots >= 1 and a queue >= 0, got {max_sessions} and {max_queued}")
-        self._max_sessions = max_sessions
+        self.max_sessions = max_sessions
+        self.limits = limits or TurnLimits()
         self._max_queued = max_queued
         self._seated_ms: dict[int, float] = {}
         self._queue: deque[int] = deque()
+        self._resting_ms: dict[int, float] = {}  # since when; the longest first
         self._stays = RecentTimes()
 
     @property
@@ -22,24 +28,42 @@ class Admission:
         return len(self._seated_ms)
 
     @property
-    def is_full(self) -> bool:
-        return self.num_seated >= self._max_sessions
+    def num_queued(self) -> int:
+        return len(self._queue) + len(self._resting_ms)
 
     @property
-    def num_queued(self) -> int:
+    def num_waiting(self) -> int:
+        """Return how many of the queue want a slot now."""
         return len(self._queue)
 
     @property
+    def is_full(self) -> bool:
+        """Return whether a new key finds neither a slot nor a place in the queue."""
+        has_slot = self.num_seated < self.max_sessions and not self._queue
+        return not has_slot and len(self._queue) >= self._max_queued
+
+    @property
+    def resting(self) -> dict[int, float]:
+        """Return the keys that rest, and since when."""
+        return self._resting_ms
+
+    @property
+    def surplus(self) -> int | None:
+        """Return the key that has rested longest if more rest than may wait."""
+        is_full = len(self._resting_ms) > max(1, self._max_queued)
+        return next(iter(self._resting_ms)) if is_full else None
+
+    @property
     def queue(self) -> list[int]:
-        """Return the keys that wait, the next one first."""
-        return list(self._queue)
+        """Return the keys that wait, the next one first; those that rest come last."""
+        return [*self._queue, *self._resting_ms]
 
     def enter(self, key: int, now_ms: float) -> bool:
         """Take a slot, or wait for one. Returns: False if both are full."""
-        if self.num_seated < self._max_sessions and not self._queue:
+        if self.num_seated < self.max_sessions and not self._queue:
             self._seated_ms[key] = now_ms
             return True
-        if len(self._queue) >= self._max_queued:
+        if self.is_full:
             return False
         self._queue.append(key)
         return True
@@ -51,8 +75,23 @@ class Admission:
             self._stays.add(now_ms - seated_ms)
         elif key in self._queue:
             self._queue.remove(key)
-        while self._queue and self.num_seated < self._max_sessions:
-            self._seated_ms[self._queue.popleft()] = now_ms
+        self._resting_ms.pop(key, None)
+        self._fill(now_ms)
+
+    def yield_seat(self, key: int, now_ms: float, *, rests: bool) -> None:
+        """Move a key that has a slot to the end of the queue, or to those that rest."""
+        self._stays.add(now_ms - self._seated_ms.pop(key))
+        self._fill(now_ms)
+        if rests:
+            self._resting_ms[key] = now_ms
+        else:
+            self._queue.append(key)
+        self._fill(now_ms)
+
+    def wake(self, key: int) -> None:
+        """Let a key that rests wait again, behind those who wait already."""
+        del self._resting_ms[key]
+        self._queue.append(key)
 
     def is_seated(self, key: int) -> bool:
         return key in self._seated_ms
@@ -61,4 +100,11 @@ class Admission:
         """Estimate the wait at a position (1 is next) from recent visits; None if none has ended yet."""
         if not self._stays:
             return None
-        return position * self._stays.median_ms / self._max_sessions / 1000.0
+        return position * self._stays.median_ms / self.max_sessions / 1000.0
+
+    def _fill(self, now_ms: float) -> None:
+        """Give free slots to the keys that wait longest, and then to those that rest."""
+        while self.num_queued and self.num_seated < self.max_sessions:
+            key = self._queue.popleft() if self._queue else next(iter(self._resting_ms))
+            self._resting_ms.pop(key, None)
+            self._seated_ms[key] = now_ms

@@ -1,19 +1,26 @@
 """The engine: the thread that owns the model, and its interface for sessions and clips."""
 
 import logging
+import math
 from itertools import count
 from threading import Event, Thread
 from time import monotonic
+from typing import Literal
 
+from worldplay.engine.activity import TurnLimits
 from worldplay.engine.admission import Admission
 from worldplay.engine.clip_run import ClipJob, ClipListener, ClipRequest
+from worldplay.engine.failures import REASONS
 from worldplay.engine.pacing import LatchMode
 from worldplay.engine.ports import Listener, WorldPort
 from worldplay.engine.session import Session
 from worldplay.engine.stats import EngineStats
+from worldplay.engine.watchdog import Watchdog
 from worldplay.engine.worker import Worker
 
 logger = logging.getLogger(__name__)
+
+TURN_CHECK_S = 0.5
 
 
 def monotonic_ms() -> float:
@@ -30,21 +37,27 @@ class Engine:
         max_sessions: int,
         max_queued: int,
         latch: LatchMode = "chunk",
+        stage_timeout_s: float = math.inf,
+        turns: TurnLimits | None = None,
         times_real_time: float | None = None,
     ) -> None:
-        """Make an engine, which is not started.
+        """Make an engine.
 
         Args:
+            stage_timeout_s: a stage that takes longer counts as hung.
+            turns: how long a client may keep its slot while others wait.
             times_real_time: how fast the world makes one walk's chunks; None if that was not measured.
         """
         self.times_real_time = times_real_time
         self.max_sessions = max_sessions
         self.latch = latch
-        self._worker = Worker(world, Admission(max_sessions, max_queued), monotonic_ms, latch)
+        self._worker = Worker(world, Admission(max_sessions, max_queued, turns), monotonic_ms, latch)
         self._thread = Thread(target=self._work, name="worldplay-engine", daemon=True)
         self._numbers = count(1)
         self._wake = Event()
         self._is_closing = False
+        self._is_leaving = False
+        self.watchdog = Watchdog(stage_timeout_s)
         self._started_ms = monotonic_ms()
 
     def start(self) -> None:
@@ -58,10 +71,20 @@ class Engine:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
+    def stop_admission(self) -> None:
+        """Take no more sessions, and end all clips. Sessions go on until they are closed."""
+        self._is_leaving = True
+        self._wake.set()
+
     @property
     def healthy(self) -> bool:
-        """Return whether the worker thread runs and takes sessions."""
-        return self._thread.is_alive() and not self._is_closing
+        """Return whether the engine takes sessions."""
+        return self.is_live and not self._is_leaving
+
+    @property
+    def is_live(self) -> bool:
+        """Return whether the worker thread runs, and no stage hangs."""
+        return self._thread.is_alive() and not self._is_closing and not self.watchdog.is_hung
 
     def open(self, listener: Listener, media_s: float = 0.0) -> Session:
         """Open a session in a slot or in the queue. If both are full, the listener gets `busy`.
@@ -72,7 +95,10 @@ class Engine:
         session = Session(next(self._numbers), listener, monotonic_ms, self._wake.set, media_s)
         if not self.healthy:
             session.close()
-            listener.on_error("internal", "the engine has stopped", True)
+            if self.is_live:
+                listener.on_error("busy", REASONS["stopped"], True)
+            else:
+                listener.on_error("internal", "the engine has stopped", True)
             return session
         self._worker.arrivals.append(session)
         self._wake.set()
@@ -88,6 +114,21 @@ class Engine:
         self._wake.set()
         return job
 
+    def place_of(self, session: Session) -> Literal["walking", "queued", "resting"]:
+        """Return whether a session has a slot, waits for one, or rests without."""
+        if self._worker.admission.is_seated(session.number):
+            return "walking"
+        return "resting" if session.number in self._worker.admission.resting else "queued"
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether a new session would be refused."""
+        return not self._worker.has_room
+
+    def eta_s(self, position: int) -> float | None:
+        """Estimate the wait at a position in the queue (1 is next); None before any visit has ended."""
+        return self._worker.admission.eta_s(position)
+
     def stats(self) -> EngineStats:
         """Return the current state and the totals so far."""
         return EngineStats(
@@ -98,13 +139,22 @@ class Engine:
             counters=self._worker.counters,
         )
 
+    def _rest_s(self, wait_ms: float | None) -> float | None:
+        """Return how long the worker may rest. While somebody waits, it looks for slots that are not used."""
+        if self._worker.admission.num_queued:
+            return min(TURN_CHECK_S, math.inf if wait_ms is None else wait_ms / 1000.0)
+        return None if wait_ms is None else wait_ms / 1000.0
+
     def _work(self) -> None:
         try:
             while not self._is_closing:
                 self._wake.clear()
-                wait_ms = self._worker.run_once()
+                if self._is_leaving:
+                    self._worker.clips.end_all()
+                with self.watchdog.watch():
+                    wait_ms = self._worker.run_once()
                 if wait_ms != 0.0:
-                    self._wake.wait(None if wait_ms is None else wait_ms / 1000.0)
+                    self._wake.wait(self._rest_s(wait_ms))
         except Exception:  # the top of the thread: the engine itself failed, and serves nobody any more
             logger.exception("the engine has stopped")
             self._is_closing = True

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
+from worldplay.engine.activity import Activity
 from worldplay.engine.controls import ControlState
 from worldplay.engine.deadline import Task
 from worldplay.engine.pacing import CONTEXT_SLACK_MS, Costs, latch_buffered_ms, margin_ms
@@ -16,6 +17,9 @@ from worldplay.world.steering import Move, WalkRequest
 OPENING_SLACK_MS = 500.0  # a first picture may be this late: a stall while walking is worse
 MAX_COMMANDS = 8
 MAX_STEPS = 8
+COMMAND_REST = 3.0  # times as long as a command took, its session begins no other
+MAX_COMMAND_REST_MS = 2000.0
+SECONDS_PER_LATENT = 1 / 6
 _MAX_NOTICES = 32
 
 
@@ -88,6 +92,10 @@ class Session:
         self._num_chunks: int | None = None  # once all commands are done; None: no walk requested
         self._is_paused = False
         self._is_closed = False
+        self.activity = Activity(clock())
+        self._is_held = False  # its slot goes to somebody else, as soon as its chunk is finished
+        self._command_began_ms = 0.0
+        self._rests_until_ms = 0.0  # no command is begun before
         self._is_away = False
         self._opened_ms = 0.0
         self._served_ms = 0.0
@@ -112,6 +120,8 @@ class Session:
 
     def prompt(self, text: str) -> None:
         with self._lock:
+            if self._commands and isinstance(self._commands[-1][0], Prompt):
+                self._commands.pop()  # only the newest text counts
             self._command(Prompt(text))
         self._wake()
 
@@ -128,12 +138,14 @@ class Session:
         now_ms = self._clock()
         with self._lock:
             self._controls.press(seq, t_ms, keys, (look_yaw, look_pitch), now_ms)
+            self.activity.note_keys(bool(keys), now_ms)
         self._wake()
 
     def poses(self, seq: int, moves: Sequence[Move]) -> None:
         """Follow these moves, one per latent, and then the keys again."""
         with self._lock:
             self._controls.follow(seq, moves)
+            self.activity.note_trajectory(len(moves) * SECONDS_PER_LATENT, self._clock())
         self._wake()
 
     def playhead(self, shown_s: float, buffered_s: float, hidden: bool) -> None:
@@ -143,6 +155,7 @@ class Session:
             if self._playback.is_hidden and not hidden:
                 self._controls.forget_taps(now_ms)
             self._playback.acknowledge(Playhead(shown_s, buffered_s, hidden, now_ms))
+            self.activity.note_report(hidden or self._is_paused, now_ms)
         self._wake()
 
     def media_encoded(self, duration_s: float) -> None:
@@ -161,6 +174,7 @@ class Session:
         """Make no more chunks; a chunk that has read its controls is finished before `paused` is answered."""
         with self._lock:
             self._is_paused = True
+            self.activity.note_report(True, self._clock())
             self._notices.append(lambda listener: listener.on_state("paused", {}))
         self._wake()
 
@@ -171,6 +185,8 @@ class Session:
             self._steps.clear()
             self._controls.forget_taps(now_ms)
             self._playback.renew()
+            self.activity.note_report(False, now_ms)
+            self.activity.note_input(now_ms)
             self._notices.append(lambda listener: listener.on_state("resumed", {}))
         self._wake()
 
@@ -178,6 +194,7 @@ class Session:
         """Make exactly one chunk, while paused."""
         now_ms = self._clock()
         with self._lock:
+            self.activity.note_report(False, now_ms)
             if not self._is_paused:
                 self._refuse("expected `pause` before `step`, got `step` while walking")
             elif len(self._steps) >= MAX_STEPS:
@@ -192,6 +209,7 @@ class Session:
         with self._lock:
             self._is_away = True
             self._controls = self._controls.released(now_ms)
+            self.activity.note_away(True, now_ms)
             self._commands.append((Rest(), now_ms))
         self._wake()
 
@@ -199,6 +217,7 @@ class Session:
         """Note that the client is back."""
         with self._lock:
             self._is_away = False
+            self.activity.note_away(False, self._clock())
             self._playback.renew()
         self._wake()
 
@@ -228,7 +247,19 @@ class Session:
 
     def take_command(self) -> Command | None:
         with self._lock:
+            self._command_began_ms = self._clock()
             return self._commands.popleft()[0] if self._commands else None
+
+    def hold(self, is_held: bool) -> None:
+        """Begin nothing more, because the slot goes to somebody else; or go on after all."""
+        self._is_held = is_held
+
+    def mark_seated(self, now_ms: float) -> None:
+        """Note that the session has got a slot."""
+        with self._lock:
+            self._is_held = False
+            self.activity.note_seated(now_ms)
+            self._playback.renew()
 
     def current_controls(self) -> ControlState:
         with self._lock:
@@ -268,8 +299,10 @@ class Session:
             num_undecoded: how many these are. They may have to be decoded meanwhile.
         """
         with self._lock:
+            if self._is_held:
+                return None
             if self._commands:
-                asked_ms = self._commands[0][1]
+                asked_ms = max(self._commands[0][1], self._rests_until_ms)
                 deadline_ms = asked_ms + OPENING_SLACK_MS
                 tail_ms = costs.command.median_ms
                 return Task(self.number, deadline_ms, asked_ms, 0.0, tail_ms, self._served_ms)
@@ -304,6 +337,7 @@ class Session:
         """Count frames of this duration, which are on their way to the client."""
         with self._lock:
             self._playback.hand(duration_s, now_ms)
+            self.activity.note_media(now_ms)
 
     def mark_opened(self, now_ms: float) -> None:
         with self._lock:
@@ -311,8 +345,11 @@ class Session:
             self._playback.renew()  # reports that came meanwhile were about the previous walk
 
     def mark_command_done(self) -> None:
-        """Note that a command was carried out or refused."""
+        """Note that a command was carried out or refused. The next one waits, so that others get turns."""
+        now_ms = self._clock()
         with self._lock:
+            rest_ms = COMMAND_REST * (now_ms - self._command_began_ms)
+            self._rests_until_ms = now_ms + min(rest_ms, MAX_COMMAND_REST_MS)
             if not self._has_change():
                 self._num_chunks = None if self.walk is None else self.walk.num_chunks
 
@@ -341,6 +378,7 @@ class Session:
             self._refuse(f"expected at most {MAX_COMMANDS} changes waiting, got one more")
             return False
         self._commands.append((command, self._clock()))
+        self.activity.note_input(self._clock())
         return True
 
     def _refuse(self, message: str) -> None:

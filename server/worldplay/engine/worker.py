@@ -21,6 +21,7 @@ from worldplay.engine.pacing import Costs, LatchMode
 from worldplay.engine.ports import ChunkReport, WorldPort
 from worldplay.engine.session import Session
 from worldplay.engine.stats import Counters
+from worldplay.engine.turns import Turns
 from worldplay.world.chunk import Chunk
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class Worker:
         self.clips = ClipQueue(world, clock, self.counters, self._costs)
         self._commands = Commands(world, clock, self._costs, self.counters, self._show)
         self._sessions: dict[int, Session] = {}
-        self._queue: list[int] = []  # as last told to those in it
+        self._turns = Turns(admission, self._sessions, self._is_in_chunk, self._guard, self._end)
         self._run: ChunkRun | None = None
         self._latch = latch
         self._undecoded: dict[int, DecodeQueue] = {}  # by session
@@ -92,14 +93,12 @@ class Worker:
         for session in list(self._sessions.values()):
             if session.is_closed:
                 self._end(session, None)
-        if self.admission.num_queued:
-            self._end_away()
         for session in self._sessions.values():
             if session.is_cancelling:
                 self._cancel(session)
         for session in list(self._sessions.values()):
             self._guard(session, partial(self._answer, session))
-        self._tell_queue()
+        self._turns.check(self._clock())
         self.clips.check_jobs()
 
     def _seat_arrivals(self) -> None:
@@ -117,30 +116,32 @@ class Worker:
                 self._end(session, "busy")
 
     def _end_away(self) -> None:
-        """End a session that has a place and whose client is away. Its walk is saved."""
-        for session in self._sessions.values():
-            if session.is_away and self.admission.is_seated(session.number):
-                self._end(session, None)
-                return
+        """End a session whose client is away, so that there is room for another one. Its walk is saved."""
+        session = next((session for session in self._sessions.values() if session.is_away), None)
+        if session is not None:
+            self._end(session, None)
+
+    @property
+    def has_room(self) -> bool:
+        """Return whether a new session finds a slot or a place in the queue. Any thread."""
+        return not self.admission.is_full or any(s.is_away for s in list(self._sessions.values()))
 
     def _answer(self, session: Session) -> None:
         """Send the session's notices, but not during its chunk: no frame of it may follow `paused`."""
-        if self._run is not None and self._run.session is session and self._run.is_committed:
-            return
-        if session.is_paused and self._undecoded[session.number]:
+        is_finishing = session.is_paused and bool(self._undecoded[session.number])
+        if is_finishing or self._is_generating(session):
             return
         for notice in session.take_notices():
             notice(session.listener)
 
-    def _tell_queue(self) -> None:
-        queue = self.admission.queue
-        if queue == self._queue:
-            return
-        self._queue = queue
-        for position, number in enumerate(queue, start=1):
-            session = self._sessions[number]
-            eta_s = self.admission.eta_s(position)
-            self._guard(session, partial(session.listener.on_queued, position, eta_s))
+    def _is_generating(self, session: Session) -> bool:
+        """Return whether a chunk of this session has read its controls and is being made."""
+        return self._run is not None and self._run.session is session and self._run.is_committed
+
+    def _is_in_chunk(self, session: Session) -> bool:
+        """Return whether a session's slot is in use. What a client that is away has not seen can wait."""
+        is_decoding = bool(self._undecoded[session.number]) and not session.is_away
+        return self._is_generating(session) or is_decoding
 
     def _end(self, session: Session, code: str | None) -> None:
         """End a session, unless it has ended. If a code is given, its client gets it as an error."""

@@ -13,7 +13,7 @@ from worldplay.model.config import VAEConfig
 from worldplay.model.graphs import Graphs
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.vae_steady import SteadyDecoder
-from worldplay.model.vae_stream import FeatureCache
+from worldplay.model.vae_stream import FeatureCache, Prepare
 
 EncoderState = FeatureCache
 DecoderState = FeatureCache
@@ -30,6 +30,7 @@ class StreamingVAE(nn.Module):
         super().__init__()
         self.config = config
         self._ranks: Ranks = ALONE
+        self._prepare: Prepare | None = None
         self._steady: SteadyDecoder | None = None
         self.encoder = HunyuanVideo15Encoder3D(
             in_channels=3 * config.pixel_patch**2,
@@ -106,8 +107,14 @@ class StreamingVAE(nn.Module):
         with self._ranks.together("decode_raw", latent, state):
             z = latent.to(self.decoder.conv_in.conv.weight)
             pieces = _pieces(z, state)
-            frames = [vae_stream.decode(self.decoder, piece, state, self._ranks) for piece in pieces]
+            frames = [
+                vae_stream.decode(self.decoder, piece, state, self._ranks, self._prepare) for piece in pieces
+            ]
             return self._unfold(frames[0] if len(frames) == 1 else torch.cat(frames, dim=2))
+
+    def use_prepare(self, prepare: Prepare | None) -> None:
+        """Make the inputs of the decoder's convolutions in one kernel; None: plain operations do."""
+        self._prepare = prepare
 
     def use_graphs(self, graphs: Graphs | None) -> None:
         """Record how single latents are decoded, and replay that; None: launch every operation anew."""
@@ -116,7 +123,8 @@ class StreamingVAE(nn.Module):
     def _decode_in_place(self, latent: Tensor, state: DecoderState) -> Tensor:
         """Decode a latent in the middle of a stream, and write over the tensors of its past."""
         z = (latent / self.config.scaling_factor).to(self.decoder.conv_in.conv.weight)
-        return self._unfold(vae_stream.decode(self.decoder, z, state, in_place=True)).clamp(-1, 1)
+        x = vae_stream.decode(self.decoder, z, state, prepare=self._prepare, in_place=True)
+        return self._unfold(x).clamp(-1, 1)
 
     def _unfold(self, x: Tensor) -> Tensor:
         p = self.config.pixel_patch

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from worldplay.model.config import PAST_FRAMES
 from worldplay.model.ranks import ALONE, Ranks
 
-_TINY = 1e-24  # keeps the norm of an all-zero position finite
+TINY = 1e-24  # keeps the norm of an all-zero position finite
 
 Activation = Callable[[Tensor, Tensor], object]  # from a tensor to another one of its shape
+Prepare = Callable[[Tensor, Tensor, Tensor], Tensor]  # of x, gamma and the past: see fused_norm
 
 
 @dataclass(eq=False)  # without slots, so that it can be referred to weakly
@@ -47,6 +48,7 @@ class Pass:
         """Args: in_place: write the new past over the old one, whose tensors stay where they are."""
         self.first = cache.is_empty
         self.ranks: Ranks = ALONE  # which share the rows
+        self.prepare: Prepare | None = None  # what norms, activates and surrounds in one kernel
         self._old = cache.slots
         self._new: list[Tensor] = []
         self._in_place = in_place
@@ -92,6 +94,7 @@ def decode(
     z: Tensor,
     cache: FeatureCache,
     ranks: Ranks = ALONE,
+    prepare: Prepare | None = None,
     *,
     in_place: bool = False,
 ) -> Tensor:
@@ -103,10 +106,12 @@ def decode(
     Args:
         z: [B, C, T, h, w]; T = 1 if the cache is empty.
         cache: updated in place once the latents are through.
+        prepare: makes the input of a convolution in one kernel; None: plain operations do.
         in_place: write over the cache's tensors, on the way; not at the start of a stream.
     Returns: [B, output channels, 1 | 4 * T, H, W]; not clamped; all rows on rank 0.
     """
     run = Pass(cache, in_place=in_place)
+    run.prepare = prepare
     x = _up(decoder, z, run, len(decoder.up_blocks), ranks)
     x = _head(decoder, x, run)
     run.commit(cache)
@@ -167,6 +172,9 @@ def _normed_conv(
     norm: blocks.HunyuanVideo15RMS_norm, layer: blocks.HunyuanVideo15CausalConv3d, x: Tensor, run: Pass
 ) -> Tensor:
     """Apply a norm, SiLU and a causal convolution."""
+    past = run.past()
+    if run.prepare is not None and past is not None and not torch.is_grad_enabled():
+        return _convolve_surrounded(layer, run.prepare(x, norm.gamma, past), run)
     normed = _rms_norm(norm, x)
     if torch.is_grad_enabled():
         return _convolve(layer, F.silu(normed), run, _copy)
@@ -188,6 +196,11 @@ def _convolve(layer: blocks.HunyuanVideo15CausalConv3d, x: Tensor, run: Pass, ac
         surrounded = _surround_for_gradients(x[:, :, :1] if past is None else past, x)
     else:
         surrounded = _surround(past, x, activate)
+    return _convolve_surrounded(layer, surrounded, run)
+
+
+def _convolve_surrounded(layer: blocks.HunyuanVideo15CausalConv3d, surrounded: Tensor, run: Pass) -> Tensor:
+    """Convolve what was put together, and remember its newest frames."""
     run.ranks.exchange_edges(surrounded)
     run.remember(surrounded[..., 1:-1, 1:-1])
     if surrounded.device.type == "cpu" and surrounded.dtype == torch.float32:
@@ -245,9 +258,9 @@ def _rms_norm(layer: blocks.HunyuanVideo15RMS_norm, x: Tensor) -> Tensor:
     """
     channels = x.shape[1]
     if x.device.type != "cpu" or x.dtype == torch.float16:
-        return F.rms_norm(x.movedim(1, -1), (channels,), layer.gamma.view(-1), _TINY).movedim(-1, 1)
+        return F.rms_norm(x.movedim(1, -1), (channels,), layer.gamma.view(-1), TINY).movedim(-1, 1)
     average = torch.full((1, channels, 1, 1, 1), 1 / channels, dtype=x.dtype, device=x.device)
-    return x * torch.rsqrt(F.conv3d(x * x, average) + _TINY) * layer.gamma
+    return x * torch.rsqrt(F.conv3d(x * x, average) + TINY) * layer.gamma
 
 
 def _residual(block: blocks.HunyuanVideo15ResnetBlock, x: Tensor, run: Pass) -> Tensor:

@@ -17,31 +17,17 @@ from worldplay.protocol.messages import (
     Welcome,
 )
 from worldplay.protocol.order import ClientOrder, ServerOrder
+from worldplay.protocol.rate import (
+    BYTES_PER_SECOND,
+    MESSAGES_BURST,
+    MESSAGES_PER_SECOND,
+    WORK_BURST,
+    WORK_PER_SECOND,
+    TokenBucket,
+    work_of,
+)
 from worldplay.protocol.validation import find_class, validate
 from worldplay.protocol.wire import SMALL_FRAME_BYTES, check_size, pack, unpack
-
-MESSAGES_PER_SECOND = 200
-MESSAGES_BURST = 400
-
-
-class TokenBucket:
-    """Limits a peer's messages: a rate per second, and a burst after a pause."""
-
-    def __init__(self, per_second: float, burst: float) -> None:
-        self._per_ms = per_second / 1000
-        self._burst = burst
-        self._tokens = burst
-        self._at_ms: float | None = None
-
-    def take(self, now_ms: float) -> bool:
-        """Take one token if there is one; now_ms is of any clock that never goes back."""
-        elapsed_ms = 0.0 if self._at_ms is None else now_ms - self._at_ms
-        self._at_ms = now_ms
-        self._tokens = min(self._burst, self._tokens + elapsed_ms * self._per_ms)
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
 
 
 class ServerConnection:
@@ -52,8 +38,14 @@ class ServerConnection:
         self._limits = limits
         self._token = token
         self._rate = TokenBucket(MESSAGES_PER_SECOND, MESSAGES_BURST)
+        self._work = TokenBucket(WORK_PER_SECOND, WORK_BURST)
+        self._bytes = TokenBucket(BYTES_PER_SECOND, 4 * limits.message_bytes)
         self._client = ClientOrder()
         self._server = ServerOrder()
+
+    @property
+    def has_greeted(self) -> bool:
+        return self._client.greeted
 
     def receive(self, frame: bytes | str, now_ms: float) -> ClientMessage:
         """Decode one frame of the client.
@@ -62,6 +54,9 @@ class ServerConnection:
         """
         if not self._rate.take(now_ms):
             limit = f"{MESSAGES_PER_SECOND} messages a second in bursts of {MESSAGES_BURST}"
+            raise ProtocolError(ErrorCode.TOO_FAST, f"expected at most {limit}, got more")
+        if not self._bytes.take(now_ms, len(frame)):
+            limit = f"{BYTES_PER_SECOND} bytes a second on average"
             raise ProtocolError(ErrorCode.TOO_FAST, f"expected at most {limit}, got more")
         if isinstance(frame, str):
             raise ProtocolError(
@@ -73,6 +68,9 @@ class ServerConnection:
         _check_order(self._client.find_fault(fields["type"]))
         message = validate(cls, fields)
         self._check(message)
+        if not self._work.take(now_ms, work_of(message)):
+            expected = f"less work than these {message.type} messages ask for"
+            raise ProtocolError(ErrorCode.TOO_FAST, f"expected {expected}")
         return message
 
     def send(self, message: ServerMessage) -> bytes:

@@ -220,6 +220,14 @@ class ChunkShape(Record):
     first_frames: Count
 
 
+class Places(Record):
+    """How many may walk at once more, how many wait, and how long a newcomer would wait, in seconds."""
+
+    free: Count
+    queued: Count
+    eta: Annotated[float, Field(ge=0)]
+
+
 class Welcome(Record):
     type: Literal["welcome"] = "welcome"
     protocol: Count
@@ -237,6 +245,7 @@ class Welcome(Record):
     latch: Literal["latent", "chunk"] | None = None
     times_real_time: Annotated[float, Field(gt=0)] | None = None
     snapshots: bool | None = None
+    places: Places | None = None
 
 
 class Queued(Record):
@@ -296,7 +305,7 @@ class Media(Record):
 
 class State(Record):
     type: Literal["state"] = "state"
-    what: Literal["paused", "resumed", "prompt", "rewound", "reset", "bump", "view"]
+    what: Literal["paused", "resumed", "prompt", "rewound", "reset", "bump", "view", "yielded"]
     chunk: Count | None = None
     text: str | None = None
     taken_as: Annotated[str, Field(max_length=200)] | None = None
@@ -314,6 +323,7 @@ class Error(Record):
 class Bye(Record):
     type: Literal["bye"] = "bye"
     reason: str
+    resume_in: Annotated[float, Field(ge=0)] | None = None
 
 
 class Pong(Record):

@@ -4,50 +4,95 @@ import asyncio
 import atexit
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
+from time import monotonic
+from typing import Any, NamedTuple
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from worldplay.engine.engine import Engine, monotonic_ms
 from worldplay.loading import open_engine, open_ranks
-from worldplay.settings import Settings
+from worldplay.settings import Settings, read_proxies
 from worldplay.sizing import fix_size
 from worldplay.store.files import Files
 from worldplay.store.keeper import Keeper
 from worldplay.store.store import Store
+from worldplay.web.address_rates import AddressRates
+from worldplay.web.connections import ConnectionLimits, Connections, plan_limits, raise_file_limit
 from worldplay.web.errors import EXCEPTION_HANDLERS
 from worldplay.web.generate_video import api_routes
+from worldplay.web.guarded_http import GuardedConfig, GuardedHttp
+from worldplay.web.guarded_websocket import GuardedWebSocket
 from worldplay.web.limits import LIMITS
 from worldplay.web.monitoring import Metrics, describe_health
+from worldplay.web.operator_metrics import OperatorMetrics
+from worldplay.web.picture_decoding import PictureDecoding
+from worldplay.web.secured import secured
 from worldplay.web.snapshot_api import snapshot_routes
 from worldplay.web.static_page import page_route
 from worldplay.web.stream import Stream
+from worldplay.web.streams import Streams
 from worldplay.web.visits import Visits
+from worldplay.web.world_server import REQUESTS_S, WorldServer
 from worldplay.world.world import World
 
+CLOSE_ENGINE_S = 2.0  # for the stage in progress
 SECONDS_A_DAY = 24 * 3600.0
 
 
-def create_app(settings: Settings, world: World, engine: Engine) -> Starlette:
-    """Build the application around an engine. The application starts and closes the engine."""
-    metrics, store = Metrics(engine), open_store(settings)
+class Traffic(NamedTuple):
+    """Everybody who is connected."""
+
+    streams: Streams
+    connections: Connections
+
+
+class _App(Starlette):
+    """A Starlette application that is also secured where Starlette itself answers."""
+
+    def __init__(self, settings: Settings, **options: Any) -> None:
+        super().__init__(**options)
+        self._settings = settings
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return secured(super().build_middleware_stack(), self._settings)
+
+
+def create_app(settings: Settings, world: World, engine: Engine, traffic: Traffic | None = None) -> Starlette:
+    """Build the application around an engine. The application starts and closes the engine.
+
+    Args:
+        traffic: where the server counts connections and streams; another server counts none.
+    """
+    streams, connections = traffic or Traffic(Streams(), Connections(ConnectionLimits(0, 0, 0), monotonic))
+    details = OperatorMetrics(engine, streams, connections)
+    metrics, decoding, rates = Metrics(engine), PictureDecoding(), AddressRates()
+    store = open_store(settings)
     keeper = None if store is None else Keeper(store, monotonic_ms)
-    visits = Visits(world, engine, metrics, store, keeper, settings.resume_s)
+    visits = Visits(world, engine, metrics, store, keeper, settings.resume_s, details.count_yielded)
 
     async def health(request: Request) -> Response:
         body = describe_health(settings, world, engine)
         content = body.model_dump_json()
         return Response(content, 200 if body.ready else 503, media_type="application/json")
 
+    async def live(request: Request) -> Response:
+        return PlainTextResponse("live" if engine.is_live else "failed", 200 if engine.is_live else 503)
+
+    async def ready(request: Request) -> Response:
+        return PlainTextResponse("ready" if engine.healthy else "not ready", 200 if engine.healthy else 503)
+
     async def export_metrics(request: Request) -> Response:
-        return Response(metrics.export(), media_type=metrics.media_type)
+        return Response(metrics.export() + details.export(), media_type=metrics.media_type)
 
     async def walk(websocket: WebSocket) -> None:
-        await Stream(websocket, settings, world, engine, metrics, visits, store).run()
+        stream = Stream(websocket, settings, world, engine, metrics, decoding, rates, details, visits)
+        with streams.enter(stream):
+            await stream.run()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -56,19 +101,21 @@ def create_app(settings: Settings, world: World, engine: Engine) -> Starlette:
             yield
         finally:
             visits.close()
-            engine.close()
+            await asyncio.to_thread(engine.close, CLOSE_ENGINE_S)
             if keeper is not None:
                 await asyncio.to_thread(keeper.close)
 
     routes: list[BaseRoute] = [
         Route("/health", health),
+        Route("/live", live),
+        Route("/ready", ready),
         Route("/metrics", export_metrics),
         WebSocketRoute("/ws", walk),
         *snapshot_routes(settings, world, store),
-        *api_routes(settings, world, engine),
+        *api_routes(settings, world, engine, decoding, streams),
         page_route(settings.static_dir),
     ]
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers=EXCEPTION_HANDLERS)
+    return _App(settings, routes=routes, lifespan=lifespan, exception_handlers=EXCEPTION_HANDLERS)
 
 
 def open_store(settings: Settings) -> Store | None:
@@ -94,15 +141,23 @@ def load_app(settings: Settings) -> Starlette:
     return create_app(settings, *open_engine(settings, ranks))
 
 
-def create_server(settings: Settings, world: World, engine: Engine) -> uvicorn.Server:
+def create_server(settings: Settings, world: World, engine: Engine) -> WorldServer:
     """Build the application and a uvicorn server for it; the caller passes a bound socket to `run`."""
-    config = uvicorn.Config(
-        create_app(settings, world, engine),
-        ws="websockets-sansio",
+    limits = plan_limits(settings.max_connections, settings.max_per_address, raise_file_limit())
+    proxies = read_proxies(settings.trusted_proxies)
+    traffic = Traffic(Streams(), Connections(limits, monotonic, proxies))
+    config = GuardedConfig(
+        create_app(settings, world, engine, traffic),
+        traffic.connections,
+        http=GuardedHttp,
+        ws=GuardedWebSocket,
+        backlog=limits.backlog,
+        forwarded_allow_ips=sorted(proxies),
         ws_max_size=2 * LIMITS.message_bytes,  # up to here a frame that is too large gets an `error`
         ws_per_message_deflate=False,
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=5,
+        server_header=False,
+        timeout_graceful_shutdown=REQUESTS_S,
     )
-    return uvicorn.Server(config)
+    return WorldServer(config, engine, *traffic)

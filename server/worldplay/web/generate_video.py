@@ -22,47 +22,66 @@ from worldplay.web.compression import compressed
 from worldplay.web.errors import ApiError
 from worldplay.web.limits import RequestLimit
 from worldplay.web.openapi import describe_api
+from worldplay.web.picture_decoding import PictureDecoding
 from worldplay.web.request import (
+    BodyBudget,
     check_headers,
+    check_operator,
     check_pose,
     check_token,
     parse_request,
     read_body,
     read_options,
 )
-from worldplay.web.schemas import MAX_FRAMES
+from worldplay.web.schemas import MAX_FRAMES, SessionList
+from worldplay.web.streams import Streams
+from worldplay.wording import without_values
+from worldplay.world.machine import is_memory_short
 from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
 
 FIRST_RETRY_S = 10.0  # before any clip's time is known
-# Bodies are up to 16 MiB. Reading them has its own limit: a client that sends nothing then blocks no clip.
-READERS_PER_JOB = 4
 
 
-def api_routes(settings: Settings, world: World, engine: Engine) -> list[BaseRoute]:
+def api_routes(
+    settings: Settings, world: World, engine: Engine, decoding: PictureDecoding, streams: Streams
+) -> list[BaseRoute]:
     """The routes of the API."""
     description = json.dumps(describe_api(needs_token=settings.token is not None))
 
     async def describe(request: Request) -> Response:
         return Response(description, media_type="application/json")
 
-    generate = GenerateVideo(settings, world, engine)
+    async def list_sessions(request: Request) -> Response:
+        try:
+            check_operator(request, settings.token)
+        except ApiError as error:
+            return error.response()
+        body = SessionList(sessions=streams.describe())
+        return Response(body.model_dump_json(), media_type="application/json")
+
+    generate = GenerateVideo(settings, world, engine, decoding)
+    routes = [
+        Route("/generate-video", generate, methods=["POST"]),
+        Route("/sessions", list_sessions, methods=["GET"]),
+    ]
     return [
         Route("/openapi.json", describe, middleware=[Middleware(compressed)]),
         # A trailing slash gets 404, not a redirect: behind a proxy a redirect would lose the scheme.
-        Mount("/api", Router([Route("/generate-video", generate, methods=["POST"])], redirect_slashes=False)),
+        Mount("/api", Router(routes, redirect_slashes=False)),
     ]
 
 
 class GenerateVideo:
     """The endpoint, as an ASGI application."""
 
-    def __init__(self, settings: Settings, world: World, engine: Engine) -> None:
+    def __init__(self, settings: Settings, world: World, engine: Engine, decoding: PictureDecoding) -> None:
+        self._decoding = decoding
         self._settings = settings
         self._world = world
         self._engine = engine
-        self._reading = RequestLimit(READERS_PER_JOB * settings.max_jobs, "requests being received")
+        self._bodies = BodyBudget()
         self._making = RequestLimit(settings.max_jobs, "clips")
         self._latest_s = FIRST_RETRY_S
 
@@ -72,14 +91,15 @@ class GenerateVideo:
             check_token(request, self._settings.token)
             check_headers(request)
             self._making.check(self._latest_s)  # before the body is read
-            with self._reading.hold(self._latest_s):
-                body = await read_body(request)
+            if is_memory_short():
+                raise ApiError(503, "busy", "the server is short of memory", {"Retry-After": "30"})
+            body = await read_body(request, self._bodies)
             with self._making.hold(self._latest_s):
-                plan = await asyncio.to_thread(self._plan, body)
+                plan = await self._decoding.run(self._plan, body)
                 del body
                 await self._answer(request, plan, send)
         except ApiError as error:
-            logger.info("refused: %s", error)
+            logger.info("refused: %s", without_values(str(error)))
             await error.response()(scope, receive, send)
         except (ClientGoneError, ClientDisconnect):
             logger.info("a client left before its clip was finished")

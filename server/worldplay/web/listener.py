@@ -1,6 +1,6 @@
 """From the engine to the send queue: encodes a session's frames, and keeps all events in order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from worldplay.engine.engine import Engine
 from worldplay.engine.ports import ChunkReport, Frames, WalkPort
@@ -10,7 +10,7 @@ from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.store.keeper import KeptWalk
 from worldplay.web.outlet import Item, Sample
-from worldplay.web.translate import our_fault
+from worldplay.web.translate import GUESSED_WAIT_S, our_fault
 from worldplay.world.world import World
 
 
@@ -23,20 +23,25 @@ class SessionListener:
         post: Callable[[Item | ProtocolError], None],
         kept: KeptWalk | None = None,
         media_s: float = 0.0,
+        on_yielded: Callable[[str], None] | None = None,
     ) -> None:
         """Post on the encoding thread, so `post` must return at once.
 
         Args:
             kept: saves the walk; None: it is not saved.
             media_s: where the client's timeline begins.
+            on_yielded: hears why the session lost its slot, on the worker thread.
         """
         self.session: Session | None = None
         self.tells_taken_as = False  # whether the client understands this field, which came later
         self._post = post
+        self.tells_yielded = False  # the same of this `state`
         self._kept = kept
         self._media_s = media_s
+        self._on_yielded = on_yielded or (lambda reason: None)
         self._fps = world.fps
         self._encoder = FrameEncoder(world.width, world.height, world.fps, self._fail, world.codec)
+        self._last: Sequence[Item] = ()  # posted when the chunk in progress is finished
         self._report: ChunkReport | None = None  # of the chunk whose frames are being encoded
 
     def open(self, engine: Engine) -> Session:
@@ -54,6 +59,12 @@ class SessionListener:
         """Make the next frame a key frame: the client lost some before it."""
         self._encoder.run(self._encoder.begin_chunk)
 
+    def leave(self, last: Sequence[Item]) -> None:
+        """Finish the chunk in progress, and then post these items instead of more."""
+        self._last = last
+        if self.session is not None:
+            self.session.pause()
+
     def close(self) -> None:
         if self.session is not None:
             self.session.close()
@@ -62,6 +73,7 @@ class SessionListener:
     # -- from the engine, on its worker thread
 
     def on_queued(self, position: int, eta_s: float | None) -> None:
+        eta_s = position * GUESSED_WAIT_S if eta_s is None else eta_s
         self._encoder.run(self._post, m.Queued(position=position, eta=eta_s))
 
     def on_started(self, prompt: str, taken_as: str | None) -> None:
@@ -76,6 +88,14 @@ class SessionListener:
         self._encoder.run(self._encode, frames, decode_ms, decoded_at_ms)
 
     def on_state(self, what: str, detail: dict[str, object]) -> None:
+        if what == "paused" and self._last:
+            for item in self._last:
+                self._encoder.run(self._post, item)
+            return
+        if what == "yielded":
+            self._on_yielded(str(detail["text"]))
+            if not self.tells_yielded:
+                return
         if not self.tells_taken_as:
             detail = {name: value for name, value in detail.items() if name != "taken_as"}
         self._encoder.run(self._post, m.State.model_validate({"what": what, **detail}))

@@ -57,7 +57,7 @@ def describe_health(settings: Settings, world: World, engine: Engine) -> Health:
         model_type=world.name,
         action_ckpt="transformer.safetensors" if variant is None else variant.folder,
         pipeline_loaded=True,  # or the server would not have started
-        live=True,
+        live=engine.is_live,
         ready=ready,
         model=world.name,
         can_walk=world.can_walk,

@@ -10,6 +10,7 @@ from worldplay.web.schemas import ErrorResponse, GenerateVideoRequest, GenerateV
 _ERRORS = {
     400: "The body is not JSON.",
     401: "The token is missing or wrong.",
+    403: "The Host header names something else than this server.",
     408: "The body did not come in time.",
     413: "The body is too large.",
     415: "The Content-Type is not application/json.",

@@ -14,6 +14,7 @@ from worldplay.web.latency import LatencyTracker
 from worldplay.web.monitoring import Metrics
 from worldplay.web.send_queue import SendQueue
 from worldplay.web.translate import chunk_message, init_message
+from worldplay.wording import without_values
 
 logger = logging.getLogger(__name__)
 
@@ -71,9 +72,14 @@ class Outlet:
         self._due: deque[m.ServerMessage] = deque()  # messages that come before the queue's
         self._sent = _Sent()
         self._track: VideoTrack | None = None
-        self._next_frame = first_frame  # on the media timeline
+        self._first_frame = self._next_frame = first_frame  # on the media timeline
         self._chunk_left = 0  # frames of the last chunk that were not numbered
         self._waits_for_key = False
+
+    @property
+    def num_frames(self) -> int:
+        """Return how many frames were sent."""
+        return self._next_frame - self._first_frame
 
     def put(self, item: Item | ProtocolError) -> None:
         """Queue an item. An error is also counted and logged."""
@@ -120,7 +126,7 @@ class Outlet:
     def _refuse(self, error: ProtocolError) -> None:
         """Queue an error message, and a `Close` if the error is fatal."""
         self._metrics.protocol_errors.labels(error.code.value).inc()
-        logger.info("refused: %s", error)
+        logger.info("refused: %s", without_values(str(error)))
         self._queue.put(m.error_message(error))
         if error.close_code is not None:
             self._queue.put(Close(error.close_code))

@@ -1,26 +1,40 @@
 """From the client to the engine: acts on each message."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from functools import partial
 
 from worldplay.engine.engine import Engine, monotonic_ms
+from worldplay.engine.failures import REASONS
 from worldplay.engine.session import Session
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
-from worldplay.store.store import Store
 from worldplay.web.monitoring import Metrics
+from worldplay.web.operator_metrics import OperatorMetrics
 from worldplay.web.outlet import Close, Handover, Item
+from worldplay.web.picture_decoding import PictureDecoding
 from worldplay.web.send_queue import post
 from worldplay.web.snapshots import keep_snapshot, load_snapshot
-from worldplay.web.translate import Greeting, check_start, read_image, read_trajectory, welcome
+from worldplay.web.translate import (
+    Greeting,
+    check_start,
+    count_places,
+    read_image,
+    read_trajectory,
+    welcome,
+)
 from worldplay.web.visits import Visits
+from worldplay.world.machine import is_memory_short
 from worldplay.world.pictures.fit import StartPicture
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.steering import WalkRequest
 from worldplay.world.world import World
 
+logger = logging.getLogger(__name__)
+
+MAX_STALLS = 10  # counted for one report; more did not happen in 100 ms
 _COMMANDS: dict[type[m.ClientMessage], Callable[[Session], None]] = {
     m.Pause: Session.pause,
     m.ResumeWalk: Session.resume,
@@ -37,8 +51,9 @@ class Receiver:
         world: World,
         engine: Engine,
         metrics: Metrics,
+        decoding: PictureDecoding,
+        details: OperatorMetrics,
         visits: Visits,
-        store: Store | None,
         dismiss: Callable[[], None],
         fields: AbstractSet[str],
     ) -> None:
@@ -52,7 +67,9 @@ class Receiver:
         self._engine = engine
         self._metrics = metrics
         self._visits = visits
-        self._store = store
+        self._decoding = decoding
+        self._details = details
+        self._num_stalls = 0
         self._dismiss = dismiss
         self.visit = visits.new()  # until the client says that it wants an earlier one
         self.visit.attach(dismiss, fields)
@@ -76,6 +93,8 @@ class Receiver:
                 await self._start(message)
             case m.Bookmark():
                 self._bookmark(message)
+            case m.Poses():
+                await self._follow_poses(message)
             case _:
                 self._steer(message)
         return True
@@ -102,24 +121,40 @@ class Receiver:
             visit.secret,
             resumed,
             engine.latch,
-            self._store is not None,
+            self._visits.store is not None,
             engine.times_real_time,
+            count_places(engine) if "places" in self._fields else None,
         )
         return welcome(self._world, greeting, self._fields)
 
     async def _start(self, message: m.Start) -> None:
         check_start(message, self._world)
+        if self.visit.session is None:
+            self._check_room(has_picture=message.image is not None)
         if message.snapshot is not None:
-            snapshot = await self._visits.read(partial(load_snapshot, self._store, message.snapshot))
-            self.visit.open(self._engine).start(WalkRequest(snapshot=snapshot))
+            snapshot = await self._visits.read(partial(load_snapshot, self._visits.store, message.snapshot))
+            self._open().start(WalkRequest(snapshot=snapshot))
             return
         view, picture = message.view, None
         if message.image is not None:
-            picture, view = await asyncio.to_thread(self._read_picture, message.image)
-        session = self.visit.open(self._engine)
-        session.start(WalkRequest(view, picture, message.prompt, message.seed))
+            picture, view = await self._decoding.run(self._read_picture, message.image)
+        self._open().start(WalkRequest(view, picture, message.prompt, message.seed))
         if picture is not None and view is not None:
             self._put(m.State(what="view", view=view))
+
+    def _open(self) -> Session:
+        is_new = self.visit.session is None
+        session = self.visit.open(self._engine)
+        if is_new:
+            logger.info("opened session %d", session.number)
+        return session
+
+    def _check_room(self, *, has_picture: bool) -> None:
+        """Refuse a first walk, before its picture is decoded. Raises: ProtocolError (busy)."""
+        if is_memory_short():
+            raise ProtocolError(ErrorCode.BUSY, "the server is short of memory and takes no new walks")
+        if has_picture and self._engine.is_full:  # without a picture the engine refuses, and counts it
+            raise ProtocolError(ErrorCode.BUSY, REASONS["busy"])
 
     def _read_picture(self, data: bytes) -> tuple[StartPicture, str | None]:
         """Decode a picture to start from.
@@ -139,9 +174,9 @@ class Receiver:
 
     def _bookmark(self, message: m.Bookmark) -> None:
         """Keep a copy of the walk. The answer comes when it is in the store."""
-        if self._store is None:
+        if self._visits.store is None:
             raise ProtocolError(ErrorCode.BAD_REQUEST, "expected no bookmark: this server keeps no walks")
-        keep = partial(keep_snapshot, self._store, message.key, message.name)
+        keep = partial(keep_snapshot, self._visits.store, message.key, message.name)
         loop, outlet = asyncio.get_running_loop(), self.visit.outlet
 
         def answer(snapshot: Snapshot) -> None:
@@ -152,16 +187,18 @@ class Receiver:
 
         self._session_for(message).copy(partial(post, loop, answer_on_thread))
 
+    async def _follow_poses(self, message: m.Poses) -> None:
+        session = self._session_for(message)
+        moves = await asyncio.to_thread(read_trajectory, message)  # hundreds of poses, or an hour of motions
+        self._acknowledge(message.seq)
+        session.poses(message.seq, moves)
+
     def _steer(self, message: m.ClientMessage) -> None:
         session = self._session_for(message)
         match message:
             case m.Controls(seq=seq, t=t, keys=keys, look=look):
                 self._acknowledge(seq)
                 session.controls(seq, t, frozenset(keys), look.yaw, look.pitch)
-            case m.Poses():
-                moves = read_trajectory(message)
-                self._acknowledge(message.seq)
-                session.poses(message.seq, moves)
             case m.Playhead():
                 self._follow_playhead(session, message)
             case m.Prompt(text=text):
@@ -181,4 +218,6 @@ class Receiver:
     def _follow_playhead(self, session: Session, playhead: m.Playhead) -> None:
         for latency_ms in self.visit.latency.show(playhead.shown, monotonic_ms()):
             self._metrics.input_to_photon_s.observe(latency_ms / 1000.0)
+        self._details.stalls.inc(max(0, min(playhead.stalled - self._num_stalls, MAX_STALLS)))
+        self._num_stalls = max(self._num_stalls, playhead.stalled)
         session.playhead(playhead.shown, playhead.buffered, playhead.hidden)

@@ -7,12 +7,17 @@ import codecs
 import hmac
 import json
 import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
 
 from PIL.Image import Image
 from pydantic import ValidationError
 from starlette.requests import Request
 
 from worldplay.clips.plan import ClipOptions
+from worldplay.web.connections import group_address
 from worldplay.web.errors import ApiError
 from worldplay.web.limits import LIMITS
 from worldplay.web.schemas import MAX_DATA_URL_HEAD, MAX_FRAMES, GenerateVideoRequest
@@ -25,6 +30,10 @@ MAX_BODY_BYTES = 2**24  # an image of LIMITS.image_bytes in base64, and hours of
 # Ignored fields may have as many again.
 MAX_BODY_MARKS = count_latents(MAX_FRAMES) * 35 * 2
 BODY_TIMEOUT_S = 30.0
+BODY_GRACE_S = 5.0  # after that the body must have come at LEAST_BYTES_PER_S
+LEAST_BYTES_PER_S = 16 * 1024
+MAX_BODIES_BYTES = 8 * MAX_BODY_BYTES  # of all bodies that are being received
+MAX_ADDRESS_BYTES = 4 * MAX_BODY_BYTES  # of these, from one address
 # Parameters such as the file's name may hold commas in quotes, and some programs leave out the quotes.
 _DATA_URL = re.compile(rb"data:.{0,%d}?;base64," % MAX_DATA_URL_HEAD, re.IGNORECASE)
 _QUOTED = ((b"%2B", b"+"), (b"%2F", b"/"), (b"%3D", b"="))  # base64 quoted for a URL
@@ -42,6 +51,13 @@ def check_token(request: Request, token: str | None) -> None:
         raise ApiError(401, "unauthorized", message, {"WWW-Authenticate": "Bearer"})
 
 
+def check_operator(request: Request, token: str | None) -> None:
+    """Raises: ApiError if the request does not have the server's token, or if there is none to have."""
+    if token is None:
+        raise ApiError(403, "forbidden", "expected a server with a token: start it with --token-file")
+    check_token(request, token)
+
+
 def check_headers(request: Request) -> None:
     """Refuse a request by its headers, before its body is read."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -55,26 +71,72 @@ def check_headers(request: Request) -> None:
         raise _too_large(f"{length[:20]} bytes")
 
 
-async def read_body(request: Request) -> bytes:
-    """Receive the body. Raises: ApiError if it is too large or too slow."""
+class BodyBudget:
+    """Bounds the bytes of all bodies that are being received. A body that has not come yet costs nothing."""
+
+    def __init__(self, most: int = MAX_BODIES_BYTES, per_address: int = MAX_ADDRESS_BYTES) -> None:
+        self._most = most
+        self._per_address = per_address
+        self._held: Counter[str] = Counter()  # by address
+
+    @contextmanager
+    def open(self, address: str) -> Iterator[Callable[[int], None]]:
+        """Yield a function that counts bytes as they come. Raises: ApiError (busy), from that function."""
+        mine = 0
+
+        def add(num_bytes: int) -> None:
+            nonlocal mine
+            mine += num_bytes
+            self._held[address] += num_bytes
+            if self._held[address] > self._per_address or self._held.total() > self._most:
+                message = "too many bytes of requests are being received: try again later"
+                raise ApiError(503, "busy", message, {"Retry-After": "5", "Connection": "close"})
+
+        try:
+            yield add
+        finally:
+            self._held[address] -= mine
+            if not self._held[address]:
+                del self._held[address]
+
+
+async def read_body(request: Request, budget: BodyBudget) -> bytes:
+    """Receive the body. Raises: ApiError if it is too large or too slow, or if others take all the room."""
+    return await receive(request, budget, MAX_BODY_BYTES, BODY_TIMEOUT_S)
+
+
+async def receive(request: Request, budget: BodyBudget, most_bytes: int, timeout_s: float) -> bytes:
+    """Receive a body of at most `most_bytes` within `timeout_s`. Raises: as `read_body`."""
     try:
-        return await asyncio.wait_for(_read_all(request), BODY_TIMEOUT_S)
+        with budget.open(address_of(request)) as count:
+            return await asyncio.wait_for(_read_all(request, count, most_bytes), timeout_s)
     except asyncio.TimeoutError:
-        message = f"expected the body within {BODY_TIMEOUT_S:.0f} s"
+        rate = f"{LEAST_BYTES_PER_S} bytes a second"
+        message = f"expected the body within {timeout_s:.0f} s, and at least {rate}"
         raise ApiError(408, "timeout", message, {"Connection": "close"}) from None
 
 
-async def _read_all(request: Request) -> bytes:
-    body = bytearray()
-    async for part in request.stream():
+async def _read_all(request: Request, count: Callable[[int], None], most_bytes: int) -> bytes:
+    body, began_s = bytearray(), monotonic()
+    stream = request.stream()
+    while True:
+        left_s = began_s + BODY_GRACE_S + len(body) / LEAST_BYTES_PER_S - monotonic()
+        part = await asyncio.wait_for(anext(stream, None), left_s)
+        if part is None:
+            return bytes(body)
+        count(len(part))
         body += part
-        if len(body) > MAX_BODY_BYTES:
-            raise _too_large("more")
-    return bytes(body)
+        if len(body) > most_bytes:
+            raise _too_large("more", most_bytes)
 
 
-def _too_large(got: str) -> ApiError:
-    return ApiError(413, "too_large", f"expected a body of at most {MAX_BODY_BYTES} bytes, got {got}")
+def address_of(request: Request) -> str:
+    """Return the client's address; all clients without one count as the same."""
+    return "" if request.client is None else group_address(request.client.host)
+
+
+def _too_large(got: str, most_bytes: int = MAX_BODY_BYTES) -> ApiError:
+    return ApiError(413, "too_large", f"expected a body of at most {most_bytes} bytes, got {got}")
 
 
 def parse_request(body: bytes) -> GenerateVideoRequest:

@@ -104,6 +104,7 @@ class Error(_Body):
         "bad_image",
         "bad_pose",
         "unauthorized",
+        "forbidden",
         "not_found",
         "method_not_allowed",
         "timeout",
@@ -136,6 +137,27 @@ class JobCounts(_Body):
 
     queued: Annotated[int, Field(description="Including the one in progress.")]
     max: int
+
+
+ClientState = Literal["greeting", "choosing", "walking", "paused", "queued", "resting"]
+
+
+class StreamInfo(_Body):
+    """One client with a WebSocket, for the operator."""
+
+    client: Annotated[str, Field(description="As in the log.")]
+    address: str
+    state: ClientState
+    session: Annotated[int | None, Field(description="As in the log; null before its first start.")]
+    age_s: Annotated[float, Field(description="Since it connected.")]
+    idle_s: Annotated[float | None, Field(description="Since its last input; null before its first start.")]
+    frames: Annotated[int, Field(description="Video frames sent.")]
+
+
+class SessionList(_Body):
+    """The body of GET /api/sessions."""
+
+    sessions: list[StreamInfo]
 
 
 class Health(_Body):

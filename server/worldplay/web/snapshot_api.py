@@ -11,7 +11,7 @@ from worldplay.settings import Settings
 from worldplay.store.store import MAX_NAME_CHARS, About, MissingWalkError, Store, StoreFullError
 from worldplay.web.errors import ApiError
 from worldplay.web.limits import RequestLimit
-from worldplay.web.request import check_token
+from worldplay.web.request import BodyBudget, check_token, receive
 from worldplay.web.snapshots import FULL, MISSING
 from worldplay.wording import show
 from worldplay.world.snapshot import Snapshot
@@ -54,6 +54,7 @@ class SnapshotApi:
         self._settings = settings
         self._world = world
         self._store = store
+        self._uploads = BodyBudget(2 * MAX_UPLOAD_BYTES, MAX_UPLOAD_BYTES)
         self._transfers = RequestLimit(MAX_TRANSFERS, "walks are sent or received")
 
     async def list_kept(self, request: Request) -> Response:
@@ -80,8 +81,9 @@ class SnapshotApi:
         key, name = _read_key(request), request.query_params.get("name", "")
         if len(name) > MAX_NAME_CHARS:
             raise ApiError(422, "bad_field", f"name: expected at most {MAX_NAME_CHARS} characters")
+        self._transfers.check(RETRY_S)  # before the file is received
+        data = await _read_file(request, self._uploads)
         with self._transfers.hold(RETRY_S):
-            data = await _read_file(request)
             id, snapshot = await asyncio.to_thread(self._keep, key, name, data)
         return JSONResponse({"id": id, "name": name, "chunks": snapshot.num_chunks}, 201)
 
@@ -147,25 +149,12 @@ def _read_key(request: Request) -> str:
     return key
 
 
-async def _read_file(request: Request) -> bytes:
+async def _read_file(request: Request, uploads: BodyBudget) -> bytes:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != FILE_TYPE:
         message = f"expected the header `Content-Type: {FILE_TYPE}`, got {show(kind)}"
         raise ApiError(415, "unsupported_media_type", message)
-    try:
-        return await asyncio.wait_for(_read_all(request), UPLOAD_TIMEOUT_S)
-    except asyncio.TimeoutError:
-        message = f"expected the file within {UPLOAD_TIMEOUT_S:.0f} s"
-        raise ApiError(408, "timeout", message, {"Connection": "close"}) from None
-
-
-async def _read_all(request: Request) -> bytes:
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_UPLOAD_BYTES:
-            raise ApiError(413, "too_large", f"expected at most {MAX_UPLOAD_BYTES} bytes, got more")
-    return bytes(body)
+    return await receive(request, uploads, MAX_UPLOAD_BYTES, UPLOAD_TIMEOUT_S)
 
 
 def _explained(endpoint: Endpoint) -> Endpoint:

@@ -37,7 +37,7 @@ def has_page(folder: Path) -> bool:
 def page_route(folder: Path) -> BaseRoute:
     """Serve the page at the root, or an explanation if it is not built."""
     if has_page(folder):
-        return Mount("/", _Page(StaticFiles(directory=folder, html=True)))
+        return Mount("/", _Page(StaticFiles(directory=folder)))
     logger.warning(
         "there is no page in %s: build it with `make page`, or name another folder with WORLDPLAY_STATIC_DIR",
         folder,
@@ -64,10 +64,11 @@ class _Page:
                 headers = MutableHeaders(scope=message)
                 headers["Cache-Control"] = KEPT if is_named_by_content else "no-cache"
                 headers["Content-Security-Policy"] = POLICY
-                headers["X-Content-Type-Options"] = "nosniff"
                 if "etag" in headers:
                     headers["ETag"] = f"W/{headers['etag']}"  # weak, as both encodings share it
                     headers["Vary"] = "Accept-Encoding"
             await send(message)
 
+        if scope["path"] == "/":  # not by StaticFiles, which would also redirect to folders, at any Host
+            scope = {**scope, "path": "/index.html"}
         await self._files(scope, receive, send_with_headers)

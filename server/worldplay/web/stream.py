@@ -4,21 +4,27 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from contextlib import suppress
+from time import monotonic
 
+from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from worldplay.engine.engine import Engine, monotonic_ms
+from worldplay.engine.session import Session
 from worldplay.protocol import messages as m
 from worldplay.protocol.connection import ServerConnection
 from worldplay.protocol.errors import CLOSE_CODES, ErrorCode, ProtocolError
-from worldplay.protocol.messages import SUBPROTOCOL
 from worldplay.protocol.origin import is_allowed
 from worldplay.settings import Settings
-from worldplay.store.store import Store
+from worldplay.web.address_rates import AddressRates
 from worldplay.web.limits import LIMITS
+from worldplay.web.logs import client_id
 from worldplay.web.monitoring import Metrics
+from worldplay.web.operator_metrics import OperatorMetrics
 from worldplay.web.outlet import Close
+from worldplay.web.picture_decoding import PictureDecoding
 from worldplay.web.receiver import Receiver
+from worldplay.web.schemas import ClientState, StreamInfo
 from worldplay.web.sender import Sender
 from worldplay.web.translate import our_fault
 from worldplay.web.visits import Visits
@@ -28,7 +34,11 @@ from worldplay.world.world import World
 logger = logging.getLogger(__name__)
 
 HELLO_TIMEOUT_S = 10.0
+SILENCE_TIMEOUT_S = 300.0  # between hello and the first start; a page says ping every few seconds
+START_TIMEOUT_S = 3600.0  # from hello to the first start
 CLOSE_TIMEOUT_S = 2.0
+SERVICE_RESTART = 1012
+RESUME_IN_S = 5.0  # a server that is started again loads its model meanwhile
 
 
 class Stream:
@@ -41,19 +51,62 @@ class Stream:
         world: World,
         engine: Engine,
         metrics: Metrics,
+        decoding: PictureDecoding,
+        rates: AddressRates,
+        details: OperatorMetrics,
         visits: Visits,
-        store: Store | None,
     ) -> None:
         self._websocket = websocket
+        self._rates = rates
+        self._engine = engine
+        self._client = client_id.get()
+        self._began_s = monotonic()
+        self._host = websocket.client.host if websocket.client else ""
         self._settings = settings
-        self._visits = visits
         self._connection = ServerConnection(LIMITS, settings.token)
+        self._visits = visits
         fields = frozenset(websocket.query_params.get("fields", "").split(","))
-        self._receiver = Receiver(world, engine, metrics, visits, store, self.dismiss, fields)
+        self._bye = m.Bye(
+            reason="the server is stopping", resume_in=RESUME_IN_S if "resume_in" in fields else None
+        )
+        self._receiver = Receiver(world, engine, metrics, decoding, details, visits, self.dismiss, fields)
         self._sender = Sender(websocket, self._connection, self._receiver.visit.outlet)
         self._is_lost = False  # the client may come back
         self._is_dismissed = False
         self._tasks: tuple[asyncio.Task[None], ...] = ()
+
+    def leave(self) -> None:
+        """End because the server stops: finish the chunk in progress, say bye, and close."""
+        visit = self._receiver.visit
+        if visit.session is None:
+            self.leave_now()
+        else:
+            visit.listener.leave([self._bye, Close(SERVICE_RESTART)])
+
+    def leave_now(self) -> None:
+        """End because the server stops, whatever the engine does."""
+        self._put(self._bye)
+        self._put(Close(SERVICE_RESTART))
+
+    def describe(self) -> StreamInfo:
+        """Say who this is and what it does, for the operator."""
+        session = self._receiver.visit.session
+        now_s = monotonic()
+        return StreamInfo(
+            client=self._client,
+            address=self._host,
+            state=self._state(session),
+            session=None if session is None else session.number,
+            age_s=round(now_s - self._began_s, 1),
+            idle_s=None if session is None else round(now_s - session.activity.input_ms / 1000.0, 1),
+            frames=self._receiver.visit.outlet.num_frames,
+        )
+
+    def _state(self, session: Session | None) -> ClientState:
+        if session is None:
+            return "choosing" if self._connection.has_greeted else "greeting"
+        place = self._engine.place_of(session)
+        return "paused" if place == "walking" and session.is_paused else place
 
     async def run(self) -> None:
         """Serve until either side ends the connection."""
@@ -72,7 +125,7 @@ class Stream:
                 task.cancel()
             outcomes = await asyncio.gather(reader, writer, return_exceptions=True)
             self._is_lost = self._is_lost or any(map(_is_loss, outcomes))
-            self._leave()
+            self._detach()
             await self._close(_explain_end(outcomes))
 
     def dismiss(self) -> None:
@@ -81,7 +134,8 @@ class Stream:
         for task in self._tasks:
             task.cancel()
 
-    def _leave(self) -> None:
+    def _detach(self) -> None:
+        """Leave the visit to wait for its client, or end it."""
         visit = self._receiver.visit
         if not visit.is_attached(self.dismiss):
             return
@@ -96,10 +150,11 @@ class Stream:
         if not is_allowed(origins, hosts, self._settings.allow_origin):
             said = f"its Origin is {show(headers.get('origin'))}, the Host {show(headers.get('host'))}"
             logger.warning("refused a page of another site: %s (see docs/deploy.md)", said)
-            await self._websocket.close(1008)
+            refusal = PlainTextResponse("pages of other sites may not walk here", 403)
+            await self._websocket.send_denial_response(refusal)
             return False
         offered = self._websocket.scope["subprotocols"]
-        await self._websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+        await self._websocket.accept(m.SUBPROTOCOL if m.SUBPROTOCOL in offered else None)
         return True
 
     async def _close(self, code: int | None) -> None:
@@ -122,10 +177,10 @@ class Stream:
         try:
             goes_on = await asyncio.wait_for(self._take_frame(), HELLO_TIMEOUT_S)
             while goes_on:
-                goes_on = await self._take_frame()
+                await asyncio.sleep(0)  # others first: many frames may have come together
+                goes_on = await asyncio.wait_for(self._take_frame(), self._patience_s())
         except asyncio.TimeoutError:  # Python 3.10 has its own beside TimeoutError
-            late = f"expected hello within {HELLO_TIMEOUT_S:.0f} s"
-            self._put(ProtocolError(ErrorCode.BAD_ORDER, late))
+            self._explain_silence()
         except WebSocketDisconnect:
             self._is_lost = True
             self._put(Close(1000))
@@ -133,17 +188,32 @@ class Stream:
             logger.exception("a message could not be handled")
             self._put(our_fault(error))
 
-    def _put(self, item: Close | ProtocolError) -> None:
+    def _put(self, item: m.ServerMessage | Close | ProtocolError) -> None:
         self._receiver.visit.outlet.put(item)
+
+    def _patience_s(self) -> float | None:
+        """Return how long to wait for the next message. A client that walks may say nothing for ever."""
+        if self._receiver.visit.session is not None:
+            return None
+        return max(0.0, min(SILENCE_TIMEOUT_S, self._began_s + START_TIMEOUT_S - monotonic()))
+
+    def _explain_silence(self) -> None:
+        if self._connection.has_greeted:
+            self._put(m.Bye(reason="no walk was started"))
+            self._put(Close(1000))
+        else:
+            late = f"expected hello within {HELLO_TIMEOUT_S:.0f} s"
+            self._put(ProtocolError(ErrorCode.BAD_ORDER, late))
 
     async def _take_frame(self) -> bool:
         """Handle the next frame. Returns: whether the client may send more."""
         event = await self._websocket.receive()
         if event["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(event.get("code", 1006))
-        frame = event.get("bytes")
+        frame: bytes | str = event["text"] if event.get("bytes") is None else event["bytes"]
         try:
-            message = self._connection.receive(event["text"] if frame is None else frame, monotonic_ms())
+            self._rates.charge(self._host, len(frame), monotonic_ms())
+            message = self._connection.receive(frame, monotonic_ms())
             return await self._receiver.handle(message)
         except ProtocolError as error:
             self._put(error)

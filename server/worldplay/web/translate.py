@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from worldplay.engine.engine import Engine
 from worldplay.engine.failures import REASONS, code_of
 from worldplay.engine.pacing import LatchMode
 from worldplay.engine.ports import ChunkReport
@@ -19,6 +20,17 @@ from worldplay.world.pictures.open_image import open_image
 from worldplay.world.steering import Move, PosedCamera
 from worldplay.world.world import World
 
+GUESSED_WAIT_S = 60.0  # for one place in the queue, before any visit has ended
+
+
+def count_places(engine: Engine) -> m.Places:
+    """Tell a newcomer how full the server is."""
+    stats = engine.stats()
+    free = 0 if stats.queued else max(0, engine.max_sessions - stats.sessions)
+    position = stats.queued + 1
+    expected_s = engine.eta_s(position) or position * GUESSED_WAIT_S
+    return m.Places(free=free, queued=stats.queued, eta=0.0 if free else expected_s)
+
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
@@ -30,6 +42,7 @@ class Greeting:
     latch: LatchMode  # when the engine reads controls
     keeps_snapshots: bool
     times_real_time: float | None  # how fast chunks are made for one client; None if it was not measured
+    places: m.Places | None = None  # how full the server is, for a client that knows this field
 
 
 def welcome(world: World, greeting: Greeting, fields: AbstractSet[str]) -> m.Welcome:
@@ -53,6 +66,7 @@ def welcome(world: World, greeting: Greeting, fields: AbstractSet[str]) -> m.Wel
         latch=greeting.latch if "latch" in fields else None,
         snapshots=greeting.keeps_snapshots if "snapshots" in fields else None,
         times_real_time=greeting.times_real_time if "times_real_time" in fields else None,
+        places=greeting.places,
     )
 
 
@@ -142,9 +156,8 @@ def read_trajectory(message: m.Poses) -> list[Move]:
         intrinsics = None
         if message.intrinsics is not None:
             intrinsics = normalize_intrinsics(np.reshape(message.intrinsics, (3, 3)))
-        poses = [np.reshape(pose, (4, 4)).astype(np.float64) for pose in message.poses or ()]
-        for pose in poses:
-            check_rigid(pose)
+        poses = np.array(message.poses, dtype=np.float64).reshape(-1, 4, 4)
+        check_rigid(poses)
         return [PosedCamera(pose, intrinsics=intrinsics) for pose in poses]
     except ValueError as error:
         raise ProtocolError(ErrorCode.BAD_POSE, f"poses: {error}") from None

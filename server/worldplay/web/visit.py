@@ -27,9 +27,14 @@ class Visit:
         id: str,
         secret: str,
         kept: KeptWalk | None,
+        on_yielded: Callable[[str], None],
         first_frame: int = 0,
     ) -> None:
-        """`kept` saves its walk; None: nothing is saved. Its timeline begins at `first_frame`."""
+        """`kept` saves its walk; None: nothing is saved. Its timeline begins at `first_frame`.
+
+        Args:
+            on_yielded: hears why the session lost its slot.
+        """
         self.id = id
         self.secret = secret
         self.kept = kept
@@ -37,7 +42,11 @@ class Visit:
         self.timer: asyncio.TimerHandle | None = None  # ends the visit if nobody comes back
         loop = asyncio.get_running_loop()
         self.listener = SessionListener(
-            world, lambda item: post(loop, self.outlet.put, item), kept, first_frame / world.fps
+            world,
+            lambda item: post(loop, self.outlet.put, item),
+            kept,
+            first_frame / world.fps,
+            lambda reason: post(loop, on_yielded, reason),
         )
         self.outlet = Outlet(self.latency, metrics, self.listener.drop, first_frame)
         self._dismiss: Callable[[], None] | None = None  # ends the connection that is attached
@@ -65,6 +74,7 @@ class Visit:
         self._dismiss = dismiss
         self.outlet.tells_revision = "revision" in fields
         self.listener.tells_taken_as = "taken_as" in fields
+        self.listener.tells_yielded = "yielded" in fields
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None

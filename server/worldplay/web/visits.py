@@ -36,12 +36,18 @@ class Visits:
         store: Store | None,
         keeper: Keeper | None,
         resume_s: float,
+        on_yielded: Callable[[str], None],
     ) -> None:
-        """Wait `resume_s` for a client that lost its connection. Without a store nothing is saved."""
+        """Wait `resume_s` for a client that lost its connection. Without a store nothing is saved.
+
+        Args:
+            on_yielded: hears why a session lost its slot.
+        """
         self._world = world
         self._engine = engine
         self._metrics = metrics
-        self._store = store
+        self.store = store
+        self._on_yielded = on_yielded
         self._keeper = keeper
         self._resume_s = resume_s
         self._visits: dict[str, Visit] = {}
@@ -53,7 +59,7 @@ class Visits:
 
     def _make(self, id: str, secret: str, first_frame: int, num_parts: int = 0) -> Visit:
         kept = None if self._keeper is None else self._keeper.keep(id, secret, num_parts)
-        visit = Visit(self._world, self._metrics, id, secret, kept, first_frame)
+        visit = Visit(self._world, self._metrics, id, secret, kept, self._on_yielded, first_frame)
         self._visits[id] = visit
         return visit
 
@@ -88,7 +94,7 @@ class Visits:
 
     def _load(self, resume: m.Resume) -> tuple[Snapshot, int] | None:
         """Read a session's walk. On a thread."""
-        store = self._store
+        store = self.store
         try:
             if store is None or not store.owns(resume.session, resume.secret):
                 return None

@@ -1,5 +1,6 @@
 """Finds this machine's GPUs and memory without importing torch, which takes seconds."""
 
+import ctypes
 import os
 import re
 from collections.abc import Sequence
@@ -11,6 +12,9 @@ from pathlib import Path
 MEMINFO = Path("/proc/meminfo")
 CPUINFO = Path("/proc/cpuinfo")
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container
+CGROUP_USAGE = Path("/sys/fs/cgroup/memory.current")
+CGROUP_DETAILS = Path("/sys/fs/cgroup/memory.stat")
+SHORT_BYTES = 400_000_000  # less than this, and decoding one picture could end the process
 CONTEXT_BYTES = 600_000_000  # GPU memory that CUDA takes as soon as a process uses it; an estimate
 
 _DEVICE = re.compile(r"(cpu|cuda)(?::(0|[1-9][0-9]{0,3}))?")
@@ -124,7 +128,27 @@ def available_memory() -> int:
         lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines())
         available = 1024 * int(lines["MemAvailable"].split()[0])
     limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.is_file() else "max"
-    return min(available, int(limit)) if limit.isdecimal() else available
+    return min(available, int(limit) - _cgroup_usage()) if limit.isdecimal() else available
+
+
+def _cgroup_usage() -> int:
+    """Return the bytes that this container uses, without files that can be dropped from memory."""
+    if not (CGROUP_USAGE.is_file() and CGROUP_DETAILS.is_file()):
+        return 0
+    details = dict(line.split(" ", 1) for line in CGROUP_DETAILS.read_text().splitlines())
+    return int(CGROUP_USAGE.read_text()) - int(details.get("inactive_file", "0"))
+
+
+def is_memory_short() -> bool:
+    """Return whether so little memory is left that nothing new should be begun."""
+    return available_memory() < SHORT_BYTES
+
+
+def release_memory() -> None:
+    """Give freed memory back to the system, where the allocator keeps it otherwise (glibc's)."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 def has_bf16_cpu() -> bool:

@@ -60,6 +60,10 @@ class Weights:
         return digest.hexdigest()[:16]
 
     @property
+    def num_bytes(self) -> int:
+        return sum(path.stat().st_size for path in self.files)
+
+    @property
     def keys(self) -> Collection[str]:
         return self._shards.keys()
 

@@ -9,6 +9,9 @@ from torch import nn
 from worldplay.world.weight_files import Weights, check_tensors
 
 Module = TypeVar("Module", bound=nn.Module)
+# Up to this size weights are copied from their files. Otherwise a file that is cut while the server runs ends
+# the process with SIGBUS; docs/deploy.md says how to replace larger ones.
+COPIED_BYTES = 256 * 2**20
 Placer = Callable[[str], torch.device]  # parameter name -> its device
 
 
@@ -35,5 +38,6 @@ def fill(
     wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     names = names or {key: key for key in weights.keys}
     check_tensors(weights, wanted, names)
-    state = {name: weights.read(key).to(place(name), dtype) for name, key in names.items()}
+    copies = weights.num_bytes <= COPIED_BYTES
+    state = {name: weights.read(key).to(place(name), dtype, copy=copies) for name, key in names.items()}
     module.load_state_dict(state, assign=True)

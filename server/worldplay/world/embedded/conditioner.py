@@ -12,6 +12,7 @@ from worldplay.model.conditioning import Conditioning
 from worldplay.world.embedded.text_encoder import TextReader
 from worldplay.world.world import Suggestion
 
+MOST_BYTES = 1000  # of a prompt that are read; each is a token, and attention is quadratic in them
 REMEMBERED_PROMPTS = 32  # their states take 2 KB each
 
 
@@ -37,9 +38,19 @@ class EmbeddedConditioner:
     @torch.inference_mode()
     def _states(self, prompt: str) -> Tensor:
         """Read a prompt, once while it is among the latest: [words, D]."""
-        if prompt not in self._read:
-            (self._read[prompt],) = self._reader.read([prompt])
-        return self._read[prompt]
+        text = shorten(prompt)
+        if text not in self._read:
+            (self._read[text],) = self._reader.read([text])
+        return self._read[text]
+
+
+def shorten(prompt: str) -> str:
+    """Return a prompt's first and last words, if it is so long that reading it would stall every walk."""
+    data = prompt.encode(errors="replace")
+    if len(data) <= MOST_BYTES:
+        return prompt
+    first, last = data[: MOST_BYTES // 2], data[-MOST_BYTES // 2 :]
+    return f"{first.decode(errors='ignore')} {last.decode(errors='ignore')}"
 
 
 def describe(prompt: Tensor, byt5_dim: int, image_latent: Tensor) -> Conditioning:

@@ -1,0 +1,112 @@
+"""A server that fails on request.
+
+What the file named by FAULT_FILE says happens once; then the file is removed. It holds a stage and what
+happens there. Stages are open, context, step, decode, encode, prompt, picture and clock. What happens is the
+name of an exception, `hang`, or how many seconds the clock jumps. Only walks with the seed VICTIM_SEED fail.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fault_bench import VICTIM_SEED
+from worldplay.cli import main
+
+FAULT_FILE = Path(os.environ.get("FAULT_FILE", "no-fault"))
+ERRORS: dict[str, type[Exception]] = {"RuntimeError": RuntimeError, "MemoryError": MemoryError}
+victims: set[int] = set()  # ids of walks
+
+
+def take_fault(stage: str) -> str | None:
+    """Return what should happen at this stage, at most once."""
+    if not FAULT_FILE.is_file():
+        return None
+    wanted, _, what = FAULT_FILE.read_text().strip().partition(" ")
+    if wanted != stage:
+        return None
+    FAULT_FILE.unlink()
+    return what
+
+
+def fail_at(stage: str) -> None:
+    what = take_fault(stage)
+    if what == "hang":
+        time.sleep(3600)
+    elif what is not None:
+        raise ERRORS[what](f"a fault at {stage}")
+
+
+def break_method(cls: type, name: str, stage_of: Callable[..., str | None]) -> None:
+    """Fail in a method before it does anything, at the stage that a function finds; None: not this call."""
+    original = cls.__dict__[name]
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        stage = stage_of(self, *args)
+        if stage is not None:
+            fail_at(stage)
+        return original(self, *args, **kwargs)
+
+    setattr(cls, name, method)
+
+
+def is_victim(walk: object) -> bool:
+    return id(walk) in victims
+
+
+def break_everything() -> None:
+    """Patch the engine, the encoder and the decoder of pictures."""
+    from worldplay.engine.chunk_run import ChunkRun
+    from worldplay.engine.decoding import DecodeQueue
+    from worldplay.web import receiver
+    from worldplay.web.listener import SessionListener
+    from worldplay.world.live_walk import LiveWalk
+    from worldplay.world.world import World
+
+    mark_victims(World)
+    break_method(World, "open_walk", lambda world, request: "open" if request.seed == VICTIM_SEED else None)
+    break_method(ChunkRun, "advance", lambda run: run.next_stage if is_victim(run.session.walk) else None)
+    break_method(DecodeQueue, "decode_next", lambda q: "decode" if is_victim(q._session.walk) else None)
+    break_method(LiveWalk, "set_prompt", lambda walk, text: "prompt" if is_victim(walk) else None)
+    break_method(SessionListener, "_encode", encode_stage)
+    break_method(receiver.Receiver, "_read_picture", lambda *args: "picture")
+    threading.Thread(target=let_clock_jump, daemon=True).start()
+
+
+def encode_stage(listener: Any, *args: object) -> str | None:
+    return "encode" if is_victim(listener.session.walk) else None
+
+
+def mark_victims(world: type) -> None:
+    original = world.__dict__["open_walk"]
+
+    def open_walk(self: Any, request: Any) -> Any:
+        walk = original(self, request)
+        if request.seed == VICTIM_SEED:
+            victims.add(id(walk))
+        else:
+            victims.discard(id(walk))
+        return walk
+
+    type.__setattr__(world, "open_walk", open_walk)
+
+
+def let_clock_jump() -> None:
+    real = time.time
+    while True:
+        time.sleep(0.1)
+        jump = take_fault("clock")
+        if jump is not None:
+            time.time = partial(shifted, real, float(jump))
+
+
+def shifted(clock: Callable[[], float], seconds: float) -> float:
+    return clock() + seconds
+
+
+if __name__ == "__main__":
+    break_everything()
+    main()

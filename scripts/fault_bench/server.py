@@ -1,0 +1,103 @@
+"""A server process, and what it uses."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SCRIPTS = Path(__file__).resolve().parent.parent
+START_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process uses."""
+
+    resident_mb: float
+    threads: int
+    files: int
+
+
+class FaultServer:
+    """`worldplay serve`, which also fails on request."""
+
+    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+        self._fault_file = folder / "fault"
+        self._log = folder / f"server{time.monotonic_ns()}.log"
+        paths = [str(SCRIPTS), str(SCRIPTS.parent / "server"), os.environ.get("PYTHONPATH", "")]
+        command = [sys.executable, str(SCRIPTS / "fault_bench" / "broken_server.py"), "serve", "--port", "0"]
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*command, "--max-sessions", "2", *arguments],
+                stderr=log,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": os.pathsep.join(paths),
+                    "FAULT_FILE": str(self._fault_file),
+                    **environment,
+                },
+            )
+        self.address = self._wait_started()
+
+    def _wait_started(self) -> str:
+        end_s = time.monotonic() + START_S
+        while time.monotonic() < end_s and self.process.poll() is None:
+            lines = [line for line in self.log.splitlines() if "ready, visitors at once" in line]
+            if lines and "startup complete" in self.log:
+                return lines[0].rpartition("http://")[2].strip()
+            time.sleep(0.1)
+        raise RuntimeError(f"the server did not start:\n{self.log}")
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    @property
+    def url(self) -> str:
+        return f"ws://{self.address}/ws"
+
+    def plan_fault(self, stage: str, what: str) -> None:
+        """Let this happen at a victim's next stage of this kind."""
+        self._fault_file.write_text(f"{stage} {what}")
+
+    def has_failed_as_planned(self) -> bool:
+        return not self._fault_file.exists()
+
+    def get(self, path: str, timeout_s: float = 10.0) -> bytes:
+        with urllib.request.urlopen(f"http://{self.address}{path}", timeout=timeout_s) as answer:
+            body: bytes = answer.read()
+            return body
+
+    def health(self) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(self.get("/health"))
+        return answer
+
+    def health_ms(self) -> float:
+        began_s = time.monotonic()
+        self.health()
+        return (time.monotonic() - began_s) * 1000.0
+
+    def usage(self) -> Usage:
+        folder = Path(f"/proc/{self.process.pid}")
+        status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
+        return Usage(
+            resident_mb=int(status["VmRSS"].split()[0]) / 1024,
+            threads=int(status["Threads"]),
+            files=len(list((folder / "fd").iterdir())),
+        )
+
+    def stop(self, number: int = signal.SIGTERM, timeout_s: float = 15.0) -> int:
+        """Send a signal. Returns: the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()

@@ -1,0 +1,86 @@
+"""What a client does with its slot, and when it should give it to somebody who waits."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+SILENT_S = 15.0  # without any message, although it was sent media; a page reports its playhead every 100 ms
+PAUSED_S = 10.0  # paused, or hidden
+
+Reason = Literal["silent", "paused", "idle", "turn"]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnLimits:
+    """How long a client may keep its slot while others wait."""
+
+    idle_s: float = 120.0  # without any input
+    visit_s: float = math.inf
+
+
+class Activity:
+    """The moments at which a client did something. The session's lock protects it."""
+
+    def __init__(self, now_ms: float) -> None:
+        self._input_ms = now_ms
+        self._heard_ms = now_ms
+        self._seated_ms = now_ms
+        self._handed_ms: float | None = None  # when media was last handed over since it has its slot
+        self._stopped_ms: float | None = None  # since when it is paused or hidden
+        self._is_holding = False  # any keys
+        self._is_away = False  # there is no connection
+        self._follows_until_ms = 0.0
+
+    @property
+    def input_ms(self) -> float:
+        return self._input_ms
+
+    def note_input(self, now_ms: float) -> None:
+        self._input_ms = self._heard_ms = now_ms
+
+    def note_keys(self, are_held: bool, now_ms: float) -> None:
+        self._is_holding = are_held
+        self.note_input(now_ms)
+
+    def note_trajectory(self, duration_s: float, now_ms: float) -> None:
+        """Note that the client will be led for this long, without any more input."""
+        self._follows_until_ms = now_ms + duration_s * 1000.0
+        self.note_input(now_ms)
+
+    def note_report(self, is_stopped: bool, now_ms: float) -> None:
+        """Note a report of the player, and whether it is paused or hidden."""
+        self._heard_ms = now_ms
+        if not is_stopped:
+            self._stopped_ms = None
+        elif self._stopped_ms is None:
+            self._stopped_ms = now_ms
+
+    def note_away(self, is_away: bool, now_ms: float) -> None:
+        """Note that the client has lost its connection, or is back."""
+        self._is_away = is_away
+        if not is_away:
+            self.note_report(False, now_ms)
+            self.note_keys(False, now_ms)
+
+    def note_media(self, now_ms: float) -> None:
+        self._handed_ms = now_ms
+
+    def note_seated(self, now_ms: float) -> None:
+        """Note that the client has got its slot."""
+        self._seated_ms = now_ms
+        self._handed_ms = None
+
+    def find_reason(self, limits: TurnLimits, now_ms: float) -> Reason | None:
+        """Return why the slot should go to somebody who waits; None if it should not."""
+        if self._is_away:
+            return "silent"
+        seated_ms = self._seated_ms
+        heard_ms = max(self._heard_ms, seated_ms, self._handed_ms or 0.0)
+        if self._handed_ms is not None and now_ms - heard_ms > SILENT_S * 1000.0:
+            return "silent"
+        if self._stopped_ms is not None and now_ms - max(self._stopped_ms, seated_ms) > PAUSED_S * 1000.0:
+            return "paused"
+        walked_ms = now_ms if self._is_holding else max(self._input_ms, self._follows_until_ms)
+        if now_ms - max(walked_ms, seated_ms) > limits.idle_s * 1000.0:
+            return "idle"
+        return "turn" if now_ms - seated_ms > limits.visit_s * 1000.0 else None

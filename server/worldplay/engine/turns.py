@@ -1,0 +1,86 @@
+"""Gives slots back that are not used while others wait, and tells everybody their place in the queue."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from worldplay.engine.activity import Reason
+from worldplay.engine.admission import Admission
+from worldplay.engine.session import Session
+
+
+class Turns:
+    """The order in which sessions get slots. Worker thread only."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        sessions: Mapping[int, Session],
+        is_busy: Callable[[Session], bool],
+        guard: Callable[[Session, Callable[[], None]], None],
+        end: Callable[[Session, str], None],
+    ) -> None:
+        """Order these sessions, which come and go.
+
+        Args:
+            is_busy: whether the worker is in the middle of a session's chunk.
+            guard: does something for a session, and ends it if that fails.
+            end: ends a session with a code.
+        """
+        self._admission = admission
+        self._sessions = sessions
+        self._is_busy = is_busy
+        self._guard = guard
+        self._end = end
+        self._told: list[int] = []  # the queue, as last told to those in it
+        self._seated: set[int] = set()
+
+    def check(self, now_ms: float) -> None:
+        """Let those who wait have the slots of those who do nothing."""
+        self._wake(now_ms)
+        if self._admission.num_waiting:
+            self._collect(now_ms)
+        else:
+            for session in self._sessions.values():
+                session.hold(False)
+        surplus = self._admission.surplus
+        if surplus is not None:
+            self._end(self._sessions[surplus], "busy")
+        self._note_seated(now_ms)
+        self._tell_queue()
+
+    def _wake(self, now_ms: float) -> None:
+        """Put sessions that do something again at the end of the queue."""
+        for number, since_ms in list(self._admission.resting.items()):
+            if self._sessions[number].activity.input_ms > since_ms:
+                self._admission.wake(number)
+
+    def _collect(self, now_ms: float) -> None:
+        limits = self._admission.limits
+        seated = [s for s in self._sessions.values() if self._admission.is_seated(s.number)]
+        reasons = [(session, session.activity.find_reason(limits, now_ms)) for session in seated]
+        unused = [(session, reason) for session, reason in reasons if reason is not None]
+        for session, reason in unused[: self._admission.num_waiting]:
+            session.hold(True)
+            if not self._is_busy(session):
+                self._admission.yield_seat(session.number, now_ms, rests=reason != "turn")
+                self._guard(session, partial(_tell_yielded, session, reason))
+
+    def _note_seated(self, now_ms: float) -> None:
+        seated = {number for number in self._sessions if self._admission.is_seated(number)}
+        for number in seated - self._seated:
+            self._sessions[number].mark_seated(now_ms)
+        self._seated = seated
+
+    def _tell_queue(self) -> None:
+        queue = self._admission.queue
+        if queue == self._told:
+            return
+        self._told = queue
+        for position, number in enumerate(queue, start=1):
+            session = self._sessions[number]
+            eta_s = self._admission.eta_s(position)
+            self._guard(session, partial(session.listener.on_queued, position, eta_s))
+
+
+def _tell_yielded(session: Session, reason: Reason) -> None:
+    session.listener.on_state("yielded", {"text": reason})

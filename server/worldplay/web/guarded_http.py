@@ -1,0 +1,81 @@
+"""uvicorn's HTTP/1.1 protocol with limits: connections, time for headers, pipelined bytes."""
+
+import asyncio
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.utils import get_remote_addr
+from uvicorn.server import ServerState
+
+from worldplay.web.connections import Connections
+from worldplay.web.secured import SECURITY_HEADERS
+
+MAX_PIPELINED_BYTES = 64 * 1024  # received while an earlier request is handled
+_REST = b"".join(f"{name}: {value}\r\n".encode() for name, value in SECURITY_HEADERS.items())
+_REST += b"connection: close\r\ncontent-length: 0\r\n\r\n"
+_FULL = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n" + _REST
+_NOT_HTTP = b"HTTP/1.1 400 Bad Request\r\n" + _REST
+
+
+class GuardedConfig(Config):
+    """uvicorn's configuration, and the connections that its protocols share."""
+
+    def __init__(self, app: Any, connections: Connections, **options: Any) -> None:
+        super().__init__(app, **options)
+        self.connections = connections
+
+
+class GuardedHttp(H11Protocol):
+    """Refuses connections beyond the limits, and notices a client that leaves before its answer."""
+
+    def __init__(
+        self,
+        config: GuardedConfig,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._limited = config.connections
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        remote = get_remote_addr(transport)
+        if self._limited.enter(transport, remote[0] if remote else None) is None:
+            transport.write(_FULL)
+            transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._limited.leave(self.transport)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        before = self.cycle
+        super().data_received(data)
+        if self.cycle is not before:
+            self._limited.note_request(self.transport)
+        self._watch_pipeline()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP, with the headers of all other responses."""
+        self.transport.write(_NOT_HTTP)
+        self.transport.close()
+
+    def on_response_complete(self) -> None:
+        self._limited.expect_request(self.transport)
+        before = self.cycle
+        super().on_response_complete()
+        if self.cycle is not before:  # a pipelined request
+            self._limited.note_request(self.transport)
+
+    def _watch_pipeline(self) -> None:
+        """Keep reading while an answer is made. Otherwise nobody would notice the client leave."""
+        if self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
+            return
+        if len(self.conn.trailing_data[0]) > MAX_PIPELINED_BYTES:
+            self.transport.close()
+        else:
+            self.flow.resume_reading()

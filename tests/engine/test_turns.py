@@ -1,0 +1,133 @@
+"""Who gets a slot, when others do not use theirs."""
+
+from support.fakes import Page, Recorder, Theatre, names
+from worldplay.engine.activity import PAUSED_S, SILENT_S, TurnLimits
+from worldplay.engine.admission import Admission
+from worldplay.engine.worker import Worker
+
+
+def theatre_with(limits: TurnLimits, max_sessions: int = 1) -> Theatre:
+    theatre = Theatre(max_sessions)
+    theatre.worker = Worker(theatre.world, Admission(max_sessions, 2, limits), theatre.clock)
+    return theatre
+
+
+def states(page: Recorder) -> list[tuple[object, ...]]:
+    return [event for event in page.events if event[0] in ("queued", "yielded")]
+
+
+def test_idle_walker_keeps_its_slot_while_nobody_waits() -> None:
+    theatre = theatre_with(TurnLimits(idle_s=20))
+    page = theatre.open_page()
+    theatre.run(60_000)
+    assert states(page) == []
+    assert len(page.reports) > 80
+
+
+def test_idle_walker_makes_room_and_its_walk_goes_on_later() -> None:
+    theatre = theatre_with(TurnLimits(idle_s=20))
+    first = theatre.open_page()
+    theatre.run(10_000)
+    second = theatre.open_page()
+    theatre.run(15_000)
+    assert names(second)[:2] == ["queued", "started"]
+    assert [event[:2] for event in states(first)] == [("yielded", {"text": "idle"}), ("queued", 1)]
+    num_chunks = len(first.reports)
+    second.session.controls(0, 0.0, frozenset(["w"]))
+    first.session.controls(0, 0.0, frozenset(["w"]))
+    theatre.run(1000)
+    assert len(first.reports) == num_chunks
+    second.session.close()
+    theatre.clock.pages.remove(second)
+    theatre.run(3000)
+    assert [report.chunk.index for report in first.reports] == list(range(len(first.reports)))
+    assert len(first.reports) > num_chunks
+
+
+def test_chunk_in_progress_is_finished_before_the_slot_is_given_away() -> None:
+    theatre = theatre_with(TurnLimits(idle_s=5))
+    first = theatre.open_page()
+    theatre.open_page()
+    theatre.run(10_000)
+    assert first.num_frames == sum(report.chunk.num_frames for report in first.reports)
+
+
+def test_silent_walkers_lose_their_slots_to_one_who_plays() -> None:
+    theatre = theatre_with(TurnLimits())
+    silent = Recorder()
+    theatre.open(silent)
+    theatre.run(1000)
+    page = theatre.open_page()
+    theatre.run(SILENT_S * 1000 + 3000)
+    assert page.reports
+    assert ("yielded", {"text": "silent"}) in silent.events
+
+
+def test_paused_walker_loses_its_slot() -> None:
+    theatre = theatre_with(TurnLimits())
+    first = theatre.open_page()
+    theatre.run(1000)
+    first.session.pause()
+    second = theatre.open_page()
+    theatre.run(PAUSED_S * 1000 + 3000)
+    assert second.reports
+    assert ("yielded", {"text": "paused"}) in first.events
+
+
+def test_one_who_waits_takes_only_one_slot() -> None:
+    theatre = theatre_with(TurnLimits(idle_s=5), max_sessions=2)
+    pages = [theatre.open_page() for _ in range(3)]
+    theatre.run(8000)
+    yielded = [page for page in pages if "yielded" in names(page)]
+    assert len(yielded) == 1
+
+
+def test_visits_may_be_limited_so_that_all_take_turns() -> None:
+    theatre = theatre_with(TurnLimits(visit_s=5))
+    pages = [theatre.open_page() for _ in range(3)]
+    for page in pages:
+        page.session.controls(0, 0.0, frozenset(["w"]))
+    theatre.run(46_000)
+    made = [len(page.reports) for page in pages]
+    assert min(made) > 0.7 * max(made)
+    assert all(_are_continuous(page) for page in pages)
+
+
+def _are_continuous(page: Page) -> bool:
+    return [report.chunk.index for report in page.reports] == list(range(len(page.reports)))
+
+
+def test_queue_keeps_its_order() -> None:
+    admission = Admission(1, 3)
+    for key in (1, 2, 3):
+        admission.enter(key, 0.0)
+    admission.yield_seat(1, 1.0, rests=True)
+    assert admission.is_seated(2)
+    assert admission.queue == [3, 1]
+    admission.enter(4, 2.0)
+    assert admission.queue == [3, 4, 1]
+    admission.wake(1)
+    assert admission.queue == [3, 4, 1]
+    admission.leave(2, 3.0)
+    admission.leave(3, 3.0)
+    assert admission.is_seated(4)
+
+
+def test_slot_that_nobody_else_wants_goes_back_to_one_that_rests() -> None:
+    admission = Admission(1, 3)
+    for key in (1, 2):
+        admission.enter(key, 0.0)
+    admission.yield_seat(1, 1.0, rests=True)
+    admission.leave(2, 2.0)
+    assert admission.is_seated(1)
+
+
+def test_those_that_rest_do_not_keep_others_out() -> None:
+    theatre = theatre_with(TurnLimits(idle_s=5))
+    pages = []
+    for _ in range(8):
+        pages.append(theatre.open_page())
+        theatre.run(8000)
+    assert all(page.reports for page in pages)
+    assert sum("error" in names(page) for page in pages) > 0  # those that have rested longest
+    assert theatre.worker.admission.num_queued <= 3

@@ -1,0 +1,40 @@
+"""The short form of the fault bench, against real servers."""
+
+from pathlib import Path
+
+import pytest
+
+from fault_bench.bench import Row, render
+from fault_bench.endings import ENDINGS
+from fault_bench.faults import FAULTS
+from faults import is_wanted, run
+
+# One after the other with a walker beside them. SIGKILL shows nothing that the others do not.
+COMMON = [name for name in FAULTS if name not in ("one byte a second", "half open and never reading")]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_no_fault_hurts_a_walker(tmp_path: Path) -> None:
+    rows = run(COMMON, tmp_path, is_short=True, least_shown=0.3)  # other tests may run meanwhile
+    assert all(row.survived for row in rows), render(rows)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("name", [name for name in ENDINGS if "SIGKILL" not in name])
+def test_server_ends_as_it_should(name: str, tmp_path: Path) -> None:
+    (row,) = run([name], tmp_path, is_short=True)
+    assert row.survived, render([row])
+
+
+def test_table_says_what_was_not_survived() -> None:
+    rows = [Row("a", "fine", 0.99, 0.1, 3, 1), Row("b", "so so", 0.5, problem="slow"), Row("c", "FAILED: no")]
+    assert [row.survived for row in rows] == [True, False, False]
+    assert "| b | NO | 50% | 0.00 s | 0 ms | +0 MB | slow; so so |" in render(rows)
+
+
+def test_faults_are_chosen_by_a_part_of_their_name() -> None:
+    assert is_wanted("tiny messages", [])
+    assert is_wanted("SIGTERM in mid-chunk", ["sigterm"])
+    assert not is_wanted("garbage", ["sigterm"])

@@ -1,0 +1,84 @@
+"""The queue over the socket: places before a start, waits, and slots that go to others."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.raw_client import RawClient
+from support.serving import serving
+from worldplay.world.world import World
+
+FIELDS = "fields=places,yielded"
+
+
+@pytest.fixture
+def single(world: World) -> Iterator[str]:
+    """A server for one walker at a time, who may be idle for a second."""
+    with serving(world, max_sessions=1, idle_limit_s=1.0) as address:
+        yield address
+
+
+def client(address: str, query: str = FIELDS) -> RawClient:
+    return RawClient(f"ws://{address}/ws?{query}")
+
+
+def test_client_knows_before_its_start_whether_there_is_a_place(single: str) -> None:
+    with client(single) as first:
+        assert first.hello()["places"] == {"free": 1, "queued": 0, "eta": 0.0}
+        first.start(seed=1)
+        with client(single) as second:
+            places = second.hello()["places"]
+            assert (places["free"], places["queued"]) == (0, 0)
+            assert places["eta"] > 0
+    with client(single, "") as old:
+        assert "places" not in old.hello()
+
+
+def test_wait_is_always_told(single: str) -> None:
+    with client(single) as first, client(single) as second:
+        for each in (first, second):
+            each.hello()
+        first.start(seed=1)
+        second.send("start", seed=2)
+        queued = second.recv_type("queued")
+        assert (queued["position"], queued["eta"]) == (1, 60.0)
+
+
+@pytest.mark.parametrize("query", [FIELDS, ""])
+def test_idle_walker_is_told_that_its_place_went_to_another(single: str, query: str) -> None:
+    with client(single, query) as idle, client(single) as second:
+        idle.hello()
+        second.hello()
+        idle.start(seed=1)
+        idle.recv_type("media")
+        second.send("start", seed=2)
+        messages = idle.collect(lambda message: message["type"] == "queued")
+        second.recv_type("media")
+        yielded = [message["text"] for message in messages if message["type"] == "state"]
+        assert yielded == (["idle"] if query else [])
+        idle.press(["w"])
+        second.send("stop")
+        again = idle.recv_type("chunk")
+        assert again["index"] > 0
+
+
+def test_new_walks_are_refused_first_if_memory_is_short(single: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with client(single) as walking, client(single) as late:
+        walking.hello()
+        walking.start(seed=1)
+        monkeypatch.setattr("worldplay.web.receiver.is_memory_short", lambda: True)
+        late.hello()
+        late.send("start", seed=2)
+        messages, code = late.wait_closed()
+        assert (messages[-1]["code"], code) == ("busy", 1013)
+        assert "short of memory" in messages[-1]["message"]
+        walking.send("start", seed=3)
+        assert walking.recv_type("init")
+
+
+def test_client_that_starts_nothing_is_sent_away(single: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worldplay.web.stream.SILENCE_TIMEOUT_S", 0.2)
+    with client(single) as idle:
+        idle.hello()
+        messages, code = idle.wait_closed()
+        assert (messages[-1]["type"], messages[-1]["reason"], code) == ("bye", "no walk was started", 1000)

@@ -1,0 +1,125 @@
+"""How a server stops, and what it says when its engine fails."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from support.paths import ENVIRONMENT
+from support.raw_client import Closed, Message, RawClient
+from support.serving import running
+from worldplay.loading import make_engine
+from worldplay.settings import load_settings
+from worldplay.web.address import listen
+from worldplay.web.app import create_server
+from worldplay.world.world import World
+
+
+@contextmanager
+def serving_process(*arguments: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """Run `worldplay serve`. Yields: host and port, and the process."""
+    command = [sys.executable, "-m", "worldplay", "serve", "--port", "0", "--max-sessions", "2", *arguments]
+    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            line = next(line for line in process.stderr if "ready" in line)
+            next(line for line in process.stderr if "startup complete" in line)
+            yield line.strip().rpartition("http://")[2], process
+        finally:
+            process.kill()
+
+
+def messages_to_the_end(client: RawClient) -> tuple[list[Message], int]:
+    messages = []
+    try:
+        while True:
+            messages.append(client.recv())
+    except Closed as closed:
+        return messages, closed.code
+
+
+@pytest.mark.slow
+def test_sigterm_ends_walks_and_clips_politely() -> None:
+    with serving_process() as (address, process):
+        answers: list[httpx.Response] = []
+        body = {"prompt": "x", "num_frames": 2397}
+        url = f"http://{address}/api/generate-video"
+        post = threading.Thread(target=lambda: answers.append(httpx.post(url, json=body, timeout=30)))
+        post.start()
+        with RawClient(f"ws://{address}/ws?fields=resume_in") as client:
+            client.hello()
+            client.start(seed=1)
+            client.recv_type("chunk")
+            began_s = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            messages, code = messages_to_the_end(client)
+        assert process.wait(10) == 0
+        took_s = time.monotonic() - began_s
+        post.join()
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+    assert took_s < 10
+    assert (messages[-1]["type"], messages[-1]["resume_in"], code) == ("bye", 5.0, 1012)
+    _check_last_chunk_is_whole(messages)
+    assert (answers[0].status_code, answers[0].json()["error"]["code"]) == (503, "stopped")
+
+
+def _check_last_chunk_is_whole(messages: list[Message]) -> None:
+    chunks = [index for index, message in enumerate(messages) if message["type"] == "chunk"]
+    if chunks:
+        frames = [message for message in messages[chunks[-1] :] if message["type"] == "media"]
+        assert len(frames) == messages[chunks[-1]]["frames"]
+
+
+class HangingWorld:
+    """A world whose next stage hangs while it is told to."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.goes_on = threading.Event()
+
+    def __getattr__(self, name: str) -> object:
+        if name == "open_walk":
+            self.goes_on.wait(30)
+        return getattr(self._world, name)
+
+
+def test_stage_that_hangs_is_noticed(world: World, tmp_path: Path) -> None:
+    settings = load_settings(port=0, max_sessions=1, stage_timeout_s=1.0, static_dir=tmp_path, store="none")
+    hanging = HangingWorld(world)
+    engine = make_engine(settings, hanging)  # type: ignore[arg-type]
+    server = create_server(settings, world, engine)
+    listening = listen(settings.host, settings.port)
+    with running(server, listening) as address:
+        assert httpx.get(f"http://{address}/ready").status_code == 200
+        with RawClient(f"ws://{address}/ws") as client:
+            client.hello()
+            client.send("start")
+            end_s = time.monotonic() + 10
+            while httpx.get(f"http://{address}/live").status_code == 200:
+                assert time.monotonic() < end_s
+                time.sleep(0.1)
+            health = httpx.get(f"http://{address}/health")
+            assert (health.status_code, health.json()["live"], health.json()["ready"]) == (503, False, False)
+            hanging.goes_on.set()
+
+
+def test_engine_that_stays_dead_ends_the_server(world: World, tmp_path: Path) -> None:
+    settings = load_settings(port=0, max_sessions=1, static_dir=tmp_path, store="none")
+    engine = make_engine(settings, world)
+    server = create_server(settings, world, engine)
+    listening = listen(settings.host, settings.port)
+    with running(server, listening) as address:
+        engine.close()
+        assert httpx.get(f"http://{address}/live").status_code == 503
+        end_s = time.monotonic() + 10
+        while not server.has_failed:
+            assert time.monotonic() < end_s
+            time.sleep(0.1)
