@@ -8,6 +8,13 @@ import pytest
 
 from support.paths import PACKAGE
 
+# Files of the root that rooms may import, and what those may import themselves.
+ROOT_FILES: dict[str, set[str]] = {
+    "settings": {"protocol", "world"},
+    "chunk_times": {"settings", "world"},
+    "loading": {"settings", "chunk_times", "engine", "ranks", "world"},
+    "sizing": {"settings", "chunk_times", "loading", "engine", "ranks", "world"},
+}
 MAY_IMPORT = {
     "model": set(),
     "world": {"model"},
@@ -17,14 +24,10 @@ MAY_IMPORT = {
     "engine": {"world"},
     "media": set(),
     "protocol": set(),
+    "client": {"protocol"},
     "clips": {"engine", "media"},
-    "web": {"clips", "engine", "media", "protocol", "store", "loading", "settings"},
-    "commands": {"clips", "engine", "media", "hub", "web", "loading", "settings"},
-}
-# Files of the root that rooms may import, and what those may import themselves.
-ROOT_FILES: dict[str, set[str]] = {
-    "settings": {"protocol", "world"},
-    "loading": {"settings", "engine", "ranks", "world"},
+    "web": {"clips", "engine", "media", "protocol", "store", "loading", "settings", "sizing"},
+    "commands": {"client", "clips", "engine", "media", "hub", "web", *ROOT_FILES},
 }
 ANY_LAYER_MAY_IMPORT = {"wording"}
 # Inside world: its own files, then the courtyard, then the two models, which know nothing of each other.
@@ -41,6 +44,7 @@ FORBIDDEN_LIBRARIES = {
     "engine": {"torch", "asyncio", "starlette", "av"},
     "media": {"torch", "asyncio", "starlette", *THREADS},
     "protocol": {"torch", "numpy", "asyncio", "time", "socket", "starlette", "av", *THREADS},
+    "client": {"torch", "asyncio", "starlette", "av", *THREADS},
     "store": {"torch", "asyncio", "starlette", "av"},
     "clips": {"torch", "asyncio", "starlette", "av", *THREADS},
     "web": {"torch", "av", *THREADS},

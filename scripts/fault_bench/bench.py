@@ -42,7 +42,7 @@ def run_faults(names: Sequence[str], folder: Path, is_short: bool, least_shown: 
     player = Player(server.url, 24 * 3600)
     player.start()
     try:
-        wait_until(lambda: player.visitor.frames > 48, 30)
+        wait_until(lambda: player.visitor.num_frames > 48, 30)
         time.sleep(2)
         return [_run(name, Bench(server, is_short), player, least_shown) for name in names]
     finally:
@@ -53,19 +53,19 @@ def run_faults(names: Sequence[str], folder: Path, is_short: bool, least_shown: 
 def _run(name: str, bench: Bench, player: Player, least_shown: float) -> Row:
     visitor, server = player.visitor, bench.server
     before = server.usage()
-    frames, stalled_s, began_s = visitor.frames, visitor.stalled_s, time.monotonic()
+    frames, stalled_s, began_s = visitor.num_frames, visitor.player.stalled_s, time.monotonic()
     outcome = FAULTS[name](bench)
     time.sleep(max(1.0, LEAST_S - (time.monotonic() - began_s)))
-    stalled_s = visitor.stalled_s - stalled_s
+    stalled_s = visitor.player.stalled_s - stalled_s
     shown = 1 - stalled_s / (time.monotonic() - began_s)
-    went_on = visitor.frames > frames
+    went_on = visitor.num_frames > frames
     wait_until(lambda: not _find_leak(before, server.usage()), SETTLE_S)
     after, health_ms = server.usage(), server.health_ms()
     problem = _find_leak(before, after)
     if player.ended:
         problem = f"the walker was ended: {player.ended}"
     elif shown < least_shown or not went_on:
-        problem = f"the walker saw {visitor.frames - frames} frames"
+        problem = f"the walker saw {visitor.num_frames - frames} frames"
     elif health_ms > MOST_HEALTH_MS:
         problem = "/health is slow"
     return Row(name, outcome, shown, stalled_s, health_ms, after.resident_mb - before.resident_mb, problem)

@@ -11,7 +11,7 @@ import msgpack
 from websockets.frames import Frame, Opcode
 
 from fault_bench import VICTIM_SEED
-from soak import Visitor
+from worldplay.client.visit import Visit
 
 MESSAGE = Opcode.BINARY
 
@@ -21,18 +21,19 @@ class Player(threading.Thread):
 
     def __init__(self, url: str, seconds: float, seed: int = 1) -> None:
         super().__init__(daemon=True)
-        self.visitor = Visitor(url, seed=seed)
+        self.visitor = Visit(seed=seed)
+        self._url = url
         self.ended = ""  # why, if it did not leave by itself
         self._seconds = seconds
 
     def run(self) -> None:
         try:
-            self.visitor.run(self._seconds)
+            self.visitor.walk(self._url, self._seconds)
         except Exception as error:  # noqa: BLE001  # whatever the server does to a victim is a result
             self.ended = f"{type(error).__name__}: {error}"
 
     def leave(self) -> None:
-        self.visitor.leaves.set()
+        self.visitor.leave()
         self.join(10)
 
 

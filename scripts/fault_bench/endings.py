@@ -18,7 +18,7 @@ def sigterm_in_mid_chunk(folder: Path, is_short: bool) -> str:
     server = FaultServer(folder)
     player = Player(server.url, 60)
     player.start()
-    wait_until(lambda: player.visitor.frames > 20, 20)
+    wait_until(lambda: player.visitor.num_frames > 20, 20)
     began_s = time.monotonic()
     code = server.stop(signal.SIGTERM)
     took_s = time.monotonic() - began_s
@@ -33,7 +33,7 @@ def sigkill_and_start_again(folder: Path, is_short: bool) -> str:
     server = FaultServer(folder)
     player = Player(server.url, 60)
     player.start()
-    wait_until(lambda: player.visitor.frames > 20, 20)
+    wait_until(lambda: player.visitor.num_frames > 20, 20)
     server.stop(signal.SIGKILL)
     player.join(5)
     again = FaultServer(folder)
@@ -47,12 +47,12 @@ def sigstop(folder: Path, is_short: bool) -> str:
     server = FaultServer(folder, WORLDPLAY_STAGE_TIMEOUT_S="3")
     player = Player(server.url, 120)
     player.start()
-    wait_until(lambda: player.visitor.frames > 20, 20)
+    wait_until(lambda: player.visitor.num_frames > 20, 20)
     server.process.send_signal(signal.SIGSTOP)
     time.sleep(5 if is_short else 60)
     server.process.send_signal(signal.SIGCONT)
-    frames = player.visitor.frames
-    goes_on = wait_until(lambda: player.visitor.frames > frames + 48 or not player.is_alive(), 30)
+    frames = player.visitor.num_frames
+    goes_on = wait_until(lambda: player.visitor.num_frames > frames + 48 or not player.is_alive(), 30)
     alive = server.process.poll() is None and server.health()["live"]
     player.leave()
     server.stop()

@@ -65,7 +65,7 @@ def wait_until(is_so: Callable[[], bool], timeout_s: float) -> bool:
 @fault
 def kill_client(bench: Bench) -> str:
     """A client's process is killed in the middle of its walk."""
-    lines = "import sys; from soak import Visitor; Visitor(sys.argv[1], seed=2).run(60)"
+    lines = "import sys; from worldplay.client.visit import Visit; Visit(seed=2).walk(sys.argv[1], 60)"
     command = [sys.executable, "-c", lines, bench.server.url]
     paths = os.pathsep.join([str(SCRIPTS), str(SCRIPTS.parent / "server")])
     client = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths})

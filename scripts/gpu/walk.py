@@ -13,7 +13,8 @@ from time import perf_counter
 from typing import TextIO
 
 from gpu.setup import MINIATURE, Row, Setup
-from gpu.visit import Visit
+from gpu.visit import describe_visit
+from worldplay.client.visit import Visit
 
 STOP_S = 15.0
 _READY = re.compile(r"\bready\b.*(http://\S+)")
@@ -36,9 +37,9 @@ def _walk(setup: Setup, command: Sequence[str]) -> Iterator[Row]:
     with serving([*command, "--device", str(setup.device)]) as url:
         yield {"walk": "server ready", "s": perf_counter() - began}
         for name, plays in (("as fast as it comes", False), ("at the speed of the video", True)):
-            visit = Visit(plays)
+            visit = Visit(plays=plays)
             visit.walk(url, setup.scale.walk_s)
-            yield {"walk": name, **visit.describe()}
+            yield {"walk": name, **describe_visit(visit, plays=plays)}
 
 
 @contextmanager

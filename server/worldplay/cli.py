@@ -237,11 +237,40 @@ def bench(
             min=1, help="With --random-weights: of the 54 blocks, how many [54; at most 2 on a CPU]."
         ),
     ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Measure what this running server delivers instead: ws://HOST:PORT.")
+    ] = None,
+    sessions: Annotated[int | None, typer.Option(min=1, max=1000, help="With --url: sessions [1].")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=1, max=86_400, help="With --url: how long each walks [20].")
+    ] = None,
+    token: Annotated[str | None, typer.Option(help="With --url: the server's secret.")] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Also write the numbers to this file.")
     ] = None,
 ) -> None:
-    """Time a chunk, stage by stage, and compare with what the machine can do."""
+    """Time a chunk, stage by stage, and compare with what the machine can do; or measure a running server."""
+    if url is not None:
+        refuse(
+            "with --url",
+            {
+                "--model": model,
+                "--variant": variant,
+                "--size": size,
+                "--weights-dir": weights_dir,
+                "--device": device,
+                "--gpus": gpus,
+                "--attention": attention,
+                "--graphs": graphs,
+                "--chunks": chunks,
+                "--random-weights": random_weights or None,
+                "--context": context,
+                "--blocks": blocks,
+            },
+        )
+        _bench_delivery(url, sessions, seconds, token, json_file)
+        return
+    refuse("without --url", {"--sessions": sessions, "--seconds": seconds, "--token": token})
     settings = load_model_settings(
         model=model,
         variant=variant,
@@ -266,6 +295,16 @@ def bench(
 
     asked = RandomModel(parse_size(settings.size), 20 if context is None else context, blocks)
     run(settings, chunks or (5 if random_weights else 30), asked if random_weights else None, json_file)
+
+
+def _bench_delivery(
+    url: str, sessions: int | None, seconds: float | None, token: str | None, json_file: Path | None
+) -> None:
+    check_writable(json_file)
+    from worldplay.commands.bench_delivery import SECONDS, SESSIONS, run
+
+    if not run(url, sessions or SESSIONS, seconds or SECONDS, token, json_file):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import torch
 import torch.distributed as dist
 
+from worldplay.chunk_times import recall, remember
 from worldplay.engine.activity import TurnLimits
-from worldplay.engine.capacity import count_in_time
+from worldplay.engine.capacity import measure_pace
 from worldplay.engine.engine import Engine
 from worldplay.engine.pacing import LatchMode
 from worldplay.model.config import RELEASED_TRANSFORMER
@@ -33,6 +34,7 @@ from worldplay.world.embedded.manifest import read_description
 from worldplay.world.embedded.previews import show_first_frames
 from worldplay.world.frames import parse_size
 from worldplay.world.machine import check_heads, choose_rank_kind
+from worldplay.world.pace import Pace
 from worldplay.world.recording import record_world
 from worldplay.world.released.files import is_released
 from worldplay.world.released.variants import MODEL, find_variant
@@ -199,26 +201,58 @@ def open_engine(settings: Settings, ranks: Ranks = ALONE) -> tuple[World, Engine
     world = open_world(settings, sessions=sessions, clips=1, ranks=ranks)
     if not is_released(settings.model):  # the released model's first frame is the start image itself
         world = show_first_frames(world)
-    return world, make_engine(settings, world)
+    return world, make_engine(settings, world, find_pace(settings, world))
 
 
-def make_engine(settings: Settings, world: World) -> Engine:
+def find_pace(settings: ModelSettings, world: World) -> Pace | None:
+    """Measure what a chunk takes, or recall what was measured for the released model.
+
+    Returns: None for what is not measured: worlds without walks, and the released model on a CPU, where a
+        chunk takes minutes.
+    """
+    is_remembered = is_released(settings.model)
+    if not world.can_walk or (is_remembered and world.device.type == "cpu"):
+        return None
+    size = (world.height, world.width)
+    if is_remembered and (seconds := recall(settings, size)) is not None:
+        return Pace(seconds, world.chunk_latents)
+    logger.info("measuring how many visitors can walk at once in real time")
+    pace = measure_pace(world)
+    if is_remembered:
+        remember(settings, size, pace.made_s)
+    return pace
+
+
+def make_engine(settings: Settings, world: World, pace: Pace | None = None) -> Engine:
     """Make an engine with as many slots as the operator allows and as there is memory for.
 
-    If the operator sets no number, an embedded world gets as many as this machine can serve in real time. The
-    released model is not measured, because on a CPU a chunk takes minutes.
+    If the operator sets no number, there are as many as this machine can serve in real time.
+
+    Args:
+        pace: what a chunk takes; None if it was not measured.
     """
     num_slots = settings.max_sessions
-    if world.can_walk:
-        if world.max_sessions is not None:
-            num_slots = min(num_slots, world.max_sessions)
-        elif "max_sessions" not in settings.model_fields_set and not is_released(settings.model):
-            logger.info("measuring how many visitors can walk at once in real time")
-            num_slots = count_in_time(world, num_slots)
-            logger.info("visitors who can walk at once in real time: %d", num_slots)
+    if world.can_walk and world.max_sessions is not None:
+        num_slots = min(num_slots, world.max_sessions)
+    if pace is not None:
+        if "max_sessions" not in settings.model_fields_set:
+            num_slots = pace.limit(num_slots)
+        _tell_pace(pace)
     turns = TurnLimits(settings.idle_limit_s, settings.visit_limit_s or math.inf)
     timeout_s = _stage_timeout_s(settings, world)
-    return Engine(world, num_slots, settings.max_queued, _choose_latch(settings), timeout_s, turns)
+    times = None if pace is None else pace.times_real_time
+    return Engine(world, num_slots, settings.max_queued, _choose_latch(settings), timeout_s, turns, times)
+
+
+def _tell_pace(pace: Pace) -> None:
+    """Log what was measured, as a warning if not even one walk is in real time."""
+    takes = f"a chunk takes {pace.made_s:.2f} s to make and is shown for {pace.shown_s:.2f} s"
+    times = f"{pace.times_real_time:.2f}x real time"
+    if pace.times_real_time < 1.0:
+        logger.warning("walks are in slow motion, %s: %s", times, takes)
+    else:
+        visitors = max(1, pace.sessions)
+        logger.info("visitors who can walk at once in real time: %d (%s, %s)", visitors, takes, times)
 
 
 def _stage_timeout_s(settings: Settings, world: World) -> float:

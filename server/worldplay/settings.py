@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 PREFIX = "WORLDPLAY_"
 _SWITCHES = {"1": "on", "true": "on", "yes": "on", "0": "off", "false": "off", "no": "off"}
+AUTO = "auto"  # the size that is chosen by measuring
+CHUNK_TIMES = Path.home() / ".cache" / "worldplay-measured" / "chunk_times.json"
 COMPILED = Path.home() / ".cache" / "worldplay-compiled"
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -64,7 +66,8 @@ def read_proxies(text: str) -> frozenset[str]:
 
 
 def _check_size(size: str) -> str:
-    parse_size(size)
+    if size != AUTO:
+        parse_size(size)
     return size
 
 
@@ -99,7 +102,11 @@ class ModelSettings(BaseModel):
     variant: Variant = Field(
         "ar-distilled", description="Variant of hy-worldplay: ar-distilled, ar, ar-rl or bidirectional"
     )
-    size: Size = Field("480x832", description="Picture size of hy-worldplay, height x width")
+    size: Size = Field(
+        "480x832",
+        description="Picture size of hy-worldplay, height x width; serve and doctor also take 'auto': the "
+        "largest that is in real time on this machine",
+    )
     shift: float = Field(5.0, gt=0, le=100, description="Shift of hy-worldplay's noise schedule")
     weights_dir: Folder = Field(
         Path.home() / ".cache" / "worldplay", description="Folder of hy-worldplay's downloaded files"

@@ -7,22 +7,27 @@ from pathlib import Path
 import pytest
 
 from support.published import TRANSFORMER, VAE
+from worldplay import sizing
 from worldplay.commands import doctor
 from worldplay.commands.doctor import (
     CHECKED,
     PRESENT,
     Machine,
     check_everything,
-    count_sessions,
     describe_files,
+    describe_speed,
     examine,
+    find_paces,
     report,
+    run,
 )
 from worldplay.commands.list_models import find_problem
 from worldplay.settings import load_settings
 from worldplay.world.frames import SIZE
 from worldplay.world.machine import Gpu
+from worldplay.world.pace import Pace
 from worldplay.world.released.memory_estimate import Shapes, estimate_memory
+from worldplay.world.released.offload_plan import count_sessions
 from worldplay.world.released.variants import find_variant
 
 H100 = Machine(Gpu("H100", 84_000_000_000, 85_000_000_000), 256_000_000_000, 10**12)
@@ -165,3 +170,31 @@ def test_sessions_are_those_the_plan_accepts() -> None:
     needed = estimate_memory(DISTILLED)
     assert count_sessions(needed, 30_000_000_000) == 0
     assert count_sessions(needed, 200_000_000_000) > count_sessions(needed, 80_000_000_000)
+
+
+def test_doctor_tells_what_was_measured_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {(480, 832): 4.469, (240, 416): 0.25}
+    monkeypatch.setattr(doctor, "recall", lambda _, size: known.get(size))
+    settings = load_settings(model="hy-worldplay")
+    rows = find_paces(settings, DISTILLED, 83_000_000_000)
+    table, hint = "\n".join(describe_speed(settings, rows)).split("  - : ")
+    assert re.search(r"480x832 +4469 ms +3.6 +0.15x +0\n", table)
+    assert re.search(r"352x640 +- +- +- +-\n", table)
+    assert re.search(r"240x416 +250 ms +64.0 +2.67x +2\n", table)
+    assert "worldplay doctor --size auto measures it" in hint
+    assert find_paces(settings, find_variant("bidirectional"), 83_000_000_000) == []
+
+
+def test_a_size_is_not_chosen_for_another_machine() -> None:
+    with pytest.raises(ValueError, match="expected a --size like 480x832 with --memory, got 'auto'"):
+        run(load_settings(size="auto", device="cpu"), 80.0, check=False)
+
+
+def test_doctor_measures_the_embedded_world_where_there_is_no_gpu(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sizing, "measure_embedded", lambda _: ((96, 160), Pace(0.25, 4)))
+    run(load_settings(size="auto", device="cpu"), None, check=False)
+    said = capsys.readouterr().out
+    assert "Without a GPU only the embedded world is fast enough" in said
+    assert re.search(r"The embedded world on this machine\n.*\n +96x160 +250 ms +64.0 +2.67x +2\n$", said)

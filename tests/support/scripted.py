@@ -41,6 +41,7 @@ class ScriptedServer:
         self.token: str | None = None
         self.at_hello: Literal["welcome", "silence"] = "welcome"
         self.at_start: Literal["walk", "queue", "refuse", "busy"] = "walk"
+        self.times_real_time: float | None = None  # told in the welcome
         self.taken_as: str | None = None  # title of the suggestion whose look every prompt gives
         self.damages = 0  # so many of the next fragments are not sent, or hold nothing
         self.ahead_s = 0.3  # how much of the video the page has before it is shown
@@ -114,7 +115,9 @@ class _Visitor:
         match message:
             case m.Hello():
                 if self._server.at_hello == "welcome":
-                    await self._send(_welcome(self._server.own_pictures))
+                    welcome = _welcome(self._server.own_pictures)
+                    times = self._server.times_real_time
+                    await self._send(welcome.model_copy(update={"times_real_time": times}))
             case m.Ping(t=t):
                 await self._send(m.Pong(t=t, server=now_ms()))
             case m.Start():
@@ -269,7 +272,7 @@ def serving_script() -> Iterator[ScriptedServer]:
     app = Starlette(
         routes=[
             WebSocketRoute("/ws", scripted.welcome),
-            Mount("/", StaticFiles(directory=settings.static_dir, html=True)),
+            Mount("/", StaticFiles(directory=settings.static_dir, html=True, check_dir=False)),
         ]
     )
     config = uvicorn.Config(

@@ -16,9 +16,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from soak import Visitor
 from support.raw_client import RawClient
 from support.serving import serving
+from worldplay.client.visit import Visit
 from worldplay.world import rollout
 from worldplay.world.world import World
 
@@ -58,10 +58,10 @@ class Span:
         return f"{self.seconds:.1f} s: {chunks}, {self.stalled_ms:.0f} ms stalled, {leads}"
 
 
-class Visit:
+class Watched:
     """Somebody who walks, and the server's own count of it."""
 
-    def __init__(self, address: str, visitor: Visitor) -> None:
+    def __init__(self, address: str, visitor: Visit) -> None:
         self._metrics = f"http://{address}/metrics"
         self._visitor = visitor
 
@@ -69,8 +69,8 @@ class Visit:
         lines = (line.rsplit(" ", 1) for line in httpx.get(self._metrics).text.splitlines())
         counts = {name: value for name, value in lines if name.startswith("worldplay_")}
         late, chunks = (float(counts[f"worldplay_{name}_total"]) for name in ("late_chunks", "chunks"))
-        stalled_ms = self._visitor.stalled_s * 1000
-        return Moment(monotonic(), int(late), int(chunks), stalled_ms, len(self._visitor.buffered_ms))
+        stalled_ms = self._visitor.player.stalled_s * 1000
+        return Moment(monotonic(), int(late), int(chunks), stalled_ms, len(self._visitor.chunks))
 
     def since(self, before: Moment) -> Span:
         now = self.look()
@@ -79,7 +79,7 @@ class Visit:
             now.late_chunks - before.late_chunks,
             now.chunks - before.chunks,
             now.stalled_ms - before.stalled_ms,
-            self._visitor.buffered_ms[before.num_leads : now.num_leads],
+            [1000 * chunk.buffered_s for chunk in self._visitor.chunks[before.num_leads : now.num_leads]],
         )
 
     def alone(self) -> Span:
@@ -89,15 +89,15 @@ class Visit:
 
 
 @contextmanager
-def visiting(address: str) -> Iterator[Visit]:
-    visitor = Visitor(f"ws://{address}/ws")
-    thread = threading.Thread(target=visitor.run, args=(150.0,))
+def visiting(address: str) -> Iterator[Watched]:
+    visitor = Visit()
+    thread = threading.Thread(target=visitor.walk, args=(f"ws://{address}", 150.0))
     thread.start()
     try:
         sleep(SETTLE_S)
-        yield Visit(address, visitor)
+        yield Watched(address, visitor)
     finally:
-        visitor.leaves.set()
+        visitor.leave()
         thread.join(10.0)
 
 
@@ -137,6 +137,7 @@ def take_time(world: World, patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(World, "encode_text", encode_text)
     patch.setattr(rollout, "_encode_context", lambda *_: rest(50))
+    patch.setattr(rollout, "_append_latents", lambda *_: rest(10))
     patch.setattr(world.rollout.transformer, "denoise", denoise)
     patch.setattr(world.vae, "decode_latent", decode_latent)
     patch.setattr(world.vae, "new_decoder_state", list)

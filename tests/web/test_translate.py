@@ -27,8 +27,12 @@ def test_lack_of_memory_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_later_fields_of_the_welcome_are_only_for_clients_that_name_them(world: World) -> None:
-    greeting = Greeting("session", "secret", resumed=False, latch="latent", keeps_snapshots=True)
-    told = welcome(world, greeting, frozenset({"latch", "sights", "snapshots"}))
+    greeting = Greeting(
+        "session", "secret", resumed=False, latch="latent", keeps_snapshots=True, times_real_time=0.4
+    )
+    told = welcome(world, greeting, frozenset({"latch", "sights", "snapshots", "times_real_time"}))
+    assert told.times_real_time == 0.4
     assert (told.latch, told.worlds[0].sights, told.snapshots) == ("latent", world.sights, True)
     untold = welcome(world, greeting, frozenset({"revision"}))
+    assert untold.times_real_time is None
     assert (untold.latch, untold.worlds[0].sights, untold.snapshots) == (None, None, None)

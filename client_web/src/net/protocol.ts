@@ -86,6 +86,7 @@ const SERVER_FIELDS = {
     chunk: numbersByName,
     can_walk: optional(bool),
     latch: optional(string),
+    times_real_time: optional(number),
     snapshots: optional(bool),
     places: optional(map({ free: integer, queued: integer, eta: number })),
   },

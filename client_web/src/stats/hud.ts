@@ -46,6 +46,10 @@ export class Hud {
     this.write("latch", latch === undefined ? "" : (LATCHES[latch] ?? latch));
   }
 
+  showPace(words: string): void {
+    this.write("pace", words);
+  }
+
   showNumbers(numbers: HudNumbers): void {
     this.write("fps", numbers.framesPerSecond.toFixed(1));
     this.write("buffered", wholeMs(numbers.bufferedS * 1_000));

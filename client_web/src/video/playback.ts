@@ -6,6 +6,7 @@ import { medianSplit } from "../stats/latency_split";
 import { Measurements } from "../stats/measurements";
 import type { Notice } from "../ui/notice";
 import { noVideoInWords } from "../ui/words";
+import { paceInWords, speedFor } from "./pace";
 import { Player, type ShownFrame } from "./player";
 import { Stage } from "./stage";
 
@@ -57,6 +58,12 @@ export class Playback {
 
   snapshot(): ReturnType<typeof playbackSnapshot> {
     return playbackSnapshot(this.player, this.measured);
+  }
+
+  /** The server said how fast it makes the video. */
+  setPace(timesRealTime: number | undefined): void {
+    this.player.setSpeed(speedFor(timesRealTime));
+    this.hud.showPace(paceInWords(timesRealTime));
   }
 
   /** Keep the numbers on screen up to date; `seq` is that of the newest controls. */

@@ -57,7 +57,10 @@ export class Player {
   /** Media arrived, and no frame was presented since. */
   private hasNews = false;
   private isRefused = false;
-  private rate = 1;
+  /** By how much playback hurries to the live edge. */
+  private hurry = 1;
+  /** Below 1, the video plays in slow motion. */
+  private speed = 1;
   private stallTimer: ReturnType<typeof setTimeout> | undefined;
   private readonly source: Source;
   private readonly timeline = new Timeline();
@@ -97,6 +100,16 @@ export class Player {
   /** Media seconds not yet played. None during a standstill, when nobody sees them. */
   get bufferedS(): number {
     return this.standstill.isOn ? 0 : Math.max(0, this.aheadS);
+  }
+
+  /** Play at this speed from now on. */
+  setSpeed(speed: number): void {
+    this.speed = speed;
+    this.keepRate();
+  }
+
+  private get rate(): number {
+    return this.speed * this.hurry;
   }
 
   /** Media seconds that should be buffered when a fragment arrives. */
@@ -212,7 +225,7 @@ export class Player {
 
   private keepToEdge(nowMs: number): void {
     const { rate, skipS } = this.edge.decide(nowMs);
-    this.rate = rate;
+    this.hurry = rate;
     this.keepRate();
     this.skip(skipS);
     this.removeBehind();

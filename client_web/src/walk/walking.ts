@@ -6,6 +6,7 @@ import type { Notice } from "../ui/notice";
 import type { PromptChoice } from "../ui/prompt_choice";
 import type { StartPanel } from "../ui/start_panel";
 import { beginningInWords, promptInWords } from "../ui/words";
+import { paceInWords } from "../video/pace";
 import type { Playback } from "../video/playback";
 import { Pause } from "./pause";
 import { beginningOf, type Walk, Walks } from "./walk";
@@ -95,10 +96,13 @@ export class Walking {
     this.tellBeginning(this.walk, welcome);
   }
 
-  private tellBeginning(walk: Walk, { worlds }: Welcome): void {
+  private tellBeginning(walk: Walk, { worlds, times_real_time: timesRealTime }: Welcome): void {
     const views = worlds.flatMap((world) => world.views);
     const words = beginningInWords(walk.isAgain, views.find((view) => view.name === walk.view)?.title);
     if (words !== null) this.parts.notice.say(words);
+    const pace = paceInWords(timesRealTime);
+    if (pace !== "")
+      this.parts.notice.add(`This server makes the video at ${pace}, so it plays in slow motion.`);
     walk.isAgain = false;
   }
 

@@ -202,3 +202,13 @@ it("tries again for another walk, and after failures of long ago", () => {
   open();
   expect(told.at(-1)).toBe("playing");
 });
+
+it("plays in slow motion, also while it hurries to the live edge", () => {
+  const buffer = open();
+  player.setSpeed(0.4);
+  expect(video.playbackRate).toBe(0.4);
+  appendAll(buffer, 0, 16);
+  expect(video.playbackRate).toBe(0.4);
+  player.setSpeed(1);
+  expect(video.playbackRate).toBe(1);
+});

@@ -2,15 +2,16 @@
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from worldplay.chunk_times import recall
 from worldplay.commands.list_models import disk_bytes, find_problem
 from worldplay.commands.paths import existing_folder
 from worldplay.model.config import RELEASED_TRANSFORMER
-from worldplay.settings import ModelSettings, read_visible_gpus
-from worldplay.world.frames import parse_size
+from worldplay.settings import AUTO, ModelSettings, read_visible_gpus
+from worldplay.world.frames import parse_size, show_size
 from worldplay.world.machine import (
     Gpu,
     available_memory,
@@ -21,6 +22,7 @@ from worldplay.world.machine import (
     list_attention_packages,
     list_gpus,
 )
+from worldplay.world.pace import Pace
 from worldplay.world.released.memory_estimate import (
     RELEASED,
     MemoryEstimate,
@@ -28,14 +30,20 @@ from worldplay.world.released.memory_estimate import (
     count_other_rank,
     estimate_memory,
 )
-from worldplay.world.released.offload_plan import RESERVE, OffloadPlan, count_waiting, plan_offload
+from worldplay.world.released.offload_plan import (
+    MAX_SESSIONS,
+    RESERVE,
+    OffloadPlan,
+    count_sessions,
+    count_waiting,
+    plan_offload,
+)
+from worldplay.world.released.sizes import SIZES, SizePace, choose_size, render_sizes
 from worldplay.world.released.variants import MODEL, Variant, find_variant
 
 PRESENT = "present; --check finds out whether they also load, and takes seconds"
 CHECKED = "checked: the networks can be built from them; only the values of the weights were not read"
-SIZES = ((480, 832), (352, 640), (240, 416))  # shown beside the requested one
 CONTEXTS = (0, 4, 8, 12, 16, 20)  # latents
-MAX_SESSIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +82,6 @@ def describe_files(variant: Variant, weights_dir: Path, *, check: bool) -> str:
     if not check:
         return PRESENT
     return check_everything(variant, weights_dir) or CHECKED
-
-
-def count_sessions(needed: MemoryEstimate, budget: int) -> int:
-    """Count the sessions that fit beside the model and one clip of the HTTP API; 0 if none fits."""
-    sessions = 0
-    while sessions < MAX_SESSIONS and plan_offload(needed, sessions + 2, budget).fits:
-        sessions += 1
-    return sessions
 
 
 def report(
@@ -213,13 +213,60 @@ def run(settings: ModelSettings, memory_gb: float | None, *, check: bool) -> Non
 
     Raises: ValueError for a device that this machine does not have.
     """
-    variant, size = find_variant(settings.variant), parse_size(settings.size)
+    variant = find_variant(settings.variant)
     if settings.gpus > 1:
         _check_ranks(settings, variant, planned=memory_gb is not None)
     machine = examine(settings.device, settings.weights_dir)
     free = machine.gpu.free if machine.gpu else None
     planned = free if memory_gb is None else int(memory_gb * 1e9)
     budget = None if planned is None else max(0, planned - RESERVE)
+    rows = [] if free is None or memory_gb is not None else find_paces(settings, variant, free - RESERVE)
+    size = _choose_size(settings, rows, planned=memory_gb is not None)
     files = describe_files(variant, settings.weights_dir, check=check)
     for line in report(machine, variant, size, budget, files, settings.max_sessions, settings.gpus):
         sys.stdout.write(line + "\n")
+    for line in describe_speed(settings, rows):
+        sys.stdout.write(line + "\n")
+
+
+def find_paces(settings: ModelSettings, variant: Variant, budget: int) -> list[SizePace]:
+    """Recall what a chunk takes at each size on this machine's GPU; with the size "auto", measure it."""
+    if not variant.is_live:
+        return []
+    if settings.size == AUTO:
+        from worldplay.sizing import measure_sizes  # importing it takes seconds
+
+        return measure_sizes(settings)
+    rows = []
+    for size in SIZES:
+        seconds = recall(settings, size)
+        pace = None if seconds is None else Pace(seconds, variant.chunk_latents)
+        needed = estimate_memory(variant, size, ranks=settings.gpus)
+        rows.append(SizePace(size, pace, count_sessions(needed, budget)))
+    return rows
+
+
+def _choose_size(settings: ModelSettings, rows: Sequence[SizePace], *, planned: bool) -> tuple[int, int]:
+    """Return the size to describe. Raises: ValueError if it cannot be chosen for another machine."""
+    if settings.size != AUTO:
+        return parse_size(settings.size)
+    if planned:
+        raise ValueError("expected a --size like 480x832 with --memory, got 'auto'")
+    return choose_size(rows) if rows else SIZES[0]
+
+
+def describe_speed(settings: ModelSettings, rows: Sequence[SizePace]) -> Iterator[str]:
+    """Describe what chunks take on this machine; with the size "auto" also those of the embedded world."""
+    if rows:
+        yield "\nA chunk on this machine; sessions are those that fit in time and in memory"
+        yield from (f"  {line}" for line in render_sizes(rows))
+        if any(row.pace is None for row in rows) and settings.size != AUTO:
+            yield "  - : not measured; worldplay doctor --size auto measures it, in minutes"
+    if settings.size == AUTO:
+        from worldplay.sizing import measure_embedded  # importing it takes seconds
+
+        size, pace = measure_embedded(settings)
+        yield "\nThe embedded world on this machine"
+        yield from (f"  {line}" for line in render_sizes([SizePace(size, pace, MAX_SESSIONS)]))
+        if rows:
+            yield f"\n`worldplay serve --model {MODEL} --size auto` takes {show_size(choose_size(rows))}"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from worldplay.settings import ModelSettings
+from worldplay.settings import AUTO, ModelSettings
 from worldplay.world.released.files import is_released
 
 
@@ -12,9 +12,11 @@ def refuse_released_options(
 ) -> None:
     """Refuse options of the released model for another model: probably `--model` was forgotten.
 
+    The size "auto" is right for every model.
+
     Raises: ValueError naming the first.
     """
-    options = {"--variant": variant, "--size": size, "--weights-dir": weights_dir}
+    options = {"--variant": variant, "--size": None if size == AUTO else size, "--weights-dir": weights_dir}
     if any(options.values()) and not is_released(settings.model):
         refuse(f"with --model {settings.model}", options)
 

@@ -39,13 +39,16 @@ class Engine:
         latch: LatchMode = "chunk",
         stage_timeout_s: float = math.inf,
         turns: TurnLimits | None = None,
+        times_real_time: float | None = None,
     ) -> None:
         """Make an engine.
 
         Args:
             stage_timeout_s: a stage that takes longer counts as hung.
             turns: how long a client may keep its slot while others wait.
+            times_real_time: how fast the world makes one walk's chunks; None if that was not measured.
         """
+        self.times_real_time = times_real_time
         self.max_sessions = max_sessions
         self.latch = latch
         self._worker = Worker(world, Admission(max_sessions, max_queued, turns), monotonic_ms, latch)

@@ -243,6 +243,7 @@ class Welcome(Record):
     chunk: ChunkShape
     can_walk: bool | None = None
     latch: Literal["latent", "chunk"] | None = None
+    times_real_time: Annotated[float, Field(gt=0)] | None = None
     snapshots: bool | None = None
     places: Places | None = None
 

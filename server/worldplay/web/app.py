@@ -17,6 +17,7 @@ from starlette.websockets import WebSocket
 from worldplay.engine.engine import Engine, monotonic_ms
 from worldplay.loading import open_engine, open_ranks
 from worldplay.settings import Settings, read_proxies
+from worldplay.sizing import fix_size
 from worldplay.store.files import Files
 from worldplay.store.keeper import Keeper
 from worldplay.store.store import Store
@@ -135,6 +136,7 @@ def load_app(settings: Settings) -> Starlette:
     """
     stack = ExitStack()
     atexit.register(stack.close)
+    settings = fix_size(settings)
     ranks = stack.enter_context(open_ranks(settings))
     return create_app(settings, *open_engine(settings, ranks))
 

@@ -65,6 +65,7 @@ def describe_health(settings: Settings, world: World, engine: Engine) -> Health:
         latch=engine.latch,
         tier=world.tier,
         levers=list(world.levers),
+        times_real_time=engine.times_real_time,
         sessions=SessionCounts(
             active=stats.sessions, queued=stats.queued, max=engine.max_sessions if world.can_walk else 0
         ),

@@ -179,5 +179,9 @@ class Health(_Body):
     ]
     tier: Annotated[str, Field(description="What may change the result for speed; exact: nothing.")]
     levers: Annotated[list[str], Field(description="What the tier does on this machine, in words.")]
+    times_real_time: Annotated[
+        float | None,
+        Field(description="How fast chunks are made for one walk; null if that was not measured."),
+    ]
     sessions: SessionCounts
     jobs: JobCounts

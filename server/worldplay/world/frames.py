@@ -2,6 +2,7 @@
 
 from worldplay.wording import show
 
+FPS = 24
 FRAMES_PER_LATENT = 4  # but 1 for a walk's first latent
 
 SIZE = (480, 832)  # (height, width) the released models were trained at
@@ -55,6 +56,11 @@ def parse_size(text: str) -> tuple[int, int]:
     if separator and height.isdecimal() and width.isdecimal():
         return check_size(int(height), int(width))
     raise ValueError(f"expected a size like {SIZE[0]}x{SIZE[1]} (height x width), got {text!r}")
+
+
+def show_size(size: tuple[int, int]) -> str:
+    """Write a height and a width as `parse_size` reads them."""
+    return f"{size[0]}x{size[1]}"
 
 
 def check_size(height: int, width: int) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.model.conditioning import Conditioning
 from worldplay.model.kv_cache import TextKV
 from worldplay.model.vae import StreamingVAE
+from worldplay.world.frames import FPS
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.own_image import find_nearest
 from worldplay.world.pictures.fit import StartPicture, cut_picture
@@ -31,7 +32,6 @@ from worldplay.world.walk import Ground, Walk
 # How a visitor's own image is used: as the place to walk in, or blended into the most similar view.
 OwnPictures: TypeAlias = Literal["as_is", "nearest_view"]
 
-FPS = 24
 REMEMBERED_IMAGES = 16
 NEGATIVE_PROMPT = ""  # what guidance leads away from
 

@@ -7,6 +7,7 @@ from math import inf
 from worldplay.world.machine import available_memory
 from worldplay.world.released.memory_estimate import MemoryEstimate
 
+MAX_SESSIONS = 100  # more are not counted
 RESERVE = 1_000_000_000  # bytes of a GPU for libraries and fragmentation
 
 
@@ -71,6 +72,14 @@ def plan_for_sessions(
         if plan.fits:
             break
     return plan, count
+
+
+def count_sessions(needed: MemoryEstimate, budget: int) -> int:
+    """Count the sessions that fit beside the model and one clip of the HTTP API; 0 if none fits."""
+    sessions = 0
+    while sessions < MAX_SESSIONS and plan_offload(needed, sessions + 2, budget).fits:
+        sessions += 1
+    return sessions
 
 
 def _count_peak(

@@ -75,14 +75,15 @@ def build_random_world(
     network.use_ranks(ranks)
     autoencoder.use_ranks(ranks)
     grid = (height // vae.pixels_per_latent, width // vae.pixels_per_latent)
-    cache = network.new_cache(grid, VISION_TOKENS + TEXT_TOKENS, rollout.memory_latents)
+    branches = range(1 if rollout.guidance == 1.0 else 2)
+    caches = [network.new_cache(grid, VISION_TOKENS + TEXT_TOKENS, rollout.memory_latents) for _ in branches]
     return World(
         name="hy-worldplay with random weights",
         title="Noise",
         width=width,
         height=height,
         views=(),
-        rollout=RolloutModel(network, [cache], sample_points(NUM_POINTS, POINTS_SEED), rollout),
+        rollout=RolloutModel(network, caches, sample_points(NUM_POINTS, POINTS_SEED), rollout),
         vae=autoencoder,
         conditioner=RandomConditioner(transformer.text_dim, transformer.byt5_dim, transformer.vision_dim),
     )

@@ -1,0 +1,115 @@
+"""Measures a chunk at each published size of the released model, and chooses the largest in real time."""
+
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from typing import TypeVar
+
+import torch
+
+from worldplay.chunk_times import recall, remember
+from worldplay.engine.capacity import measure_pace
+from worldplay.loading import open_world, start_ranks, tune
+from worldplay.settings import AUTO, ModelSettings
+from worldplay.world.device import choose_device
+from worldplay.world.frames import show_size
+from worldplay.world.pace import Pace
+from worldplay.world.released.files import is_released
+from worldplay.world.released.memory_estimate import RELEASED, Shapes, estimate_memory
+from worldplay.world.released.offload_plan import RESERVE, count_sessions
+from worldplay.world.released.random_weights import build_networks, build_random_world, open_random_walk
+from worldplay.world.released.sizes import SIZES, SizePace, choose_size, render_sizes
+from worldplay.world.released.variants import find_variant
+
+logger = logging.getLogger(__name__)
+
+EMBEDDED = "embedded"
+Size = tuple[int, int]  # height, width
+Chosen = TypeVar("Chosen", bound=ModelSettings)
+
+
+def fix_size(settings: Chosen) -> Chosen:
+    """Replace the size "auto" by one: the largest published size that is in real time here.
+
+    The embedded world has only one size. Variants that only make clips, and machines without a GPU, are not
+    measured: the former get the largest size, the latter the smallest. Raises: as `choose_device`.
+    """
+    if settings.size != AUTO or not is_released(settings.model):
+        return settings
+    if not find_variant(settings.variant).is_live:
+        return _with_size(settings, SIZES[0], "it makes clips only, which need not be in real time")
+    if choose_device(settings.device).type == "cpu":
+        return _with_size(settings, SIZES[-1], "there is no GPU, and it would be slow at any size")
+    rows = measure_sizes(settings)
+    for line in render_sizes(rows):
+        logger.info(line)
+    size = choose_size(rows)
+    in_time = any(row.sessions for row in rows)
+    reason = "the largest in real time" if in_time else "the fastest; none leaves time to spare"
+    return _with_size(settings, size, reason)
+
+
+def _with_size(settings: Chosen, size: Size, reason: str) -> Chosen:
+    logger.info("size %s: %s", show_size(size), reason)
+    return settings.model_copy(update={"size": show_size(size)})
+
+
+def measure_sizes(settings: ModelSettings) -> list[SizePace]:
+    """Measure, or recall, every published size that fits into the GPU's free memory; the largest first."""
+    budget = torch.cuda.mem_get_info(choose_device(settings.device))[0] - RESERVE
+    return list(list_paces(settings, budget, partial(find_seconds, settings)))
+
+
+def list_paces(
+    settings: ModelSettings, budget: int, find_seconds: Callable[[Size], float | None]
+) -> Iterator[SizePace]:
+    """Yield the pace of each size.
+
+    Args:
+        budget: bytes of the GPU's memory.
+        find_seconds: returns what a chunk takes; None if it cannot be measured.
+    """
+    variant = find_variant(settings.variant)
+    for size in SIZES:
+        room = count_sessions(estimate_memory(variant, size, ranks=settings.gpus), budget)
+        seconds = find_seconds(size) if room else None
+        yield SizePace(size, None if seconds is None else Pace(seconds, variant.chunk_latents), room)
+
+
+def find_seconds(settings: ModelSettings, size: Size) -> float | None:
+    """Return what a chunk takes; None if it cannot be measured, for example because memory is short."""
+    if (known := recall(settings, size)) is not None:
+        return known
+    logger.info("measuring a chunk at %s", show_size(size))
+    try:
+        seconds = time_apart(settings, size)
+    except RuntimeError as error:  # PyTorch raises RuntimeErrors, also for lack of memory
+        logger.warning("%s cannot be measured: %s", show_size(size), str(error).partition("\n")[0])
+        return None
+    remember(settings, size, seconds)
+    return seconds
+
+
+def time_apart(settings: ModelSettings, size: Size, shapes: Shapes = RELEASED) -> float:
+    """Measure a chunk in a process of its own, which leaves no memory and no compiled code behind."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(time_random_chunk, settings, size, shapes).result()
+
+
+def time_random_chunk(settings: ModelSettings, size: Size, shapes: Shapes) -> float:
+    """Measure a chunk with random weights and a full context, in the way that the settings compute."""
+    device, rollout = choose_device(settings.device), find_variant(settings.variant).rollout()
+    make = partial(build_networks, shapes.transformer, shapes.vae)
+    with start_ranks(settings, shapes.transformer.heads, make) as ranks:
+        world = build_random_world(shapes.transformer, shapes.vae, rollout, size, device, ranks)
+        tune(settings, world)
+        return measure_pace(world, open_random_walk(world, rollout.memory_latents)).made_s
+
+
+def measure_embedded(settings: ModelSettings) -> tuple[Size, Pace]:
+    """Measure the embedded world, which has one size."""
+    embedded = settings.model_copy(update={"model": EMBEDDED, "gpus": 1})
+    world = open_world(embedded, sessions=1, clips=0)
+    return (world.height, world.width), measure_pace(world)
