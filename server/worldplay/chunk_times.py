@@ -56,6 +56,7 @@ def _key(settings: ModelSettings, size: tuple[int, int]) -> str:
         "installed": list_attention_packages(),
         "compile": settings.compile,
         "graphs": settings.graphs,
+        "tier": settings.tier,
     }
     return json.dumps(parts)
 
