@@ -137,6 +137,7 @@ def test_reset_can_be_typed_where_its_letter_steers(script: ScriptedServer, visi
     visitor.keyboard.press("Backspace")
     visitor.wait_for_selector("#notice.visible >> text=Back where the walk began.")
     assert len(script.asked(m.Reset)) == 1
+    visitor.set_viewport_size({"width": 1600, "height": 900})  # room for the keys' names
     assert "⌫" in visitor.inner_text("#bar [data-command=KeyR]")
 
 
