@@ -315,7 +315,7 @@ class Session:
             underrun_ms = self._playback.underrun_ms(now_ms) + undecoded_ms
             buffered_ms = latch_buffered_ms(costs.needed, self._playback.ack_delays)
             deadline_ms = max(underrun_ms, self._opened_ms + OPENING_SLACK_MS)
-            decode_ms = costs.decode_ms * num_undecoded
+            decode_ms = costs.decoding_delay_ms(num_undecoded)
             return self._chunk_task(deadline_ms, underrun_ms - buffered_ms, costs, decode_ms)
 
     def mark_latched(self, now_ms: float) -> None:
