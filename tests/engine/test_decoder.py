@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from threading import Event, Thread, current_thread
+from threading import Event, Thread, Timer, current_thread
 
 import pytest
 
@@ -249,7 +249,7 @@ def test_failure_of_a_latent_that_nobody_wants_any_more_ends_nothing(stage: Stag
     session, gate = held(stage, listener)
     session.reset()
     gate.error = RuntimeError("boom")
-    helper = Thread(target=lambda: (time.sleep(0.05), gate.opened.set()))
+    helper = Timer(0.05, gate.opened.set)
     helper.start()
     stage.work_until(lambda: listener.num_frames == 13)
     helper.join(WAIT_S)

@@ -8,7 +8,7 @@ from threading import Event, current_thread
 
 import pytest
 
-from support.fakes import FakeWorld, Recorder
+from support.fakes import FPS, FakeWorld, Recorder
 from worldplay.engine.engine import Engine, monotonic_ms
 from worldplay.engine.ports import ChunkReport, Frames
 from worldplay.engine.session import Session
@@ -204,19 +204,21 @@ def test_random_presses_keep_every_chunk_whole(world: FakeWorld) -> None:
     for page, session in zip(pages, sessions, strict=True):
         page.session = session
         session.start(WalkRequest(seed=0))
-    for seq in range(150):
+    for seq in range(250):
         time.sleep(0.01)
         session = sessions[chance.randrange(2)]
         session.controls(seq, 0.0, frozenset(chance.choice(["w", "a", ""])))
         for page, each in zip(pages, sessions, strict=True):
-            each.playhead(page.num_frames / 24, 0.0, False)
-        if seq % 30 == 29:
+            page.play(0.01)
+            each.playhead(page.shown_s, page.num_frames / FPS - page.shown_s, False)
+        if seq % 100 == 99:
             session.reset()
     assert engine.close(WAIT_S)
     assert engine.stats().counters.failures == 0
+    assert engine.stats().counters.cuts > 0
     for page in pages:
         assert page.problems == []
-        assert page.num_frames > 100
+        assert page.num_frames > 30
 
 
 class Ordered(Recorder):
@@ -225,7 +227,11 @@ class Ordered(Recorder):
     def __init__(self) -> None:
         super().__init__()
         self.problems: list[str] = []
+        self.shown_s = 0.0
         self._next = (0, 0)  # chunk, latent
+
+    def play(self, time_s: float) -> None:
+        self.shown_s = min(self.num_frames / FPS, self.shown_s + time_s)
 
     def on_chunk(self, report: ChunkReport) -> None:
         chunk = report.chunk
