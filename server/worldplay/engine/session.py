@@ -65,8 +65,8 @@ class Session:
     """A client's handle on the engine. Requests come from any thread and return at once.
 
     Answers come through the listener, on the engine's threads. `start`, `reset` and `rewind` cancel the chunk
-    in progress at its next stage, and discard taps, looks and trajectories sent before them. After `close` the
-    listener gets no more calls, except one that is already running.
+    in progress at its next stage, and discard taps, looks and trajectories sent before them. After `close`
+    the listener gets no more calls, except one that is already running.
     """
 
     def __init__(
