@@ -148,3 +148,21 @@ def test_blocks_are_compiled_where_that_pays(
     monkeypatch.setenv("WORLDPLAY_COMPILE", choice)
     settings = load_settings(model=model, gpus=gpus)
     assert loading._wants_compiling(settings, torch.device(device)) == compiles
+
+
+@pytest.mark.parametrize(
+    ("device", "cores", "threads", "gpus", "beside"),
+    [
+        ("cpu", 2, 1, 1, True),
+        ("cpu", 1, 1, 1, False),
+        ("cpu", 2, 2, 1, False),
+        ("cpu", 2, 1, 2, False),
+        ("cuda", 8, 1, 1, False),
+    ],
+)
+def test_decoder_has_a_thread_where_it_finds_a_core(
+    monkeypatch: pytest.MonkeyPatch, device: str, cores: int, threads: int, gpus: int, beside: bool
+) -> None:
+    monkeypatch.setattr(loading, "count_usable_cores", lambda: cores)
+    monkeypatch.setattr("torch.get_num_threads", lambda: threads)
+    assert loading.decodes_beside(load_settings(gpus=gpus), torch.device(device)) is beside

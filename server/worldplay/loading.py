@@ -33,7 +33,7 @@ from worldplay.world.embedded.load import find_embedded, load_embedded, load_net
 from worldplay.world.embedded.manifest import read_description
 from worldplay.world.embedded.previews import show_first_frames
 from worldplay.world.frames import parse_size
-from worldplay.world.machine import check_heads, choose_rank_kind
+from worldplay.world.machine import check_heads, choose_rank_kind, count_usable_cores
 from worldplay.world.pace import Pace
 from worldplay.world.recording import record_world
 from worldplay.world.released.files import is_released
@@ -241,7 +241,22 @@ def make_engine(settings: Settings, world: World, pace: Pace | None = None) -> E
     turns = TurnLimits(settings.idle_limit_s, settings.visit_limit_s or math.inf)
     timeout_s = _stage_timeout_s(settings, world)
     times = None if pace is None else pace.times_real_time
-    return Engine(world, num_slots, settings.max_queued, _choose_latch(settings), timeout_s, turns, times)
+    return Engine(
+        world,
+        num_slots,
+        settings.max_queued,
+        _choose_latch(settings),
+        timeout_s,
+        turns,
+        times,
+        decodes_beside=decodes_beside(settings, world.device),
+    )
+
+
+def decodes_beside(settings: ModelSettings, device: torch.device) -> bool:
+    """Return whether the decoder gets a thread of its own: if it finds an idle core there."""
+    is_alone = device.type == "cpu" and settings.gpus == 1 and torch.get_num_threads() == 1
+    return is_alone and count_usable_cores() > 1
 
 
 def _tell_pace(pace: Pace) -> None:

@@ -1,15 +1,16 @@
 """The engine with its real thread and the real clock; every wait has a bound and ends as soon as it can."""
 
 import logging
+import random
 import time
 from collections.abc import Iterator
 from threading import Event, current_thread
 
 import pytest
 
-from support.fakes import FakeWorld, Recorder
+from support.fakes import FPS, FakeWorld, Recorder
 from worldplay.engine.engine import Engine, monotonic_ms
-from worldplay.engine.ports import ChunkReport
+from worldplay.engine.ports import ChunkReport, Frames
 from worldplay.engine.session import Session
 from worldplay.world.steering import WalkRequest
 
@@ -47,9 +48,9 @@ def world() -> FakeWorld:
     return FakeWorld(RealTime(), context_ms=1, step_ms=1, decode_ms=1)
 
 
-@pytest.fixture
-def engine(world: FakeWorld) -> Iterator[Engine]:
-    engine = Engine(world, max_sessions=2, max_queued=1)
+@pytest.fixture(params=[False, True], ids=["one_thread", "decodes_beside"])
+def engine(world: FakeWorld, request: pytest.FixtureRequest) -> Iterator[Engine]:
+    engine = Engine(world, max_sessions=2, max_queued=1, decodes_beside=request.param)
     engine.start()
     yield engine
     assert engine.close(WAIT_S)
@@ -157,3 +158,92 @@ def test_engine_that_has_stopped_says_so(engine: Engine) -> None:
     late, session = visit(engine, awaited="internal")
     assert late.events == [("error", "internal", "the engine has stopped", True)]
     assert session.is_closed
+
+
+def held_in_decoder(world: FakeWorld) -> tuple[Engine, Event]:
+    """An engine whose decoder thread is in a latent that ends when the event is set."""
+    in_decoder, opened = Event(), Event()
+
+    def hold() -> None:
+        in_decoder.set()
+        assert opened.wait(WAIT_S)
+
+    world.once("decode", hold)
+    engine = Engine(world, max_sessions=1, max_queued=0, stage_timeout_s=2, decodes_beside=True)
+    engine.start()
+    visit(engine)
+    assert in_decoder.wait(WAIT_S)
+    return engine, opened
+
+
+def test_latent_that_hangs_in_the_decoder_thread_is_noticed(world: FakeWorld) -> None:
+    engine, opened = held_in_decoder(world)
+    assert engine.is_live
+    for _ in range(3):
+        engine.tick()
+    assert not engine.is_live
+    opened.set()
+    assert engine.close(WAIT_S)
+
+
+def test_closing_waits_for_the_decoder_thread_but_not_for_ever(world: FakeWorld) -> None:
+    engine, opened = held_in_decoder(world)
+    assert not engine.close(0.05)
+    opened.set()
+    assert engine.close(WAIT_S)
+    assert world.log.count(("decode", None)) == 1
+
+
+def test_random_presses_keep_every_chunk_whole(world: FakeWorld) -> None:
+    """With cuts, pauses and rewinds at random: what is reported is what comes, and in order."""
+    world.context_ms, world.step_ms, world.decode_ms = 4, 3, 3
+    engine = Engine(world, max_sessions=2, max_queued=0, latch="latent", decodes_beside=True)
+    engine.start()
+    chance, pages = random.Random(1), [Ordered(), Ordered()]
+    sessions = [engine.open(page) for page in pages]
+    for page, session in zip(pages, sessions, strict=True):
+        page.session = session
+        session.start(WalkRequest(seed=0))
+    for seq in range(250):
+        time.sleep(0.01)
+        session = sessions[chance.randrange(2)]
+        session.controls(seq, 0.0, frozenset(chance.choice(["w", "a", ""])))
+        for page, each in zip(pages, sessions, strict=True):
+            page.play(0.01)
+            each.playhead(page.shown_s, page.num_frames / FPS - page.shown_s, False)
+        if seq % 100 == 99:
+            session.reset()
+    assert engine.close(WAIT_S)
+    assert engine.stats().counters.failures == 0
+    assert engine.stats().counters.cuts > 0
+    for page in pages:
+        assert page.problems == []
+        assert page.num_frames > 30
+
+
+class Ordered(Recorder):
+    """Checks that each report follows from the one before, and brings no more than it says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.problems: list[str] = []
+        self.shown_s = 0.0
+        self._next = (0, 0)  # chunk, latent
+
+    def play(self, time_s: float) -> None:
+        self.shown_s = min(self.num_frames / FPS, self.shown_s + time_s)
+
+    def on_chunk(self, report: ChunkReport) -> None:
+        chunk = report.chunk
+        if (chunk.index, chunk.first_latent) != self._next:
+            self.problems.append(f"expected {self._next}, got {chunk.index}, {chunk.first_latent}")
+
+    def on_frames(self, frames: Frames, decode_ms: float, decoded_at_ms: float) -> None:
+        super().on_frames(frames, decode_ms, decoded_at_ms)
+        chunk, latent = self._next
+        self._next = (chunk, latent + 1) if latent < 3 else (chunk + 1, 0)
+
+    def on_state(self, what: str, detail: dict[str, object]) -> None:
+        super().on_state(what, detail)
+        if what == "reset":
+            self._next = (0, 0)

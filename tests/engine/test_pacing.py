@@ -103,3 +103,18 @@ def test_opening_is_not_safe_before_a_step_was_measured() -> None:
     measured = Costs()
     measured.count("open", 10)
     assert measured.safe_ms("open") == math.inf
+
+
+@pytest.mark.parametrize(
+    ("decodes_beside", "delay_ms", "tail_ms"), [(False, 60.0, 180.0), (True, 0.0, 100.0)]
+)
+def test_decoding_beside_keeps_the_model_from_nothing(
+    decodes_beside: bool, delay_ms: float, tail_ms: float
+) -> None:
+    costs = Costs(decodes_beside=decodes_beside)
+    for _ in range(2):
+        costs.count("decode", 20.0)
+    costs.count_tail(generate_ms=100.0, decode_ms=40.0, num_undecoded=2)
+    assert costs.decode_ms == 20.0
+    assert costs.decoding_delay_ms(3) == delay_ms
+    assert costs.tail.median_ms == tail_ms

@@ -190,3 +190,14 @@ def test_container_has_what_it_does_not_use_yet(monkeypatch: pytest.MonkeyPatch,
         monkeypatch.setattr(machine, name, tmp_path / name)
     assert available_memory() == 350_000_000
     assert is_memory_short()
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [("max 100000", 8), ("150000 100000", 1), ("400000 100000", 4), ("50000 100000", 1), ("", 8)],
+)
+def test_usable_cores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quota: str, cores: int) -> None:
+    (tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr(machine, "CGROUP_CPU", tmp_path / "cpu.max")
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(8)))
+    assert machine.count_usable_cores() == cores

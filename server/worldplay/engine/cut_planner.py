@@ -81,9 +81,12 @@ class CutPlanner:
         newest = queue.newest
         assert newest is not None, "a queue without a chunk"
         due_ms, decode_ms = session.decode_due_ms(self._costs, now_ms), self._costs.decode_ms
-        latents = range(newest.next_latent, newest.end)
-        dues = [due_ms + queue.media_before_ms(k) - decode_ms * (1 + queue.num_before(k)) for k in latents]
-        return Cuttable(newest.next_latent, newest.end, dues, is_cached)
+        first, delay_ms = queue.first_uncut, self._costs.decoding_delay_ms
+        latents = range(first, newest.end)
+        dues = [
+            due_ms + queue.media_before_ms(k) - decode_ms - delay_ms(queue.num_before(k)) for k in latents
+        ]
+        return Cuttable(first, newest.end, dues, is_cached)
 
     def _refuse(self, session: Session, seq: int, reason: Refusal) -> None:
         if self._refused.get(session.number) != seq:

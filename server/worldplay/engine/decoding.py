@@ -1,10 +1,10 @@
 """Latents between generation and decoding: decoded one by one, just in time, or thrown away by a cut."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from worldplay.engine.pacing import Costs, needed_ms
-from worldplay.engine.ports import ChunkReport, WalkPort
+from worldplay.engine.ports import ChunkReport, Frames, WalkPort
 from worldplay.engine.session import Session
 from worldplay.engine.stats import Counters
 from worldplay.world.frames import FRAMES_PER_LATENT
@@ -48,27 +48,41 @@ class DecodingChunk:
         if chunk.first_latent:
             return
         num_decoded = self.next_latent
-        expected_ms = costs.decode_ms * (len(chunk.poses) - num_decoded)
         costs.needed.add(self._needed_ms if num_decoded else self._generate_ms + costs.decode_ms)
-        costs.tail.add(self._generate_ms + self._decode_ms + expected_ms)
+        costs.count_tail(self._generate_ms, self._decode_ms, len(chunk.poses) - num_decoded)
 
 
 class DecodeQueue:
-    """The latents of one session that are not decoded yet, the next one first. Worker thread only."""
+    """The latents of one session that are not decoded yet, the next one first. With the decoder's lock.
+
+    The next one may be in a decoder's hands. It counts as not decoded, but no cut can throw it away.
+    """
 
     def __init__(
         self, session: Session, fps: float, clock: Callable[[], float], costs: Costs, counters: Counters
     ) -> None:
-        self._session = session
+        self.session = session
         self._fps = fps
         self._clock = clock
         self._costs = costs
         self._counters = counters
         self._chunks: deque[DecodingChunk] = deque()
+        self._in_hand: DecodingChunk | None = None  # whose next latent is being decoded
         self._num_announced = (-1, 0)  # of which chunk, how often
 
     def __bool__(self) -> bool:
         return bool(self._chunks)
+
+    @property
+    def is_in_hand(self) -> bool:
+        """Return whether the next latent is being decoded, or could not be."""
+        return self._in_hand is not None
+
+    @property
+    def first_uncut(self) -> int:
+        """Return the number, in the newest chunk, of the first latent that a cut may throw away."""
+        newest = self._chunks[-1]
+        return newest.next_latent + (self._in_hand is newest)
 
     @property
     def num_latents(self) -> int:
@@ -105,35 +119,55 @@ class DecodeQueue:
         self._chunks.append(DecodingChunk(report, walk, self._clock()))
 
     def clear(self) -> None:
-        """Forget all latents."""
+        """Forget all latents. One that is being decoded is not delivered."""
         self._chunks.clear()
+        self._in_hand = None
 
     def decode_next(self) -> None:
         """Decode the next latent and give its frames to the listener."""
-        chunk, started_ms = self._chunks[0], self._clock()
-        if not chunk.is_announced:
-            self._announce(chunk)
-        frames = next(chunk.frames)
+        self._announce(self._chunks[0])
+        started_ms = self._clock()
+        self.finish(next(self.begin()), started_ms)
+
+    def begin(self) -> Iterator[Frames]:
+        """Put the next latent into a decoder's hands. Returns: an iterator that yields its frames next."""
+        self._in_hand = self._chunks[0]
+        return self._in_hand.frames
+
+    def finish(self, frames: Frames, started_ms: float) -> None:
+        """Give the decoded frames to the listener, unless the latents were forgotten meanwhile."""
+        chunk = self._in_hand
+        if chunk is None or self.session.is_closed:
+            return
         now_ms = self._clock()
-        if chunk.next_latent == 0:
-            late = self._session.mark_made(chunk.report.chunk.index + 1, now_ms)
-            self._counters.late_chunks += late
-        self._session.mark_handed(len(frames) / self._fps, now_ms)
-        self._session.listener.on_frames(frames, now_ms - started_ms, now_ms)
-        self._counters.frames += len(frames)
+        self._announce(chunk)
+        self._hand_over(chunk, frames, now_ms - started_ms, now_ms)
+        self._in_hand = None
         chunk.add_decoded(now_ms - started_ms, self._ms(len(frames)))
+        self._costs.count("decode", now_ms - started_ms)
         if chunk.num_left == 0:
             self._chunks.popleft().count(self._costs, self._counters)
 
+    def _hand_over(self, chunk: DecodingChunk, frames: Frames, time_ms: float, now_ms: float) -> None:
+        if chunk.next_latent == 0:
+            late = self.session.mark_made(chunk.report.chunk.index + 1, now_ms)
+            self._counters.late_chunks += late
+        self.session.mark_handed(len(frames) / self._fps, now_ms)
+        self.session.listener.on_frames(frames, time_ms, now_ms)
+        self._counters.frames += len(frames)
+
     def _announce(self, chunk: DecodingChunk) -> None:
+        """Report a chunk, once, before its frames."""
+        if chunk.is_announced:
+            return
         chunk.is_announced = True
         made = chunk.report.chunk
         index, count = self._num_announced
         revision = count if index == made.index and made.first_latent else 0
         self._num_announced = made.index, revision + 1
-        self._session.listener.on_chunk(ChunkReport(made, chunk.report.latch, revision))
+        self.session.listener.on_chunk(ChunkReport(made, chunk.report.latch, revision))
         if made.bumped:
-            self._session.listener.on_state("bump", {"chunk": made.index})
+            self.session.listener.on_state("bump", {"chunk": made.index})
 
     def _ms(self, num_frames: int) -> float:
         return num_frames / self._fps * 1000.0

@@ -10,6 +10,7 @@ from typing import Literal
 from worldplay.engine.activity import TurnLimits
 from worldplay.engine.admission import Admission
 from worldplay.engine.clip_run import ClipJob, ClipListener, ClipRequest
+from worldplay.engine.decoder import DecoderThread
 from worldplay.engine.failures import REASONS
 from worldplay.engine.pacing import LatchMode
 from worldplay.engine.ports import Listener, WorldPort
@@ -40,6 +41,8 @@ class Engine:
         stage_timeout_s: float = math.inf,
         turns: TurnLimits | None = None,
         times_real_time: float | None = None,
+        *,
+        decodes_beside: bool = False,
     ) -> None:
         """Make an engine.
 
@@ -47,20 +50,28 @@ class Engine:
             stage_timeout_s: a stage that takes longer counts as hung.
             turns: how long a client may keep its slot while others wait.
             times_real_time: how fast the world makes one walk's chunks; None if that was not measured.
+            decodes_beside: decode on a thread of its own, beside the next chunk.
         """
         self.times_real_time = times_real_time
         self.max_sessions = max_sessions
         self.latch = latch
-        self._worker = Worker(world, Admission(max_sessions, max_queued, turns), monotonic_ms, latch)
         self._thread = Thread(target=self._work, name="worldplay-engine", daemon=True)
         self._numbers = count(1)
         self._wake = Event()
         self._is_closing = False
         self._is_leaving = False
-        self.watchdog = Watchdog(stage_timeout_s)
+        self._watchdog, decoder_watchdog = Watchdog(stage_timeout_s), Watchdog(stage_timeout_s)
+        self._watchdogs = (self._watchdog, decoder_watchdog)
+        self._decoder: DecoderThread | None = None
+        if decodes_beside:
+            self._decoder = DecoderThread(monotonic_ms, self._wake.set, decoder_watchdog)
+        admission = Admission(max_sessions, max_queued, turns)
+        self._worker = Worker(world, admission, monotonic_ms, latch, self._decoder)
         self._started_ms = monotonic_ms()
 
     def start(self) -> None:
+        if self._decoder is not None:
+            self._decoder.start()
         self._thread.start()
 
     def close(self, timeout_s: float = 10.0) -> bool:
@@ -84,7 +95,13 @@ class Engine:
     @property
     def is_live(self) -> bool:
         """Return whether the worker thread runs, and no stage hangs."""
-        return self._thread.is_alive() and not self._is_closing and not self.watchdog.is_hung
+        is_hung = any(watchdog.is_hung for watchdog in self._watchdogs)
+        return self._thread.is_alive() and not self._is_closing and not is_hung
+
+    def tick(self) -> None:
+        """Note that a second has passed, to notice stages that hang. One caller only."""
+        for watchdog in self._watchdogs:
+            watchdog.tick()
 
     def open(self, listener: Listener, media_s: float = 0.0) -> Session:
         """Open a session in a slot or in the queue. If both are full, the listener gets `busy`.
@@ -151,7 +168,7 @@ class Engine:
                 self._wake.clear()
                 if self._is_leaving:
                     self._worker.clips.end_all()
-                with self.watchdog.watch():
+                with self._watchdog.watch():
                     wait_ms = self._worker.run_once()
                 if wait_ms != 0.0:
                     self._wake.wait(self._rest_s(wait_ms))
@@ -161,3 +178,5 @@ class Engine:
             self._worker.end_all("internal")
         else:
             self._worker.end_all(None)
+        if self._decoder is not None:
+            self._decoder.close()

@@ -79,11 +79,13 @@ class AckDelays:
 class Costs:
     """Recent durations of work on this machine, for all sessions and clips together."""
 
+    decodes_beside: bool = False  # latents are decoded on another thread than all the rest
     # From the start of a chunk until it waits for its latch.
     context: RecentTimes = field(default_factory=RecentTimes)
     # Buffered media that a chunk's client needed at the latch to avoid an underrun.
     needed: RecentTimes = field(default_factory=RecentTimes)
-    tail: RecentTimes = field(default_factory=RecentTimes)  # from the latch to the last frame
+    # From the latch to the last frame; to the last latent if these are decoded beside.
+    tail: RecentTimes = field(default_factory=RecentTimes)
     command: RecentTimes = field(default_factory=RecentTimes)  # opening, rewinding, prompting
     # From the latch until so many latents are generated.
     generate: dict[int, RecentTimes] = field(default_factory=dict)
@@ -105,6 +107,20 @@ class Costs:
     def decode_ms(self) -> float:
         """Return the usual time of decoding a latent; 0 if nothing was measured yet."""
         return self._stages["decode"].median_ms
+
+    def decoding_delay_ms(self, num_latents: int) -> float:
+        """Estimate how long decoding so many latents keeps the model from other work."""
+        return 0.0 if self.decodes_beside else self.decode_ms * num_latents
+
+    def count_tail(self, generate_ms: float, decode_ms: float, num_undecoded: int) -> None:
+        """Record how long a chunk kept the model from other work, from its latch on.
+
+        Args:
+            decode_ms: of its latents that were decoded.
+            num_undecoded: how many a cut threw away.
+        """
+        decode_ms += self.decode_ms * num_undecoded
+        self.tail.add(generate_ms + (0.0 if self.decodes_beside else decode_ms))
 
     def count_generated(self, num_latents: int, time_ms: float) -> None:
         """Record the time from a latch until its latents are generated."""

@@ -27,7 +27,10 @@ class ChunkReport:
 
 
 class WalkPort(Protocol):
-    """One walk with its decoder. Worker thread only."""
+    """One walk with its decoder. Worker thread only, but a decoder thread may take what `decode` yields.
+
+    While it does, the worker may make chunks and copy the walk, and nothing else.
+    """
 
     @property
     def num_chunks(self) -> int: ...
@@ -94,7 +97,10 @@ class WorldPort(Protocol):
 
 
 class Listener(Protocol):
-    """A client's connection. Called on the worker thread, one call at a time; must return quickly."""
+    """A client's connection. Called one call at a time, on the worker thread; must return quickly.
+
+    `on_chunk` and `on_frames` come from the decoder thread if there is one.
+    """
 
     def on_queued(self, position: int, eta_s: float | None) -> None: ...
 

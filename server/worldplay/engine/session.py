@@ -64,9 +64,9 @@ Notice = Callable[[Listener], None]
 class Session:
     """A client's handle on the engine. Requests come from any thread and return at once.
 
-    Answers come through the listener, on the worker thread. `start`, `reset` and `rewind` cancel the chunk in
-    progress at its next stage, and discard taps, looks and trajectories sent before them. After `close` the
-    listener gets no more calls, except one that is already running.
+    Answers come through the listener, on the engine's threads. `start`, `reset` and `rewind` cancel the chunk
+    in progress at its next stage, and discard taps, looks and trajectories sent before them. After `close`
+    the listener gets no more calls, except one that is already running.
     """
 
     def __init__(
@@ -315,7 +315,7 @@ class Session:
             underrun_ms = self._playback.underrun_ms(now_ms) + undecoded_ms
             buffered_ms = latch_buffered_ms(costs.needed, self._playback.ack_delays)
             deadline_ms = max(underrun_ms, self._opened_ms + OPENING_SLACK_MS)
-            decode_ms = costs.decode_ms * num_undecoded
+            decode_ms = costs.decoding_delay_ms(num_undecoded)
             return self._chunk_task(deadline_ms, underrun_ms - buffered_ms, costs, decode_ms)
 
     def mark_latched(self, now_ms: float) -> None:

@@ -1,10 +1,8 @@
 """The worker: checks all sessions, does one stage of work for one of them, and checks again."""
 
 import logging
-import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 from worldplay.engine.admission import Admission
@@ -15,6 +13,8 @@ from worldplay.engine.controls import Latch
 from worldplay.engine.cut_planner import CutPlanner, PlannedCut
 from worldplay.engine.cuts import Cut
 from worldplay.engine.deadline import Run, Task, Wait, decide, latest_start
+from worldplay.engine.decode_planner import Decode, DecodePlanner
+from worldplay.engine.decoder import Decoder, DecoderThread
 from worldplay.engine.decoding import DecodeQueue
 from worldplay.engine.failures import REASONS, code_of
 from worldplay.engine.pacing import Costs, LatchMode
@@ -29,29 +29,29 @@ logger = logging.getLogger(__name__)
 MAX_STAGE_MS = 1000.0  # of a stage that was not timed yet
 
 
-@dataclass(frozen=True, slots=True)
-class Decode:
-    """Decode this session's next latent, at the latest at a time."""
-
-    session: Session
-    begin_by_ms: float
-
-
 class Worker:
     """Owns the model, the sessions, the chunk in progress, and the clips.
 
-    Other threads may use only `arrivals` and `clips.arrivals`.
+    Other threads may use only `arrivals` and `clips.arrivals`. What the decoder thread does, it does with the
+    decoder's lock.
     """
 
     def __init__(
-        self, world: WorldPort, admission: Admission, clock: Callable[[], float], latch: LatchMode = "chunk"
+        self,
+        world: WorldPort,
+        admission: Admission,
+        clock: Callable[[], float],
+        latch: LatchMode = "chunk",
+        decoder: DecoderThread | None = None,
     ) -> None:
+        """`decoder` decodes beside this thread; None: this thread decodes between its other stages."""
         self.arrivals: deque[Session] = deque()  # appended to by any thread
         self.admission = admission
         self.counters = Counters()
         self._world = world
         self._clock = clock
-        self._costs = Costs()
+        self._decoder: Decoder = decoder or Decoder()
+        self._costs = Costs(decodes_beside=self._decoder.is_beside)
         self.clips = ClipQueue(world, clock, self.counters, self._costs)
         self._commands = Commands(world, clock, self._costs, self.counters, self._show)
         self._sessions: dict[int, Session] = {}
@@ -59,18 +59,27 @@ class Worker:
         self._run: ChunkRun | None = None
         self._latch = latch
         self._undecoded: dict[int, DecodeQueue] = {}  # by session
+        self._planner = DecodePlanner(self._undecoded, self._costs, latch)
         self._cuts = CutPlanner(self._costs, self.counters, self._guard)
+        if decoder is not None:
+            decoder.choose = self._choose_beside
         self._cached_for: int | None = None  # the session whose newest chunk has its context in the caches
 
     def run_once(self) -> float | None:
         """Do one piece of work. Returns: ms to sleep if nothing else happens; None: without limit."""
+        with self._decoder.lock:
+            self._decoder.check()
+            return self._check_and_work()
+
+    def _check_and_work(self) -> float | None:
         started_ms = self._clock()
         self._check_sessions()
         decision = self._decide()
         if isinstance(decision, Wait | Run) and self._has_time_for_clip(decision):
             self._displace_run()
             self._cached_for = None
-            self.clips.advance()
+            with self._decoder.beside():
+                self.clips.advance()
         elif isinstance(decision, Wait):
             return None if decision.until_ms is None else max(0.0, decision.until_ms - self._clock())
         else:
@@ -80,16 +89,19 @@ class Worker:
 
     def end_all(self, code: str | None) -> None:
         """End every session and clip. If a code is given, the sessions' clients get it as an error."""
-        self.clips.end_all()
-        self._seat_arrivals()
-        for session in list(self._sessions.values()):
-            self._end(session, code)
+        with self._decoder.lock:
+            self.clips.end_all()
+            self._seat_arrivals()
+            for session in list(self._sessions.values()):
+                self._end(session, code)
 
     # -- sessions that come and go
 
     def _check_sessions(self) -> None:
-        """Handle what other threads requested since the last stage."""
+        """Handle what other threads requested since the last stage, and what the decoder could not do."""
         self._seat_arrivals()
+        while self._decoder.failures:
+            self._end_failed(*self._decoder.failures.popleft())
         for session in list(self._sessions.values()):
             if session.is_closed:
                 self._end(session, None)
@@ -175,7 +187,7 @@ class Worker:
             decision: Run | Wait = Run(self._run.session.number)
         else:
             decision = decide(tasks, None if self._run is None else self._run.session.number, now_ms)
-        decode = self._next_decode(now_ms)
+        decode = None if self._decoder.is_busy else self._planner.next(now_ms)
         stage_ms = self._expect_stage_ms() if isinstance(decision, Run) else 0.0
         if decode is not None and decode.begin_by_ms <= now_ms + stage_ms:
             return self._decode_or_finish(decode, now_ms)
@@ -205,39 +217,15 @@ class Worker:
         )
         return [task for task in tasks if task is not None]
 
-    def _next_decode(self, now_ms: float) -> Decode | None:
-        """Return the session whose next latent must be decoded first, and when, so that all are in time."""
-        sessions = (s for s in self._sessions.values() if self._undecoded[s.number] and not s.is_away)
-        waiting = [(self._decode_due_ms(s, now_ms), s) for s in sessions]
-        begin_by_ms = math.inf
-        for due_ms, _ in sorted(waiting, key=lambda each: each[0], reverse=True):
-            begin_by_ms = min(begin_by_ms, due_ms) - self._costs.decode_ms
-        if not waiting:
-            return None
-        return Decode(min(waiting, key=lambda each: each[0])[1], begin_by_ms)
-
-    def _decode_due_ms(self, session: Session, now_ms: float) -> float:
-        """Return when a session's next latent must be decoded. Without cuts there is nothing to wait for."""
-        if self._latch == "chunk" or session.is_paused:
-            return now_ms
-        return session.decode_due_ms(self._costs, now_ms)
-
     def _decode_or_finish(self, decode: Decode, now_ms: float) -> Run | Decode:
         """Decode, unless the latent is being made again and the new one will be ready before it is shown."""
         run = self._run
-        if run is None or not self._is_making_again(decode.session):
+        if run is None or not self._planner.is_making_again(decode.session, run):
             return decode
         shown_ms = decode.session.underrun_ms(now_ms)
         if run.end_ms(now_ms) + self._costs.decode_ms <= shown_ms:
             return Run(run.session.number)
         return decode
-
-    def _is_making_again(self, session: Session) -> bool:
-        """Return whether a session's next latent to decode is among those that are being made again."""
-        run = self._run
-        if run is None or run.cut is None or run.session is not session:
-            return False
-        return self._undecoded[session.number].num_before(run.cut.kept) == 0
 
     def _expect_stage_ms(self) -> float:
         """Estimate the stage that would be done next."""
@@ -269,11 +257,20 @@ class Worker:
                 self._guard(session, partial(self._begin_cut, session, cut))
 
     def _decode(self, session: Session) -> None:
-        if self._is_making_again(session):
+        if self._planner.is_making_again(session, self._run):
             self._give_up_cut()
-        started_ms = self._clock()
-        self._undecoded[session.number].decode_next()
-        self._costs.count("decode", self._clock() - started_ms)
+        self._decoder.begin(self._undecoded[session.number])
+
+    def _choose_beside(self) -> DecodeQueue | None:
+        """Return the queue whose latent the decoder thread should go on with. On that thread."""
+        now_ms = self._clock()
+        decode = self._planner.next(now_ms)
+        stage_ms = self._expect_stage_ms() if self._decoder.is_worker_computing else 0.0
+        if decode is None or decode.begin_by_ms > now_ms + stage_ms or decode.session.is_cancelling:
+            return None
+        if self._planner.is_making_again(decode.session, self._run):
+            return None  # the worker gives up the cut first, between two stages
+        return self._undecoded[decode.session.number]
 
     def _show(self, session: Session, chunk: Chunk) -> None:
         """Show the last latent of a walk that goes on, before its next chunk is made."""
@@ -310,9 +307,9 @@ class Worker:
         """Do one stage for a session: of the chunk in progress, of a command, or of a new chunk."""
         if self._run is not None and self._run.is_committed:
             self._advance(self._run)
-        elif (command := session.take_command()) is not None:
+        elif session.has_commands:
             self._displace_run()
-            self._commands.handle(session, command)
+            self._handle_command(session)
         elif self._run is not None and self._run.session is session:
             self.counters.speculation_hits += 1
             self._advance(self._run)
@@ -322,12 +319,22 @@ class Worker:
             self._run = ChunkRun(session, session.walk, self._clock)
             self._advance(self._run)
 
+    def _handle_command(self, session: Session) -> None:
+        """Carry out a session's next command, while nothing is decoded: it may change the decoder's state."""
+        with self._decoder.at_rest():
+            if self._decoder.failures:  # that comes first
+                return
+            command = session.take_command()
+            if command is not None:
+                self._commands.handle(session, command)
+
     def _advance(self, run: ChunkRun) -> None:
         stage, started_ms = run.next_stage, self._clock()
         was_cached = self._cached_for == run.session.number
         if run.cut is None:
             self._cached_for = None
-        run.advance()
+        with self._decoder.beside():
+            run.advance()
         if run.cut is None:  # a cut's stages are shorter
             self._costs.count(stage, self._clock() - started_ms)
         if run.chunk is not None:
@@ -370,6 +377,9 @@ class Worker:
             code = code_of(error)
         else:
             return
+        self._end_failed(session, code)
+
+    def _end_failed(self, session: Session, code: str) -> None:
         self.counters.failures += 1
         self._end(session, code)
         if code == "out_of_memory":

@@ -45,7 +45,7 @@ class WorldServer(uvicorn.Server):
 
     def _tick(self) -> None:
         self._connections.sweep()
-        self._engine.watchdog.tick()
+        self._engine.tick()
         self._failed_s = 0 if self._engine.is_live else self._failed_s + 1
         if self._failed_s == 1:
             logger.critical("the engine has failed; the process will end, so that it can be started again")

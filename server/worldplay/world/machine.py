@@ -12,6 +12,7 @@ from pathlib import Path
 MEMINFO = Path("/proc/meminfo")
 CPUINFO = Path("/proc/cpuinfo")
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container
+CGROUP_CPU = Path("/sys/fs/cgroup/cpu.max")  # quota and period, in microseconds
 CGROUP_USAGE = Path("/sys/fs/cgroup/memory.current")
 CGROUP_DETAILS = Path("/sys/fs/cgroup/memory.stat")
 SHORT_BYTES = 400_000_000  # less than this, and decoding one picture could end the process
@@ -137,6 +138,16 @@ def _cgroup_usage() -> int:
         return 0
     details = dict(line.split(" ", 1) for line in CGROUP_DETAILS.read_text().splitlines())
     return int(CGROUP_USAGE.read_text()) - int(details.get("inactive_file", "0"))
+
+
+def count_usable_cores() -> int:
+    """Count the cores that this process may use, by its affinity and its container's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = CGROUP_CPU.read_text().split()
+        return min(cores, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):  # no container, or one without a quota ("max")
+        return cores
 
 
 def is_memory_short() -> bool:
