@@ -18,7 +18,7 @@ from worldplay.cli import main
 
 FAULT_FILE = Path(os.environ.get("FAULT_FILE", "no-fault"))
 ERRORS: dict[str, type[Exception]] = {"RuntimeError": RuntimeError, "MemoryError": MemoryError}
-victims: set[int] = set()  # ids of walks
+victims: dict[int, Any] = {}  # walks by id
 
 
 def take_fault(stage: str) -> str | None:
@@ -60,7 +60,7 @@ def is_victim(walk: object) -> bool:
 def break_everything() -> None:
     """Patch the engine, the encoder and the decoder of pictures."""
     from worldplay.engine.chunk_run import ChunkRun
-    from worldplay.engine.decoding import DecodeQueue
+    from worldplay.model.vae import StreamingVAE
     from worldplay.web import receiver
     from worldplay.web.listener import SessionListener
     from worldplay.world.live_walk import LiveWalk
@@ -69,11 +69,15 @@ def break_everything() -> None:
     mark_victims(World)
     break_method(World, "open_walk", lambda world, request: "open" if request.seed == VICTIM_SEED else None)
     break_method(ChunkRun, "advance", lambda run: run.next_stage if is_victim(run.session.walk) else None)
-    break_method(DecodeQueue, "decode_next", lambda q: "decode" if is_victim(q._session.walk) else None)
+    break_method(StreamingVAE, "decode_latent", decode_stage)
     break_method(LiveWalk, "set_prompt", lambda walk, text: "prompt" if is_victim(walk) else None)
     break_method(SessionListener, "_encode", encode_stage)
     break_method(receiver.Receiver, "_read_picture", lambda *args: "picture")
     threading.Thread(target=let_clock_jump, daemon=True).start()
+
+
+def decode_stage(vae: object, latent: object, state: object) -> str | None:
+    return "decode" if any(walk._decoder_state is state for walk in list(victims.values())) else None
 
 
 def encode_stage(listener: Any, *args: object) -> str | None:
@@ -86,9 +90,9 @@ def mark_victims(world: type) -> None:
     def open_walk(self: Any, request: Any) -> Any:
         walk = original(self, request)
         if request.seed == VICTIM_SEED:
-            victims.add(id(walk))
+            victims[id(walk)] = walk
         else:
-            victims.discard(id(walk))
+            victims.pop(id(walk), None)
         return walk
 
     type.__setattr__(world, "open_walk", open_walk)

@@ -85,7 +85,7 @@ class Receiver:
             case m.Ping(t=t):
                 self._put(m.Pong(t=t, server=monotonic_ms()))
             case m.Stop():
-                self.visit.forget()
+                self._visits.forget(self.visit)
                 self._put(m.Bye(reason="stopped"))
                 self._put(Close(1000))
                 return False

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+NUM_FORGOTTEN = 256
 MAX_READS = 2  # walks that are read from the store at a time
 MAX_FIRST_FRAME = 2**31  # of a timeline that goes on: three years, and far from any limit of the protocol
 
@@ -51,6 +53,7 @@ class Visits:
         self._keeper = keeper
         self._resume_s = resume_s
         self._visits: dict[str, Visit] = {}
+        self._forgotten: deque[str] = deque(maxlen=NUM_FORGOTTEN)  # their files may still be there
         self._reading = asyncio.Semaphore(MAX_READS)
 
     def new(self) -> Visit:
@@ -66,6 +69,9 @@ class Visits:
     async def find(self, resume: m.Resume) -> Visit | None:
         """Find the visit that a client wants to resume; None if there is none with this secret."""
         visit = self._visits.get(resume.session)
+        if resume.session in self._forgotten:
+            self._count("unknown")
+            return None
         if visit is not None and not visit.is_over:
             found = visit if visit.is_secret(resume.secret) else None
             self._count("memory" if found else "refused")
@@ -104,6 +110,11 @@ class Visits:
         except (OSError, ValueError) as error:
             logger.warning("a walk could not be read: %s", error)
             return None
+
+    def forget(self, visit: Visit) -> None:
+        """Remove a visit's walk from the store, because its client ended it. It cannot be resumed."""
+        visit.forget()
+        self._forgotten.append(visit.id)
 
     def lose(self, visit: Visit) -> None:
         """Wait for a client whose connection is lost, if it has a walk."""
