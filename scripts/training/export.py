@@ -33,7 +33,7 @@ EMBEDDED_ROLLOUT = RolloutConfig(
 def export(folder: Path, weights: dict[str, Tensor], config: TransformerConfig) -> None:
     """Write what the server loads beside the VAE: compact weights, and the world's description."""
     partial = folder / "transformer.partial"
-    save_file(compact(weights), partial)
+    save_file(compact({name: weight.cpu() for name, weight in weights.items()}), partial)
     partial.rename(folder / "transformer.safetensors")
     description = {
         "format": 1,

@@ -47,8 +47,9 @@ class Masters:
             for p, w in zip(self._params.values(), self._weights.values(), strict=True)
         ]
         flat = torch.cat([*grads, torch.tensor(numbers, device=grads[0].device)])
-        dist.all_reduce(flat)
-        flat /= dist.get_world_size()
+        if dist.get_world_size() > 1:
+            dist.all_reduce(flat)
+            flat /= dist.get_world_size()
         total, means = flat[: -len(numbers)], flat[-len(numbers) :].tolist()
         total *= (self._recipe.clip / (total.norm() + 1e-6)).clamp(max=1)
         pieces = torch.split(total, [grad.numel() for grad in grads])

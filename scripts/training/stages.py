@@ -1,6 +1,7 @@
 """The stages of training the embedded world, as each rank runs them."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
@@ -12,10 +13,10 @@ from safetensors.torch import load_file
 
 from training.data import DRILL_SEED, HELD_OUT_SEED
 from training.export import seal
+from training.latent_walks import load_latents
 from training.latents import encode_walks, fingerprint_vae, prepare_latents
 from training.progress import say_each
 from training.prompt_book import PromptBook, read_prompts
-from training.samples import load_latents
 from training.text_stage import EMBEDDED_TEXT, load_text, train_text
 from training.transformer_stage import Plan, Trainer
 from training.vae_stage import VAEStage, train_vae
@@ -28,6 +29,27 @@ from worldplay.world.embedded.text_encoder import TextReader, make_text_model
 WALK_LATENTS = 64
 VAE_WALKS = 128  # of the training walks
 HELD_OUT_WALKS, HELD_OUT_LATENTS = 12, 44
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much of the transformer's training is done at once."""
+
+    samples: int
+    refresh_steps: int
+    refresh_walks: int
+    save_every_s: float
+    drawers: int
+
+
+ON_CPU = Scale(samples=10, refresh_steps=100, refresh_walks=6, save_every_s=480, drawers=0)
+ON_GPU = Scale(
+    samples=128,  # 30 GB
+    refresh_steps=50,
+    refresh_walks=64,
+    save_every_s=90,
+    drawers=max(1, (os.cpu_count() or 1) - 2),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,17 +192,19 @@ def transformer_stage(options: Options) -> None:
     )
     # If training begins with a good version, contexts are generated earlier.
     generated_from = 0.6 if options.start is None else 0.3
+    scale = ON_GPU if options.device.startswith("cuda") else ON_CPU
     plan = Plan(
         seconds=60 * options.minutes,
-        samples=10,
+        samples=scale.samples,
         muon_rate=options.rate * 3e-3,
         adam_rate=options.rate * 1.5e-3,
         generated_from=generated_from,
         generated_share=0.5,
-        refresh_steps=100,
-        refresh_walks=6,
-        save_every_s=480,
+        refresh_steps=scale.refresh_steps,
+        refresh_walks=scale.refresh_walks,
+        save_every_s=scale.save_every_s,
         device=options.device,
+        drawers=scale.drawers,
         start=options.start and options.start / "transformer.safetensors",
     )
     Trainer(walks, held_out, load_prompts(options.folder), options.folder, plan).run()

@@ -19,7 +19,16 @@ from torch import Tensor
 from training.critic import Critic, critic_loss, decoder_loss, draw_frames
 from training.masters import Masters, Recipe
 from training.progress import Progress
-from training.vae_streams import Piece, StreamPlan, draw_pieces, load_held_out, psnr, reconstruct, save_strip
+from training.vae_streams import (
+    Piece,
+    StreamPlan,
+    Videos,
+    draw_pieces,
+    load_held_out,
+    psnr,
+    reconstruct,
+    save_strip,
+)
 from worldplay.model.config import VAEConfig
 from worldplay.model.vae import StreamingVAE
 from worldplay.world.courtyard.light import LIGHTS
@@ -40,6 +49,7 @@ EMBEDDED_VAE = VAEConfig(
 
 PARTS = StreamPlan(num_streams=8, frames_per_piece=8, longest=8, height=96, width=160)  # of each rank
 WHOLE = StreamPlan(num_streams=2, frames_per_piece=8, longest=12, height=192, width=320)
+GPU_STREAMS = 16  # times as many streams, for one GPU
 WHOLE_FROM = 0.5  # of the time; until then, crops of many streams give steadier gradients
 ENCODER_FROM = 0.05  # until then a trained encoder waits for a new decoder
 ENCODER_UNTIL = 0.6  # then the latents are fixed, and only the decoder is trained
@@ -146,15 +156,18 @@ class Trainer:
 
     def _draw(self) -> Iterator[Piece]:
         """Yield pieces of the training streams: first of crops, then of whole frames."""
+        videos = Videos(self._stage.walks, self._device)
+        factor = GPU_STREAMS if self._device.type == "cuda" else 1
         for plan, until in ((PARTS, WHOLE_FROM), (WHOLE, 1.0)):
-            pieces = draw_pieces(self._stage.walks, 10 * self._step + self._rank, plan)
+            wide = replace(plan, num_streams=factor * plan.num_streams)
+            pieces = draw_pieces(videos, 10 * self._step + self._rank, wide)
             while self._share_done < until:
                 yield next(pieces)
 
     def _learn(self, piece: Piece) -> None:
         if piece.starts:
             self._encoder, self._decoder = self._vae.new_encoder_state(), self._vae.new_decoder_state()
-        losses = self._losses(piece.pixels.to(self._device))
+        losses = self._losses(piece.pixels)
         self._encoder, self._decoder = self._encoder.detach(), self._decoder.detach()
         torch.autograd.backward(losses["loss"])
         self._update()
@@ -208,11 +221,11 @@ class Trainer:
         self._progress.report(self._step, self._share_done, self._spent_s, numbers)
 
     def _export(self) -> None:
-        """Write the averaged weights with the scale of their latents, and measure them, on the CPU."""
+        """Write the averaged weights with the scale of their latents, and measure them."""
         began = time.monotonic()
         vae = self._averaged()
-        halves = {name: value.contiguous() for name, value in vae.state_dict().items()}
-        vae.to(choose_dtype(torch.device("cpu")))
+        halves = {name: value.contiguous().cpu() for name, value in vae.state_dict().items()}
+        vae.to(choose_dtype(self._device))
         walks = load_held_out(self._stage.walks, HELD_OUT_WALKS, HELD_OUT_FRAMES)
         results = [reconstruct(vae, frames) for frames in walks]
         scale = self._known_scale() or 1 / torch.cat([latents for _, latents in results]).float().std().item()
@@ -243,8 +256,8 @@ class Trainer:
         return float(description["vae"]["scaling_factor"])
 
     def _averaged(self) -> StreamingVAE:
-        """Return the running average as it is stored, on the CPU."""
-        vae = deepcopy(self._vae).to("cpu", torch.bfloat16)
+        """Return the running average as it is stored."""
+        vae = deepcopy(self._vae).to(torch.bfloat16)
         vae.encoder.load_state_dict(self._encoder_masters.averaged_weights())
         vae.decoder.load_state_dict(self._decoder_masters.averaged_weights())
         return vae
