@@ -191,6 +191,7 @@ def _run_rank(rank: int, stage: str, options: stages.Options, meeting_place: str
     os.nice(options.nice)
     if options.device == "cpu":
         torch.set_num_threads(1)  # two processes of one thread are nearly twice as fast as one of two
+    torch.backends.cudnn.benchmark = True  # the shapes are few
     dist.init_process_group("gloo", meeting_place, rank=rank, world_size=options.processes)
     STAGES[stage](options)
     dist.destroy_process_group()

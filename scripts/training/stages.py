@@ -161,8 +161,11 @@ def latents_stage(options: Options) -> None:
     if dist.get_rank() == 0:
         prepare_latents(vae, options.latent_folder, fingerprint_vae(options.folder))
     dist.barrier()
-    missing = _missing(options.latent_folder, options.seeds)
-    say_each("encoded", encode_walks(vae, options.walk_folder, options.latent_folder, missing), len(missing))
+    at_once = 1 if options.device == "cpu" else 32
+    for seeds in (options.held_out_seeds, options.training_seeds):  # of one length each
+        missing = _missing(options.latent_folder, seeds)
+        encoded = encode_walks(vae, options.walk_folder, options.latent_folder, missing, at_once)
+        say_each("encoded", encoded, len(missing))
 
 
 def load_vae(folder: Path, device: str) -> StreamingVAE:
