@@ -169,21 +169,27 @@ def run_ranks(stage: str, options: stages.Options) -> None:
         meeting = f"file://{meeting_place}/ranks"
         spawn = get_context("spawn")
         ranks = [
-            spawn.Process(target=_run_rank, args=(rank, stage, options, meeting), daemon=True)
+            spawn.Process(target=_run_rank, args=(rank, stage, options, meeting))
             for rank in range(options.processes)
         ]
         for process in ranks:
             process.start()
-        _wait_for_all(ranks, stage)
+        try:
+            _wait_for_all(ranks, stage)
+        finally:
+            for process in ranks:
+                process.terminate()
+            for process in ranks:
+                process.join()
 
 
 def _wait_for_all(ranks: list[SpawnProcess], stage: str) -> None:
-    """Wait for all ranks. If one fails, end the run: the others would wait for it for ever."""
+    """Wait for all ranks, or until one fails: the others would wait for it for ever."""
     running = list(ranks)
     while running:
         ended = wait([process.sentinel for process in running])
         if any(process.exitcode for process in running if process.sentinel in ended):
-            sys.exit(f"stage {stage} failed")  # this also ends the other ranks, which are daemons
+            sys.exit(f"stage {stage} failed")
         running = [process for process in running if process.sentinel not in ended]
 
 

@@ -29,6 +29,8 @@ class Drawing(Protocol):
         """Choose the contexts of walks, as `generate` needs them."""
         ...
 
+    def close(self) -> None: ...
+
 
 class DrawnHere(Drawing):
     """Draws in this process, when asked."""
@@ -42,6 +44,9 @@ class DrawnHere(Drawing):
 
     def choose_contexts(self, walks: Iterable[Poses], num_chunks: int) -> list[Contexts]:
         return [choose_contexts(num_chunks, c2w) for c2w in walks]
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class DrawnAhead(Drawing):
@@ -62,6 +67,10 @@ class DrawnAhead(Drawing):
 
     def choose_contexts(self, walks: Iterable[Poses], num_chunks: int) -> list[Contexts]:
         return list(self._pool.map(partial(choose_contexts, num_chunks), walks))
+
+    def close(self) -> None:
+        """End the processes."""
+        self._pool.shutdown(cancel_futures=True)
 
 
 _here: list[Sampler] = []  # of a process of the pool

@@ -106,6 +106,12 @@ class Trainer:
 
     def run(self) -> None:
         """Train until the time is up or a signal comes, saving from time to time."""
+        try:
+            self._run()
+        finally:
+            self._drawing.close()
+
+    def _run(self) -> None:
         signals, stop = Signals(), False
         last_save_s = self._spent_s
         recent: list[float] = []

@@ -107,6 +107,7 @@ def test_samples_drawn_ahead_are_those_drawn_when_asked(walks: LatentWalks, prom
     assert draw_all(ahead) == draw_all(DrawnHere(walks.plans, prompts))
     poses = walks.plans.c2w[:2]
     assert ahead.choose_contexts(poses, 5) == [choose_contexts(5, c2w) for c2w in poses]
+    ahead.close()
 
 
 def test_one_context_serves_several_chunks_as_if_each_had_its_own(
