@@ -38,6 +38,7 @@ STAGES: dict[str, Callable[[stages.Options], None]] = {
     "reuse": stages.reuse_stage,
     "latents": stages.latents_stage,
     "transformer": stages.transformer_stage,
+    "polish": stages.polish_stage,
 }
 
 
@@ -50,6 +51,7 @@ MAKES = {
     "reuse": ("text.safetensors", "vae.safetensors", "vae.json"),
     "latents": ("latents/SEED.npy",),
     "transformer": ("transformer.safetensors",),
+    "polish": ("vae.safetensors",),
 }
 EXPECTS = {
     "pictures": (),
@@ -59,6 +61,7 @@ EXPECTS = {
     "reuse": (),
     "latents": ("walks/SEED.npy", "vae.safetensors", "vae.json"),
     "transformer": ("walks/SEED.npy", "latents/SEED.npy", "text.safetensors", "vae.json"),
+    "polish": ("pictures", "transformer.safetensors", "vae.safetensors", "vae.json"),
 }
 
 
@@ -91,6 +94,9 @@ def parse(arguments: Sequence[str]) -> stages.Options:
     parser.add_argument("--nice", type=int, default=5, help="niceness of the processes [5]")
     parser.add_argument("--vae-minutes", type=float, default=20.0, help="minutes of training the autoencoder")
     parser.add_argument("--minutes", type=float, default=50.0, help="minutes of training the transformer")
+    parser.add_argument(
+        "--polish-minutes", type=float, default=15.0, help="minutes of training the decoder at the end"
+    )
     parser.add_argument(
         "--rate", type=float, default=1.0, help="factor on the transformer's learning rate [1]"
     )
@@ -142,7 +148,7 @@ def _find_bad_number(options: stages.Options) -> str | None:
         value = getattr(options, name)
         if not least <= value <= most:
             return f"--{name} expects {least} to {most}, got {value}"
-    for name in ("minutes", "vae_minutes", "rate"):
+    for name in ("minutes", "vae_minutes", "polish_minutes", "rate"):
         value = getattr(options, name)
         if not 0 < value < math.inf:
             return f"--{name.replace('_', '-')} expects a positive number, got {value}"

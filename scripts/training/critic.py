@@ -1,14 +1,23 @@
 """A patch discriminator: tells decoded frames from true ones, so that the decoder learns not to blur."""
 
+import math
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from training.masters import Masters, Recipe
+from worldplay.world.device import choose_dtype
+
 WIDTHS = (32, 64, 128)  # of its levels; each halves the sides
 FRAMES = 4  # of a piece that it looks at, drawn at random
 _SLOPE = 0.2
+TOLD_APART_WEIGHT, FEATURE_WEIGHT = 0.02, 0.05
+RECIPE = Recipe(
+    lambda *_: False, 0.0, 4e-4, betas=(0.5, 0.95), weight_decay=0.0, clip=math.inf, average_decay=0.995
+)
 
 
 class Critic(nn.Module):
@@ -53,3 +62,34 @@ def decoder_loss(critic: Critic, decoded: Tensor, pixels: Tensor) -> tuple[Tenso
         wanted = critic(pixels)[1]
     differences = [F.l1_loss(ours, theirs) for ours, theirs in zip(features, wanted, strict=True)]
     return -score.mean(), torch.stack(differences).sum().float()
+
+
+class Sharpening:
+    """A critic in training, and what it makes the decoder pay."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._critic = Critic().to(device, choose_dtype(device))
+        self._masters = Masters(self._critic, RECIPE)
+        self._seen: tuple[Tensor, Tensor] | None = None
+
+    def charge(self, decoded: Tensor, pixels: Tensor) -> Tensor:
+        """Return the decoder's loss for clips [B, 3, F, H, W], of which a few frames are looked at."""
+        self._seen = draw_frames(decoded, pixels)
+        self._critic.requires_grad_(False)
+        told_apart, features = decoder_loss(self._critic, *self._seen)
+        self._critic.requires_grad_(True)
+        return TOLD_APART_WEIGHT * told_apart + FEATURE_WEIGHT * features
+
+    def learn(self, step: int) -> None:
+        """Train the critic on the frames that were charged for last, if any."""
+        if self._seen is not None:
+            torch.autograd.backward(critic_loss(self._critic, *self._seen))
+            self._masters.collect(0.0)
+            self._masters.update(step, 1.0)
+            self._seen = None
+
+    def state(self) -> dict[str, Any]:
+        return self._masters.state()
+
+    def load(self, state: dict[str, Any]) -> None:
+        self._masters.load(state)

@@ -7,6 +7,7 @@ from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
@@ -15,10 +16,11 @@ from training.data import DRILL_SEED, HELD_OUT_SEED
 from training.export import seal
 from training.latent_walks import load_latents
 from training.latents import encode_walks, fingerprint_vae, prepare_latents
+from training.polish_stage import Films, Streams, polish
 from training.progress import say_each
 from training.prompt_book import PromptBook, read_prompts
 from training.text_stage import EMBEDDED_TEXT, load_text, train_text
-from training.transformer_stage import Plan, Trainer
+from training.transformer_stage import Plan, Trainer, generate_films
 from training.vae_stage import VAEStage, train_vae
 from training.walk_files import SHRINK, compile_look, make_drawer, render_walks
 from worldplay.model.config import VAEConfig
@@ -63,6 +65,7 @@ class Options:
     walks: int
     drills: int
     vae_minutes: float
+    polish_minutes: float
     minutes: float
     rate: float
     nice: int
@@ -173,6 +176,22 @@ def load_vae(folder: Path, device: str) -> StreamingVAE:
     vae = StreamingVAE(VAEConfig(**_read_config(folder / "vae.json")))
     vae.load_state_dict(load_file(folder / "vae.safetensors"))
     return vae.to(device, choose_dtype(torch.device(device))).requires_grad_(False).eval()
+
+
+def polish_stage(options: Options) -> None:
+    """Train the decoder further on walks that the transformer generates."""
+    seeds = [seed for seed in options.training_seeds[:VAE_WALKS] if seed % 2 == 0]  # from start views
+    mine = seeds[dist.get_rank() :: dist.get_world_size()]
+    device = torch.device(options.device)
+    walks = load_latents(options.walk_folder, options.latent_folder, mine).to(device)
+    vae = load_vae(options.folder, options.device)
+    vae.decoder.requires_grad_(True)
+    made = generate_films(options.folder, walks, load_prompts(options.folder).plain)
+    frames = [np.load(options.picture_folder / f"{seed}.npy") for seed in mine]
+    films = Films(made, walks.latents[:, : made.shape[1]], torch.from_numpy(np.stack(frames)).to(device))
+    streams = Streams(32 if device.type == "cuda" else 2)
+    polish(vae, films, options.folder, options.polish_minutes, streams, dist.get_rank())
+    _seal(options)
 
 
 def load_prompts(folder: Path, seed: int = 0) -> PromptBook:

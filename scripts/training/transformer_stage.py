@@ -16,7 +16,7 @@ from training.chunks import CHUNK
 from training.drawing import Drawing, DrawnAhead, DrawnHere
 from training.export import export
 from training.flow_matching import chunk_loss
-from training.generate import generate
+from training.generate import choose_contexts, generate
 from training.latent_walks import LatentPool, LatentWalks
 from training.masters import Masters, Recipe
 from training.progress import Progress
@@ -82,9 +82,7 @@ class Trainer:
         self._pool = LatentPool(self._walks.latents)
         self._model = build_model(EMBEDDED_TRANSFORMER)
         if plan.start is not None:
-            stored = CompactWeights([plan.start])
-            weights = {name: stored.read(name) for name in stored.keys}
-            self._model.load_state_dict(weights)
+            self._model.load_state_dict(_read(plan.start))
         self._model.to(device, choose_dtype(device))
         if device.type == "cuda":
             self._model.use_attention(SDPA)
@@ -216,6 +214,22 @@ class Trainer:
         state = torch.load(self._state_path, map_location="cpu", weights_only=True)
         self._masters.load(state["masters"])
         self._step, self._spent_s = state["step"], state["spent_s"]
+
+
+def generate_films(folder: Path, walks: LatentWalks, prompts: Tensor) -> Tensor:
+    """Generate walks to their ends with the trained transformer: [W, 4 * chunks, C, h, w], scaled."""
+    device = walks.latents.device
+    model = build_model(EMBEDDED_TRANSFORMER)
+    model.load_state_dict(_read(folder / "transformer.safetensors"))
+    model.to(device, choose_dtype(device))
+    rows, chunks = list(range(len(walks))), walks.latents.shape[1] // CHUNK
+    contexts = [choose_contexts(chunks, walks.plans.c2w[row]) for row in rows]
+    return generate(model, walks, rows, contexts, torch.Generator(device).manual_seed(1), prompts)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    stored = CompactWeights([path])
+    return {name: stored.read(name) for name in stored.keys}
 
 
 def rate_factor(step: int, share: float) -> float:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from training.critic import Critic, critic_loss, decoder_loss, draw_frames
+from training.critic import Sharpening
 from training.masters import Masters, Recipe
 from training.progress import Progress
 from training.vae_streams import (
@@ -54,7 +54,6 @@ WHOLE_FROM = 0.5  # of the time; until then, crops of many streams give steadier
 ENCODER_FROM = 0.05  # until then a trained encoder waits for a new decoder
 ENCODER_UNTIL = 0.6  # then the latents are fixed, and only the decoder is trained
 SHARPEN_FROM = 0.55  # from then on a critic judges the decoded frames too
-CRITIC_WEIGHT, FEATURE_WEIGHT = 0.02, 0.05
 DECAY_FROM = 0.4
 WARMUP_STEPS = 40
 NOISE = 0.5  # the most on latents, whose spread is over 1, to prepare for the transformer's errors
@@ -70,10 +69,6 @@ def _by_muon(name: str, weight: Tensor) -> bool:
 
 
 RECIPE = Recipe(_by_muon, 1e-3, 1e-3, betas=(0.9, 0.95), weight_decay=0.0, clip=math.inf, average_decay=0.995)
-
-CRITIC_RECIPE = Recipe(
-    lambda *_: False, 0.0, 4e-4, betas=(0.5, 0.95), weight_decay=0.0, clip=math.inf, average_decay=0.995
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +121,7 @@ class Trainer:
         self._vae.to(self._device, choose_dtype(self._device))
         self._encoder_masters = Masters(self._vae.encoder, RECIPE)
         self._decoder_masters = Masters(self._vae.decoder, RECIPE)
-        self._critic = Critic().to(self._device, choose_dtype(self._device))
-        self._critic_masters = Masters(self._critic, CRITIC_RECIPE)
-        self._frames: tuple[Tensor, Tensor] | None = None  # of this step, if the critic has begun
+        self._sharpening = Sharpening(self._device)
         self._encoder, self._decoder = self._vae.new_encoder_state(), self._vae.new_decoder_state()
         self._step, self._spent_s, self._clock_s, self._frozen = 0, 0.0, 0.0, False
         self._encoder_learns = self._known is not Known.ENCODER
@@ -171,10 +164,7 @@ class Trainer:
         self._encoder, self._decoder = self._encoder.detach(), self._decoder.detach()
         torch.autograd.backward(losses["loss"])
         self._update()
-        if self._frames is not None:
-            torch.autograd.backward(critic_loss(self._critic, *self._frames))
-            self._critic_masters.collect(0.0)
-            self._critic_masters.update(self._step, 1.0)
+        self._sharpening.learn(self._step)
         if self._rank == 0 and self._step % 10 == 0:
             self._report({name: value.item() for name, value in losses.items()})
 
@@ -183,19 +173,13 @@ class Trainer:
             mean = self._vae.encode_moments(pixels, self._encoder).float().chunk(2, dim=1)[0]
         amount = NOISE * torch.rand(len(mean), 1, 1, 1, 1, device=mean.device)
         decoded = self._vae.decode_raw(mean + amount * torch.randn_like(mean), self._decoder).float()
+        error, parts = compare(decoded, pixels)
+        size = mean.square().mean()
+        loss = error + SIZE_WEIGHT * size
         if self._share_done > SHARPEN_FROM:
-            self._frames = draw_frames(decoded, pixels)
-        error, edges = F.l1_loss(decoded, pixels), _edge_loss(decoded, pixels)
-        square, size = F.mse_loss(decoded, pixels), mean.square().mean()
-        loss = error + EDGE_WEIGHT * edges + SQUARE_WEIGHT * square + SIZE_WEIGHT * size
-        if self._frames is not None:
-            self._critic.requires_grad_(False)
-            told_apart, features = decoder_loss(self._critic, *self._frames)
-            self._critic.requires_grad_(True)
             ramp = min(1.0, (self._share_done - SHARPEN_FROM) / 0.05)
-            loss = loss + ramp * (CRITIC_WEIGHT * told_apart + FEATURE_WEIGHT * features)
-        parts = {"edges": edges, "size": size, "db": -10 * torch.log10(square / 4)}
-        return {"loss": loss} | {name: value.detach() for name, value in parts.items()}
+            loss = loss + ramp * self._sharpening.charge(decoded, pixels)
+        return {"loss": loss, "size": size.detach()} | parts
 
     def _update(self) -> None:
         """Average gradients and clocks over the ranks, then step."""
@@ -269,7 +253,7 @@ class Trainer:
             "frozen": self._frozen,
             "encoder": self._encoder_masters.state(),
             "decoder": self._decoder_masters.state(),
-            "critic": self._critic_masters.state(),
+            "critic": self._sharpening.state(),
         }
         partial = self._stage.out / "vae.ckpt.partial"
         torch.save(state, partial)
@@ -284,9 +268,16 @@ class Trainer:
         self._step, self._spent_s = state["step"], state["spent_s"]
         self._encoder_masters.load(state["encoder"])
         self._decoder_masters.load(state["decoder"])
-        self._critic_masters.load(state["critic"])
+        self._sharpening.load(state["critic"])
         if state["frozen"]:
             self._freeze_encoder()
+
+
+def compare(decoded: Tensor, pixels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the loss of decoded clips [B, 3, F, H, W], and numbers to report."""
+    edges, square = _edge_loss(decoded, pixels), F.mse_loss(decoded, pixels)
+    loss = F.l1_loss(decoded, pixels) + EDGE_WEIGHT * edges + SQUARE_WEIGHT * square
+    return loss, {"edges": edges.detach(), "db": -10 * torch.log10(square.detach() / 4)}
 
 
 def _edge_loss(decoded: Tensor, pixels: Tensor) -> Tensor:
