@@ -51,7 +51,7 @@ MAKES = {
     "reuse": ("text.safetensors", "vae.safetensors", "vae.json"),
     "latents": ("latents/SEED.npy",),
     "transformer": ("transformer.safetensors",),
-    "polish": ("vae.safetensors",),
+    "polish": (),
 }
 EXPECTS = {
     "pictures": (),
