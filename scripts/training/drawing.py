@@ -54,8 +54,9 @@ class DrawnAhead(Drawing):
 
     def __init__(self, walks: WalkTable, prompts: PromptBook, processes: int) -> None:
         self._ahead = 2 * processes
-        spawn = get_context("spawn")
-        self._pool = ProcessPoolExecutor(processes, spawn, initializer=_begin, initargs=(walks, prompts))
+        forkserver = get_context("forkserver")
+        forkserver.set_forkserver_preload([__name__])  # importing PyTorch in each takes long
+        self._pool = ProcessPoolExecutor(processes, forkserver, initializer=_begin, initargs=(walks, prompts))
         self._asked: deque[tuple[Request, Future[list[Moment]]]] = deque()
 
     def draw(self, ask: Callable[[], Request]) -> Drawn:

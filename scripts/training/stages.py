@@ -29,7 +29,6 @@ from worldplay.world.device import choose_dtype
 from worldplay.world.embedded.text_encoder import TextReader, make_text_model
 
 WALK_LATENTS = 64
-VAE_WALKS = 128  # of the training walks
 HELD_OUT_WALKS, HELD_OUT_LATENTS = 12, 44
 
 
@@ -50,7 +49,7 @@ ON_GPU = Scale(
     refresh_steps=50,
     refresh_walks=64,
     save_every_s=90,
-    drawers=max(1, (os.cpu_count() or 1) - 2),
+    drawers=min(8, max(1, (os.cpu_count() or 1) - 2)),
 )
 
 
@@ -62,6 +61,7 @@ class Options:
     folder: Path
     processes: int
     device: str
+    pictures: int
     walks: int
     drills: int
     vae_minutes: float
@@ -106,7 +106,7 @@ def picture_stage(options: Options) -> None:
     """Render the walks that train and measure the autoencoder, at the size shown."""
     for seeds, length in (
         (options.held_out_seeds, HELD_OUT_LATENTS),
-        (options.training_seeds[:VAE_WALKS], WALK_LATENTS),
+        (options.training_seeds[: options.pictures], WALK_LATENTS),
     ):
         _render(options, options.picture_folder, seeds, length, SHRINK)
 
@@ -122,10 +122,16 @@ def render_stage(options: Options) -> None:
 
 def _render(options: Options, folder: Path, seeds: list[int], length: int, scale: int) -> None:
     missing = _missing(folder, seeds)
-    if missing:
-        drawer = make_drawer(scale, options.device, compile_look())
-        at_once = 1 if options.device == "cpu" else 16  # more frames leave a processor's cache
-        say_each("rendered", render_walks(folder, missing, length, drawer, at_once), len(missing))
+    if not missing:
+        return
+    if options.device == "cpu":
+        drawer, at_once = (
+            make_drawer(scale, "cpu", compile_look()),
+            1,
+        )  # more frames leave a processor's cache
+    else:
+        drawer, at_once = make_drawer(scale, options.device), 64 // scale**2  # compiling would take longer
+    say_each("rendered", render_walks(folder, missing, length, drawer, at_once), len(missing))
 
 
 def vae_stage(options: Options) -> None:
@@ -180,7 +186,7 @@ def load_vae(folder: Path, device: str) -> StreamingVAE:
 
 def polish_stage(options: Options) -> None:
     """Train the decoder further on walks that the transformer generates."""
-    seeds = [seed for seed in options.training_seeds[:VAE_WALKS] if seed % 2 == 0]  # from start views
+    seeds = [seed for seed in options.training_seeds[: options.pictures] if seed % 2 == 0]  # from start views
     mine = seeds[dist.get_rank() :: dist.get_world_size()]
     device = torch.device(options.device)
     walks = load_latents(options.walk_folder, options.latent_folder, mine).to(device)

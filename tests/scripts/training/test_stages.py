@@ -31,6 +31,7 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Options
         folder=tmp_path / "train",
         processes=1,
         device="cpu",
+        pictures=1,
         walks=0,
         drills=0,
         vae_minutes=0,
