@@ -142,17 +142,21 @@ def parse(arguments: Sequence[str]) -> stages.Options:
     if values["processes"] is None:
         values["processes"] = 1 if values["device"].startswith("cuda") else 2
     options = stages.Options(**values)
-    fault = _find_fault(options) or _find_lack(options)
+    fault = _find_bad_stage(options) or _find_fault(options) or _find_lack(options)
     if fault:
         parser.error(fault)
     return options
 
 
-def _find_fault(options: stages.Options) -> str | None:
-    """Return what is wrong with the options; None if nothing."""
+def _find_bad_stage(options: stages.Options) -> str | None:
     unknown = [stage for stage in options.stages if stage not in STAGES]
     if unknown or not options.stages:
         return f"expected stages of {', '.join(STAGES)}, got {', '.join(unknown) or 'none'}"
+    return None
+
+
+def _find_fault(options: stages.Options) -> str | None:
+    """Return what is wrong with the options; None if nothing."""
     if options.device == "auto":
         return "--device expects cpu or cuda, got auto"
     try:
