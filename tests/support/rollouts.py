@@ -1,12 +1,13 @@
 """A tiny model, steering and walks for the tests of rollouts."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 from PIL import Image
 
-from worldplay.model.config import TransformerConfig
+from support.tiny import TINY
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
 from worldplay.world.context import sample_points
@@ -15,21 +16,7 @@ from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.steering import Move
 from worldplay.world.walk import OpenGround, Walk
 
-TINY = TransformerConfig(
-    hidden=32,
-    heads=2,
-    rope_dims=(4, 6, 6),
-    blocks=2,
-    latent_channels=4,
-    patch_size=(1, 1),
-    mlp_ratio=2.0,
-    text_dim=8,
-    vision_dim=8,
-    byt5_dim=8,
-    byt5_hidden=8,
-    refiner_blocks=1,
-    rope_theta=256.0,
-)
+SMALL = replace(TINY, text_dim=8, vision_dim=8, byt5_dim=8)
 ROLLOUT = RolloutConfig(
     chunk_latents=4,
     memory_latents=12,
@@ -69,7 +56,7 @@ def stroll(chunk: int) -> Motion:
 
 def make_rollout_model() -> RolloutModel:
     torch.manual_seed(0)
-    transformer = WorldPlayTransformer(TINY).requires_grad_(False).eval()
+    transformer = WorldPlayTransformer(SMALL).requires_grad_(False).eval()
     cache = transformer.new_cache((2, 3), max_text=4, max_context=ROLLOUT.memory_latents)
     return RolloutModel(transformer, [cache], sample_points(1000, seed=0), ROLLOUT)
 
