@@ -8,6 +8,7 @@ import torch
 
 from support.tiny_world import make_world
 from support.walks import AHEAD, go_on, open_walk
+from worldplay.store.chain import list_parts
 from worldplay.store.files import Files
 from worldplay.store.keeper import RETRY_MS, SAVE_EVERY_MS, Keeper, KeptWalk
 from worldplay.store.store import MissingWalkError, Store, new_id
@@ -117,9 +118,9 @@ def _fail(*arguments: object) -> None:
 
 def test_kept_walk_goes_on_behind_its_parts(saved: Saved) -> None:
     saved.go_on(0.0)
-    kept: KeptWalk = saved.keeper.keep(saved.id, "secret", saved.store.count_parts(saved.id))
+    kept: KeptWalk = saved.keeper.keep(saved.id, "secret", saved.store.claim(saved.id))
     go_on(saved.walk, [AHEAD])
     kept.finish(saved.walk)
     saved.keeper.close()
-    assert saved.store.count_parts(saved.id) == 2
+    assert len(list_parts(saved.store._names(saved.id))) == 2
     assert_whole(saved)
