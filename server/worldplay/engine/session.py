@@ -76,8 +76,11 @@ class Session:
         clock: Callable[[], float],
         wake: Callable[[], None],
         media_s: float = 0.0,
+        address: str = "",
     ) -> None:
+        """`address` is its client's: sessions of one address share slots when others wait."""
         self.number = number
+        self.address = address
         self.listener = listener
         self.walk: WalkPort | None = None  # worker thread only
         self.is_late = False  # whether the newest chunk came late; worker thread only
