@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.fakes import Page, Recorder, Theatre, names
+from support.fakes import Page, Recorder, Theatre, names, stages
 from worldplay.engine.activity import PAUSED_S, SILENT_S, TurnLimits
 from worldplay.engine.admission import Admission
 from worldplay.engine.worker import Worker
@@ -207,3 +207,21 @@ def test_full_queue_has_room_for_another_address() -> None:
     another = theatre.open_page(address="one")
     theatre.run(100)
     assert "busy" in str(another.events)
+
+
+def test_resting_walk_holds_no_memory_that_can_be_computed_again() -> None:
+    theatre = theatre_with(TurnLimits(idle_s=20))
+    first = theatre.open_page("first")
+    theatre.run(15_000)
+    second = theatre.open_page("second")
+    theatre.run(7000)
+    assert "yielded" in names(first)
+    assert stages(theatre, "first")[-1] == "release"
+    second.session.close()
+    theatre.clock.pages.remove(second)
+    theatre.run(2000)
+    after = stages(theatre, "first")
+    assert after[after.index("release") + 1] == "prepare"
+    assert after.count("prepare") == 1
+    assert "context" in after[after.index("prepare") :]
+    assert _are_continuous(first)

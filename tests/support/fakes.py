@@ -172,6 +172,12 @@ class FakeWalk:
 
     decode_for_encoder = decode
 
+    def release(self) -> None:
+        self.world.spend("release", self.name, 0)
+
+    def prepare(self) -> None:
+        self.world.spend("prepare", self.name, 0)
+
     def truncate(self, num_chunks: int) -> None:
         self.world.spend("truncate", self.name, 0)
         del self.chunks[num_chunks:]

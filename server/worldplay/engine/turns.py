@@ -68,7 +68,7 @@ class Turns:
         for session, reason in given:
             if not self._is_busy(session):
                 self._admission.yield_seat(session.number, now_ms, rests=reason != "turn")
-                self._guard(session, partial(_tell_yielded, session, reason))
+                self._guard(session, partial(_rest, session, reason))
 
     def _note_seated(self, now_ms: float) -> None:
         seated = {number for number in self._sessions if self._admission.is_seated(number)}
@@ -87,5 +87,8 @@ class Turns:
             self._guard(session, partial(session.listener.on_queued, position, eta_s))
 
 
-def _tell_yielded(session: Session, reason: Reason) -> None:
+def _rest(session: Session, reason: Reason) -> None:
+    """Tell a client that its session has lost its slot, and release the memory that goes with one."""
+    if session.walk is not None:
+        session.walk.release()
     session.listener.on_state("yielded", {"text": reason})
