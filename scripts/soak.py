@@ -48,7 +48,7 @@ def summarise(visit: Visit) -> str:
 def compare_times(visit: Visit) -> str:
     """Compare how much media one visitor got with how much time has passed."""
     media_s, passed_s = visit.player.arrived_s, visit.arrivals_s[-1] - visit.arrivals_s[0]
-    ahead_s = media_s - passed_s - visit.player.stalled_s
+    ahead_s = media_s + visit.player.stalled_s - passed_s
     return f"{media_s:.1f} s of media in {passed_s:.1f} s, {ahead_s:+.2f} s but for stalls"
 
 

@@ -3,8 +3,10 @@
 What the file named by FAULT_FILE says happens once; then the file is removed. It holds a stage and what
 happens there. Stages are open, context, step, decode, encode, prompt, picture and clock. What happens is the
 name of an exception, `hang`, or how many seconds the clock jumps. Only walks with the seed VICTIM_SEED fail.
+While there is a file named by DISK_FILE, nothing can be written to the store: it holds the name of the error.
 """
 
+import errno
 import os
 import threading
 import time
@@ -16,6 +18,7 @@ from typing import Any
 from fault_bench import VICTIM_SEED
 from worldplay.cli import main
 
+DISK_FILE = Path(os.environ.get("DISK_FILE", "no-fault"))
 FAULT_FILE = Path(os.environ.get("FAULT_FILE", "no-fault"))
 ERRORS: dict[str, type[Exception]] = {"RuntimeError": RuntimeError, "MemoryError": MemoryError}
 victims: dict[int, Any] = {}  # walks by id
@@ -59,6 +62,8 @@ def is_victim(walk: object) -> bool:
 
 def break_everything() -> None:
     """Patch the engine, the encoder and the decoder of pictures."""
+    from fsspec.implementations.local import LocalFileOpener
+
     from worldplay.engine.chunk_run import ChunkRun
     from worldplay.model.vae import StreamingVAE
     from worldplay.web import receiver
@@ -73,7 +78,18 @@ def break_everything() -> None:
     break_method(LiveWalk, "set_prompt", lambda walk, text: "prompt" if is_victim(walk) else None)
     break_method(SessionListener, "_encode", encode_stage)
     break_method(receiver.Receiver, "_read_picture", lambda *args: "picture")
+    LocalFileOpener.write = write_half
     threading.Thread(target=let_clock_jump, daemon=True).start()
+
+
+def write_half(opened: Any, data: bytes) -> int:
+    """Write to a file of the store, or half of it if the disk is full."""
+    error = DISK_FILE.read_text() if DISK_FILE.is_file() else None
+    if error is None:
+        return int(opened.f.write(data))
+    if error == "ENOSPC":
+        opened.f.write(data[: len(data) // 2])
+    raise OSError(getattr(errno, error), os.strerror(getattr(errno, error)))
 
 
 def decode_stage(vae: object, latent: object, state: object) -> str | None:

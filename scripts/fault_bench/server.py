@@ -13,6 +13,7 @@ from typing import Any
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 START_S = 120.0
+RESUME_S = 1  # for which servers keep the walk of a client that is away in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class FaultServer:
 
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self._fault_file = folder / "fault"
+        self._disk_file = folder / "disk"
+        self.store = folder / "walks"
         self._log = folder / f"server{time.monotonic_ns()}.log"
         paths = [str(SCRIPTS), str(SCRIPTS.parent / "server"), os.environ.get("PYTHONPATH", "")]
         command = [sys.executable, str(SCRIPTS / "fault_bench" / "broken_server.py"), "serve", "--port", "0"]
@@ -40,6 +43,9 @@ class FaultServer:
                     **os.environ,
                     "PYTHONPATH": os.pathsep.join(paths),
                     "FAULT_FILE": str(self._fault_file),
+                    "DISK_FILE": str(self._disk_file),
+                    "WORLDPLAY_STORE": str(self.store),
+                    "WORLDPLAY_RESUME_S": str(RESUME_S),
                     **environment,
                 },
             )
@@ -65,6 +71,13 @@ class FaultServer:
     def plan_fault(self, stage: str, what: str) -> None:
         """Let this happen at a victim's next stage of this kind."""
         self._fault_file.write_text(f"{stage} {what}")
+
+    def break_disk(self, error: str | None) -> None:
+        """Let everything that is written to the store fail with this error, like ENOSPC; None: no more."""
+        if error is None:
+            self._disk_file.unlink()
+        else:
+            self._disk_file.write_text(error)
 
     def has_failed_as_planned(self) -> bool:
         return not self._fault_file.exists()
