@@ -234,7 +234,7 @@ export class App {
     this.promptBar.offer(this.prompts, welcome.limits.prompt_chars ?? 0);
     this.panel.offer(welcome);
     this.showPrompts();
-    this.playback.setPace(welcome.times_real_time);
+    this.playback.welcomed(welcome);
     this.playback.measured.clock.reset();
     this.keptList.offer(welcome.snapshots === true);
     this.walking.reconnected(welcome.resumed);

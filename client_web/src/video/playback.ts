@@ -30,6 +30,7 @@ export class Playback {
   readonly measured = new Measurements();
   private readonly hud = new Hud();
   private readonly player: Player;
+  private tellsWanted = false;
 
   constructor(
     private readonly events: PlaybackEvents,
@@ -60,10 +61,11 @@ export class Playback {
     return playbackSnapshot(this.player, this.measured);
   }
 
-  /** The server said how fast it makes the video. */
-  setPace(timesRealTime: number | undefined): void {
+  /** The server said how fast it makes the video, and whether it wants to know what to keep buffered. */
+  welcomed({ times_real_time: timesRealTime, wanted = false }: Welcome): void {
     this.player.setSpeed(speedFor(timesRealTime));
     this.hud.showPace(paceInWords(timesRealTime));
+    this.tellsWanted = wanted;
   }
 
   /** Keep the numbers on screen up to date; `seq` is that of the newest controls. */
@@ -119,7 +121,8 @@ export class Playback {
   private tellPlayhead(): void {
     if (!this.events.isOpened()) return;
     const { shownS: shown, bufferedS: buffered, numStalls: stalled } = this.player;
-    this.events.send({ type: "playhead", shown, buffered, stalled, hidden: document.hidden });
+    const wanted = this.tellsWanted ? { wanted: this.player.wantedS } : {};
+    this.events.send({ type: "playhead", shown, buffered, stalled, hidden: document.hidden, ...wanted });
   }
 
   private visibilityChanged(): void {
