@@ -137,6 +137,7 @@ type ServerType = keyof ServerFields;
 export type ServerMessage = { [T in ServerType]: { type: T } & MapOf<ServerFields[T]> }[ServerType];
 type Of<T extends ServerType> = Extract<ServerMessage, { type: T }>;
 export type Welcome = Of<"welcome">;
+export type Bye = Of<"bye">;
 export type Chunk = Of<"chunk">;
 export type Media = Of<"media">;
 export type ServerError = Of<"error">;

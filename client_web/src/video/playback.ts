@@ -7,7 +7,7 @@ import { Measurements } from "../stats/measurements";
 import type { Notice } from "../ui/notice";
 import { noVideoInWords } from "../ui/words";
 import { paceInWords, speedFor } from "./pace";
-import { Player, type ShownFrame } from "./player";
+import { type OpenVideo, Player, type ShownFrame } from "./player";
 import { Stage } from "./stage";
 
 const PLAYHEAD_MS = 100;
@@ -77,6 +77,15 @@ export class Playback {
     this.notice.end("video");
     this.player.open(mime, data);
     this.tellPlayhead();
+  }
+
+  /** Go on with the video that the page before this one had open. */
+  continueFrom(video: OpenVideo): void {
+    this.player.continueFrom(video);
+  }
+
+  get openVideo(): OpenVideo | null {
+    return this.player.openVideo;
   }
 
   /** Another session numbers its frames from the beginning. */
