@@ -19,6 +19,7 @@ import { StartPanel } from "./ui/start_panel";
 import { BareView, toggleFullScreen } from "./ui/view_modes";
 import { errorInWords, queueInWords, yieldedInWords } from "./ui/words";
 import { Playback } from "./video/playback";
+import { TabMemory, tabStorage } from "./walk/reload";
 import { keptWalk, newWalk, type Walk } from "./walk/walk";
 import { Walking } from "./walk/walking";
 
@@ -62,6 +63,7 @@ export class App {
     send: (message) => this.connection.send(message),
     openPanel: () => this.openPanel(),
   });
+  private readonly tab = new TabMemory(tabStorage());
   private readonly keptWalks: KeptWalks;
   private readonly keptList: KeptList;
   private readonly connection: Connection;
@@ -83,8 +85,10 @@ export class App {
   private lastError: Diagnostics["lastError"] = null;
 
   constructor(token: () => string | undefined) {
+    const left = this.tab.take();
+    const resume = left?.resume;
     this.connection = new Connection(
-      { openSocket: (events) => openWebSocket(serverUrl(location.href), events), token },
+      { openSocket: (events) => openWebSocket(serverUrl(location.href), events), token, resume },
       { status: (status) => this.statusChanged(status), message: (message) => this.received(message) },
     );
     this.keptWalks = new KeptWalks(location.href, token, browserMemory(), (url, init) => fetch(url, init));
@@ -108,8 +112,11 @@ export class App {
     for (const type of ["online", "hashchange"]) {
       window.addEventListener(type, () => this.connection.connect());
     }
+    window.addEventListener("pagehide", () => this.leave());
+    window.addEventListener("pageshow", () => this.tab.take()); // the browser may bring a page back as it was
     this.stage.cover(null);
-    this.panel.open(false);
+    if (left === null) this.panel.open(false);
+    else this.walking.reload(left);
     this.connection.connect();
   }
 
@@ -124,6 +131,12 @@ export class App {
       prompt: this.prompts.current,
       lastError: this.lastError,
     };
+  }
+
+  /** The tab is reloaded or closed, or goes to another page. */
+  private leave(): void {
+    const left = this.walking.leave(this.connection.session);
+    if (left !== null) this.tab.leave(left);
   }
 
   private get walk(): Walk | null {
@@ -234,7 +247,7 @@ export class App {
     this.promptBar.offer(this.prompts, welcome.limits.prompt_chars ?? 0);
     this.panel.offer(welcome);
     this.showPrompts();
-    this.playback.setPace(welcome.times_real_time);
+    this.playback.welcomed(welcome);
     this.playback.measured.clock.reset();
     this.keptList.offer(welcome.snapshots === true);
     this.walking.reconnected(welcome.resumed);
