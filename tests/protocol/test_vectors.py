@@ -76,6 +76,7 @@ def test_every_code_that_a_frame_can_earn_has_a_wrong_vector() -> None:
     after_the_frame = {
         "slow_consumer",
         "taken_over",
+        "not_found",
         "too_fast",
         "bad_pose",
         "bad_request",

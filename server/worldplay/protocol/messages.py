@@ -38,6 +38,13 @@ class Hello(Record):
     protocol: Annotated[int, Field(ge=PROTOCOL, le=PROTOCOL)]
     token: Name | None = None
     resume: Resume | None = None
+    watch: Name | None = None
+
+    @model_validator(mode="after")
+    def _check_one_session(self) -> "Hello":
+        if self.resume is not None and self.watch is not None:
+            raise ValueError("expected resume or watch, got both")
+        return self
 
 
 class Start(Record):
@@ -129,6 +136,15 @@ class Bookmark(Record):
     key: OwnerKey
 
 
+class Share(Record):
+    type: Literal["share"] = "share"
+    token: Name | None = None
+
+
+class Unshare(Record):
+    type: Literal["unshare"] = "unshare"
+
+
 class Stop(Record):
     type: Literal["stop"] = "stop"
 
@@ -203,6 +219,7 @@ class Welcome(Record):
     times_real_time: Annotated[float, Field(gt=0)] | None = None
     snapshots: bool | None = None
     places: Places | None = None
+    watchers: Count | None = None
 
 
 class Queued(Record):
@@ -302,6 +319,17 @@ class Bookmarked(Record):
     chunk: Count
 
 
+class Shared(Record):
+    type: Literal["shared"] = "shared"
+    token: Name | None = None
+
+
+class Watchers(Record):
+    type: Literal["watchers"] = "watchers"
+    count: Count
+    walker: Literal["walking", "paused", "queued", "away"] | None = None
+
+
 ClientMessage: TypeAlias = (
     Hello
     | Start
@@ -315,11 +343,25 @@ ClientMessage: TypeAlias = (
     | Reset
     | Rewind
     | Bookmark
+    | Share
+    | Unshare
     | Stop
     | Ping
 )
 ServerMessage: TypeAlias = (
-    Welcome | Queued | Init | Chunk | Media | State | Error | Bye | Pong | Received | Bookmarked
+    Welcome
+    | Queued
+    | Init
+    | Chunk
+    | Media
+    | State
+    | Error
+    | Bye
+    | Pong
+    | Received
+    | Bookmarked
+    | Shared
+    | Watchers
 )
 
 
