@@ -232,6 +232,16 @@ def test_watcher_stays_while_the_walker_comes_back(address: str, stack: ExitStac
     assert (ending[-1], code) == ({"type": "bye", "reason": "the walk has ended"}, 1000)
 
 
+def test_watchers_are_told_that_the_walkers_page_is_hidden(
+    address: str, walk: tuple[Walker, str], stack: ExitStack
+) -> None:
+    walker, token = walk
+    watcher = watch(address, token, stack)
+    for is_hidden, what in ((True, "away"), (False, "paused")):
+        walker.client.send("playhead", shown=0.1, buffered=0.0, stalled=0, hidden=is_hidden)
+        watcher.collect(is_news(walker=what))
+
+
 def test_another_start_and_a_rewind_reach_the_watcher(
     address: str, walk: tuple[Walker, str], stack: ExitStack
 ) -> None:

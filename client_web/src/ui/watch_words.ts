@@ -18,7 +18,7 @@ export function othersInWords({ count }: Watchers): string {
 const STANDING: Readonly<Record<string, string>> = {
   paused: "The walk is paused.",
   queued: "The walker waits for a place.",
-  away: "The walker has lost the connection, and may come back.",
+  away: "The walker is away, and may come back.",
 };
 
 /** Why the picture stands still; null while it moves. */

@@ -46,7 +46,10 @@ export class WatchPage {
     for (const type of ["pointerup", "click", "keydown"]) {
       window.addEventListener(type, () => this.player.playInGesture(), { capture: true });
     }
-    window.addEventListener("online", () => this.connection.connect());
+    // The visitor may have added a token to the address.
+    for (const type of ["online", "hashchange"]) {
+      window.addEventListener(type, () => this.connection.connect());
+    }
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) this.player.returned();
     });

@@ -83,7 +83,7 @@ class Audience:
             self._tell_soon()
 
     def set_away(self, is_away: bool) -> None:
-        """Note whether the walker has no connection."""
+        """Note whether the walker has no connection, or a page that nobody sees."""
         self._is_away = is_away
         self._tell_soon()
 
