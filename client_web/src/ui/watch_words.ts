@@ -37,8 +37,13 @@ export function overInWords(cause: Cause): string {
   return OVER[cause?.code ?? ""] ?? lossInWords(cause);
 }
 
+const NOT_NOW: Readonly<Record<string, string>> = {
+  busy: "Many watch already.",
+  not_found: "The walk is not back yet.",
+};
+
 /** Why there is nothing to watch for now. */
 export function waitingInWords(cause: Cause): string {
-  const why = cause?.code === "busy" ? "Many watch already." : lossInWords(cause);
+  const why = NOT_NOW[cause?.code ?? ""] ?? lossInWords(cause);
   return `${why} Trying again in a moment.`;
 }

@@ -7,16 +7,16 @@ import { othersInWords } from "../ui/watch_words";
 export class WatchLine {
   private readonly text = make("span", "");
   private readonly fullScreen = make("button", "", "Full screen");
-  private readonly walk = make("a", "", "Walk yourself");
+  private readonly walk = make("button", "", "Walk yourself");
   private readonly element = make("nav", "", this.text, this.fullScreen, this.walk);
 
-  constructor() {
+  constructor(walk: () => void) {
     this.element.id = "watch-line";
     this.element.ariaLabel = "Watching";
     this.text.role = "status";
-    this.fullScreen.type = "button";
+    for (const button of [this.fullScreen, this.walk]) button.type = "button";
     this.fullScreen.addEventListener("click", toggleFullScreen);
-    this.walk.href = location.pathname + location.search;
+    this.walk.addEventListener("click", walk);
     bindFullScreen([this.fullScreen]);
     document.body.append(this.element);
   }

@@ -2,6 +2,7 @@
 import { type Cause, Connection, type Status } from "../net/connection";
 import type { Init, Media, ServerMessage, Watchers, Welcome } from "../net/protocol";
 import { openWebSocket, watchUrl } from "../net/socket";
+import { withoutWatch } from "../net/watch_links";
 import { Notice } from "../ui/notice";
 import { PageLine } from "../ui/notice_line";
 import { overInWords, waitingInWords, walkerInWords } from "../ui/watch_words";
@@ -15,7 +16,7 @@ import { WatchLine } from "./watch_line";
 export class WatchPage {
   private readonly notice = new Notice(new PageLine());
   private readonly stage = new Stage();
-  private readonly line = new WatchLine();
+  private readonly line = new WatchLine(() => this.leave());
   private readonly comeback = new Comeback(() => performance.now());
   private readonly player: Player;
   private readonly connection: Connection;
@@ -105,10 +106,14 @@ export class WatchPage {
 
   private end(cause: Cause): void {
     this.connection.stop();
-    this.notice.stay("connection", overInWords(cause), { label: "Walk yourself", run: () => this.leave() });
+    this.notice.stay("connection", overInWords(cause), {
+      label: "Walk yourself",
+      run: () => this.leave(),
+    });
   }
 
+  /** To the page of a walker. */
   private leave(): void {
-    location.assign(`${location.pathname}${location.search}`);
+    location.assign(`${location.pathname}${location.search}${withoutWatch(location.hash)}`);
   }
 }

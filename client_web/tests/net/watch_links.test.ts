@@ -1,10 +1,15 @@
 import { expect, it } from "vitest";
-import { watchInAddress, watchLink } from "../../src/net/watch_links";
+import { watchInAddress, watchLink, withoutWatch } from "../../src/net/watch_links";
 
 it("finds the token in the address's fragment, beside the server's own", () => {
   expect(watchInAddress("#watch=abc&token=x")).toBe("abc");
   expect(watchInAddress("#token=x")).toBeNull();
   expect(watchInAddress("")).toBeNull();
+});
+
+it("takes the link out of the address, but not the server's token", () => {
+  expect(withoutWatch("#watch=abc&token=x")).toBe("#token=x");
+  expect(withoutWatch("#watch=abc")).toBe("");
 });
 
 it.each([

@@ -116,8 +116,10 @@ class Audience:
         frame = SharedFrame(self._track, sample, self._next_frame, self._place)
         self._next_frame += 1
         self._place += 1
-        if sample.frame.key or self._group is None:
+        if sample.frame.key:
             self._group = Group()
+        if self._group is None:
+            return  # nothing can be decoded before a key frame
         self._group.frames.append(frame)
         for watcher in self._watchers:
             watcher.show(frame, self._group)
