@@ -232,6 +232,28 @@ def test_watcher_stays_while_the_walker_comes_back(address: str, stack: ExitStac
     assert (ending[-1], code) == ({"type": "bye", "reason": "the walk has ended"}, 1000)
 
 
+def test_watcher_stays_while_the_walk_comes_back_from_the_store(
+    world: World, tmp_path: Path, stack: ExitStack
+) -> None:
+    """Somebody else had the walker's place meanwhile."""
+    settings = {"store": str(tmp_path), "resume_s": 60.0, "max_sessions": 1, "max_queued": 0}
+    address = stack.enter_context(serving(world, **settings))
+    with ExitStack() as lost:
+        walker = Walker(address, lost)
+        watcher = watch(address, walker.begin(), stack)
+    other = Walker(address, stack)
+    other.begin()
+    other.client.send("stop")
+    other.client.wait_closed()
+    resume = {"session": walker.welcome["session"], "secret": walker.welcome["secret"], "fragment": 12}
+    walker = Walker(address, stack, resume=resume)
+    assert walker.client.recv_type("watchers")["count"] == 1
+    watcher.collect(is_news(walker="walking"))
+    messages = watcher.collect(lambda message: message["type"] == "media" and message["frame"] > 24)
+    numbers = [each["frame"] for each in of("media", messages)]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
 def test_watchers_are_told_that_the_walkers_page_is_hidden(
     address: str, walk: tuple[Walker, str], stack: ExitStack
 ) -> None:

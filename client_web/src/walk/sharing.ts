@@ -22,6 +22,7 @@ const CAN_WALK_ON = "Whoever has it can walk on from this place.";
 
 export class Sharing {
   private token: string | null = null;
+  private numWatching = 0;
   /** Copy the link when it comes. Otherwise it is only made to work again. */
   private wantsLink = false;
   private wantsCopy = false;
@@ -35,14 +36,19 @@ export class Sharing {
     this.canWatch = watchers > 0;
     this.canWalkOn = snapshots;
     this.wantsCopy = false;
-    this.parts.box.showCount(0);
+    this.watchersChanged(0);
     if (isWalking && this.token !== null) this.parts.send({ type: "share", token: this.token });
+  }
+
+  /** After a reload the page does not know the link any more, but those who watch are still there. */
+  private get isSharing(): boolean {
+    return this.token !== null || this.numWatching > 0;
   }
 
   /** Open the box; false without anything to offer. */
   open(): boolean {
     if (!this.canWatch && !this.canWalkOn) return false;
-    this.parts.box.showSharing(this.token !== null);
+    this.parts.box.showSharing(this.isSharing);
     this.parts.box.open(this.canWatch, this.canWalkOn);
     return true;
   }
@@ -67,7 +73,8 @@ export class Sharing {
   shared(token: string | undefined): void {
     const before = this.token;
     this.token = token ?? null;
-    this.parts.box.showSharing(this.token !== null);
+    if (token === undefined) this.watchersChanged(0);
+    this.parts.box.showSharing(this.isSharing);
     if (token === undefined) return this.parts.box.say("Nobody can watch any more.");
     if (this.wantsLink) void this.parts.box.show(this.parts.watchLink(token), CAN_WATCH);
     else if (before !== null && before !== token)
@@ -76,6 +83,7 @@ export class Sharing {
   }
 
   watchersChanged(count: number): void {
+    this.numWatching = count;
     this.parts.box.showCount(count);
   }
 

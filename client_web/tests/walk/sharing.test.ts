@@ -103,6 +103,14 @@ it("says that there is nothing to walk on from", () => {
   expect(said).toEqual(["Walk a few steps first."]);
 });
 
+it("can be stopped by a page that was reloaded", () => {
+  sharing.open();
+  expect(isSharing).toBe(false);
+  sharing.watchersChanged(1);
+  sharing.open();
+  expect(isSharing).toBe(true);
+});
+
 it("shows how many watch, and forgets it with the connection", () => {
   sharing.watchersChanged(2);
   sharing.welcomed(welcome(50), true);
