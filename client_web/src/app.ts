@@ -21,6 +21,7 @@ import { StartPanel } from "./ui/start_panel";
 import { BareView, toggleFullScreen } from "./ui/view_modes";
 import { errorInWords, queueInWords, yieldedInWords } from "./ui/words";
 import { Playback } from "./video/playback";
+import { TabMemory, tabStorage } from "./walk/reload";
 import { Sharing } from "./walk/sharing";
 import { keptWalk, newWalk, type Walk } from "./walk/walk";
 import { Walking } from "./walk/walking";
@@ -65,6 +66,7 @@ export class App {
     send: (message) => this.connection.send(message),
     openPanel: () => this.openPanel(),
   });
+  private readonly tab = new TabMemory(tabStorage());
   private readonly sharing = new Sharing({
     box: new ShareBox({
       watch: () => this.sharing.watch(),
@@ -99,8 +101,10 @@ export class App {
   private lastError: Diagnostics["lastError"] = null;
 
   constructor(token: () => string | undefined) {
+    const left = this.tab.take();
+    const resume = left?.resume;
     this.connection = new Connection(
-      { openSocket: (events) => openWebSocket(serverUrl(location.href), events), token },
+      { openSocket: (events) => openWebSocket(serverUrl(location.href), events), token, resume },
       { status: (status) => this.statusChanged(status), message: (message) => this.received(message) },
     );
     this.keptWalks = new KeptWalks(location.href, token, browserMemory(), (url, init) => fetch(url, init));
@@ -124,8 +128,11 @@ export class App {
     for (const type of ["online", "hashchange"]) {
       window.addEventListener(type, () => this.connection.connect());
     }
+    window.addEventListener("pagehide", () => this.leave());
+    window.addEventListener("pageshow", () => this.tab.take()); // the browser may bring a page back as it was
     this.stage.cover(null);
-    this.panel.open(false);
+    if (left === null) this.panel.open(false);
+    else this.walking.reload(left);
     this.connection.connect();
   }
 
@@ -140,6 +147,12 @@ export class App {
       prompt: this.prompts.current,
       lastError: this.lastError,
     };
+  }
+
+  /** The tab is reloaded or closed, or goes to another page. */
+  private leave(): void {
+    const left = this.walking.leave(this.connection.session);
+    if (left !== null) this.tab.leave(left);
   }
 
   private get walk(): Walk | null {
@@ -252,7 +265,7 @@ export class App {
     this.promptBar.offer(this.prompts, welcome.limits.prompt_chars ?? 0);
     this.panel.offer(welcome);
     this.showPrompts();
-    this.playback.setPace(welcome.times_real_time);
+    this.playback.welcomed(welcome);
     this.playback.measured.clock.reset();
     this.keptList.offer(welcome.snapshots === true);
     this.walking.reconnected(welcome.resumed);

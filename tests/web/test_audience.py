@@ -173,7 +173,7 @@ async def test_slow_watcher_goes_on_at_a_key_frame_without_a_gap(room: Room) -> 
 
 async def test_watcher_that_reads_nothing_is_given_up(room: Room) -> None:
     watcher, socket = room.join(), SlowSocket(1)
-    with pytest.raises(asyncio.TimeoutError):
+    with pytest.raises(TimeoutError):
         await Sender(socket, connected(watch="w"), watcher).run(timeout_s=0.01)  # type: ignore[arg-type]
 
 

@@ -49,7 +49,7 @@ export type ClientMessage =
   | ({ type: "start" } & StartRequest)
   | { type: "controls"; seq: number; t: number; keys: Key[]; look: Look }
   | { type: "prompt"; text: string }
-  | { type: "playhead"; shown: number; buffered: number; stalled: number; hidden: boolean }
+  | { type: "playhead"; shown: number; buffered: number; stalled: number; hidden: boolean; wanted?: number }
   | { type: "pause" | "resume" | "reset" }
   | { type: "rewind"; chunk: number }
   | { type: "bookmark"; name: string; key: string }
@@ -91,6 +91,7 @@ const SERVER_FIELDS = {
     times_real_time: optional(number),
     snapshots: optional(bool),
     places: optional(map({ free: integer, queued: integer, eta: number })),
+    wanted: optional(bool),
     watchers: optional(integer),
   },
   queued: { position: integer, eta: orNull(number) },
@@ -142,11 +143,11 @@ export type ServerMessage = { [T in ServerType]: { type: T } & MapOf<ServerField
 type Of<T extends ServerType> = Extract<ServerMessage, { type: T }>;
 export type Welcome = Of<"welcome">;
 export type Init = Of<"init">;
+export type Bye = Of<"bye">;
 export type Chunk = Of<"chunk">;
 export type Media = Of<"media">;
 export type ServerError = Of<"error">;
 export type StateChange = Of<"state">;
-export type Bye = Of<"bye">;
 export type Watchers = Of<"watchers">;
 export type StartView = Welcome["worlds"][number]["views"][number];
 export interface Suggestion {

@@ -107,6 +107,7 @@ class Playhead(Record):
     buffered: MediaTime
     stalled: Count
     hidden: bool
+    wanted: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
 class Pause(Record):
@@ -219,6 +220,7 @@ class Welcome(Record):
     times_real_time: Annotated[float, Field(gt=0)] | None = None
     snapshots: bool | None = None
     places: Places | None = None
+    wanted: bool | None = None
     watchers: Count | None = None
 
 

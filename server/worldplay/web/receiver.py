@@ -254,4 +254,4 @@ class Receiver:
         self._details.stalls.inc(max(0, min(playhead.stalled - self._num_stalls, MAX_STALLS)))
         self._num_stalls = max(self._num_stalls, playhead.stalled)
         self.visit.audience.set_away(playhead.hidden)
-        session.playhead(playhead.shown, playhead.buffered, playhead.hidden)
+        session.playhead(playhead.shown, playhead.buffered, playhead.hidden, playhead.wanted)

@@ -1,7 +1,6 @@
 """From an outlet, or a watcher's queue, to a socket."""
 
-import asyncio
-
+from anyio import fail_after
 from starlette.websockets import WebSocket
 
 from worldplay.protocol import messages as m
@@ -27,8 +26,8 @@ class Sender:
             if isinstance(item, Handover):
                 self._source = item.source
                 continue
-            data = self._bytes_of(item)
-            await asyncio.wait_for(self._websocket.send_bytes(data), timeout_s)
+            with fail_after(timeout_s):
+                await self._websocket.send_bytes(self._bytes_of(item))
 
     def _bytes_of(self, item: m.ServerMessage | Packed) -> bytes:
         if isinstance(item, Packed):

@@ -68,6 +68,7 @@ def welcome(world: World, greeting: Greeting, fields: AbstractSet[str]) -> m.Wel
         snapshots=greeting.keeps_snapshots if "snapshots" in fields else None,
         times_real_time=greeting.times_real_time if "times_real_time" in fields else None,
         places=greeting.places,
+        wanted=True if "wanted" in fields else None,
         watchers=greeting.max_watchers if "watchers" in fields else None,
     )
 
