@@ -250,6 +250,8 @@ def test_watcher_stays_while_the_walk_comes_back_from_the_store(
     assert walker.client.recv_type("watchers")["count"] == 1
     watcher.collect(is_news(walker="walking"))
     messages = watcher.collect(lambda message: message["type"] == "media" and message["frame"] > 24)
+    walker.client.send("stop")
+    messages += watcher.wait_closed()[0]
     numbers = [each["frame"] for each in of("media", messages)]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
