@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "world": {"model"},
     "ranks": {"model"},
     "hub": {"world"},
-    "store": {"world"},
+    "store": {"media", "world"},
     "engine": {"world"},
     "media": set(),
     "protocol": set(),
