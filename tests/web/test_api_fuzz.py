@@ -25,7 +25,7 @@ from worldplay.settings import load_settings
 from worldplay.web.app import create_app
 from worldplay.web.errors import EXCEPTION_HANDLERS
 from worldplay.world.chunk import Chunk, PendingChunk, Stage
-from worldplay.world.snapshot import Snapshot
+from worldplay.world.snapshot import Snapshot, WalkedPath
 from worldplay.world.steering import Move, Steering, WalkRequest
 from worldplay.world.world import World
 
@@ -94,6 +94,9 @@ class QuickWalk:
         raise AssertionError("a clip is not kept")
 
     take_unsaved = snapshot
+
+    def path(self) -> WalkedPath:
+        raise AssertionError("a clip is not recorded")
 
     def show_last(self) -> Chunk | None:
         return None

@@ -71,6 +71,23 @@ class PromptChange:
 
 
 @dataclass(frozen=True, slots=True)
+class WalkedPath:
+    """Where a walk went, and what led it there, but not what it looked like. Nothing in it changes."""
+
+    beginning: Beginning
+    c2w: Pose  # [T, 4, 4]
+    labels: NDArray[np.int64]  # [T]
+    intrinsics: Pose  # [T, 3, 3]
+    latches: tuple[LoggedLatch, ...]
+    prompts: tuple[PromptChange, ...]
+
+    def prompt_at(self, latent: int) -> str:
+        """Return the prompt that a latent was made with."""
+        texts = [change.text for change in self.prompts if change.latent <= latent]
+        return texts[-1] if texts else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """A walk, or a part of it: the latents from `first` on, T of them, and what they were made of."""
 
