@@ -16,7 +16,7 @@ from support.recorded import GROUP, index_of, sent_video
 from worldplay.media import seekable
 from worldplay.media.fmp4 import FRAGMENT_HEAD_BYTES, move, read_head
 from worldplay.media.fragment_index import FragmentIndex
-from worldplay.media.seekable import Chapter, seek_table, seekable_header
+from worldplay.media.seekable import Chapter, SeekableFile, make_seekable
 
 Sent = tuple[bytes, list[bytes]]
 NUM_FRAMES = 40
@@ -30,9 +30,9 @@ def sent() -> Sent:
 
 def whole_file(init: bytes, fragments: list[bytes], chapters: list[Chapter]) -> bytes:
     data = init + b"".join(fragments)
-    index = index_of(init, data)
-    header = seekable_header(init, index, chapters)
-    return header + data[len(init) :] + seek_table(index, len(header))
+    file = make_seekable(init, index_of(init, data), chapters)
+    assert file.num_bytes == len(file.header) + len(data) - len(init) + len(file.table)
+    return file.header + data[file.begin : file.end] + file.table
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +138,20 @@ def test_empty_recording_is_a_file(sent: Sent) -> None:
         "/moov",
         "/sidx",
     ]
+
+
+def test_any_part_of_a_file_is_found() -> None:
+    recorded = b"init" + b"fragments" + b"more"
+    file = SeekableFile(b"header", 4, 13, b"table")
+    whole = b"headerfragmentstable"
+    assert file.num_bytes == len(whole)
+    for start in range(len(whole)):
+        for stop in range(start + 1, len(whole) + 1):
+            pieces = [
+                recorded[piece.start : piece.stop] if isinstance(piece, range) else piece
+                for piece in file.pieces(start, stop)
+            ]
+            assert b"".join(pieces) == whole[start:stop], (start, stop)
 
 
 @pytest.mark.parametrize("missing", [1, FRAGMENT_HEAD_BYTES])

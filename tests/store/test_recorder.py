@@ -12,7 +12,7 @@ from support.recorded import sent_video
 from worldplay.store import tape as tape_module
 from worldplay.store.recorder import Recorder
 from worldplay.store.recordings import MissingRecordingError, RecordingLimits, Recordings
-from worldplay.store.tape import Begin, EndReason, Finish, Fragment, Tape, Title, Walk
+from worldplay.store.tape import Begin, EndReason, Finish, Fragment, Sync, Tape, Title, Walk
 
 INIT, FRAGMENTS = sent_video(20)
 ID = "session-number-1"
@@ -25,6 +25,7 @@ class Studio:
         given = {"walk_bytes": 10**6, "all_bytes": 10**6, "keep_s": 3600.0, **limits}
         self.recordings = Recordings(str(folder), RecordingLimits(**given))  # type: ignore[arg-type]
         self.recorder = Recorder(self.recordings)
+        self.recorder.start()
         self.heard: list[EndReason] = []
         self.tape = self.open()
 
@@ -42,9 +43,10 @@ class Studio:
         self.sync()
 
     def sync(self, walk: bytes = b"{}") -> None:
-        """Wait until all is written."""
+        """Write the walk, and wait until all is written."""
         done = threading.Event()
-        self.tape.put(Walk(lambda: walk, done.set))
+        self.tape.put(Walk(lambda: walk))
+        self.tape.put(Sync(done.set))
         assert done.wait(5)
 
     @property

@@ -27,14 +27,43 @@ class Chapter:
     title: str
 
 
-def seekable_header(init: bytes, index: FragmentIndex, chapters: Sequence[Chapter]) -> bytes:
-    """Make what replaces the init segment: it also says how long the file is, and where its keyframes are."""
+@dataclass(frozen=True, slots=True)
+class SeekableFile:
+    """A recording as it is downloaded: a header, a part of the recorded file, and a table."""
+
+    header: bytes
+    begin: int  # in the recorded file: where its first fragment begins
+    end: int  # and its last one ends
+    table: bytes
+
+    @property
+    def num_bytes(self) -> int:
+        return len(self.header) + self.end - self.begin + len(self.table)
+
+    def pieces(self, start: int, stop: int) -> Iterator[bytes | range]:
+        """Yield what the bytes from `start` to `stop` consist of: bytes, or a range of the recorded file."""
+        body, table = len(self.header), len(self.header) + self.end - self.begin
+        if start < body:
+            yield self.header[start:stop]
+        if start < table and stop > body:
+            yield range(self.begin + max(start, body) - body, self.begin + min(stop, table) - body)
+        if stop > table:
+            yield self.table[max(0, start - table) : stop - table]
+
+
+def make_seekable(init: bytes, index: FragmentIndex, chapters: Sequence[Chapter]) -> SeekableFile:
+    """Make the file of a recording that begins with this init segment.
+
+    The header says what the init segment says, how long the file is, and where its keyframes are. The table
+    names the keyframes once more, for players that look for it at the end.
+    """
     boxes = dict(_boxes(init))
-    return box(b"ftyp", boxes[b"ftyp"]) + _moov(boxes[b"moov"], index, chapters) + _sidx(index)
+    moov = _moov(boxes[b"moov"], index, chapters)
+    header = box(b"ftyp", boxes[b"ftyp"]) + moov + _sidx(index)
+    return SeekableFile(header, index.init_bytes, index.end, _mfra(index, len(header)))
 
 
-def seek_table(index: FragmentIndex, header_bytes: int) -> bytes:
-    """Make the table at the end of a file whose header has this many bytes."""
+def _mfra(index: FragmentIndex, header_bytes: int) -> bytes:
     moved = header_bytes - index.init_bytes
     keys = zip(index.key_frames, index.key_offsets, strict=True)
     entries = b"".join(

@@ -21,6 +21,9 @@ class Recorder:
         self.ended: Counter[EndReason] = Counter()  # recordings that ended before their walks
         self._tasks: SimpleQueue[Tape | None] = SimpleQueue()
         self._thread = Thread(target=self._run, name="recordings", daemon=True)  # it may hang with the disk
+
+    def start(self) -> None:
+        """Write from now on, and remove what has expired."""
         self._thread.start()
 
     def open(self, id: str, secret: str, goes_on: bool, tell: Callable[[EndReason], None]) -> Tape:

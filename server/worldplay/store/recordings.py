@@ -93,6 +93,7 @@ class Recordings:
         self._lock = Lock()  # of the indices
         self._indices: LRUCache[tuple[str, str], FragmentIndex] = LRUCache(REMEMBERED_INDICES)
         self.num_bytes = 0  # as of the last cleaning, and what was written since
+        self.num_written_bytes = 0
         self._cleaned_s = float("-inf")
         self.active: set[str] = set()  # recordings that are being made, and may not be removed
 
@@ -130,6 +131,7 @@ class Recordings:
                 with suppress(OSError):
                     os.ftruncate(file, end)
                 raise
+        self.num_written_bytes += len(data)
 
     def write_walk(self, id: str, data: bytes) -> None:
         """Keep the walk beside its video. Raises: also RecordingsFullError."""

@@ -41,11 +41,17 @@ class Title:
 
 
 @dataclass(frozen=True, slots=True)
+class Sync:
+    """`done` is called when all that was put before is written, or could not be."""
+
+    done: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Walk:
-    """The walk so far is written beside the video. Then `done` is called, whether or not that worked."""
+    """The walk is written beside its video."""
 
     describe: Callable[[], bytes]
-    done: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,7 @@ class Finish:
     """Nothing more comes."""
 
 
-Item = Begin | Fragment | Title | Walk | Finish
+Item = Begin | Fragment | Title | Sync | Walk | Finish
 
 
 class Tape:
@@ -123,15 +129,16 @@ class Tape:
             self._handle(item)
         self._write_fragments(fragments)
 
-    def _handle(self, item: Begin | Title | Walk | Finish) -> None:
+    def _handle(self, item: Begin | Title | Sync | Walk | Finish) -> None:
         match item:
             case Begin(init):
                 self._begin(init)
             case Title(text) if self._take is not None:
                 self._take.begin_chapter(text)
-            case Walk(describe, done):
-                self._write_walk(describe)
+            case Sync(done):
                 done()
+            case Walk(describe):
+                self._write_walk(describe)
             case Finish():
                 self._recordings.finish(self._id)
 

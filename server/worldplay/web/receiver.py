@@ -122,6 +122,7 @@ class Receiver:
             resumed,
             engine.latch,
             self._visits.store is not None,
+            self._visits.records,
             engine.times_real_time,
             count_places(engine) if "places" in self._fields else None,
         )

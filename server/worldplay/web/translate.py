@@ -41,6 +41,7 @@ class Greeting:
     resumed: bool
     latch: LatchMode  # when the engine reads controls
     keeps_snapshots: bool
+    records: bool
     times_real_time: float | None  # how fast chunks are made for one client; None if it was not measured
     places: m.Places | None = None  # how full the server is, for a client that knows this field
 
@@ -67,6 +68,7 @@ def welcome(world: World, greeting: Greeting, fields: AbstractSet[str]) -> m.Wel
         snapshots=greeting.keeps_snapshots if "snapshots" in fields else None,
         times_real_time=greeting.times_real_time if "times_real_time" in fields else None,
         places=greeting.places,
+        recording=greeting.records if "recording" in fields else None,
     )
 
 

@@ -11,8 +11,10 @@ from typing import TypeVar
 from worldplay.engine.engine import Engine
 from worldplay.protocol import messages as m
 from worldplay.store.keeper import Keeper
+from worldplay.store.recorder import Recorder
 from worldplay.store.store import MissingWalkError, Store
 from worldplay.web.monitoring import Metrics
+from worldplay.web.recording import SessionRecording
 from worldplay.web.visit import Visit
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.steering import WalkRequest
@@ -39,11 +41,13 @@ class Visits:
         keeper: Keeper | None,
         resume_s: float,
         on_yielded: Callable[[str], None],
+        recorder: Recorder | None = None,
     ) -> None:
         """Wait `resume_s` for a client that lost its connection. Without a store nothing is saved.
 
         Args:
             on_yielded: hears why a session lost its slot.
+            recorder: records what clients are sent; None: nothing is recorded.
         """
         self._world = world
         self._engine = engine
@@ -51,6 +55,7 @@ class Visits:
         self.store = store
         self._on_yielded = on_yielded
         self._keeper = keeper
+        self._recorder = recorder
         self._resume_s = resume_s
         self._visits: dict[str, Visit] = {}
         self._forgotten: deque[str] = deque(maxlen=NUM_FORGOTTEN)  # their files may still be there
@@ -60,9 +65,29 @@ class Visits:
         """Make a visit for a client that is not known."""
         return self._make(secrets.token_urlsafe(12), secrets.token_urlsafe(24), 0)
 
+    @property
+    def records(self) -> bool:
+        """Return whether what clients are sent is recorded."""
+        return self._recorder is not None
+
+    def recording_of(self, id: str) -> SessionRecording | None:
+        """Return the recording of a session, while its visit lasts."""
+        visit = self._visits.get(id)
+        return None if visit is None else visit.recording
+
     def _make(self, id: str, secret: str, first_frame: int, num_parts: int = 0) -> Visit:
         kept = None if self._keeper is None else self._keeper.keep(id, secret, num_parts)
-        visit = Visit(self._world, self._metrics, id, secret, kept, self._on_yielded, first_frame)
+        visit = Visit(
+            self._world,
+            self._metrics,
+            id,
+            secret,
+            kept,
+            self._on_yielded,
+            first_frame,
+            self._recorder,
+            is_back=num_parts > 0,
+        )
         self._visits[id] = visit
         return visit
 
