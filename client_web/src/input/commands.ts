@@ -8,6 +8,7 @@ export type Action =
   | "togglePause"
   | "toggleBare"
   | "saveWalk"
+  | "saveVideo"
   | "keepWalk"
   | "undo"
   | "typePrompt"
@@ -22,6 +23,7 @@ const IN_WALK: Bindings = {
   KeyP: "togglePause",
   KeyH: "toggleBare",
   KeyJ: "saveWalk",
+  KeyV: "saveVideo",
   KeyB: "keepWalk",
   KeyU: "undo",
   KeyT: "typePrompt",
@@ -33,6 +35,7 @@ const IN_PANEL_OF_WALK: Bindings = {
   Escape: "closePanel",
   KeyW: "closePanel",
   KeyJ: "saveWalk",
+  KeyV: "saveVideo",
   KeyB: "keepWalk",
   KeyH: "toggleBare",
 };
