@@ -109,7 +109,7 @@ def app(world: World) -> Iterator[Starlette]:
     engine = Engine(QuickWorld(world), 1, 0)
     engine.start()
     routes = create_app(
-        load_settings(store="none"), world, engine
+        load_settings(store="none", recordings="none"), world, engine
     ).routes  # its lifespan would end with the process
     yield Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
     assert engine.close()

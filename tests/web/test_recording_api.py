@@ -19,6 +19,7 @@ from worldplay.store import recordings as recordings_module
 from worldplay.store.files import Files
 from worldplay.store.recordings import RecordingLimits
 from worldplay.web import app, recording_api
+from worldplay.web.schemas import RecordedWalk
 from worldplay.world.pose_files import parse_trajectory
 from worldplay.world.world import World
 
@@ -46,6 +47,14 @@ class Visitor:
             self.messages.append(self.client.recv())
             frames += self.messages[-1]["type"] == "media"
         return self
+
+    def hear_of_the_end(self) -> str:
+        """Walk until the recording ends. Returns: why."""
+        heard = self.client.collect(lambda message: message["type"] == "state")[-1]
+        assert heard["what"] == "recording_ended"
+        self.messages.clear()
+        text: str = heard["text"]
+        return text
 
     def sent(self, kind: str) -> list[Message]:
         return [message for message in self.messages if message["type"] == kind]
@@ -220,9 +229,10 @@ def test_recording_ends_at_its_limit_and_the_walk_goes_on(
     limits = RecordingLimits(walk_bytes=8000, all_bytes=10**6, keep_s=60.0)
     monkeypatch.setattr(app, "RecordingLimits", lambda **given: limits)
     with serving(world, recordings=str(tmp_path)) as address:
-        visitor = Visitor(address).walk(60, seed=1)
-        told = [message["text"] for message in visitor.sent("state") if message["what"] == "recording_ended"]
-        assert told == ["limit"]
+        visitor = Visitor(address).walk(1, seed=1)
+        assert visitor.hear_of_the_end() == "limit"
+        visitor.walk(60)
+        assert "state" not in {message["type"] for message in visitor.messages}
         assert 0 < len(decode_file(visitor.get().content)) < 60
         visitor.client.close()
 
@@ -234,12 +244,13 @@ def test_full_disk_ends_recordings_and_no_walk(
     folders = {"recordings": str(tmp_path / "recordings"), "store": str(tmp_path / "walks")}
     with serving(world, **folders) as address:
         visitor = Visitor(address).walk(20, seed=1)
+        assert visitor.get().status_code == 200  # all of it is on disk
         with monkeypatch.context() as context:
             context.setattr(recordings_module, "LEAST_FREE_BYTES", 2**62)
             context.setattr(Files, "write", _fail)
+            assert visitor.hear_of_the_end() == "disk"
             visitor.walk(60)
-        told = [message for message in visitor.sent("state") if message["what"] == "recording_ended"]
-        assert [message["text"] for message in told] == ["disk"]
+        assert "state" not in {message["type"] for message in visitor.messages}
         metrics = httpx.get(f"http://{address}/metrics").text
         assert 'worldplay_recordings_ended_total{reason="disk"} 1.0' in metrics
         assert len(decode_file(visitor.get().content)) >= 20
@@ -280,6 +291,14 @@ def test_damaged_disk_is_told_as_such(ended: Visitor, monkeypatch: pytest.Monkey
     monkeypatch.setattr(recordings_module.Recordings, "find", _fail)
     answer = ended.get()
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal")
+
+
+def test_answers_are_as_described(ended: Visitor) -> None:
+    RecordedWalk.model_validate_json(ended.get("walk.json").content)
+    document = httpx.get(f"http://{ended.address}/openapi.json").json()
+    described = document["paths"]["/api/sessions/{id}/recording.mp4"]["get"]
+    assert {"200", "206", "401", "404", "416"} <= described["responses"].keys()
+    assert [each["name"] for each in described["parameters"]] == ["id", "X-Session-Secret", "Range"]
 
 
 def test_no_secret_is_written(ended: Visitor, folder: Path) -> None:
