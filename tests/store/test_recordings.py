@@ -91,6 +91,7 @@ def test_server_that_was_killed_leaves_whole_frames(tmp_path: Path) -> None:
     assert after.find(ID).index.num_frames == 19
     take = Take.go_on(after, ID, "key", INIT)
     assert take is not None
+    assert path.read_bytes() == INIT + b"".join(sent_video(20)[1][:19])
     take.write(FRAGMENTS[19:])
     assert path.read_bytes() == INIT + b"".join(sent_video(20)[1])
 

@@ -301,6 +301,14 @@ def test_answers_are_as_described(ended: Visitor) -> None:
     assert [each["name"] for each in described["parameters"]] == ["id", "X-Session-Secret", "Range"]
 
 
+def test_download_that_fails_half_way_is_no_whole_file(
+    ended: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recordings_module.Recordings, "read", _fail)
+    with pytest.raises(httpx.RemoteProtocolError):
+        ended.get()
+
+
 def test_no_secret_is_written(ended: Visitor, folder: Path) -> None:
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert files

@@ -1,7 +1,7 @@
 """Makes a recording seekable: a header with its length and chapters, and tables of its keyframes.
 
 The fragments stay as they are. ISO 14496-12: mehd 8.8.2, sidx 8.16.3, mfra 8.8.9. Chapters are Nero's `chpl`,
-which FFmpeg, VLC, mpv and most other players read.
+which FFmpeg reads, and so do players that use it.
 """
 
 import struct

@@ -112,6 +112,11 @@ class Recordings:
         for path in before:  # whoever reads them notices that they are gone
             path.unlink()
 
+    def go_on(self, id: str, about: RecordingAbout, end: int) -> None:
+        """Go on behind the first `end` bytes of a video: its last fragment may be incomplete."""
+        os.truncate(self._root / id / about.video, end)
+        self.active.add(id)
+
     def describe(self, id: str, about: RecordingAbout) -> None:
         """Replace the description."""
         self._files.write(f"{id}/{ABOUT}", about.model_dump_json().encode())

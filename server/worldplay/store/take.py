@@ -41,7 +41,7 @@ class Take:
             return None
         if found.about.key != key or found.init != init:
             return None
-        recordings.active.add(id)
+        recordings.go_on(id, found.about, found.index.end)
         take = cls(recordings, id, found.about)
         take._end, take._num_frames = found.index.end, found.index.num_frames
         return take

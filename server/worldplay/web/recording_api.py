@@ -90,9 +90,8 @@ class RecordingApi:
             file = _make_file(recorded)
             status, headers, wanted = _plan(request, recorded, file)
             await answer.begin(headers, status)
-            if request.method != "HEAD":
-                await self._send_parts(answer, recorded, file, wanted)
-            await answer.end()
+            if request.method == "HEAD" or await self._send_parts(answer, recorded, file, wanted):
+                await answer.end()
 
     async def send_walk(self, request: Request, answer: Answer) -> None:
         """Send the walk so far, or as it was in the end."""
@@ -132,9 +131,15 @@ class RecordingApi:
 
     async def _send_parts(
         self, answer: Answer, recorded: Recorded, file: SeekableFile, wanted: range
-    ) -> None:
-        async for part in self._parts(recorded, file, wanted):
-            await answer.send_part(part)
+    ) -> bool:
+        """Send the body. Returns: whether all of it was sent; if not, the client must notice."""
+        try:
+            async for part in self._parts(recorded, file, wanted):
+                await answer.send_part(part)
+        except ApiError as error:  # too late for an error response
+            logger.info("a download ended half-way: %s", error)
+            return False
+        return True
 
     async def _parts(self, recorded: Recorded, file: SeekableFile, wanted: range) -> AsyncIterator[bytes]:
         for start in range(wanted.start, wanted.stop, PART_BYTES):
