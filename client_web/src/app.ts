@@ -21,6 +21,7 @@ import { VideoSaver } from "./ui/video_saver";
 import { BareView, toggleFullScreen } from "./ui/view_modes";
 import { errorInWords, queueInWords, recordingEndedInWords, yieldedInWords } from "./ui/words";
 import { Playback } from "./video/playback";
+import { TabMemory, tabStorage } from "./walk/reload";
 import { keptWalk, newWalk, type Walk } from "./walk/walk";
 import { Walking } from "./walk/walking";
 
@@ -64,6 +65,7 @@ export class App {
     send: (message) => this.connection.send(message),
     openPanel: () => this.openPanel(),
   });
+  private readonly tab = new TabMemory(tabStorage());
   private readonly keptWalks: KeptWalks;
   private readonly keptList: KeptList;
   private readonly videoSaver: VideoSaver;
@@ -87,8 +89,10 @@ export class App {
   private lastError: Diagnostics["lastError"] = null;
 
   constructor(token: () => string | undefined) {
+    const left = this.tab.take();
+    const resume = left?.resume;
     this.connection = new Connection(
-      { openSocket: (events) => openWebSocket(serverUrl(location.href), events), token },
+      { openSocket: (events) => openWebSocket(serverUrl(location.href), events), token, resume },
       { status: (status) => this.statusChanged(status), message: (message) => this.received(message) },
     );
     this.keptWalks = new KeptWalks(location.href, token, browserMemory(), (url, init) => fetch(url, init));
@@ -114,8 +118,11 @@ export class App {
     for (const type of ["online", "hashchange"]) {
       window.addEventListener(type, () => this.connection.connect());
     }
+    window.addEventListener("pagehide", () => this.leave());
+    window.addEventListener("pageshow", () => this.tab.take()); // the browser may bring a page back as it was
     this.stage.cover(null);
-    this.panel.open(false);
+    if (left === null) this.panel.open(false);
+    else this.walking.reload(left);
     this.connection.connect();
   }
 
@@ -130,6 +137,12 @@ export class App {
       prompt: this.prompts.current,
       lastError: this.lastError,
     };
+  }
+
+  /** The tab is reloaded or closed, or goes to another page. */
+  private leave(): void {
+    const left = this.walking.leave(this.connection.session);
+    if (left !== null) this.tab.leave(left);
   }
 
   private get walk(): Walk | null {
@@ -240,7 +253,7 @@ export class App {
     this.promptBar.offer(this.prompts, welcome.limits.prompt_chars ?? 0);
     this.panel.offer(welcome);
     this.showPrompts();
-    this.playback.setPace(welcome.times_real_time);
+    this.playback.welcomed(welcome);
     this.playback.measured.clock.reset();
     this.keptList.offer(welcome.snapshots === true);
     this.videoSaver.offer(welcome);

@@ -1,5 +1,6 @@
 """What a client is sent, and its places on the media timeline."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -278,3 +279,29 @@ async def test_numbers_go_on_where_a_lost_session_ended() -> None:
     put_chunk(client, report(7))
     media = await client.sent("media")
     assert [each["frame"] for each in media] == [100, 101]
+
+
+class SlowSocket(FakeSocket):
+    """Sends a message each time that it is allowed to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.allowed = asyncio.Semaphore(0)
+
+    async def send_bytes(self, data: bytes) -> None:
+        await self.allowed.acquire()
+        await super().send_bytes(data)
+
+
+async def test_connection_that_ends_while_a_message_is_sent_takes_no_other() -> None:
+    """What follows is for the connection that comes after it."""
+    client, slow = Client(), SlowSocket()
+    sending = asyncio.create_task(Sender(slow, connected(), client.outlet).run(timeout_s=1.0))  # type: ignore[arg-type]
+    await asyncio.sleep(0.01)
+    client.outlet.put(m.State(what="paused"))
+    slow.allowed.release()
+    await asyncio.sleep(0)  # now the message is sent, but the sender may not know yet
+    sending.cancel()
+    await asyncio.wait({sending}, timeout=0.5)
+    assert sending.cancelled()
+    assert [each["type"] for each in slow.messages] == ["welcome"]

@@ -36,11 +36,10 @@ def test_later_fields_of_the_welcome_are_only_for_clients_that_name_them(world: 
         records=True,
         times_real_time=0.4,
     )
-    fields = frozenset({"latch", "sights", "snapshots", "times_real_time", "recording"})
+    fields = frozenset({"latch", "sights", "snapshots", "times_real_time", "wanted", "recording"})
     told = welcome(world, greeting, fields)
-    assert told.recording is True
-    assert told.times_real_time == 0.4
+    assert (told.times_real_time, told.wanted, told.recording) == (0.4, True, True)
     assert (told.latch, told.worlds[0].sights, told.snapshots) == ("latent", world.sights, True)
     untold = welcome(world, greeting, frozenset({"revision"}))
-    assert (untold.times_real_time, untold.recording) == (None, None)
+    assert (untold.times_real_time, untold.wanted, untold.recording) == (None, None, None)
     assert (untold.latch, untold.worlds[0].sights, untold.snapshots) == (None, None, None)

@@ -49,7 +49,7 @@ export type ClientMessage =
   | ({ type: "start" } & StartRequest)
   | { type: "controls"; seq: number; t: number; keys: Key[]; look: Look }
   | { type: "prompt"; text: string }
-  | { type: "playhead"; shown: number; buffered: number; stalled: number; hidden: boolean }
+  | { type: "playhead"; shown: number; buffered: number; stalled: number; hidden: boolean; wanted?: number }
   | { type: "pause" | "resume" | "reset" }
   | { type: "rewind"; chunk: number }
   | { type: "bookmark"; name: string; key: string }
@@ -90,6 +90,7 @@ const SERVER_FIELDS = {
     snapshots: optional(bool),
     recording: optional(bool),
     places: optional(map({ free: integer, queued: integer, eta: number })),
+    wanted: optional(bool),
   },
   queued: { position: integer, eta: orNull(number) },
   init: { codec: string, mime: string, data: bytes },
@@ -137,6 +138,7 @@ type ServerType = keyof ServerFields;
 export type ServerMessage = { [T in ServerType]: { type: T } & MapOf<ServerFields[T]> }[ServerType];
 type Of<T extends ServerType> = Extract<ServerMessage, { type: T }>;
 export type Welcome = Of<"welcome">;
+export type Bye = Of<"bye">;
 export type Chunk = Of<"chunk">;
 export type Media = Of<"media">;
 export type ServerError = Of<"error">;

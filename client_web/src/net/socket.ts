@@ -13,7 +13,8 @@ export interface Socket {
 }
 
 /** What protocol 1 did not have at first. The server sends it only to a client that names it. */
-const FIELDS = "taken_as,latch,revision,received,sights,yielded,places,snapshots,times_real_time,recording";
+const FIELDS =
+  "taken_as,latch,revision,received,sights,resume_in,yielded,places,snapshots,times_real_time,wanted,recording";
 
 /** `/ws` next to the page, so that the page also works below a path. */
 export function serverUrl(page: string): string {

@@ -11,6 +11,14 @@ export interface ShownFrame extends PlacedFrame {
   shownAt: number;
 }
 
+/** A video as far as it came. */
+export interface OpenVideo {
+  mime: string;
+  init: Uint8Array<ArrayBuffer>;
+  /** Media time on the server's timeline. */
+  receivedS: number;
+}
+
 interface PlayerEvents {
   /** New frames are due: an empty buffer is a stall now. */
   isExpecting(): boolean;
@@ -146,6 +154,18 @@ export class Player {
     this.edge.forget();
     this.standstill.forget();
     this.source.open(mime, data);
+  }
+
+  /** Go on with a video that another page had open, up to `receivedS` on the server's timeline. */
+  continueFrom({ mime, init, receivedS }: OpenVideo): void {
+    this.timeline.continueFrom(receivedS);
+    this.open(mime, init);
+  }
+
+  /** What another page needs to go on with the video; null if none is open. */
+  get openVideo(): OpenVideo | null {
+    const { mime, init } = this.source;
+    return init === null ? null : { mime, init, receivedS: this.timeline.receivedTo };
   }
 
   append(media: Media, receivedAt: number): void {

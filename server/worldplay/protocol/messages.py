@@ -143,6 +143,7 @@ class Playhead(Record):
     buffered: MediaTime
     stalled: Count
     hidden: bool
+    wanted: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
 class Pause(Record):
@@ -247,6 +248,7 @@ class Welcome(Record):
     snapshots: bool | None = None
     places: Places | None = None
     recording: bool | None = None
+    wanted: bool | None = None
 
 
 class Queued(Record):

@@ -221,4 +221,4 @@ class Receiver:
             self._metrics.input_to_photon_s.observe(latency_ms / 1000.0)
         self._details.stalls.inc(max(0, min(playhead.stalled - self._num_stalls, MAX_STALLS)))
         self._num_stalls = max(self._num_stalls, playhead.stalled)
-        session.playhead(playhead.shown, playhead.buffered, playhead.hidden)
+        session.playhead(playhead.shown, playhead.buffered, playhead.hidden, playhead.wanted)

@@ -1,7 +1,6 @@
 """From an outlet to a socket."""
 
-import asyncio
-
+from anyio import fail_after
 from starlette.websockets import WebSocket
 
 from worldplay.protocol.connection import ServerConnection
@@ -27,4 +26,5 @@ class Sender:
                 self._outlet = item.outlet
                 continue
             data = self._connection.send(item)
-            await asyncio.wait_for(self._websocket.send_bytes(data), timeout_s)
+            with fail_after(timeout_s):
+                await self._websocket.send_bytes(data)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from time import monotonic
 
+from anyio import fail_after
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -166,23 +167,24 @@ class Stream:
             await self._tell_taken_over()
         if code is not None:
             # A client that does not read does not get the close code.
-            with suppress(asyncio.TimeoutError, WebSocketDisconnect):
-                await asyncio.wait_for(self._websocket.close(code), CLOSE_TIMEOUT_S)
+            with suppress(TimeoutError, WebSocketDisconnect), fail_after(CLOSE_TIMEOUT_S):
+                await self._websocket.close(code)
 
     async def _tell_taken_over(self) -> None:
         error = ProtocolError(ErrorCode.TAKEN_OVER, "the session continues on another connection")
-        with suppress(asyncio.TimeoutError, WebSocketDisconnect, RuntimeError):  # it is often dead
+        with suppress(TimeoutError, WebSocketDisconnect, RuntimeError):  # it is often dead
             data = self._connection.send(m.error_message(error))
-            await asyncio.wait_for(self._websocket.send_bytes(data), CLOSE_TIMEOUT_S)
+            with fail_after(CLOSE_TIMEOUT_S):
+                await self._websocket.send_bytes(data)
 
     async def _read(self) -> None:
         """Handle messages until the client leaves or must be disconnected."""
         try:
-            goes_on = await asyncio.wait_for(self._take_frame(), HELLO_TIMEOUT_S)
+            goes_on = await self._take_frame(HELLO_TIMEOUT_S)
             while goes_on:
                 await asyncio.sleep(0)  # others first: many frames may have come together
-                goes_on = await asyncio.wait_for(self._take_frame(), self._patience_s())
-        except asyncio.TimeoutError:  # Python 3.10 has its own beside TimeoutError
+                goes_on = await self._take_frame(self._patience_s())
+        except TimeoutError:
             self._explain_silence()
         except WebSocketDisconnect:
             self._is_lost = True
@@ -208,9 +210,10 @@ class Stream:
             late = f"expected hello within {HELLO_TIMEOUT_S:.0f} s"
             self._put(ProtocolError(ErrorCode.BAD_ORDER, late))
 
-    async def _take_frame(self) -> bool:
-        """Handle the next frame. Returns: whether the client may send more."""
-        event = await self._websocket.receive()
+    async def _take_frame(self, patience_s: float | None) -> bool:
+        """Handle the next frame. Returns: whether the client may send more. Raises: TimeoutError."""
+        with fail_after(patience_s):
+            event = await self._websocket.receive()
         if event["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(event.get("code", 1006))
         frame: bytes | str = event["text"] if event.get("bytes") is None else event["bytes"]
@@ -225,13 +228,13 @@ class Stream:
 
 def _is_loss(outcome: BaseException | None) -> bool:
     """Return whether a task ended because the client cannot be reached."""
-    return isinstance(outcome, asyncio.TimeoutError | BufferError | WebSocketDisconnect)
+    return isinstance(outcome, TimeoutError | BufferError | WebSocketDisconnect)
 
 
 def _explain_end(outcomes: Iterable[BaseException | None]) -> int | None:
     """Log why the tasks of a stream failed. Returns: the close code; None if none failed."""
     for outcome in outcomes:
-        if isinstance(outcome, asyncio.TimeoutError | BufferError):
+        if isinstance(outcome, TimeoutError | BufferError):
             logger.info("the client did not read for too long")
             return CLOSE_CODES[ErrorCode.SLOW_CONSUMER]
         if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):

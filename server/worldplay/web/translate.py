@@ -69,6 +69,7 @@ def welcome(world: World, greeting: Greeting, fields: AbstractSet[str]) -> m.Wel
         times_real_time=greeting.times_real_time if "times_real_time" in fields else None,
         places=greeting.places,
         recording=greeting.records if "recording" in fields else None,
+        wanted=True if "wanted" in fields else None,
     )
 
 
