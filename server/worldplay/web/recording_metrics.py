@@ -19,7 +19,7 @@ class RecordingCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         recordings = self._recorder.recordings
         yield GaugeMetricFamily(
-            "worldplay_recordings", "Recordings that are being made.", len(recordings.active)
+            "worldplay_recordings", "Recordings of visits in progress.", len(recordings.active)
         )
         yield GaugeMetricFamily(
             "worldplay_recordings_bytes", "Bytes of all recordings on disk.", recordings.num_bytes
