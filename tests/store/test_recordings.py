@@ -204,6 +204,7 @@ def test_files_of_others_stay(tmp_path: Path) -> None:
     assert all(path.exists() for path in theirs)
 
 
-def test_secret_and_video_are_not_for_others(tmp_path: Path) -> None:
+def test_folders_are_not_for_others(tmp_path: Path) -> None:
     record(make(tmp_path / "recordings"))
-    assert (tmp_path / "recordings").stat().st_mode & 0o077 == 0
+    for folder in (tmp_path / "recordings", tmp_path / "recordings" / ID):
+        assert folder.stat().st_mode & 0o077 == 0

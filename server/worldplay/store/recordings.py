@@ -104,7 +104,7 @@ class Recordings:
         self.make_room(len(init))
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = self._root / id
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         self.active.add(id)
         before = [path for path in folder.iterdir() if path.name != ABOUT]
         (folder / about.video).write_bytes(init)

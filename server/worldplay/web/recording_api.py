@@ -86,8 +86,7 @@ class RecordingApi:
         with self._hold(id):
             if (recording := self._visits.recording_of(id)) is not None:
                 await recording.sync(SYNC_S)
-            recorded = await self._read(self._recordings.find, id)
-            file = _make_file(recorded)
+            recorded, file = await self._read(self._open, id)
             status, headers, wanted = _plan(request, recorded, file)
             await answer.begin(headers, status)
             if request.method == "HEAD" or await self._send_parts(answer, recorded, file, wanted):
@@ -106,6 +105,11 @@ class RecordingApi:
                 for start in range(0, len(data), PART_BYTES):
                     await answer.send_part(data[start : start + PART_BYTES])
             await answer.end()
+
+    def _open(self, id: str) -> tuple[Recorded, SeekableFile]:
+        recorded = self._recordings.find(id)
+        chapters = [Chapter(mark.frame, mark.title) for mark in recorded.about.chapters]
+        return recorded, make_seekable(recorded.init, recorded.index, chapters)
 
     async def _check(self, request: Request) -> str:
         """Return the session's id. Raises: ApiError, the same for an unknown session and a wrong secret."""
@@ -159,11 +163,6 @@ class RecordingApi:
         except OSError as error:
             logger.warning("a recording could not be read: %s", error)
             raise ApiError(500, "internal", "the recording could not be read") from None
-
-
-def _make_file(recorded: Recorded) -> SeekableFile:
-    chapters = [Chapter(mark.frame, mark.title) for mark in recorded.about.chapters]
-    return make_seekable(recorded.init, recorded.index, chapters)
 
 
 def _plan(
