@@ -295,6 +295,7 @@ export class App {
     if (what === "prompt") this.walking.promptChanged(change);
     if (what === "view") this.walking.startsAt(view ?? null);
     if (what === "reset") this.walking.wentBack();
+    if (what === "rewound") this.walking.rewound(change.chunk);
     if (what === "bump") this.stage.bump();
     if (what === "yielded") this.notice.say(yieldedInWords(text ?? ""));
     if (what === "recording_ended") this.notice.say(recordingEndedInWords(text ?? ""));
