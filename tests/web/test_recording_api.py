@@ -215,11 +215,15 @@ def test_recording_goes_on_after_a_restart(world: World, tmp_path: Path) -> None
         visitor = Visitor(address).walk(40, seed=1)
         visitor.client.close()
     resume = {"session": visitor.welcome["session"], "secret": visitor.welcome["secret"], "fragment": 39}
+    walk = next((tmp_path / "recordings").rglob("walk.json"))
+    written = walk.read_text()
+    walk.unlink()  # as if the server had been killed
     with serving(world, **folders) as address:
+        visitor.address = address
+        assert visitor.get("walk.json").text == written
         with RawClient(f"ws://{address}/ws") as client:
             assert client.hello(resume=resume)["resumed"]
             client.collect(lambda message: message["type"] == "media" and message["frame"] >= 60)
-        visitor.address = address
         assert len(decode_file(visitor.get().content)) >= 60
 
 

@@ -58,7 +58,7 @@ class SessionRecording:
     def describe(self) -> bytes | None:
         """Describe the walk so far, as a recorded walk; None if there is none. Any thread."""
         path = self._path
-        return None if path is None else _describe(self._world, path)
+        return None if path is None else describe_path(self._world, path)
 
     def end(self) -> None:
         """Write what is left. It may be called again."""
@@ -66,11 +66,12 @@ class SessionRecording:
             return
         self._is_over = True
         if self._path is not None:
-            self._tape.put(Walk(partial(_describe, self._world, self._path)))
+            self._tape.put(Walk(partial(describe_path, self._world, self._path)))
         self._tape.put(Finish())
 
 
-def _describe(world: World, path: WalkedPath) -> bytes:
+def describe_path(world: World, path: WalkedPath) -> bytes:
+    """Describe a walk as JSON. Any thread."""
     ground = world.find_view(path.beginning.view).make_ground()
     walk = describe_walk(path, ground, is_own_place=world.own_pictures == "as_is")
     return json.dumps(walk, ensure_ascii=False).encode()

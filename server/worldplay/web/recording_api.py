@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 from anyio import CapacityLimiter
@@ -99,7 +100,7 @@ class RecordingApi:
             recording = self._visits.recording_of(id)
             data = None if recording is None else await self._read(recording.describe)
             if data is None:
-                data = await self._read(self._recordings.read_walk, id)
+                data = await self._read_walk(id)
             await answer.begin(_encode(_headers("application/json", "walk.json", len(data))))
             if request.method != "HEAD":
                 for start in range(0, len(data), PART_BYTES):
@@ -119,6 +120,16 @@ class RecordingApi:
         if not may_read(request, about):
             raise ApiError(404, "not_found", MISSING)
         return id
+
+    async def _read_walk(self, id: str) -> bytes:
+        """Read a walk that has ended. After a crash it was not written, but the store may have it."""
+        try:
+            return await self._read(self._recordings.read_walk, id)
+        except ApiError as error:
+            stored = await self._visits.read(partial(self._visits.describe_stored, id))
+            if stored is None:
+                raise error from None
+            return stored
 
     @contextmanager
     def _hold(self, id: str) -> Iterator[None]:

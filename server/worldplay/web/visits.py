@@ -14,7 +14,7 @@ from worldplay.store.keeper import Keeper
 from worldplay.store.recorder import Recorder
 from worldplay.store.store import MissingWalkError, Store
 from worldplay.web.monitoring import Metrics
-from worldplay.web.recording import SessionRecording
+from worldplay.web.recording import SessionRecording, describe_path
 from worldplay.web.visit import Visit
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.steering import WalkRequest
@@ -134,6 +134,16 @@ class Visits:
             return None
         except (OSError, ValueError) as error:
             logger.warning("a walk could not be read: %s", error)
+            return None
+
+    def describe_stored(self, id: str) -> bytes | None:
+        """Describe the walk that a session has in the store, as a recorded walk; None if there is none.
+
+        On a thread.
+        """
+        try:
+            return None if self.store is None else describe_path(self._world, self.store.load(id).path())
+        except (MissingWalkError, ValueError):
             return None
 
     def forget(self, visit: Visit) -> None:

@@ -108,6 +108,11 @@ class Snapshot:
     def num_chunks(self) -> int:
         return self.end // CHUNK_LATENTS
 
+    def path(self) -> WalkedPath:
+        """Return where the walk went. The snapshot must be whole."""
+        assert self.beginning is not None, "a part of a walk"
+        return WalkedPath(self.beginning, self.c2w, self.labels, self.intrinsics, self.latches, self.prompts)
+
     def until(self, latent: int) -> Snapshot:
         """Return what was before a latent."""
         kept = slice(0, max(0, latent - self.first))
