@@ -8,6 +8,7 @@ import { browserMemory, KeptWalks, walkInAddress, withoutWalk } from "./net/kept
 import type { Chunk, ServerError, ServerMessage, StateChange, Welcome } from "./net/protocol";
 import { Recording } from "./net/recording";
 import { openWebSocket, serverUrl } from "./net/socket";
+import { watchLink } from "./net/watch_links";
 import type { Diagnostics, PageState } from "./stats/diagnostics";
 import { ConnectionNotice } from "./ui/connection_notice";
 import { find } from "./ui/elements";
@@ -16,12 +17,14 @@ import { Notice } from "./ui/notice";
 import { PageLine } from "./ui/notice_line";
 import { PromptBar } from "./ui/prompt_bar";
 import { PromptChoice } from "./ui/prompt_choice";
+import { ShareBox } from "./ui/share_box";
 import { StartPanel } from "./ui/start_panel";
 import { VideoSaver } from "./ui/video_saver";
 import { BareView, toggleFullScreen } from "./ui/view_modes";
 import { errorInWords, queueInWords, recordingEndedInWords, yieldedInWords } from "./ui/words";
 import { Playback } from "./video/playback";
 import { TabMemory, tabStorage } from "./walk/reload";
+import { Sharing } from "./walk/sharing";
 import { keptWalk, newWalk, type Walk } from "./walk/walk";
 import { Walking } from "./walk/walking";
 
@@ -66,6 +69,18 @@ export class App {
     openPanel: () => this.openPanel(),
   });
   private readonly tab = new TabMemory(tabStorage());
+  private readonly sharing = new Sharing({
+    box: new ShareBox({
+      watch: () => this.sharing.watch(),
+      stop: () => this.sharing.stop(),
+      walkOn: () => this.sharing.walkOn(),
+    }),
+    send: (message) => this.connection.send(message),
+    keep: () => this.walking.keep(this.keptWalks.key),
+    watchLink: (token) => watchLink(location.href, token),
+    walkLink: (id) => this.keptWalks.link(id),
+    say: (words) => this.notice.say(words),
+  });
   private readonly keptWalks: KeptWalks;
   private readonly keptList: KeptList;
   private readonly videoSaver: VideoSaver;
@@ -81,6 +96,7 @@ export class App {
     saveVideo: () => void this.videoSaver.save(),
     keepWalk: () => this.keepWalk(),
     undo: () => this.walking.undo(),
+    share: () => this.share(),
     typePrompt: () => this.typePrompt(),
     toggleFullScreen: () => toggleFullScreen(),
   };
@@ -242,7 +258,9 @@ export class App {
     else if (message.type === "welcome") this.welcomed(message);
     else if (message.type === "init") this.opened(message.mime, message.data);
     else if (message.type === "queued") this.queued(queueInWords(message.position, message.eta));
-    else if (message.type === "bookmarked") this.kept();
+    else if (message.type === "bookmarked") this.kept(message.snapshot);
+    else if (message.type === "shared") this.sharing.shared(message.token);
+    else if (message.type === "watchers") this.sharing.watchersChanged(message.count);
     else if (message.type === "state") this.stateChanged(message);
     else if (message.type === "error") this.refused(message);
   }
@@ -258,6 +276,7 @@ export class App {
     this.keptList.offer(welcome.snapshots === true);
     this.videoSaver.offer(welcome);
     this.walking.reconnected(welcome.resumed);
+    this.sharing.welcomed(welcome, this.walk !== null);
     this.openLink();
   }
 
@@ -274,9 +293,16 @@ export class App {
     this.walking.keep(this.keptWalks.key);
   }
 
-  private kept(): void {
-    this.notice.say("This place is kept. The menu has it: walk on from there, share or download it.");
+  private kept(id: string): void {
+    if (!this.sharing.kept(id))
+      this.notice.say("This place is kept. The menu has it: walk on from there, share or download it.");
     void this.keptList.refresh();
+  }
+
+  private share(): void {
+    this.controls.releaseAll();
+    document.exitPointerLock?.();
+    if (!this.sharing.open()) this.notice.say("This server offers no links.");
   }
 
   private queued(words: string): void {
@@ -305,6 +331,7 @@ export class App {
     if (error.fatal) return; // the notice about the lost connection gives this reason
     this.complain(error, errorInWords(error));
     this.walking.refused();
+    this.sharing.refused();
   }
 
   private note({ code, message }: { code: string; message: string }): void {

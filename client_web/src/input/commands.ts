@@ -11,6 +11,7 @@ export type Action =
   | "saveVideo"
   | "keepWalk"
   | "undo"
+  | "share"
   | "typePrompt"
   | "toggleFullScreen";
 
@@ -26,6 +27,7 @@ const IN_WALK: Bindings = {
   KeyV: "saveVideo",
   KeyB: "keepWalk",
   KeyU: "undo",
+  KeyL: "share",
   KeyT: "typePrompt",
 };
 const IN_PANEL: Bindings = { KeyW: "start", Enter: "start" };
@@ -37,6 +39,7 @@ const IN_PANEL_OF_WALK: Bindings = {
   KeyJ: "saveWalk",
   KeyV: "saveVideo",
   KeyB: "keepWalk",
+  KeyL: "share",
   KeyH: "toggleBare",
 };
 

@@ -32,6 +32,8 @@ interface ConnectionOptions {
   token?(): string | undefined;
   /** The session of the page before, if this tab was reloaded. */
   resume?: Resume | undefined;
+  /** The token of somebody else's walk, to watch it. */
+  watch?: string;
   random?(): number;
   now?(): number;
 }
@@ -105,6 +107,11 @@ export class Connection {
     this.heartbeat = setInterval(() => this.beat(), PING_MS);
   }
 
+  /** Do not try again until `connect` is called. */
+  stop(): void {
+    clearTimeout(this.timer);
+  }
+
   /** False when there is no connection. The page repeats what was lost after the next welcome. */
   send(message: ClientMessage): boolean {
     if (this.welcomedAt === null || this.socket === null) return false;
@@ -114,12 +121,15 @@ export class Connection {
 
   private sayHello(): void {
     const token = this.options.token?.();
+    const { watch } = this.options;
+    const resume = watch === undefined ? this.resume : null;
     this.socket?.send(
       encode({
         type: "hello",
         protocol: PROTOCOL,
         ...(token === undefined ? {} : { token }),
-        ...(this.resume === null ? {} : { resume: this.resume }),
+        ...(resume === null ? {} : { resume }),
+        ...(watch === undefined ? {} : { watch }),
       }),
     );
   }

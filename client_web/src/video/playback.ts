@@ -130,7 +130,7 @@ export class Playback {
   private tellPlayhead(): void {
     if (!this.events.isOpened()) return;
     const { shownS: shown, bufferedS: buffered, numStalls: stalled } = this.player;
-    const wanted = this.tellsWanted ? { wanted: this.player.wantedS } : {};
+    const wanted = this.tellsWanted ? { wanted: this.player.reserveS } : {};
     this.events.send({ type: "playhead", shown, buffered, stalled, hidden: document.hidden, ...wanted });
   }
 

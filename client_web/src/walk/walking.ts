@@ -151,10 +151,10 @@ export class Walking {
     this.parts.notice.say("Back a few steps.");
   }
 
-  /** Keep a copy of the walk as it is. The server answers when it has one. */
-  keep(key: string): void {
-    if (this.walk === null || this.record.numChunks === 0) return;
-    this.parts.send({ type: "bookmark", name: new Date().toLocaleString(), key });
+  /** Keep a copy of the walk as it is. The server answers when it has one. False without anything to keep. */
+  keep(key: string): boolean {
+    if (this.walk === null || this.record.numChunks === 0) return false;
+    return this.parts.send({ type: "bookmark", name: new Date().toLocaleString(), key });
   }
 
   /** The server went back to the beginning of a chunk. */

@@ -30,7 +30,7 @@ let sockets: FakeSocket[];
 let statuses: Status[];
 let received: string[];
 
-function connect(token = (): string | undefined => undefined, resume?: Resume): Connection {
+function connect(token = (): string | undefined => undefined, resume?: Resume, watch?: string): Connection {
   const connection = new Connection(
     {
       openSocket: (events) => {
@@ -47,6 +47,7 @@ function connect(token = (): string | undefined => undefined, resume?: Resume): 
       now: () => Date.now(),
       token,
       resume,
+      ...(watch === undefined ? {} : { watch }),
     },
     { status: (status) => statuses.push(status), message: (message) => received.push(message.type) },
   );
@@ -278,4 +279,23 @@ it("does not listen to a socket it has left", () => {
   connection.connect();
   old.events.closed(1006);
   expect(kinds()).toEqual(["connecting", "open", "waiting", "connecting"]);
+});
+
+it("says which walk it watches, and resumes nothing", () => {
+  const connection = connect(undefined, undefined, "abc");
+  for (const _ of [1, 2]) {
+    newest().events.opened();
+    expect(newest().sent).toEqual([{ type: "hello", protocol: 1, watch: "abc" }]);
+    hear(WELCOME);
+    newest().events.closed(1006);
+    connection.connect();
+  }
+});
+
+it("stays away when it is told to", () => {
+  const connection = welcomed();
+  newest().events.closed(1006);
+  connection.stop();
+  vi.advanceTimersByTime(60_000);
+  expect(sockets).toHaveLength(1);
 });

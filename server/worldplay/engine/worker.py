@@ -185,13 +185,14 @@ class Worker:
             decision: Run | Wait = Run(self._run.session.number)
         else:
             decision = decide(tasks, None if self._run is None else self._run.session.number, now_ms)
+        cut = None if is_committed else self._next_cut(now_ms)
+        if isinstance(cut, MakeWay):
+            decision = decision if isinstance(decision, Run) else Run(cut.session)
+            cut = None
         decode = None if self._decoder.is_busy else self._planner.next(now_ms)
         stage_ms = self._expect_stage_ms() if isinstance(decision, Run) else 0.0
         if decode is not None and decode.begin_by_ms <= now_ms + stage_ms:
             return self._decode_or_finish(decode, now_ms)
-        cut = None if is_committed else self._next_cut(now_ms)
-        if isinstance(cut, MakeWay):
-            return Run(cut.session)
         if cut is not None and cut.begin_ms <= now_ms:
             return cut
         if isinstance(decision, Run):

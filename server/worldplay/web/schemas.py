@@ -194,7 +194,7 @@ class RecordedWalk(_Body):
     cuts: list[RecordedCut] = []
 
 
-ClientState = Literal["greeting", "choosing", "walking", "paused", "queued", "resting"]
+ClientState = Literal["greeting", "choosing", "walking", "paused", "queued", "resting", "watching"]
 
 
 class StreamInfo(_Body):
