@@ -25,7 +25,8 @@ with atheris.instrument_imports(include=["worldplay", "msgpack"]):
 
     from worldplay.protocol.connection import ClientConnection, ServerConnection
     from worldplay.protocol.errors import ProtocolError
-    from worldplay.protocol.messages import CLIENT_MESSAGES, SERVER_MESSAGES, Hello, Limits, Record
+    from worldplay.protocol.fields import Record
+    from worldplay.protocol.messages import CLIENT_MESSAGES, SERVER_MESSAGES, Hello, Limits
     from worldplay.protocol.validation import find_class, validate
     from worldplay.protocol.wire import check_size, pack, unpack
     from worldplay.world.camera import DEFAULT_INTRINSICS, Motion

@@ -6,7 +6,9 @@ import { lightKeyPad } from "./input/key_pad";
 import { Connection, type Status } from "./net/connection";
 import { browserMemory, KeptWalks, walkInAddress, withoutWalk } from "./net/kept_walks";
 import type { Chunk, ServerError, ServerMessage, StateChange, Welcome } from "./net/protocol";
+import { Recording } from "./net/recording";
 import { openWebSocket, serverUrl } from "./net/socket";
+import { watchLink } from "./net/watch_links";
 import type { Diagnostics, PageState } from "./stats/diagnostics";
 import { ConnectionNotice } from "./ui/connection_notice";
 import { find } from "./ui/elements";
@@ -15,10 +17,14 @@ import { Notice } from "./ui/notice";
 import { PageLine } from "./ui/notice_line";
 import { PromptBar } from "./ui/prompt_bar";
 import { PromptChoice } from "./ui/prompt_choice";
+import { ShareBox } from "./ui/share_box";
 import { StartPanel } from "./ui/start_panel";
+import { VideoSaver } from "./ui/video_saver";
 import { BareView, toggleFullScreen } from "./ui/view_modes";
-import { errorInWords, queueInWords, yieldedInWords } from "./ui/words";
+import { errorInWords, queueInWords, recordingEndedInWords, yieldedInWords } from "./ui/words";
 import { Playback } from "./video/playback";
+import { TabMemory, tabStorage } from "./walk/reload";
+import { Sharing } from "./walk/sharing";
 import { keptWalk, newWalk, type Walk } from "./walk/walk";
 import { Walking } from "./walk/walking";
 
@@ -62,8 +68,22 @@ export class App {
     send: (message) => this.connection.send(message),
     openPanel: () => this.openPanel(),
   });
+  private readonly tab = new TabMemory(tabStorage());
+  private readonly sharing = new Sharing({
+    box: new ShareBox({
+      watch: () => this.sharing.watch(),
+      stop: () => this.sharing.stop(),
+      walkOn: () => this.sharing.walkOn(),
+    }),
+    send: (message) => this.connection.send(message),
+    keep: () => this.walking.keep(this.keptWalks.key),
+    watchLink: (token) => watchLink(location.href, token),
+    walkLink: (id) => this.keptWalks.link(id),
+    say: (words) => this.notice.say(words),
+  });
   private readonly keptWalks: KeptWalks;
   private readonly keptList: KeptList;
+  private readonly videoSaver: VideoSaver;
   private readonly connection: Connection;
   private readonly actions: Readonly<Record<Action, () => void>> = {
     openPanel: () => this.openMenu(),
@@ -73,8 +93,10 @@ export class App {
     togglePause: () => this.walking.togglePause(),
     toggleBare: () => this.toggleBare(),
     saveWalk: () => this.walking.saveWalk(),
+    saveVideo: () => void this.videoSaver.save(),
     keepWalk: () => this.keepWalk(),
     undo: () => this.walking.undo(),
+    share: () => this.share(),
     typePrompt: () => this.typePrompt(),
     toggleFullScreen: () => toggleFullScreen(),
   };
@@ -83,11 +105,15 @@ export class App {
   private lastError: Diagnostics["lastError"] = null;
 
   constructor(token: () => string | undefined) {
+    const left = this.tab.take();
+    const resume = left?.resume;
     this.connection = new Connection(
-      { openSocket: (events) => openWebSocket(serverUrl(location.href), events), token },
+      { openSocket: (events) => openWebSocket(serverUrl(location.href), events), token, resume },
       { status: (status) => this.statusChanged(status), message: (message) => this.received(message) },
     );
     this.keptWalks = new KeptWalks(location.href, token, browserMemory(), (url, init) => fetch(url, init));
+    const recording = new Recording(location.href, token, (url, init) => fetch(url, init));
+    this.videoSaver = new VideoSaver(recording, (words) => this.notice.say(words));
     this.keptList = new KeptList(this.keptWalks, {
       open: (id) => this.begin(keptWalk(id)),
       say: (words) => this.notice.say(words),
@@ -108,8 +134,11 @@ export class App {
     for (const type of ["online", "hashchange"]) {
       window.addEventListener(type, () => this.connection.connect());
     }
+    window.addEventListener("pagehide", () => this.leave());
+    window.addEventListener("pageshow", () => this.tab.take()); // the browser may bring a page back as it was
     this.stage.cover(null);
-    this.panel.open(false);
+    if (left === null) this.panel.open(false);
+    else this.walking.reload(left);
     this.connection.connect();
   }
 
@@ -124,6 +153,12 @@ export class App {
       prompt: this.prompts.current,
       lastError: this.lastError,
     };
+  }
+
+  /** The tab is reloaded or closed, or goes to another page. */
+  private leave(): void {
+    const left = this.walking.leave(this.connection.session);
+    if (left !== null) this.tab.leave(left);
   }
 
   private get walk(): Walk | null {
@@ -223,7 +258,9 @@ export class App {
     else if (message.type === "welcome") this.welcomed(message);
     else if (message.type === "init") this.opened(message.mime, message.data);
     else if (message.type === "queued") this.queued(queueInWords(message.position, message.eta));
-    else if (message.type === "bookmarked") this.kept();
+    else if (message.type === "bookmarked") this.kept(message.snapshot);
+    else if (message.type === "shared") this.sharing.shared(message.token);
+    else if (message.type === "watchers") this.sharing.watchersChanged(message.count);
     else if (message.type === "state") this.stateChanged(message);
     else if (message.type === "error") this.refused(message);
   }
@@ -234,10 +271,12 @@ export class App {
     this.promptBar.offer(this.prompts, welcome.limits.prompt_chars ?? 0);
     this.panel.offer(welcome);
     this.showPrompts();
-    this.playback.setPace(welcome.times_real_time);
+    this.playback.welcomed(welcome);
     this.playback.measured.clock.reset();
     this.keptList.offer(welcome.snapshots === true);
+    this.videoSaver.offer(welcome);
     this.walking.reconnected(welcome.resumed);
+    this.sharing.welcomed(welcome, this.walk !== null);
     this.openLink();
   }
 
@@ -254,9 +293,16 @@ export class App {
     this.walking.keep(this.keptWalks.key);
   }
 
-  private kept(): void {
-    this.notice.say("This place is kept. The menu has it: walk on from there, share or download it.");
+  private kept(id: string): void {
+    if (!this.sharing.kept(id))
+      this.notice.say("This place is kept. The menu has it: walk on from there, share or download it.");
     void this.keptList.refresh();
+  }
+
+  private share(): void {
+    this.controls.releaseAll();
+    document.exitPointerLock?.();
+    if (!this.sharing.open()) this.notice.say("This server offers no links.");
   }
 
   private queued(words: string): void {
@@ -275,14 +321,17 @@ export class App {
     if (what === "prompt") this.walking.promptChanged(change);
     if (what === "view") this.walking.startsAt(view ?? null);
     if (what === "reset") this.walking.wentBack();
+    if (what === "rewound") this.walking.rewound(change.chunk);
     if (what === "bump") this.stage.bump();
     if (what === "yielded") this.notice.say(yieldedInWords(text ?? ""));
+    if (what === "recording_ended") this.notice.say(recordingEndedInWords(text ?? ""));
   }
 
   private refused(error: ServerError): void {
     if (error.fatal) return; // the notice about the lost connection gives this reason
     this.complain(error, errorInWords(error));
     this.walking.refused();
+    this.sharing.refused();
   }
 
   private note({ code, message }: { code: string; message: string }): void {

@@ -45,6 +45,7 @@ class FaultServer:
                     "FAULT_FILE": str(self._fault_file),
                     "DISK_FILE": str(self._disk_file),
                     "WORLDPLAY_STORE": str(self.store),
+                    "WORLDPLAY_RECORDINGS": str(folder / "recordings"),
                     "WORLDPLAY_RESUME_S": str(RESUME_S),
                     **environment,
                 },
@@ -72,15 +73,20 @@ class FaultServer:
         """Let this happen at a victim's next stage of this kind."""
         self._fault_file.write_text(f"{stage} {what}")
 
-    def break_disk(self, error: str | None) -> None:
-        """Let everything that is written to the store fail with this error, like ENOSPC; None: no more."""
-        if error is None:
-            self._disk_file.unlink()
-        else:
-            self._disk_file.write_text(error)
-
     def has_failed_as_planned(self) -> bool:
         return not self._fault_file.exists()
+
+    def break_disk(self, error: str) -> None:
+        """Let all writing to the disk fail with the error of this name, until `mend_disk`."""
+        self._disk_file.write_text(error)
+
+    def mend_disk(self) -> None:
+        self._disk_file.unlink()
+
+    def metric(self, name: str) -> float:
+        """Read a metric, with its labels."""
+        lines = self.get("/metrics").decode().splitlines()
+        return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} "))
 
     def get(self, path: str, timeout_s: float = 10.0) -> bytes:
         with urllib.request.urlopen(f"http://{self.address}{path}", timeout=timeout_s) as answer:

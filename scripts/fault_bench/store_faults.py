@@ -15,30 +15,20 @@ AFTER_END_S = RESUME_S + 1.0  # then a walk whose client is away is no longer in
 
 
 @fault
-def full_disk(bench: Bench) -> str:
-    """There is no room on the disk for walks, for a while."""
-    return _break_disk(bench, "ENOSPC")
-
-
-@fault
-def read_only_disk(bench: Bench) -> str:
-    """Nothing can be written to the disk, for a while."""
-    return _break_disk(bench, "EROFS")
-
-
-def _break_disk(bench: Bench, error: str) -> str:
+def walks_that_cannot_be_saved(bench: Bench) -> str:
+    """The disk is full for a while, and a client loses its connection meanwhile."""
     walker = Walker(bench.server.url)
     walker.connect()
     walker.start(seed=2)
     walker.walk(1.0)
-    bench.server.break_disk(error)
+    bench.server.break_disk("ENOSPC")
     walker.walk(bench.choose(2, 30))
     answer = walker.bookmark(KEY)
     walker.lose()
     if answer.get("code") != "bad_request" or not walker.connect():
         return f"FAILED: a bookmark was answered by {answer}, and the walk did not go on"
     walker.walk(0.5)
-    bench.server.break_disk(None)
+    bench.server.mend_disk()
     walker.walk(0.5)
     chunk = walker.chunk
     walker.lose()

@@ -8,8 +8,10 @@ export type Action =
   | "togglePause"
   | "toggleBare"
   | "saveWalk"
+  | "saveVideo"
   | "keepWalk"
   | "undo"
+  | "share"
   | "typePrompt"
   | "toggleFullScreen";
 
@@ -22,8 +24,10 @@ const IN_WALK: Bindings = {
   KeyP: "togglePause",
   KeyH: "toggleBare",
   KeyJ: "saveWalk",
+  KeyV: "saveVideo",
   KeyB: "keepWalk",
   KeyU: "undo",
+  KeyL: "share",
   KeyT: "typePrompt",
 };
 const IN_PANEL: Bindings = { KeyW: "start", Enter: "start" };
@@ -33,7 +37,9 @@ const IN_PANEL_OF_WALK: Bindings = {
   Escape: "closePanel",
   KeyW: "closePanel",
   KeyJ: "saveWalk",
+  KeyV: "saveVideo",
   KeyB: "keepWalk",
+  KeyL: "share",
   KeyH: "toggleBare",
 };
 

@@ -23,6 +23,7 @@ const BY_CODE: Readonly<Record<string, string>> = {
   internal: "Something went wrong on the server.",
   taken_over: "This walk goes on in another window.",
   bye: "The server ended the walk.",
+  restarting: "The server is being restarted. Your walk goes on afterwards.",
 };
 
 /** Errors caused by the visitor's input. The server's reason helps to correct it, so it is shown. */
@@ -96,6 +97,17 @@ export function yieldedInWords(reason: string): string {
   return why === undefined
     ? "Others wait, so it is their turn. Your walk goes on when it is yours again."
     : `${why}, and others wait. Press a key to queue again; your walk is kept.`;
+}
+
+const RECORDING_ENDED: Readonly<Record<string, string>> = {
+  limit: "The recording of this walk is as long as this server allows, and ends here",
+  full: "This server has no room for more video, so the recording of this walk ends here",
+};
+
+/** Why the video of the walk has an end before the walk. */
+export function recordingEndedInWords(reason: string): string {
+  const why = RECORDING_ENDED[reason] ?? "The server can write no more video, so the recording ends here";
+  return `${why}. The walk goes on; V saves the video up to now.`;
 }
 
 function waitInWords(seconds: number): string {

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from worldplay.engine.controls import Latch
 from worldplay.world.chunk import Chunk, PendingChunk
-from worldplay.world.snapshot import Snapshot
+from worldplay.world.snapshot import Snapshot, WalkedPath
 from worldplay.world.steering import Move, Steering, WalkRequest
 
 Frames = NDArray[np.uint8]  # [n, H, W, 3] RGB; for an encoder also [n, 3 * H / 2, W], planes of YUV 4:2:0
@@ -38,6 +38,11 @@ class WalkPort(Protocol):
     @property
     def taken_as(self) -> str | None:
         """Title of the suggestion that the prompt was taken as; None if the model follows any text."""
+        ...
+
+    @property
+    def holds_context(self) -> bool:
+        """Return whether the caches hold the newest finished chunk's context. If so, a cut costs less."""
         ...
 
     def begin_chunk(self, steering: Steering) -> PendingChunk: ...
@@ -74,6 +79,10 @@ class WalkPort(Protocol):
 
     def snapshot(self) -> Snapshot:
         """Copy the whole walk."""
+        ...
+
+    def path(self) -> WalkedPath:
+        """Return where the walk went. Costs nothing."""
         ...
 
     def take_unsaved(self) -> Snapshot:

@@ -31,6 +31,10 @@ class OperatorMetrics:
             registry=self._registry,
         )
 
+    def watch(self, collector: Collector) -> None:
+        """Export what a collector finds, too."""
+        self._registry.register(collector)
+
     def count_yielded(self, reason: str) -> None:
         self.slots_yielded.labels(reason).inc()
 
@@ -91,7 +95,8 @@ class _ServerCollector(Collector):
         )
         states = GaugeMetricFamily(
             "worldplay_clients",
-            "Clients with a WebSocket, by state: greeting, choosing, walking, paused, queued, resting.",
+            "Clients with a WebSocket, by state: greeting, choosing, walking, paused, queued, resting, "
+            "watching.",
             labels=["state"],
         )
         for state, count in self._streams.count_states().items():

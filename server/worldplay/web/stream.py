@@ -102,10 +102,16 @@ class Stream:
             session=None if session is None else session.number,
             age_s=round(now_s - self._began_s, 1),
             idle_s=None if session is None else round(now_s - session.activity.input_ms / 1000.0, 1),
-            frames=self._receiver.visit.outlet.num_frames,
+            frames=self._num_frames(),
         )
 
+    def _num_frames(self) -> int:
+        watcher = self._receiver.watcher
+        return (self._receiver.visit.outlet if watcher is None else watcher).num_frames
+
     def _state(self, session: Session | None) -> ClientState:
+        if self._receiver.watcher is not None:
+            return "watching"
         if session is None:
             return "choosing" if self._connection.has_greeted else "greeting"
         place = self._engine.place_of(session)
@@ -142,6 +148,9 @@ class Stream:
 
     def _detach(self) -> None:
         """Leave the visit to wait for its client, or end it."""
+        if self._receiver.watcher is not None:
+            self._receiver.watcher.leave()
+            return
         visit = self._receiver.visit
         if not visit.is_attached(self.dismiss):
             return
@@ -196,11 +205,11 @@ class Stream:
             self._put(our_fault(error))
 
     def _put(self, item: m.ServerMessage | Close | ProtocolError) -> None:
-        self._receiver.visit.outlet.put(item)
+        self._receiver.put(item)
 
     def _patience_s(self) -> float | None:
-        """Return how long to wait for the next message. A client that walks may say nothing for ever."""
-        if self._receiver.visit.session is not None:
+        """Return how long to wait for the next message. A client with video may say nothing for ever."""
+        if self._receiver.visit.session is not None or self._receiver.watcher is not None:
             return None
         return max(0.0, min(SILENCE_TIMEOUT_S, self._began_s + START_TIMEOUT_S - monotonic()))
 

@@ -8,11 +8,16 @@ from collections.abc import Set as AbstractSet
 from worldplay.engine.engine import Engine
 from worldplay.engine.session import Session
 from worldplay.protocol import messages as m
+from worldplay.protocol.errors import ProtocolError
 from worldplay.store.keeper import KeptWalk
+from worldplay.store.recorder import Recorder
+from worldplay.store.tape import EndReason
+from worldplay.web.audience import Audience
 from worldplay.web.latency import LatencyTracker
 from worldplay.web.listener import SessionListener
 from worldplay.web.monitoring import Metrics
-from worldplay.web.outlet import Outlet
+from worldplay.web.outlet import Item, Outlet
+from worldplay.web.recording import SessionRecording
 from worldplay.web.send_queue import post
 from worldplay.world.world import World
 
@@ -28,12 +33,17 @@ class Visit:
         secret: str,
         kept: KeptWalk | None,
         on_yielded: Callable[[str], None],
-        first_frame: int = 0,
+        first_frame: int,
+        audience: Audience,
+        recorder: Recorder | None = None,
+        is_back: bool = False,
     ) -> None:
         """`kept` saves its walk; None: nothing is saved. Its timeline begins at `first_frame`.
 
         Args:
             on_yielded: hears why the session lost its slot.
+            recorder: records its video; None: nothing is recorded.
+            is_back: whether an earlier visit had the same id.
         """
         self.id = id
         self.secret = secret
@@ -41,14 +51,26 @@ class Visit:
         self.latency = LatencyTracker()
         self.timer: asyncio.TimerHandle | None = None  # ends the visit if nobody comes back
         loop = asyncio.get_running_loop()
+        self.recording: SessionRecording | None = None
+        if recorder is not None:
+            tape = recorder.open(
+                id, secret, is_back, lambda reason: post(loop, self._tell_recording_ended, reason)
+            )
+            self.recording = SessionRecording(tape, world)
+        self._tells_recording = False  # whether the client understands that it has ended
         self.listener = SessionListener(
             world,
-            lambda item: post(loop, self.outlet.put, item),
+            lambda item: post(loop, self._deliver, item),
             kept,
             first_frame / world.fps,
             lambda reason: post(loop, on_yielded, reason),
+            None if self.recording is None else self.recording.walked,
         )
-        self.outlet = Outlet(self.latency, metrics, self.listener.drop, first_frame)
+        on_sent = None if self.recording is None else self.recording.note
+        self.outlet = Outlet(self.latency, metrics, self.listener.drop, first_frame, on_sent)
+        self.audience = audience
+        audience.tell_walker = self._tell_watchers
+        self._knows_watchers = False  # whether the client understands this message
         self._dismiss: Callable[[], None] | None = None  # ends the connection that is attached
         if kept is not None:
             kept.on_moved = lambda: post(loop, Visit.dismiss, self)
@@ -81,6 +103,9 @@ class Visit:
         self.outlet.tells_revision = "revision" in fields
         self.listener.tells_taken_as = "taken_as" in fields
         self.listener.tells_yielded = "yielded" in fields
+        self._tells_recording = "recording" in fields
+        self._knows_watchers = "watchers" in fields
+        self.audience.set_away(False)
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
@@ -93,12 +118,14 @@ class Visit:
         """Send a client that is back what it missed since a frame, and go on."""
         if not self.outlet.resume(welcome, last_frame):
             self.listener.request_key()
+        self._tell_watchers(len(self.audience))
         if self.session is not None:
             self.session.come_back()
 
     def leave(self) -> None:
         """Note that the connection is lost. Nothing is made until there is another."""
         self._dismiss = None
+        self.audience.set_away(True)
         if self.session is not None:
             self.session.leave()
 
@@ -106,8 +133,23 @@ class Visit:
         """End the visit. Its walk stays in the store for a while."""
         self._dismiss = None
         self.listener.close()
+        if self.recording is not None:
+            self.recording.end()
+
+    def _tell_recording_ended(self, reason: EndReason) -> None:
+        if self._tells_recording:
+            self.outlet.put(m.State(what="recording_ended", text=reason))
 
     def forget(self) -> None:
         """Remove the walk from the store, because the client ended it."""
         if self.kept is not None:
             self.kept.forget()
+
+    def _deliver(self, item: Item | ProtocolError) -> None:
+        """Queue an item for the client, and then for those who watch."""
+        self.outlet.put(item)
+        self.audience.put(item)
+
+    def _tell_watchers(self, count: int) -> None:
+        if self._knows_watchers:
+            self.outlet.put(m.Watchers(count=count))

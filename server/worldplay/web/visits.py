@@ -15,9 +15,13 @@ from worldplay.engine.engine import Engine
 from worldplay.protocol import messages as m
 from worldplay.store.chain import FIRST_WRITER
 from worldplay.store.keeper import Keeper
+from worldplay.store.recorder import Recorder
 from worldplay.store.store import MissingWalkError, Store
+from worldplay.web.audience import Audience
 from worldplay.web.monitoring import Metrics
+from worldplay.web.recording import SessionRecording, describe_path
 from worldplay.web.visit import Visit
+from worldplay.web.watch_links import ENDED, WatchLinks
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.steering import WalkRequest
 from worldplay.world.world import World
@@ -44,18 +48,23 @@ class Visits:
         keeper: Keeper | None,
         resume_s: float,
         on_yielded: Callable[[str], None],
+        links: WatchLinks,
+        recorder: Recorder | None = None,
     ) -> None:
         """Wait `resume_s` for a client that lost its connection. Without a store nothing is saved.
 
         Args:
             on_yielded: hears why a session lost its slot.
+            recorder: records what clients are sent; None: nothing is recorded.
         """
         self._world = world
         self._engine = engine
         self._metrics = metrics
         self.store = store
+        self.links = links
         self._on_yielded = on_yielded
         self._keeper = keeper
+        self._recorder = recorder
         self._resume_s = resume_s
         self._visits: dict[str, Visit] = {}
         self._forgotten: deque[str] = deque(maxlen=NUM_FORGOTTEN)  # their files may still be there
@@ -64,11 +73,37 @@ class Visits:
 
     def new(self) -> Visit:
         """Make a visit for a client that is not known."""
-        return self._make(secrets.token_urlsafe(12), secrets.token_urlsafe(24), 0)
+        return self._make(secrets.token_urlsafe(12), secrets.token_urlsafe(24), 0, self._new_audience())
 
-    def _make(self, id: str, secret: str, first_frame: int, writer: str = FIRST_WRITER) -> Visit:
+    @property
+    def records(self) -> bool:
+        """Return whether what clients are sent is recorded."""
+        return self._recorder is not None
+
+    def recording_of(self, id: str) -> SessionRecording | None:
+        """Return the recording of a session, while its visit lasts."""
+        visit = self._visits.get(id)
+        return None if visit is None else visit.recording
+
+    def _new_audience(self) -> Audience:
+        return Audience(self._metrics, asyncio.get_running_loop().call_later)
+
+    def _make(
+        self, id: str, secret: str, first_frame: int, audience: Audience, writer: str = FIRST_WRITER
+    ) -> Visit:
         kept = None if self._keeper is None else self._keeper.keep(id, secret, writer)
-        visit = Visit(self._world, self._metrics, id, secret, kept, self._on_yielded, first_frame)
+        visit = Visit(
+            self._world,
+            self._metrics,
+            id,
+            secret,
+            kept,
+            self._on_yielded,
+            first_frame,
+            audience,
+            self._recorder,
+            is_back=writer != FIRST_WRITER,
+        )
         self._visits[id] = visit
         return visit
 
@@ -111,12 +146,16 @@ class Visits:
             if other is not None and not other.is_over:
                 return other if other.is_secret(resume.secret) else None
             found = await self.read(partial(self._load, resume))
-            return None if found is None else self._open(resume, *found)
+            return None if found is None else self._open(resume, *found, other)
 
-    def _open(self, resume: m.Resume, snapshot: Snapshot, writer: str) -> Visit:
+    def _open(self, resume: m.Resume, snapshot: Snapshot, writer: str, other: Visit | None) -> Visit:
+        """Make a visit of a walk from the store. `other` is the one that had it here before, if any."""
         next_frame = 0 if resume.fragment is None else resume.fragment + 1
         first_frame = next_frame if next_frame <= MAX_FIRST_FRAME else 0
-        visit = self._make(resume.session, resume.secret, first_frame, writer)
+        audience = self._new_audience()
+        if other is not None:  # those who watch go on with the walk
+            audience, other.audience = other.audience, audience
+        visit = self._make(resume.session, resume.secret, first_frame, audience, writer)
         visit.open(self._engine).start(WalkRequest(snapshot=snapshot))
         return visit
 
@@ -132,6 +171,16 @@ class Visits:
             return None
         except (OSError, ValueError) as error:
             logger.warning("a walk could not be read: %s", error)
+            return None
+
+    def describe_stored(self, id: str) -> bytes | None:
+        """Describe the walk that a session has in the store, as a recorded walk; None if there is none.
+
+        On a thread.
+        """
+        try:
+            return None if self.store is None else describe_path(self._world, self.store.load(id).path())
+        except (MissingWalkError, ValueError):
             return None
 
     def forget(self, visit: Visit) -> None:
@@ -150,6 +199,7 @@ class Visits:
     def end(self, visit: Visit) -> None:
         """End a visit. A client that comes back later finds its walk in the store."""
         visit.end()
+        self.links.close(visit.audience, ENDED)
         if visit.timer is not None:
             visit.timer.cancel()
         if self._visits.get(visit.id) is visit:

@@ -62,6 +62,7 @@ def load_embedded(directory: Path, device: torch.device, ranks: Ranks = ALONE) -
         suggestions=SUGGESTIONS,
         sights=SIGHTS,
         own_pictures="nearest_view",
+        caches_by_walk=device.type == "cpu" and ranks is ALONE,  # recordings and other ranks know one cache
         weights=sha256("".join(described.sha256.values()).encode()).hexdigest()[:16],
     )
 
