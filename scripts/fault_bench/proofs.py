@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import combinations
 from pathlib import Path
 from threading import Thread
 
@@ -17,6 +18,7 @@ from worldplay.client.visit import Visit
 
 MOST_MORE_MB = 20.0
 LEAST_IN_TIME = 0.99
+AT_ONCE_S = 1.0
 HALF_OPEN_S = 60.0  # until the server must have noticed that nobody is there
 
 
@@ -36,8 +38,10 @@ def fifty_clients_of_whom_two_walk(folder: Path, is_short: bool) -> str:
     frames, late = sum(v.num_frames for v in visits), sum(v.player.num_late for v in visits)
     in_time = 1 - late / max(1, frames)
     said = f"{count} clients, {frames} frames, {in_time:.2%} of them in time"
-    if len(opened) < count or opened != sorted(opened):
-        return f"FAILED: {len(opened)} of {said}, and not in the order of arrival"
+    # Two slots may become free at once; then it does not matter whose `init` is read first.
+    passed_s = max((earlier - later for earlier, later in combinations(opened, 2)), default=0.0)
+    if len(opened) < count or passed_s > AT_ONCE_S:
+        return f"FAILED: {len(opened)} of {said}; one was passed by {passed_s:.1f} s"
     is_kept = in_time >= LEAST_IN_TIME or is_short
     return f"{said}, in the order of arrival" if is_kept else f"FAILED: {said}"
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Protocol
 
 from worldplay.store.chain import FIRST_WRITER
@@ -26,17 +27,27 @@ class Saveable(Protocol):
     def count_unsaved(self, first: int) -> None: ...
 
 
+@dataclass(slots=True)
+class SaveTotals:
+    """Totals since the start. Written by the saving thread alone; other threads may read them."""
+
+    saved: int = 0  # parts of walks
+    failed: int = 0
+    num_bytes: int = 0
+
+
 class Keeper:
     """Saves the walks of all sessions, one after the other."""
 
     def __init__(self, store: Store, clock: Callable[[], float]) -> None:
-        self._store = store
+        self.store = store
+        self.totals = SaveTotals()
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="snapshots")
 
     def keep(self, id: str, secret: str, writer: str = FIRST_WRITER) -> "KeptWalk":
         """Begin to save a session's walk under its id, or go on with it as a writer that has claimed it."""
-        return KeptWalk(self._store, self._thread, self._clock, id, secret, writer)
+        return KeptWalk(self.store, self._thread, self._clock, self.totals, id, secret, writer)
 
     def close(self) -> None:
         """Finish what was begun."""
@@ -54,12 +65,14 @@ class KeptWalk:
         store: Store,
         thread: ThreadPoolExecutor,
         clock: Callable[[], float],
+        totals: SaveTotals,
         id: str,
         secret: str,
         writer: str,
     ) -> None:
         self._store = store
         self._thread = thread
+        self._totals = totals
         self._clock = clock
         self._id = id
         self._about = About(kind="live", key=hash_key(secret))
@@ -121,7 +134,7 @@ class KeptWalk:
                 return False
             if self._num_parts == 0 and self._writer == FIRST_WRITER:
                 self._store.create(self._id, self._about)
-            self._store.append(self._id, self._num_parts, part, self._writer)
+            num_bytes = self._store.append(self._id, self._num_parts, part, self._writer)
         except TooLongError:
             logger.warning("a walk has become too long to be saved")
             self._is_ended = True
@@ -133,6 +146,8 @@ class KeptWalk:
             logger.exception("a walk could not be saved")
             return self._fail()
         self._num_parts += 1
+        self._totals.saved += 1
+        self._totals.num_bytes += num_bytes
         self._num_failures = 0
         return True
 
@@ -149,10 +164,13 @@ class KeptWalk:
         return True
 
     def _fail(self) -> bool:
+        self._totals.failed += 1
         self._num_failures = min(MAX_DOUBLINGS, self._num_failures + 1)
         return False
 
     def _forget(self) -> bool:
+        if self.has_moved:  # it is no longer this session's
+            return True
         try:
             self._store.delete(self._id)
         except OSError as error:

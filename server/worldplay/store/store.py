@@ -64,12 +64,18 @@ class Store:
     ) -> None:
         """Keep at most `quota_bytes`, and snapshots for `keep_s` after they were made."""
         self._files = files
-        self._quota_bytes = quota_bytes
+        self.quota_bytes = quota_bytes
+        self.num_kept = 0  # snapshots, since the start
         self._keep_s = keep_s
         self._now = now
         self._lock = Lock()
         self._num_bytes = 0  # as of the last cleaning, and what was written since
         self._cleaned_s = float("-inf")
+
+    @property
+    def num_bytes(self) -> int:
+        """Return how large the store is, as of the last cleaning and what was written since."""
+        return self._num_bytes
 
     def create(self, id: str, about: About) -> None:
         """Make a walk without parts. Raises: StoreFullError or OSError."""
@@ -115,6 +121,7 @@ class Store:
         id = new_id()
         self.create(id, About(kind="kept", key=hash_key(key), name=name, chunks=snapshot.num_chunks))
         self.append(id, 0, snapshot)
+        self.num_kept += 1
         return id
 
     def about(self, id: str) -> About:
@@ -171,7 +178,7 @@ class Store:
             age_s = now_s - max(entry.changed_s for entry in entries)
             about = self._try_about(id)
             is_live = about is None or about.kind == "live"
-            is_crowded = is_live and age_s > CLEAN_EVERY_S and num_bytes + room_bytes > self._quota_bytes
+            is_crowded = is_live and age_s > CLEAN_EVERY_S and num_bytes + room_bytes > self.quota_bytes
             if age_s > (LIVE_S if is_live else self._keep_s) or is_crowded:
                 self._remove(id)
                 num_bytes -= sum(entry.size for entry in entries)
@@ -184,11 +191,11 @@ class Store:
 
     def _make_room(self, num_bytes: int) -> None:
         """Count bytes that will be written. Raises: StoreFullError."""
-        is_full = self._num_bytes + num_bytes > self._quota_bytes
+        is_full = self._num_bytes + num_bytes > self.quota_bytes
         if is_full or self._now() > self._cleaned_s + CLEAN_EVERY_S:
             self.clean(num_bytes)
         with self._lock:
-            if self._num_bytes + num_bytes > self._quota_bytes:
+            if self._num_bytes + num_bytes > self.quota_bytes:
                 raise StoreFullError
             self._num_bytes += num_bytes
 
