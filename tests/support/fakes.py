@@ -65,6 +65,7 @@ class FakeWorld:
     hooks: dict[str, Callable[[], object]] = field(init=False, default_factory=dict)
     walks: list[FakeWalk] = field(init=False, default_factory=list)
     num_freed: int = field(init=False, default=0)
+    cached: FakeWalk | None = field(init=False, default=None)  # whose newest chunk's context the cache holds
 
     def open_walk(self, request: WalkRequest) -> FakeWalk:
         if request.view == "nowhere":
@@ -125,12 +126,17 @@ class FakeWalk:
     def num_chunks(self) -> int:
         return len(self.chunks)
 
+    @property
+    def has_context(self) -> bool:
+        return self.world.cached is self
+
     def begin_chunk(self, steering: Steering) -> PendingChunk:
         return PendingChunk(self.stages(steering))
 
     def stages(self, steering: Steering) -> Generator[Stage, None, Chunk]:
         yield "context"
         steering.predict(4)
+        self.world.cached = None
         self.world.spend("context", self.name, self.world.context_ms)
         yield "step"
         motions = only_motions(steering.latch(4))
@@ -140,6 +146,7 @@ class FakeWalk:
                 yield "step"
             self.world.spend("step", self.name, self.world.step_ms)
         self.chunks.append(motions)
+        self.world.cached = self
         timings_ms = {"context": self.world.context_ms, "denoise": 4 * self.world.step_ms}
         return make_chunk(len(self.chunks) - 1, motions, timings_ms)
 
@@ -158,6 +165,7 @@ class FakeWalk:
                 yield "step"
             self.world.spend("cut", self.name, self.world.step_ms * (4 - kept) / 4)
         self.chunks[-1] = self.chunks[-1][:kept] + motions
+        self.world.cached = self
         timings_ms = {"context": self.world.context_ms / 4, "denoise": self.world.step_ms * (4 - kept)}
         return make_chunk(len(self.chunks) - 1, self.chunks[-1], timings_ms, kept)
 

@@ -38,20 +38,17 @@ class CutPlanner:
     def plan(
         self,
         sessions: Iterable[tuple[Session, DecodeQueue]],
-        cached_for: int | None,
         others_begin_ms: float,
         now_ms: float,
     ) -> PlannedCut | None:
         """Return the next cut, if any.
 
         Args:
-            cached_for: the session whose newest chunk has its context in the caches.
             others_begin_ms: when the next chunk or command must begin.
         """
         planned: list[PlannedCut] = []
         for session, queue in sessions:
-            is_cached = session.number == cached_for
-            consider = partial(self._consider, session, queue, is_cached, others_begin_ms, now_ms, planned)
+            consider = partial(self._consider, session, queue, others_begin_ms, now_ms, planned)
             self._guard(session, consider)
         return min(planned, key=lambda each: each.begin_ms, default=None)
 
@@ -59,7 +56,6 @@ class CutPlanner:
         self,
         session: Session,
         queue: DecodeQueue,
-        is_cached: bool,
         others_begin_ms: float,
         now_ms: float,
         planned: list[PlannedCut],
@@ -68,7 +64,7 @@ class CutPlanner:
         seq = session.current_controls().news
         if seq is None or session.is_paused or not queue:
             return
-        chunk = self._describe(session, queue, is_cached, now_ms)
+        chunk = self._describe(session, queue, now_ms)
         cut = plan_cut(chunk, self._costs, others_begin_ms, now_ms)
         if isinstance(cut, Cut) and not _differs(session, queue, cut.kept, now_ms):
             cut = "same"
@@ -77,16 +73,17 @@ class CutPlanner:
         else:
             self._refuse(session, seq, cut)
 
-    def _describe(self, session: Session, queue: DecodeQueue, is_cached: bool, now_ms: float) -> Cuttable:
+    def _describe(self, session: Session, queue: DecodeQueue, now_ms: float) -> Cuttable:
         newest = queue.newest
         assert newest is not None, "a queue without a chunk"
+        assert session.walk is not None, "a chunk without a walk"
         due_ms, decode_ms = session.decode_due_ms(self._costs, now_ms), self._costs.decode_ms
         first, delay_ms = queue.first_uncut, self._costs.decoding_delay_ms
         latents = range(first, newest.end)
         dues = [
             due_ms + queue.media_before_ms(k) - decode_ms - delay_ms(queue.num_before(k)) for k in latents
         ]
-        return Cuttable(first, newest.end, dues, is_cached)
+        return Cuttable(first, newest.end, dues, session.walk.has_context)
 
     def _refuse(self, session: Session, seq: int, reason: Refusal) -> None:
         if self._refused.get(session.number) != seq:

@@ -63,7 +63,6 @@ class Worker:
         self._cuts = CutPlanner(self._costs, self.counters, self._guard)
         if decoder is not None:
             decoder.choose = self._choose_beside
-        self._cached_for: int | None = None  # the session whose newest chunk has its context in the caches
 
     def run_once(self) -> float | None:
         """Do one piece of work. Returns: ms to sleep if nothing else happens; None: without limit."""
@@ -77,7 +76,6 @@ class Worker:
         decision = self._decide()
         if isinstance(decision, Wait | Run) and self._has_time_for_clip(decision):
             self._displace_run()
-            self._cached_for = None
             with self._decoder.beside():
                 self.clips.advance()
         elif isinstance(decision, Wait):
@@ -241,7 +239,7 @@ class Worker:
             for s in self._sessions.values()
             if s.walk and not s.has_commands and not s.is_away
         ]
-        return self._cuts.plan(sessions, self._cached_for, latest_start(order, None), now_ms)
+        return self._cuts.plan(sessions, latest_start(order, None), now_ms)
 
     def _do(self, decision: Run | Decode | PlannedCut) -> None:
         match decision:
@@ -330,17 +328,13 @@ class Worker:
 
     def _advance(self, run: ChunkRun) -> None:
         stage, started_ms = run.next_stage, self._clock()
-        was_cached = self._cached_for == run.session.number
-        if run.cut is None:
-            self._cached_for = None
         with self._decoder.beside():
             run.advance()
         if run.cut is None:  # a cut's stages are shorter
             self._costs.count(stage, self._clock() - started_ms)
         if run.chunk is not None:
-            run.count(self._costs, was_cached=was_cached)
+            run.count(self._costs)
             self._run = None
-            self._cached_for = run.session.number
             self.counters.cuts += run.cut is not None
             walk = walk_of(run.session)
             self._undecoded[run.session.number].add(run.report(), walk)

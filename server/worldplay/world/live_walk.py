@@ -54,6 +54,11 @@ class LiveWalk:
     def num_chunks(self) -> int:
         return self.walk.num_latents // self._rollout.config.chunk_latents
 
+    @property
+    def has_context(self) -> bool:
+        """Return whether the caches hold the newest finished chunk's context; else a cut encodes it again."""
+        return self._newest_chunk().has_context
+
     def begin_chunk(self, steering: Steering) -> PendingChunk:
         """Begin the next chunk: see rollout.ChunkRollout and clip_rollout.begin_clip_chunk."""
         if isinstance(self._rollout.transformer, BidirectionalTransformer):

@@ -8,13 +8,15 @@ from typing import Protocol
 
 import torch
 
-from worldplay.model.graphs import CudaRecorder, Graphs, Recorder
+from worldplay.model.graphs import MOST, CudaRecorder, Graphs, Recorder
 from worldplay.model.vae import DecoderState
 from worldplay.world.device import synchronize
 from worldplay.world.warm_up import warm_up, warm_up_decoder
 from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
+
+FOR_CACHES = 24  # recordings for each set of caches; a prompt's length needs 2 for each length of context
 
 
 class MemoryProbe(Protocol):
@@ -66,7 +68,8 @@ def use_recordings(world: World, make_recorder: Callable[[], Recorder], memory: 
 
     Args: memory: nothing is recorded if it has no room for recordings; None: there is enough.
     """
-    began, recorded = perf_counter(), [Graphs(make_recorder()), Graphs(make_recorder())]
+    most = max(MOST, FOR_CACHES * len(world.rollout.cache_sets))
+    began, recorded = perf_counter(), [Graphs(make_recorder(), most), Graphs(make_recorder())]
     if memory is not None:
         memory.start()
     _use(world, *recorded)
