@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from time import perf_counter
 from weakref import ref
 
@@ -44,6 +44,11 @@ class RolloutModel:
     @property
     def cache_sets(self) -> tuple[CacheSet, ...]:
         return self.caches, *self.more_caches
+
+    def forget_contexts(self) -> None:
+        """Let every context be encoded again, though the caches may hold it."""
+        for cache in chain.from_iterable(self.cache_sets):
+            cache.holds = None
 
 
 def rollout(model: RolloutModel, walk: Walk, steering: Steering) -> Iterator[Chunk]:

@@ -40,9 +40,9 @@ def warm_up_decoder(world: World) -> DecoderState:
 
 def _set_texts(world: World) -> None:
     texts = world.encode_text("", Image.new("RGB", (world.width, world.height)), _make_latents(world, 1))
+    world.rollout.forget_contexts()
     for caches in world.rollout.cache_sets:
         for cache, text in zip(caches, texts, strict=True):
-            cache.holds = None
             cache.set_text(text)
 
 
