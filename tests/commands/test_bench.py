@@ -62,12 +62,15 @@ def test_report_says_what_was_measured(report: Report) -> None:
 
 def test_context_is_encoded_for_every_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Though every chunk follows the same latents, so that the caches already hold their context."""
-    subject, encoded = build(tiny(context=8), "cpu"), []
+    subject = build(tiny(context=8), "cpu")
     transformer = subject.world.rollout.transformer
-    encode = transformer.extend_context
-    monkeypatch.setattr(
-        transformer, "extend_context", lambda *args: (encoded.append(args[0].shape[2]), encode(*args))
-    )
+    encode, encoded = transformer.extend_context, []
+
+    def count(latents: torch.Tensor, *rest: object) -> None:
+        encoded.append(latents.shape[2])
+        encode(latents, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(transformer, "extend_context", count)
     measure(subject, chunks=3)
     assert encoded == [8] * (subject.warm_up + 3)
 
