@@ -102,6 +102,34 @@ def test_what_needs_cuda_says_so(name: str) -> None:
     assert carry_out(name, MINI).status == "needs CUDA"
 
 
+def test_ranks_are_timed_with_what_they_exchange() -> None:
+    threads = torch.get_num_threads()
+    outcome = carry_out("ranks 2", MINI)
+    torch.set_num_threads(threads)
+    assert (outcome.status, outcome.detail) == ("ok", "")
+    context, step, latent, chunk, alone, _ = outcome.rows
+    assert [row["part"] for row in (context, step, latent)] == ["context", "step", "latent"]
+    assert [row["exchanges"] for row in (context, step)] == [3, 5]  # the last block only stores its keys
+    for row in (context, step, latent):
+        assert float(row["MB sent"]) > 0
+        assert 0 < float(row["share of exchange"]) < 1
+    assert min(float(chunk["ms"]), float(chunk["exchange ms"])) > 0
+    assert alone["part"] == "latent, on rank 0 alone"
+
+
+def test_ranks_need_as_many_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    outcome = carry_out("ranks 2", Setup(MINIATURE, MINIATURE.sizes[0], torch.device("cuda")))
+    assert (outcome.status, outcome.rows) == ("too few GPUs", [])
+
+
+def test_scaling_is_measured_at_all_sizes_the_largest_first() -> None:
+    steps = [(step.name, step.size) for step in plan.list_scaling_steps(RELEASED)]
+    assert steps[:5] == [*((f"ranks {count}", "480x832") for count in (1, 2, 4, 8)), ("ranks 1", "352x640")]
+    assert len(steps) == 12
+    assert [step.name for step in plan.list_scaling_steps(MINIATURE)] == ["ranks 1", "ranks 2"]
+
+
 def test_a_missing_backend_is_a_row_of_its_own() -> None:
     rows = carry_out("attention", MINI).rows
     assert "failed" in next(row for row in rows if row.get("backend") == "sdpa-cudnn")
