@@ -35,7 +35,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, backend: str = SDPA, mask: Tensor | 
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     assert mask is None, "only SDPA takes masks"
     if backend == MATMUL:
-        # A CPU's product copies keys that are a slice of a cache; as rows this takes a thirteenth of the time.
+        # A CPU copies keys that are a slice of a cache first; as rows this takes a thirteenth of the time.
         rows = k.contiguous() if k.dtype == torch.bfloat16 else k
         return torch.softmax((q * q.shape[-1] ** -0.5) @ rows.mT, dim=-1) @ v
     if backend == EIGHT_BITS:
