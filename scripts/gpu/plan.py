@@ -9,6 +9,7 @@ from time import perf_counter
 import torch
 
 from gpu.attention import measure_attention
+from gpu.checks import check_backends, check_encoder, check_norms, check_sizes, check_tests, check_units
 from gpu.chunk import measure_chunk
 from gpu.decode import measure_compiled_decode, measure_decode
 from gpu.goldens import measure_goldens
@@ -78,11 +79,24 @@ MEASUREMENTS: dict[str, Callable[[Setup], Iterable[Row]]] = {
 SCALING: dict[str, Callable[[Setup], Iterable[Row]]] = {
     f"ranks {count}": partial(measure_ranks, count) for count in NUM_RANKS
 }
+CHECKS: dict[str, Callable[[Setup], Iterable[Row]]] = {
+    "encoder": check_encoder,
+    "8-bit units": check_units,
+    "fused norms": check_norms,
+    "server": measure_walk,
+    "gpu tests": check_tests,
+    "tiers": measure_tiers,
+    "backends": check_backends,
+    "auto size": check_sizes,
+    "pictures": measure_pictures,
+}
+ALL = MEASUREMENTS | SCALING | CHECKS
 ONCE = {"machine", "goldens", "embedded walk", "linears", "launches"}  # do not depend on the size
 # At the smallest size; passes at the others in the end.
 SMALLEST = {"walk", "passes", "tiers", "compiled decode"}
 LIMIT_S = 60.0  # for a measurement, building its model included
 LIMITS_S = {"machine": 30.0, "goldens": 40.0, "embedded walk": 35.0, "walk": 45.0, "linears": 20.0}
+LIMITS_S |= {"encoder": 30.0, "8-bit units": 30.0, "fused norms": 45.0, "server": 110.0, "backends": 30.0}
 
 
 def list_steps(scale: Scale) -> list[Step]:
@@ -100,6 +114,12 @@ def list_scaling_steps(scale: Scale) -> list[Step]:
     return [Step(name, number, size) for number, size in enumerate(sizes) for name in names]
 
 
+def list_checks(scale: Scale) -> list[Step]:
+    """List what scripts/gpu_checks.py checks: at the smallest size, but attention at the largest."""
+    numbers = {name: 0 if name == "backends" else len(scale.sizes) - 1 for name in CHECKS}
+    return [Step(name, number, "{}x{}".format(*scale.sizes[number])) for name, number in numbers.items()]
+
+
 def _early_sizes(name: str, last: int) -> Iterable[int]:
     if name in SMALLEST:
         return [last]
@@ -111,7 +131,7 @@ def carry_out(name: str, setup: Setup) -> Iterator[Outcome]:
     began = perf_counter()
     found = Outcome(name, f"{setup.size[0]}x{setup.size[1]}", "", 0.0)
     try:
-        for row in (MEASUREMENTS | SCALING)[name](setup):
+        for row in ALL[name](setup):
             found = replace(found, seconds=perf_counter() - began, rows=[*found.rows, row])
             yield found
         found = replace(found, status="ok", rows=[*found.rows, {"peak GB": peak_memory(setup.device) / 1e9}])

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import gpu_bench
-from gpu import plan
+from gpu import checks, plan
 from gpu.linears import multiply, quantise
 from gpu.plan import MEASUREMENTS, Outcome, Step
 from gpu.setup import MINIATURE, RELEASED, Row, Setup
@@ -115,6 +115,30 @@ def test_ranks_are_timed_with_what_they_exchange() -> None:
         assert 0 < float(row["share of exchange"]) < 1
     assert min(float(chunk["ms"]), float(chunk["exchange ms"])) > 0
     assert alone["part"] == "latent, on rank 0 alone"
+
+
+@pytest.mark.parametrize("name", ["encoder", "8-bit units", "fused norms", "backends"])
+def test_checks_run_in_miniature(name: str) -> None:
+    outcome = carry_out(name, MINI)
+    assert (outcome.status, outcome.detail) == ("ok", "")
+    assert len(outcome.rows) > 1
+    assert {row.get("largest difference", 0) for row in outcome.rows} == {0}
+
+
+def test_tests_are_run_and_summed_up(tmp_path: Path) -> None:
+    file = tmp_path / "test_two.py"
+    file.write_text("def test_one():\n    pass\n\ndef test_two():\n    assert False\n")
+    (row,) = checks.run_tests([file])
+    assert (row["exit code"], str(row["said"])[:22]) == (1, "1 failed, 1 passed in ")
+
+
+def test_checks_are_in_order_of_worth_and_fit_their_time() -> None:
+    steps = plan.list_checks(RELEASED)
+    assert [step.name for step in steps] == list(plan.CHECKS)
+    assert {step.size for step in steps if step.name != "backends"} == {"240x416"}
+    assert next(step.size for step in steps if step.name == "backends") == "480x832"
+    for name in checks.GPU_TESTS:
+        assert (checks.TESTS / name).is_file()
 
 
 def test_ranks_need_as_many_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
