@@ -22,7 +22,8 @@ from training.vae_stage import VAEStage, train_vae
 from worldplay.model.config import VAEConfig
 from worldplay.model.vae import StreamingVAE
 from worldplay.world.device import choose_dtype
-from worldplay.world.embedded.text_encoder import TextReader, make_text_model
+from worldplay.world.embedded.byte_t5 import ByteT5
+from worldplay.world.embedded.text_encoder import TextReader
 
 WALK_LATENTS = 64
 HELD_OUT_WALKS, HELD_OUT_LATENTS = 12, 44
@@ -130,7 +131,7 @@ def load_vae(folder: Path, device: str) -> StreamingVAE:
 
 def load_prompts(folder: Path, seed: int = 0) -> PromptBook:
     """Draw prompts by a seed, and encode them with the trained text encoder."""
-    reader = TextReader(make_text_model(EMBEDDED_TEXT))
+    reader = TextReader(ByteT5(EMBEDDED_TEXT))
     load_text(reader, folder / "text.safetensors")
     return read_prompts(reader, seed)
 

@@ -26,12 +26,22 @@ FPS = 24
 PICTURE = np.zeros((4, 2, 2, 3), np.uint8)
 
 
+class Ticking(Protocol):
+    """What does something at a time of the clock: a page, or a decoder."""
+
+    next_ms: float
+
+    def tick(self) -> None: ...
+
+    def play(self) -> None: ...
+
+
 class FakeClock:
     """Runs when it is told to; pages speak at their time even if the worker is in the middle of a stage."""
 
     def __init__(self) -> None:
         self.now_ms = 1000.0
-        self.pages: list[Page] = []
+        self.pages: list[Ticking] = []
 
     def __call__(self) -> float:
         return self.now_ms
@@ -61,11 +71,12 @@ class FakeWorld:
     decode_ms: float = 10.0
     open_ms: float = 0.0
     fps: float = FPS
+    caches_by_walk: bool = field(init=False, default=False)
+    cached: FakeWalk | None = field(init=False, default=None)  # in the cache: its newest chunk's context
     log: list[tuple[str, str | None]] = field(init=False, default_factory=list)
     hooks: dict[str, Callable[[], object]] = field(init=False, default_factory=dict)
     walks: list[FakeWalk] = field(init=False, default_factory=list)
     num_freed: int = field(init=False, default=0)
-    cached: FakeWalk | None = field(init=False, default=None)  # whose newest chunk's context the cache holds
 
     def open_walk(self, request: WalkRequest) -> FakeWalk:
         if request.view == "nowhere":
@@ -127,8 +138,8 @@ class FakeWalk:
         return len(self.chunks)
 
     @property
-    def has_context(self) -> bool:
-        return self.world.cached is self
+    def holds_context(self) -> bool:
+        return self.world.caches_by_walk or self.world.cached is self
 
     def begin_chunk(self, steering: Steering) -> PendingChunk:
         return PendingChunk(self.stages(steering))
@@ -157,6 +168,9 @@ class FakeWalk:
         """A cut costs as much less as it makes fewer latents."""
         yield "context"
         steering.predict(4 - kept)
+        if not self.holds_context:
+            self.world.spend("context", self.name, self.world.context_ms)
+        self.world.cached = self
         self.world.spend("kept", self.name, self.world.context_ms / 4 if kept else 0)
         yield "step"
         motions = only_motions(steering.latch(4 - kept))
@@ -165,7 +179,6 @@ class FakeWalk:
                 yield "step"
             self.world.spend("cut", self.name, self.world.step_ms * (4 - kept) / 4)
         self.chunks[-1] = self.chunks[-1][:kept] + motions
-        self.world.cached = self
         timings_ms = {"context": self.world.context_ms / 4, "denoise": self.world.step_ms * (4 - kept)}
         return make_chunk(len(self.chunks) - 1, self.chunks[-1], timings_ms, kept)
 
@@ -271,6 +284,7 @@ class Page(Recorder):
         self.encode_ms = encode_ms
         self.num_raw = 0  # frames that are not encoded yet
         self.hidden = False
+        self.wanted_s: float | None = None  # what it tells that it wants to have buffered
         self.shown_s = self.held_s = self.stalled_ms = 0.0
         self._encoding: list[tuple[float, int]] = []  # (end, frames)
         self._coming: list[tuple[float, float]] = []  # (arrival, seconds)
@@ -310,7 +324,7 @@ class Page(Recorder):
     def tick(self) -> None:
         self._finish_encoding()
         self.play()
-        self.session.playhead(self.shown_s, self.held_s - self.shown_s, self.hidden)
+        self.session.playhead(self.shown_s, self.held_s - self.shown_s, self.hidden, self.wanted_s)
         self.next_ms += 100
 
 

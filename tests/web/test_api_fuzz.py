@@ -60,7 +60,7 @@ class QuickWorld:
 
 class QuickWalk:
     taken_as = None
-    has_context = False
+    holds_context = False
 
     def __init__(self, frames: Frames) -> None:
         self.frames = frames

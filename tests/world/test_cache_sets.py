@@ -5,30 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from support.tiny_world import HEIGHT, ROLLOUT, TEXT_TOKENS, VAE, VISION_TOKENS, WIDTH, make_world
+from support.tiny_world import ROLLOUT, make_world, with_sets
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.steering import CircleSteering, WalkRequest
 from worldplay.world.world import World
-
-GRID = HEIGHT // VAE.pixels_per_latent, WIDTH // VAE.pixels_per_latent
 
 
 @pytest.fixture(scope="module")
 def shared() -> World:
     return make_world()
-
-
-def with_sets(world: World, count: int) -> World:
-    """Give a world so many sets of caches."""
-    transformer, config = world.rollout.transformer, world.rollout.config
-    sets = tuple(
-        [
-            transformer.new_cache(GRID, TEXT_TOKENS + VISION_TOKENS, config.memory_latents)
-            for _ in world.rollout.caches
-        ]
-        for _ in range(count)
-    )
-    return replace(world, rollout=replace(world.rollout, caches=sets[0], more_caches=sets[1:]))
 
 
 def open_walks(world: World, count: int, num_chunks: int) -> list[LiveWalk]:
@@ -107,10 +92,10 @@ def test_chunk_that_was_displaced_finds_what_it_encoded(
 def test_cut_finds_its_context_though_others_computed(shared: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world = with_sets(shared, 2)
     ours, theirs = open_walks(world, 2, 4)
-    assert ours.has_context
+    assert ours.holds_context
     take_turns([theirs])
     counts = count_encoded(world, monkeypatch)
-    assert ours.has_context
+    assert ours.holds_context
     ours.begin_cut(2, CircleSteering()).finish()
     assert counts == [2]
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from support.tiny_world import make_world
+from support.tiny_world import make_world, with_sets
 from worldplay.world.camera import Motion
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.steering import CircleSteering, WalkRequest
@@ -35,6 +35,41 @@ def test_chunk_can_be_compared_while_the_next_one_waits_for_its_latch(walk: Live
     assert walk.differs(2, ELSEWHERE)
     assert following.finish().index == 1
     assert walk.begin_cut(1, CircleSteering()).finish().index == 1
+
+
+def test_context_is_held_until_another_chunk_uses_the_cache(walk: LiveWalk) -> None:
+    walk.begin_chunk(CircleSteering()).finish()
+    assert walk.holds_context
+    walk.begin_cut(2, CircleSteering()).finish()
+    assert walk.holds_context
+    following = walk.begin_chunk(CircleSteering())
+    assert walk.holds_context
+    following.advance()
+    assert not walk.holds_context
+    following.close()
+    walk.begin_cut(2, CircleSteering()).finish()
+    assert walk.holds_context
+
+
+@pytest.mark.parametrize("num_sets", [1, 2])
+def test_walks_with_caches_of_their_own_keep_their_context_beside_each_other(num_sets: int) -> None:
+    world = with_sets(make_world(), num_sets)
+    walks = [world.open_walk(WalkRequest(seed=seed)) for seed in (1, 2)]
+    for walk in walks:
+        walk.begin_chunk(CircleSteering()).finish()
+    assert [walk.holds_context for walk in walks] == [num_sets == 2, True]
+
+
+def test_latents_do_not_depend_on_whose_the_caches_are() -> None:
+    made = []
+    for num_sets in (1, 2):
+        world = with_sets(make_world(), num_sets)
+        walks = [world.open_walk(WalkRequest(seed=seed)) for seed in (1, 2)]
+        for _ in range(3):
+            for walk in walks:
+                walk.begin_chunk(CircleSteering()).finish()
+        made.append(walks[0].begin_cut(2, CircleSteering()).finish().latents)
+    assert torch.equal(made[0], made[1])
 
 
 def test_dropping_the_next_chunk_changes_nothing_in_a_cut() -> None:

@@ -83,9 +83,9 @@ class ChunkRun:
         self.cut = cut
         self.chunk: Chunk | None = None  # once it is generated
         self._clock = clock
+        self._was_cached = cut is not None and walk.holds_context
         self._begun_ms = clock()
         self._steering = ChunkSteering(session.current_controls(), clock, again=cut is not None)
-        self._was_cached = cut is not None and walk.has_context
         begin = walk.begin_chunk if cut is None else partial(walk.begin_cut, cut.kept)
         self._pending = begin(self._steering)
         self._context_ms = 0.0

@@ -41,8 +41,8 @@ class WalkPort(Protocol):
         ...
 
     @property
-    def has_context(self) -> bool:
-        """Return whether the caches hold the newest finished chunk's context; else a cut encodes it again."""
+    def holds_context(self) -> bool:
+        """Return whether the caches hold the newest finished chunk's context. If so, a cut costs less."""
         ...
 
     def begin_chunk(self, steering: Steering) -> PendingChunk: ...

@@ -10,9 +10,9 @@ from worldplay.engine.chunk_run import ChunkRun
 from worldplay.engine.clips import ClipQueue
 from worldplay.engine.commands import Commands, walk_of
 from worldplay.engine.controls import Latch
-from worldplay.engine.cut_planner import CutPlanner, PlannedCut
+from worldplay.engine.cut_planner import CutPlanner, MakeWay, PlannedCut
 from worldplay.engine.cuts import Cut
-from worldplay.engine.deadline import Run, Task, Wait, decide, latest_start
+from worldplay.engine.deadline import Run, Task, Wait, decide
 from worldplay.engine.decode_planner import Decode, DecodePlanner
 from worldplay.engine.decoder import Decoder, DecoderThread
 from worldplay.engine.decoding import DecodeQueue
@@ -185,11 +185,14 @@ class Worker:
             decision: Run | Wait = Run(self._run.session.number)
         else:
             decision = decide(tasks, None if self._run is None else self._run.session.number, now_ms)
+        cut = None if is_committed else self._next_cut(now_ms)
+        if isinstance(cut, MakeWay):
+            decision = decision if isinstance(decision, Run) else Run(cut.session)
+            cut = None
         decode = None if self._decoder.is_busy else self._planner.next(now_ms)
         stage_ms = self._expect_stage_ms() if isinstance(decision, Run) else 0.0
         if decode is not None and decode.begin_by_ms <= now_ms + stage_ms:
             return self._decode_or_finish(decode, now_ms)
-        cut = None if is_committed else self._next_cut(now_ms)
         if cut is not None and cut.begin_ms <= now_ms:
             return cut
         if isinstance(decision, Run):
@@ -230,7 +233,7 @@ class Worker:
         stage = "context" if self._run is None else self._run.next_stage
         return min(MAX_STAGE_MS, self._costs.safe_ms(stage))
 
-    def _next_cut(self, now_ms: float) -> PlannedCut | None:
+    def _next_cut(self, now_ms: float) -> PlannedCut | MakeWay | None:
         if self._latch == "chunk":
             return None
         order = sorted(self._list_tasks(now_ms, with_decoding=False), key=lambda task: task.deadline_ms)
@@ -239,7 +242,7 @@ class Worker:
             for s in self._sessions.values()
             if s.walk and not s.has_commands and not s.is_away
         ]
-        return self._cuts.plan(sessions, latest_start(order, None), now_ms)
+        return self._cuts.plan(sessions, order, now_ms)
 
     def _do(self, decision: Run | Decode | PlannedCut) -> None:
         match decision:

@@ -16,12 +16,15 @@ COMPILER = "inductor"
 MOST_GRAPHS = 32  # of a function: one for every length of context, twice if some layers are in 8 bits
 
 
-def compile_world(world: World, compiler: str = COMPILER) -> World:
+def compile_world(world: World, compiler: str = COMPILER, *, with_cuts: bool = False) -> World:
     """Compile the parts of blocks by a backend of torch.compile, and log how long that takes.
 
     Later no shape is compiled, because a walk would wait for it: what is new runs as it is. Nothing is
     compiled if that fails, for example without a C compiler. Bidirectional transformers have other shapes in
     every chunk, so they are left as they are.
+
+    Args:
+        with_cuts: the world's chunks are cut, so the shapes of cuts are run as well.
     """
     if not world.can_walk:
         return world
@@ -29,7 +32,7 @@ def compile_world(world: World, compiler: str = COMPILER) -> World:
     torch._dynamo.config.recompile_limit = MOST_GRAPHS  # of all there are; by default 8
     transformer.use_regions(compile_regions(compiler))
     try:
-        warm_up(world)
+        warm_up(world, with_cuts=with_cuts)
     except (RuntimeError, OSError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise

@@ -55,9 +55,9 @@ class LiveWalk:
         return self.walk.num_latents // self._rollout.config.chunk_latents
 
     @property
-    def has_context(self) -> bool:
-        """Return whether the caches hold the newest finished chunk's context; else a cut encodes it again."""
-        return self._newest_chunk().has_context
+    def holds_context(self) -> bool:
+        """Return whether the caches still hold the context of the newest finished chunk."""
+        return self._newest_chunk().holds_context
 
     def begin_chunk(self, steering: Steering) -> PendingChunk:
         """Begin the next chunk: see rollout.ChunkRollout and clip_rollout.begin_clip_chunk."""

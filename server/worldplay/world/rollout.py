@@ -83,11 +83,6 @@ class ChunkRollout:
         """Return whether all stages have been done once, so that the chunk can be cut."""
         return self._path is not None
 
-    @property
-    def has_context(self) -> bool:
-        """Return whether the caches hold the chunk's context."""
-        return self._caches.hold(self._context)
-
     def begin(self, steering: Steering) -> PendingChunk:
         """Begin the chunk: a context pass, then the denoising steps.
 
@@ -107,6 +102,11 @@ class ChunkRollout:
         assert self._path is not None, "a chunk was cut before it was finished"
         assert 0 <= kept < self._model.config.chunk_latents, kept
         return PendingChunk(self._generate(kept, steering))
+
+    @property
+    def holds_context(self) -> bool:
+        """Return whether the caches still hold the finished chunk's context."""
+        return self.is_finished and self._caches.hold(self._context)
 
     def differs(self, kept: int, moves: Sequence[Move]) -> bool:
         """Return whether these moves, from latent `kept` on, lead elsewhere than the finished chunk."""
