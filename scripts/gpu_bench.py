@@ -17,7 +17,7 @@ from time import monotonic
 import torch
 
 from gpu.apart import Apart
-from gpu.plan import ALL, LIMIT_S, LIMITS_S, Outcome, Step, carry_out, list_steps
+from gpu.plan import CHECKS, LIMIT_S, LIMITS_S, MEASUREMENTS, SCALING, Outcome, Step, carry_out, list_steps
 from gpu.setup import MINIATURE, RELEASED, Scale, Setup
 from gpu.tables import render
 from worldplay.world.device import choose_device
@@ -69,7 +69,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument(
         "--only",
-        choices=list(ALL),
+        choices=[*MEASUREMENTS, *SCALING, *CHECKS],
         help="one measurement, in this process; OUT is a .json file",
     )
     parser.add_argument("--number", type=int, default=0, help="with --only: which of the sizes")

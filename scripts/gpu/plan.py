@@ -90,7 +90,6 @@ CHECKS: dict[str, Callable[[Setup], Iterable[Row]]] = {
     "auto size": check_sizes,
     "pictures": measure_pictures,
 }
-ALL = MEASUREMENTS | SCALING | CHECKS
 ONCE = {"machine", "goldens", "embedded walk", "linears", "launches"}  # do not depend on the size
 # At the smallest size; passes at the others in the end.
 SMALLEST = {"walk", "passes", "tiers", "compiled decode"}
@@ -131,7 +130,7 @@ def carry_out(name: str, setup: Setup) -> Iterator[Outcome]:
     began = perf_counter()
     found = Outcome(name, f"{setup.size[0]}x{setup.size[1]}", "", 0.0)
     try:
-        for row in ALL[name](setup):
+        for row in (MEASUREMENTS | SCALING | CHECKS)[name](setup):
             found = replace(found, seconds=perf_counter() - began, rows=[*found.rows, row])
             yield found
         found = replace(found, status="ok", rows=[*found.rows, {"peak GB": peak_memory(setup.device) / 1e9}])

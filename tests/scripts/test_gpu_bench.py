@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,11 +126,18 @@ def test_checks_run_in_miniature(name: str) -> None:
     assert {row.get("largest difference", 0) for row in outcome.rows} == {0}
 
 
-def test_tests_are_run_and_summed_up(tmp_path: Path) -> None:
-    file = tmp_path / "test_two.py"
-    file.write_text("def test_one():\n    pass\n\ndef test_two():\n    assert False\n")
-    (row,) = checks.run_tests([file])
-    assert (row["exit code"], str(row["said"])[:22]) == (1, "1 failed, 1 passed in ")
+def test_tests_are_run_and_summed_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 1, "F.\n1 failed, 1 passed in 0.02s\nNOT SELECTED\n", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    (row,) = checks.run_tests([Path("tests/test_two.py")])
+    assert (row["tests"], row["exit code"], row["said"]) == ("test_two.py", 1, "1 failed, 1 passed in 0.02s")
+    assert commands[0][1:3] == ["-m", "pytest"]
+    assert commands[0][-1] == "tests/test_two.py"
 
 
 def test_checks_are_in_order_of_worth_and_fit_their_time() -> None:
