@@ -13,6 +13,7 @@ from typing import Any
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 START_S = 120.0
+RESUME_S = 1  # for which servers keep the walk of a client that is away in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class FaultServer:
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self._fault_file = folder / "fault"
         self._disk_file = folder / "disk"
+        self.store = folder / "walks"
         self._log = folder / f"server{time.monotonic_ns()}.log"
         paths = [str(SCRIPTS), str(SCRIPTS.parent / "server"), os.environ.get("PYTHONPATH", "")]
         command = [sys.executable, str(SCRIPTS / "fault_bench" / "broken_server.py"), "serve", "--port", "0"]
@@ -42,8 +44,9 @@ class FaultServer:
                     "PYTHONPATH": os.pathsep.join(paths),
                     "FAULT_FILE": str(self._fault_file),
                     "DISK_FILE": str(self._disk_file),
-                    "WORLDPLAY_STORE": str(folder / "walks"),
+                    "WORLDPLAY_STORE": str(self.store),
                     "WORLDPLAY_RECORDINGS": str(folder / "recordings"),
+                    "WORLDPLAY_RESUME_S": str(RESUME_S),
                     **environment,
                 },
             )

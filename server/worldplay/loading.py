@@ -250,7 +250,7 @@ def make_engine(settings: Settings, world: World, pace: Pace | None = None) -> E
         if "max_sessions" not in settings.model_fields_set:
             num_slots = pace.limit(num_slots)
         _tell_pace(pace)
-    turns = TurnLimits(settings.idle_limit_s, settings.visit_limit_s or math.inf)
+    turns = TurnLimits(settings.idle_limit_s, settings.visit_limit_s or math.inf, settings.slots_per_address)
     timeout_s = _stage_timeout_s(settings, world)
     times = None if pace is None else pace.times_real_time
     return Engine(

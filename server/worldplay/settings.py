@@ -167,6 +167,13 @@ class Settings(ModelSettings):
         le=86_400,
         description="Seconds after which a visitor goes to the end of the queue, if anybody waits; 0: never",
     )
+    slots_per_address: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Places that visitors from one IP address, or from one IPv6 network /64, keep while "
+        "others wait; 0: all but one",
+    )
     latch: Literal["latent", "chunk"] | None = Field(
         None,
         description="When controls are read: 'latent' (a chunk in progress may be cut) or 'chunk' (once per "

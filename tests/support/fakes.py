@@ -193,6 +193,12 @@ class FakeWalk:
 
     decode_for_encoder = decode
 
+    def release(self) -> None:
+        self.world.spend("release", self.name, 0)
+
+    def prepare(self) -> None:
+        self.world.spend("prepare", self.name, 0)
+
     def truncate(self, num_chunks: int) -> None:
         self.world.spend("truncate", self.name, 0)
         del self.chunks[num_chunks:]
@@ -344,17 +350,20 @@ class Theatre:
     def counters(self) -> Counters:
         return self.worker.counters
 
-    def open(self, listener: Recorder, view: str | None = None, start: bool = True) -> Session:
+    def open(
+        self, listener: Recorder, view: str | None = None, start: bool = True, address: str = ""
+    ) -> Session:
         self.num_sessions += 1
-        session = listener.session = Session(self.num_sessions, listener, self.clock, lambda: None)
+        session = Session(self.num_sessions, listener, self.clock, lambda: None, address=address)
+        listener.session = session
         self.worker.arrivals.append(session)
         if start:
             session.start(WalkRequest(view or f"walk{self.num_sessions}"))
         return session
 
-    def open_page(self, view: str | None = None, **options: float) -> Page:
+    def open_page(self, view: str | None = None, address: str = "", **options: float) -> Page:
         page = Page(self.clock, **options)
-        self.open(page, view)
+        self.open(page, view, address=address)
         self.clock.pages.append(page)
         return page
 

@@ -75,6 +75,10 @@ class QuickWalk:
         self.num_chunks += 1
         return make_chunk(self.num_chunks - 1, motions=[], timings_ms={})
 
+    def release(self) -> None: ...
+
+    def prepare(self) -> None: ...
+
     def begin_cut(self, kept: int, steering: Steering) -> PendingChunk:
         raise AssertionError("a clip's chunk is not cut")
 

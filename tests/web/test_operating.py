@@ -15,8 +15,9 @@ from worldplay.world.world import World
 
 
 @pytest.fixture(scope="module")
-def operated(world: World) -> Iterator[str]:
-    with serving(world, max_sessions=1, token="t", idle_limit_s=1.0) as address:
+def operated(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    store = str(tmp_path_factory.mktemp("walks"))
+    with serving(world, max_sessions=1, token="t", idle_limit_s=1.0, store=store) as address:
         yield address
 
 

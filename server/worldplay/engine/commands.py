@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from worldplay.engine.pacing import Costs
 from worldplay.engine.ports import WalkPort, WorldPort
-from worldplay.engine.session import Command, Copy, Open, Prompt, Rest, Rewind, Session
+from worldplay.engine.session import Session
+from worldplay.engine.session_commands import Command, Copy, Open, Prepare, Prompt, Rest, Rewind
 from worldplay.engine.stats import Counters
 from worldplay.world.chunk import Chunk
 from worldplay.world.steering import WalkRequest
@@ -67,6 +68,9 @@ class Commands:
                 session.listener.on_state("prompt", {"chunk": walk.num_chunks, "text": text, **taken})
             case Copy(deliver):
                 deliver(walk_of(session).snapshot())
+                return
+            case Prepare():
+                walk_of(session).prepare()
                 return
             case Rest():
                 if session.walk is not None:

@@ -69,6 +69,14 @@ class WalkPort(Protocol):
 
     def set_prompt(self, text: str) -> None: ...
 
+    def release(self) -> None:
+        """Release what can be computed again, because the walk rests."""
+        ...
+
+    def prepare(self) -> None:
+        """Compute again what was released."""
+        ...
+
     def snapshot(self) -> Snapshot:
         """Copy the whole walk."""
         ...

@@ -37,6 +37,7 @@ from worldplay.web.recording_api import recording_routes
 from worldplay.web.recording_metrics import RecordingCollector
 from worldplay.web.secured import secured
 from worldplay.web.snapshot_api import snapshot_routes
+from worldplay.web.snapshot_metrics import SnapshotCollector
 from worldplay.web.static_page import page_route
 from worldplay.web.stream import Stream
 from worldplay.web.streams import Streams
@@ -80,6 +81,8 @@ def create_app(settings: Settings, world: World, engine: Engine, traffic: Traffi
     metrics, decoding, rates = Metrics(engine), PictureDecoding(), AddressRates()
     store = open_store(settings)
     keeper = None if store is None else Keeper(store, monotonic_ms)
+    if keeper is not None:
+        details.watch(SnapshotCollector(keeper))
     links = WatchLinks(settings.max_watchers, settings.max_watchers_per_walk)
     recorder = open_recorder(settings, details)
     visits = Visits(

@@ -9,6 +9,7 @@ from worldplay.media.frame_encoder import FrameEncoder
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.store.keeper import KeptWalk
+from worldplay.web.logs import client_address
 from worldplay.web.outlet import Item, Sample
 from worldplay.web.translate import GUESSED_WAIT_S, our_fault
 from worldplay.world.world import World
@@ -50,7 +51,7 @@ class SessionListener:
     def open(self, engine: Engine) -> Session:
         """Return the session; the first call opens it."""
         if self.session is None:
-            self.session = engine.open(self, self._media_s)
+            self.session = engine.open(self, self._media_s, client_address.get())
         return self.session
 
     def drop(self, num_frames: int) -> None:

@@ -72,6 +72,8 @@ class Visit:
         audience.tell_walker = self._tell_watchers
         self._knows_watchers = False  # whether the client understands this message
         self._dismiss: Callable[[], None] | None = None  # ends the connection that is attached
+        if kept is not None:
+            kept.on_moved = lambda: post(loop, Visit.dismiss, self)
 
     @property
     def session(self) -> Session | None:
@@ -89,10 +91,14 @@ class Visit:
     def is_secret(self, secret: str) -> bool:
         return hmac.compare_digest(self.secret.encode(), secret.encode())
 
-    def attach(self, dismiss: Callable[[], None], fields: AbstractSet[str]) -> None:
-        """Take a connection whose client knows these later `fields`. Another one that is attached ends."""
+    def dismiss(self) -> None:
+        """End the connection that is attached, if there is one: the walk goes on on another."""
         if self._dismiss is not None:
             self._dismiss()
+
+    def attach(self, dismiss: Callable[[], None], fields: AbstractSet[str]) -> None:
+        """Take a connection whose client knows these later `fields`. Another one that is attached ends."""
+        self.dismiss()
         self._dismiss = dismiss
         self.outlet.tells_revision = "revision" in fields
         self.listener.tells_taken_as = "taken_as" in fields
