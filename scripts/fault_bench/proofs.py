@@ -19,6 +19,7 @@ from worldplay.client.visit import Visit
 MOST_MORE_MB = 20.0
 LEAST_IN_TIME = 0.99
 AT_ONCE_S = 1.0
+MEMORY_S = 65.0  # until the server has returned what sessions freed
 HALF_OPEN_S = 60.0  # until the server must have noticed that nobody is there
 
 
@@ -77,7 +78,7 @@ def _end_many(server: FaultServer, chance: random.Random, count: int) -> Usage:
     wait_until(lambda: _count_connections(server) <= 1, HALF_OPEN_S)
     for opened in half_open:
         opened.close()
-    time.sleep(3)
+    time.sleep(MEMORY_S)
     return server.usage()
 
 
