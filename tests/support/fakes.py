@@ -20,7 +20,7 @@ from worldplay.world.steering import Move, Steering, WalkRequest
 if TYPE_CHECKING:  # only for its name: these tests run without torch
     from torch import Tensor
 
-    from worldplay.world.snapshot import Snapshot
+    from worldplay.world.snapshot import Snapshot, WalkedPath
 
 FPS = 24
 PICTURE = np.zeros((4, 2, 2, 3), np.uint8)
@@ -207,6 +207,9 @@ class FakeWalk:
 
     def take_unsaved(self) -> Snapshot:
         return self.snapshot()
+
+    def path(self) -> WalkedPath:
+        raise AssertionError("nobody records")
 
     def show_last(self) -> Chunk | None:
         return None

@@ -25,7 +25,7 @@ from worldplay.settings import load_settings
 from worldplay.web.app import create_app
 from worldplay.web.errors import EXCEPTION_HANDLERS
 from worldplay.world.chunk import Chunk, PendingChunk, Stage
-from worldplay.world.snapshot import Snapshot
+from worldplay.world.snapshot import Snapshot, WalkedPath
 from worldplay.world.steering import Move, Steering, WalkRequest
 from worldplay.world.world import World
 
@@ -96,6 +96,9 @@ class QuickWalk:
 
     take_unsaved = snapshot
 
+    def path(self) -> WalkedPath:
+        raise AssertionError("a clip is not recorded")
+
     def show_last(self) -> Chunk | None:
         return None
 
@@ -107,7 +110,7 @@ def app(world: World) -> Iterator[Starlette]:
     engine = Engine(QuickWorld(world), 1, 0)
     engine.start()
     routes = create_app(
-        load_settings(store="none"), world, engine
+        load_settings(store="none", recordings="none"), world, engine
     ).routes  # its lifespan would end with the process
     yield Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
     assert engine.close()

@@ -53,6 +53,7 @@ class Commands:
         match command:
             case Open(request):
                 self._open_walk(session, request)
+                return
             case Rewind(num_chunks, what):
                 walk = walk_of(session)
                 if num_chunks > walk.num_chunks:
@@ -83,6 +84,7 @@ class Commands:
         session.walk = walk
         session.mark_opened(self._clock())
         self._counters.walks_opened += 1
+        session.listener.on_changed(walk)  # before the client hears of the walk
         session.listener.on_started(request.prompt or "", walk.taken_as)
         if (last := walk.show_last()) is not None:
             self._show(session, last)

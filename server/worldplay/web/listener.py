@@ -24,6 +24,7 @@ class SessionListener:
         kept: KeptWalk | None = None,
         media_s: float = 0.0,
         on_yielded: Callable[[str], None] | None = None,
+        on_walked: Callable[[WalkPort], None] | None = None,
     ) -> None:
         """Post on the encoding thread, so `post` must return at once.
 
@@ -31,6 +32,7 @@ class SessionListener:
             kept: saves the walk; None: it is not saved.
             media_s: where the client's timeline begins.
             on_yielded: hears why the session lost its slot, on the worker thread.
+            on_walked: gets the walk when it has begun or changed, on the worker thread.
         """
         self.session: Session | None = None
         self.tells_taken_as = False  # whether the client understands this field, which came later
@@ -39,6 +41,7 @@ class SessionListener:
         self._kept = kept
         self._media_s = media_s
         self._on_yielded = on_yielded or (lambda reason: None)
+        self._on_walked = on_walked or (lambda walk: None)
         self._fps = world.fps
         self._encoder = FrameEncoder(world.width, world.height, world.fps, self._fail, world.codec)
         self._last: Sequence[Item] = ()  # posted when the chunk in progress is finished
@@ -104,6 +107,7 @@ class SessionListener:
         self._encoder.run(self._post, ProtocolError(ErrorCode(code), message))
 
     def on_changed(self, walk: WalkPort) -> None:
+        self._on_walked(walk)
         if self._kept is not None:
             self._kept.changed(walk)
 

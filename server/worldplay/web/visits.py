@@ -11,9 +11,11 @@ from typing import TypeVar
 from worldplay.engine.engine import Engine
 from worldplay.protocol import messages as m
 from worldplay.store.keeper import Keeper
+from worldplay.store.recorder import Recorder
 from worldplay.store.store import MissingWalkError, Store
 from worldplay.web.audience import Audience
 from worldplay.web.monitoring import Metrics
+from worldplay.web.recording import SessionRecording, describe_path
 from worldplay.web.visit import Visit
 from worldplay.web.watch_links import ENDED, WatchLinks
 from worldplay.world.snapshot import Snapshot
@@ -42,11 +44,13 @@ class Visits:
         resume_s: float,
         on_yielded: Callable[[str], None],
         links: WatchLinks,
+        recorder: Recorder | None = None,
     ) -> None:
         """Wait `resume_s` for a client that lost its connection. Without a store nothing is saved.
 
         Args:
             on_yielded: hears why a session lost its slot.
+            recorder: records what clients are sent; None: nothing is recorded.
         """
         self._world = world
         self._engine = engine
@@ -55,6 +59,7 @@ class Visits:
         self.links = links
         self._on_yielded = on_yielded
         self._keeper = keeper
+        self._recorder = recorder
         self._resume_s = resume_s
         self._visits: dict[str, Visit] = {}
         self._forgotten: deque[str] = deque(maxlen=NUM_FORGOTTEN)  # their files may still be there
@@ -64,12 +69,33 @@ class Visits:
         """Make a visit for a client that is not known."""
         return self._make(secrets.token_urlsafe(12), secrets.token_urlsafe(24), 0, self._new_audience())
 
+    @property
+    def records(self) -> bool:
+        """Return whether what clients are sent is recorded."""
+        return self._recorder is not None
+
+    def recording_of(self, id: str) -> SessionRecording | None:
+        """Return the recording of a session, while its visit lasts."""
+        visit = self._visits.get(id)
+        return None if visit is None else visit.recording
+
     def _new_audience(self) -> Audience:
         return Audience(self._metrics, asyncio.get_running_loop().call_later)
 
     def _make(self, id: str, secret: str, first_frame: int, audience: Audience, num_parts: int = 0) -> Visit:
         kept = None if self._keeper is None else self._keeper.keep(id, secret, num_parts)
-        visit = Visit(self._world, self._metrics, id, secret, kept, self._on_yielded, first_frame, audience)
+        visit = Visit(
+            self._world,
+            self._metrics,
+            id,
+            secret,
+            kept,
+            self._on_yielded,
+            first_frame,
+            audience,
+            self._recorder,
+            is_back=num_parts > 0,
+        )
         self._visits[id] = visit
         return visit
 
@@ -119,6 +145,16 @@ class Visits:
             return None
         except (OSError, ValueError) as error:
             logger.warning("a walk could not be read: %s", error)
+            return None
+
+    def describe_stored(self, id: str) -> bytes | None:
+        """Describe the walk that a session has in the store, as a recorded walk; None if there is none.
+
+        On a thread.
+        """
+        try:
+            return None if self.store is None else describe_path(self._world, self.store.load(id).path())
+        except (MissingWalkError, ValueError):
             return None
 
     def forget(self, visit: Visit) -> None:

@@ -17,7 +17,7 @@ from worldplay.world.frames import count_frames
 from worldplay.world.own_image import blend
 from worldplay.world.pixels import pixels_to_frames, pixels_to_planes
 from worldplay.world.rollout import ChunkRollout, RolloutModel, finished_chunk
-from worldplay.world.snapshot import Beginning, Snapshot, since
+from worldplay.world.snapshot import Beginning, Snapshot, WalkedPath, since
 from worldplay.world.steering import Move, Steering
 from worldplay.world.walk import Path, Walk
 
@@ -141,6 +141,11 @@ class LiveWalk:
             latches=since(walk.log.latches, first),
             prompts=since(walk.log.prompts, first),
         )
+
+    def path(self) -> WalkedPath:
+        """Return where the walk went. Nothing is copied: what the walk has is replaced, never changed."""
+        walk, log = self.walk, self.walk.log
+        return WalkedPath(self.beginning, walk.c2w, walk.labels, walk.intrinsics, log.latches, log.prompts)
 
     def take_unsaved(self) -> Snapshot:
         """Return the part that is not saved, which counts as saved from now on."""
