@@ -104,13 +104,8 @@ def test_snapshots_expire(tmp_path: Path, snapshot: Snapshot) -> None:
 def test_files_of_others_are_left_alone(tmp_path: Path, snapshot: Snapshot) -> None:
     clock = Clock()
     store = make_store(tmp_path, now=clock)
-    names = [
-        "notes.txt",
-        "photos-of-the-holidays/1.jpg",
-        f"{new_id()}/about.json.txt",
-        f"{new_id()}/about.json",
-    ]
-    for name in names:
+    others = ["notes.txt", "photos-of-the-holidays/1.jpg", f"{new_id()}/about.json.txt"]
+    for name in (*others, f"{new_id()}/about.json"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"mine")
