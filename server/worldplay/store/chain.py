@@ -30,6 +30,11 @@ class Claim:
         return f"{self.writer}.{self.before}.{self.last}.claim"
 
 
+def is_of_chain(name: str) -> bool:
+    """Return whether a file of this name is a part of a walk or a claim on it."""
+    return _PART_NAME.fullmatch(name) is not None or _CLAIM_NAME.fullmatch(name) is not None
+
+
 def name_part(writer: str, number: int) -> str:
     return f"{writer}-{number:08d}{PART}" if writer else f"{number:08d}{PART}"
 

@@ -4,14 +4,21 @@ import hmac
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from threading import Lock
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from worldplay.store.chain import FIRST_WRITER, find_newest, list_parts, make_claim, name_part
+from worldplay.store.chain import (
+    FIRST_WRITER,
+    find_newest,
+    is_of_chain,
+    list_parts,
+    make_claim,
+    name_part,
+)
 from worldplay.store.files import ID, Entry, Files
 from worldplay.world.snapshot import Snapshot, join
 from worldplay.world.snapshot_file import write_snapshot
@@ -172,6 +179,7 @@ class Store:
         walks: dict[str, list[Entry]] = {}
         for entry in self._files.list():
             walks.setdefault(entry.name.partition("/")[0], []).append(entry)
+        walks = {id: entries for id, entries in walks.items() if _is_walk(id, entries)}  # not files of others
         num_bytes, now_s = sum(entry.size for entries in walks.values() for entry in entries), self._now()
         by_age = sorted(walks.items(), key=lambda item: max(entry.changed_s for entry in item[1]))
         for id, entries in by_age:
@@ -210,3 +218,9 @@ class Store:
             self._files.remove_folder(id)
         except OSError as error:  # another server may be doing the same
             logger.warning("an expired walk could not be removed: %s", error)
+
+
+def _is_walk(id: str, entries: Iterable[Entry]) -> bool:
+    """Return whether a folder with these files is one that the store has made."""
+    names = [entry.name.removeprefix(f"{id}/").removesuffix(".part") for entry in entries]
+    return ID.fullmatch(id) is not None and all(name == ABOUT or is_of_chain(name) for name in names)
