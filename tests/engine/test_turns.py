@@ -69,6 +69,20 @@ def test_walker_that_does_something_again_before_its_chunk_is_finished_goes_on()
     assert "yielded" not in names(first)
 
 
+def test_who_has_waited_longer_than_walkers_may_be_idle_keeps_the_slot_that_it_gets() -> None:
+    theatre = theatre_with(TurnLimits(idle_s=20))
+    first, second, third = (theatre.open_page() for _ in range(3))
+    for _ in range(6):
+        first.session.controls(0, 0.0, frozenset(["w"]))
+        theatre.run(5000)
+    first.session.close()
+    theatre.clock.pages.remove(first)
+    theatre.run(3000)
+    assert "yielded" not in names(second)
+    assert second.reports
+    assert not third.reports
+
+
 def test_silent_walkers_lose_their_slots_to_one_who_plays() -> None:
     theatre = theatre_with(TurnLimits())
     silent = Recorder()
