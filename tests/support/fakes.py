@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
+from support.fake_chunks import make_chunk, only_motions
 from worldplay.engine.admission import Admission
 from worldplay.engine.ports import ChunkReport, Frames, WalkPort
 from worldplay.engine.session import Session
@@ -18,8 +19,6 @@ from worldplay.world.chunk import Chunk, PendingChunk, Stage
 from worldplay.world.steering import Move, Steering, WalkRequest
 
 if TYPE_CHECKING:  # only for its name: these tests run without torch
-    from torch import Tensor
-
     from worldplay.world.snapshot import Snapshot, WalkedPath
 
 FPS = 24
@@ -101,28 +100,6 @@ class FakeWorld:
             action()
 
         self.hooks[stage] = run
-
-
-def only_motions(moves: Sequence[Move]) -> list[Motion]:
-    motions = [move for move in moves if isinstance(move, Motion)]
-    assert len(motions) == len(moves), moves
-    return motions
-
-
-def make_chunk(index: int, motions: list[Motion], timings_ms: dict[str, float], kept: int = 0) -> Chunk:
-    """A chunk without latents: nothing but a decoder looks at them."""
-    return Chunk(
-        index=index,
-        first_latent=kept,
-        num_frames=16 - 4 * kept if index or kept else 13,
-        latents=cast("Tensor", None),
-        poses=np.zeros((4, 4, 4)),
-        motions=motions,
-        labels=[0] * 4,
-        bumped=any(motion.forward > 1 for motion in motions),
-        context=[],
-        timings_ms=timings_ms,
-    )
 
 
 class FakeWalk:

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from starlette.applications import Starlette
 
-from support.fakes import make_chunk
+from support.fake_chunks import make_chunk
 from worldplay.engine.engine import Engine
 from worldplay.engine.ports import Frames
 from worldplay.settings import load_settings

@@ -17,7 +17,7 @@ async def count_trims(ended: list[int]) -> int:
     memory = FreedMemory(trim, lambda: next(minutes))
     for _ in range(EVERY_TICKS * len(ended)):
         memory.tick()
-    await asyncio.sleep(0.05)
+    await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
     return len(trims)
 
 
