@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support.raw_client import Closed, Message, RawClient
+from support.raw_client import Message, RawClient
 from support.serving import serving
 from support.tiny_world import make_world
 from worldplay.store import keeper
@@ -177,18 +177,6 @@ def test_walk_goes_on_that_was_under_way_when_the_server_stopped(world: World, t
         assert (chunk["index"], chunk["first_frame"]) == (last["chunk"], last["frame"] + 1)
 
 
-def read_to_the_end(client: RawClient) -> tuple[str, int]:
-    """Read at the speed of a page. Returns: the code of the error, and of the close."""
-    code = ""
-    while True:
-        try:
-            message = client.recv()
-        except Closed as closed:
-            return code, closed.code
-        code = message.get("code", code)
-        time.sleep(0.01)
-
-
 def test_walk_goes_from_server_to_server_and_the_latest_wins(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,7 +193,8 @@ def test_walk_goes_from_server_to_server_and_the_latest_wins(
                 assert back.hello(resume={**resume, "fragment": 80})["resumed"]
                 assert back.recv()["type"] == "init"
                 assert back.recv_type("chunk")["index"] >= last["chunk"] - 4  # saved every two seconds
-                assert read_to_the_end(client) == ("taken_over", 1008)
+                messages, code = client.wait_closed(most_per_s=100)  # or it would play too fast
+                assert (messages[-1]["code"], code) == ("taken_over", 1008)
                 back.collect(is_media(120))
                 back.send("stop")
                 back.wait_closed()
