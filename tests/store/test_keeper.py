@@ -11,7 +11,7 @@ from support.walks import AHEAD, go_on, open_walk
 from worldplay.store.chain import list_parts
 from worldplay.store.files import Files
 from worldplay.store.keeper import LOOK_EVERY_MS, RETRY_MS, SAVE_EVERY_MS, Keeper, KeptWalk
-from worldplay.store.store import MissingWalkError, Store, new_id
+from worldplay.store.store import MissingWalkError, Store, StoreFullError, new_id
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.snapshot_file import TooLongError, write_snapshot
 
@@ -102,6 +102,18 @@ def test_walk_is_whole_though_the_last_but_one_part_failed(
     go_on(saved.walk, [AHEAD])
     saved.end()
     assert_whole(saved)
+
+
+def test_log_says_why_a_walk_could_not_be_saved(
+    saved: Saved, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise StoreFullError
+
+    monkeypatch.setattr(saved.store, "append", refuse)
+    saved.go_on(0.0)
+    saved.end()
+    assert "a walk could not be saved: StoreFullError" in caplog.messages
 
 
 def test_forgotten_walk_is_gone(saved: Saved) -> None:

@@ -140,7 +140,7 @@ class KeptWalk:
             self._is_ended = True
             return False
         except (OSError, StoreFullError) as error:
-            logger.warning("a walk could not be saved: %s", error or type(error).__name__)
+            logger.warning("a walk could not be saved: %s", str(error) or type(error).__name__)
             return self._fail()
         except Exception:  # the top of this thread: a file system of another kind has errors of its own
             logger.exception("a walk could not be saved")

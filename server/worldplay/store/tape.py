@@ -163,7 +163,9 @@ class Tape:
         try:
             self._take.write_walk(describe())
         except (OSError, RecordingsFullError) as error:
-            logger.warning("a walk was not written beside its recording: %s", error or type(error).__name__)
+            logger.warning(
+                "a walk was not written beside its recording: %s", str(error) or type(error).__name__
+            )
         except Exception:  # the top of this thread
             logger.exception("a walk was not written beside its recording")
 

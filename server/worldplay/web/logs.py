@@ -28,6 +28,7 @@ def setup_logs(level: str, kind: Literal["text", "json"]) -> None:
     handler.setFormatter(JsonLines() if kind == "json" else logging.Formatter(TEXT_FORMAT))
     for each in (_add_client, _has_no_url, LineLimit(time.monotonic)):
         handler.addFilter(each)
+    logging.getLogger("fsspec").setLevel(logging.INFO)  # below that it shows the ids of kept walks
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 

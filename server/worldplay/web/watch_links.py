@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.web.audience import Audience
@@ -23,7 +23,7 @@ def make_token(secret: str) -> str:
 def is_token_of(token: str, secret: str) -> bool:
     """Return whether a token was made for the session with this secret."""
     try:
-        data = urlsafe_b64decode(token.encode() + b"=" * (-len(token) % 4))
+        data = b64decode(token.encode() + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except ValueError:
         return False
     return hmac.compare_digest(data[HALF_BYTES:], _prove(data[:HALF_BYTES], secret))
