@@ -21,9 +21,12 @@ def vae(monkeypatch: pytest.MonkeyPatch) -> StreamingVAE:
 
 
 def test_walks_are_encoded_as_one_latent_for_every_four_frames(tmp_path: Path, vae: StreamingVAE) -> None:
-    np.save(tmp_path / "7.npy", np.zeros((9, 32, 48, 3), np.uint8))
-    assert list(encode_walks(vae, tmp_path, tmp_path, [7])) == [7]
-    assert np.load(tmp_path / "7.npy").shape[0] == 3
+    for seed in (7, 8, 9):
+        np.save(tmp_path / f"{seed}.npy", np.full((9, 32, 48, 3), 9 * seed, np.uint8))
+    assert list(encode_walks(vae, tmp_path, tmp_path, [7, 8, 9], at_once=2)) == [7, 8, 9]
+    first, *others = (np.load(tmp_path / f"{seed}.npy") for seed in (7, 8, 9))
+    assert first.shape[0] == 3
+    assert not any(np.allclose(first, other) for other in others)
 
 
 @pytest.mark.parametrize(("of", "kept"), [(None, True), ("this", True), ("another", False)])
