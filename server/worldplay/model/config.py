@@ -89,6 +89,7 @@ class VAEConfig:
     spatial_compression: int  # of the network, without pixel_patch
     temporal_compression: int
     scaling_factor: float
+    still: bool = False  # from its first upsampling on, the decoder convolves each frame by itself
     shrink: int = 1  # the encoder sees pictures so many times smaller; the decoder has more levels instead
 
     def __post_init__(self) -> None:

@@ -51,6 +51,8 @@ class StreamingVAE(nn.Module):
             spatial_compression_ratio=config.decoder_compression,
             temporal_compression_ratio=config.temporal_compression,
         )
+        if config.still:
+            vae_stream.make_still(self.decoder)
 
     def new_encoder_state(self) -> EncoderState:
         return EncoderState()

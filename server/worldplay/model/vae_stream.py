@@ -70,6 +70,21 @@ class Pass:
         cache.slots = self._new
 
 
+def make_still(decoder: blocks.HunyuanVideo15Decoder3D) -> None:
+    """Replace the decoder's convolutions, from the first upsampling on, by ones that see one frame each."""
+    first, *others = decoder.up_blocks
+    for part in (first.upsamplers, *others, decoder.conv_out):
+        for layer in part.modules():
+            if isinstance(layer, blocks.HunyuanVideo15CausalConv3d):
+                _, height, width = layer.conv.kernel_size
+                kernel = 1, height, width
+                layer.conv = nn.Conv3d(layer.conv.in_channels, layer.conv.out_channels, kernel)
+
+
+def _is_still(layer: blocks.HunyuanVideo15CausalConv3d) -> bool:
+    return layer.conv.kernel_size[0] == 1
+
+
 def encode(encoder: blocks.HunyuanVideo15Encoder3D, x: Tensor, cache: FeatureCache) -> Tensor:
     """Encode the next piece of a stream to moments.
 
@@ -157,11 +172,16 @@ def reaches(decoder: blocks.HunyuanVideo15Decoder3D) -> list[int]:
     """
     frames, needed = 1, [1.0 + 2 * len(decoder.mid_block.resnets)]  # convolutions, by frames of a latent
     for block in decoder.up_blocks:
-        upsamplers = block.upsamplers or ()
-        needed.append((2 * len(block.resnets) + len(upsamplers)) / frames)
-        frames *= 2 ** sum(layer.add_temporal_upsample for layer in upsamplers)
-    needed.append(1 / frames)
+        needed.append(_count_causal(block) / frames)
+        frames *= 2 ** sum(layer.add_temporal_upsample for layer in block.upsamplers or ())
+    needed.append(_count_causal(decoder.conv_out) / frames)
     return [ceil(PAST_FRAMES * sum(needed[level:])) for level in range(len(needed))]
+
+
+def _count_causal(part: nn.Module) -> int:
+    return sum(
+        isinstance(layer, blocks.HunyuanVideo15CausalConv3d) and not _is_still(layer) for layer in part.modules()
+    )
 
 
 def _causal_conv(layer: blocks.HunyuanVideo15CausalConv3d, x: Tensor, run: Pass) -> Tensor:
@@ -172,7 +192,7 @@ def _normed_conv(
     norm: blocks.HunyuanVideo15RMS_norm, layer: blocks.HunyuanVideo15CausalConv3d, x: Tensor, run: Pass
 ) -> Tensor:
     """Apply a norm, SiLU and a causal convolution."""
-    past = run.past()
+    past = None if _is_still(layer) else run.past()
     if run.prepare is not None and past is not None and not torch.is_grad_enabled():
         return _convolve_surrounded(layer, run.prepare(x, norm.gamma, past), run)
     normed = _rms_norm(norm, x)
@@ -191,18 +211,23 @@ def _silu(x: Tensor, out: Tensor) -> None:
 
 def _convolve(layer: blocks.HunyuanVideo15CausalConv3d, x: Tensor, run: Pass, activate: Activation) -> Tensor:
     """Convolve an activated x, and what came before it."""
-    past = run.past()
+    past = x[:, :, :0] if _is_still(layer) else run.past()
     if torch.is_grad_enabled():
-        surrounded = _surround_for_gradients(x[:, :, :1] if past is None else past, x)
+        surrounded = _surround_for_gradients(_first_twice(x) if past is None else past, x)
     else:
         surrounded = _surround(past, x, activate)
     return _convolve_surrounded(layer, surrounded, run)
 
 
+def _first_twice(x: Tensor) -> Tensor:
+    return x[:, :, :1].expand(-1, -1, PAST_FRAMES, -1, -1)
+
+
 def _convolve_surrounded(layer: blocks.HunyuanVideo15CausalConv3d, surrounded: Tensor, run: Pass) -> Tensor:
     """Convolve what was put together, and remember its newest frames."""
     run.ranks.exchange_edges(surrounded)
-    run.remember(surrounded[..., 1:-1, 1:-1])
+    if not _is_still(layer):
+        run.remember(surrounded[..., 1:-1, 1:-1])
     if surrounded.device.type == "cpu" and surrounded.dtype == torch.float32:
         return _convolve_by_taps(layer.conv, surrounded)
     return layer.conv(surrounded)
@@ -229,14 +254,15 @@ def _convolve_by_taps(conv: nn.Conv3d, surrounded: Tensor) -> Tensor:
 def _surround(past: Tensor | None, x: Tensor, activate: Activation = _copy) -> Tensor:
     """Put the past before an activated x, and repeat the edges in height and width.
 
-    Each value is written once. Without a past, the first frame stands for it.
+    Each value is written once. Without a past (None), the first frame stands for it.
     """
     batch, channels, frames, height, width = x.shape
-    shape = batch, channels, PAST_FRAMES + frames, height + 2, width + 2
+    before = PAST_FRAMES if past is None else past.shape[2]
+    shape = batch, channels, before + frames, height + 2, width + 2
     out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last_3d)
     inner = out[..., 1:-1, 1:-1]
-    activate(x, inner[:, :, PAST_FRAMES:])
-    inner[:, :, :PAST_FRAMES] = inner[:, :, PAST_FRAMES : PAST_FRAMES + 1] if past is None else past
+    activate(x, inner[:, :, before:])
+    inner[:, :, :before] = inner[:, :, before : before + 1] if past is None else past
     # Both edges at once: rows 0 and height + 1 of rows 1 and height. A single row is both.
     out[..., :: height + 1, 1:-1] = out[..., 1 : height + 1 : max(1, height - 1), 1:-1]
     out[..., :: width + 1] = out[..., 1 : width + 1 : max(1, width - 1)]
@@ -245,7 +271,6 @@ def _surround(past: Tensor | None, x: Tensor, activate: Activation = _copy) -> T
 
 def _surround_for_gradients(past: Tensor, x: Tensor) -> Tensor:
     """Do the same with two copies: backwards, each assignment above would copy the whole gradient."""
-    past = past.expand(-1, -1, PAST_FRAMES, -1, -1)
     extended = torch.cat([past, x.contiguous(memory_format=torch.channels_last_3d)], dim=2)
     return F.pad(extended, (1, 1, 1, 1, 0, 0), mode="replicate")
 
