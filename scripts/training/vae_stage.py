@@ -39,11 +39,12 @@ EMBEDDED_VAE = VAEConfig(
     latent_channels=32,
     encoder_channels=(48, 64, 64),
     encoder_layers=1,
-    decoder_channels=(64, 64, 16, 8),  # the finest levels cost most
+    decoder_channels=(128, 64, 32, 16),
     decoder_layers=1,
     spatial_compression=4,
     temporal_compression=4,
     scaling_factor=1.0,  # measured in training
+    still=True,
     shrink=2,
 )
 

@@ -180,7 +180,8 @@ def reaches(decoder: blocks.HunyuanVideo15Decoder3D) -> list[int]:
 
 def _count_causal(part: nn.Module) -> int:
     return sum(
-        isinstance(layer, blocks.HunyuanVideo15CausalConv3d) and not _is_still(layer) for layer in part.modules()
+        isinstance(layer, blocks.HunyuanVideo15CausalConv3d) and not _is_still(layer)
+        for layer in part.modules()
     )
 
 

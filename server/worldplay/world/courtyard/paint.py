@@ -1,7 +1,7 @@
 """Colours the points of the courtyard, in large patterns that distinguish places and directions."""
 
 from collections.abc import Callable
-from math import atan2, cos, sin
+from math import atan2, cos, hypot, sin
 from operator import mul
 
 import torch
@@ -25,14 +25,29 @@ from worldplay.world.courtyard.scene import (
 )
 
 _SUN = (0.62, -0.58, 0.53)  # direction from the court; unit length
-_SUN_AZIMUTH = atan2(0.62, 0.53)
+_SUN_AZIMUTH, _SUN_RISE = atan2(0.62, 0.53), 0.58 / hypot(0.62, 0.53)  # the rise is a tangent
 _SUN_RADIUS = 0.075  # of its disc in the sky, as a tangent
 _AMBIENT = 0.58
 _LANTERN_REACH = 1.2
 _SNOW: RGB = (0.95, 0.96, 0.98)
-_PANELS = ((-2.15, 0.32), (-1.15, 0.22), (1.05, 0.30), (2.15, 0.42))  # middle and half width on each wall
-_EMBLEM_HEIGHT, _EMBLEM_RADIUS = 0.55, 0.3  # in wall heights; in units
+_PANELS = ((-1.75, 0.55), (1.95, 0.70))  # middle and half width on each wall
+_EMBLEM_HEIGHT, _EMBLEM_RADIUS = 0.55, 0.38  # in wall heights; in units
 _CLOUDS = ((0.9, 0.46, 0.34), (2.9, 0.58, 0.42), (4.6, 0.44, 0.30))  # azimuth, rise, half width
+
+_FOOTPRINTS = [  # centre, radius and top of what stands on the floor, and of the tree's crown
+    (
+        0.5 * (box.low[0] + box.high[0]),
+        0.5 * (box.low[2] + box.high[2]),
+        0.5 * (box.high[0] - box.low[0]),
+        box.low[1],
+    )
+    for box in BOXES
+    if box.high[1] == FLOOR_Y
+]
+_FOOTPRINTS += [
+    (ball.centre[0], ball.centre[2], ball.radius, ball.centre[1]) for ball in BALLS if ball.centre[1] > 0
+]
+_FOOTPRINTS += [(pillar.x, pillar.z, pillar.radius, pillar.top_y) for pillar in PILLARS]
 
 Colour = tuple[Tensor, Tensor, Tensor]  # red, green, blue
 
@@ -145,56 +160,48 @@ def _paint_floor(points: Vec, light: Light) -> Colour:
     if light.snow:
         floor = _mix(floor, _SNOW, 0.7)
     if light.shadow:
-        floor = _scale(floor, 1 - light.shadow * _is_in_shadow(points))
+        floor = _scale(floor, _cast_shade(x, z, light.shadow))
     return _illuminate(_scale(floor, _contact_shade(x, z)), points, light)
 
 
-def _is_in_shadow(points: Vec) -> Tensor:
-    """Return whether something stands between points of the floor and the sun."""
-    ray = Vec(*(torch.full_like(points.x, value) for value in _SUN))
-    to_x, to_z = to_walls(points, ray)
-    shadow = FLOOR_Y + _SUN[1] * torch.minimum(to_x, to_z) > WALL_TOP_Y
-    start = Vec(points.x, torch.full_like(points.x, FLOOR_Y), points.z)
-    for box in BOXES:
-        shadow = shadow | (to_box(start, ray, box) < FAR)
-    for pillar in PILLARS:
-        shadow = shadow | (to_pillar(start, ray, pillar) < FAR)
-    for ball in BALLS:
-        shadow = shadow | (to_ball(start, ray, ball) < FAR)
-    return shadow
+def _cast_shade(x: Tensor, z: Tensor, dark: float) -> Tensor:
+    """Return long soft shadows, away from the sun. Edges as hard as a ray tracer's would not be learned."""
+    shade = torch.ones_like(x)
+    for centre_x, centre_z, radius, top_y in _FOOTPRINTS:
+        half = 0.5 * (FLOOR_Y - top_y) / _SUN_RISE
+        east, north = x - centre_x, z - centre_z
+        along = -(east * sin(_SUN_AZIMUTH) + north * cos(_SUN_AZIMUTH)) - half
+        across = east * cos(_SUN_AZIMUTH) - north * sin(_SUN_AZIMUTH)
+        away = (along / (half + radius)) ** 2 + (across / radius) ** 2
+        shade = torch.minimum(shade, 1 - dark / (1 + away * away))
+    return shade
 
 
 def _contact_shade(x: Tensor, z: Tensor) -> Tensor:
     """Return soft dark rings where objects meet the floor."""
     shade = torch.ones_like(x)
-    footprints = [(ball.centre[0], ball.centre[2], ball.radius) for ball in BALLS if ball.centre[1] > 0]
-    footprints += [(pillar.x, pillar.z, pillar.radius * 1.3) for pillar in PILLARS]
-    for centre_x, centre_z, radius in footprints:
-        away = ((x - centre_x) ** 2 + (z - centre_z) ** 2) / radius**2
-        shade = shade * (1 - 0.45 / (1 + away * away))
+    for centre_x, centre_z, radius, _ in _FOOTPRINTS:
+        away = ((x - centre_x) ** 2 + (z - centre_z) ** 2) / (1.3 * radius) ** 2
+        shade = shade * (1 - 0.4 / (1 + away * away))
     return shade
 
 
 def _paint_wall(number: int, along: Tensor, points: Vec, light: Light) -> Colour:
-    """Paint courses of large stones, panels of different width, an emblem, a plinth and a coping."""
+    """Paint two large panels and an emblem; the wall is darker towards the floor."""
     wall: Wall = WALLS[number]
     height = (FLOOR_Y - points.y) / (FLOOR_Y - WALL_TOP_Y)
-    course = torch.floor(height * 6)
-    stone = torch.floor(along / 0.64 + 0.5 * (course % 2))
-    tone = 0.94 + 0.06 * ((course + stone) % 2)
-    colour = _scale(wall.main, tone)
+    colour = _scale(wall.main, torch.ones_like(height))
     in_panel = torch.zeros_like(height, dtype=torch.bool)
     for middle, half in _PANELS:
         in_panel = in_panel | ((along - middle).abs() < half)
-    in_panel = in_panel & (height > 1 / 6) & (height < 5 / 6)
-    colour = _where(in_panel, _scale(wall.panel, tone), colour)
+    in_panel = in_panel & (height > 0.2) & (height < 0.8)
+    colour = _where(in_panel, wall.panel, colour)
     emblem = _is_emblem(number, along, height)
     colour = _where(emblem, wall.emblem, colour)
-    colour = _where(height > 0.93, _scale((0.92, 0.90, 0.86), tone), colour)
     side = (0.88, 0.94, 1.0, 0.92)[number] * (0.9 + 0.1 * along / HALF_SIZE)
     colour = _scale(colour, side * (0.74 + 0.26 * (height * 2.5).clamp(max=1)))
     if light.snow:
-        colour = _where((height > 0.87) | (height < 0.1), _SNOW, colour)
+        colour = _where(height > 0.84, _SNOW, colour)
     colour = _illuminate(colour, points, light)
     if light.windows is None:
         return colour
