@@ -9,6 +9,8 @@ form takes about two minutes, the full one twelve. Use a machine that can serve 
 import argparse
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from fault_bench.bench import Row, render, run_faults
@@ -29,10 +31,21 @@ def main(arguments: list[str]) -> int:
 
 
 def run(names: list[str], folder: Path, is_short: bool, least_shown: float = LEAST_SHOWN) -> list[Row]:
-    """Run these faults: first those on a common server, then those that end theirs."""
+    """Run these faults: first those on a common server, then those on servers of their own.
+
+    In the short form these run side by side.
+    """
     common = [name for name in names if name in FAULTS]
     rows = run_faults(common, folder, is_short, least_shown) if common else []
-    return rows + [Row(name, ENDINGS[name](folder, is_short)) for name in names if name in ENDINGS]
+    alone = [name for name in names if name in ENDINGS]
+    with ThreadPoolExecutor(max(1, len(alone)) if is_short else 1) as pool:
+        return rows + list(pool.map(partial(_run_alone, folder, is_short), alone))
+
+
+def _run_alone(folder: Path, is_short: bool, name: str) -> Row:
+    own = folder / name
+    own.mkdir()
+    return Row(name, ENDINGS[name](own, is_short))
 
 
 def is_wanted(name: str, only: list[str]) -> bool:

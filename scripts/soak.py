@@ -1,12 +1,14 @@
-"""Starts a server, walks for minutes, and prints memory, latency and stalls.
+"""Starts a server, walks for minutes, and prints memory, its growth, latency, stalls and media time.
 
-python scripts/soak.py --minutes 10 --visitors 1
+python scripts/soak.py --minutes 30 --visitors 1
 """
 
 import argparse
+import statistics
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from worldplay.client.delivery import describe
@@ -23,6 +25,22 @@ def summarise(visit: Visit) -> str:
         return f"{text}, no key press was included in a chunk"
     keys = len(visit.latencies_ms)
     return f"{text}, key to fragment {got.key_to_fragment_ms.median:.0f} ms (median of {keys})"
+
+
+def compare_times(visit: Visit) -> str:
+    """Compare how much media one visitor got with how much time has passed."""
+    media_s, passed_s = visit.player.arrived_s, visit.arrivals_s[-1] - visit.arrivals_s[0]
+    ahead_s = media_s - passed_s - visit.player.stalled_s
+    return f"{media_s:.1f} s of media in {passed_s:.1f} s, {ahead_s:+.2f} s but for stalls"
+
+
+def describe_growth(memory_mb: Sequence[float]) -> str:
+    """Describe how memory, measured every minute, grows in the second half: the first is for warming up."""
+    half = memory_mb[len(memory_mb) // 2 :]
+    if len(half) < 2:
+        return "too short to tell how memory grows"
+    slope = statistics.linear_regression(range(len(half)), half).slope
+    return f"memory grows by {10 * slope:+.2f} MB in 10 minutes, over the last {len(half)} minutes"
 
 
 def resident_mb(process: int) -> float:
@@ -63,15 +81,16 @@ def soak(process: int, port: int, minutes: float, num_visitors: int) -> None:
     for thread in threads:
         thread.start()
     print(f"{'minute':>6} {'MB':>8} {'frames':>8}")
-    minute = 0
+    memory_mb: list[float] = []
     while any(thread.is_alive() for thread in threads):
         frames = sum(visitor.num_frames for visitor in visitors)
-        print(f"{minute:6d} {resident_mb(process):8.1f} {frames:8d}", flush=True)
-        minute += 1
+        print(f"{len(memory_mb):6d} {resident_mb(process):8.1f} {frames:8d}", flush=True)
+        memory_mb.append(resident_mb(process))
         for thread in threads:
             thread.join(60 / len(threads))
     for visitor in visitors:
-        print(summarise(visitor))
+        print(f"{summarise(visitor)}; {compare_times(visitor)}")
+    print(describe_growth(memory_mb))
 
 
 if __name__ == "__main__":

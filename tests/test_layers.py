@@ -54,7 +54,7 @@ HAVE_A_THREAD = {"media/frame_encoder.py"}  # of the layers that otherwise have 
 JOIN = {
     f"web/{name}.py" for name in ("stream", "receiver", "listener", "outlet", "translate", "visit", "visits")
 }
-JOIN.add("clips/writer.py")
+JOIN |= {"web/audience.py", "web/watcher.py", "clips/writer.py"}
 
 
 def imported_names(path: Path) -> Iterator[str]:

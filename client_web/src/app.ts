@@ -7,6 +7,7 @@ import { Connection, type Status } from "./net/connection";
 import { browserMemory, KeptWalks, walkInAddress, withoutWalk } from "./net/kept_walks";
 import type { Chunk, ServerError, ServerMessage, StateChange, Welcome } from "./net/protocol";
 import { openWebSocket, serverUrl } from "./net/socket";
+import { watchLink } from "./net/watch_links";
 import type { Diagnostics, PageState } from "./stats/diagnostics";
 import { ConnectionNotice } from "./ui/connection_notice";
 import { find } from "./ui/elements";
@@ -15,10 +16,13 @@ import { Notice } from "./ui/notice";
 import { PageLine } from "./ui/notice_line";
 import { PromptBar } from "./ui/prompt_bar";
 import { PromptChoice } from "./ui/prompt_choice";
+import { ShareBox } from "./ui/share_box";
 import { StartPanel } from "./ui/start_panel";
 import { BareView, toggleFullScreen } from "./ui/view_modes";
 import { errorInWords, queueInWords, yieldedInWords } from "./ui/words";
 import { Playback } from "./video/playback";
+import { TabMemory, tabStorage } from "./walk/reload";
+import { Sharing } from "./walk/sharing";
 import { keptWalk, newWalk, type Walk } from "./walk/walk";
 import { Walking } from "./walk/walking";
 
@@ -62,6 +66,19 @@ export class App {
     send: (message) => this.connection.send(message),
     openPanel: () => this.openPanel(),
   });
+  private readonly tab = new TabMemory(tabStorage());
+  private readonly sharing = new Sharing({
+    box: new ShareBox({
+      watch: () => this.sharing.watch(),
+      stop: () => this.sharing.stop(),
+      walkOn: () => this.sharing.walkOn(),
+    }),
+    send: (message) => this.connection.send(message),
+    keep: () => this.walking.keep(this.keptWalks.key),
+    watchLink: (token) => watchLink(location.href, token),
+    walkLink: (id) => this.keptWalks.link(id),
+    say: (words) => this.notice.say(words),
+  });
   private readonly keptWalks: KeptWalks;
   private readonly keptList: KeptList;
   private readonly connection: Connection;
@@ -75,6 +92,7 @@ export class App {
     saveWalk: () => this.walking.saveWalk(),
     keepWalk: () => this.keepWalk(),
     undo: () => this.walking.undo(),
+    share: () => this.share(),
     typePrompt: () => this.typePrompt(),
     toggleFullScreen: () => toggleFullScreen(),
   };
@@ -83,8 +101,10 @@ export class App {
   private lastError: Diagnostics["lastError"] = null;
 
   constructor(token: () => string | undefined) {
+    const left = this.tab.take();
+    const resume = left?.resume;
     this.connection = new Connection(
-      { openSocket: (events) => openWebSocket(serverUrl(location.href), events), token },
+      { openSocket: (events) => openWebSocket(serverUrl(location.href), events), token, resume },
       { status: (status) => this.statusChanged(status), message: (message) => this.received(message) },
     );
     this.keptWalks = new KeptWalks(location.href, token, browserMemory(), (url, init) => fetch(url, init));
@@ -108,8 +128,11 @@ export class App {
     for (const type of ["online", "hashchange"]) {
       window.addEventListener(type, () => this.connection.connect());
     }
+    window.addEventListener("pagehide", () => this.leave());
+    window.addEventListener("pageshow", () => this.tab.take()); // the browser may bring a page back as it was
     this.stage.cover(null);
-    this.panel.open(false);
+    if (left === null) this.panel.open(false);
+    else this.walking.reload(left);
     this.connection.connect();
   }
 
@@ -124,6 +147,12 @@ export class App {
       prompt: this.prompts.current,
       lastError: this.lastError,
     };
+  }
+
+  /** The tab is reloaded or closed, or goes to another page. */
+  private leave(): void {
+    const left = this.walking.leave(this.connection.session);
+    if (left !== null) this.tab.leave(left);
   }
 
   private get walk(): Walk | null {
@@ -223,7 +252,9 @@ export class App {
     else if (message.type === "welcome") this.welcomed(message);
     else if (message.type === "init") this.opened(message.mime, message.data);
     else if (message.type === "queued") this.queued(queueInWords(message.position, message.eta));
-    else if (message.type === "bookmarked") this.kept();
+    else if (message.type === "bookmarked") this.kept(message.snapshot);
+    else if (message.type === "shared") this.sharing.shared(message.token);
+    else if (message.type === "watchers") this.sharing.watchersChanged(message.count);
     else if (message.type === "state") this.stateChanged(message);
     else if (message.type === "error") this.refused(message);
   }
@@ -234,10 +265,11 @@ export class App {
     this.promptBar.offer(this.prompts, welcome.limits.prompt_chars ?? 0);
     this.panel.offer(welcome);
     this.showPrompts();
-    this.playback.setPace(welcome.times_real_time);
+    this.playback.welcomed(welcome);
     this.playback.measured.clock.reset();
     this.keptList.offer(welcome.snapshots === true);
     this.walking.reconnected(welcome.resumed);
+    this.sharing.welcomed(welcome, this.walk !== null);
     this.openLink();
   }
 
@@ -254,9 +286,16 @@ export class App {
     this.walking.keep(this.keptWalks.key);
   }
 
-  private kept(): void {
-    this.notice.say("This place is kept. The menu has it: walk on from there, share or download it.");
+  private kept(id: string): void {
+    if (!this.sharing.kept(id))
+      this.notice.say("This place is kept. The menu has it: walk on from there, share or download it.");
     void this.keptList.refresh();
+  }
+
+  private share(): void {
+    this.controls.releaseAll();
+    document.exitPointerLock?.();
+    if (!this.sharing.open()) this.notice.say("This server offers no links.");
   }
 
   private queued(words: string): void {
@@ -283,6 +322,7 @@ export class App {
     if (error.fatal) return; // the notice about the lost connection gives this reason
     this.complain(error, errorInWords(error));
     this.walking.refused();
+    this.sharing.refused();
   }
 
   private note({ code, message }: { code: string; message: string }): void {

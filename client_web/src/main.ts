@@ -5,11 +5,14 @@ import "./styles/pad.css";
 import "./styles/hud.css";
 import "./styles/notice.css";
 import "./styles/panel.css";
+import "./styles/share.css";
 import { App } from "./app";
+import { watchInAddress } from "./net/watch_links";
 import { publishDiagnostics } from "./stats/diagnostics";
 import { Notice } from "./ui/notice";
 import { PageLine } from "./ui/notice_line";
 import { missingFeature } from "./video/player";
+import { WatchPage } from "./watch/watch_page";
 
 /** In the fragment, which is never sent and never logged: `#token=...`. */
 function tokenInAddress(): string | undefined {
@@ -17,7 +20,14 @@ function tokenInAddress(): string | undefined {
 }
 
 const missing = missingFeature();
-if (missing === null) {
+const watch = watchInAddress(location.hash);
+// Another link was put into the address of this page.
+window.addEventListener("hashchange", () => {
+  if (watchInAddress(location.hash) !== watch) location.reload();
+});
+if (missing === null && watch !== null) {
+  new WatchPage(watch, tokenInAddress);
+} else if (missing === null) {
   const app = new App(tokenInAddress);
   publishDiagnostics(() => app.snapshot());
 } else {

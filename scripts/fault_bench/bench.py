@@ -10,6 +10,7 @@ from fault_bench.faults import FAULTS, Bench, wait_until
 from fault_bench.server import FaultServer, Usage
 
 LEAST_S = 5.0  # for which the walker is watched
+SHORT_LEAST_S = 1.5  # in the short form
 MOST_HEALTH_MS = 1000.0
 SETTLE_S = 15.0  # for what a fault has left behind to be cleaned up
 MORE_FILES, MORE_THREADS = 1, 2
@@ -55,7 +56,8 @@ def _run(name: str, bench: Bench, player: Player, least_shown: float) -> Row:
     before = server.usage()
     frames, stalled_s, began_s = visitor.num_frames, visitor.player.stalled_s, time.monotonic()
     outcome = FAULTS[name](bench)
-    time.sleep(max(1.0, LEAST_S - (time.monotonic() - began_s)))
+    least_s = SHORT_LEAST_S if bench.is_short else LEAST_S
+    time.sleep(max(0.5, least_s - (time.monotonic() - began_s)))
     stalled_s = visitor.player.stalled_s - stalled_s
     shown = 1 - stalled_s / (time.monotonic() - began_s)
     went_on = visitor.num_frames > frames

@@ -49,7 +49,7 @@ def sigstop(folder: Path, is_short: bool) -> str:
     player.start()
     wait_until(lambda: player.visitor.num_frames > 20, 20)
     server.process.send_signal(signal.SIGSTOP)
-    time.sleep(5 if is_short else 60)
+    time.sleep(4 if is_short else 60)  # longer than a stage may take
     server.process.send_signal(signal.SIGCONT)
     frames = player.visitor.num_frames
     goes_on = wait_until(lambda: player.visitor.num_frames > frames + 48 or not player.is_alive(), 30)

@@ -132,7 +132,7 @@ def slow_headers_and_bodies(bench: Bench) -> str:
     with many([connect(address) for _ in range(60)]) as slow:
         for number, each in enumerate(slow):
             send(each, beginnings[number % 2])
-        for _ in range(bench.choose(4, 15)):
+        for _ in range(bench.choose(2, 15)):
             time.sleep(1)
             for each in slow:
                 send(each, b"a")

@@ -7,27 +7,24 @@ from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
-from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import (
-    HunyuanVideo15RMS_norm,
-    HunyuanVideo15Upsample,
-)
 from torch import Tensor
 
 from gpu.setup import Row, Setup
 from worldplay.model import flops, vae_stream
 from worldplay.model.attention_choice import FAILURES
 from worldplay.model.vae import StreamingVAE, lay_out_channels_last
+from worldplay.model.vae_layers import ChannelNorm
 from worldplay.model.vae_stream import FeatureCache
 from worldplay.world.released.random_weights import fill_randomly
 
-Norm = Callable[[HunyuanVideo15RMS_norm, Tensor], Tensor]
+Norm = Callable[[ChannelNorm, Tensor], Tensor]
 
 PAST = 2  # latents decoded before the one that is timed
 TINY = 1e-24
 LEVELS = 127.5  # the largest number of the float32 picture counts as white
 
 
-def wide_norm(layer: HunyuanVideo15RMS_norm, x: Tensor) -> Tensor:
+def wide_norm(layer: ChannelNorm, x: Tensor) -> Tensor:
     """Normalise over channels in float32, whose square does not overflow."""
     wide = x.float()
     scale = torch.rsqrt(wide.square().mean(dim=1, keepdim=True) + TINY)
@@ -35,7 +32,7 @@ def wide_norm(layer: HunyuanVideo15RMS_norm, x: Tensor) -> Tensor:
     return normed.to(x.dtype)
 
 
-def fused_norm(layer: HunyuanVideo15RMS_norm, x: Tensor) -> Tensor:
+def fused_norm(layer: ChannelNorm, x: Tensor) -> Tensor:
     """Normalise over channels in one kernel, which sums in float32."""
     weight = layer.gamma.flatten()
     normed: Tensor = F.rms_norm(x.movedim(1, -1), weight.shape, weight, TINY)
@@ -116,9 +113,6 @@ def _build(setup: Setup, way: Way) -> StreamingVAE:
     with torch.device("meta"):
         vae = StreamingVAE(setup.scale.vae)
     fill_randomly(vae.decoder, setup.device, torch.float32).to(way.dtype)
-    for layer in vae.decoder.modules():
-        if isinstance(layer, HunyuanVideo15Upsample):  # the compiler takes NumPy's bool for a tensor
-            layer.add_temporal_upsample = bool(layer.add_temporal_upsample)
     if way.channels_last:
         lay_out_channels_last(vae.decoder)
     return vae

@@ -26,7 +26,8 @@ from training.walk_files import SHRINK, compile_look, make_drawer, render_walks
 from worldplay.model.config import VAEConfig
 from worldplay.model.vae import StreamingVAE
 from worldplay.world.device import choose_dtype
-from worldplay.world.embedded.text_encoder import TextReader, make_text_model
+from worldplay.world.embedded.byte_t5 import ByteT5
+from worldplay.world.embedded.text_encoder import TextReader
 
 WALK_LATENTS = 64
 HELD_OUT_WALKS, HELD_OUT_LATENTS = 12, 44
@@ -202,7 +203,7 @@ def polish_stage(options: Options) -> None:
 
 def load_prompts(folder: Path, seed: int = 0) -> PromptBook:
     """Draw prompts by a seed, and encode them with the trained text encoder."""
-    reader = TextReader(make_text_model(EMBEDDED_TEXT))
+    reader = TextReader(ByteT5(EMBEDDED_TEXT))
     load_text(reader, folder / "text.safetensors")
     return read_prompts(reader, seed)
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from training.progress import Progress
 from training.prompts import LONG_SHARE, draw_prompt
 from worldplay.world.courtyard.light import LIGHTS
-from worldplay.world.embedded.text_encoder import TIED, TextConfig, TextReader, make_text_model
+from worldplay.world.embedded.byte_t5 import ByteT5, TextConfig
+from worldplay.world.embedded.text_encoder import TextReader
 
 EMBEDDED_TEXT = TextConfig(d_model=64, d_kv=16, d_ff=128, num_heads=4, num_layers=2)
 
@@ -37,7 +38,7 @@ def train_text(folder: Path, start: Path | None) -> None:
     torch.manual_seed(0)
     rng, progress, began = np.random.default_rng(0), Progress(folder, "text"), time.monotonic()
     progress.forget()
-    reader, judge = TextReader(make_text_model(EMBEDDED_TEXT)), nn.Linear(EMBEDDED_TEXT.d_model, len(LIGHTS))
+    reader, judge = TextReader(ByteT5(EMBEDDED_TEXT)), nn.Linear(EMBEDDED_TEXT.d_model, len(LIGHTS))
     anchors = None
     if start is not None:
         load_text(reader, start)
@@ -60,7 +61,7 @@ def train_text(folder: Path, start: Path | None) -> None:
             progress.report(step, step / STEPS, time.monotonic() - began, numbers)
     weights = {name: weight.contiguous() for name, weight in reader.model.named_parameters()}
     partial = folder / "text.partial"
-    save_file(weights, partial)  # the tied table once
+    save_file(weights, partial)
     partial.rename(path)
     progress.draw()
 
@@ -75,8 +76,7 @@ def draw_prompts(rng: np.random.Generator, count: int) -> tuple[list[str], Tenso
 
 def load_text(reader: TextReader, path: Path) -> None:
     """Load a text encoder's weights."""
-    weights = load_file(path)
-    reader.model.load_state_dict(weights | {tied: weights[name] for tied, name in TIED.items()})
+    reader.model.load_state_dict(load_file(path))
 
 
 def judge_prompts(

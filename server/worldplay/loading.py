@@ -123,8 +123,13 @@ def _load_networks(settings: ModelSettings, device: torch.device) -> Modules:
     return transformer, vae
 
 
-def open_world(settings: ModelSettings, *, sessions: int, clips: int, ranks: Ranks = ALONE) -> World:
+def open_world(
+    settings: ModelSettings, *, sessions: int, clips: int, ranks: Ranks = ALONE, with_cuts: bool = False
+) -> World:
     """Load the world, with memory for these clips and for these sessions, or as many sessions as fit.
+
+    Args:
+        with_cuts: its chunks are cut, so that the passes of cuts are prepared as well.
 
     Raises: ValueError or OSError naming the file, what is wrong with it and the command that fixes it.
     """
@@ -136,10 +141,10 @@ def open_world(settings: ModelSettings, *, sessions: int, clips: int, ranks: Ran
         # needs a core as well, the two threads wait for each other, and a chunk can take seconds.
         torch.set_num_threads(1)
         world = load_embedded(find_embedded(settings.model), device, ranks)
-    return tune(settings, world)
+    return tune(settings, world, with_cuts=with_cuts)
 
 
-def tune(settings: ModelSettings, world: World) -> World:
+def tune(settings: ModelSettings, world: World, *, with_cuts: bool = False) -> World:
     """Choose how a loaded world computes: its tier and attention, and whether it is compiled and recorded.
 
     Raises: ValueError if the tier, or the attention backend that was asked for, does not work here, or no
@@ -159,10 +164,10 @@ def tune(settings: ModelSettings, world: World) -> World:
         logger.info("tier %s: %s", world.tier, lever)
     if compiles:
         keep_compiled_code()
-        compile_world(world)
+        compile_world(world, with_cuts=with_cuts)
     if settings.gpus > 1:  # neither was tried on several
         return world
-    return record_world(fuse_norms(world), settings.graphs)
+    return record_world(fuse_norms(world), settings.graphs, with_cuts=with_cuts)
 
 
 def _wants_compiling(settings: ModelSettings, device: torch.device) -> bool:
@@ -198,7 +203,8 @@ def open_engine(settings: Settings, ranks: Ranks = ALONE) -> tuple[World, Engine
     """
     can_walk = not is_released(settings.model) or find_variant(settings.variant).is_live
     sessions = settings.max_sessions if can_walk else 0
-    world = open_world(settings, sessions=sessions, clips=1, ranks=ranks)
+    with_cuts = _choose_latch(settings) == "latent"
+    world = open_world(settings, sessions=sessions, clips=1, ranks=ranks, with_cuts=with_cuts)
     if not is_released(settings.model):  # the released model's first frame is the start image itself
         world = show_first_frames(world)
     return world, make_engine(settings, world, find_pace(settings, world))

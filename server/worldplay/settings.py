@@ -204,6 +204,12 @@ class Settings(ModelSettings):
         description="Seconds for which a visitor without a connection keeps the place, unless others wait; "
         "afterwards the walk goes on from the store",
     )
+    max_watchers: int = Field(
+        200, ge=0, le=10_000, description="Visitors who may watch the walks of others; 0: nobody"
+    )
+    max_watchers_per_walk: int = Field(
+        50, ge=0, le=10_000, description="Visitors who may watch one walk; 0: nobody"
+    )
     allow_host: str = Field(
         "",
         description="Names, separated by commas, under which this server may be reached; by default any, but "

@@ -10,6 +10,7 @@ from playwright.sync_api import Page
 
 from browser.visit import open_menu, state, wait_frames, wait_notice, wait_state, walk
 from support.serving import serving
+from worldplay.web import stream
 from worldplay.world.world import World
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -41,7 +42,10 @@ def servers(world: World, tmp_path: Path) -> Iterator[Servers]:
     servers.stop()
 
 
-def test_walk_goes_on_after_the_server_was_restarted(servers: Servers, page: Page) -> None:
+def test_walk_goes_on_after_the_server_was_restarted(
+    servers: Servers, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "RESUME_IN_S", 0.5)
     walk(page, servers.start())
     page.keyboard.press("2")
     wait_frames(page, 40)
@@ -71,6 +75,25 @@ def test_walk_goes_on_after_the_connection_was_lost(servers: Servers, page: Page
     after = state(page)
     assert after["session"] == before["session"]
     assert (after["state"], after["sourceBufferErrors"]) == ("walking", 0)
+
+
+def test_walk_goes_on_after_a_reload_and_only_in_its_own_tab(servers: Servers, page: Page) -> None:
+    walk(page, servers.start())
+    wait_frames(page, 40)
+    before = state(page)
+    open_menu(page)  # which pauses the walk
+    assert page.evaluate("sessionStorage.length") == 0  # a duplicated tab would copy it
+    page.reload()
+    wait_state(page, "walking")
+    wait_frames(page, 30)
+    after = state(page)
+    assert after["session"] == before["session"]
+    assert after["chunk"] > before["chunk"] > 0
+    assert after["frameOnScreen"] > before["frameOnScreen"]
+    assert after["sourceBufferErrors"] == 0
+    assert page.locator("#panel").is_hidden()
+    page.keyboard.down("w")
+    page.wait_for_function("window.worldplay.latencies.length > 0")
 
 
 def test_kept_walk_is_opened_from_the_menu_and_by_a_link(servers: Servers, page: Page) -> None:

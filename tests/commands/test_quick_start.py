@@ -63,3 +63,14 @@ def test_download_asks_the_hub_without_slow_libraries(tmp_path: Path) -> None:
     )
     done = run_python("-c", program, "download", "--weights-dir", str(tmp_path))
     assert not set(done.stdout.split()) & set(SLOW_LIBRARIES)
+
+
+def test_embedded_world_is_loaded_without_libraries_that_it_does_not_need() -> None:
+    """They take seconds to import, in every server and rank."""
+    script = (
+        "import sys, torch\n"
+        "from worldplay.world.embedded.load import EMBEDDED, load_embedded\n"
+        "load_embedded(EMBEDDED, torch.device('cpu'))\n"
+        "print(*{'diffusers', 'transformers', 'torch._dynamo', 'sympy'} & sys.modules.keys())"
+    )
+    assert run_python("-c", script).stdout.split() == []

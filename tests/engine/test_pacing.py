@@ -42,6 +42,16 @@ def test_target_is_the_sum_of_both_jitters() -> None:
     assert margin_ms(recent(100, 100, 140), acks) == 40 + 60
 
 
+def test_what_the_client_wants_replaces_the_least_target() -> None:
+    assert margin_ms(recent(100, 100, 100), AckDelays(), wanted_ms=42) == 42
+    assert latch_buffered_ms(recent(100, 100, 100), AckDelays(), wanted_ms=42) == 142
+
+
+def test_what_the_client_wants_is_not_added_to_the_jitter_that_it_includes() -> None:
+    assert margin_ms(recent(100, 100, 140), AckDelays(), wanted_ms=90) == 90
+    assert margin_ms(recent(100, 100, 140), AckDelays(), wanted_ms=30) == 40
+
+
 def test_lead_at_the_latch_is_target_plus_expected_times() -> None:
     acks = AckDelays()
     for _ in range(3):

@@ -19,7 +19,7 @@ LIMITS = Limits(message_bytes=70_000, image_bytes=1_000, image_pixels=1 << 20, p
 NUM_SEQUENCES = int(os.environ.get("FUZZ_SEQUENCES", "2000"))
 IDENTITY = [1.0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
 KINDS = ["hello", "start", "controls", "poses", "prompt", "playhead", "rewind", "ping"]
-KINDS += ["pause", "resume", "step", "reset", "stop"]
+KINDS += ["pause", "resume", "step", "reset", "stop", "share", "unshare"]
 
 
 @dataclass
@@ -28,6 +28,7 @@ class Model:
 
     greeted: bool = False
     started: bool = False
+    watches: bool = False
     stopped: bool = False
     last_seq: int = -1
 
@@ -35,12 +36,15 @@ class Model:
         kind = message["type"]
         if self.stopped or self.greeted == (kind == "hello"):
             return False
+        if self.watches:
+            return kind in ("ping", "stop")
         if not self.started and kind not in ("hello", "start", "ping"):
             return False
         return bool(message.get("seq", self.last_seq + 1) > self.last_seq)
 
     def follow(self, message: dict[str, Any]) -> None:
         self.greeted = True
+        self.watches |= message.get("watch") is not None
         self.started |= message["type"] == "start"
         self.stopped |= message["type"] == "stop"
         self.last_seq = message.get("seq", self.last_seq)
@@ -58,6 +62,7 @@ def make_message(chance: random.Random, seq: int) -> dict[str, Any]:
         "playhead": {"shown": 1.0, "buffered": 0.0, "stalled": 0, "hidden": False},
         "rewind": {"chunk": chance.randrange(5)},
         "ping": {"t": 1.5},
+        "share": chance.choice([{}, {"token": "t"}]),
     }
     return {"type": kind, **fields.get(kind, {})}
 
@@ -86,7 +91,8 @@ def _check_sequence(chance: random.Random) -> None:
     server, model, seq = ServerConnection(LIMITS), Model(), 0
     for step in range(chance.randrange(1, 16)):
         seq = chance.choice([seq, seq + 1, seq + 1])
-        message = {"type": "hello", "protocol": 1} if step == 0 else make_message(chance, seq)
+        hello = {"type": "hello", "protocol": 1, "watch": chance.choice([None, None, "w"])}
+        message = hello if step == 0 else make_message(chance, seq)
         frame = msgpack.packb(message)
         is_damaged = chance.random() < 0.2
         taken = _receive(server, damage(chance, frame) if is_damaged else frame, step * 10.0)

@@ -9,7 +9,8 @@ import pytest
 from support.paths import DATA
 from worldplay.protocol.connection import ClientConnection, ServerConnection
 from worldplay.protocol.errors import ErrorCode, ProtocolError
-from worldplay.protocol.messages import CLIENT_MESSAGES, SERVER_MESSAGES, Limits, Record
+from worldplay.protocol.fields import Record
+from worldplay.protocol.messages import CLIENT_MESSAGES, SERVER_MESSAGES, Limits
 from worldplay.protocol.wire import pack
 
 FILE = json.loads((DATA / "protocol_vectors.json").read_text("utf-8"))
@@ -75,6 +76,7 @@ def test_every_code_that_a_frame_can_earn_has_a_wrong_vector() -> None:
     after_the_frame = {
         "slow_consumer",
         "taken_over",
+        "not_found",
         "too_fast",
         "bad_pose",
         "bad_request",

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from worldplay.protocol.connection import ClientConnection, ServerConnection
 from worldplay.protocol.errors import ProtocolError
+from worldplay.protocol.fields import Record
 from worldplay.protocol.messages import (
     CLIENT_MESSAGES,
     SERVER_MESSAGES,
@@ -20,7 +21,6 @@ from worldplay.protocol.messages import (
     Playhead,
     Poses,
     Queued,
-    Record,
     Start,
 )
 from worldplay.protocol.wire import MAX_MAP_ITEMS, SMALL_FRAME_BYTES, check_size, pack, unpack

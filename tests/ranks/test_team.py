@@ -3,49 +3,71 @@
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 
+from support import ranks
+from support.forked import start_forked
 from support.paths import ENVIRONMENT, run_python
 from support.raw_client import RawClient
+from worldplay.cli import main
+from worldplay.ranks.leader import Leader
+from worldplay.ranks.orders import MakeModules
+from worldplay.ranks.team import lead
 
 pytestmark = pytest.mark.slow
 
 SERVE = ("serve", "--gpus", "2", "--device", "cpu", "--max-sessions", "1", "--port")
 
 
-def lead_in(folder: Path, make: str, work: str) -> subprocess.CompletedProcess[str]:
-    """Lead two ranks in a process of its own."""
-    script = (
-        "from support import ranks\n"
-        "from worldplay.ranks.team import lead\n"
-        f"with lead(2, 'cpu', ranks.{make}) as leader:\n"
-        f"    {work}\n"
-    )
-    return run_python("-c", script, check=False, TMPDIR=str(folder))
+def do_nothing(leader: Leader) -> None:
+    time.sleep(50)
+
+
+def ask_for_what_nobody_can(leader: Leader) -> None:
+    with leader.together("fly"):
+        time.sleep(50)
+
+
+def fail_together(leader: Leader) -> None:
+    with leader.together("fly"):
+        raise MemoryError
+
+
+def lead_two(make: MakeModules, work: Callable[[Leader], None]) -> None:
+    with lead(2, "cpu", make) as leader:
+        work(leader)
 
 
 @pytest.mark.parametrize(
     ("make", "work", "reason"),
     [
-        ("run_out_of_memory", "import time; time.sleep(50)", "rank 1 of 2 ran out of memory; take a smaller"),
-        ("make_nothing", "with leader.together('fly'): import time; time.sleep(50)", "KeyError: 'fly'"),
-        ("make_nothing", "with leader.together('fly'): raise MemoryError", "rank 0 of 2 ran out of memory"),
+        (ranks.run_out_of_memory, do_nothing, "rank 1 of 2 ran out of memory; take a smaller"),
+        (ranks.make_nothing, ask_for_what_nobody_can, "KeyError: 'fly'"),
+        (ranks.make_nothing, fail_together, "rank 0 of 2 ran out of memory"),
     ],
 )
-def test_rank_that_fails_ends_all(tmp_path: Path, make: str, work: str, reason: str) -> None:
-    done = lead_in(tmp_path, make, work)
-    assert done.returncode == 1
-    (sentence,) = done.stderr.splitlines()
+def test_rank_that_fails_ends_all(
+    tmp_path: Path, make: MakeModules, work: Callable[[Leader], None], reason: str
+) -> None:
+    said = tmp_path / "said"
+    process = start_forked(lead_two, make, work, said=said, environment=environment(tmp_path))
+    process.join(60)
+    assert process.exitcode == 1
+    (sentence,) = said.read_text().splitlines()
     assert sentence.startswith("worldplay: rank ")
     assert reason in sentence
     assert_left_nothing(tmp_path)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {**ENVIRONMENT, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder)}
 
 
 def assert_left_nothing(folder: Path) -> None:
@@ -59,26 +81,33 @@ def wait_until(holds: Callable[[], bool], timeout_s: float = 10.0) -> None:
         time.sleep(0.02)
 
 
+def serve_two() -> None:
+    sys.argv = ["worldplay", *SERVE, "0"]
+    main()
+
+
 @contextmanager
-def serving_two(folder: Path) -> Iterator[tuple["subprocess.Popen[str]", int, str]]:
+def serving_two(folder: Path) -> Iterator[tuple[BaseProcess, int, str]]:
     """Serve on two ranks. Yields: rank 0, the other one's process id, and host and port."""
-    command = [sys.executable, "-m", "worldplay", *SERVE, "0"]
-    environment = {**ENVIRONMENT, "TMPDIR": str(folder)}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stderr is not None
-        try:
-            address = next(line for line in server.stderr if "ready, visitors" in line).rpartition("//")[2]
-            assert any("startup complete" in line for line in server.stderr)
-            yield server, find_follower(server.pid), address.strip()
-        finally:
-            server.kill()
+    said = folder / "said"
+    server = start_forked(serve_two, said=said, environment=environment(folder))
+    try:
+        wait_until(lambda: "startup complete" in said.read_text(), 60.0)
+        (ready,) = [line for line in said.read_text().splitlines() if "ready, visitors" in line]
+        assert server.pid is not None
+        yield server, find_follower(server.pid), ready.rpartition("//")[2]
+    finally:
+        server.kill()
+        server.join()
 
 
-def find_follower(parent: int) -> int:
-    """Find the child of a process that multiprocessing has spawned."""
+def find_follower(server: int) -> int:
+    """Find the other process that was forked from the same one."""
+    parent = state_of(server)[1]
     for folder in Path("/proc").glob("[0-9]*"):
-        if state_of(int(folder.name))[1:2] == [str(parent)] and b"spawn_main" in read(folder / "cmdline"):
-            return int(folder.name)
+        process = int(folder.name)
+        if process != server and is_running(process) and state_of(process)[1] == parent:
+            return process
     raise AssertionError("no follower")
 
 
@@ -108,21 +137,26 @@ def test_visitor_walks_on_two_ranks_until_one_is_killed(tmp_path: Path) -> None:
             client.send("prompt", text="A courtyard at night")
             client.collect(lambda message: message["type"] == "state" and message["what"] == "prompt")
             os.kill(follower, signal.SIGKILL)
-            assert server.wait(10.0) == 1
+            assert wait_ended(server) == 1
         assert sum(message["type"] == "media" for message in messages) >= 29
-        assert server.stderr is not None
-        said = [line for line in server.stderr if "worldplay: " in line]
-        assert said == ["worldplay: rank 1 of 2 was killed by SIGKILL; the others cannot go on without it\n"]
+        said = [line for line in (tmp_path / "said").read_text().splitlines() if "worldplay: " in line]
+        assert said == ["worldplay: rank 1 of 2 was killed by SIGKILL; the others cannot go on without it"]
     assert_left_nothing(tmp_path)
+
+
+def wait_ended(process: BaseProcess) -> int | None:
+    process.join(10.0)
+    return process.exitcode
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_other_ranks_end_with_rank_0(tmp_path: Path, how: signal.Signals) -> None:
     with serving_two(tmp_path) as (server, follower, _):
+        assert server.pid is not None
         os.kill(server.pid, how)
         if how == signal.SIGTERM:  # as service managers do
             os.kill(follower, how)
-        assert server.wait(10.0) == (0 if how == signal.SIGTERM else -how)
+        assert wait_ended(server) == (0 if how == signal.SIGTERM else -how)
         wait_until(lambda: not is_running(follower))
     assert_left_nothing(tmp_path)
 

@@ -26,12 +26,22 @@ FPS = 24
 PICTURE = np.zeros((4, 2, 2, 3), np.uint8)
 
 
+class Ticking(Protocol):
+    """What does something at a time of the clock: a page, or a decoder."""
+
+    next_ms: float
+
+    def tick(self) -> None: ...
+
+    def play(self) -> None: ...
+
+
 class FakeClock:
     """Runs when it is told to; pages speak at their time even if the worker is in the middle of a stage."""
 
     def __init__(self) -> None:
         self.now_ms = 1000.0
-        self.pages: list[Page] = []
+        self.pages: list[Ticking] = []
 
     def __call__(self) -> float:
         return self.now_ms
@@ -61,6 +71,8 @@ class FakeWorld:
     decode_ms: float = 10.0
     open_ms: float = 0.0
     fps: float = FPS
+    caches_by_walk: bool = field(init=False, default=False)
+    cached: FakeWalk | None = field(init=False, default=None)  # in the cache: its newest chunk's context
     log: list[tuple[str, str | None]] = field(init=False, default_factory=list)
     hooks: dict[str, Callable[[], object]] = field(init=False, default_factory=dict)
     walks: list[FakeWalk] = field(init=False, default_factory=list)
@@ -125,12 +137,17 @@ class FakeWalk:
     def num_chunks(self) -> int:
         return len(self.chunks)
 
+    @property
+    def holds_context(self) -> bool:
+        return self.world.caches_by_walk or self.world.cached is self
+
     def begin_chunk(self, steering: Steering) -> PendingChunk:
         return PendingChunk(self.stages(steering))
 
     def stages(self, steering: Steering) -> Generator[Stage, None, Chunk]:
         yield "context"
         steering.predict(4)
+        self.world.cached = None
         self.world.spend("context", self.name, self.world.context_ms)
         yield "step"
         motions = only_motions(steering.latch(4))
@@ -140,6 +157,7 @@ class FakeWalk:
                 yield "step"
             self.world.spend("step", self.name, self.world.step_ms)
         self.chunks.append(motions)
+        self.world.cached = self
         timings_ms = {"context": self.world.context_ms, "denoise": 4 * self.world.step_ms}
         return make_chunk(len(self.chunks) - 1, motions, timings_ms)
 
@@ -150,6 +168,9 @@ class FakeWalk:
         """A cut costs as much less as it makes fewer latents."""
         yield "context"
         steering.predict(4 - kept)
+        if not self.holds_context:
+            self.world.spend("context", self.name, self.world.context_ms)
+        self.world.cached = self
         self.world.spend("kept", self.name, self.world.context_ms / 4 if kept else 0)
         yield "step"
         motions = only_motions(steering.latch(4 - kept))
@@ -263,6 +284,7 @@ class Page(Recorder):
         self.encode_ms = encode_ms
         self.num_raw = 0  # frames that are not encoded yet
         self.hidden = False
+        self.wanted_s: float | None = None  # what it tells that it wants to have buffered
         self.shown_s = self.held_s = self.stalled_ms = 0.0
         self._encoding: list[tuple[float, int]] = []  # (end, frames)
         self._coming: list[tuple[float, float]] = []  # (arrival, seconds)
@@ -302,7 +324,7 @@ class Page(Recorder):
     def tick(self) -> None:
         self._finish_encoding()
         self.play()
-        self.session.playhead(self.shown_s, self.held_s - self.shown_s, self.hidden)
+        self.session.playhead(self.shown_s, self.held_s - self.shown_s, self.hidden, self.wanted_s)
         self.next_ms += 100
 
 

@@ -60,6 +60,7 @@ class QuickWorld:
 
 class QuickWalk:
     taken_as = None
+    holds_context = False
 
     def __init__(self, frames: Frames) -> None:
         self.frames = frames

@@ -32,6 +32,7 @@ COUNTERS = {
     "busy_ms",
     "stage_ms",
     "frames_dropped",
+    "watch_frames_dropped",
     "protocol_errors",
     "resumes",
 }

@@ -1,41 +1,20 @@
 """What a client is sent, and its places on the media timeline."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-import msgpack
-import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from worldplay.engine.controls import Latch
+from support.sent import FRAMES, TRACK, FakeSocket, connected, cut_of, report, samples, welcome
 from worldplay.engine.ports import ChunkReport
-from worldplay.media.track import VideoTrack
 from worldplay.protocol import messages as m
-from worldplay.protocol.connection import ServerConnection
 from worldplay.protocol.errors import ErrorCode, ProtocolError
-from worldplay.protocol.messages import Hello
-from worldplay.protocol.wire import pack
 from worldplay.web.latency import LatencyTracker
-from worldplay.web.limits import LIMITS
 from worldplay.web.outlet import REMEMBERED_FRAMES, Close, Outlet, Sample
 from worldplay.web.send_queue import MAX_CHUNKS
 from worldplay.web.sender import Sender
-from worldplay.world.camera import Motion
-
-
-class FakeSocket:
-    """Keeps what is sent."""
-
-    def __init__(self) -> None:
-        self.messages: list[dict[str, Any]] = []
-        self.code: int | None = None
-
-    async def send_bytes(self, data: bytes) -> None:
-        self.messages.append(msgpack.unpackb(data))
-
-    async def close(self, code: int) -> None:
-        self.code = code
 
 
 class Client:
@@ -66,49 +45,10 @@ class Client:
         return [message for message in self.socket.messages if message["type"] == type]
 
 
-def connected() -> ServerConnection:
-    connection = ServerConnection(LIMITS)
-    connection.receive(pack(Hello(protocol=1)), 0.0)
-    return connection
-
-
-def welcome(*, resumed: bool = False) -> m.Welcome:
-    return m.Welcome(
-        protocol=1,
-        session="s",
-        secret="s",
-        resumed=resumed,
-        limits=LIMITS,
-        worlds=(),
-        model="m",
-        fps=24.0,
-        size=(16, 16),
-        sizes=((16, 16),),
-        chunk=m.ChunkShape(latents=4, frames=16, first_frames=13),
-    )
-
-
-def report(index: int, frames: int = 2, controls_seq: int | None = None) -> ChunkReport:
-    chunk: Any = SimpleNamespace(
-        index=index,
-        first_latent=0,
-        num_frames=frames,
-        motions=[Motion(forward=0.08)],
-        poses=np.eye(4)[None],
-        labels=[9],
-        timings_ms={"select": 1.0, "context": 2.0, "denoise": 3.0},
-    )
-    return ChunkReport(chunk, Latch(controls_seq, 5.0))
-
-
-TRACK = VideoTrack(16, 16, 24)
-FRAMES = [TRACK.encode(np.zeros((16, 16, 3), np.uint8), key=number == 0) for number in range(2)]
-
-
 def put_chunk(client: Client, chunk: ChunkReport) -> None:
     client.outlet.put(chunk)
-    for frame in FRAMES:
-        client.outlet.put(Sample(chunk, frame, decoded_at_ms=1.0, decode_ms=2.0, encode_ms=3.0))
+    for sample in samples(chunk):
+        client.outlet.put(sample)
 
 
 async def test_frames_get_their_place_when_they_are_sent() -> None:
@@ -172,19 +112,6 @@ async def test_error_is_told_and_counted(code: ErrorCode, closes_with: int) -> N
     (error,) = await client.sent("error")
     assert (error["code"], client.socket.code) == (code.value, closes_with)
     assert client.registry.get_sample_value("errors_total", {"code": code.value}) == 1
-
-
-def cut_of(whole: ChunkReport, kept: int) -> ChunkReport:
-    """The same chunk of 4 latents, cut after `kept` of them."""
-    chunk: Any = SimpleNamespace(
-        **{
-            **vars(whole.chunk),
-            "first_latent": kept,
-            "num_frames": 16 - 4 * kept,
-            "poses": np.eye(4)[None].repeat(4, 0),
-        }
-    )
-    return ChunkReport(chunk, Latch(7, 6.0), revision=1)
 
 
 @pytest.mark.parametrize(("fields", "told"), [((), None), (("taken_as", "revision"), (1, 3, 1))])
@@ -278,3 +205,29 @@ async def test_numbers_go_on_where_a_lost_session_ended() -> None:
     put_chunk(client, report(7))
     media = await client.sent("media")
     assert [each["frame"] for each in media] == [100, 101]
+
+
+class SlowSocket(FakeSocket):
+    """Sends a message each time that it is allowed to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.allowed = asyncio.Semaphore(0)
+
+    async def send_bytes(self, data: bytes) -> None:
+        await self.allowed.acquire()
+        await super().send_bytes(data)
+
+
+async def test_connection_that_ends_while_a_message_is_sent_takes_no_other() -> None:
+    """What follows is for the connection that comes after it."""
+    client, slow = Client(), SlowSocket()
+    sending = asyncio.create_task(Sender(slow, connected(), client.outlet).run(timeout_s=1.0))  # type: ignore[arg-type]
+    await asyncio.sleep(0.01)
+    client.outlet.put(m.State(what="paused"))
+    slow.allowed.release()
+    await asyncio.sleep(0)  # now the message is sent, but the sender may not know yet
+    sending.cancel()
+    await asyncio.wait({sending}, timeout=0.5)
+    assert sending.cancelled()
+    assert [each["type"] for each in slow.messages] == ["welcome"]

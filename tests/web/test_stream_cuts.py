@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from support.raw_client import Message, RawClient
+from worldplay.engine.session import Session
 
 
 def chunks(messages: list[Message]) -> list[Message]:
@@ -29,6 +30,21 @@ def test_only_a_client_that_asks_gets_receipts_and_the_latch(server: str) -> Non
         messages = client.collect(lambda message: message["type"] == "chunk" and message["index"] == 2)
     assert {message["type"] for message in messages} == {"chunk", "media"}
     assert not any("revision" in chunk for chunk in chunks(messages))
+
+
+def test_what_a_client_wants_to_have_buffered_reaches_the_engine(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(Session, "playhead", lambda _, *report: told.append(report))
+    with RawClient(f"ws://{server}/ws?fields=wanted") as client:
+        assert client.hello()["wanted"] is True
+        client.start(seed=1)
+        client.send("playhead", shown=0.5, buffered=0.25, stalled=0, hidden=False, wanted=0.0625)
+        client.send("playhead", shown=0.75, buffered=0.0, stalled=0, hidden=False)
+        client.send("ping", t=1.0)
+        client.recv_type("pong")
+    assert {(0.5, 0.25, False, 0.0625), (0.75, 0.0, False, None)} <= set(told)
 
 
 class Viewer:

@@ -30,9 +30,9 @@ def test_later_fields_of_the_welcome_are_only_for_clients_that_name_them(world: 
     greeting = Greeting(
         "session", "secret", resumed=False, latch="latent", keeps_snapshots=True, times_real_time=0.4
     )
-    told = welcome(world, greeting, frozenset({"latch", "sights", "snapshots", "times_real_time"}))
-    assert told.times_real_time == 0.4
+    told = welcome(world, greeting, frozenset({"latch", "sights", "snapshots", "times_real_time", "wanted"}))
+    assert (told.times_real_time, told.wanted) == (0.4, True)
     assert (told.latch, told.worlds[0].sights, told.snapshots) == ("latent", world.sights, True)
     untold = welcome(world, greeting, frozenset({"revision"}))
-    assert untold.times_real_time is None
+    assert (untold.times_real_time, untold.wanted) == (None, None)
     assert (untold.latch, untold.worlds[0].sights, untold.snapshots) == (None, None, None)

@@ -60,6 +60,21 @@ def test_shapes_of_cuts_do_not_wait_for_a_compiler(monkeypatch: pytest.MonkeyPat
     assert counter.frame_count == graphs
 
 
+def test_shapes_of_cuts_are_compiled_where_chunks_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    counter = CompileCounterWithBackend("eager")
+    monkeypatch.setattr(compiling, "compile_regions", lambda _: compile_regions(counter))
+    monkeypatch.setattr(torch.compiler, "set_stance", lambda _: None)  # so that the counter sees everything
+    world = compile_world(make_world(), with_cuts=True)
+    graphs = counter.frame_count
+    make_chunks(world)
+    walk = world.open_walk(WalkRequest(seed=0))
+    for _ in range(1 + ROLLOUT.memory_latents // ROLLOUT.chunk_latents):
+        walk.begin_chunk(CircleSteering()).finish()
+    for kept in (1, 2, 3):
+        walk.begin_cut(kept, CircleSteering()).finish()
+    assert counter.frame_count == graphs
+
+
 def test_blocks_that_cannot_be_compiled_run_as_they_are(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,5 +1,7 @@
 """Cuts of a live walk: of its newest finished chunk, whatever was begun since and dropped."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -35,6 +37,41 @@ def test_chunk_can_be_compared_while_the_next_one_waits_for_its_latch(walk: Live
     assert walk.differs(2, ELSEWHERE)
     assert following.finish().index == 1
     assert walk.begin_cut(1, CircleSteering()).finish().index == 1
+
+
+def test_context_is_held_until_another_chunk_uses_the_cache(walk: LiveWalk) -> None:
+    walk.begin_chunk(CircleSteering()).finish()
+    assert walk.holds_context
+    walk.begin_cut(2, CircleSteering()).finish()
+    assert walk.holds_context
+    following = walk.begin_chunk(CircleSteering())
+    assert walk.holds_context
+    following.advance()
+    assert not walk.holds_context
+    following.close()
+    walk.begin_cut(2, CircleSteering()).finish()
+    assert walk.holds_context
+
+
+@pytest.mark.parametrize("caches_by_walk", [False, True])
+def test_walks_with_caches_of_their_own_keep_their_context_beside_each_other(caches_by_walk: bool) -> None:
+    world = replace(make_world(), caches_by_walk=caches_by_walk)
+    walks = [world.open_walk(WalkRequest(seed=seed)) for seed in (1, 2)]
+    for walk in walks:
+        walk.begin_chunk(CircleSteering()).finish()
+    assert [walk.holds_context for walk in walks] == [caches_by_walk, True]
+
+
+def test_latents_do_not_depend_on_whose_the_caches_are() -> None:
+    made = []
+    for caches_by_walk in (False, True):
+        world = replace(make_world(), caches_by_walk=caches_by_walk)
+        walks = [world.open_walk(WalkRequest(seed=seed)) for seed in (1, 2)]
+        for _ in range(3):
+            for walk in walks:
+                walk.begin_chunk(CircleSteering()).finish()
+        made.append(walks[0].begin_cut(2, CircleSteering()).finish().latents)
+    assert torch.equal(made[0], made[1])
 
 
 def test_dropping_the_next_chunk_changes_nothing_in_a_cut() -> None:

@@ -10,6 +10,7 @@ export type Action =
   | "saveWalk"
   | "keepWalk"
   | "undo"
+  | "share"
   | "typePrompt"
   | "toggleFullScreen";
 
@@ -24,6 +25,7 @@ const IN_WALK: Bindings = {
   KeyJ: "saveWalk",
   KeyB: "keepWalk",
   KeyU: "undo",
+  KeyL: "share",
   KeyT: "typePrompt",
 };
 const IN_PANEL: Bindings = { KeyW: "start", Enter: "start" };
@@ -34,6 +36,7 @@ const IN_PANEL_OF_WALK: Bindings = {
   KeyW: "closePanel",
   KeyJ: "saveWalk",
   KeyB: "keepWalk",
+  KeyL: "share",
   KeyH: "toggleBare",
 };
 

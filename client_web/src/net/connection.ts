@@ -1,5 +1,6 @@
 /** The WebSocket to the server: hello and welcome, heartbeat, and coming back after a loss. */
 import {
+  type Bye,
   type ClientMessage,
   decode,
   encode,
@@ -29,12 +30,17 @@ interface ConnectionEvents {
 interface ConnectionOptions {
   openSocket(events: SocketEvents): Socket;
   token?(): string | undefined;
+  /** The session of the page before, if this tab was reloaded. */
+  resume?: Resume | undefined;
+  /** The token of somebody else's walk, to watch it. */
+  watch?: string;
   random?(): number;
   now?(): number;
 }
 
 const FIRST_RETRY_MS = 400;
 const LONGEST_RETRY_MS = 10_000;
+const MS_PER_S = 1_000;
 const PING_MS = 1_000;
 /**
  * So many beats without a word, pongs included, and the line is dead even if the socket does not say so. Beats and
@@ -61,7 +67,9 @@ export class Connection {
   private attempt = 0;
   private cause: Cause = null;
   private mayRetry = true;
-  private resume: Resume | null = null;
+  private resume: Resume | null;
+  /** When the server expects to be back, after it said so. */
+  private backInMs: number | null = null;
   private numSilentBeats = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private heartbeat: ReturnType<typeof setInterval> | undefined;
@@ -72,8 +80,14 @@ export class Connection {
     private readonly options: ConnectionOptions,
     private readonly events: ConnectionEvents,
   ) {
+    this.resume = options.resume ?? null;
     this.random = options.random ?? Math.random;
     this.now = options.now ?? (() => performance.now());
+  }
+
+  /** What another page needs to go on with the session; null if there is none, or no use in trying. */
+  get session(): Resume | null {
+    return this.mayRetry ? this.resume : null;
   }
 
   /** Connect now. Also called when the visitor presses "Try now". */
@@ -93,6 +107,11 @@ export class Connection {
     this.heartbeat = setInterval(() => this.beat(), PING_MS);
   }
 
+  /** Do not try again until `connect` is called. */
+  stop(): void {
+    clearTimeout(this.timer);
+  }
+
   /** False when there is no connection. The page repeats what was lost after the next welcome. */
   send(message: ClientMessage): boolean {
     if (this.welcomedAt === null || this.socket === null) return false;
@@ -102,12 +121,15 @@ export class Connection {
 
   private sayHello(): void {
     const token = this.options.token?.();
+    const { watch } = this.options;
+    const resume = watch === undefined ? this.resume : null;
     this.socket?.send(
       encode({
         type: "hello",
         protocol: PROTOCOL,
         ...(token === undefined ? {} : { token }),
-        ...(this.resume === null ? {} : { resume: this.resume }),
+        ...(resume === null ? {} : { resume }),
+        ...(watch === undefined ? {} : { watch }),
       }),
     );
   }
@@ -128,8 +150,15 @@ export class Connection {
       this.cause = message;
       this.mayRetry = message.retryable;
     }
-    if (message.type === "bye") this.cause ??= { code: "bye", message: message.reason };
+    if (message.type === "bye") this.leave(message);
     this.events.message(message);
+  }
+
+  /** A server that stops says when it is back; until then there is nobody to connect to. */
+  private leave({ reason, resume_in: backInS }: Bye): void {
+    const code = backInS === undefined ? "bye" : "restarting";
+    this.cause ??= { code, message: reason };
+    this.backInMs = backInS === undefined ? null : backInS * MS_PER_S;
   }
 
   private welcome(message: Welcome): void {
@@ -179,8 +208,15 @@ export class Connection {
     this.welcomedAt = null;
     clearInterval(this.heartbeat);
     if (!this.mayRetry) return this.events.status({ kind: "failed", cause: this.cause });
-    const retryMs = retryDelayMs(this.attempt++, this.random());
+    const retryMs = this.nextDelayMs();
     this.timer = setTimeout(() => this.connect(), retryMs);
     this.events.status({ kind: "waiting", retryMs, cause: this.cause });
+  }
+
+  private nextDelayMs(): number {
+    const backInMs = this.backInMs;
+    this.backInMs = null;
+    const delayMs = retryDelayMs(this.attempt++, this.random());
+    return backInMs === null ? delayMs : backInMs + delayMs;
   }
 }

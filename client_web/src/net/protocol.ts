@@ -45,14 +45,16 @@ export interface StartRequest {
 }
 
 export type ClientMessage =
-  | { type: "hello"; protocol: number; token?: string; resume?: Resume }
+  | { type: "hello"; protocol: number; token?: string; resume?: Resume; watch?: string }
   | ({ type: "start" } & StartRequest)
   | { type: "controls"; seq: number; t: number; keys: Key[]; look: Look }
   | { type: "prompt"; text: string }
-  | { type: "playhead"; shown: number; buffered: number; stalled: number; hidden: boolean }
+  | { type: "playhead"; shown: number; buffered: number; stalled: number; hidden: boolean; wanted?: number }
   | { type: "pause" | "resume" | "reset" }
   | { type: "rewind"; chunk: number }
   | { type: "bookmark"; name: string; key: string }
+  | { type: "share"; token?: string }
+  | { type: "unshare" }
   | { type: "ping"; t: number };
 
 const view = map({ name: string, title: string, preview: optional(bytes) });
@@ -89,6 +91,8 @@ const SERVER_FIELDS = {
     times_real_time: optional(number),
     snapshots: optional(bool),
     places: optional(map({ free: integer, queued: integer, eta: number })),
+    wanted: optional(bool),
+    watchers: optional(integer),
   },
   queued: { position: integer, eta: orNull(number) },
   init: { codec: string, mime: string, data: bytes },
@@ -129,6 +133,8 @@ const SERVER_FIELDS = {
   pong: { t: number, server: number },
   received: { seq: integer, at: number },
   bookmarked: { snapshot: string, name: string, chunk: integer },
+  shared: { token: optional(string) },
+  watchers: { count: integer, walker: optional(string) },
 };
 
 type ServerFields = typeof SERVER_FIELDS;
@@ -136,10 +142,13 @@ type ServerType = keyof ServerFields;
 export type ServerMessage = { [T in ServerType]: { type: T } & MapOf<ServerFields[T]> }[ServerType];
 type Of<T extends ServerType> = Extract<ServerMessage, { type: T }>;
 export type Welcome = Of<"welcome">;
+export type Init = Of<"init">;
+export type Bye = Of<"bye">;
 export type Chunk = Of<"chunk">;
 export type Media = Of<"media">;
 export type ServerError = Of<"error">;
 export type StateChange = Of<"state">;
+export type Watchers = Of<"watchers">;
 export type StartView = Welcome["worlds"][number]["views"][number];
 export interface Suggestion {
   title: string;

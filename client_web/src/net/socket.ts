@@ -13,13 +13,24 @@ export interface Socket {
 }
 
 /** What protocol 1 did not have at first. The server sends it only to a client that names it. */
-const FIELDS = "taken_as,latch,revision,received,sights,yielded,places,snapshots,times_real_time";
+const FIELDS =
+  "taken_as,latch,revision,received,sights,resume_in,yielded,places,snapshots,times_real_time,wanted,watchers";
+const FIELDS_OF_A_WATCHER = "resume_in,times_real_time";
 
 /** `/ws` next to the page, so that the page also works below a path. */
 export function serverUrl(page: string): string {
+  return socketUrl(page, FIELDS);
+}
+
+/** The same for somebody who watches. */
+export function watchUrl(page: string): string {
+  return socketUrl(page, FIELDS_OF_A_WATCHER);
+}
+
+function socketUrl(page: string, fields: string): string {
   const url = new URL("ws", page);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  url.search = new URLSearchParams({ fields: FIELDS }).toString();
+  url.search = new URLSearchParams({ fields }).toString();
   url.hash = "";
   return url.href;
 }

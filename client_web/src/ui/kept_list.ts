@@ -1,6 +1,7 @@
 /** The list of kept walks in the start panel: open, share, download and delete them, or bring one from a file. */
 import type { KeptWalk, KeptWalks } from "../net/kept_walks";
 import { saveBlob } from "../walk/walk_record";
+import { copyText } from "./copy_text";
 import { find, make } from "./elements";
 
 interface KeptEvents {
@@ -62,12 +63,8 @@ export class KeptList {
 
   private async copyLink({ id }: KeptWalk): Promise<void> {
     const link = this.walks.link(id);
-    try {
-      await navigator.clipboard.writeText(link);
-      this.events.say("The link is copied. Whoever has it can walk on from there.");
-    } catch {
-      this.events.say(link); // the browser forbids it, or the page came without TLS
-    }
+    const isCopied = await copyText(link);
+    this.events.say(isCopied ? "The link is copied. Whoever has it can walk on from there." : link);
   }
 
   private download({ id }: KeptWalk): Promise<void> {

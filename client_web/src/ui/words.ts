@@ -23,6 +23,7 @@ const BY_CODE: Readonly<Record<string, string>> = {
   internal: "Something went wrong on the server.",
   taken_over: "This walk goes on in another window.",
   bye: "The server ended the walk.",
+  restarting: "The server is being restarted. Your walk goes on afterwards.",
 };
 
 /** Errors caused by the visitor's input. The server's reason helps to correct it, so it is shown. */

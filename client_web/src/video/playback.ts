@@ -7,7 +7,7 @@ import { Measurements } from "../stats/measurements";
 import type { Notice } from "../ui/notice";
 import { noVideoInWords } from "../ui/words";
 import { paceInWords, speedFor } from "./pace";
-import { Player, type ShownFrame } from "./player";
+import { type OpenVideo, Player, type ShownFrame } from "./player";
 import { Stage } from "./stage";
 
 const PLAYHEAD_MS = 100;
@@ -30,6 +30,7 @@ export class Playback {
   readonly measured = new Measurements();
   private readonly hud = new Hud();
   private readonly player: Player;
+  private tellsWanted = false;
 
   constructor(
     private readonly events: PlaybackEvents,
@@ -60,10 +61,11 @@ export class Playback {
     return playbackSnapshot(this.player, this.measured);
   }
 
-  /** The server said how fast it makes the video. */
-  setPace(timesRealTime: number | undefined): void {
+  /** The server said how fast it makes the video, and whether it wants to know what to keep buffered. */
+  welcomed({ times_real_time: timesRealTime, wanted = false }: Welcome): void {
     this.player.setSpeed(speedFor(timesRealTime));
     this.hud.showPace(paceInWords(timesRealTime));
+    this.tellsWanted = wanted;
   }
 
   /** Keep the numbers on screen up to date; `seq` is that of the newest controls. */
@@ -75,6 +77,15 @@ export class Playback {
     this.notice.end("video");
     this.player.open(mime, data);
     this.tellPlayhead();
+  }
+
+  /** Go on with the video that the page before this one had open. */
+  continueFrom(video: OpenVideo): void {
+    this.player.continueFrom(video);
+  }
+
+  get openVideo(): OpenVideo | null {
+    return this.player.openVideo;
   }
 
   /** Another session numbers its frames from the beginning. */
@@ -119,7 +130,8 @@ export class Playback {
   private tellPlayhead(): void {
     if (!this.events.isOpened()) return;
     const { shownS: shown, bufferedS: buffered, numStalls: stalled } = this.player;
-    this.events.send({ type: "playhead", shown, buffered, stalled, hidden: document.hidden });
+    const wanted = this.tellsWanted ? { wanted: this.player.reserveS } : {};
+    this.events.send({ type: "playhead", shown, buffered, stalled, hidden: document.hidden, ...wanted });
   }
 
   private visibilityChanged(): void {

@@ -2,6 +2,7 @@
 
 import type { Media } from "../net/protocol";
 import { LiveEdge } from "./live_edge";
+import { Reserve } from "./reserve";
 import { mediaSourceClass, Source } from "./source";
 import { Standstill } from "./standstill";
 import { type PlacedFrame, Timeline } from "./timeline";
@@ -9,6 +10,14 @@ import { type PlacedFrame, Timeline } from "./timeline";
 export interface ShownFrame extends PlacedFrame {
   /** Page clock at which the browser expects the picture to be visible. */
   shownAt: number;
+}
+
+/** A video as far as it came. */
+export interface OpenVideo {
+  mime: string;
+  init: Uint8Array<ArrayBuffer>;
+  /** Media time on the server's timeline. */
+  receivedS: number;
 }
 
 interface PlayerEvents {
@@ -65,6 +74,7 @@ export class Player {
   private readonly source: Source;
   private readonly timeline = new Timeline();
   private readonly edge = new LiveEdge();
+  private readonly reserve = new Reserve();
   private readonly standstill = new Standstill();
 
   constructor(
@@ -117,6 +127,11 @@ export class Player {
     return this.edge.wantedS(performance.now());
   }
 
+  /** Media seconds that the server should keep buffered here. */
+  get reserveS(): number {
+    return this.reserve.wantedS(performance.now());
+  }
+
   get playbackRate(): number {
     return this.video.playbackRate;
   }
@@ -143,9 +158,21 @@ export class Player {
 
   /** A new initialisation segment: the first one, another walk, or another session. */
   open(mime: string, data: Uint8Array<ArrayBuffer>): void {
-    this.edge.forget();
+    this.forgetArrivals();
     this.standstill.forget();
     this.source.open(mime, data);
+  }
+
+  /** Go on with a video that another page had open, up to `receivedS` on the server's timeline. */
+  continueFrom({ mime, init, receivedS }: OpenVideo): void {
+    this.timeline.continueFrom(receivedS);
+    this.open(mime, init);
+  }
+
+  /** What another page needs to go on with the video; null if none is open. */
+  get openVideo(): OpenVideo | null {
+    const { mime, init } = this.source;
+    return init === null ? null : { mime, init, receivedS: this.timeline.receivedTo };
   }
 
   append(media: Media, receivedAt: number): void {
@@ -160,13 +187,14 @@ export class Player {
     this.hasNews = true;
     this.source.append(media.data, this.timeline.offset);
     this.edge.arrived(receivedAt, bufferedS, media.duration);
+    this.reserve.arrived(receivedAt, bufferedS, media.duration);
     this.keepToEdge(receivedAt);
   }
 
   /** Frames of another session follow, after what is still buffered. */
   newSession(): void {
     this.timeline.newSession();
-    this.edge.forget();
+    this.forgetArrivals();
   }
 
   /** Play before there is media, so that the browser shows the first frame at once. */
@@ -235,11 +263,17 @@ export class Player {
     if (this.video.playbackRate !== this.rate) this.video.playbackRate = this.rate;
   }
 
+  /** After a jump or a pause, what comes next says nothing about jitter. */
+  private forgetArrivals(): void {
+    this.edge.forget();
+    this.reserve.forget();
+  }
+
   private skip(seconds: number): void {
     if (seconds <= 0) return;
     this.numSkips += 1;
     this.video.currentTime += seconds;
-    this.edge.forget();
+    this.forgetArrivals();
   }
 
   /** If the playhead is past the end, as after the machine slept, the new media would never be shown. */
@@ -253,14 +287,14 @@ export class Player {
     if (key === null) return;
     this.numSkips += 1;
     this.video.currentTime = key;
-    this.edge.forget();
+    this.forgetArrivals();
     this.events.jumped();
   }
 
   /** Correct what others did to the video, and end a standstill, even if no media arrives. */
   private check(nowMs: number): void {
     // What comes after a pause is not late.
-    if (document.hidden || !this.events.isExpecting()) this.edge.forget();
+    if (document.hidden || !this.events.isExpecting()) this.forgetArrivals();
     if (!this.source.isOpen || document.hidden) return this.standstill.forget();
     this.keepRate();
     if (this.video.paused && !this.isRefused) this.play();

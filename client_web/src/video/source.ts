@@ -34,7 +34,7 @@ export class Source {
   mime = "";
   private media: MediaSource | null = null;
   private queue: AppendQueue | null = null;
-  private init: Uint8Array<ArrayBuffer> | null = null;
+  init: Uint8Array<ArrayBuffer> | null = null;
   private offset = 0;
   private failedAtMs: number[] = [];
   private retry: ReturnType<typeof setTimeout> | undefined;

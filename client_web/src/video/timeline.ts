@@ -34,7 +34,7 @@ export class Timeline {
   offset = 0;
   private nextFrame: number | null = null;
   /** Server time up to which media came, played or not. */
-  private receivedTo = 0;
+  receivedTo = 0;
   private frames: PlacedFrame[] = [];
 
   /**
@@ -84,6 +84,12 @@ export class Timeline {
     this.nextFrame = null;
     this.offset = this.end;
     this.receivedTo = 0;
+  }
+
+  /** The server's timeline goes on from this time, of which nothing was received on this page. */
+  continueFrom(seconds: number): void {
+    this.receivedTo = seconds;
+    this.restart();
   }
 
   /** The source buffer is a new, empty one. What came before counts as played: the server must send more. */

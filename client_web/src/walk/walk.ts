@@ -14,6 +14,8 @@ export interface Walk {
   isAgain: boolean;
   /** The server went on with it after the connection was lost; another init segment does not begin it anew. */
   isResumed: boolean;
+  /** It goes on after the tab was reloaded, and the server has not said yet that it still has it. */
+  isReloaded: boolean;
   /** Name of the start view that stands for the visitor's picture, where the world cannot walk into it. */
   view: string | null;
 }
@@ -29,7 +31,12 @@ export function keptWalk(snapshot: string): Walk {
   return { ...UNOPENED, request: { snapshot }, poster: null, picture: null };
 }
 
-const UNOPENED = { opened: false, isAgain: false, isResumed: false, view: null };
+/** The walk of the page before this one, in the same tab. */
+export function reloadedWalk(request: StartRequest): Walk {
+  return { ...UNOPENED, request, poster: null, picture: null, opened: true, isReloaded: true };
+}
+
+const UNOPENED = { opened: false, isAgain: false, isResumed: false, isReloaded: false, view: null };
 
 /** The beginning as the recorded walk names it. If a view stands for the visitor's picture, it names the view. */
 export function beginningOf(walk: Walk, { model, size }: Pick<Welcome, "model" | "size">): Beginning {

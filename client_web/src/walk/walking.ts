@@ -1,6 +1,6 @@
 /** The walk on this page from its start to its end: opened, paused, given prompts, refused, begun again. */
 import type { Controls } from "../input/controls";
-import type { Chunk, ClientMessage, StateChange, Welcome } from "../net/protocol";
+import type { Chunk, ClientMessage, Resume, StateChange, Welcome } from "../net/protocol";
 import type { ConnectionNotice } from "../ui/connection_notice";
 import type { Notice } from "../ui/notice";
 import type { PromptChoice } from "../ui/prompt_choice";
@@ -9,7 +9,8 @@ import { beginningInWords, promptInWords } from "../ui/words";
 import { paceInWords } from "../video/pace";
 import type { Playback } from "../video/playback";
 import { Pause } from "./pause";
-import { beginningOf, type Walk, Walks } from "./walk";
+import type { LeftWalk } from "./reload";
+import { beginningOf, reloadedWalk, type Walk, Walks } from "./walk";
 import { saveFile, WalkRecord } from "./walk_record";
 
 /** What a walk needs of the page. */
@@ -27,7 +28,8 @@ interface WalkingParts {
 
 /** Of two thirds of a second each. */
 const UNDONE_CHUNKS = 4;
-const KEEP_INSTEAD = "This walk began at a kept one: keep it with B, and download it from the menu.";
+const KEEP_INSTEAD =
+  "The page does not know how this walk began: keep it with B, and download it from the menu.";
 
 export class Walking {
   private readonly walks = new Walks();
@@ -72,6 +74,22 @@ export class Walking {
     this.parts.panel.close();
     this.open(walk);
     this.updatePause();
+  }
+
+  /** Go on with the walk of the page before this one, once the server says that it still has it. */
+  reload(left: LeftWalk): void {
+    this.walks.begin(reloadedWalk(left.request));
+    document.body.classList.add("walking");
+    this.parts.prompts.begin(left.request.prompt ?? "");
+    this.parts.playback.continueFrom(left);
+  }
+
+  /** What another page of this tab needs to go on with the walk; null without one. */
+  leave(resume: Resume | null): LeftWalk | null {
+    const video = this.parts.playback.openVideo;
+    if (this.walk?.opened !== true || resume === null || video === null) return null;
+    const { image: _, size: __, ...request } = this.walk.request;
+    return { resume, request, ...video };
   }
 
   private open(walk: Walk): void {
@@ -133,10 +151,10 @@ export class Walking {
     this.parts.notice.say("Back a few steps.");
   }
 
-  /** Keep a copy of the walk as it is. The server answers when it has one. */
-  keep(key: string): void {
-    if (this.walk === null || this.record.numChunks === 0) return;
-    this.parts.send({ type: "bookmark", name: new Date().toLocaleString(), key });
+  /** Keep a copy of the walk as it is. The server answers when it has one. False without anything to keep. */
+  keep(key: string): boolean {
+    if (this.walk === null || this.record.numChunks === 0) return false;
+    return this.parts.send({ type: "bookmark", name: new Date().toLocaleString(), key });
   }
 
   wentBack(): void {
@@ -149,14 +167,28 @@ export class Walking {
     if (this.walk === null || resumed) this.parts.connectionNotice.over();
     if (this.walk === null) return this.parts.playback.stage.cover(this.parts.panel.poster);
     if (resumed) return this.goOnAfterLoss(this.walk);
+    if (this.walk.isReloaded) return this.end();
     this.parts.playback.newSession();
     this.walks.lost();
     this.open(this.walk);
     this.updatePause();
   }
 
+  /** The server no longer has the walk of the page before this one. */
+  private end(): void {
+    this.walks.current = null;
+    this.parts.connectionNotice.over();
+    document.body.classList.remove("walking");
+    this.parts.playback.newSession();
+    this.parts.prompts.begin("");
+    this.parts.playback.stage.cover(this.parts.panel.poster);
+    this.parts.openPanel();
+  }
+
   private goOnAfterLoss(walk: Walk): void {
     walk.isResumed = walk.opened;
+    if (walk.isReloaded) this.parts.send({ type: "resume" }); // the page before may have paused it
+    walk.isReloaded = false;
     this.tellAgain();
     if (this.pause.isOn) this.parts.send({ type: "pause" });
     this.parts.playback.measured.tracker.clear();

@@ -1,6 +1,7 @@
 import { encode as pack, decode as unpack } from "@msgpack/msgpack";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { Connection, retryDelayMs, type Status } from "../../src/net/connection";
+import type { Resume } from "../../src/net/protocol";
 import type { SocketEvents } from "../../src/net/socket";
 
 const WELCOME = {
@@ -29,7 +30,7 @@ let sockets: FakeSocket[];
 let statuses: Status[];
 let received: string[];
 
-function connect(token = (): string | undefined => undefined): Connection {
+function connect(token = (): string | undefined => undefined, resume?: Resume, watch?: string): Connection {
   const connection = new Connection(
     {
       openSocket: (events) => {
@@ -45,6 +46,8 @@ function connect(token = (): string | undefined => undefined): Connection {
       random: () => 1,
       now: () => Date.now(),
       token,
+      resume,
+      ...(watch === undefined ? {} : { watch }),
     },
     { status: (status) => statuses.push(status), message: (message) => received.push(message.type) },
   );
@@ -106,6 +109,33 @@ it("asks for everything when it lost the connection before the first frame", () 
   lose(1);
   const resume = { session: "s", secret: "k" };
   expect(newest().sent[0]).toEqual({ type: "hello", protocol: 1, resume });
+});
+
+it("asks for the session of the page before it", () => {
+  const resume = { session: "old", secret: "o", fragment: 7 };
+  const connection = connect(undefined, resume);
+  newest().events.opened();
+  expect(newest().sent).toEqual([{ type: "hello", protocol: 1, resume }]);
+  hear({ ...WELCOME, session: "old", secret: "o", resumed: true });
+  expect(connection.session).toEqual(resume);
+});
+
+it("knows what another page needs to go on, unless that is no use", () => {
+  const connection = welcomed();
+  hear({ ...MEDIA, decode: 1, encode: 1, data: new Uint8Array(1) });
+  expect(connection.session).toEqual({ session: "s", secret: "k", fragment: 41 });
+  hear({ type: "error", code: "taken_over", message: "elsewhere", retryable: false, fatal: true });
+  expect(connection.session).toBeNull();
+});
+
+it("comes back when the server said that it would be there again", () => {
+  welcomed();
+  hear({ type: "bye", reason: "the server is stopping", resume_in: 5 });
+  newest().events.closed(1012);
+  expect(statuses.at(-1)).toMatchObject({ kind: "waiting", retryMs: 5_400, cause: { code: "restarting" } });
+  vi.advanceTimersByTime(5_400);
+  newest().events.closed(1006);
+  expect(statuses.at(-1)).toMatchObject({ kind: "waiting", retryMs: 800 });
 });
 
 it("waits longer after each failure, up to ten seconds", () => {
@@ -249,4 +279,23 @@ it("does not listen to a socket it has left", () => {
   connection.connect();
   old.events.closed(1006);
   expect(kinds()).toEqual(["connecting", "open", "waiting", "connecting"]);
+});
+
+it("says which walk it watches, and resumes nothing", () => {
+  const connection = connect(undefined, undefined, "abc");
+  for (const _ of [1, 2]) {
+    newest().events.opened();
+    expect(newest().sent).toEqual([{ type: "hello", protocol: 1, watch: "abc" }]);
+    hear(WELCOME);
+    newest().events.closed(1006);
+    connection.connect();
+  }
+});
+
+it("stays away when it is told to", () => {
+  const connection = welcomed();
+  newest().events.closed(1006);
+  connection.stop();
+  vi.advanceTimersByTime(60_000);
+  expect(sockets).toHaveLength(1);
 });

@@ -1,5 +1,6 @@
 /** A simulated way from a server to a screen: when frames arrive, and what the page's buffer makes of it. */
 import { LiveEdge } from "../../src/video/live_edge";
+import { Reserve } from "../../src/video/reserve";
 
 export const FRAME_S = 1 / 24;
 const FRAME_MS = 1_000 * FRAME_S;
@@ -19,6 +20,8 @@ interface Sight {
   nowMs: number;
   /** Media seconds that were sent and not played, as the page reports it. */
   bufferedS: number;
+  /** What the page wants to have buffered. */
+  wantedS: number;
 }
 
 export interface Server {
@@ -43,9 +46,18 @@ export function pacedServer(burst: number, keepS: number, delayMs: () => number)
   return { send: ({ bufferedS }) => (bufferedS <= keepS ? { count: burst, delayMs: delayMs() } : null) };
 }
 
+/** A server that sends a latent so that the page has left what it wants, if the latent takes as long as usual. */
+export function followingServer(burst: number, usualMs: number, delayMs: () => number): Server {
+  return {
+    send: ({ bufferedS, wantedS }) =>
+      bufferedS <= wantedS + usualMs / 1_000 ? { count: burst, delayMs: delayMs() } : null,
+  };
+}
+
 /** Plays what arrives in real time at the rate that the live edge decides. */
 export class Screen {
   readonly edge = new LiveEdge();
+  readonly reserve = new Reserve();
   nowMs = 0;
   isHidden = false;
   stalls: number[] = [];
@@ -88,6 +100,7 @@ export class Screen {
   hide(seconds: number): this {
     this.isHidden = true;
     this.edge.forget();
+    this.reserve.forget();
     this.run(seconds);
     this.isHidden = false;
     this.skip(this.edge.skipOnReturn(this.nowMs, this.bufferedS));
@@ -95,7 +108,8 @@ export class Screen {
   }
 
   private step(): void {
-    const sent = this.server.send({ nowMs: this.nowMs, bufferedS: this.sentS - this.shownS });
+    const wantedS = this.reserve.wantedS(this.nowMs);
+    const sent = this.server.send({ nowMs: this.nowMs, bufferedS: this.sentS - this.shownS, wantedS });
     if (sent !== null) this.take(sent.count, sent.delayMs);
     for (let at = this.onTheWay[0]; at !== undefined && at <= this.nowMs; at = this.onTheWay[0])
       this.arrive();
@@ -111,7 +125,10 @@ export class Screen {
 
   private arrive(): void {
     this.onTheWay.shift();
-    if (!this.isHidden) this.edge.arrived(this.nowMs, this.bufferedS, FRAME_S);
+    if (!this.isHidden) {
+      this.edge.arrived(this.nowMs, this.bufferedS, FRAME_S);
+      this.reserve.arrived(this.nowMs, this.bufferedS, FRAME_S);
+    }
     if (this.emptyMs > 0) this.stalls.push(this.emptyMs);
     this.emptyMs = 0;
     this.endS += FRAME_S;
@@ -131,5 +148,6 @@ export class Screen {
     this.numSkips += 1;
     this.shownS += seconds;
     this.edge.forget();
+    this.reserve.forget();
   }
 }

@@ -7,8 +7,9 @@ from time import monotonic
 from worldplay.client.player import Player
 from worldplay.client.wire import VisitEndedError, Wire, find_socket, open_wire
 from worldplay.protocol import messages as m
+from worldplay.protocol.fields import Key
 
-KEYS: tuple[tuple[m.Key, ...], ...] = (("w",), ("w", "right"), ("left",), ("s",), ("d", "up"))
+KEYS: tuple[tuple[Key, ...], ...] = (("w",), ("w", "right"), ("left",), ("s",), ("d", "up"))
 PRESS_S = 0.7
 PLAYHEAD_S = 0.1
 SOON_S = 0.02  # servers limit the rate of messages

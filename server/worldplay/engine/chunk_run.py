@@ -83,6 +83,7 @@ class ChunkRun:
         self.cut = cut
         self.chunk: Chunk | None = None  # once it is generated
         self._clock = clock
+        self._was_cached = cut is not None and walk.holds_context
         self._begun_ms = clock()
         self._steering = ChunkSteering(session.current_controls(), clock, again=cut is not None)
         begin = walk.begin_chunk if cut is None else partial(walk.begin_cut, cut.kept)
@@ -132,12 +133,12 @@ class ChunkRun:
         assert self._steering.latched is not None, "a chunk was made without reading its controls"
         return ChunkReport(self.chunk, self._steering.latched)
 
-    def count(self, costs: Costs, *, was_cached: bool) -> None:
+    def count(self, costs: Costs) -> None:
         """Record what this generated chunk took, to predict the next ones."""
         report = self.report()
         num_latents = len(report.chunk.poses) - report.chunk.first_latent
         costs.count_generated(num_latents, self._clock() - report.latch.at_ms)
         if self.cut is None:
             costs.context.add(self._context_ms)
-        elif was_cached and self.cut.kept:
+        elif self._was_cached and self.cut.kept:
             costs.kept.add(self._context_ms)

@@ -1,10 +1,13 @@
 """Looks for the session whose newest chunk should be cut next."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
+from worldplay.engine.commands import walk_of
 from worldplay.engine.cuts import SLACK_MS, Cut, Cuttable, Refusal, plan_cut
+from worldplay.engine.deadline import Task, latest_start
 from worldplay.engine.decoding import DecodeQueue
 from worldplay.engine.pacing import Costs
 from worldplay.engine.session import Session
@@ -25,6 +28,13 @@ class PlannedCut:
         return self.cut.begin_by_ms - SLACK_MS
 
 
+@dataclass(frozen=True, slots=True)
+class MakeWay:
+    """A cut would make another session's next chunk late, so that chunk is made at once, before the cut."""
+
+    session: int  # whose chunk
+
+
 class CutPlanner:
     """Compares new controls with what was generated for older ones. Worker thread only."""
 
@@ -36,48 +46,57 @@ class CutPlanner:
         self._refused: dict[int, int] = {}  # by session: the newest seq for which a refusal was counted
 
     def plan(
-        self,
-        sessions: Iterable[tuple[Session, DecodeQueue]],
-        cached_for: int | None,
-        others_begin_ms: float,
-        now_ms: float,
-    ) -> PlannedCut | None:
-        """Return the next cut, if any.
+        self, sessions: Iterable[tuple[Session, DecodeQueue]], order: Sequence[Task], now_ms: float
+    ) -> PlannedCut | MakeWay | None:
+        """Return the next cut, if any, or what must be made before it.
 
         Args:
-            cached_for: the session whose newest chunk has its context in the caches.
-            others_begin_ms: when the next chunk or command must begin.
+            order: the next chunk or command of each session, the first deadline first.
         """
-        planned: list[PlannedCut] = []
+        found: list[PlannedCut | MakeWay] = []
         for session, queue in sessions:
-            is_cached = session.number == cached_for
-            consider = partial(self._consider, session, queue, is_cached, others_begin_ms, now_ms, planned)
-            self._guard(session, consider)
-        return min(planned, key=lambda each: each.begin_ms, default=None)
+            self._guard(session, partial(self._consider, session, queue, order, now_ms, found))
+        cuts = [each for each in found if isinstance(each, PlannedCut)]
+        return begin_in_time(cuts) if cuts else next(iter(found), None)
 
     def _consider(
         self,
         session: Session,
         queue: DecodeQueue,
-        is_cached: bool,
-        others_begin_ms: float,
+        order: Sequence[Task],
         now_ms: float,
-        planned: list[PlannedCut],
+        found: list[PlannedCut | MakeWay],
     ) -> None:
-        """Add the session's next cut, or count why there is none."""
+        """Add the session's next cut or what blocks it, or count why there is none."""
         seq = session.current_controls().news
         if seq is None or session.is_paused or not queue:
             return
-        chunk = self._describe(session, queue, is_cached, now_ms)
-        cut = plan_cut(chunk, self._costs, others_begin_ms, now_ms)
+        chunk = self._describe(session, queue, now_ms)
+        cut = plan_cut(chunk, self._costs, latest_start(order, None), now_ms)
         if isinstance(cut, Cut) and not _differs(session, queue, cut.kept, now_ms):
             cut = "same"
+        first = self._find_first(session, chunk, order, now_ms) if cut == "stall" else None
         if isinstance(cut, Cut):
-            planned.append(PlannedCut(session, cut))
+            found.append(PlannedCut(session, cut))
+        elif first is not None:
+            found.append(MakeWay(first.session))
         else:
             self._refuse(session, seq, cut)
 
-    def _describe(self, session: Session, queue: DecodeQueue, is_cached: bool, now_ms: float) -> Cuttable:
+    def _find_first(
+        self, session: Session, chunk: Cuttable, order: Sequence[Task], now_ms: float
+    ) -> Task | None:
+        """Find what to make before a cut, so that neither makes the other, or the next chunk, late."""
+        others = [task for task in order if task.session != session.number]
+        own_begin_ms = latest_start([task for task in order if task.session == session.number], None)
+        if not others or not isinstance(plan_cut(chunk, self._costs, own_begin_ms, now_ms), Cut):
+            return None
+        first = others[0]
+        cut_begin_ms = now_ms + first.context_ms + first.tail_ms
+        end_ms = cut_begin_ms + self._costs.cut_ms(1, is_cached=False)
+        return first if end_ms <= min(own_begin_ms, chunk.due_ms[-1]) else None
+
+    def _describe(self, session: Session, queue: DecodeQueue, now_ms: float) -> Cuttable:
         newest = queue.newest
         assert newest is not None, "a queue without a chunk"
         due_ms, decode_ms = session.decode_due_ms(self._costs, now_ms), self._costs.decode_ms
@@ -86,7 +105,7 @@ class CutPlanner:
         dues = [
             due_ms + queue.media_before_ms(k) - decode_ms - delay_ms(queue.num_before(k)) for k in latents
         ]
-        return Cuttable(first, newest.end, dues, is_cached)
+        return Cuttable(first, newest.end, dues, walk_of(session).holds_context)
 
     def _refuse(self, session: Session, seq: int, reason: Refusal) -> None:
         if self._refused.get(session.number) != seq:
@@ -95,6 +114,15 @@ class CutPlanner:
 
     def forget(self, session: Session) -> None:
         self._refused.pop(session.number, None)
+
+
+def begin_in_time(cuts: Sequence[PlannedCut]) -> PlannedCut:
+    """Return the cut to make first. It begins so early that all are in time, one after the other."""
+    order = sorted(cuts, key=lambda each: each.cut.begin_by_ms + each.cut.time_ms)
+    begin_ms = math.inf
+    for each in reversed(order):
+        begin_ms = min(each.cut.begin_by_ms, begin_ms - each.cut.time_ms)
+    return replace(order[0], cut=replace(order[0].cut, begin_by_ms=begin_ms))
 
 
 def _differs(session: Session, queue: DecodeQueue, kept: int, now_ms: float) -> bool:

@@ -44,10 +44,11 @@ class DecodingChunk:
     def count(self, costs: Costs, counters: Counters) -> None:
         """Record what these latents took, when the last of them is decoded or thrown away."""
         chunk = self.report.chunk
-        counters.add_chunk({**chunk.timings_ms, "decode": self._decode_ms}, is_new=chunk.first_latent == 0)
+        num_decoded = self.next_latent - chunk.first_latent
+        is_new = chunk.first_latent == 0 and num_decoded > 0  # otherwise another version of it was counted
+        counters.add_chunk({**chunk.timings_ms, "decode": self._decode_ms}, is_new=is_new)
         if chunk.first_latent:
             return
-        num_decoded = self.next_latent
         costs.needed.add(self._needed_ms if num_decoded else self._generate_ms + costs.decode_ms)
         costs.count_tail(self._generate_ms, self._decode_ms, len(chunk.poses) - num_decoded)
 

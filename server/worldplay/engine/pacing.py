@@ -5,7 +5,7 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Literal
 
-MIN_MARGIN_MS = 50.0
+MIN_MARGIN_MS = 50.0  # for a client that does not say what it wants to have buffered
 MAX_BUFFERED_MS = 1333.0  # two chunks; if these do not prevent underruns, the server is too slow
 CONTEXT_SLACK_MS = 20.0  # how much earlier the context pass starts than it usually must
 _NUM_RECENT = 32  # 20 s of one visitor's chunks
@@ -104,9 +104,14 @@ class Costs:
             self._first_ms[stage] = time_ms
 
     @property
+    def decoding(self) -> RecentTimes:
+        """Return the recent times of decoding a latent."""
+        return self._stages["decode"]
+
+    @property
     def decode_ms(self) -> float:
         """Return the usual time of decoding a latent; 0 if nothing was measured yet."""
-        return self._stages["decode"].median_ms
+        return self.decoding.median_ms
 
     def decoding_delay_ms(self, num_latents: int) -> float:
         """Estimate how long decoding so many latents keeps the model from other work."""
@@ -159,12 +164,19 @@ def needed_ms(frames_at_ms: float, latched_at_ms: float, media_before_ms: float)
     return frames_at_ms - latched_at_ms - media_before_ms
 
 
-def margin_ms(needed: RecentTimes, ack_delays: AckDelays) -> float:
-    """Return the buffered media to keep in reserve against recent jitter."""
-    return max(MIN_MARGIN_MS, needed.jitter_ms + ack_delays.jitter_ms)
+def margin_ms(times: RecentTimes, ack_delays: AckDelays, wanted_ms: float | None = None) -> float:
+    """Return the buffered media to keep in reserve against the recent jitter of work and delivery.
+
+    Args:
+        times: of the work that comes before the delivery.
+        wanted_ms: what the client wants to have buffered, by the jitter that it sees; None: it does not say.
+            This includes the jitter of work and delivery, so these are not added to it.
+    """
+    wanted_ms = MIN_MARGIN_MS if wanted_ms is None else wanted_ms
+    return max(wanted_ms, times.jitter_ms + ack_delays.jitter_ms)
 
 
-def latch_buffered_ms(needed: RecentTimes, ack_delays: AckDelays) -> float:
+def latch_buffered_ms(needed: RecentTimes, ack_delays: AckDelays, wanted_ms: float | None = None) -> float:
     """Return the buffered media at which the next chunk should latch its controls."""
     expected_ms = needed.median_ms + ack_delays.median_ms
-    return min(MAX_BUFFERED_MS, margin_ms(needed, ack_delays) + expected_ms)
+    return min(MAX_BUFFERED_MS, margin_ms(needed, ack_delays, wanted_ms) + expected_ms)

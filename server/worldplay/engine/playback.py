@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 
-from worldplay.engine.pacing import AckDelays
+from worldplay.engine.pacing import AckDelays, RecentTimes, latch_buffered_ms, margin_ms
 
 UNACKNOWLEDGED_CHUNKS = 2
 SILENT_AFTER_MS = 1000.0  # a client that plays says so every 100 ms
@@ -21,6 +21,7 @@ class Playhead:
     buffered_s: float
     hidden: bool
     received_ms: float
+    wanted_ms: float | None = None  # what the client wants to have buffered when frames come, if it says so
 
     @property
     def end_s(self) -> float:
@@ -60,6 +61,10 @@ class Playback:
     @property
     def is_hidden(self) -> bool:
         return self._playhead is not None and self._playhead.hidden
+
+    @property
+    def _wanted_ms(self) -> float | None:
+        return None if self._playhead is None else self._playhead.wanted_ms
 
     def renew(self) -> None:
         """Allow a silent client two more chunks, because it has just made a request."""
@@ -105,6 +110,15 @@ class Playback:
         """Return when the client's buffer runs empty at normal speed; now if it is already empty."""
         left_ms = (self.handed_s - self._anchor.shown_s) * 1000.0
         return max(now_ms, self._anchor.at_ms + left_ms)
+
+    def decode_due_ms(self, decoding: RecentTimes, now_ms: float) -> float:
+        """Return when the next latent must be decoded, so that its client still has its reserve."""
+        reserve_ms = margin_ms(decoding, self.ack_delays, self._wanted_ms) + self.ack_delays.median_ms
+        return self.underrun_ms(now_ms) - reserve_ms
+
+    def latch_buffered_ms(self, needed: RecentTimes) -> float:
+        """Return the buffered media at which the next chunk should latch its controls."""
+        return latch_buffered_ms(needed, self.ack_delays, self._wanted_ms)
 
     def drop(self, duration_s: float) -> None:
         """Subtract media that was handed over but never sent. It is not on the client's timeline."""

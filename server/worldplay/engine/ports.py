@@ -40,6 +40,11 @@ class WalkPort(Protocol):
         """Title of the suggestion that the prompt was taken as; None if the model follows any text."""
         ...
 
+    @property
+    def holds_context(self) -> bool:
+        """Return whether the caches hold the newest finished chunk's context. If so, a cut costs less."""
+        ...
+
     def begin_chunk(self, steering: Steering) -> PendingChunk: ...
 
     def begin_cut(self, kept: int, steering: Steering) -> PendingChunk:

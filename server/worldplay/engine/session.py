@@ -8,7 +8,7 @@ from threading import Lock
 from worldplay.engine.activity import Activity
 from worldplay.engine.controls import ControlState
 from worldplay.engine.deadline import Task
-from worldplay.engine.pacing import CONTEXT_SLACK_MS, Costs, latch_buffered_ms, margin_ms
+from worldplay.engine.pacing import CONTEXT_SLACK_MS, Costs
 from worldplay.engine.playback import MAX_UNENCODED_S, Playback, Playhead
 from worldplay.engine.ports import Listener, WalkPort
 from worldplay.world.snapshot import Snapshot
@@ -148,13 +148,16 @@ class Session:
             self.activity.note_trajectory(len(moves) * SECONDS_PER_LATENT, self._clock())
         self._wake()
 
-    def playhead(self, shown_s: float, buffered_s: float, hidden: bool) -> None:
-        """Update from the client's report, in seconds of media."""
+    def playhead(
+        self, shown_s: float, buffered_s: float, hidden: bool, wanted_s: float | None = None
+    ) -> None:
+        """Update from the client's report, in seconds of media; `wanted_s` is what it wants buffered."""
+        wanted_ms = None if wanted_s is None else wanted_s * 1000.0
         now_ms = self._clock()
         with self._lock:
             if self._playback.is_hidden and not hidden:
                 self._controls.forget_taps(now_ms)
-            self._playback.acknowledge(Playhead(shown_s, buffered_s, hidden, now_ms))
+            self._playback.acknowledge(Playhead(shown_s, buffered_s, hidden, now_ms, wanted_ms))
             self.activity.note_report(hidden or self._is_paused, now_ms)
         self._wake()
 
@@ -285,9 +288,7 @@ class Session:
     def decode_due_ms(self, costs: Costs, now_ms: float) -> float:
         """Return when the next latent should be decoded: in time for the client, and for its jitter."""
         with self._lock:
-            delays = self._playback.ack_delays
-            reserve_ms = margin_ms(costs.needed, delays) + delays.median_ms
-            return self._playback.underrun_ms(now_ms) - reserve_ms
+            return self._playback.decode_due_ms(costs.decoding, now_ms)
 
     def next_task(
         self, now_ms: float, costs: Costs, undecoded_ms: float = 0.0, num_undecoded: int = 0
@@ -313,7 +314,7 @@ class Session:
             if not self._playback.wants_chunk(now_ms):
                 return None
             underrun_ms = self._playback.underrun_ms(now_ms) + undecoded_ms
-            buffered_ms = latch_buffered_ms(costs.needed, self._playback.ack_delays)
+            buffered_ms = self._playback.latch_buffered_ms(costs.needed)
             deadline_ms = max(underrun_ms, self._opened_ms + OPENING_SLACK_MS)
             decode_ms = costs.decoding_delay_ms(num_undecoded)
             return self._chunk_task(deadline_ms, underrun_ms - buffered_ms, costs, decode_ms)

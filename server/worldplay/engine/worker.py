@@ -10,9 +10,9 @@ from worldplay.engine.chunk_run import ChunkRun
 from worldplay.engine.clips import ClipQueue
 from worldplay.engine.commands import Commands, walk_of
 from worldplay.engine.controls import Latch
-from worldplay.engine.cut_planner import CutPlanner, PlannedCut
+from worldplay.engine.cut_planner import CutPlanner, MakeWay, PlannedCut
 from worldplay.engine.cuts import Cut
-from worldplay.engine.deadline import Run, Task, Wait, decide, latest_start
+from worldplay.engine.deadline import Run, Task, Wait, decide
 from worldplay.engine.decode_planner import Decode, DecodePlanner
 from worldplay.engine.decoder import Decoder, DecoderThread
 from worldplay.engine.decoding import DecodeQueue
@@ -63,7 +63,6 @@ class Worker:
         self._cuts = CutPlanner(self._costs, self.counters, self._guard)
         if decoder is not None:
             decoder.choose = self._choose_beside
-        self._cached_for: int | None = None  # the session whose newest chunk has its context in the caches
 
     def run_once(self) -> float | None:
         """Do one piece of work. Returns: ms to sleep if nothing else happens; None: without limit."""
@@ -77,7 +76,6 @@ class Worker:
         decision = self._decide()
         if isinstance(decision, Wait | Run) and self._has_time_for_clip(decision):
             self._displace_run()
-            self._cached_for = None
             with self._decoder.beside():
                 self.clips.advance()
         elif isinstance(decision, Wait):
@@ -187,11 +185,14 @@ class Worker:
             decision: Run | Wait = Run(self._run.session.number)
         else:
             decision = decide(tasks, None if self._run is None else self._run.session.number, now_ms)
+        cut = None if is_committed else self._next_cut(now_ms)
+        if isinstance(cut, MakeWay):
+            decision = decision if isinstance(decision, Run) else Run(cut.session)
+            cut = None
         decode = None if self._decoder.is_busy else self._planner.next(now_ms)
         stage_ms = self._expect_stage_ms() if isinstance(decision, Run) else 0.0
         if decode is not None and decode.begin_by_ms <= now_ms + stage_ms:
             return self._decode_or_finish(decode, now_ms)
-        cut = None if is_committed else self._next_cut(now_ms)
         if cut is not None and cut.begin_ms <= now_ms:
             return cut
         if isinstance(decision, Run):
@@ -232,7 +233,7 @@ class Worker:
         stage = "context" if self._run is None else self._run.next_stage
         return min(MAX_STAGE_MS, self._costs.safe_ms(stage))
 
-    def _next_cut(self, now_ms: float) -> PlannedCut | None:
+    def _next_cut(self, now_ms: float) -> PlannedCut | MakeWay | None:
         if self._latch == "chunk":
             return None
         order = sorted(self._list_tasks(now_ms, with_decoding=False), key=lambda task: task.deadline_ms)
@@ -241,7 +242,7 @@ class Worker:
             for s in self._sessions.values()
             if s.walk and not s.has_commands and not s.is_away
         ]
-        return self._cuts.plan(sessions, self._cached_for, latest_start(order, None), now_ms)
+        return self._cuts.plan(sessions, order, now_ms)
 
     def _do(self, decision: Run | Decode | PlannedCut) -> None:
         match decision:
@@ -330,17 +331,13 @@ class Worker:
 
     def _advance(self, run: ChunkRun) -> None:
         stage, started_ms = run.next_stage, self._clock()
-        was_cached = self._cached_for == run.session.number
-        if run.cut is None:
-            self._cached_for = None
         with self._decoder.beside():
             run.advance()
         if run.cut is None:  # a cut's stages are shorter
             self._costs.count(stage, self._clock() - started_ms)
         if run.chunk is not None:
-            run.count(self._costs, was_cached=was_cached)
+            run.count(self._costs)
             self._run = None
-            self._cached_for = run.session.number
             self.counters.cuts += run.cut is not None
             walk = walk_of(run.session)
             self._undecoded[run.session.number].add(run.report(), walk)

@@ -2,10 +2,6 @@
 
 import torch
 import torch.nn.functional as F
-from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import (
-    HunyuanVideo15Decoder3D,
-    HunyuanVideo15Encoder3D,
-)
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -14,6 +10,7 @@ from worldplay.model.config import VAEConfig
 from worldplay.model.graphs import Graphs
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.tiny_decoder import REACH, TinyDecoder
+from worldplay.model.vae_layers import Decoder, Encoder
 from worldplay.model.vae_steady import SteadyDecoder
 from worldplay.model.vae_stream import FeatureCache, Prepare
 
@@ -22,7 +19,7 @@ DecoderState = FeatureCache
 
 
 class StreamingVAE(nn.Module):
-    """diffusers' AutoencoderKLHunyuanVideo15 as a stream, with its blocks and parameter names.
+    """diffusers' AutoencoderKLHunyuanVideo15 as a stream, with its parameter names.
 
     A feature cache carries the past. So a video of any length can be processed in pieces, with the same
     result as at once.
@@ -35,24 +32,8 @@ class StreamingVAE(nn.Module):
         self._prepare: Prepare | None = None
         self._steady: SteadyDecoder | None = None
         self._tiny: TinyDecoder | None = None
-        self.encoder = HunyuanVideo15Encoder3D(
-            in_channels=3 * config.pixel_patch**2,
-            out_channels=2 * config.latent_channels,
-            block_out_channels=config.encoder_channels,
-            layers_per_block=config.encoder_layers,
-            spatial_compression_ratio=config.spatial_compression,
-            temporal_compression_ratio=config.temporal_compression,
-        )
-        self.decoder = HunyuanVideo15Decoder3D(
-            in_channels=config.latent_channels,
-            out_channels=3 * config.pixel_patch**2,
-            block_out_channels=config.decoder_channels,
-            layers_per_block=config.decoder_layers - 1,
-            spatial_compression_ratio=config.decoder_compression,
-            temporal_compression_ratio=config.temporal_compression,
-        )
-        if config.still:
-            vae_stream.make_still(self.decoder)
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
 
     def new_encoder_state(self) -> EncoderState:
         return EncoderState()

@@ -2,16 +2,29 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from math import ceil
 
 import torch
 import torch.nn.functional as F
-from diffusers.models.autoencoders import autoencoder_kl_hunyuanvideo15 as blocks
 from einops import rearrange, reduce, repeat
 from torch import Tensor, nn
 
 from worldplay.model.config import PAST_FRAMES
 from worldplay.model.ranks import ALONE, Ranks
+from worldplay.model.vae_layers import (
+    CausalConv,
+    ChannelNorm,
+    Decoder,
+    Downsample,
+    Encoder,
+    Layer,
+    Layers,
+    Middle,
+    PositionAttention,
+    Residual,
+    Upsample,
+)
 
 TINY = 1e-24  # keeps the norm of an all-zero position finite
 
@@ -70,22 +83,7 @@ class Pass:
         cache.slots = self._new
 
 
-def make_still(decoder: blocks.HunyuanVideo15Decoder3D) -> None:
-    """Replace the decoder's convolutions, from the first upsampling on, by ones that see one frame each."""
-    first, *others = decoder.up_blocks
-    for part in (first.upsamplers, *others, decoder.conv_out):
-        for layer in part.modules():
-            if isinstance(layer, blocks.HunyuanVideo15CausalConv3d):
-                _, height, width = layer.conv.kernel_size
-                kernel = 1, height, width
-                layer.conv = nn.Conv3d(layer.conv.in_channels, layer.conv.out_channels, kernel)
-
-
-def _is_still(layer: blocks.HunyuanVideo15CausalConv3d) -> bool:
-    return layer.conv.kernel_size[0] == 1
-
-
-def encode(encoder: blocks.HunyuanVideo15Encoder3D, x: Tensor, cache: FeatureCache) -> Tensor:
+def encode(encoder: Encoder, x: Tensor, cache: FeatureCache) -> Tensor:
     """Encode the next piece of a stream to moments.
 
     Args:
@@ -105,7 +103,7 @@ def encode(encoder: blocks.HunyuanVideo15Encoder3D, x: Tensor, cache: FeatureCac
 
 
 def decode(
-    decoder: blocks.HunyuanVideo15Decoder3D,
+    decoder: Decoder,
     z: Tensor,
     cache: FeatureCache,
     ranks: Ranks = ALONE,
@@ -134,7 +132,7 @@ def decode(
 
 
 def remember(
-    decoder: blocks.HunyuanVideo15Decoder3D,
+    decoder: Decoder,
     z: Tensor,
     cache: FeatureCache,
     num_levels: int,
@@ -149,9 +147,7 @@ def remember(
     run.commit(cache)
 
 
-def _up(
-    decoder: blocks.HunyuanVideo15Decoder3D, z: Tensor, run: Pass, num_levels: int, ranks: Ranks
-) -> Tensor:
+def _up(decoder: Decoder, z: Tensor, run: Pass, num_levels: int, ranks: Ranks) -> Tensor:
     """Run the decoder up to the end of level `num_levels`; without any, only its middle."""
     shortcut = repeat(z, "b c t h w -> b (c r) t h w", r=decoder.repeat)
     x = _causal_conv(decoder.conv_in, z, run) + shortcut
@@ -159,12 +155,12 @@ def _up(
     if ranks.has_rows(z.shape[3]):
         run.ranks = ranks
     x = run.ranks.own_rows(x)
-    for block in decoder.up_blocks[:num_levels]:
+    for block in islice(decoder.up_blocks, num_levels):
         x = _level(block.resnets, block.upsamplers, x, run, _upsample)
     return x
 
 
-def reaches(decoder: blocks.HunyuanVideo15Decoder3D) -> list[int]:
+def reaches(decoder: Decoder) -> list[int]:
     """Count how many past latents each level must have seen, so that older ones do not matter.
 
     The first number is of the whole decoder, the last one of its head. Every causal convolution needs
@@ -179,21 +175,16 @@ def reaches(decoder: blocks.HunyuanVideo15Decoder3D) -> list[int]:
 
 
 def _count_causal(part: nn.Module) -> int:
-    return sum(
-        isinstance(layer, blocks.HunyuanVideo15CausalConv3d) and not _is_still(layer)
-        for layer in part.modules()
-    )
+    return sum(isinstance(layer, CausalConv) and not layer.is_still for layer in part.modules())
 
 
-def _causal_conv(layer: blocks.HunyuanVideo15CausalConv3d, x: Tensor, run: Pass) -> Tensor:
+def _causal_conv(layer: CausalConv, x: Tensor, run: Pass) -> Tensor:
     return _convolve(layer, x, run, _copy)
 
 
-def _normed_conv(
-    norm: blocks.HunyuanVideo15RMS_norm, layer: blocks.HunyuanVideo15CausalConv3d, x: Tensor, run: Pass
-) -> Tensor:
+def _normed_conv(norm: ChannelNorm, layer: CausalConv, x: Tensor, run: Pass) -> Tensor:
     """Apply a norm, SiLU and a causal convolution."""
-    past = None if _is_still(layer) else run.past()
+    past = None if layer.is_still else run.past()
     if run.prepare is not None and past is not None and not torch.is_grad_enabled():
         return _convolve_surrounded(layer, run.prepare(x, norm.gamma, past), run)
     normed = _rms_norm(norm, x)
@@ -210,24 +201,21 @@ def _silu(x: Tensor, out: Tensor) -> None:
     torch.ops.aten.silu.out(x, out=out)
 
 
-def _convolve(layer: blocks.HunyuanVideo15CausalConv3d, x: Tensor, run: Pass, activate: Activation) -> Tensor:
+def _convolve(layer: CausalConv, x: Tensor, run: Pass, activate: Activation) -> Tensor:
     """Convolve an activated x, and what came before it."""
-    past = x[:, :, :0] if _is_still(layer) else run.past()
+    past = x[:, :, :0] if layer.is_still else run.past()
     if torch.is_grad_enabled():
-        surrounded = _surround_for_gradients(_first_twice(x) if past is None else past, x)
+        before = x[:, :, :1].expand(-1, -1, PAST_FRAMES, -1, -1) if past is None else past
+        surrounded = _surround_for_gradients(before, x)
     else:
         surrounded = _surround(past, x, activate)
     return _convolve_surrounded(layer, surrounded, run)
 
 
-def _first_twice(x: Tensor) -> Tensor:
-    return x[:, :, :1].expand(-1, -1, PAST_FRAMES, -1, -1)
-
-
-def _convolve_surrounded(layer: blocks.HunyuanVideo15CausalConv3d, surrounded: Tensor, run: Pass) -> Tensor:
+def _convolve_surrounded(layer: CausalConv, surrounded: Tensor, run: Pass) -> Tensor:
     """Convolve what was put together, and remember its newest frames."""
     run.ranks.exchange_edges(surrounded)
-    if not _is_still(layer):
+    if not layer.is_still:
         run.remember(surrounded[..., 1:-1, 1:-1])
     if surrounded.device.type == "cpu" and surrounded.dtype == torch.float32:
         return _convolve_by_taps(layer.conv, surrounded)
@@ -276,8 +264,8 @@ def _surround_for_gradients(past: Tensor, x: Tensor) -> Tensor:
     return F.pad(extended, (1, 1, 1, 1, 0, 0), mode="replicate")
 
 
-def _rms_norm(layer: blocks.HunyuanVideo15RMS_norm, x: Tensor) -> Tensor:
-    """Apply diffusers' normalisation over channels.
+def _rms_norm(layer: ChannelNorm, x: Tensor) -> Tensor:
+    """Apply a normalisation over channels.
 
     A GPU has one kernel for it, which computes in float32: squares of float16 would overflow. On a CPU a mean
     by a 1x1x1 convolution is 3 to 10 times faster than all other ways, forward and backward.
@@ -289,18 +277,18 @@ def _rms_norm(layer: blocks.HunyuanVideo15RMS_norm, x: Tensor) -> Tensor:
     return x * torch.rsqrt(F.conv3d(x * x, average) + TINY) * layer.gamma
 
 
-def _residual(block: blocks.HunyuanVideo15ResnetBlock, x: Tensor, run: Pass) -> Tensor:
+def _residual(block: Residual, x: Tensor, run: Pass) -> Tensor:
     h = _normed_conv(block.norm1, block.conv1, x, run)
     h = _normed_conv(block.norm2, block.conv2, h, run)
-    return h + (x if block.conv_shortcut is None else block.conv_shortcut(x))
+    return h + x
 
 
 def _level(
-    residuals: nn.ModuleList,
-    resamplers: nn.ModuleList | None,
+    residuals: Layers[Residual],
+    resamplers: Layers[Layer] | None,
     x: Tensor,
     run: Pass,
-    resample: Callable[[nn.Module, Tensor, Pass], Tensor],
+    resample: Callable[[Layer, Tensor, Pass], Tensor],
 ) -> Tensor:
     for block in residuals:
         x = _residual(block, x, run)
@@ -309,14 +297,15 @@ def _level(
     return x
 
 
-def _middle(middle: blocks.HunyuanVideo15MidBlock, x: Tensor, run: Pass) -> Tensor:
-    x = _residual(middle.resnets[0], x, run)
-    for attention, block in zip(middle.attentions, middle.resnets[1:], strict=True):
+def _middle(middle: Middle, x: Tensor, run: Pass) -> Tensor:
+    first, *rest = middle.resnets
+    x = _residual(first, x, run)
+    for attention, block in zip(middle.attentions, rest, strict=True):
         x = _residual(block, _attend_within_latents(attention, x), run)
     return x
 
 
-def _attend_within_latents(layer: blocks.HunyuanVideo15AttnBlock, x: Tensor) -> Tensor:
+def _attend_within_latents(layer: PositionAttention, x: Tensor) -> Tensor:
     """Apply single-head attention over the positions of each latent separately."""
     h = _rms_norm(layer.norm, x)
     q, k, v = (
@@ -328,13 +317,11 @@ def _attend_within_latents(layer: blocks.HunyuanVideo15AttnBlock, x: Tensor) -> 
     return x + layer.proj_out(h)
 
 
-def _head(
-    network: blocks.HunyuanVideo15Encoder3D | blocks.HunyuanVideo15Decoder3D, x: Tensor, run: Pass
-) -> Tensor:
+def _head(network: Encoder | Decoder, x: Tensor, run: Pass) -> Tensor:
     return _normed_conv(network.norm_out, network.conv_out, x, run)
 
 
-def _downsample(layer: blocks.HunyuanVideo15Downsample, x: Tensor, run: Pass) -> Tensor:
+def _downsample(layer: Downsample, x: Tensor, run: Pass) -> Tensor:
     h = _causal_conv(layer.conv, x, run)
     group = layer.group_size
     if not layer.add_temporal_downsample:
@@ -345,7 +332,7 @@ def _downsample(layer: blocks.HunyuanVideo15Downsample, x: Tensor, run: Pass) ->
     return _fold_time(h) + _mean_of_groups(_fold_time(x), group)
 
 
-def _upsample(layer: blocks.HunyuanVideo15Upsample, x: Tensor, run: Pass) -> Tensor:
+def _upsample(layer: Upsample, x: Tensor, run: Pass) -> Tensor:
     h = _causal_conv(layer.conv, x, run)
     if layer.add_temporal_upsample and run.first:  # one frame stays one frame
         h = _unfold(h)

@@ -79,17 +79,22 @@ class ServerConnection:
 
     def send(self, message: ServerMessage) -> bytes:
         """Encode one message of the server."""
+        self.check(message)
+        return pack(message)
+
+    def check(self, message: ServerMessage) -> None:
+        """Assert that a message is in order, and count it as sent."""
         fault = self._server.find_fault(message)
         assert fault is None, fault
         assert self._client.greeted or message.type in ("error", "bye"), f"{message.type} before hello"
         if isinstance(message, Welcome) and message.resumed:
             self._client.started = True  # on an earlier connection
-        return pack(message)
 
     def _check(self, message: ClientMessage) -> None:
         match message:
-            case Hello(token=token):
+            case Hello(token=token, watch=watch):
                 self._check_token(token)
+                self._client.watches = watch is not None
             case Controls(seq=seq):
                 _check_order(self._client.find_seq_fault(seq))
             case Poses(seq=seq, poses=poses):

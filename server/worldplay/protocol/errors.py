@@ -14,6 +14,7 @@ class ErrorCode(str, Enum):
     TOO_FAST = "too_fast"
     SLOW_CONSUMER = "slow_consumer"
     TAKEN_OVER = "taken_over"
+    NOT_FOUND = "not_found"
     BAD_IMAGE = "bad_image"
     BAD_POSE = "bad_pose"
     BAD_REQUEST = "bad_request"
@@ -34,6 +35,7 @@ CLOSE_CODES: dict[ErrorCode, int | None] = {
     ErrorCode.TOO_FAST: 1008,
     ErrorCode.SLOW_CONSUMER: 1008,
     ErrorCode.TAKEN_OVER: 1008,
+    ErrorCode.NOT_FOUND: 1008,
     ErrorCode.BAD_IMAGE: None,
     ErrorCode.BAD_POSE: None,
     ErrorCode.BAD_REQUEST: None,

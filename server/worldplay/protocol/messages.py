@@ -1,71 +1,28 @@
 """Every message of docs/protocol.md as one frozen, strictly typed class."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
+from pydantic import Field, Strict, model_validator
 
 from worldplay.protocol.errors import ErrorCode, ProtocolError
+from worldplay.protocol.fields import (
+    Clock,
+    Count,
+    Intrinsics,
+    Items,
+    Keys,
+    MediaTime,
+    Name,
+    OwnerKey,
+    Pose,
+    Record,
+    Size,
+    Turn,
+)
 
 PROTOCOL = 1
 SUBPROTOCOL = "worldplay.v1"
-MAX_INT = 2**53 - 1  # the largest integer that JavaScript holds exactly
-MAX_LENGTH = 1e6  # of a pose, in world units: beyond any walk, and still exact enough in float32
-FULL_TURN = 6.2832
-
-T = TypeVar("T")
-# Frozen messages hold tuples; MessagePack and callers may pass lists.
-Items: TypeAlias = Annotated[tuple[T, ...], Strict(False)]
-Size: TypeAlias = Annotated[
-    tuple[Annotated[int, Field(ge=1, le=8192)], Annotated[int, Field(ge=1, le=8192)]], Strict(False)
-]
-Count: TypeAlias = Annotated[int, Field(ge=0, le=MAX_INT)]
-Clock: TypeAlias = Annotated[float, Field(ge=-MAX_INT, le=MAX_INT)]
-MediaTime: TypeAlias = Annotated[float, Field(ge=0, le=1e9)]
-Turn: TypeAlias = Annotated[float, Field(ge=-FULL_TURN, le=FULL_TURN)]
-Length: TypeAlias = Annotated[float, Field(ge=-MAX_LENGTH, le=MAX_LENGTH)]
-Name: TypeAlias = Annotated[str, Field(max_length=512)]
-OwnerKey: TypeAlias = Annotated[str, Field(min_length=16, max_length=512)]
-Key: TypeAlias = Literal["w", "s", "a", "d", "up", "down", "left", "right"]
-
-
-def _flatten_rows(value: object) -> object:
-    """Flatten a square list of lists to one tuple; return anything else for validation."""
-    if not isinstance(value, list | tuple):
-        return value
-    if all(isinstance(row, list | tuple) and len(row) == len(value) for row in value):
-        return tuple(number for row in value for number in row)
-    return value
-
-
-def _refuse_repeats(keys: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(keys)) != len(keys):
-        raise ValueError(f"expected distinct keys, got {list(keys)}")
-    return keys
-
-
-Pose: TypeAlias = Annotated[
-    Items[Length], Field(min_length=16, max_length=16), BeforeValidator(_flatten_rows)
-]
-Intrinsics: TypeAlias = Annotated[
-    Items[Length], Field(min_length=9, max_length=9), BeforeValidator(_flatten_rows)
-]
-Keys: TypeAlias = Annotated[Items[Key], AfterValidator(_refuse_repeats)]
-
-
-class Record(BaseModel):
-    """A map with exactly these fields. Fields that default to None are optional; `to_map` omits them."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
-
-    def to_map(self) -> dict[str, Any]:
-        fields = type(self).model_fields
-        return {
-            name: value
-            for name, value in self.__dict__.items()
-            if value is not None or fields[name].is_required()
-        }
-
 
 # ---- client to server
 
@@ -81,6 +38,13 @@ class Hello(Record):
     protocol: Annotated[int, Field(ge=PROTOCOL, le=PROTOCOL)]
     token: Name | None = None
     resume: Resume | None = None
+    watch: Name | None = None
+
+    @model_validator(mode="after")
+    def _check_one_session(self) -> "Hello":
+        if self.resume is not None and self.watch is not None:
+            raise ValueError("expected resume or watch, got both")
+        return self
 
 
 class Start(Record):
@@ -143,6 +107,7 @@ class Playhead(Record):
     buffered: MediaTime
     stalled: Count
     hidden: bool
+    wanted: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
 class Pause(Record):
@@ -170,6 +135,15 @@ class Bookmark(Record):
     type: Literal["bookmark"] = "bookmark"
     name: Annotated[str, Field(max_length=200)]
     key: OwnerKey
+
+
+class Share(Record):
+    type: Literal["share"] = "share"
+    token: Name | None = None
+
+
+class Unshare(Record):
+    type: Literal["unshare"] = "unshare"
 
 
 class Stop(Record):
@@ -246,6 +220,8 @@ class Welcome(Record):
     times_real_time: Annotated[float, Field(gt=0)] | None = None
     snapshots: bool | None = None
     places: Places | None = None
+    wanted: bool | None = None
+    watchers: Count | None = None
 
 
 class Queued(Record):
@@ -345,6 +321,17 @@ class Bookmarked(Record):
     chunk: Count
 
 
+class Shared(Record):
+    type: Literal["shared"] = "shared"
+    token: Name | None = None
+
+
+class Watchers(Record):
+    type: Literal["watchers"] = "watchers"
+    count: Count
+    walker: Literal["walking", "paused", "queued", "away"] | None = None
+
+
 ClientMessage: TypeAlias = (
     Hello
     | Start
@@ -358,11 +345,25 @@ ClientMessage: TypeAlias = (
     | Reset
     | Rewind
     | Bookmark
+    | Share
+    | Unshare
     | Stop
     | Ping
 )
 ServerMessage: TypeAlias = (
-    Welcome | Queued | Init | Chunk | Media | State | Error | Bye | Pong | Received | Bookmarked
+    Welcome
+    | Queued
+    | Init
+    | Chunk
+    | Media
+    | State
+    | Error
+    | Bye
+    | Pong
+    | Received
+    | Bookmarked
+    | Shared
+    | Watchers
 )
 
 

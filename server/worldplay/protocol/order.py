@@ -11,16 +11,22 @@ from worldplay.protocol.messages import (
     Queued,
     Received,
     ServerMessage,
+    Shared,
     State,
+    Watchers,
     Welcome,
 )
 
 
 class ClientOrder:
-    """What a client may send: `hello`, then `ping` and `start`, then everything; nothing after `stop`."""
+    """What a client may send: `hello`, then `ping` and `start`, then everything; nothing after `stop`.
+
+    A client that watches may only send `ping` and `stop` after `hello`.
+    """
 
     def __init__(self) -> None:
         self.greeted = False
+        self.watches = False
         self.started = False
         self.stopped = False
         self.last_seq = -1
@@ -35,7 +41,9 @@ class ClientOrder:
                 if self.greeted
                 else f"expected hello first, got {kind}"
             )
-        if not self.started and kind not in ("hello", "start", "ping"):
+        if self.watches and kind not in ("ping", "stop"):
+            return f"expected ping or stop of a client that watches, got {kind}"
+        if not (self.started or self.watches) and kind not in ("hello", "start", "ping"):
             return f"expected start or ping before the first start, got {kind}"
         self.greeted = True
         self.started = self.started or kind == "start"
@@ -115,7 +123,7 @@ class ServerOrder:
                 self.next_frame = frame + 1
             case Error(fatal=fatal):
                 self.ended = fatal
-            case Queued() | State() | Pong() | Received() | Bookmarked():
+            case Queued() | State() | Pong() | Received() | Bookmarked() | Shared() | Watchers():
                 pass
             case _:
                 self.ended = True

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from worldplay.protocol.errors import ErrorCode, ProtocolError
-from worldplay.protocol.messages import Record
+from worldplay.protocol.fields import Record
 from worldplay.wording import MESSAGE_PACK, find_fault, show
 
 M = TypeVar("M", bound=Record)

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 import msgpack
 
 from worldplay.protocol.errors import ErrorCode, ProtocolError
-from worldplay.protocol.messages import Record
+from worldplay.protocol.fields import Record
 from worldplay.wording import MESSAGE_PACK, show
 
 SMALL_FRAME_BYTES = 64 * 1024  # the most in any frame, without counting the image of a `start`

@@ -1,8 +1,8 @@
 """Sends an HTTP answer part by part, and gives up on a client that does not read it."""
 
-import asyncio
 from collections.abc import Awaitable
 
+from anyio import fail_after
 from starlette.responses import Response
 from starlette.types import Send
 
@@ -42,6 +42,7 @@ class Answer:
 
     async def _wait(self, sending: Awaitable[None]) -> None:
         try:
-            await asyncio.wait_for(sending, self._timeout_s)
-        except (asyncio.TimeoutError, OSError):
+            with fail_after(self._timeout_s):
+                await sending
+        except OSError:  # a TimeoutError is one
             raise ClientGoneError from None

@@ -37,6 +37,7 @@ from worldplay.web.static_page import page_route
 from worldplay.web.stream import Stream
 from worldplay.web.streams import Streams
 from worldplay.web.visits import Visits
+from worldplay.web.watch_links import WatchLinks
 from worldplay.web.world_server import REQUESTS_S, WorldServer
 from worldplay.world.world import World
 
@@ -73,7 +74,8 @@ def create_app(settings: Settings, world: World, engine: Engine, traffic: Traffi
     metrics, decoding, rates = Metrics(engine), PictureDecoding(), AddressRates()
     store = open_store(settings)
     keeper = None if store is None else Keeper(store, monotonic_ms)
-    visits = Visits(world, engine, metrics, store, keeper, settings.resume_s, details.count_yielded)
+    links = WatchLinks(settings.max_watchers, settings.max_watchers_per_walk)
+    visits = Visits(world, engine, metrics, store, keeper, settings.resume_s, details.count_yielded, links)
 
     async def health(request: Request) -> Response:
         body = describe_health(settings, world, engine)

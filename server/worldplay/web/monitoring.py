@@ -92,6 +92,11 @@ class Metrics:
             "Frames that were not sent because a client read too slowly.",
             registry=self._registry,
         )
+        self.watch_frames_dropped = Counter(
+            "worldplay_watch_frames_dropped",
+            "Frames that were not sent to a watcher because it read too slowly.",
+            registry=self._registry,
+        )
         self.resumes = Counter(
             "worldplay_resumes",
             "Clients that wanted to resume, by where their walk was: memory, store, unknown, or refused.",

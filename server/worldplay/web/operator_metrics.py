@@ -91,7 +91,8 @@ class _ServerCollector(Collector):
         )
         states = GaugeMetricFamily(
             "worldplay_clients",
-            "Clients with a WebSocket, by state: greeting, choosing, walking, paused, queued, resting.",
+            "Clients with a WebSocket, by state: greeting, choosing, walking, paused, queued, resting, "
+            "watching.",
             labels=["state"],
         )
         for state, count in self._streams.count_states().items():

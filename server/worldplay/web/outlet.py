@@ -4,6 +4,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from worldplay.engine.ports import ChunkReport
 from worldplay.media.encoder import EncodedFrame
@@ -41,16 +42,32 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
-class Handover:
-    """The connection continues an earlier session: what follows comes from that one's outlet."""
+class Packed:
+    """A message, and its bytes, which several clients get."""
 
-    outlet: "Outlet"
+    message: m.ServerMessage
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """The connection shows another session than its own: what follows comes from there."""
+
+    source: "Source"
 
 
 Item = m.ServerMessage | VideoTrack | ChunkReport | Sample | Close | Handover
-Outgoing = m.ServerMessage | Close | Handover
+Outgoing = m.ServerMessage | Packed | Close | Handover
 # These belong to one connection, and mean nothing to the next one.
-_OF_A_CONNECTION = (m.Welcome, m.Pong, m.Received, Close, Handover)
+_OF_A_CONNECTION = (m.Welcome, m.Pong, m.Received, m.Shared, m.Watchers, Close, Handover)
+
+
+class Source(Protocol):
+    """What a connection's messages come from."""
+
+    async def next(self) -> Outgoing:
+        """Wait for the next message. Raises: BufferError if too many wait."""
+        ...
 
 
 class Outlet:
@@ -85,7 +102,8 @@ class Outlet:
         """Queue an item. An error is also counted and logged."""
         match item:
             case ProtocolError():
-                self._refuse(item)
+                for each in refuse(item, self._metrics):
+                    self._queue.put(each)
             case ChunkReport():
                 self._queue.put(item, item)
             case Sample(report=report):
@@ -122,14 +140,6 @@ class Outlet:
             self._due.append(init_message(self._track))
             self._waits_for_key = True
         return False
-
-    def _refuse(self, error: ProtocolError) -> None:
-        """Queue an error message, and a `Close` if the error is fatal."""
-        self._metrics.protocol_errors.labels(error.code.value).inc()
-        logger.info("refused: %s", without_values(str(error)))
-        self._queue.put(m.error_message(error))
-        if error.close_code is not None:
-            self._queue.put(Close(error.close_code))
 
     def _count_dropped(self, items: list[Item]) -> None:
         num_frames = sum(isinstance(item, Sample) for item in items)
@@ -169,22 +179,8 @@ class Outlet:
             self._chunk_left += 1
             yield self._announce(sample.report)
             self._chunk_left -= 1
-        yield self._media_message(sample)
-
-    def _media_message(self, sample: Sample) -> m.Media:
-        track, frame, time_s = self._opened_track(), self._next_frame, self._time_s()
+        yield media_message(self._opened_track(), sample, self._next_frame)
         self._next_frame += 1
-        return m.Media(
-            chunk=sample.report.chunk.index,
-            frame=frame,
-            time=time_s,
-            duration=track.frame_duration_s,
-            key=sample.frame.key,
-            decoded_at=sample.decoded_at_ms,
-            decode=sample.decode_ms,
-            encode=sample.encode_ms,
-            data=track.fragment(sample.frame, frame),
-        )
 
     def _time_s(self) -> float:
         return self._next_frame * self._opened_track().frame_duration_s
@@ -192,6 +188,30 @@ class Outlet:
     def _opened_track(self) -> VideoTrack:
         assert self._track is not None, "a chunk before its track"
         return self._track
+
+
+def refuse(error: ProtocolError, metrics: Metrics) -> Iterator[m.Error | Close]:
+    """Count and log an error. Yields: its message, and a `Close` if the error is fatal."""
+    metrics.protocol_errors.labels(error.code.value).inc()
+    logger.info("refused: %s", without_values(str(error)))
+    yield m.error_message(error)
+    if error.close_code is not None:
+        yield Close(error.close_code)
+
+
+def media_message(track: VideoTrack, sample: Sample, frame: int) -> m.Media:
+    """Make the message of a frame that has this number on its client's timeline."""
+    return m.Media(
+        chunk=sample.report.chunk.index,
+        frame=frame,
+        time=frame * track.frame_duration_s,
+        duration=track.frame_duration_s,
+        key=sample.frame.key,
+        decoded_at=sample.decoded_at_ms,
+        decode=sample.decode_ms,
+        encode=sample.encode_ms,
+        data=track.fragment(sample.frame, frame),
+    )
 
 
 class _Sent:

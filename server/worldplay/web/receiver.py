@@ -13,7 +13,7 @@ from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.web.monitoring import Metrics
 from worldplay.web.operator_metrics import OperatorMetrics
-from worldplay.web.outlet import Close, Handover, Item
+from worldplay.web.outlet import Close, Handover
 from worldplay.web.picture_decoding import PictureDecoding
 from worldplay.web.send_queue import post
 from worldplay.web.snapshots import keep_snapshot, load_snapshot
@@ -23,9 +23,12 @@ from worldplay.web.translate import (
     count_places,
     read_image,
     read_trajectory,
+    watcher_welcome,
     welcome,
 )
 from worldplay.web.visits import Visits
+from worldplay.web.watch_links import REVOKED
+from worldplay.web.watcher import Watcher
 from worldplay.world.machine import is_memory_short
 from worldplay.world.pictures.fit import StartPicture
 from worldplay.world.snapshot import Snapshot
@@ -72,6 +75,7 @@ class Receiver:
         self._num_stalls = 0
         self._dismiss = dismiss
         self.visit = visits.new()  # until the client says that it wants an earlier one
+        self.watcher: Watcher | None = None  # of a client that watches somebody else's walk
         self.visit.attach(dismiss, fields)
 
     async def handle(self, message: m.ClientMessage) -> bool:
@@ -80,33 +84,61 @@ class Receiver:
         Raises: ProtocolError if the request is not possible.
         """
         match message:
+            case m.Hello(watch=str(token)):
+                self._watch(token)
             case m.Hello(resume=resume):
                 await self._greet(resume)
             case m.Ping(t=t):
-                self._put(m.Pong(t=t, server=monotonic_ms()))
+                self.put(m.Pong(t=t, server=monotonic_ms()))
             case m.Stop():
-                self._visits.forget(self.visit)
-                self._put(m.Bye(reason="stopped"))
-                self._put(Close(1000))
+                self._stop()
                 return False
             case m.Start():
                 await self._start(message)
             case m.Bookmark():
                 self._bookmark(message)
+            case m.Share() | m.Unshare():
+                self._share(message)
             case m.Poses():
                 await self._follow_poses(message)
             case _:
                 self._steer(message)
         return True
 
-    def _put(self, item: Item) -> None:
-        self.visit.outlet.put(item)
+    def put(self, item: m.ServerMessage | Close | ProtocolError) -> None:
+        """Queue an item for the client."""
+        source = self.visit.outlet if self.watcher is None else self.watcher
+        source.put(item)
+
+    def _stop(self) -> None:
+        if self.watcher is None:
+            self._visits.forget(self.visit)
+        self.put(m.Bye(reason="stopped"))
+        self.put(Close(1000))
+
+    def _watch(self, token: str) -> None:
+        """Show the walk of somebody else. Raises: ProtocolError if the link does not work."""
+        audience = self._visits.links.find(token)
+        self.watcher = audience.join(watcher_welcome(self._world, self._engine.times_real_time, self._fields))
+        logger.info("watches a walk, as one of %d", len(audience))
+        self.visit.outlet.put(Handover(self.watcher))
+        self._visits.end(self.visit)
+
+    def _share(self, message: m.Share | m.Unshare) -> None:
+        """Make the link by which others watch this walk, or let it work no more."""
+        self._session_for(message)
+        links, visit = self._visits.links, self.visit
+        if isinstance(message, m.Unshare):
+            links.close(visit.audience, REVOKED)
+            self.put(m.Shared())
+        else:
+            self.put(m.Shared(token=links.share(visit.audience, visit.secret, message.token)))
 
     async def _greet(self, resume: m.Resume | None) -> None:
         """Welcome the client, to the visit that it wants to resume if there is one."""
         found = None if resume is None else await self._visits.find(resume)
         if found is None or resume is None:
-            self._put(self._welcome(resumed=False))
+            self.put(self._welcome(resumed=False))
             return
         found.attach(self._dismiss, self._fields)
         new, self.visit = self.visit, found
@@ -124,6 +156,7 @@ class Receiver:
             self._visits.store is not None,
             engine.times_real_time,
             count_places(engine) if "places" in self._fields else None,
+            self._visits.links.most_per_walk,
         )
         return welcome(self._world, greeting, self._fields)
 
@@ -140,7 +173,7 @@ class Receiver:
             picture, view = await self._decoding.run(self._read_picture, message.image)
         self._open().start(WalkRequest(view, picture, message.prompt, message.seed))
         if picture is not None and view is not None:
-            self._put(m.State(what="view", view=view))
+            self.put(m.State(what="view", view=view))
 
     def _open(self) -> Session:
         is_new = self.visit.session is None
@@ -213,11 +246,12 @@ class Receiver:
         now_ms = monotonic_ms()
         self.visit.latency.receive(seq, now_ms)
         if "received" in self._fields:
-            self._put(m.Received(seq=seq, at=now_ms))
+            self.put(m.Received(seq=seq, at=now_ms))
 
     def _follow_playhead(self, session: Session, playhead: m.Playhead) -> None:
         for latency_ms in self.visit.latency.show(playhead.shown, monotonic_ms()):
             self._metrics.input_to_photon_s.observe(latency_ms / 1000.0)
         self._details.stalls.inc(max(0, min(playhead.stalled - self._num_stalls, MAX_STALLS)))
         self._num_stalls = max(self._num_stalls, playhead.stalled)
-        session.playhead(playhead.shown, playhead.buffered, playhead.hidden)
+        self.visit.audience.set_away(playhead.hidden)
+        session.playhead(playhead.shown, playhead.buffered, playhead.hidden, playhead.wanted)

@@ -1,6 +1,5 @@
 """Reads requests to the HTTP API: token, headers, body, fields. Every fault raises an ApiError."""
 
-import asyncio
 import base64
 import binascii
 import codecs
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
+from anyio import fail_after
 from PIL.Image import Image
 from pydantic import ValidationError
 from starlette.requests import Request
@@ -108,9 +108,9 @@ async def read_body(request: Request, budget: BodyBudget) -> bytes:
 async def receive(request: Request, budget: BodyBudget, most_bytes: int, timeout_s: float) -> bytes:
     """Receive a body of at most `most_bytes` within `timeout_s`. Raises: as `read_body`."""
     try:
-        with budget.open(address_of(request)) as count:
-            return await asyncio.wait_for(_read_all(request, count, most_bytes), timeout_s)
-    except asyncio.TimeoutError:
+        with budget.open(address_of(request)) as count, fail_after(timeout_s):
+            return await _read_all(request, count, most_bytes)
+    except TimeoutError:
         rate = f"{LEAST_BYTES_PER_S} bytes a second"
         message = f"expected the body within {timeout_s:.0f} s, and at least {rate}"
         raise ApiError(408, "timeout", message, {"Connection": "close"}) from None
@@ -121,7 +121,8 @@ async def _read_all(request: Request, count: Callable[[int], None], most_bytes: 
     stream = request.stream()
     while True:
         left_s = began_s + BODY_GRACE_S + len(body) / LEAST_BYTES_PER_S - monotonic()
-        part = await asyncio.wait_for(anext(stream, None), left_s)
+        with fail_after(left_s):
+            part = await anext(stream, None)
         if part is None:
             return bytes(body)
         count(len(part))

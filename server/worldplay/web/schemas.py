@@ -139,7 +139,7 @@ class JobCounts(_Body):
     max: int
 
 
-ClientState = Literal["greeting", "choosing", "walking", "paused", "queued", "resting"]
+ClientState = Literal["greeting", "choosing", "walking", "paused", "queued", "resting", "watching"]
 
 
 class StreamInfo(_Body):

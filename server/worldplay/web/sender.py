@@ -1,30 +1,36 @@
-"""From an outlet to a socket."""
+"""From an outlet, or a watcher's queue, to a socket."""
 
-import asyncio
-
+from anyio import fail_after
 from starlette.websockets import WebSocket
 
+from worldplay.protocol import messages as m
 from worldplay.protocol.connection import ServerConnection
-from worldplay.web.outlet import Close, Handover, Outlet
+from worldplay.web.outlet import Close, Handover, Packed, Source
 
 
 class Sender:
-    """Sends to one connection what its client's outlet has. Event loop only."""
+    """Sends to one connection what its client's source has. Event loop only."""
 
-    def __init__(self, websocket: WebSocket, connection: ServerConnection, outlet: Outlet) -> None:
+    def __init__(self, websocket: WebSocket, connection: ServerConnection, source: Source) -> None:
         self._websocket = websocket
         self._connection = connection
-        self._outlet = outlet
+        self._source = source
 
     async def run(self, timeout_s: float) -> None:
         """Send up to a `Close`. Raises: TimeoutError or BufferError if the client does not read."""
         while True:
-            item = await self._outlet.next()
+            item = await self._source.next()
             if isinstance(item, Close):
                 await self._websocket.close(item.code)
                 return
             if isinstance(item, Handover):
-                self._outlet = item.outlet
+                self._source = item.source
                 continue
-            data = self._connection.send(item)
-            await asyncio.wait_for(self._websocket.send_bytes(data), timeout_s)
+            with fail_after(timeout_s):
+                await self._websocket.send_bytes(self._bytes_of(item))
+
+    def _bytes_of(self, item: m.ServerMessage | Packed) -> bytes:
+        if isinstance(item, Packed):
+            self._connection.check(item.message)
+            return item.data
+        return self._connection.send(item)

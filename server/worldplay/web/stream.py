@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from time import monotonic
 
+from anyio import fail_after
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -99,10 +100,16 @@ class Stream:
             session=None if session is None else session.number,
             age_s=round(now_s - self._began_s, 1),
             idle_s=None if session is None else round(now_s - session.activity.input_ms / 1000.0, 1),
-            frames=self._receiver.visit.outlet.num_frames,
+            frames=self._num_frames(),
         )
 
+    def _num_frames(self) -> int:
+        watcher = self._receiver.watcher
+        return (self._receiver.visit.outlet if watcher is None else watcher).num_frames
+
     def _state(self, session: Session | None) -> ClientState:
+        if self._receiver.watcher is not None:
+            return "watching"
         if session is None:
             return "choosing" if self._connection.has_greeted else "greeting"
         place = self._engine.place_of(session)
@@ -139,6 +146,9 @@ class Stream:
 
     def _detach(self) -> None:
         """Leave the visit to wait for its client, or end it."""
+        if self._receiver.watcher is not None:
+            self._receiver.watcher.leave()
+            return
         visit = self._receiver.visit
         if not visit.is_attached(self.dismiss):
             return
@@ -166,23 +176,24 @@ class Stream:
             await self._tell_taken_over()
         if code is not None:
             # A client that does not read does not get the close code.
-            with suppress(asyncio.TimeoutError, WebSocketDisconnect):
-                await asyncio.wait_for(self._websocket.close(code), CLOSE_TIMEOUT_S)
+            with suppress(TimeoutError, WebSocketDisconnect), fail_after(CLOSE_TIMEOUT_S):
+                await self._websocket.close(code)
 
     async def _tell_taken_over(self) -> None:
         error = ProtocolError(ErrorCode.TAKEN_OVER, "the session continues on another connection")
-        with suppress(asyncio.TimeoutError, WebSocketDisconnect, RuntimeError):  # it is often dead
+        with suppress(TimeoutError, WebSocketDisconnect, RuntimeError):  # it is often dead
             data = self._connection.send(m.error_message(error))
-            await asyncio.wait_for(self._websocket.send_bytes(data), CLOSE_TIMEOUT_S)
+            with fail_after(CLOSE_TIMEOUT_S):
+                await self._websocket.send_bytes(data)
 
     async def _read(self) -> None:
         """Handle messages until the client leaves or must be disconnected."""
         try:
-            goes_on = await asyncio.wait_for(self._take_frame(), HELLO_TIMEOUT_S)
+            goes_on = await self._take_frame(HELLO_TIMEOUT_S)
             while goes_on:
                 await asyncio.sleep(0)  # others first: many frames may have come together
-                goes_on = await asyncio.wait_for(self._take_frame(), self._patience_s())
-        except asyncio.TimeoutError:  # Python 3.10 has its own beside TimeoutError
+                goes_on = await self._take_frame(self._patience_s())
+        except TimeoutError:
             self._explain_silence()
         except WebSocketDisconnect:
             self._is_lost = True
@@ -192,11 +203,11 @@ class Stream:
             self._put(our_fault(error))
 
     def _put(self, item: m.ServerMessage | Close | ProtocolError) -> None:
-        self._receiver.visit.outlet.put(item)
+        self._receiver.put(item)
 
     def _patience_s(self) -> float | None:
-        """Return how long to wait for the next message. A client that walks may say nothing for ever."""
-        if self._receiver.visit.session is not None:
+        """Return how long to wait for the next message. A client with video may say nothing for ever."""
+        if self._receiver.visit.session is not None or self._receiver.watcher is not None:
             return None
         return max(0.0, min(SILENCE_TIMEOUT_S, self._began_s + START_TIMEOUT_S - monotonic()))
 
@@ -208,9 +219,10 @@ class Stream:
             late = f"expected hello within {HELLO_TIMEOUT_S:.0f} s"
             self._put(ProtocolError(ErrorCode.BAD_ORDER, late))
 
-    async def _take_frame(self) -> bool:
-        """Handle the next frame. Returns: whether the client may send more."""
-        event = await self._websocket.receive()
+    async def _take_frame(self, patience_s: float | None) -> bool:
+        """Handle the next frame. Returns: whether the client may send more. Raises: TimeoutError."""
+        with fail_after(patience_s):
+            event = await self._websocket.receive()
         if event["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(event.get("code", 1006))
         frame: bytes | str = event["text"] if event.get("bytes") is None else event["bytes"]
@@ -225,13 +237,13 @@ class Stream:
 
 def _is_loss(outcome: BaseException | None) -> bool:
     """Return whether a task ended because the client cannot be reached."""
-    return isinstance(outcome, asyncio.TimeoutError | BufferError | WebSocketDisconnect)
+    return isinstance(outcome, TimeoutError | BufferError | WebSocketDisconnect)
 
 
 def _explain_end(outcomes: Iterable[BaseException | None]) -> int | None:
     """Log why the tasks of a stream failed. Returns: the close code; None if none failed."""
     for outcome in outcomes:
-        if isinstance(outcome, asyncio.TimeoutError | BufferError):
+        if isinstance(outcome, TimeoutError | BufferError):
             logger.info("the client did not read for too long")
             return CLOSE_CODES[ErrorCode.SLOW_CONSUMER]
         if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):

@@ -3,8 +3,10 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Protocol, get_args
+
+from anyio import move_on_after
 
 from worldplay.web.schemas import ClientState, StreamInfo
 
@@ -69,5 +71,5 @@ class Streams:
 
     async def _wait(self, timeout_s: float) -> None:
         if self._open:
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._all_ended.wait(), timeout_s)
+            with move_on_after(timeout_s):
+                await self._all_ended.wait()

@@ -43,6 +43,7 @@ class Greeting:
     keeps_snapshots: bool
     times_real_time: float | None  # how fast chunks are made for one client; None if it was not measured
     places: m.Places | None = None  # how full the server is, for a client that knows this field
+    max_watchers: int = 0  # how many may watch the walk
 
 
 def welcome(world: World, greeting: Greeting, fields: AbstractSet[str]) -> m.Welcome:
@@ -67,6 +68,8 @@ def welcome(world: World, greeting: Greeting, fields: AbstractSet[str]) -> m.Wel
         snapshots=greeting.keeps_snapshots if "snapshots" in fields else None,
         times_real_time=greeting.times_real_time if "times_real_time" in fields else None,
         places=greeting.places,
+        wanted=True if "wanted" in fields else None,
+        watchers=greeting.max_watchers if "watchers" in fields else None,
     )
 
 
@@ -99,6 +102,13 @@ def check_start(message: m.Start, world: World) -> None:
         raise ProtocolError(ErrorCode.BAD_REQUEST, f"start.view: {error}") from None
 
 
+def watcher_welcome(world: World, times_real_time: float | None, fields: AbstractSet[str]) -> m.Welcome:
+    """Make the message that greets a watcher: what plays the video, and nothing else."""
+    greeting = Greeting("", "", False, "chunk", False, times_real_time)
+    told = welcome(world, greeting, fields & {"times_real_time"})
+    return told.model_copy(update={"worlds": ()})
+
+
 def init_message(track: VideoTrack) -> m.Init:
     """Make the message that a client needs before the frames of a track."""
     return m.Init(codec=track.codec, mime=track.mime, data=track.init_segment)
@@ -128,6 +138,21 @@ def chunk_message(report: ChunkReport, first_frame: int, *, tells_revision: bool
         revision=report.revision if tells_revision else None,
         first_latent=chunk.first_latent if tells_revision else None,
         latents=len(chunk.poses) - chunk.first_latent if tells_revision else None,
+    )
+
+
+def watched_chunk_message(report: ChunkReport, first_frame: int, num_frames: int) -> m.Chunk:
+    """Make the message that announces a chunk to a watcher, who is told neither keys nor cameras."""
+    return m.Chunk(
+        index=report.chunk.index,
+        first_frame=first_frame,
+        frames=num_frames,
+        controls_seq=None,
+        latched_at=report.latch.at_ms,
+        labels=(),
+        motions=(),
+        poses=(),
+        timings=m.Timings(**report.chunk.timings_ms),
     )
 
 

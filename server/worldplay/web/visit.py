@@ -8,11 +8,13 @@ from collections.abc import Set as AbstractSet
 from worldplay.engine.engine import Engine
 from worldplay.engine.session import Session
 from worldplay.protocol import messages as m
+from worldplay.protocol.errors import ProtocolError
 from worldplay.store.keeper import KeptWalk
+from worldplay.web.audience import Audience
 from worldplay.web.latency import LatencyTracker
 from worldplay.web.listener import SessionListener
 from worldplay.web.monitoring import Metrics
-from worldplay.web.outlet import Outlet
+from worldplay.web.outlet import Item, Outlet
 from worldplay.web.send_queue import post
 from worldplay.world.world import World
 
@@ -28,7 +30,8 @@ class Visit:
         secret: str,
         kept: KeptWalk | None,
         on_yielded: Callable[[str], None],
-        first_frame: int = 0,
+        first_frame: int,
+        audience: Audience,
     ) -> None:
         """`kept` saves its walk; None: nothing is saved. Its timeline begins at `first_frame`.
 
@@ -43,12 +46,15 @@ class Visit:
         loop = asyncio.get_running_loop()
         self.listener = SessionListener(
             world,
-            lambda item: post(loop, self.outlet.put, item),
+            lambda item: post(loop, self._deliver, item),
             kept,
             first_frame / world.fps,
             lambda reason: post(loop, on_yielded, reason),
         )
         self.outlet = Outlet(self.latency, metrics, self.listener.drop, first_frame)
+        self.audience = audience
+        audience.tell_walker = self._tell_watchers
+        self._knows_watchers = False  # whether the client understands this message
         self._dismiss: Callable[[], None] | None = None  # ends the connection that is attached
 
     @property
@@ -75,6 +81,8 @@ class Visit:
         self.outlet.tells_revision = "revision" in fields
         self.listener.tells_taken_as = "taken_as" in fields
         self.listener.tells_yielded = "yielded" in fields
+        self._knows_watchers = "watchers" in fields
+        self.audience.set_away(False)
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
@@ -87,12 +95,14 @@ class Visit:
         """Send a client that is back what it missed since a frame, and go on."""
         if not self.outlet.resume(welcome, last_frame):
             self.listener.request_key()
+        self._tell_watchers(len(self.audience))
         if self.session is not None:
             self.session.come_back()
 
     def leave(self) -> None:
         """Note that the connection is lost. Nothing is made until there is another."""
         self._dismiss = None
+        self.audience.set_away(True)
         if self.session is not None:
             self.session.leave()
 
@@ -105,3 +115,12 @@ class Visit:
         """Remove the walk from the store, because the client ended it."""
         if self.kept is not None:
             self.kept.forget()
+
+    def _deliver(self, item: Item | ProtocolError) -> None:
+        """Queue an item for the client, and then for those who watch."""
+        self.outlet.put(item)
+        self.audience.put(item)
+
+    def _tell_watchers(self, count: int) -> None:
+        if self._knows_watchers:
+            self.outlet.put(m.Watchers(count=count))

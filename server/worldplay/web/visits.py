@@ -12,8 +12,10 @@ from worldplay.engine.engine import Engine
 from worldplay.protocol import messages as m
 from worldplay.store.keeper import Keeper
 from worldplay.store.store import MissingWalkError, Store
+from worldplay.web.audience import Audience
 from worldplay.web.monitoring import Metrics
 from worldplay.web.visit import Visit
+from worldplay.web.watch_links import ENDED, WatchLinks
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.steering import WalkRequest
 from worldplay.world.world import World
@@ -39,6 +41,7 @@ class Visits:
         keeper: Keeper | None,
         resume_s: float,
         on_yielded: Callable[[str], None],
+        links: WatchLinks,
     ) -> None:
         """Wait `resume_s` for a client that lost its connection. Without a store nothing is saved.
 
@@ -49,6 +52,7 @@ class Visits:
         self._engine = engine
         self._metrics = metrics
         self.store = store
+        self.links = links
         self._on_yielded = on_yielded
         self._keeper = keeper
         self._resume_s = resume_s
@@ -58,11 +62,14 @@ class Visits:
 
     def new(self) -> Visit:
         """Make a visit for a client that is not known."""
-        return self._make(secrets.token_urlsafe(12), secrets.token_urlsafe(24), 0)
+        return self._make(secrets.token_urlsafe(12), secrets.token_urlsafe(24), 0, self._new_audience())
 
-    def _make(self, id: str, secret: str, first_frame: int, num_parts: int = 0) -> Visit:
+    def _new_audience(self) -> Audience:
+        return Audience(self._metrics, asyncio.get_running_loop().call_later)
+
+    def _make(self, id: str, secret: str, first_frame: int, audience: Audience, num_parts: int = 0) -> Visit:
         kept = None if self._keeper is None else self._keeper.keep(id, secret, num_parts)
-        visit = Visit(self._world, self._metrics, id, secret, kept, self._on_yielded, first_frame)
+        visit = Visit(self._world, self._metrics, id, secret, kept, self._on_yielded, first_frame, audience)
         self._visits[id] = visit
         return visit
 
@@ -94,7 +101,10 @@ class Visits:
         snapshot, num_parts = found
         next_frame = 0 if resume.fragment is None else resume.fragment + 1
         first_frame = next_frame if next_frame <= MAX_FIRST_FRAME else 0
-        visit = self._make(resume.session, resume.secret, first_frame, num_parts)
+        audience = self._new_audience()
+        if other is not None:  # those who watch go on with the walk
+            audience, other.audience = other.audience, audience
+        visit = self._make(resume.session, resume.secret, first_frame, audience, num_parts)
         visit.open(self._engine).start(WalkRequest(snapshot=snapshot))
         return visit
 
@@ -127,6 +137,7 @@ class Visits:
     def end(self, visit: Visit) -> None:
         """End a visit. A client that comes back later finds its walk in the store."""
         visit.end()
+        self.links.close(visit.audience, ENDED)
         if visit.timer is not None:
             visit.timer.cancel()
         if self._visits.get(visit.id) is visit:

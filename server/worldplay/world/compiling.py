@@ -15,19 +15,22 @@ logger = logging.getLogger(__name__)
 COMPILER = "inductor"
 
 
-def compile_world(world: World, compiler: str = COMPILER) -> World:
+def compile_world(world: World, compiler: str = COMPILER, *, with_cuts: bool = False) -> World:
     """Compile the parts of blocks by a backend of torch.compile, and log how long that takes.
 
     Later no shape is compiled, because a walk would wait for it: what is new runs as it is. Nothing is
     compiled if that fails, for example without a C compiler. Bidirectional transformers have other shapes in
     every chunk, so they are left as they are.
+
+    Args:
+        with_cuts: the world's chunks are cut, so the shapes of cuts are run as well.
     """
     if not world.can_walk:
         return world
     began, transformer = perf_counter(), world.rollout.transformer
     transformer.use_regions(compile_regions(compiler))
     try:
-        warm_up(world)
+        warm_up(world, with_cuts=with_cuts)
     except (RuntimeError, OSError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise

@@ -54,6 +54,11 @@ class LiveWalk:
     def num_chunks(self) -> int:
         return self.walk.num_latents // self._rollout.config.chunk_latents
 
+    @property
+    def holds_context(self) -> bool:
+        """Return whether the caches still hold the context of the newest finished chunk."""
+        return self._newest_chunk().holds_context
+
     def begin_chunk(self, steering: Steering) -> PendingChunk:
         """Begin the next chunk: see rollout.ChunkRollout and clip_rollout.begin_clip_chunk."""
         if isinstance(self._rollout.transformer, BidirectionalTransformer):

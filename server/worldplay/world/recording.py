@@ -44,8 +44,11 @@ class CudaMemory:
         return torch.cuda.mem_get_info(self._device)[0] + unused >= 2 * taken + kept
 
 
-def record_world(world: World, choice: str) -> World:
+def record_world(world: World, choice: str, *, with_cuts: bool = False) -> World:
     """Record passes: choice "on", "off", or "auto", which records on a GPU if there is memory for it.
+
+    Args:
+        with_cuts: the world's chunks are cut, so the passes of cuts are recorded as well.
 
     Raises: ValueError if there is no GPU, but recordings are wanted.
     """
@@ -55,27 +58,35 @@ def record_world(world: World, choice: str) -> World:
     if choice == "off" or not has_gpu:
         return world
     memory = CudaMemory(world.device) if choice == "auto" else None
-    return use_recordings(world, partial(CudaRecorder, world.device), memory)
+    return use_recordings(world, partial(CudaRecorder, world.device), memory, with_cuts=with_cuts)
 
 
-def use_recordings(world: World, make_recorder: Callable[[], Recorder], memory: MemoryProbe | None) -> World:
+def use_recordings(
+    world: World,
+    make_recorder: Callable[[], Recorder],
+    memory: MemoryProbe | None,
+    *,
+    with_cuts: bool = False,
+) -> World:
     """Record what makes a chunk after every length of context, and the decoder of a latent.
 
     Other shapes, like those of another text's length, are recorded when they come for the second time.
     Bidirectional transformers have other shapes in every chunk, so only their decoder is recorded.
 
-    Args: memory: nothing is recorded if it has no room for recordings; None: there is enough.
+    Args:
+        memory: nothing is recorded if it has no room for recordings; None: there is enough.
+        with_cuts: also record the passes of a cut at each latent.
     """
     began, recorded = perf_counter(), [Graphs(make_recorder()), Graphs(make_recorder())]
     if memory is not None:
         memory.start()
     _use(world, *recorded)
-    state = _run_all(world)
+    state = _run_all(world, with_cuts=with_cuts)
     if memory is not None and not memory.has_room(_count_walks(world) * state.num_bytes):
         _use(world, None, None)
         logger.info("operations are launched one by one, because there is no memory for recordings")
         return world
-    _run_all(world)
+    _run_all(world, with_cuts=with_cuts)
     synchronize(world.device)
     count = sum(graphs.count for graphs in recorded)
     logger.info("recorded %d passes in %.1f s", count, perf_counter() - began)
@@ -88,7 +99,7 @@ def _use(world: World, passes: Graphs | None, decoding: Graphs | None) -> None:
     world.vae.use_graphs(decoding)
 
 
-def _run_all(world: World) -> DecoderState:
+def _run_all(world: World, *, with_cuts: bool) -> DecoderState:
     """Run all that is recorded, the first time plainly. Returns: the state of a decoder."""
     before = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = True  # times the convolutions, and keeps the fastest
@@ -97,7 +108,7 @@ def _run_all(world: World) -> DecoderState:
     finally:
         torch.backends.cudnn.benchmark = before
     if world.can_walk:
-        warm_up(world)
+        warm_up(world, with_cuts=with_cuts)
     return state
 
 

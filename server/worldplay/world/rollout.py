@@ -89,6 +89,11 @@ class ChunkRollout:
         assert 0 <= kept < self._model.config.chunk_latents, kept
         return PendingChunk(self._generate(kept, steering))
 
+    @property
+    def holds_context(self) -> bool:
+        """Return whether the caches still hold the finished chunk's context."""
+        return self.is_finished and self._caches.hold(self._context)
+
     def differs(self, kept: int, moves: Sequence[Move]) -> bool:
         """Return whether these moves, from latent `kept` on, lead elsewhere than the finished chunk."""
         assert self._path is not None, "a chunk was compared before it was finished"
@@ -185,6 +190,9 @@ class _Holds:
     num_context: int  # latents in the cache for it
     kept: int  # latents of the chunk itself, after the context
 
+    def is_for(self, owner: "_ChunkCaches", context: list[int]) -> bool:
+        return self.owner is owner and self.context == context
+
 
 class _ChunkCaches:
     """The caches, as used by one chunk. A prompt that comes later does not change its text."""
@@ -204,6 +212,11 @@ class _ChunkCaches:
             if context is not None:
                 context.keep()
 
+    def hold(self, context: list[int]) -> bool:
+        """Return whether all caches hold the text and this context."""
+        held = (cache.holds for cache in self._model.caches)
+        return all(isinstance(holds, _Holds) and holds.is_for(self, context) for holds in held)
+
     def ensure(self, context: list[int], kept: int) -> bool:
         """Fill the caches with the text, this context and the chunk's first `kept` latents.
 
@@ -216,7 +229,7 @@ class _ChunkCaches:
         for cache, text, kept_context in zip(self._model.caches, self._text, self._contexts, strict=True):
             holds = cache.holds
             cache.holds = None  # in case a pass fails
-            if not isinstance(holds, _Holds) or holds.owner is not self or holds.context != context:
+            if not isinstance(holds, _Holds) or not holds.is_for(self, context):
                 cache.set_text(text)
                 if kept_context is None:
                     _append_latents(self._model, self._walk, context, cache)

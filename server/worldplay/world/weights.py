@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from worldplay.world.weight_files import Weights, check_tensors
 
@@ -15,9 +16,23 @@ COPIED_BYTES = 256 * 2**20
 Placer = Callable[[str], torch.device]  # parameter name -> its device
 
 
+class _WithoutDrawing(TorchFunctionMode):
+    """Draws no initial values: without memory that imports torch._dynamo, which takes a second."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        given = kwargs or {}
+        return given["tensor"] if func is nn.init.normal_ else func(*args, **given)
+
+
 def build_empty(make: Callable[[], Module]) -> Module:
     """Construct a network without memory for its parameters; `fill` provides it."""
-    with torch.device("meta"):
+    with torch.device("meta"), _WithoutDrawing():
         return make().requires_grad_(False).eval()
 
 

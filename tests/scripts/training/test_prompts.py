@@ -7,7 +7,8 @@ from training.chunks import find_chunks
 from training.prompt_book import read_prompts
 from training.prompts import draw_prompt
 from worldplay.world.courtyard.light import LIGHTS
-from worldplay.world.embedded.text_encoder import TextConfig, TextReader, make_text_model
+from worldplay.world.embedded.byte_t5 import ByteT5, TextConfig
+from worldplay.world.embedded.text_encoder import TextReader
 
 
 def test_prompts_are_fixed_by_the_generator_and_ask_for_every_light() -> None:
@@ -23,7 +24,7 @@ def test_prompts_are_fixed_by_the_generator_and_ask_for_every_light() -> None:
 def test_a_book_gives_prompts_of_one_length_for_all_lights() -> None:
     torch.manual_seed(0)
     config = TextConfig(d_model=16, d_kv=8, d_ff=32, num_heads=2, num_layers=1)
-    book = read_prompts(TextReader(make_text_model(config)), seed=0, count=200)
+    book = read_prompts(TextReader(ByteT5(config)), seed=0, count=200)
     assert book.plain.shape == (len(LIGHTS), 4, 16)
     rng = np.random.default_rng(0)
     lengths = set()

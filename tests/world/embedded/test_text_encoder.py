@@ -3,14 +3,15 @@
 import pytest
 import torch
 
-from worldplay.world.embedded.text_encoder import MAX_STATES, TextConfig, TextReader, make_text_model
+from worldplay.world.embedded.byte_t5 import ByteT5, TextConfig
+from worldplay.world.embedded.text_encoder import MAX_STATES, TextReader
 
 
 @pytest.fixture(scope="module")
 def reader() -> TextReader:
     torch.manual_seed(0)
     config = TextConfig(d_model=16, d_kv=8, d_ff=32, num_heads=2, num_layers=1)
-    return TextReader(make_text_model(config).requires_grad_(False).eval())
+    return TextReader(ByteT5(config).requires_grad_(False).eval())
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,11 @@ from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
 from worldplay.world.courtyard.ground import WalkGround
 from worldplay.world.courtyard.views import SIGHTS, SUGGESTIONS, render_views
 from worldplay.world.device import choose_dtype, choose_vae_dtype
+from worldplay.world.embedded.byte_t5 import ByteT5, TextConfig
 from worldplay.world.embedded.compact_weights import CompactWeights
 from worldplay.world.embedded.conditioner import EmbeddedConditioner
 from worldplay.world.embedded.manifest import RESTORE, read_description
-from worldplay.world.embedded.text_encoder import MAX_STATES, TIED, TextConfig, TextReader, make_text_model
+from worldplay.world.embedded.text_encoder import MAX_STATES, TextReader
 from worldplay.world.model_files import suggesting
 from worldplay.world.rollout import RolloutModel
 from worldplay.world.rollout_config import RolloutConfig
@@ -62,6 +63,7 @@ def load_embedded(directory: Path, device: torch.device, ranks: Ranks = ALONE) -
         suggestions=SUGGESTIONS,
         sights=SIGHTS,
         own_pictures="nearest_view",
+        caches_by_walk=device.type == "cpu" and ranks is ALONE,  # recordings and other ranks know one cache
         weights=sha256("".join(described.sha256.values()).encode()).hexdigest()[:16],
     )
 
@@ -84,10 +86,8 @@ def _load_reader(directory: Path, config: TextConfig) -> TextReader:
     """Load the prompt's encoder, in float32 on the CPU: it is tiny, and runs once per prompt."""
     path = directory / "text.safetensors"
     weights = Weights([_require(path)])
-    model = build_empty(lambda: make_text_model(config))
-    names = {key: key for key in weights.keys}
-    names |= {tied: key for tied, key in TIED.items() if key in names}
-    fill(model, weights, torch.float32, lambda _: torch.device("cpu"), names)
+    model = build_empty(lambda: ByteT5(config))
+    fill(model, weights, torch.float32, lambda _: torch.device("cpu"))
     _check_finite(model, path)
     return TextReader(model)
 

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from worldplay.model.config import CHUNK_LATENTS, MAX_CONTEXT, TransformerConfig, VAEConfig, require_positive
 from worldplay.wording import find_fault
-from worldplay.world.embedded.text_encoder import TextConfig
+from worldplay.world.embedded.byte_t5 import TextConfig
 from worldplay.world.frames import MAX_SIDE
 from worldplay.world.model_files import suggesting
 from worldplay.world.rollout_config import RolloutConfig

@@ -1,9 +1,12 @@
 """Conditions the released model on prompts and images, and caches what was encoded."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 import torch
 from cachetools import LRUCache
@@ -11,7 +14,9 @@ from PIL import Image
 from torch import Tensor
 
 from worldplay.model.conditioning import Conditioning
-from worldplay.world.released.encoders import GlyphEncoder, PromptEncoder, VisionEncoder
+
+if TYPE_CHECKING:  # it imports transformers
+    from worldplay.world.released.encoders import GlyphEncoder, PromptEncoder, VisionEncoder
 
 REMEMBERED = 32  # a prompt's states take at most 9 MB, an image's 2 MB
 

@@ -19,7 +19,6 @@ from worldplay.world.courtyard.views import render_views
 from worldplay.world.device import choose_dtype, choose_vae_dtype
 from worldplay.world.model_files import suggesting
 from worldplay.world.released.conditioner import Encoders, ReleasedConditioner
-from worldplay.world.released.encoders import GlyphEncoder, PromptEncoder, VisionEncoder
 from worldplay.world.released.files import ReleasedFiles, locate, suggest_download
 from worldplay.world.released.memory_estimate import (
     BYTES,
@@ -228,6 +227,9 @@ class _Loader:
         return vae
 
     def load_encoders(self) -> Encoders:
+        # Only rank 0 needs them, and transformers takes seconds to import.
+        from worldplay.world.released.encoders import GlyphEncoder, PromptEncoder, VisionEncoder
+
         mode, files = self.plan.encoders, self.files
         home = self.device if mode is OffloadMode.ON_DEVICE else CPU
         compute = CPU if mode is OffloadMode.ON_CPU else self.device

@@ -1,0 +1,73 @@
+/** What a tab needs to go on with its walk after it was reloaded, kept in the tab's own memory. */
+import type { Resume, StartRequest } from "../net/protocol";
+import { firstProblem, integer, isMap, map, number, optional, string } from "../net/schema";
+import type { OpenVideo } from "../video/player";
+
+export interface LeftWalk extends OpenVideo {
+  /** The session, with the last frame that came. */
+  resume: Resume;
+  /** What the walk began with, but for a picture, which may be too large. */
+  request: Omit<StartRequest, "image" | "size">;
+}
+
+/** A part of the browser's Storage. */
+type TabStorage = Pick<Storage, "getItem" | "setItem" | "removeItem">;
+
+const KEY = "worldplay.left-walk";
+const FIELDS = {
+  resume: map({ session: string, secret: string, fragment: optional(integer) }),
+  request: map({
+    view: optional(string),
+    prompt: optional(string),
+    seed: optional(integer),
+    snapshot: optional(string),
+  }),
+  mime: string,
+  init: string,
+  receivedS: number,
+};
+
+/** The tab's own memory; null where it is forbidden. */
+export function tabStorage(): TabStorage | null {
+  try {
+    return sessionStorage;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * A walk is in the memory only while no page of the tab is open. A tab that is duplicated copies the memory, so the
+ * copy finds nothing, and cannot take the walk from the first tab.
+ */
+export class TabMemory {
+  constructor(private readonly storage: TabStorage | null) {}
+
+  /** The page is left. */
+  leave(walk: LeftWalk): void {
+    const init = btoa(String.fromCharCode(...walk.init));
+    try {
+      this.storage?.setItem(KEY, JSON.stringify({ ...walk, init }));
+    } catch {
+      // The memory is full. The walk does not go on after a reload.
+    }
+  }
+
+  /** The page is open: the walk that was left, which is forgotten. */
+  take(): LeftWalk | null {
+    const text = this.storage?.getItem(KEY) ?? null;
+    this.storage?.removeItem(KEY);
+    return text === null ? null : read(text);
+  }
+}
+
+function read(text: string): LeftWalk | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (!isMap(value) || firstProblem(value, FIELDS) !== null) return null;
+    const left = value as unknown as Omit<LeftWalk, "init"> & { init: string };
+    return { ...left, init: Uint8Array.from(atob(left.init), (letter) => letter.charCodeAt(0)) };
+  } catch {
+    return null; // not what `leave` wrote
+  }
+}

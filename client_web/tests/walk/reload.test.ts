@@ -1,0 +1,72 @@
+import { expect, it } from "vitest";
+import { type LeftWalk, TabMemory } from "../../src/walk/reload";
+
+const WALK: LeftWalk = {
+  resume: { session: "s", secret: "k", fragment: 41 },
+  request: { seed: 3, prompt: "at night" },
+  mime: 'video/mp4; codecs="avc1.64000c"',
+  init: new Uint8Array([0, 127, 128, 255]),
+  receivedS: 1.75,
+};
+
+/** What `sessionStorage` does; `items` are what a duplicated tab would copy. */
+function storage(items = new Map<string, string>()) {
+  return {
+    items,
+    getItem: (name: string) => items.get(name) ?? null,
+    setItem: (name: string, value: string) => void items.set(name, value),
+    removeItem: (name: string) => void items.delete(name),
+  };
+}
+
+it("goes on with the walk that was left", () => {
+  const tab = storage();
+  new TabMemory(tab).leave(WALK);
+  expect(new TabMemory(tab).take()).toEqual(WALK);
+});
+
+it("has no walk in a tab that is duplicated while its page is open", () => {
+  const tab = storage();
+  new TabMemory(tab).leave(WALK);
+  new TabMemory(tab).take();
+  const duplicate = storage(new Map(tab.items));
+  expect(new TabMemory(duplicate).take()).toBeNull();
+});
+
+it("has nothing in a new tab", () => {
+  expect(new TabMemory(storage()).take()).toBeNull();
+});
+
+it("does without a memory", () => {
+  const memory = new TabMemory(null);
+  memory.leave(WALK);
+  expect(memory.take()).toBeNull();
+});
+
+it("does with a memory that is full", () => {
+  const full = {
+    ...storage(),
+    setItem: () => {
+      throw new DOMException("full", "QuotaExceededError");
+    },
+  };
+  expect(() => new TabMemory(full).leave(WALK)).not.toThrow();
+});
+
+it.each([
+  "",
+  "{",
+  "[]",
+  "{}",
+  JSON.stringify({ ...WALK, init: "AA==", receivedS: "soon" }),
+  JSON.stringify({ ...WALK, init: 5 }),
+])("ignores %s", (text) => {
+  const tab = storage(new Map([["worldplay.left-walk", text]]));
+  expect(new TabMemory(tab).take()).toBeNull();
+  expect(tab.items.size).toBe(0);
+});
+
+it("ignores a video that is not base64", () => {
+  const text = JSON.stringify({ ...WALK, init: "%" });
+  expect(new TabMemory(storage(new Map([["worldplay.left-walk", text]]))).take()).toBeNull();
+});
