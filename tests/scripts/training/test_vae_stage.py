@@ -47,7 +47,7 @@ def test_training_leaves_a_network_that_loads_and_goes_on_where_it_stopped(stage
 
 
 @pytest.mark.parametrize(
-    ("decoder_channels", "known"), [((64, 64, 16, 8), Known.ALL), ((96, 48, 48, 48), Known.ENCODER)]
+    ("decoder_channels", "known"), [((128, 64, 32, 16), Known.ALL), ((96, 48, 48, 48), Known.ENCODER)]
 )
 def test_an_earlier_version_is_taken_over_as_far_as_it_fits(
     tmp_path: Path, decoder_channels: tuple[int, ...], known: vae_stage.Known
