@@ -16,14 +16,16 @@ from pathlib import Path
 from fault_bench.bench import Row, render, run_faults
 from fault_bench.endings import ENDINGS
 from fault_bench.faults import FAULTS
+from fault_bench.proofs import PROOFS
 
+ALONE = ENDINGS | PROOFS  # each on servers of its own
 LEAST_SHOWN = 0.9  # of the time, in which the other walker's video must move
 
 
 def main(arguments: list[str]) -> int:
     """Returns: the exit code."""
     options = parse(arguments)
-    wanted = [name for name in [*FAULTS, *ENDINGS] if is_wanted(name, options.only)]
+    wanted = [name for name in [*FAULTS, *ALONE] if is_wanted(name, options.only)]
     with tempfile.TemporaryDirectory() as folder:
         rows = run(wanted, Path(folder), options.short)
     print(render(rows))
@@ -37,7 +39,7 @@ def run(names: list[str], folder: Path, is_short: bool, least_shown: float = LEA
     """
     common = [name for name in names if name in FAULTS]
     rows = run_faults(common, folder, is_short, least_shown) if common else []
-    alone = [name for name in names if name in ENDINGS]
+    alone = [name for name in names if name in ALONE]
     with ThreadPoolExecutor(max(1, len(alone)) if is_short else 1) as pool:
         return rows + list(pool.map(partial(_run_alone, folder, is_short), alone))
 
@@ -45,7 +47,7 @@ def run(names: list[str], folder: Path, is_short: bool, least_shown: float = LEA
 def _run_alone(folder: Path, is_short: bool, name: str) -> Row:
     own = folder / name
     own.mkdir()
-    return Row(name, ENDINGS[name](own, is_short))
+    return Row(name, ALONE[name](own, is_short))
 
 
 def is_wanted(name: str, only: list[str]) -> bool:

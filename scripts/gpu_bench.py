@@ -17,7 +17,7 @@ from time import monotonic
 import torch
 
 from gpu.apart import Apart
-from gpu.plan import LIMIT_S, LIMITS_S, MEASUREMENTS, Outcome, Step, carry_out, list_steps
+from gpu.plan import CHECKS, LIMIT_S, LIMITS_S, MEASUREMENTS, SCALING, Outcome, Step, carry_out, list_steps
 from gpu.setup import MINIATURE, RELEASED, Scale, Setup
 from gpu.tables import render
 from worldplay.world.device import choose_device
@@ -29,12 +29,20 @@ SENSIBLE_S = 5.0  # with less time left, no measurement is begun
 def main(arguments: list[str]) -> int:
     """Carry out the plan, or one measurement of it. Returns: the exit code, 0 if none failed."""
     options = parse(arguments)
-    scale = MINIATURE if options.miniature else RELEASED
     if options.only and options.out.suffix == ".json":
-        return run_one(options.only, options.number, scale, options)
+        return run_one(options.only, options.number, options)
+    return run_and_report(list_steps(scale_of(options)), options)
+
+
+def scale_of(options: argparse.Namespace) -> Scale:
+    return MINIATURE if options.miniature else RELEASED
+
+
+def run_and_report(steps: list[Step], options: argparse.Namespace) -> int:
+    """Carry out steps, and write what they found as it comes. Returns: the exit code, 0 if none failed."""
     options.out.mkdir(parents=True, exist_ok=True)
     outcomes: list[Outcome] = []
-    with closing(run_all(scale, options)) as found:
+    with closing(run_all(steps, options)) as found:
         for outcome in found:
             outcomes.append(outcome)
             summary = f"{outcome.name:13} {outcome.size:9} {outcome.status:11} {outcome.seconds:5.0f} s"
@@ -46,24 +54,32 @@ def main(arguments: list[str]) -> int:
     return 1 if any(outcome.status == "failed" for outcome in outcomes) else 0
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
+def make_parser(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("out", type=Path, help="folder for the results")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--miniature", action="store_true", help="use a tiny model, to try out the plan")
     parser.add_argument("--limit", type=float, default=TIME_LIMIT_S, help="seconds for everything [480]")
+    return parser
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = make_parser(__doc__)
     parser.add_argument(
-        "--only", choices=MEASUREMENTS, help="one measurement, in this process; OUT is a .json file"
+        "--only",
+        choices=[*MEASUREMENTS, *SCALING, *CHECKS],
+        help="one measurement, in this process; OUT is a .json file",
     )
     parser.add_argument("--number", type=int, default=0, help="with --only: which of the sizes")
     parser.add_argument("--wait", action="store_true", help="with --only: wait for a line on standard input")
     return parser.parse_args(arguments)
 
 
-def run_one(name: str, number: int, scale: Scale, options: argparse.Namespace) -> int:
+def run_one(name: str, number: int, options: argparse.Namespace) -> int:
     """Carry out a measurement here, and write its outcome to a file whenever it has found something."""
+    scale = scale_of(options)
     if options.wait:
         sys.stdin.readline()
     torch.manual_seed(0)
@@ -72,10 +88,9 @@ def run_one(name: str, number: int, scale: Scale, options: argparse.Namespace) -
     return 0
 
 
-def run_all(scale: Scale, options: argparse.Namespace) -> Generator[Outcome, None, None]:
-    """Carry out the plan, each measurement in its own process, until the time is up."""
-    ends = monotonic() + options.limit
-    steps, ahead = list_steps(scale), None
+def run_all(steps: list[Step], options: argparse.Namespace) -> Generator[Outcome, None, None]:
+    """Carry out steps, each in its own process, until the time is up."""
+    ends, ahead = monotonic() + options.limit, None
     try:
         for index, step in enumerate(steps):
             left = ends - monotonic()

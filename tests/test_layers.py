@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "world": {"model"},
     "ranks": {"model"},
     "hub": {"world"},
-    "store": {"world"},
+    "store": {"media", "world"},
     "engine": {"world"},
     "media": set(),
     "protocol": set(),
@@ -52,7 +52,8 @@ FORBIDDEN_LIBRARIES = {
 HAVE_A_THREAD = {"media/frame_encoder.py"}  # of the layers that otherwise have none
 # The only ones that see the engine together with media or protocol.
 JOIN = {
-    f"web/{name}.py" for name in ("stream", "receiver", "listener", "outlet", "translate", "visit", "visits")
+    f"web/{name}.py"
+    for name in ("stream", "receiver", "listener", "outlet", "translate", "visit", "visits", "recording")
 }
 JOIN |= {"web/audience.py", "web/watcher.py", "clips/writer.py"}
 

@@ -23,6 +23,12 @@ def test_embedded_world_takes_no_notice_of_the_variant() -> None:
     assert open_world(settings, sessions=1, clips=0).name == "embedded"
 
 
+@pytest.mark.parametrize(("tier", "sets"), [("exact", 4), ("balanced", 1)])
+def test_every_walk_has_caches_of_its_own_unless_context_is_kept(tier: str, sets: int) -> None:
+    world = open_world(load_settings(tier=tier, device="cpu", attention="sdpa"), sessions=3, clips=1)
+    assert len(world.rollout.cache_sets) == sets
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     """What is asked for instead of being loaded."""

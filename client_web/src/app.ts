@@ -6,6 +6,7 @@ import { lightKeyPad } from "./input/key_pad";
 import { Connection, type Status } from "./net/connection";
 import { browserMemory, KeptWalks, walkInAddress, withoutWalk } from "./net/kept_walks";
 import type { Chunk, ServerError, ServerMessage, StateChange, Welcome } from "./net/protocol";
+import { Recording } from "./net/recording";
 import { openWebSocket, serverUrl } from "./net/socket";
 import { watchLink } from "./net/watch_links";
 import type { Diagnostics, PageState } from "./stats/diagnostics";
@@ -18,8 +19,9 @@ import { PromptBar } from "./ui/prompt_bar";
 import { PromptChoice } from "./ui/prompt_choice";
 import { ShareBox } from "./ui/share_box";
 import { StartPanel } from "./ui/start_panel";
+import { VideoSaver } from "./ui/video_saver";
 import { BareView, toggleFullScreen } from "./ui/view_modes";
-import { errorInWords, queueInWords, yieldedInWords } from "./ui/words";
+import { errorInWords, queueInWords, recordingEndedInWords, yieldedInWords } from "./ui/words";
 import { Playback } from "./video/playback";
 import { TabMemory, tabStorage } from "./walk/reload";
 import { Sharing } from "./walk/sharing";
@@ -81,6 +83,7 @@ export class App {
   });
   private readonly keptWalks: KeptWalks;
   private readonly keptList: KeptList;
+  private readonly videoSaver: VideoSaver;
   private readonly connection: Connection;
   private readonly actions: Readonly<Record<Action, () => void>> = {
     openPanel: () => this.openMenu(),
@@ -90,6 +93,7 @@ export class App {
     togglePause: () => this.walking.togglePause(),
     toggleBare: () => this.toggleBare(),
     saveWalk: () => this.walking.saveWalk(),
+    saveVideo: () => void this.videoSaver.save(),
     keepWalk: () => this.keepWalk(),
     undo: () => this.walking.undo(),
     share: () => this.share(),
@@ -108,6 +112,8 @@ export class App {
       { status: (status) => this.statusChanged(status), message: (message) => this.received(message) },
     );
     this.keptWalks = new KeptWalks(location.href, token, browserMemory(), (url, init) => fetch(url, init));
+    const recording = new Recording(location.href, token, (url, init) => fetch(url, init));
+    this.videoSaver = new VideoSaver(recording, (words) => this.notice.say(words));
     this.keptList = new KeptList(this.keptWalks, {
       open: (id) => this.begin(keptWalk(id)),
       say: (words) => this.notice.say(words),
@@ -268,6 +274,7 @@ export class App {
     this.playback.welcomed(welcome);
     this.playback.measured.clock.reset();
     this.keptList.offer(welcome.snapshots === true);
+    this.videoSaver.offer(welcome);
     this.walking.reconnected(welcome.resumed);
     this.sharing.welcomed(welcome, this.walk !== null);
     this.openLink();
@@ -314,8 +321,10 @@ export class App {
     if (what === "prompt") this.walking.promptChanged(change);
     if (what === "view") this.walking.startsAt(view ?? null);
     if (what === "reset") this.walking.wentBack();
+    if (what === "rewound") this.walking.rewound(change.chunk);
     if (what === "bump") this.stage.bump();
     if (what === "yielded") this.notice.say(yieldedInWords(text ?? ""));
+    if (what === "recording_ended") this.notice.say(recordingEndedInWords(text ?? ""));
   }
 
   private refused(error: ServerError): void {

@@ -12,7 +12,8 @@ from worldplay.model.kv_cache import Cache, KVCache
 from worldplay.model.prope import Cameras
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.context import POINTS_SEED, sample_points
-from worldplay.world.kept_rollout import MOST_KEPT, Keeping
+from worldplay.world.kept_rollout import Keeping
+from worldplay.world.rollout_config import MOST_KEPT
 from worldplay.world.steering import WalkRequest
 from worldplay.world.world import World
 

@@ -39,7 +39,7 @@ def run_faults(names: Sequence[str], folder: Path, is_short: bool, least_shown: 
     Args:
         least_shown: the share of the time in which the walker's video must move.
     """
-    server = FaultServer(folder, WORLDPLAY_MAX_QUEUED="60", WORLDPLAY_RESUME_S="2")
+    server = FaultServer(folder, WORLDPLAY_MAX_QUEUED="60")
     player = Player(server.url, 24 * 3600)
     player.start()
     try:

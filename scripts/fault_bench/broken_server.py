@@ -3,8 +3,11 @@
 What the file named by FAULT_FILE says happens once; then the file is removed. It holds a stage and what
 happens there. Stages are open, context, step, decode, encode, prompt, picture and clock. What happens is the
 name of an exception, `hang`, or how many seconds the clock jumps. Only walks with the seed VICTIM_SEED fail.
+
+While there is a file named by DISK_FILE, nothing can be written to the disk. It holds the name of the error.
 """
 
+import errno
 import os
 import threading
 import time
@@ -17,6 +20,7 @@ from fault_bench import VICTIM_SEED
 from worldplay.cli import main
 
 FAULT_FILE = Path(os.environ.get("FAULT_FILE", "no-fault"))
+DISK_FILE = Path(os.environ.get("DISK_FILE", "no-fault"))
 ERRORS: dict[str, type[Exception]] = {"RuntimeError": RuntimeError, "MemoryError": MemoryError}
 victims: dict[int, Any] = {}  # walks by id
 
@@ -30,6 +34,27 @@ def take_fault(stage: str) -> str | None:
         return None
     FAULT_FILE.unlink()
     return what
+
+
+def find_disk_error() -> OSError | None:
+    """Return the error that writing to the disk has now."""
+    if not DISK_FILE.is_file():
+        return None
+    number: int = getattr(errno, DISK_FILE.read_text())
+    return OSError(number, os.strerror(number))
+
+
+def break_writes(holder: Any, name: str) -> None:
+    """Let a function that writes to the disk fail while the disk does."""
+    original = getattr(holder, name)
+
+    def write(*args: Any, **kwargs: Any) -> Any:
+        error = find_disk_error()
+        if error is not None:
+            raise error
+        return original(*args, **kwargs)
+
+    setattr(holder, name, write)
 
 
 def fail_at(stage: str) -> None:
@@ -73,7 +98,17 @@ def break_everything() -> None:
     break_method(LiveWalk, "set_prompt", lambda walk, text: "prompt" if is_victim(walk) else None)
     break_method(SessionListener, "_encode", encode_stage)
     break_method(receiver.Receiver, "_read_picture", lambda *args: "picture")
+    break_disk()
     threading.Thread(target=let_clock_jump, daemon=True).start()
+
+
+def break_disk() -> None:
+    """Patch all that writes snapshots and recordings."""
+    from fsspec.implementations.local import LocalFileSystem
+
+    break_writes(os, "pwrite")
+    break_writes(Path, "write_bytes")
+    break_writes(LocalFileSystem, "pipe_file")
 
 
 def decode_stage(vae: object, latent: object, state: object) -> str | None:

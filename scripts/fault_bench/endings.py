@@ -9,6 +9,7 @@ from pathlib import Path
 from fault_bench.clients import Player, victim
 from fault_bench.faults import wait_until
 from fault_bench.server import FaultServer
+from fault_bench.store_faults import two_servers_with_one_store
 
 EXIT_FAILED = 70
 
@@ -87,4 +88,5 @@ ENDINGS: dict[str, Callable[[Path, bool], str]] = {
     "SIGKILL of the server": sigkill_and_start_again,
     "SIGSTOP of the server": sigstop,
     "a stage that hangs": stage_that_hangs,
+    "two servers with one store": two_servers_with_one_store,
 }

@@ -20,6 +20,7 @@ from fault_bench.clients import connect, frame, message, send, upgrade, victim
 from fault_bench.server import SCRIPTS, FaultServer
 
 HELLO, START = message("hello", protocol=1), message("start", seed=2)
+NOT_SAVED = "a walk could not be saved"  # in the log
 POSE = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
 
 
@@ -211,6 +212,38 @@ def clock_jump(bench: Bench) -> str:
     bench.server.plan_fault("clock", "0")
     wait_until(bench.server.has_failed_as_planned, 5)
     return "an hour, in both directions"
+
+
+@fault
+def full_disk(bench: Bench) -> str:
+    """The disk is full while walks are recorded and saved."""
+    return _break_disk(bench, "ENOSPC")
+
+
+@fault
+def read_only_disk(bench: Bench) -> str:
+    """The disk becomes read-only while walks are recorded and saved."""
+    return _break_disk(bench, "EROFS")
+
+
+def _break_disk(bench: Bench, error: str) -> str:
+    server, ended = bench.server, 'worldplay_recordings_ended_total{reason="disk"}'
+    with victim(server.url) as player:
+        if not wait_until(lambda: player.visitor.num_frames > 24, 15):
+            return "FAILED: the walk did not begin"
+        num_ended, said, frames = server.metric(ended), server.log.count(NOT_SAVED), player.visitor.num_frames
+        server.break_disk(error)
+        told = wait_until(lambda: server.metric(ended) > num_ended and server.log.count(NOT_SAVED) > said, 10)
+        server.mend_disk()
+        went_on = wait_until(lambda: player.visitor.num_frames > frames + 24 or not player.is_alive(), 10)
+    if not told or not went_on or player.ended:
+        return f"FAILED: told {told}, went on {went_on}, {player.ended}"
+    written, num_ended = server.metric("worldplay_recorded_bytes_total"), server.metric(ended)
+    with victim(server.url):
+        again = wait_until(lambda: server.metric("worldplay_recorded_bytes_total") > written, 15)
+    if not again or server.metric(ended) > num_ended:
+        return "FAILED: later walks are not recorded"
+    return "recordings ended, no walk did; later walks are recorded"
 
 
 @fault

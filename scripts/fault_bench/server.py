@@ -13,6 +13,7 @@ from typing import Any
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 START_S = 120.0
+RESUME_S = 1  # for which servers keep the walk of a client that is away in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class FaultServer:
 
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self._fault_file = folder / "fault"
+        self._disk_file = folder / "disk"
+        self.store = folder / "walks"
         self._log = folder / f"server{time.monotonic_ns()}.log"
         paths = [str(SCRIPTS), str(SCRIPTS.parent / "server"), os.environ.get("PYTHONPATH", "")]
         command = [sys.executable, str(SCRIPTS / "fault_bench" / "broken_server.py"), "serve", "--port", "0"]
@@ -40,6 +43,10 @@ class FaultServer:
                     **os.environ,
                     "PYTHONPATH": os.pathsep.join(paths),
                     "FAULT_FILE": str(self._fault_file),
+                    "DISK_FILE": str(self._disk_file),
+                    "WORLDPLAY_STORE": str(self.store),
+                    "WORLDPLAY_RECORDINGS": str(folder / "recordings"),
+                    "WORLDPLAY_RESUME_S": str(RESUME_S),
                     **environment,
                 },
             )
@@ -68,6 +75,18 @@ class FaultServer:
 
     def has_failed_as_planned(self) -> bool:
         return not self._fault_file.exists()
+
+    def break_disk(self, error: str) -> None:
+        """Let all writing to the disk fail with the error of this name, until `mend_disk`."""
+        self._disk_file.write_text(error)
+
+    def mend_disk(self) -> None:
+        self._disk_file.unlink()
+
+    def metric(self, name: str) -> float:
+        """Read a metric, with its labels."""
+        lines = self.get("/metrics").decode().splitlines()
+        return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} "))
 
     def get(self, path: str, timeout_s: float = 10.0) -> bytes:
         with urllib.request.urlopen(f"http://{self.address}{path}", timeout=timeout_s) as answer:

@@ -3,11 +3,13 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import perf_counter
 
 import torch
 
 from gpu.attention import measure_attention
+from gpu.checks import check_backends, check_encoder, check_norms, check_sizes, check_tests, check_units
 from gpu.chunk import measure_chunk
 from gpu.decode import measure_compiled_decode, measure_decode
 from gpu.goldens import measure_goldens
@@ -18,6 +20,7 @@ from gpu.linears import measure_linears
 from gpu.overlap import measure_overlap
 from gpu.passes import measure_passes
 from gpu.pictures import measure_pictures
+from gpu.scaling import NUM_RANKS, TooFewGpusError, measure_ranks
 from gpu.setup import NeedsCudaError, Row, Scale, Setup
 from gpu.storage import measure_storage
 from gpu.tiers import measure_tiers
@@ -31,7 +34,7 @@ class Outcome:
 
     name: str
     size: str
-    status: str  # ok, failed, needs CUDA, out of time; "" while it runs
+    status: str  # ok, failed, needs CUDA, too few GPUs, out of time; "" while it runs
     seconds: float
     rows: list[Row] = field(default_factory=list)
     detail: str = ""
@@ -73,11 +76,26 @@ MEASUREMENTS: dict[str, Callable[[Setup], Iterable[Row]]] = {
     "storage": measure_storage,
     "launches": measure_launches,
 }
+SCALING: dict[str, Callable[[Setup], Iterable[Row]]] = {
+    f"ranks {count}": partial(measure_ranks, count) for count in NUM_RANKS
+}
+CHECKS: dict[str, Callable[[Setup], Iterable[Row]]] = {
+    "encoder": check_encoder,
+    "8-bit units": check_units,
+    "fused norms": check_norms,
+    "server": measure_walk,
+    "gpu tests": check_tests,
+    "tiers": measure_tiers,
+    "backends": check_backends,
+    "auto size": check_sizes,
+    "pictures": measure_pictures,
+}
 ONCE = {"machine", "goldens", "embedded walk", "linears", "launches"}  # do not depend on the size
 # At the smallest size; passes at the others in the end.
 SMALLEST = {"walk", "passes", "tiers", "compiled decode"}
 LIMIT_S = 60.0  # for a measurement, building its model included
 LIMITS_S = {"machine": 30.0, "goldens": 40.0, "embedded walk": 35.0, "walk": 45.0, "linears": 20.0}
+LIMITS_S |= {"encoder": 30.0, "8-bit units": 30.0, "fused norms": 45.0, "server": 110.0, "backends": 30.0}
 
 
 def list_steps(scale: Scale) -> list[Step]:
@@ -86,6 +104,19 @@ def list_steps(scale: Scale) -> list[Step]:
     steps = [(name, number) for name in MEASUREMENTS for number in _early_sizes(name, last)]
     steps += [("passes", number) for number in range(last)]
     return [Step(name, number, "{}x{}".format(*scale.sizes[number])) for name, number in steps]
+
+
+def list_scaling_steps(scale: Scale) -> list[Step]:
+    """List what scripts/gpu_scaling.py measures: the largest size first, with all numbers of ranks."""
+    sizes = ["{}x{}".format(*size) for size in scale.sizes]
+    names = [f"ranks {count}" for count in NUM_RANKS if scale.transformer.heads % count == 0]
+    return [Step(name, number, size) for number, size in enumerate(sizes) for name in names]
+
+
+def list_checks(scale: Scale) -> list[Step]:
+    """List what scripts/gpu_checks.py checks: at the smallest size, but attention at the largest."""
+    numbers = {name: 0 if name == "backends" else len(scale.sizes) - 1 for name in CHECKS}
+    return [Step(name, number, "{}x{}".format(*scale.sizes[number])) for name, number in numbers.items()]
 
 
 def _early_sizes(name: str, last: int) -> Iterable[int]:
@@ -99,12 +130,14 @@ def carry_out(name: str, setup: Setup) -> Iterator[Outcome]:
     began = perf_counter()
     found = Outcome(name, f"{setup.size[0]}x{setup.size[1]}", "", 0.0)
     try:
-        for row in MEASUREMENTS[name](setup):
+        for row in (MEASUREMENTS | SCALING | CHECKS)[name](setup):
             found = replace(found, seconds=perf_counter() - began, rows=[*found.rows, row])
             yield found
         found = replace(found, status="ok", rows=[*found.rows, {"peak GB": peak_memory(setup.device) / 1e9}])
     except NeedsCudaError:
         found = replace(found, status="needs CUDA")
+    except TooFewGpusError:
+        found = replace(found, status="too few GPUs")
     except Exception as error:  # the plan goes on with what can be measured
         logging.exception("%s failed", name)
         detail = f"{type(error).__name__}: {str(error).strip()[:500]}"

@@ -140,7 +140,8 @@ def open_world(
         # A second thread makes a chunk of a small world a fifth faster on an idle machine. Where a browser
         # needs a core as well, the two threads wait for each other, and a chunk can take seconds.
         torch.set_num_threads(1)
-        world = load_embedded(find_embedded(settings.model), device, ranks)
+        walks = 1 if _keeps_latents(settings) else sessions + clips
+        world = load_embedded(find_embedded(settings.model), device, ranks, walks)
     return tune(settings, world, with_cuts=with_cuts)
 
 
@@ -183,8 +184,13 @@ def _open_released(
     from worldplay.world.released.load import free_bytes, load_released  # importing it takes seconds
 
     config, root = _released(settings)
-    config = replace(config, sessions=sessions, clips=clips)
+    config = replace(config, sessions=sessions, clips=clips, shares_caches=_keeps_latents(settings))
     return load_released(config, root, device, free_bytes(device), ranks)
+
+
+def _keeps_latents(settings: ModelSettings) -> bool:
+    """Return whether the tier keeps latents' context. Then one cache is enough: walks read theirs back."""
+    return TIERS[settings.tier].newest is not None
 
 
 def _released(settings: ModelSettings) -> "tuple[ReleasedConfig, Path]":
@@ -244,7 +250,7 @@ def make_engine(settings: Settings, world: World, pace: Pace | None = None) -> E
         if "max_sessions" not in settings.model_fields_set:
             num_slots = pace.limit(num_slots)
         _tell_pace(pace)
-    turns = TurnLimits(settings.idle_limit_s, settings.visit_limit_s or math.inf)
+    turns = TurnLimits(settings.idle_limit_s, settings.visit_limit_s or math.inf, settings.slots_per_address)
     timeout_s = _stage_timeout_s(settings, world)
     times = None if pace is None else pace.times_real_time
     return Engine(

@@ -167,6 +167,13 @@ class Settings(ModelSettings):
         le=86_400,
         description="Seconds after which a visitor goes to the end of the queue, if anybody waits; 0: never",
     )
+    slots_per_address: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Places that visitors from one IP address, or from one IPv6 network /64, keep while "
+        "others wait; 0: all but one",
+    )
     latch: Literal["latent", "chunk"] | None = Field(
         None,
         description="When controls are read: 'latent' (a chunk in progress may be cut) or 'chunk' (once per "
@@ -197,6 +204,22 @@ class Settings(ModelSettings):
         2000, ge=1, le=10**9, description="Megabytes of walks that are kept in the store, for all visitors"
     )
     keep_days: int = Field(30, ge=1, le=3650, description="Days for which bookmarked walks are kept")
+    recordings: str = Field(
+        "~/.cache/worldplay-recordings",
+        min_length=1,
+        description="Folder of the recordings: the videos that visitors were sent, which only they can "
+        "download; 'none': nothing is recorded",
+    )
+    recording_mb: int = Field(
+        250,
+        ge=1,
+        le=10**6,
+        description="Megabytes after which the recording of a walk ends; the walk goes on",
+    )
+    recordings_mb: int = Field(1000, ge=1, le=10**9, description="Megabytes of recordings, of all visitors")
+    recordings_h: float = Field(
+        1.0, gt=0, le=8760, description="Hours for which a recording is kept after its visit"
+    )
     resume_s: float = Field(
         60.0,
         ge=0,

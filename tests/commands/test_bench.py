@@ -60,6 +60,21 @@ def test_report_says_what_was_measured(report: Report) -> None:
     assert "8 context latents, 880 text tokens" in render(report)
 
 
+def test_context_is_encoded_for_every_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though every chunk follows the same latents, so that the caches already hold their context."""
+    subject = build(tiny(context=8), "cpu")
+    transformer = subject.world.rollout.transformer
+    encode, encoded = transformer.extend_context, []
+
+    def count(latents: torch.Tensor, *rest: object) -> None:
+        encoded.append(latents.shape[2])
+        encode(latents, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(transformer, "extend_context", count)
+    measure(subject, chunks=3)
+    assert encoded == [8] * (subject.warm_up + 3)
+
+
 def test_context_stays_what_was_asked_for() -> None:
     subject = build(tiny(context=4), "cpu")
     assert measure(subject, chunks=2).context_latents == 4

@@ -84,10 +84,23 @@ def test_report_for_a_large_gpu() -> None:
     assert "GPU      H100, 84.0 GB of 85.0 GB free" in said
     assert f"files    {PRESENT}" in said
     assert "20: 27.6 GB" in said
-    assert "Plan for 84.0 GB\n  serve, 4 at once and a clip: fits, 80.4 GB at most" in said
-    assert "  render: fits, 80.0 GB at most" in said
+    assert "Plan for 84.0 GB\n  serve, 4 at once and a clip: fits, 80.9 GB at most" in said
+    assert "  render: fits, 80.1 GB at most" in said
     assert "moved to the GPU while used" in said.split("render")[0]
-    assert "  480x832     80.0 GB   35.2 GB  11" in said
+    assert "  480x832     80.1 GB   35.2 GB  0.0 min  11" in said
+
+
+def test_report_says_how_long_context_is_kept() -> None:
+    said = "\n".join(report(H100, DISTILLED, (240, 416), 140_000_000_000, PRESENT, 4))
+    assert "more caches      40.5 GB, in what is left: 5 walks keep their context" in said
+    assert "other tiers      keep context of the latest 0.3 minutes of each" in said
+    assert "  240x416     48.6 GB   10.1 GB  1.4 min  71" in said
+
+
+def test_report_says_where_sessions_share_one_cache() -> None:
+    said = "\n".join(report(H100, DISTILLED, SIZE, 84_000_000_000, PRESENT, 4))
+    assert "more caches      none: sessions that take turns encode their context again" in said
+    assert "other tiers      keep no context: memory is short" in said
 
 
 def test_report_for_eight_gpus() -> None:
@@ -131,10 +144,10 @@ def test_report_has_one_plan_where_both_are_alike() -> None:
 def test_report_for_clips_only() -> None:
     said = "\n".join(report(H100, find_variant("bidirectional"), SIZE, 84_000_000_000, PRESENT, 4))
     assert "no KV cache: every step reads the whole clip" in said
-    assert "serve and render, a clip at a time: fits, 44.7 GB at most" in said
+    assert "serve and render, a clip at a time: fits, 44.8 GB at most" in said
     assert "sessions         none: this variant only makes clips" in said
     assert "both branches" not in said
-    assert "480x832     44.7 GB    0.0 GB  fits" in said
+    assert "480x832     44.8 GB    0.0 GB  fits" in said
 
 
 def test_report_without_a_gpu() -> None:

@@ -3,7 +3,8 @@ from threading import Thread
 
 import pytest
 
-from support.fakes import FakeClock, only_motions
+from support.fake_chunks import only_motions
+from support.fakes import FakeClock
 from worldplay.engine.controls import MAX_EDGES, ChunkSteering, ControlState, ReceivedEdge, place_edges
 from worldplay.world.camera import FORWARD_STEP, Motion
 from worldplay.world.key_motion import motion_of

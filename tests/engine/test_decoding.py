@@ -1,6 +1,7 @@
 """Latents between generation and decoding: chunks that are cut before anything of them is shown."""
 
-from support.fakes import FPS, FakeClock, FakeWalk, FakeWorld, Recorder, make_chunk
+from support.fake_chunks import make_chunk
+from support.fakes import FPS, FakeClock, FakeWalk, FakeWorld, Recorder
 from worldplay.engine.controls import Latch
 from worldplay.engine.decoding import DecodeQueue
 from worldplay.engine.pacing import Costs

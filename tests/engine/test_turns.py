@@ -1,6 +1,8 @@
 """Who gets a slot, when others do not use theirs."""
 
-from support.fakes import Page, Recorder, Theatre, names
+import pytest
+
+from support.fakes import Page, Recorder, Theatre, names, stages
 from worldplay.engine.activity import PAUSED_S, SILENT_S, TurnLimits
 from worldplay.engine.admission import Admission
 from worldplay.engine.worker import Worker
@@ -50,6 +52,35 @@ def test_chunk_in_progress_is_finished_before_the_slot_is_given_away() -> None:
     theatre.open_page()
     theatre.run(10_000)
     assert first.num_frames == sum(report.chunk.num_frames for report in first.reports)
+
+
+def test_walker_that_does_something_again_before_its_chunk_is_finished_goes_on() -> None:
+    theatre = theatre_with(TurnLimits(idle_s=5.2))
+    first = theatre.open_page()
+    theatre.open_page()
+    theatre.run(5200)
+    while not first.session._is_held:  # in the middle of a chunk
+        theatre.run(1)
+        assert "yielded" not in names(first)
+    first.session.controls(0, 0.0, frozenset(["w"]))
+    num_chunks = len(first.reports)
+    theatre.run(3000)
+    assert len(first.reports) > num_chunks + 3
+    assert "yielded" not in names(first)
+
+
+def test_who_has_waited_longer_than_walkers_may_be_idle_keeps_the_slot_that_it_gets() -> None:
+    theatre = theatre_with(TurnLimits(idle_s=20))
+    first, second, third = (theatre.open_page() for _ in range(3))
+    for _ in range(6):
+        first.session.controls(0, 0.0, frozenset(["w"]))
+        theatre.run(5000)
+    first.session.close()
+    theatre.clock.pages.remove(first)
+    theatre.run(3000)
+    assert "yielded" not in names(second)
+    assert second.reports
+    assert not third.reports
 
 
 def test_silent_walkers_lose_their_slots_to_one_who_plays() -> None:
@@ -145,3 +176,66 @@ def test_clients_that_are_away_do_not_fill_the_queue() -> None:
     theatre.run(100)
     assert "queued" in names(newcomer)
     assert "error" not in names(newcomer)
+
+
+def test_address_with_all_slots_gives_one_to_another_that_waits() -> None:
+    theatre = theatre_with(TurnLimits(), max_sessions=2)
+    crowd = [theatre.open_page(address="one") for _ in range(3)]
+    theatre.run(1000)
+    other = theatre.open_page(address="other")
+    theatre.run(3000)
+    assert ["yielded" in names(page) for page in crowd] == [False, True, False]
+    assert other.reports
+    assert not crowd[2].reports
+    assert all(_are_continuous(page) for page in crowd)
+
+
+@pytest.mark.parametrize(("per_address", "seated"), [(0, [1, 2, 4]), (1, [1, 4, 5]), (3, [1, 2, 3])])
+def test_share_of_an_address(per_address: int, seated: list[int]) -> None:
+    admission = Admission(3, 9, TurnLimits(per_address=per_address))
+    for key, address in enumerate(["one", "one", "one", "two", "two"], start=1):
+        admission.enter(key, float(key), address if key < 5 else "three")
+    for _ in range(3):
+        if (crowding := admission.find_crowding()) is not None:
+            admission.yield_seat(crowding, 10.0, rests=False)
+    assert [key for key in range(1, 6) if admission.is_seated(key)] == seated
+
+
+def test_slots_are_used_though_nobody_else_wants_them() -> None:
+    admission = Admission(2, 9, TurnLimits(per_address=1))
+    for key in range(1, 5):
+        admission.enter(key, 0.0, "one")
+    assert admission.num_seated == 2
+    admission.leave(1, 1.0)
+    assert admission.is_seated(3)
+    assert admission.find_crowding() is None
+
+
+def test_full_queue_has_room_for_another_address() -> None:
+    theatre = Theatre(max_sessions=1, max_queued=2)
+    crowd = [theatre.open_page(address="one") for _ in range(3)]
+    theatre.run(100)
+    other = theatre.open_page(address="other")
+    theatre.run(100)
+    assert ["busy" in str(page.events) for page in (*crowd, other)] == [False, False, True, False]
+    another = theatre.open_page(address="one")
+    theatre.run(100)
+    assert "busy" in str(another.events)
+
+
+def test_resting_walk_holds_no_memory_that_can_be_computed_again() -> None:
+    theatre = theatre_with(TurnLimits(idle_s=20))
+    first = theatre.open_page("first")
+    theatre.run(15_000)
+    second = theatre.open_page("second")
+    theatre.run(7000)
+    assert "yielded" in names(first)
+    assert stages(theatre, "first")[-1] == "release"
+    second.session.close()
+    theatre.clock.pages.remove(second)
+    theatre.run(2000)
+    after = stages(theatre, "first")
+    assert after[after.index("release") + 1] == "prepare"
+    assert after.count("prepare") == 1
+    assert "context" in after[after.index("prepare") :]
+    assert _are_continuous(first)

@@ -62,19 +62,3 @@ def test_memory_is_half_and_one_block_more() -> None:
     per_block = both.num_bytes // TINY.blocks
     text_bytes = 2 * 2 * TINY.hidden * 8 * 4  # keys and values, both branches
     assert unrotated.num_bytes == TINY.blocks * (per_block - text_bytes) // 2 + per_block
-
-
-@torch.inference_mode()
-def test_another_cache_is_of_the_same_kind_and_empty() -> None:
-    model = make_model()
-    for cache in make_caches(model):
-        cache.holds = "something"
-        another = cache.make_another()
-        assert (type(another), another.num_bytes) == (type(cache), cache.num_bytes)
-        assert (another.holds, another.text, another.num_context) == (None, None, 0)
-        another.set_text(make_text(model))
-        chunk = make_latents(model, 4)
-        assert torch.equal(
-            model.denoise(*chunk.arguments(), 1000.0, another),
-            model.denoise(*chunk.arguments(), 1000.0, cache),
-        )

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 import gpu_bench
-from gpu import plan
+from gpu import checks, plan
 from gpu.linears import multiply, quantise
 from gpu.plan import MEASUREMENTS, Outcome, Step
 from gpu.setup import MINIATURE, RELEASED, Row, Setup
@@ -100,6 +101,65 @@ def test_storage_compares_both_caches_at_each_context() -> None:
 @pytest.mark.parametrize("name", ["graphs", "overlap"])
 def test_what_needs_cuda_says_so(name: str) -> None:
     assert carry_out(name, MINI).status == "needs CUDA"
+
+
+def test_ranks_are_timed_with_what_they_exchange() -> None:
+    threads = torch.get_num_threads()
+    outcome = carry_out("ranks 2", MINI)
+    torch.set_num_threads(threads)
+    assert (outcome.status, outcome.detail) == ("ok", "")
+    context, step, latent, chunk, alone, _ = outcome.rows
+    assert [row["part"] for row in (context, step, latent)] == ["context", "step", "latent"]
+    assert [row["exchanges"] for row in (context, step)] == [3, 5]  # the last block only stores its keys
+    for row in (context, step, latent):
+        assert float(row["MB sent"]) > 0
+        assert 0 < float(row["share of exchange"]) < 1
+    assert min(float(chunk["ms"]), float(chunk["exchange ms"])) > 0
+    assert alone["part"] == "latent, on rank 0 alone"
+
+
+@pytest.mark.parametrize("name", ["encoder", "8-bit units", "fused norms", "backends"])
+def test_checks_run_in_miniature(name: str) -> None:
+    outcome = carry_out(name, MINI)
+    assert (outcome.status, outcome.detail) == ("ok", "")
+    assert len(outcome.rows) > 1
+    assert {row.get("largest difference", 0) for row in outcome.rows} == {0}
+
+
+def test_tests_are_run_and_summed_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 1, "F.\n1 failed, 1 passed in 0.02s\nNOT SELECTED\n", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    (row,) = checks.run_tests([Path("tests/test_two.py")])
+    assert (row["tests"], row["exit code"], row["said"]) == ("test_two.py", 1, "1 failed, 1 passed in 0.02s")
+    assert commands[0][1:3] == ["-m", "pytest"]
+    assert commands[0][-1] == "tests/test_two.py"
+
+
+def test_checks_are_in_order_of_worth_and_fit_their_time() -> None:
+    steps = plan.list_checks(RELEASED)
+    assert [step.name for step in steps] == list(plan.CHECKS)
+    assert {step.size for step in steps if step.name != "backends"} == {"240x416"}
+    assert next(step.size for step in steps if step.name == "backends") == "480x832"
+    for name in checks.GPU_TESTS:
+        assert (checks.TESTS / name).is_file()
+
+
+def test_ranks_need_as_many_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    outcome = carry_out("ranks 2", Setup(MINIATURE, MINIATURE.sizes[0], torch.device("cuda")))
+    assert (outcome.status, outcome.rows) == ("too few GPUs", [])
+
+
+def test_scaling_is_measured_at_all_sizes_the_largest_first() -> None:
+    steps = [(step.name, step.size) for step in plan.list_scaling_steps(RELEASED)]
+    assert steps[:5] == [*((f"ranks {count}", "480x832") for count in (1, 2, 4, 8)), ("ranks 1", "352x640")]
+    assert len(steps) == 12
+    assert [step.name for step in plan.list_scaling_steps(MINIATURE)] == ["ranks 1", "ranks 2"]
 
 
 def test_a_missing_backend_is_a_row_of_its_own() -> None:

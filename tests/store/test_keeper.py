@@ -8,8 +8,9 @@ import torch
 
 from support.tiny_world import make_world
 from support.walks import AHEAD, go_on, open_walk
+from worldplay.store.chain import list_parts
 from worldplay.store.files import Files
-from worldplay.store.keeper import RETRY_MS, SAVE_EVERY_MS, Keeper, KeptWalk
+from worldplay.store.keeper import LOOK_EVERY_MS, RETRY_MS, SAVE_EVERY_MS, Keeper, KeptWalk
 from worldplay.store.store import MissingWalkError, Store, new_id
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.snapshot_file import TooLongError, write_snapshot
@@ -117,9 +118,31 @@ def _fail(*arguments: object) -> None:
 
 def test_kept_walk_goes_on_behind_its_parts(saved: Saved) -> None:
     saved.go_on(0.0)
-    kept: KeptWalk = saved.keeper.keep(saved.id, "secret", saved.store.count_parts(saved.id))
+    kept: KeptWalk = saved.keeper.keep(saved.id, "secret", saved.store.claim(saved.id))
     go_on(saved.walk, [AHEAD])
     kept.finish(saved.walk)
     saved.keeper.close()
-    assert saved.store.count_parts(saved.id) == 2
+    assert len(list_parts(saved.store._names(saved.id))) == 2
     assert_whole(saved)
+
+
+def test_what_was_saved_is_counted(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved.go_on(0.0)
+    with monkeypatch.context() as context:
+        context.setattr(saved.store, "append", _fail)
+        saved.go_on(SAVE_EVERY_MS)
+    totals = saved.keeper.totals
+    assert (totals.saved, totals.failed) == (1, 1)
+    assert totals.num_bytes == len(write_snapshot(saved.store.load(saved.id)))
+
+
+def test_walk_that_goes_on_elsewhere_is_neither_saved_nor_removed_here(saved: Saved) -> None:
+    told: list[str] = []
+    saved.kept.on_moved = lambda: told.append("moved")
+    saved.go_on(0.0)
+    saved.store.claim(saved.id)
+    saved.go_on(LOOK_EVERY_MS)
+    assert (told, saved.store.load(saved.id).num_chunks) == (["moved"], 1)
+    saved.kept.forget()
+    saved.end()
+    assert saved.store.load(saved.id).num_chunks == 1

@@ -81,13 +81,11 @@ def test_parts_are_joined(store: Store) -> None:
         for number in range(3):
             store.append(id, number, walk.take_unsaved())
             go_on(walk, [AHEAD])
-        assert store.count_parts(id) == 3
         assert store.load(id).num_chunks == 5
         walk.count_unsaved(0)
         store.append(id, 3, walk.take_unsaved())
     assert store.load(id).num_chunks == 6
-    assert store.count_parts(id) == 4
-    assert len(store._parts(id)) == 1
+    assert len([name for name in store._names(id) if name.endswith(".safetensors")]) == 1
 
 
 def test_snapshots_expire(tmp_path: Path, snapshot: Snapshot) -> None:
@@ -101,6 +99,21 @@ def test_snapshots_expire(tmp_path: Path, snapshot: Snapshot) -> None:
         store.load(id)
     store.clean()
     assert not list(tmp_path.iterdir())
+
+
+def test_files_of_others_are_left_alone(tmp_path: Path, snapshot: Snapshot) -> None:
+    clock = Clock()
+    store = make_store(tmp_path, now=clock)
+    others = ["notes.txt", "photos-of-the-holidays/1.jpg", f"{new_id()}/about.json.txt"]
+    for name in (*others, f"{new_id()}/about.json"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"mine")
+    store.keep(OWNER, "", snapshot)
+    clock.now_s += 99 * DAY_S
+    store.clean()
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")) == sorted(others)
+    assert store.num_bytes == 0
 
 
 def test_full_store_gives_up_walks_that_nobody_came_back_to(tmp_path: Path, snapshot: Snapshot) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
+from support.fake_chunks import make_chunk, only_motions
 from worldplay.engine.admission import Admission
 from worldplay.engine.ports import ChunkReport, Frames, WalkPort
 from worldplay.engine.session import Session
@@ -18,9 +19,7 @@ from worldplay.world.chunk import Chunk, PendingChunk, Stage
 from worldplay.world.steering import Move, Steering, WalkRequest
 
 if TYPE_CHECKING:  # only for its name: these tests run without torch
-    from torch import Tensor
-
-    from worldplay.world.snapshot import Snapshot
+    from worldplay.world.snapshot import Snapshot, WalkedPath
 
 FPS = 24
 PICTURE = np.zeros((4, 2, 2, 3), np.uint8)
@@ -103,28 +102,6 @@ class FakeWorld:
         self.hooks[stage] = run
 
 
-def only_motions(moves: Sequence[Move]) -> list[Motion]:
-    motions = [move for move in moves if isinstance(move, Motion)]
-    assert len(motions) == len(moves), moves
-    return motions
-
-
-def make_chunk(index: int, motions: list[Motion], timings_ms: dict[str, float], kept: int = 0) -> Chunk:
-    """A chunk without latents: nothing but a decoder looks at them."""
-    return Chunk(
-        index=index,
-        first_latent=kept,
-        num_frames=16 - 4 * kept if index or kept else 13,
-        latents=cast("Tensor", None),
-        poses=np.zeros((4, 4, 4)),
-        motions=motions,
-        labels=[0] * 4,
-        bumped=any(motion.forward > 1 for motion in motions),
-        context=[],
-        timings_ms=timings_ms,
-    )
-
-
 class FakeWalk:
     def __init__(self, world: FakeWorld, name: str | None) -> None:
         self.world = world
@@ -193,6 +170,12 @@ class FakeWalk:
 
     decode_for_encoder = decode
 
+    def release(self) -> None:
+        self.world.spend("release", self.name, 0)
+
+    def prepare(self) -> None:
+        self.world.spend("prepare", self.name, 0)
+
     def truncate(self, num_chunks: int) -> None:
         self.world.spend("truncate", self.name, 0)
         del self.chunks[num_chunks:]
@@ -207,6 +190,9 @@ class FakeWalk:
 
     def take_unsaved(self) -> Snapshot:
         return self.snapshot()
+
+    def path(self) -> WalkedPath:
+        raise AssertionError("nobody records")
 
     def show_last(self) -> Chunk | None:
         return None
@@ -341,17 +327,20 @@ class Theatre:
     def counters(self) -> Counters:
         return self.worker.counters
 
-    def open(self, listener: Recorder, view: str | None = None, start: bool = True) -> Session:
+    def open(
+        self, listener: Recorder, view: str | None = None, start: bool = True, address: str = ""
+    ) -> Session:
         self.num_sessions += 1
-        session = listener.session = Session(self.num_sessions, listener, self.clock, lambda: None)
+        session = Session(self.num_sessions, listener, self.clock, lambda: None, address=address)
+        listener.session = session
         self.worker.arrivals.append(session)
         if start:
             session.start(WalkRequest(view or f"walk{self.num_sessions}"))
         return session
 
-    def open_page(self, view: str | None = None, **options: float) -> Page:
+    def open_page(self, view: str | None = None, address: str = "", **options: float) -> Page:
         page = Page(self.clock, **options)
-        self.open(page, view)
+        self.open(page, view, address=address)
         self.clock.pages.append(page)
         return page
 

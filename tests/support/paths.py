@@ -11,8 +11,12 @@ GOLDENS = DATA / "goldens"
 PACKAGE = REPOSITORY / "server" / "worldplay"
 
 _SOURCES = [str(REPOSITORY / folder) for folder in ("server", "scripts", "tests")]
-# Of a process that a test starts: it imports this tree, wherever one is installed, and keeps no walks.
-ENVIRONMENT = {"PYTHONPATH": os.pathsep.join(_SOURCES), "WORLDPLAY_STORE": "none"}
+# Of a process that a test starts: it imports this tree, wherever one is installed, and keeps nothing.
+ENVIRONMENT = {
+    "PYTHONPATH": os.pathsep.join(_SOURCES),
+    "WORLDPLAY_STORE": "none",
+    "WORLDPLAY_RECORDINGS": "none",
+}
 
 
 def run_python(

@@ -1,6 +1,7 @@
 """A client written from docs/protocol.md alone: it knows the table and nothing of the package."""
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -99,11 +100,12 @@ class RawClient:
             messages.append(self.recv(max(0.0, deadline - time.monotonic())))
         return messages
 
-    def wait_closed(self, timeout: float = 10.0) -> tuple[list[Message], int]:
-        """Read to the end. Returns: the last messages and the close code."""
+    def wait_closed(self, timeout: float = 10.0, most_per_s: float = math.inf) -> tuple[list[Message], int]:
+        """Read to the end, so many messages a second. Returns: the last messages and the close code."""
         messages: list[Message] = []
         deadline = time.monotonic() + timeout
         while True:
+            time.sleep(1 / most_per_s)
             try:
                 messages.append(self.recv(max(0.0, deadline - time.monotonic())))
             except Closed as closed:

@@ -21,7 +21,7 @@ START_TIMEOUT_S = 10.0
 def serving(world: World, **arguments: object) -> Iterator[str]:
     """Serve a world. Yields: host and port."""
     settings: Settings = load_settings(
-        **{"port": 0, "max_sessions": 4, "store": "none", "resume_s": 0, **arguments}
+        **{"port": 0, "max_sessions": 4, "store": "none", "recordings": "none", "resume_s": 0, **arguments}
     )
     listening = listen(settings.host, settings.port)
     engine = make_engine(settings, world)

@@ -100,3 +100,17 @@ def make_world(ranks: Ranks = ALONE) -> World:
         conditioner=ByteConditioner(),
         weights="tiny weights",
     )
+
+
+def with_sets(world: World, count: int) -> World:
+    """Give a world so many sets of caches."""
+    grid = HEIGHT // VAE.pixels_per_latent, WIDTH // VAE.pixels_per_latent
+    transformer, config = world.rollout.transformer, world.rollout.config
+    sets = tuple(
+        [
+            transformer.new_cache(grid, TEXT_TOKENS + VISION_TOKENS, config.memory_latents)
+            for _ in world.rollout.caches
+        ]
+        for _ in range(count)
+    )
+    return replace(world, rollout=replace(world.rollout, caches=sets[0], more_caches=sets[1:]))

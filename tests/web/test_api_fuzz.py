@@ -18,14 +18,14 @@ from schemathesis.specs.openapi.checks import (
 )
 from starlette.applications import Starlette
 
-from support.fakes import make_chunk
+from support.fake_chunks import make_chunk
 from worldplay.engine.engine import Engine
 from worldplay.engine.ports import Frames
 from worldplay.settings import load_settings
 from worldplay.web.app import create_app
 from worldplay.web.errors import EXCEPTION_HANDLERS
 from worldplay.world.chunk import Chunk, PendingChunk, Stage
-from worldplay.world.snapshot import Snapshot
+from worldplay.world.snapshot import Snapshot, WalkedPath
 from worldplay.world.steering import Move, Steering, WalkRequest
 from worldplay.world.world import World
 
@@ -75,6 +75,10 @@ class QuickWalk:
         self.num_chunks += 1
         return make_chunk(self.num_chunks - 1, motions=[], timings_ms={})
 
+    def release(self) -> None: ...
+
+    def prepare(self) -> None: ...
+
     def begin_cut(self, kept: int, steering: Steering) -> PendingChunk:
         raise AssertionError("a clip's chunk is not cut")
 
@@ -96,6 +100,9 @@ class QuickWalk:
 
     take_unsaved = snapshot
 
+    def path(self) -> WalkedPath:
+        raise AssertionError("a clip is not recorded")
+
     def show_last(self) -> Chunk | None:
         return None
 
@@ -107,7 +114,7 @@ def app(world: World) -> Iterator[Starlette]:
     engine = Engine(QuickWorld(world), 1, 0)
     engine.start()
     routes = create_app(
-        load_settings(store="none"), world, engine
+        load_settings(store="none", recordings="none"), world, engine
     ).routes  # its lifespan would end with the process
     yield Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
     assert engine.close()

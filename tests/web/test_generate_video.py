@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from support.serving import serving
+from worldplay.settings import load_settings
 from worldplay.web.openapi import describe_api
 from worldplay.web.request import MAX_BODY_BYTES, MAX_BODY_MARKS
 from worldplay.world.world import World
@@ -370,5 +371,5 @@ def test_description_names_what_is_checked(server: str) -> None:
 
 
 def test_description_names_the_header_that_asks_for_a_token() -> None:
-    paths = describe_api(needs_token=True)["paths"]
+    paths = describe_api(load_settings(token="sesame"))["paths"]
     assert paths["/api/generate-video"]["post"]["responses"]["401"]["headers"].keys() == {"WWW-Authenticate"}

@@ -23,7 +23,7 @@ class FakeEngine:
         self.encoded_s: list[float] = []
         self.dropped_s: list[float] = []
 
-    def open(self, listener: object, media_s: float) -> SimpleNamespace:
+    def open(self, listener: object, media_s: float, address: str) -> SimpleNamespace:
         return SimpleNamespace(
             media_encoded=self.encoded_s.append, media_dropped=self.dropped_s.append, close=lambda: None
         )

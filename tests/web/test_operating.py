@@ -15,8 +15,10 @@ from worldplay.world.world import World
 
 
 @pytest.fixture(scope="module")
-def operated(world: World) -> Iterator[str]:
-    with serving(world, max_sessions=1, token="t", idle_limit_s=1.0) as address:
+def operated(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    store = str(tmp_path_factory.mktemp("walks"))
+    folders = {"store": store, "recordings": str(tmp_path_factory.mktemp("recordings"))}
+    with serving(world, max_sessions=1, token="t", idle_limit_s=1.0, **folders) as address:
         yield address
 
 

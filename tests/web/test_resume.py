@@ -12,6 +12,7 @@ import pytest
 from support.raw_client import Message, RawClient
 from support.serving import serving
 from support.tiny_world import make_world
+from worldplay.store import keeper
 from worldplay.world.world import World
 
 
@@ -174,6 +175,29 @@ def test_walk_goes_on_that_was_under_way_when_the_server_stopped(world: World, t
         assert client.hello(resume={**resume, "fragment": last["frame"]})["resumed"]
         chunk = client.recv_type("chunk")
         assert (chunk["index"], chunk["first_frame"]) == (last["chunk"], last["frame"] + 1)
+
+
+def test_walk_goes_from_server_to_server_and_the_latest_wins(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "LOOK_EVERY_MS", 0.0)
+    options = {"store": str(tmp_path), "resume_s": 60.0}
+    with serving(world, **options) as one, serving(make_world(), **options) as other:
+        with client_of(one) as client:
+            resume = begin(client)
+        time.sleep(0.3)
+        with client_of(other) as client:
+            assert client.hello(resume={**resume, "fragment": 20})["resumed"]
+            last = client.collect(is_media(80))[-1]
+            with client_of(one) as back:  # which still has the walk in memory, as it was
+                assert back.hello(resume={**resume, "fragment": 80})["resumed"]
+                assert back.recv()["type"] == "init"
+                assert back.recv_type("chunk")["index"] >= last["chunk"] - 4  # saved every two seconds
+                messages, code = client.wait_closed(most_per_s=100)  # or it would play too fast
+                assert (messages[-1]["code"], code) == ("taken_over", 1008)
+                back.collect(is_media(120))
+                back.send("stop")
+                back.wait_closed()
 
 
 def test_without_a_store_a_restarted_server_knows_nobody(world: World) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
+from starlette.websockets import WebSocketDisconnect
 
 from support.sent import FRAMES, TRACK, FakeSocket, connected, cut_of, report, samples, welcome
 from worldplay.engine.ports import ChunkReport
@@ -231,3 +232,23 @@ async def test_connection_that_ends_while_a_message_is_sent_takes_no_other() -> 
     await asyncio.wait({sending}, timeout=0.5)
     assert sending.cancelled()
     assert [each["type"] for each in slow.messages] == ["welcome"]
+
+
+class ClosedSocket:
+    """uvicorn has closed it."""
+
+    async def send_bytes(self, data: bytes) -> None:
+        raise RuntimeError("Unexpected ASGI message 'websocket.send', after sending 'websocket.close'.")
+
+    async def close(self, code: int) -> None:
+        raise RuntimeError("Unexpected ASGI message 'websocket.close', after sending 'websocket.close'.")
+
+
+@pytest.mark.parametrize("item", [m.State(what="paused"), Close(1000)])
+async def test_socket_that_was_closed_because_nobody_answers_is_lost(item: m.State | Close) -> None:
+    """Its walk waits for the client; after any other error the session would end."""
+    client = Client()
+    sending = Sender(ClosedSocket(), connected(), client.outlet)  # type: ignore[arg-type]
+    client.outlet.put(item)
+    with pytest.raises(WebSocketDisconnect):
+        await sending.run(timeout_s=1.0)

@@ -15,6 +15,7 @@ from support.serving import serving
 from support.tiny_world import make_world
 from support.walks import walk_about
 from worldplay.web import snapshot_api
+from worldplay.web.schemas import NewSnapshot, SnapshotList
 from worldplay.world.snapshot_file import write_snapshot
 from worldplay.world.snapshot_reader import read_snapshot
 from worldplay.world.world import World
@@ -77,6 +78,16 @@ def test_uploaded_walk_can_be_walked(client: httpx.Client, data: bytes) -> None:
         walker.hello(token="sesame")
         walker.start(snapshot=id)
         assert [walker.recv_type("chunk")["index"] for _ in range(2)] == [2, 3]
+
+
+def test_answers_are_as_described(client: httpx.Client, data: bytes) -> None:
+    NewSnapshot.model_validate_json(upload(client, data).content)
+    SnapshotList.model_validate_json(client.get("api/snapshots/", headers=KEY).content)
+    document = client.get("openapi.json").json()
+    assert document["paths"]["/api/snapshots/"].keys() == {"get", "post"}
+    assert document["paths"]["/api/snapshots/{id}"].keys() == {"get", "delete"}
+    codes = document["components"]["schemas"]["Error"]["properties"]["code"]["enum"]
+    assert {"bad_snapshot", "store_full"} <= set(codes)
 
 
 def test_link_opens_the_page_with_the_walk(client: httpx.Client, data: bytes) -> None:

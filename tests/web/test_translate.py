@@ -28,11 +28,18 @@ def test_lack_of_memory_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_later_fields_of_the_welcome_are_only_for_clients_that_name_them(world: World) -> None:
     greeting = Greeting(
-        "session", "secret", resumed=False, latch="latent", keeps_snapshots=True, times_real_time=0.4
+        "session",
+        "secret",
+        resumed=False,
+        latch="latent",
+        keeps_snapshots=True,
+        records=True,
+        times_real_time=0.4,
     )
-    told = welcome(world, greeting, frozenset({"latch", "sights", "snapshots", "times_real_time", "wanted"}))
-    assert (told.times_real_time, told.wanted) == (0.4, True)
+    fields = frozenset({"latch", "sights", "snapshots", "times_real_time", "wanted", "recording"})
+    told = welcome(world, greeting, fields)
+    assert (told.times_real_time, told.wanted, told.recording) == (0.4, True, True)
     assert (told.latch, told.worlds[0].sights, told.snapshots) == ("latent", world.sights, True)
     untold = welcome(world, greeting, frozenset({"revision"}))
-    assert (untold.times_real_time, untold.wanted) == (None, None)
+    assert (untold.times_real_time, untold.wanted, untold.recording) == (None, None, None)
     assert (untold.latch, untold.worlds[0].sights, untold.snapshots) == (None, None, None)

@@ -7,6 +7,7 @@ from worldplay.model.attention_choice import Measured
 from worldplay.world import attention
 from worldplay.world.attention import set_attention
 from worldplay.world.steering import CircleSteering, WalkRequest
+from worldplay.world.world import World
 
 
 def test_a_backend_can_be_asked_for() -> None:
@@ -36,6 +37,25 @@ def test_auto_measures_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> Non
     tokens = 4 * (2 * 3)
     assert tried == [(SDPA, [tokens, 3 * tokens]), (MATMUL, [tokens, 3 * tokens])]
     assert world.rollout.transformer.blocks[0].backend == MATMUL
+
+
+@pytest.mark.parametrize(("free", "is_tried"), [(10**12, True), (100_000, False)])
+def test_backends_that_need_all_scores_are_left_out_where_they_take_too_much_memory(
+    monkeypatch: pytest.MonkeyPatch, free: int, is_tried: bool
+) -> None:
+    tried: list[str] = []
+
+    def measure(backend: str, *rest: object) -> Measured:
+        tried.append(backend)
+        return Measured(backend, 1.0)
+
+    gpu = torch.device("cuda")
+    monkeypatch.setattr(attention, "measure", measure)
+    monkeypatch.setattr(World, "device", gpu)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, free))
+    set_attention(make_world(), "auto")
+    assert ("sdpa-math" in tried) is is_tried
+    assert {SDPA, "sdpa-flash", "sdpa-cudnn", "sdpa-efficient"} <= set(tried)
 
 
 def test_a_walk_is_the_same_after_measuring() -> None:

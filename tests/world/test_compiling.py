@@ -1,12 +1,15 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 
+from support import tiny_world
+from support.tiny import TINY
 from support.tiny_world import ROLLOUT, make_world
-from worldplay.model.regions import compile_regions
+from worldplay.model.regions import EAGER, compile_regions
 from worldplay.world import compiling
 from worldplay.world.compiling import compile_world
 from worldplay.world.steering import CircleSteering, WalkRequest
@@ -44,6 +47,23 @@ def test_a_compiled_walk_is_the_same_and_compiles_nothing_more(
         chunks = engine.submit(make_chunks, world).result()
     torch.testing.assert_close(chunks, make_chunks(make_world()))
     assert counter.frame_count == graphs
+
+
+def test_layers_in_8_bits_and_others_are_compiled_for_every_length_of_context(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Twice as many graphs of a function as torch.compile allows by default."""
+    monkeypatch.setattr(tiny_world, "TINY", replace(TINY, blocks=3))
+    monkeypatch.setattr(tiny_world, "ROLLOUT", replace(ROLLOUT, memory_latents=20))
+    world = make_world()
+    world.rollout.transformer.requires_grad_(False).pack()
+    world.rollout.transformer.round_weights()
+    monkeypatch.setattr(torch.compiler, "set_stance", lambda _: None)
+    project = compile_regions("eager").project  # the others need no more graphs
+    monkeypatch.setattr(compiling, "compile_regions", lambda _: replace(EAGER, project=project))
+    with caplog.at_level("INFO"):
+        compile_world(world)
+    assert "compiled the transformer in" in caplog.text
 
 
 def test_shapes_of_cuts_do_not_wait_for_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:

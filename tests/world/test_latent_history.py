@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from worldplay.world.latent_history import BLOCK, LatentHistory
+from worldplay.world.rollout_config import LATENTS_ON_DEVICE
 
 
 def frames(first: int, count: int) -> torch.Tensor:
@@ -41,6 +42,37 @@ def test_truncated_history_goes_on(length: int) -> None:
     history.append(frames(500, 1))
     assert len(history) == length + 1
     assert history.gather([length])[0, 0, 0].item() == 500
+
+
+@pytest.mark.parametrize("length", [20 * BLOCK, 5, 2 * BLOCK + 1])
+def test_old_frames_move_to_the_host(monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+    """They come back to the device when they are read, also after a rewind to them."""
+    moved: list[int] = []
+
+    class Counted(torch.Tensor):
+        def cpu(self) -> torch.Tensor:  # type: ignore[override]
+            moved.append(int(self[0, 0, 0, 0]))
+            return self.as_subclass(torch.Tensor)
+
+    history, last = LatentHistory(), 20 * BLOCK
+    for first in range(0, last, 4):
+        history.append(frames(first, 4).as_subclass(Counted))
+    assert moved == [number * BLOCK for number in range(20 - LATENTS_ON_DEVICE // BLOCK)]
+    history.truncate(length)
+    history.append(frames(500, 1))
+    assert history.gather([0, 3, length])[0, 0, :, 0, 0].tolist() == [0, 3, 500]
+
+
+def test_frames_are_told_apart_from_those_that_replace_them() -> None:
+    history = filled(8)
+    before = history.identify(range(8))
+    assert len(set(map(id, before))) == 8
+    history.truncate(6)
+    history.append(frames(6, 2))
+    after = history.identify(range(8))
+    assert after[:6] == before[:6]
+    assert after[6] not in before
+    assert after != filled(8).identify(range(8))
 
 
 def test_gather_beyond_the_end_is_our_bug() -> None:

@@ -1,11 +1,9 @@
 """Cuts of a live walk: of its newest finished chunk, whatever was begun since and dropped."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
-from support.tiny_world import make_world
+from support.tiny_world import make_world, with_sets
 from worldplay.world.camera import Motion
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.steering import CircleSteering, WalkRequest
@@ -53,19 +51,19 @@ def test_context_is_held_until_another_chunk_uses_the_cache(walk: LiveWalk) -> N
     assert walk.holds_context
 
 
-@pytest.mark.parametrize("caches_by_walk", [False, True])
-def test_walks_with_caches_of_their_own_keep_their_context_beside_each_other(caches_by_walk: bool) -> None:
-    world = replace(make_world(), caches_by_walk=caches_by_walk)
+@pytest.mark.parametrize("num_sets", [1, 2])
+def test_walks_with_caches_of_their_own_keep_their_context_beside_each_other(num_sets: int) -> None:
+    world = with_sets(make_world(), num_sets)
     walks = [world.open_walk(WalkRequest(seed=seed)) for seed in (1, 2)]
     for walk in walks:
         walk.begin_chunk(CircleSteering()).finish()
-    assert [walk.holds_context for walk in walks] == [caches_by_walk, True]
+    assert [walk.holds_context for walk in walks] == [num_sets == 2, True]
 
 
 def test_latents_do_not_depend_on_whose_the_caches_are() -> None:
     made = []
-    for caches_by_walk in (False, True):
-        world = replace(make_world(), caches_by_walk=caches_by_walk)
+    for num_sets in (1, 2):
+        world = with_sets(make_world(), num_sets)
         walks = [world.open_walk(WalkRequest(seed=seed)) for seed in (1, 2)]
         for _ in range(3):
             for walk in walks:

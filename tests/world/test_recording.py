@@ -164,3 +164,22 @@ def test_both_branches_of_guidance_are_recorded() -> None:
         )
     for _ in range(5):
         assert_same(walks)
+
+
+def test_walks_with_caches_of_their_own_are_recorded_each() -> None:
+    """Twice as many passes: 4 steps and 3 context passes for each set, and the constants of a chunk."""
+    worlds = []
+    for record in (True, False):
+        world = make_world()
+        side = world.vae.config.pixels_per_latent
+        grid = world.height // side, world.width // side
+        more = world.rollout.transformer.new_cache(grid, TEXT_TOKENS + VISION_TOKENS, ROLLOUT.memory_latents)
+        world = replace(world, rollout=replace(world.rollout, more_caches=([more],)))
+        worlds.append(use_recordings(world, TapeRecorder, None) if record else world)
+    graphs = worlds[0].rollout.transformer._graphs
+    assert graphs is not None
+    assert graphs.count == 2 * (4 + 3) + 1
+    first, second = ([open_walk(world, seed) for world in worlds] for seed in (1, 2))
+    for _ in range(5):
+        assert_same(first)
+        assert_same(second)

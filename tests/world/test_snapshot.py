@@ -45,7 +45,7 @@ def frames_of(walk: LiveWalk, count: int) -> list[bytes]:
 def test_saved_walk_goes_on_with_the_same_frames(world: World) -> None:
     walk = walk_about(world)
     for chunk_latents in torch.split(walk.walk.latents.gather(range(12)), 1, dim=2):
-        world.vae.decode_latent(chunk_latents, walk._decoder_state)
+        world.vae.decode_latent(chunk_latents, walk._state_after(0))
     again = reopen(world, read_snapshot(write_snapshot(walk.snapshot())))
     assert frames_of(again, 2) == frames_of(walk, 2)
     assert_equal(again.snapshot(), walk.snapshot())

@@ -13,7 +13,8 @@ from worldplay.model.packing import RoundedProjections
 from worldplay.model.tiny_decoder import LATENT_CHANNELS, TinyDecoder
 from worldplay.settings import load_model_settings
 from worldplay.world import tiers
-from worldplay.world.kept_rollout import MOST_KEPT, Keeping
+from worldplay.world.kept_rollout import Keeping
+from worldplay.world.rollout_config import MOST_KEPT
 from worldplay.world.snapshot import TierName
 from worldplay.world.steering import CircleSteering, WalkRequest
 from worldplay.world.tiers import (
@@ -96,7 +97,10 @@ def test_context_is_not_kept_where_memory_is_short(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(tiers, "_count_kept", lambda world, sessions: 11)
     world = apply(make_world(), "balanced")
     assert world.rollout.keeping is None
-    assert world.levers[0] == "context is not kept: there is memory for 11 latents of a walk, not 12"
+    assert (
+        world.levers[0]
+        == "context is not kept: there is memory for 11 latents of a walk, not 12; take fewer --max-sessions"
+    )
 
 
 def test_context_is_not_kept_beside_a_cache_for_little_memory() -> None:

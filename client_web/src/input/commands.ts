@@ -8,6 +8,7 @@ export type Action =
   | "togglePause"
   | "toggleBare"
   | "saveWalk"
+  | "saveVideo"
   | "keepWalk"
   | "undo"
   | "share"
@@ -23,6 +24,7 @@ const IN_WALK: Bindings = {
   KeyP: "togglePause",
   KeyH: "toggleBare",
   KeyJ: "saveWalk",
+  KeyV: "saveVideo",
   KeyB: "keepWalk",
   KeyU: "undo",
   KeyL: "share",
@@ -35,6 +37,7 @@ const IN_PANEL_OF_WALK: Bindings = {
   Escape: "closePanel",
   KeyW: "closePanel",
   KeyJ: "saveWalk",
+  KeyV: "saveVideo",
   KeyB: "keepWalk",
   KeyL: "share",
   KeyH: "toggleBare",

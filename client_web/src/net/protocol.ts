@@ -90,6 +90,7 @@ const SERVER_FIELDS = {
     latch: optional(string),
     times_real_time: optional(number),
     snapshots: optional(bool),
+    recording: optional(bool),
     places: optional(map({ free: integer, queued: integer, eta: number })),
     wanted: optional(bool),
     watchers: optional(integer),

@@ -99,6 +99,17 @@ export function yieldedInWords(reason: string): string {
     : `${why}, and others wait. Press a key to queue again; your walk is kept.`;
 }
 
+const RECORDING_ENDED: Readonly<Record<string, string>> = {
+  limit: "The recording of this walk is as long as this server allows, and ends here",
+  full: "This server has no room for more video, so the recording of this walk ends here",
+};
+
+/** Why the video of the walk has an end before the walk. */
+export function recordingEndedInWords(reason: string): string {
+  const why = RECORDING_ENDED[reason] ?? "The server can write no more video, so the recording ends here";
+  return `${why}. The walk goes on; V saves the video up to now.`;
+}
+
 function waitInWords(seconds: number): string {
   return seconds < 90
     ? `about ${Math.max(1, Math.round(seconds))} s`

@@ -12,6 +12,12 @@ interface Cut {
   labels: Chunk["labels"];
 }
 
+/** A prompt that replaces the one before it, from this latent on. */
+interface PromptChange {
+  latent: number;
+  text: string;
+}
+
 /** What a walk began with, as the server reads it beside the path. Absent fields are left open. */
 export interface Beginning {
   view?: string;
@@ -28,7 +34,9 @@ export class WalkRecord {
   private poses: Chunk["poses"] = [];
   private labels: Chunk["labels"] = [];
   private cuts: Cut[] = [];
+  private prompts: PromptChange[] = [];
   private numLatents = 0;
+  private chunkLatents = 4;
   /** Of the walk, as far as the server told. */
   numChunks = 0;
 
@@ -39,6 +47,7 @@ export class WalkRecord {
     this.poses = [];
     this.labels = [];
     this.cuts = [];
+    this.prompts = [];
     this.numLatents = 0;
   }
 
@@ -47,6 +56,7 @@ export class WalkRecord {
    * recorded from there on.
    */
   chunk(chunk: Chunk): void {
+    this.chunkLatents = chunk.poses.length;
     const kept = chunk.index * chunk.poses.length;
     this.numLatents = kept + chunk.poses.length;
     this.numChunks = chunk.index + 1;
@@ -58,15 +68,25 @@ export class WalkRecord {
     this.labels.splice(kept, Infinity, ...chunk.labels);
   }
 
-  /** The file holds one prompt, that of the first chunk. */
   promptChanged(prompt: string, firstChunk: number | undefined): void {
     this.prompt = prompt;
     if (firstChunk === 0) this.restarted();
+    else if (firstChunk !== undefined) this.rewound(firstChunk);
+  }
+
+  /** The walk goes on from the beginning of a chunk, under the prompt it has now. */
+  rewound(chunk: number): void {
+    const latent = chunk * this.chunkLatents;
+    this.prompts = this.prompts.filter((change) => change.latent < latent);
+    const before = this.prompts.at(-1)?.text ?? this.beginning.prompt ?? "";
+    const text = this.prompt ?? "";
+    if (text !== before) this.prompts.push({ latent, text });
   }
 
   /** The walk begins again where it began, under the prompt it has now. */
   restarted(): void {
     const { prompt } = this;
+    this.prompts = [];
     this.beginning = { ...this.beginning, ...(prompt === undefined ? {} : { prompt }) };
   }
 
@@ -86,7 +106,9 @@ export class WalkRecord {
 
   toJson(): string {
     const { beginning, poses, labels, cuts } = this;
-    return JSON.stringify({ ...beginning, poses, labels, ...(cuts.length > 0 && { cuts }) });
+    const prompts = this.prompts.filter(({ latent }) => latent < poses.length);
+    const changes = { ...(prompts.length > 0 && { prompts }), ...(cuts.length > 0 && { cuts }) };
+    return JSON.stringify({ ...beginning, poses, labels, ...changes });
   }
 }
 

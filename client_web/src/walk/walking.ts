@@ -157,6 +157,12 @@ export class Walking {
     return this.parts.send({ type: "bookmark", name: new Date().toLocaleString(), key });
   }
 
+  /** The server went back to the beginning of a chunk. */
+  rewound(chunk: number | undefined): void {
+    if (chunk === 0) this.record.restarted();
+    else if (chunk !== undefined) this.record.rewound(chunk);
+  }
+
   wentBack(): void {
     this.record.restarted();
     this.parts.notice.say("Back where the walk began.");

@@ -8,6 +8,7 @@ import {
   placesInWords,
   promptInWords,
   queueInWords,
+  recordingEndedInWords,
   yieldedInWords,
 } from "../../src/ui/words";
 
@@ -75,4 +76,9 @@ it("says before a start whether there is a place", () => {
 it("says why a place went to somebody else", () => {
   expect(yieldedInWords("idle")).toContain("Press a key to queue again");
   expect(yieldedInWords("turn")).toContain("goes on when it is yours again");
+});
+
+it("says why a recording ends before its walk", () => {
+  expect(recordingEndedInWords("limit")).toContain("as long as this server allows");
+  expect(recordingEndedInWords("disk")).toContain("The walk goes on");
 });

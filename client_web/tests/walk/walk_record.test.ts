@@ -127,3 +127,41 @@ it("keeps what it has when the end of the walk is shown again", () => {
   expect(saved().labels).toEqual([0, 0, 0, 0, 1, 7, 7, 7]);
   expect(saved().cuts).toHaveLength(1);
 });
+
+it("keeps each prompt with the latent that it begins with", () => {
+  record.begin({ prompt: "rain" });
+  record.chunk(chunk(0, 1));
+  record.promptChanged("dusk", 1);
+  record.promptChanged("snow", 1);
+  record.chunk(chunk(1, 1));
+  record.promptChanged("night", 2);
+  expect(saved().prompts).toEqual([{ latent: 4, text: "snow" }]);
+  record.chunk(chunk(2, 1));
+  expect(saved().prompts).toEqual([
+    { latent: 4, text: "snow" },
+    { latent: 8, text: "night" },
+  ]);
+});
+
+it("keeps the newest prompt when the walk goes back", () => {
+  record.begin({ prompt: "rain" });
+  for (const index of [0, 1]) record.chunk(chunk(index, 1));
+  record.promptChanged("snow", 2);
+  record.chunk(chunk(2, 1));
+  record.rewound(1);
+  record.chunk(chunk(1, 1));
+  expect(saved().prompts).toEqual([{ latent: 4, text: "snow" }]);
+  record.promptChanged("rain", 1);
+  expect(saved().prompts).toBeUndefined();
+});
+
+it("has one prompt after the walk began again", () => {
+  record.begin({ prompt: "rain" });
+  record.chunk(chunk(0, 1));
+  record.promptChanged("snow", 1);
+  record.chunk(chunk(1, 1));
+  record.restarted();
+  for (const index of [0, 1]) record.chunk(chunk(index, 1));
+  expect(saved()).toMatchObject({ prompt: "snow" });
+  expect(saved().prompts).toBeUndefined();
+});

@@ -97,11 +97,12 @@ def plan_clip(target: ClipTarget, options: ClipOptions, max_frames: int = LONGES
 def _request(target: ClipTarget, walk: WalkRequest, trajectory: Trajectory) -> ClipRequest:
     """Make the engine's request. Only models whose chunks are as long as the walk's make its cuts again."""
     num_chunks = trajectory.num_latents // target.chunk_latents
+    prompts = {latent // target.chunk_latents: text for latent, text in trajectory.prompts.items()}
     if not trajectory.cuts or target.chunk_latents != CHUNK_LATENTS:
-        return ClipRequest(walk, TrajectorySteering(trajectory.moves), num_chunks)
+        return ClipRequest(walk, TrajectorySteering(trajectory.moves), num_chunks, prompts=prompts)
     steering = ReplaySteering(list_latches(trajectory.moves, trajectory.cuts))
     kept = [[cut.kept for cut in trajectory.cuts if cut.chunk == chunk] for chunk in range(num_chunks)]
-    return ClipRequest(walk, steering, num_chunks, kept)
+    return ClipRequest(walk, steering, num_chunks, kept, prompts)
 
 
 def _choose_num_frames(options: ClipOptions, trajectory: Trajectory | None) -> int:

@@ -164,6 +164,7 @@ def measure(subject: Subject, chunks: int) -> Report:
         chunk, laps = _time_chunk(world, walk, track)
         if subject.stays:
             walk.walk.truncate(past)
+            world.rollout.forget_contexts()
         if index >= subject.warm_up:
             for stage, value in laps.items():
                 times[stage].append(value)

@@ -11,7 +11,7 @@ from worldplay.commands.list_models import disk_bytes, find_problem
 from worldplay.commands.paths import existing_folder
 from worldplay.model.config import RELEASED_TRANSFORMER
 from worldplay.settings import AUTO, ModelSettings, read_visible_gpus
-from worldplay.world.frames import parse_size, show_size
+from worldplay.world.frames import FPS, FRAMES_PER_LATENT, parse_size, show_size
 from worldplay.world.machine import (
     Gpu,
     available_memory,
@@ -34,12 +34,15 @@ from worldplay.world.released.offload_plan import (
     MAX_SESSIONS,
     RESERVE,
     OffloadPlan,
+    count_cache_sets,
     count_sessions,
+    count_spare,
     count_waiting,
     plan_offload,
 )
 from worldplay.world.released.sizes import SIZES, SizePace, choose_size, render_sizes
 from worldplay.world.released.variants import MODEL, Variant, find_variant
+from worldplay.world.rollout_config import count_kept_latents
 
 PRESENT = "present; --check finds out whether they also load, and takes seconds"
 CHECKED = "checked: the networks can be built from them; only the values of the weights were not read"
@@ -133,7 +136,11 @@ def _parts(needed: MemoryEstimate, variant: Variant, size: tuple[int, int], rank
         ("autoencoder", needed.autoencoder, ""),
         ("encoders", needed.encoders, "Qwen2.5-VL, ByT5, SigLIP; idle between prompts"),
         *(caches if variant.is_live else ()),
-        ("each session" if variant.is_live else "a clip", needed.walk, "decoder state and text"),
+        (
+            "each session" if variant.is_live else "a clip",
+            needed.walk + needed.walk_latents,
+            "decoder state, text, and the latest 3 minutes of latents",
+        ),
         ("working", needed.working, "activations, an estimate"),
     ):
         yield f"  {name:15} {_gb(size_bytes):>8}  {remark}".rstrip()
@@ -163,7 +170,31 @@ def _plans(needed: MemoryEstimate, variant: Variant, budget: int, max_sessions: 
     yield from _describe(f"serve, {served} at once and a clip{room}", needed, serving, variant)
     if _choices(alone) != _choices(serving):
         yield from _describe("render", needed, alone, variant)
+    yield from _kept_context(needed, serving, served, budget)
     yield f"  most sessions    {most}"
+
+
+def _kept_context(needed: MemoryEstimate, plan: OffloadPlan, sessions: int, budget: int) -> Iterator[str]:
+    """Describe how much of their context the sessions of `serve` keep."""
+    sets = count_cache_sets(needed, plan, sessions + 1, budget)
+    one = needed.unrotated_caches if plan.unrotated_caches else needed.caches
+    if sets > 1:
+        yield f"  more caches      {_gb((sets - 1) * one)}, in what is left: {sets} walks keep their context"
+        yield "                   while others compute, and encode nothing again when they take turns"
+    elif sessions > 1:
+        yield "  more caches      none: sessions that take turns encode their context again"
+    minutes = _minutes_kept(needed, plan, sessions, budget)
+    kept = (
+        f"context of the latest {minutes:.1f} minutes of each" if minutes else "no context: memory is short"
+    )
+    yield f"  other tiers      keep {kept}"
+
+
+def _minutes_kept(needed: MemoryEstimate, plan: OffloadPlan, sessions: int, budget: int) -> float:
+    """Count the minutes of each walk whose context is kept by tiers; 0 if they encode all of it again."""
+    spare = 0 if plan.unrotated_caches else count_spare(needed, plan, budget)
+    latents = count_kept_latents(spare, needed.kept_latent, sessions)
+    return 0.0 if latents < CONTEXTS[-1] else latents * FRAMES_PER_LATENT / FPS / 60
 
 
 def _choices(plan: OffloadPlan) -> tuple[object, ...]:
@@ -183,7 +214,8 @@ def _describe(who: str, needed: MemoryEstimate, plan: OffloadPlan, variant: Vari
 
 def _sizes(variant: Variant, asked: tuple[int, int], budget: int, ranks: int) -> Iterator[str]:
     last = "most sessions" if variant.is_live else "a clip"
-    yield f"  {'size':9} {'one walk':>9} {'KV cache':>9}  {last}"
+    kept_of = f" {'kept':>8}" if variant.is_live else ""
+    yield f"  {'size':9} {'one walk':>9} {'KV cache':>9}{kept_of}  {last}"
     for size in dict.fromkeys((asked, *SIZES)):
         needed = estimate_memory(variant, size, ranks=ranks)
         plan = plan_offload(needed, 1, budget)
@@ -191,7 +223,8 @@ def _sizes(variant: Variant, asked: tuple[int, int], budget: int, ranks: int) ->
         caches = needed.unrotated_caches if plan.unrotated_caches else needed.caches
         clip = "fits" if plan.fits else "does not fit"
         most = (count_sessions(needed, budget) or "does not fit") if variant.is_live else clip
-        yield f"  {name:9} {_gb(plan.peak):>9} {_gb(caches):>9}  {most}"
+        kept = f" {_minutes_kept(needed, plan, 1, budget):>4.1f} min" if variant.is_live else ""
+        yield f"  {name:9} {_gb(plan.peak):>9} {_gb(caches):>9}{kept}  {most}"
 
 
 def _gb(size: int) -> str:

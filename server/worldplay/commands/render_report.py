@@ -41,6 +41,10 @@ def describe(world: World, plan: ClipPlan, record: Record, image: dict[str, str]
     }
     if intrinsics := _given_intrinsics(plan):
         description["intrinsics"] = intrinsics
+    if plan.trajectory.prompts:
+        description["prompts"] = [
+            {"latent": latent, "text": text} for latent, text in plan.trajectory.prompts.items()
+        ]
     if plan.request.cuts:
         description["cuts"] = [_describe_cut(cut) for cut in plan.trajectory.cuts]
     return description

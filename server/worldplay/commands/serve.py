@@ -26,6 +26,7 @@ def run(settings: Settings) -> None:
     from worldplay.loading import open_engine, open_ranks
     from worldplay.sizing import fix_size
     from worldplay.web.app import create_server
+    from worldplay.web.freed_memory import freeze_loaded
     from worldplay.web.static_page import has_page
     from worldplay.web.world_server import EXIT_FAILED
 
@@ -34,6 +35,7 @@ def run(settings: Settings) -> None:
         world, engine = open_engine(settings, ranks)
         server = create_server(settings, choose_codec(world), engine)
         num_slots = engine.max_sessions if world.can_walk else 0
+        freeze_loaded()
         where = "walk at" if has_page(settings.static_dir) else "without a page at"
         logger.info("ready, visitors at once: %d; %s %s", num_slots, where, url_of(listening))
         # uvicorn raises the signal again after stopping

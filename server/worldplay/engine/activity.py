@@ -12,10 +12,11 @@ Reason = Literal["silent", "paused", "idle", "turn"]
 
 @dataclass(frozen=True, slots=True)
 class TurnLimits:
-    """How long a client may keep its slot while others wait."""
+    """How long a client may keep its slot while others wait, and how many slots one address may keep."""
 
     idle_s: float = 120.0  # without any input
     visit_s: float = math.inf
+    per_address: int = 0  # slots that one address keeps; 0: all but one
 
 
 class Activity:

@@ -1,6 +1,6 @@
 """Decides which sessions have a slot and which wait for one."""
 
-from collections import deque
+from collections import Counter, deque
 
 from worldplay.engine.activity import TurnLimits
 from worldplay.engine.pacing import RecentTimes
@@ -10,9 +10,11 @@ class Admission:
     """A bounded number of slots with a bounded first-come, first-served queue before them.
 
     A session that gave its slot back may rest: it keeps its walk, and gets a slot only if nobody else waits.
+    While others wait, sessions of one address have a share of the slots.
     """
 
     def __init__(self, max_sessions: int, max_queued: int, limits: TurnLimits | None = None) -> None:
+        """`limits.per_address` is the share of an address. A key whose address has it all is passed over."""
         if max_sessions < 1 or max_queued < 0:
             raise ValueError(f"expected slots >= 1 and a queue >= 0, got {max_sessions} and {max_queued}")
         self.max_sessions = max_sessions
@@ -22,6 +24,8 @@ class Admission:
         self._queue: deque[int] = deque()
         self._resting_ms: dict[int, float] = {}  # since when; the longest first
         self._stays = RecentTimes()
+        self._addresses: dict[int, str] = {}
+        self._share = self.limits.per_address or max(1, max_sessions - 1)
 
     @property
     def num_seated(self) -> int:
@@ -58,12 +62,14 @@ class Admission:
         """Return the keys that wait, the next one first; those that rest come last."""
         return [*self._queue, *self._resting_ms]
 
-    def enter(self, key: int, now_ms: float) -> bool:
+    def enter(self, key: int, now_ms: float, address: str = "") -> bool:
         """Take a slot, or wait for one. Returns: False if both are full."""
+        self._addresses[key] = address
         if self.num_seated < self.max_sessions and not self._queue:
             self._seated_ms[key] = now_ms
             return True
         if self.is_full:
+            del self._addresses[key]
             return False
         self._queue.append(key)
         return True
@@ -76,7 +82,30 @@ class Admission:
         elif key in self._queue:
             self._queue.remove(key)
         self._resting_ms.pop(key, None)
+        self._addresses.pop(key, None)
         self._fill(now_ms)
+
+    def find_crowding(self) -> int | None:
+        """Find the key that got its slot last, of an address with more than its share, if another waits."""
+        if not any(self._has_share_left(key) for key in self._queue):
+            return None
+        seats = self._count_seats()
+        crowding = [key for key in self._seated_ms if seats[self._addresses[key]] > self._share]
+        return max(crowding, key=lambda key: (self._seated_ms[key], key), default=None)
+
+    def find_crowding_waiter(self, address: str) -> int | None:
+        """Find the last of an address that fills the queue, to make room for another that has no key here."""
+        if address in self._addresses.values():
+            return None
+        waiting = Counter(self._addresses[key] for key in self._queue)
+        most = max(waiting.values(), default=0)
+        return next((key for key in reversed(self._queue) if waiting[self._addresses[key]] == most > 1), None)
+
+    def _count_seats(self) -> Counter[str]:
+        return Counter(self._addresses[key] for key in self._seated_ms)
+
+    def _has_share_left(self, key: int) -> bool:
+        return self._count_seats()[self._addresses[key]] < self._share
 
     def yield_seat(self, key: int, now_ms: float, *, rests: bool) -> None:
         """Move a key that has a slot to the end of the queue, or to those that rest."""
@@ -105,6 +134,12 @@ class Admission:
     def _fill(self, now_ms: float) -> None:
         """Give free slots to the keys that wait longest, and then to those that rest."""
         while self.num_queued and self.num_seated < self.max_sessions:
-            key = self._queue.popleft() if self._queue else next(iter(self._resting_ms))
+            key = self._next_waiting() if self._queue else next(iter(self._resting_ms))
             self._resting_ms.pop(key, None)
             self._seated_ms[key] = now_ms
+
+    def _next_waiting(self) -> int:
+        """Take the first key out of the queue whose address has a share left; the first one if none has."""
+        key = next(filter(self._has_share_left, self._queue), self._queue[0])
+        self._queue.remove(key)
+        return key

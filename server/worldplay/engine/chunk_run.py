@@ -139,6 +139,7 @@ class ChunkRun:
         num_latents = len(report.chunk.poses) - report.chunk.first_latent
         costs.count_generated(num_latents, self._clock() - report.latch.at_ms)
         if self.cut is None:
-            costs.context.add(self._context_ms)
+            if report.chunk.timings_ms["context"]:  # else an earlier attempt had encoded it
+                costs.context.add(self._context_ms)
         elif self._was_cached and self.cut.kept:
             costs.kept.add(self._context_ms)

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from worldplay.engine.pacing import Costs
 from worldplay.engine.ports import WalkPort, WorldPort
-from worldplay.engine.session import Command, Copy, Open, Prompt, Rest, Rewind, Session
+from worldplay.engine.session import Session
+from worldplay.engine.session_commands import Command, Copy, Open, Prepare, Prompt, Rest, Rewind
 from worldplay.engine.stats import Counters
 from worldplay.world.chunk import Chunk
 from worldplay.world.steering import WalkRequest
@@ -53,6 +54,7 @@ class Commands:
         match command:
             case Open(request):
                 self._open_walk(session, request)
+                return
             case Rewind(num_chunks, what):
                 walk = walk_of(session)
                 if num_chunks > walk.num_chunks:
@@ -66,6 +68,9 @@ class Commands:
                 session.listener.on_state("prompt", {"chunk": walk.num_chunks, "text": text, **taken})
             case Copy(deliver):
                 deliver(walk_of(session).snapshot())
+                return
+            case Prepare():
+                walk_of(session).prepare()
                 return
             case Rest():
                 if session.walk is not None:
@@ -83,6 +88,7 @@ class Commands:
         session.walk = walk
         session.mark_opened(self._clock())
         self._counters.walks_opened += 1
+        session.listener.on_changed(walk)  # before the client hears of the walk
         session.listener.on_started(request.prompt or "", walk.taken_as)
         if (last := walk.show_last()) is not None:
             self._show(session, last)

@@ -103,13 +103,14 @@ class Engine:
         for watchdog in self._watchdogs:
             watchdog.tick()
 
-    def open(self, listener: Listener, media_s: float = 0.0) -> Session:
+    def open(self, listener: Listener, media_s: float = 0.0, address: str = "") -> Session:
         """Open a session in a slot or in the queue. If both are full, the listener gets `busy`.
 
         Args:
             media_s: where the client's timeline begins.
+            address: the client's.
         """
-        session = Session(next(self._numbers), listener, monotonic_ms, self._wake.set, media_s)
+        session = Session(next(self._numbers), listener, monotonic_ms, self._wake.set, media_s, address)
         if not self.healthy:
             session.close()
             if self.is_live:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from worldplay.engine.controls import Latch
 from worldplay.world.chunk import Chunk, PendingChunk
-from worldplay.world.snapshot import Snapshot
+from worldplay.world.snapshot import Snapshot, WalkedPath
 from worldplay.world.steering import Move, Steering, WalkRequest
 
 Frames = NDArray[np.uint8]  # [n, H, W, 3] RGB; for an encoder also [n, 3 * H / 2, W], planes of YUV 4:2:0
@@ -69,8 +69,20 @@ class WalkPort(Protocol):
 
     def set_prompt(self, text: str) -> None: ...
 
+    def release(self) -> None:
+        """Release what can be computed again, because the walk rests."""
+        ...
+
+    def prepare(self) -> None:
+        """Compute again what was released."""
+        ...
+
     def snapshot(self) -> Snapshot:
         """Copy the whole walk."""
+        ...
+
+    def path(self) -> WalkedPath:
+        """Return where the walk went. Costs nothing."""
         ...
 
     def take_unsaved(self) -> Snapshot:

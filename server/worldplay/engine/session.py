@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from threading import Lock
 
 from worldplay.engine.activity import Activity
@@ -11,6 +10,7 @@ from worldplay.engine.deadline import Task
 from worldplay.engine.pacing import CONTEXT_SLACK_MS, Costs
 from worldplay.engine.playback import MAX_UNENCODED_S, Playback, Playhead
 from worldplay.engine.ports import Listener, WalkPort
+from worldplay.engine.session_commands import Command, Copy, Open, Prepare, Prompt, Rest, Rewind
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.steering import Move, WalkRequest
 
@@ -22,42 +22,6 @@ MAX_COMMAND_REST_MS = 2000.0
 SECONDS_PER_LATENT = 1 / 6
 _MAX_NOTICES = 32
 
-
-@dataclass(frozen=True, slots=True)
-class Open:
-    """Open a new walk in place of the current one, if any."""
-
-    request: WalkRequest
-
-
-@dataclass(frozen=True, slots=True)
-class Rewind:
-    """Go back to having made `num_chunks` chunks; `what` is the state that the client is told."""
-
-    num_chunks: int
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """Use another text from the next chunk on."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """Copy the walk as it is; `deliver` gets the copy on the worker thread and must return quickly."""
-
-    deliver: Callable[[Snapshot], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """Save the walk, because its client is away."""
-
-
-Command = Open | Rewind | Prompt | Copy | Rest
 Notice = Callable[[Listener], None]
 
 
@@ -76,8 +40,11 @@ class Session:
         clock: Callable[[], float],
         wake: Callable[[], None],
         media_s: float = 0.0,
+        address: str = "",
     ) -> None:
+        """`address` is its client's: sessions of one address share slots when others wait."""
         self.number = number
+        self.address = address
         self.listener = listener
         self.walk: WalkPort | None = None  # worker thread only
         self.is_late = False  # whether the newest chunk came late; worker thread only
@@ -263,6 +230,8 @@ class Session:
             self._is_held = False
             self.activity.note_seated(now_ms)
             self._playback.renew()
+            if self.walk is not None:
+                self._commands.appendleft((Prepare(), now_ms))
 
     def current_controls(self) -> ControlState:
         with self._lock:

@@ -37,6 +37,7 @@ class Turns:
     def check(self, now_ms: float) -> None:
         """Let those who wait have the slots of those who do nothing."""
         self._wake(now_ms)
+        self._note_seated(now_ms)  # first: who has just got a slot may have waited for long
         if self._admission.num_waiting:
             self._collect(now_ms)
         else:
@@ -59,11 +60,16 @@ class Turns:
         seated = [s for s in self._sessions.values() if self._admission.is_seated(s.number)]
         reasons = [(session, session.activity.find_reason(limits, now_ms)) for session in seated]
         unused = [(session, reason) for session, reason in reasons if reason is not None]
-        for session, reason in unused[: self._admission.num_waiting]:
-            session.hold(True)
+        crowding = self._admission.find_crowding()
+        if crowding is not None and all(session.number != crowding for session, _ in unused):
+            unused.append((self._sessions[crowding], "turn"))
+        given = unused[: self._admission.num_waiting]
+        for session in seated:  # one that does something again goes on
+            session.hold(any(session is each for each, _ in given))
+        for session, reason in given:
             if not self._is_busy(session):
                 self._admission.yield_seat(session.number, now_ms, rests=reason != "turn")
-                self._guard(session, partial(_tell_yielded, session, reason))
+                self._guard(session, partial(_rest, session, reason))
 
     def _note_seated(self, now_ms: float) -> None:
         seated = {number for number in self._sessions if self._admission.is_seated(number)}
@@ -82,5 +88,8 @@ class Turns:
             self._guard(session, partial(session.listener.on_queued, position, eta_s))
 
 
-def _tell_yielded(session: Session, reason: Reason) -> None:
+def _rest(session: Session, reason: Reason) -> None:
+    """Tell a client that its session has lost its slot, and release the memory that goes with one."""
+    if session.walk is not None:
+        session.walk.release()
     session.listener.on_state("yielded", {"text": reason})

@@ -120,16 +120,18 @@ class Worker:
             )
             self.counters.sessions_opened += 1
             if self.admission.is_full:
-                self._end_away()
-            if not self.admission.enter(session.number, self._clock()):
+                self._make_room(session.address)
+            if not self.admission.enter(session.number, self._clock(), session.address):
                 self.counters.sessions_refused += 1
                 self._end(session, "busy")
 
-    def _end_away(self) -> None:
-        """End a session whose client is away, so that there is room for another one. Its walk is saved."""
-        session = self._find_away()
-        if session is not None:
-            self._end(session, None)
+    def _make_room(self, address: str) -> None:
+        """End a session whose client is away, or one of an address that fills the queue, for a new one."""
+        away, crowding = self._find_away(), self.admission.find_crowding_waiter(address)
+        if away is not None:
+            self._end(away, None)  # its walk is saved
+        elif crowding is not None:
+            self._end(self._sessions[crowding], "busy")
 
     def _find_away(self) -> Session | None:
         """Find a session that has a slot or a place in the queue, and whose client is away."""

@@ -71,18 +71,19 @@ def fused_surround(x: Tensor, gamma: Tensor, past: Tensor) -> Tensor:
     out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=last)
     count, columns = (PAST_FRAMES + frames) * height * width, triton.next_power_of_2(channels)
     rows = max(1, _ELEMENTS // columns)
-    _surround_kernel[(triton.cdiv(count, rows),)](
-        x.contiguous(memory_format=last),
-        gamma,
-        past.contiguous(memory_format=last),
-        out,
-        count,
-        height,
-        width,
-        channels,
-        past_frames=PAST_FRAMES,
-        epsilon=TINY,
-        rows=rows,
-        columns=columns,
-    )
+    with torch.cuda.device_of(x):  # Triton takes the thread's own device, not that of the tensors
+        _surround_kernel[(triton.cdiv(count, rows),)](
+            x.contiguous(memory_format=last),
+            gamma,
+            past.contiguous(memory_format=last),
+            out,
+            count,
+            height,
+            width,
+            channels,
+            past_frames=PAST_FRAMES,
+            epsilon=TINY,
+            rows=rows,
+            columns=columns,
+        )
     return out

@@ -19,7 +19,7 @@ from torch import Tensor
 logger = logging.getLogger(__name__)
 
 Tensors = tuple[Tensor, ...]
-MOST = 96  # recordings kept, a few MB each; a prompt's length needs at most 2 for each length of context
+MOST = 96  # recordings kept, a few MB each
 
 
 class Recorder(Protocol):
@@ -75,11 +75,11 @@ class Graphs:
     plainly from then on.
     """
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, most: int = MOST) -> None:
         self._recorder = recorder
-        self._recordings: LRUCache[Hashable, _Recording] = LRUCache(MOST)
+        self._recordings: LRUCache[Hashable, _Recording] = LRUCache(most)
         self._kept: dict[Hashable, _Recording] = {}
-        self._seen: LRUCache[Hashable, bool] = LRUCache(MOST)
+        self._seen: LRUCache[Hashable, bool] = LRUCache(most)
         self._works = True
 
     @property

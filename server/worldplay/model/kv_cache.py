@@ -79,7 +79,6 @@ class KVCache:
             by_head = (blocks, heads, 2, capacity, head_dim)
             self._keys = torch.zeros(by_head, device=device, dtype=dtype).permute(0, 3, 1, 2, 4)
             self._values = torch.zeros(by_head, device=device, dtype=dtype).permute(0, 3, 1, 2, 4)
-        self._sizes = blocks, heads, head_dim, tokens_per_latent, max_text, max_latents
         self._tokens_per_latent = tokens_per_latent
         self._max_text = max_text
         self._text_length = 0
@@ -108,11 +107,6 @@ class KVCache:
     def num_bytes(self) -> int:
         """Return the bytes of all buffers."""
         return sum(buffer.nbytes for buffer in self._buffers())
-
-    def make_another(self) -> "KVCache":
-        """Make an empty cache of the same kind and size."""
-        device, dtype = self._keys.device, self._keys.dtype
-        return type(self)(*self._sizes, device, dtype, tokens_first=self._tokens_first)
 
     def set_text(self, text: TextKV) -> None:
         """Replace the text. This also clears the context, which attended to the old text.

@@ -29,7 +29,6 @@ class UnrotatedKVCache(KVCache):
     ) -> None:
         sizes = (1, heads, head_dim, tokens_per_latent, max_text, max_latents)
         super().__init__(*sizes, device, dtype, tokens_first=tokens_first)
-        self._sizes = blocks, *sizes[1:]
         shape = (max_latents, tokens_per_latent * heads, head_dim)
         self._unrotated_keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(blocks)]
         self._unrotated_values = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(blocks)]

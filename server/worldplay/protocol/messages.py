@@ -220,6 +220,7 @@ class Welcome(Record):
     times_real_time: Annotated[float, Field(gt=0)] | None = None
     snapshots: bool | None = None
     places: Places | None = None
+    recording: bool | None = None
     wanted: bool | None = None
     watchers: Count | None = None
 
@@ -281,7 +282,9 @@ class Media(Record):
 
 class State(Record):
     type: Literal["state"] = "state"
-    what: Literal["paused", "resumed", "prompt", "rewound", "reset", "bump", "view", "yielded"]
+    what: Literal[
+        "paused", "resumed", "prompt", "rewound", "reset", "bump", "view", "yielded", "recording_ended"
+    ]
     chunk: Count | None = None
     text: str | None = None
     taken_as: Annotated[str, Field(max_length=200)] | None = None

@@ -4,13 +4,21 @@ import hmac
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from threading import Lock
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from worldplay.store.chain import (
+    FIRST_WRITER,
+    find_newest,
+    is_of_chain,
+    list_parts,
+    make_claim,
+    name_part,
+)
 from worldplay.store.files import ID, Entry, Files
 from worldplay.world.snapshot import Snapshot, join
 from worldplay.world.snapshot_file import write_snapshot
@@ -19,7 +27,6 @@ from worldplay.world.snapshot_reader import check_whole, read_part
 logger = logging.getLogger(__name__)
 
 ABOUT = "about.json"
-PART = ".safetensors"
 MAX_NAME_CHARS = 200
 MAX_LISTED = 200
 LIVE_S = 24 * 3600.0  # how long a walk that nobody came back to is kept
@@ -64,12 +71,18 @@ class Store:
     ) -> None:
         """Keep at most `quota_bytes`, and snapshots for `keep_s` after they were made."""
         self._files = files
-        self._quota_bytes = quota_bytes
+        self.quota_bytes = quota_bytes
+        self.num_kept = 0  # snapshots, since the start
         self._keep_s = keep_s
         self._now = now
         self._lock = Lock()
         self._num_bytes = 0  # as of the last cleaning, and what was written since
         self._cleaned_s = float("-inf")
+
+    @property
+    def num_bytes(self) -> int:
+        """Return how large the store is, as of the last cleaning and what was written since."""
+        return self._num_bytes
 
     def create(self, id: str, about: About) -> None:
         """Make a walk without parts. Raises: StoreFullError or OSError."""
@@ -77,22 +90,45 @@ class Store:
         about = about.model_copy(update={"created_s": self._now()})
         self._files.write(f"{id}/{ABOUT}", about.model_dump_json().encode())
 
-    def append(self, id: str, number: int, part: Snapshot) -> None:
-        """Add a part to a walk. One that begins the walk again replaces all others.
+    def append(self, id: str, number: int, part: Snapshot, writer: str = FIRST_WRITER) -> int:
+        """Add a part to a walk, as its writer. One that begins the walk again replaces all others.
 
-        Raises: StoreFullError, TooLongError or OSError.
+        Returns: its size in bytes. Raises: StoreFullError, TooLongError or OSError.
         """
         data = write_snapshot(part)
         self._make_room(len(data))
-        self._files.write(f"{id}/{number:08d}{PART}", data)
-        if part.first == 0 and number > 0:
-            self._files.remove([name for name in self._parts(id) if _number_of(name) < number])
+        name = name_part(writer, number)
+        self._files.write(f"{id}/{name}", data)
+        if part.first == 0 and name != name_part(FIRST_WRITER, 0):
+            self._remove_replaced(id, name, writer)
+        return len(data)
+
+    def _remove_replaced(self, id: str, name: str, writer: str) -> None:
+        """Remove the parts before this one, which begins the walk again."""
+        names = self._names(id)
+        replaced = [f"{id}/{each}" for each in list_parts(names) if each != name]
+        if replaced and find_newest(names) == writer:
+            self._files.remove(replaced)
+
+    def claim(self, id: str) -> str:
+        """Go on with a walk. Returns: the writer of what follows. Other writers' parts count no more.
+
+        Raises: OSError.
+        """
+        claim = make_claim(self._names(id))
+        self._files.write(f"{id}/{claim.name}", b"")
+        return claim.writer
+
+    def is_newest(self, id: str, writer: str) -> bool:
+        """Return whether nobody has claimed a walk after this writer. Raises: OSError."""
+        return find_newest(self._names(id)) <= writer
 
     def keep(self, key: str, name: str, snapshot: Snapshot) -> str:
         """Keep a whole snapshot for the owner of a secret. Returns: its id. Raises: as `append`."""
         id = new_id()
         self.create(id, About(kind="kept", key=hash_key(key), name=name, chunks=snapshot.num_chunks))
         self.append(id, 0, snapshot)
+        self.num_kept += 1
         return id
 
     def about(self, id: str) -> About:
@@ -110,16 +146,13 @@ class Store:
     def load(self, id: str) -> Snapshot:
         """Read a walk. Raises: MissingWalkError; ValueError if it is damaged; OSError."""
         self.about(id)
-        names = self._parts(id)
+        names = list_parts(self._names(id))
         if not names:
             raise MissingWalkError
-        snapshot = join([read_part(data) for data in self._files.read_all(names)])
+        files = self._files.read_all([f"{id}/{name}" for name in names])
+        snapshot = join([read_part(data) for data in files])
         check_whole(snapshot)
         return snapshot
-
-    def count_parts(self, id: str) -> int:
-        """Return the number for the next part."""
-        return 1 + max(map(_number_of, self._parts(id)), default=-1)
 
     def owns(self, id: str, key: str) -> bool:
         """Return whether a secret is that of a walk. Raises: MissingWalkError or OSError."""
@@ -146,29 +179,31 @@ class Store:
         walks: dict[str, list[Entry]] = {}
         for entry in self._files.list():
             walks.setdefault(entry.name.partition("/")[0], []).append(entry)
+        walks = {id: entries for id, entries in walks.items() if _is_walk(id, entries)}  # not files of others
         num_bytes, now_s = sum(entry.size for entries in walks.values() for entry in entries), self._now()
         by_age = sorted(walks.items(), key=lambda item: max(entry.changed_s for entry in item[1]))
         for id, entries in by_age:
             age_s = now_s - max(entry.changed_s for entry in entries)
             about = self._try_about(id)
             is_live = about is None or about.kind == "live"
-            is_crowded = is_live and age_s > CLEAN_EVERY_S and num_bytes + room_bytes > self._quota_bytes
+            is_crowded = is_live and age_s > CLEAN_EVERY_S and num_bytes + room_bytes > self.quota_bytes
             if age_s > (LIVE_S if is_live else self._keep_s) or is_crowded:
                 self._remove(id)
                 num_bytes -= sum(entry.size for entry in entries)
         with self._lock:
             self._num_bytes, self._cleaned_s = num_bytes, now_s
 
-    def _parts(self, id: str) -> list[str]:
-        return [entry.name for entry in self._files.list(id) if entry.name.endswith(PART)]
+    def _names(self, id: str) -> list[str]:
+        """List the files of a walk."""
+        return [entry.name.removeprefix(f"{id}/") for entry in self._files.list(id)]
 
     def _make_room(self, num_bytes: int) -> None:
         """Count bytes that will be written. Raises: StoreFullError."""
-        is_full = self._num_bytes + num_bytes > self._quota_bytes
+        is_full = self._num_bytes + num_bytes > self.quota_bytes
         if is_full or self._now() > self._cleaned_s + CLEAN_EVERY_S:
             self.clean(num_bytes)
         with self._lock:
-            if self._num_bytes + num_bytes > self._quota_bytes:
+            if self._num_bytes + num_bytes > self.quota_bytes:
                 raise StoreFullError
             self._num_bytes += num_bytes
 
@@ -185,6 +220,7 @@ class Store:
             logger.warning("an expired walk could not be removed: %s", error)
 
 
-def _number_of(name: str) -> int:
-    """Return the number of a part's file."""
-    return int(name.rpartition("/")[2].removesuffix(PART))
+def _is_walk(id: str, entries: Iterable[Entry]) -> bool:
+    """Return whether a folder with these files is one that the store has made."""
+    names = [entry.name.removeprefix(f"{id}/").removesuffix(".part") for entry in entries]
+    return ID.fullmatch(id) is not None and all(name == ABOUT or is_of_chain(name) for name in names)

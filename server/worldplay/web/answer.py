@@ -14,14 +14,14 @@ class ClientGoneError(Exception):
 
 
 class Answer:
-    """One answer with status 200. Its methods raise ClientGoneError if the client has left or is too slow."""
+    """One answer. Its methods raise ClientGoneError if the client has left or is too slow."""
 
     def __init__(self, send: Send, timeout_s: float) -> None:
         self._send = send
         self._timeout_s = timeout_s
 
-    async def begin(self, headers: list[tuple[bytes, bytes]]) -> None:
-        await self._wait(self._send({"type": "http.response.start", "status": 200, "headers": headers}))
+    async def begin(self, headers: list[tuple[bytes, bytes]], status: int = 200) -> None:
+        await self._wait(self._send({"type": "http.response.start", "status": status, "headers": headers}))
 
     async def send_part(self, part: bytes) -> None:
         await self._wait(self._send({"type": "http.response.body", "body": part, "more_body": True}))

@@ -20,6 +20,8 @@ from worldplay.settings import Settings, read_proxies
 from worldplay.sizing import fix_size
 from worldplay.store.files import Files
 from worldplay.store.keeper import Keeper
+from worldplay.store.recorder import Recorder
+from worldplay.store.recordings import RecordingLimits, Recordings
 from worldplay.store.store import Store
 from worldplay.web.address_rates import AddressRates
 from worldplay.web.connections import ConnectionLimits, Connections, plan_limits, raise_file_limit
@@ -31,8 +33,11 @@ from worldplay.web.limits import LIMITS
 from worldplay.web.monitoring import Metrics, describe_health
 from worldplay.web.operator_metrics import OperatorMetrics
 from worldplay.web.picture_decoding import PictureDecoding
+from worldplay.web.recording_api import recording_routes
+from worldplay.web.recording_metrics import RecordingCollector
 from worldplay.web.secured import secured
 from worldplay.web.snapshot_api import snapshot_routes
+from worldplay.web.snapshot_metrics import SnapshotCollector
 from worldplay.web.static_page import page_route
 from worldplay.web.stream import Stream
 from worldplay.web.streams import Streams
@@ -42,7 +47,9 @@ from worldplay.web.world_server import REQUESTS_S, WorldServer
 from worldplay.world.world import World
 
 CLOSE_ENGINE_S = 2.0  # for the stage in progress
-SECONDS_A_DAY = 24 * 3600.0
+CLOSE_RECORDER_S = 1.0  # for what waits to be written; a disk that hangs may take for ever
+SECONDS_AN_HOUR = 3600.0
+SECONDS_A_DAY = 24 * SECONDS_AN_HOUR
 
 
 class Traffic(NamedTuple):
@@ -74,8 +81,13 @@ def create_app(settings: Settings, world: World, engine: Engine, traffic: Traffi
     metrics, decoding, rates = Metrics(engine), PictureDecoding(), AddressRates()
     store = open_store(settings)
     keeper = None if store is None else Keeper(store, monotonic_ms)
+    if keeper is not None:
+        details.watch(SnapshotCollector(keeper))
     links = WatchLinks(settings.max_watchers, settings.max_watchers_per_walk)
-    visits = Visits(world, engine, metrics, store, keeper, settings.resume_s, details.count_yielded, links)
+    recorder = open_recorder(settings, details)
+    visits = Visits(
+        world, engine, metrics, store, keeper, settings.resume_s, details.count_yielded, links, recorder
+    )
 
     async def health(request: Request) -> Response:
         body = describe_health(settings, world, engine)
@@ -99,13 +111,14 @@ def create_app(settings: Settings, world: World, engine: Engine, traffic: Traffi
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         engine.start()
-        try:
-            yield
-        finally:
-            visits.close()
-            await asyncio.to_thread(engine.close, CLOSE_ENGINE_S)
-            if keeper is not None:
-                await asyncio.to_thread(keeper.close)
+        async with _recording(recorder):
+            try:
+                yield
+            finally:
+                visits.close()
+                await asyncio.to_thread(engine.close, CLOSE_ENGINE_S)
+                if keeper is not None:
+                    await asyncio.to_thread(keeper.close)
 
     routes: list[BaseRoute] = [
         Route("/health", health),
@@ -114,6 +127,7 @@ def create_app(settings: Settings, world: World, engine: Engine, traffic: Traffi
         Route("/metrics", export_metrics),
         WebSocketRoute("/ws", walk),
         *snapshot_routes(settings, world, store),
+        *recording_routes(settings, visits, recorder),
         *api_routes(settings, world, engine, decoding, streams),
         page_route(settings.static_dir),
     ]
@@ -129,6 +143,33 @@ def open_store(settings: Settings) -> Store | None:
     except ValueError as error:
         raise ValueError(f"setting store: {error}") from None
     return Store(files, settings.store_mb * 10**6, settings.keep_days * SECONDS_A_DAY)
+
+
+def open_recorder(settings: Settings, details: OperatorMetrics) -> Recorder | None:
+    """Make what records walks, unless the operator wants none."""
+    if settings.recordings == "none":
+        return None
+    limits = RecordingLimits(
+        walk_bytes=settings.recording_mb * 10**6,
+        all_bytes=settings.recordings_mb * 10**6,
+        keep_s=settings.recordings_h * SECONDS_AN_HOUR,
+    )
+    recorder = Recorder(Recordings(settings.recordings, limits))
+    details.watch(RecordingCollector(recorder))
+    return recorder
+
+
+@asynccontextmanager
+async def _recording(recorder: Recorder | None) -> AsyncIterator[None]:
+    """Record in this context, and write what is left at its end."""
+    if recorder is None:
+        yield
+        return
+    recorder.start()
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(recorder.close, CLOSE_RECORDER_S)
 
 
 def load_app(settings: Settings) -> Starlette:

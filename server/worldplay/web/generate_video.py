@@ -48,7 +48,7 @@ def api_routes(
     settings: Settings, world: World, engine: Engine, decoding: PictureDecoding, streams: Streams
 ) -> list[BaseRoute]:
     """The routes of the API."""
-    description = json.dumps(describe_api(needs_token=settings.token is not None))
+    description = json.dumps(describe_api(settings))
 
     async def describe(request: Request) -> Response:
         return Response(description, media_type="application/json")

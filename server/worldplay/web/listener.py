@@ -9,6 +9,7 @@ from worldplay.media.frame_encoder import FrameEncoder
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.store.keeper import KeptWalk
+from worldplay.web.logs import client_address
 from worldplay.web.outlet import Item, Sample
 from worldplay.web.translate import GUESSED_WAIT_S, our_fault
 from worldplay.world.world import World
@@ -24,6 +25,7 @@ class SessionListener:
         kept: KeptWalk | None = None,
         media_s: float = 0.0,
         on_yielded: Callable[[str], None] | None = None,
+        on_walked: Callable[[WalkPort], None] | None = None,
     ) -> None:
         """Post on the encoding thread, so `post` must return at once.
 
@@ -31,6 +33,7 @@ class SessionListener:
             kept: saves the walk; None: it is not saved.
             media_s: where the client's timeline begins.
             on_yielded: hears why the session lost its slot, on the worker thread.
+            on_walked: gets the walk when it has begun or changed, on the worker thread.
         """
         self.session: Session | None = None
         self.tells_taken_as = False  # whether the client understands this field, which came later
@@ -39,6 +42,7 @@ class SessionListener:
         self._kept = kept
         self._media_s = media_s
         self._on_yielded = on_yielded or (lambda reason: None)
+        self._on_walked = on_walked or (lambda walk: None)
         self._fps = world.fps
         self._encoder = FrameEncoder(world.width, world.height, world.fps, self._fail, world.codec)
         self._last: Sequence[Item] = ()  # posted when the chunk in progress is finished
@@ -47,7 +51,7 @@ class SessionListener:
     def open(self, engine: Engine) -> Session:
         """Return the session; the first call opens it."""
         if self.session is None:
-            self.session = engine.open(self, self._media_s)
+            self.session = engine.open(self, self._media_s, client_address.get())
         return self.session
 
     def drop(self, num_frames: int) -> None:
@@ -104,6 +108,7 @@ class SessionListener:
         self._encoder.run(self._post, ProtocolError(ErrorCode(code), message))
 
     def on_changed(self, walk: WalkPort) -> None:
+        self._on_walked(walk)
         if self._kept is not None:
             self._kept.changed(walk)
 

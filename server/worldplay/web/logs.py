@@ -1,4 +1,4 @@
-"""Log lines: which client they are about, as text or JSON, and how many of a kind there may be."""
+"""Which client a task is for; log lines that say so, as text or JSON, and how many of a kind there may be."""
 
 import json
 import logging
@@ -13,6 +13,7 @@ WINDOW_S = 10.0
 TEXT_FORMAT = "%(asctime)s %(levelname)-7s [%(client)s] %(name)s: %(message)s"
 
 client_id: ContextVar[str] = ContextVar("client_id", default="-")
+client_address: ContextVar[str] = ContextVar("client_address", default="")
 _numbers = count(1)
 
 

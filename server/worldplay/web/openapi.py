@@ -1,11 +1,22 @@
 """The description of the HTTP API at /openapi.json."""
 
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from worldplay.web.schemas import ErrorResponse, GenerateVideoRequest, GenerateVideoResponse, Health
+from worldplay.settings import Settings
+from worldplay.web.openapi_files import recording_paths, snapshot_paths
+from worldplay.web.schemas import (
+    ErrorResponse,
+    GenerateVideoRequest,
+    GenerateVideoResponse,
+    Health,
+    NewSnapshot,
+    RecordedWalk,
+    SnapshotList,
+)
 
 _ERRORS = {
     400: "The body is not JSON.",
@@ -36,15 +47,19 @@ _ERROR_HEADERS = {
 }
 
 
-def describe_api(*, needs_token: bool) -> dict[str, Any]:
+def describe_api(settings: Settings) -> dict[str, Any]:
     """Make the OpenAPI 3.1 document from the classes that check requests and responses."""
+    needs_token = settings.token is not None
+    answers: list[type[BaseModel]] = [GenerateVideoResponse, ErrorResponse, Health]
+    paths = {"/api/generate-video": {"post": _generate_video(needs_token)}, "/health": {"get": _health()}}
+    if settings.store != "none":
+        answers += [NewSnapshot, SnapshotList]
+        paths |= snapshot_paths(needs_token)
+    if settings.recordings != "none":
+        answers.append(RecordedWalk)
+        paths |= recording_paths(needs_token)
     _, definitions = models_json_schema(
-        [
-            (GenerateVideoRequest, "validation"),
-            (GenerateVideoResponse, "serialization"),
-            (ErrorResponse, "serialization"),
-            (Health, "serialization"),
-        ],
+        [(GenerateVideoRequest, "validation"), *_sent(answers)],
         ref_template="#/components/schemas/{model}",
     )
     components: dict[str, Any] = {"schemas": definitions["$defs"]}
@@ -53,12 +68,13 @@ def describe_api(*, needs_token: bool) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "WorldPlay Live", "version": version("worldplay-live")},
-        "paths": {
-            "/api/generate-video": {"post": _generate_video(needs_token)},
-            "/health": {"get": _health()},
-        },
+        "paths": paths,
         "components": components,
     }
+
+
+def _sent(models: list[type[BaseModel]]) -> list[tuple[type[BaseModel], Literal["serialization"]]]:
+    return [(model, "serialization") for model in models]
 
 
 def _generate_video(needs_token: bool) -> dict[str, Any]:

@@ -31,6 +31,10 @@ class OperatorMetrics:
             registry=self._registry,
         )
 
+    def watch(self, collector: Collector) -> None:
+        """Export what a collector finds, too."""
+        self._registry.register(collector)
+
     def count_yielded(self, reason: str) -> None:
         self.slots_yielded.labels(reason).inc()
 

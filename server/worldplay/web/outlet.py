@@ -74,17 +74,24 @@ class Outlet:
     """Queues what a client is sent, and gives frames their numbers. Event loop only."""
 
     def __init__(
-        self, latency: LatencyTracker, metrics: Metrics, on_drop: Callable[[int], None], first_frame: int = 0
+        self,
+        latency: LatencyTracker,
+        metrics: Metrics,
+        on_drop: Callable[[int], None],
+        first_frame: int = 0,
+        on_sent: Callable[[m.ServerMessage], None] | None = None,
     ) -> None:
         """Number frames from `first_frame` on.
 
         Args:
             on_drop: gets the number of encoded frames that will never be sent.
+            on_sent: gets every message when it is sent for the first time.
         """
         self.tells_revision = False
         self._latency = latency
         self._metrics = metrics
         self._on_drop = on_drop
+        self._on_sent = on_sent or (lambda message: None)
         self._queue: SendQueue[Item] = SendQueue(self._count_dropped)
         self._due: deque[m.ServerMessage] = deque()  # messages that come before the queue's
         self._sent = _Sent()
@@ -119,6 +126,7 @@ class Outlet:
                 return item
             for message in self._messages(item):
                 self._sent.add(message)
+                self._on_sent(message)
                 self._due.append(message)
         return self._due.popleft()
 

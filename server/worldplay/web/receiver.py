@@ -154,6 +154,7 @@ class Receiver:
             resumed,
             engine.latch,
             self._visits.store is not None,
+            self._visits.records,
             engine.times_real_time,
             count_places(engine) if "places" in self._fields else None,
             self._visits.links.most_per_walk,

@@ -103,6 +103,8 @@ class Error(_Body):
         "bad_field",
         "bad_image",
         "bad_pose",
+        "bad_snapshot",
+        "bad_range",
         "unauthorized",
         "forbidden",
         "not_found",
@@ -111,6 +113,7 @@ class Error(_Body):
         "too_large",
         "unsupported_media_type",
         "busy",
+        "store_full",
         "out_of_memory",
         "internal",
         "stopped",
@@ -137,6 +140,58 @@ class JobCounts(_Body):
 
     queued: Annotated[int, Field(description="Including the one in progress.")]
     max: int
+
+
+class NewSnapshot(_Body):
+    """A walk that was uploaded."""
+
+    id: Annotated[str, Field(description="Whoever has it can open and download the walk.")]
+    name: str
+    chunks: int
+
+
+class SnapshotInfo(NewSnapshot):
+    """A kept walk."""
+
+    created: Annotated[float, Field(description="Seconds since 1970.")]
+
+
+class SnapshotList(_Body):
+    """The kept walks of one owner, the newest first."""
+
+    snapshots: list[SnapshotInfo]
+
+
+class RecordedCut(_Body):
+    """What a cut threw away: the cameras from this latent to the end of its chunk."""
+
+    latent: int
+    poses: list[list[float]]
+    labels: list[int]
+
+
+class PromptChange(_Body):
+    """The prompt from a latent on."""
+
+    latent: int
+    text: str
+
+
+class RecordedWalk(_Body):
+    """A recorded walk, with one pose and label for each latent. `pose` of a clip may be one."""
+
+    model: str
+    size: Annotated[list[int], Field(description="Width and height.")]
+    seed: int
+    steps: int | None = None
+    view: str | None = None
+    image: Annotated[dict[str, str] | None, Field(description="It began in the visitor's picture.")] = None
+    prompt: str
+    prompts: Annotated[list[PromptChange], Field(description="All but the first.")] = []
+    poses: Annotated[list[list[float]], Field(description="Camera to world, 16 numbers each.")]
+    labels: list[int]
+    intrinsics: list[list[list[float]]] | None = None
+    cuts: list[RecordedCut] = []
 
 
 ClientState = Literal["greeting", "choosing", "walking", "paused", "queued", "resting", "watching"]

@@ -12,6 +12,7 @@ from worldplay.store.store import MAX_NAME_CHARS, About, MissingWalkError, Store
 from worldplay.web.errors import ApiError
 from worldplay.web.limits import RequestLimit
 from worldplay.web.request import BodyBudget, check_token, receive
+from worldplay.web.schemas import NewSnapshot, SnapshotInfo, SnapshotList
 from worldplay.web.snapshots import FULL, MISSING
 from worldplay.wording import show
 from worldplay.world.snapshot import Snapshot
@@ -62,7 +63,8 @@ class SnapshotApi:
         check_token(request, self._settings.token)
         key = _read_key(request)
         found = await asyncio.to_thread(self._store.list_kept, key)
-        return JSONResponse({"snapshots": [_describe(id, about) for id, about in found]})
+        body = SnapshotList(snapshots=[_describe(id, about) for id, about in found])
+        return JSONResponse(body.model_dump())
 
     async def download(self, request: Request) -> Response:
         """Send a walk as a file."""
@@ -85,7 +87,8 @@ class SnapshotApi:
         data = await _read_file(request, self._uploads)
         with self._transfers.hold(RETRY_S):
             id, snapshot = await asyncio.to_thread(self._keep, key, name, data)
-        return JSONResponse({"id": id, "name": name, "chunks": snapshot.num_chunks}, 201)
+        body = NewSnapshot(id=id, name=name, chunks=snapshot.num_chunks)
+        return JSONResponse(body.model_dump(), 201)
 
     async def delete(self, request: Request) -> Response:
         """Remove a walk of a key's owner."""
@@ -137,8 +140,8 @@ class SnapshotApi:
             raise ApiError(404, "not_found", MISSING) from None
 
 
-def _describe(id: str, about: About) -> dict[str, object]:
-    return {"id": id, "name": about.name, "chunks": about.chunks, "created": about.created_s}
+def _describe(id: str, about: About) -> SnapshotInfo:
+    return SnapshotInfo(id=id, name=about.name, chunks=about.chunks, created=about.created_s)
 
 
 def _read_key(request: Request) -> str:

@@ -18,8 +18,9 @@ from worldplay.protocol.errors import CLOSE_CODES, ErrorCode, ProtocolError
 from worldplay.protocol.origin import is_allowed
 from worldplay.settings import Settings
 from worldplay.web.address_rates import AddressRates
+from worldplay.web.connections import group_address
 from worldplay.web.limits import LIMITS
-from worldplay.web.logs import client_id
+from worldplay.web.logs import client_address, client_id
 from worldplay.web.monitoring import Metrics
 from worldplay.web.operator_metrics import OperatorMetrics
 from worldplay.web.outlet import Close
@@ -63,6 +64,7 @@ class Stream:
         self._client = client_id.get()
         self._began_s = monotonic()
         self._host = websocket.client.host if websocket.client else ""
+        client_address.set(group_address(self._host))
         self._settings = settings
         self._connection = ServerConnection(LIMITS, settings.token)
         self._visits = visits

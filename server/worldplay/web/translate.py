@@ -41,6 +41,7 @@ class Greeting:
     resumed: bool
     latch: LatchMode  # when the engine reads controls
     keeps_snapshots: bool
+    records: bool
     times_real_time: float | None  # how fast chunks are made for one client; None if it was not measured
     places: m.Places | None = None  # how full the server is, for a client that knows this field
     max_watchers: int = 0  # how many may watch the walk
@@ -68,6 +69,7 @@ def welcome(world: World, greeting: Greeting, fields: AbstractSet[str]) -> m.Wel
         snapshots=greeting.keeps_snapshots if "snapshots" in fields else None,
         times_real_time=greeting.times_real_time if "times_real_time" in fields else None,
         places=greeting.places,
+        recording=greeting.records if "recording" in fields else None,
         wanted=True if "wanted" in fields else None,
         watchers=greeting.max_watchers if "watchers" in fields else None,
     )
@@ -104,7 +106,7 @@ def check_start(message: m.Start, world: World) -> None:
 
 def watcher_welcome(world: World, times_real_time: float | None, fields: AbstractSet[str]) -> m.Welcome:
     """Make the message that greets a watcher: what plays the video, and nothing else."""
-    greeting = Greeting("", "", False, "chunk", False, times_real_time)
+    greeting = Greeting("", "", False, "chunk", False, False, times_real_time)
     told = welcome(world, greeting, fields & {"times_real_time"})
     return told.model_copy(update={"worlds": ()})
 

@@ -10,11 +10,14 @@ from worldplay.engine.session import Session
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ProtocolError
 from worldplay.store.keeper import KeptWalk
+from worldplay.store.recorder import Recorder
+from worldplay.store.tape import EndReason
 from worldplay.web.audience import Audience
 from worldplay.web.latency import LatencyTracker
 from worldplay.web.listener import SessionListener
 from worldplay.web.monitoring import Metrics
 from worldplay.web.outlet import Item, Outlet
+from worldplay.web.recording import SessionRecording
 from worldplay.web.send_queue import post
 from worldplay.world.world import World
 
@@ -32,11 +35,15 @@ class Visit:
         on_yielded: Callable[[str], None],
         first_frame: int,
         audience: Audience,
+        recorder: Recorder | None = None,
+        is_back: bool = False,
     ) -> None:
         """`kept` saves its walk; None: nothing is saved. Its timeline begins at `first_frame`.
 
         Args:
             on_yielded: hears why the session lost its slot.
+            recorder: records its video; None: nothing is recorded.
+            is_back: whether an earlier visit had the same id.
         """
         self.id = id
         self.secret = secret
@@ -44,18 +51,29 @@ class Visit:
         self.latency = LatencyTracker()
         self.timer: asyncio.TimerHandle | None = None  # ends the visit if nobody comes back
         loop = asyncio.get_running_loop()
+        self.recording: SessionRecording | None = None
+        if recorder is not None:
+            tape = recorder.open(
+                id, secret, is_back, lambda reason: post(loop, self._tell_recording_ended, reason)
+            )
+            self.recording = SessionRecording(tape, world)
+        self._tells_recording = False  # whether the client understands that it has ended
         self.listener = SessionListener(
             world,
             lambda item: post(loop, self._deliver, item),
             kept,
             first_frame / world.fps,
             lambda reason: post(loop, on_yielded, reason),
+            None if self.recording is None else self.recording.walked,
         )
-        self.outlet = Outlet(self.latency, metrics, self.listener.drop, first_frame)
+        on_sent = None if self.recording is None else self.recording.note
+        self.outlet = Outlet(self.latency, metrics, self.listener.drop, first_frame, on_sent)
         self.audience = audience
         audience.tell_walker = self._tell_watchers
         self._knows_watchers = False  # whether the client understands this message
         self._dismiss: Callable[[], None] | None = None  # ends the connection that is attached
+        if kept is not None:
+            kept.on_moved = lambda: post(loop, Visit.dismiss, self)
 
     @property
     def session(self) -> Session | None:
@@ -73,14 +91,19 @@ class Visit:
     def is_secret(self, secret: str) -> bool:
         return hmac.compare_digest(self.secret.encode(), secret.encode())
 
-    def attach(self, dismiss: Callable[[], None], fields: AbstractSet[str]) -> None:
-        """Take a connection whose client knows these later `fields`. Another one that is attached ends."""
+    def dismiss(self) -> None:
+        """End the connection that is attached, if there is one: the walk goes on on another."""
         if self._dismiss is not None:
             self._dismiss()
+
+    def attach(self, dismiss: Callable[[], None], fields: AbstractSet[str]) -> None:
+        """Take a connection whose client knows these later `fields`. Another one that is attached ends."""
+        self.dismiss()
         self._dismiss = dismiss
         self.outlet.tells_revision = "revision" in fields
         self.listener.tells_taken_as = "taken_as" in fields
         self.listener.tells_yielded = "yielded" in fields
+        self._tells_recording = "recording" in fields
         self._knows_watchers = "watchers" in fields
         self.audience.set_away(False)
         if self.timer is not None:
@@ -110,6 +133,12 @@ class Visit:
         """End the visit. Its walk stays in the store for a while."""
         self._dismiss = None
         self.listener.close()
+        if self.recording is not None:
+            self.recording.end()
+
+    def _tell_recording_ended(self, reason: EndReason) -> None:
+        if self._tells_recording:
+            self.outlet.put(m.State(what="recording_ended", text=reason))
 
     def forget(self) -> None:
         """Remove the walk from the store, because the client ended it."""

@@ -7,13 +7,19 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
+from weakref import WeakValueDictionary
+
+from anyio import move_on_after
 
 from worldplay.engine.engine import Engine
 from worldplay.protocol import messages as m
+from worldplay.store.chain import FIRST_WRITER
 from worldplay.store.keeper import Keeper
+from worldplay.store.recorder import Recorder
 from worldplay.store.store import MissingWalkError, Store
 from worldplay.web.audience import Audience
 from worldplay.web.monitoring import Metrics
+from worldplay.web.recording import SessionRecording, describe_path
 from worldplay.web.visit import Visit
 from worldplay.web.watch_links import ENDED, WatchLinks
 from worldplay.world.snapshot import Snapshot
@@ -26,6 +32,7 @@ T = TypeVar("T")
 
 NUM_FORGOTTEN = 256
 MAX_READS = 2  # walks that are read from the store at a time
+STORE_PATIENCE_S = 0.25  # for the store to say whether a walk that is here went on elsewhere
 MAX_FIRST_FRAME = 2**31  # of a timeline that goes on: three years, and far from any limit of the protocol
 
 
@@ -42,11 +49,13 @@ class Visits:
         resume_s: float,
         on_yielded: Callable[[str], None],
         links: WatchLinks,
+        recorder: Recorder | None = None,
     ) -> None:
         """Wait `resume_s` for a client that lost its connection. Without a store nothing is saved.
 
         Args:
             on_yielded: hears why a session lost its slot.
+            recorder: records what clients are sent; None: nothing is recorded.
         """
         self._world = world
         self._engine = engine
@@ -55,21 +64,46 @@ class Visits:
         self.links = links
         self._on_yielded = on_yielded
         self._keeper = keeper
+        self._recorder = recorder
         self._resume_s = resume_s
         self._visits: dict[str, Visit] = {}
         self._forgotten: deque[str] = deque(maxlen=NUM_FORGOTTEN)  # their files may still be there
         self._reading = asyncio.Semaphore(MAX_READS)
+        self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def new(self) -> Visit:
         """Make a visit for a client that is not known."""
         return self._make(secrets.token_urlsafe(12), secrets.token_urlsafe(24), 0, self._new_audience())
 
+    @property
+    def records(self) -> bool:
+        """Return whether what clients are sent is recorded."""
+        return self._recorder is not None
+
+    def recording_of(self, id: str) -> SessionRecording | None:
+        """Return the recording of a session, while its visit lasts."""
+        visit = self._visits.get(id)
+        return None if visit is None else visit.recording
+
     def _new_audience(self) -> Audience:
         return Audience(self._metrics, asyncio.get_running_loop().call_later)
 
-    def _make(self, id: str, secret: str, first_frame: int, audience: Audience, num_parts: int = 0) -> Visit:
-        kept = None if self._keeper is None else self._keeper.keep(id, secret, num_parts)
-        visit = Visit(self._world, self._metrics, id, secret, kept, self._on_yielded, first_frame, audience)
+    def _make(
+        self, id: str, secret: str, first_frame: int, audience: Audience, writer: str = FIRST_WRITER
+    ) -> Visit:
+        kept = None if self._keeper is None else self._keeper.keep(id, secret, writer)
+        visit = Visit(
+            self._world,
+            self._metrics,
+            id,
+            secret,
+            kept,
+            self._on_yielded,
+            first_frame,
+            audience,
+            self._recorder,
+            is_back=writer != FIRST_WRITER,
+        )
         self._visits[id] = visit
         return visit
 
@@ -79,10 +113,12 @@ class Visits:
         if resume.session in self._forgotten:
             self._count("unknown")
             return None
-        if visit is not None and not visit.is_over:
-            found = visit if visit.is_secret(resume.secret) else None
-            self._count("memory" if found else "refused")
-            return found
+        if visit is not None and not visit.is_over and not visit.is_secret(resume.secret):
+            self._count("refused")
+            return None
+        if visit is not None and not visit.is_over and not await self._has_moved(visit):
+            self._count("memory")
+            return visit
         reopened = await self._reopen(resume)
         self._count("store" if reopened else "unknown")
         return reopened
@@ -92,33 +128,59 @@ class Visits:
         async with self._reading:
             return await asyncio.to_thread(load)
 
+    async def _has_moved(self, visit: Visit) -> bool:
+        """Return whether a visit's walk went on on another server meanwhile. If so, it ends here."""
+        kept, has_moved = visit.kept, False
+        if kept is not None:
+            with move_on_after(STORE_PATIENCE_S):
+                has_moved = await asyncio.to_thread(lambda: kept.has_moved)
+        if has_moved:
+            visit.dismiss()
+            self.end(visit)
+        return has_moved or visit.is_over
+
     async def _reopen(self, resume: m.Resume) -> Visit | None:
-        """Open the walk that a lost session has in the store."""
-        found = await self.read(partial(self._load, resume))
-        other = self._visits.get(resume.session)
-        if found is None or (other is not None and not other.is_over):  # two came at once, and one was first
-            return None if other is None or not other.is_secret(resume.secret) else other
-        snapshot, num_parts = found
+        """Open the walk that a lost session has in the store. Of two that come at once, one opens it."""
+        async with self._opening.setdefault(resume.session, asyncio.Lock()):
+            other = self._visits.get(resume.session)
+            if other is not None and not other.is_over:
+                return other if other.is_secret(resume.secret) else None
+            found = await self.read(partial(self._load, resume))
+            return None if found is None else self._open(resume, *found, other)
+
+    def _open(self, resume: m.Resume, snapshot: Snapshot, writer: str, other: Visit | None) -> Visit:
+        """Make a visit of a walk from the store. `other` is the one that had it here before, if any."""
         next_frame = 0 if resume.fragment is None else resume.fragment + 1
         first_frame = next_frame if next_frame <= MAX_FIRST_FRAME else 0
         audience = self._new_audience()
         if other is not None:  # those who watch go on with the walk
             audience, other.audience = other.audience, audience
-        visit = self._make(resume.session, resume.secret, first_frame, audience, num_parts)
+        visit = self._make(resume.session, resume.secret, first_frame, audience, writer)
         visit.open(self._engine).start(WalkRequest(snapshot=snapshot))
         return visit
 
-    def _load(self, resume: m.Resume) -> tuple[Snapshot, int] | None:
-        """Read a session's walk. On a thread."""
+    def _load(self, resume: m.Resume) -> tuple[Snapshot, str] | None:
+        """Read a session's walk, and claim it. Returns: the walk, and who writes it now. On a thread."""
         store = self.store
         try:
             if store is None or not store.owns(resume.session, resume.secret):
                 return None
-            return store.load(resume.session), store.count_parts(resume.session)
+            writer = store.claim(resume.session)  # first, so that nothing is added meanwhile
+            return store.load(resume.session), writer
         except MissingWalkError:
             return None
         except (OSError, ValueError) as error:
             logger.warning("a walk could not be read: %s", error)
+            return None
+
+    def describe_stored(self, id: str) -> bytes | None:
+        """Describe the walk that a session has in the store, as a recorded walk; None if there is none.
+
+        On a thread.
+        """
+        try:
+            return None if self.store is None else describe_path(self._world, self.store.load(id).path())
+        except (MissingWalkError, ValueError):
             return None
 
     def forget(self, visit: Visit) -> None:

@@ -11,6 +11,7 @@ import uvicorn
 
 from worldplay.engine.engine import Engine
 from worldplay.web.connections import Connections
+from worldplay.web.freed_memory import FreedMemory, find_trim
 from worldplay.web.guarded_http import GuardedConfig
 from worldplay.web.streams import Streams
 
@@ -35,6 +36,7 @@ class WorldServer(uvicorn.Server):
         self._streams = streams
         self._connections = connections
         self._failed_s = 0
+        self._memory = FreedMemory(find_trim(), lambda: engine.stats().counters.sessions_ended)
 
     async def main_loop(self) -> None:
         seconds = asyncio.create_task(_every_second(self._tick))
@@ -46,6 +48,7 @@ class WorldServer(uvicorn.Server):
     def _tick(self) -> None:
         self._connections.sweep()
         self._engine.tick()
+        self._memory.tick()
         self._failed_s = 0 if self._engine.is_live else self._failed_s + 1
         if self._failed_s == 1:
             logger.critical("the engine has failed; the process will end, so that it can be started again")

@@ -17,6 +17,9 @@ logger = logging.getLogger(__name__)
 AUTO = "auto"
 # Scores in one denoising step of a CPU that takes seconds for them; such a model is not served on a CPU.
 _MOST_CPU_SCORES = 2**26
+# Backends that keep all scores at once, twice in float32: 64 GB for a step at 480x832.
+_WITH_ALL_SCORES, _SCORE_BYTES = {"sdpa-math"}, 8
+_SHARE_OF_SCORES = 0.1  # of a GPU's free memory
 
 
 @torch.inference_mode()
@@ -44,9 +47,14 @@ def _find_fastest(world: World, largest_error: float | None) -> str:
     scores = max(q.shape[1] * q.shape[2] * k.shape[2] for q, k, _ in shapes)
     if device.type == "cpu" and scores > _MOST_CPU_SCORES:
         return SDPA
+    candidates = _list_candidates(device)
+    if (
+        device.type == "cuda"
+        and _SCORE_BYTES * scores > _SHARE_OF_SCORES * torch.cuda.mem_get_info(device)[0]
+    ):
+        candidates = [name for name in candidates if name not in _WITH_ALL_SCORES]
     measured: list[Measured] = [
-        measure(backend, shapes, partial(synchronize, device), largest_error)
-        for backend in _list_candidates(device)
+        measure(backend, shapes, partial(synchronize, device), largest_error) for backend in candidates
     ]
     found = [f"{each.backend} {each.problem or f'{each.ms:.2f} ms'}" for each in measured]
     chosen = choose(measured)

@@ -13,6 +13,7 @@ from worldplay.world.world import World
 logger = logging.getLogger(__name__)
 
 COMPILER = "inductor"
+MOST_GRAPHS = 32  # of a function: one for every length of context, twice if some layers are in 8 bits
 
 
 def compile_world(world: World, compiler: str = COMPILER, *, with_cuts: bool = False) -> World:
@@ -28,6 +29,7 @@ def compile_world(world: World, compiler: str = COMPILER, *, with_cuts: bool = F
     if not world.can_walk:
         return world
     began, transformer = perf_counter(), world.rollout.transformer
+    torch._dynamo.config.recompile_limit = MOST_GRAPHS  # of all there are; by default 8
     transformer.use_regions(compile_regions(compiler))
     try:
         warm_up(world, with_cuts=with_cuts)

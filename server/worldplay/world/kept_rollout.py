@@ -9,8 +9,6 @@ from torch import Tensor
 from worldplay.model.kept_context import CapturingCache, KeptLatents
 from worldplay.model.kv_cache import Cache, KVCache, TextKV
 
-MOST_KEPT = 256  # latents kept of a walk where memory is not short; 43 s of it
-
 
 @dataclass(frozen=True, slots=True)
 class Keeping:

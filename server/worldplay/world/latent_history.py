@@ -1,39 +1,55 @@
 """The latent frames of a walk, stored with little overhead."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
+
+from worldplay.world.rollout_config import LATENTS_ON_DEVICE
 
 BLOCK = 64  # latent frames; one tensor for each would take 1.5 times the memory at the embedded size
 
 
 class LatentHistory:
-    """Latent frames in blocks that are filled one after the other."""
+    """Latent frames in blocks that are filled one after the other; old blocks move to the host's memory."""
 
     def __init__(self) -> None:
+        self._device: torch.device | None = None
         self._blocks: list[Tensor] = []  # [BLOCK, C, h, w] each
-        self._length = 0
+        self._marks: list[object] = []  # one for each frame, unlike that of any other frame
 
     def __len__(self) -> int:
-        return self._length
+        return len(self._marks)
 
     def append(self, latents: Tensor) -> None:
         """Add latents [1, C, n, h, w]."""
+        self._device = latents.device
         for latent in latents[0].transpose(0, 1):
-            block, place = divmod(self._length, BLOCK)
+            block, place = divmod(len(self), BLOCK)
             if block == len(self._blocks):
                 self._blocks.append(latent.new_empty(BLOCK, *latent.shape))
+                self._move_oldest()
             self._blocks[block][place] = latent
-            self._length += 1
+            self._marks.append(object())
 
     def gather(self, indices: Sequence[int]) -> Tensor:
-        """Copy latent frames: [1, C, len(indices), h, w]."""
+        """Copy latent frames to the device: [1, C, len(indices), h, w]."""
         for index in indices:
-            assert 0 <= index < self._length, f"latent frame {index} of {self._length}"
-        return torch.stack([self._blocks[index // BLOCK][index % BLOCK] for index in indices], dim=1)[None]
+            assert 0 <= index < len(self), f"latent frame {index} of {len(self)}"
+        frames = (self._blocks[index // BLOCK][index % BLOCK] for index in indices)
+        return torch.stack([frame.to(self._device) for frame in frames], dim=1)[None]
+
+    def identify(self, indices: Iterable[int]) -> list[object]:
+        """Return what tells latent frames from all others, also from later ones at the same place."""
+        return [self._marks[index] for index in indices]
 
     def truncate(self, length: int) -> None:
         """Forget all frames from `length` on."""
-        self._length = min(self._length, length)
-        del self._blocks[-(-self._length // BLOCK) :]
+        del self._marks[length:]
+        del self._blocks[-(-len(self) // BLOCK) :]
+
+    def _move_oldest(self) -> None:
+        """Move the block that is too many on the device, if any, to the host's memory."""
+        oldest = len(self._blocks) - LATENTS_ON_DEVICE // BLOCK - 1
+        if oldest >= 0:
+            self._blocks[oldest] = self._blocks[oldest].cpu()

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from worldplay.model.bidirectional import BidirectionalTransformer
+from worldplay.model.vae import DecoderState
 from worldplay.world.chunk import Chunk, PendingChunk
 from worldplay.world.clip_rollout import begin_clip_chunk
 from worldplay.world.frames import count_frames
 from worldplay.world.own_image import blend
 from worldplay.world.pixels import pixels_to_frames, pixels_to_planes
 from worldplay.world.rollout import ChunkRollout, RolloutModel, finished_chunk
-from worldplay.world.snapshot import Beginning, Snapshot, since
+from worldplay.world.snapshot import Beginning, Snapshot, WalkedPath, since
 from worldplay.world.steering import Move, Steering
 from worldplay.world.walk import Path, Walk
 
@@ -48,7 +49,8 @@ class LiveWalk:
         self._begun: ChunkRollout | None = None  # the newest chunk, perhaps not finished, or dropped
         self._newest: ChunkRollout | None = None  # the newest finished chunk, which can be cut
         self._behind: Tensor | None = None  # the last latent, if the decoder has decoded all but that one
-        self._decoder_state = world.vae.new_decoder_state()
+        self._decoder_state: DecoderState | None = world.vae.new_decoder_state()  # None: was released
+        self._num_decoded = 0  # latents
 
     @property
     def num_chunks(self) -> int:
@@ -90,7 +92,7 @@ class LiveWalk:
         Yields: [F, H, W, 3] uint8 RGB; F is 1 for a walk's first latent, 4 for every other.
         """
         if self._own_image is None:
-            return map(pixels_to_frames, self._decode(chunk.latents))
+            return map(pixels_to_frames, self._decode(chunk))
         return self._blend(self._own_image, chunk)
 
     def decode_for_encoder(self, chunk: Chunk) -> Iterator[NDArray[np.uint8]]:
@@ -100,24 +102,49 @@ class LiveWalk:
         """
         if self._world.device.type == "cpu" or self._own_image is not None:
             return self.decode(chunk)
-        return map(pixels_to_planes, self._decode(chunk.latents))
+        return map(pixels_to_planes, self._decode(chunk))
 
     def _blend(self, own_image: NDArray[np.uint8], chunk: Chunk) -> Iterator[NDArray[np.uint8]]:
         """Blend after decoding, so that the model never sees the image: it does not know that place."""
-        latent = chunk.index * self._rollout.config.chunk_latents + chunk.first_latent
-        first_frame = count_frames(latent)
-        for frames in map(pixels_to_frames, self._decode(chunk.latents)):
+        first_frame = count_frames(self._first_latent(chunk))
+        for frames in map(pixels_to_frames, self._decode(chunk)):
             yield blend(own_image, frames, first_frame)
             first_frame += len(frames)
 
+    def _first_latent(self, chunk: Chunk) -> int:
+        return chunk.index * self._rollout.config.chunk_latents + chunk.first_latent
+
     @torch.inference_mode()
-    def _decode(self, latents: Tensor) -> Iterator[Tensor]:
+    def _decode(self, chunk: Chunk) -> Iterator[Tensor]:
         """Decode latents one by one. Yields: [3, F, H, W] in [-1, 1]."""
         if self._behind is not None:
-            self._world.vae.decode_latent(self._behind, self._decoder_state)
+            self._world.vae.decode_latent(self._behind, self._state_after(self._num_decoded))
             self._behind = None
-        for latent in torch.split(latents, 1, dim=2):
-            yield self._world.vae.decode_latent(latent, self._decoder_state)[0]
+        for index, latent in enumerate(torch.split(chunk.latents, 1, dim=2), self._first_latent(chunk)):
+            frames = self._world.vae.decode_latent(latent, self._state_after(index))[0]
+            self._num_decoded = index + 1
+            yield frames
+
+    def _state_after(self, num_latents: int) -> DecoderState:
+        """Return the decoder's state behind the walk's first latents."""
+        if self._decoder_state is None:
+            self._decoder_state = self._rebuild_decoder(num_latents)
+        return self._decoder_state
+
+    def release(self) -> None:
+        """Release what can be computed again: the decoder's state, and keys and values."""
+        self._decoder_state = None
+        self.walk.text = []
+        self.walk.kept = []
+        if self._num_decoded == self.walk.num_latents:  # so the newest chunk will not be cut
+            self._begun = self._newest = None
+
+    @torch.inference_mode()
+    def prepare(self) -> None:
+        """Compute again what was released."""
+        self._state_after(self._num_decoded)
+        if not self.walk.text:
+            self._encode_text(self.walk.log.prompts[-1].text)
 
     def truncate(self, num_chunks: int) -> None:
         """Continue as if only the first `num_chunks` chunks had been made."""
@@ -125,7 +152,8 @@ class LiveWalk:
         num_latents = num_chunks * self._rollout.config.chunk_latents
         self.walk.truncate(num_latents)
         self.walk.log.rewind(num_latents)
-        self._rebuild_decoder(num_latents)
+        self._decoder_state = self._rebuild_decoder(num_latents)
+        self._num_decoded = num_latents
 
     def snapshot(self, first: int = 0) -> Snapshot:
         """Copy the walk from its latent `first` on to the CPU."""
@@ -141,6 +169,11 @@ class LiveWalk:
             latches=since(walk.log.latches, first),
             prompts=since(walk.log.prompts, first),
         )
+
+    def path(self) -> WalkedPath:
+        """Return where the walk went. Nothing is copied: what the walk has is replaced, never changed."""
+        walk, log = self.walk, self.walk.log
+        return WalkedPath(self.beginning, walk.c2w, walk.labels, walk.intrinsics, log.latches, log.prompts)
 
     def take_unsaved(self) -> Snapshot:
         """Return the part that is not saved, which counts as saved from now on."""
@@ -161,7 +194,8 @@ class LiveWalk:
         walk.log.latches, walk.log.prompts = snapshot.latches, snapshot.prompts
         if walk.num_latents:
             self._behind = walk.latents.gather([walk.num_latents - 1])
-            self._rebuild_decoder(walk.num_latents - 1)
+            self._num_decoded = walk.num_latents - 1
+            self._decoder_state = self._rebuild_decoder(self._num_decoded)
 
     def show_last(self) -> Chunk | None:
         """Return the last latent of a restored walk as the rest of its chunk, to be decoded now.
@@ -183,13 +217,14 @@ class LiveWalk:
         return finished_chunk(start, count - 1, latent, path, [], dict.fromkeys(STAGES, 0.0))
 
     @torch.inference_mode()
-    def _rebuild_decoder(self, total: int) -> None:
-        """Put the decoder behind the walk's first latents, exactly as if it had decoded them all."""
+    def _rebuild_decoder(self, total: int) -> DecoderState:
+        """Make the state behind the walk's first latents, exactly as if the decoder had decoded them all."""
         vae = self._world.vae
-        self._decoder_state = vae.new_decoder_state()
-        if total:
-            latest = self.walk.latents.gather(range(max(0, total - vae.decoder_reach), total))
-            self._decoder_state = vae.decoder_state_after(latest)
+        if not total:
+            return vae.new_decoder_state()
+        return vae.decoder_state_after(
+            self.walk.latents.gather(range(max(0, total - vae.decoder_reach), total))
+        )
 
     @torch.inference_mode()
     def set_prompt(self, text: str) -> None:
@@ -200,4 +235,8 @@ class LiveWalk:
         if isinstance(self._rollout.transformer, BidirectionalTransformer):  # it reads the text at every step
             walk.prompts = world.condition(text, walk.picture, walk.image_latent)
         else:
-            walk.text = world.encode_text(text, walk.picture, walk.image_latent)
+            self._encode_text(text)
+
+    def _encode_text(self, text: str) -> None:
+        walk = self.walk
+        walk.text = self._world.encode_text(text, walk.picture, walk.image_latent)

@@ -1,6 +1,6 @@
 """Reads whole trajectories: pose strings, pose files and recorded walks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,10 +15,11 @@ from worldplay.world.camera import (
     parse_pose_string,
 )
 from worldplay.world.matrices import read_matrix
-from worldplay.world.recorded_cuts import RecordedCut, check_cuts
+from worldplay.world.recorded_cuts import CHUNK_LATENTS, RecordedCut, check_cuts
 from worldplay.world.steering import Move, PosedCamera
 
 NUM_LABELS = 81
+MAX_PROMPT_CHARS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,13 @@ class Trajectory:
     origin: PosedCamera
     moves: list[Move]
     cuts: list[RecordedCut] = field(default_factory=list)
+    prompts: dict[int, str] = field(default_factory=dict)  # by the latent that they begin with; not the first
 
     def first(self, num_latents: int) -> "Trajectory":
         """Return the beginning of this trajectory."""
         cuts = [cut for cut in self.cuts if cut.latent < num_latents]
-        return Trajectory(self.origin, self.moves[: num_latents - 1], cuts)
+        prompts = {latent: text for latent, text in self.prompts.items() if latent < num_latents}
+        return Trajectory(self.origin, self.moves[: num_latents - 1], cuts, prompts)
 
     @property
     def num_latents(self) -> int:
@@ -44,7 +47,8 @@ def parse_trajectory(document: object) -> Trajectory:
 
     A recorded walk is {"poses": [c2w, ...], "labels"?: [int, ...], "intrinsics"?: [K, ...]} with one entry
     per latent, or the list of poses alone; a pose is 16 numbers, row by row, or 4 rows of 4. It may have
-    "cuts"?: [{"latent": int, "poses": [c2w, ...], "labels": [int, ...]}, ...], see docs/protocol.md.
+    "cuts"?: [{"latent": int, "poses": [c2w, ...], "labels": [int, ...]}, ...], see docs/protocol.md, and
+    "prompts"?: [{"latent": int, "text": str}, ...], which replace the first prompt from a chunk's latent on.
     Raises: ValueError saying what was expected and what was found.
     """
     if isinstance(document, str):
@@ -55,6 +59,7 @@ def parse_trajectory(document: object) -> Trajectory:
     if isinstance(document, Mapping):
         trajectory = _parse_walk(document)
         trajectory.cuts.extend(_parse_cuts(document, trajectory.num_latents))
+        trajectory.prompts.update(_parse_prompts(document, trajectory.num_latents))
         return trajectory
     return _parse_walk({"poses": document})
 
@@ -77,17 +82,42 @@ def _parse_walk(walk: Mapping[object, object]) -> Trajectory:
     return _place(c2w, labels, intrinsics)
 
 
+def _parse_prompts(walk: Mapping[object, object], num_latents: int) -> dict[int, str]:
+    prompts: dict[int, str] = {}
+    for index, (latent, change) in enumerate(_read_changes(walk, "prompts")):
+        least = max(prompts, default=0) + CHUNK_LATENTS
+        if latent % CHUNK_LATENTS or not least <= latent < num_latents:
+            raise ValueError(
+                f"prompts[{index}].latent: expected the first latent of a chunk of {CHUNK_LATENTS}, from "
+                f"{least} to the end of the walk, got {latent}"
+            )
+        text = change.get("text")
+        if not isinstance(text, str) or len(text) > MAX_PROMPT_CHARS:
+            wanted = f"text of at most {MAX_PROMPT_CHARS} characters"
+            raise ValueError(f"prompts[{index}].text: expected {wanted}, got {show(text)}")
+        prompts[latent] = text
+    return prompts
+
+
+def _read_changes(walk: Mapping[object, object], field: str) -> Iterator[tuple[int, Mapping[object, object]]]:
+    """Yield what a field lists by latents: each latent, and what the list has for it."""
+    given = walk.get(field)
+    if given is not None and (isinstance(given, str) or not isinstance(given, Sequence)):
+        raise ValueError(f"expected {field} as an array, got {show(given)}")
+    for index, change in enumerate(given or ()):
+        if not isinstance(change, Mapping):
+            raise ValueError(
+                f"{field}[{index}]: expected an object with a latent's number, got {show(change)}"
+            )
+        latent = change.get("latent")
+        if isinstance(latent, bool) or not isinstance(latent, int):
+            raise ValueError(f"{field}[{index}].latent: expected a whole number, got {show(latent)}")
+        yield latent, change
+
+
 def _parse_cuts(walk: Mapping[object, object], num_latents: int) -> list[RecordedCut]:
     cuts = []
-    given = walk.get("cuts")
-    if given is not None and (isinstance(given, str) or not isinstance(given, Sequence)):
-        raise ValueError(f"expected cuts as an array, got {show(given)}")
-    for index, cut in enumerate(given or ()):
-        if not isinstance(cut, Mapping):
-            raise ValueError(f"cuts[{index}]: expected an object with a latent's number, got {show(cut)}")
-        latent = cut.get("latent")
-        if isinstance(latent, bool) or not isinstance(latent, int):
-            raise ValueError(f"cuts[{index}].latent: expected a whole number, got {show(latent)}")
+    for index, (latent, cut) in enumerate(_read_changes(walk, "cuts")):
         try:
             thrown = _parse_walk(cut)
         except ValueError as error:

@@ -8,13 +8,16 @@ from typing import Protocol
 
 import torch
 
-from worldplay.model.graphs import CudaRecorder, Graphs, Recorder
+from worldplay.model.graphs import MOST, CudaRecorder, Graphs, Recorder
 from worldplay.model.vae import DecoderState
 from worldplay.world.device import synchronize
 from worldplay.world.warm_up import warm_up, warm_up_decoder
 from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
+
+# Recordings for each set of caches; a prompt's length needs 2 for each length of context, and 6 for cuts.
+FOR_CACHES = 36
 
 
 class MemoryProbe(Protocol):
@@ -77,7 +80,8 @@ def use_recordings(
         memory: nothing is recorded if it has no room for recordings; None: there is enough.
         with_cuts: also record the passes of a cut at each latent.
     """
-    began, recorded = perf_counter(), [Graphs(make_recorder()), Graphs(make_recorder())]
+    most = max(MOST, FOR_CACHES * len(world.rollout.cache_sets))
+    began, recorded = perf_counter(), [Graphs(make_recorder(), most), Graphs(make_recorder())]
     if memory is not None:
         memory.start()
     _use(world, *recorded)

@@ -1,9 +1,11 @@
 """The autoregressive rollout: makes the next chunk of noise, context and steering, in a few steps."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
+from time import perf_counter
+from weakref import ref
 
 import numpy as np
 import torch
@@ -12,10 +14,11 @@ from torch import Tensor
 
 from worldplay.model.conditioning import condition_channels
 from worldplay.model.kept_context import restore_context
-from worldplay.model.kv_cache import Cache, KVCache
+from worldplay.model.kv_cache import Cache, KVCache, TextKV
 from worldplay.model.prope import Cameras
 from worldplay.model.scheduler import euler_step, sigmas, timesteps
 from worldplay.model.transformer import WorldPlayTransformer
+from worldplay.world.cache_sets import CacheSet, Holds, choose_caches
 from worldplay.world.camera import Pose, invert_pose
 from worldplay.world.chunk import Chunk, PendingChunk, Stage
 from worldplay.world.context import select_context
@@ -32,10 +35,20 @@ class RolloutModel:
     """What generating a chunk needs. The caches are scratch memory; a chunk fills them again if needed."""
 
     transformer: WorldPlayTransformer
-    caches: list[KVCache]  # one per guidance branch, the prompt's own last
+    caches: CacheSet
     points: NDArray[np.float32]  # [N, 3], sample points of the memory selection
     config: RolloutConfig
     keeping: Keeping | None = None  # None: the whole context is encoded for every chunk
+    more_caches: tuple[CacheSet, ...] = ()  # so that walks that take turns each find what they encoded
+
+    @property
+    def cache_sets(self) -> tuple[CacheSet, ...]:
+        return self.caches, *self.more_caches
+
+    def forget_contexts(self) -> None:
+        """Let every context be encoded again, though the caches may hold it."""
+        for cache in chain.from_iterable(self.cache_sets):
+            cache.holds = None
 
 
 def rollout(model: RolloutModel, walk: Walk, steering: Steering) -> Iterator[Chunk]:
@@ -75,8 +88,9 @@ class ChunkRollout:
 
         The context pass needs only finished latents and the memory selection, so it runs on poses that the
         steering predicts. Steering is latched after it. If the real poses select another context, the pass
-        is repeated, so the result does not depend on the prediction. It is also repeated if another chunk has
-        used the caches between two stages. The walk changes only after the last step.
+        is repeated, so the result does not depend on the prediction. It is also repeated if another walk has
+        used the caches between two stages, and left out if they hold the context of an earlier attempt. The
+        walk changes only after the last step.
         """
         return PendingChunk(self._generate(0, steering))
 
@@ -118,8 +132,9 @@ class ChunkRollout:
         if kept == 0:
             context = self._choose_context(predicted)
         clock.lap_of_host("select")
-        self._caches.ensure(context, kept)
-        clock.lap("context")
+        clock.laps_ms["context"] = 0.0
+        if self._caches.ensure(context, kept):
+            clock.lap("context")
 
         yield "step"
         clock.restart()
@@ -135,7 +150,7 @@ class ChunkRollout:
                 clock.restart()
             if self._caches.ensure(context, kept):
                 clock.lap("context")
-            latents = step(latents)
+            latents = step(latents, self._caches.chosen)
             clock.lap("denoise")
         # In the model's dtype: half the memory with bf16.
         walk.replace(first, latents.to(model.transformer.dtype), path)
@@ -181,19 +196,6 @@ def finished_chunk(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Holds:
-    """What a cache holds, and for whom."""
-
-    owner: "_ChunkCaches"
-    context: list[int]
-    num_context: int  # latents in the cache for it
-    kept: int  # latents of the chunk itself, after the context
-
-    def is_for(self, owner: "_ChunkCaches", context: list[int]) -> bool:
-        return self.owner is owner and self.context == context
-
-
 class _ChunkCaches:
     """The caches, as used by one chunk. A prompt that comes later does not change its text."""
 
@@ -205,6 +207,7 @@ class _ChunkCaches:
         self._contexts: Sequence[ChunkContext | None] = [None] * len(model.caches)
         if model.keeping is not None:
             self._contexts = make_chunk_contexts(model.keeping, walk.kept, self._text)
+        self.chosen = model.caches  # those that were filled last
 
     def keep(self) -> None:
         """Keep what later chunks may read back, when the chunk is finished."""
@@ -213,35 +216,61 @@ class _ChunkCaches:
                 context.keep()
 
     def hold(self, context: list[int]) -> bool:
-        """Return whether all caches hold the text and this context."""
-        held = (cache.holds for cache in self._model.caches)
-        return all(isinstance(holds, _Holds) and holds.is_for(self, context) for holds in held)
+        """Return whether the caches that would be chosen hold this context."""
+        caches = choose_caches(self._model.cache_sets, self._walk)
+        wanted = self._walk.latents.identify(context)
+        parts = zip(caches, self._text, self._contexts, strict=True)
+        return all(_find(cache, text, wanted, read_back) is not None for cache, text, read_back in parts)
 
     def ensure(self, context: list[int], kept: int) -> bool:
-        """Fill the caches with the text, this context and the chunk's first `kept` latents.
+        """Fill the chosen caches with the text, this context and the chunk's first `kept` latents.
 
         Nothing is done if they hold this already. If only `kept` differs, only these latents are encoded:
         the context's keys and values do not depend on them.
 
         Returns: whether anything was done.
         """
-        was_needed = False
-        for cache, text, kept_context in zip(self._model.caches, self._text, self._contexts, strict=True):
-            holds = cache.holds
-            cache.holds = None  # in case a pass fails
-            if not isinstance(holds, _Holds) or not holds.is_for(self, context):
-                cache.set_text(text)
-                if kept_context is None:
-                    _append_latents(self._model, self._walk, context, cache)
-                else:
-                    kept_context.fill(LatentsOf(self._model, self._walk), context, cache)
-                holds, was_needed = _Holds(self, context, cache.num_context, 0), True
-            if holds.kept != kept:
-                cache.truncate_context(holds.num_context)
-                _append_latents(self._model, self._walk, range(self._start, self._start + kept), cache)
-                holds, was_needed = _Holds(self, context, holds.num_context, kept), True
-            cache.holds = holds
+        self.chosen = choose_caches(self._model.cache_sets, self._walk)
+        parts = zip(self.chosen, self._text, self._contexts, strict=True)
+        return any([self._fill(*part, context, kept) for part in parts])
+
+    def _fill(
+        self, cache: KVCache, text: TextKV, read_back: ChunkContext | None, context: list[int], kept: int
+    ) -> bool:
+        """Fill one cache. Returns: whether anything was done."""
+        latents = self._walk.latents
+        wanted, own = latents.identify(context), range(self._start, self._start + kept)
+        holds, was_needed = _find(cache, text, wanted, read_back), False
+        cache.holds = None  # in case a pass fails
+        if holds is None:
+            cache.set_text(text)
+            self._bring(context, read_back, cache)
+            source = None if read_back is None else ref(read_back)
+            holds = Holds(ref(self._walk), wanted, cache.num_context, [], source, 0.0)
+            was_needed = True
+        if holds.kept != (marks := latents.identify(own)):
+            cache.truncate_context(holds.num_context)
+            _append_latents(self._model, self._walk, own, cache)
+            was_needed = True
+        cache.holds = replace(holds, kept=marks, used_at=perf_counter())
         return was_needed
+
+    def _bring(self, context: list[int], read_back: ChunkContext | None, cache: KVCache) -> None:
+        """Bring a context into a cache that holds only the text."""
+        if read_back is None:
+            _append_latents(self._model, self._walk, context, cache)
+        else:
+            read_back.fill(LatentsOf(self._model, self._walk), context, cache)
+
+
+def _find(
+    cache: KVCache, text: TextKV, context: list[object], read_back: ChunkContext | None
+) -> Holds | None:
+    """Return what a cache holds, if it is this text and this context."""
+    holds = cache.holds
+    if not isinstance(holds, Holds) or cache.text is not text or not holds.is_for(context, read_back):
+        return None
+    return holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,8 +317,10 @@ def _context_inputs(
 
 def _denoising_steps(
     model: RolloutModel, walk: Walk, path: Path, first: int
-) -> Iterator[Callable[[Tensor], Tensor]]:
+) -> Iterator[Callable[[Tensor, CacheSet], Tensor]]:
     """Yield the Euler steps from pure noise to the latents along a path, each [1, C, n, h, w] to the same.
+
+    A step takes the caches that hold the context.
 
     Args:
         first: the walk's latent at which the path begins.
@@ -299,10 +330,11 @@ def _denoising_steps(
     labels = torch.from_numpy(path.labels).to(model.transformer.device)
     levels = sigmas(model.config.steps, model.config.shift)
 
-    def step(latents: Tensor, timestep: float, sigma: float, sigma_next: float) -> Tensor:
+    def step(
+        latents: Tensor, caches: CacheSet, *, timestep: float, sigma: float, sigma_next: float
+    ) -> Tensor:
         velocities = [
-            model.transformer.denoise(latents, cond, cameras, labels, timestep, cache)
-            for cache in model.caches
+            model.transformer.denoise(latents, cond, cameras, labels, timestep, cache) for cache in caches
         ]
         return euler_step(latents, guide(velocities, model.config.guidance), sigma, sigma_next)
 

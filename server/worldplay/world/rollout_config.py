@@ -4,6 +4,10 @@ from dataclasses import dataclass
 
 from worldplay.model.config import require_positive
 
+LATENTS_ON_DEVICE = 1024  # the latest of each walk, 3 minutes; older ones are in the host's memory
+MOST_KEPT = 256  # latents whose context is kept of a walk on a CPU; 43 s
+MOST_KEPT_ON_GPU = 3600  # where memory is not short; 10 minutes
+
 
 @dataclass(frozen=True, slots=True)
 class RolloutConfig:
@@ -31,3 +35,13 @@ class RolloutConfig:
             )
         if not 0 <= self.context_timestep <= 1000:
             raise ValueError(f"expected a context_timestep of 0 to 1000, got {self.context_timestep}")
+
+
+def count_kept_latents(spare: float, latent: int, sessions: int) -> int:
+    """Count the latents of each walk whose context can be kept on a GPU.
+
+    Args:
+        spare: bytes for all sessions.
+        latent: bytes of one latent's keys and values.
+    """
+    return min(MOST_KEPT_ON_GPU, int(spare / max(1, sessions) / latent))

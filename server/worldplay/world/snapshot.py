@@ -71,6 +71,23 @@ class PromptChange:
 
 
 @dataclass(frozen=True, slots=True)
+class WalkedPath:
+    """Where a walk went, and what led it there, but not what it looked like. Nothing in it changes."""
+
+    beginning: Beginning
+    c2w: Pose  # [T, 4, 4]
+    labels: NDArray[np.int64]  # [T]
+    intrinsics: Pose  # [T, 3, 3]
+    latches: tuple[LoggedLatch, ...]
+    prompts: tuple[PromptChange, ...]
+
+    def prompt_at(self, latent: int) -> str:
+        """Return the prompt that a latent was made with."""
+        texts = [change.text for change in self.prompts if change.latent <= latent]
+        return texts[-1] if texts else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """A walk, or a part of it: the latents from `first` on, T of them, and what they were made of."""
 
@@ -90,6 +107,11 @@ class Snapshot:
     @property
     def num_chunks(self) -> int:
         return self.end // CHUNK_LATENTS
+
+    def path(self) -> WalkedPath:
+        """Return where the walk went. The snapshot must be whole."""
+        assert self.beginning is not None, "a part of a walk"
+        return WalkedPath(self.beginning, self.c2w, self.labels, self.intrinsics, self.latches, self.prompts)
 
     def until(self, latent: int) -> Snapshot:
         """Return what was before a latent."""

@@ -8,7 +8,8 @@ import torch
 from worldplay.model.attention_choice import FAILURES
 from worldplay.model.eight_bit_linears import emulated_product, round_rows, round_weight, scaled_product
 from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
-from worldplay.world.kept_rollout import MOST_KEPT, Keeping
+from worldplay.world.kept_rollout import Keeping
+from worldplay.world.rollout_config import MOST_KEPT, count_kept_latents
 from worldplay.world.snapshot import TierName
 from worldplay.world.tiny_decoder_file import FILE, load_tiny_decoder
 from worldplay.world.world import World
@@ -74,7 +75,10 @@ def _keep_context(world: World, newest: int, sessions: int, levers: list[str]) -
         return world
     most = _count_kept(world, sessions)
     if most < context:
-        levers.append(f"context is not kept: there is memory for {most} latents of a walk, not {context}")
+        levers.append(
+            f"context is not kept: there is memory for {most} latents of a walk, not {context}; "
+            "take fewer --max-sessions"
+        )
         return world
     levers.append(
         f"the newest {newest} of {context} context latents are encoded, the others are read back; "
@@ -87,8 +91,10 @@ def _count_kept(world: World, sessions: int) -> int:
     """Return how many latents of each walk may be kept."""
     if world.device.type != "cuda":
         return MOST_KEPT
-    free = _SHARE_KEPT * torch.cuda.mem_get_info(world.device)[0]
-    return min(MOST_KEPT, int(free / max(1, sessions) / count_kept_bytes(world)))
+    spare: float | None = world.spare_bytes
+    if spare is None:  # nothing was planned for this world
+        spare = _SHARE_KEPT * torch.cuda.mem_get_info(world.device)[0]
+    return count_kept_latents(spare, count_kept_bytes(world), sessions)
 
 
 def count_kept_bytes(world: World) -> int:

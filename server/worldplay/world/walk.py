@@ -84,7 +84,7 @@ class Path:
         return [motion_between(a, b) for a, b in pairwise([self.start, *self.c2w])]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class Walk:
     """One walk: with a decoder, enough to continue, to rewind and to restart.
 
@@ -119,12 +119,12 @@ class Walk:
         if first is None:
             first = self.num_latents
         if first:
-            return self._follow_from(self.c2w[first - 1], moves)
+            return follow(self.ground, self.c2w[first - 1], moves)
         origin, bumped = self.origin, False
         start, eye = origin.c2w, np.eye(4)
         if not np.array_equal(start, eye):
             start, bumped = self.ground.reach(eye, start)
-        rest = self._follow_from(start, moves)
+        rest = follow(self.ground, start, moves)
         return Path(
             np.concatenate([start[None], rest.c2w]),
             np.concatenate([[origin.label or 0], rest.labels]),
@@ -132,27 +132,6 @@ class Walk:
             rest.bumped or bumped,
             start,
         )
-
-    def _follow_from(self, start: Pose, moves: Sequence[Move]) -> Path:
-        pose, poses, bumped = start, [], False
-        for move in moves:
-            if isinstance(move, PosedCamera):
-                pose, hit = self.ground.reach(pose, move.c2w)
-            else:
-                pose, hit = self.ground.move(pose, move)
-            poses.append(pose)
-            bumped = bumped or hit
-        c2w = np.stack(poses)
-        labels = label_actions(c2w, start)
-        for index, (move, pose) in enumerate(zip(moves, poses, strict=True)):
-            # A given label holds only where the given pose was reached: the ground may have changed it.
-            if (
-                isinstance(move, PosedCamera)
-                and move.label is not None
-                and np.allclose(pose, move.c2w, atol=1e-6)
-            ):
-                labels[index] = move.label
-        return Path(c2w, labels, np.stack([_intrinsics_of(move) for move in moves]), bumped, start)
 
     def invert(self, path: Pose, start: int) -> Pose:
         """Return world-to-camera matrices of the first `start` latents, and of a path, [n, 4, 4], after them.
@@ -192,6 +171,29 @@ class Walk:
         self.intrinsics = self.intrinsics[:num_latents]
         for kept in self.kept:
             kept.truncate(num_latents)
+
+
+def follow(ground: Ground, start: Pose, moves: Sequence[Move]) -> Path:
+    """Turn moves into cameras, from a pose on."""
+    pose, poses, bumped = start, [], False
+    for move in moves:
+        if isinstance(move, PosedCamera):
+            pose, hit = ground.reach(pose, move.c2w)
+        else:
+            pose, hit = ground.move(pose, move)
+        poses.append(pose)
+        bumped = bumped or hit
+    c2w = np.stack(poses)
+    labels = label_actions(c2w, start)
+    for index, (move, pose) in enumerate(zip(moves, poses, strict=True)):
+        # A given label holds only where the given pose was reached: the ground may have changed it.
+        if (
+            isinstance(move, PosedCamera)
+            and move.label is not None
+            and np.allclose(pose, move.c2w, atol=1e-6)
+        ):
+            labels[index] = move.label
+    return Path(c2w, labels, np.stack([_intrinsics_of(move) for move in moves]), bumped, start)
 
 
 def _intrinsics_of(move: Move) -> Pose:

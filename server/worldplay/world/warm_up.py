@@ -1,5 +1,7 @@
 """Runs every shape of a loaded world once, so that no walk waits for kernels, compilers or recordings."""
 
+from itertools import chain
+
 import torch
 from PIL import Image
 from torch import Tensor
@@ -13,16 +15,16 @@ from worldplay.world.world import World
 
 @torch.inference_mode()
 def warm_up(world: World, *, with_cuts: bool = False) -> None:
-    """Run a context pass of every length and a denoising step after each. The caches' contents are lost.
+    """Run a context pass of every length and a denoising step after each, in every cache.
 
-    The caches hold the text of an empty prompt.
+    The caches' contents are lost. They hold the text of an empty prompt.
 
     Args:
         with_cuts: also run the passes of a cut at each latent, behind a full context.
     """
     _set_texts(world)
     config = world.rollout.config
-    for cache in world.rollout.caches:
+    for cache in chain.from_iterable(world.rollout.cache_sets):
         for latents in range(0, config.memory_latents + 1, config.chunk_latents):
             cache.clear_context()
             if latents:
@@ -45,9 +47,10 @@ def warm_up_decoder(world: World) -> DecoderState:
 
 def _set_texts(world: World) -> None:
     texts = world.encode_text("", Image.new("RGB", (world.width, world.height)), _make_latents(world, 1))
-    for cache, text in zip(world.rollout.caches, texts, strict=True):
-        cache.holds = None
-        cache.set_text(text)
+    world.rollout.forget_contexts()
+    for caches in world.rollout.cache_sets:
+        for cache, text in zip(caches, texts, strict=True):
+            cache.set_text(text)
 
 
 def _encode(world: World, num_latents: int, cache: KVCache) -> None:

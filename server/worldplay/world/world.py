@@ -109,7 +109,7 @@ class World:
     tier: TierName = "exact"
     levers: tuple[str, ...] = ()  # what the tier does here, and what it cannot do, in words
     max_sessions: int | None = None  # there is memory for this many; None: not limited by memory
-    caches_by_walk: bool = False  # each walk has caches of its own, because they are small
+    spare_bytes: int | None = None  # of the device, beside what was planned; None: nothing was
     _image_latents: LRUCache[bytes, Tensor] = field(default_factory=lambda: LRUCache(REMEMBERED_IMAGES))
 
     @property
@@ -198,12 +198,10 @@ class World:
         return self._image_latents[digest]
 
     def _rollout_with(self, steps: int | None) -> RolloutModel:
-        """Return a walk's rollout with this many denoising steps; None: the model's own number."""
-        rollout, config = self.rollout, self.rollout.config
-        caches = [cache.make_another() for cache in rollout.caches] if self.caches_by_walk else rollout.caches
-        return replace(
-            rollout, caches=caches, config=config if steps is None else replace(config, steps=steps)
-        )
+        """Return the rollout with this many denoising steps; None: the model's own number."""
+        if steps is None:
+            return self.rollout
+        return replace(self.rollout, config=replace(self.rollout.config, steps=steps))
 
     def start_view(self, name: str | None, picture: StartPicture | None) -> StartView:
         """Choose the start view: by name, or the most similar to a picture that the model cannot show.

@@ -176,7 +176,22 @@ def test_fewer_visitors_where_there_is_memory_for_fewer(variant: str, most: int)
     plan, sessions = choose_plan(config, needed, budget)
     assert (plan.fits, sessions) == (True, most)
     with pytest.raises(ValueError, match="GB of GPU memory"):
-        choose_plan(config, needed, budget - most * needed.walk - 1)
+        choose_plan(config, needed, budget - most * (needed.walk + needed.walk_latents) - 1)
+
+
+@pytest.mark.parametrize(
+    ("spare_sets", "shares", "sets"), [(0, False, 1), (1, False, 2), (9, False, 3), (9, True, 1)]
+)
+def test_walks_have_caches_of_their_own_where_there_is_memory(
+    layouts: dict[str, Path], spare_sets: int, shares: bool, sets: int
+) -> None:
+    needed = estimate_memory(find_variant("ar"), SIZE, SHAPES)
+    plan = plan_offload(needed, 3, None)
+    budget = plan.peak + needed.working + spare_sets * needed.caches
+    config = ReleasedConfig(find_variant("ar"), SIZE, 2, 1, SHAPES, shares_caches=shares)
+    world = load_released(config, layouts["diffusers"], torch.device("cpu"), budget)
+    assert [len(caches) for caches in world.rollout.cache_sets] == [2] * sets
+    assert (world.max_sessions, world.spare_bytes) == (2, spare_sets * needed.caches)
 
 
 def test_cpu_without_the_memory_is_said_before_anything_is_loaded(

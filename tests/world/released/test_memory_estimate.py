@@ -28,6 +28,7 @@ from worldplay.world.released.memory_estimate import (
 )
 from worldplay.world.released.offload_plan import OffloadMode, plan_offload
 from worldplay.world.released.variants import VARIANTS, find_variant
+from worldplay.world.rollout_config import LATENTS_ON_DEVICE
 
 GB = 1e9
 
@@ -39,6 +40,14 @@ def test_released_model_at_its_size() -> None:
     assert round(20 * needed.context_latent / GB, 1) == 27.6
     assert round(needed.autoencoder / GB, 1) == 2.5
     assert needed.unrotated_caches < 0.52 * needed.caches
+
+
+def test_latents_of_a_walk_as_counted() -> None:
+    """100 KB each at the largest size; only the latest are on the device."""
+    needed = estimate_memory(find_variant("ar-distilled"))
+    assert needed.walk_latents == LATENTS_ON_DEVICE * 32 * 30 * 52 * 2
+    assert needed.kept_latent == needed.context_latent // 2
+    assert estimate_memory(find_variant("ar")).kept_latent == needed.context_latent
 
 
 def test_guidance_needs_a_second_cache() -> None:
@@ -56,7 +65,9 @@ def test_bidirectional_model_needs_its_text_stream_at_every_step() -> None:
 def test_every_visitor_adds_the_same() -> None:
     variant = find_variant("ar-distilled")
     needed = estimate_memory(variant)
-    assert plan_offload(needed, 3, None).peak - plan_offload(needed, 1, None).peak == 2 * needed.walk
+    assert plan_offload(needed, 3, None).peak - plan_offload(needed, 1, None).peak == 2 * (
+        needed.walk + needed.walk_latents
+    )
 
 
 def test_decoder_state_as_counted() -> None:

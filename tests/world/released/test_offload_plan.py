@@ -8,6 +8,8 @@ from worldplay.world.released.memory_estimate import MemoryEstimate
 from worldplay.world.released.offload_plan import (
     OffloadMode,
     OffloadPlan,
+    count_cache_sets,
+    count_spare,
     count_waiting,
     plan_for_sessions,
     plan_offload,
@@ -22,7 +24,9 @@ NEEDED = MemoryEstimate(
     caches=100,
     unrotated_caches=60,
     context_latent=4,
-    walk=10,
+    kept_latent=2,
+    walk=7,
+    walk_latents=3,
     working=10,
 )
 
@@ -97,3 +101,34 @@ def test_what_is_not_on_the_gpu_takes_the_hosts_memory(
 ) -> None:
     plan = OffloadPlan(False, encoders, text_stream, peak=0, fits=True)
     assert count_waiting(plan, encoders=100, text_stream=10, widening=2) == expected
+
+
+@pytest.mark.parametrize(
+    ("budget", "walks", "sets"),
+    [
+        (240, 2, 1),  # 10 more than the peak, and the recordings take them
+        (339, 2, 1),
+        (340, 2, 2),
+        (340, 3, 1),
+        (1000, 3, 3),
+        (150, 2, 1),  # does not fit at all
+        (170, 1, 1),
+        (260, 2, 1),
+    ],
+)
+def test_walks_have_caches_of_their_own_where_there_is_memory(budget: int, walks: int, sets: int) -> None:
+    plan = plan_offload(NEEDED, walks, budget)
+    assert count_cache_sets(NEEDED, plan, walks, budget) == sets
+
+
+def test_caches_of_their_own_never_take_more_than_what_is_spare() -> None:
+    for budget in range(130, 1000, 7):
+        plan = plan_offload(NEEDED, 4, budget)
+        more = count_cache_sets(NEEDED, plan, 4, budget) - 1
+        one = NEEDED.unrotated_caches if plan.unrotated_caches else NEEDED.caches
+        assert more * one <= count_spare(NEEDED, plan, budget) <= max(0, budget - plan.peak - NEEDED.working)
+
+
+def test_model_without_caches_has_no_more_of_them() -> None:
+    busy = replace(NEEDED, text_is_idle=False, caches=0, unrotated_caches=0)
+    assert count_cache_sets(busy, plan_offload(busy, 1, 1000), 3, 1000) == 1

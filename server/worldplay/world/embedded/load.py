@@ -18,16 +18,17 @@ from worldplay.world.device import choose_dtype, choose_vae_dtype
 from worldplay.world.embedded.byte_t5 import ByteT5, TextConfig
 from worldplay.world.embedded.compact_weights import CompactWeights
 from worldplay.world.embedded.conditioner import EmbeddedConditioner
-from worldplay.world.embedded.manifest import RESTORE, read_description
+from worldplay.world.embedded.manifest import RESTORE, Description, read_description
 from worldplay.world.embedded.text_encoder import MAX_STATES, TextReader
 from worldplay.world.model_files import suggesting
 from worldplay.world.rollout import RolloutModel
-from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.weight_files import Weights
 from worldplay.world.weights import build_empty, fill
 from worldplay.world.world import World
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "weights" / "embedded"
+
+MOST_CACHES = 32  # of 6 MB each
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -37,9 +38,10 @@ def find_embedded(model: str) -> Path:
     return EMBEDDED if model == "embedded" else Path(model)
 
 
-def load_embedded(directory: Path, device: torch.device, ranks: Ranks = ALONE) -> World:
+def load_embedded(directory: Path, device: torch.device, ranks: Ranks = ALONE, walks: int = 1) -> World:
     """Load a world for inference. The other ranks need only `load_networks`.
 
+    Args: walks: so many, up to MOST_CACHES, have caches of their own; further ones share them.
     Raises: ValueError or OSError naming the file, what is wrong with it and how to fix it.
     """
     described = read_description(directory)
@@ -57,13 +59,12 @@ def load_embedded(directory: Path, device: torch.device, ranks: Ranks = ALONE) -
         width=width,
         height=height,
         views=render_views(height, width, lambda view: WalkGround(view.c2w)),
-        rollout=_prepare_rollout(transformer, vae, described.rollout, height, width),
+        rollout=_prepare_rollout(transformer, vae, described, walks),
         vae=vae,
         conditioner=EmbeddedConditioner(reader, described.transformer.byt5_dim, SUGGESTIONS),
         suggestions=SUGGESTIONS,
         sights=SIGHTS,
         own_pictures="nearest_view",
-        caches_by_walk=device.type == "cpu" and ranks is ALONE,  # recordings and other ranks know one cache
         weights=sha256("".join(described.sha256.values()).encode()).hexdigest()[:16],
     )
 
@@ -93,13 +94,17 @@ def _load_reader(directory: Path, config: TextConfig) -> TextReader:
 
 
 def _prepare_rollout(
-    transformer: WorldPlayTransformer, vae: StreamingVAE, config: RolloutConfig, height: int, width: int
+    transformer: WorldPlayTransformer, vae: StreamingVAE, described: Description, walks: int
 ) -> RolloutModel:
-    side = vae.config.pixels_per_latent
-    rows, columns = height // side, width // side
-    text_tokens = rows * columns + MAX_STATES  # of EmbeddedConditioner
-    cache = transformer.new_cache((rows, columns), text_tokens, config.memory_latents)
-    return RolloutModel(transformer, [cache], sample_points(NUM_POINTS, POINTS_SEED), config)
+    (width, height), side, config = described.size, vae.config.pixels_per_latent, described.rollout
+    grid = height // side, width // side
+    text_tokens = grid[0] * grid[1] + MAX_STATES  # of EmbeddedConditioner
+    first, *others = (
+        [transformer.new_cache(grid, text_tokens, config.memory_latents)]
+        for _ in range(max(1, min(walks, MOST_CACHES)))
+    )
+    points = sample_points(NUM_POINTS, POINTS_SEED)
+    return RolloutModel(transformer, first, points, config, more_caches=tuple(others))
 
 
 def _load(

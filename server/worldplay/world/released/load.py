@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -35,6 +35,8 @@ from worldplay.world.released.offload_plan import (
     OffloadMode,
     OffloadPlan,
     check_host_memory,
+    count_cache_sets,
+    count_spare,
     count_waiting,
     plan_for_sessions,
 )
@@ -60,6 +62,7 @@ class ReleasedConfig:
     sessions: int = 1  # to keep memory for; fewer if memory is short, but at least one
     clips: int = 0  # to keep memory for, in every case
     shapes: Shapes = RELEASED
+    shares_caches: bool = False  # all walks use one set of caches; else each has its own, where memory allows
 
     @property
     def name(self) -> str:
@@ -83,8 +86,19 @@ def load_released(
     plan, sessions = choose_plan(config, needed, budget)
     _check_host(files, config, needed, plan, device, ranks.size)
     with suggesting(command):
-        loader = _Loader(files, config, plan, device)
-        return loader.load_world(None if budget is None else sessions, ranks)
+        world = _Loader(files, config, plan, device).load_world(ranks)
+    if budget is None:
+        return world
+    if not config.shares_caches:
+        more = count_cache_sets(needed, plan, sessions + config.clips, budget) - 1
+        sets = tuple(
+            _make_caches(world.rollout.transformer, config, plan.unrotated_caches) for _ in range(more)
+        )
+        world = replace(world, rollout=replace(world.rollout, more_caches=sets))
+        logger.info(
+            "%d of %d walks keep their context while others compute", more + 1, sessions + config.clips
+        )
+    return replace(world, max_sessions=sessions, spare_bytes=count_spare(needed, plan, budget))
 
 
 def load_released_networks(
@@ -178,7 +192,7 @@ class _Loader:
     device: torch.device
     text: torch.device | None = None  # of the text stream; None: where the plan puts it
 
-    def load_world(self, max_sessions: int | None, ranks: Ranks) -> World:
+    def load_world(self, ranks: Ranks) -> World:
         transformer, vae, config = self.load_transformer(), self.load_vae(), self.config
         transformer.use_ranks(ranks)
         vae.use_ranks(ranks)
@@ -199,7 +213,6 @@ class _Loader:
             conditioner=ReleasedConditioner(self.load_encoders()),
             text_in_use=Offloaded(_text_stream(transformer), self.device, self.plan.text_stream).in_use,
             weights=find_weights(self.files.transformer).identify(),
-            max_sessions=max_sessions,
         )
 
     def load_transformer(self) -> WorldPlayTransformer:

@@ -15,6 +15,7 @@ from worldplay.model.config import (
 from worldplay.model.parameters import is_text_parameter, transformer_parameters, vae_parameters
 from worldplay.world.frames import FRAMES_PER_LATENT, SIZE
 from worldplay.world.released.variants import Variant
+from worldplay.world.rollout_config import LATENTS_ON_DEVICE
 
 BYTES = 2  # of a number: bfloat16, float16
 VISION_TOKENS, GLYPH_TOKENS, PROMPT_TOKENS = 729, 256, 1000
@@ -52,7 +53,9 @@ class MemoryEstimate:
     caches: int  # keys and values of text, context and chunk, allocated once
     unrotated_caches: int  # the same in model/unrotated_kv_cache.py
     context_latent: int  # the part of `caches` for one latent of context
+    kept_latent: int  # keys and values of one before rotation, where tiers keep context
     walk: int  # for each walk: decoder state, and keys and values of the text
+    walk_latents: int  # the most of each walk that are on the device; on rank 0
     working: int  # an estimate of the activations while a chunk is generated
 
 
@@ -81,6 +84,7 @@ def estimate_memory(
     widest = tokens * (recalled + variant.chunk_latents) * config.hidden * BYTES
     frames = FRAMES_PER_LATENT * size[0] * size[1] * shapes.vae.decoder_channels[-1] * BYTES
     remembered = decoder_state_bytes(shapes.vae, size)
+    numbers = (size[0] // side) * (size[1] // side) * config.latent_channels
     return MemoryEstimate(
         image_stream=image,
         text_stream=text,
@@ -90,7 +94,9 @@ def estimate_memory(
         caches=branches * (both + queries) // ranks,
         unrotated_caches=branches * unrotated // ranks,
         context_latent=latent // ranks,
+        kept_latent=branches * latent // 2 // ranks,
         walk=(remembered + branches * text_kv // 2) // ranks,
+        walk_latents=LATENTS_ON_DEVICE * numbers * BYTES,
         working=max(_TOKEN_TENSORS * widest, _FRAME_TENSORS * frames + remembered) // ranks,
     )
 

@@ -82,6 +82,18 @@ def count_sessions(needed: MemoryEstimate, budget: int) -> int:
     return sessions
 
 
+def count_spare(needed: MemoryEstimate, plan: OffloadPlan, budget: int) -> int:
+    """Count the bytes that a plan leaves, without what recordings take: as much as a chunk computes with."""
+    return max(0, budget - plan.peak - needed.working)
+
+
+def count_cache_sets(needed: MemoryEstimate, plan: OffloadPlan, walks: int, budget: int) -> int:
+    """Count the sets of caches that there is memory for: at most one for each walk, and at least one."""
+    one = needed.unrotated_caches if plan.unrotated_caches else needed.caches
+    more = count_spare(needed, plan, budget) // one if one else 0  # the bidirectional model has none
+    return 1 + max(0, min(walks - 1, more))
+
+
 def _count_peak(
     needed: MemoryEstimate,
     num_walks: int,
@@ -90,7 +102,7 @@ def _count_peak(
     text_stream: OffloadMode,
 ) -> int:
     """Count the peak. Generating, encoding and the text pass never run at once: one thread owns the model."""
-    stay = needed.image_stream + needed.autoencoder + num_walks * needed.walk
+    stay = needed.image_stream + needed.autoencoder + num_walks * (needed.walk + needed.walk_latents)
     stay += needed.unrotated_caches if unrotated_caches else needed.caches
     stay += needed.encoders if encoders is OffloadMode.ON_DEVICE else 0
     stay += needed.text_stream if text_stream is OffloadMode.ON_DEVICE else 0

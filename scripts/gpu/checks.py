@@ -1,0 +1,117 @@
+"""What has not run on a GPU yet, or broke there: each check says in a few rows whether it works."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gpu.setup import Row, Setup
+from worldplay.commands.hardware import peak_memory
+from worldplay.media.codecs import NVENC, has_codec
+from worldplay.media.encoder import find_live_codec
+from worldplay.model.vae_stream import TINY, Prepare, _silu, _surround
+from worldplay.settings import load_model_settings
+from worldplay.sizing import measure_sizes
+from worldplay.world.attention import AUTO, set_attention
+from worldplay.world.frames import FPS, show_size
+from worldplay.world.released.variants import MODEL
+from worldplay.world.tiers import find_rounding_problem
+
+TESTS = Path(__file__).resolve().parents[2] / "tests"
+GPU_TESTS = ("ranks/test_gpus.py", "world/test_tiers.py", "model/test_fused_norm.py")  # some need a GPU
+
+
+def check_encoder(setup: Setup) -> Iterator[Row]:
+    """Try the GPU's encoder of H.264."""
+    height, width = setup.size
+    chosen = find_live_codec(width, height, FPS)
+    yield {"PyAV has": NVENC if has_codec(NVENC) else "no NVENC", "used for live video": chosen}
+
+
+def check_units(setup: Setup) -> Iterator[Row]:
+    """Compare products in 8 bits with their emulation."""
+    yield {"8-bit products": find_rounding_problem(setup.device) or "equal to their emulation"}
+
+
+def check_norms(setup: Setup) -> Iterator[Row]:
+    """Compare the fused norm with plain operations at every shape of the decoder; on a CPU, them alone."""
+    prepare = _import_fused() if setup.device.type == "cuda" else plain_surround
+    vae = setup.build(replace(setup.scale.transformer, blocks=1)).vae
+    shape = 1, vae.config.latent_channels, 1, *setup.grid
+    latent = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(setup.device)
+    rows: dict[tuple[int, ...], Row] = {}
+
+    def compare(x: Tensor, gamma: Tensor, past: Tensor) -> Tensor:
+        expected = plain_surround(x, gamma, past)
+        if (key := tuple(x.shape[1:])) not in rows:
+            off = (prepare(x, gamma, past).float() - expected.float()).abs().max().item()
+            row: Row = {"channels, frames, height, width": str(key), "largest difference": off}
+            row |= {"plain ms": setup.median_ms(lambda: plain_surround(x, gamma, past))}
+            rows[key] = row | {"fused ms": setup.median_ms(lambda: prepare(x, gamma, past))}
+        return expected
+
+    with torch.inference_mode():
+        state = vae.new_decoder_state()
+        vae.decode_latent(latent, state)
+        vae.use_prepare(compare)
+        vae.decode_latent(latent, state)
+    yield from rows.values()
+
+
+def plain_surround(x: Tensor, gamma: Tensor, past: Tensor) -> Tensor:
+    """Do what the fused norm does, by plain operations."""
+    normed = F.rms_norm(x.movedim(1, -1), (x.shape[1],), gamma.view(-1), TINY).movedim(-1, 1)
+    return _surround(past, normed, _silu)
+
+
+def _import_fused() -> Prepare:
+    from worldplay.model.fused_norm import fused_surround  # needs Triton
+
+    return fused_surround
+
+
+def check_tests(setup: Setup) -> Iterator[Row]:
+    """Run tests that need a GPU, or do more on one: NCCL of one rank, and Triton's kernel."""
+    return run_tests([TESTS / name for name in GPU_TESTS])
+
+
+def run_tests(files: Sequence[Path]) -> Iterator[Row]:
+    """Run each file of tests in a process of its own."""
+    for file in files:
+        began = perf_counter()
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "", str(file)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=TESTS.parent)
+        sys.stderr.write(done.stdout + done.stderr)
+        said = [line for line in done.stdout.splitlines() if " in " in line] or ["no summary"]
+        yield {
+            "tests": file.name,
+            "exit code": done.returncode,
+            "said": said[-1],
+            "s": perf_counter() - began,
+        }
+
+
+def check_backends(setup: Setup) -> Iterator[Row]:
+    """Choose the attention backend as the server does, and see what memory that takes."""
+    world = setup.build(replace(setup.scale.transformer, blocks=1))
+    before, began = peak_memory(setup.device), perf_counter()
+    set_attention(world, AUTO)
+    taken = (peak_memory(setup.device) - before) / 1e9
+    yield {"attention": world.rollout.transformer.attention, "s": perf_counter() - began, "more GB": taken}
+
+
+def check_sizes(setup: Setup) -> Iterator[Row]:
+    """Measure every size as `serve --size auto` does, but without compiling, which takes a minute each."""
+    setup.need_cuda()
+    settings = load_model_settings(model=MODEL, size="auto", device=str(setup.device), compile="off")
+    for row in measure_sizes(settings):
+        found: Row = {"size": show_size(row.size), "sessions": row.sessions, "room": row.room}
+        if row.pace is not None:
+            found |= {"chunk s": row.pace.made_s, "times real time": row.pace.times_real_time}
+        yield found

@@ -1,0 +1,196 @@
+"""What one session records: what waits to be written, and how it is written."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+from typing import Literal
+
+from worldplay.store.recordings import Recordings, RecordingsFullError
+from worldplay.store.take import LimitError, Take
+
+logger = logging.getLogger(__name__)
+
+MAX_WAITING_BYTES = 2**24  # more than a minute of video: the disk hangs
+
+# Why a recording ends before its walk: it is as long as allowed, there is no room for more recordings, or the
+# disk is full or fails.
+EndReason = Literal["limit", "full", "disk"]
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Another walk begins, with this init segment."""
+
+    init: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """The next frame."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """A chapter begins with the next frame."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """`done` is called when all that was put before is written, or could not be."""
+
+    done: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """The walk is written beside its video."""
+
+    describe: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Nothing more comes."""
+
+
+Item = Begin | Fragment | Title | Sync | Walk | Finish
+
+
+class Tape:
+    """The recordings of one session, one walk after the other.
+
+    Any thread may call `put`, which returns at once; `write` is for the recorder's thread.
+    """
+
+    def __init__(
+        self,
+        recordings: Recordings,
+        id: str,
+        key: str,
+        goes_on: bool,
+        tell: Callable[[EndReason], None],
+        wake: Callable[["Tape"], None],
+    ) -> None:
+        """Record under the session's id, for who has the secret with the hash `key`.
+
+        Args:
+            goes_on: whether the first walk goes on with an earlier recording, if there is one.
+            tell: hears why a recording ends before its walk, once, on any thread.
+            wake: asks for `write`.
+        """
+        self._recordings = recordings
+        self._id = id
+        self._key = key
+        self._goes_on = goes_on
+        self._tell = tell
+        self._wake = wake
+        self._lock = Lock()
+        self._waiting: list[Item] = []
+        self._waiting_bytes = 0
+        self._num_begun = self._num_ended = 0  # walks; fragments are taken while these differ
+        self._take: Take | None = None  # recorder's thread only, as the next one
+        self._num_written = 0  # walks whose recordings were begun, or could not be
+        self._is_failed = False  # nothing more of this walk is written
+
+    def put(self, item: Item) -> None:
+        """Record this next."""
+        with self._lock:
+            if isinstance(item, Begin):
+                self._num_begun += 1
+            if isinstance(item, Fragment):
+                if self._num_ended == self._num_begun:
+                    return
+                self._waiting_bytes += len(item.data)
+            hangs, number = self._waiting_bytes > MAX_WAITING_BYTES, self._num_begun
+            is_asleep = not self._waiting
+            self._waiting.append(item)
+        if hangs:
+            self._end("disk", number)
+        if is_asleep:
+            self._wake(self)
+
+    def write(self) -> None:
+        """Write all that waits."""
+        with self._lock:
+            items, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        fragments: list[bytes] = []
+        for item in items:
+            if isinstance(item, Fragment):
+                fragments.append(item.data)
+                continue
+            self._write_fragments(fragments)
+            fragments = []
+            self._handle(item)
+        self._write_fragments(fragments)
+
+    def _handle(self, item: Begin | Title | Sync | Walk | Finish) -> None:
+        match item:
+            case Begin(init):
+                self._begin(init)
+            case Title(text) if self._take is not None:
+                self._take.begin_chapter(text)
+            case Sync(done):
+                done()
+            case Walk(describe):
+                self._write_walk(describe)
+            case Finish():
+                self._recordings.finish(self._id)
+
+    def _begin(self, init: bytes) -> None:
+        self._num_written += 1
+        self._take, self._is_failed = None, False
+        with self._ending_on_failure():
+            if self._goes_on:
+                self._take = Take.go_on(self._recordings, self._id, self._key, init)
+            self._goes_on = False
+            if self._take is None:
+                self._take = Take.begin(self._recordings, self._id, self._key, init)
+
+    def _write_fragments(self, fragments: list[bytes]) -> None:
+        if fragments and self._take is not None and not self._is_failed:
+            with self._ending_on_failure():
+                self._take.write(fragments)
+
+    def _write_walk(self, describe: Callable[[], bytes]) -> None:
+        if self._take is None:
+            return
+        try:
+            self._take.write_walk(describe())
+        except (OSError, RecordingsFullError) as error:
+            logger.warning("a walk was not written beside its recording: %s", error or type(error).__name__)
+        except Exception:  # the top of this thread
+            logger.exception("a walk was not written beside its recording")
+
+    @contextmanager
+    def _ending_on_failure(self) -> Iterator[None]:
+        """End the recording, but nothing else, if it cannot be written."""
+        reason: EndReason | None = None
+        try:
+            yield
+        except LimitError:
+            reason = "limit"
+        except RecordingsFullError:
+            reason = "full"
+        except OSError as error:
+            logger.warning("a recording ended: %s", error)
+            reason = "disk"
+        except Exception:  # the top of this thread
+            logger.exception("a recording ended")
+            reason = "disk"
+        if reason is not None:
+            self._is_failed = True
+            self._end(reason, self._num_written)
+
+    def _end(self, reason: EndReason, number: int) -> None:
+        """Take no more frames of the walk with this number, and tell why. Any thread."""
+        with self._lock:
+            if self._num_ended >= number:
+                return
+            self._num_ended = number
+        self._tell(reason)

@@ -1,0 +1,81 @@
+"""What a session records of itself: the messages that it is sent, and where its walk goes."""
+
+import asyncio
+import json
+from functools import partial
+
+from worldplay.engine.ports import WalkPort
+from worldplay.protocol import messages as m
+from worldplay.store.tape import Begin, Finish, Fragment, Sync, Tape, Title, Walk
+from worldplay.web.send_queue import post
+from worldplay.world.recorded_walk import describe_walk
+from worldplay.world.snapshot import WalkedPath
+from worldplay.world.world import World
+
+MAX_TITLE_CHARS = 255  # a file holds as many bytes
+
+
+class SessionRecording:
+    """Puts on tape what one session is sent. Event loop only, but for `walked`.
+
+    Each walk is a recording of its own: an `init` begins it. Its chapters begin where its prompts change.
+    """
+
+    def __init__(self, tape: Tape, world: World) -> None:
+        self._tape = tape
+        self._world = world
+        self._path: WalkedPath | None = None
+        self._is_over = False
+
+    def walked(self, walk: WalkPort) -> None:
+        """Note where the walk went. Worker thread; a walk calls it before its `init` is sent."""
+        self._path = walk.path()
+
+    def note(self, message: m.ServerMessage) -> None:
+        """Record a message that is sent."""
+        match message:
+            case m.Init(data=data):
+                self._tape.put(Begin(data))
+            case m.Chunk(index=index) if self._path is not None:
+                self._tape.put(Title(self._title_of(index, self._path)))
+            case m.Media(data=data):
+                self._tape.put(Fragment(data))
+
+    def _title_of(self, chunk: int, path: WalkedPath) -> str:
+        """Return the title of a chunk's chapter: its prompt, or the place where the walk began."""
+        prompt = path.prompt_at(chunk * self._world.chunk_latents)
+        return (prompt or self._world.find_view(path.beginning.view).title)[:MAX_TITLE_CHARS]
+
+    async def sync(self, timeout_s: float) -> None:
+        """Wait until all that was sent is written, but no longer than this."""
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+        self._tape.put(Sync(lambda: post(loop, _set, done)))
+        try:
+            await asyncio.wait_for(done.wait(), timeout_s)
+        except asyncio.TimeoutError:  # Python 3.10 has its own beside TimeoutError
+            return
+
+    def describe(self) -> bytes | None:
+        """Describe the walk so far, as a recorded walk; None if there is none. Any thread."""
+        path = self._path
+        return None if path is None else describe_path(self._world, path)
+
+    def end(self) -> None:
+        """Write what is left. It may be called again."""
+        if self._is_over:
+            return
+        self._is_over = True
+        if self._path is not None:
+            self._tape.put(Walk(partial(describe_path, self._world, self._path)))
+        self._tape.put(Finish())
+
+
+def describe_path(world: World, path: WalkedPath) -> bytes:
+    """Describe a walk as JSON. Any thread."""
+    ground = world.find_view(path.beginning.view).make_ground()
+    walk = describe_walk(path, ground, is_own_place=world.own_pictures == "as_is")
+    return json.dumps(walk, ensure_ascii=False).encode()
+
+
+def _set(event: asyncio.Event) -> None:
+    event.set()

@@ -1,0 +1,51 @@
+"""A visitor in a real Chromium who saves the video of a walk; the file plays there and can be sought."""
+
+import base64
+from pathlib import Path
+
+import av
+import pytest
+from playwright.sync_api import Browser, Page
+
+from browser.visit import wait_frames, wait_notice, walk
+from support.serving import serving
+from worldplay.world.world import World
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+
+# Seeks to a time, and returns the time of the frame that is shown then.
+SEEK = """time => new Promise(done => {
+    video.requestVideoFrameCallback((_, frame) => done(frame.mediaTime));
+    video.currentTime = time;
+})"""
+OPEN = """async data => {
+    document.body.innerHTML = '<video id="video" muted></video>';
+    const bytes = Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
+    video.src = URL.createObjectURL(new Blob([bytes], { type: "video/mp4" }));
+    await new Promise((done, failed) => { video.onloadedmetadata = done; video.onerror = failed; });
+    return video.duration;
+}"""
+
+
+def test_video_of_a_walk_is_saved_and_plays(
+    world: World, page: Page, chromium: Browser, tmp_path: Path
+) -> None:
+    with serving(world, recordings=str(tmp_path / "recordings")) as address:
+        walk(page, address)
+        page.keyboard.press("2")
+        wait_frames(page, 30)
+        with page.expect_download() as saving:
+            page.keyboard.press("v")
+        wait_notice(page, "walk.mp4")
+        path = tmp_path / "walk.mp4"
+        saving.value.save_as(path)
+    with av.open(str(path), "r") as container:
+        titles = [chapter["metadata"]["title"] for chapter in container.chapters()]
+        num_frames = sum(1 for _ in container.decode(video=0))
+    assert titles[-1] == world.suggestions[1].prompt
+    with chromium.new_page() as player:
+        duration_s = player.evaluate(OPEN, base64.b64encode(path.read_bytes()).decode())
+        assert duration_s == pytest.approx(num_frames / 24, abs=0.001)
+        for number in (20, 3, num_frames - 2):
+            shown_s = player.evaluate(SEEK, (number + 0.5) / 24)
+            assert round(shown_s * 24) == number

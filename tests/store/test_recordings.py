@@ -1,0 +1,210 @@
+"""Recordings on disk: only whole frames count, and nothing is kept for ever or beyond its room."""
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.recorded import sent_video
+from worldplay.store import recordings as module
+from worldplay.store.recordings import (
+    CLEAN_EVERY_S,
+    RESTING_S,
+    MissingRecordingError,
+    RecordingLimits,
+    Recordings,
+    RecordingsFullError,
+)
+from worldplay.store.take import LimitError, Take
+
+KEEP_S = 3600.0
+INIT, FRAGMENTS = sent_video(20, first=100)
+ID, OTHER = "session-number-1", "session-number-2"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = time.time()
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def make(
+    folder: Path, now: Callable[[], float] = time.time, walk: int = 10**6, all: int = 10**6
+) -> Recordings:
+    return Recordings(str(folder), RecordingLimits(walk, all, KEEP_S), now)
+
+
+def record(recordings: Recordings, id: str = ID, fragments: list[bytes] = FRAGMENTS) -> Take:
+    take = Take.begin(recordings, id, "key", INIT)
+    take.begin_chapter("Start")
+    take.write(fragments)
+    return take
+
+
+def test_recording_is_numbered_from_its_first_frame(tmp_path: Path) -> None:
+    recordings = make(tmp_path)
+    record(recordings)
+    found = recordings.find(ID)
+    data = recordings.read(found, 0, found.index.end)
+    assert data == INIT + b"".join(sent_video(20)[1])
+    assert (found.init, found.index.num_frames) == (INIT, 20)
+
+
+def test_chapters_begin_where_their_frames_do(tmp_path: Path) -> None:
+    take = record(make(tmp_path), fragments=FRAGMENTS[:5])
+    take.begin_chapter("Start")
+    take.write(FRAGMENTS[5:8])
+    for title in ("at dusk", "at night"):
+        take.begin_chapter(title)
+    take.write(FRAGMENTS[8:])
+    chapters = make(tmp_path).find(ID).about.chapters
+    assert [(mark.frame, mark.title) for mark in chapters] == [(0, "Start"), (8, "at night")]
+
+
+def test_walk_goes_on_in_the_same_recording(tmp_path: Path) -> None:
+    record(make(tmp_path), fragments=FRAGMENTS[:5])
+    after = make(tmp_path)
+    take = Take.go_on(after, ID, "key", INIT)
+    assert take is not None
+    take.write(FRAGMENTS[5:])
+    found = after.find(ID)
+    assert after.read(found, 0, found.index.end) == INIT + b"".join(sent_video(20)[1])
+
+
+@pytest.mark.parametrize(("key", "init"), [("another", INIT), ("key", INIT + b"x")])
+def test_recording_that_does_not_fit_is_not_gone_on_with(tmp_path: Path, key: str, init: bytes) -> None:
+    record(make(tmp_path))
+    assert Take.go_on(make(tmp_path), ID, key, init) is None
+    assert Take.go_on(make(tmp_path), OTHER, "key", INIT) is None
+
+
+def test_server_that_was_killed_leaves_whole_frames(tmp_path: Path) -> None:
+    record(make(tmp_path))
+    (path,) = (tmp_path / ID).glob("*.mp4")
+    os.truncate(path, path.stat().st_size - 1)
+    after = make(tmp_path)
+    assert after.find(ID).index.num_frames == 19
+    take = Take.go_on(after, ID, "key", INIT)
+    assert take is not None
+    assert path.read_bytes() == INIT + b"".join(sent_video(20)[1][:19])
+    take.write(FRAGMENTS[19:])
+    assert path.read_bytes() == INIT + b"".join(sent_video(20)[1])
+
+
+def test_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recordings = make(tmp_path)
+    take = record(recordings, fragments=FRAGMENTS[:5])
+    (path,) = (tmp_path / ID).glob("*.mp4")
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "pwrite", _short_of_room(os.pwrite))
+    with pytest.raises(OSError, match="No space left"):
+        take.write(FRAGMENTS[5:])
+    assert path.read_bytes() == before
+
+
+def _short_of_room(pwrite: Callable[[int, memoryview, int], int]) -> Callable[[int, memoryview, int], int]:
+    """A disk that takes 100 bytes more."""
+    rooms = iter([100])
+
+    def write(file: int, data: memoryview, offset: int) -> int:
+        room = next(rooms, 0)
+        if not room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return pwrite(file, data[:room], offset)
+
+    return write
+
+
+def test_nothing_is_recorded_on_a_disk_that_is_almost_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LEAST_FREE_BYTES", 2**62)
+    with pytest.raises(OSError, match="almost full"):
+        record(make(tmp_path))
+
+
+def test_too_long_recording_keeps_its_beginning(tmp_path: Path) -> None:
+    recordings = make(tmp_path, walk=len(INIT) + sum(map(len, FRAGMENTS[:10])))
+    take = record(recordings, fragments=FRAGMENTS[:10])
+    with pytest.raises(LimitError):
+        take.write(FRAGMENTS[10:])
+    assert recordings.find(ID).index.num_frames == 10
+
+
+def test_another_walk_replaces_the_recording(tmp_path: Path) -> None:
+    recordings = make(tmp_path)
+    record(recordings).write_walk(b"{}")
+    before = recordings.find(ID)
+    record(recordings, fragments=FRAGMENTS[:3])
+    assert recordings.find(ID).index.num_frames == 3
+    with pytest.raises(MissingRecordingError):
+        recordings.read(before, 0, 1)
+    with pytest.raises(MissingRecordingError):
+        recordings.read_walk(ID)
+    assert len(list((tmp_path / ID).iterdir())) == 2
+
+
+@pytest.mark.parametrize("id", ["", "x", "../../etc/passwd", "a" * 65, OTHER])
+def test_unknown_id_is_no_recording(tmp_path: Path, id: str) -> None:
+    recordings = make(tmp_path)
+    record(recordings)
+    with pytest.raises(MissingRecordingError):
+        recordings.find(id)
+
+
+def test_finished_recording_expires(tmp_path: Path) -> None:
+    clock = Clock()
+    recordings = make(tmp_path, clock)
+    record(recordings)
+    clock.now_s += 10 * KEEP_S  # of a visit that lasts so long
+    recordings.tick()
+    assert recordings.find(ID)
+    recordings.finish(ID)
+    clock.now_s += KEEP_S - 1
+    recordings.tick()
+    assert recordings.find(ID)
+    clock.now_s += 2 + CLEAN_EVERY_S
+    with pytest.raises(MissingRecordingError):
+        recordings.find(ID)
+    recordings.tick()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_oldest_finished_recordings_make_room(tmp_path: Path) -> None:
+    clock = Clock()
+    size = len(INIT) + sum(map(len, FRAGMENTS)) + 1000
+    recordings = make(tmp_path, clock, all=2 * size)
+    record(recordings)
+    record(recordings, OTHER)
+    with pytest.raises(RecordingsFullError):
+        record(recordings, "session-number-3")
+    recordings.finish(ID)
+    clock.now_s += RESTING_S + 1
+    record(recordings, "session-number-3")
+    with pytest.raises(MissingRecordingError):
+        recordings.find(ID)
+    assert recordings.find(OTHER)
+
+
+def test_files_of_others_stay(tmp_path: Path) -> None:
+    clock = Clock()
+    recordings = make(tmp_path, clock, all=1)
+    theirs = [tmp_path / "holiday.mp4", tmp_path / "my-holiday-in-rome" / "about.json"]
+    theirs.append(tmp_path / "my-holiday-in-rome" / "film.mp4")
+    theirs[1].parent.mkdir()
+    for path in theirs:
+        path.write_bytes(b"a film")
+    clock.now_s += 100 * KEEP_S
+    recordings.clean(10**9)
+    assert all(path.exists() for path in theirs)
+
+
+def test_folders_are_not_for_others(tmp_path: Path) -> None:
+    record(make(tmp_path / "recordings"))
+    for folder in (tmp_path / "recordings", tmp_path / "recordings" / ID):
+        assert folder.stat().st_mode & 0o077 == 0

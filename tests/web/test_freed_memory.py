@@ -1,0 +1,37 @@
+"""Memory that sessions have freed goes back to the system now and then."""
+
+import asyncio
+
+from worldplay.web.freed_memory import EVERY_TICKS, FreedMemory, find_trim
+
+
+async def count_trims(ended: list[int]) -> int:
+    """Return how often memory was returned, with so many sessions that had ended at each minute."""
+    trims: list[int] = []
+
+    def trim(pad: int) -> int:
+        trims.append(pad)
+        return 1
+
+    minutes = iter(ended)
+    memory = FreedMemory(trim, lambda: next(minutes))
+    for _ in range(EVERY_TICKS * len(ended)):
+        memory.tick()
+    await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
+    return len(trims)
+
+
+async def test_memory_is_returned_once_a_minute_if_sessions_ended() -> None:
+    assert await count_trims([0, 0, 0]) == 0
+    assert await count_trims([0, 3, 3, 5]) == 2
+
+
+async def test_nothing_happens_where_the_allocator_needs_it_not() -> None:
+    memory = FreedMemory(None, lambda: 1)
+    for _ in range(2 * EVERY_TICKS):
+        memory.tick()
+
+
+def test_this_allocator_can_be_asked() -> None:
+    trim = find_trim()
+    assert trim is None or trim(0) in (0, 1)
