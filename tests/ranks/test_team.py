@@ -60,7 +60,8 @@ def test_rank_that_fails_ends_all(
     process = start_forked(lead_two, make, work, said=said, environment=environment(tmp_path))
     process.join(60)
     assert process.exitcode == 1
-    (sentence,) = said.read_text().splitlines()
+    lines = said.read_text().splitlines()  # PyTorch's own threads may warn of a lost connection, too
+    (sentence,) = (line for line in lines if line.startswith("worldplay: "))
     assert sentence.startswith("worldplay: rank ")
     assert reason in sentence
     assert_left_nothing(tmp_path)
