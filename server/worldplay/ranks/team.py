@@ -123,6 +123,6 @@ class _Team:
         """End this process, though other threads may be waiting in an exchange. The other ranks follow."""
         sys.stderr.write(f"worldplay: rank {rank} of {self._size} {failure.reason}\n")
         sys.stderr.flush()
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # other threads may fail meanwhile, of what was just said
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # other threads may fail now, of the same cause
         shutil.rmtree(self._folder, ignore_errors=True)
         os._exit(failure.code)
