@@ -91,10 +91,12 @@ class Walker:
             self._socket = None
 
     def stop(self) -> None:
-        """End the walk."""
+        """End the walk. The server closes the connection, perhaps before this does."""
+        assert self._socket is not None, "not connected"
         self.send("stop")
         self.receive_type("bye")
-        self.lose()
+        self._socket.close()
+        self._socket = None
 
 
 def main(url: str) -> None:
