@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from einops import rearrange
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 
 from training.walk_files import HEIGHT, WIDTH
 from worldplay.model.vae import StreamingVAE
@@ -51,9 +52,11 @@ def prepare_latents(vae: StreamingVAE, latents: Path, fingerprint: str) -> None:
 
 
 def fingerprint_vae(folder: Path) -> str:
-    """Hash the exported VAE, including the scale of its latents."""
-    digest = sha256((folder / "vae.safetensors").read_bytes())
-    digest.update((folder / "vae.json").read_bytes())
+    """Hash what decides the latents: the exported encoder, and the VAE's configuration with their scale."""
+    digest = sha256((folder / "vae.json").read_bytes())
+    for name, weight in sorted(load_file(folder / "vae.safetensors").items()):
+        if name.startswith("encoder."):
+            digest.update(weight.contiguous().view(torch.uint8).numpy())
     return digest.hexdigest()
 
 

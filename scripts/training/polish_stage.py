@@ -10,7 +10,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from training.critic import Sharpening
 from training.masters import Masters
 from training.progress import Progress
 from training.vae_stage import NOISE, RECIPE, compare
@@ -83,10 +82,7 @@ def polish(
 ) -> None:
     """Train the decoder, and write vae.safetensors anew. For every rank."""
     torch.manual_seed(rank)
-    masters, sharpening = (
-        Masters(vae.decoder, replace(RECIPE, average_decay=0.99)),
-        Sharpening(films.made.device),
-    )
+    masters = Masters(vae.decoder, replace(RECIPE, average_decay=0.99))
     progress, began = Progress(folder, "polish"), time.monotonic()
     progress.forget()
     state = vae.new_decoder_state()
@@ -97,12 +93,10 @@ def polish(
         amount = 0.5 * NOISE * torch.rand(len(latents), 1, 1, 1, 1, device=latents.device)
         decoded = vae.decode_raw(latents + amount * torch.randn_like(latents), state).float()
         state = state.detach()
-        error, parts = compare(decoded, piece.pixels)
-        loss = error + sharpening.charge(decoded, piece.pixels)
+        loss, parts = compare(decoded, piece.pixels)
         torch.autograd.backward(loss)
         (share,) = masters.collect((time.monotonic() - began) / (60 * minutes))
         masters.update(step, RATE * min(1.0, (step + 1) / WARMUP_STEPS) * min(1.0, max(0.0, 1 - share) / 0.5))
-        sharpening.learn(step)
         if step % 10 == 0 and rank == 0:
             progress.report(step, share, time.monotonic() - began, {n: v.item() for n, v in parts.items()})
         if share >= 1:

@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from training.critic import Sharpening
 from training.masters import Masters, Recipe
 from training.progress import Progress
 from training.vae_streams import (
@@ -54,12 +53,14 @@ GPU_STREAMS = 16  # times as many streams, for one GPU
 WHOLE_FROM = 0.5  # of the time; until then, crops of many streams give steadier gradients
 ENCODER_FROM = 0.05  # until then a trained encoder waits for a new decoder
 ENCODER_UNTIL = 0.6  # then the latents are fixed, and only the decoder is trained
-SHARPEN_FROM = 0.55  # from then on a critic judges the decoded frames too
 DECAY_FROM = 0.4
 WARMUP_STEPS = 40
 NOISE = 0.5  # the most on latents, whose spread is over 1, to prepare for the transformer's errors
 SIZE_WEIGHT = 2e-3  # of the latents' mean square; with fixed noise this is the whole of the KL term
 EDGE_WEIGHT, SQUARE_WEIGHT = 0.5, 1.0
+CONTRAST_WEIGHT = 4.0  # 2 is softer; from 6 on edges are stepped
+WINDOWS = (4, 8)  # pixels
+_FLAT = 1e-4  # square of a slope that cannot be seen; keeps the root's gradient finite
 EXPORT_EVERY_S = 200.0
 HELD_OUT_WALKS, HELD_OUT_FRAMES = len(LIGHTS), 129  # one in each light
 
@@ -122,7 +123,6 @@ class Trainer:
         self._vae.to(self._device, choose_dtype(self._device))
         self._encoder_masters = Masters(self._vae.encoder, RECIPE)
         self._decoder_masters = Masters(self._vae.decoder, RECIPE)
-        self._sharpening = Sharpening(self._device)
         self._encoder, self._decoder = self._vae.new_encoder_state(), self._vae.new_decoder_state()
         self._step, self._spent_s, self._clock_s, self._frozen = 0, 0.0, 0.0, False
         self._encoder_learns = self._known is not Known.ENCODER
@@ -165,7 +165,6 @@ class Trainer:
         self._encoder, self._decoder = self._encoder.detach(), self._decoder.detach()
         torch.autograd.backward(losses["loss"])
         self._update()
-        self._sharpening.learn(self._step)
         if self._rank == 0 and self._step % 10 == 0:
             self._report({name: value.item() for name, value in losses.items()})
 
@@ -177,9 +176,6 @@ class Trainer:
         error, parts = compare(decoded, pixels)
         size = mean.square().mean()
         loss = error + SIZE_WEIGHT * size
-        if self._share_done > SHARPEN_FROM:
-            ramp = min(1.0, (self._share_done - SHARPEN_FROM) / 0.05)
-            loss = loss + ramp * self._sharpening.charge(decoded, pixels)
         return {"loss": loss, "size": size.detach()} | parts
 
     def _update(self) -> None:
@@ -254,7 +250,6 @@ class Trainer:
             "frozen": self._frozen,
             "encoder": self._encoder_masters.state(),
             "decoder": self._decoder_masters.state(),
-            "critic": self._sharpening.state(),
         }
         partial = self._stage.out / "vae.ckpt.partial"
         torch.save(state, partial)
@@ -269,7 +264,6 @@ class Trainer:
         self._step, self._spent_s = state["step"], state["spent_s"]
         self._encoder_masters.load(state["encoder"])
         self._decoder_masters.load(state["decoder"])
-        self._sharpening.load(state["critic"])
         if state["frozen"]:
             self._freeze_encoder()
 
@@ -277,8 +271,10 @@ class Trainer:
 def compare(decoded: Tensor, pixels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the loss of decoded clips [B, 3, F, H, W], and numbers to report."""
     edges, square = _edge_loss(decoded, pixels), F.mse_loss(decoded, pixels)
+    contrast = _contrast_loss(decoded, pixels)
     loss = F.l1_loss(decoded, pixels) + EDGE_WEIGHT * edges + SQUARE_WEIGHT * square
-    return loss, {"edges": edges.detach(), "db": -10 * torch.log10(square.detach() / 4)}
+    numbers = {"edges": edges, "contrast": contrast, "db": -10 * torch.log10(square / 4)}
+    return loss + CONTRAST_WEIGHT * contrast, {name: number.detach() for name, number in numbers.items()}
 
 
 def _edge_loss(decoded: Tensor, pixels: Tensor) -> Tensor:
@@ -286,3 +282,21 @@ def _edge_loss(decoded: Tensor, pixels: Tensor) -> Tensor:
     across = F.l1_loss(decoded.diff(dim=-1), pixels.diff(dim=-1))
     down = F.l1_loss(decoded.diff(dim=-2), pixels.diff(dim=-2))
     return across + down
+
+
+def _contrast_loss(decoded: Tensor, pixels: Tensor) -> Tensor:
+    """Return L1 of the slopes' root mean square in windows.
+
+    Where an edge lies is not certain, so by the other losses a blurred one is best. This one minds less
+    where in a window it lies, and more that it is as steep as the true one.
+    """
+    losses = [F.l1_loss(_slopes(decoded, side), _slopes(pixels, side)) for side in WINDOWS]
+    return torch.stack(losses).mean()
+
+
+def _slopes(clips: Tensor, side: int) -> Tensor:
+    """Return the root mean square of neighbours' differences in windows that overlap by half."""
+    frames = clips.transpose(1, 2).flatten(0, 1)
+    across, down = F.pad(frames.diff(dim=-1), (0, 1)), F.pad(frames.diff(dim=-2), (0, 0, 0, 1))
+    squares = F.avg_pool2d(across.square() + down.square(), side, stride=side // 2)
+    return (squares + _FLAT).sqrt()

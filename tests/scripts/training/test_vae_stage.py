@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -62,3 +63,20 @@ def test_an_earlier_version_is_taken_over_as_far_as_it_fits(
         vae.decoder.conv_in.conv.weight.flatten()[:9], earlier.decoder.conv_in.conv.weight.flatten()[:9]
     )
     assert same == (known is Known.ALL)
+
+
+def edge(at: int, ramp: tuple[float, ...] = ()) -> torch.Tensor:
+    """A clip that is dark up to column `at`, where it may become light by a ramp."""
+    start = at - len(ramp) // 2
+    row = [-1.0] * start + [*ramp] + [1.0] * (32 - start - len(ramp))
+    return torch.tensor(row).expand(1, 3, 1, 32, -1)
+
+
+def test_contrast_costs_more_where_an_edge_is_blurred_than_where_it_is_misplaced() -> None:
+    blurred, misplaced = Counter[str](), Counter[str]()
+    for at in range(12, 20):  # everywhere in the windows
+        blurred.update(vae_stage.compare(edge(at, (-0.75, -0.5, -0.25, 0.0, 0.25, 0.5)), edge(at))[1])
+        misplaced.update(vae_stage.compare(edge(at + 1), edge(at))[1])
+    assert misplaced["contrast"] < blurred["contrast"] / 2
+    assert misplaced["edges"] > blurred["edges"]
+    assert vae_stage.compare(edge(12), edge(12))[1]["contrast"] == 0
