@@ -56,7 +56,7 @@ def fingerprint_vae(folder: Path) -> str:
     digest = sha256((folder / "vae.json").read_bytes())
     for name, weight in sorted(load_file(folder / "vae.safetensors").items()):
         if name.startswith("encoder."):
-            digest.update(weight.contiguous().view(torch.uint8).numpy())
+            digest.update(weight.contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
