@@ -11,7 +11,6 @@ from torch import Tensor
 from worldplay.model import regions, tokens
 from worldplay.model.kv_cache import KVCache
 
-
 PRODUCTS = {"turn", "apply_camera", "see_by_camera"}
 CACHE = {"cache"}
 
