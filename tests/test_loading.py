@@ -209,6 +209,20 @@ def test_decoder_has_a_thread_where_it_finds_a_core(
     assert loading.decodes_beside(load_settings(gpus=gpus), world) is beside
 
 
+@pytest.mark.parametrize(("device", "prepares"), [("cpu", False), ("cuda", True)])
+def test_every_shape_is_run_on_the_serving_thread_of_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, device: str, prepares: bool
+) -> None:
+    warmed: list[World] = []
+    world = make_world()
+    monkeypatch.setattr(loading, "warm_up", warmed.append)
+    monkeypatch.setattr(World, "device", torch.device(device))
+    engine = make_engine(load_settings(), world)
+    engine.start()
+    assert engine.close(10)
+    assert warmed == ([world] if prepares else [])
+
+
 def test_nothing_is_rounded_to_8_bits_where_nothing_can_be_compiled(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -41,6 +41,7 @@ from worldplay.world.released.files import is_released
 from worldplay.world.released.variants import MODEL, find_variant
 from worldplay.world.tiers import TIERS, apply_tier, describe_attention
 from worldplay.world.tiny_decoder_file import FILE
+from worldplay.world.warm_up import warm_up
 from worldplay.world.world import World, pick_view
 
 if TYPE_CHECKING:
@@ -265,6 +266,8 @@ def make_engine(settings: Settings, world: World, pace: Pace | None = None) -> E
         turns,
         times,
         decodes_beside=decodes_beside(settings, world),
+        # cuDNN keeps its plans by thread.
+        prepare=partial(warm_up, world) if world.can_walk and world.device.type == "cuda" else None,
     )
 
 

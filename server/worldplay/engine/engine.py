@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Callable
 from itertools import count
 from threading import Event, Thread
 from time import monotonic
@@ -43,6 +44,7 @@ class Engine:
         times_real_time: float | None = None,
         *,
         decodes_beside: bool = False,
+        prepare: Callable[[], None] | None = None,
     ) -> None:
         """Make an engine.
 
@@ -51,11 +53,13 @@ class Engine:
             turns: how long a client may keep its slot while others wait.
             times_real_time: how fast the world makes one walk's chunks; None if that was not measured.
             decodes_beside: decode on a thread of its own, beside the next chunk.
+            prepare: what the worker thread does before all else, for libraries that plan anew in each thread.
         """
         self.times_real_time = times_real_time
         self.max_sessions = max_sessions
         self.latch = latch
         self._thread = Thread(target=self._work, name="worldplay-engine", daemon=True)
+        self._prepare = prepare
         self._numbers = count(1)
         self._wake = Event()
         self._is_closing = False
@@ -165,6 +169,8 @@ class Engine:
 
     def _work(self) -> None:
         try:
+            if self._prepare is not None:
+                self._prepare()
             while not self._is_closing:
                 self._wake.clear()
                 if self._is_leaving:
