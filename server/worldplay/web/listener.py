@@ -9,7 +9,6 @@ from worldplay.media.frame_encoder import FrameEncoder
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.store.keeper import KeptWalk
-from worldplay.web.logs import client_address
 from worldplay.web.outlet import Item, Sample
 from worldplay.web.translate import GUESSED_WAIT_S, our_fault
 from worldplay.world.world import World
@@ -48,10 +47,10 @@ class SessionListener:
         self._last: Sequence[Item] = ()  # posted when the chunk in progress is finished
         self._report: ChunkReport | None = None  # of the chunk whose frames are being encoded
 
-    def open(self, engine: Engine) -> Session:
-        """Return the session; the first call opens it."""
+    def open(self, engine: Engine, address: str) -> Session:
+        """Return the session; the first call opens it, for a client with this address."""
         if self.session is None:
-            self.session = engine.open(self, self._media_s, client_address.get())
+            self.session = engine.open(self, self._media_s, address)
         return self.session
 
     def drop(self, num_frames: int) -> None:

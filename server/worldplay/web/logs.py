@@ -13,7 +13,6 @@ WINDOW_S = 10.0
 TEXT_FORMAT = "%(asctime)s %(levelname)-7s [%(client)s] %(name)s: %(message)s"
 
 client_id: ContextVar[str] = ContextVar("client_id", default="-")
-client_address: ContextVar[str] = ContextVar("client_address", default="")
 _numbers = count(1)
 
 

@@ -59,13 +59,16 @@ class Receiver:
         visits: Visits,
         dismiss: Callable[[], None],
         fields: AbstractSet[str],
+        address: str,
     ) -> None:
         """Act on what a client sends that knows these later `fields` of the protocol.
 
         Args:
             dismiss: ends this connection, when its client comes back on another one.
+            address: the client's; addresses share slots.
         """
         self._fields = fields
+        self._address = address
         self._world = world
         self._engine = engine
         self._metrics = metrics
@@ -136,7 +139,7 @@ class Receiver:
 
     async def _greet(self, resume: m.Resume | None) -> None:
         """Welcome the client, to the visit that it wants to resume if there is one."""
-        found = None if resume is None else await self._visits.find(resume)
+        found = None if resume is None else await self._visits.find(resume, self._address)
         if found is None or resume is None:
             self.put(self._welcome(resumed=False))
             return
@@ -178,7 +181,7 @@ class Receiver:
 
     def _open(self) -> Session:
         is_new = self.visit.session is None
-        session = self.visit.open(self._engine)
+        session = self.visit.open(self._engine, self._address)
         if is_new:
             logger.info("opened session %d", session.number)
         return session

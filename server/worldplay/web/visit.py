@@ -84,9 +84,9 @@ class Visit:
         """Return whether there is nothing to come back to."""
         return self.session is None or self.session.is_closed
 
-    def open(self, engine: Engine) -> Session:
-        """Return the session; the first call opens it."""
-        return self.listener.open(engine)
+    def open(self, engine: Engine, address: str) -> Session:
+        """Return the session; the first call opens it, for a client with this address."""
+        return self.listener.open(engine, address)
 
     def is_secret(self, secret: str) -> bool:
         return hmac.compare_digest(self.secret.encode(), secret.encode())

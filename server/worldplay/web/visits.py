@@ -107,8 +107,12 @@ class Visits:
         self._visits[id] = visit
         return visit
 
-    async def find(self, resume: m.Resume) -> Visit | None:
-        """Find the visit that a client wants to resume; None if there is none with this secret."""
+    async def find(self, resume: m.Resume, address: str) -> Visit | None:
+        """Find the visit that a client wants to resume; None if there is none with this secret.
+
+        Args:
+            address: the client's.
+        """
         visit = self._visits.get(resume.session)
         if resume.session in self._forgotten:
             self._count("unknown")
@@ -119,7 +123,7 @@ class Visits:
         if visit is not None and not visit.is_over and not await self._has_moved(visit):
             self._count("memory")
             return visit
-        reopened = await self._reopen(resume)
+        reopened = await self._reopen(resume, address)
         self._count("store" if reopened else "unknown")
         return reopened
 
@@ -139,16 +143,18 @@ class Visits:
             self.end(visit)
         return has_moved or visit.is_over
 
-    async def _reopen(self, resume: m.Resume) -> Visit | None:
+    async def _reopen(self, resume: m.Resume, address: str) -> Visit | None:
         """Open the walk that a lost session has in the store. Of two that come at once, one opens it."""
         async with self._opening.setdefault(resume.session, asyncio.Lock()):
             other = self._visits.get(resume.session)
             if other is not None and not other.is_over:
                 return other if other.is_secret(resume.secret) else None
             found = await self.read(partial(self._load, resume))
-            return None if found is None else self._open(resume, *found, other)
+            return None if found is None else self._open(resume, address, *found, other)
 
-    def _open(self, resume: m.Resume, snapshot: Snapshot, writer: str, other: Visit | None) -> Visit:
+    def _open(
+        self, resume: m.Resume, address: str, snapshot: Snapshot, writer: str, other: Visit | None
+    ) -> Visit:
         """Make a visit of a walk from the store. `other` is the one that had it here before, if any."""
         next_frame = 0 if resume.fragment is None else resume.fragment + 1
         first_frame = next_frame if next_frame <= MAX_FIRST_FRAME else 0
@@ -156,7 +162,7 @@ class Visits:
         if other is not None:  # those who watch go on with the walk
             audience, other.audience = other.audience, audience
         visit = self._make(resume.session, resume.secret, first_frame, audience, writer)
-        visit.open(self._engine).start(WalkRequest(snapshot=snapshot))
+        visit.open(self._engine, address).start(WalkRequest(snapshot=snapshot))
         return visit
 
     def _load(self, resume: m.Resume) -> tuple[Snapshot, str] | None:
