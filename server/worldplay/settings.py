@@ -216,7 +216,12 @@ class Settings(ModelSettings):
         le=10**6,
         description="Megabytes after which the recording of a walk ends; the walk goes on",
     )
-    recordings_mb: int = Field(1000, ge=1, le=10**9, description="Megabytes of recordings, of all visitors")
+    recordings_mb: int = Field(
+        1000,
+        ge=1,
+        le=10**9,
+        description="Megabytes of recordings, of all visitors; the oldest finished ones make room for new ones",
+    )
     recordings_h: float = Field(
         1.0, gt=0, le=8760, description="Hours for which a recording is kept after its visit"
     )

@@ -209,6 +209,58 @@ def test_another_walk_is_another_recording(address: str) -> None:
     visitor.client.close()
 
 
+def test_old_video_is_never_served_as_that_of_another_walk(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The walk itself is there all the same."""
+    with serving(world, recordings=str(tmp_path)) as address:
+        visitor = Visitor(address).walk(20, seed=1)
+        assert visitor.get().status_code == 200
+        monkeypatch.setattr(recordings_module.Recordings, "make_room", _refuse)
+        visitor.client.send("start", seed=2)
+        visitor.hear_of_the_end()
+        answers = [visitor.get() for _ in range(2)]
+        assert [(answer.status_code, answer.json()["error"]["code"]) for answer in answers] == [
+            (404, "not_found")
+        ] * 2
+        assert visitor.get("walk.json").json()["seed"] == 2
+        wrong = visitor.get("walk.json", X_Session_Secret="x")
+        assert (wrong.status_code, wrong.content) == (404, answers[0].content)
+        visitor.client.close()
+
+
+def _refuse(*arguments: object) -> None:
+    raise recordings_module.RecordingsFullError
+
+
+def test_walk_made_on_another_server_is_not_appended_to_the_last_one_here(
+    world: World, tmp_path: Path
+) -> None:
+    """Both servers share the store, but not the recordings."""
+    here, there = (
+        {"recordings": str(tmp_path / name), "store": str(tmp_path / "walks"), "resume_s": 60.0}
+        for name in ("here", "there")
+    )
+    with serving(world, **here) as address:
+        visitor = Visitor(address).walk(20, seed=1)
+        assert visitor.get().status_code == 200
+        visitor.client.close()
+    resume = {"session": visitor.welcome["session"], "secret": visitor.welcome["secret"], "fragment": 19}
+    for folders, start in ((there, {"seed": 2}), (here, {})):
+        with serving(world, **folders) as address, RawClient(f"ws://{address}/ws") as client:
+            assert client.hello(resume=resume)["resumed"]
+            if start:
+                client.send("start", **start)
+                client.collect(lambda message: message["type"] == "chunk" and message["index"] == 0)
+            sent = client.collect(lambda message: message["type"] == "media")
+            visitor.address = address
+            video = visitor.get().content
+            assert decode_file(video)[0].pts == 0
+            kept = sent[-1]["data"][FRAGMENT_HEAD_BYTES:]
+            assert 0 <= video.index(kept) < 4000  # its first frame
+            assert visitor.get("walk.json").json()["seed"] == 2
+
+
 def test_recording_goes_on_after_a_restart(world: World, tmp_path: Path) -> None:
     folders = {"recordings": str(tmp_path / "recordings"), "store": str(tmp_path / "walks"), "resume_s": 60.0}
     with serving(world, **folders) as address:

@@ -14,7 +14,8 @@ class LimitError(Exception):
 class Take:
     """Writes one video, whose frames are numbered from 0. No file stays open between two calls.
 
-    All methods raise OSError, and RecordingsFullError if there is no room for more recordings.
+    All methods raise OSError, RecordingsFullError if there is no room for more recordings, and TakenOverError
+    if another server goes on with this one.
     """
 
     def __init__(self, recordings: Recordings, id: str, about: RecordingAbout) -> None:
@@ -26,23 +27,24 @@ class Take:
         self._title: str | None = None  # of the chapter that begins with the next frame
 
     @classmethod
-    def begin(cls, recordings: Recordings, id: str, key: str, init: bytes) -> "Take":
-        """Begin a recording in place of the session's last one."""
-        about = RecordingAbout(key=key, take=secrets.token_hex(8), init_bytes=len(init))
+    def begin(cls, recordings: Recordings, id: str, key: str, walk: str, init: bytes) -> "Take":
+        """Begin the recording of a walk in place of the session's last one."""
+        about = RecordingAbout(key=key, walk=walk, take=secrets.token_hex(8), init_bytes=len(init))
         recordings.begin(id, about, init)
         return cls(recordings, id, about)
 
     @classmethod
-    def go_on(cls, recordings: Recordings, id: str, key: str, init: bytes) -> "Take | None":
-        """Go on with a recording of the same session, made before. None: there is none that fits."""
+    def go_on(cls, recordings: Recordings, id: str, key: str, walk: str, init: bytes) -> "Take | None":
+        """Go on with a recording of the same session's same walk. None: there is none that fits."""
         try:
             found = recordings.find(id)
         except MissingRecordingError:
             return None
-        if found.about.key != key or found.init != init:
+        if (found.about.key, found.about.walk, found.init) != (key, walk, init):
             return None
-        recordings.go_on(id, found.about, found.index.end)
-        take = cls(recordings, id, found.about)
+        about = found.about.model_copy(update={"is_finished": False})
+        recordings.go_on(id, about, found.index.end)
+        take = cls(recordings, id, about)
         take._end, take._num_frames = found.index.end, found.index.num_frames
         return take
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Literal
 
-from worldplay.store.recordings import Recordings, RecordingsFullError
+from worldplay.store.recordings import Recordings, RecordingsFullError, TakenOverError
 from worldplay.store.take import LimitError, Take
 
 logger = logging.getLogger(__name__)
@@ -21,9 +21,10 @@ EndReason = Literal["limit", "full", "disk"]
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Another walk begins, with this init segment."""
+    """Another walk begins, with this init segment. `walk` is its own identity."""
 
     init: bytes
+    walk: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ class Tape:
         with self._lock:
             if isinstance(item, Begin):
                 self._num_begun += 1
+                self._recordings.expect(self._id, item.walk)
             if isinstance(item, Fragment):
                 if self._num_ended == self._num_begun:
                     return
@@ -131,8 +133,8 @@ class Tape:
 
     def _handle(self, item: Begin | Title | Sync | Walk | Finish) -> None:
         match item:
-            case Begin(init):
-                self._begin(init)
+            case Begin():
+                self._begin(item)
             case Title(text) if self._take is not None:
                 self._take.begin_chapter(text)
             case Sync(done):
@@ -142,15 +144,15 @@ class Tape:
             case Finish():
                 self._recordings.finish(self._id)
 
-    def _begin(self, init: bytes) -> None:
+    def _begin(self, begin: Begin) -> None:
         self._num_written += 1
         self._take, self._is_failed = None, False
         with self._ending_on_failure():
             if self._goes_on:
-                self._take = Take.go_on(self._recordings, self._id, self._key, init)
+                self._take = Take.go_on(self._recordings, self._id, self._key, begin.walk, begin.init)
             self._goes_on = False
             if self._take is None:
-                self._take = Take.begin(self._recordings, self._id, self._key, init)
+                self._take = Take.begin(self._recordings, self._id, self._key, begin.walk, begin.init)
 
     def _write_fragments(self, fragments: list[bytes]) -> None:
         if fragments and self._take is not None and not self._is_failed:
@@ -162,6 +164,8 @@ class Tape:
             return
         try:
             self._take.write_walk(describe())
+        except TakenOverError:
+            logger.debug("a recording goes on on another server")
         except (OSError, RecordingsFullError) as error:
             logger.warning(
                 "a walk was not written beside its recording: %s", str(error) or type(error).__name__
@@ -175,6 +179,9 @@ class Tape:
         reason: EndReason | None = None
         try:
             yield
+        except TakenOverError:
+            self._is_failed = True
+            logger.info("a recording goes on on another server")
         except LimitError:
             reason = "limit"
         except RecordingsFullError:

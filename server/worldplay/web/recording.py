@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import deque
 from functools import partial
 
 from worldplay.engine.ports import WalkPort
@@ -25,17 +26,20 @@ class SessionRecording:
         self._tape = tape
         self._world = world
         self._path: WalkedPath | None = None
+        self._opened: deque[str] = deque()  # walks that are open, but whose `init` is not sent yet
         self._is_over = False
 
     def walked(self, walk: WalkPort) -> None:
         """Note where the walk went. Worker thread; a walk calls it before its `init` is sent."""
-        self._path = walk.path()
+        before, self._path = self._path, walk.path()
+        if before is None or before.beginning.walk != self._path.beginning.walk:
+            self._opened.append(self._path.beginning.walk)
 
     def note(self, message: m.ServerMessage) -> None:
         """Record a message that is sent."""
         match message:
             case m.Init(data=data):
-                self._tape.put(Begin(data))
+                self._tape.put(Begin(data, self._opened.popleft()))
             case m.Chunk(index=index) if self._path is not None:
                 self._tape.put(Title(self._title_of(index, self._path)))
             case m.Media(data=data):

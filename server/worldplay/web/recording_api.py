@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from worldplay.media.seekable import Chapter, SeekableFile, make_seekable
 from worldplay.settings import Settings
 from worldplay.store.recorder import Recorder
-from worldplay.store.recordings import MissingRecordingError, Recorded, RecordingAbout, Recordings
+from worldplay.store.recordings import MissingRecordingError, Recorded, Recordings
 from worldplay.store.store import hash_key
 from worldplay.web.answer import Answer, ClientGoneError
 from worldplay.web.byte_ranges import UnsatisfiableError, read_range
@@ -50,11 +50,6 @@ def recording_routes(settings: Settings, visits: Visits, recorder: Recorder | No
     ]
 
 
-def may_read(request: Request, about: RecordingAbout) -> bool:
-    """Return whether a request may have a recording: it must have the session's secret."""
-    return hmac.compare_digest(about.key, hash_key(request.headers.get(SECRET_HEADER, "")))
-
-
 class Endpoint:
     """An ASGI application that answers with what a handler sends, or with the error that it raises."""
 
@@ -84,7 +79,7 @@ class RecordingApi:
     async def send_video(self, request: Request, answer: Answer) -> None:
         """Send the video, or a part of it. Of a walk in progress it has what was sent so far."""
         id = await self._check(request)
-        with self._hold(id):
+        with self._hold(id), self._recordings.held(id):
             if (recording := self._visits.recording_of(id)) is not None:
                 await recording.sync(SYNC_S)
             recorded, file = await self._read(self._open, id)
@@ -96,7 +91,7 @@ class RecordingApi:
     async def send_walk(self, request: Request, answer: Answer) -> None:
         """Send the walk so far, or as it was in the end."""
         id = await self._check(request)
-        with self._hold(id):
+        with self._hold(id), self._recordings.held(id):
             recording = self._visits.recording_of(id)
             data = None if recording is None else await self._read(recording.describe)
             if data is None:
@@ -116,10 +111,20 @@ class RecordingApi:
         """Return the session's id. Raises: ApiError, the same for an unknown session and a wrong secret."""
         check_token(request, self._settings.token)
         id: str = request.path_params["id"]
-        about = await self._read(self._recordings.about, id)
-        if not may_read(request, about):
+        secret = request.headers.get(SECRET_HEADER, "")
+        owns = self._visits.is_secret(id, secret)
+        if owns is None:
+            owns = await self._read(self._owns, id, secret)
+        if not owns:
             raise ApiError(404, "not_found", MISSING)
         return id
+
+    def _owns(self, id: str, secret: str) -> bool:
+        """Return whether a secret is that of a session that has ended, and has left a recording or a walk."""
+        try:
+            return hmac.compare_digest(self._recordings.about(id).key, hash_key(secret))
+        except MissingRecordingError:
+            return self._visits.owns_stored(id, secret)
 
     async def _read_walk(self, id: str) -> bytes:
         """Read a walk that has ended. After a crash it was not written, but the store may have it."""

@@ -30,11 +30,14 @@ def keep_snapshot(store: Store, key: str, name: str, snapshot: Snapshot) -> m.Bo
 
 
 def load_snapshot(store: Store | None, id: str) -> Snapshot:
-    """Read a walk that is kept. On a thread. Raises: ProtocolError if it is not there, or damaged."""
+    """Read a walk that is kept, to begin another walk with. On a thread.
+
+    Raises: ProtocolError if it is not there, or damaged.
+    """
     try:
         if store is None or store.about(id).kind != "kept":
             raise MissingWalkError
-        return store.load(id)
+        return store.load(id).as_another()
     except MissingWalkError:
         raise ProtocolError(ErrorCode.BAD_REQUEST, f"start.snapshot: {MISSING}") from None
     except ValueError as error:

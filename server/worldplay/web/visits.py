@@ -161,6 +161,7 @@ class Visits:
         audience = self._new_audience()
         if other is not None:  # those who watch go on with the walk
             audience, other.audience = other.audience, audience
+            self.end(other)
         visit = self._make(resume.session, resume.secret, first_frame, audience, writer)
         visit.open(self._engine, address).start(WalkRequest(snapshot=snapshot))
         return visit
@@ -178,6 +179,20 @@ class Visits:
         except (OSError, ValueError) as error:
             logger.warning("a walk could not be read: %s", error)
             return None
+
+    def is_secret(self, id: str, secret: str) -> bool | None:
+        """Return whether a secret is that of a session whose visit lasts; None if there is no such visit."""
+        visit = self._visits.get(id)
+        return None if visit is None else visit.is_secret(secret)
+
+    def owns_stored(self, id: str, secret: str) -> bool:
+        """Return whether a secret is that of a session whose walk is in the store. On a thread."""
+        try:
+            if self.store is None or self.store.about(id).kind != "live":
+                return False
+            return self.store.owns(id, secret)
+        except MissingWalkError:
+            return False
 
     def describe_stored(self, id: str) -> bytes | None:
         """Describe the walk that a session has in the store, as a recorded walk; None if there is none.
