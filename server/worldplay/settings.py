@@ -220,7 +220,7 @@ class Settings(ModelSettings):
         1000,
         ge=1,
         le=10**9,
-        description="Megabytes of recordings, of all visitors; the oldest finished ones make room for new ones",
+        description="Megabytes of recordings, of all visitors; the oldest finished make room for new ones",
     )
     recordings_h: float = Field(
         1.0, gt=0, le=8760, description="Hours for which a recording is kept after its visit"
