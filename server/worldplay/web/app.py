@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
@@ -35,6 +35,7 @@ from worldplay.web.operator_metrics import OperatorMetrics
 from worldplay.web.picture_decoding import PictureDecoding
 from worldplay.web.recording_api import recording_routes
 from worldplay.web.recording_metrics import RecordingCollector
+from worldplay.web.routes import OwnRoute
 from worldplay.web.secured import secured
 from worldplay.web.snapshot_api import snapshot_routes
 from worldplay.web.snapshot_metrics import SnapshotCollector
@@ -121,10 +122,10 @@ def create_app(settings: Settings, world: World, engine: Engine, traffic: Traffi
                     await asyncio.to_thread(keeper.close)
 
     routes: list[BaseRoute] = [
-        Route("/health", health),
-        Route("/live", live),
-        Route("/ready", ready),
-        Route("/metrics", export_metrics),
+        OwnRoute("/health", health),
+        OwnRoute("/live", live),
+        OwnRoute("/ready", ready),
+        OwnRoute("/metrics", export_metrics),
         WebSocketRoute("/ws", walk),
         *snapshot_routes(settings, world, store),
         *recording_routes(settings, visits, recorder),

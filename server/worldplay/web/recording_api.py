@@ -11,7 +11,7 @@ from typing import TypeVar
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from starlette.requests import ClientDisconnect, Request
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from worldplay.media.seekable import Chapter, SeekableFile, make_seekable
@@ -23,6 +23,7 @@ from worldplay.web.answer import Answer, ClientGoneError
 from worldplay.web.byte_ranges import UnsatisfiableError, read_range
 from worldplay.web.errors import ApiError
 from worldplay.web.request import check_token
+from worldplay.web.routes import OwnRoute
 from worldplay.web.visits import Visits
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def recording_routes(settings: Settings, visits: Visits, recorder: Recorder | No
     api = RecordingApi(settings, visits, recorder.recordings)
     handlers = {"recording.mp4": api.send_video, "walk.json": api.send_walk}
     return [
-        Route(f"/api/sessions/{{id}}/{name}", Endpoint(handler, settings), methods=["GET"])
+        OwnRoute(f"/api/sessions/{{id}}/{name}", Endpoint(handler, settings), methods=["GET"])
         for name, handler in handlers.items()
     ]
 

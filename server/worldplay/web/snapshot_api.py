@@ -1,17 +1,17 @@
 """The HTTP API of kept walks: list, download, upload and delete them; and links that open one."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.routing import BaseRoute, Mount, Router
 
 from worldplay.settings import Settings
 from worldplay.store.store import MAX_NAME_CHARS, About, MissingWalkError, Store, StoreFullError
 from worldplay.web.errors import ApiError
 from worldplay.web.limits import RequestLimit
 from worldplay.web.request import BodyBudget, check_token, receive
+from worldplay.web.routes import Endpoint, OwnRoute, route_by_method
 from worldplay.web.schemas import NewSnapshot, SnapshotInfo, SnapshotList
 from worldplay.web.snapshots import FULL, MISSING
 from worldplay.wording import show
@@ -28,8 +28,6 @@ KEY_HEADER = "x-walk-key"
 MIN_KEY_CHARS, MAX_KEY_CHARS = 16, 512
 FILE_TYPE = "application/octet-stream"  # a browser asks before another site's page may send it
 
-Endpoint = Callable[[Request], Awaitable[Response]]
-
 
 def snapshot_routes(settings: Settings, world: World, store: Store | None) -> list[BaseRoute]:
     """The routes of kept walks; none if the server keeps none."""
@@ -37,14 +35,12 @@ def snapshot_routes(settings: Settings, world: World, store: Store | None) -> li
         return []
     api = SnapshotApi(settings, world, store)
     routes = [
-        Route("/", _explained(api.list_kept), methods=["GET"]),
-        Route("/", _explained(api.upload), methods=["POST"]),
-        Route("/{id}", _explained(api.download), methods=["GET"]),
-        Route("/{id}", _explained(api.delete), methods=["DELETE"]),
+        route_by_method("/", {"GET": _explained(api.list_kept), "POST": _explained(api.upload)}),
+        route_by_method("/{id}", {"GET": _explained(api.download), "DELETE": _explained(api.delete)}),
     ]
     return [
         Mount("/api/snapshots", Router(routes, redirect_slashes=False)),
-        Route("/w/{id}", api.open_link),
+        OwnRoute("/w/{id}", api.open_link),
     ]
 
 
