@@ -17,9 +17,9 @@ import { Notice } from "./ui/notice";
 import { PageLine } from "./ui/notice_line";
 import { PromptBar } from "./ui/prompt_bar";
 import { PromptChoice } from "./ui/prompt_choice";
+import { RecordingSaver } from "./ui/recording_saver";
 import { ShareBox } from "./ui/share_box";
 import { StartPanel } from "./ui/start_panel";
-import { VideoSaver } from "./ui/video_saver";
 import { BareView, toggleFullScreen } from "./ui/view_modes";
 import { errorInWords, queueInWords, recordingEndedInWords, yieldedInWords } from "./ui/words";
 import { Playback } from "./video/playback";
@@ -67,23 +67,28 @@ export class App {
     connectionNotice: this.connectionNotice,
     send: (message) => this.connection.send(message),
     openPanel: () => this.openPanel(),
+    savePath: () => this.recordingSaver.savePath(),
   });
   private readonly tab = new TabMemory(tabStorage());
   private readonly sharing = new Sharing({
     box: new ShareBox({
       watch: () => this.sharing.watch(),
       stop: () => this.sharing.stop(),
+      video: () => this.sharing.video(),
+      stopVideo: () => this.sharing.stopVideo(),
       walkOn: () => this.sharing.walkOn(),
     }),
     send: (message) => this.connection.send(message),
     keep: () => this.walking.keep(this.keptWalks.key),
     watchLink: (token) => watchLink(location.href, token),
+    videoLink: (token) => this.videoLink(token),
     walkLink: (id) => this.keptWalks.link(id),
     say: (words) => this.notice.say(words),
   });
   private readonly keptWalks: KeptWalks;
   private readonly keptList: KeptList;
-  private readonly videoSaver: VideoSaver;
+  private readonly recording: Recording;
+  private readonly recordingSaver: RecordingSaver;
   private readonly connection: Connection;
   private readonly actions: Readonly<Record<Action, () => void>> = {
     openPanel: () => this.openMenu(),
@@ -93,7 +98,7 @@ export class App {
     togglePause: () => this.walking.togglePause(),
     toggleBare: () => this.toggleBare(),
     saveWalk: () => this.walking.saveWalk(),
-    saveVideo: () => void this.videoSaver.save(),
+    saveVideo: () => void this.recordingSaver.saveVideo(),
     keepWalk: () => this.keepWalk(),
     undo: () => this.walking.undo(),
     share: () => this.share(),
@@ -112,8 +117,8 @@ export class App {
       { status: (status) => this.statusChanged(status), message: (message) => this.received(message) },
     );
     this.keptWalks = new KeptWalks(location.href, token, browserMemory(), (url, init) => fetch(url, init));
-    const recording = new Recording(location.href, token, (url, init) => fetch(url, init));
-    this.videoSaver = new VideoSaver(recording, (words) => this.notice.say(words));
+    this.recording = new Recording(location.href, token, (url, init) => fetch(url, init));
+    this.recordingSaver = new RecordingSaver(this.recording, (words) => this.notice.say(words));
     this.keptList = new KeptList(this.keptWalks, {
       open: (id) => this.begin(keptWalk(id)),
       say: (words) => this.notice.say(words),
@@ -228,6 +233,7 @@ export class App {
   }
 
   private begin(walk: Walk): void {
+    this.sharing.begun();
     this.walking.begin(walk);
     if (this.status.kind !== "open") this.connection.connect();
   }
@@ -259,7 +265,7 @@ export class App {
     else if (message.type === "init") this.opened(message.mime, message.data);
     else if (message.type === "queued") this.queued(queueInWords(message.position, message.eta));
     else if (message.type === "bookmarked") this.kept(message.snapshot);
-    else if (message.type === "shared") this.sharing.shared(message.token);
+    else if (message.type === "shared") this.sharing.shared(message.token, message.right);
     else if (message.type === "watchers") this.sharing.watchersChanged(message.count);
     else if (message.type === "state") this.stateChanged(message);
     else if (message.type === "error") this.refused(message);
@@ -274,7 +280,7 @@ export class App {
     this.playback.welcomed(welcome);
     this.playback.measured.clock.reset();
     this.keptList.offer(welcome.snapshots === true);
-    this.videoSaver.offer(welcome);
+    this.recordingSaver.offer(welcome);
     this.walking.reconnected(welcome.resumed);
     this.sharing.welcomed(welcome, this.walk !== null);
     this.openLink();
@@ -297,6 +303,10 @@ export class App {
     if (!this.sharing.kept(id))
       this.notice.say("This place is kept. The menu has it: walk on from there, share or download it.");
     void this.keptList.refresh();
+  }
+
+  private videoLink(token: string): string {
+    return this.welcome === null ? "" : this.recording.link(this.welcome, token);
   }
 
   private share(): void {

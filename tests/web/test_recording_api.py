@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from support.pictures import decode_file
-from support.raw_client import Message, RawClient
+from support.raw_client import RawClient
+from support.recording_visitor import Visitor
 from support.serving import serving
 from support.tiny_world import make_world
 from worldplay.media.fmp4 import FRAGMENT_HEAD_BYTES
@@ -27,48 +28,6 @@ from worldplay.world.world import World
 @pytest.fixture(scope="module")
 def world() -> World:
     return make_world()
-
-
-class Visitor:
-    """A client that walks, and what it was sent."""
-
-    def __init__(self, address: str, token: str | None = None) -> None:
-        self.address = address
-        self.client = RawClient(f"ws://{address}/ws?fields=recording,snapshots").__enter__()
-        self.welcome = self.client.hello(**({} if token is None else {"token": token}))
-        self.messages: list[Message] = []
-        self.token = token
-
-    def walk(self, num_frames: int, **start: Any) -> "Visitor":
-        if start:
-            self.client.send("start", **start)
-        frames = 0
-        while frames < num_frames:
-            self.messages.append(self.client.recv())
-            frames += self.messages[-1]["type"] == "media"
-        return self
-
-    def hear_of_the_end(self) -> str:
-        """Walk until the recording ends. Returns: why."""
-        heard = self.client.collect(lambda message: message["type"] == "state")[-1]
-        assert heard["what"] == "recording_ended"
-        self.messages.clear()
-        text: str = heard["text"]
-        return text
-
-    def sent(self, kind: str) -> list[Message]:
-        return [message for message in self.messages if message["type"] == kind]
-
-    def headers(self, **headers: str) -> dict[str, str]:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        token = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
-        return {"X-Session-Secret": self.welcome["secret"], **token, **named}
-
-    def url(self, name: str = "recording.mp4") -> str:
-        return f"http://{self.address}/api/sessions/{self.welcome['session']}/{name}"
-
-    def get(self, name: str = "recording.mp4", **headers: str) -> httpx.Response:
-        return httpx.get(self.url(name), headers=self.headers(**headers), timeout=20)
 
 
 @pytest.fixture(scope="module")
@@ -354,7 +313,7 @@ def test_answers_are_as_described(ended: Visitor) -> None:
     document = httpx.get(f"http://{ended.address}/openapi.json").json()
     described = document["paths"]["/api/sessions/{id}/recording.mp4"]["get"]
     assert {"200", "206", "401", "404", "416"} <= described["responses"].keys()
-    assert [each["name"] for each in described["parameters"]] == ["id", "X-Session-Secret", "Range"]
+    assert [each["name"] for each in described["parameters"]] == ["id", "share", "X-Session-Secret", "Range"]
 
 
 def test_download_that_fails_half_way_is_no_whole_file(

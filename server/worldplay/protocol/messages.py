@@ -137,13 +137,24 @@ class Bookmark(Record):
     key: OwnerKey
 
 
+LinkRight = Literal["watch", "recording"]  # what a link lets its owner see; absent in messages: watch
+
+
 class Share(Record):
     type: Literal["share"] = "share"
     token: Name | None = None
+    right: LinkRight | None = None
+
+    @model_validator(mode="after")
+    def _check_token(self) -> "Share":
+        if self.token is not None and self.right == "recording":
+            raise ValueError("expected a token only with the right watch, got one with recording")
+        return self
 
 
 class Unshare(Record):
     type: Literal["unshare"] = "unshare"
+    right: LinkRight | None = None
 
 
 class Stop(Record):
@@ -223,6 +234,7 @@ class Welcome(Record):
     recording: bool | None = None
     wanted: bool | None = None
     watchers: Count | None = None
+    rights: Items[LinkRight] | None = None
 
 
 class Queued(Record):
@@ -327,6 +339,7 @@ class Bookmarked(Record):
 class Shared(Record):
     type: Literal["shared"] = "shared"
     token: Name | None = None
+    right: LinkRight | None = None
 
 
 class Watchers(Record):

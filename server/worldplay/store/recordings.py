@@ -1,6 +1,7 @@
 """The recordings on disk: each is a folder with a video that only grows, its description, and the walk."""
 
 import errno
+import hmac
 import logging
 import os
 import re
@@ -63,6 +64,8 @@ class RecordingAbout(BaseModel):
     init_bytes: Annotated[int, Field(ge=0)]
     chapters: Annotated[tuple[Mark, ...], Field(strict=False)] = ()
     is_finished: bool = False  # nobody writes it any more
+    link: Annotated[str, Field(max_length=64)] = ""  # hash of the token that opens it, too; "": none does
+    num_revoked: Annotated[int, Field(ge=0)] = 0  # links that work no more
 
     @property
     def video(self) -> str:
@@ -106,6 +109,7 @@ class Recordings:
         # was left here: if that changes, another server goes on with the recording.
         self.active: dict[str, _FileState | None] = {}
         self._walks: dict[str, str] = {}  # of sessions: nothing but this walk is shown
+        self._revoked: set[str] = set()  # sessions whose link works no more, whatever is on disk
         self._holds: Counter[str] = Counter()  # downloads in progress, by session
 
     # -- the writing thread; all but `finish` raise OSError, and TakenOverError
@@ -120,6 +124,7 @@ class Recordings:
         self.active.pop(id, None)
         self.make_room(len(init))
         self.active[id] = None
+        self._revoked.discard(id)
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = self._root / id
         folder.mkdir(mode=0o700)
@@ -135,6 +140,11 @@ class Recordings:
         """Replace the description."""
         self._check_ours(id)
         self._write_about(id, about)
+
+    def describe_link(self, id: str, about: RecordingAbout) -> None:
+        """Replace the description by one with another link, which works from now on, or with none."""
+        self.describe(id, about)
+        self._revoked.discard(id)
 
     def append(self, id: str, about: RecordingAbout, end: int, data: bytes) -> None:
         """Write behind the first `end` bytes of a video. If that fails, they stay as they are.
@@ -230,6 +240,7 @@ class Recordings:
             logger.warning("a recording could not be removed: %s", error)
             return False
         self._forget_walk(id)
+        self._revoked.discard(id)
         return True
 
     def _list(self) -> dict[str, list[Entry]]:
@@ -273,6 +284,17 @@ class Recordings:
         """Show no other walk of a session than this one, whatever is on disk and can be removed."""
         with self._lock:
             self._walks[id] = walk
+
+    def revoke(self, id: str) -> None:
+        """Let the link to a recording work no more, whatever is on disk and can be written."""
+        self._revoked.add(id)
+
+    def linked_walk(self, id: str, link: str) -> str:
+        """Return the walk that a link shows, by the hash of its token. Raises: as `find`."""
+        about = self.about(id)
+        if not about.link or id in self._revoked or not hmac.compare_digest(about.link, link):
+            raise MissingRecordingError
+        return about.walk
 
     @contextmanager
     def held(self, id: str) -> Iterator[None]:

@@ -1,10 +1,14 @@
 """The recording of one walk, as it is written. Recorder's thread only."""
 
 import secrets
+from collections.abc import Callable
 
 from worldplay.media.fmp4 import move, read_head
 from worldplay.media.seekable import MAX_CHAPTERS
 from worldplay.store.recordings import Mark, MissingRecordingError, RecordingAbout, Recordings
+from worldplay.store.store import hash_key
+
+MakeToken = Callable[[str, int], str]  # of a link: (name of the recording, links that were revoked)
 
 
 class LimitError(Exception):
@@ -73,6 +77,19 @@ class Take:
         assert head is not None, "a fragment of another writer"
         self._num_frames += 1
         return move(fragment, number + 1, number * head.duration)
+
+    def share(self, make_token: MakeToken) -> str:
+        """Let a link open the recording. Returns: its token, which is the same until it is revoked."""
+        token = make_token(self._about.take, self._about.num_revoked)
+        self._about = self._about.model_copy(update={"link": hash_key(token)})
+        self._recordings.describe_link(self._id, self._about)
+        return token
+
+    def revoke(self) -> None:
+        """Let its link work no more."""
+        changes = {"link": "", "num_revoked": self._about.num_revoked + 1}
+        self._about = self._about.model_copy(update=changes)
+        self._recordings.describe_link(self._id, self._about)
 
     def write_walk(self, data: bytes) -> None:
         """Write the walk beside the video."""

@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
-from typing import Literal
+from typing import Literal, TypeVar
 
 from worldplay.store.recordings import Recordings, RecordingsFullError, TakenOverError
-from worldplay.store.take import LimitError, Take
+from worldplay.store.take import LimitError, MakeToken, Take
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MAX_WAITING_BYTES = 2**24  # more than a minute of video: the disk hangs
 
@@ -49,6 +51,19 @@ class Sync:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """A link opens the recording. `done` gets its token; None: there is no recording, or the disk fails."""
+
+    make_token: MakeToken
+    done: Callable[[str | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """No link opens the recording any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Walk:
     """The walk is written beside its video."""
 
@@ -60,7 +75,7 @@ class Finish:
     """Nothing more comes."""
 
 
-Item = Begin | Fragment | Title | Sync | Walk | Finish
+Item = Begin | Fragment | Title | Sync | Share | Revoke | Walk | Finish
 
 
 class Tape:
@@ -105,6 +120,8 @@ class Tape:
             if isinstance(item, Begin):
                 self._num_begun += 1
                 self._recordings.expect(self._id, item.walk)
+            if isinstance(item, Revoke):
+                self._recordings.revoke(self._id)
             if isinstance(item, Fragment):
                 if self._num_ended == self._num_begun:
                     return
@@ -131,7 +148,7 @@ class Tape:
             self._handle(item)
         self._write_fragments(fragments)
 
-    def _handle(self, item: Begin | Title | Sync | Walk | Finish) -> None:
+    def _handle(self, item: Begin | Title | Sync | Share | Revoke | Walk | Finish) -> None:
         match item:
             case Begin():
                 self._begin(item)
@@ -139,6 +156,10 @@ class Tape:
                 self._take.begin_chapter(text)
             case Sync(done):
                 done()
+            case Share(make_token, done):
+                done(self._change_link(lambda take: take.share(make_token)))
+            case Revoke():
+                self._change_link(Take.revoke)
             case Walk(describe):
                 self._write_walk(describe)
             case Finish():
@@ -158,6 +179,16 @@ class Tape:
         if fragments and self._take is not None and not self._is_failed:
             with self._ending_on_failure():
                 self._take.write(fragments)
+
+    def _change_link(self, change: Callable[[Take], T]) -> T | None:
+        """Change the recording's link. Returns: None if that is not possible."""
+        try:
+            return None if self._take is None else change(self._take)
+        except (OSError, TakenOverError) as error:
+            logger.warning("the link to a recording was not changed: %s", str(error) or type(error).__name__)
+        except Exception:  # the top of this thread
+            logger.exception("the link to a recording was not changed")
+        return None
 
     def _write_walk(self, describe: Callable[[], bytes]) -> None:
         if self._take is None:

@@ -37,6 +37,7 @@ from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
 
+NOT_RECORDED = "expected a walk that is recorded, for a link to its recording; got one that is not"
 MAX_STALLS = 10  # counted for one report; more did not happen in 100 ms
 _COMMANDS: dict[type[m.ClientMessage], Callable[[Session], None]] = {
     m.Pause: Session.pause,
@@ -100,6 +101,8 @@ class Receiver:
                 await self._start(message)
             case m.Bookmark():
                 self._bookmark(message)
+            case m.Share(right="recording") | m.Unshare(right="recording"):
+                self._share_recording(message)
             case m.Share() | m.Unshare():
                 self._share(message)
             case m.Poses():
@@ -136,6 +139,23 @@ class Receiver:
             self.put(m.Shared())
         else:
             self.put(m.Shared(token=links.share(visit.audience, visit.secret, message.token)))
+
+    def _share_recording(self, message: m.Share | m.Unshare) -> None:
+        """Make the link that shows the recording of this walk, or let it work no more."""
+        self._session_for(message)
+        recording, outlet = self.visit.recording, self.visit.outlet
+        if recording is None:
+            raise ProtocolError(ErrorCode.BAD_REQUEST, NOT_RECORDED)
+        if isinstance(message, m.Unshare):
+            recording.revoke()
+            outlet.put(m.Shared(right="recording"))
+            return
+
+        def answer(token: str | None) -> None:
+            refusal = ProtocolError(ErrorCode.BAD_REQUEST, NOT_RECORDED)
+            outlet.put(refusal if token is None else m.Shared(token=token, right="recording"))
+
+        recording.share(self.visit.secret, answer)
 
     async def _greet(self, resume: m.Resume | None) -> None:
         """Welcome the client, to the visit that it wants to resume if there is one."""

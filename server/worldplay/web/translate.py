@@ -72,7 +72,14 @@ def welcome(world: World, greeting: Greeting, fields: AbstractSet[str]) -> m.Wel
         recording=greeting.records if "recording" in fields else None,
         wanted=True if "wanted" in fields else None,
         watchers=greeting.max_watchers if "watchers" in fields else None,
+        rights=_list_rights(greeting) if "rights" in fields else None,
     )
+
+
+def _list_rights(greeting: Greeting) -> tuple[m.LinkRight, ...]:
+    """Return what links may show on this server."""
+    offered: dict[m.LinkRight, bool] = {"watch": greeting.max_watchers > 0, "recording": greeting.records}
+    return tuple(right for right, is_offered in offered.items() if is_offered)
 
 
 def _describe(world: World, fields: AbstractSet[str]) -> m.WorldInfo:

@@ -194,15 +194,18 @@ class Visits:
         except MissingWalkError:
             return False
 
-    def describe_stored(self, id: str) -> bytes | None:
-        """Describe the walk that a session has in the store, as a recorded walk; None if there is none.
+    def describe_stored(self, id: str, walk: str | None = None) -> bytes | None:
+        """Describe the walk that a session has in the store, as a recorded walk. On a thread.
 
-        On a thread.
+        Returns: None if there is none, or not this one.
         """
         try:
-            return None if self.store is None else describe_path(self._world, self.store.load(id).path())
+            path = None if self.store is None else self.store.load(id).path()
         except (MissingWalkError, ValueError):
             return None
+        if path is None or walk not in (None, path.beginning.walk):
+            return None
+        return describe_path(self._world, path)
 
     def forget(self, visit: Visit) -> None:
         """Remove a visit's walk from the store, because its client ended it. It cannot be resumed."""
