@@ -27,6 +27,16 @@ const FIELDS = {
   receivedS: number,
 };
 
+/**
+ * The session as another page asks for it, which can decode nothing before a key frame: from the newest one on that
+ * came.
+ */
+export function fromKeyFrame(resume: Resume, keyFrame: number | null): Resume {
+  const { fragment, ...session } = resume;
+  if (fragment === undefined || keyFrame === null || keyFrame > fragment) return resume;
+  return keyFrame === 0 ? session : { ...session, fragment: keyFrame - 1 };
+}
+
 /** The tab's own memory; null where it is forbidden. */
 export function tabStorage(): TabStorage | null {
   try {

@@ -9,7 +9,7 @@ import { beginningInWords, promptInWords } from "../ui/words";
 import { paceInWords } from "../video/pace";
 import type { Playback } from "../video/playback";
 import { Pause } from "./pause";
-import type { LeftWalk } from "./reload";
+import { fromKeyFrame, type LeftWalk } from "./reload";
 import { beginningOf, reloadedWalk, type Walk, Walks } from "./walk";
 import { PATH_SAVED, saveFile, WalkRecord } from "./walk_record";
 
@@ -92,7 +92,7 @@ export class Walking {
     const video = this.parts.playback.openVideo;
     if (this.walk?.opened !== true || resume === null || video === null) return null;
     const { image: _, size: __, ...request } = this.walk.request;
-    return { resume, request, ...video };
+    return { resume: fromKeyFrame(resume, this.parts.playback.newestKeyFrame), request, ...video };
   }
 
   private open(walk: Walk): void {

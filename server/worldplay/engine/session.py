@@ -183,12 +183,18 @@ class Session:
             self._commands.append((Rest(), now_ms))
         self._wake()
 
-    def come_back(self) -> None:
-        """Note that the client is back."""
+    def come_back(self, resent_s: float = 0.0, skipped_s: float = 0.0) -> None:
+        """Note that the client is back.
+
+        Args:
+            resent_s: media that it is sent again; it may have lost all other.
+            skipped_s: how far its timeline was moved on.
+        """
+        now_ms = self._clock()
         with self._lock:
             self._is_away = False
-            self.activity.note_away(False, self._clock())
-            self._playback.renew()
+            self.activity.note_away(False, now_ms)
+            self._playback.come_back(resent_s, skipped_s, now_ms)
         self._wake()
 
     def close(self) -> None:

@@ -58,10 +58,6 @@ class SessionListener:
         if self.session is not None:
             self.session.media_dropped(num_frames / self._fps)
 
-    def request_key(self) -> None:
-        """Make the next frame a key frame: the client lost some before it."""
-        self._encoder.run(self._encoder.begin_chunk)
-
     def leave(self, last: Sequence[Item]) -> None:
         """Finish the chunk in progress, and then post these items instead of more."""
         self._last = last

@@ -47,6 +47,7 @@ class Visit:
         """
         self.id = id
         self.secret = secret
+        self._fps = world.fps
         self.kept = kept
         self.latency = LatencyTracker()
         self.timer: asyncio.TimerHandle | None = None  # ends the visit if nobody comes back
@@ -116,11 +117,10 @@ class Visit:
 
     def resume(self, welcome: m.Welcome, last_frame: int | None) -> None:
         """Send a client that is back what it missed since a frame, and go on."""
-        if not self.outlet.resume(welcome, last_frame):
-            self.listener.request_key()
+        sent = self.outlet.resume(welcome, last_frame)
         self._tell_watchers(len(self.audience))
         if self.session is not None:
-            self.session.come_back()
+            self.session.come_back(sent.num_frames / self._fps, sent.num_skipped / self._fps)
 
     def leave(self) -> None:
         """Note that the connection is lost. Nothing is made until there is another."""

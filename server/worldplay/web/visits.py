@@ -19,6 +19,7 @@ from worldplay.store.recorder import Recorder
 from worldplay.store.store import MissingWalkError, Store
 from worldplay.web.audience import Audience
 from worldplay.web.monitoring import Metrics
+from worldplay.web.outlet import MAX_FIRST_FRAME
 from worldplay.web.recording import SessionRecording, describe_path
 from worldplay.web.visit import Visit
 from worldplay.web.watch_links import ENDED, WatchLinks
@@ -33,7 +34,6 @@ T = TypeVar("T")
 NUM_FORGOTTEN = 256
 MAX_READS = 2  # walks that are read from the store at a time
 STORE_PATIENCE_S = 0.25  # for the store to say whether a walk that is here went on elsewhere
-MAX_FIRST_FRAME = 2**31  # of a timeline that goes on: three years, and far from any limit of the protocol
 
 
 class Visits:
