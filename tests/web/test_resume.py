@@ -16,7 +16,6 @@ from worldplay.store import keeper
 from worldplay.web import outlet
 from worldplay.world.world import World
 
-
 MOST_S = 1.0  # until a client sees something; 0.3 s on a machine that is not busy
 
 

@@ -140,8 +140,8 @@ class Outlet:
     def resume(self, welcome: m.Welcome, last_frame: int | None) -> Resumption:
         """Continue on a new connection: the welcome, and then all that the client missed.
 
-        If that is not known any more, it gets a new init, and the video from the newest key frame on. Every chunk
-        has one.
+        If that is not known any more, it gets a new init, and the video from the newest key frame on: every
+        chunk has one.
 
         Args:
             last_frame: number of the last frame that the client has.
