@@ -12,7 +12,19 @@ from support.recorded import sent_video
 from worldplay.store import tape as tape_module
 from worldplay.store.recorder import Recorder
 from worldplay.store.recordings import MissingRecordingError, RecordingLimits, Recordings
-from worldplay.store.tape import Begin, EndReason, Finish, Fragment, Sync, Tape, Title, Walk
+from worldplay.store.store import hash_key
+from worldplay.store.tape import (
+    Begin,
+    EndReason,
+    Finish,
+    Fragment,
+    Revoke,
+    Share,
+    Sync,
+    Tape,
+    Title,
+    Walk,
+)
 
 INIT, FRAGMENTS = sent_video(20)
 ID = "session-number-1"
@@ -120,6 +132,26 @@ def test_recording_that_goes_on_elsewhere_ends_quietly(studio: Studio, tmp_path:
     assert (other.num_frames, studio.heard) == (10, [])
     assert other.recordings.read_walk(ID) == b"{}"
     other.recorder.close(5)
+
+
+def test_link_that_was_revoked_before_it_was_made_opens_nothing(studio: Studio) -> None:
+    studio.record(5)
+    hangs, made = threading.Event(), list[str | None]()
+    studio.tape.put(Walk(lambda: b"{}" if hangs.wait(5) else b""))
+    for item in (Share(make_token, made.append), Revoke()):
+        studio.tape.put(item)
+    hangs.set()
+    studio.sync()
+    assert (made, studio.recordings.find(ID).about.link) == ([None], "")
+    studio.tape.put(Share(make_token, made.append))
+    studio.sync()
+    token = made[-1]
+    assert token == f"{studio.recordings.find(ID).about.take} 1"
+    assert studio.recordings.linked_walk(ID, hash_key(token)) == "a walk"
+
+
+def make_token(take: str, num_revoked: int) -> str:
+    return f"{take} {num_revoked}"
 
 
 def test_recording_ends_at_its_limit_and_says_so_once(tmp_path: Path) -> None:

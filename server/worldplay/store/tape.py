@@ -52,7 +52,7 @@ class Sync:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A link opens the recording. `done` gets its token; None: there is no recording, or the disk fails."""
+    """A link opens the recording. `done` gets its token; None: nothing is recorded, or the link is over."""
 
     make_token: MakeToken
     done: Callable[[str | None], None]
@@ -110,6 +110,7 @@ class Tape:
         self._waiting: list[Item] = []
         self._waiting_bytes = 0
         self._num_begun = self._num_ended = 0  # walks; fragments are taken while these differ
+        self._num_revoking = 0  # links that will be revoked
         self._take: Take | None = None  # recorder's thread only, as the next one
         self._num_written = 0  # walks whose recordings were begun, or could not be
         self._is_failed = False  # nothing more of this walk is written
@@ -121,6 +122,7 @@ class Tape:
                 self._num_begun += 1
                 self._recordings.expect(self._id, item.walk)
             if isinstance(item, Revoke):
+                self._num_revoking += 1
                 self._recordings.revoke(self._id)
             if isinstance(item, Fragment):
                 if self._num_ended == self._num_begun:
@@ -157,8 +159,11 @@ class Tape:
             case Sync(done):
                 done()
             case Share(make_token, done):
-                done(self._change_link(lambda take: take.share(make_token)))
+                is_over = self._num_revoking > 0  # it was revoked since
+                done(None if is_over else self._change_link(lambda take: take.share(make_token)))
             case Revoke():
+                with self._lock:
+                    self._num_revoking -= 1
                 self._change_link(Take.revoke)
             case Walk(describe):
                 self._write_walk(describe)

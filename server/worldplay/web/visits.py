@@ -201,11 +201,11 @@ class Visits:
         """
         try:
             path = None if self.store is None else self.store.load(id).path()
+            if path is None or walk not in (None, path.beginning.walk):
+                return None
+            return describe_path(self._world, path)
         except (MissingWalkError, ValueError):
             return None
-        if path is None or walk not in (None, path.beginning.walk):
-            return None
-        return describe_path(self._world, path)
 
     def forget(self, visit: Visit) -> None:
         """Remove a visit's walk from the store, because its client ended it. It cannot be resumed."""
