@@ -248,9 +248,22 @@ def test_old_video_that_cannot_be_removed_is_not_shown(
             record(recordings, walk="another")
         recordings.finish(ID)
         assert is_gone(recordings)
-    clock.now_s += CLEAN_EVERY_S + 1
+    clock.now_s += RESTING_S + 1
     recordings.tick()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_other_walk_that_another_server_records_is_shown_and_kept(tmp_path: Path) -> None:
+    clock = Clock()
+    earlier, later = make(tmp_path, clock), make(tmp_path, clock)
+    earlier.expect(ID, WALK)
+    record(earlier)
+    later.expect(ID, "another")
+    record(later, walk="another")
+    earlier.finish(ID)
+    clock.now_s += CLEAN_EVERY_S + 1
+    earlier.tick()
+    assert [each.find(ID).about.walk for each in (earlier, later)] == ["another", "another"]
 
 
 def _fail(*arguments: object) -> int:

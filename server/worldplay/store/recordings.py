@@ -13,13 +13,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Annotated, Literal
 
 from cachetools import LRUCache
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from worldplay.media.fragment_index import FragmentIndex
 from worldplay.store.files import ID, Entry, Files
+from worldplay.store.recording_about import RecordingAbout
 
 logger = logging.getLogger(__name__)
 
@@ -41,36 +41,6 @@ class MissingRecordingError(Exception):
 
 class TakenOverError(Exception):
     """Another server goes on with the recording, in the same folder."""
-
-
-class Mark(BaseModel):
-    """A chapter: the frame of the recording that it begins with, counted from 0, and its title."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-    frame: int
-    title: str
-
-
-class RecordingAbout(BaseModel):
-    """The description of a recording. The secret of its session is kept as a hash only."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-    format: Literal[1] = 1
-    key: Annotated[str, Field(max_length=64)]  # hash of the session's secret
-    walk: Annotated[str, Field(max_length=64)] = ""  # the walk's own identity; "": of an earlier version
-    take: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]  # names the video; each walk has another
-    init_bytes: Annotated[int, Field(ge=0)]
-    chapters: Annotated[tuple[Mark, ...], Field(strict=False)] = ()
-    is_finished: bool = False  # nobody writes it any more
-    link: Annotated[str, Field(max_length=64)] = ""  # hash of the token that opens it, too; "": none does
-    num_revoked: Annotated[int, Field(ge=0)] = 0  # links that work no more
-
-    @property
-    def video(self) -> str:
-        """The name of the video's file."""
-        return f"{self.take}.mp4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,17 +142,22 @@ class Recordings:
 
     def finish(self, id: str) -> None:
         """Note that a recording is made no more. From now on it is kept for a while, if there is room."""
-        with suppress(OSError, MissingRecordingError, TakenOverError):
-            self.describe(id, self.about(id).model_copy(update={"is_finished": True}))
-        self._touch(id)
-        self.active.pop(id, None)
-        with suppress(OSError):
+        try:
+            self._check_ours(id)
+            with suppress(OSError, MissingRecordingError):
+                self.describe(id, self.about(id).model_copy(update={"is_finished": True}))
+            self._touch(id)
+            self._forget_walk(id, only_if_shown=True)
+        except TakenOverError:
             self._forget_walk(id)
+        except OSError as error:
+            logger.warning("a recording could not be finished: %s", error)
+        self.active.pop(id, None)
 
-    def _forget_walk(self, id: str) -> None:
-        """Forget which walk is shown of a session, if no other one could be."""
+    def _forget_walk(self, id: str, only_if_shown: bool = False) -> None:
+        """Show any walk of a session again; with `only_if_shown` not if an earlier one is there."""
         with suppress(MissingRecordingError):
-            if self._is_outdated(self._read_about(id), id):
+            if only_if_shown and self._is_outdated(self._read_about(id), id):
                 return
         with self._lock:
             self._walks.pop(id, None)
@@ -229,8 +204,9 @@ class Recordings:
             about = self._read_about(id)
         except (MissingRecordingError, OSError):  # not described yet, or no more
             return is_crowded and age_s > RESTING_S
-        is_at_rest = self._holds[id] == 0 and (about.is_finished or age_s > RESTING_S)
-        return (is_crowded and is_at_rest) or self._is_outdated(about, id)
+        if not about.is_finished and age_s <= RESTING_S:
+            return False
+        return self._is_outdated(about, id) or (is_crowded and self._holds[id] == 0)
 
     def _remove(self, id: str) -> bool:
         """Remove a recording. Returns: whether it is gone."""
