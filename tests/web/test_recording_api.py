@@ -2,6 +2,7 @@
 
 import errno
 import io
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -236,6 +237,18 @@ def test_recording_goes_on_after_a_restart(world: World, tmp_path: Path) -> None
             assert client.hello(resume=resume)["resumed"]
             client.collect(lambda message: message["type"] == "media" and message["frame"] >= 60)
         assert len(decode_file(visitor.get().content)) >= 60
+
+
+def test_path_of_a_recording_that_made_room_comes_from_the_store(world: World, tmp_path: Path) -> None:
+    folders = {"recordings": str(tmp_path / "recordings"), "store": str(tmp_path / "walks")}
+    with serving(world, **folders) as address:
+        visitor = Visitor(address).walk(20, seed=3)
+        visitor.client.close()
+    shutil.rmtree(tmp_path / "recordings")
+    with serving(world, **folders) as visitor.address:
+        assert visitor.get().status_code == 404
+        assert visitor.get("walk.json").json()["seed"] == 3
+        assert visitor.get("walk.json", X_Session_Secret="x").status_code == 404
 
 
 def test_recording_ends_at_its_limit_and_the_walk_goes_on(
