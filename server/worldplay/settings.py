@@ -10,6 +10,7 @@ from typing import Annotated, Literal, NamedTuple, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
+from worldplay.folders import check_folders
 from worldplay.protocol.origin import read_origins
 from worldplay.wording import find_fault
 from worldplay.world.frames import parse_size
@@ -277,10 +278,13 @@ _Kind = TypeVar("_Kind", bound=ModelSettings)
 def load_settings(**arguments: object) -> Settings:
     """Read the server's settings. Arguments that are not None win over the environment.
 
-    Raises: ValueError naming the first setting that is unknown or out of range, and its variable.
+    Raises: ValueError naming the first setting that is unknown or out of range, and its variable, or two
+        folders that must be apart.
     """
     variables = {**_platform_address(arguments), **_own_variables()}
-    return _load(Settings, _read_token_file(variables, arguments), arguments)
+    settings = _load(Settings, _read_token_file(variables, arguments), arguments)
+    check_folders(dict(settings))
+    return settings
 
 
 def _read_token_file(variables: dict[str, _Given], arguments: dict[str, object]) -> dict[str, _Given]:
