@@ -254,6 +254,9 @@ class Recorder:
     def on_resting(self, walk: WalkPort) -> None:
         self.num_rests += 1
 
+    def on_ended(self, walk: WalkPort) -> None:
+        self.num_rests += 1
+
 
 class Page(Recorder):
     """A page that plays what it gets `delay_ms` later and says so every 100 ms, from `first_ms` on.

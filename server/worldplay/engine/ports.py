@@ -140,5 +140,9 @@ class Listener(Protocol):
         ...
 
     def on_resting(self, walk: WalkPort) -> None:
-        """The walk will not change for a while, or never again: this is the time to save it."""
+        """The walk will not change for a while: this is the time to save it."""
+        ...
+
+    def on_ended(self, walk: WalkPort) -> None:
+        """The session has ended, and its walk will never change again."""
         ...

@@ -169,7 +169,7 @@ class Worker:
         self._cuts.forget(session)
         session.close()
         if session.walk is not None:
-            _tell(session, partial(session.listener.on_resting, session.walk))
+            _tell(session, partial(session.listener.on_ended, session.walk))
         session.walk = None
         self.admission.leave(session.number, self._clock())
         self.counters.sessions_ended += 1

@@ -36,6 +36,7 @@ class SessionListener:
             on_walked: gets the walk when it has begun or changed, on the worker thread.
         """
         self.session: Session | None = None
+        self._engine: Engine | None = None
         self.tells_taken_as = False  # whether the client understands this field, which came later
         self._post = post
         self.tells_yielded = False  # the same of this `state`
@@ -51,6 +52,7 @@ class SessionListener:
     def open(self, engine: Engine) -> Session:
         """Return the session; the first call opens it."""
         if self.session is None:
+            self._engine = engine
             self.session = engine.open(self, self._media_s, client_address.get())
         return self.session
 
@@ -114,6 +116,15 @@ class SessionListener:
 
     def on_resting(self, walk: WalkPort) -> None:
         if self._kept is not None:
+            self._kept.finish(walk)
+
+    def on_ended(self, walk: WalkPort) -> None:
+        """Save the walk. Unless the server stops, nobody may come back to it, and it may make room."""
+        if self._kept is None:
+            return
+        if self._engine is not None and self._engine.healthy:
+            self._kept.leave(walk)
+        else:
             self._kept.finish(walk)
 
     # -- on the encoding thread
