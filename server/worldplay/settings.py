@@ -204,6 +204,13 @@ class Settings(ModelSettings):
     store_mb: int = Field(
         2000, ge=1, le=10**9, description="Megabytes of walks that are kept in the store, for all visitors"
     )
+    walks_per_address: int = Field(
+        20,
+        ge=1,
+        le=100_000,
+        description="Walks of one IP address, or of one IPv6 network /64, that are kept after their visit; "
+        "the oldest goes first",
+    )
     keep_days: int = Field(30, ge=1, le=3650, description="Days for which bookmarked walks are kept")
     recordings: str = Field(
         "~/.cache/worldplay-recordings",

@@ -1,7 +1,7 @@
 """Walks that are saved while they are made: what is new, now and then, and all of it in the end."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from support.tiny_world import make_world
 from support.walks import AHEAD, go_on, open_walk
 from worldplay.store.chain import list_parts
 from worldplay.store.files import Files
-from worldplay.store.keeper import LOOK_EVERY_MS, RETRY_MS, SAVE_EVERY_MS, Keeper, KeptWalk
+from worldplay.store.keeper import LOOK_EVERY_MS, RETRY_MS, SAVE_EVERY_MS, Keeper, KeptWalk, Saving
 from worldplay.store.store import SILENT_S, MissingWalkError, Store, StoreFullError, new_id
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.snapshot_file import TooLongError, write_snapshot
@@ -219,20 +219,20 @@ def test_walks_that_are_made_and_bookmarks_make_no_room(crowd: Crowd) -> None:
     kept = [crowd.begin("visitor") for _ in range(3)]
     bookmark = crowd.store.keep("k" * 20, "", crowd.walk.snapshot())
     last = crowd.keeper.keep(new_id(), "secret")
-    last.on_saving = lambda fault, first: told.append((fault, first))
+    last.on_saving = told.append
     crowd.save(last)
-    assert (told, crowd.keeper.num_unsaved) == ([("full", 0)], 1)
+    assert (told, crowd.keeper.num_unsaved) == ([Saving("full", 0)], 1)
     assert all(map(crowd.has, kept))
     assert crowd.store.has(bookmark)
     crowd.leave(kept[0])
     crowd.save(last)
-    assert (told[1:], crowd.keeper.num_unsaved) == ([(None, 0)], 0)
+    assert (told[1:], crowd.keeper.num_unsaved) == ([Saving(None, 0)], 0)
     assert not crowd.has(kept[0])
 
 
 def test_fault_is_told_once_until_it_is_over(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[object] = []
-    saved.kept.on_saving = lambda fault, first: told.append((fault, first))
+    saved.kept.on_saving = told.append
     saved.go_on(0.0)
     with monkeypatch.context() as context:
         context.setattr(saved.store, "append", _fail)
@@ -240,7 +240,7 @@ def test_fault_is_told_once_until_it_is_over(saved: Saved, monkeypatch: pytest.M
         saved.go_on(SAVE_EVERY_MS)
     saved.go_on(4 * RETRY_MS)
     saved.go_on(4 * RETRY_MS)
-    assert told == [("disk", 4), (None, 4)]
+    assert told == [Saving("disk", 4), Saving(None, 4)]
 
 
 def test_walk_that_is_too_long_is_told(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,11 +313,12 @@ def test_walk_that_goes_on_elsewhere_is_not_left_here(saved: Saved) -> None:
 def test_store_knows_who_has_a_slot(saved: Saved) -> None:
     saved.go_on(0.0)
     states = []
-    for act in (
+    acts: list[Callable[[], None]] = [
         lambda: saved.kept.set_place(is_walking=False),
         lambda: saved.kept.set_place(is_walking=True),
         lambda: saved.kept.leave(saved.walk),
-    ):
+    ]
+    for act in acts:
         act()
         saved.keeper._thread.submit(lambda: None).result()
         states.append(saved.store.about(saved.id).state)

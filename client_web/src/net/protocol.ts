@@ -32,6 +32,8 @@ export interface Resume {
   secret: string;
   /** The last frame that arrived; absent if none did. */
   fragment?: number;
+  /** The last chunk that was announced, for servers that say how many are missing. */
+  chunk?: number;
 }
 
 export interface StartRequest {
@@ -94,6 +96,7 @@ const SERVER_FIELDS = {
     places: optional(map({ free: integer, queued: integer, eta: number })),
     wanted: optional(bool),
     watchers: optional(integer),
+    missing_chunks: optional(integer),
   },
   queued: { position: integer, eta: orNull(number) },
   init: { codec: string, mime: string, data: bytes },

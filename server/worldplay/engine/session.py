@@ -209,6 +209,11 @@ class Session:
         with self._lock:
             return self._is_closed or self._has_change()
 
+    @property
+    def num_chunks(self) -> int:
+        """Return how many chunks the walk has, once all commands are done. Any thread."""
+        return self._num_chunks or 0
+
     def take_notices(self) -> list[Notice]:
         with self._lock:
             notices = list(self._notices)

@@ -31,6 +31,7 @@ class Resume(Record):
     session: Name
     secret: Name
     fragment: Count | None = None
+    chunk: Count | None = None
 
 
 class Hello(Record):
@@ -223,6 +224,7 @@ class Welcome(Record):
     recording: bool | None = None
     wanted: bool | None = None
     watchers: Count | None = None
+    missing_chunks: Count | None = None
 
 
 class Queued(Record):
@@ -283,7 +285,18 @@ class Media(Record):
 class State(Record):
     type: Literal["state"] = "state"
     what: Literal[
-        "paused", "resumed", "prompt", "rewound", "reset", "bump", "view", "yielded", "recording_ended"
+        "paused",
+        "resumed",
+        "prompt",
+        "rewound",
+        "reset",
+        "bump",
+        "view",
+        "yielded",
+        "seated",
+        "recording_ended",
+        "unsaved",
+        "saved",
     ]
     chunk: Count | None = None
     text: str | None = None

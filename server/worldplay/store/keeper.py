@@ -26,6 +26,14 @@ SIGN_EVERY_S = 20.0  # how often walks give a sign of life, also those that nobo
 Fault = Literal["full", "disk", "long"]
 
 
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """Whether a walk is saved: why it is not, and the first latent that this is about."""
+
+    fault: Fault | None
+    first: int
+
+
 class Saveable(Protocol):
     """A walk that can be saved in parts. Worker thread only."""
 
@@ -106,9 +114,8 @@ class KeptWalk:
         self._is_described = writer != FIRST_WRITER  # whether there is a description in the store
         self._looks_ms = 0.0  # when it looks next whether the walk is still there, and goes on here
         self.on_moved: Callable[[], None] = lambda: None  # heard on this thread when it does not
-        # Heard on this thread when saving fails, with why and the first latent that is not saved, and when it
-        # works again, with None.
-        self.on_saving: Callable[[Fault | None, int], None] = lambda fault, first: None
+        # Heard on this thread when saving begins to fail, and when it works again.
+        self.on_saving: Callable[[Saving], None] = lambda saving: None
         self.fault: Fault | None = None  # why the newest part could not be saved
         self._task: Future[bool] | None = None
         self._first = 0  # latent of the part that is being written
@@ -209,7 +216,7 @@ class KeptWalk:
         self._num_failures = min(MAX_DOUBLINGS, self._num_failures + 1)
         if self.fault != fault:
             self.fault = fault
-            self.on_saving(fault, part.first)
+            self.on_saving(Saving(fault, part.first))
         return False
 
     def _recover(self, part: Snapshot) -> None:
@@ -217,7 +224,7 @@ class KeptWalk:
         if self.fault is not None:
             logger.info("a walk is saved again")
             self.fault = None
-            self.on_saving(None, part.first)
+            self.on_saving(Saving(None, part.first))
 
     def _is_here(self) -> bool:
         """Look now and then whether the walk is still in the store, and does not go on elsewhere."""

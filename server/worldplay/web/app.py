@@ -19,7 +19,7 @@ from worldplay.loading import open_engine, open_ranks
 from worldplay.settings import Settings, read_proxies
 from worldplay.sizing import fix_size
 from worldplay.store.files import Files
-from worldplay.store.keeper import Keeper
+from worldplay.store.keeper import SIGN_EVERY_S, Keeper
 from worldplay.store.recorder import Recorder
 from worldplay.store.recordings import RecordingLimits, Recordings
 from worldplay.store.store import Store
@@ -111,7 +111,7 @@ def create_app(settings: Settings, world: World, engine: Engine, traffic: Traffi
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         engine.start()
-        async with _recording(recorder):
+        async with _recording(recorder), _giving_signs(keeper):
             try:
                 yield
             finally:
@@ -142,7 +142,12 @@ def open_store(settings: Settings) -> Store | None:
         files = Files(settings.store)
     except ValueError as error:
         raise ValueError(f"setting store: {error}") from None
-    return Store(files, settings.store_mb * 10**6, settings.keep_days * SECONDS_A_DAY)
+    return Store(
+        files,
+        settings.store_mb * 10**6,
+        settings.keep_days * SECONDS_A_DAY,
+        walks_per_address=settings.walks_per_address,
+    )
 
 
 def open_recorder(settings: Settings, details: OperatorMetrics) -> Recorder | None:
@@ -157,6 +162,23 @@ def open_recorder(settings: Settings, details: OperatorMetrics) -> Recorder | No
     recorder = Recorder(Recordings(settings.recordings, limits))
     details.watch(RecordingCollector(recorder))
     return recorder
+
+
+@asynccontextmanager
+async def _giving_signs(keeper: Keeper | None) -> AsyncIterator[None]:
+    """Let walks in the store give signs of life in this context."""
+
+    async def give_signs(keeper: Keeper) -> None:
+        while True:
+            await asyncio.sleep(SIGN_EVERY_S)
+            keeper.give_signs()
+
+    task = None if keeper is None else asyncio.create_task(give_signs(keeper))
+    try:
+        yield
+    finally:
+        if task is not None:
+            task.cancel()
 
 
 @asynccontextmanager

@@ -39,7 +39,6 @@ class SessionListener:
         self._engine: Engine | None = None
         self.tells_taken_as = False  # whether the client understands this field, which came later
         self._post = post
-        self.tells_yielded = False  # the same of this `state`
         self._kept = kept
         self._media_s = media_s
         self._on_yielded = on_yielded or (lambda reason: None)
@@ -100,8 +99,6 @@ class SessionListener:
             return
         if what == "yielded":
             self._on_yielded(str(detail["text"]))
-            if not self.tells_yielded:
-                return
         if not self.tells_taken_as:
             detail = {name: value for name, value in detail.items() if name != "taken_as"}
         self._encoder.run(self._post, m.State.model_validate({"what": what, **detail}))

@@ -11,6 +11,7 @@ from worldplay.engine.failures import REASONS
 from worldplay.engine.session import Session
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
+from worldplay.web.logs import client_address
 from worldplay.web.monitoring import Metrics
 from worldplay.web.operator_metrics import OperatorMetrics
 from worldplay.web.outlet import Close, Handover
@@ -138,15 +139,16 @@ class Receiver:
         """Welcome the client, to the visit that it wants to resume if there is one."""
         found = None if resume is None else await self._visits.find(resume)
         if found is None or resume is None:
-            self.put(self._welcome(resumed=False))
+            self.put(self._welcome(resumed=False, missing_chunks=0))
             return
         found.attach(self._dismiss, self._fields)
         new, self.visit = self.visit, found
-        found.resume(self._welcome(resumed=True), resume.fragment)
+        missing_chunks = found.count_missing(resume.chunk)
+        found.resume(self._welcome(resumed=True, missing_chunks=missing_chunks), resume.fragment)
         new.outlet.put(Handover(found.outlet))
         self._visits.end(new)
 
-    def _welcome(self, *, resumed: bool) -> m.Welcome:
+    def _welcome(self, *, resumed: bool, missing_chunks: int | None) -> m.Welcome:
         visit, engine = self.visit, self._engine
         greeting = Greeting(
             visit.id,
@@ -158,6 +160,7 @@ class Receiver:
             engine.times_real_time,
             count_places(engine) if "places" in self._fields else None,
             self._visits.links.most_per_walk,
+            missing_chunks,
         )
         return welcome(self._world, greeting, self._fields)
 
@@ -210,7 +213,7 @@ class Receiver:
         """Keep a copy of the walk. The answer comes when it is in the store."""
         if self._visits.store is None:
             raise ProtocolError(ErrorCode.BAD_REQUEST, "expected no bookmark: this server keeps no walks")
-        keep = partial(keep_snapshot, self._visits.store, message.key, message.name)
+        keep = partial(keep_snapshot, self._visits.store, message.key, message.name, client_address.get())
         loop, outlet = asyncio.get_running_loop(), self.visit.outlet
 
         def answer(snapshot: Snapshot) -> None:

@@ -45,6 +45,7 @@ class Greeting:
     times_real_time: float | None  # how fast chunks are made for one client; None if it was not measured
     places: m.Places | None = None  # how full the server is, for a client that knows this field
     max_watchers: int = 0  # how many may watch the walk
+    missing_chunks: int | None = None  # that a resumed walk has lost; None if that is not known
 
 
 def welcome(world: World, greeting: Greeting, fields: AbstractSet[str]) -> m.Welcome:
@@ -72,6 +73,7 @@ def welcome(world: World, greeting: Greeting, fields: AbstractSet[str]) -> m.Wel
         recording=greeting.records if "recording" in fields else None,
         wanted=True if "wanted" in fields else None,
         watchers=greeting.max_watchers if "watchers" in fields else None,
+        missing_chunks=greeting.missing_chunks if "missing_chunks" in fields else None,
     )
 
 

@@ -18,6 +18,7 @@ from worldplay.store.keeper import Keeper
 from worldplay.store.recorder import Recorder
 from worldplay.store.store import MissingWalkError, Store
 from worldplay.web.audience import Audience
+from worldplay.web.logs import client_address
 from worldplay.web.monitoring import Metrics
 from worldplay.web.recording import SessionRecording, describe_path
 from worldplay.web.visit import Visit
@@ -91,7 +92,7 @@ class Visits:
     def _make(
         self, id: str, secret: str, first_frame: int, audience: Audience, writer: str = FIRST_WRITER
     ) -> Visit:
-        kept = None if self._keeper is None else self._keeper.keep(id, secret, writer)
+        kept = None if self._keeper is None else self._keeper.keep(id, secret, writer, client_address.get())
         visit = Visit(
             self._world,
             self._metrics,
@@ -156,6 +157,7 @@ class Visits:
         if other is not None:  # those who watch go on with the walk
             audience, other.audience = other.audience, audience
         visit = self._make(resume.session, resume.secret, first_frame, audience, writer)
+        visit.num_restored = snapshot.num_chunks
         visit.open(self._engine).start(WalkRequest(snapshot=snapshot))
         return visit
 
