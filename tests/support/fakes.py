@@ -211,6 +211,8 @@ class Recorder:
         self.num_frames = 0
         self.num_changes = 0
         self.num_rests = 0
+        self.num_seated = 0
+        self.waits: list[tuple[int, float | None, float]] = []
 
     @property
     def session(self) -> Session:
@@ -223,6 +225,12 @@ class Recorder:
 
     def on_queued(self, position: int, eta_s: float | None) -> None:
         self.events.append(("queued", position, eta_s))
+
+    def on_still_queued(self, position: int, eta_s: float | None, waited_s: float) -> None:
+        self.waits.append((position, eta_s, waited_s))
+
+    def on_seated(self) -> None:
+        self.num_seated += 1
 
     def on_started(self, prompt: str, taken_as: str | None) -> None:
         self.events.append(("started",))

@@ -119,7 +119,17 @@ class Listener(Protocol):
     `on_chunk` and `on_frames` come from the decoder thread if there is one.
     """
 
-    def on_queued(self, position: int, eta_s: float | None) -> None: ...
+    def on_queued(self, position: int, eta_s: float | None) -> None:
+        """The session waits at another position than before; 1 is next."""
+        ...
+
+    def on_still_queued(self, position: int, eta_s: float | None, waited_s: float) -> None:
+        """The session has waited at this position for so long. Told now and then."""
+        ...
+
+    def on_seated(self) -> None:
+        """The session has got a slot, or has it again."""
+        ...
 
     def on_started(self, prompt: str, taken_as: str | None) -> None:
         """Hear that a walk begins, with its prompt and the suggestion that it was taken as, if any."""

@@ -11,7 +11,7 @@ from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.store.keeper import KeptWalk
 from worldplay.web.logs import client_address
 from worldplay.web.outlet import Item, Sample
-from worldplay.web.translate import GUESSED_WAIT_S, our_fault
+from worldplay.web.translate import expect_wait_s, our_fault
 from worldplay.world.world import World
 
 
@@ -39,6 +39,7 @@ class SessionListener:
         self._engine: Engine | None = None
         self.tells_taken_as = False  # whether the client understands this field, which came later
         self._post = post
+        self._is_queued = False  # the client was told that it waits; worker thread only
         self._kept = kept
         self._media_s = media_s
         self._on_yielded = on_yielded or (lambda reason: None)
@@ -78,8 +79,19 @@ class SessionListener:
     # -- from the engine, on its worker thread
 
     def on_queued(self, position: int, eta_s: float | None) -> None:
-        eta_s = position * GUESSED_WAIT_S if eta_s is None else eta_s
+        self.on_still_queued(position, eta_s, 0.0)
+
+    def on_still_queued(self, position: int, eta_s: float | None, waited_s: float) -> None:
+        self._is_queued = True
+        eta_s = expect_wait_s(position, eta_s, waited_s)
         self._encoder.run(self._post, m.Queued(position=position, eta=eta_s))
+
+    def on_seated(self) -> None:
+        if self._kept is not None:
+            self._kept.set_place(is_walking=True)
+        if self._is_queued:
+            self._is_queued = False
+            self._encoder.run(self._post, m.State(what="seated"))
 
     def on_started(self, prompt: str, taken_as: str | None) -> None:
         self._encoder.run(self._open_track)
@@ -99,6 +111,8 @@ class SessionListener:
             return
         if what == "yielded":
             self._on_yielded(str(detail["text"]))
+            if self._kept is not None:
+                self._kept.set_place(is_walking=False)
         if not self.tells_taken_as:
             detail = {name: value for name, value in detail.items() if name != "taken_as"}
         self._encoder.run(self._post, m.State.model_validate({"what": what, **detail}))

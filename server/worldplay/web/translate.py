@@ -21,6 +21,13 @@ from worldplay.world.steering import Move, PosedCamera
 from worldplay.world.world import World
 
 GUESSED_WAIT_S = 60.0  # for one place in the queue, before any visit has ended
+LEAST_WAIT = 0.25  # of the wait expected at first: who has waited for longer than expected may wait on
+
+
+def expect_wait_s(position: int, eta_s: float | None, waited_s: float = 0.0) -> float:
+    """Return what a client is told about its wait, after it has waited at a position for a while."""
+    at_first_s = eta_s or position * GUESSED_WAIT_S
+    return max(at_first_s - waited_s, LEAST_WAIT * at_first_s)
 
 
 def count_places(engine: Engine) -> m.Places:
@@ -28,7 +35,7 @@ def count_places(engine: Engine) -> m.Places:
     stats = engine.stats()
     free = 0 if stats.queued else max(0, engine.max_sessions - stats.sessions)
     position = stats.queued + 1
-    expected_s = engine.eta_s(position) or position * GUESSED_WAIT_S
+    expected_s = expect_wait_s(position, engine.eta_s(position))
     return m.Places(free=free, queued=stats.queued, eta=0.0 if free else expected_s)
 
 

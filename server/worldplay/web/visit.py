@@ -9,6 +9,7 @@ from worldplay.engine.engine import Engine
 from worldplay.engine.session import Session
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ProtocolError
+from worldplay.protocol.fields import MAX_INT
 from worldplay.store.keeper import KeptWalk, Saving
 from worldplay.store.recorder import Recorder
 from worldplay.store.tape import EndReason
@@ -81,6 +82,7 @@ class Visit:
         self.outlet = Outlet(self.latency, metrics, self.listener.drop, first_frame, on_sent)
         self.audience = audience
         audience.tell_walker = self._tell_watchers
+        audience.is_paused = lambda: self.session is not None and self.session.is_paused
         self._dismiss: Callable[[], None] | None = None  # ends the connection that is attached
         self._chunk_latents = world.chunk_latents
         if kept is not None:
@@ -159,7 +161,7 @@ class Visit:
         if self.num_restored is None:
             return 0
         num_made = 0 if self.session is None else self.session.num_chunks
-        return None if chunk is None else max(0, chunk + 1 - max(num_made, self.num_restored))
+        return None if chunk is None else max(0, min(chunk + 1, MAX_INT) - max(num_made, self.num_restored))
 
     def _tell_saving(self, saving: Saving) -> None:
         """Tell the client that its walk cannot be saved from a chunk on, or that it is saved again."""
