@@ -3,13 +3,13 @@
 import ipaddress
 import logging
 import os
-import re
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
+from worldplay.containers import PREFIX, is_of_another_container
 from worldplay.folders import check_folders
 from worldplay.protocol.origin import read_origins
 from worldplay.wording import find_fault
@@ -17,21 +17,11 @@ from worldplay.world.frames import parse_size
 
 logger = logging.getLogger(__name__)
 
-PREFIX = "WORLDPLAY_"
 _SWITCHES = {"1": "on", "true": "on", "yes": "on", "0": "off", "false": "off", "no": "off"}
 AUTO = "auto"  # the size that is chosen by measuring
 CHUNK_TIMES = Path.home() / ".cache" / "worldplay-measured" / "chunk_times.json"
 COMPILED = Path.home() / ".cache" / "worldplay-compiled"
 _PACKAGE = Path(__file__).resolve().parent
-
-# What Kubernetes sets in every container for a service whose name begins with "worldplay".
-_KUBERNETES_NAME = re.compile(
-    rf"{PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
-)
-# What Docker sets beside those in a container that is linked to one called "worldplay".
-_DOCKER_LINK_NAME = re.compile(rf"{PREFIX}(NAME|ENV_\w+|PORT_\d+_(TCP|UDP|SCTP)(_PORT)?_(START|END))")
-_KUBERNETES_PORT = re.compile(rf"{PREFIX}(\w+_)?PORT")
-_KUBERNETES_URL = re.compile(r"(tcp|udp|sctp)://.*")
 
 
 def _expand_home(path: Path) -> Path:
@@ -235,6 +225,13 @@ class Settings(ModelSettings):
         description="Seconds for which a visitor without a connection keeps the place, unless others wait; "
         "afterwards the walk goes on from the store",
     )
+    return_s: float = Field(
+        20.0,
+        ge=0,
+        le=600,
+        description="Seconds after a start for which the places of visitors who walked when the server ended "
+        "wait for them; 0: newcomers take them",
+    )
     max_watchers: int = Field(
         200, ge=0, le=10_000, description="Visitors who may watch the walks of others; 0: nobody"
     )
@@ -349,7 +346,7 @@ def _own_variables() -> dict[str, _Given]:
     fields = {PREFIX + name.upper(): name for name in Settings.model_fields}
     for variable in sorted(os.environ):
         name, text = variable.upper(), _unquote(os.environ[variable])
-        if not name.startswith(PREFIX) or _is_of_another_container(name, text):
+        if not name.startswith(PREFIX) or is_of_another_container(name, text):
             continue
         if name not in fields:
             raise ValueError(f"unknown setting {variable}; known are {', '.join(sorted(fields))}")
@@ -380,12 +377,6 @@ def _unquote(text: str) -> str:
     if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'":
         return text[1:-1].strip()
     return text
-
-
-def _is_of_another_container(variable: str, text: str) -> bool:
-    if _KUBERNETES_NAME.fullmatch(variable) or _DOCKER_LINK_NAME.fullmatch(variable):
-        return True
-    return _KUBERNETES_PORT.fullmatch(variable) is not None and _KUBERNETES_URL.fullmatch(text) is not None
 
 
 def _is_address(host: str) -> bool:

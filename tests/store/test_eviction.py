@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from worldplay.store.eviction import StoredWalk, find_expired, find_room, find_surplus
+from worldplay.store.eviction import StoredWalk, find_expired, find_room, find_surplus, find_walking
 
 LEFT = StoredWalk("walk", 10, 0.0, 100.0, is_bookmark=False, is_live=False, address="stranger")
 
@@ -43,3 +43,15 @@ def test_what_is_live_does_not_expire() -> None:
     walks = [LEFT, replace(LEFT, id="live", is_live=True)]
     assert ids(find_expired(walks, 100.0)) == []
     assert ids(find_expired(walks, 100.1)) == ["walk"]
+
+
+def walking(id: str, changed_s: float, address: str = "") -> StoredWalk:
+    return replace(LEFT, id=id, changed_s=changed_s, address=address, is_live=True, is_walking=True)
+
+
+def test_latest_walkers_come_back_and_of_an_address_only_some() -> None:
+    walks = [walking(f"walk{number}", float(number), "one" if number < 4 else "") for number in range(6)]
+    assert ids(find_walking(walks, 1.0, 9, 2)) == ["walk5", "walk4", "walk3", "walk2"]
+    assert ids(find_walking(walks, 1.0, 3, 2)) == ["walk5", "walk4", "walk3"]
+    assert ids(find_walking(walks, 4.5, 9, 2)) == ["walk5"]
+    assert ids(find_walking([LEFT], 0.0, 9, 2)) == []

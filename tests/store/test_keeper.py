@@ -283,6 +283,15 @@ def test_walk_that_was_removed_from_the_store_is_saved_again_from_its_beginning(
     assert_whole(saved)
 
 
+def test_paused_walk_that_was_removed_is_saved_again_in_the_end(saved: Saved) -> None:
+    saved.go_on(0.0)
+    saved.store.delete(saved.id)
+    saved.keeper.give_signs()
+    saved.keeper._thread.submit(lambda: None).result()
+    saved.end()
+    assert_whole(saved)
+
+
 def test_walk_that_nobody_goes_on_with_gives_signs_of_life(saved: Saved) -> None:
     saved.go_on(0.0)
     path = Path(saved.store._files._root) / saved.id / "about.json"

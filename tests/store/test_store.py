@@ -167,6 +167,22 @@ def test_key_keeps_as_many_bookmarks_as_are_listed(
     assert store.keep("another owner", "", snapshot)
 
 
+def test_description_is_read_again_only_if_it_has_changed(
+    store: Store, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        store.keep(OWNER, "", snapshot)
+    store.clean()
+    live = new_id()
+    store.create(live, About(kind="live", key=hash_key("s")))
+    store.clean()
+    store.describe(live, About(kind="live", key=hash_key("s"), state="left"))
+    read: list[str] = []
+    monkeypatch.setattr(store, "_try_about", read.append)
+    store.clean()
+    assert read == [live]
+
+
 def test_damaged_walk_is_refused(tmp_path: Path, snapshot: Snapshot) -> None:
     store = make_store(tmp_path)
     id = store.keep(OWNER, "", snapshot)

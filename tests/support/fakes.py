@@ -339,10 +339,18 @@ class Theatre:
         return self.worker.counters
 
     def open(
-        self, listener: Recorder, view: str | None = None, start: bool = True, address: str = ""
+        self,
+        listener: Recorder,
+        view: str | None = None,
+        start: bool = True,
+        address: str = "",
+        *,
+        is_back: bool = False,
     ) -> Session:
         self.num_sessions += 1
-        session = Session(self.num_sessions, listener, self.clock, lambda: None, address=address)
+        session = Session(
+            self.num_sessions, listener, self.clock, lambda: None, address=address, is_back=is_back
+        )
         listener.session = session
         self.worker.arrivals.append(session)
         if start:

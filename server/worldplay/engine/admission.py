@@ -10,7 +10,8 @@ class Admission:
     """A bounded number of slots with a bounded first-come, first-served queue before them.
 
     A session that gave its slot back may rest: it keeps its walk, and gets a slot only if nobody else waits.
-    While others wait, sessions of one address have a share of the slots.
+    While others wait, sessions of one address have a share of the slots. For a while after a start, slots may
+    be reserved for sessions that had one before.
     """
 
     def __init__(self, max_sessions: int, max_queued: int, limits: TurnLimits | None = None) -> None:
@@ -25,7 +26,9 @@ class Admission:
         self._resting_ms: dict[int, float] = {}  # since when; the longest first
         self._stays = RecentTimes()
         self._addresses: dict[int, str] = {}
-        self._share = self.limits.per_address or max(1, max_sessions - 1)
+        self.share = self.limits.per_address or max(1, max_sessions - 1)
+        self.num_reserved = 0  # slots that wait for sessions that come back
+        self._reserved_until_ms = 0.0
 
     @property
     def num_seated(self) -> int:
@@ -41,9 +44,14 @@ class Admission:
         return len(self._queue)
 
     @property
+    def num_free(self) -> int:
+        """Return how many slots nobody has, and nobody may come back to."""
+        return max(0, self.max_sessions - self.num_seated - self.num_reserved)
+
+    @property
     def is_full(self) -> bool:
         """Return whether a new key finds neither a slot nor a place in the queue."""
-        has_slot = self.num_seated < self.max_sessions and not self._queue
+        has_slot = self.num_free > 0 and not self._queue
         return not has_slot and len(self._queue) >= self._max_queued
 
     @property
@@ -62,10 +70,29 @@ class Admission:
         """Return the keys that wait, the next one first; those that rest come last."""
         return [*self._queue, *self._resting_ms]
 
-    def enter(self, key: int, now_ms: float, address: str = "") -> bool:
-        """Take a slot, or wait for one. Returns: False if both are full."""
+    def reserve(self, num_slots: int, until_ms: float) -> None:
+        """Keep slots for keys that come back, before anybody has one."""
+        self.num_reserved = min(num_slots, self.max_sessions)
+        self._reserved_until_ms = until_ms
+
+    def expire(self, now_ms: float) -> None:
+        """Give slots that were reserved in vain to those who wait, when it is time."""
+        if self.num_reserved and now_ms >= self._reserved_until_ms:
+            self.num_reserved = 0
+            self._fill(now_ms)
+
+    def enter(self, key: int, now_ms: float, address: str = "", *, is_back: bool = False) -> bool:
+        """Take a slot, or wait for one. Returns: False if both are full.
+
+        Args:
+            is_back: take a slot that is reserved, if there still is one.
+        """
         self._addresses[key] = address
-        if self.num_seated < self.max_sessions and not self._queue:
+        if is_back and self.num_reserved:
+            self.num_reserved -= 1
+            self._seated_ms[key] = now_ms
+            return True
+        if self.num_free and not self._queue:
             self._seated_ms[key] = now_ms
             return True
         if self.is_full:
@@ -90,7 +117,7 @@ class Admission:
         if not any(self._has_share_left(key) for key in self._queue):
             return None
         seats = self._count_seats()
-        crowding = [key for key in self._seated_ms if seats[self._addresses[key]] > self._share]
+        crowding = [key for key in self._seated_ms if seats[self._addresses[key]] > self.share]
         return max(crowding, key=lambda key: (self._seated_ms[key], key), default=None)
 
     def find_crowding_waiter(self, address: str) -> int | None:
@@ -105,7 +132,7 @@ class Admission:
         return Counter(self._addresses[key] for key in self._seated_ms)
 
     def _has_share_left(self, key: int) -> bool:
-        return self._count_seats()[self._addresses[key]] < self._share
+        return self._count_seats()[self._addresses[key]] < self.share
 
     def yield_seat(self, key: int, now_ms: float, *, rests: bool) -> None:
         """Move a key that has a slot to the end of the queue, or to those that rest."""
@@ -133,7 +160,7 @@ class Admission:
 
     def _fill(self, now_ms: float) -> None:
         """Give free slots to the keys that wait longest, and then to those that rest."""
-        while self.num_queued and self.num_seated < self.max_sessions:
+        while self.num_queued and self.num_free:
             key = self._next_waiting() if self._queue else next(iter(self._resting_ms))
             self._resting_ms.pop(key, None)
             self._seated_ms[key] = now_ms

@@ -19,6 +19,7 @@ class StoredWalk:
     is_live: bool  # somebody walks it, or may come back to it at once
     key: str = ""  # hash of its owner's secret
     address: str = ""  # hash of its owner's address; empty if that is not known
+    is_walking: bool = False  # its session has a slot, as far as the store knows
 
     @property
     def is_left(self) -> bool:
@@ -29,6 +30,27 @@ class StoredWalk:
 def find_expired(walks: Sequence[StoredWalk], now_s: float) -> list[StoredWalk]:
     """Find the walks whose time is over."""
     return [walk for walk in walks if not walk.is_live and walk.expires_s < now_s]
+
+
+def find_walking(
+    walks: Sequence[StoredWalk], since_s: float, most: int, most_per_address: int
+) -> Iterator[StoredWalk]:
+    """Find the sessions that had a slot and gave a sign of life since then, the latest first.
+
+    Args:
+        most: how many are found in all.
+        most_per_address: how many of one address, if that is known.
+    """
+    by_address = Counter[str]()
+    num_found = 0
+    for walk in sorted(walks, key=_age, reverse=True):
+        if not walk.is_walking or walk.changed_s < since_s or num_found == most:
+            continue
+        if walk.address and by_address[walk.address] == most_per_address:
+            continue
+        by_address[walk.address] += 1
+        num_found += 1
+        yield walk
 
 
 def find_surplus(walks: Sequence[StoredWalk], address: str, most: int) -> list[StoredWalk]:

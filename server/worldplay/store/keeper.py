@@ -8,7 +8,7 @@ from typing import Literal, Protocol, TypeVar
 from weakref import WeakSet
 
 from worldplay.store.chain import FIRST_WRITER
-from worldplay.store.store import About, Store, StoreFullError, hash_address, hash_key
+from worldplay.store.store import About, State, Store, StoreFullError, hash_address, hash_key
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_file import TooLongError
 
@@ -109,6 +109,7 @@ class KeptWalk:
         self._clock = clock
         self._id = id
         self._about = about
+        self._state: State = about.state
         self._writer = writer
         self._num_parts = 0
         self._is_described = writer != FIRST_WRITER  # whether there is a description in the store
@@ -121,6 +122,7 @@ class KeptWalk:
         self._first = 0  # latent of the part that is being written
         self._next_ms = 0.0
         self._num_failures = 0  # in a row
+        self._is_too_long = False
         self._is_ended = False
 
     def changed(self, walk: Saveable) -> None:
@@ -145,9 +147,9 @@ class KeptWalk:
 
     def set_place(self, *, is_walking: bool) -> None:
         """Note whether the session has a slot, or waits for one. Any thread."""
-        state: Literal["walking", "waiting"] = "walking" if is_walking else "waiting"
-        if self._about.state not in (state, "left"):
-            self._about = self._about.model_copy(update={"state": state})
+        state: State = "walking" if is_walking else "waiting"
+        if self._state not in (state, "left"):
+            self._state = state
             self._submit(self._describe)
 
     def give_sign(self) -> None:
@@ -165,9 +167,11 @@ class KeptWalk:
             return False
 
     def _save(self, walk: Saveable) -> None:
-        if self._is_ended:
+        if self._is_ended or self._is_too_long:
             return
         self._next_ms = self._clock() + SAVE_EVERY_MS
+        if not self._is_described:
+            walk.count_unsaved(0)
         if self._task is not None and not (self._task.done() and self._task.result()):
             walk.count_unsaved(self._first)
             if self._num_failures:
@@ -192,11 +196,11 @@ class KeptWalk:
                 return False
             self._store.hold(self._id)
             if not self._is_described:
-                self._store.create(self._id, self._about)
+                self._about = self._store.create(self._id, self._newest_about)
                 self._is_described = True
             num_bytes = self._store.append(self._id, self._num_parts, part, self._writer)
         except TooLongError:
-            self._is_ended = True
+            self._is_too_long = True
             return self._fail("long", "it is too long", part)
         except (OSError, StoreFullError) as error:
             fault: Fault = "full" if isinstance(error, StoreFullError) else "disk"
@@ -258,16 +262,20 @@ class KeptWalk:
         if self._try(self._is_here):
             self._describe()
 
+    @property
+    def _newest_about(self) -> About:
+        return self._about.model_copy(update={"state": self._state})
+
     def _describe(self) -> None:
         if self._is_described and not self._is_ended:
             self._store.hold(self._id)
-            self._try(lambda: self._store.describe(self._id, self._about))
+            self._try(lambda: self._store.describe(self._id, self._newest_about))
 
     def _leave(self) -> None:
         """Let the store remove the walk if it needs room, or if its address has left too many."""
         self.fault = None
         if self._is_described and not self._is_ended and not self.has_moved:
-            self._about = self._about.model_copy(update={"state": "left"})
+            self._state = "left"
             self._describe()
             self._store.release(self._id)
             self._try(lambda: self._store.limit(self._about.address))

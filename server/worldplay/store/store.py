@@ -20,7 +20,7 @@ from worldplay.store.chain import (
     make_claim,
     name_part,
 )
-from worldplay.store.eviction import StoredWalk, find_expired, find_room, find_surplus
+from worldplay.store.eviction import StoredWalk, find_expired, find_room, find_surplus, find_walking
 from worldplay.store.files import ID, Entry, Files
 from worldplay.world.snapshot import Snapshot, join
 from worldplay.world.snapshot_file import write_snapshot
@@ -39,6 +39,7 @@ BOOKMARKS_SHARE = 0.9  # of the store; the rest is for walks that are being made
 BOOKMARKS_ADDRESS_SHARE = 0.5  # of the store, for one address
 WALKS_PER_ADDRESS = 20
 
+State = Literal["walking", "waiting", "left"]
 Removal = Literal["expired", "room", "address"]
 
 
@@ -64,7 +65,7 @@ class About(BaseModel):
     key: Annotated[str, Field(max_length=64)]  # hash of the secret that its owner has
     address: Annotated[str, Field(max_length=64)] = ""  # hash of its owner's address
     # Of a session's walk: whether it has a slot, waits for one, or was left by its client.
-    state: Literal["walking", "waiting", "left"] = "walking"
+    state: State = "walking"
     name: Annotated[str, Field(max_length=MAX_NAME_CHARS)] = ""
     chunks: int = 0
     created_s: float = 0.0
@@ -108,6 +109,7 @@ class Store:
         self._now = now
         self._walks_per_address = walks_per_address
         self._held: set[str] = set()  # walks of this server's sessions
+        self._abouts: dict[str, tuple[Entry, About | None]] = {}  # as last read, each with its file
         self._lock = Lock()
         self._num_bytes = 0  # as of the last cleaning, and what was written since
         self._cleaned_s = float("-inf")
@@ -117,10 +119,12 @@ class Store:
         """Return how large the store is, as of the last cleaning and what was written since."""
         return self._num_bytes
 
-    def create(self, id: str, about: About) -> None:
-        """Make a walk without parts. Raises: StoreFullError or OSError."""
+    def create(self, id: str, about: About) -> About:
+        """Make a walk without parts. Returns: its description. Raises: StoreFullError or OSError."""
         self._make_room(0)
-        self.describe(id, about.model_copy(update={"created_s": self._now()}))
+        about = about.model_copy(update={"created_s": self._now()})
+        self.describe(id, about)
+        return about
 
     def describe(self, id: str, about: About) -> None:
         """Write a walk's description, which is also a sign of life. Raises: OSError."""
@@ -265,6 +269,15 @@ class Store:
         with self._lock:
             self._num_bytes, self._cleaned_s = num_bytes, now_s
 
+    def find_walking(self, since_s: float, most: int, most_per_address: int) -> set[str]:
+        """Find the sessions that had a slot when a server ended, and gave a sign of life since then."""
+        try:
+            walks = self._list()
+        except OSError as error:
+            logger.warning("the store does not say who walked before: %s", error)
+            return set()
+        return {walk.id for walk in find_walking(walks, since_s, most, most_per_address)}
+
     def limit(self, address: str) -> None:
         """Remove the oldest walks that an address has left, if they are too many. `address` is a hash.
 
@@ -278,10 +291,12 @@ class Store:
         folders: dict[str, list[Entry]] = {}
         for entry in self._files.list():
             folders.setdefault(entry.name.partition("/")[0], []).append(entry)
-        return [self._look_at(id, entries) for id, entries in folders.items() if _is_walk(id, entries)]
+        folders = {id: entries for id, entries in folders.items() if _is_walk(id, entries)}
+        self._abouts = {id: known for id, known in list(self._abouts.items()) if id in folders}
+        return [self._look_at(id, entries) for id, entries in folders.items()]
 
     def _look_at(self, id: str, entries: list[Entry]) -> StoredWalk:
-        about, changed_s = self._try_about(id), max(entry.changed_s for entry in entries)
+        about, changed_s = self._remember_about(id, entries), max(entry.changed_s for entry in entries)
         is_bookmark = about is not None and about.kind == "kept"
         is_silent = self._now() > changed_s + SILENT_S or (about is not None and about.state == "left")
         return StoredWalk(
@@ -293,7 +308,18 @@ class Store:
             is_live=id in self._held or not (is_bookmark or is_silent),
             key="" if about is None else about.key,
             address="" if about is None else about.address,
+            is_walking=about is not None and about.kind == "live" and about.state == "walking",
         )
+
+    def _remember_about(self, id: str, entries: list[Entry]) -> About | None:
+        """Return a walk's description, which is read only if its file has changed since the last time."""
+        file = next((entry for entry in entries if entry.name == f"{id}/{ABOUT}"), None)
+        if file is None:
+            return None
+        known = self._abouts.get(id)
+        if known is None or known[0] != file:
+            known = self._abouts[id] = file, self._try_about(id)
+        return known[1]
 
     def _names(self, id: str) -> list[str]:
         """List the files of a walk."""

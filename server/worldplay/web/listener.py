@@ -49,11 +49,11 @@ class SessionListener:
         self._last: Sequence[Item] = ()  # posted when the chunk in progress is finished
         self._report: ChunkReport | None = None  # of the chunk whose frames are being encoded
 
-    def open(self, engine: Engine) -> Session:
-        """Return the session; the first call opens it."""
+    def open(self, engine: Engine, *, is_back: bool = False) -> Session:
+        """Return the session; the first call opens it, with a slot that is reserved if it `is_back`."""
         if self.session is None:
             self._engine = engine
-            self.session = engine.open(self, self._media_s, client_address.get())
+            self.session = engine.open(self, self._media_s, client_address.get(), is_back=is_back)
         return self.session
 
     def drop(self, num_frames: int) -> None:

@@ -33,7 +33,7 @@ def expect_wait_s(position: int, eta_s: float | None, waited_s: float = 0.0) -> 
 def count_places(engine: Engine) -> m.Places:
     """Tell a newcomer how full the server is."""
     stats = engine.stats()
-    free = 0 if stats.queued else max(0, engine.max_sessions - stats.sessions)
+    free = 0 if stats.queued else engine.num_free
     position = stats.queued + 1
     expected_s = expect_wait_s(position, engine.eta_s(position))
     return m.Places(free=free, queued=stats.queued, eta=0.0 if free else expected_s)

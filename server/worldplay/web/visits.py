@@ -14,7 +14,7 @@ from anyio import move_on_after
 from worldplay.engine.engine import Engine
 from worldplay.protocol import messages as m
 from worldplay.store.chain import FIRST_WRITER
-from worldplay.store.keeper import Keeper
+from worldplay.store.keeper import SIGN_EVERY_S, Keeper
 from worldplay.store.recorder import Recorder
 from worldplay.store.store import MissingWalkError, Store
 from worldplay.web.audience import Audience
@@ -34,6 +34,7 @@ T = TypeVar("T")
 NUM_FORGOTTEN = 256
 MAX_READS = 2  # walks that are read from the store at a time
 STORE_PATIENCE_S = 0.25  # for the store to say whether a walk that is here went on elsewhere
+LOOK_PATIENCE_S = 3.0  # at the start, for the store to say who walked before
 MAX_FIRST_FRAME = 2**31  # of a timeline that goes on: three years, and far from any limit of the protocol
 
 
@@ -69,8 +70,28 @@ class Visits:
         self._resume_s = resume_s
         self._visits: dict[str, Visit] = {}
         self._forgotten: deque[str] = deque(maxlen=NUM_FORGOTTEN)  # their files may still be there
+        self._expected: set[str] = set()  # sessions that had a slot when the server ended
         self._reading = asyncio.Semaphore(MAX_READS)
         self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def expect_back(self, began_s: float, seconds: float) -> None:
+        """Reserve slots for those who walked when the server ended, if they may come back at once.
+
+        Args:
+            began_s: when this process began to start, in seconds since 1970.
+            seconds: for how long. To be called before the engine starts.
+        """
+        if self.store is None or not min(self._resume_s, seconds):
+            return
+        since_s = began_s - self._resume_s - SIGN_EVERY_S
+        find = partial(
+            self.store.find_walking, since_s, self._engine.max_sessions, self._engine.slots_per_address
+        )
+        with move_on_after(LOOK_PATIENCE_S):
+            self._expected = await asyncio.to_thread(find)
+        if self._expected:
+            logger.info("places are kept for visitors who may come back: %d", len(self._expected))
+            self._engine.reserve(len(self._expected), seconds)
 
     def new(self) -> Visit:
         """Make a visit for a client that is not known."""
@@ -158,7 +179,11 @@ class Visits:
             audience, other.audience = other.audience, audience
         visit = self._make(resume.session, resume.secret, first_frame, audience, writer)
         visit.num_restored = snapshot.num_chunks
-        visit.open(self._engine).start(WalkRequest(snapshot=snapshot))
+        if visit.kept is not None:
+            visit.kept.set_place(is_walking=False)  # until it has one
+        is_back = resume.session in self._expected
+        self._expected.discard(resume.session)
+        visit.open(self._engine, is_back=is_back).start(WalkRequest(snapshot=snapshot))
         return visit
 
     def _load(self, resume: m.Resume) -> tuple[Snapshot, str] | None:
