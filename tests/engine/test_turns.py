@@ -293,7 +293,7 @@ def test_paused_walker_hears_that_it_has_its_place_back() -> None:
 
 def test_newcomer_walks_when_nobody_has_come_back() -> None:
     theatre = Theatre(max_sessions=1)
-    theatre.worker.admission.reserve(1, theatre.clock.now_ms + 3000)
+    theatre.worker.admission.reserved.make({"back": ""}, theatre.clock.now_ms + 3000)
     page = theatre.open_page()
     theatre.run(2000)
     assert not page.reports
@@ -303,10 +303,10 @@ def test_newcomer_walks_when_nobody_has_come_back() -> None:
 
 def test_who_is_back_ends_nobody_who_waits() -> None:
     theatre = Theatre(max_sessions=1, max_queued=1)
-    theatre.worker.admission.reserve(1, theatre.clock.now_ms + 3000)
+    theatre.worker.admission.reserved.make({"back": ""}, theatre.clock.now_ms + 3000)
     waiting, back = theatre.open_page(), Recorder()
     theatre.run(100)
-    theatre.open(back, is_back=True)
+    theatre.open(back, name="back")
     theatre.run(100)
     assert names(waiting) == ["queued"]
     assert (waiting.num_seated, back.num_seated) == (0, 1)

@@ -45,13 +45,9 @@ def test_what_is_live_does_not_expire() -> None:
     assert ids(find_expired(walks, 100.1)) == ["walk"]
 
 
-def walking(id: str, changed_s: float, address: str = "") -> StoredWalk:
-    return replace(LEFT, id=id, changed_s=changed_s, address=address, is_live=True, is_walking=True)
-
-
-def test_latest_walkers_come_back_and_of_an_address_only_some() -> None:
-    walks = [walking(f"walk{number}", float(number), "one" if number < 4 else "") for number in range(6)]
-    assert ids(find_walking(walks, 1.0, 9, 2)) == ["walk5", "walk4", "walk3", "walk2"]
-    assert ids(find_walking(walks, 1.0, 3, 2)) == ["walk5", "walk4", "walk3"]
-    assert ids(find_walking(walks, 4.5, 9, 2)) == ["walk5"]
-    assert ids(find_walking([LEFT], 0.0, 9, 2)) == []
+def test_latest_walkers_may_come_back() -> None:
+    walks = [
+        replace(LEFT, id=f"walk{number}", changed_s=float(number), is_walking=True) for number in range(4)
+    ]
+    assert ids(find_walking([*walks, LEFT], 1.0, 9)) == ["walk3", "walk2", "walk1"]
+    assert ids(find_walking(walks, 0.0, 2)) == ["walk3", "walk2"]

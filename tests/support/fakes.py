@@ -344,13 +344,10 @@ class Theatre:
         view: str | None = None,
         start: bool = True,
         address: str = "",
-        *,
-        is_back: bool = False,
+        name: str = "",
     ) -> Session:
         self.num_sessions += 1
-        session = Session(
-            self.num_sessions, listener, self.clock, lambda: None, address=address, is_back=is_back
-        )
+        session = Session(self.num_sessions, listener, self.clock, lambda: None, address=address, name=name)
         listener.session = session
         self.worker.arrivals.append(session)
         if start:

@@ -23,7 +23,7 @@ class FakeEngine:
         self.encoded_s: list[float] = []
         self.dropped_s: list[float] = []
 
-    def open(self, listener: object, media_s: float, address: str) -> SimpleNamespace:
+    def open(self, listener: object, media_s: float, address: str, name: str) -> SimpleNamespace:
         return SimpleNamespace(
             media_encoded=self.encoded_s.append, media_dropped=self.dropped_s.append, close=lambda: None
         )
@@ -34,7 +34,7 @@ def opened(*, tells_taken_as: bool = False) -> tuple[SessionListener, FakeEngine
     listener = SessionListener(WORLD, posted.put)
     listener.tells_taken_as = tells_taken_as
     engine = FakeEngine()
-    listener.open(engine)  # type: ignore[arg-type]
+    listener.open(engine, "session")  # type: ignore[arg-type]
     return listener, engine, posted
 
 
@@ -92,7 +92,7 @@ def test_frame_that_cannot_be_encoded_ends_the_session(
 
 def test_session_is_opened_once_and_hears_of_dropped_frames() -> None:
     listener, engine, _ = opened()
-    assert listener.open(engine) is listener.session  # type: ignore[arg-type]
+    assert listener.open(engine, "session") is listener.session  # type: ignore[arg-type]
     listener.drop(12)
     listener.close()
     assert engine.dropped_s == [0.5]

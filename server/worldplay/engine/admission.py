@@ -4,6 +4,7 @@ from collections import Counter, deque
 
 from worldplay.engine.activity import TurnLimits
 from worldplay.engine.pacing import RecentTimes
+from worldplay.engine.reservations import Reservations
 
 
 class Admission:
@@ -26,9 +27,8 @@ class Admission:
         self._resting_ms: dict[int, float] = {}  # since when; the longest first
         self._stays = RecentTimes()
         self._addresses: dict[int, str] = {}
-        self.share = self.limits.per_address or max(1, max_sessions - 1)
-        self.num_reserved = 0  # slots that wait for sessions that come back
-        self._reserved_until_ms = 0.0
+        self._share = self.limits.per_address or max(1, max_sessions - 1)
+        self.reserved = Reservations()
 
     @property
     def num_seated(self) -> int:
@@ -46,7 +46,7 @@ class Admission:
     @property
     def num_free(self) -> int:
         """Return how many slots nobody has, and nobody may come back to."""
-        return max(0, self.max_sessions - self.num_seated - self.num_reserved)
+        return max(0, self.max_sessions - self.num_seated - len(self.reserved))
 
     @property
     def is_full(self) -> bool:
@@ -70,26 +70,22 @@ class Admission:
         """Return the keys that wait, the next one first; those that rest come last."""
         return [*self._queue, *self._resting_ms]
 
-    def reserve(self, num_slots: int, until_ms: float) -> None:
-        """Keep slots for keys that come back, before anybody has one."""
-        self.num_reserved = min(num_slots, self.max_sessions)
-        self._reserved_until_ms = until_ms
-
-    def expire(self, now_ms: float) -> None:
-        """Give slots that were reserved in vain to those who wait, when it is time."""
-        if self.num_reserved and now_ms >= self._reserved_until_ms:
-            self.num_reserved = 0
+    def check_reserved(self, now_ms: float) -> None:
+        """Give slots that are not reserved any more to those who wait."""
+        if len(self.reserved):
+            if any(self._has_share_left(key) for key in self._queue):
+                self.reserved.drop_crowding(self._count_seats(), self._share)
+            self.reserved.expire(now_ms)
             self._fill(now_ms)
 
-    def enter(self, key: int, now_ms: float, address: str = "", *, is_back: bool = False) -> bool:
+    def enter(self, key: int, now_ms: float, address: str = "", name: str = "") -> bool:
         """Take a slot, or wait for one. Returns: False if both are full.
 
         Args:
-            is_back: take a slot that is reserved, if there still is one.
+            name: of a session for which a slot may be reserved.
         """
         self._addresses[key] = address
-        if is_back and self.num_reserved:
-            self.num_reserved -= 1
+        if self.reserved.take(name):
             self._seated_ms[key] = now_ms
             return True
         if self.num_free and not self._queue:
@@ -117,7 +113,7 @@ class Admission:
         if not any(self._has_share_left(key) for key in self._queue):
             return None
         seats = self._count_seats()
-        crowding = [key for key in self._seated_ms if seats[self._addresses[key]] > self.share]
+        crowding = [key for key in self._seated_ms if seats[self._addresses[key]] > self._share]
         return max(crowding, key=lambda key: (self._seated_ms[key], key), default=None)
 
     def find_crowding_waiter(self, address: str) -> int | None:
@@ -129,10 +125,11 @@ class Admission:
         return next((key for key in reversed(self._queue) if waiting[self._addresses[key]] == most > 1), None)
 
     def _count_seats(self) -> Counter[str]:
-        return Counter(self._addresses[key] for key in self._seated_ms)
+        """Count the slots of each address, with those that wait for it."""
+        return Counter(self._addresses[key] for key in self._seated_ms) + self.reserved.count_by_address()
 
     def _has_share_left(self, key: int) -> bool:
-        return self._count_seats()[self._addresses[key]] < self.share
+        return self._count_seats()[self._addresses[key]] < self._share
 
     def yield_seat(self, key: int, now_ms: float, *, rests: bool) -> None:
         """Move a key that has a slot to the end of the queue, or to those that rest."""

@@ -41,17 +41,16 @@ class Session:
         wake: Callable[[], None],
         media_s: float = 0.0,
         address: str = "",
-        *,
-        is_back: bool = False,
+        name: str = "",
     ) -> None:
         """Make a session.
 
         Args:
             address: its client's: sessions of one address share slots when others wait.
-            is_back: whether a slot may be reserved for it, because it had one before the server was started.
+            name: what a slot may be reserved under.
         """
         self.number = number
-        self.is_back = is_back
+        self.name = name
         self.address = address
         self.listener = listener
         self.walk: WalkPort | None = None  # worker thread only

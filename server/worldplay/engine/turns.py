@@ -48,7 +48,7 @@ class Turns:
 
     def check(self, now_ms: float) -> None:
         """Let those who wait have the slots of those who do nothing."""
-        self._admission.expire(now_ms)
+        self._admission.check_reserved(now_ms)
         self._wake(now_ms)
         self._note_seated(now_ms)  # first: who has just got a slot may have waited for long
         if self._admission.num_waiting:

@@ -119,11 +119,9 @@ class Worker:
                 session, self._world.fps, self._clock, self._costs, self.counters
             )
             self.counters.sessions_opened += 1
-            is_expected = session.is_back and self.admission.num_reserved > 0
-            if self.admission.is_full and not is_expected:
+            if self.admission.is_full and session.name not in self.admission.reserved:
                 self._make_room(session.address)
-            now_ms = self._clock()
-            if not self.admission.enter(session.number, now_ms, session.address, is_back=session.is_back):
+            if not self.admission.enter(session.number, self._clock(), session.address, session.name):
                 self.counters.sessions_refused += 1
                 self._end(session, "busy")
 

@@ -32,25 +32,10 @@ def find_expired(walks: Sequence[StoredWalk], now_s: float) -> list[StoredWalk]:
     return [walk for walk in walks if not walk.is_live and walk.expires_s < now_s]
 
 
-def find_walking(
-    walks: Sequence[StoredWalk], since_s: float, most: int, most_per_address: int
-) -> Iterator[StoredWalk]:
-    """Find the sessions that had a slot and gave a sign of life since then, the latest first.
-
-    Args:
-        most: how many are found in all.
-        most_per_address: how many of one address, if that is known.
-    """
-    by_address = Counter[str]()
-    num_found = 0
-    for walk in sorted(walks, key=_age, reverse=True):
-        if not walk.is_walking or walk.changed_s < since_s or num_found == most:
-            continue
-        if walk.address and by_address[walk.address] == most_per_address:
-            continue
-        by_address[walk.address] += 1
-        num_found += 1
-        yield walk
+def find_walking(walks: Sequence[StoredWalk], since_s: float, most: int) -> list[StoredWalk]:
+    """Find the latest sessions that had a slot and gave a sign of life since then, at most `most`."""
+    found = [walk for walk in walks if walk.is_walking and walk.changed_s >= since_s]
+    return sorted(found, key=_age, reverse=True)[:most]
 
 
 def find_surplus(walks: Sequence[StoredWalk], address: str, most: int) -> list[StoredWalk]:

@@ -269,14 +269,17 @@ class Store:
         with self._lock:
             self._num_bytes, self._cleaned_s = num_bytes, now_s
 
-    def find_walking(self, since_s: float, most: int, most_per_address: int) -> set[str]:
-        """Find the sessions that had a slot when a server ended, and gave a sign of life since then."""
+    def find_walking(self, since_s: float, most: int) -> dict[str, str]:
+        """Find the sessions that had a slot when a server ended, and gave a sign of life since then.
+
+        Returns: the hash of each one's address.
+        """
         try:
             walks = self._list()
         except OSError as error:
             logger.warning("the store does not say who walked before: %s", error)
-            return set()
-        return {walk.id for walk in find_walking(walks, since_s, most, most_per_address)}
+            return {}
+        return {walk.id: walk.address for walk in find_walking(walks, since_s, most)}
 
     def limit(self, address: str) -> None:
         """Remove the oldest walks that an address has left, if they are too many. `address` is a hash.

@@ -9,6 +9,7 @@ from worldplay.media.frame_encoder import FrameEncoder
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.store.keeper import KeptWalk
+from worldplay.store.store import hash_address
 from worldplay.web.logs import client_address
 from worldplay.web.outlet import Item, Sample
 from worldplay.web.translate import expect_wait_s, our_fault
@@ -49,11 +50,12 @@ class SessionListener:
         self._last: Sequence[Item] = ()  # posted when the chunk in progress is finished
         self._report: ChunkReport | None = None  # of the chunk whose frames are being encoded
 
-    def open(self, engine: Engine, *, is_back: bool = False) -> Session:
-        """Return the session; the first call opens it, with a slot that is reserved if it `is_back`."""
+    def open(self, engine: Engine, name: str) -> Session:
+        """Return the session; the first call opens it. `name` is what a slot may be reserved under."""
         if self.session is None:
             self._engine = engine
-            self.session = engine.open(self, self._media_s, client_address.get(), is_back=is_back)
+            address = hash_address(client_address.get())  # as the store names it
+            self.session = engine.open(self, self._media_s, address, name)
         return self.session
 
     def drop(self, num_frames: int) -> None:

@@ -98,9 +98,9 @@ class Visit:
         """Return whether there is nothing to come back to."""
         return self.session is None or self.session.is_closed
 
-    def open(self, engine: Engine, *, is_back: bool = False) -> Session:
-        """Return the session; the first call opens it, with a slot that is reserved if it `is_back`."""
-        return self.listener.open(engine, is_back=is_back)
+    def open(self, engine: Engine) -> Session:
+        """Return the session; the first call opens it."""
+        return self.listener.open(engine, self.id)
 
     def is_secret(self, secret: str) -> bool:
         return hmac.compare_digest(self.secret.encode(), secret.encode())

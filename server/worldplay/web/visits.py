@@ -70,7 +70,6 @@ class Visits:
         self._resume_s = resume_s
         self._visits: dict[str, Visit] = {}
         self._forgotten: deque[str] = deque(maxlen=NUM_FORGOTTEN)  # their files may still be there
-        self._expected: set[str] = set()  # sessions that had a slot when the server ended
         self._reading = asyncio.Semaphore(MAX_READS)
         self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -84,14 +83,12 @@ class Visits:
         if self.store is None or not min(self._resume_s, seconds):
             return
         since_s = began_s - self._resume_s - SIGN_EVERY_S
-        find = partial(
-            self.store.find_walking, since_s, self._engine.max_sessions, self._engine.slots_per_address
-        )
+        addresses: dict[str, str] = {}
         with move_on_after(LOOK_PATIENCE_S):
-            self._expected = await asyncio.to_thread(find)
-        if self._expected:
-            logger.info("places are kept for visitors who may come back: %d", len(self._expected))
-            self._engine.reserve(len(self._expected), seconds)
+            addresses = await asyncio.to_thread(self.store.find_walking, since_s, self._engine.max_sessions)
+        if addresses:
+            logger.info("places are kept for visitors who may come back: %d", len(addresses))
+            self._engine.reserve(addresses, seconds)
 
     def new(self) -> Visit:
         """Make a visit for a client that is not known."""
@@ -181,9 +178,7 @@ class Visits:
         visit.num_restored = snapshot.num_chunks
         if visit.kept is not None:
             visit.kept.set_place(is_walking=False)  # until it has one
-        is_back = resume.session in self._expected
-        self._expected.discard(resume.session)
-        visit.open(self._engine, is_back=is_back).start(WalkRequest(snapshot=snapshot))
+        visit.open(self._engine).start(WalkRequest(snapshot=snapshot))
         return visit
 
     def _load(self, resume: m.Resume) -> tuple[Snapshot, str] | None:
