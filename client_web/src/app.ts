@@ -21,7 +21,15 @@ import { RecordingSaver } from "./ui/recording_saver";
 import { ShareBox } from "./ui/share_box";
 import { StartPanel } from "./ui/start_panel";
 import { BareView, toggleFullScreen } from "./ui/view_modes";
-import { errorInWords, queueInWords, recordingEndedInWords, yieldedInWords } from "./ui/words";
+import {
+  errorInWords,
+  missingInWords,
+  queueInWords,
+  recordingEndedInWords,
+  seatedInWords,
+  unsavedInWords,
+  yieldedInWords,
+} from "./ui/words";
 import { Playback } from "./video/playback";
 import { TabMemory, tabStorage } from "./walk/reload";
 import { Sharing } from "./walk/sharing";
@@ -283,7 +291,13 @@ export class App {
     this.recordingSaver.offer(welcome);
     this.walking.reconnected(welcome.resumed);
     this.sharing.welcomed(welcome, this.walk !== null);
+    this.tellMissing(welcome);
     this.openLink();
+  }
+
+  private tellMissing({ missing_chunks: num = 0, chunk, fps }: Welcome): void {
+    const words = missingInWords((num * (chunk.frames ?? 0)) / fps);
+    if (words !== null) this.notice.add(words);
   }
 
   /** Go on with the walk that the address names. */
@@ -320,6 +334,11 @@ export class App {
     this.notice.stay("queue", words);
   }
 
+  private seated(): void {
+    this.notice.end("queue");
+    if (this.walk?.opened === true) this.notice.say(seatedInWords(this.walking.isPaused));
+  }
+
   private chunkAnnounced(chunk: Chunk): void {
     this.notice.end("queue"); // also of a walk that goes on, after others had its place
     this.playback.chunkAnnounced(chunk);
@@ -335,6 +354,9 @@ export class App {
     if (what === "bump") this.stage.bump();
     if (what === "yielded") this.notice.say(yieldedInWords(text ?? ""));
     if (what === "recording_ended") this.notice.say(recordingEndedInWords(text ?? ""));
+    if (what === "unsaved") this.notice.add(unsavedInWords(text ?? ""));
+    if (what === "saved") this.notice.say("Your walk is saved again.");
+    if (what === "seated") this.seated();
   }
 
   private refused(error: ServerError): void {

@@ -32,6 +32,8 @@ export interface Resume {
   secret: string;
   /** The last frame that arrived; absent if none did. */
   fragment?: number;
+  /** The last chunk that was announced, for servers that say how many are missing. */
+  chunk?: number;
 }
 
 export interface StartRequest {
@@ -95,6 +97,7 @@ const SERVER_FIELDS = {
     wanted: optional(bool),
     watchers: optional(integer),
     rights: optional(list(string)),
+    missing_chunks: optional(integer),
   },
   queued: { position: integer, eta: orNull(number) },
   init: { codec: string, mime: string, data: bytes },

@@ -15,7 +15,7 @@ type TabStorage = Pick<Storage, "getItem" | "setItem" | "removeItem">;
 
 const KEY = "worldplay.left-walk";
 const FIELDS = {
-  resume: map({ session: string, secret: string, fragment: optional(integer) }),
+  resume: map({ session: string, secret: string, fragment: optional(integer), chunk: optional(integer) }),
   request: map({
     view: optional(string),
     prompt: optional(string),

@@ -18,6 +18,7 @@ from worldplay.protocol.fields import (
     Pose,
     Record,
     Size,
+    StateName,
     Turn,
 )
 
@@ -31,6 +32,7 @@ class Resume(Record):
     session: Name
     secret: Name
     fragment: Count | None = None
+    chunk: Count | None = None
 
 
 class Hello(Record):
@@ -235,6 +237,7 @@ class Welcome(Record):
     wanted: bool | None = None
     watchers: Count | None = None
     rights: Items[LinkRight] | None = None
+    missing_chunks: Count | None = None
 
 
 class Queued(Record):
@@ -294,9 +297,7 @@ class Media(Record):
 
 class State(Record):
     type: Literal["state"] = "state"
-    what: Literal[
-        "paused", "resumed", "prompt", "rewound", "reset", "bump", "view", "yielded", "recording_ended"
-    ]
+    what: StateName
     chunk: Count | None = None
     text: str | None = None
     taken_as: Annotated[str, Field(max_length=200)] | None = None

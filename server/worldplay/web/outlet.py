@@ -120,6 +120,9 @@ class Outlet:
                     self._queue.put(each)
             case ChunkReport():
                 self._queue.put(item, item)
+            case m.Queued():  # only the newest counts
+                self._queue.discard(lambda each: isinstance(each, m.Queued))
+                self._queue.put(item)
             case Sample(report=report):
                 self._queue.put(item, report)
             case _:
@@ -252,6 +255,8 @@ class _Sent:
     def add(self, message: m.ServerMessage) -> None:
         if isinstance(message, _OF_A_CONNECTION):
             return
+        if isinstance(message, m.Queued) and self._messages and isinstance(self._messages[-1], m.Queued):
+            self._messages.pop()
         self._messages.append(message)
         if isinstance(message, m.Media):
             self._num_frames += 1

@@ -78,7 +78,7 @@ class Receiver:
         self._details = details
         self._num_stalls = 0
         self._dismiss = dismiss
-        self.visit = visits.new()  # until the client says that it wants an earlier one
+        self.visit = visits.new(address)  # until the client says that it wants an earlier one
         self.watcher: Watcher | None = None  # of a client that watches somebody else's walk
         self.visit.attach(dismiss, fields)
 
@@ -161,15 +161,16 @@ class Receiver:
         """Welcome the client, to the visit that it wants to resume if there is one."""
         found = None if resume is None else await self._visits.find(resume, self._address)
         if found is None or resume is None:
-            self.put(self._welcome(resumed=False))
+            self.put(self._welcome(resumed=False, missing_chunks=0))
             return
         found.attach(self._dismiss, self._fields)
         new, self.visit = self.visit, found
-        found.resume(self._welcome(resumed=True), resume.fragment)
+        missing_chunks = found.count_missing(resume.chunk)
+        found.resume(self._welcome(resumed=True, missing_chunks=missing_chunks), resume.fragment)
         new.outlet.put(Handover(found.outlet))
         self._visits.end(new)
 
-    def _welcome(self, *, resumed: bool) -> m.Welcome:
+    def _welcome(self, *, resumed: bool, missing_chunks: int | None) -> m.Welcome:
         visit, engine = self.visit, self._engine
         greeting = Greeting(
             visit.id,
@@ -181,6 +182,7 @@ class Receiver:
             engine.times_real_time,
             count_places(engine) if "places" in self._fields else None,
             self._visits.links.most_per_walk,
+            missing_chunks,
         )
         return welcome(self._world, greeting, self._fields)
 
@@ -233,7 +235,7 @@ class Receiver:
         """Keep a copy of the walk. The answer comes when it is in the store."""
         if self._visits.store is None:
             raise ProtocolError(ErrorCode.BAD_REQUEST, "expected no bookmark: this server keeps no walks")
-        keep = partial(keep_snapshot, self._visits.store, message.key, message.name)
+        keep = partial(keep_snapshot, self._visits.store, message.key, message.name, self._address)
         loop, outlet = asyncio.get_running_loop(), self.visit.outlet
 
         def answer(snapshot: Snapshot) -> None:

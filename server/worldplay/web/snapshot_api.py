@@ -7,13 +7,21 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import BaseRoute, Mount, Router
 
 from worldplay.settings import Settings
-from worldplay.store.store import MAX_NAME_CHARS, About, MissingWalkError, Store, StoreFullError
+from worldplay.store.store import (
+    MAX_NAME_CHARS,
+    About,
+    MissingWalkError,
+    OwnerFullError,
+    Store,
+    StoreFullError,
+)
+from worldplay.web.connections import group_address
 from worldplay.web.errors import ApiError
 from worldplay.web.limits import RequestLimit
 from worldplay.web.request import BodyBudget, check_token, receive
 from worldplay.web.routes import Endpoint, OwnRoute, route_by_method
 from worldplay.web.schemas import NewSnapshot, SnapshotInfo, SnapshotList
-from worldplay.web.snapshots import FULL, MISSING
+from worldplay.web.snapshots import FULL, MISSING, OWNER_FULL
 from worldplay.wording import show
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_file import write_snapshot
@@ -82,7 +90,8 @@ class SnapshotApi:
         self._transfers.check(RETRY_S)  # before the file is received
         data = await _read_file(request, self._uploads)
         with self._transfers.hold(RETRY_S):
-            id, snapshot = await asyncio.to_thread(self._keep, key, name, data)
+            address = group_address(request.client.host) if request.client else ""
+            id, snapshot = await asyncio.to_thread(self._keep, key, name, data, address)
         body = NewSnapshot(id=id, name=name, chunks=snapshot.num_chunks)
         return JSONResponse(body.model_dump(), 201)
 
@@ -115,14 +124,16 @@ class SnapshotApi:
         except MissingWalkError:
             raise ApiError(404, "not_found", MISSING) from None
 
-    def _keep(self, key: str, name: str, data: bytes) -> tuple[str, Snapshot]:
+    def _keep(self, key: str, name: str, data: bytes, address: str) -> tuple[str, Snapshot]:
         try:
             snapshot = read_snapshot(data)
             self._world.check_snapshot(snapshot)
         except ValueError as error:
             raise ApiError(422, "bad_snapshot", str(error)) from None
         try:
-            return self._store.keep(key, name, snapshot), snapshot
+            return self._store.keep(key, name, snapshot, address), snapshot
+        except OwnerFullError:
+            raise ApiError(507, "store_full", OWNER_FULL) from None
         except StoreFullError:
             raise ApiError(507, "store_full", FULL) from None
 

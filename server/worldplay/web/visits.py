@@ -14,7 +14,7 @@ from anyio import move_on_after
 from worldplay.engine.engine import Engine
 from worldplay.protocol import messages as m
 from worldplay.store.chain import FIRST_WRITER
-from worldplay.store.keeper import Keeper
+from worldplay.store.keeper import SIGN_EVERY_S, Keeper
 from worldplay.store.recorder import Recorder
 from worldplay.store.store import MissingWalkError, Store
 from worldplay.web.audience import Audience
@@ -34,6 +34,7 @@ T = TypeVar("T")
 NUM_FORGOTTEN = 256
 MAX_READS = 2  # walks that are read from the store at a time
 STORE_PATIENCE_S = 0.25  # for the store to say whether a walk that is here went on elsewhere
+LOOK_PATIENCE_S = 3.0  # at the start, for the store to say who walked before
 
 
 class Visits:
@@ -71,9 +72,27 @@ class Visits:
         self._reading = asyncio.Semaphore(MAX_READS)
         self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    def new(self) -> Visit:
-        """Make a visit for a client that is not known."""
-        return self._make(secrets.token_urlsafe(12), secrets.token_urlsafe(24), 0, self._new_audience())
+    async def expect_back(self, began_s: float, seconds: float) -> None:
+        """Reserve slots for those who walked when the server ended, if they may come back at once.
+
+        Args:
+            began_s: when this process began to start, in seconds since 1970.
+            seconds: for how long. To be called before the engine starts.
+        """
+        if self.store is None or not min(self._resume_s, seconds):
+            return
+        since_s = began_s - self._resume_s - SIGN_EVERY_S
+        addresses: dict[str, str] = {}
+        with move_on_after(LOOK_PATIENCE_S):
+            addresses = await asyncio.to_thread(self.store.find_walking, since_s, self._engine.max_sessions)
+        if addresses:
+            logger.info("places are kept for visitors who may come back: %d", len(addresses))
+            self._engine.reserve(addresses, seconds)
+
+    def new(self, address: str) -> Visit:
+        """Make a visit for a client with this address that is not known."""
+        id, secret = secrets.token_urlsafe(12), secrets.token_urlsafe(24)
+        return self._make(id, secret, address, 0, self._new_audience())
 
     @property
     def records(self) -> bool:
@@ -89,9 +108,15 @@ class Visits:
         return Audience(self._metrics, asyncio.get_running_loop().call_later)
 
     def _make(
-        self, id: str, secret: str, first_frame: int, audience: Audience, writer: str = FIRST_WRITER
+        self,
+        id: str,
+        secret: str,
+        address: str,
+        first_frame: int,
+        audience: Audience,
+        writer: str = FIRST_WRITER,
     ) -> Visit:
-        kept = None if self._keeper is None else self._keeper.keep(id, secret, writer)
+        kept = None if self._keeper is None else self._keeper.keep(id, secret, writer, address)
         visit = Visit(
             self._world,
             self._metrics,
@@ -162,7 +187,10 @@ class Visits:
         if other is not None:  # those who watch go on with the walk
             audience, other.audience = other.audience, audience
             self.end(other)
-        visit = self._make(resume.session, resume.secret, first_frame, audience, writer)
+        visit = self._make(resume.session, resume.secret, address, first_frame, audience, writer)
+        visit.num_restored = snapshot.num_chunks
+        if visit.kept is not None:
+            visit.kept.set_place(is_walking=False)  # until it has one
         visit.open(self._engine, address).start(WalkRequest(snapshot=snapshot))
         return visit
 
