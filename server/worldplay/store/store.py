@@ -108,7 +108,7 @@ class Store:
         self._keep_s = keep_s
         self._now = now
         self._walks_per_address = walks_per_address
-        self._held: set[str] = set()  # walks of this server's sessions
+        self._held: dict[str, object] = {}  # walks of this server's sessions, each with who saves it
         self._abouts: dict[str, tuple[Entry, About | None]] = {}  # as last read, each with its file
         self._lock = Lock()
         self._num_bytes = 0  # as of the last cleaning, and what was written since
@@ -130,13 +130,14 @@ class Store:
         """Write a walk's description, which is also a sign of life. Raises: OSError."""
         self._files.write(f"{id}/{ABOUT}", about.model_dump_json().encode())
 
-    def hold(self, id: str) -> None:
-        """Do not remove a walk: a session of this server has it."""
-        self._held.add(id)
+    def hold(self, id: str, holder: object) -> None:
+        """Do not remove a walk until its holder releases it: a session of this server has it."""
+        self._held[id] = holder
 
-    def release(self, id: str) -> None:
-        """Note that no session of this server has a walk any more."""
-        self._held.discard(id)
+    def release(self, id: str, holder: object) -> None:
+        """Let a walk be removed, unless another holder has it meanwhile."""
+        if self._held.get(id) is holder:
+            del self._held[id]
 
     def append(self, id: str, number: int, part: Snapshot, writer: str = FIRST_WRITER) -> int:
         """Add a part to a walk, as its writer. One that begins the walk again replaces all others.
