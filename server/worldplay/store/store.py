@@ -300,7 +300,12 @@ class Store:
         return [self._look_at(id, entries) for id, entries in folders.items()]
 
     def _look_at(self, id: str, entries: list[Entry]) -> StoredWalk:
-        about, changed_s = self._remember_about(id, entries), max(entry.changed_s for entry in entries)
+        changed_s = max(entry.changed_s for entry in entries)
+        try:
+            about, is_unknown = self._remember_about(id, entries), False
+        except OSError as error:
+            logger.warning("the description of a walk could not be read: %s", error)
+            about, is_unknown = None, True
         is_bookmark = about is not None and about.kind == "kept"
         is_silent = self._now() > changed_s + SILENT_S or (about is not None and about.state == "left")
         return StoredWalk(
@@ -309,20 +314,27 @@ class Store:
             changed_s,
             changed_s + (self._keep_s if is_bookmark else LIVE_S),
             is_bookmark,
-            is_live=id in self._held or not (is_bookmark or is_silent),
+            is_live=id in self._held or is_unknown or not (is_bookmark or is_silent),
             key="" if about is None else about.key,
             address="" if about is None else about.address,
             is_walking=about is not None and about.kind == "live" and about.state == "walking",
         )
 
     def _remember_about(self, id: str, entries: list[Entry]) -> About | None:
-        """Return a walk's description, which is read only if its file has changed since the last time."""
+        """Return a walk's description, which is read only if its file has changed since the last time.
+
+        None: it has none that is valid. Raises: OSError.
+        """
         file = next((entry for entry in entries if entry.name == f"{id}/{ABOUT}"), None)
         if file is None:
             return None
         known = self._abouts.get(id)
         if known is None or known[0] != file:
-            known = self._abouts[id] = file, self._try_about(id)
+            try:
+                known = file, self.about(id)
+            except MissingWalkError:
+                known = file, None
+            self._abouts[id] = known
         return known[1]
 
     def _names(self, id: str) -> list[str]:
