@@ -11,19 +11,21 @@ MOST_LOST = 4  # chunks: a walk is saved every two seconds
 
 def walks_begun_and_dropped(folder: Path, is_short: bool) -> str:
     """Strangers begin many walks and drop them, until the store is full. Then the server is killed."""
-    count = 20 if is_short else 100
+    count = 20 if is_short else 60  # each leaves some 50 KB
     server = FaultServer(folder, WORLDPLAY_STORE_MB="1")
     walker = Walker(server.url)
     walker.connect()
     walker.start(seed=2)
+    walker.walk(3.0)
+    walker.send("pause")
     for number in range(count):
         stranger = Walker(server.url)
         stranger.connect()
         stranger.start(seed=number)
         stranger.walk(0.0)
         stranger.lose()
-        walker.walk(0.4)
-    walker.walk(3.0)
+    walker.send("resume")
+    walker.walk(6.0)
     chunk = walker.chunk
     num_walks = len(list(server.store.glob("*/about.json")))
     server.stop(signal.SIGKILL)
@@ -54,10 +56,11 @@ def places_after_a_kill(folder: Path, is_short: bool) -> str:
     told = [newcomer.receive_type("queued", "init")["type"] for newcomer in newcomers]
     went_on = [walker.connect(again.url) for walker in walkers]
     found = [walker.receive_type("media", "queued")["type"] for walker in walkers]
+    if went_on != [True, True] or found != ["media", "media"] or set(told) != {"queued"}:
+        again.stop()
+        return f"FAILED: {went_on=}, {found=}, {told=}"
     for walker in walkers:
         walker.stop()
     served = [newcomer.receive_type("init")["type"] for newcomer in newcomers[:2]]
     again.stop()
-    if went_on != [True, True] or found != ["media", "media"] or set(told) != {"queued"}:
-        return f"FAILED: {went_on=}, {found=}, {told=}"
     return f"both went on, {len(newcomers)} newcomers waited, and {len(served)} walked afterwards"

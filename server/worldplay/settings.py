@@ -9,9 +9,9 @@ from typing import Annotated, Literal, NamedTuple, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from worldplay.containers import PREFIX, is_of_another_container
 from worldplay.folders import check_folders
 from worldplay.protocol.origin import read_origins
+from worldplay.variables import PREFIX, is_of_another_container, unquote
 from worldplay.wording import find_fault
 from worldplay.world.frames import parse_size
 
@@ -350,7 +350,7 @@ def _own_variables() -> dict[str, _Given]:
     given = {}
     fields = {PREFIX + name.upper(): name for name in Settings.model_fields}
     for variable in sorted(os.environ):
-        name, text = variable.upper(), _unquote(os.environ[variable])
+        name, text = variable.upper(), unquote(os.environ[variable])
         if not name.startswith(PREFIX) or is_of_another_container(name, text):
             continue
         if name not in fields:
@@ -366,7 +366,7 @@ def _platform_address(arguments: dict[str, object]) -> dict[str, _Given]:
     Other values of HOST than addresses are ignored: shells and compilers use the name, too.
     """
     given = {}
-    host, port = (_unquote(os.environ.get(variable, "")) for variable in ("HOST", "PORT"))
+    host, port = (unquote(os.environ.get(variable, "")) for variable in ("HOST", "PORT"))
     if _is_address(host):
         given["host"] = _Given(host, "HOST")
     elif host and arguments.get("host") is None and not os.environ.get(f"{PREFIX}HOST"):
@@ -374,14 +374,6 @@ def _platform_address(arguments: dict[str, object]) -> dict[str, _Given]:
     if port:
         given["port"] = _Given(port, "PORT")
     return given
-
-
-def _unquote(text: str) -> str:
-    """Remove spaces and quotes around a value; `docker run --env-file` keeps them."""
-    text = text.strip()
-    if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'":
-        return text[1:-1].strip()
-    return text
 
 
 def _is_address(host: str) -> bool:

@@ -265,6 +265,17 @@ def test_address_keeps_its_newest_walks_and_takes_nothing_from_others(tmp_path: 
     assert all(map(crowd.has, others))
 
 
+def test_session_that_came_back_keeps_the_walk_although_the_earlier_one_ends_later(crowd: Crowd) -> None:
+    earlier = crowd.begin("visitor")
+    back = crowd.keeper.keep(earlier._id, "secret", crowd.store.claim(earlier._id), "visitor")
+    back.set_place(is_walking=False)
+    crowd.leave(earlier)
+    for _ in range(8):
+        crowd.leave(crowd.begin("stranger"))
+    assert crowd.has(back)
+    assert crowd.store.about(back._id).state == "waiting"
+
+
 def test_walk_of_unknown_address_is_not_limited(tmp_path: Path) -> None:
     with torch.inference_mode():
         crowd = Crowd(tmp_path, 100, walks_per_address=1)

@@ -178,9 +178,25 @@ def test_description_is_read_again_only_if_it_has_changed(
     store.clean()
     store.describe(live, About(kind="live", key=hash_key("s"), state="left"))
     read: list[str] = []
-    monkeypatch.setattr(store, "_try_about", read.append)
+    monkeypatch.setattr(store, "about", read.append)
     store.clean()
     assert read == [live]
+
+
+def test_bookmark_that_cannot_be_read_at_the_moment_is_not_removed(
+    tmp_path: Path, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError("the network is down")
+
+    clock = Clock()
+    store = make_store(tmp_path, now=clock)
+    id = store.keep(OWNER, "", snapshot)
+    clock.now_s += 2 * DAY_S
+    with monkeypatch.context() as context:
+        context.setattr(store._files, "read", fail)
+        store.clean(10**9)
+    assert store.load(id)
 
 
 def test_damaged_walk_is_refused(tmp_path: Path, snapshot: Snapshot) -> None:

@@ -194,7 +194,7 @@ class KeptWalk:
         try:
             if not self._is_here() or not self._is_whole_with(part):
                 return False
-            self._store.hold(self._id)
+            self._store.hold(self._id, self)
             if not self._is_described:
                 self._about = self._store.create(self._id, self._newest_about)
                 self._is_described = True
@@ -253,8 +253,9 @@ class KeptWalk:
     def _end_here(self) -> None:
         """Stop saving, because another server goes on with the walk from the same store."""
         logger.info("a walk goes on on another server")
+        self.fault = None
         self._is_ended = True
-        self._store.release(self._id)
+        self._store.release(self._id, self)
         self.on_moved()
 
     def _give_sign(self) -> None:
@@ -268,7 +269,7 @@ class KeptWalk:
 
     def _describe(self) -> None:
         if self._is_described and not self._is_ended:
-            self._store.hold(self._id)
+            self._store.hold(self._id, self)
             self._try(lambda: self._store.describe(self._id, self._newest_about))
 
     def _leave(self) -> None:
@@ -277,14 +278,14 @@ class KeptWalk:
         if self._is_described and not self._is_ended and not self.has_moved:
             self._state = "left"
             self._describe()
-            self._store.release(self._id)
+            self._store.release(self._id, self)
             self._try(lambda: self._store.limit(self._about.address))
-        self._store.release(self._id)
+        self._store.release(self._id, self)
         self._is_ended = True
 
     def _forget(self) -> None:
         self.fault = None
-        self._store.release(self._id)
+        self._store.release(self._id, self)
         if not self.has_moved:  # or it is no longer this session's
             self._try(lambda: self._store.delete(self._id))
 

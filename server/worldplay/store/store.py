@@ -108,7 +108,7 @@ class Store:
         self._keep_s = keep_s
         self._now = now
         self._walks_per_address = walks_per_address
-        self._held: set[str] = set()  # walks of this server's sessions
+        self._held: dict[str, object] = {}  # walks of this server's sessions, each with who saves it
         self._abouts: dict[str, tuple[Entry, About | None]] = {}  # as last read, each with its file
         self._lock = Lock()
         self._num_bytes = 0  # as of the last cleaning, and what was written since
@@ -130,13 +130,14 @@ class Store:
         """Write a walk's description, which is also a sign of life. Raises: OSError."""
         self._files.write(f"{id}/{ABOUT}", about.model_dump_json().encode())
 
-    def hold(self, id: str) -> None:
-        """Do not remove a walk: a session of this server has it."""
-        self._held.add(id)
+    def hold(self, id: str, holder: object) -> None:
+        """Do not remove a walk until its holder releases it: a session of this server has it."""
+        self._held[id] = holder
 
-    def release(self, id: str) -> None:
-        """Note that no session of this server has a walk any more."""
-        self._held.discard(id)
+    def release(self, id: str, holder: object) -> None:
+        """Let a walk be removed, unless another holder has it meanwhile."""
+        if self._held.get(id) is holder:
+            del self._held[id]
 
     def append(self, id: str, number: int, part: Snapshot, writer: str = FIRST_WRITER) -> int:
         """Add a part to a walk, as its writer. One that begins the walk again replaces all others.
@@ -299,7 +300,12 @@ class Store:
         return [self._look_at(id, entries) for id, entries in folders.items()]
 
     def _look_at(self, id: str, entries: list[Entry]) -> StoredWalk:
-        about, changed_s = self._remember_about(id, entries), max(entry.changed_s for entry in entries)
+        changed_s = max(entry.changed_s for entry in entries)
+        try:
+            about, is_unknown = self._remember_about(id, entries), False
+        except OSError as error:
+            logger.warning("the description of a walk could not be read: %s", error)
+            about, is_unknown = None, True
         is_bookmark = about is not None and about.kind == "kept"
         is_silent = self._now() > changed_s + SILENT_S or (about is not None and about.state == "left")
         return StoredWalk(
@@ -308,20 +314,27 @@ class Store:
             changed_s,
             changed_s + (self._keep_s if is_bookmark else LIVE_S),
             is_bookmark,
-            is_live=id in self._held or not (is_bookmark or is_silent),
+            is_live=id in self._held or is_unknown or not (is_bookmark or is_silent),
             key="" if about is None else about.key,
             address="" if about is None else about.address,
             is_walking=about is not None and about.kind == "live" and about.state == "walking",
         )
 
     def _remember_about(self, id: str, entries: list[Entry]) -> About | None:
-        """Return a walk's description, which is read only if its file has changed since the last time."""
+        """Return a walk's description, which is read only if its file has changed since the last time.
+
+        None: it has none that is valid. Raises: OSError.
+        """
         file = next((entry for entry in entries if entry.name == f"{id}/{ABOUT}"), None)
         if file is None:
             return None
         known = self._abouts.get(id)
         if known is None or known[0] != file:
-            known = self._abouts[id] = file, self._try_about(id)
+            try:
+                known = file, self.about(id)
+            except MissingWalkError:
+                known = file, None
+            self._abouts[id] = known
         return known[1]
 
     def _names(self, id: str) -> list[str]:

@@ -26,7 +26,7 @@ LEAST_WAIT = 0.25  # of the wait expected at first: who has waited for longer th
 
 def expect_wait_s(position: int, eta_s: float | None, waited_s: float = 0.0) -> float:
     """Return what a client is told about its wait, after it has waited at a position for a while."""
-    at_first_s = eta_s or position * GUESSED_WAIT_S
+    at_first_s = position * GUESSED_WAIT_S if eta_s is None else eta_s
     return max(at_first_s - waited_s, LEAST_WAIT * at_first_s)
 
 

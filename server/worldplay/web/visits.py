@@ -79,7 +79,7 @@ class Visits:
             began_s: when this process began to start, in seconds since 1970.
             seconds: for how long. To be called before the engine starts.
         """
-        if self.store is None or not min(self._resume_s, seconds):
+        if self.store is None or self._resume_s == 0 or seconds == 0:
             return
         since_s = began_s - self._resume_s - SIGN_EVERY_S
         addresses: dict[str, str] = {}

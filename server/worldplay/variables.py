@@ -1,4 +1,4 @@
-"""Variables that containers set, and that look like settings because something is called "worldplay"."""
+"""Variables of the environment: which are settings, and how their text is read."""
 
 import re
 
@@ -19,3 +19,11 @@ def is_of_another_container(variable: str, text: str) -> bool:
     if _KUBERNETES_NAME.fullmatch(variable) or _DOCKER_LINK_NAME.fullmatch(variable):
         return True
     return _KUBERNETES_PORT.fullmatch(variable) is not None and _KUBERNETES_URL.fullmatch(text) is not None
+
+
+def unquote(text: str) -> str:
+    """Remove spaces and quotes around a value; `docker run --env-file` keeps them."""
+    text = text.strip()
+    if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'":
+        return text[1:-1].strip()
+    return text
