@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from dataclasses import replace
+from time import time
 from typing import TYPE_CHECKING
 
 from worldplay.media.encoder import find_live_codec
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 def run(settings: Settings) -> None:
     """Listen, load the world and serve. Raises: ValueError or OSError saying what to do."""
+    began_s = time()
     setup_logs(settings.log_level, settings.log_format)
     keep_one_heap()
     listening = listen(settings.host, settings.port)  # before the slow loading, because the port may be taken
@@ -34,7 +36,7 @@ def run(settings: Settings) -> None:
     settings = fix_size(settings)
     with open_ranks(settings) as ranks:
         world, engine = open_engine(settings, ranks)
-        server = create_server(settings, choose_codec(world), engine)
+        server = create_server(settings, choose_codec(world), engine, began_s)
         num_slots = engine.max_sessions if world.can_walk else 0
         settle_loaded()
         where = "walk at" if has_page(settings.static_dir) else "without a page at"
