@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +13,15 @@ from support.tiny_world import make_world
 from support.walks import AHEAD, go_on, open_walk
 from worldplay.store.chain import list_parts
 from worldplay.store.files import Files
-from worldplay.store.keeper import LOOK_EVERY_MS, RETRY_MS, SAVE_EVERY_MS, Keeper, KeptWalk, Saving
+from worldplay.store.keeper import (
+    LOOK_EVERY_MS,
+    RETRY_MS,
+    SAVE_EVERY_MS,
+    SLOW_MS,
+    Keeper,
+    KeptWalk,
+    Saving,
+)
 from worldplay.store.store import SILENT_S, MissingWalkError, Store, StoreFullError, new_id
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.snapshot_file import TooLongError, write_snapshot
@@ -241,6 +251,28 @@ def test_fault_is_told_once_until_it_is_over(saved: Saved, monkeypatch: pytest.M
     saved.go_on(4 * RETRY_MS)
     saved.go_on(4 * RETRY_MS)
     assert told == [Saving("disk", 4), Saving(None, 4)]
+
+
+def test_disk_that_hangs_is_told(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Saving] = []
+    saved.kept.on_saving = told.append
+    goes_on, append = Event(), saved.store.append
+
+    def hang(*arguments: Any) -> int:
+        goes_on.wait(10.0)
+        return append(*arguments)
+
+    monkeypatch.setattr(saved.store, "append", hang)
+    saved.kept.changed(saved.walk)
+    for _ in range(3):
+        saved.now_ms += SLOW_MS
+        go_on(saved.walk, [AHEAD])
+        saved.kept.changed(saved.walk)
+        saved.keeper.give_signs()
+    assert told == [Saving("disk", 0)]
+    goes_on.set()
+    saved.wait()
+    assert told[1:] == [Saving(None, 0)]
 
 
 def test_walk_that_is_too_long_is_told(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:

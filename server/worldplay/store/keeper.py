@@ -20,6 +20,7 @@ SAVE_EVERY_MS = 2000.0
 LOOK_EVERY_MS = 10_000.0  # whether another server has taken the walk over
 MAX_DOUBLINGS = 2
 RETRY_MS = 30_000.0  # after a failure; twice as long after each further one
+SLOW_MS = 15_000.0  # after which a part that is still being written counts as not saved
 SIGN_EVERY_S = 20.0  # how often walks give a sign of life, also those that nobody goes on with
 
 # Why a walk cannot be saved: the store has no room, the disk is full or fails, or the walk is too long.
@@ -115,11 +116,13 @@ class KeptWalk:
         self._is_described = writer != FIRST_WRITER  # whether there is a description in the store
         self._looks_ms = 0.0  # when it looks next whether the walk is still there, and goes on here
         self.on_moved: Callable[[], None] = lambda: None  # heard on this thread when it does not
-        # Heard on this thread when saving begins to fail, and when it works again.
+        # Heard when saving begins to fail, and when it works again, on this thread or on the worker's.
         self.on_saving: Callable[[Saving], None] = lambda saving: None
         self.fault: Fault | None = None  # why the newest part could not be saved
         self._task: Future[bool] | None = None
+        self._sign: Future[None] | None = None
         self._first = 0  # latent of the part that is being written
+        self._submitted_ms = 0.0
         self._next_ms = 0.0
         self._num_failures = 0  # in a row
         self._is_too_long = False
@@ -127,9 +130,10 @@ class KeptWalk:
 
     def changed(self, walk: Saveable) -> None:
         """Save what is new, unless something was saved a moment ago."""
-        if self._clock() < self._next_ms or (self._task is not None and not self._task.done()):
-            return
-        self._save(walk)
+        if self._task is not None and not self._task.done():
+            self._tell_if_slow()
+        elif self._clock() >= self._next_ms:
+            self._save(walk)
 
     def finish(self, walk: Saveable) -> None:
         """Save what is new: the walk will not change any more."""
@@ -154,8 +158,9 @@ class KeptWalk:
 
     def give_sign(self) -> None:
         """Show that somebody still has the walk. Any thread."""
-        if self._is_described and not self._is_ended:
-            self._submit(self._give_sign)
+        is_asleep = self._sign is None or self._sign.done()
+        if is_asleep and self._is_described and not self._is_ended:
+            self._sign = self._submit(self._give_sign)
 
     @property
     def has_moved(self) -> bool:
@@ -178,7 +183,15 @@ class KeptWalk:
                 self._next_ms = self._clock() + RETRY_MS * 2**self._num_failures
         part = walk.take_unsaved()
         self._first = part.first
+        self._submitted_ms = self._clock()
         self._task = self._submit(self._write, part)
+
+    def _tell_if_slow(self) -> None:
+        """Tell that the walk is not saved if a part takes too long: the disk hangs."""
+        if self._clock() > self._submitted_ms + SLOW_MS and self.fault is None:
+            logger.warning("a walk could not be saved: the store does not answer")
+            self.fault = "disk"
+            self.on_saving(Saving("disk", self._first))
 
     def _submit(self, task: Callable[..., T], *arguments: object) -> "Future[T] | None":
         try:
