@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from training.masters import Masters
 from training.progress import Progress
 from training.vae_stage import NOISE, RECIPE, compare
 from worldplay.model.vae import StreamingVAE
+from worldplay.world.embedded.compact_weights import compact, read_all
 
 RATE = 0.4  # times the autoencoder's
 WARMUP_STEPS = 40
@@ -106,11 +107,8 @@ def polish(
 
 
 def _save(path: Path, decoder: dict[str, Tensor]) -> None:
-    """Replace the decoder in a file of weights."""
-    weights = load_file(path)
-    stored = {
-        f"decoder.{name}": weight.to(torch.bfloat16).contiguous().cpu() for name, weight in decoder.items()
-    }
+    """Replace the decoder in a file of weights. It is compact from now on: nothing is trained further."""
+    trained = {f"decoder.{name}": weight.cpu() for name, weight in decoder.items()}
     partial = path.with_suffix(".partial")
-    save_file(weights | stored, partial)
+    save_file(compact(read_all(path) | trained), partial)
     partial.rename(path)

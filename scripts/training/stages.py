@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from safetensors.torch import load_file
 
 from training.data import DRILL_SEED, HELD_OUT_SEED
 from training.export import seal
@@ -27,6 +26,7 @@ from worldplay.model.config import VAEConfig
 from worldplay.model.vae import StreamingVAE
 from worldplay.world.device import choose_dtype
 from worldplay.world.embedded.byte_t5 import ByteT5
+from worldplay.world.embedded.compact_weights import read_all
 from worldplay.world.embedded.text_encoder import TextReader
 
 WALK_LATENTS = 64
@@ -181,7 +181,7 @@ def latents_stage(options: Options) -> None:
 def load_vae(folder: Path, device: str) -> StreamingVAE:
     """Load the exported VAE, in bf16 where the hardware multiplies it."""
     vae = StreamingVAE(VAEConfig(**_read_config(folder / "vae.json")))
-    vae.load_state_dict(load_file(folder / "vae.safetensors"))
+    vae.load_state_dict(read_all(folder / "vae.safetensors"))
     return vae.to(device, choose_dtype(torch.device(device))).requires_grad_(False).eval()
 
 

@@ -25,7 +25,7 @@ from training.samples import CHUNKS_PER_CONTEXT, CONTEXT_SHARES, CONTEXT_SIZES, 
 from training.transformer_init import EMBEDDED_TRANSFORMER, build_model
 from worldplay.model.attention import SDPA
 from worldplay.world.device import choose_dtype
-from worldplay.world.embedded.compact_weights import CompactWeights
+from worldplay.world.embedded.compact_weights import read_all
 
 KEPT_SHARES = (0.7, 0.1, 0.1, 0.1)  # how often so many latents of a chunk are kept, as by a cut
 
@@ -82,7 +82,7 @@ class Trainer:
         self._pool = LatentPool(self._walks.latents)
         self._model = build_model(EMBEDDED_TRANSFORMER)
         if plan.start is not None:
-            self._model.load_state_dict(_read(plan.start))
+            self._model.load_state_dict(read_all(plan.start))
         self._model.to(device, choose_dtype(device))
         if device.type == "cuda":
             self._model.use_attention(SDPA)
@@ -220,16 +220,11 @@ def generate_films(folder: Path, walks: LatentWalks, prompts: Tensor) -> Tensor:
     """Generate walks to their ends with the trained transformer: [W, 4 * chunks, C, h, w], scaled."""
     device = walks.latents.device
     model = build_model(EMBEDDED_TRANSFORMER)
-    model.load_state_dict(_read(folder / "transformer.safetensors"))
+    model.load_state_dict(read_all(folder / "transformer.safetensors"))
     model.to(device, choose_dtype(device))
     rows, chunks = list(range(len(walks))), walks.latents.shape[1] // CHUNK
     contexts = [choose_contexts(chunks, walks.plans.c2w[row]) for row in rows]
     return generate(model, walks, rows, contexts, torch.Generator(device).manual_seed(1), prompts)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    stored = CompactWeights([path])
-    return {name: stored.read(name) for name in stored.keys}
 
 
 def rate_factor(step: int, share: float) -> float:

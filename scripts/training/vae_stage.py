@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from training.masters import Masters, Recipe
@@ -32,6 +32,7 @@ from worldplay.model.config import VAEConfig
 from worldplay.model.vae import StreamingVAE
 from worldplay.world.courtyard.light import LIGHTS
 from worldplay.world.device import choose_dtype
+from worldplay.world.embedded.compact_weights import read_all
 
 EMBEDDED_VAE = VAEConfig(
     pixel_patch=4,  # with 2 and one level more a step took twice as long, and a decode nearly three times
@@ -101,7 +102,7 @@ class Known(Enum):
 
 def take_over(vae: StreamingVAE, path: Path) -> Known:
     """Load an earlier version's weights, as far as they fit."""
-    weights = load_file(path)
+    weights = read_all(path)
     own = vae.decoder.state_dict()
     if all(weights.get(f"decoder.{name}", weight[:0]).shape == weight.shape for name, weight in own.items()):
         vae.load_state_dict(weights)

@@ -52,4 +52,5 @@ def test_the_short_preset_leaves_a_world_to_walk_in(tmp_path: Path) -> None:
         STAGES[stage](options)
     assert len(play(load_embedded(options.folder, torch.device("cpu")), held_out(0, 1)).frames) == 13
     assert (options.folder / "polish.jsonl").exists()
+    assert sum(path.stat().st_size for path in options.folder.glob("*.safetensors")) < 17e6
     assert np.load(options.folder / "latents" / "0.npy").shape == (16, 32, 6, 10)

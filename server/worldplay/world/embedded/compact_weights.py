@@ -1,6 +1,7 @@
 """Reads weights of which the matrices are stored in 8 bits, with a scale for each row."""
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -32,6 +33,12 @@ class CompactWeights(Weights):
         if values.dtype != torch.int8 or scales.shape != values.shape[:1]:
             raise ValueError(f"{self.name} has int8 rows and scales that do not match in {key}")
         return values.float() * scales.float().view(-1, *[1] * (values.dim() - 1))
+
+
+def read_all(path: Path) -> dict[str, Tensor]:
+    """Read a file of compact weights, or of others. Raises: as Weights."""
+    stored = CompactWeights([path])
+    return {name: stored.read(name) for name in stored.keys}
 
 
 def compact(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
