@@ -261,6 +261,7 @@ def bench(
                 "--device": device,
                 "--gpus": gpus,
                 "--attention": attention,
+                "--tier": tier,
                 "--graphs": graphs,
                 "--chunks": chunks,
                 "--random-weights": random_weights or None,
