@@ -195,6 +195,7 @@ def replay(
     size: Size = None,
     weights_dir: WeightsDir = None,
     device: Device = None,
+    gpus: Gpus = None,
     attention: Attention = None,
 ) -> None:
     """Make a saved walk again, and say whether its latents are the same."""
@@ -204,6 +205,7 @@ def replay(
         size=size,
         weights_dir=weights_dir,
         device=device,
+        gpus=gpus,
         attention=attention,
     )
     refuse_released_options(settings, variant, size, weights_dir)
