@@ -16,7 +16,7 @@ PRESS_S = 0.7
 PLAYHEAD_S = 0.1
 SOON_S = 0.02  # servers limit the rate of messages
 WAIT_S = 0.02  # for a message, before keys and playheads are looked at
-MOST_CHUNKS = 4  # after a key press, of which one includes it if the server tells so at all
+MOST_CHUNKS = 6  # after a key press, of which one includes it if the server tells so at all
 SILENCE_S = 2.0  # at the end, if chunks usually come twice as often: the video has stopped
 
 
