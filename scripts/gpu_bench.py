@@ -156,14 +156,14 @@ def run_one(name: str, number: int, options: argparse.Namespace) -> int:
 
     Returns: the exit code, 0 if it was carried out and found no fault.
     """
-    scale, status = scale_of(options), ""
+    scale, found = scale_of(options), Outcome(name, "", "", 0.0)
     if options.wait:
         sys.stdin.readline()
     torch.manual_seed(0)
-    for outcome in carry_out(name, Setup(scale, scale.sizes[number], choose_device(options.device))):
-        write_outcome(options.out, outcome)
-        status = outcome.status
-    return 0 if status == "ok" else 1
+    for found in carry_out(name, Setup(scale, scale.sizes[number], choose_device(options.device))):
+        write_outcome(options.out, found)
+    print(found.name, found.size, found.status, found.detail)
+    return 0 if found.status == "ok" else 1
 
 
 def write_outcome(out: Path, outcome: Outcome) -> None:

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gpu.linears import is_lack
 from gpu.setup import FoundFaultError, Row, Setup
-from gpu.units import is_lack
 from worldplay.commands.hardware import peak_memory
 from worldplay.media.codecs import NVENC, has_codec
 from worldplay.media.encoder import find_live_codec

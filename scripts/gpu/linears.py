@@ -8,12 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gpu.setup import Row, Setup
-from gpu.units import name_failure
 from worldplay.model.attention_choice import FAILURES
 from worldplay.model.config import CHUNK_LATENTS, TransformerConfig
+from worldplay.world.tiers import find_rounding_problem
 
 FP8 = torch.float8_e4m3fn
 LARGEST = torch.finfo(FP8).max
+_LACKS = ("would only emulate them", "has no units for them")  # ends of sentences of `find_rounding_problem`
 
 
 @torch.inference_mode()
@@ -54,6 +55,16 @@ def multiply(x: tuple[Tensor, Tensor], weight: tuple[Tensor, Tensor]) -> Tensor:
         out_dtype=torch.bfloat16,
         use_fast_accum=True,
     )
+
+
+def is_lack(problem: str) -> bool:
+    """Return whether a problem of rounding is that the device has no units for 8 bits."""
+    return problem.endswith(_LACKS)
+
+
+def name_failure(device: torch.device) -> str:
+    """Return under which name a row tells that 8-bit products fail: they must work if there are units."""
+    return "unsupported" if is_lack(find_rounding_problem(device) or "") else "failed"
 
 
 def _compare(setup: Setup, rows: int, inputs: int, outputs: int) -> Row:

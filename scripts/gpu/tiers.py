@@ -5,8 +5,8 @@ from functools import partial
 
 import torch
 
+from gpu.linears import name_failure
 from gpu.setup import Row, Setup, make_arguments, make_timestep
-from gpu.units import name_failure
 from worldplay.model.attention_choice import FAILURES
 from worldplay.model.config import CHUNK_LATENTS, CONTEXT_TIMESTEP
 from worldplay.model.kept_context import CapturingCache, restore_context

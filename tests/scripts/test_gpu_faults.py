@@ -13,8 +13,9 @@ import gpu_bench
 import gpu_checks
 import gpu_scaling
 from goldens.cases import Manifest, Place
-from gpu import checks, plan, scaling, units
+from gpu import checks, plan, scaling
 from gpu.goldens import measure_goldens
+from gpu.linears import is_lack
 from gpu.plan import CHECKS, LIMIT_S, LIMITS_S, MEASUREMENTS
 from gpu.scaling import list_speed_ups
 from gpu.setup import MINIATURE, RELEASED, Outcome, Row, Setup
@@ -79,8 +80,8 @@ def test_8_bit_products_that_are_wrong_have_failed(
 def test_a_gpu_without_8_bit_units_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
     said = tiers.find_rounding_problem(torch.device("cuda"))
-    assert units.is_lack(said or "")
-    assert units.is_lack(tiers.find_rounding_problem(torch.device("cpu")) or "")
+    assert is_lack(said or "")
+    assert is_lack(tiers.find_rounding_problem(torch.device("cpu")) or "")
 
 
 def test_fused_norms_that_are_wrong_have_failed(monkeypatch: pytest.MonkeyPatch) -> None:

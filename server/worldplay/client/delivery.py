@@ -37,10 +37,9 @@ class Delivery:
     frames_per_s: float | None = None
     model_frames_per_s: float | None = None  # by the times that the server tells
     interval_ms: Spread | None = None  # between frames that follow each other
-    in_time: float | None = (
-        None  # share of frames that came before the frame before them had been shown; those
-    )
-    # that were due at the end and never came count as well
+    # Share of frames that came before the frame before them had been shown. Those that were due by the end
+    # and never came count as well.
+    in_time: float | None = None
     stalled_s: float = 0.0  # in which there was no frame to show
     key_to_fragment_ms: Spread | None = None
     unanswered: int = 0  # key presses that no chunk included
