@@ -8,7 +8,7 @@ choice of a size, and YUV on the device. Processes, time limits and results are 
 import sys
 
 from gpu.plan import list_checks
-from gpu_bench import make_parser, run_and_report, scale_of
+from gpu_bench import check_plan, make_parser, run_and_report, scale_of
 
 TIME_LIMIT_S = 240.0
 
@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> int:
     """Carry out the plan. Returns: the exit code, 0 if nothing failed."""
     parser = make_parser(__doc__)
     parser.set_defaults(limit=TIME_LIMIT_S)
-    options = parser.parse_args(arguments)
+    options = check_plan(parser, parser.parse_args(arguments))
     return run_and_report(list_checks(scale_of(options)), options)
 
 

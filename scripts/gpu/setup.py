@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 
 import torch
@@ -30,6 +30,22 @@ TEXT_TOKENS = 880
 
 class NeedsCudaError(Exception):
     """The measurement needs a GPU."""
+
+
+class FoundFaultError(Exception):
+    """The measurement was carried out, and found a fault; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a measurement found, or why it found no more."""
+
+    name: str
+    size: str
+    status: str  # ok, failed (also if a fault was found), needs CUDA, too few GPUs, out of time; "" meanwhile
+    seconds: float
+    rows: list[Row] = field(default_factory=list)
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from worldplay.chunk_times import recall
 from worldplay.commands.list_models import disk_bytes, find_problem
 from worldplay.commands.paths import existing_folder
 from worldplay.model.config import RELEASED_TRANSFORMER
-from worldplay.settings import AUTO, ModelSettings, read_visible_gpus
+from worldplay.settings import AUTO, ModelSettings, TierName, read_visible_gpus
 from worldplay.world.frames import FPS, FRAMES_PER_LATENT, parse_size, show_size
 from worldplay.world.machine import (
     Gpu,
@@ -40,7 +41,7 @@ from worldplay.world.released.offload_plan import (
     count_waiting,
     plan_offload,
 )
-from worldplay.world.released.sizes import SIZES, SizePace, choose_size, render_sizes
+from worldplay.world.released.sizes import SIZES, SizePace, choose_size, render_sizes, render_tiers
 from worldplay.world.released.variants import MODEL, Variant, find_variant
 from worldplay.world.rollout_config import count_kept_latents
 
@@ -235,10 +236,20 @@ def _check_ranks(settings: ModelSettings, variant: Variant, *, planned: bool) ->
     """Raises: ValueError if several ranks cannot compute the variant, or not on this machine."""
     if not variant.is_live:
         raise ValueError(f"expected --gpus 1 with --variant {variant.name}, got {settings.gpus}")
+    if settings.tier != "exact":
+        raise ValueError(f"expected --tier exact with --gpus {settings.gpus}, got {settings.tier!r}")
     check_heads(settings.gpus, RELEASED_TRANSFORMER.heads)
     if not planned:
         names = [gpu.name for gpu in list_gpus(read_visible_gpus())]
         choose_rank_kind(settings.device, settings.gpus, names)
+
+
+def _check_tier(settings: ModelSettings, variant: Variant) -> None:
+    """Raises: ValueError if the variant cannot be computed in the tier."""
+    if settings.tier != "exact":
+        from worldplay.world.tiers import check_tier  # importing it takes seconds
+
+        check_tier(settings.tier, can_walk=variant.is_live)
 
 
 def run(settings: ModelSettings, memory_gb: float | None, *, check: bool) -> None:
@@ -249,6 +260,7 @@ def run(settings: ModelSettings, memory_gb: float | None, *, check: bool) -> Non
     variant = find_variant(settings.variant)
     if settings.gpus > 1:
         _check_ranks(settings, variant, planned=memory_gb is not None)
+    _check_tier(settings, variant)
     machine = examine(settings.device, settings.weights_dir)
     free = machine.gpu.free if machine.gpu else None
     planned = free if memory_gb is None else int(memory_gb * 1e9)
@@ -263,20 +275,34 @@ def run(settings: ModelSettings, memory_gb: float | None, *, check: bool) -> Non
 
 
 def find_paces(settings: ModelSettings, variant: Variant, budget: int) -> list[SizePace]:
-    """Recall what a chunk takes at each size on this machine's GPU; with the size "auto", measure it."""
+    """Recall what a chunk takes at each size, in each tier, on this machine's GPU.
+
+    With the size "auto", measure it: in the tier that was asked for, or in as many as a limited time allows.
+    """
     if not variant.is_live:
         return []
+    tiers = _list_tiers(settings)
     if settings.size == AUTO:
-        from worldplay.sizing import measure_sizes  # importing it takes seconds
+        from worldplay.sizing import measure_tiers  # importing it takes seconds
 
-        return measure_sizes(settings)
-    rows = []
-    for size in SIZES:
-        seconds = recall(settings, size)
-        pace = None if seconds is None else Pace(seconds, variant.chunk_latents)
-        needed = estimate_memory(variant, size, ranks=settings.gpus)
-        rows.append(SizePace(size, pace, count_sessions(needed, budget)))
-    return rows
+        return measure_tiers(settings, tiers)
+    return [_recall_pace(settings, variant, budget, tier, size) for tier in tiers for size in SIZES]
+
+
+def _list_tiers(settings: ModelSettings) -> list[TierName]:
+    """List the tier that was asked for, or all that this number of GPUs can compute."""
+    if "tier" in settings.model_fields_set or settings.gpus > 1:
+        return [settings.tier]
+    return list(get_args(TierName))
+
+
+def _recall_pace(
+    settings: ModelSettings, variant: Variant, budget: int, tier: TierName, size: tuple[int, int]
+) -> SizePace:
+    seconds = recall(settings.model_copy(update={"tier": tier}), size)
+    pace = None if seconds is None else Pace(seconds, variant.chunk_latents)
+    needed = estimate_memory(variant, size, ranks=settings.gpus)
+    return SizePace(size, pace, count_sessions(needed, budget), tier)
 
 
 def _choose_size(settings: ModelSettings, rows: Sequence[SizePace], *, planned: bool) -> tuple[int, int]:
@@ -285,21 +311,41 @@ def _choose_size(settings: ModelSettings, rows: Sequence[SizePace], *, planned: 
         return parse_size(settings.size)
     if planned:
         raise ValueError("expected a --size like 480x832 with --memory, got 'auto'")
-    return choose_size(rows) if rows else SIZES[0]
+    of_tier = [row for row in rows if row.tier == settings.tier]
+    return choose_size(of_tier) if of_tier else SIZES[0]
 
 
 def describe_speed(settings: ModelSettings, rows: Sequence[SizePace]) -> Iterator[str]:
     """Describe what chunks take on this machine; with the size "auto" also those of the embedded world."""
     if rows:
         yield "\nA chunk on this machine; sessions are those that fit in time and in memory"
-        yield from (f"  {line}" for line in render_sizes(rows))
-        if any(row.pace is None for row in rows) and settings.size != AUTO:
-            yield "  - : not measured; worldplay doctor --size auto measures it, in minutes"
+        yield from (f"  {line}" for line in render_tiers(rows))
+        if any(row.pace is None and row.room for row in rows):
+            yield "  - : not measured; worldplay doctor --size auto measures it, in minutes; --tier: only one"
     if settings.size == AUTO:
-        from worldplay.sizing import measure_embedded  # importing it takes seconds
+        yield from _describe_embedded(settings)
+    elif not rows and settings.tier != "exact":
+        asked = f"`worldplay doctor --size auto --tier {settings.tier}`"
+        yield f"\nWithout a GPU, {asked} measures the embedded world"
+    yield from _say_what_is_served(settings, rows)
 
-        size, pace = measure_embedded(settings)
-        yield "\nThe embedded world on this machine"
-        yield from (f"  {line}" for line in render_sizes([SizePace(size, pace, MAX_SESSIONS)]))
-        if rows:
-            yield f"\n`worldplay serve --model {MODEL} --size auto` takes {show_size(choose_size(rows))}"
+
+def _describe_embedded(settings: ModelSettings) -> Iterator[str]:
+    from worldplay.sizing import measure_embedded  # importing it takes seconds
+
+    size, pace = measure_embedded(settings)
+    tier = "" if settings.tier == "exact" else f", tier {settings.tier}"
+    yield f"\nThe embedded world on this machine{tier}"
+    yield from (f"  {line}" for line in render_sizes([SizePace(size, pace, MAX_SESSIONS)]))
+
+
+def _say_what_is_served(settings: ModelSettings, rows: Sequence[SizePace]) -> Iterator[str]:
+    """Say for each tier that was measured which size is served, and whether that is in real time."""
+    gpus = f" --gpus {settings.gpus}" if settings.gpus > 1 else ""
+    for index, tier in enumerate(dict.fromkeys(row.tier for row in rows if row.pace is not None)):
+        of_tier = [row for row in rows if row.tier == tier]
+        asked = "" if tier == "exact" else f" --tier {tier}"
+        is_in_time = any(row.sessions for row in of_tier)
+        how = "in real time" if is_in_time else "the fastest; it is not in real time"
+        served = f"`worldplay serve --model {MODEL} --size auto{gpus}{asked}` takes"
+        yield f"{'' if index else chr(10)}{served} {show_size(choose_size(of_tier))}, {how}"

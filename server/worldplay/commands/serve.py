@@ -27,12 +27,13 @@ def run(settings: Settings) -> None:
     keep_one_heap()
     listening = listen(settings.host, settings.port)  # before the slow loading, because the port may be taken
     logger.info("loading the model %r", settings.model)
-    from worldplay.loading import open_engine, open_ranks
+    from worldplay.loading import check_choices, open_engine, open_ranks
     from worldplay.sizing import fix_size
     from worldplay.web.app import create_server
     from worldplay.web.static_page import has_page
     from worldplay.web.world_server import EXIT_FAILED
 
+    check_choices(settings)
     settings = fix_size(settings)
     with open_ranks(settings) as ranks:
         world, engine = open_engine(settings, ranks)

@@ -37,6 +37,12 @@ TIERS: dict[TierName, Tier] = {
 }
 
 
+def check_tier(name: TierName, *, can_walk: bool) -> None:
+    """Raises: ValueError if the model cannot walk: its context is never encoded apart."""
+    if name != "exact" and not can_walk:
+        raise ValueError(f"expected --tier exact for a model that only makes clips, got {name!r}")
+
+
 def apply_tier(
     world: World, name: TierName, *, compiles: bool, sessions: int, tiny_decoder: Path | None
 ) -> World:
@@ -54,8 +60,7 @@ def apply_tier(
     tier = TIERS[name]
     if name == "exact":
         return world
-    if not world.can_walk:
-        raise ValueError(f"expected --tier exact for a model that only makes clips, got {name!r}")
+    check_tier(name, can_walk=world.can_walk)
     levers: list[str] = []
     if tier.newest is not None:
         world = _keep_context(world, tier.newest, sessions, levers)
