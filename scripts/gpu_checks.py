@@ -1,8 +1,9 @@
 """Check in four minutes what has not run on a GPU yet: gpu_checks.py OUT.
 
 In order of worth: the encoder, 8-bit products, the decoder's fused norm at every shape, a walk through the
-real server with compiled and recorded passes, the tests that need a GPU, tiers, the choice of attention, the
-choice of a size, and YUV on the device. Processes, time limits and results are those of gpu_bench.py.
+real server with compiled and recorded passes, the tests that need a GPU, tiers, the first passes after a
+prompt of another length, the choice of attention, the choice of a size, and YUV on the device. Processes,
+time limits and results are those of gpu_bench.py.
 """
 
 import sys

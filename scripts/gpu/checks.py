@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gpu.linears import is_lack
-from gpu.setup import FoundFaultError, Row, Setup
+from gpu.passes import make_passes
+from gpu.setup import TEXT_TOKENS, FoundFaultError, Row, Setup, make_text
 from worldplay.commands.hardware import peak_memory
 from worldplay.media.codecs import NVENC, has_codec
 from worldplay.media.encoder import find_live_codec
@@ -22,6 +23,7 @@ from worldplay.sizing import measure_sizes
 from worldplay.world.attention import AUTO, set_attention
 from worldplay.world.decoder_norms import _LARGEST_ERROR
 from worldplay.world.frames import FPS, show_size
+from worldplay.world.recording import record_world
 from worldplay.world.released.variants import MODEL
 from worldplay.world.tiers import find_rounding_problem
 
@@ -132,6 +134,20 @@ def check_backends(setup: Setup) -> Iterator[Row]:
     set_attention(world, AUTO)
     taken = (peak_memory(setup.device) - before) / 1e9
     yield {"attention": world.rollout.transformer.attention, "s": perf_counter() - began, "more GB": taken}
+
+
+@torch.inference_mode()
+def check_prompts(setup: Setup) -> Iterator[Row]:
+    """Time the first passes after a prompt of another length, for which kernels and recordings are made."""
+    world = set_attention(setup.build(), AUTO)
+    if setup.device.type == "cuda":
+        record_world(world, "auto")
+    passes = make_passes(setup, world)
+    for tokens in (TEXT_TOKENS, TEXT_TOKENS - 9, TEXT_TOKENS):
+        world.rollout.caches[0].set_text(make_text(setup, world.rollout.transformer, tokens))
+        for run in ("first", "second", "third"):
+            row: Row = {"text tokens": tokens, "run": run}
+            yield row | {f"{name} ms": setup.time_ms(function) for name, function in passes.items()}
 
 
 def check_sizes(setup: Setup) -> Iterator[Row]:

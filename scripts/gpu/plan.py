@@ -9,7 +9,15 @@ from time import perf_counter
 import torch
 
 from gpu.attention import measure_attention
-from gpu.checks import check_backends, check_encoder, check_norms, check_sizes, check_tests, check_units
+from gpu.checks import (
+    check_backends,
+    check_encoder,
+    check_norms,
+    check_prompts,
+    check_sizes,
+    check_tests,
+    check_units,
+)
 from gpu.chunk import measure_chunk
 from gpu.decode import measure_compiled_decode, measure_decode
 from gpu.goldens import measure_goldens
@@ -74,6 +82,7 @@ CHECKS: dict[str, Callable[[Setup], Iterable[Row]]] = {
     "server": measure_walk,
     "gpu tests": check_tests,
     "tiers": measure_tiers,
+    "prompts": check_prompts,
     "backends": check_backends,
     "auto size": check_sizes,
     "pictures": measure_pictures,

@@ -15,7 +15,9 @@ from worldplay.model.config import (
     TransformerConfig,
     VAEConfig,
 )
+from worldplay.model.kv_cache import TextKV
 from worldplay.model.prope import Cameras
+from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.device import choose_dtype, synchronize
 from worldplay.world.released.random_weights import build_random_world
 from worldplay.world.released.variants import DEFAULT_VARIANT, VARIANTS
@@ -157,3 +159,10 @@ def make_arguments(setup: Setup, world: World, num_latents: int) -> Arguments:
 
 def make_timestep(setup: Setup) -> Tensor:
     return torch.full((CHUNK_LATENTS,), 625.0, device=setup.device)
+
+
+def make_text(setup: Setup, model: WorldPlayTransformer, tokens: int) -> TextKV:
+    """Make a random text of so many tokens, the same in all blocks."""
+    config = model.config
+    states = torch.randn(1, config.heads, tokens, config.head_dim).to(setup.device, setup.dtype)
+    return TextKV([states] * config.blocks, [states] * config.blocks)
