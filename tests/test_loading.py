@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from support.tiny_world import make_world
 from worldplay import loading
 from worldplay.loading import make_engine, open_engine, open_ranks, open_world
 from worldplay.model.ranks import ALONE, Ranks
@@ -29,13 +30,29 @@ def test_every_walk_has_caches_of_its_own_unless_context_is_kept(tier: str, sets
     assert len(world.rollout.cache_sets) == sets
 
 
+@pytest.mark.parametrize(("max_sessions", "walks"), [(None, 4), (2, 3), (5, 4)])
+def test_memory_for_kept_context_is_shared_by_all_walks(
+    monkeypatch: pytest.MonkeyPatch, max_sessions: int | None, walks: int
+) -> None:
+    counted: list[object] = []
+
+    def count(world: World, name: str, **how: object) -> World:
+        counted.append(how["walks"])
+        return world
+
+    monkeypatch.setattr(loading, "apply_tier", count)
+    world = replace(make_world(), max_sessions=max_sessions)
+    loading.tune(load_settings(tier="fast", device="cpu", attention="sdpa"), world, sessions=3, clips=1)
+    assert counted == [walks]
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     """What is asked for instead of being loaded."""
     calls: list[tuple[object, ...]] = []
     monkeypatch.setattr(load, "load_released", lambda *args: calls.append(args))
     monkeypatch.setattr(loading, "load_embedded", lambda *args: calls.append(args))
-    monkeypatch.setattr(loading, "tune", lambda _, world, with_cuts: world)
+    monkeypatch.setattr(loading, "tune", lambda _, world, **walks: world)
     return calls
 
 

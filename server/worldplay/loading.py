@@ -142,21 +142,29 @@ def open_world(
         torch.set_num_threads(1)
         walks = 1 if _keeps_latents(settings) else sessions + clips
         world = load_embedded(find_embedded(settings.model), device, ranks, walks)
-    return tune(settings, world, with_cuts=with_cuts)
+    return tune(settings, world, sessions=sessions, clips=clips, with_cuts=with_cuts)
 
 
-def tune(settings: ModelSettings, world: World, *, with_cuts: bool = False) -> World:
+def tune(
+    settings: ModelSettings, world: World, *, sessions: int = 1, clips: int = 0, with_cuts: bool = False
+) -> World:
     """Choose how a loaded world computes: its tier and attention, and whether it is compiled and recorded.
 
+    Args:
+        sessions: that were asked for; there may be memory for fewer.
+        clips: made beside them, one walk each.
+        with_cuts: as in `open_world`.
     Raises: ValueError if the tier, or the attention backend that was asked for, does not work here, or no
         recording does.
     """
     compiles = _wants_compiling(settings, world.device)
+    if world.max_sessions is not None:
+        sessions = min(sessions, world.max_sessions)
     world = apply_tier(
         world,
         settings.tier,
         compiles=compiles,
-        sessions=settings.max_sessions,
+        walks=sessions + clips,
         tiny_decoder=_released(settings)[1] / FILE if is_released(settings.model) else None,
     )
     set_attention(world, settings.attention, eight_bits=TIERS[settings.tier].eight_bits)

@@ -93,7 +93,7 @@ def test_report_for_a_large_gpu() -> None:
 def test_report_says_how_long_context_is_kept() -> None:
     said = "\n".join(report(H100, DISTILLED, (240, 416), 140_000_000_000, PRESENT, 4))
     assert "more caches      40.5 GB, in what is left: 5 walks keep their context" in said
-    assert "other tiers      keep context of the latest 0.3 minutes of each" in said
+    assert "other tiers      keep context of the latest 0.2 minutes of each" in said
     assert "  240x416     48.6 GB   10.1 GB  1.4 min  71" in said
 
 

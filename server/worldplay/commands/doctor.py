@@ -183,18 +183,19 @@ def _kept_context(needed: MemoryEstimate, plan: OffloadPlan, sessions: int, budg
         yield "                   while others compute, and encode nothing again when they take turns"
     elif sessions > 1:
         yield "  more caches      none: sessions that take turns encode their context again"
-    minutes = _minutes_kept(needed, plan, sessions, budget)
+    minutes = _minutes_kept(needed, plan, sessions + 1, budget)
     kept = (
         f"context of the latest {minutes:.1f} minutes of each" if minutes else "no context: memory is short"
     )
     yield f"  other tiers      keep {kept}"
 
 
-def _minutes_kept(needed: MemoryEstimate, plan: OffloadPlan, sessions: int, budget: int) -> float:
+def _minutes_kept(needed: MemoryEstimate, plan: OffloadPlan, walks: int, budget: int) -> float:
     """Count the minutes of each walk whose context is kept by tiers; 0 if they encode all of it again."""
+    context = CONTEXTS[-1]
     spare = 0 if plan.unrotated_caches else count_spare(needed, plan, budget)
-    latents = count_kept_latents(spare, needed.kept_latent, sessions)
-    return 0.0 if latents < CONTEXTS[-1] else latents * FRAMES_PER_LATENT / FPS / 60
+    latents = count_kept_latents(spare, needed.kept_latent, walks, context)
+    return 0.0 if latents < context else latents * FRAMES_PER_LATENT / FPS / 60
 
 
 def _choices(plan: OffloadPlan) -> tuple[object, ...]:
