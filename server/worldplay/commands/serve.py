@@ -30,6 +30,8 @@ def run(settings: Settings) -> None:
     from worldplay.web.static_page import has_page
     from worldplay.web.world_server import EXIT_FAILED
 
+    # While loading, and when uvicorn raises the signal again after stopping.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     settings = fix_size(settings)
     with open_ranks(settings) as ranks:
         world, engine = open_engine(settings, ranks)
@@ -38,8 +40,6 @@ def run(settings: Settings) -> None:
         freeze_loaded()
         where = "walk at" if has_page(settings.static_dir) else "without a page at"
         logger.info("ready, visitors at once: %d; %s %s", num_slots, where, url_of(listening))
-        # uvicorn raises the signal again after stopping
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
         server.run(sockets=[listening])
         if server.has_failed:
             os._exit(EXIT_FAILED)  # a thread that hangs would keep the process
