@@ -10,7 +10,9 @@ from support.paths import PACKAGE
 
 # Files of the root that rooms may import, and what those may import themselves.
 ROOT_FILES: dict[str, set[str]] = {
-    "settings": {"protocol", "world"},
+    "folders": set(),
+    "variables": set(),
+    "settings": {"folders", "variables", "protocol", "world"},
     "chunk_times": {"settings", "world"},
     "loading": {"settings", "chunk_times", "engine", "ranks", "world"},
     "sizing": {"settings", "chunk_times", "loading", "engine", "ranks", "world"},

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,11 @@ from support.tiny_world import make_world
 from worldplay import loading
 from worldplay.loading import make_engine, open_engine, open_ranks, open_world
 from worldplay.model.ranks import ALONE, Ranks
+from worldplay.model.regions import EAGER
+from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.settings import Settings, load_settings
+from worldplay.world import tiers
+from worldplay.world.compiling import can_compile
 from worldplay.world.embedded.load import EMBEDDED
 from worldplay.world.released import load
 from worldplay.world.released.load import ReleasedConfig
@@ -44,6 +49,17 @@ def test_memory_for_kept_context_is_shared_by_all_walks(
     world = replace(make_world(), max_sessions=max_sessions)
     loading.tune(load_settings(tier="fast", device="cpu", attention="sdpa"), world, sessions=3, clips=1)
     assert counted == [walks]
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_other_ranks_compile_only_where_a_compiler_works(
+    monkeypatch: pytest.MonkeyPatch, works: bool
+) -> None:
+    monkeypatch.setattr(loading, "can_compile", lambda device: works)
+    settings = load_settings(gpus=2, device="cpu", compile="on")
+    transformer, _ = loading._load_networks(settings, torch.device("cpu"))
+    assert isinstance(transformer, WorldPlayTransformer)
+    assert (transformer.blocks[0].regions is EAGER) is not works
 
 
 @pytest.fixture
@@ -194,18 +210,54 @@ def test_blocks_are_compiled_where_that_pays(
 
 
 @pytest.mark.parametrize(
-    ("device", "cores", "threads", "gpus", "beside"),
+    ("device", "attention", "cores", "threads", "gpus", "beside"),
     [
-        ("cpu", 2, 1, 1, True),
-        ("cpu", 1, 1, 1, False),
-        ("cpu", 2, 2, 1, False),
-        ("cpu", 2, 1, 2, False),
-        ("cuda", 8, 1, 1, False),
+        ("cpu", "matmul", 2, 1, 1, True),
+        ("cpu", "sdpa", 2, 1, 1, True),
+        ("cpu", "sdpa-math", 2, 1, 1, False),  # which PyTorch switches on and off for all threads
+        ("cpu", "sdpa", 1, 1, 1, False),
+        ("cpu", "sdpa", 2, 2, 1, False),
+        ("cpu", "sdpa", 2, 1, 2, False),
+        ("cuda", "sdpa", 8, 1, 1, False),
     ],
 )
 def test_decoder_has_a_thread_where_it_finds_a_core(
-    monkeypatch: pytest.MonkeyPatch, device: str, cores: int, threads: int, gpus: int, beside: bool
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    attention: str,
+    cores: int,
+    threads: int,
+    gpus: int,
+    beside: bool,
 ) -> None:
     monkeypatch.setattr(loading, "count_usable_cores", lambda: cores)
     monkeypatch.setattr("torch.get_num_threads", lambda: threads)
-    assert loading.decodes_beside(load_settings(gpus=gpus), torch.device(device)) is beside
+    world = make_world()
+    world.rollout.transformer.use_attention(attention)
+    monkeypatch.setattr(World, "device", torch.device(device))
+    assert loading.decodes_beside(load_settings(gpus=gpus), world) is beside
+
+
+@pytest.mark.parametrize(("device", "prepares"), [("cpu", False), ("cuda", True)])
+def test_every_shape_is_run_on_the_serving_thread_of_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, device: str, prepares: bool
+) -> None:
+    warmed: list[World] = []
+    world = make_world()
+    monkeypatch.setattr(loading, "warm_up", warmed.append)
+    monkeypatch.setattr(World, "device", torch.device(device))
+    engine = make_engine(load_settings(), world)
+    engine.start()
+    assert engine.close(10)
+    assert warmed == ([world] if prepares else [])
+
+
+def test_nothing_is_rounded_to_8_bits_where_nothing_can_be_compiled(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tiers, "find_rounding_problem", lambda _: None)
+    monkeypatch.setattr(loading, "can_compile", partial(can_compile, compiler="none"))
+    monkeypatch.setattr(loading, "keep_compiled_code", lambda: None)
+    world = loading.tune(load_settings(tier="balanced", compile="on", attention="sdpa"), make_world())
+    assert "blocks are not compiled: " in caplog.text
+    assert any(lever.startswith("linear layers are not in 8 bits") for lever in world.levers)

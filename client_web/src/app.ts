@@ -17,11 +17,19 @@ import { Notice } from "./ui/notice";
 import { PageLine } from "./ui/notice_line";
 import { PromptBar } from "./ui/prompt_bar";
 import { PromptChoice } from "./ui/prompt_choice";
+import { RecordingSaver } from "./ui/recording_saver";
 import { ShareBox } from "./ui/share_box";
 import { StartPanel } from "./ui/start_panel";
-import { VideoSaver } from "./ui/video_saver";
 import { BareView, toggleFullScreen } from "./ui/view_modes";
-import { errorInWords, queueInWords, recordingEndedInWords, yieldedInWords } from "./ui/words";
+import {
+  errorInWords,
+  missingInWords,
+  queueInWords,
+  recordingEndedInWords,
+  seatedInWords,
+  unsavedInWords,
+  yieldedInWords,
+} from "./ui/words";
 import { Playback } from "./video/playback";
 import { TabMemory, tabStorage } from "./walk/reload";
 import { Sharing } from "./walk/sharing";
@@ -67,23 +75,28 @@ export class App {
     connectionNotice: this.connectionNotice,
     send: (message) => this.connection.send(message),
     openPanel: () => this.openPanel(),
+    savePath: () => this.recordingSaver.savePath(),
   });
   private readonly tab = new TabMemory(tabStorage());
   private readonly sharing = new Sharing({
     box: new ShareBox({
       watch: () => this.sharing.watch(),
       stop: () => this.sharing.stop(),
+      video: () => this.sharing.video(),
+      stopVideo: () => this.sharing.stopVideo(),
       walkOn: () => this.sharing.walkOn(),
     }),
     send: (message) => this.connection.send(message),
     keep: () => this.walking.keep(this.keptWalks.key),
     watchLink: (token) => watchLink(location.href, token),
+    videoLink: (token) => this.videoLink(token),
     walkLink: (id) => this.keptWalks.link(id),
     say: (words) => this.notice.say(words),
   });
   private readonly keptWalks: KeptWalks;
   private readonly keptList: KeptList;
-  private readonly videoSaver: VideoSaver;
+  private readonly recording: Recording;
+  private readonly recordingSaver: RecordingSaver;
   private readonly connection: Connection;
   private readonly actions: Readonly<Record<Action, () => void>> = {
     openPanel: () => this.openMenu(),
@@ -93,7 +106,7 @@ export class App {
     togglePause: () => this.walking.togglePause(),
     toggleBare: () => this.toggleBare(),
     saveWalk: () => this.walking.saveWalk(),
-    saveVideo: () => void this.videoSaver.save(),
+    saveVideo: () => void this.recordingSaver.saveVideo(),
     keepWalk: () => this.keepWalk(),
     undo: () => this.walking.undo(),
     share: () => this.share(),
@@ -112,8 +125,8 @@ export class App {
       { status: (status) => this.statusChanged(status), message: (message) => this.received(message) },
     );
     this.keptWalks = new KeptWalks(location.href, token, browserMemory(), (url, init) => fetch(url, init));
-    const recording = new Recording(location.href, token, (url, init) => fetch(url, init));
-    this.videoSaver = new VideoSaver(recording, (words) => this.notice.say(words));
+    this.recording = new Recording(location.href, token, (url, init) => fetch(url, init));
+    this.recordingSaver = new RecordingSaver(this.recording, (words) => this.notice.say(words));
     this.keptList = new KeptList(this.keptWalks, {
       open: (id) => this.begin(keptWalk(id)),
       say: (words) => this.notice.say(words),
@@ -228,6 +241,7 @@ export class App {
   }
 
   private begin(walk: Walk): void {
+    this.sharing.begun();
     this.walking.begin(walk);
     if (this.status.kind !== "open") this.connection.connect();
   }
@@ -259,7 +273,7 @@ export class App {
     else if (message.type === "init") this.opened(message.mime, message.data);
     else if (message.type === "queued") this.queued(queueInWords(message.position, message.eta));
     else if (message.type === "bookmarked") this.kept(message.snapshot);
-    else if (message.type === "shared") this.sharing.shared(message.token);
+    else if (message.type === "shared") this.sharing.shared(message.token, message.right);
     else if (message.type === "watchers") this.sharing.watchersChanged(message.count);
     else if (message.type === "state") this.stateChanged(message);
     else if (message.type === "error") this.refused(message);
@@ -274,10 +288,16 @@ export class App {
     this.playback.welcomed(welcome);
     this.playback.measured.clock.reset();
     this.keptList.offer(welcome.snapshots === true);
-    this.videoSaver.offer(welcome);
+    this.recordingSaver.offer(welcome);
     this.walking.reconnected(welcome.resumed);
     this.sharing.welcomed(welcome, this.walk !== null);
+    this.tellMissing(welcome);
     this.openLink();
+  }
+
+  private tellMissing({ missing_chunks: num = 0, chunk, fps }: Welcome): void {
+    const words = missingInWords((num * (chunk.frames ?? 0)) / fps);
+    if (words !== null) this.notice.add(words);
   }
 
   /** Go on with the walk that the address names. */
@@ -299,6 +319,10 @@ export class App {
     void this.keptList.refresh();
   }
 
+  private videoLink(token: string): string {
+    return this.welcome === null ? "" : this.recording.link(this.welcome, token);
+  }
+
   private share(): void {
     this.controls.releaseAll();
     document.exitPointerLock?.();
@@ -308,6 +332,11 @@ export class App {
   private queued(words: string): void {
     this.connectionNotice.over();
     this.notice.stay("queue", words);
+  }
+
+  private seated(): void {
+    this.notice.end("queue");
+    if (this.walk?.opened === true) this.notice.say(seatedInWords(this.walking.isPaused));
   }
 
   private chunkAnnounced(chunk: Chunk): void {
@@ -325,6 +354,9 @@ export class App {
     if (what === "bump") this.stage.bump();
     if (what === "yielded") this.notice.say(yieldedInWords(text ?? ""));
     if (what === "recording_ended") this.notice.say(recordingEndedInWords(text ?? ""));
+    if (what === "unsaved") this.notice.add(unsavedInWords(text ?? ""));
+    if (what === "saved") this.notice.say("Your walk is saved again.");
+    if (what === "seated") this.seated();
   }
 
   private refused(error: ServerError): void {

@@ -13,6 +13,7 @@ from websockets.frames import Opcode
 
 from fault_bench.clients import connect, frame, message, send, upgrade
 from fault_bench.faults import HELLO, START, wait_until
+from fault_bench.keeping import places_after_a_kill, walks_begun_and_dropped
 from fault_bench.server import FaultServer, Usage
 from worldplay.client.visit import Visit
 
@@ -116,4 +117,6 @@ def _find_left(server: FaultServer, before: Usage, after: Usage) -> str:
 PROOFS: dict[str, Callable[[Path, bool], str]] = {
     "fifty clients of whom two walk": fifty_clients_of_whom_two_walk,
     "a thousand endings": a_thousand_endings,
+    "walks begun and dropped": walks_begun_and_dropped,
+    "places after a SIGKILL": places_after_a_kill,
 }

@@ -17,6 +17,7 @@ from worldplay.engine.activity import TurnLimits
 from worldplay.engine.capacity import measure_pace
 from worldplay.engine.engine import Engine
 from worldplay.engine.pacing import LatchMode
+from worldplay.model.attention import KERNELS
 from worldplay.model.config import RELEASED_TRANSFORMER
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.regions import compile_regions
@@ -25,7 +26,7 @@ from worldplay.ranks.orders import MakeModules, Modules
 from worldplay.ranks.team import lead
 from worldplay.settings import ModelSettings, Settings, keep_compiled_code
 from worldplay.world.attention import set_attention
-from worldplay.world.compiling import COMPILER, compile_world
+from worldplay.world.compiling import COMPILER, can_compile, compile_world
 from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
 from worldplay.world.decoder_norms import fuse_norms
 from worldplay.world.device import choose_device
@@ -40,6 +41,7 @@ from worldplay.world.released.files import is_released
 from worldplay.world.released.variants import MODEL, find_variant
 from worldplay.world.tiers import TIERS, apply_tier, describe_attention
 from worldplay.world.tiny_decoder_file import FILE
+from worldplay.world.warm_up import warm_up
 from worldplay.world.world import World, pick_view
 
 if TYPE_CHECKING:
@@ -119,7 +121,8 @@ def _load_networks(settings: ModelSettings, device: torch.device) -> Modules:
         transformer, vae = load_networks(find_embedded(settings.model), device)
     if settings.compile == "on":
         keep_compiled_code()
-        transformer.use_regions(compile_regions(COMPILER))
+        if can_compile(device):  # rank 0 tries it, too
+            transformer.use_regions(compile_regions(COMPILER))
     return transformer, vae
 
 
@@ -158,6 +161,9 @@ def tune(
         recording does.
     """
     compiles = _wants_compiling(settings, world.device)
+    if compiles:
+        keep_compiled_code()
+        compiles = can_compile(world.device)
     if world.max_sessions is not None:
         sessions = min(sessions, world.max_sessions)
     world = apply_tier(
@@ -169,11 +175,10 @@ def tune(
     )
     set_attention(world, settings.attention, eight_bits=TIERS[settings.tier].eight_bits)
     world = describe_attention(world)
+    if compiles:
+        world = compile_world(world, with_cuts=with_cuts)
     for lever in world.levers:
         logger.info("tier %s: %s", world.tier, lever)
-    if compiles:
-        keep_compiled_code()
-        compile_world(world, with_cuts=with_cuts)
     if settings.gpus > 1:  # neither was tried on several
         return world
     return record_world(fuse_norms(world), settings.graphs, with_cuts=with_cuts)
@@ -269,14 +274,20 @@ def make_engine(settings: Settings, world: World, pace: Pace | None = None) -> E
         timeout_s,
         turns,
         times,
-        decodes_beside=decodes_beside(settings, world.device),
+        decodes_beside=decodes_beside(settings, world),
+        # cuDNN keeps its plans by thread.
+        prepare=partial(warm_up, world) if world.can_walk and world.device.type == "cuda" else None,
     )
 
 
-def decodes_beside(settings: ModelSettings, device: torch.device) -> bool:
-    """Return whether the decoder gets a thread of its own: if it finds an idle core there."""
-    is_alone = device.type == "cpu" and settings.gpus == 1 and torch.get_num_threads() == 1
-    return is_alone and count_usable_cores() > 1
+def decodes_beside(settings: ModelSettings, world: World) -> bool:
+    """Return whether the decoder gets a thread of its own: if it finds an idle core there.
+
+    PyTorch switches to one of its attention KERNELS for all threads, so the decoder's attention would change
+    with the transformer's.
+    """
+    is_alone = world.device.type == "cpu" and settings.gpus == 1 and torch.get_num_threads() == 1
+    return is_alone and world.rollout.transformer.attention not in KERNELS and count_usable_cores() > 1
 
 
 def _tell_pace(pace: Pace) -> None:

@@ -3,34 +3,25 @@
 import ipaddress
 import logging
 import os
-import re
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
+from worldplay.folders import check_folders
 from worldplay.protocol.origin import read_origins
+from worldplay.variables import PREFIX, is_of_another_container, unquote
 from worldplay.wording import find_fault
 from worldplay.world.frames import parse_size
 
 logger = logging.getLogger(__name__)
 
-PREFIX = "WORLDPLAY_"
 _SWITCHES = {"1": "on", "true": "on", "yes": "on", "0": "off", "false": "off", "no": "off"}
 AUTO = "auto"  # the size that is chosen by measuring
 CHUNK_TIMES = Path.home() / ".cache" / "worldplay-measured" / "chunk_times.json"
 COMPILED = Path.home() / ".cache" / "worldplay-compiled"
 _PACKAGE = Path(__file__).resolve().parent
-
-# What Kubernetes sets in every container for a service whose name begins with "worldplay".
-_KUBERNETES_NAME = re.compile(
-    rf"{PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
-)
-# What Docker sets beside those in a container that is linked to one called "worldplay".
-_DOCKER_LINK_NAME = re.compile(rf"{PREFIX}(NAME|ENV_\w+|PORT_\d+_(TCP|UDP|SCTP)(_PORT)?_(START|END))")
-_KUBERNETES_PORT = re.compile(rf"{PREFIX}(\w+_)?PORT")
-_KUBERNETES_URL = re.compile(r"(tcp|udp|sctp)://.*")
 
 
 def _expand_home(path: Path) -> Path:
@@ -203,6 +194,13 @@ class Settings(ModelSettings):
     store_mb: int = Field(
         2000, ge=1, le=10**9, description="Megabytes of walks that are kept in the store, for all visitors"
     )
+    walks_per_address: int = Field(
+        20,
+        ge=1,
+        le=100_000,
+        description="Walks of one IP address, or of one IPv6 network /64, that are kept after their visit; "
+        "the oldest goes first",
+    )
     keep_days: int = Field(30, ge=1, le=3650, description="Days for which bookmarked walks are kept")
     recordings: str = Field(
         "~/.cache/worldplay-recordings",
@@ -216,7 +214,12 @@ class Settings(ModelSettings):
         le=10**6,
         description="Megabytes after which the recording of a walk ends; the walk goes on",
     )
-    recordings_mb: int = Field(1000, ge=1, le=10**9, description="Megabytes of recordings, of all visitors")
+    recordings_mb: int = Field(
+        1000,
+        ge=1,
+        le=10**9,
+        description="Megabytes of recordings, of all visitors; the oldest finished make room for new ones",
+    )
     recordings_h: float = Field(
         1.0, gt=0, le=8760, description="Hours for which a recording is kept after its visit"
     )
@@ -226,6 +229,13 @@ class Settings(ModelSettings):
         le=3600,
         description="Seconds for which a visitor without a connection keeps the place, unless others wait; "
         "afterwards the walk goes on from the store",
+    )
+    return_s: float = Field(
+        20.0,
+        ge=0,
+        le=600,
+        description="Seconds after a start for which the places of visitors who walked when the server ended "
+        "wait for them; 0: newcomers take them",
     )
     max_watchers: int = Field(
         200, ge=0, le=10_000, description="Visitors who may watch the walks of others; 0: nobody"
@@ -277,10 +287,13 @@ _Kind = TypeVar("_Kind", bound=ModelSettings)
 def load_settings(**arguments: object) -> Settings:
     """Read the server's settings. Arguments that are not None win over the environment.
 
-    Raises: ValueError naming the first setting that is unknown or out of range, and its variable.
+    Raises: ValueError naming the first setting that is unknown or out of range, and its variable, or two
+        folders that must be apart.
     """
     variables = {**_platform_address(arguments), **_own_variables()}
-    return _load(Settings, _read_token_file(variables, arguments), arguments)
+    settings = _load(Settings, _read_token_file(variables, arguments), arguments)
+    check_folders(dict(settings))
+    return settings
 
 
 def _read_token_file(variables: dict[str, _Given], arguments: dict[str, object]) -> dict[str, _Given]:
@@ -337,8 +350,8 @@ def _own_variables() -> dict[str, _Given]:
     given = {}
     fields = {PREFIX + name.upper(): name for name in Settings.model_fields}
     for variable in sorted(os.environ):
-        name, text = variable.upper(), _unquote(os.environ[variable])
-        if not name.startswith(PREFIX) or _is_of_another_container(name, text):
+        name, text = variable.upper(), unquote(os.environ[variable])
+        if not name.startswith(PREFIX) or is_of_another_container(name, text):
             continue
         if name not in fields:
             raise ValueError(f"unknown setting {variable}; known are {', '.join(sorted(fields))}")
@@ -353,7 +366,7 @@ def _platform_address(arguments: dict[str, object]) -> dict[str, _Given]:
     Other values of HOST than addresses are ignored: shells and compilers use the name, too.
     """
     given = {}
-    host, port = (_unquote(os.environ.get(variable, "")) for variable in ("HOST", "PORT"))
+    host, port = (unquote(os.environ.get(variable, "")) for variable in ("HOST", "PORT"))
     if _is_address(host):
         given["host"] = _Given(host, "HOST")
     elif host and arguments.get("host") is None and not os.environ.get(f"{PREFIX}HOST"):
@@ -361,20 +374,6 @@ def _platform_address(arguments: dict[str, object]) -> dict[str, _Given]:
     if port:
         given["port"] = _Given(port, "PORT")
     return given
-
-
-def _unquote(text: str) -> str:
-    """Remove spaces and quotes around a value; `docker run --env-file` keeps them."""
-    text = text.strip()
-    if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'":
-        return text[1:-1].strip()
-    return text
-
-
-def _is_of_another_container(variable: str, text: str) -> bool:
-    if _KUBERNETES_NAME.fullmatch(variable) or _DOCKER_LINK_NAME.fullmatch(variable):
-        return True
-    return _KUBERNETES_PORT.fullmatch(variable) is not None and _KUBERNETES_URL.fullmatch(text) is not None
 
 
 def _is_address(host: str) -> bool:

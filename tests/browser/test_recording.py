@@ -27,6 +27,27 @@ OPEN = """async data => {
 }"""
 
 
+# The tab of a link shows nothing but the video.
+PLAY_TAB = """time => new Promise((done, failed) => {
+    const video = document.querySelector("video");
+    video.onerror = failed;
+    video.onseeked = () => done(video.currentTime);
+    video.currentTime = time;
+})"""
+
+
+def link_to_video(page: Page) -> str:
+    """Make a link with the keys alone, as the walker can. Returns: the link."""
+    page.keyboard.press("l")
+    for _ in range(3):  # behind what is about watching
+        if page.evaluate("document.activeElement.id") == "share-copy-video":
+            break
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#share-link:not([hidden])")
+    return page.input_value("#share-link")
+
+
 def test_video_of_a_walk_is_saved_and_plays(
     world: World, page: Page, chromium: Browser, tmp_path: Path
 ) -> None:
@@ -39,6 +60,14 @@ def test_video_of_a_walk_is_saved_and_plays(
         wait_notice(page, "walk.mp4")
         path = tmp_path / "walk.mp4"
         saving.value.save_as(path)
+        with chromium.new_page() as tab:
+            tab.goto(link_to_video(page))
+            assert tab.evaluate(PLAY_TAB, 0.9) == pytest.approx(0.9, abs=0.2)  # it plays on
+            page.click("#share-stop-video")
+            page.wait_for_selector("#share-link", state="hidden")
+            answer = tab.reload()
+            assert answer is not None
+            assert answer.status == 404
     with av.open(str(path), "r") as container:
         titles = [chapter["metadata"]["title"] for chapter in container.chapters()]
         num_frames = sum(1 for _ in container.decode(video=0))

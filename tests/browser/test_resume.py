@@ -1,5 +1,6 @@
 """A visitor in a real Chromium whose server goes away and comes back, and links to kept walks."""
 
+import json
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -27,8 +28,8 @@ class Servers:
         self._stack = ExitStack()
 
     def start(self) -> str:
-        store = str(self.folder)
-        served = serving(self.world, port=self.port, store=store, resume_s=60.0, max_sessions=1)
+        folders = {name: str(self.folder / name) for name in ("store", "recordings")}
+        served = serving(self.world, port=self.port, resume_s=60.0, max_sessions=1, **folders)
         return self._stack.enter_context(served)
 
     def stop(self) -> None:
@@ -94,6 +95,11 @@ def test_walk_goes_on_after_a_reload_and_only_in_its_own_tab(servers: Servers, p
     assert page.locator("#panel").is_hidden()
     page.keyboard.down("w")
     page.wait_for_function("window.worldplay.latencies.length > 0")
+    with page.expect_download() as saving:  # the page does not know how the walk began, but the server does
+        page.keyboard.press("j")
+    path = json.loads(Path(saving.value.path()).read_text())
+    assert len(path["poses"]) > 4 * after["chunk"]
+    wait_notice(page, "Your path is in walk.json")
 
 
 def test_kept_walk_is_opened_from_the_menu_and_by_a_link(servers: Servers, page: Page) -> None:

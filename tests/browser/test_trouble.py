@@ -99,6 +99,26 @@ def test_full_server_is_asked_less_and_less_often(script: ScriptedServer, visito
     assert said <= {"All places are taken at the moment. Trying again in a moment.Try now"}
 
 
+def test_walker_reads_that_the_walk_is_not_saved_and_who_has_a_place(
+    script: ScriptedServer, visitor: Page
+) -> None:
+    script.missing_chunks = 18
+    come(visitor, script.address)
+    wait_notice(visitor, "Your walk goes on 12 s earlier: the rest was not saved.")
+    walk(visitor, script.address)
+    script.tell(m.State(what="unsaved", chunk=5, text="full"))
+    wait_notice(visitor, "The server has no room: from here on your walk is not saved.")
+    script.tell(m.State(what="saved"))
+    wait_notice(visitor, "Your walk is saved again.")
+    for wait_s in (40.0, 35.0):
+        script.tell(m.Queued(position=1, eta=wait_s))
+    visitor.keyboard.press("p")
+    wait_state(visitor, "paused")
+    script.tell(m.State(what="seated"))
+    wait_notice(visitor, "You have your place back. Your walk is still paused.")
+    assert "You are next, about 35 s." not in visitor.inner_text("#notice")
+
+
 def test_browser_without_h264_says_so_and_goes_on_saying_it(script: ScriptedServer, visitor: Page) -> None:
     visitor.add_init_script("MediaSource.isTypeSupported = () => false")
     come(visitor, script.address)

@@ -63,3 +63,63 @@ def test_wait_follows_from_how_long_visits_last() -> None:
 def test_no_places_at_all_is_refused() -> None:
     with pytest.raises(ValueError, match="expected slots >= 1"):
         Admission(max_sessions=0, max_queued=2)
+
+
+def reserved(*addresses: str, max_sessions: int = 2) -> Admission:
+    """Slots are reserved for the sessions s0, s1, … of clients with these addresses."""
+    admission = Admission(max_sessions, max_queued=3)
+    admission.reserved.make({f"s{number}": each for number, each in enumerate(addresses)}, until_ms=100.0)
+    return admission
+
+
+def test_who_is_back_goes_before_the_queue() -> None:
+    admission = reserved("")
+    for key in (1, 2):
+        admission.enter(key, 0.0)
+    assert (admission.queue, admission.num_free) == ([2], 0)
+    admission.enter(3, 1.0, name="s0")
+    assert admission.is_seated(3)
+    assert admission.queue == [2]
+    admission.enter(4, 1.0, name="s0")
+    assert admission.queue == [2, 4]
+
+
+def test_slots_that_nobody_comes_back_to_go_to_the_queue() -> None:
+    admission = reserved("one", "one")
+    for key in (1, 2):
+        admission.enter(key, 0.0, "one")
+    admission.check_reserved(99.0)
+    assert admission.num_seated == 0
+    admission.check_reserved(100.0)
+    assert admission.num_seated == 2
+    admission.enter(3, 101.0, name="s0")
+    assert admission.queue == [3]
+
+
+def test_slot_that_is_given_back_meanwhile_goes_to_the_queue() -> None:
+    admission = reserved("")
+    for key in (1, 2):
+        admission.enter(key, 0.0)
+    admission.yield_seat(1, 1.0, rests=True)
+    assert admission.is_seated(2)
+    assert admission.queue == [1]
+
+
+def test_newcomer_is_refused_if_all_is_reserved_and_nobody_may_wait() -> None:
+    admission = Admission(max_sessions=1, max_queued=0)
+    admission.reserved.make({"s0": ""}, until_ms=100.0)
+    assert not admission.enter(1, 0.0)
+    assert admission.enter(2, 0.0, name="s0")
+
+
+def test_address_holds_all_slots_only_against_itself() -> None:
+    admission = reserved("one", "one", "one", max_sessions=3)
+    admission.enter(1, 0.0, "one")
+    admission.check_reserved(1.0)
+    assert admission.num_seated == 0
+    for key, address in ((2, "two"), (3, "two")):
+        admission.enter(key, 2.0, address)
+        admission.check_reserved(2.0)
+    assert [admission.is_seated(key) for key in (1, 2, 3)] == [False, True, False]
+    assert "s0" in admission.reserved
+    assert "s2" not in admission.reserved

@@ -72,6 +72,17 @@ def test_visitor_gets_a_chunk_from_the_worker_thread(engine: Engine, world: Fake
     assert abs(visitor.reports[0].latch.at_ms - monotonic_ms()) < WAIT_S * 1000
 
 
+def test_worker_thread_prepares_itself_before_the_first_chunk(world: FakeWorld) -> None:
+    order: list[str] = []
+    world.hooks["step"] = lambda: order.append("step")
+    engine = Engine(world, 1, 0, prepare=lambda: order.append(f"prepared {current_thread().name}"))
+    engine.start()
+    visitor, _ = visit(engine)
+    assert visitor.came.wait(WAIT_S)
+    assert engine.close(WAIT_S)
+    assert order[:2] == ["prepared worldplay-engine", "step"]
+
+
 def test_request_wakes_an_idle_worker(engine: Engine) -> None:
     visitor, session = visit(engine)
     assert visitor.came.wait(WAIT_S)

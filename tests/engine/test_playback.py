@@ -133,6 +133,37 @@ def test_media_written_off_too_soon_counts_when_it_comes() -> None:
     assert lead_ms(playback, 2200) == 600
 
 
+@pytest.mark.parametrize(("shown_s", "buffered_s"), [(0.0, 0.0), (1.2, 0.0), (99.0, 0.0), (99.0, 5.0)])
+def test_page_that_is_back_needs_a_picture_at_once_whatever_it_shows(
+    shown_s: float, buffered_s: float
+) -> None:
+    """Whatever was on its way to the lost connection has not come."""
+    playback = Playback()
+    for now_ms in (0, 500):
+        hand_chunk(playback, now_ms)
+    acknowledge(playback, 600, 0.5, 0.7)
+    playback.come_back(0.0, 0.0, 700)
+    assert lead_ms(playback, 700) == 0
+    acknowledge(playback, 710, shown_s, buffered_s)
+    assert lead_ms(playback, 710) == 0
+
+
+def test_page_that_is_back_has_what_it_is_sent_again() -> None:
+    playback = Playback(40.0)
+    hand_chunk(playback, 0)
+    playback.come_back(0.4, 10.0, 700)
+    assert lead_ms(playback, 700) == 400
+    acknowledge(playback, 800, 50.3, 0.3)
+    assert lead_ms(playback, 800) == 300
+
+
+def test_page_that_is_back_is_seen_until_it_says_that_it_is_not() -> None:
+    playback = Playback()
+    acknowledge(playback, 0, 0.0, hidden=True)
+    playback.come_back(0.0, 0.0, 100)
+    assert playback.wants_chunk(100)
+
+
 @pytest.mark.parametrize(("first_ms", "is_late"), [(500, False), (700, True)])
 def test_chunk_is_late_if_the_page_ran_dry_before_it(first_ms: float, is_late: bool) -> None:
     playback = Playback()

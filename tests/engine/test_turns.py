@@ -239,3 +239,74 @@ def test_resting_walk_holds_no_memory_that_can_be_computed_again() -> None:
     assert after.count("prepare") == 1
     assert "context" in after[after.index("prepare") :]
     assert _are_continuous(first)
+
+
+def test_wait_is_told_again_while_the_order_stays() -> None:
+    theatre = Theatre(max_sessions=1)
+    theatre.open_page()
+    waiting = Recorder()
+    theatre.open(waiting)
+    theatre.run(20_000)
+    assert [event[:2] for event in waiting.events] == [("queued", 1)]
+    assert [position for position, _, _ in waiting.waits] == [1, 1, 1]
+    waited = [waited_s for _, _, waited_s in waiting.waits]
+    assert waited == pytest.approx([5, 10, 15], abs=0.6)
+
+
+def test_wait_begins_anew_at_another_position() -> None:
+    theatre = Theatre(max_sessions=1)
+    theatre.open_page()
+    waiting = [Recorder() for _ in range(2)]
+    for each in waiting:
+        theatre.open(each)
+    theatre.run(7000)
+    waiting[0].session.close()
+    theatre.run(7000)
+    assert [(position, round(waited_s)) for position, _, waited_s in waiting[1].waits] == [(2, 5), (1, 5)]
+
+
+def test_only_those_whose_position_changes_are_told_at_once() -> None:
+    theatre = Theatre(max_sessions=1, max_queued=9)
+    theatre.open_page()
+    waiting = [Recorder() for _ in range(3)]
+    for each in waiting:
+        theatre.open(each)
+    theatre.run(100)
+    waiting[1].session.close()
+    theatre.run(100)
+    assert [[event[1] for event in each.events] for each in waiting] == [[1], [2], [3, 2]]
+
+
+def test_paused_walker_hears_that_it_has_its_place_back() -> None:
+    theatre = theatre_with(TurnLimits())
+    first = theatre.open_page()
+    theatre.run(1000)
+    first.session.pause()
+    second = theatre.open_page()
+    theatre.run(PAUSED_S * 1000 + 3000)
+    assert (first.num_seated, second.num_seated) == (1, 1)
+    second.session.close()
+    theatre.clock.pages.remove(second)
+    theatre.run(1000)
+    assert first.num_seated == 2
+
+
+def test_newcomer_walks_when_nobody_has_come_back() -> None:
+    theatre = Theatre(max_sessions=1)
+    theatre.worker.admission.reserved.make({"back": ""}, theatre.clock.now_ms + 3000)
+    page = theatre.open_page()
+    theatre.run(2000)
+    assert not page.reports
+    theatre.run(2000)
+    assert page.reports
+
+
+def test_who_is_back_ends_nobody_who_waits() -> None:
+    theatre = Theatre(max_sessions=1, max_queued=1)
+    theatre.worker.admission.reserved.make({"back": ""}, theatre.clock.now_ms + 3000)
+    waiting, back = theatre.open_page(), Recorder()
+    theatre.run(100)
+    theatre.open(back, name="back")
+    theatre.run(100)
+    assert names(waiting) == ["queued"]
+    assert (waiting.num_seated, back.num_seated) == (0, 1)

@@ -23,6 +23,7 @@ def test_backends_of_a_cpu_are_exact(backend: str, dtype: torch.dtype) -> None:
         ("telepathy", "'telepathy' is not a valid"),
         ("sdpa-cudnn", "RuntimeError"),
         ("flashinfer", "No module named"),
+        ("_flash_3_hub", "`kernels` package isn't available"),
     ],
 )
 def test_a_backend_that_is_not_there_is_a_problem(backend: str, problem: str) -> None:
@@ -39,7 +40,7 @@ def test_a_backend_that_is_not_exact_is_a_problem(monkeypatch: pytest.MonkeyPatc
         return wrong * attend(q, k, v) if backend == "noisy" else attend(q, k, v, backend)
 
     monkeypatch.setattr(attention_choice, "attend", attend_noisily)
-    measured = measure("noisy", [make_qkv()], lambda: None)
+    measured = measure("noisy", [(make_qkv(), 1)], lambda: None)
     assert measured.problem is not None
     assert measured.problem.startswith("differs from float32 by")
 
@@ -62,11 +63,40 @@ def test_what_has_a_problem_is_not_chosen() -> None:
     assert choose([Measured(SDPA, 0.0, "fails"), Measured(MATMUL, 10.0)]) == MATMUL
 
 
-def test_a_backend_is_timed_at_every_shape() -> None:
+def test_a_backend_is_timed_in_every_use() -> None:
     waits: list[bool] = []
-    measured = measure(MATMUL, [make_qkv(), make_qkv()], lambda: waits.append(True))
+    measured = measure(MATMUL, [(make_qkv(), 4), (make_qkv(), 1)], lambda: waits.append(True))
     assert measured.ms > 0
     assert len(waits) == 2 * 2 * (1 + attention_choice.ROUNDS)
+
+
+def test_a_use_counts_as_often_as_a_chunk_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    took = iter([6.0, 30.0])
+    monkeypatch.setattr(attention_choice, "_median_ms", lambda *_: next(took))
+    assert measure(MATMUL, [(make_qkv(), 4), (make_qkv(), 1)], lambda: None).ms == 4 * 6.0 + 30.0
+
+
+def test_a_backend_that_is_only_wrong_with_many_keys_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    def attend_to_few(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, backend: str = SDPA) -> torch.Tensor:
+        few = 1024 if backend == "forgetful" else None
+        return attend(q, k[:, :, :few], v[:, :, :few])
+
+    monkeypatch.setattr(attention_choice, "attend", attend_to_few)
+    q, k, v = torch.randn(3, 1, 4, 2048, 16, generator=torch.Generator().manual_seed(0))
+    measured = measure("forgetful", [(make_qkv(), 1), ((q, k, v), 1)], lambda: None)
+    assert measured.problem is not None
+    assert measured.problem.startswith("differs from float32 by")
+
+
+def test_an_error_of_a_packages_own_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    class CompilationError(Exception):
+        """As Triton has one."""
+
+    def attend_nowhere(*_: object) -> torch.Tensor:
+        raise CompilationError("no such instruction")
+
+    monkeypatch.setattr(attention_choice, "attend", attend_nowhere)
+    assert find_problem("sage", make_qkv()) == "CompilationError: no such instruction"
 
 
 def test_a_backend_that_runs_out_of_memory_at_the_full_shape_is_a_problem(
@@ -81,4 +111,4 @@ def test_a_backend_that_runs_out_of_memory_at_the_full_shape_is_a_problem(
 
     monkeypatch.setattr(attention_choice, "attend", attend_to_little)
     q, k, v = torch.randn(3, 1, 4, 256, 16)
-    assert measure(SDPA, [(q, k, v)], lambda: None).problem == "OutOfMemoryError: CUDA out of memory"
+    assert measure(SDPA, [((q, k, v), 1)], lambda: None).problem == "OutOfMemoryError: CUDA out of memory"

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial, partialmethod
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from goldens import networks, vae_cases
 from goldens.cases import Case, load_case, read_manifest
 from goldens.compare import compare
 from goldens.weights import fill
+from support.gpu_branches import CACHE, PRODUCTS, gpu_branches
 from support.live_and_offline import LABELS, walk_live_and_offline
 from support.paths import GOLDENS
 from support.published import TRANSFORMER, VAE
@@ -24,7 +26,6 @@ from support.tiny_world import make_world
 from worldplay.commands.bench import RandomModel, build, measure
 from worldplay.commands.bench_report import render
 from worldplay.model.config import VAEConfig
-from worldplay.model.kv_cache import KVCache
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE
@@ -62,7 +63,7 @@ def ranks(request: pytest.FixtureRequest) -> Iterator[Ranks]:
         yield ranks
 
 
-@pytest.mark.parametrize("way", ["as built", "packed", "cache of a GPU", "unrotated"])
+@pytest.mark.parametrize("way", ["as built", "packed", "branches of a GPU", "unrotated"])
 @pytest.mark.parametrize("name", ROLLOUTS)
 def test_rollout(ranks: Ranks, monkeypatch: pytest.MonkeyPatch, name: str, way: str) -> None:
     def fill_and_share(model: WorldPlayTransformer) -> WorldPlayTransformer:
@@ -73,12 +74,14 @@ def test_rollout(ranks: Ranks, monkeypatch: pytest.MonkeyPatch, name: str, way: 
         return model
 
     monkeypatch.setattr(networks, "fill", fill_and_share)
-    if way == "cache of a GPU":  # on rank 0; it does not matter how another rank stores its heads
-        monkeypatch.setattr(KVCache, "__init__", partialmethod(KVCache.__init__, tokens_first=True))
     if way == "unrotated":
         new_cache = WorldPlayTransformer.new_cache
         monkeypatch.setattr(WorldPlayTransformer, "new_cache", partialmethod(new_cache, unrotated=True))
-    row = check_goldens.check_case(MANIFEST, name)
+    # On rank 0; it does not matter how another rank stores its heads.
+    as_on_gpu = way == "branches of a GPU"
+    with gpu_branches(monkeypatch) if as_on_gpu else nullcontext() as taken:
+        row = check_goldens.check_case(MANIFEST, name)
+    assert not as_on_gpu or taken == PRODUCTS | CACHE
     assert row.failures == []
     assert row.outputs == len(MANIFEST.cases[name]["outputs"])
 

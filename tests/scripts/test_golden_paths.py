@@ -10,9 +10,9 @@ import check_goldens
 from goldens import networks
 from goldens.cases import read_manifest
 from goldens.weights import fill
+from support.gpu_branches import CACHE, PRODUCTS, gpu_branches
 from support.paths import GOLDENS
 from worldplay.model.attention import MATMUL
-from worldplay.model.kv_cache import KVCache
 from worldplay.model.regions import compile_regions
 from worldplay.model.transformer import WorldPlayTransformer
 
@@ -50,9 +50,11 @@ def test_case_in_another_way(monkeypatch: pytest.MonkeyPatch, name: str, way: st
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_case_with_the_cache_of_a_gpu(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(KVCache, "__init__", partialmethod(KVCache.__init__, tokens_first=True))
-    check(name)
+def test_case_by_the_branches_of_a_gpu(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    with gpu_branches(monkeypatch) as taken:
+        check(name)
+    cached = not MANIFEST.cases[name]["kind"].startswith("bi")
+    assert taken == (PRODUCTS | CACHE if cached else PRODUCTS)
 
 
 # Two cases write to or compare the blocks' buffers, which are one buffer there.

@@ -12,7 +12,19 @@ from support.recorded import sent_video
 from worldplay.store import tape as tape_module
 from worldplay.store.recorder import Recorder
 from worldplay.store.recordings import MissingRecordingError, RecordingLimits, Recordings
-from worldplay.store.tape import Begin, EndReason, Finish, Fragment, Sync, Tape, Title, Walk
+from worldplay.store.store import hash_key
+from worldplay.store.tape import (
+    Begin,
+    EndReason,
+    Finish,
+    Fragment,
+    Revoke,
+    Share,
+    Sync,
+    Tape,
+    Title,
+    Walk,
+)
 
 INIT, FRAGMENTS = sent_video(20)
 ID = "session-number-1"
@@ -32,8 +44,8 @@ class Studio:
     def open(self, goes_on: bool = False) -> Tape:
         return self.recorder.open(ID, "secret", goes_on, self.heard.append)
 
-    def record(self, count: int = 20) -> None:
-        self.tape.put(Begin(INIT))
+    def record(self, count: int = 20, walk: str = "a walk") -> None:
+        self.tape.put(Begin(INIT, walk))
         self.tape.put(Title("Start"))
         self.add(0, count)
 
@@ -77,11 +89,69 @@ def test_visit_that_comes_back_goes_on(studio: Studio) -> None:
     studio.record(5)
     studio.tape.put(Finish())
     studio.tape = studio.open(goes_on=True)
-    studio.tape.put(Begin(INIT))
+    studio.tape.put(Begin(INIT, "a walk"))
     studio.add(5, 5)
     assert studio.num_frames == 10
     studio.record(2)
     assert studio.num_frames == 2
+
+
+def test_session_that_comes_back_with_another_walk_begins_anew(studio: Studio) -> None:
+    """It made that walk on another server, which records elsewhere."""
+    studio.record(5)
+    studio.tape.put(Finish())
+    studio.tape = studio.open(goes_on=True)
+    studio.record(3, "another walk")
+    assert (studio.num_frames, studio.heard) == (3, [])
+
+
+def test_old_video_is_not_shown_while_the_next_waits_for_the_disk(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio.record(5)
+    hangs = threading.Event()
+    with monkeypatch.context() as context:
+        context.setattr(studio.recordings, "make_room", lambda size: hangs.wait(5))
+        studio.tape.put(Begin(INIT, "another walk"))
+        with pytest.raises(MissingRecordingError):
+            studio.recordings.find(ID)
+        hangs.set()
+        studio.add(0, 3)
+    assert studio.num_frames == 3
+
+
+def test_recording_that_goes_on_elsewhere_ends_quietly(studio: Studio, tmp_path: Path) -> None:
+    studio.record(5)
+    other = Studio(tmp_path / "recordings")
+    other.tape = other.open(goes_on=True)
+    other.tape.put(Begin(INIT, "a walk"))
+    other.add(5, 5)
+    studio.add(5, 3)
+    studio.sync(b"an earlier walk")
+    studio.tape.put(Finish())
+    assert (other.num_frames, studio.heard) == (10, [])
+    assert other.recordings.read_walk(ID) == b"{}"
+    other.recorder.close(5)
+
+
+def test_link_that_was_revoked_before_it_was_made_opens_nothing(studio: Studio) -> None:
+    studio.record(5)
+    hangs, made = threading.Event(), list[str | None]()
+    studio.tape.put(Walk(lambda: b"{}" if hangs.wait(5) else b""))
+    for item in (Share(make_token, made.append), Revoke()):
+        studio.tape.put(item)
+    hangs.set()
+    studio.sync()
+    assert (made, studio.recordings.find(ID).about.link) == ([None], "")
+    studio.tape.put(Share(make_token, made.append))
+    studio.sync()
+    token = made[-1]
+    assert token == f"{studio.recordings.find(ID).about.take} 1"
+    assert studio.recordings.linked_walk(ID, hash_key(token)) == "a walk"
+
+
+def make_token(take: str, num_revoked: int) -> str:
+    return f"{take} {num_revoked}"
 
 
 def test_recording_ends_at_its_limit_and_says_so_once(tmp_path: Path) -> None:
@@ -162,7 +232,7 @@ def test_disk_that_hangs_ends_the_recording_alone(studio: Studio, monkeypatch: p
 def test_recorder_that_hangs_holds_nobody_back(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     hangs = threading.Event()
     monkeypatch.setattr(studio.recordings, "begin", lambda *arguments: hangs.wait(5))
-    studio.tape.put(Begin(INIT))
+    studio.tape.put(Begin(INIT, "a walk"))
     studio.recorder.close(0.05)
     hangs.set()
 

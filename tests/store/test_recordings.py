@@ -1,6 +1,7 @@
 """Recordings on disk: only whole frames count, and nothing is kept for ever or beyond its room."""
 
 import errno
+import json
 import os
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import pytest
 
 from support.recorded import sent_video
 from worldplay.store import recordings as module
+from worldplay.store.files import Files
 from worldplay.store.recordings import (
     CLEAN_EVERY_S,
     RESTING_S,
@@ -17,12 +19,14 @@ from worldplay.store.recordings import (
     RecordingLimits,
     Recordings,
     RecordingsFullError,
+    TakenOverError,
 )
 from worldplay.store.take import LimitError, Take
 
 KEEP_S = 3600.0
 INIT, FRAGMENTS = sent_video(20, first=100)
 ID, OTHER = "session-number-1", "session-number-2"
+WALK = "the-first-walk"
 
 
 class Clock:
@@ -39,8 +43,10 @@ def make(
     return Recordings(str(folder), RecordingLimits(walk, all, KEEP_S), now)
 
 
-def record(recordings: Recordings, id: str = ID, fragments: list[bytes] = FRAGMENTS) -> Take:
-    take = Take.begin(recordings, id, "key", INIT)
+def record(
+    recordings: Recordings, id: str = ID, fragments: list[bytes] = FRAGMENTS, walk: str = WALK
+) -> Take:
+    take = Take.begin(recordings, id, "key", walk, INIT)
     take.begin_chapter("Start")
     take.write(fragments)
     return take
@@ -69,18 +75,60 @@ def test_chapters_begin_where_their_frames_do(tmp_path: Path) -> None:
 def test_walk_goes_on_in_the_same_recording(tmp_path: Path) -> None:
     record(make(tmp_path), fragments=FRAGMENTS[:5])
     after = make(tmp_path)
-    take = Take.go_on(after, ID, "key", INIT)
+    take = Take.go_on(after, ID, "key", WALK, INIT)
     assert take is not None
     take.write(FRAGMENTS[5:])
     found = after.find(ID)
     assert after.read(found, 0, found.index.end) == INIT + b"".join(sent_video(20)[1])
 
 
-@pytest.mark.parametrize(("key", "init"), [("another", INIT), ("key", INIT + b"x")])
-def test_recording_that_does_not_fit_is_not_gone_on_with(tmp_path: Path, key: str, init: bytes) -> None:
+@pytest.mark.parametrize(
+    ("key", "walk", "init"),
+    [("another", WALK, INIT), ("key", "another", INIT), ("key", "", INIT), ("key", WALK, INIT + b"x")],
+)
+def test_recording_that_does_not_fit_is_not_gone_on_with(
+    tmp_path: Path, key: str, walk: str, init: bytes
+) -> None:
     record(make(tmp_path))
-    assert Take.go_on(make(tmp_path), ID, key, init) is None
-    assert Take.go_on(make(tmp_path), OTHER, "key", INIT) is None
+    assert Take.go_on(make(tmp_path), ID, key, walk, init) is None
+    assert Take.go_on(make(tmp_path), OTHER, "key", WALK, INIT) is None
+
+
+def test_recording_of_an_earlier_version_goes_on_with_a_walk_of_it(tmp_path: Path) -> None:
+    """They had no identity of their own."""
+    record(make(tmp_path), walk="")
+    path = tmp_path / ID / "about.json"
+    old = {"format", "key", "take", "init_bytes", "chapters"}
+    described = json.loads(path.read_text())
+    path.write_text(json.dumps({name: value for name, value in described.items() if name in old}))
+    assert Take.go_on(make(tmp_path), ID, "key", "", INIT) is not None
+
+
+def test_recording_that_goes_on_elsewhere_is_left_alone(tmp_path: Path) -> None:
+    """Two servers share the folder. What the earlier one still writes does not spoil the later one's."""
+    earlier, later = make(tmp_path), make(tmp_path)
+    left = record(earlier, fragments=FRAGMENTS[:5])
+    take = Take.go_on(later, ID, "key", WALK, INIT)
+    assert take is not None
+    take.write(FRAGMENTS[5:])
+    left.begin_chapter("at night")
+    for write in (
+        lambda: left.write(FRAGMENTS[5:8]),
+        lambda: left.write_walk(b"{}"),
+        lambda: record(earlier, walk="another"),
+    ):
+        with pytest.raises(TakenOverError):
+            write()
+    earlier.tick()
+    earlier.finish(ID)
+    take.begin_chapter("at dusk")
+    take.write(FRAGMENTS[:1])
+    found = later.find(ID)
+    assert [mark.title for mark in found.about.chapters] == ["Start", "at dusk"]
+    with pytest.raises(MissingRecordingError):
+        later.read_walk(ID)
+    whole = INIT + b"".join(sent_video(21)[1][:20])
+    assert later.read(found, 0, found.index.end).startswith(whole)
 
 
 def test_server_that_was_killed_leaves_whole_frames(tmp_path: Path) -> None:
@@ -89,7 +137,7 @@ def test_server_that_was_killed_leaves_whole_frames(tmp_path: Path) -> None:
     os.truncate(path, path.stat().st_size - 1)
     after = make(tmp_path)
     assert after.find(ID).index.num_frames == 19
-    take = Take.go_on(after, ID, "key", INIT)
+    take = Take.go_on(after, ID, "key", WALK, INIT)
     assert take is not None
     assert path.read_bytes() == INIT + b"".join(sent_video(20)[1][:19])
     take.write(FRAGMENTS[19:])
@@ -149,6 +197,79 @@ def test_another_walk_replaces_the_recording(tmp_path: Path) -> None:
     assert len(list((tmp_path / ID).iterdir())) == 2
 
 
+def is_gone(recordings: Recordings) -> bool:
+    """Nothing of the session is shown."""
+    for read in (recordings.find, recordings.about, recordings.read_walk):
+        with pytest.raises(MissingRecordingError):
+            read(ID)
+    return True
+
+
+def test_old_video_is_gone_if_there_is_no_room_for_another(tmp_path: Path) -> None:
+    recordings = make(tmp_path)
+    record(recordings).write_walk(b"{}")
+    record(recordings, OTHER)
+    recordings.limits = RecordingLimits(10**6, recordings.num_bytes // 2, KEEP_S)
+    with pytest.raises(RecordingsFullError):
+        record(recordings, walk="another")
+    assert is_gone(recordings)
+    assert is_gone(make(tmp_path))
+
+
+def test_old_video_makes_room_for_the_sessions_next(tmp_path: Path) -> None:
+    recordings = make(tmp_path, all=len(INIT) + sum(map(len, FRAGMENTS)) + 100)
+    record(recordings)
+    record(recordings, walk="another")
+    assert recordings.find(ID).index.num_frames == 20
+
+
+def test_old_video_is_gone_if_another_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recordings = make(tmp_path)
+    record(recordings).write_walk(b"{}")
+    monkeypatch.setattr(Path, "write_bytes", _fail)
+    with pytest.raises(OSError, match="No space left"):
+        record(recordings, walk="another")
+    assert is_gone(make(tmp_path))
+
+
+def test_old_video_that_cannot_be_removed_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    recordings = make(tmp_path, clock)
+    record(recordings).write_walk(b"{}")
+    recordings.expect(ID, "another")
+    assert is_gone(recordings)
+    with monkeypatch.context() as context:
+        context.setattr(Files, "remove_folder", _fail)
+        with pytest.raises(OSError, match="No space left"):
+            record(recordings, walk="another")
+        recordings.finish(ID)
+        assert is_gone(recordings)
+    clock.now_s += RESTING_S + 1
+    recordings.tick()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_walk_that_another_server_records_is_shown_and_kept(tmp_path: Path) -> None:
+    clock = Clock()
+    earlier, later = make(tmp_path, clock), make(tmp_path, clock)
+    earlier.expect(ID, WALK)
+    record(earlier)
+    later.expect(ID, "another")
+    record(later, walk="another")
+    earlier.finish(ID)
+    clock.now_s += CLEAN_EVERY_S + 1
+    earlier.tick()
+    assert [each.find(ID).about.walk for each in (earlier, later)] == ["another", "another"]
+
+
+def _fail(*arguments: object) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 @pytest.mark.parametrize("id", ["", "x", "../../etc/passwd", "a" * 65, OTHER])
 def test_unknown_id_is_no_recording(tmp_path: Path, id: str) -> None:
     recordings = make(tmp_path)
@@ -184,11 +305,69 @@ def test_oldest_finished_recordings_make_room(tmp_path: Path) -> None:
     with pytest.raises(RecordingsFullError):
         record(recordings, "session-number-3")
     recordings.finish(ID)
-    clock.now_s += RESTING_S + 1
+    clock.now_s += 1
+    recordings.finish(OTHER)
     record(recordings, "session-number-3")
-    with pytest.raises(MissingRecordingError):
-        recordings.find(ID)
+    assert is_gone(recordings)
     assert recordings.find(OTHER)
+
+
+def test_recording_that_is_downloaded_makes_no_room(tmp_path: Path) -> None:
+    size = len(INIT) + sum(map(len, FRAGMENTS)) + 1000
+    recordings = make(tmp_path, all=2 * size)
+    for id in (ID, OTHER):
+        record(recordings, id)
+        recordings.finish(id)
+    with recordings.held(ID):
+        record(recordings, "session-number-3")
+        assert recordings.find(ID)
+    with pytest.raises(MissingRecordingError):
+        recordings.find(OTHER)
+
+
+@pytest.mark.parametrize("is_finished", [False, True])
+def test_recording_of_another_server_makes_room_once_it_is_finished(
+    tmp_path: Path, is_finished: bool
+) -> None:
+    """One that is still written, or was when its server was killed, may be written for some minutes."""
+    clock = Clock()
+    size = len(INIT) + sum(map(len, FRAGMENTS)) + 1000
+    theirs, ours = make(tmp_path, clock), make(tmp_path, clock, all=size)
+    record(theirs)
+    ours.tick()
+    if is_finished:
+        theirs.finish(ID)
+    else:
+        with pytest.raises(RecordingsFullError):
+            record(ours, OTHER)
+        clock.now_s += RESTING_S + 1
+    record(ours, OTHER)
+    assert is_gone(ours)
+
+
+def test_recording_that_cannot_be_removed_holds_no_other_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = len(INIT) + sum(map(len, FRAGMENTS)) + 1000
+    recordings = make(tmp_path, all=2 * size)
+    for id in (ID, OTHER):
+        record(recordings, id)
+        recordings.finish(id)
+    remove = Files.remove_folder
+    monkeypatch.setattr(
+        Files, "remove_folder", lambda files, name: _fail() if name == ID else remove(files, name)
+    )
+    record(recordings, "session-number-3")
+    assert recordings.find(ID)
+
+
+def test_recording_that_goes_on_is_finished_no_more(tmp_path: Path) -> None:
+    recordings = make(tmp_path)
+    record(recordings)
+    recordings.finish(ID)
+    assert make(tmp_path).find(ID).about.is_finished
+    Take.go_on(recordings, ID, "key", WALK, INIT)
+    assert not make(tmp_path).find(ID).about.is_finished
 
 
 def test_files_of_others_stay(tmp_path: Path) -> None:

@@ -11,7 +11,15 @@ import torch
 from support.tiny_world import make_world
 from support.walks import AHEAD, go_on, walk_about
 from worldplay.store.files import Files
-from worldplay.store.store import About, MissingWalkError, Store, StoreFullError, hash_key, new_id
+from worldplay.store.store import (
+    About,
+    MissingWalkError,
+    OwnerFullError,
+    Store,
+    StoreFullError,
+    hash_key,
+    new_id,
+)
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_file import write_snapshot
@@ -132,6 +140,63 @@ def test_full_store_gives_up_walks_that_nobody_came_back_to(tmp_path: Path, snap
     with pytest.raises(StoreFullError):
         store.keep(OWNER, "", snapshot)
     assert store.load(kept)
+
+
+def test_bookmarks_leave_room_for_walks_and_for_other_addresses(tmp_path: Path, snapshot: Snapshot) -> None:
+    size = len(write_snapshot(snapshot))
+    store = make_store(tmp_path, quota_bytes=10 * size)
+    for _ in range(4):
+        store.keep(OWNER, "", snapshot, "192.0.2.1")
+    with pytest.raises(OwnerFullError):
+        store.keep("another owner", "", snapshot, "192.0.2.1")
+    for number in range(4):
+        store.keep(OWNER, "", snapshot, f"192.0.2.{2 + number}")
+    with pytest.raises(StoreFullError):
+        store.keep(OWNER, "", snapshot, "192.0.2.9")
+
+
+def test_key_keeps_as_many_bookmarks_as_are_listed(
+    tmp_path: Path, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worldplay.store.store.MAX_LISTED", 2)
+    store = make_store(tmp_path)
+    for _ in range(2):
+        store.keep(OWNER, "", snapshot)
+    with pytest.raises(OwnerFullError):
+        store.keep(OWNER, "", snapshot)
+    assert store.keep("another owner", "", snapshot)
+
+
+def test_description_is_read_again_only_if_it_has_changed(
+    store: Store, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        store.keep(OWNER, "", snapshot)
+    store.clean()
+    live = new_id()
+    store.create(live, About(kind="live", key=hash_key("s")))
+    store.clean()
+    store.describe(live, About(kind="live", key=hash_key("s"), state="left"))
+    read: list[str] = []
+    monkeypatch.setattr(store, "about", read.append)
+    store.clean()
+    assert read == [live]
+
+
+def test_bookmark_that_cannot_be_read_at_the_moment_is_not_removed(
+    tmp_path: Path, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError("the network is down")
+
+    clock = Clock()
+    store = make_store(tmp_path, now=clock)
+    id = store.keep(OWNER, "", snapshot)
+    clock.now_s += 2 * DAY_S
+    with monkeypatch.context() as context:
+        context.setattr(store._files, "read", fail)
+        store.clean(10**9)
+    assert store.load(id)
 
 
 def test_damaged_walk_is_refused(tmp_path: Path, snapshot: Snapshot) -> None:

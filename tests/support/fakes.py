@@ -211,6 +211,8 @@ class Recorder:
         self.num_frames = 0
         self.num_changes = 0
         self.num_rests = 0
+        self.num_seated = 0
+        self.waits: list[tuple[int, float | None, float]] = []
 
     @property
     def session(self) -> Session:
@@ -223,6 +225,12 @@ class Recorder:
 
     def on_queued(self, position: int, eta_s: float | None) -> None:
         self.events.append(("queued", position, eta_s))
+
+    def on_still_queued(self, position: int, eta_s: float | None, waited_s: float) -> None:
+        self.waits.append((position, eta_s, waited_s))
+
+    def on_seated(self) -> None:
+        self.num_seated += 1
 
     def on_started(self, prompt: str, taken_as: str | None) -> None:
         self.events.append(("started",))
@@ -252,6 +260,9 @@ class Recorder:
         self.num_changes += 1
 
     def on_resting(self, walk: WalkPort) -> None:
+        self.num_rests += 1
+
+    def on_ended(self, walk: WalkPort) -> None:
         self.num_rests += 1
 
 
@@ -328,10 +339,15 @@ class Theatre:
         return self.worker.counters
 
     def open(
-        self, listener: Recorder, view: str | None = None, start: bool = True, address: str = ""
+        self,
+        listener: Recorder,
+        view: str | None = None,
+        start: bool = True,
+        address: str = "",
+        name: str = "",
     ) -> Session:
         self.num_sessions += 1
-        session = Session(self.num_sessions, listener, self.clock, lambda: None, address=address)
+        session = Session(self.num_sessions, listener, self.clock, lambda: None, address=address, name=name)
         listener.session = session
         self.worker.arrivals.append(session)
         if start:

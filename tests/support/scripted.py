@@ -42,6 +42,7 @@ class ScriptedServer:
         self.at_hello: Literal["welcome", "silence"] = "welcome"
         self.at_start: Literal["walk", "queue", "refuse", "busy"] = "walk"
         self.times_real_time: float | None = None  # told in the welcome
+        self.missing_chunks: int | None = None  # told in the welcome
         self.taken_as: str | None = None  # title of the suggestion whose look every prompt gives
         self.damages = 0  # so many of the next fragments are not sent, or hold nothing
         self.ahead_s = 0.3  # how much of the video the page has before it is shown
@@ -64,6 +65,11 @@ class ScriptedServer:
         """Send the next frame to the only visitor."""
         (visitor,) = self._visitors
         self._run(visitor.send_frame())
+
+    def tell(self, message: m.ServerMessage) -> None:
+        """Send a message to the only visitor."""
+        (visitor,) = self._visitors
+        self._run(visitor.tell(message))
 
     def _run(self, doing: Coroutine[None, None, None]) -> None:
         assert self._loop is not None, "nobody came yet"
@@ -107,6 +113,9 @@ class _Visitor:
     async def leave(self) -> None:
         await self._websocket.close(1012)
 
+    async def tell(self, message: m.ServerMessage) -> None:
+        await self._send(message)
+
     async def _send(self, message: m.ServerMessage) -> None:
         await self._websocket.send_bytes(self._connection.send(message))
 
@@ -116,8 +125,9 @@ class _Visitor:
             case m.Hello():
                 if self._server.at_hello == "welcome":
                     welcome = _welcome(self._server.own_pictures)
-                    times = self._server.times_real_time
-                    await self._send(welcome.model_copy(update={"times_real_time": times}))
+                    times, missing = self._server.times_real_time, self._server.missing_chunks
+                    told = {"times_real_time": times, "missing_chunks": missing}
+                    await self._send(welcome.model_copy(update=told))
             case m.Ping(t=t):
                 await self._send(m.Pong(t=t, server=now_ms()))
             case m.Start():

@@ -326,3 +326,27 @@ async def test_two_walks_have_nothing_in_common() -> None:
         [3, 3, 4, 4],
         [7, 7],
     ]
+
+
+async def test_walker_that_has_its_place_back_while_paused_is_paused(room: Room) -> None:
+    room.audience.is_paused = lambda: True
+    for item in (m.State(what="paused"), m.Queued(position=1, eta=5.0)):
+        room.audience.put(item)
+    walkers = [room.audience.walker]
+    room.audience.put(m.State(what="seated"))
+    assert [*walkers, room.audience.walker] == ["queued", "paused"]
+
+
+async def test_pause_made_while_queued_is_not_forgotten_when_the_walk_opens(room: Room) -> None:
+    room.audience.is_paused = lambda: True
+    for item in (m.Queued(position=1, eta=5.0), m.State(what="paused"), m.State(what="seated"), TRACK):
+        room.audience.put(item)
+    assert room.audience.walker == "paused"
+    room.walk(report(0))  # a step
+    assert room.audience.walker == "paused"
+
+
+async def test_walker_that_goes_on_elsewhere_is_not_paused_any_more(room: Room) -> None:
+    room.audience.put(m.State(what="paused"))
+    room.walk(report(0))
+    assert room.audience.walker == "walking"

@@ -1,7 +1,11 @@
 """Memory that sessions have freed goes back to the system now and then."""
 
 import asyncio
+import ctypes
 
+import pytest
+
+from support.paths import run_python
 from worldplay.web.freed_memory import EVERY_TICKS, FreedMemory, find_trim
 
 
@@ -35,3 +39,22 @@ async def test_nothing_happens_where_the_allocator_needs_it_not() -> None:
 def test_this_allocator_can_be_asked() -> None:
     trim = find_trim()
     assert trim is None or trim(0) in (0, 1)
+
+
+COUNT_HEAPS = """
+import ctypes, threading
+from worldplay.web.freed_memory import keep_one_heap
+{first}
+libc = ctypes.CDLL(None)
+thread = threading.Thread(target=libc.malloc, args=(10_000,))
+thread.start()
+thread.join()
+libc.malloc_stats()
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_stats"), reason="needs glibc")
+@pytest.mark.parametrize(("first", "heaps"), [("", 2), ("keep_one_heap()", 1)])
+def test_all_threads_share_a_heap(first: str, heaps: int) -> None:
+    said = run_python("-c", COUNT_HEAPS.format(first=first)).stderr
+    assert said.count("Arena ") == heaps

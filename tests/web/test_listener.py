@@ -9,6 +9,7 @@ import pytest
 
 from worldplay.media.track import VideoTrack
 from worldplay.protocol.errors import ErrorCode, ProtocolError
+from worldplay.store.store import hash_address
 from worldplay.web.listener import SessionListener
 from worldplay.web.outlet import Sample
 
@@ -22,8 +23,10 @@ class FakeEngine:
     def __init__(self) -> None:
         self.encoded_s: list[float] = []
         self.dropped_s: list[float] = []
+        self.addresses: list[str] = []
 
-    def open(self, listener: object, media_s: float, address: str) -> SimpleNamespace:
+    def open(self, listener: object, media_s: float, address: str, name: str) -> SimpleNamespace:
+        self.addresses.append(address)
         return SimpleNamespace(
             media_encoded=self.encoded_s.append, media_dropped=self.dropped_s.append, close=lambda: None
         )
@@ -34,7 +37,7 @@ def opened(*, tells_taken_as: bool = False) -> tuple[SessionListener, FakeEngine
     listener = SessionListener(WORLD, posted.put)
     listener.tells_taken_as = tells_taken_as
     engine = FakeEngine()
-    listener.open(engine)  # type: ignore[arg-type]
+    listener.open(engine, "192.0.2.1", "session")  # type: ignore[arg-type]
     return listener, engine, posted
 
 
@@ -92,7 +95,8 @@ def test_frame_that_cannot_be_encoded_ends_the_session(
 
 def test_session_is_opened_once_and_hears_of_dropped_frames() -> None:
     listener, engine, _ = opened()
-    assert listener.open(engine) is listener.session  # type: ignore[arg-type]
+    assert listener.open(engine, "192.0.2.2", "session") is listener.session  # type: ignore[arg-type]
+    assert engine.addresses == [hash_address("192.0.2.1")]
     listener.drop(12)
     listener.close()
     assert engine.dropped_s == [0.5]

@@ -82,3 +82,35 @@ def test_client_that_starts_nothing_is_sent_away(single: str, monkeypatch: pytes
         idle.hello()
         messages, code = idle.wait_closed()
         assert (messages[-1]["type"], messages[-1]["reason"], code) == ("bye", "no walk was started", 1000)
+
+
+@pytest.mark.parametrize("query", ["fields=seated", ""])
+def test_paused_walker_is_told_that_it_has_its_place_back(single: str, query: str) -> None:
+    with client(single, query) as paused, client(single) as second:
+        paused.hello()
+        second.hello()
+        paused.start(seed=1)
+        paused.recv_type("media")
+        paused.send("pause")
+        second.send("start", seed=2)
+        second.recv_type("media")
+        paused.collect(lambda message: message["type"] == "queued")
+        second.send("stop")
+        if query:
+            assert paused.recv()["what"] == "seated"
+        paused.send("resume")
+        told = paused.collect(lambda message: message["type"] == "chunk")
+        assert [message["what"] for message in told if message["type"] == "state"] == ["resumed"]
+
+
+def test_wait_that_is_told_falls(single: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worldplay.engine.turns.TELL_WAIT_EVERY_MS", 100.0)
+    with client(single) as first, client(single) as second:
+        first.hello()
+        second.hello()
+        first.start(seed=1)
+        first.press(["w"])  # it is not idle
+        second.send("start", seed=2)
+        waits = [second.recv_type("queued")["eta"] for _ in range(3)]
+        assert waits[0] == 60.0
+        assert waits[0] > waits[1] > waits[2] > 50.0

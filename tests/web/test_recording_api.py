@@ -2,6 +2,7 @@
 
 import errno
 import io
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import httpx
 import pytest
 
 from support.pictures import decode_file
-from support.raw_client import Message, RawClient
+from support.raw_client import RawClient
+from support.recording_visitor import Visitor
 from support.serving import serving
 from support.tiny_world import make_world
 from worldplay.media.fmp4 import FRAGMENT_HEAD_BYTES
@@ -27,48 +29,6 @@ from worldplay.world.world import World
 @pytest.fixture(scope="module")
 def world() -> World:
     return make_world()
-
-
-class Visitor:
-    """A client that walks, and what it was sent."""
-
-    def __init__(self, address: str, token: str | None = None) -> None:
-        self.address = address
-        self.client = RawClient(f"ws://{address}/ws?fields=recording,snapshots").__enter__()
-        self.welcome = self.client.hello(**({} if token is None else {"token": token}))
-        self.messages: list[Message] = []
-        self.token = token
-
-    def walk(self, num_frames: int, **start: Any) -> "Visitor":
-        if start:
-            self.client.send("start", **start)
-        frames = 0
-        while frames < num_frames:
-            self.messages.append(self.client.recv())
-            frames += self.messages[-1]["type"] == "media"
-        return self
-
-    def hear_of_the_end(self) -> str:
-        """Walk until the recording ends. Returns: why."""
-        heard = self.client.collect(lambda message: message["type"] == "state")[-1]
-        assert heard["what"] == "recording_ended"
-        self.messages.clear()
-        text: str = heard["text"]
-        return text
-
-    def sent(self, kind: str) -> list[Message]:
-        return [message for message in self.messages if message["type"] == kind]
-
-    def headers(self, **headers: str) -> dict[str, str]:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        token = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
-        return {"X-Session-Secret": self.welcome["secret"], **token, **named}
-
-    def url(self, name: str = "recording.mp4") -> str:
-        return f"http://{self.address}/api/sessions/{self.welcome['session']}/{name}"
-
-    def get(self, name: str = "recording.mp4", **headers: str) -> httpx.Response:
-        return httpx.get(self.url(name), headers=self.headers(**headers), timeout=20)
 
 
 @pytest.fixture(scope="module")
@@ -209,6 +169,58 @@ def test_another_walk_is_another_recording(address: str) -> None:
     visitor.client.close()
 
 
+def test_old_video_is_never_served_as_that_of_another_walk(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The walk itself is there all the same."""
+    with serving(world, recordings=str(tmp_path)) as address:
+        visitor = Visitor(address).walk(20, seed=1)
+        assert visitor.get().status_code == 200
+        monkeypatch.setattr(recordings_module.Recordings, "make_room", _refuse)
+        visitor.client.send("start", seed=2)
+        visitor.hear_of_the_end()
+        answers = [visitor.get() for _ in range(2)]
+        assert [(answer.status_code, answer.json()["error"]["code"]) for answer in answers] == [
+            (404, "not_found")
+        ] * 2
+        assert visitor.get("walk.json").json()["seed"] == 2
+        wrong = visitor.get("walk.json", X_Session_Secret="x")
+        assert (wrong.status_code, wrong.content) == (404, answers[0].content)
+        visitor.client.close()
+
+
+def _refuse(*arguments: object) -> None:
+    raise recordings_module.RecordingsFullError
+
+
+def test_walk_made_on_another_server_is_not_appended_to_the_last_one_here(
+    world: World, tmp_path: Path
+) -> None:
+    """Both servers share the store, but not the recordings."""
+    here, there = (
+        {"recordings": str(tmp_path / name), "store": str(tmp_path / "walks"), "resume_s": 60.0}
+        for name in ("here", "there")
+    )
+    with serving(world, **here) as address:
+        visitor = Visitor(address).walk(20, seed=1)
+        assert visitor.get().status_code == 200
+        visitor.client.close()
+    resume = {"session": visitor.welcome["session"], "secret": visitor.welcome["secret"], "fragment": 19}
+    for folders, start in ((there, {"seed": 2}), (here, {})):
+        with serving(world, **folders) as address, RawClient(f"ws://{address}/ws") as client:
+            assert client.hello(resume=resume)["resumed"]
+            if start:
+                client.send("start", **start)
+                client.collect(lambda message: message["type"] == "chunk" and message["index"] == 0)
+            sent = client.collect(lambda message: message["type"] == "media")
+            visitor.address = address
+            video = visitor.get().content
+            assert decode_file(video)[0].pts == 0
+            kept = sent[-1]["data"][FRAGMENT_HEAD_BYTES:]
+            assert 0 <= video.index(kept) < 4000  # its first frame
+            assert visitor.get("walk.json").json()["seed"] == 2
+
+
 def test_recording_goes_on_after_a_restart(world: World, tmp_path: Path) -> None:
     folders = {"recordings": str(tmp_path / "recordings"), "store": str(tmp_path / "walks"), "resume_s": 60.0}
     with serving(world, **folders) as address:
@@ -225,6 +237,18 @@ def test_recording_goes_on_after_a_restart(world: World, tmp_path: Path) -> None
             assert client.hello(resume=resume)["resumed"]
             client.collect(lambda message: message["type"] == "media" and message["frame"] >= 60)
         assert len(decode_file(visitor.get().content)) >= 60
+
+
+def test_path_of_a_recording_that_made_room_comes_from_the_store(world: World, tmp_path: Path) -> None:
+    folders = {"recordings": str(tmp_path / "recordings"), "store": str(tmp_path / "walks")}
+    with serving(world, **folders) as address:
+        visitor = Visitor(address).walk(20, seed=3)
+        visitor.client.close()
+    shutil.rmtree(tmp_path / "recordings")
+    with serving(world, **folders) as visitor.address:
+        assert visitor.get().status_code == 404
+        assert visitor.get("walk.json").json()["seed"] == 3
+        assert visitor.get("walk.json", X_Session_Secret="x").status_code == 404
 
 
 def test_recording_ends_at_its_limit_and_the_walk_goes_on(
@@ -302,7 +326,7 @@ def test_answers_are_as_described(ended: Visitor) -> None:
     document = httpx.get(f"http://{ended.address}/openapi.json").json()
     described = document["paths"]["/api/sessions/{id}/recording.mp4"]["get"]
     assert {"200", "206", "401", "404", "416"} <= described["responses"].keys()
-    assert [each["name"] for each in described["parameters"]] == ["id", "X-Session-Secret", "Range"]
+    assert [each["name"] for each in described["parameters"]] == ["id", "share", "X-Session-Secret", "Range"]
 
 
 def test_download_that_fails_half_way_is_no_whole_file(

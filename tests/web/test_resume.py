@@ -13,7 +13,10 @@ from support.raw_client import Message, RawClient
 from support.serving import serving
 from support.tiny_world import make_world
 from worldplay.store import keeper
+from worldplay.web import outlet
 from worldplay.world.world import World
+
+MOST_S = 1.0  # until a client sees something; 0.3 s on a machine that is not busy
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +71,42 @@ def test_client_that_lost_too_much_gets_an_init_and_a_key_frame(address: str) ->
         media = client.recv()
         assert (media["type"], media["key"], media["frame"]) == ("media", True, chunk["first_frame"])
         client.collect(is_media(media["frame"] + 30))
+
+
+def test_client_without_media_sees_something_at_once(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it has, and whatever it says that it shows. Each comes back at once, as after a reload."""
+    monkeypatch.setattr(outlet, "REMEMBERED_FRAMES", 20)
+    with client_of(address) as client:
+        resume = begin(client)
+        client.collect(is_media(40))
+    for had, shown in (
+        ({}, 0.0),
+        ({"fragment": 0}, 0.0),
+        ({"fragment": 10**6}, 0.0),
+        ({}, 10.0**6),
+        ({}, None),
+    ):
+        with client_of(address) as client:
+            began_s = time.monotonic()
+            client.hello(resume={**resume, **had})
+            if shown is not None:
+                client.send("playhead", shown=shown, buffered=0.0, stalled=0, hidden=False)
+            client.recv_type("media")
+            assert time.monotonic() - began_s < MOST_S
+
+
+def test_client_sees_something_at_once_of_a_walk_that_is_paused(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outlet, "REMEMBERED_FRAMES", 20)
+    with client_of(address) as client:
+        resume = begin(client)
+        client.collect(is_media(40))
+        client.send("pause")
+        client.collect(lambda message: message.get("what") == "paused")
+    with client_of(address) as client:
+        client.hello(resume=resume)
+        assert [client.recv()["type"] for _ in range(3)] == ["init", "chunk", "media"]
 
 
 def num_chunks(address: str) -> float:

@@ -13,7 +13,7 @@ from worldplay.engine.ports import ChunkReport
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.web.latency import LatencyTracker
-from worldplay.web.outlet import REMEMBERED_FRAMES, Close, Outlet, Sample
+from worldplay.web.outlet import REMEMBERED_FRAMES, Close, Outlet, Resumption, Sample
 from worldplay.web.send_queue import MAX_CHUNKS
 from worldplay.web.sender import Sender
 
@@ -149,7 +149,7 @@ async def test_client_that_comes_back_gets_what_was_sent_after_its_last_frame() 
     client.outlet.put(m.State(what="prompt", text="at night"))
     await client.sent("media")
     again = on_a_new_connection(client)
-    assert client.outlet.resume(welcome(resumed=True), last_frame=1)
+    assert client.outlet.resume(welcome(resumed=True), last_frame=1) == Resumption(2)
     put_chunk(client, report(2))
     await again.sent("media")
     kinds = [each["type"] for each in again.socket.messages]
@@ -163,31 +163,91 @@ async def test_client_without_any_frame_gets_everything() -> None:
     client.outlet.put(TRACK)
     await client.sent("init")
     again = on_a_new_connection(client)
-    assert client.outlet.resume(welcome(resumed=True), last_frame=None)
+    assert client.outlet.resume(welcome(resumed=True), last_frame=None) == Resumption(0)
     await again.sent("init")
     assert [each["type"] for each in again.socket.messages] == ["welcome", "queued", "init"]
 
 
-async def test_client_that_lost_too_much_begins_with_an_init_and_a_key_frame() -> None:
+async def lost(num_chunks: int = REMEMBERED_FRAMES // 2 + 2) -> Client:
+    """A client that was sent so many chunks, and the first two frames of another one."""
     client = Client()
     client.outlet.put(TRACK)
-    for index in range(REMEMBERED_FRAMES // 2 + 2):
+    for index in range(num_chunks):
         put_chunk(client, report(index))
         for _ in range(3):
             await client.outlet.next()
-    whole = report(1000, frames=5)
-    client.outlet.put(whole)
-    for _ in range(3):
+    put_chunk(client, report(1000, frames=5))
+    for _ in range(5):
         await client.outlet.next()
+    return client
+
+
+def resend(client: Client, last_frame: int | None) -> tuple[Resumption, Client]:
+    """Resume after a frame, and make the rest of the chunk, and another one."""
     again = on_a_new_connection(client)
-    assert not client.outlet.resume(welcome(resumed=True), last_frame=1)
+    resumption = client.outlet.resume(welcome(resumed=True), last_frame)
+    whole = report(1000, frames=5)
     client.outlet.put(Sample(whole, FRAMES[1], decoded_at_ms=1.0, decode_ms=2.0, encode_ms=3.0))
-    client.outlet.put(Sample(whole, FRAMES[0], decoded_at_ms=1.0, decode_ms=2.0, encode_ms=3.0))
+    put_chunk(client, report(1001))
+    return resumption, again
+
+
+KINDS = ["welcome", "init", "chunk", "media", "media", "media", "chunk", "media", "media"]
+
+
+@pytest.mark.parametrize("last_frame", [1, None, 0])
+async def test_client_that_lost_too_much_gets_the_newest_frames_at_once(last_frame: int | None) -> None:
+    client = await lost()
+    first = REMEMBERED_FRAMES + 4
+    resumption, again = resend(client, last_frame)
     media = await again.sent("media")
-    assert [each["type"] for each in again.socket.messages] == ["welcome", "init", "chunk", "media"]
-    chunk = again.socket.messages[2]
-    assert (len(media), media[0]["key"], media[0]["frame"]) == (1, True, chunk["first_frame"])
-    assert (chunk["index"], chunk["frames"], client.num_dropped) == (1000, 4, 1)
+    assert resumption == Resumption(2)
+    assert [each["type"] for each in again.socket.messages] == KINDS
+    chunks = [each for each in again.socket.messages if each["type"] == "chunk"]
+    assert [(each["index"], each["first_frame"], each["frames"]) for each in chunks] == [
+        (1000, first, 5),
+        (1001, first + 3, 2),
+    ]
+    assert [(each["frame"], each["key"]) for each in media] == [
+        (first, True),
+        (first + 1, False),
+        (first + 2, False),
+        (first + 3, True),
+        (first + 4, False),
+    ]
+    assert client.num_dropped == 0
+
+
+async def test_timeline_does_not_go_back_for_a_client_that_has_later_frames() -> None:
+    """The walk was on another server meanwhile, or the client is wrong."""
+    client = await lost(num_chunks=0)
+    resumption, again = resend(client, last_frame=499)
+    media = await again.sent("media")
+    assert resumption == Resumption(2, num_skipped=500)
+    assert [each["frame"] for each in media] == list(range(500, 505))
+    assert again.socket.messages[2]["first_frame"] == 500
+    assert media[0]["time"] == pytest.approx(500 / 24)
+    assert media[1]["data"] == TRACK.fragment(FRAMES[1], 501)
+    twice = on_a_new_connection(client)
+    assert client.outlet.resume(welcome(resumed=True), last_frame=501) == Resumption(3)
+    assert [each["frame"] for each in await twice.sent("media")] == [502, 503, 504]
+
+
+async def test_impossible_frame_moves_nothing() -> None:
+    resumption, again = resend(await lost(num_chunks=0), last_frame=2**53 - 1)
+    assert resumption == Resumption(2)
+    assert [each["frame"] for each in await again.sent("media")] == list(range(5))
+
+
+async def test_client_gets_no_frame_of_an_earlier_walk() -> None:
+    client = await lost()
+    client.outlet.put(TRACK)
+    await client.outlet.next()
+    again = on_a_new_connection(client)
+    assert client.outlet.resume(welcome(resumed=True), last_frame=1) == Resumption(0)
+    put_chunk(client, report(0))
+    await again.sent("media")
+    assert [each["type"] for each in again.socket.messages] == ["welcome", "init", "chunk", "media", "media"]
 
 
 async def test_answers_to_a_lost_connection_are_not_for_the_next_one() -> None:

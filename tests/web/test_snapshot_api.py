@@ -14,8 +14,11 @@ from support.raw_socket import connect
 from support.serving import serving
 from support.tiny_world import make_world
 from support.walks import walk_about
+from worldplay.store.files import Files
+from worldplay.store.store import Store
 from worldplay.web import snapshot_api
 from worldplay.web.schemas import NewSnapshot, SnapshotList
+from worldplay.web.snapshots import load_snapshot
 from worldplay.world.snapshot_file import write_snapshot
 from worldplay.world.snapshot_reader import read_snapshot
 from worldplay.world.world import World
@@ -48,6 +51,13 @@ def client(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[h
 
 def upload(client: httpx.Client, data: bytes, name: str = "the well") -> httpx.Response:
     return client.post("api/snapshots/", params={"name": name}, content=data, headers=KEY | FILE)
+
+
+def test_everybody_who_opens_a_kept_walk_walks_another(data: bytes, tmp_path: Path) -> None:
+    store, snapshot = Store(Files(str(tmp_path)), 10**9, 60.0), read_snapshot(data)
+    id = store.keep("an owner's own key", "", snapshot)
+    opened = [snapshot, load_snapshot(store, id), load_snapshot(store, id)]
+    assert len({each.beginning.walk for each in opened if each.beginning}) == 3
 
 
 def test_uploaded_walk_is_listed_downloaded_and_deleted(client: httpx.Client, data: bytes) -> None:

@@ -5,7 +5,7 @@ import pytest
 from support.picture_files import green, indexed
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.web import translate
-from worldplay.web.translate import Greeting, read_image, welcome
+from worldplay.web.translate import Greeting, expect_wait_s, read_image, welcome
 from worldplay.world.world import World
 
 
@@ -43,3 +43,11 @@ def test_later_fields_of_the_welcome_are_only_for_clients_that_name_them(world: 
     untold = welcome(world, greeting, frozenset({"revision"}))
     assert (untold.times_real_time, untold.wanted, untold.recording) == (None, None, None)
     assert (untold.latch, untold.worlds[0].sights, untold.snapshots) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("eta_s", "waited_s", "told_s"),
+    [(None, 0.0, 120.0), (40.0, 0.0, 40.0), (40.0, 25.0, 15.0), (40.0, 39.0, 10.0), (40.0, 999.0, 10.0)],
+)
+def test_wait_falls_while_one_waits(eta_s: float | None, waited_s: float, told_s: float) -> None:
+    assert expect_wait_s(2, eta_s, waited_s) == told_s

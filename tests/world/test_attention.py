@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from support.tiny_world import make_world
-from worldplay.model.attention import MATMUL, SDPA
-from worldplay.model.attention_choice import Measured
+from worldplay.model.attention import EIGHT_BITS, MATMUL, SDPA
+from worldplay.model.attention_choice import QKV, Measured
 from worldplay.world import attention
 from worldplay.world.attention import set_attention
 from worldplay.world.steering import CircleSteering, WalkRequest
@@ -22,20 +22,26 @@ def test_a_backend_that_does_not_work_is_refused() -> None:
         set_attention(make_world(), "telepathy")
 
 
-def test_auto_measures_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    tried: list[tuple[str, list[int]]] = []
+def test_what_computes_in_8_bits_can_be_asked_for_only_in_a_tier_that_allows_it() -> None:
+    world = set_attention(make_world(), EIGHT_BITS, eight_bits=True)
+    assert world.rollout.transformer.attention == EIGHT_BITS
+    with pytest.raises(ValueError, match="differs from float32 by"):
+        set_attention(make_world(), EIGHT_BITS)
 
-    def measure(
-        backend: str, shapes: list[tuple[torch.Tensor, ...]], wait: object, largest_error: object
-    ) -> Measured:
+
+def test_auto_measures_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[tuple[str, list[tuple[int, int]]]] = []
+
+    def measure(backend: str, uses: list[tuple[QKV, int]], wait: object, largest_error: object) -> Measured:
         assert largest_error is None
-        tried.append((backend, [shape[0].shape[2] for shape in shapes]))
+        tried.append((backend, [(queries.shape[2], times) for (queries, _, _), times in uses]))
         return Measured(backend, 1.0 if backend == MATMUL else 2.0)
 
     monkeypatch.setattr(attention, "measure", measure)
     world = set_attention(make_world(), "auto")
     tokens = 4 * (2 * 3)
-    assert tried == [(SDPA, [tokens, 3 * tokens]), (MATMUL, [tokens, 3 * tokens])]
+    uses = [(tokens, 2), (3 * tokens, 1)]  # two steps
+    assert tried == [(SDPA, uses), (MATMUL, uses)]
     assert world.rollout.transformer.blocks[0].backend == MATMUL
 
 

@@ -11,7 +11,7 @@ from support.tiny import TINY
 from support.tiny_world import ROLLOUT, make_world
 from worldplay.model.regions import EAGER, compile_regions
 from worldplay.world import compiling
-from worldplay.world.compiling import compile_world
+from worldplay.world.compiling import can_compile, compile_world
 from worldplay.world.steering import CircleSteering, WalkRequest
 from worldplay.world.world import World
 
@@ -64,6 +64,22 @@ def test_layers_in_8_bits_and_others_are_compiled_for_every_length_of_context(
     with caplog.at_level("INFO"):
         compile_world(world)
     assert "compiled the transformer in" in caplog.text
+
+
+def test_a_tier_says_that_its_8_bit_layers_are_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no such product")
+
+    monkeypatch.setattr(compiling, "compile_regions", lambda _: compile_regions(fail))
+    world = compile_world(replace(make_world(), tier="balanced"))
+    assert world.levers == (compiling.UNCOMPILED,)
+    assert compile_world(make_world()).levers == ()
+
+
+@pytest.mark.parametrize(("compiler", "can"), [("aot_eager", True), ("none", False)])
+def test_a_compiler_is_tried(caplog: pytest.LogCaptureFixture, compiler: str, can: bool) -> None:
+    assert can_compile(torch.device("cpu"), compiler) is can
+    assert ("blocks are not compiled: " in caplog.text) is not can
 
 
 def test_shapes_of_cuts_do_not_wait_for_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,16 @@ def test_file_holds_everything(world: World) -> None:
     assert again.latches[4].moves[0].label == 3  # type: ignore[union-attr]
 
 
+def test_walk_keeps_its_identity_wherever_it_goes_on(world: World) -> None:
+    walks = [walk_about(world), walk_about(world)]
+    snapshots = [read_snapshot(write_snapshot(walk.snapshot())) for walk in walks]
+    walks += [reopen(world, snapshots[0]), reopen(world, snapshots[0].as_another())]
+    walks[0].truncate(0)
+    first, other, again, branch = (walk.path().beginning.walk for walk in walks)
+    assert again == first
+    assert len({first, other, branch}) == 3
+
+
 def test_parts_hold_only_what_is_new_and_join_to_the_whole(world: World) -> None:
     walk = open_walk(world)
     parts = [walk.take_unsaved()]

@@ -41,6 +41,12 @@ def put(tensors: Tensors, name: str, index: Any, value: float) -> Tensors:
     return tensors
 
 
+def test_walk_of_an_earlier_version_has_no_identity(data: bytes) -> None:
+    old = read_snapshot(changed(data, lambda t, h: h["beginning"].pop("walk")))
+    assert old.beginning is not None
+    assert old.beginning.walk == ""
+
+
 WRONG: dict[str, tuple[Change, str]] = {
     "latents that are not finite": (
         lambda t, h: put(t, "latents", (3, 0, 0, 0), float("nan")),

@@ -70,6 +70,8 @@ export class Connection {
   private resume: Resume | null;
   /** When the server expects to be back, after it said so. */
   private backInMs: number | null = null;
+  /** The server says what is missing of a walk, if it is told which chunk was the last. Others refuse that field. */
+  private countsMissing = false;
   private numSilentBeats = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private heartbeat: ReturnType<typeof setInterval> | undefined;
@@ -146,6 +148,7 @@ export class Connection {
     if (message === null) return;
     if (message.type === "welcome") this.welcome(message);
     if (message.type === "media") this.played(message.frame);
+    if (message.type === "chunk") this.announced(message.index);
     if (message.type === "error" && message.fatal) {
       this.cause = message;
       this.mayRetry = message.retryable;
@@ -164,6 +167,8 @@ export class Connection {
   private welcome(message: Welcome): void {
     this.welcomedAt = this.now();
     const { session, secret, resumed } = message;
+    const countsMissing = message.missing_chunks !== undefined;
+    this.countsMissing = resumed ? this.countsMissing || countsMissing : countsMissing;
     this.resume = resumed ? { ...this.resume, session, secret } : { session, secret };
     this.events.status({ kind: "open" });
     this.ping();
@@ -173,6 +178,10 @@ export class Connection {
   private played(frame: number): void {
     this.attempt = 0;
     if (this.resume !== null) this.resume.fragment = frame;
+  }
+
+  private announced(chunk: number): void {
+    if (this.resume !== null && this.countsMissing) this.resume.chunk = chunk;
   }
 
   private giveUp(cause: Cause): void {

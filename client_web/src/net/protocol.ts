@@ -32,6 +32,8 @@ export interface Resume {
   secret: string;
   /** The last frame that arrived; absent if none did. */
   fragment?: number;
+  /** The last chunk that was announced, for servers that say how many are missing. */
+  chunk?: number;
 }
 
 export interface StartRequest {
@@ -53,8 +55,8 @@ export type ClientMessage =
   | { type: "pause" | "resume" | "reset" }
   | { type: "rewind"; chunk: number }
   | { type: "bookmark"; name: string; key: string }
-  | { type: "share"; token?: string }
-  | { type: "unshare" }
+  | { type: "share"; token?: string; right?: "recording" }
+  | { type: "unshare"; right?: "recording" }
   | { type: "ping"; t: number };
 
 const view = map({ name: string, title: string, preview: optional(bytes) });
@@ -94,6 +96,8 @@ const SERVER_FIELDS = {
     places: optional(map({ free: integer, queued: integer, eta: number })),
     wanted: optional(bool),
     watchers: optional(integer),
+    rights: optional(list(string)),
+    missing_chunks: optional(integer),
   },
   queued: { position: integer, eta: orNull(number) },
   init: { codec: string, mime: string, data: bytes },
@@ -134,7 +138,7 @@ const SERVER_FIELDS = {
   pong: { t: number, server: number },
   received: { seq: integer, at: number },
   bookmarked: { snapshot: string, name: string, chunk: integer },
-  shared: { token: optional(string) },
+  shared: { token: optional(string), right: optional(string) },
   watchers: { count: integer, walker: optional(string) },
 };
 

@@ -110,6 +110,27 @@ export function recordingEndedInWords(reason: string): string {
   return `${why}. The walk goes on; V saves the video up to now.`;
 }
 
+const UNSAVED: Readonly<Record<string, string>> = {
+  full: "The server has no room",
+  long: "Your walk is very long",
+};
+
+/** Why nothing more of the walk is saved. */
+export function unsavedInWords(reason: string): string {
+  return `${UNSAVED[reason] ?? "The server cannot write"}: from here on your walk is not saved.`;
+}
+
+/** What a walk has lost that the server had not saved; null if that is nothing. */
+export function missingInWords(seconds: number): string | null {
+  if (seconds <= 0) return null;
+  return `Your walk goes on ${Math.max(1, Math.round(seconds))} s earlier: the rest was not saved.`;
+}
+
+/** The visitor has a place again. */
+export function seatedInWords(paused: boolean): string {
+  return paused ? "You have your place back. Your walk is still paused." : "You have your place back.";
+}
+
 function waitInWords(seconds: number): string {
   return seconds < 90
     ? `about ${Math.max(1, Math.round(seconds))} s`

@@ -84,6 +84,10 @@ export class Playback {
     this.player.continueFrom(video);
   }
 
+  get newestKeyFrame(): number | null {
+    return this.player.newestKeyFrame;
+  }
+
   get openVideo(): OpenVideo | null {
     return this.player.openVideo;
   }

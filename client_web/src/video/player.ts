@@ -169,6 +169,11 @@ export class Player {
     this.open(mime, init);
   }
 
+  /** Number of the newest key frame that came; null if none did. */
+  get newestKeyFrame(): number | null {
+    return this.timeline.newestKeyFrame;
+  }
+
   /** What another page needs to go on with the video; null if none is open. */
   get openVideo(): OpenVideo | null {
     const { mime, init } = this.source;

@@ -75,6 +75,11 @@ export class Timeline {
     return this.frames.findLast((placed) => placed.key && placed.elementTime <= before)?.elementTime ?? null;
   }
 
+  /** Number of the newest key frame; null if there is none. */
+  get newestKeyFrame(): number | null {
+    return this.frames.findLast((placed) => placed.key)?.frame ?? null;
+  }
+
   toServer(elementTime: number): number {
     return Math.max(0, elementTime - this.offset);
   }

@@ -15,7 +15,7 @@ type TabStorage = Pick<Storage, "getItem" | "setItem" | "removeItem">;
 
 const KEY = "worldplay.left-walk";
 const FIELDS = {
-  resume: map({ session: string, secret: string, fragment: optional(integer) }),
+  resume: map({ session: string, secret: string, fragment: optional(integer), chunk: optional(integer) }),
   request: map({
     view: optional(string),
     prompt: optional(string),
@@ -26,6 +26,16 @@ const FIELDS = {
   init: string,
   receivedS: number,
 };
+
+/**
+ * The session as another page asks for it, which can decode nothing before a key frame: from the newest one on that
+ * came.
+ */
+export function fromKeyFrame(resume: Resume, keyFrame: number | null): Resume {
+  const { fragment, ...session } = resume;
+  if (fragment === undefined || keyFrame === null || keyFrame > fragment) return resume;
+  return keyFrame === 0 ? session : { ...session, fragment: keyFrame - 1 };
+}
 
 /** The tab's own memory; null where it is forbidden. */
 export function tabStorage(): TabStorage | null {

@@ -1,11 +1,14 @@
-/** The links that the walker gives to others: to watch the walk, and to walk on from here. */
+/** The links that the walker gives to others: to watch the walk, to see its video, and to walk on from here. */
 import type { ClientMessage, Welcome } from "../net/protocol";
+import type { Offer } from "../ui/share_box";
 
 interface SharingParts {
   box: {
-    open(canWatch: boolean, canWalkOn: boolean): void;
+    open(offer: Offer): void;
     show(link: string, meaning: string): Promise<void>;
     showSharing(isSharing: boolean): void;
+    showVideoShared(isShared: boolean): void;
+    hideLink(): void;
     showCount(count: number): void;
     say(words: string): void;
   };
@@ -13,11 +16,15 @@ interface SharingParts {
   /** Ask for a copy of the walk; false if there is none. */
   keep(): boolean;
   watchLink(token: string): string;
+  videoLink(token: string): string;
   walkLink(id: string): string;
   say(words: string): void;
 }
 
+const NO_CONNECTION = "There is no connection at the moment.";
 const CAN_WATCH = "Whoever has it sees your walk, until it ends or you stop sharing.";
+const CAN_SEE_VIDEO =
+  "Whoever has it sees the video of this walk, and where it went, for as long as the server keeps it.";
 const CAN_WALK_ON = "Whoever has it can walk on from this place.";
 
 export class Sharing {
@@ -26,15 +33,13 @@ export class Sharing {
   /** Copy the link when it comes. Otherwise it is only made to work again. */
   private wantsLink = false;
   private wantsCopy = false;
-  private canWatch = false;
-  private canWalkOn = false;
+  private offer: Offer = { watch: false, video: false, walkOn: false };
 
   constructor(private readonly parts: SharingParts) {}
 
   /** The connection is there, or is back: what the server offers, and the link that others may have. */
-  welcomed({ watchers = 0, snapshots = false }: Welcome, isWalking: boolean): void {
-    this.canWatch = watchers > 0;
-    this.canWalkOn = snapshots;
+  welcomed({ watchers = 0, snapshots = false, rights = [] }: Welcome, isWalking: boolean): void {
+    this.offer = { watch: watchers > 0, video: rights.includes("recording"), walkOn: snapshots };
     this.wantsCopy = false;
     this.watchersChanged(0);
     if (isWalking && this.token !== null) this.parts.send({ type: "share", token: this.token });
@@ -47,9 +52,9 @@ export class Sharing {
 
   /** Open the box; false without anything to offer. */
   open(): boolean {
-    if (!this.canWatch && !this.canWalkOn) return false;
+    if (!Object.values(this.offer).some(Boolean)) return false;
     this.parts.box.showSharing(this.isSharing);
-    this.parts.box.open(this.canWatch, this.canWalkOn);
+    this.parts.box.open(this.offer);
     return true;
   }
 
@@ -57,11 +62,19 @@ export class Sharing {
     this.wantsLink = this.parts.send(
       this.token === null ? { type: "share" } : { type: "share", token: this.token },
     );
-    if (!this.wantsLink) this.parts.box.say("There is no connection at the moment.");
+    if (!this.wantsLink) this.parts.box.say(NO_CONNECTION);
   }
 
   stop(): void {
     this.parts.send({ type: "unshare" });
+  }
+
+  video(): void {
+    if (!this.parts.send({ type: "share", right: "recording" })) this.parts.box.say(NO_CONNECTION);
+  }
+
+  stopVideo(): void {
+    if (!this.parts.send({ type: "unshare", right: "recording" })) this.parts.box.say(NO_CONNECTION);
   }
 
   walkOn(): void {
@@ -70,7 +83,25 @@ export class Sharing {
   }
 
   /** The server has made a link, or ended it. */
-  shared(token: string | undefined): void {
+  shared(token: string | undefined, right: string | undefined): void {
+    if (right === "recording") this.videoShared(token);
+    else this.watchShared(token);
+  }
+
+  private videoShared(token: string | undefined): void {
+    const { box } = this.parts;
+    box.showVideoShared(token !== undefined);
+    if (token !== undefined) return void box.show(this.parts.videoLink(token), CAN_SEE_VIDEO);
+    box.hideLink();
+    box.say("The link to the video works no more.");
+  }
+
+  /** Another walk begins. A link to the video of the one before shows nothing any more. */
+  begun(): void {
+    this.parts.box.showVideoShared(false);
+  }
+
+  private watchShared(token: string | undefined): void {
     const before = this.token;
     this.token = token ?? null;
     if (token === undefined) this.watchersChanged(0);

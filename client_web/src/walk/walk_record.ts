@@ -28,8 +28,11 @@ export interface Beginning {
   model?: string;
 }
 
+export const PATH_SAVED = "Your path is in walk.json: worldplay render --pose walk.json makes a clip of it.";
+
 export class WalkRecord {
   private beginning: Beginning = {};
+  private knowsBeginning = true;
   private prompt: string | undefined;
   private poses: Chunk["poses"] = [];
   private labels: Chunk["labels"] = [];
@@ -40,9 +43,10 @@ export class WalkRecord {
   /** Of the walk, as far as the server told. */
   numChunks = 0;
 
-  /** Another walk; the one before is forgotten. */
-  begin(beginning: Beginning): void {
+  /** Another walk; the one before is forgotten. If the beginning is not known, the server knows the path alone. */
+  begin(beginning: Beginning, isKnown = true): void {
     this.beginning = beginning;
+    this.knowsBeginning = isKnown;
     this.prompt = beginning.prompt;
     this.poses = [];
     this.labels = [];
@@ -99,9 +103,9 @@ export class WalkRecord {
     return this.poses.length === 0;
   }
 
-  /** The beginning is missing: the walk was opened from a kept one. */
+  /** The beginning is missing: the walk was opened from a kept one, or goes on after a reload. */
   get isPartial(): boolean {
-    return this.poses.length < this.numLatents;
+    return !this.knowsBeginning || this.poses.length < this.numLatents;
   }
 
   toJson(): string {

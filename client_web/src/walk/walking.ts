@@ -9,9 +9,9 @@ import { beginningInWords, promptInWords } from "../ui/words";
 import { paceInWords } from "../video/pace";
 import type { Playback } from "../video/playback";
 import { Pause } from "./pause";
-import type { LeftWalk } from "./reload";
+import { fromKeyFrame, type LeftWalk } from "./reload";
 import { beginningOf, reloadedWalk, type Walk, Walks } from "./walk";
-import { saveFile, WalkRecord } from "./walk_record";
+import { PATH_SAVED, saveFile, WalkRecord } from "./walk_record";
 
 /** What a walk needs of the page. */
 interface WalkingParts {
@@ -24,6 +24,8 @@ interface WalkingParts {
   /** False when there is nobody to send to. */
   send(message: ClientMessage): boolean;
   openPanel(): void;
+  /** Save the path of the walk as the server knows it; false if it does not. */
+  savePath(): boolean;
 }
 
 /** Of two thirds of a second each. */
@@ -79,6 +81,7 @@ export class Walking {
   /** Go on with the walk of the page before this one, once the server says that it still has it. */
   reload(left: LeftWalk): void {
     this.walks.begin(reloadedWalk(left.request));
+    this.record.begin({}, false);
     document.body.classList.add("walking");
     this.parts.prompts.begin(left.request.prompt ?? "");
     this.parts.playback.continueFrom(left);
@@ -89,7 +92,7 @@ export class Walking {
     const video = this.parts.playback.openVideo;
     if (this.walk?.opened !== true || resume === null || video === null) return null;
     const { image: _, size: __, ...request } = this.walk.request;
-    return { resume, request, ...video };
+    return { resume: fromKeyFrame(resume, this.parts.playback.newestKeyFrame), request, ...video };
   }
 
   private open(walk: Walk): void {
@@ -108,7 +111,8 @@ export class Walking {
     this.walks.opened(this.walk);
     this.parts.connectionNotice.over();
     this.parts.notice.end("queue");
-    if (!this.walk.isResumed) this.record.begin(beginningOf(this.walk, welcome));
+    const isKnown = this.walk.request.snapshot === undefined;
+    if (!this.walk.isResumed) this.record.begin(beginningOf(this.walk, welcome), isKnown);
     this.walk.isResumed = false;
     this.parts.playback.open(mime, data);
     this.tellBeginning(this.walk, welcome);
@@ -231,9 +235,12 @@ export class Walking {
   }
 
   saveWalk(): void {
-    if (this.record.isEmpty) return;
-    if (this.record.isPartial) return this.parts.notice.say(KEEP_INSTEAD);
-    saveFile("walk.json", this.record.toJson());
-    this.parts.notice.say("Your path is in walk.json: worldplay render --pose walk.json makes a clip of it.");
+    if (this.walk?.opened !== true) return;
+    if (this.record.isPartial) {
+      if (!this.parts.savePath()) this.parts.notice.say(KEEP_INSTEAD);
+    } else if (!this.record.isEmpty) {
+      saveFile("walk.json", this.record.toJson());
+      this.parts.notice.say(PATH_SAVED);
+    }
   }
 }

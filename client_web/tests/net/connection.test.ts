@@ -19,6 +19,18 @@ const WELCOME = {
   chunk: {},
 };
 const MEDIA = { type: "media", chunk: 0, frame: 41, time: 0, duration: 0.04, key: true, decoded_at: 0 };
+const CHUNK = {
+  type: "chunk",
+  index: 7,
+  first_frame: 0,
+  frames: 16,
+  controls_seq: null,
+  latched_at: 0,
+  labels: [],
+  motions: [],
+  poses: [],
+  timings: {},
+};
 
 interface FakeSocket {
   events: SocketEvents;
@@ -102,6 +114,18 @@ it("comes back after a loss and asks for its session", () => {
   newest().events.opened();
   const resume = { session: "s", secret: "k", fragment: 41 };
   expect(newest().sent).toEqual([{ type: "hello", protocol: 1, resume }]);
+});
+
+it.each([
+  [{ missing_chunks: 0 }, { session: "s", secret: "k", chunk: 7 }],
+  [{}, { session: "s", secret: "k" }],
+])("names its last chunk to a server that says what is missing: %j", (welcome, resume) => {
+  connect();
+  newest().events.opened();
+  hear({ ...WELCOME, ...welcome });
+  hear(CHUNK);
+  lose(1);
+  expect(newest().sent[0]).toEqual({ type: "hello", protocol: 1, resume });
 });
 
 it("asks for everything when it lost the connection before the first frame", () => {

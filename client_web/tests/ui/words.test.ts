@@ -4,11 +4,14 @@ import {
   beginningInWords,
   errorInWords,
   lossInWords,
+  missingInWords,
   noVideoInWords,
   placesInWords,
   promptInWords,
   queueInWords,
   recordingEndedInWords,
+  seatedInWords,
+  unsavedInWords,
   yieldedInWords,
 } from "../../src/ui/words";
 
@@ -81,4 +84,16 @@ it("says why a place went to somebody else", () => {
 it("says why a recording ends before its walk", () => {
   expect(recordingEndedInWords("limit")).toContain("as long as this server allows");
   expect(recordingEndedInWords("disk")).toContain("The walk goes on");
+});
+
+it("says why a walk is not saved, and what it has lost", () => {
+  expect(unsavedInWords("full")).toBe("The server has no room: from here on your walk is not saved.");
+  expect(unsavedInWords("new")).toBe("The server cannot write: from here on your walk is not saved.");
+  expect(missingInWords(0)).toBeNull();
+  expect(missingInWords(12.1)).toBe("Your walk goes on 12 s earlier: the rest was not saved.");
+});
+
+it("says that the place is back", () => {
+  expect(seatedInWords(false)).toBe("You have your place back.");
+  expect(seatedInWords(true)).toContain("still paused");
 });

@@ -66,3 +66,15 @@ it("starts again with an empty source buffer", () => {
   expect(place(1)).toBeUndefined();
   expect(place(16, true)).toBe(0);
 });
+
+it("knows the number of the newest key frame that it has", () => {
+  expect(timeline.newestKeyFrame).toBeNull();
+  for (const [frame, key] of [
+    [8, true],
+    [9, false],
+    [16, true],
+    [17, false],
+  ] as const)
+    place(frame, key);
+  expect(timeline.newestKeyFrame).toBe(16);
+});

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { type LeftWalk, TabMemory } from "../../src/walk/reload";
+import { fromKeyFrame, type LeftWalk, TabMemory } from "../../src/walk/reload";
 
 const WALK: LeftWalk = {
   resume: { session: "s", secret: "k", fragment: 41 },
@@ -69,4 +69,17 @@ it.each([
 it("ignores a video that is not base64", () => {
   const text = JSON.stringify({ ...WALK, init: "%" });
   expect(new TabMemory(storage(new Map([["worldplay.left-walk", text]]))).take()).toBeNull();
+});
+
+it.each([
+  [41, 32, 31],
+  [41, 41, 40],
+  [41, 0, undefined],
+  [41, null, 41],
+  [3, 32, 3], // of an earlier session
+  [undefined, 32, undefined],
+])("asks for the frames from the newest key frame on: last %s, key %s", (last, key, asked) => {
+  const session = { session: "s", secret: "k" };
+  const resume = last === undefined ? session : { ...session, fragment: last };
+  expect(fromKeyFrame(resume, key)).toEqual(asked === undefined ? session : { ...session, fragment: asked });
 });

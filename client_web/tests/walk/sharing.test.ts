@@ -1,14 +1,17 @@
 import { beforeEach, expect, it } from "vitest";
 import type { ClientMessage, Welcome } from "../../src/net/protocol";
+import type { Offer } from "../../src/ui/share_box";
 import { Sharing } from "../../src/walk/sharing";
 
-const welcome = (watchers: number, snapshots = true) => ({ watchers, snapshots }) as Welcome;
+const welcome = (watchers: number, snapshots = true, rights = ["watch", "recording"]) =>
+  ({ watchers, snapshots, rights }) as Welcome;
 
 let sent: ClientMessage[];
 let shown: string[];
 let said: string[];
 let counts: number[];
-let opened: [boolean, boolean][];
+let opened: Offer[];
+let isVideoShared: boolean;
 let isSharing: boolean;
 let canKeep: boolean;
 let sharing: Sharing;
@@ -16,20 +19,26 @@ let sharing: Sharing;
 beforeEach(() => {
   [sent, shown, said, counts, opened] = [[], [], [], [], []];
   isSharing = false;
+  isVideoShared = false;
   canKeep = true;
   sharing = new Sharing({
     box: {
-      open: (...can) => opened.push(can),
+      open: (offer) => opened.push(offer),
       show: async (link) => void shown.push(link),
       showSharing: (is) => {
         isSharing = is;
       },
+      showVideoShared: (is) => {
+        isVideoShared = is;
+      },
+      hideLink: () => shown.push("hidden"),
       showCount: (count) => counts.push(count),
       say: (words) => said.push(words),
     },
     send: (message) => sent.push(message) > 0,
     keep: () => canKeep,
     watchLink: (token) => `#watch=${token}`,
+    videoLink: (token) => `video?share=${token}`,
     walkLink: (id) => `w/${id}`,
     say: (words) => said.push(words),
   });
@@ -41,25 +50,25 @@ it("offers what the server does", () => {
   sharing.welcomed(welcome(0), true);
   sharing.open();
   expect(opened).toEqual([
-    [true, true],
-    [false, true],
+    { watch: true, video: true, walkOn: true },
+    { watch: false, video: true, walkOn: true },
   ]);
-  sharing.welcomed(welcome(0, false), true);
+  sharing.welcomed(welcome(0, false, []), true);
   expect(sharing.open()).toBe(false);
 });
 
 it("asks for a link, and shows it when it comes", () => {
   sharing.watch();
   expect(sent).toEqual([{ type: "share" }]);
-  sharing.shared("abc");
+  sharing.shared("abc", undefined);
   expect([shown, isSharing]).toEqual([["#watch=abc"], true]);
 });
 
 it("ends the link", () => {
   sharing.watch();
-  sharing.shared("abc");
+  sharing.shared("abc", undefined);
   sharing.stop();
-  sharing.shared(undefined);
+  sharing.shared(undefined, undefined);
   expect([sent.at(-1), isSharing]).toEqual([{ type: "unshare" }, false]);
   sharing.welcomed(welcome(50), true);
   expect(sent).toHaveLength(2);
@@ -67,24 +76,24 @@ it("ends the link", () => {
 
 it("asks for the same link after a loss, without showing it again", () => {
   sharing.watch();
-  sharing.shared("abc");
+  sharing.shared("abc", undefined);
   sharing.welcomed(welcome(50), true);
-  sharing.shared("abc");
+  sharing.shared("abc", undefined);
   expect(sent.at(-1)).toEqual({ type: "share", token: "abc" });
   expect([shown, said]).toEqual([["#watch=abc"], []]);
 });
 
 it("says that the link has changed", () => {
   sharing.watch();
-  sharing.shared("abc");
+  sharing.shared("abc", undefined);
   sharing.welcomed(welcome(50), true);
-  sharing.shared("another");
+  sharing.shared("another", undefined);
   expect(said.at(-1)).toContain("share it again");
 });
 
 it("asks for nothing before there is a walk again", () => {
   sharing.watch();
-  sharing.shared("abc");
+  sharing.shared("abc", undefined);
   sharing.welcomed(welcome(50), false);
   expect(sent).toHaveLength(1);
 });
@@ -115,4 +124,30 @@ it("shows how many watch, and forgets it with the connection", () => {
   sharing.watchersChanged(2);
   sharing.welcomed(welcome(50), true);
   expect(counts).toEqual([0, 2, 0]);
+});
+
+it("asks for a link to the video, and ends it", () => {
+  sharing.video();
+  sharing.shared("abc", "recording");
+  expect([shown, isVideoShared, isSharing]).toEqual([["video?share=abc"], true, false]);
+  sharing.stopVideo();
+  sharing.shared(undefined, "recording");
+  expect(sent).toEqual([
+    { type: "share", right: "recording" },
+    { type: "unshare", right: "recording" },
+  ]);
+  expect([shown.at(-1), isVideoShared]).toEqual(["hidden", false]);
+});
+
+it("forgets the link to the video of an earlier walk", () => {
+  sharing.video();
+  sharing.shared("abc", "recording");
+  sharing.begun();
+  expect(isVideoShared).toBe(false);
+});
+
+it("offers no video where the server does not say so", () => {
+  sharing.welcomed({ watchers: 1 } as Welcome, true);
+  sharing.open();
+  expect(opened).toEqual([{ watch: true, video: false, walkOn: false }]);
 });

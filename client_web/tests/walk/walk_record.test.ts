@@ -119,6 +119,15 @@ it("tells when the beginning is missing", () => {
   expect(record.numChunks).toBe(4);
 });
 
+it("does not know a walk whose beginning it did not see, even if that goes back to it", () => {
+  record.begin({}, false);
+  record.chunk(chunk(0, 5));
+  expect([record.isEmpty, record.isPartial]).toEqual([false, true]);
+  record.begin({ seed: 1 });
+  record.chunk(chunk(0, 5));
+  expect(record.isPartial).toBe(false);
+});
+
 it("keeps what it has when the end of the walk is shown again", () => {
   for (const index of [0, 1]) record.chunk(chunk(index, index));
   record.chunk(rest(1, 7));

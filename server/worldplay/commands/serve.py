@@ -5,11 +5,13 @@ import os
 import signal
 import sys
 from dataclasses import replace
+from time import time
 from typing import TYPE_CHECKING
 
 from worldplay.media.encoder import find_live_codec
 from worldplay.settings import Settings
 from worldplay.web.address import listen, url_of
+from worldplay.web.freed_memory import keep_one_heap, settle_loaded
 from worldplay.web.logs import setup_logs
 
 if TYPE_CHECKING:  # it imports torch
@@ -20,13 +22,14 @@ logger = logging.getLogger(__name__)
 
 def run(settings: Settings) -> None:
     """Listen, load the world and serve. Raises: ValueError or OSError saying what to do."""
+    began_s = time()
     setup_logs(settings.log_level, settings.log_format)
+    keep_one_heap()
     listening = listen(settings.host, settings.port)  # before the slow loading, because the port may be taken
     logger.info("loading the model %r", settings.model)
     from worldplay.loading import open_engine, open_ranks
     from worldplay.sizing import fix_size
     from worldplay.web.app import create_server
-    from worldplay.web.freed_memory import freeze_loaded
     from worldplay.web.static_page import has_page
     from worldplay.web.world_server import EXIT_FAILED
 
@@ -35,9 +38,9 @@ def run(settings: Settings) -> None:
     settings = fix_size(settings)
     with open_ranks(settings) as ranks:
         world, engine = open_engine(settings, ranks)
-        server = create_server(settings, choose_codec(world), engine)
+        server = create_server(settings, choose_codec(world), engine, began_s)
         num_slots = engine.max_sessions if world.can_walk else 0
-        freeze_loaded()
+        settle_loaded()
         where = "walk at" if has_page(settings.static_dir) else "without a page at"
         logger.info("ready, visitors at once: %d; %s %s", num_slots, where, url_of(listening))
         server.run(sockets=[listening])

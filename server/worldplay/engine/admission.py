@@ -4,13 +4,15 @@ from collections import Counter, deque
 
 from worldplay.engine.activity import TurnLimits
 from worldplay.engine.pacing import RecentTimes
+from worldplay.engine.reservations import Reservations
 
 
 class Admission:
     """A bounded number of slots with a bounded first-come, first-served queue before them.
 
     A session that gave its slot back may rest: it keeps its walk, and gets a slot only if nobody else waits.
-    While others wait, sessions of one address have a share of the slots.
+    While others wait, sessions of one address have a share of the slots. For a while after a start, slots may
+    be reserved for sessions that had one before.
     """
 
     def __init__(self, max_sessions: int, max_queued: int, limits: TurnLimits | None = None) -> None:
@@ -26,6 +28,7 @@ class Admission:
         self._stays = RecentTimes()
         self._addresses: dict[int, str] = {}
         self._share = self.limits.per_address or max(1, max_sessions - 1)
+        self.reserved = Reservations()
 
     @property
     def num_seated(self) -> int:
@@ -41,9 +44,14 @@ class Admission:
         return len(self._queue)
 
     @property
+    def num_free(self) -> int:
+        """Return how many slots nobody has, and nobody may come back to."""
+        return max(0, self.max_sessions - self.num_seated - len(self.reserved))
+
+    @property
     def is_full(self) -> bool:
         """Return whether a new key finds neither a slot nor a place in the queue."""
-        has_slot = self.num_seated < self.max_sessions and not self._queue
+        has_slot = self.num_free > 0 and not self._queue
         return not has_slot and len(self._queue) >= self._max_queued
 
     @property
@@ -62,10 +70,25 @@ class Admission:
         """Return the keys that wait, the next one first; those that rest come last."""
         return [*self._queue, *self._resting_ms]
 
-    def enter(self, key: int, now_ms: float, address: str = "") -> bool:
-        """Take a slot, or wait for one. Returns: False if both are full."""
+    def check_reserved(self, now_ms: float) -> None:
+        """Give slots that are not reserved any more to those who wait."""
+        if len(self.reserved):
+            if any(self._has_share_left(key) for key in self._queue):
+                self.reserved.drop_crowding(self._count_seats(), self._share)
+            self.reserved.expire(now_ms)
+            self._fill(now_ms)
+
+    def enter(self, key: int, now_ms: float, address: str = "", name: str = "") -> bool:
+        """Take a slot, or wait for one. Returns: False if both are full.
+
+        Args:
+            name: of a session for which a slot may be reserved.
+        """
         self._addresses[key] = address
-        if self.num_seated < self.max_sessions and not self._queue:
+        if self.reserved.take(name):
+            self._seated_ms[key] = now_ms
+            return True
+        if self.num_free and not self._queue:
             self._seated_ms[key] = now_ms
             return True
         if self.is_full:
@@ -102,7 +125,8 @@ class Admission:
         return next((key for key in reversed(self._queue) if waiting[self._addresses[key]] == most > 1), None)
 
     def _count_seats(self) -> Counter[str]:
-        return Counter(self._addresses[key] for key in self._seated_ms)
+        """Count the slots of each address, with those that wait for it."""
+        return Counter(self._addresses[key] for key in self._seated_ms) + self.reserved.count_by_address()
 
     def _has_share_left(self, key: int) -> bool:
         return self._count_seats()[self._addresses[key]] < self._share
@@ -133,7 +157,7 @@ class Admission:
 
     def _fill(self, now_ms: float) -> None:
         """Give free slots to the keys that wait longest, and then to those that rest."""
-        while self.num_queued and self.num_seated < self.max_sessions:
+        while self.num_queued and self.num_free:
             key = self._next_waiting() if self._queue else next(iter(self._resting_ms))
             self._resting_ms.pop(key, None)
             self._seated_ms[key] = now_ms

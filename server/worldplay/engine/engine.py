@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Callable, Mapping
 from itertools import count
 from threading import Event, Thread
 from time import monotonic
@@ -43,6 +44,7 @@ class Engine:
         times_real_time: float | None = None,
         *,
         decodes_beside: bool = False,
+        prepare: Callable[[], None] | None = None,
     ) -> None:
         """Make an engine.
 
@@ -51,11 +53,13 @@ class Engine:
             turns: how long a client may keep its slot while others wait.
             times_real_time: how fast the world makes one walk's chunks; None if that was not measured.
             decodes_beside: decode on a thread of its own, beside the next chunk.
+            prepare: what the worker thread does before all else, for libraries that plan anew in each thread.
         """
         self.times_real_time = times_real_time
         self.max_sessions = max_sessions
         self.latch = latch
         self._thread = Thread(target=self._work, name="worldplay-engine", daemon=True)
+        self._prepare = prepare
         self._numbers = count(1)
         self._wake = Event()
         self._is_closing = False
@@ -103,14 +107,26 @@ class Engine:
         for watchdog in self._watchdogs:
             watchdog.tick()
 
-    def open(self, listener: Listener, media_s: float = 0.0, address: str = "") -> Session:
+    def reserve(self, addresses: Mapping[str, str], seconds: float) -> None:
+        """Let slots wait for sessions with these names and addresses. To be called before `start`."""
+        assert len(addresses) <= self.max_sessions, addresses
+        self._worker.admission.reserved.make(addresses, monotonic_ms() + seconds * 1000.0)
+
+    @property
+    def num_free(self) -> int:
+        """Return how many more sessions may walk now."""
+        return self._worker.admission.num_free
+
+    def open(self, listener: Listener, media_s: float = 0.0, address: str = "", name: str = "") -> Session:
         """Open a session in a slot or in the queue. If both are full, the listener gets `busy`.
 
         Args:
             media_s: where the client's timeline begins.
             address: the client's.
+            name: what a slot may be reserved under.
         """
-        session = Session(next(self._numbers), listener, monotonic_ms, self._wake.set, media_s, address)
+        number = next(self._numbers)
+        session = Session(number, listener, monotonic_ms, self._wake.set, media_s, address, name)
         if not self.healthy:
             session.close()
             if self.is_live:
@@ -159,12 +175,14 @@ class Engine:
 
     def _rest_s(self, wait_ms: float | None) -> float | None:
         """Return how long the worker may rest. While somebody waits, it looks for slots that are not used."""
-        if self._worker.admission.num_queued:
+        if self._worker.admission.num_queued or len(self._worker.admission.reserved):
             return min(TURN_CHECK_S, math.inf if wait_ms is None else wait_ms / 1000.0)
         return None if wait_ms is None else wait_ms / 1000.0
 
     def _work(self) -> None:
         try:
+            if self._prepare is not None:
+                self._prepare()
             while not self._is_closing:
                 self._wake.clear()
                 if self._is_leaving:

@@ -1,7 +1,7 @@
 """Tracks a client's playback: how much media it has buffered, and whether it needs more."""
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from worldplay.engine.pacing import AckDelays, RecentTimes, latch_buffered_ms, margin_ms
 
@@ -27,6 +27,11 @@ class Playhead:
     def end_s(self) -> float:
         return self.shown_s + self.buffered_s
 
+    def within(self, end_s: float) -> "Playhead":
+        """Return the report without what is behind the end of the timeline: nobody can have that."""
+        shown_s = min(self.shown_s, end_s)
+        return replace(self, shown_s=shown_s, buffered_s=min(self.buffered_s, end_s - shown_s))
+
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
@@ -49,6 +54,7 @@ class Playback:
     def __init__(self, start_s: float = 0.0) -> None:
         """The timeline begins at `start_s`: it goes on after a session that was lost."""
         self.handed_s = start_s
+        self._end_s = start_s  # of the timeline: all that was handed over, also what counts as lost
         self.unencoded_s = 0.0  # handed over, but still raw frames, which are large
         self.ack_delays = AckDelays()
         self._playhead: Playhead | None = None
@@ -71,6 +77,23 @@ class Playback:
         self._credit = UNACKNOWLEDGED_CHUNKS
         self._is_playing_on = False
 
+    def come_back(self, resent_s: float, skipped_s: float, now_ms: float) -> None:
+        """Begin anew with a client that is back: what was on its way to the lost connection has not come.
+
+        Args:
+            resent_s: media that it is sent again, the last of the timeline. It may hold no other.
+            skipped_s: how far the timeline was moved on.
+        """
+        self._end_s += skipped_s
+        self.handed_s = self._end_s
+        resent_from_s = self._end_s - resent_s
+        self._playhead = None
+        self._anchor = _Anchor(resent_from_s, now_ms)
+        self._batches.clear()
+        self._batches.append(_Batch(resent_from_s, resent_s, now_ms))
+        self._unconfirmed.clear()
+        self.renew()
+
     def wants_chunk(self, now_ms: float) -> bool:
         """Return whether a chunk would be seen: not if the client is hidden or silent."""
         if self.is_hidden:
@@ -92,10 +115,12 @@ class Playback:
             self._anchor = _Anchor(self.handed_s, now_ms)  # playback had stopped; it continues from here
         self._batches.append(_Batch(self.handed_s, duration_s, now_ms))
         self.handed_s += duration_s
+        self._end_s += duration_s
         self.unencoded_s += duration_s
 
     def acknowledge(self, playhead: Playhead) -> None:
         """Update from the client's report."""
+        playhead = playhead.within(self._end_s)
         if playhead.hidden:
             self._is_playing_on = False
         else:
@@ -122,6 +147,10 @@ class Playback:
 
     def drop(self, duration_s: float) -> None:
         """Subtract media that was handed over but never sent. It is not on the client's timeline."""
+        self._end_s = max(0.0, self._end_s - duration_s)
+        self._subtract(duration_s)
+
+    def _subtract(self, duration_s: float) -> None:
         self.handed_s = max(0.0, self.handed_s - duration_s)
         self._unconfirmed.clear()
 
@@ -131,7 +160,7 @@ class Playback:
         on_its_way_s = sum(batch.duration_s for batch in self._batches if batch.handed_ms > since_ms)
         lost_s = self.handed_s - (playhead.end_s + on_its_way_s)
         if lost_s > 0:
-            self.drop(lost_s)
+            self._subtract(lost_s)
 
     def _is_silent(self, now_ms: float) -> bool:
         return self._playhead is None or now_ms - self._playhead.received_ms > SILENT_AFTER_MS

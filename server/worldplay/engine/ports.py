@@ -119,7 +119,17 @@ class Listener(Protocol):
     `on_chunk` and `on_frames` come from the decoder thread if there is one.
     """
 
-    def on_queued(self, position: int, eta_s: float | None) -> None: ...
+    def on_queued(self, position: int, eta_s: float | None) -> None:
+        """The session waits at another position than before; 1 is next."""
+        ...
+
+    def on_still_queued(self, position: int, eta_s: float | None, waited_s: float) -> None:
+        """The session has waited at this position for so long. Told now and then."""
+        ...
+
+    def on_seated(self) -> None:
+        """The session has got a slot, or has it again."""
+        ...
 
     def on_started(self, prompt: str, taken_as: str | None) -> None:
         """Hear that a walk begins, with its prompt and the suggestion that it was taken as, if any."""
@@ -140,5 +150,9 @@ class Listener(Protocol):
         ...
 
     def on_resting(self, walk: WalkPort) -> None:
-        """The walk will not change for a while, or never again: this is the time to save it."""
+        """The walk will not change for a while: this is the time to save it."""
+        ...
+
+    def on_ended(self, walk: WalkPort) -> None:
+        """The session has ended, and its walk will never change again."""
         ...

@@ -41,9 +41,16 @@ class Session:
         wake: Callable[[], None],
         media_s: float = 0.0,
         address: str = "",
+        name: str = "",
     ) -> None:
-        """`address` is its client's: sessions of one address share slots when others wait."""
+        """Make a session.
+
+        Args:
+            address: its client's: sessions of one address share slots when others wait.
+            name: what a slot may be reserved under.
+        """
         self.number = number
+        self.name = name
         self.address = address
         self.listener = listener
         self.walk: WalkPort | None = None  # worker thread only
@@ -183,12 +190,18 @@ class Session:
             self._commands.append((Rest(), now_ms))
         self._wake()
 
-    def come_back(self) -> None:
-        """Note that the client is back."""
+    def come_back(self, resent_s: float = 0.0, skipped_s: float = 0.0) -> None:
+        """Note that the client is back.
+
+        Args:
+            resent_s: media that it is sent again; it may have lost all other.
+            skipped_s: how far its timeline was moved on.
+        """
+        now_ms = self._clock()
         with self._lock:
             self._is_away = False
-            self.activity.note_away(False, self._clock())
-            self._playback.renew()
+            self.activity.note_away(False, now_ms)
+            self._playback.come_back(resent_s, skipped_s, now_ms)
         self._wake()
 
     def close(self) -> None:
@@ -208,6 +221,11 @@ class Session:
         """Return whether the chunk in progress is no longer wanted."""
         with self._lock:
             return self._is_closed or self._has_change()
+
+    @property
+    def num_chunks(self) -> int:
+        """Return how many chunks the walk has, once all commands are done. Any thread."""
+        return self._num_chunks or 0
 
     def take_notices(self) -> list[Notice]:
         with self._lock:

@@ -1,11 +1,23 @@
 """Gives slots back that are not used while others wait, and tells everybody their place in the queue."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 
 from worldplay.engine.activity import Reason
 from worldplay.engine.admission import Admission
 from worldplay.engine.session import Session
+
+TELL_WAIT_EVERY_MS = 5000.0  # while the position stays
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a session in the queue was told, and when."""
+
+    position: int
+    since_ms: float  # it has this position
+    at_ms: float
 
 
 class Turns:
@@ -31,11 +43,12 @@ class Turns:
         self._is_busy = is_busy
         self._guard = guard
         self._end = end
-        self._told: list[int] = []  # the queue, as last told to those in it
+        self._told: dict[int, _Told] = {}  # by the numbers of those in the queue
         self._seated: set[int] = set()
 
     def check(self, now_ms: float) -> None:
         """Let those who wait have the slots of those who do nothing."""
+        self._admission.check_reserved(now_ms)
         self._wake(now_ms)
         self._note_seated(now_ms)  # first: who has just got a slot may have waited for long
         if self._admission.num_waiting:
@@ -47,7 +60,7 @@ class Turns:
         if surplus is not None:
             self._end(self._sessions[surplus], "busy")
         self._note_seated(now_ms)
-        self._tell_queue()
+        self._tell_queue(now_ms)
 
     def _wake(self, now_ms: float) -> None:
         """Put sessions that do something again at the end of the queue."""
@@ -74,18 +87,25 @@ class Turns:
     def _note_seated(self, now_ms: float) -> None:
         seated = {number for number in self._sessions if self._admission.is_seated(number)}
         for number in seated - self._seated:
-            self._sessions[number].mark_seated(now_ms)
+            session = self._sessions[number]
+            session.mark_seated(now_ms)
+            self._guard(session, session.listener.on_seated)
         self._seated = seated
 
-    def _tell_queue(self) -> None:
-        queue = self._admission.queue
-        if queue == self._told:
-            return
-        self._told = queue
-        for position, number in enumerate(queue, start=1):
-            session = self._sessions[number]
+    def _tell_queue(self, now_ms: float) -> None:
+        """Tell those whose position is another one, and the others now and then how long they wait."""
+        before, self._told = self._told, {}
+        for position, number in enumerate(self._admission.queue, start=1):
+            session, told = self._sessions[number], before.get(number)
             eta_s = self._admission.eta_s(position)
-            self._guard(session, partial(session.listener.on_queued, position, eta_s))
+            if told is None or told.position != position:
+                told = _Told(position, now_ms, now_ms)
+                self._guard(session, partial(session.listener.on_queued, position, eta_s))
+            elif now_ms >= told.at_ms + TELL_WAIT_EVERY_MS:
+                told = replace(told, at_ms=now_ms)
+                waited_s = (now_ms - told.since_ms) / 1000.0
+                self._guard(session, partial(session.listener.on_still_queued, position, eta_s, waited_s))
+            self._told[number] = told
 
 
 def _rest(session: Session, reason: Reason) -> None:

@@ -119,9 +119,9 @@ class Worker:
                 session, self._world.fps, self._clock, self._costs, self.counters
             )
             self.counters.sessions_opened += 1
-            if self.admission.is_full:
+            if self.admission.is_full and session.name not in self.admission.reserved:
                 self._make_room(session.address)
-            if not self.admission.enter(session.number, self._clock(), session.address):
+            if not self.admission.enter(session.number, self._clock(), session.address, session.name):
                 self.counters.sessions_refused += 1
                 self._end(session, "busy")
 
@@ -169,7 +169,7 @@ class Worker:
         self._cuts.forget(session)
         session.close()
         if session.walk is not None:
-            _tell(session, partial(session.listener.on_resting, session.walk))
+            _tell(session, partial(session.listener.on_ended, session.walk))
         session.walk = None
         self.admission.leave(session.number, self._clock())
         self.counters.sessions_ended += 1

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from worldplay.media.codecs import X264
 from worldplay.media.encoder import EncodedFrame, H264Encoder
-from worldplay.media.fmp4 import TIMESCALE, fragment, init_segment
+from worldplay.media.fmp4 import TIMESCALE, fragment, init_segment, move
 
 
 class VideoTrack:
@@ -35,3 +35,7 @@ class VideoTrack:
         """Make a sample's fragment. frame_number counts the frames sent since the init segment, from 0."""
         ticks = self._frame_ticks
         return fragment(frame_number + 1, frame_number * ticks, ticks, sample.data, sample.key)
+
+    def move(self, data: bytes, frame_number: int) -> bytes:
+        """Return a fragment as that of another number."""
+        return move(data, frame_number + 1, frame_number * self._frame_ticks)

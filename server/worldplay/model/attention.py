@@ -1,6 +1,7 @@
 """Scaled dot-product attention: the only attention function of the transformer, and its backends."""
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 
 import torch
@@ -20,6 +21,10 @@ KERNELS = {
     "sdpa-efficient": SDPBackend.EFFICIENT_ATTENTION,
     "sdpa-math": SDPBackend.MATH,
 }
+
+
+def is_in_eight_bits(backend: str) -> bool:
+    return backend == EIGHT_BITS or "sage" in backend
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, backend: str = SDPA, mask: Tensor | None = None) -> Tensor:
@@ -50,11 +55,18 @@ def _with_tokens_first(function: Callable[..., Tensor], q: Tensor, k: Tensor, v:
     return function(*(x.transpose(1, 2) for x in (q, k, v))).transpose(1, 2)
 
 
+@cache
 def _dispatcher(name: str) -> Callable[..., Tensor]:
     # Imported here: it tries to import every known attention package, which the others do not need.
-    from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
+    from diffusers.models.attention_dispatch import (
+        AttentionBackendName,
+        attention_backend,
+        dispatch_attention_fn,
+    )
 
     backend = AttentionBackendName(name)
+    with attention_backend(backend):  # loads the kernels of those that lie on the hub
+        pass
 
     def dispatch(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return dispatch_attention_fn(q, k, v, backend=backend)

@@ -11,28 +11,19 @@ from torch import Tensor
 from worldplay.model.attention import MATMUL, SDPA, attend
 
 QKV = tuple[Tensor, Tensor, Tensor]
+Use = tuple[QKV, int]  # and how often a chunk attends to so much
 
 LARGEST_ERROR = {torch.float32: 1e-3, torch.bfloat16: 1e-2, torch.float16: 2e-3}  # rms, relative
-EIGHT_BIT_ERROR = 3e-2  # rms, relative; of what 8-bit kernels may differ, where they are wanted
+EIGHT_BIT_ERROR = 5e-2  # where 8-bit kernels are wanted; their arithmetic by itself has 4 % on random numbers
 LEAST_GAIN = 0.1  # another backend than SDPA must be faster by this share, so that chance decides nothing
 ROUNDS = 3
-# What packages raise for hardware, shapes, dtypes or versions that they do not support.
-FAILURES = (
-    RuntimeError,
-    ValueError,
-    ImportError,
-    AttributeError,
-    TypeError,
-    AssertionError,
-    KeyError,
-    OSError,
-)
-_CHECKED_QUERIES, _CHECKED_KEYS = 128, 1024
+FAILURES = (Exception,)  # packages raise what they like; Triton's errors are no RuntimeErrors
+_CHECKED_QUERIES, _CHECKED_HEADS = 64, 2  # the last ones; float32 scores of all would not fit on a GPU
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a backend takes for one of each shape; or why it is not used."""
+    """What a backend takes in a chunk; or why it is not used."""
 
     backend: str
     ms: float = 0.0
@@ -47,19 +38,19 @@ def choose(measured: Sequence[Measured]) -> str:
 
 
 def measure(
-    backend: str, shapes: Sequence[QKV], wait: Callable[[], None], largest_error: float | None = None
+    backend: str, uses: Sequence[Use], wait: Callable[[], None], largest_error: float | None = None
 ) -> Measured:
-    """Check a backend against float32, then time it.
+    """Check a backend against float32 in each use, then time it.
 
     Args:
         wait: waits until the device is idle.
         largest_error: as in `find_problem`.
     """
-    problem = find_problem(backend, shapes[0], largest_error)
-    if problem is not None:
-        return Measured(backend, problem=problem)
+    for shape, _ in uses:
+        if problem := find_problem(backend, shape, largest_error):
+            return Measured(backend, problem=problem)
     try:
-        return Measured(backend, sum(_median_ms(backend, shape, wait) for shape in shapes))
+        return Measured(backend, sum(times * _median_ms(backend, shape, wait) for shape, times in uses))
     except FAILURES as error:  # some need memory for all scores
         return Measured(backend, problem=_describe(error))
 
@@ -69,14 +60,12 @@ def find_problem(backend: str, shape: QKV, largest_error: float | None = None) -
 
     Args: largest_error: None: as for an exact backend.
     """
-    q, k, v = shape
-    part = q[:, :, :_CHECKED_QUERIES], k[:, :, :_CHECKED_KEYS], v[:, :, :_CHECKED_KEYS]
     try:
-        got = attend(*part, backend).float()
+        got = attend(*shape, backend)[:, -_CHECKED_HEADS:, -_CHECKED_QUERIES:].float()
     except FAILURES as error:
         return _describe(error)
-    q, k, v = (x.float() for x in part)
-    expected = attend(q, k, v, MATMUL)
+    q, k, v = (x[:, -_CHECKED_HEADS:].float() for x in shape)
+    expected = attend(q[:, :, -_CHECKED_QUERIES:], k, v, MATMUL)
     off = ((got - expected).norm() / expected.norm()).item()
     largest = largest_error or LARGEST_ERROR[shape[0].dtype]
     if not off <= largest:

@@ -46,6 +46,20 @@ Intrinsics: TypeAlias = Annotated[
     Items[Length], Field(min_length=9, max_length=9), BeforeValidator(_flatten_rows)
 ]
 Keys: TypeAlias = Annotated[Items[Key], AfterValidator(_refuse_repeats)]
+StateName: TypeAlias = Literal[
+    "paused",
+    "resumed",
+    "prompt",
+    "rewound",
+    "reset",
+    "bump",
+    "view",
+    "yielded",
+    "seated",
+    "recording_ended",
+    "unsaved",
+    "saved",
+]
 
 
 class Record(BaseModel):

@@ -18,6 +18,7 @@ from worldplay.protocol.fields import (
     Pose,
     Record,
     Size,
+    StateName,
     Turn,
 )
 
@@ -31,6 +32,7 @@ class Resume(Record):
     session: Name
     secret: Name
     fragment: Count | None = None
+    chunk: Count | None = None
 
 
 class Hello(Record):
@@ -137,13 +139,24 @@ class Bookmark(Record):
     key: OwnerKey
 
 
+LinkRight = Literal["watch", "recording"]  # what a link lets its owner see; absent in messages: watch
+
+
 class Share(Record):
     type: Literal["share"] = "share"
     token: Name | None = None
+    right: LinkRight | None = None
+
+    @model_validator(mode="after")
+    def _check_token(self) -> "Share":
+        if self.token is not None and self.right == "recording":
+            raise ValueError("expected a token only with the right watch, got one with recording")
+        return self
 
 
 class Unshare(Record):
     type: Literal["unshare"] = "unshare"
+    right: LinkRight | None = None
 
 
 class Stop(Record):
@@ -223,6 +236,8 @@ class Welcome(Record):
     recording: bool | None = None
     wanted: bool | None = None
     watchers: Count | None = None
+    rights: Items[LinkRight] | None = None
+    missing_chunks: Count | None = None
 
 
 class Queued(Record):
@@ -282,9 +297,7 @@ class Media(Record):
 
 class State(Record):
     type: Literal["state"] = "state"
-    what: Literal[
-        "paused", "resumed", "prompt", "rewound", "reset", "bump", "view", "yielded", "recording_ended"
-    ]
+    what: StateName
     chunk: Count | None = None
     text: str | None = None
     taken_as: Annotated[str, Field(max_length=200)] | None = None
@@ -327,6 +340,7 @@ class Bookmarked(Record):
 class Shared(Record):
     type: Literal["shared"] = "shared"
     token: Name | None = None
+    right: LinkRight | None = None
 
 
 class Watchers(Record):

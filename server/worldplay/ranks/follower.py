@@ -1,6 +1,7 @@
 """The other ranks: each is a process that carries out rank 0's orders until rank 0 ends."""
 
 import ctypes
+import logging
 import os
 import shutil
 import signal
@@ -57,6 +58,7 @@ def follow(connection: Connection, rank: int, size: int, kind: str, meeting: str
     for sent_to_all in SENT_TO_ALL:  # rank 0 decides what they mean, and has blocked them until now
         signal.signal(sent_to_all, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SENT_TO_ALL)
+    logging.getLogger("worldplay").addHandler(logging.NullHandler())  # rank 0 logs the same
     _continue_when_parent_ends()
     orders: Orders = SimpleQueue()
     Thread(target=_receive, args=(connection, orders, meeting), daemon=True).start()

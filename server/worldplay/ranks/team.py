@@ -26,6 +26,8 @@ from worldplay.ranks.stopped import StoppedProcesses
 KILLING_S = 3.0  # at most, until killed processes are gone: a GPU's memory may take a while
 TICK_S = 0.5  # between two looks at the processes' states
 
+_LEFT_OVER = "ignore:resource_tracker:UserWarning"  # as an option of the interpreter
+
 
 @contextmanager
 def lead(size: int, kind: str, make: MakeModules) -> Iterator[Leader]:
@@ -63,7 +65,7 @@ class _Team:
 
     def start(self) -> None:
         """Start the processes, and watch them from now on."""
-        resource_tracker.ensure_running()  # starting it would unblock the signals
+        _start_tracker()
         for rank in range(1, self._size):
             with _signals_blocked():
                 self._start(rank)
@@ -144,6 +146,16 @@ class _Team:
         self._kill()
         shutil.rmtree(self._folder, ignore_errors=True)
         os._exit(failure.code)
+
+
+def _start_tracker() -> None:
+    """Start multiprocessing's process that removes what others have left; later it would unblock signals.
+
+    Ranks are killed, so a compiler in them leaves something. That is removed, but nobody needs to know.
+    """
+    sys.warnoptions.append(_LEFT_OVER)
+    resource_tracker.ensure_running()
+    sys.warnoptions.remove(_LEFT_OVER)
 
 
 @contextmanager

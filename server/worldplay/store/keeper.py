@@ -4,19 +4,35 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, TypeVar
+from weakref import WeakSet
 
 from worldplay.store.chain import FIRST_WRITER
-from worldplay.store.store import About, Store, StoreFullError, hash_key
+from worldplay.store.store import About, State, Store, StoreFullError, hash_address, hash_key
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_file import TooLongError
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 SAVE_EVERY_MS = 2000.0
 LOOK_EVERY_MS = 10_000.0  # whether another server has taken the walk over
-MAX_DOUBLINGS = 5
+MAX_DOUBLINGS = 2
 RETRY_MS = 30_000.0  # after a failure; twice as long after each further one
+SLOW_MS = 15_000.0  # after which a part that is still being written counts as not saved
+SIGN_EVERY_S = 20.0  # how often walks give a sign of life, also those that nobody goes on with
+
+# Why a walk cannot be saved: the store has no room, the disk is full or fails, or the walk is too long.
+Fault = Literal["full", "disk", "long"]
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """Whether a walk is saved: why it is not, and the first latent that this is about."""
+
+    fault: Fault | None
+    first: int
 
 
 class Saveable(Protocol):
@@ -44,10 +60,28 @@ class Keeper:
         self.totals = SaveTotals()
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="snapshots")
+        self._open = WeakSet[KeptWalk]()
 
-    def keep(self, id: str, secret: str, writer: str = FIRST_WRITER) -> "KeptWalk":
-        """Begin to save a session's walk under its id, or go on with it as a writer that has claimed it."""
-        return KeptWalk(self.store, self._thread, self._clock, self.totals, id, secret, writer)
+    def keep(self, id: str, secret: str, writer: str = FIRST_WRITER, address: str = "") -> "KeptWalk":
+        """Begin to save a session's walk under its id, or go on with it as a writer that has claimed it.
+
+        Args:
+            address: of the session's client; empty if that is not known.
+        """
+        about = About(kind="live", key=hash_key(secret), address=hash_address(address))
+        kept = KeptWalk(self.store, self._thread, self._clock, self.totals, id, about, writer)
+        self._open.add(kept)
+        return kept
+
+    def give_signs(self) -> None:
+        """Let all walks give a sign of life. To be called every SIGN_EVERY_S, on the thread of `keep`."""
+        for kept in list(self._open):
+            kept.give_sign()
+
+    @property
+    def num_unsaved(self) -> int:
+        """Return how many walks cannot be saved at the moment."""
+        return sum(kept.fault is not None for kept in list(self._open))
 
     def close(self) -> None:
         """Finish what was begun."""
@@ -57,7 +91,7 @@ class Keeper:
 class KeptWalk:
     """The saved walk of one session.
 
-    `changed` and `finish` are called on the worker thread; they only copy what is new.
+    `changed`, `finish` and `leave` are called on the worker thread; they only copy what is new.
     """
 
     def __init__(
@@ -67,7 +101,7 @@ class KeptWalk:
         clock: Callable[[], float],
         totals: SaveTotals,
         id: str,
-        secret: str,
+        about: About,
         writer: str,
     ) -> None:
         self._store = store
@@ -75,31 +109,58 @@ class KeptWalk:
         self._totals = totals
         self._clock = clock
         self._id = id
-        self._about = About(kind="live", key=hash_key(secret))
+        self._about = about
+        self._state: State = about.state
         self._writer = writer
         self._num_parts = 0
-        self._looks_ms = 0.0  # when it looks next whether the walk goes on elsewhere
-        self.on_moved: Callable[[], None] = lambda: None  # heard on this thread when it does
+        self._is_described = writer != FIRST_WRITER  # whether there is a description in the store
+        self._looks_ms = 0.0  # when it looks next whether the walk is still there, and goes on here
+        self.on_moved: Callable[[], None] = lambda: None  # heard on this thread when it does not
+        # Heard when saving begins to fail, and when it works again, on this thread or on the worker's.
+        self.on_saving: Callable[[Saving], None] = lambda saving: None
+        self.fault: Fault | None = None  # why the newest part could not be saved
         self._task: Future[bool] | None = None
+        self._sign: Future[None] | None = None
         self._first = 0  # latent of the part that is being written
+        self._submitted_ms = 0.0
         self._next_ms = 0.0
         self._num_failures = 0  # in a row
+        self._is_too_long = False
         self._is_ended = False
 
     def changed(self, walk: Saveable) -> None:
         """Save what is new, unless something was saved a moment ago."""
-        if self._clock() < self._next_ms or (self._task is not None and not self._task.done()):
-            return
-        self._save(walk)
+        if self._task is not None and not self._task.done():
+            self._tell_if_slow()
+        elif self._clock() >= self._next_ms:
+            self._save(walk)
 
     def finish(self, walk: Saveable) -> None:
         """Save what is new: the walk will not change any more."""
         self._save(walk)
 
+    def leave(self, walk: Saveable) -> None:
+        """Save what is new: the session has ended, and its walk waits for somebody who may not come back."""
+        self._save(walk)
+        self._submit(self._leave)
+
     def forget(self) -> None:
         """Remove the walk from the store, because it was ended on purpose."""
         self._is_ended = True
         self._submit(self._forget)
+
+    def set_place(self, *, is_walking: bool) -> None:
+        """Note whether the session has a slot, or waits for one. Any thread."""
+        state: State = "walking" if is_walking else "waiting"
+        if self._state not in (state, "left"):
+            self._state = state
+            self._submit(self._describe)
+
+    def give_sign(self) -> None:
+        """Show that somebody still has the walk. Any thread."""
+        is_asleep = self._sign is None or self._sign.done()
+        if is_asleep and self._is_described and not self._is_ended:
+            self._sign = self._submit(self._give_sign)
 
     @property
     def has_moved(self) -> bool:
@@ -111,68 +172,142 @@ class KeptWalk:
             return False
 
     def _save(self, walk: Saveable) -> None:
-        if self._is_ended:
+        if self._is_ended or self._is_too_long:
             return
         self._next_ms = self._clock() + SAVE_EVERY_MS
+        if not self._is_described:
+            walk.count_unsaved(0)
         if self._task is not None and not (self._task.done() and self._task.result()):
             walk.count_unsaved(self._first)
-            self._next_ms = self._clock() + RETRY_MS * 2**self._num_failures
+            if self._num_failures:
+                self._next_ms = self._clock() + RETRY_MS * 2**self._num_failures
         part = walk.take_unsaved()
         self._first = part.first
-        self._submit(self._write, part)
+        self._submitted_ms = self._clock()
+        self._task = self._submit(self._write, part)
 
-    def _submit(self, task: Callable[..., bool], *arguments: object) -> None:
+    def _tell_if_slow(self) -> None:
+        """Tell that the walk is not saved if a part takes too long: the disk hangs."""
+        if self._clock() > self._submitted_ms + SLOW_MS and self.fault is None:
+            logger.warning("a walk could not be saved: the store does not answer")
+            self.fault = "disk"
+            self.on_saving(Saving("disk", self._first))
+
+    def _submit(self, task: Callable[..., T], *arguments: object) -> "Future[T] | None":
         try:
-            self._task = self._thread.submit(task, *arguments)
+            return self._thread.submit(task, *arguments)
         except RuntimeError:  # the server has ended
             logger.debug("a walk was not saved any more")
+            return None
+
+    # -- the saving thread
 
     def _write(self, part: Snapshot) -> bool:
         """Write a part. Returns: whether it is in the store."""
         try:
-            if self._ends_because_moved():
+            if not self._is_here() or not self._is_whole_with(part):
                 return False
-            if self._num_parts == 0 and self._writer == FIRST_WRITER:
-                self._store.create(self._id, self._about)
+            self._store.hold(self._id, self)
+            if not self._is_described:
+                self._about = self._store.create(self._id, self._newest_about)
+                self._is_described = True
             num_bytes = self._store.append(self._id, self._num_parts, part, self._writer)
         except TooLongError:
-            logger.warning("a walk has become too long to be saved")
-            self._is_ended = True
-            return False
+            self._is_too_long = True
+            return self._fail("long", "it is too long", part)
         except (OSError, StoreFullError) as error:
-            logger.warning("a walk could not be saved: %s", str(error) or type(error).__name__)
-            return self._fail()
-        except Exception:  # the top of this thread: a file system of another kind has errors of its own
+            fault: Fault = "full" if isinstance(error, StoreFullError) else "disk"
+            return self._fail(fault, str(error) or type(error).__name__, part)
+        except Exception as error:  # the top of this thread: other file systems have errors of their own
             logger.exception("a walk could not be saved")
-            return self._fail()
+            return self._fail("disk", type(error).__name__, part)
         self._num_parts += 1
         self._totals.saved += 1
         self._totals.num_bytes += num_bytes
-        self._num_failures = 0
+        self._recover(part)
         return True
 
-    def _ends_because_moved(self) -> bool:
-        """Stop saving if the walk goes on elsewhere: another server has it from the same store."""
-        if self._clock() < self._looks_ms:
-            return False
-        self._looks_ms = self._clock() + LOOK_EVERY_MS
-        if not self.has_moved:
-            return False
-        logger.info("a walk goes on on another server")
-        self._is_ended = True
-        self.on_moved()
-        return True
-
-    def _fail(self) -> bool:
+    def _fail(self, fault: Fault, why: str, part: Snapshot) -> bool:
+        logger.warning("a walk could not be saved: %s", why)
         self._totals.failed += 1
         self._num_failures = min(MAX_DOUBLINGS, self._num_failures + 1)
+        if self.fault != fault:
+            self.fault = fault
+            self.on_saving(Saving(fault, part.first))
         return False
 
-    def _forget(self) -> bool:
-        if self.has_moved:  # it is no longer this session's
+    def _recover(self, part: Snapshot) -> None:
+        self._num_failures = 0
+        if self.fault is not None:
+            logger.info("a walk is saved again")
+            self.fault = None
+            self.on_saving(Saving(None, part.first))
+
+    def _is_here(self) -> bool:
+        """Look now and then whether the walk is still in the store, and does not go on elsewhere."""
+        if not self._is_described or self._clock() < self._looks_ms:
             return True
-        try:
-            self._store.delete(self._id)
-        except OSError as error:
-            logger.warning("a walk could not be removed: %s", error)
+        self._looks_ms = self._clock() + LOOK_EVERY_MS
+        if self.has_moved:
+            self._end_here()
+            return False
+        if not self._store.has(self._id):
+            logger.warning("a walk is not in the store any more, and is saved again from its beginning")
+            self._is_described, self._num_parts = False, 0
         return True
+
+    def _is_whole_with(self, part: Snapshot) -> bool:
+        """Return whether the store has what comes before a part. If not, the next one begins the walk."""
+        if self._is_described or part.first == 0:
+            return True
+        self._first = 0
+        return False
+
+    def _end_here(self) -> None:
+        """Stop saving, because another server goes on with the walk from the same store."""
+        logger.info("a walk goes on on another server")
+        self.fault = None
+        self._is_ended = True
+        self._store.release(self._id, self)
+        self.on_moved()
+
+    def _give_sign(self) -> None:
+        self._looks_ms = 0.0
+        if self._try(self._is_here):
+            self._describe()
+
+    @property
+    def _newest_about(self) -> About:
+        return self._about.model_copy(update={"state": self._state})
+
+    def _describe(self) -> None:
+        if self._is_described and not self._is_ended:
+            self._store.hold(self._id, self)
+            self._try(lambda: self._store.describe(self._id, self._newest_about))
+
+    def _leave(self) -> None:
+        """Let the store remove the walk if it needs room, or if its address has left too many."""
+        self.fault = None
+        if self._is_described and not self._is_ended and not self.has_moved:
+            self._state = "left"
+            self._describe()
+            self._store.release(self._id, self)
+            self._try(lambda: self._store.limit(self._about.address))
+        self._store.release(self._id, self)
+        self._is_ended = True
+
+    def _forget(self) -> None:
+        self.fault = None
+        self._store.release(self._id, self)
+        if not self.has_moved:  # or it is no longer this session's
+            self._try(lambda: self._store.delete(self._id))
+
+    def _try(self, task: Callable[[], T]) -> T | None:
+        """Do something that does not matter much. Returns: its result; None if the store refused."""
+        try:
+            return task()
+        except OSError as error:
+            logger.warning("the store of walks fails: %s", error)
+        except Exception:  # the top of this thread: a file system of another kind has errors of its own
+            logger.exception("the store of walks fails")
+        return None

@@ -1,29 +1,31 @@
 """The recordings on disk: each is a folder with a video that only grows, its description, and the walk."""
 
 import errno
+import hmac
 import logging
 import os
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Annotated, Literal
 
 from cachetools import LRUCache
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from worldplay.media.fragment_index import FragmentIndex
 from worldplay.store.files import ID, Entry, Files
+from worldplay.store.recording_about import RecordingAbout
 
 logger = logging.getLogger(__name__)
 
 ABOUT, WALK = "about.json", "walk.json"
 CLEAN_EVERY_S = 60.0
-RESTING_S = 300.0  # a recording that is younger may be another server's that is still written
+RESTING_S = 300.0  # one that is younger and not finished may be another server's that is still written
 LEAST_FREE_BYTES = 200 * 10**6  # of the disk, for everybody else who writes to it
 REMEMBERED_INDICES = 64
 _OURS = re.compile(rf"{ID.pattern}/((about|walk)\.json|[0-9a-f]{{16}}\.mp4)(\.part)?")
@@ -37,30 +39,8 @@ class MissingRecordingError(Exception):
     """There is no such recording, or no longer."""
 
 
-class Mark(BaseModel):
-    """A chapter: the frame of the recording that it begins with, counted from 0, and its title."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-    frame: int
-    title: str
-
-
-class RecordingAbout(BaseModel):
-    """The description of a recording. The secret of its session is kept as a hash only."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-    format: Literal[1] = 1
-    key: Annotated[str, Field(max_length=64)]  # hash of the session's secret
-    take: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]  # names the video; each walk has another
-    init_bytes: Annotated[int, Field(ge=0)]
-    chapters: Annotated[tuple[Mark, ...], Field(strict=False)] = ()
-
-    @property
-    def video(self) -> str:
-        """The name of the video's file."""
-        return f"{self.take}.mp4"
+class TakenOverError(Exception):
+    """Another server goes on with the recording, in the same folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,42 +70,58 @@ class Recordings:
         self._files = Files(str(self._root))
         self.limits = limits
         self._now = now
-        self._lock = Lock()  # of the indices
+        self._lock = Lock()  # of the indices, the expected walks and the holds
         self._indices: LRUCache[tuple[str, str], FragmentIndex] = LRUCache(REMEMBERED_INDICES)
         self.num_bytes = 0  # as of the last cleaning, and what was written since
         self.num_written_bytes = 0
         self._cleaned_s = float("-inf")
-        self.active: set[str] = set()  # recordings that are being made, and may not be removed
+        # Recordings that are being made, and may not be removed. Each has the state in which its description
+        # was left here: if that changes, another server goes on with the recording.
+        self.active: dict[str, _FileState | None] = {}
+        self._walks: dict[str, str] = {}  # of sessions: nothing but this walk is shown
+        self._revoked: set[str] = set()  # sessions whose link works no more, whatever is on disk
+        self._holds: Counter[str] = Counter()  # downloads in progress, by session
 
-    # -- the writing thread; all raise OSError
+    # -- the writing thread; all but `finish` raise OSError, and TakenOverError
 
     def begin(self, id: str, about: RecordingAbout, init: bytes) -> None:
-        """Begin a recording in place of any that is there. Raises: also RecordingsFullError."""
+        """Begin a recording. The session's earlier one is gone, even if this fails.
+
+        Raises: also RecordingsFullError.
+        """
+        self._check_ours(id)
+        self._files.remove_folder(id)  # whoever reads it notices
+        self.active.pop(id, None)
         self.make_room(len(init))
+        self.active[id] = None
+        self._revoked.discard(id)
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = self._root / id
-        folder.mkdir(mode=0o700, exist_ok=True)
-        self.active.add(id)
-        before = [path for path in folder.iterdir() if path.name != ABOUT]
+        folder.mkdir(mode=0o700)
         (folder / about.video).write_bytes(init)
-        self.describe(id, about)
-        for path in before:  # whoever reads them notices that they are gone
-            path.unlink()
+        self._write_about(id, about)
 
     def go_on(self, id: str, about: RecordingAbout, end: int) -> None:
         """Go on behind the first `end` bytes of a video: its last fragment may be incomplete."""
+        self._write_about(id, about)
         os.truncate(self._root / id / about.video, end)
-        self.active.add(id)
 
     def describe(self, id: str, about: RecordingAbout) -> None:
         """Replace the description."""
-        self._files.write(f"{id}/{ABOUT}", about.model_dump_json().encode())
+        self._check_ours(id)
+        self._write_about(id, about)
+
+    def describe_link(self, id: str, about: RecordingAbout) -> None:
+        """Replace the description by one with another link, which works from now on, or with none."""
+        self.describe(id, about)
+        self._revoked.discard(id)
 
     def append(self, id: str, about: RecordingAbout, end: int, data: bytes) -> None:
         """Write behind the first `end` bytes of a video. If that fails, they stay as they are.
 
         Raises: also RecordingsFullError.
         """
+        self._check_ours(id)
         self.make_room(len(data))
         if shutil.disk_usage(self._root).free < LEAST_FREE_BYTES + len(data):
             raise OSError(errno.ENOSPC, "the disk is almost full")
@@ -140,16 +136,34 @@ class Recordings:
 
     def write_walk(self, id: str, data: bytes) -> None:
         """Keep the walk beside its video. Raises: also RecordingsFullError."""
+        self._check_ours(id)
         self.make_room(len(data))
         self._files.write(f"{id}/{WALK}", data)
 
     def finish(self, id: str) -> None:
-        """Note that a recording is made no more. From now on it is kept for a while."""
-        self.active.discard(id)
-        self._touch(id)
+        """Note that a recording is made no more. From now on it is kept for a while, if there is room."""
+        try:
+            self._check_ours(id)
+            with suppress(OSError, MissingRecordingError):
+                self.describe(id, self.about(id).model_copy(update={"is_finished": True}))
+            self._touch(id)
+            self._forget_walk(id, only_if_shown=True)
+        except TakenOverError:
+            self._forget_walk(id)
+        except OSError as error:
+            logger.warning("a recording could not be finished: %s", error)
+        self.active.pop(id, None)
+
+    def _forget_walk(self, id: str, only_if_shown: bool = False) -> None:
+        """Show any walk of a session again; with `only_if_shown` not if an earlier one is there."""
+        with suppress(MissingRecordingError):
+            if only_if_shown and self._is_outdated(self._read_about(id), id):
+                return
+        with self._lock:
+            self._walks.pop(id, None)
 
     def make_room(self, num_bytes: int) -> None:
-        """Count bytes that will be written. Finished recordings may be removed for them.
+        """Count bytes that will be written. Finished recordings are removed for them, the oldest first.
 
         Raises: RecordingsFullError.
         """
@@ -168,17 +182,42 @@ class Recordings:
         self.clean()
 
     def clean(self, room_bytes: int = 0) -> None:
-        """Remove what has expired and, until there is this much room, the oldest that nobody makes."""
+        """Remove what has expired and, until there is this much room, the oldest that nobody uses."""
         self._cleaned_s = self._now()
         recordings = self._list()
         num_bytes = sum(entry.size for entries in recordings.values() for entry in entries)
         for id, entries in sorted(recordings.items(), key=lambda item: _last_changed(item[1])):
-            age_s = self._now() - _last_changed(entries)
-            is_crowded = age_s > RESTING_S and num_bytes + room_bytes > self.limits.all_bytes
-            if id not in self.active and (age_s > self.limits.keep_s or is_crowded):
-                self._files.remove_folder(id)
+            is_crowded = num_bytes + room_bytes > self.limits.all_bytes
+            if self._may_go(id, self._now() - _last_changed(entries), is_crowded) and self._remove(id):
                 num_bytes -= sum(entry.size for entry in entries)
         self.num_bytes = num_bytes
+
+    def _may_go(self, id: str, age_s: float, is_crowded: bool) -> bool:
+        """Return whether a recording is removed that was changed so long ago."""
+        if id in self.active:
+            return False
+        if age_s > self.limits.keep_s:
+            return True
+        if not is_crowded and id not in self._walks:
+            return False
+        try:
+            about = self._read_about(id)
+        except (MissingRecordingError, OSError):  # not described yet, or no more
+            return is_crowded and age_s > RESTING_S
+        if not about.is_finished and age_s <= RESTING_S:
+            return False
+        return self._is_outdated(about, id) or (is_crowded and self._holds[id] == 0)
+
+    def _remove(self, id: str) -> bool:
+        """Remove a recording. Returns: whether it is gone."""
+        try:
+            self._files.remove_folder(id)
+        except OSError as error:
+            logger.warning("a recording could not be removed: %s", error)
+            return False
+        self._forget_walk(id)
+        self._revoked.discard(id)
+        return True
 
     def _list(self) -> dict[str, list[Entry]]:
         """List the files of each recording. What else is in the folder belongs to somebody else."""
@@ -193,10 +232,58 @@ class Recordings:
 
     def _touch(self, id: str) -> None:
         """Renew the time of the last change."""
-        with suppress(OSError):  # it was removed, or the disk fails, which its next write finds
+        with suppress(OSError, TakenOverError):  # its next write finds out
+            self._check_ours(id)
             os.utime(self._root / id / ABOUT, (self._now(), self._now()))
+            self.active[id] = self._about_state(id)
+
+    def _write_about(self, id: str, about: RecordingAbout) -> None:
+        self._files.write(f"{id}/{ABOUT}", about.model_dump_json().encode())
+        self.active[id] = self._about_state(id)
+
+    def _check_ours(self, id: str) -> None:
+        """Check that nobody else goes on with a recording that is made here. Raises: TakenOverError."""
+        left, found = self.active.get(id), self._about_state(id)
+        if left is not None and found is not None and left != found:
+            raise TakenOverError
+
+    def _about_state(self, id: str) -> "_FileState | None":
+        try:
+            found = (self._root / id / ABOUT).stat()
+        except FileNotFoundError:
+            return None
+        return _FileState(found.st_ino, found.st_size, found.st_mtime_ns)
 
     # -- any thread
+
+    def expect(self, id: str, walk: str) -> None:
+        """Show no other walk of a session than this one, whatever is on disk and can be removed."""
+        with self._lock:
+            self._walks[id] = walk
+
+    def revoke(self, id: str) -> None:
+        """Let the link to a recording work no more, whatever is on disk and can be written."""
+        self._revoked.add(id)
+
+    def linked_walk(self, id: str, link: str) -> str:
+        """Return the walk that a link shows, by the hash of its token. Raises: as `find`."""
+        about = self.about(id)
+        if not about.link or id in self._revoked or not hmac.compare_digest(about.link, link):
+            raise MissingRecordingError
+        return about.walk
+
+    @contextmanager
+    def held(self, id: str) -> Iterator[None]:
+        """Remove nothing of a recording to make room meanwhile: it is downloaded."""
+        with self._lock:
+            self._holds[id] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._holds[id] -= 1
+                if not self._holds[id]:
+                    del self._holds[id]
 
     def find(self, id: str) -> Recorded:
         """Find a recording, and what it has by now. Raises: MissingRecordingError or another OSError."""
@@ -212,6 +299,16 @@ class Recordings:
 
     def about(self, id: str) -> RecordingAbout:
         """Read the description. Raises: as `find`."""
+        about = self._read_about(id)
+        if self._is_outdated(about, id):
+            raise MissingRecordingError
+        return about
+
+    def _is_outdated(self, about: RecordingAbout, id: str) -> bool:
+        """Return whether a recording is of an earlier walk than its session's."""
+        return self._walks.get(id, about.walk) != about.walk
+
+    def _read_about(self, id: str) -> RecordingAbout:
         if ID.fullmatch(id) is None:
             raise MissingRecordingError
         try:
@@ -229,6 +326,7 @@ class Recordings:
 
     def read_walk(self, id: str) -> bytes:
         """Read the walk beside a video. Raises: as `find`."""
+        self.about(id)
         try:
             return self._files.read(f"{id}/{WALK}")
         except FileNotFoundError:
@@ -244,6 +342,15 @@ class Recordings:
                 yield file
         except FileNotFoundError:
             raise MissingRecordingError from None
+
+
+@dataclass(frozen=True, slots=True)
+class _FileState:
+    """Tells whether a file was written anew."""
+
+    inode: int
+    num_bytes: int
+    changed_ns: int
 
 
 @contextmanager

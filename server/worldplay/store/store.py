@@ -4,6 +4,7 @@ import hmac
 import logging
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from hashlib import sha256
 from threading import Lock
@@ -19,6 +20,7 @@ from worldplay.store.chain import (
     make_claim,
     name_part,
 )
+from worldplay.store.eviction import StoredWalk, find_expired, find_room, find_surplus, find_walking
 from worldplay.store.files import ID, Entry, Files
 from worldplay.world.snapshot import Snapshot, join
 from worldplay.world.snapshot_file import write_snapshot
@@ -31,10 +33,22 @@ MAX_NAME_CHARS = 200
 MAX_LISTED = 200
 LIVE_S = 24 * 3600.0  # how long a walk that nobody came back to is kept
 CLEAN_EVERY_S = 600.0
+SILENT_S = 600.0  # after which a walk without a sign of life counts as left, wherever it was walked
+SLACK_SHARE = 0.05  # of the store, which is freed beside what is needed, so that not every save frees some
+BOOKMARKS_SHARE = 0.9  # of the store; the rest is for walks that are being made
+BOOKMARKS_ADDRESS_SHARE = 0.5  # of the store, for one address
+WALKS_PER_ADDRESS = 20
+
+State = Literal["walking", "waiting", "left"]
+Removal = Literal["expired", "room", "address"]
 
 
 class StoreFullError(Exception):
     """There is no room for another walk."""
+
+
+class OwnerFullError(StoreFullError):
+    """There is no room for another bookmark of the same key or address."""
 
 
 class MissingWalkError(Exception):
@@ -49,6 +63,9 @@ class About(BaseModel):
     format: Literal[1] = 1
     kind: Literal["live", "kept"]  # a session's walk, or a snapshot that somebody keeps
     key: Annotated[str, Field(max_length=64)]  # hash of the secret that its owner has
+    address: Annotated[str, Field(max_length=64)] = ""  # hash of its owner's address
+    # Of a session's walk: whether it has a slot, waits for one, or was left by its client.
+    state: State = "walking"
     name: Annotated[str, Field(max_length=MAX_NAME_CHARS)] = ""
     chunks: int = 0
     created_s: float = 0.0
@@ -56,6 +73,11 @@ class About(BaseModel):
 
 def hash_key(secret: str) -> str:
     return sha256(secret.encode()).hexdigest()
+
+
+def hash_address(address: str) -> str:
+    """Return what the store holds instead of an address; empty if that is not known."""
+    return hash_key(address) if address else ""
 
 
 def new_id() -> str:
@@ -67,14 +89,27 @@ class Store:
     """Walks by their ids. Any thread."""
 
     def __init__(
-        self, files: Files, quota_bytes: int, keep_s: float, now: Callable[[], float] = time.time
+        self,
+        files: Files,
+        quota_bytes: int,
+        keep_s: float,
+        now: Callable[[], float] = time.time,
+        walks_per_address: int = WALKS_PER_ADDRESS,
     ) -> None:
-        """Keep at most `quota_bytes`, and snapshots for `keep_s` after they were made."""
+        """Keep at most `quota_bytes`, and snapshots for `keep_s` after they were made.
+
+        Args:
+            walks_per_address: how many walks that were left are kept of one address.
+        """
         self._files = files
         self.quota_bytes = quota_bytes
         self.num_kept = 0  # snapshots, since the start
+        self.num_removed = Counter[Removal]()  # walks, since the start
         self._keep_s = keep_s
         self._now = now
+        self._walks_per_address = walks_per_address
+        self._held: dict[str, object] = {}  # walks of this server's sessions, each with who saves it
+        self._abouts: dict[str, tuple[Entry, About | None]] = {}  # as last read, each with its file
         self._lock = Lock()
         self._num_bytes = 0  # as of the last cleaning, and what was written since
         self._cleaned_s = float("-inf")
@@ -84,11 +119,25 @@ class Store:
         """Return how large the store is, as of the last cleaning and what was written since."""
         return self._num_bytes
 
-    def create(self, id: str, about: About) -> None:
-        """Make a walk without parts. Raises: StoreFullError or OSError."""
+    def create(self, id: str, about: About) -> About:
+        """Make a walk without parts. Returns: its description. Raises: StoreFullError or OSError."""
         self._make_room(0)
         about = about.model_copy(update={"created_s": self._now()})
+        self.describe(id, about)
+        return about
+
+    def describe(self, id: str, about: About) -> None:
+        """Write a walk's description, which is also a sign of life. Raises: OSError."""
         self._files.write(f"{id}/{ABOUT}", about.model_dump_json().encode())
+
+    def hold(self, id: str, holder: object) -> None:
+        """Do not remove a walk until its holder releases it: a session of this server has it."""
+        self._held[id] = holder
+
+    def release(self, id: str, holder: object) -> None:
+        """Let a walk be removed, unless another holder has it meanwhile."""
+        if self._held.get(id) is holder:
+            del self._held[id]
 
     def append(self, id: str, number: int, part: Snapshot, writer: str = FIRST_WRITER) -> int:
         """Add a part to a walk, as its writer. One that begins the walk again replaces all others.
@@ -123,13 +172,44 @@ class Store:
         """Return whether nobody has claimed a walk after this writer. Raises: OSError."""
         return find_newest(self._names(id)) <= writer
 
-    def keep(self, key: str, name: str, snapshot: Snapshot) -> str:
-        """Keep a whole snapshot for the owner of a secret. Returns: its id. Raises: as `append`."""
-        id = new_id()
-        self.create(id, About(kind="kept", key=hash_key(key), name=name, chunks=snapshot.num_chunks))
-        self.append(id, 0, snapshot)
+    def has(self, id: str) -> bool:
+        """Return whether there is a walk. Raises: OSError."""
+        return ABOUT in self._names(id)
+
+    def keep(self, key: str, name: str, snapshot: Snapshot, address: str = "") -> str:
+        """Keep a whole snapshot for the owner of a secret. Returns: its id.
+
+        Args:
+            address: its owner's; empty if that is not known.
+        Raises: as `append`, and OwnerFullError.
+        """
+        id, data = new_id(), write_snapshot(snapshot)
+        about = About(
+            kind="kept",
+            key=hash_key(key),
+            address=hash_address(address),
+            name=name,
+            chunks=snapshot.num_chunks,
+        )
+        self._check_bookmarks(about, len(data))
+        self.create(id, about)
+        self._make_room(len(data))
+        self._files.write(f"{id}/{name_part(FIRST_WRITER, 0)}", data)
         self.num_kept += 1
         return id
+
+    def _check_bookmarks(self, about: About, num_bytes: int) -> None:
+        """Raises: StoreFullError if another bookmark of this size takes what is for others."""
+        bookmarks = [walk for walk in self._list() if walk.is_bookmark]
+        of_address = [walk for walk in bookmarks if walk.address == about.address != ""]
+        if sum(walk.key == about.key for walk in bookmarks) >= MAX_LISTED:
+            raise OwnerFullError
+        for walks, share, error in (
+            (of_address, BOOKMARKS_ADDRESS_SHARE, OwnerFullError),
+            (bookmarks, BOOKMARKS_SHARE, StoreFullError),
+        ):
+            if sum(walk.num_bytes for walk in walks) + num_bytes > share * self.quota_bytes:
+                raise error
 
     def about(self, id: str) -> About:
         """Read a walk's description. Raises: MissingWalkError or OSError."""
@@ -175,23 +255,87 @@ class Store:
         self._files.remove_folder(id)
 
     def clean(self, room_bytes: int = 0) -> None:
-        """Remove what has expired and, until there is this much room, the walks that nobody came back to."""
-        walks: dict[str, list[Entry]] = {}
-        for entry in self._files.list():
-            walks.setdefault(entry.name.partition("/")[0], []).append(entry)
-        walks = {id: entries for id, entries in walks.items() if _is_walk(id, entries)}  # not files of others
-        num_bytes, now_s = sum(entry.size for entries in walks.values() for entry in entries), self._now()
-        by_age = sorted(walks.items(), key=lambda item: max(entry.changed_s for entry in item[1]))
-        for id, entries in by_age:
-            age_s = now_s - max(entry.changed_s for entry in entries)
-            about = self._try_about(id)
-            is_live = about is None or about.kind == "live"
-            is_crowded = is_live and age_s > CLEAN_EVERY_S and num_bytes + room_bytes > self.quota_bytes
-            if age_s > (LIVE_S if is_live else self._keep_s) or is_crowded:
-                self._remove(id)
-                num_bytes -= sum(entry.size for entry in entries)
+        """Remove what has expired and, until there is this much room, walks that were left."""
+        walks, now_s = self._list(), self._now()
+        expired = {walk.id: walk for walk in find_expired(walks, now_s)}
+        self._remove_all(expired.values(), "expired")
+        walks = [walk for walk in walks if walk.id not in expired]
+        num_bytes = sum(walk.num_bytes for walk in walks)
+        missing_bytes = num_bytes + room_bytes - self.quota_bytes
+        if missing_bytes > 0:
+            missing_bytes += int(SLACK_SHARE * self.quota_bytes)
+            removed = list(find_room(walks, missing_bytes, self.quota_bytes))
+            self._remove_all(removed, "room")
+            num_bytes -= sum(walk.num_bytes for walk in removed)
         with self._lock:
             self._num_bytes, self._cleaned_s = num_bytes, now_s
+
+    def find_walking(self, since_s: float, most: int) -> dict[str, str]:
+        """Find the sessions that had a slot when a server ended, and gave a sign of life since then.
+
+        Returns: the hash of each one's address.
+        """
+        try:
+            walks = self._list()
+        except OSError as error:
+            logger.warning("the store does not say who walked before: %s", error)
+            return {}
+        return {walk.id: walk.address for walk in find_walking(walks, since_s, most)}
+
+    def limit(self, address: str) -> None:
+        """Remove the oldest walks that an address has left, if they are too many. `address` is a hash.
+
+        Raises: OSError.
+        """
+        if address:
+            self._remove_all(find_surplus(self._list(), address, self._walks_per_address), "address")
+
+    def _list(self) -> list[StoredWalk]:
+        """List the walks of the store. Raises: OSError."""
+        folders: dict[str, list[Entry]] = {}
+        for entry in self._files.list():
+            folders.setdefault(entry.name.partition("/")[0], []).append(entry)
+        folders = {id: entries for id, entries in folders.items() if _is_walk(id, entries)}
+        self._abouts = {id: known for id, known in list(self._abouts.items()) if id in folders}
+        return [self._look_at(id, entries) for id, entries in folders.items()]
+
+    def _look_at(self, id: str, entries: list[Entry]) -> StoredWalk:
+        changed_s = max(entry.changed_s for entry in entries)
+        try:
+            about, is_unknown = self._remember_about(id, entries), False
+        except OSError as error:
+            logger.warning("the description of a walk could not be read: %s", error)
+            about, is_unknown = None, True
+        is_bookmark = about is not None and about.kind == "kept"
+        is_silent = self._now() > changed_s + SILENT_S or (about is not None and about.state == "left")
+        return StoredWalk(
+            id,
+            sum(entry.size for entry in entries),
+            changed_s,
+            changed_s + (self._keep_s if is_bookmark else LIVE_S),
+            is_bookmark,
+            is_live=id in self._held or is_unknown or not (is_bookmark or is_silent),
+            key="" if about is None else about.key,
+            address="" if about is None else about.address,
+            is_walking=about is not None and about.kind == "live" and about.state == "walking",
+        )
+
+    def _remember_about(self, id: str, entries: list[Entry]) -> About | None:
+        """Return a walk's description, which is read only if its file has changed since the last time.
+
+        None: it has none that is valid. Raises: OSError.
+        """
+        file = next((entry for entry in entries if entry.name == f"{id}/{ABOUT}"), None)
+        if file is None:
+            return None
+        known = self._abouts.get(id)
+        if known is None or known[0] != file:
+            try:
+                known = file, self.about(id)
+            except MissingWalkError:
+                known = file, None
+            self._abouts[id] = known
+        return known[1]
 
     def _names(self, id: str) -> list[str]:
         """List the files of a walk."""
@@ -213,11 +357,19 @@ class Store:
         except (MissingWalkError, OSError):
             return None
 
-    def _remove(self, id: str) -> None:
+    def _remove_all(self, walks: Iterable[StoredWalk], why: Removal) -> None:
+        num_removed = sum(self._remove(walk.id) for walk in walks)
+        self.num_removed[why] += num_removed
+        if num_removed:
+            logger.info("walks that nobody came back to were removed: %d (%s)", num_removed, why)
+
+    def _remove(self, id: str) -> bool:
         try:
             self._files.remove_folder(id)
         except OSError as error:  # another server may be doing the same
-            logger.warning("an expired walk could not be removed: %s", error)
+            logger.warning("a walk could not be removed: %s", error)
+            return False
+        return True
 
 
 def _is_walk(id: str, entries: Iterable[Entry]) -> bool:

@@ -1,10 +1,15 @@
 """The recording of one walk, as it is written. Recorder's thread only."""
 
 import secrets
+from collections.abc import Callable
 
 from worldplay.media.fmp4 import move, read_head
 from worldplay.media.seekable import MAX_CHAPTERS
-from worldplay.store.recordings import Mark, MissingRecordingError, RecordingAbout, Recordings
+from worldplay.store.recording_about import Mark, RecordingAbout
+from worldplay.store.recordings import MissingRecordingError, Recordings
+from worldplay.store.store import hash_key
+
+MakeToken = Callable[[str, int], str]  # of a link: (name of the recording, links that were revoked)
 
 
 class LimitError(Exception):
@@ -14,7 +19,8 @@ class LimitError(Exception):
 class Take:
     """Writes one video, whose frames are numbered from 0. No file stays open between two calls.
 
-    All methods raise OSError, and RecordingsFullError if there is no room for more recordings.
+    All methods raise OSError, RecordingsFullError if there is no room for more recordings, and TakenOverError
+    if another server goes on with this one.
     """
 
     def __init__(self, recordings: Recordings, id: str, about: RecordingAbout) -> None:
@@ -26,23 +32,24 @@ class Take:
         self._title: str | None = None  # of the chapter that begins with the next frame
 
     @classmethod
-    def begin(cls, recordings: Recordings, id: str, key: str, init: bytes) -> "Take":
-        """Begin a recording in place of the session's last one."""
-        about = RecordingAbout(key=key, take=secrets.token_hex(8), init_bytes=len(init))
+    def begin(cls, recordings: Recordings, id: str, key: str, walk: str, init: bytes) -> "Take":
+        """Begin the recording of a walk in place of the session's last one."""
+        about = RecordingAbout(key=key, walk=walk, take=secrets.token_hex(8), init_bytes=len(init))
         recordings.begin(id, about, init)
         return cls(recordings, id, about)
 
     @classmethod
-    def go_on(cls, recordings: Recordings, id: str, key: str, init: bytes) -> "Take | None":
-        """Go on with a recording of the same session, made before. None: there is none that fits."""
+    def go_on(cls, recordings: Recordings, id: str, key: str, walk: str, init: bytes) -> "Take | None":
+        """Go on with a recording of the same session's same walk. None: there is none that fits."""
         try:
             found = recordings.find(id)
         except MissingRecordingError:
             return None
-        if found.about.key != key or found.init != init:
+        if (found.about.key, found.about.walk, found.init) != (key, walk, init):
             return None
-        recordings.go_on(id, found.about, found.index.end)
-        take = cls(recordings, id, found.about)
+        about = found.about.model_copy(update={"is_finished": False})
+        recordings.go_on(id, about, found.index.end)
+        take = cls(recordings, id, about)
         take._end, take._num_frames = found.index.end, found.index.num_frames
         return take
 
@@ -71,6 +78,19 @@ class Take:
         assert head is not None, "a fragment of another writer"
         self._num_frames += 1
         return move(fragment, number + 1, number * head.duration)
+
+    def share(self, make_token: MakeToken) -> str:
+        """Let a link open the recording. Returns: its token, which is the same until it is revoked."""
+        token = make_token(self._about.take, self._about.num_revoked)
+        self._about = self._about.model_copy(update={"link": hash_key(token)})
+        self._recordings.describe_link(self._id, self._about)
+        return token
+
+    def revoke(self) -> None:
+        """Let its link work no more."""
+        changes = {"link": "", "num_revoked": self._about.num_revoked + 1}
+        self._about = self._about.model_copy(update=changes)
+        self._recordings.describe_link(self._id, self._about)
 
     def write_walk(self, data: bytes) -> None:
         """Write the walk beside the video."""

@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
-from typing import Literal
+from typing import Literal, TypeVar
 
-from worldplay.store.recordings import Recordings, RecordingsFullError
-from worldplay.store.take import LimitError, Take
+from worldplay.store.recordings import Recordings, RecordingsFullError, TakenOverError
+from worldplay.store.take import LimitError, MakeToken, Take
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MAX_WAITING_BYTES = 2**24  # more than a minute of video: the disk hangs
 
@@ -21,9 +23,10 @@ EndReason = Literal["limit", "full", "disk"]
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Another walk begins, with this init segment."""
+    """Another walk begins, with this init segment. `walk` is its own identity."""
 
     init: bytes
+    walk: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,19 @@ class Sync:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """A link opens the recording. `done` gets its token; None: nothing is recorded, or the link is over."""
+
+    make_token: MakeToken
+    done: Callable[[str | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """No link opens the recording any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Walk:
     """The walk is written beside its video."""
 
@@ -59,7 +75,7 @@ class Finish:
     """Nothing more comes."""
 
 
-Item = Begin | Fragment | Title | Sync | Walk | Finish
+Item = Begin | Fragment | Title | Sync | Share | Revoke | Walk | Finish
 
 
 class Tape:
@@ -94,6 +110,7 @@ class Tape:
         self._waiting: list[Item] = []
         self._waiting_bytes = 0
         self._num_begun = self._num_ended = 0  # walks; fragments are taken while these differ
+        self._num_revoking = 0  # links that will be revoked
         self._take: Take | None = None  # recorder's thread only, as the next one
         self._num_written = 0  # walks whose recordings were begun, or could not be
         self._is_failed = False  # nothing more of this walk is written
@@ -103,6 +120,10 @@ class Tape:
         with self._lock:
             if isinstance(item, Begin):
                 self._num_begun += 1
+                self._recordings.expect(self._id, item.walk)
+            if isinstance(item, Revoke):
+                self._num_revoking += 1
+                self._recordings.revoke(self._id)
             if isinstance(item, Fragment):
                 if self._num_ended == self._num_begun:
                     return
@@ -129,39 +150,58 @@ class Tape:
             self._handle(item)
         self._write_fragments(fragments)
 
-    def _handle(self, item: Begin | Title | Sync | Walk | Finish) -> None:
+    def _handle(self, item: Begin | Title | Sync | Share | Revoke | Walk | Finish) -> None:
         match item:
-            case Begin(init):
-                self._begin(init)
+            case Begin():
+                self._begin(item)
             case Title(text) if self._take is not None:
                 self._take.begin_chapter(text)
             case Sync(done):
                 done()
+            case Share(make_token, done):
+                is_over = self._num_revoking > 0  # it was revoked since
+                done(None if is_over else self._change_link(lambda take: take.share(make_token)))
+            case Revoke():
+                with self._lock:
+                    self._num_revoking -= 1
+                self._change_link(Take.revoke)
             case Walk(describe):
                 self._write_walk(describe)
             case Finish():
                 self._recordings.finish(self._id)
 
-    def _begin(self, init: bytes) -> None:
+    def _begin(self, begin: Begin) -> None:
         self._num_written += 1
         self._take, self._is_failed = None, False
         with self._ending_on_failure():
             if self._goes_on:
-                self._take = Take.go_on(self._recordings, self._id, self._key, init)
+                self._take = Take.go_on(self._recordings, self._id, self._key, begin.walk, begin.init)
             self._goes_on = False
             if self._take is None:
-                self._take = Take.begin(self._recordings, self._id, self._key, init)
+                self._take = Take.begin(self._recordings, self._id, self._key, begin.walk, begin.init)
 
     def _write_fragments(self, fragments: list[bytes]) -> None:
         if fragments and self._take is not None and not self._is_failed:
             with self._ending_on_failure():
                 self._take.write(fragments)
 
+    def _change_link(self, change: Callable[[Take], T]) -> T | None:
+        """Change the recording's link. Returns: None if that is not possible."""
+        try:
+            return None if self._take is None else change(self._take)
+        except (OSError, TakenOverError) as error:
+            logger.warning("the link to a recording was not changed: %s", str(error) or type(error).__name__)
+        except Exception:  # the top of this thread
+            logger.exception("the link to a recording was not changed")
+        return None
+
     def _write_walk(self, describe: Callable[[], bytes]) -> None:
         if self._take is None:
             return
         try:
             self._take.write_walk(describe())
+        except TakenOverError:
+            logger.debug("a recording goes on on another server")
         except (OSError, RecordingsFullError) as error:
             logger.warning(
                 "a walk was not written beside its recording: %s", str(error) or type(error).__name__
@@ -175,6 +215,9 @@ class Tape:
         reason: EndReason | None = None
         try:
             yield
+        except TakenOverError:
+            self._is_failed = True
+            logger.info("a recording goes on on another server")
         except LimitError:
             reason = "limit"
         except RecordingsFullError:

@@ -4,13 +4,13 @@ import asyncio
 import atexit
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
-from time import monotonic
+from time import monotonic, time
 from typing import Any, NamedTuple
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
@@ -19,7 +19,7 @@ from worldplay.loading import open_engine, open_ranks
 from worldplay.settings import Settings, read_proxies
 from worldplay.sizing import fix_size
 from worldplay.store.files import Files
-from worldplay.store.keeper import Keeper
+from worldplay.store.keeper import SIGN_EVERY_S, Keeper
 from worldplay.store.recorder import Recorder
 from worldplay.store.recordings import RecordingLimits, Recordings
 from worldplay.store.store import Store
@@ -35,6 +35,7 @@ from worldplay.web.operator_metrics import OperatorMetrics
 from worldplay.web.picture_decoding import PictureDecoding
 from worldplay.web.recording_api import recording_routes
 from worldplay.web.recording_metrics import RecordingCollector
+from worldplay.web.routes import OwnRoute
 from worldplay.web.secured import secured
 from worldplay.web.snapshot_api import snapshot_routes
 from worldplay.web.snapshot_metrics import SnapshotCollector
@@ -70,12 +71,20 @@ class _App(Starlette):
         return secured(super().build_middleware_stack(), self._settings)
 
 
-def create_app(settings: Settings, world: World, engine: Engine, traffic: Traffic | None = None) -> Starlette:
+def create_app(
+    settings: Settings,
+    world: World,
+    engine: Engine,
+    traffic: Traffic | None = None,
+    began_s: float | None = None,
+) -> Starlette:
     """Build the application around an engine. The application starts and closes the engine.
 
     Args:
         traffic: where the server counts connections and streams; another server counts none.
+        began_s: when the process began to start, in seconds since 1970; None: now.
     """
+    began_s = time() if began_s is None else began_s
     streams, connections = traffic or Traffic(Streams(), Connections(ConnectionLimits(0, 0, 0), monotonic))
     details = OperatorMetrics(engine, streams, connections)
     metrics, decoding, rates = Metrics(engine), PictureDecoding(), AddressRates()
@@ -110,8 +119,9 @@ def create_app(settings: Settings, world: World, engine: Engine, traffic: Traffi
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await visits.expect_back(began_s, settings.return_s)
         engine.start()
-        async with _recording(recorder):
+        async with _recording(recorder), _giving_signs(keeper):
             try:
                 yield
             finally:
@@ -121,10 +131,10 @@ def create_app(settings: Settings, world: World, engine: Engine, traffic: Traffi
                     await asyncio.to_thread(keeper.close)
 
     routes: list[BaseRoute] = [
-        Route("/health", health),
-        Route("/live", live),
-        Route("/ready", ready),
-        Route("/metrics", export_metrics),
+        OwnRoute("/health", health),
+        OwnRoute("/live", live),
+        OwnRoute("/ready", ready),
+        OwnRoute("/metrics", export_metrics),
         WebSocketRoute("/ws", walk),
         *snapshot_routes(settings, world, store),
         *recording_routes(settings, visits, recorder),
@@ -142,7 +152,12 @@ def open_store(settings: Settings) -> Store | None:
         files = Files(settings.store)
     except ValueError as error:
         raise ValueError(f"setting store: {error}") from None
-    return Store(files, settings.store_mb * 10**6, settings.keep_days * SECONDS_A_DAY)
+    return Store(
+        files,
+        settings.store_mb * 10**6,
+        settings.keep_days * SECONDS_A_DAY,
+        walks_per_address=settings.walks_per_address,
+    )
 
 
 def open_recorder(settings: Settings, details: OperatorMetrics) -> Recorder | None:
@@ -157,6 +172,23 @@ def open_recorder(settings: Settings, details: OperatorMetrics) -> Recorder | No
     recorder = Recorder(Recordings(settings.recordings, limits))
     details.watch(RecordingCollector(recorder))
     return recorder
+
+
+@asynccontextmanager
+async def _giving_signs(keeper: Keeper | None) -> AsyncIterator[None]:
+    """Let walks in the store give signs of life in this context."""
+
+    async def give_signs(keeper: Keeper) -> None:
+        while True:
+            await asyncio.sleep(SIGN_EVERY_S)
+            keeper.give_signs()
+
+    task = None if keeper is None else asyncio.create_task(give_signs(keeper))
+    try:
+        yield
+    finally:
+        if task is not None:
+            task.cancel()
 
 
 @asynccontextmanager
@@ -177,20 +209,26 @@ def load_app(settings: Settings) -> Starlette:
 
     Raises: ValueError or OSError saying what is wrong and what to do.
     """
+    began_s = time()
     stack = ExitStack()
     atexit.register(stack.close)
     settings = fix_size(settings)
     ranks = stack.enter_context(open_ranks(settings))
-    return create_app(settings, *open_engine(settings, ranks))
+    return create_app(settings, *open_engine(settings, ranks), began_s=began_s)
 
 
-def create_server(settings: Settings, world: World, engine: Engine) -> WorldServer:
-    """Build the application and a uvicorn server for it; the caller passes a bound socket to `run`."""
+def create_server(
+    settings: Settings, world: World, engine: Engine, began_s: float | None = None
+) -> WorldServer:
+    """Build the application and a uvicorn server for it; the caller passes a bound socket to `run`.
+
+    `began_s` is as for `create_app`.
+    """
     limits = plan_limits(settings.max_connections, settings.max_per_address, raise_file_limit())
     proxies = read_proxies(settings.trusted_proxies)
     traffic = Traffic(Streams(), Connections(limits, monotonic, proxies))
     config = GuardedConfig(
-        create_app(settings, world, engine, traffic),
+        create_app(settings, world, engine, traffic, began_s),
         traffic.connections,
         http=GuardedHttp,
         ws=GuardedWebSocket,

@@ -28,6 +28,7 @@ class Audience:
             later: calls a function after so many seconds.
         """
         self.tell_walker: Callable[[int], None] = lambda count: None
+        self.is_paused: Callable[[], bool] = lambda: False  # whether the walker's session is
         self._metrics = metrics
         self._later = later
         self._watchers: list[Watcher] = []
@@ -95,10 +96,13 @@ class Audience:
             case ChunkReport():
                 self._report, self._place = item, 0
                 self._is_queued = False
+                self._forget_pause()
             case Sample():
                 self._show(item)
             case m.Queued():
                 self._is_queued = True
+            case m.State(what="seated"):
+                self._is_queued = False
             case m.State(what="paused" | "resumed"):
                 self._is_paused = item.what == "paused"
             case _:
@@ -107,9 +111,13 @@ class Audience:
 
     def _open(self, track: VideoTrack) -> None:
         self._track, self._report, self._group = track, None, None
-        self._is_paused = False
+        self._forget_pause()
         for watcher in self._watchers:
             watcher.put(track)
+
+    def _forget_pause(self) -> None:
+        """Forget a pause that is over without a `resumed`: a start ends it. One made since then goes on."""
+        self._is_paused = self._is_paused and self.is_paused()
 
     def _show(self, sample: Sample) -> None:
         assert self._track is not None, "a frame before its track"

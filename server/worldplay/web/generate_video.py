@@ -33,6 +33,7 @@ from worldplay.web.request import (
     read_body,
     read_options,
 )
+from worldplay.web.routes import OwnRoute
 from worldplay.web.schemas import MAX_FRAMES, SessionList
 from worldplay.web.streams import Streams
 from worldplay.wording import without_values
@@ -67,7 +68,7 @@ def api_routes(
         Route("/sessions", list_sessions, methods=["GET"]),
     ]
     return [
-        Route("/openapi.json", describe, middleware=[Middleware(compressed)]),
+        OwnRoute("/openapi.json", describe, middleware=[Middleware(compressed)]),
         # A trailing slash gets 404, not a redirect: behind a proxy a redirect would lose the scheme.
         Mount("/api", Router(routes, redirect_slashes=False)),
     ]

@@ -9,9 +9,9 @@ from worldplay.media.frame_encoder import FrameEncoder
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.store.keeper import KeptWalk
-from worldplay.web.logs import client_address
+from worldplay.store.store import hash_address
 from worldplay.web.outlet import Item, Sample
-from worldplay.web.translate import GUESSED_WAIT_S, our_fault
+from worldplay.web.translate import expect_wait_s, our_fault
 from worldplay.world.world import World
 
 
@@ -36,9 +36,10 @@ class SessionListener:
             on_walked: gets the walk when it has begun or changed, on the worker thread.
         """
         self.session: Session | None = None
+        self._engine: Engine | None = None
         self.tells_taken_as = False  # whether the client understands this field, which came later
         self._post = post
-        self.tells_yielded = False  # the same of this `state`
+        self._is_queued = False  # the client was told that it waits; worker thread only
         self._kept = kept
         self._media_s = media_s
         self._on_yielded = on_yielded or (lambda reason: None)
@@ -48,20 +49,21 @@ class SessionListener:
         self._last: Sequence[Item] = ()  # posted when the chunk in progress is finished
         self._report: ChunkReport | None = None  # of the chunk whose frames are being encoded
 
-    def open(self, engine: Engine) -> Session:
-        """Return the session; the first call opens it."""
+    def open(self, engine: Engine, address: str, name: str) -> Session:
+        """Return the session; the first call opens it, for a client with this address.
+
+        Args:
+            name: what a slot may be reserved under.
+        """
         if self.session is None:
-            self.session = engine.open(self, self._media_s, client_address.get())
+            self._engine = engine
+            self.session = engine.open(self, self._media_s, hash_address(address), name)
         return self.session
 
     def drop(self, num_frames: int) -> None:
         """Tell the session that encoded frames will never be sent."""
         if self.session is not None:
             self.session.media_dropped(num_frames / self._fps)
-
-    def request_key(self) -> None:
-        """Make the next frame a key frame: the client lost some before it."""
-        self._encoder.run(self._encoder.begin_chunk)
 
     def leave(self, last: Sequence[Item]) -> None:
         """Finish the chunk in progress, and then post these items instead of more."""
@@ -77,8 +79,19 @@ class SessionListener:
     # -- from the engine, on its worker thread
 
     def on_queued(self, position: int, eta_s: float | None) -> None:
-        eta_s = position * GUESSED_WAIT_S if eta_s is None else eta_s
+        self.on_still_queued(position, eta_s, 0.0)
+
+    def on_still_queued(self, position: int, eta_s: float | None, waited_s: float) -> None:
+        self._is_queued = True
+        eta_s = expect_wait_s(position, eta_s, waited_s)
         self._encoder.run(self._post, m.Queued(position=position, eta=eta_s))
+
+    def on_seated(self) -> None:
+        if self._kept is not None:
+            self._kept.set_place(is_walking=True)
+        if self._is_queued:
+            self._is_queued = False
+            self._encoder.run(self._post, m.State(what="seated"))
 
     def on_started(self, prompt: str, taken_as: str | None) -> None:
         self._encoder.run(self._open_track)
@@ -98,8 +111,8 @@ class SessionListener:
             return
         if what == "yielded":
             self._on_yielded(str(detail["text"]))
-            if not self.tells_yielded:
-                return
+            if self._kept is not None:
+                self._kept.set_place(is_walking=False)
         if not self.tells_taken_as:
             detail = {name: value for name, value in detail.items() if name != "taken_as"}
         self._encoder.run(self._post, m.State.model_validate({"what": what, **detail}))
@@ -114,6 +127,15 @@ class SessionListener:
 
     def on_resting(self, walk: WalkPort) -> None:
         if self._kept is not None:
+            self._kept.finish(walk)
+
+    def on_ended(self, walk: WalkPort) -> None:
+        """Save the walk. Unless the server stops, nobody may come back to it, and it may make room."""
+        if self._kept is None:
+            return
+        if self._engine is not None and self._engine.healthy:
+            self._kept.leave(walk)
+        else:
             self._kept.finish(walk)
 
     # -- on the encoding thread

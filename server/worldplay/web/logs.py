@@ -13,7 +13,6 @@ WINDOW_S = 10.0
 TEXT_FORMAT = "%(asctime)s %(levelname)-7s [%(client)s] %(name)s: %(message)s"
 
 client_id: ContextVar[str] = ContextVar("client_id", default="-")
-client_address: ContextVar[str] = ContextVar("client_address", default="")
 _numbers = count(1)
 
 
@@ -26,7 +25,7 @@ def setup_logs(level: str, kind: Literal["text", "json"]) -> None:
     """Configure logging for the process."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines() if kind == "json" else logging.Formatter(TEXT_FORMAT))
-    for each in (_add_client, _has_no_url, LineLimit(time.monotonic)):
+    for each in (_add_client, has_no_url, LineLimit(time.monotonic)):
         handler.addFilter(each)
     logging.getLogger("fsspec").setLevel(logging.INFO)  # below that it shows the ids of kept walks
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
@@ -37,9 +36,10 @@ def _add_client(record: logging.LogRecord) -> bool:
     return True
 
 
-def _has_no_url(record: logging.LogRecord) -> bool:
-    """Leave out uvicorn's lines about WebSockets: they show the query, which may hold a secret."""
-    return not (record.name == "uvicorn.error" and '"WebSocket ' in str(record.msg))
+def has_no_url(record: logging.LogRecord) -> bool:
+    """Leave out uvicorn's lines about requests and WebSockets: they show URLs, which may hold a secret."""
+    is_about_socket = record.name == "uvicorn.error" and '"WebSocket ' in str(record.msg)
+    return record.name != "uvicorn.access" and not is_about_socket
 
 
 class LineLimit:

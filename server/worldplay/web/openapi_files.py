@@ -62,7 +62,10 @@ def snapshot_paths(needs_token: bool) -> dict[str, Any]:
 def recording_paths(needs_token: bool) -> dict[str, Any]:
     """Describe the paths of recordings."""
     id = _parameter("id", "path", "`session` of the welcome.")
-    secret = _parameter("X-Session-Secret", "header", "`secret` of the welcome.")
+    secret = _parameter(
+        "X-Session-Secret", "header", "`secret` of the welcome; without a link.", required=False
+    )
+    share = _parameter("share", "query", "The token of a link to the recording.", required=False)
     part = _parameter("Range", "header", "One range of bytes.", required=False)
     walk = {"200": _answer("The walk.", _json(RecordedWalk))}
     video = {
@@ -70,9 +73,9 @@ def recording_paths(needs_token: bool) -> dict[str, Any]:
         "206": {**_answer("The range of it.", {"video/mp4": _BINARY}), "headers": {**_PARTS, **_PART}},
     }
     download = _operation(
-        "downloadRecording", "Download a video", needs_token, [id, secret, part], video, 404, 416
+        "downloadRecording", "Download a video", needs_token, [id, share, secret, part], video, 404, 416
     )
-    describe = _operation("downloadWalk", "Download a walk", needs_token, [id, secret], walk, 404)
+    describe = _operation("downloadWalk", "Download a walk", needs_token, [id, share, secret], walk, 404)
     return {
         "/api/sessions/{id}/recording.mp4": {"get": download},
         "/api/sessions/{id}/walk.json": {"get": describe},

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 REMEMBERED_FRAMES = 240  # ten seconds; at most three seconds are under way when a connection is lost
 REMEMBERED_BYTES = 8 * 2**20
+MAX_FIRST_FRAME = 2**31  # of a timeline that goes on: three years, and far from any limit of the protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,14 @@ class Handover:
     """The connection shows another session than its own: what follows comes from there."""
 
     source: "Source"
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """What a client that is back is sent at once."""
+
+    num_frames: int  # that were sent before
+    num_skipped: int = 0  # numbers of frames that its timeline leaves out
 
 
 Item = m.ServerMessage | VideoTrack | ChunkReport | Sample | Close | Handover
@@ -97,8 +106,6 @@ class Outlet:
         self._sent = _Sent()
         self._track: VideoTrack | None = None
         self._first_frame = self._next_frame = first_frame  # on the media timeline
-        self._chunk_left = 0  # frames of the last chunk that were not numbered
-        self._waits_for_key = False
 
     @property
     def num_frames(self) -> int:
@@ -113,6 +120,9 @@ class Outlet:
                     self._queue.put(each)
             case ChunkReport():
                 self._queue.put(item, item)
+            case m.Queued():  # only the newest counts
+                self._queue.discard(lambda each: isinstance(each, m.Queued))
+                self._queue.put(item)
             case Sample(report=report):
                 self._queue.put(item, report)
             case _:
@@ -130,24 +140,46 @@ class Outlet:
                 self._due.append(message)
         return self._due.popleft()
 
-    def resume(self, welcome: m.Welcome, last_frame: int | None) -> bool:
+    def resume(self, welcome: m.Welcome, last_frame: int | None) -> Resumption:
         """Continue on a new connection: the welcome, and then all that the client missed.
+
+        If that is not known any more, it gets a new init, and the video from the newest key frame on: every
+        chunk has one.
 
         Args:
             last_frame: number of the last frame that the client has.
-        Returns: whether nothing is missing. If not, the client gets a new init, and then the video from the
-            next key frame on, which the caller must ask the encoder for.
         """
         self._queue.discard(lambda item: isinstance(item, _OF_A_CONNECTION))
-        missed = self._sent.after(last_frame)
         self._due = deque([welcome])
-        if missed is not None:
-            self._due.extend(missed)
-            return True
-        if self._track is not None:
-            self._due.append(init_message(self._track))
-            self._waits_for_key = True
-        return False
+        missed, num_skipped = self._sent.after(last_frame), 0
+        if missed is None:
+            missed = self._sent.from_newest_key()
+            num_skipped = self._skip_to(0 if last_frame is None else last_frame + 1, missed)
+            missed = [self._move(message, num_skipped) for message in missed]
+            if self._track is not None:
+                missed.insert(0, init_message(self._track))
+            self._sent.begin_with(missed)
+        self._due.extend(missed)
+        return Resumption(sum(isinstance(each, m.Media) for each in missed), num_skipped)
+
+    def _skip_to(self, least: int, missed: Sequence[m.ServerMessage]) -> int:
+        """Let the timeline go on at least at this frame. Returns: how many numbers it leaves out."""
+        media = [message for message in missed if isinstance(message, m.Media)]
+        first = media[0].frame if media else self._next_frame
+        num_skipped = max(0, least - first) if least <= MAX_FIRST_FRAME else 0
+        self._next_frame += num_skipped
+        self._first_frame += num_skipped
+        return num_skipped
+
+    def _move(self, message: m.ServerMessage, num_skipped: int) -> m.ServerMessage:
+        """Return a message with the numbers of the timeline after it was moved on."""
+        if num_skipped and isinstance(message, m.Chunk):
+            return message.model_copy(update={"first_frame": message.first_frame + num_skipped})
+        if num_skipped and isinstance(message, m.Media):
+            frame, track = message.frame + num_skipped, self._opened_track()
+            moved = {"frame": frame, "time": frame * track.frame_duration_s}
+            return message.model_copy(update={**moved, "data": track.move(message.data, frame)})
+        return message
 
     def _count_dropped(self, items: list[Item]) -> None:
         num_frames = sum(isinstance(item, Sample) for item in items)
@@ -161,34 +193,23 @@ class Outlet:
         match item:
             case VideoTrack():
                 self._track = item
-                self._waits_for_key = False
                 yield init_message(item)
             case ChunkReport():
-                self._chunk_left = item.chunk.num_frames
-                self._waits_for_key = False
                 yield self._announce(item)
             case Sample():
-                yield from self._media_messages(item)
+                yield self._number(item)
             case _:
                 yield item
 
     def _announce(self, report: ChunkReport) -> m.Chunk:
         message = chunk_message(report, self._next_frame, tells_revision=self.tells_revision)
         self._latency.send(message.controls_seq, self._time_s())
-        return message.model_copy(update={"frames": self._chunk_left})
+        return message
 
-    def _media_messages(self, sample: Sample) -> Iterator[m.ServerMessage]:
-        self._chunk_left -= 1
-        if self._waits_for_key and not sample.frame.key:
-            self._count_dropped([sample])
-            return
-        if self._waits_for_key:
-            self._waits_for_key = False
-            self._chunk_left += 1
-            yield self._announce(sample.report)
-            self._chunk_left -= 1
-        yield media_message(self._opened_track(), sample, self._next_frame)
+    def _number(self, sample: Sample) -> m.Media:
+        message = media_message(self._opened_track(), sample, self._next_frame)
         self._next_frame += 1
+        return message
 
     def _time_s(self) -> float:
         return self._next_frame * self._opened_track().frame_duration_s
@@ -234,6 +255,8 @@ class _Sent:
     def add(self, message: m.ServerMessage) -> None:
         if isinstance(message, _OF_A_CONNECTION):
             return
+        if isinstance(message, m.Queued) and self._messages and isinstance(self._messages[-1], m.Queued):
+            self._messages.pop()
         self._messages.append(message)
         if isinstance(message, m.Media):
             self._num_frames += 1
@@ -241,7 +264,29 @@ class _Sent:
         while self._num_frames > REMEMBERED_FRAMES or self._num_bytes > REMEMBERED_BYTES:
             self._forget_oldest()
 
-    def after(self, last_frame: int | None) -> Iterable[m.ServerMessage] | None:
+    def begin_with(self, messages: Iterable[m.ServerMessage]) -> None:
+        """Remember these instead: the client has nothing else."""
+        self._messages.clear()
+        self._num_frames = self._num_bytes = 0
+        self._is_complete = False
+        for message in messages:
+            self.add(message)
+
+    def from_newest_key(self) -> list[m.ServerMessage]:
+        """Return the walk's newest frames, from a key frame on, and their chunks; empty if there are none."""
+        found: deque[m.ServerMessage] = deque()
+        has_key = False
+        for message in reversed(self._messages):
+            if isinstance(message, m.Init):
+                break
+            if isinstance(message, m.Chunk | m.Media):
+                found.appendleft(message)
+            has_key = has_key or (isinstance(message, m.Media) and message.key)
+            if has_key and isinstance(message, m.Chunk):
+                return list(found)
+        return []
+
+    def after(self, last_frame: int | None) -> list[m.ServerMessage] | None:
         """Return what was sent after a frame, or everything after none; None if that is not known."""
         if not last_frame:  # 0 also means that the client has none
             return list(self._messages) if self._is_complete else None

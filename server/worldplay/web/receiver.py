@@ -37,6 +37,7 @@ from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
 
+NOT_RECORDED = "expected a walk that is recorded, for a link to its recording; got one that is not"
 MAX_STALLS = 10  # counted for one report; more did not happen in 100 ms
 _COMMANDS: dict[type[m.ClientMessage], Callable[[Session], None]] = {
     m.Pause: Session.pause,
@@ -59,13 +60,16 @@ class Receiver:
         visits: Visits,
         dismiss: Callable[[], None],
         fields: AbstractSet[str],
+        address: str,
     ) -> None:
         """Act on what a client sends that knows these later `fields` of the protocol.
 
         Args:
             dismiss: ends this connection, when its client comes back on another one.
+            address: the client's; addresses share slots.
         """
         self._fields = fields
+        self._address = address
         self._world = world
         self._engine = engine
         self._metrics = metrics
@@ -74,7 +78,7 @@ class Receiver:
         self._details = details
         self._num_stalls = 0
         self._dismiss = dismiss
-        self.visit = visits.new()  # until the client says that it wants an earlier one
+        self.visit = visits.new(address)  # until the client says that it wants an earlier one
         self.watcher: Watcher | None = None  # of a client that watches somebody else's walk
         self.visit.attach(dismiss, fields)
 
@@ -97,6 +101,8 @@ class Receiver:
                 await self._start(message)
             case m.Bookmark():
                 self._bookmark(message)
+            case m.Share(right="recording") | m.Unshare(right="recording"):
+                self._share_recording(message)
             case m.Share() | m.Unshare():
                 self._share(message)
             case m.Poses():
@@ -134,19 +140,37 @@ class Receiver:
         else:
             self.put(m.Shared(token=links.share(visit.audience, visit.secret, message.token)))
 
+    def _share_recording(self, message: m.Share | m.Unshare) -> None:
+        """Make the link that shows the recording of this walk, or let it work no more."""
+        self._session_for(message)
+        recording, outlet = self.visit.recording, self.visit.outlet
+        if recording is None:
+            raise ProtocolError(ErrorCode.BAD_REQUEST, NOT_RECORDED)
+        if isinstance(message, m.Unshare):
+            recording.revoke()
+            outlet.put(m.Shared(right="recording"))
+            return
+
+        def answer(token: str | None) -> None:
+            refusal = ProtocolError(ErrorCode.BAD_REQUEST, NOT_RECORDED)
+            outlet.put(refusal if token is None else m.Shared(token=token, right="recording"))
+
+        recording.share(self.visit.secret, answer)
+
     async def _greet(self, resume: m.Resume | None) -> None:
         """Welcome the client, to the visit that it wants to resume if there is one."""
-        found = None if resume is None else await self._visits.find(resume)
+        found = None if resume is None else await self._visits.find(resume, self._address)
         if found is None or resume is None:
-            self.put(self._welcome(resumed=False))
+            self.put(self._welcome(resumed=False, missing_chunks=0))
             return
         found.attach(self._dismiss, self._fields)
         new, self.visit = self.visit, found
-        found.resume(self._welcome(resumed=True), resume.fragment)
+        missing_chunks = found.count_missing(resume.chunk)
+        found.resume(self._welcome(resumed=True, missing_chunks=missing_chunks), resume.fragment)
         new.outlet.put(Handover(found.outlet))
         self._visits.end(new)
 
-    def _welcome(self, *, resumed: bool) -> m.Welcome:
+    def _welcome(self, *, resumed: bool, missing_chunks: int | None) -> m.Welcome:
         visit, engine = self.visit, self._engine
         greeting = Greeting(
             visit.id,
@@ -158,6 +182,7 @@ class Receiver:
             engine.times_real_time,
             count_places(engine) if "places" in self._fields else None,
             self._visits.links.most_per_walk,
+            missing_chunks,
         )
         return welcome(self._world, greeting, self._fields)
 
@@ -178,7 +203,7 @@ class Receiver:
 
     def _open(self) -> Session:
         is_new = self.visit.session is None
-        session = self.visit.open(self._engine)
+        session = self.visit.open(self._engine, self._address)
         if is_new:
             logger.info("opened session %d", session.number)
         return session
@@ -210,7 +235,7 @@ class Receiver:
         """Keep a copy of the walk. The answer comes when it is in the store."""
         if self._visits.store is None:
             raise ProtocolError(ErrorCode.BAD_REQUEST, "expected no bookmark: this server keeps no walks")
-        keep = partial(keep_snapshot, self._visits.store, message.key, message.name)
+        keep = partial(keep_snapshot, self._visits.store, message.key, message.name, self._address)
         loop, outlet = asyncio.get_running_loop(), self.visit.outlet
 
         def answer(snapshot: Snapshot) -> None:

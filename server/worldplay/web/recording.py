@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+from collections import deque
+from collections.abc import Callable
 from functools import partial
 
 from worldplay.engine.ports import WalkPort
 from worldplay.protocol import messages as m
-from worldplay.store.tape import Begin, Finish, Fragment, Sync, Tape, Title, Walk
+from worldplay.store.tape import Begin, Finish, Fragment, Revoke, Share, Sync, Tape, Title, Walk
+from worldplay.web.recording_links import make_token
 from worldplay.web.send_queue import post
 from worldplay.world.recorded_walk import describe_walk
 from worldplay.world.snapshot import WalkedPath
@@ -25,17 +28,20 @@ class SessionRecording:
         self._tape = tape
         self._world = world
         self._path: WalkedPath | None = None
+        self._opened: deque[str] = deque()  # walks that are open, but whose `init` is not sent yet
         self._is_over = False
 
     def walked(self, walk: WalkPort) -> None:
         """Note where the walk went. Worker thread; a walk calls it before its `init` is sent."""
-        self._path = walk.path()
+        before, self._path = self._path, walk.path()
+        if before is None or before.beginning.walk != self._path.beginning.walk:
+            self._opened.append(self._path.beginning.walk)
 
     def note(self, message: m.ServerMessage) -> None:
         """Record a message that is sent."""
         match message:
             case m.Init(data=data):
-                self._tape.put(Begin(data))
+                self._tape.put(Begin(data, self._opened.popleft()))
             case m.Chunk(index=index) if self._path is not None:
                 self._tape.put(Title(self._title_of(index, self._path)))
             case m.Media(data=data):
@@ -55,10 +61,29 @@ class SessionRecording:
         except asyncio.TimeoutError:  # Python 3.10 has its own beside TimeoutError
             return
 
-    def describe(self) -> bytes | None:
-        """Describe the walk so far, as a recorded walk; None if there is none. Any thread."""
+    def share(self, secret: str, tell: Callable[[str | None], None]) -> None:
+        """Let a link open the recording.
+
+        Args:
+            secret: the session's.
+            tell: gets the link's token; None if nothing is recorded. Not called while the disk hangs.
+        """
+        done = partial(post, asyncio.get_running_loop(), tell)
+        self._tape.put(Share(partial(make_token, secret), done))
+
+    def revoke(self) -> None:
+        """Let the link work no more."""
+        self._tape.put(Revoke())
+
+    def describe(self, walk: str | None = None) -> bytes | None:
+        """Describe the walk so far, as a recorded walk. Any thread.
+
+        Returns: None if there is none, or not this one.
+        """
         path = self._path
-        return None if path is None else describe_path(self._world, path)
+        if path is None or walk not in (None, path.beginning.walk):
+            return None
+        return describe_path(self._world, path)
 
     def end(self) -> None:
         """Write what is left. It may be called again."""

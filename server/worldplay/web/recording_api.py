@@ -5,24 +5,27 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from starlette.requests import ClientDisconnect, Request
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from worldplay.media.seekable import Chapter, SeekableFile, make_seekable
 from worldplay.settings import Settings
 from worldplay.store.recorder import Recorder
-from worldplay.store.recordings import MissingRecordingError, Recorded, RecordingAbout, Recordings
+from worldplay.store.recordings import MissingRecordingError, Recorded, Recordings
 from worldplay.store.store import hash_key
 from worldplay.web.answer import Answer, ClientGoneError
 from worldplay.web.byte_ranges import UnsatisfiableError, read_range
 from worldplay.web.errors import ApiError
+from worldplay.web.recording_links import SHARE_PARAMETER, check_password
 from worldplay.web.request import check_token
+from worldplay.web.routes import OwnRoute
 from worldplay.web.visits import Visits
 
 logger = logging.getLogger(__name__)
@@ -31,10 +34,16 @@ T = TypeVar("T")
 Handler = Callable[[Request, Answer], Awaitable[None]]
 
 SECRET_HEADER = "x-session-secret"
-MISSING = "expected a session that is recorded here, and its secret in the header `X-Session-Secret`"
+MISSING = (
+    "expected a session that is recorded here, and its secret in the header `X-Session-Secret`, "
+    "or a link to its recording"
+)
 SYNC_S = 2.0  # for what was sent to be on disk; after that the answer has what is there
 PART_BYTES = 2**16
 MAX_ANSWERS = 4  # of one session at a time: players ask for several parts
+MAX_LINK_ANSWERS = 16  # to those who have a link to its recording, all together
+# A browser plays the file in a page of its own making.
+LINK_POLICY = "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 MAX_READS = 4  # at a time, on threads of their own: they hang if the disk does
 
 
@@ -45,14 +54,9 @@ def recording_routes(settings: Settings, visits: Visits, recorder: Recorder | No
     api = RecordingApi(settings, visits, recorder.recordings)
     handlers = {"recording.mp4": api.send_video, "walk.json": api.send_walk}
     return [
-        Route(f"/api/sessions/{{id}}/{name}", Endpoint(handler, settings), methods=["GET"])
+        OwnRoute(f"/api/sessions/{{id}}/{name}", Endpoint(handler, settings), methods=["GET"])
         for name, handler in handlers.items()
     ]
-
-
-def may_read(request: Request, about: RecordingAbout) -> bool:
-    """Return whether a request may have a recording: it must have the session's secret."""
-    return hmac.compare_digest(about.key, hash_key(request.headers.get(SECRET_HEADER, "")))
 
 
 class Endpoint:
@@ -71,78 +75,117 @@ class Endpoint:
             logger.info("a client left before it had its recording")
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a request may have: what a session has recorded."""
+
+    id: str
+    walk: str | None = None  # only this walk, because it came by a link
+
+    def check(self, walk: str) -> None:
+        """Check the walk that was found. Raises: MissingRecordingError if it may not be shown."""
+        if self.walk not in (None, walk):
+            raise MissingRecordingError
+
+
 class RecordingApi:
-    """The endpoints. Only who has a session's secret learns whether it has a recording."""
+    """The endpoints. Only who has a session's secret, or a link, learns whether it has a recording."""
 
     def __init__(self, settings: Settings, visits: Visits, recordings: Recordings) -> None:
         self._settings = settings
         self._visits = visits
         self._recordings = recordings
         self._threads = CapacityLimiter(MAX_READS)
-        self._answers: Counter[str] = Counter()  # in progress, by session
+        self._answers: Counter[tuple[str, bool]] = Counter()  # in progress, by session, and whether by a link
 
     async def send_video(self, request: Request, answer: Answer) -> None:
         """Send the video, or a part of it. Of a walk in progress it has what was sent so far."""
-        id = await self._check(request)
-        with self._hold(id):
-            if (recording := self._visits.recording_of(id)) is not None:
+        access = await self._check(request)
+        with self._hold(access):
+            if (recording := self._visits.recording_of(access.id)) is not None:
                 await recording.sync(SYNC_S)
-            recorded, file = await self._read(self._open, id)
-            status, headers, wanted = _plan(request, recorded, file)
+            recorded, file = await self._read(self._open, access)
+            status, headers, wanted = _plan(request, recorded, file, is_link=access.walk is not None)
             await answer.begin(headers, status)
             if request.method == "HEAD" or await self._send_parts(answer, recorded, file, wanted):
                 await answer.end()
 
     async def send_walk(self, request: Request, answer: Answer) -> None:
         """Send the walk so far, or as it was in the end."""
-        id = await self._check(request)
-        with self._hold(id):
-            recording = self._visits.recording_of(id)
-            data = None if recording is None else await self._read(recording.describe)
+        access = await self._check(request)
+        with self._hold(access):
+            recording = self._visits.recording_of(access.id)
+            data = None if recording is None else await self._read(recording.describe, access.walk)
             if data is None:
-                data = await self._read_walk(id)
+                data = await self._find_walk(access)
             await answer.begin(_encode(_headers("application/json", "walk.json", len(data))))
             if request.method != "HEAD":
                 for start in range(0, len(data), PART_BYTES):
                     await answer.send_part(data[start : start + PART_BYTES])
             await answer.end()
 
-    def _open(self, id: str) -> tuple[Recorded, SeekableFile]:
-        recorded = self._recordings.find(id)
+    def _open(self, access: Access) -> tuple[Recorded, SeekableFile]:
+        recorded = self._recordings.find(access.id)
+        access.check(recorded.about.walk)
         chapters = [Chapter(mark.frame, mark.title) for mark in recorded.about.chapters]
         return recorded, make_seekable(recorded.init, recorded.index, chapters)
 
-    async def _check(self, request: Request) -> str:
-        """Return the session's id. Raises: ApiError, the same for an unknown session and a wrong secret."""
-        check_token(request, self._settings.token)
-        id: str = request.path_params["id"]
-        about = await self._read(self._recordings.about, id)
-        if not may_read(request, about):
-            raise ApiError(404, "not_found", MISSING)
-        return id
+    async def _check(self, request: Request) -> Access:
+        """Return what a request may have.
 
-    async def _read_walk(self, id: str) -> bytes:
+        Raises: ApiError, the same for an unknown session, a wrong secret, and a link that does not work.
+        """
+        id: str = request.path_params["id"]
+        if (link := request.query_params.get(SHARE_PARAMETER)) is not None:
+            check_password(request, self._settings.token)
+            return Access(id, await self._read(self._recordings.linked_walk, id, hash_key(link)))
+        check_token(request, self._settings.token)
+        secret = request.headers.get(SECRET_HEADER, "")
+        owns = self._visits.is_secret(id, secret)
+        if owns is None:
+            owns = await self._read(self._owns, id, secret)
+        if not owns:
+            raise ApiError(404, "not_found", MISSING)
+        return Access(id)
+
+    def _owns(self, id: str, secret: str) -> bool:
+        """Return whether a secret is that of a session that has ended, and has left a recording or a walk."""
+        try:
+            return hmac.compare_digest(self._recordings.about(id).key, hash_key(secret))
+        except MissingRecordingError:
+            return self._visits.owns_stored(id, secret)
+
+    async def _find_walk(self, access: Access) -> bytes:
         """Read a walk that has ended. After a crash it was not written, but the store may have it."""
         try:
-            return await self._read(self._recordings.read_walk, id)
+            return await self._read(self._read_walk, access)
         except ApiError as error:
-            stored = await self._visits.read(partial(self._visits.describe_stored, id))
+            stored = await self._visits.read(partial(self._visits.describe_stored, access.id, access.walk))
             if stored is None:
                 raise error from None
             return stored
 
+    def _read_walk(self, access: Access) -> bytes:
+        data = self._recordings.read_walk(access.id)
+        access.check(self._recordings.about(access.id).walk)  # afterwards: another walk may have begun
+        return data
+
     @contextmanager
-    def _hold(self, id: str) -> Iterator[None]:
-        if self._answers[id] >= MAX_ANSWERS:
-            message = f"at most {MAX_ANSWERS} answers about one recording at a time: try again later"
+    def _hold(self, access: Access) -> Iterator[None]:
+        """Count an answer, and keep its recording meanwhile. Raises: ApiError if there are too many."""
+        who = access.id, access.walk is not None
+        most = MAX_ANSWERS if access.walk is None else MAX_LINK_ANSWERS
+        if self._answers[who] >= most:
+            message = f"at most {most} answers about one recording at a time: try again later"
             raise ApiError(503, "busy", message, {"Retry-After": "5"})
-        self._answers[id] += 1
+        self._answers[who] += 1
         try:
-            yield
+            with self._recordings.held(access.id):
+                yield
         finally:
-            self._answers[id] -= 1
-            if not self._answers[id]:
-                del self._answers[id]
+            self._answers[who] -= 1
+            if not self._answers[who]:
+                del self._answers[who]
 
     async def _send_parts(
         self, answer: Answer, recorded: Recorded, file: SeekableFile, wanted: range
@@ -177,9 +220,13 @@ class RecordingApi:
 
 
 def _plan(
-    request: Request, recorded: Recorded, file: SeekableFile
+    request: Request, recorded: Recorded, file: SeekableFile, *, is_link: bool
 ) -> tuple[int, list[tuple[bytes, bytes]], range]:
-    """Decide what to send. Returns: status, headers, and the bytes of the file."""
+    """Decide what to send. Returns: status, headers, and the bytes of the file.
+
+    Args:
+        is_link: a browser may open it in a tab.
+    """
     version = f'"{recorded.about.take}-{recorded.index.num_frames}-{len(recorded.about.chapters)}"'
     common = {"accept-ranges": "bytes", "etag": version}
     part = None
@@ -192,6 +239,9 @@ def _plan(
             raise ApiError(416, "bad_range", message, whole) from None
     wanted = part or range(file.num_bytes)
     headers = {**_headers("video/mp4", "walk.mp4", len(wanted)), **common}
+    if is_link:
+        headers["content-disposition"] = 'inline; filename="walk.mp4"'
+        headers["content-security-policy"] = LINK_POLICY
     if part is None:
         return 200, _encode(headers), wanted
     headers["content-range"] = f"bytes {part.start}-{part.stop - 1}/{file.num_bytes}"

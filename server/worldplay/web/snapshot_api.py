@@ -1,19 +1,27 @@
 """The HTTP API of kept walks: list, download, upload and delete them; and links that open one."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.routing import BaseRoute, Mount, Router
 
 from worldplay.settings import Settings
-from worldplay.store.store import MAX_NAME_CHARS, About, MissingWalkError, Store, StoreFullError
+from worldplay.store.store import (
+    MAX_NAME_CHARS,
+    About,
+    MissingWalkError,
+    OwnerFullError,
+    Store,
+    StoreFullError,
+)
+from worldplay.web.connections import group_address
 from worldplay.web.errors import ApiError
 from worldplay.web.limits import RequestLimit
 from worldplay.web.request import BodyBudget, check_token, receive
+from worldplay.web.routes import Endpoint, OwnRoute, route_by_method
 from worldplay.web.schemas import NewSnapshot, SnapshotInfo, SnapshotList
-from worldplay.web.snapshots import FULL, MISSING
+from worldplay.web.snapshots import FULL, MISSING, OWNER_FULL
 from worldplay.wording import show
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_file import write_snapshot
@@ -28,8 +36,6 @@ KEY_HEADER = "x-walk-key"
 MIN_KEY_CHARS, MAX_KEY_CHARS = 16, 512
 FILE_TYPE = "application/octet-stream"  # a browser asks before another site's page may send it
 
-Endpoint = Callable[[Request], Awaitable[Response]]
-
 
 def snapshot_routes(settings: Settings, world: World, store: Store | None) -> list[BaseRoute]:
     """The routes of kept walks; none if the server keeps none."""
@@ -37,14 +43,12 @@ def snapshot_routes(settings: Settings, world: World, store: Store | None) -> li
         return []
     api = SnapshotApi(settings, world, store)
     routes = [
-        Route("/", _explained(api.list_kept), methods=["GET"]),
-        Route("/", _explained(api.upload), methods=["POST"]),
-        Route("/{id}", _explained(api.download), methods=["GET"]),
-        Route("/{id}", _explained(api.delete), methods=["DELETE"]),
+        route_by_method("/", {"GET": _explained(api.list_kept), "POST": _explained(api.upload)}),
+        route_by_method("/{id}", {"GET": _explained(api.download), "DELETE": _explained(api.delete)}),
     ]
     return [
         Mount("/api/snapshots", Router(routes, redirect_slashes=False)),
-        Route("/w/{id}", api.open_link),
+        OwnRoute("/w/{id}", api.open_link),
     ]
 
 
@@ -86,7 +90,8 @@ class SnapshotApi:
         self._transfers.check(RETRY_S)  # before the file is received
         data = await _read_file(request, self._uploads)
         with self._transfers.hold(RETRY_S):
-            id, snapshot = await asyncio.to_thread(self._keep, key, name, data)
+            address = group_address(request.client.host) if request.client else ""
+            id, snapshot = await asyncio.to_thread(self._keep, key, name, data, address)
         body = NewSnapshot(id=id, name=name, chunks=snapshot.num_chunks)
         return JSONResponse(body.model_dump(), 201)
 
@@ -119,14 +124,16 @@ class SnapshotApi:
         except MissingWalkError:
             raise ApiError(404, "not_found", MISSING) from None
 
-    def _keep(self, key: str, name: str, data: bytes) -> tuple[str, Snapshot]:
+    def _keep(self, key: str, name: str, data: bytes, address: str) -> tuple[str, Snapshot]:
         try:
             snapshot = read_snapshot(data)
             self._world.check_snapshot(snapshot)
         except ValueError as error:
             raise ApiError(422, "bad_snapshot", str(error)) from None
         try:
-            return self._store.keep(key, name, snapshot), snapshot
+            return self._store.keep(key, name, snapshot, address), snapshot
+        except OwnerFullError:
+            raise ApiError(507, "store_full", OWNER_FULL) from None
         except StoreFullError:
             raise ApiError(507, "store_full", FULL) from None
 

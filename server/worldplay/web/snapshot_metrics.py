@@ -1,11 +1,13 @@
 """Metrics of walks that are saved, and of the store."""
 
 from collections.abc import Iterator
+from typing import get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from worldplay.store.keeper import Keeper
+from worldplay.store.store import Removal
 
 
 class SnapshotCollector(Collector):
@@ -25,6 +27,18 @@ class SnapshotCollector(Collector):
         yield CounterMetricFamily(
             "worldplay_snapshots_saved_bytes", "Bytes of the parts that were saved.", totals.num_bytes
         )
+        yield GaugeMetricFamily(
+            "worldplay_walks_unsaved", "Walks that cannot be saved at the moment.", self._keeper.num_unsaved
+        )
+        removed = CounterMetricFamily(
+            "worldplay_walks_removed",
+            "Walks removed from the store: their time was over (expired), others needed the room (room), or "
+            "their address had left too many (address).",
+            labels=["reason"],
+        )
+        for reason in get_args(Removal):
+            removed.add_metric([reason], store.num_removed[reason])
+        yield removed
         yield CounterMetricFamily("worldplay_bookmarks", "Snapshots that clients kept.", store.num_kept)
         yield GaugeMetricFamily(
             "worldplay_store_bytes",

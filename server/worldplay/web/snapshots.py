@@ -4,7 +4,7 @@ import logging
 
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
-from worldplay.store.store import MissingWalkError, Store, StoreFullError
+from worldplay.store.store import MissingWalkError, OwnerFullError, Store, StoreFullError
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_file import TooLongError
 
@@ -12,13 +12,18 @@ logger = logging.getLogger(__name__)
 
 MISSING = "expected a walk that is kept here, got one that is not, or no longer"
 FULL = "this server has no room for more walks: delete one first"
+OWNER_FULL = "you keep as many walks here as one visitor may: delete one first"
 TOO_LONG = "this walk is too long to be kept"
 
 
-def keep_snapshot(store: Store, key: str, name: str, snapshot: Snapshot) -> m.Bookmarked | ProtocolError:
+def keep_snapshot(
+    store: Store, key: str, name: str, address: str, snapshot: Snapshot
+) -> m.Bookmarked | ProtocolError:
     """Put a copy of a walk into the store. On a thread. Returns: what the client is told."""
     try:
-        id = store.keep(key, name, snapshot)
+        id = store.keep(key, name, snapshot, address)
+    except OwnerFullError:
+        return ProtocolError(ErrorCode.BAD_REQUEST, OWNER_FULL)
     except StoreFullError:
         return ProtocolError(ErrorCode.BAD_REQUEST, FULL)
     except TooLongError:
@@ -30,11 +35,14 @@ def keep_snapshot(store: Store, key: str, name: str, snapshot: Snapshot) -> m.Bo
 
 
 def load_snapshot(store: Store | None, id: str) -> Snapshot:
-    """Read a walk that is kept. On a thread. Raises: ProtocolError if it is not there, or damaged."""
+    """Read a walk that is kept, to begin another walk with. On a thread.
+
+    Raises: ProtocolError if it is not there, or damaged.
+    """
     try:
         if store is None or store.about(id).kind != "kept":
             raise MissingWalkError
-        return store.load(id)
+        return store.load(id).as_another()
     except MissingWalkError:
         raise ProtocolError(ErrorCode.BAD_REQUEST, f"start.snapshot: {MISSING}") from None
     except ValueError as error:

@@ -20,7 +20,7 @@ from worldplay.settings import Settings
 from worldplay.web.address_rates import AddressRates
 from worldplay.web.connections import group_address
 from worldplay.web.limits import LIMITS
-from worldplay.web.logs import client_address, client_id
+from worldplay.web.logs import client_id
 from worldplay.web.monitoring import Metrics
 from worldplay.web.operator_metrics import OperatorMetrics
 from worldplay.web.outlet import Close
@@ -64,7 +64,6 @@ class Stream:
         self._client = client_id.get()
         self._began_s = monotonic()
         self._host = websocket.client.host if websocket.client else ""
-        client_address.set(group_address(self._host))
         self._settings = settings
         self._connection = ServerConnection(LIMITS, settings.token)
         self._visits = visits
@@ -72,7 +71,10 @@ class Stream:
         self._bye = m.Bye(
             reason="the server is stopping", resume_in=RESUME_IN_S if "resume_in" in fields else None
         )
-        self._receiver = Receiver(world, engine, metrics, decoding, details, visits, self.dismiss, fields)
+        address = group_address(self._host)
+        self._receiver = Receiver(
+            world, engine, metrics, decoding, details, visits, self.dismiss, fields, address
+        )
         self._sender = Sender(websocket, self._connection, self._receiver.visit.outlet)
         self._is_lost = False  # the client may come back
         self._is_dismissed = False

@@ -21,14 +21,21 @@ from worldplay.world.steering import Move, PosedCamera
 from worldplay.world.world import World
 
 GUESSED_WAIT_S = 60.0  # for one place in the queue, before any visit has ended
+LEAST_WAIT = 0.25  # of the wait expected at first: who has waited for longer than expected may wait on
+
+
+def expect_wait_s(position: int, eta_s: float | None, waited_s: float = 0.0) -> float:
+    """Return what a client is told about its wait, after it has waited at a position for a while."""
+    at_first_s = position * GUESSED_WAIT_S if eta_s is None else eta_s
+    return max(at_first_s - waited_s, LEAST_WAIT * at_first_s)
 
 
 def count_places(engine: Engine) -> m.Places:
     """Tell a newcomer how full the server is."""
     stats = engine.stats()
-    free = 0 if stats.queued else max(0, engine.max_sessions - stats.sessions)
+    free = 0 if stats.queued else engine.num_free
     position = stats.queued + 1
-    expected_s = engine.eta_s(position) or position * GUESSED_WAIT_S
+    expected_s = expect_wait_s(position, engine.eta_s(position))
     return m.Places(free=free, queued=stats.queued, eta=0.0 if free else expected_s)
 
 
@@ -45,6 +52,7 @@ class Greeting:
     times_real_time: float | None  # how fast chunks are made for one client; None if it was not measured
     places: m.Places | None = None  # how full the server is, for a client that knows this field
     max_watchers: int = 0  # how many may watch the walk
+    missing_chunks: int | None = None  # that a resumed walk has lost; None if that is not known
 
 
 def welcome(world: World, greeting: Greeting, fields: AbstractSet[str]) -> m.Welcome:
@@ -72,7 +80,15 @@ def welcome(world: World, greeting: Greeting, fields: AbstractSet[str]) -> m.Wel
         recording=greeting.records if "recording" in fields else None,
         wanted=True if "wanted" in fields else None,
         watchers=greeting.max_watchers if "watchers" in fields else None,
+        rights=_list_rights(greeting) if "rights" in fields else None,
+        missing_chunks=greeting.missing_chunks if "missing_chunks" in fields else None,
     )
+
+
+def _list_rights(greeting: Greeting) -> tuple[m.LinkRight, ...]:
+    """Return what links may show on this server."""
+    offered: dict[m.LinkRight, bool] = {"watch": greeting.max_watchers > 0, "recording": greeting.records}
+    return tuple(right for right, is_offered in offered.items() if is_offered)
 
 
 def _describe(world: World, fields: AbstractSet[str]) -> m.WorldInfo:

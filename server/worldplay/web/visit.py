@@ -9,7 +9,8 @@ from worldplay.engine.engine import Engine
 from worldplay.engine.session import Session
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ProtocolError
-from worldplay.store.keeper import KeptWalk
+from worldplay.protocol.fields import MAX_INT
+from worldplay.store.keeper import KeptWalk, Saving
 from worldplay.store.recorder import Recorder
 from worldplay.store.tape import EndReason
 from worldplay.web.audience import Audience
@@ -20,6 +21,15 @@ from worldplay.web.outlet import Item, Outlet
 from worldplay.web.recording import SessionRecording
 from worldplay.web.send_queue import post
 from worldplay.world.world import World
+
+# Which of `fields` a client must name to get a `state` that came later than the others.
+LATER_STATES = {
+    "yielded": "yielded",
+    "seated": "seated",
+    "recording_ended": "recording",
+    "unsaved": "unsaved",
+    "saved": "unsaved",
+}
 
 
 class Visit:
@@ -47,6 +57,7 @@ class Visit:
         """
         self.id = id
         self.secret = secret
+        self._fps = world.fps
         self.kept = kept
         self.latency = LatencyTracker()
         self.timer: asyncio.TimerHandle | None = None  # ends the visit if nobody comes back
@@ -57,7 +68,9 @@ class Visit:
                 id, secret, is_back, lambda reason: post(loop, self._tell_recording_ended, reason)
             )
             self.recording = SessionRecording(tape, world)
-        self._tells_recording = False  # whether the client understands that it has ended
+        self.num_restored: int | None = None  # chunks of a walk that came from the store
+        self._unsaved: m.State | None = None  # what the client is told while its walk cannot be saved
+        self._fields: AbstractSet[str] = frozenset()  # that came later, and the client knows
         self.listener = SessionListener(
             world,
             lambda item: post(loop, self._deliver, item),
@@ -70,10 +83,12 @@ class Visit:
         self.outlet = Outlet(self.latency, metrics, self.listener.drop, first_frame, on_sent)
         self.audience = audience
         audience.tell_walker = self._tell_watchers
-        self._knows_watchers = False  # whether the client understands this message
+        audience.is_paused = lambda: self.session is not None and self.session.is_paused
         self._dismiss: Callable[[], None] | None = None  # ends the connection that is attached
+        self._chunk_latents = world.chunk_latents
         if kept is not None:
             kept.on_moved = lambda: post(loop, Visit.dismiss, self)
+            kept.on_saving = lambda saving: post(loop, self._tell_saving, saving)
 
     @property
     def session(self) -> Session | None:
@@ -84,9 +99,9 @@ class Visit:
         """Return whether there is nothing to come back to."""
         return self.session is None or self.session.is_closed
 
-    def open(self, engine: Engine) -> Session:
-        """Return the session; the first call opens it."""
-        return self.listener.open(engine)
+    def open(self, engine: Engine, address: str) -> Session:
+        """Return the session; the first call opens it, for a client with this address."""
+        return self.listener.open(engine, address, self.id)
 
     def is_secret(self, secret: str) -> bool:
         return hmac.compare_digest(self.secret.encode(), secret.encode())
@@ -102,9 +117,7 @@ class Visit:
         self._dismiss = dismiss
         self.outlet.tells_revision = "revision" in fields
         self.listener.tells_taken_as = "taken_as" in fields
-        self.listener.tells_yielded = "yielded" in fields
-        self._tells_recording = "recording" in fields
-        self._knows_watchers = "watchers" in fields
+        self._fields = fields
         self.audience.set_away(False)
         if self.timer is not None:
             self.timer.cancel()
@@ -116,11 +129,12 @@ class Visit:
 
     def resume(self, welcome: m.Welcome, last_frame: int | None) -> None:
         """Send a client that is back what it missed since a frame, and go on."""
-        if not self.outlet.resume(welcome, last_frame):
-            self.listener.request_key()
+        sent = self.outlet.resume(welcome, last_frame)
         self._tell_watchers(len(self.audience))
+        if self._unsaved is not None:
+            self._deliver(self._unsaved)
         if self.session is not None:
-            self.session.come_back()
+            self.session.come_back(sent.num_frames / self._fps, sent.num_skipped / self._fps)
 
     def leave(self) -> None:
         """Note that the connection is lost. Nothing is made until there is another."""
@@ -137,8 +151,27 @@ class Visit:
             self.recording.end()
 
     def _tell_recording_ended(self, reason: EndReason) -> None:
-        if self._tells_recording:
-            self.outlet.put(m.State(what="recording_ended", text=reason))
+        self._deliver(m.State(what="recording_ended", text=reason))
+
+    def count_missing(self, chunk: int | None) -> int | None:
+        """Return how many chunks the walk has lost of a client whose last chunk has this number.
+
+        None: the walk came from the store, and the client did not say which chunk was its last.
+        """
+        if self.num_restored is None:
+            return 0
+        num_made = 0 if self.session is None else self.session.num_chunks
+        return None if chunk is None else max(0, min(chunk + 1, MAX_INT) - max(num_made, self.num_restored))
+
+    def _tell_saving(self, saving: Saving) -> None:
+        """Tell the client that its walk cannot be saved from a chunk on, or that it is saved again."""
+        if saving.fault is not None:
+            chunk = saving.first // self._chunk_latents
+            self._unsaved = m.State(what="unsaved", chunk=chunk, text=saving.fault)
+            self._deliver(self._unsaved)
+        elif self._unsaved is not None:
+            self._unsaved = None
+            self._deliver(m.State(what="saved"))
 
     def forget(self) -> None:
         """Remove the walk from the store, because the client ended it."""
@@ -146,10 +179,11 @@ class Visit:
             self.kept.forget()
 
     def _deliver(self, item: Item | ProtocolError) -> None:
-        """Queue an item for the client, and then for those who watch."""
-        self.outlet.put(item)
+        """Queue an item for the client, if it knows it, and then for those who watch."""
+        if not isinstance(item, m.State) or LATER_STATES.get(item.what, "") in ("", *self._fields):
+            self.outlet.put(item)
         self.audience.put(item)
 
     def _tell_watchers(self, count: int) -> None:
-        if self._knows_watchers:
+        if "watchers" in self._fields:
             self.outlet.put(m.Watchers(count=count))

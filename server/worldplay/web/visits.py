@@ -14,11 +14,12 @@ from anyio import move_on_after
 from worldplay.engine.engine import Engine
 from worldplay.protocol import messages as m
 from worldplay.store.chain import FIRST_WRITER
-from worldplay.store.keeper import Keeper
+from worldplay.store.keeper import SIGN_EVERY_S, Keeper
 from worldplay.store.recorder import Recorder
 from worldplay.store.store import MissingWalkError, Store
 from worldplay.web.audience import Audience
 from worldplay.web.monitoring import Metrics
+from worldplay.web.outlet import MAX_FIRST_FRAME
 from worldplay.web.recording import SessionRecording, describe_path
 from worldplay.web.visit import Visit
 from worldplay.web.watch_links import ENDED, WatchLinks
@@ -33,7 +34,7 @@ T = TypeVar("T")
 NUM_FORGOTTEN = 256
 MAX_READS = 2  # walks that are read from the store at a time
 STORE_PATIENCE_S = 0.25  # for the store to say whether a walk that is here went on elsewhere
-MAX_FIRST_FRAME = 2**31  # of a timeline that goes on: three years, and far from any limit of the protocol
+LOOK_PATIENCE_S = 3.0  # at the start, for the store to say who walked before
 
 
 class Visits:
@@ -71,9 +72,27 @@ class Visits:
         self._reading = asyncio.Semaphore(MAX_READS)
         self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    def new(self) -> Visit:
-        """Make a visit for a client that is not known."""
-        return self._make(secrets.token_urlsafe(12), secrets.token_urlsafe(24), 0, self._new_audience())
+    async def expect_back(self, began_s: float, seconds: float) -> None:
+        """Reserve slots for those who walked when the server ended, if they may come back at once.
+
+        Args:
+            began_s: when this process began to start, in seconds since 1970.
+            seconds: for how long. To be called before the engine starts.
+        """
+        if self.store is None or self._resume_s == 0 or seconds == 0:
+            return
+        since_s = began_s - self._resume_s - SIGN_EVERY_S
+        addresses: dict[str, str] = {}
+        with move_on_after(LOOK_PATIENCE_S):
+            addresses = await asyncio.to_thread(self.store.find_walking, since_s, self._engine.max_sessions)
+        if addresses:
+            logger.info("places are kept for visitors who may come back: %d", len(addresses))
+            self._engine.reserve(addresses, seconds)
+
+    def new(self, address: str) -> Visit:
+        """Make a visit for a client with this address that is not known."""
+        id, secret = secrets.token_urlsafe(12), secrets.token_urlsafe(24)
+        return self._make(id, secret, address, 0, self._new_audience())
 
     @property
     def records(self) -> bool:
@@ -89,9 +108,15 @@ class Visits:
         return Audience(self._metrics, asyncio.get_running_loop().call_later)
 
     def _make(
-        self, id: str, secret: str, first_frame: int, audience: Audience, writer: str = FIRST_WRITER
+        self,
+        id: str,
+        secret: str,
+        address: str,
+        first_frame: int,
+        audience: Audience,
+        writer: str = FIRST_WRITER,
     ) -> Visit:
-        kept = None if self._keeper is None else self._keeper.keep(id, secret, writer)
+        kept = None if self._keeper is None else self._keeper.keep(id, secret, writer, address)
         visit = Visit(
             self._world,
             self._metrics,
@@ -107,8 +132,12 @@ class Visits:
         self._visits[id] = visit
         return visit
 
-    async def find(self, resume: m.Resume) -> Visit | None:
-        """Find the visit that a client wants to resume; None if there is none with this secret."""
+    async def find(self, resume: m.Resume, address: str) -> Visit | None:
+        """Find the visit that a client wants to resume; None if there is none with this secret.
+
+        Args:
+            address: the client's.
+        """
         visit = self._visits.get(resume.session)
         if resume.session in self._forgotten:
             self._count("unknown")
@@ -119,7 +148,7 @@ class Visits:
         if visit is not None and not visit.is_over and not await self._has_moved(visit):
             self._count("memory")
             return visit
-        reopened = await self._reopen(resume)
+        reopened = await self._reopen(resume, address)
         self._count("store" if reopened else "unknown")
         return reopened
 
@@ -139,24 +168,30 @@ class Visits:
             self.end(visit)
         return has_moved or visit.is_over
 
-    async def _reopen(self, resume: m.Resume) -> Visit | None:
+    async def _reopen(self, resume: m.Resume, address: str) -> Visit | None:
         """Open the walk that a lost session has in the store. Of two that come at once, one opens it."""
         async with self._opening.setdefault(resume.session, asyncio.Lock()):
             other = self._visits.get(resume.session)
             if other is not None and not other.is_over:
                 return other if other.is_secret(resume.secret) else None
             found = await self.read(partial(self._load, resume))
-            return None if found is None else self._open(resume, *found, other)
+            return None if found is None else self._open(resume, address, *found, other)
 
-    def _open(self, resume: m.Resume, snapshot: Snapshot, writer: str, other: Visit | None) -> Visit:
+    def _open(
+        self, resume: m.Resume, address: str, snapshot: Snapshot, writer: str, other: Visit | None
+    ) -> Visit:
         """Make a visit of a walk from the store. `other` is the one that had it here before, if any."""
         next_frame = 0 if resume.fragment is None else resume.fragment + 1
         first_frame = next_frame if next_frame <= MAX_FIRST_FRAME else 0
         audience = self._new_audience()
         if other is not None:  # those who watch go on with the walk
             audience, other.audience = other.audience, audience
-        visit = self._make(resume.session, resume.secret, first_frame, audience, writer)
-        visit.open(self._engine).start(WalkRequest(snapshot=snapshot))
+            self.end(other)
+        visit = self._make(resume.session, resume.secret, address, first_frame, audience, writer)
+        visit.num_restored = snapshot.num_chunks
+        if visit.kept is not None:
+            visit.kept.set_place(is_walking=False)  # until it has one
+        visit.open(self._engine, address).start(WalkRequest(snapshot=snapshot))
         return visit
 
     def _load(self, resume: m.Resume) -> tuple[Snapshot, str] | None:
@@ -173,13 +208,30 @@ class Visits:
             logger.warning("a walk could not be read: %s", error)
             return None
 
-    def describe_stored(self, id: str) -> bytes | None:
-        """Describe the walk that a session has in the store, as a recorded walk; None if there is none.
+    def is_secret(self, id: str, secret: str) -> bool | None:
+        """Return whether a secret is that of a session whose visit lasts; None if there is no such visit."""
+        visit = self._visits.get(id)
+        return None if visit is None else visit.is_secret(secret)
 
-        On a thread.
+    def owns_stored(self, id: str, secret: str) -> bool:
+        """Return whether a secret is that of a session whose walk is in the store. On a thread."""
+        try:
+            if self.store is None or self.store.about(id).kind != "live":
+                return False
+            return self.store.owns(id, secret)
+        except MissingWalkError:
+            return False
+
+    def describe_stored(self, id: str, walk: str | None = None) -> bytes | None:
+        """Describe the walk that a session has in the store, as a recorded walk. On a thread.
+
+        Returns: None if there is none, or not this one.
         """
         try:
-            return None if self.store is None else describe_path(self._world, self.store.load(id).path())
+            path = None if self.store is None else self.store.load(id).path()
+            if path is None or walk not in (None, path.beginning.walk):
+                return None
+            return describe_path(self._world, path)
         except (MissingWalkError, ValueError):
             return None
 

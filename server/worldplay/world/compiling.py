@@ -1,10 +1,12 @@
 """Compiles a loaded world's transformer, and runs every shape once so that no walk waits for it."""
 
 import logging
+from dataclasses import replace
 from time import perf_counter
 
 import torch
 
+from worldplay.model.attention_choice import FAILURES
 from worldplay.model.regions import EAGER, compile_regions
 from worldplay.world.device import synchronize
 from worldplay.world.warm_up import warm_up
@@ -13,7 +15,22 @@ from worldplay.world.world import World
 logger = logging.getLogger(__name__)
 
 COMPILER = "inductor"
+UNCOMPILED = "nothing is compiled, so linear layers in 8 bits, if there are, take longer than in 16"
 MOST_GRAPHS = 32  # of a function: one for every length of context, twice if some layers are in 8 bits
+
+
+def can_compile(device: torch.device, compiler: str = COMPILER) -> bool:
+    """Try a compiler on a small function; if it fails, for example without a C compiler, log why."""
+    try:
+        torch.compile(_add_square, backend=compiler, dynamic=False)(torch.ones(2, device=device))
+    except FAILURES as error:
+        _say_why_not(error)
+        return False
+    return True
+
+
+def _add_square(x: torch.Tensor) -> torch.Tensor:
+    return x + x * x
 
 
 def compile_world(world: World, compiler: str = COMPILER, *, with_cuts: bool = False) -> World:
@@ -36,10 +53,14 @@ def compile_world(world: World, compiler: str = COMPILER, *, with_cuts: bool = F
     except (RuntimeError, OSError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
-        logger.warning("blocks are not compiled: %s", " ".join(str(error).splitlines()[:2]))
+        _say_why_not(error)
         transformer.use_regions(EAGER)
-        return world
+        return world if world.tier == "exact" else replace(world, levers=(*world.levers, UNCOMPILED))
     synchronize(world.device)
     torch.compiler.set_stance("eager_on_recompile")
     logger.info("compiled the transformer in %.1f s", perf_counter() - began)
     return world
+
+
+def _say_why_not(error: Exception) -> None:
+    logger.warning("blocks are not compiled: %s", " ".join(str(error).splitlines()[:2]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -18,6 +19,11 @@ if TYPE_CHECKING:  # only for its name: the engine runs without torch
 
 Pixels = NDArray[np.uint8]  # [H, W, 3] RGB
 TierName = Literal["exact", "balanced", "fast"]  # see tiers.py
+
+
+def new_identity() -> str:
+    """Make the identity of a walk, which no other has."""
+    return secrets.token_hex(8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,7 @@ class Beginning:
     attention: str  # the backend, which decides the last bits of every number
     picture: OwnPicture | None = None
     tier: TierName = "exact"
+    walk: str = ""  # the walk's own identity, wherever it goes on; "": of an earlier version
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +119,11 @@ class Snapshot:
         """Return where the walk went. The snapshot must be whole."""
         assert self.beginning is not None, "a part of a walk"
         return WalkedPath(self.beginning, self.c2w, self.labels, self.intrinsics, self.latches, self.prompts)
+
+    def as_another(self) -> Snapshot:
+        """Return the same as another walk, which may go elsewhere from here. The snapshot must be whole."""
+        assert self.beginning is not None, "a part of a walk"
+        return replace(self, beginning=replace(self.beginning, walk=new_identity()))
 
     def until(self, latent: int) -> Snapshot:
         """Return what was before a latent."""

@@ -47,6 +47,7 @@ class BeginningHeader(_Part):
     origin_label: Annotated[int, Field(ge=0, le=80)] | None
     attention: Name
     tier: TierName = "exact"
+    walk: Annotated[str, Field(max_length=64)] = ""
 
 
 class PromptHeader(_Part):
@@ -102,6 +103,7 @@ def _beginning_header(beginning: Beginning) -> BeginningHeader:
         origin_label=beginning.origin.label,
         attention=beginning.attention,
         tier=beginning.tier,
+        walk=beginning.walk,
     )
 
 

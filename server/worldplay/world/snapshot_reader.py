@@ -268,7 +268,15 @@ def _read_beginning(header: BeginningHeader, arrays: Arrays) -> Beginning:
     world = WorldIdentity(header.world.name, header.world.weights, header.world.size)
     picture = _read_picture(world, arrays)
     return Beginning(
-        world, header.view, header.seed, header.steps, origin, header.attention, picture, header.tier
+        world,
+        header.view,
+        header.seed,
+        header.steps,
+        origin,
+        header.attention,
+        picture,
+        header.tier,
+        header.walk,
     )
 
 

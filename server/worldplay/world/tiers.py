@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from worldplay.model.attention import is_in_eight_bits
 from worldplay.model.attention_choice import FAILURES
 from worldplay.model.eight_bit_linears import emulated_product, round_rows, round_weight, scaled_product
 from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
@@ -16,7 +17,6 @@ from worldplay.world.tiny_decoder_file import FILE, load_tiny_decoder
 from worldplay.world.world import World
 
 _UNITS_FOR_FP8 = (8, 9)  # CUDA's compute capability of Ada; Hopper has 9, 0
-_EIGHT_BIT_KERNELS = "sage"  # how the names of such attention backends begin
 _LARGEST_DIFFERENCE = 0.01  # relative, between units for 8 bits and their emulation
 _SHARE_KEPT = 0.5  # of the free memory; the rest is for recordings and for what passes need
 
@@ -163,7 +163,7 @@ def describe_attention(world: World) -> World:
     if not any(tier.eight_bits and name == world.tier for name, tier in TIERS.items()):
         return world
     backend = world.rollout.transformer.blocks[0].backend
-    if backend.startswith(_EIGHT_BIT_KERNELS):
+    if is_in_eight_bits(backend):
         said = f"attention is in 8 bits, by {backend}"
     else:
         said = f"attention is not in 8 bits: no kernel for it is installed that is faster here than {backend}"

@@ -25,7 +25,7 @@ from worldplay.world.pictures.fit import StartPicture, cut_picture
 from worldplay.world.pixels import image_to_pixels
 from worldplay.world.reopening import check_fits, keep_picture, restore_picture
 from worldplay.world.rollout import RolloutModel
-from worldplay.world.snapshot import Beginning, Snapshot, TierName, WorldIdentity
+from worldplay.world.snapshot import Beginning, Snapshot, TierName, WorldIdentity, new_identity
 from worldplay.world.steering import PosedCamera, WalkRequest
 from worldplay.world.walk import Ground, Walk
 
@@ -151,6 +151,7 @@ class World:
             attention=self.rollout.transformer.attention,
             picture=None if given is None else keep_picture(given, self.own_pictures),
             tier=self.tier,
+            walk=new_identity(),
         )
         return self._open(beginning, request.prompt or "")
 

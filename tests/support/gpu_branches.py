@@ -1,0 +1,45 @@
+"""The transformer as on a GPU, computed by this CPU: its cache's layout, and products instead of copies."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from worldplay.model import regions, tokens
+from worldplay.model.kv_cache import KVCache
+
+PRODUCTS = {"turn", "apply_camera", "see_by_camera"}
+CACHE = {"cache"}
+
+
+@contextmanager
+def gpu_branches(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
+    """Take the branches that tensors on a GPU take. Yields: those that the model has come to, as it comes."""
+    taken: set[str] = set()
+    build = KVCache.__init__
+
+    def build_tokens_first(cache: KVCache, *args: Any, tokens_first: bool, **others: Any) -> None:
+        taken.add("cache")
+        build(cache, *args, tokens_first=True, **others)
+
+    def turn(normal: Tensor, norm: Tensor, products: Tensor, out: Tensor | None = None) -> Tensor:
+        taken.add("turn")
+        return torch.bmm(normal, products, out=out)
+
+    def apply_camera(heads: Tensor, matrices: Tensor, out: Tensor | None = None) -> Tensor:
+        taken.add("apply_camera")
+        return torch.bmm(heads, matrices, out=out)
+
+    def see_by_camera(attended: Tensor, matrices: Tensor) -> Tensor:
+        taken.add("see_by_camera")
+        return torch.bmm(attended, matrices)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KVCache, "__init__", build_tokens_first)
+        for function in (turn, apply_camera):
+            patch.setattr(tokens, function.__name__, function)
+        patch.setattr(regions, "see_by_camera", see_by_camera)
+        yield taken

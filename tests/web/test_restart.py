@@ -1,0 +1,65 @@
+"""Who gets a place after a restart of the server: those who walked, before newcomers."""
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from support.raw_client import RawClient
+from support.serving import serving
+from support.tiny_world import make_world
+
+FIELDS = "fields=places"
+
+
+def client(address: str) -> RawClient:
+    return RawClient(f"ws://{address}/ws?{FIELDS}")
+
+
+def walk_and_restart(options: dict[str, object]) -> dict[str, object]:
+    """Walk on a server that ends. Returns: what is needed to resume."""
+    with serving(make_world(), **options) as address, client(address) as walker:
+        welcome = walker.hello()
+        walker.start(seed=1)
+        last = walker.recv_type("media")["frame"]
+    return {"session": welcome["session"], "secret": welcome["secret"], "fragment": last}
+
+
+def test_who_walked_goes_before_a_newcomer_who_starts_first(tmp_path: Path) -> None:
+    options: dict[str, object] = {"store": str(tmp_path), "resume_s": 60.0, "max_sessions": 1}
+    resume = walk_and_restart(options)
+    with ExitStack() as stack:
+        address = stack.enter_context(serving(make_world(), **options))
+        newcomer, walker = stack.enter_context(client(address)), stack.enter_context(client(address))
+        assert newcomer.hello()["places"]["free"] == 0
+        newcomer.send("start", seed=2)
+        assert newcomer.recv_type("queued")["position"] == 1
+        assert walker.hello(resume=resume)["resumed"]
+        assert walker.recv_type("chunk")
+        walker.send("stop")
+        assert newcomer.recv_type("chunk")
+
+
+@pytest.mark.parametrize("returned", [{"return_s": 0.0}, {"return_s": 0.5}, {"resume_s": 0.0}])
+def test_newcomer_gets_the_place_that_nobody_comes_back_to(
+    tmp_path: Path, returned: dict[str, object]
+) -> None:
+    options: dict[str, object] = {"store": str(tmp_path), "resume_s": 60.0, "max_sessions": 1}
+    walk_and_restart(options)
+    with serving(make_world(), **{**options, **returned}) as address, client(address) as newcomer:
+        newcomer.hello()
+        newcomer.start(seed=2)
+        assert newcomer.recv_type("chunk")
+
+
+def test_place_is_kept_for_nobody_who_left(tmp_path: Path) -> None:
+    options: dict[str, object] = {"store": str(tmp_path), "resume_s": 0.1, "max_sessions": 1}
+    with serving(make_world(), **options) as address:
+        with client(address) as walker:
+            walker.hello()
+            walker.start(seed=1)
+            walker.recv_type("media")
+        time.sleep(0.4)  # nobody comes back
+    with serving(make_world(), **options) as address, client(address) as newcomer:
+        assert newcomer.hello()["places"]["free"] == 1
