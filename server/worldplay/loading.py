@@ -24,7 +24,7 @@ from worldplay.model.regions import compile_regions
 from worldplay.ranks.group import BACKENDS
 from worldplay.ranks.orders import MakeModules, Modules
 from worldplay.ranks.team import lead
-from worldplay.settings import ModelSettings, Settings, keep_compiled_code
+from worldplay.settings import ModelSettings, Settings, keep_compiled_code, read_visible_gpus
 from worldplay.world.attention import set_attention
 from worldplay.world.compiling import COMPILER, can_compile, compile_world
 from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
@@ -34,7 +34,7 @@ from worldplay.world.embedded.load import find_embedded, load_embedded, load_net
 from worldplay.world.embedded.manifest import read_description
 from worldplay.world.embedded.previews import show_first_frames
 from worldplay.world.frames import parse_size
-from worldplay.world.machine import check_heads, choose_rank_kind, count_usable_cores
+from worldplay.world.machine import check_heads, choose_rank_kind, count_usable_cores, list_gpus
 from worldplay.world.pace import Pace
 from worldplay.world.recording import record_world
 from worldplay.world.released.files import is_released
@@ -107,7 +107,9 @@ def start_ranks(settings: ModelSettings, heads: int, make: MakeModules) -> Itera
     if not (dist.is_available() and dist.is_backend_available(backend)):
         raise ValueError(f"expected a PyTorch with {backend.upper()} for --gpus {settings.gpus}, got none")
     logger.info("starting %d ranks", settings.gpus)
+    gpus = list_gpus(read_visible_gpus())[: settings.gpus] if kind == "cuda" else []
     with lead(settings.gpus, kind, make) as leader:
+        leader.free = {rank: gpu.free for rank, gpu in enumerate(gpus) if rank > 0}
         yield leader
 
 
