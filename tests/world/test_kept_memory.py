@@ -132,6 +132,7 @@ def test_walk_that_rests_holds_only_the_context_of_a_chunk_that_may_be_cut(
     for _ in range(9):
         walk.begin_chunk(CircleSteering()).finish()
     walk.release()
+    assert [kept._text for kept in walk.walk.kept] == [None]
     assert live.num_bytes <= 2 * CONTEXT * count_kept_bytes(world)
 
 

@@ -64,6 +64,7 @@ class KeptLatents:
 
     def forget(self) -> None:
         self._latents.clear()
+        self._text = None
         self._newest = -1
 
 

@@ -24,9 +24,8 @@ class Ranks:
     """
 
     size = 1
-    free: Mapping[int, int] = MappingProxyType(
-        {}
-    )  # by rank: bytes of the others' GPUs, before anything is loaded
+    # Bytes of the other ranks' GPUs before anything is loaded, by rank; empty: not limited.
+    free: Mapping[int, int] = MappingProxyType({})
 
     def count_heads(self, num_heads: int) -> int:
         """Return how many heads of keys and values this rank stores."""
