@@ -14,6 +14,8 @@ from worldplay.commands import bench, serve
 from worldplay.commands.bench import RandomModel
 from worldplay.loading import check_choices, make_engine, open_engine, open_ranks, open_world
 from worldplay.model.ranks import ALONE, Ranks
+from worldplay.model.regions import EAGER
+from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.settings import Settings, load_settings
 from worldplay.world import tiers
 from worldplay.world.compiling import can_compile
@@ -35,13 +37,40 @@ def test_every_walk_has_caches_of_its_own_unless_context_is_kept(tier: str, sets
     assert len(world.rollout.cache_sets) == sets
 
 
+@pytest.mark.parametrize(("max_sessions", "walks"), [(None, 4), (2, 3), (5, 4)])
+def test_memory_for_kept_context_is_shared_by_all_walks(
+    monkeypatch: pytest.MonkeyPatch, max_sessions: int | None, walks: int
+) -> None:
+    counted: list[object] = []
+
+    def count(world: World, name: str, **how: object) -> World:
+        counted.append(how["walks"])
+        return world
+
+    monkeypatch.setattr(loading, "apply_tier", count)
+    world = replace(make_world(), max_sessions=max_sessions)
+    loading.tune(load_settings(tier="fast", device="cpu", attention="sdpa"), world, sessions=3, clips=1)
+    assert counted == [walks]
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_other_ranks_compile_only_where_a_compiler_works(
+    monkeypatch: pytest.MonkeyPatch, works: bool
+) -> None:
+    monkeypatch.setattr(loading, "can_compile", lambda device: works)
+    settings = load_settings(gpus=2, device="cpu", compile="on")
+    transformer, _ = loading._load_networks(settings, torch.device("cpu"))
+    assert isinstance(transformer, WorldPlayTransformer)
+    assert (transformer.blocks[0].regions is EAGER) is not works
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     """What is asked for instead of being loaded."""
     calls: list[tuple[object, ...]] = []
     monkeypatch.setattr(load, "load_released", lambda *args: calls.append(args))
     monkeypatch.setattr(loading, "load_embedded", lambda *args: calls.append(args))
-    monkeypatch.setattr(loading, "tune", lambda _, world, with_cuts: world)
+    monkeypatch.setattr(loading, "tune", lambda _, world, **walks: world)
     return calls
 
 

@@ -25,7 +25,7 @@ from worldplay.model.regions import compile_regions
 from worldplay.ranks.group import BACKENDS
 from worldplay.ranks.orders import MakeModules, Modules
 from worldplay.ranks.team import lead
-from worldplay.settings import ModelSettings, Settings, keep_compiled_code
+from worldplay.settings import ModelSettings, Settings, keep_compiled_code, read_visible_gpus
 from worldplay.world.attention import AUTO, set_attention
 from worldplay.world.compiling import COMPILER, can_compile, compile_world
 from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
@@ -35,7 +35,7 @@ from worldplay.world.embedded.load import find_embedded, load_embedded, load_net
 from worldplay.world.embedded.manifest import read_description
 from worldplay.world.embedded.previews import show_first_frames
 from worldplay.world.frames import parse_size
-from worldplay.world.machine import check_heads, choose_rank_kind, count_usable_cores
+from worldplay.world.machine import check_heads, choose_rank_kind, count_usable_cores, list_gpus
 from worldplay.world.pace import Pace
 from worldplay.world.recording import check_recording, record_world
 from worldplay.world.released.files import is_released
@@ -138,7 +138,9 @@ def start_ranks(settings: ModelSettings, heads: int, make: MakeModules) -> Itera
         raise ValueError(f"expected a PyTorch with {backend.upper()} for --gpus {settings.gpus}, got none")
     check_choices(settings)  # its sentences about devices are of one rank
     logger.info("starting %d ranks", settings.gpus)
+    gpus = list_gpus(read_visible_gpus())[: settings.gpus] if kind == "cuda" else []
     with lead(settings.gpus, kind, make) as leader:
+        leader.free = {rank: gpu.free for rank, gpu in enumerate(gpus) if rank > 0}
         yield leader
 
 
@@ -152,7 +154,8 @@ def _load_networks(settings: ModelSettings, device: torch.device) -> Modules:
         transformer, vae = load_networks(find_embedded(settings.model), device)
     if settings.compile == "on":
         keep_compiled_code()
-        transformer.use_regions(compile_regions(COMPILER))
+        if can_compile(device):  # rank 0 tries it, too
+            transformer.use_regions(compile_regions(COMPILER))
     return transformer, vae
 
 
@@ -176,12 +179,18 @@ def open_world(
         torch.set_num_threads(1)
         walks = 1 if _keeps_latents(settings) else sessions + clips
         world = load_embedded(find_embedded(settings.model), device, ranks, walks)
-    return tune(settings, world, with_cuts=with_cuts)
+    return tune(settings, world, sessions=sessions, clips=clips, with_cuts=with_cuts)
 
 
-def tune(settings: ModelSettings, world: World, *, with_cuts: bool = False) -> World:
+def tune(
+    settings: ModelSettings, world: World, *, sessions: int = 1, clips: int = 0, with_cuts: bool = False
+) -> World:
     """Choose how a loaded world computes: its tier and attention, and whether it is compiled and recorded.
 
+    Args:
+        sessions: that were asked for; there may be memory for fewer.
+        clips: made beside them, one walk each.
+        with_cuts: as in `open_world`.
     Raises: ValueError if the tier, or the attention backend that was asked for, does not work here, or no
         recording does.
     """
@@ -189,11 +198,13 @@ def tune(settings: ModelSettings, world: World, *, with_cuts: bool = False) -> W
     if compiles:
         keep_compiled_code()
         compiles = can_compile(world.device)
+    if world.max_sessions is not None:
+        sessions = min(sessions, world.max_sessions)
     world = apply_tier(
         world,
         settings.tier,
         compiles=compiles,
-        sessions=settings.max_sessions,
+        walks=sessions + clips,
         tiny_decoder=_released(settings)[1] / FILE if is_released(settings.model) else None,
     )
     set_attention(world, settings.attention, eight_bits=TIERS[settings.tier].eight_bits)

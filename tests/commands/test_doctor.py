@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,7 @@ def test_report_for_a_large_gpu() -> None:
 def test_report_says_how_long_context_is_kept() -> None:
     said = "\n".join(report(H100, DISTILLED, (240, 416), 140_000_000_000, PRESENT, 4))
     assert "more caches      40.5 GB, in what is left: 5 walks keep their context" in said
-    assert "other tiers      keep context of the latest 0.3 minutes of each" in said
+    assert "other tiers      keep context of the latest 0.2 minutes of each" in said
     assert "  240x416     48.6 GB   10.1 GB  1.4 min  71" in said
 
 
@@ -110,8 +111,43 @@ def test_report_for_eight_gpus() -> None:
     said = "\n".join(lines)
     assert "hy-worldplay ar-distilled at 480x832, on rank 0 of 8" in said
     assert re.search(r"KV cache +4.4 GB", said)
-    assert re.search(r"other ranks +17.2 GB  each, without text stream and encoders, with two walks", said)
+    assert re.search(r"exchange +3.3 GB  NCCL's buffers, an estimate", said)
     assert "serve, 4 at once and a clip: fits" in said
+    assert re.search(r"more caches +17.6 GB, in what is left: 5 walks keep their context", said)
+    assert re.search(r"other ranks +39.4 GB each at most, without text stream and encoders", said)
+    assert "GPU 1" not in said
+    assert "tiers" not in said  # several ranks have none
+    assert "min  " not in said
+
+
+@pytest.mark.parametrize(
+    ("free", "sets", "others"),
+    [
+        (40, 4, "GPU 3 has only 40.0 GB free, which the plan counts"),
+        (24, 1, "GPU 3 has only 24.0 GB free, which the plan counts"),
+        (
+            20,
+            1,
+            "DOES NOT FIT: GPU 3 has only 20.0 GB free, its rank needs 22.8 GB; stop what else uses it, or",
+        ),
+    ],
+)
+def test_report_names_a_gpu_that_others_use(free: int, sets: int, others: str) -> None:
+    machine = replace(H100, free={1: 84_000_000_000, 3: free * 1_000_000_000})
+    said = "\n".join(report(machine, DISTILLED, SIZE, 83_000_000_000, "present", 4, ranks=8))
+    assert others in said
+    assert "GPU 1" not in said
+    assert ("encode their context again" in said) is (sets == 1)
+    assert (f"{sets} walks keep their context" in said) is (sets > 1)
+
+
+def test_gpus_of_other_ranks_are_examined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus = [Gpu("H100", free, 85) for free in (80, 70, 60, 50)]
+    monkeypatch.setattr(doctor, "list_gpus", lambda visible: gpus)
+    monkeypatch.setattr(doctor, "find_gpu", lambda device, visible: gpus[0])
+    assert examine("auto", tmp_path).free == {}
+    assert examine("auto", tmp_path, ranks=3).free == {1: 70, 2: 60}
+    assert examine("cpu", tmp_path, ranks=3).free == {}
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
@@ -39,6 +39,7 @@ from worldplay.world.released.offload_plan import (
     count_sessions,
     count_spare,
     count_waiting,
+    find_short_rank,
     plan_offload,
 )
 from worldplay.world.released.sizes import SIZES, SizePace, choose_size, render_sizes, render_tiers
@@ -57,12 +58,15 @@ class Machine:
     gpu: Gpu | None  # of rank 0
     memory: int
     disk_free: int
+    free: Mapping[int, int] = field(default_factory=dict)  # bytes of the other ranks' GPUs, by rank
 
 
-def examine(device: str, weights_dir: Path) -> Machine:
+def examine(device: str, weights_dir: Path, ranks: int = 1) -> Machine:
     """Inspect this machine. Raises: ValueError for a device that it does not have."""
     disk = shutil.disk_usage(existing_folder(weights_dir)).free
-    return Machine(find_gpu(device, read_visible_gpus()), available_memory(), disk)
+    gpus = list_gpus(read_visible_gpus())[:ranks] if ranks > 1 and device != "cpu" else []
+    free = {rank: gpu.free for rank, gpu in enumerate(gpus) if rank > 0}
+    return Machine(find_gpu(device, read_visible_gpus()), available_memory(), disk, free)
 
 
 def check_everything(variant: Variant, weights_dir: Path, shapes: Shapes = RELEASED) -> str | None:
@@ -116,7 +120,7 @@ def report(
     yield from _parts(needed, variant, size, ranks)
     yield ""
     if budget is not None:
-        yield from _plans(needed, variant, budget, max_sessions)
+        yield from _plans(needed, variant, budget, max_sessions, machine.free if ranks > 1 else None)
         yield ""
         yield from _sizes(variant, size, budget, ranks)
     else:
@@ -143,11 +147,9 @@ def _parts(needed: MemoryEstimate, variant: Variant, size: tuple[int, int], rank
             "decoder state, text, and the latest 3 minutes of latents",
         ),
         ("working", needed.working, "activations, an estimate"),
+        *((("exchange", needed.exchange, "NCCL's buffers, an estimate"),) if ranks > 1 else ()),
     ):
         yield f"  {name:15} {_gb(size_bytes):>8}  {remark}".rstrip()
-    if ranks > 1:
-        other = _gb(count_other_rank(needed))
-        yield f"  {'other ranks':15} {other:>8}  each, without text stream and encoders, with two walks"
     if variant.is_live:
         latent = variant.num_branches * needed.context_latent
         shares = (f"{latents}: {_gb(latents * latent)}" for latents in CONTEXTS)
@@ -156,8 +158,18 @@ def _parts(needed: MemoryEstimate, variant: Variant, size: tuple[int, int], rank
         yield "  no KV cache: every step reads the whole clip"
 
 
-def _plans(needed: MemoryEstimate, variant: Variant, budget: int, max_sessions: int) -> Iterator[str]:
-    """Describe the plan of `serve`, and that of `render`, which has only one walk, if it differs."""
+def _plans(
+    needed: MemoryEstimate,
+    variant: Variant,
+    budget: int,
+    max_sessions: int,
+    free: Mapping[int, int] | None,
+) -> Iterator[str]:
+    """Describe the plan of `serve`, and that of `render`, which has only one walk, if it differs.
+
+    Args:
+        free: bytes of the other ranks' GPUs, which are planned like this one if it is empty; None: one rank.
+    """
     yield f"Plan for {_gb(budget)}"
     alone = plan_offload(needed, 1, budget)
     if not variant.is_live:
@@ -171,31 +183,54 @@ def _plans(needed: MemoryEstimate, variant: Variant, budget: int, max_sessions: 
     yield from _describe(f"serve, {served} at once and a clip{room}", needed, serving, variant)
     if _choices(alone) != _choices(serving):
         yield from _describe("render", needed, alone, variant)
-    yield from _kept_context(needed, serving, served, budget)
+    others = min(free.values()) - RESERVE if free else None
+    sets = count_cache_sets(needed, serving, served + 1, budget, others)
+    yield from _more_caches(needed, serving, sets, served)
+    if free is None:
+        yield from _kept_context(needed, serving, served, budget)
+    else:
+        yield from _other_ranks(needed, serving, served + 1, sets, budget, free)
     yield f"  most sessions    {most}"
 
 
-def _kept_context(needed: MemoryEstimate, plan: OffloadPlan, sessions: int, budget: int) -> Iterator[str]:
-    """Describe how much of their context the sessions of `serve` keep."""
-    sets = count_cache_sets(needed, plan, sessions + 1, budget)
+def _more_caches(needed: MemoryEstimate, plan: OffloadPlan, sets: int, sessions: int) -> Iterator[str]:
     one = needed.unrotated_caches if plan.unrotated_caches else needed.caches
     if sets > 1:
         yield f"  more caches      {_gb((sets - 1) * one)}, in what is left: {sets} walks keep their context"
         yield "                   while others compute, and encode nothing again when they take turns"
     elif sessions > 1:
         yield "  more caches      none: sessions that take turns encode their context again"
-    minutes = _minutes_kept(needed, plan, sessions, budget)
+
+
+def _other_ranks(
+    needed: MemoryEstimate, plan: OffloadPlan, walks: int, sets: int, budget: int, free: Mapping[int, int]
+) -> Iterator[str]:
+    """Describe the memory of the other ranks, and name a GPU that others use."""
+    takes = count_other_rank(needed, walks, sets, unrotated=plan.unrotated_caches)
+    yield f"  other ranks      {_gb(takes)} each at most, without text stream and encoders"
+    if problem := find_short_rank(needed, plan, walks, free):
+        yield f"                   DOES NOT FIT: {problem}"
+        return
+    for rank, size in free.items():
+        if size < budget:
+            yield f"                   GPU {rank} has only {_gb(size)} free, which the plan counts"
+
+
+def _kept_context(needed: MemoryEstimate, plan: OffloadPlan, sessions: int, budget: int) -> Iterator[str]:
+    """Describe how much of their context the sessions of `serve` keep in tiers."""
+    minutes = _minutes_kept(needed, plan, sessions + 1, budget)
     kept = (
         f"context of the latest {minutes:.1f} minutes of each" if minutes else "no context: memory is short"
     )
     yield f"  other tiers      keep {kept}"
 
 
-def _minutes_kept(needed: MemoryEstimate, plan: OffloadPlan, sessions: int, budget: int) -> float:
+def _minutes_kept(needed: MemoryEstimate, plan: OffloadPlan, walks: int, budget: int) -> float:
     """Count the minutes of each walk whose context is kept by tiers; 0 if they encode all of it again."""
+    context = CONTEXTS[-1]
     spare = 0 if plan.unrotated_caches else count_spare(needed, plan, budget)
-    latents = count_kept_latents(spare, needed.kept_latent, sessions)
-    return 0.0 if latents < CONTEXTS[-1] else latents * FRAMES_PER_LATENT / FPS / 60
+    latents = count_kept_latents(spare, needed.kept_latent, walks, context)
+    return 0.0 if latents < context else latents * FRAMES_PER_LATENT / FPS / 60
 
 
 def _choices(plan: OffloadPlan) -> tuple[object, ...]:
@@ -215,7 +250,8 @@ def _describe(who: str, needed: MemoryEstimate, plan: OffloadPlan, variant: Vari
 
 def _sizes(variant: Variant, asked: tuple[int, int], budget: int, ranks: int) -> Iterator[str]:
     last = "most sessions" if variant.is_live else "a clip"
-    kept_of = f" {'kept':>8}" if variant.is_live else ""
+    keeps = variant.is_live and ranks == 1  # several ranks have no tiers
+    kept_of = f" {'kept':>8}" if keeps else ""
     yield f"  {'size':9} {'one walk':>9} {'KV cache':>9}{kept_of}  {last}"
     for size in dict.fromkeys((asked, *SIZES)):
         needed = estimate_memory(variant, size, ranks=ranks)
@@ -224,7 +260,7 @@ def _sizes(variant: Variant, asked: tuple[int, int], budget: int, ranks: int) ->
         caches = needed.unrotated_caches if plan.unrotated_caches else needed.caches
         clip = "fits" if plan.fits else "does not fit"
         most = (count_sessions(needed, budget) or "does not fit") if variant.is_live else clip
-        kept = f" {_minutes_kept(needed, plan, 1, budget):>4.1f} min" if variant.is_live else ""
+        kept = f" {_minutes_kept(needed, plan, 1, budget):>4.1f} min" if keeps else ""
         yield f"  {name:9} {_gb(plan.peak):>9} {_gb(caches):>9}{kept}  {most}"
 
 
@@ -261,7 +297,8 @@ def run(settings: ModelSettings, memory_gb: float | None, *, check: bool) -> Non
     if settings.gpus > 1:
         _check_ranks(settings, variant, planned=memory_gb is not None)
     _check_tier(settings, variant)
-    machine = examine(settings.device, settings.weights_dir)
+    ranks_here = settings.gpus if memory_gb is None else 1
+    machine = examine(settings.device, settings.weights_dir, ranks_here)
     free = machine.gpu.free if machine.gpu else None
     planned = free if memory_gb is None else int(memory_gb * 1e9)
     budget = None if planned is None else max(0, planned - RESERVE)
