@@ -233,6 +233,48 @@ async def test_timeline_does_not_go_back_for_a_client_that_has_later_frames() ->
     assert [each["frame"] for each in await twice.sent("media")] == [502, 503, 504]
 
 
+async def test_controls_of_an_earlier_connection_are_in_no_chunk() -> None:
+    """Its `seq` may be higher than any of the new one's, which begins anew."""
+    client = Client()
+    client.outlet.put(TRACK)
+    put_chunk(client, report(0, controls_seq=5010))
+    await client.sent("media")
+    put_chunk(client, report(1, controls_seq=5011, latched_ms=90.0))  # waits when the connection is lost
+    again = on_a_new_connection(client)
+    client.outlet.resume(welcome(resumed=True), last_frame=1)
+    client.outlet.begin_connection(100.0)
+    put_chunk(client, report(2, controls_seq=5011, latched_ms=95.0))  # was made, but not encoded
+    put_chunk(client, report(3, controls_seq=1, latched_ms=120.0))
+    told = [each["controls_seq"] for each in await again.sent("chunk")]
+    assert told == [None, None, 1]
+
+
+@pytest.mark.parametrize("last_frame", [0, 1])
+async def test_chunk_that_is_sent_again_names_no_controls(last_frame: int) -> None:
+    client = Client()
+    client.outlet.put(TRACK)
+    for index in range(2):
+        put_chunk(client, report(index, controls_seq=5010))
+    await client.sent("media")
+    again = on_a_new_connection(client)
+    client.outlet.resume(welcome(resumed=True), last_frame)
+    told = await again.sent("chunk")
+    assert [each["controls_seq"] for each in told] == [None] * len(told) != []
+
+
+async def test_latency_counts_no_message_of_an_earlier_connection() -> None:
+    client = Client()
+    client.outlet.put(TRACK)
+    client.latency.receive(5010, now_ms=10.0)
+    client.outlet.resume(welcome(resumed=True), last_frame=None)
+    client.outlet.begin_connection(100.0)
+    client.latency.receive(1, now_ms=110.0)
+    put_chunk(client, report(0, controls_seq=5010, latched_ms=90.0))
+    put_chunk(client, report(1, controls_seq=1, latched_ms=120.0))
+    await client.sent("media")
+    assert client.latency.show(2 / 24, now_ms=150.0) == [40.0]
+
+
 async def test_impossible_frame_moves_nothing() -> None:
     resumption, again = resend(await lost(num_chunks=0), last_frame=2**53 - 1)
     assert resumption == Resumption(2)

@@ -19,7 +19,10 @@ class ReceivedEdge(Edge):
 
 @dataclass(frozen=True, slots=True)
 class Latch:
-    """When a chunk read its controls, and the seq of the newest message that they include."""
+    """When a chunk read its controls, and the seq of the newest message that they include.
+
+    The seq is of the connection of that time; None: there was no message on it.
+    """
 
     seq: int | None
     at_ms: float
@@ -244,9 +247,15 @@ class ControlState:
         with self._lock:
             return ControlState(now_ms, self._state.window.held, self._seq)
 
-    def released(self, now_ms: float) -> "ControlState":
-        """Return controls without any key held: the client cannot tell when it releases them."""
-        return ControlState(now_ms, seq=self._seq)
+    def release(self, now_ms: float) -> None:
+        """Forget all inputs of a connection that is lost: its client cannot tell when it releases its keys.
+
+        The next connection numbers its messages anew, so no number is left, either.
+        """
+        with self._lock:
+            self._state = self._before_latch = _State(_Window(now_ms, frozenset()))
+            self._seq = None
+            self._has_news = False
 
     def _commit(self, plans: tuple[_Plan, ...], newest: _Plan, now_ms: float) -> None:
         window = _Window(now_ms, self._state.window.held)

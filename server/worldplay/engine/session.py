@@ -185,13 +185,13 @@ class Session:
         now_ms = self._clock()
         with self._lock:
             self._is_away = True
-            self._controls = self._controls.released(now_ms)
+            self._controls.release(now_ms)
             self.activity.note_away(True, now_ms)
             self._commands.append((Rest(), now_ms))
         self._wake()
 
     def come_back(self, resent_s: float = 0.0, skipped_s: float = 0.0) -> None:
-        """Note that the client is back.
+        """Note that the client is back, on another connection.
 
         Args:
             resent_s: media that it is sent again; it may have lost all other.
@@ -200,6 +200,7 @@ class Session:
         now_ms = self._clock()
         with self._lock:
             self._is_away = False
+            self._controls.release(now_ms)  # the earlier connection may not have been lost
             self.activity.note_away(False, now_ms)
             self._playback.come_back(resent_s, skipped_s, now_ms)
         self._wake()
