@@ -119,10 +119,26 @@ class DecodeQueue:
                 self._chunks.pop().count(self._costs, self._counters)
         self._chunks.append(DecodingChunk(report, walk, self._clock()))
 
+    @property
+    def next_chunk(self) -> int:
+        """Return the number of the chunk whose latent is next."""
+        return self._chunks[0].report.chunk.index
+
+    def keep(self, num_chunks: int) -> bool:
+        """Forget what does not belong to a walk's first chunks. Returns: whether there was any.
+
+        Of those, a latent that is being decoded is not delivered.
+        """
+        stay = deque(chunk for chunk in self._chunks if chunk.report.chunk.index < num_chunks)
+        is_dropping = len(stay) < len(self._chunks)
+        self._chunks = stay
+        if self._in_hand not in stay:
+            self._in_hand = None
+        return is_dropping
+
     def clear(self) -> None:
-        """Forget all latents. One that is being decoded is not delivered."""
-        self._chunks.clear()
-        self._in_hand = None
+        """Forget all latents."""
+        self.keep(0)
 
     def decode_next(self) -> None:
         """Decode the next latent and give its frames to the listener."""

@@ -228,6 +228,15 @@ class Session:
         """Return how many chunks the walk has, once all commands are done. Any thread."""
         return self._num_chunks or 0
 
+    @property
+    def num_staying(self) -> int | None:
+        """Return how many of the walk's chunks stay after all commands that wait; None: all."""
+        with self._lock:
+            if self._is_closed:
+                return 0
+            changes = [command for command, _ in self._commands if isinstance(command, Open | Rewind)]
+            return min((each.num_chunks if isinstance(each, Rewind) else 0 for each in changes), default=None)
+
     def take_notices(self) -> list[Notice]:
         with self._lock:
             notices = list(self._notices)
@@ -291,6 +300,8 @@ class Session:
             if self._is_held:
                 return None
             if self._commands:
+                if undecoded_ms and not self._is_away and isinstance(self._commands[0][0], Rewind):
+                    return None  # what stays is decoded first
                 asked_ms = max(self._commands[0][1], self._rests_until_ms)
                 deadline_ms = asked_ms + OPENING_SLACK_MS
                 tail_ms = costs.command.median_ms

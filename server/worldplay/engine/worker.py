@@ -20,6 +20,7 @@ from worldplay.engine.failures import REASONS, code_of
 from worldplay.engine.pacing import Costs, LatchMode
 from worldplay.engine.ports import ChunkReport, WorldPort
 from worldplay.engine.session import Session
+from worldplay.engine.session_commands import Rewind
 from worldplay.engine.stats import Counters
 from worldplay.engine.turns import Turns
 from worldplay.world.chunk import Chunk
@@ -104,8 +105,8 @@ class Worker:
             if session.is_closed:
                 self._end(session, None)
         for session in self._sessions.values():
-            if session.is_cancelling:
-                self._cancel(session)
+            if (num_staying := session.num_staying) is not None:
+                self._cancel(session, num_staying)
         for session in list(self._sessions.values()):
             self._guard(session, partial(self._answer, session))
         self._turns.check(self._clock())
@@ -269,11 +270,12 @@ class Worker:
         now_ms = self._clock()
         decode = self._planner.next(now_ms)
         stage_ms = self._expect_stage_ms() if self._decoder.is_worker_computing else 0.0
-        if decode is None or decode.begin_by_ms > now_ms + stage_ms or decode.session.is_cancelling:
+        if decode is None or decode.begin_by_ms > now_ms + stage_ms:
             return None
         if self._planner.is_making_again(decode.session, self._run):
             return None  # the worker gives up the cut first, between two stages
-        return self._undecoded[decode.session.number]
+        queue, num_staying = self._undecoded[decode.session.number], decode.session.num_staying
+        return queue if num_staying is None or queue.next_chunk < num_staying else None
 
     def _show(self, session: Session, chunk: Chunk) -> None:
         """Show the last latent of a walk that goes on, before its next chunk is made."""
@@ -328,6 +330,8 @@ class Worker:
             if self._decoder.failures:  # that comes first
                 return
             command = session.take_command()
+            if isinstance(command, Rewind):
+                self._undecoded[session.number].clear()  # of a client that is away
             if command is not None:
                 self._commands.handle(session, command)
 
@@ -351,12 +355,11 @@ class Worker:
             self.counters.speculation_misses += 1
             self._drop_run()
 
-    def _cancel(self, session: Session) -> None:
-        """Drop what was begun or not decoded yet of a session's chunks."""
+    def _cancel(self, session: Session, num_staying: int = 0) -> None:
+        """Drop what was begun or not decoded yet of a session's chunks, but for the first ones."""
         is_running = self._run is not None and self._run.session is session
-        queue = self._undecoded[session.number]
-        self.counters.cancelled_chunks += is_running or bool(queue)
-        queue.clear()
+        is_dropping = self._undecoded[session.number].keep(num_staying)
+        self.counters.cancelled_chunks += is_running or is_dropping
         if is_running:
             self._drop_run()
 
