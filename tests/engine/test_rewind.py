@@ -9,6 +9,7 @@ from support.fakes import FakeClock, Page, Theatre
 from worldplay.engine.admission import Admission
 from worldplay.engine.pacing import LatchMode
 from worldplay.engine.worker import Worker
+from worldplay.world.steering import WalkRequest
 
 
 class Counting(Page):
@@ -104,3 +105,24 @@ def test_rewind_does_not_wait_for_a_client_that_is_away() -> None:
     walk.page.session.come_back()
     walk.theatre.run(1500)
     assert walk.page.reports[-1].chunk.index > walk.chunk
+
+
+@pytest.mark.parametrize(("latch", "beside"), MODES)
+def test_refused_start_takes_nothing_away(latch: LatchMode, beside: bool) -> None:
+    walk = walked(latch, beside=beside)
+    walk.page.session.start(WalkRequest("nowhere"))
+    walk.theatre.run(1500)
+    assert walk.page.events.count(("started",)) == 1
+    assert walk.page.num_frames >= 16 * (walk.chunk + 2) - 3
+    assert walk.page.stalled_ms == 0
+
+
+@pytest.mark.parametrize(("latch", "beside"), MODES)
+def test_nothing_of_an_earlier_walk_follows_another_start(latch: LatchMode, beside: bool) -> None:
+    walk = walked(latch, beside=beside)
+    walk.page.session.start(WalkRequest("walk2"))
+    while walk.page.events.count(("started",)) == 1:
+        walk.theatre.run(1)
+    num_frames = walk.page.num_frames
+    walk.theatre.run(1500)
+    assert (walk.page.num_frames - num_frames) % 4 == 1

@@ -32,13 +32,20 @@ class Commands:
         costs: Costs,
         counters: Counters,
         show: Callable[[Session, Chunk], None],
+        forget: Callable[[Session], None],
     ) -> None:
-        """`show` decodes what a restored walk showed last."""
+        """Carry out commands with the help of the worker.
+
+        Args:
+            show: decodes what a restored walk showed last.
+            forget: drops a session's latents that are not decoded.
+        """
         self._world = world
         self._clock = clock
         self._costs = costs
         self._counters = counters
         self._show = show
+        self._forget = forget
 
     def handle(self, session: Session, command: Command) -> None:
         """Carry out a command, or tell the client why not."""
@@ -59,6 +66,7 @@ class Commands:
                 walk = walk_of(session)
                 if num_chunks > walk.num_chunks:
                     raise RefusedError(f"expected one of {walk.num_chunks} chunks, got {num_chunks}")
+                self._forget(session)  # if its client is away, there may be some
                 walk.truncate(num_chunks)
                 session.listener.on_state(what, {"chunk": num_chunks})
             case Prompt(text):
@@ -85,6 +93,7 @@ class Commands:
         except ValueError as error:
             raise RefusedError(str(error)) from None
         self._costs.count("open", self._clock() - started_ms)
+        self._forget(session)  # not before: had the start been refused, they would be shown
         session.walk = walk
         session.mark_opened(self._clock())
         self._counters.walks_opened += 1

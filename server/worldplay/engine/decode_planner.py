@@ -43,7 +43,7 @@ class DecodePlanner:
 
     def _due_ms(self, session: Session, now_ms: float) -> float:
         """Return when a session's next latent must be decoded: at once if it cannot be cut any more."""
-        if self._latch == "chunk" or session.is_paused or session.is_cancelling:
+        if self._latch == "chunk" or session.is_paused or session.is_rewinding:
             return now_ms
         return session.decode_due_ms(self._costs, now_ms)
 

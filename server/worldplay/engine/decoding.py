@@ -124,11 +124,13 @@ class DecodeQueue:
         """Return the number of the chunk whose latent is next."""
         return self._chunks[0].report.chunk.index
 
-    def keep(self, num_chunks: int) -> bool:
-        """Forget what does not belong to a walk's first chunks. Returns: whether there was any.
+    def keep(self, num_chunks: int | None) -> bool:
+        """Forget what does not belong to a walk's first chunks; None: to all. Returns: whether there was any.
 
         Of those, a latent that is being decoded is not delivered.
         """
+        if num_chunks is None:
+            return False
         stay = deque(chunk for chunk in self._chunks if chunk.report.chunk.index < num_chunks)
         is_dropping = len(stay) < len(self._chunks)
         self._chunks = stay

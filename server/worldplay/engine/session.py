@@ -230,12 +230,16 @@ class Session:
 
     @property
     def num_staying(self) -> int | None:
-        """Return how many of the walk's chunks stay after all commands that wait; None: all."""
+        """Return how many of the walk's chunks stay after the rewinds that wait; None: all."""
         with self._lock:
-            if self._is_closed:
-                return 0
-            changes = [command for command, _ in self._commands if isinstance(command, Open | Rewind)]
-            return min((each.num_chunks if isinstance(each, Rewind) else 0 for each in changes), default=None)
+            rewinds = [each.num_chunks for each, _ in self._commands if isinstance(each, Rewind)]
+            return 0 if self._is_closed else min(rewinds, default=None)
+
+    @property
+    def is_rewinding(self) -> bool:
+        """Return whether a rewind is next, before which everything that stays is decoded."""
+        with self._lock:
+            return self._has_rewind()
 
     def take_notices(self) -> list[Notice]:
         with self._lock:
@@ -300,8 +304,8 @@ class Session:
             if self._is_held:
                 return None
             if self._commands:
-                if undecoded_ms and not self._is_away and isinstance(self._commands[0][0], Rewind):
-                    return None  # what stays is decoded first
+                if undecoded_ms and not self._is_away and self._has_rewind():
+                    return None
                 asked_ms = max(self._commands[0][1], self._rests_until_ms)
                 deadline_ms = asked_ms + OPENING_SLACK_MS
                 tail_ms = costs.command.median_ms
@@ -372,6 +376,9 @@ class Session:
 
     def _has_change(self) -> bool:
         return any(isinstance(command, Open | Rewind) for command, _ in self._commands)
+
+    def _has_rewind(self) -> bool:
+        return bool(self._commands) and isinstance(self._commands[0][0], Rewind)
 
     def _command(self, command: Command) -> bool:
         if len(self._commands) >= MAX_COMMANDS:

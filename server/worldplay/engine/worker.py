@@ -20,7 +20,6 @@ from worldplay.engine.failures import REASONS, code_of
 from worldplay.engine.pacing import Costs, LatchMode
 from worldplay.engine.ports import ChunkReport, WorldPort
 from worldplay.engine.session import Session
-from worldplay.engine.session_commands import Rewind
 from worldplay.engine.stats import Counters
 from worldplay.engine.turns import Turns
 from worldplay.world.chunk import Chunk
@@ -54,7 +53,7 @@ class Worker:
         self._decoder: Decoder = decoder or Decoder()
         self._costs = Costs(decodes_beside=self._decoder.is_beside)
         self.clips = ClipQueue(world, clock, self.counters, self._costs)
-        self._commands = Commands(world, clock, self._costs, self.counters, self._show)
+        self._commands = Commands(world, clock, self._costs, self.counters, self._show, self._forget)
         self._sessions: dict[int, Session] = {}
         self._turns = Turns(admission, self._sessions, self._is_in_chunk, self._guard, self._end)
         self._run: ChunkRun | None = None
@@ -105,8 +104,8 @@ class Worker:
             if session.is_closed:
                 self._end(session, None)
         for session in self._sessions.values():
-            if (num_staying := session.num_staying) is not None:
-                self._cancel(session, num_staying)
+            if session.is_cancelling:
+                self._cancel(session, session.num_staying)
         for session in list(self._sessions.values()):
             self._guard(session, partial(self._answer, session))
         self._turns.check(self._clock())
@@ -277,6 +276,9 @@ class Worker:
         queue, num_staying = self._undecoded[decode.session.number], decode.session.num_staying
         return queue if num_staying is None or queue.next_chunk < num_staying else None
 
+    def _forget(self, session: Session) -> None:
+        self._undecoded[session.number].clear()
+
     def _show(self, session: Session, chunk: Chunk) -> None:
         """Show the last latent of a walk that goes on, before its next chunk is made."""
         queue = self._undecoded[session.number]
@@ -330,8 +332,6 @@ class Worker:
             if self._decoder.failures:  # that comes first
                 return
             command = session.take_command()
-            if isinstance(command, Rewind):
-                self._undecoded[session.number].clear()  # of a client that is away
             if command is not None:
                 self._commands.handle(session, command)
 
@@ -355,8 +355,8 @@ class Worker:
             self.counters.speculation_misses += 1
             self._drop_run()
 
-    def _cancel(self, session: Session, num_staying: int = 0) -> None:
-        """Drop what was begun or not decoded yet of a session's chunks, but for the first ones."""
+    def _cancel(self, session: Session, num_staying: int | None = 0) -> None:
+        """Drop what was begun or not decoded yet of a session's chunks, but for those that stay."""
         is_running = self._run is not None and self._run.session is session
         is_dropping = self._undecoded[session.number].keep(num_staying)
         self.counters.cancelled_chunks += is_running or is_dropping
