@@ -19,6 +19,7 @@ class DecodingChunk:
         self.end = len(report.chunk.poses)
         self.frames = walk.decode_for_encoder(report.chunk)
         self.is_announced = False
+        self.is_final = False  # no cut may change it
         self._generate_ms = now_ms - report.latch.at_ms
         self._decode_ms = 0.0
         self._needed_ms = 0.0
@@ -83,7 +84,7 @@ class DecodeQueue:
     def first_uncut(self) -> int:
         """Return the number, in the newest chunk, of the first latent that a cut may throw away."""
         newest = self._chunks[-1]
-        return newest.next_latent + (self._in_hand is newest)
+        return newest.end if newest.is_final else newest.next_latent + (self._in_hand is newest)
 
     @property
     def num_latents(self) -> int:
@@ -123,6 +124,11 @@ class DecodeQueue:
     def next_chunk(self) -> int:
         """Return the number of the chunk whose latent is next."""
         return self._chunks[0].report.chunk.index
+
+    def make_final(self) -> None:
+        """Let no cut change what was generated, because somebody keeps a copy of it."""
+        for chunk in self._chunks:
+            chunk.is_final = True
 
     def keep(self, num_chunks: int | None) -> bool:
         """Forget what does not belong to a walk's first chunks; None: to all. Returns: whether there was any.

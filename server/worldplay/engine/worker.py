@@ -9,7 +9,6 @@ from worldplay.engine.admission import Admission
 from worldplay.engine.chunk_run import ChunkRun
 from worldplay.engine.clips import ClipQueue
 from worldplay.engine.commands import Commands, walk_of
-from worldplay.engine.controls import Latch
 from worldplay.engine.cut_planner import CutPlanner, MakeWay, PlannedCut
 from worldplay.engine.cuts import Cut
 from worldplay.engine.deadline import Run, Task, Wait, decide
@@ -18,11 +17,10 @@ from worldplay.engine.decoder import Decoder, DecoderThread
 from worldplay.engine.decoding import DecodeQueue
 from worldplay.engine.failures import REASONS, code_of
 from worldplay.engine.pacing import Costs, LatchMode
-from worldplay.engine.ports import ChunkReport, WorldPort
+from worldplay.engine.ports import WorldPort
 from worldplay.engine.session import Session
 from worldplay.engine.stats import Counters
 from worldplay.engine.turns import Turns
-from worldplay.world.chunk import Chunk
 
 logger = logging.getLogger(__name__)
 
@@ -53,12 +51,12 @@ class Worker:
         self._decoder: Decoder = decoder or Decoder()
         self._costs = Costs(decodes_beside=self._decoder.is_beside)
         self.clips = ClipQueue(world, clock, self.counters, self._costs)
-        self._commands = Commands(world, clock, self._costs, self.counters, self._show, self._forget)
+        self._undecoded: dict[int, DecodeQueue] = {}  # by session
+        self._commands = Commands(world, clock, self._costs, self.counters, self._undecoded)
         self._sessions: dict[int, Session] = {}
         self._turns = Turns(admission, self._sessions, self._is_in_chunk, self._guard, self._end)
         self._run: ChunkRun | None = None
         self._latch = latch
-        self._undecoded: dict[int, DecodeQueue] = {}  # by session
         self._planner = DecodePlanner(self._undecoded, self._costs, latch)
         self._cuts = CutPlanner(self._costs, self.counters, self._guard)
         if decoder is not None:
@@ -275,15 +273,6 @@ class Worker:
             return None  # the worker gives up the cut first, between two stages
         queue, num_staying = self._undecoded[decode.session.number], decode.session.num_staying
         return queue if num_staying is None or queue.next_chunk < num_staying else None
-
-    def _forget(self, session: Session) -> None:
-        self._undecoded[session.number].clear()
-
-    def _show(self, session: Session, chunk: Chunk) -> None:
-        """Show the last latent of a walk that goes on, before its next chunk is made."""
-        queue = self._undecoded[session.number]
-        queue.add(ChunkReport(chunk, Latch(None, self._clock())), walk_of(session))
-        queue.decode_next()
 
     def _begin_cut(self, session: Session, cut: Cut) -> None:
         walk = walk_of(session)
