@@ -12,10 +12,18 @@ from support.sent import FRAMES, TRACK, FakeSocket, connected, cut_of, report, s
 from worldplay.engine.ports import ChunkReport
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
+from worldplay.web import send_queue
 from worldplay.web.latency import LatencyTracker
 from worldplay.web.outlet import REMEMBERED_FRAMES, Close, Outlet, Resumption, Sample
-from worldplay.web.send_queue import MAX_CHUNKS
 from worldplay.web.sender import Sender
+
+MAX_CHUNKS = 3  # of two frames each
+
+
+@pytest.fixture
+def few_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let three chunks of two frames wait."""
+    monkeypatch.setattr(send_queue, "MAX_FRAMES", 2 * MAX_CHUNKS)
 
 
 class Client:
@@ -75,6 +83,7 @@ async def test_track_is_sent_as_the_init_segment() -> None:
     assert (init["codec"], init["data"]) == (TRACK.codec, TRACK.init_segment)
 
 
+@pytest.mark.usefixtures("few_frames")
 async def test_dropped_chunks_leave_no_gap() -> None:
     client = Client()
     client.outlet.put(TRACK)
@@ -87,6 +96,7 @@ async def test_dropped_chunks_leave_no_gap() -> None:
     assert client.num_dropped == client.registry.get_sample_value("dropped_total") == 4
 
 
+@pytest.mark.usefixtures("few_frames")
 async def test_chunks_of_equal_number_are_told_apart() -> None:
     """After a `reset` the numbers begin again."""
     client = Client()

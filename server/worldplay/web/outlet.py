@@ -121,7 +121,7 @@ class Outlet:
                 for each in refuse(item, self._metrics):
                     self._queue.put(each)
             case ChunkReport():
-                self._queue.put(item, item)
+                self._queue.put(item, item, is_frame=False)
             case m.Queued():  # only the newest counts
                 self._queue.discard(lambda each: isinstance(each, m.Queued))
                 self._queue.put(item)
