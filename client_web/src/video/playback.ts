@@ -98,6 +98,12 @@ export class Playback {
     this.player.newSession();
   }
 
+  /** A break that the visitor asked for, or a lost connection: it says nothing about latency or jitter. */
+  interrupted(): void {
+    this.measured.tracker.clear();
+    this.player.forgetArrivals();
+  }
+
   chunkAnnounced(chunk: Chunk): void {
     this.measured.chunk(chunk);
   }
