@@ -4,8 +4,8 @@ python scripts/latency.py --url http://127.0.0.1:8000/ --count 100 --json latenc
 
 A headless Chromium walks and presses keys at random moments. Each press is measured twice: by the page, as in
 its HUD, and from the pixels on screen, which are compared with the decoded stream to tell which frame it is.
-Use an otherwise idle machine. The exit code is 1 if the two figures do not agree within one display frame, and
-2 if nothing could be measured.
+Use an otherwise idle machine. The exit code is 1 if the two figures do not agree within one display frame,
+and 2 if nothing could be measured.
 """
 
 import argparse

@@ -122,7 +122,8 @@ def render(presses: Sequence[Press], agreed: Agreement) -> str:
     ]
     lines.append(
         f"page minus pixels: median {agreed.median_ms:+.1f}, p95 {agreed.p95_ms:.1f}, "
-        f"most {agreed.most_ms:.1f}: they {agreed.verdict} within one display frame ({agreed.display_frame_ms:.1f})"
+        f"most {agreed.most_ms:.1f}: they {agreed.verdict} within one display frame "
+        f"({agreed.display_frame_ms:.1f})"
     )
     lines.append(
         f"the pixels leave up to {agreed.open_ms:.1f} ms open (p95), and the middle of that is compared; "

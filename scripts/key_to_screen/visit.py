@@ -76,9 +76,11 @@ def visiting(url: str, wire: Wire) -> Iterator[Page]:
         page = browser.new_page(bypass_csp=True)
         page.on("websocket", lambda socket: _listen(socket, wire))
         try:
-            page.goto(url)
+            answer = page.goto(url)
         except Error as error:
             raise UnmeasurableError(f"expected a page at {url}, got: {_first_line(error)}") from None
+        if answer is not None and not answer.ok:
+            raise UnmeasurableError(f"expected a page at {url}, got: HTTP {answer.status}")
         yield page
         browser.close()
 
