@@ -17,8 +17,8 @@ if TYPE_CHECKING:  # only for its name: the engine runs without torch
 class PosedCamera:
     """A given camera of a latent: c2w [4, 4], its action label and normalised intrinsics [3, 3].
 
-    `is_reached`: a walk was there, so the ground is not asked again. It might answer otherwise, because the walk
-    may have gone along walls from one camera to the next.
+    `is_reached`: a walk was there, so the ground is not asked again. It might answer otherwise, because the
+    walk may have gone along walls from one camera to the next.
     """
 
     c2w: Pose
