@@ -247,6 +247,7 @@ export class Player {
 
   private rebuilt(): void {
     this.timeline.restart();
+    this.forgetArrivals();
     this.standstill.forget();
     this.removedTo = 0;
     this.presentedTo = 0;

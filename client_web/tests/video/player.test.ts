@@ -167,6 +167,18 @@ it.each([300, 650, 900])("wants no more after %i ms out of sight, which no timer
   expect(player.wantedS).toBeCloseTo(FRAME_S, 3);
 });
 
+it("takes nothing for late that comes after the video was rebuilt", () => {
+  const buffer = open();
+  appendAll(buffer, 0, 20);
+  video.present(0);
+  vi.advanceTimersByTime(1_000);
+  appendAll(buffer, 20, 22);
+  vi.advanceTimersByTime(1_200);
+  expect(player.numRebuilds).toBe(1);
+  appendAll(newest().open(), 32, 33);
+  expect(player.reserveS).toBeCloseTo(FRAME_S, 3);
+});
+
 it.each(["hidden", "paused"])("takes nothing for late that comes while the page is %s", (why) => {
   const buffer = open();
   appendAll(buffer, 0, 2);
