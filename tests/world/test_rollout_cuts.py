@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from support.rollouts import Script, latents_of, make_rollout_model, new_walk, spin, stroll
+from worldplay.world.camera import Motion
 from worldplay.world.chunk import Chunk
 from worldplay.world.rollout import ChunkRollout, RolloutModel, begin_chunk, rollout
 from worldplay.world.walk import Walk
@@ -144,3 +145,15 @@ def test_only_another_way_differs(model: RolloutModel) -> None:
     _, chunk, _ = cut_walk(model, 2)
     assert not chunk.differs(3, [spin(0)])
     assert chunk.differs(3, [stroll(0)])
+
+
+def test_only_what_can_be_seen_differs(model: RolloutModel) -> None:
+    """A mouse that trembles must not have pictures made again; what it adds up to must."""
+    walk = new_walk(model)
+    chunk = ChunkRollout(model, walk)
+    chunk.begin(Script(lambda _: Motion())).finish()
+    assert not chunk.differs(1, [Motion(yaw=5e-4)] * 3)
+    assert chunk.differs(1, [Motion(yaw=1.5e-3)] * 3)
+    assert not chunk.differs(1, [Motion(pitch=-5e-4)] * 3)
+    assert not chunk.differs(1, [Motion(forward=1e-3)] * 3)
+    assert chunk.differs(1, [Motion(right=2e-3)] * 3)

@@ -19,7 +19,7 @@ from worldplay.model.prope import Cameras
 from worldplay.model.scheduler import euler_step, sigmas, timesteps
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.cache_sets import CacheSet, Holds, choose_caches
-from worldplay.world.camera import Pose, invert_pose
+from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Pose, invert_pose
 from worldplay.world.chunk import Chunk, PendingChunk, Stage
 from worldplay.world.context import select_context
 from worldplay.world.frames import count_frames
@@ -28,6 +28,8 @@ from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.steering import Move, Steering
 from worldplay.world.timing import Stopwatch
 from worldplay.world.walk import Path, Walk
+
+_VISIBLE = 0.05  # of a key's step: two pixels of 832, after a turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +113,17 @@ class ChunkRollout:
         return self.is_finished and self._caches.hold(self._context)
 
     def differs(self, kept: int, moves: Sequence[Move]) -> bool:
-        """Return whether these moves, from latent `kept` on, lead elsewhere than the finished chunk."""
+        """Return whether these moves, from latent `kept` on, visibly lead elsewhere than the finished chunk.
+
+        What is too little to be seen adds up until the next latch, which includes it.
+        """
         assert self._path is not None, "a chunk was compared before it was finished"
         path = self._walk.follow(moves, self._start + kept)
-        return not (
-            np.allclose(path.c2w, self._path.c2w[kept:], atol=1e-6)
-            and np.allclose(path.intrinsics, self._path.intrinsics[kept:])
+        off = np.abs(path.c2w - self._path.c2w[kept:])
+        return bool(
+            off[:, :3, :3].max() > _VISIBLE * TURN_STEP
+            or off[:, :3, 3].max() > _VISIBLE * FORWARD_STEP
+            or not np.allclose(path.intrinsics, self._path.intrinsics[kept:])
         )
 
     @torch.inference_mode()
@@ -237,9 +244,7 @@ class _ChunkCaches:
         parts = zip(self.chosen, self._text, self._contexts, strict=True)
         return any([self._fill(*part, context) for part in parts])
 
-    def _fill(
-        self, cache: KVCache, text: TextKV, read_back: ChunkContext | None, context: list[int]
-    ) -> bool:
+    def _fill(self, cache: KVCache, text: TextKV, read_back: ChunkContext | None, context: list[int]) -> bool:
         """Fill one cache. Returns: whether anything was done."""
         wanted = self._walk.latents.identify(context)
         holds, cache.holds = _find(cache, text, wanted, read_back), None  # None in case a pass fails
