@@ -9,9 +9,13 @@ import pytest
 import torch
 
 from support.tiny_world import make_world
-from worldplay import loading
-from worldplay.loading import make_engine, open_engine, open_ranks, open_world
+from worldplay import loading, sizing
+from worldplay.commands import bench, serve
+from worldplay.commands.bench import RandomModel
+from worldplay.loading import check_choices, make_engine, open_engine, open_ranks, open_world
 from worldplay.model.ranks import ALONE, Ranks
+from worldplay.model.regions import EAGER
+from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.settings import Settings, load_settings
 from worldplay.world import tiers
 from worldplay.world.compiling import can_compile
@@ -33,13 +37,40 @@ def test_every_walk_has_caches_of_its_own_unless_context_is_kept(tier: str, sets
     assert len(world.rollout.cache_sets) == sets
 
 
+@pytest.mark.parametrize(("max_sessions", "walks"), [(None, 4), (2, 3), (5, 4)])
+def test_memory_for_kept_context_is_shared_by_all_walks(
+    monkeypatch: pytest.MonkeyPatch, max_sessions: int | None, walks: int
+) -> None:
+    counted: list[object] = []
+
+    def count(world: World, name: str, **how: object) -> World:
+        counted.append(how["walks"])
+        return world
+
+    monkeypatch.setattr(loading, "apply_tier", count)
+    world = replace(make_world(), max_sessions=max_sessions)
+    loading.tune(load_settings(tier="fast", device="cpu", attention="sdpa"), world, sessions=3, clips=1)
+    assert counted == [walks]
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_other_ranks_compile_only_where_a_compiler_works(
+    monkeypatch: pytest.MonkeyPatch, works: bool
+) -> None:
+    monkeypatch.setattr(loading, "can_compile", lambda device: works)
+    settings = load_settings(gpus=2, device="cpu", compile="on")
+    transformer, _ = loading._load_networks(settings, torch.device("cpu"))
+    assert isinstance(transformer, WorldPlayTransformer)
+    assert (transformer.blocks[0].regions is EAGER) is not works
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     """What is asked for instead of being loaded."""
     calls: list[tuple[object, ...]] = []
     monkeypatch.setattr(load, "load_released", lambda *args: calls.append(args))
     monkeypatch.setattr(loading, "load_embedded", lambda *args: calls.append(args))
-    monkeypatch.setattr(loading, "tune", lambda _, world, with_cuts: world)
+    monkeypatch.setattr(loading, "tune", lambda _, world, **walks: world)
     return calls
 
 
@@ -232,3 +263,66 @@ def test_nothing_is_rounded_to_8_bits_where_nothing_can_be_compiled(
     world = loading.tune(load_settings(tier="balanced", compile="on", attention="sdpa"), make_world())
     assert "blocks are not compiled: " in caplog.text
     assert any(lever.startswith("linear layers are not in 8 bits") for lever in world.levers)
+
+
+RELEASED = {"model": "hy-worldplay", "device": "cpu"}
+IMPOSSIBLE = [
+    (
+        {**RELEASED, "variant": "bidirectional", "tier": "fast"},
+        "expected --tier exact for a model that only makes clips, got 'fast'",
+    ),
+    ({**RELEASED, "graphs": "on"}, "expected a GPU for --graphs on, got cpu; take --graphs auto"),
+    ({"device": "cpu", "graphs": "on"}, "expected a GPU for --graphs on, got cpu; take --graphs auto"),
+    ({**RELEASED, "attention": "flahs"}, "attention 'flahs' cannot be used here: "),
+    ({**RELEASED, "tier": "fast"}, "taew1_x.safetensors is damaged or incomplete"),
+]
+
+
+@pytest.fixture
+def tiny_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file of the tiny decoder's name that is none."""
+    monkeypatch.setattr(loading, "FILE", "taew1_x.safetensors")
+    (tmp_path / "taew1_x.safetensors").write_bytes(b"nothing")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("given", "reason"), IMPOSSIBLE)
+def test_what_cannot_be_is_refused_before_anything_is_loaded(
+    given: dict[str, object], reason: str, tiny_decoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise AssertionError("it was loaded or measured")
+
+    for module, name in ((load, "load_released"), (loading, "load_embedded"), (bench, "build")):
+        monkeypatch.setattr(module, name, fail)
+    monkeypatch.setattr(sizing, "measure_sizes", fail)
+    monkeypatch.setattr(serve, "listen", lambda host, port: None)
+    monkeypatch.setattr(serve, "setup_logs", lambda level, form: None)
+    monkeypatch.setattr(serve, "keep_one_heap", lambda: None)
+    settings = load_settings(**{"weights_dir": tiny_decoder, "port": 0, **given})
+    with pytest.raises(ValueError, match=re.escape(reason)):
+        open_world(settings, sessions=1, clips=1)
+    with pytest.raises(ValueError, match=re.escape(reason)), open_ranks(settings):
+        pass
+    with pytest.raises(ValueError, match=re.escape(reason)):
+        serve.run(settings)
+    if settings.model == "hy-worldplay" and settings.variant != "bidirectional":
+        with pytest.raises(ValueError, match=re.escape(reason)):
+            bench.run(settings, 1, RandomModel((64, 96), 4, blocks=1), None)
+
+
+def test_what_cannot_be_is_refused_before_sizes_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(settings: Settings) -> Settings:
+        raise AssertionError("sizes were measured")
+
+    monkeypatch.setattr(sizing, "fix_size", fail)
+    monkeypatch.setattr(serve, "listen", lambda host, port: None)
+    monkeypatch.setattr(serve, "setup_logs", lambda level, form: None)
+    monkeypatch.setattr(serve, "keep_one_heap", lambda: None)
+    with pytest.raises(ValueError, match="expected a GPU for --graphs on"):
+        serve.run(load_settings(**RELEASED, size="auto", graphs="on", port=0))
+
+
+def test_what_can_be_is_not_refused(tmp_path: Path) -> None:
+    for given in ({"tier": "fast"}, {"attention": "sdpa"}, {"variant": "bidirectional", "graphs": "auto"}):
+        check_choices(load_settings(**{**RELEASED, "weights_dir": tmp_path, **given}))

@@ -49,7 +49,7 @@ def _try(setup: Setup, function: Attend, shape: QKV, problem: str | None) -> Row
     try:
         ms = setup.median_ms(partial(function, *shape))
     except FAILURES as error:  # also raised out of memory; the other backends must still be measured
-        return {"failed": str(error).strip().splitlines()[0][:120]}
+        return {"failed": (str(error).strip().splitlines() or [type(error).__name__])[0][:120]}
     _, _, queries, _ = shape[0].shape
     _, heads, keys, width = shape[1].shape
     return {"ms": ms, "TFLOP/s": 4.0 * queries * keys * heads * width / ms / 1e9}

@@ -11,7 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gpu.setup import Row, Setup
+from gpu.linears import is_lack
+from gpu.passes import make_passes
+from gpu.setup import TEXT_TOKENS, FoundFaultError, Row, Setup, make_text
 from worldplay.commands.hardware import peak_memory
 from worldplay.media.codecs import NVENC, has_codec
 from worldplay.media.encoder import find_live_codec
@@ -19,11 +21,14 @@ from worldplay.model.vae_stream import TINY, Prepare, _silu, _surround
 from worldplay.settings import load_model_settings
 from worldplay.sizing import measure_sizes
 from worldplay.world.attention import AUTO, set_attention
+from worldplay.world.decoder_norms import _LARGEST_ERROR
 from worldplay.world.frames import FPS, show_size
+from worldplay.world.recording import record_world
 from worldplay.world.released.variants import MODEL
 from worldplay.world.tiers import find_rounding_problem
 
 TESTS = Path(__file__).resolve().parents[2] / "tests"
+_SHAPE = "channels, frames, height, width"
 GPU_TESTS = ("ranks/test_gpus.py", "world/test_tiers.py", "model/test_fused_norm.py")  # some need a GPU
 
 
@@ -35,13 +40,29 @@ def check_encoder(setup: Setup) -> Iterator[Row]:
 
 
 def check_units(setup: Setup) -> Iterator[Row]:
-    """Compare products in 8 bits with their emulation."""
-    yield {"8-bit products": find_rounding_problem(setup.device) or "equal to their emulation"}
+    """Compare products in 8 bits with their emulation. Raises: FoundFaultError if units are wrong."""
+    problem = find_rounding_problem(setup.device)
+    yield {"8-bit products": problem or "equal to their emulation"}
+    if problem is not None and not is_lack(problem):
+        raise FoundFaultError(f"8-bit products: {problem}")
 
 
 def check_norms(setup: Setup) -> Iterator[Row]:
-    """Compare the fused norm with plain operations at every shape of the decoder; on a CPU, them alone."""
-    prepare = _import_fused() if setup.device.type == "cuda" else plain_surround
+    """Compare the fused norm with plain operations at every shape of the decoder; on a CPU, them alone.
+
+    Raises: FoundFaultError if it is off at any.
+    """
+    worst: Row = {"rms error": 0.0}
+    for row in compare_norms(setup, _import_fused() if setup.device.type == "cuda" else plain_surround):
+        yield row
+        worst = row if not float(row["rms error"]) <= float(worst["rms error"]) else worst
+    if not float(worst["rms error"]) <= _LARGEST_ERROR:
+        off, where = 100 * float(worst["rms error"]), worst[_SHAPE]
+        raise FoundFaultError(f"the fused norm is off by {off:.2g} % at {where}")
+
+
+def compare_norms(setup: Setup, prepare: Prepare) -> Iterator[Row]:
+    """Compare a way to prepare convolutions with plain operations, at every shape of the decoder."""
     vae = setup.build(replace(setup.scale.transformer, blocks=1)).vae
     shape = 1, vae.config.latent_channels, 1, *setup.grid
     latent = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(setup.device)
@@ -50,8 +71,9 @@ def check_norms(setup: Setup) -> Iterator[Row]:
     def compare(x: Tensor, gamma: Tensor, past: Tensor) -> Tensor:
         expected = plain_surround(x, gamma, past)
         if (key := tuple(x.shape[1:])) not in rows:
-            off = (prepare(x, gamma, past).float() - expected.float()).abs().max().item()
-            row: Row = {"channels, frames, height, width": str(key), "largest difference": off}
+            off = prepare(x, gamma, past).float() - expected.float()
+            row: Row = {_SHAPE: str(key), "largest difference": off.abs().max().item()}
+            row |= {"rms error": (off.norm() / expected.float().norm()).item()}
             row |= {"plain ms": setup.median_ms(lambda: plain_surround(x, gamma, past))}
             rows[key] = row | {"fused ms": setup.median_ms(lambda: prepare(x, gamma, past))}
         return expected
@@ -77,8 +99,16 @@ def _import_fused() -> Prepare:
 
 
 def check_tests(setup: Setup) -> Iterator[Row]:
-    """Run tests that need a GPU, or do more on one: NCCL of one rank, and Triton's kernel."""
-    return run_tests([TESTS / name for name in GPU_TESTS])
+    """Run tests that need a GPU, or do more on one: NCCL of one rank, and Triton's kernel.
+
+    Raises: FoundFaultError naming files of which a test failed, or none was found.
+    """
+    failed = []
+    for row in run_tests([TESTS / name for name in GPU_TESTS]):
+        yield row
+        failed += [f"{row['tests']}: exit code {row['exit code']}"] if row["exit code"] else []
+    if failed:
+        raise FoundFaultError("; ".join(failed))
 
 
 def run_tests(files: Sequence[Path]) -> Iterator[Row]:
@@ -106,8 +136,34 @@ def check_backends(setup: Setup) -> Iterator[Row]:
     yield {"attention": world.rollout.transformer.attention, "s": perf_counter() - began, "more GB": taken}
 
 
+@torch.inference_mode()
+def check_prompts(setup: Setup) -> Iterator[Row]:
+    """Time the first passes after a prompt of another length, for which kernels and recordings are made."""
+    world = set_attention(setup.build(), AUTO)
+    if setup.device.type == "cuda":
+        record_world(world, "auto")
+    passes = make_passes(setup, world)
+    for tokens in (TEXT_TOKENS, TEXT_TOKENS - 9, TEXT_TOKENS):
+        world.rollout.caches[0].set_text(make_text(setup, world.rollout.transformer, tokens))
+        for run in ("first", "second", "third"):
+            row: Row = {"text tokens": tokens, "run": run}
+            yield row | {f"{name} ms": setup.time_ms(function) for name, function in passes.items()}
+
+
 def check_sizes(setup: Setup) -> Iterator[Row]:
-    """Measure every size as `serve --size auto` does, but without compiling, which takes a minute each."""
+    """Measure every size as `serve --size auto` does, but without compiling, which takes a minute each.
+
+    Raises: FoundFaultError naming sizes that fit into memory and could not be measured.
+    """
+    failed = []
+    for row in _measure_all_sizes(setup):
+        yield row
+        failed += [str(row["size"])] if row["room"] and "chunk s" not in row else []
+    if failed:
+        raise FoundFaultError(f"{', '.join(failed)} fits into memory, but could not be measured")
+
+
+def _measure_all_sizes(setup: Setup) -> Iterator[Row]:
     setup.need_cuda()
     settings = load_model_settings(model=MODEL, size="auto", device=str(setup.device), compile="off")
     for row in measure_sizes(settings):

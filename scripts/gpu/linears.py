@@ -10,9 +10,11 @@ from torch import Tensor
 from gpu.setup import Row, Setup
 from worldplay.model.attention_choice import FAILURES
 from worldplay.model.config import CHUNK_LATENTS, TransformerConfig
+from worldplay.world.tiers import find_rounding_problem
 
 FP8 = torch.float8_e4m3fn
 LARGEST = torch.finfo(FP8).max
+_LACKS = ("would only emulate them", "has no units for them")  # ends of sentences of `find_rounding_problem`
 
 
 @torch.inference_mode()
@@ -55,6 +57,16 @@ def multiply(x: tuple[Tensor, Tensor], weight: tuple[Tensor, Tensor]) -> Tensor:
     )
 
 
+def is_lack(problem: str) -> bool:
+    """Return whether a problem of rounding is that the device has no units for 8 bits."""
+    return problem.endswith(_LACKS)
+
+
+def name_failure(device: torch.device) -> str:
+    """Return under which name a row tells that 8-bit products fail: they must work if there are units."""
+    return "unsupported" if is_lack(find_rounding_problem(device) or "") else "failed"
+
+
 def _compare(setup: Setup, rows: int, inputs: int, outputs: int) -> Row:
     x = torch.randn(rows, inputs, device=setup.device).bfloat16()
     weight = (torch.randn(outputs, inputs, device=setup.device) * inputs**-0.5).bfloat16()
@@ -67,7 +79,8 @@ def _compare(setup: Setup, rows: int, inputs: int, outputs: int) -> Row:
         off = (multiply(small, small_weight).float() - expected).norm() / expected.norm()
         fp8_ms = setup.median_ms(partial(multiply, small, small_weight))
     except FAILURES as error:  # the device may lack units for it
-        return row | {"failed": str(error).strip().splitlines()[0][:120]}
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return row | {name_failure(setup.device): said[:120]}
     rounding_ms = setup.median_ms(partial(quantise, x))
     row |= {"fp8 ms": fp8_ms, "fp8 TFLOP/s": 1000 * tflop / fp8_ms, "rounding ms, not fused": rounding_ms}
     return row | {"times as fast": ms / fp8_ms, "fp8 error": off.item()}

@@ -21,7 +21,7 @@ Passes = dict[str, Callable[[], object]]
 def measure_passes(setup: Setup) -> Iterator[Row]:
     """Time both, with all context: launched or compiled, then each of them as a CUDA graph."""
     world = set_attention(setup.build(), AUTO)
-    passes, work = _make_passes(setup, world), _count_work(setup, world)
+    passes, work = make_passes(setup, world), _count_work(setup, world)
     rate = gemm_rate(setup.device, setup.dtype, setup.scale.gemm_side)
     regions = {"launched": EAGER, "compiled": compile_regions(setup.scale.compiler)}
     ways: list[tuple[str, Regions, Callable[[Passes], Passes]]] = [(n, r, dict) for n, r in regions.items()]
@@ -36,7 +36,7 @@ def measure_passes(setup: Setup) -> Iterator[Row]:
             yield {"way": name, "failed": str(error).strip()[:300]}
 
 
-def _make_passes(setup: Setup, world: World) -> Passes:
+def make_passes(setup: Setup, world: World) -> Passes:
     model, cache = world.rollout.transformer, world.rollout.caches[0]
     context = make_arguments(setup, world, setup.most_context)
     chunk, timestep = make_arguments(setup, world, CHUNK_LATENTS), make_timestep(setup)

@@ -1,15 +1,23 @@
 """The plan of all measurements, in order of worth, and how one of them is carried out."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 
 import torch
 
 from gpu.attention import measure_attention
-from gpu.checks import check_backends, check_encoder, check_norms, check_sizes, check_tests, check_units
+from gpu.checks import (
+    check_backends,
+    check_encoder,
+    check_norms,
+    check_prompts,
+    check_sizes,
+    check_tests,
+    check_units,
+)
 from gpu.chunk import measure_chunk
 from gpu.decode import measure_compiled_decode, measure_decode
 from gpu.goldens import measure_goldens
@@ -21,23 +29,11 @@ from gpu.overlap import measure_overlap
 from gpu.passes import measure_passes
 from gpu.pictures import measure_pictures
 from gpu.scaling import NUM_RANKS, TooFewGpusError, measure_ranks
-from gpu.setup import NeedsCudaError, Row, Scale, Setup
+from gpu.setup import FoundFaultError, NeedsCudaError, Outcome, Row, Scale, Setup
 from gpu.storage import measure_storage
 from gpu.tiers import measure_tiers
 from gpu.walk import measure_embedded_walk, measure_walk
 from worldplay.commands.hardware import gemm_rate, name_of, peak_memory
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a measurement found, or why it found no more."""
-
-    name: str
-    size: str
-    status: str  # ok, failed, needs CUDA, too few GPUs, out of time; "" while it runs
-    seconds: float
-    rows: list[Row] = field(default_factory=list)
-    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +82,7 @@ CHECKS: dict[str, Callable[[Setup], Iterable[Row]]] = {
     "server": measure_walk,
     "gpu tests": check_tests,
     "tiers": measure_tiers,
+    "prompts": check_prompts,
     "backends": check_backends,
     "auto size": check_sizes,
     "pictures": measure_pictures,
@@ -94,8 +91,11 @@ ONCE = {"machine", "goldens", "embedded walk", "linears", "launches"}  # do not 
 # At the smallest size; passes at the others in the end.
 SMALLEST = {"walk", "passes", "tiers", "compiled decode"}
 LIMIT_S = 60.0  # for a measurement, building its model included
-LIMITS_S = {"machine": 30.0, "goldens": 40.0, "embedded walk": 35.0, "walk": 45.0, "linears": 20.0}
-LIMITS_S |= {"encoder": 30.0, "8-bit units": 30.0, "fused norms": 45.0, "server": 110.0, "backends": 30.0}
+WALK_S = 110.0  # on an H200 20 s for loading, about a minute for compiling and recording, then two walks
+LIMITS_S = {"machine": 30.0, "goldens": 40.0, "embedded walk": 35.0, "walk": WALK_S, "linears": 20.0}
+LIMITS_S |= {"encoder": 30.0, "8-bit units": 30.0, "fused norms": 45.0, "server": WALK_S, "backends": 30.0}
+LIMITS_S |= {"ranks 1": 150.0}  # which also compiles
+CANDIDATES = {"attention"}  # of whose rows some may fail
 
 
 def list_steps(scale: Scale) -> list[Step]:
@@ -126,14 +126,20 @@ def _early_sizes(name: str, last: int) -> Iterable[int]:
 
 
 def carry_out(name: str, setup: Setup) -> Iterator[Outcome]:
-    """Run a measurement. Yields: its outcome so far, after each row. A failure becomes its outcome."""
+    """Run a measurement. Yields: its outcome so far, after each row. A failure becomes its outcome.
+
+    A fault that it finds is a failure: it raises FoundFaultError, or says "failed" in a row.
+    """
     began = perf_counter()
     found = Outcome(name, f"{setup.size[0]}x{setup.size[1]}", "", 0.0)
     try:
         for row in (MEASUREMENTS | SCALING | CHECKS)[name](setup):
             found = replace(found, seconds=perf_counter() - began, rows=[*found.rows, row])
             yield found
+        _check_rows(name, found.rows)
         found = replace(found, status="ok", rows=[*found.rows, {"peak GB": peak_memory(setup.device) / 1e9}])
+    except FoundFaultError as fault:
+        found = replace(found, status="failed", detail=str(fault)[:500])
     except NeedsCudaError:
         found = replace(found, status="needs CUDA")
     except TooFewGpusError:
@@ -143,3 +149,12 @@ def carry_out(name: str, setup: Setup) -> Iterator[Outcome]:
         detail = f"{type(error).__name__}: {str(error).strip()[:500]}"
         found = replace(found, status="failed", detail=detail)
     yield replace(found, seconds=perf_counter() - began)
+
+
+def _check_rows(name: str, rows: Sequence[Row]) -> None:
+    """Raises: FoundFaultError if nothing was found, or a row says that it failed; of candidates, all."""
+    failed = [str(row["failed"]) for row in rows if "failed" in row]
+    if not rows:
+        raise FoundFaultError("it found nothing")
+    if failed and (name not in CANDIDATES or len(failed) == len(rows)):
+        raise FoundFaultError(f"{len(failed)} of {len(rows)} rows failed: {failed[0]}")

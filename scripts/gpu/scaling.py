@@ -1,6 +1,10 @@
-"""Measures a chunk on 1, 2, 4 and 8 GPUs: its passes, its decoding by rows, and what the ranks exchange."""
+"""Measures a chunk on 1, 2, 4 and 8 GPUs: its passes, its decoding by rows, and what the ranks exchange.
 
-from collections.abc import Callable, Iterator
+The parts are launched one by one, in the same way on each number of GPUs. A chunk as served is measured
+beside them: a single GPU also compiles, fuses and records.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial, wraps
@@ -10,21 +14,24 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from gpu.setup import Row, Setup, make_arguments, make_timestep
+from gpu.setup import Outcome, Row, Setup, make_arguments, make_timestep
 from worldplay.commands.hardware import peak_memory
-from worldplay.loading import start_ranks
+from worldplay.engine.capacity import measure_pace
+from worldplay.loading import start_ranks, tune
 from worldplay.model.config import CHUNK_LATENTS
 from worldplay.model.ranks import ALONE, Ranks
-from worldplay.settings import load_model_settings
+from worldplay.settings import ModelSettings, load_model_settings
 from worldplay.world.attention import AUTO, set_attention
 from worldplay.world.device import synchronize
 from worldplay.world.frames import FPS, FRAMES_PER_LATENT
-from worldplay.world.released.random_weights import build_networks, build_random_world
-from worldplay.world.released.variants import DEFAULT_VARIANT, VARIANTS
+from worldplay.world.released.random_weights import build_networks, build_random_world, open_random_walk
+from worldplay.world.released.variants import DEFAULT_VARIANT, MODEL, VARIANTS
 from worldplay.world.world import World
 
 NUM_RANKS = (1, 2, 4, 8)
 EXCHANGES = ("all_to_all_single", "all_gather")  # of torch.distributed, that passes and decoder use
+
+SERVED = "chunk, as served"
 
 Parts = dict[str, Callable[[], object]]
 
@@ -34,19 +41,23 @@ class TooFewGpusError(Exception):
 
 
 def measure_ranks(count: int, setup: Setup) -> Iterator[Row]:
-    """Time the parts of a chunk on so many ranks. Raises: TooFewGpusError."""
+    """Time the parts of a chunk on so many ranks, and a chunk as served. Raises: TooFewGpusError."""
     if setup.device.type == "cuda" and torch.cuda.device_count() < count:
         raise TooFewGpusError
     if setup.device.type == "cpu":
         torch.set_num_threads(1)  # as every other rank has
     transformer, vae = setup.scale.transformer, setup.scale.vae
-    settings = load_model_settings(gpus=count, device=setup.device.type)
+    settings = load_model_settings(model=MODEL, gpus=count, device=setup.device.type)
     make = partial(build_networks, transformer, vae)
     with start_ranks(settings, transformer.heads, make) as ranks, torch.inference_mode():
         config = VARIANTS[DEFAULT_VARIANT].rollout()
         world = build_random_world(transformer, vae, config, setup.size, setup.device, ranks)
         set_attention(world, AUTO)
         yield from _time_chunk(setup, world, ranks, config.steps)
+        served: Row = {"ranks": count, "part": SERVED}
+        yield served | _time_served(settings, world)
+        if count > 1:
+            yield {"ranks": count, "part": "latent, on rank 0 alone", "ms": _time_decoder_alone(setup, world)}
 
 
 def _time_chunk(setup: Setup, world: World, ranks: Ranks, steps: int) -> Iterator[Row]:
@@ -66,13 +77,44 @@ def _time_chunk(setup: Setup, world: World, ranks: Ranks, steps: int) -> Iterato
     chunk |= {"exchange ms": sum(exchanged_ms[name] * count for name, count in each.items())}
     chunk |= {"frames/s": 1000 * CHUNK_LATENTS * FRAMES_PER_LATENT / chunk_ms}
     yield chunk | {"times real time": float(chunk["frames/s"]) / FPS, "GB of rank 0": _peak_gb(setup)}
-    if ranks.size > 1:
-        world.vae.use_ranks(ALONE)
-        yield {
-            "ranks": ranks.size,
-            "part": "latent, on rank 0 alone",
-            "ms": setup.median_ms(_make_parts(setup, world)["latent"]),
-        }
+
+
+def _time_decoder_alone(setup: Setup, world: World) -> float:
+    world.vae.use_ranks(ALONE)
+    return setup.median_ms(_make_parts(setup, world)["latent"])
+
+
+def _time_served(settings: ModelSettings, world: World) -> Row:
+    """Time a chunk behind a full context, computed as the server does on this number of GPUs."""
+    began, is_recorded = perf_counter(), settings.gpus == 1 and world.device.type == "cuda"
+    world = tune(settings, world)
+    prepared_s = perf_counter() - began
+    pace = measure_pace(world, open_random_walk(world, world.rollout.config.memory_latents))
+    row: Row = {"computed": "compiled and recorded" if is_recorded else "launched one by one"}
+    row |= {"prepared s": prepared_s, "ms": 1000 * pace.made_s, "frames/s": pace.frames_per_s}
+    return row | {"times real time": pace.times_real_time}
+
+
+def list_speed_ups(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Compare chunks as served with those of a single GPU, at each size."""
+    found: dict[str, dict[int, float]] = {}
+    for outcome in outcomes:
+        for row in outcome.rows:
+            if row.get("part") == SERVED:
+                found.setdefault(outcome.size, {})[int(row["ranks"])] = float(row["ms"])
+    return [
+        Outcome(
+            "speed-up", size, "ok", 0.0, [_compare(ranks, ms, by_ranks[1]) for ranks, ms in by_ranks.items()]
+        )
+        for size, by_ranks in found.items()
+        if 1 in by_ranks
+    ]
+
+
+def _compare(ranks: int, ms: float, alone_ms: float) -> Row:
+    times = alone_ms / ms
+    row: Row = {"ranks": ranks, "chunk ms, as served": ms, "times as fast as one": times}
+    return row | {"efficiency": times / ranks}
 
 
 def _make_parts(setup: Setup, world: World) -> Parts:

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 
 import torch
@@ -15,7 +15,9 @@ from worldplay.model.config import (
     TransformerConfig,
     VAEConfig,
 )
+from worldplay.model.kv_cache import TextKV
 from worldplay.model.prope import Cameras
+from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.device import choose_dtype, synchronize
 from worldplay.world.released.random_weights import build_random_world
 from worldplay.world.released.variants import DEFAULT_VARIANT, VARIANTS
@@ -30,6 +32,22 @@ TEXT_TOKENS = 880
 
 class NeedsCudaError(Exception):
     """The measurement needs a GPU."""
+
+
+class FoundFaultError(Exception):
+    """The measurement was carried out, and found a fault; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a measurement found, or why it found no more."""
+
+    name: str
+    size: str
+    status: str  # ok, failed (also if a fault was found), needs CUDA, too few GPUs, out of time; "" meanwhile
+    seconds: float
+    rows: list[Row] = field(default_factory=list)
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +159,10 @@ def make_arguments(setup: Setup, world: World, num_latents: int) -> Arguments:
 
 def make_timestep(setup: Setup) -> Tensor:
     return torch.full((CHUNK_LATENTS,), 625.0, device=setup.device)
+
+
+def make_text(setup: Setup, model: WorldPlayTransformer, tokens: int) -> TextKV:
+    """Make a random text of so many tokens, the same in all blocks."""
+    config = model.config
+    states = torch.randn(1, config.heads, tokens, config.head_dim).to(setup.device, setup.dtype)
+    return TextKV([states] * config.blocks, [states] * config.blocks)

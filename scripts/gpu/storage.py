@@ -5,10 +5,9 @@ from functools import partial
 
 import torch
 
-from gpu.setup import TEXT_TOKENS, Row, Setup, make_arguments, make_timestep
+from gpu.setup import TEXT_TOKENS, Row, Setup, make_arguments, make_text, make_timestep
 from worldplay.model.config import CHUNK_LATENTS
-from worldplay.model.kv_cache import KVCache, TextKV
-from worldplay.model.transformer import WorldPlayTransformer
+from worldplay.model.kv_cache import KVCache
 from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
 from worldplay.world.world import World
 
@@ -25,7 +24,7 @@ def measure_storage(setup: Setup) -> list[Row]:
         model.new_cache(setup.grid, TEXT_TOKENS, setup.most_context, unrotated=unrotated)
         for unrotated in (False, True)
     ]
-    text = _make_text(setup, model)
+    text = make_text(setup, model, TEXT_TOKENS)
     for cache in caches:
         cache.set_text(text)
     rows: list[Row] = []
@@ -36,13 +35,6 @@ def measure_storage(setup: Setup) -> list[Row]:
             row |= {"context ms": context_ms, "step ms": step_ms}
             rows.append(row | {"context and 4 steps ms": context_ms + 4 * step_ms})
     return rows
-
-
-def _make_text(setup: Setup, model: WorldPlayTransformer) -> TextKV:
-    config = model.config
-    shape = (1, config.heads, TEXT_TOKENS, config.head_dim)
-    states = torch.randn(shape).to(setup.device, setup.dtype)
-    return TextKV([states] * config.blocks, [states] * config.blocks)
 
 
 def _time_in_turns(

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from gpu.plan import Outcome
-from gpu.setup import Row
+from gpu.setup import Outcome, Row
 
 
 def render(outcomes: Sequence[Outcome]) -> str:

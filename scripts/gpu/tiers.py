@@ -5,6 +5,7 @@ from functools import partial
 
 import torch
 
+from gpu.linears import name_failure
 from gpu.setup import Row, Setup, make_arguments, make_timestep
 from worldplay.model.attention_choice import FAILURES
 from worldplay.model.config import CHUNK_LATENTS, CONTEXT_TIMESTEP
@@ -33,7 +34,7 @@ def measure_tiers(setup: Setup) -> Iterator[Row]:
     try:
         yield _time(setup, "8-bit linears", encode, step)
     except FAILURES as error:  # the device may lack units for it
-        yield {"way": "8-bit linears", "failed": str(error).strip()[:300]}
+        yield {"way": "8-bit linears", name_failure(setup.device): str(error).strip()[:300]}
 
 
 def _keep(setup: Setup, world: World) -> Callable[[], object]:

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 
 from gpu.setup import Row
-from worldplay.client.delivery import describe
+from worldplay.client.delivery import describe, find_chunk_rate
 from worldplay.client.visit import Visit
 
 
@@ -14,9 +14,8 @@ def describe_visit(visit: Visit, *, plays: bool) -> Row:
     delivered = describe(visit, None)
     row |= {"first frame s": delivered.first_frame_s or 0.0}
     late = visit.chunks[len(visit.chunks) // 2 :]
-    if len(late) > 1:
-        frames = late[-1].chunk.first_frame - late[0].chunk.first_frame
-        row["frames/s"] = frames / (late[-1].first_at_s - late[0].first_at_s)
+    if (rate := find_chunk_rate(late)) is not None:
+        row["frames/s"] = rate
     row |= {"presses": len(visit.latencies_ms), "worst ms": max(visit.latencies_ms, default=0.0)}
     row |= _medians("key to fragment ms", visit.latencies_ms)
     timings = [each.chunk.timings for each in late]

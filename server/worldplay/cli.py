@@ -195,6 +195,7 @@ def replay(
     size: Size = None,
     weights_dir: WeightsDir = None,
     device: Device = None,
+    gpus: Gpus = None,
     attention: Attention = None,
 ) -> None:
     """Make a saved walk again, and say whether its latents are the same."""
@@ -204,6 +205,7 @@ def replay(
         size=size,
         weights_dir=weights_dir,
         device=device,
+        gpus=gpus,
         attention=attention,
     )
     refuse_released_options(settings, variant, size, weights_dir)
@@ -261,6 +263,7 @@ def bench(
                 "--device": device,
                 "--gpus": gpus,
                 "--attention": attention,
+                "--tier": tier,
                 "--graphs": graphs,
                 "--chunks": chunks,
                 "--random-weights": random_weights or None,
@@ -356,6 +359,7 @@ def doctor(
     size: Size = None,
     device: Device = None,
     gpus: Gpus = None,
+    tier: Tier = None,
     memory: Annotated[
         float | None, typer.Option(min=1, max=100_000, help="Plan for a GPU with this many GB.")
     ] = None,
@@ -365,12 +369,15 @@ def doctor(
         bool, typer.Option("--check", help="Also build the networks from the files; takes seconds.")
     ] = False,
 ) -> None:
-    """Show whether a released model fits into this machine, and for how many visitors."""
+    """Show whether a released model fits into this machine, for how many visitors, and what walks in time."""
+    if memory is not None:
+        refuse("with --memory", {"--tier": tier})
     settings = load_model_settings(
         variant=variant,
         size=size,
         device=device,
         gpus=gpus,
+        tier=tier,
         weights_dir=weights_dir,
         max_sessions=max_sessions,
     )

@@ -18,29 +18,30 @@ from worldplay.engine.capacity import measure_pace
 from worldplay.engine.engine import Engine
 from worldplay.engine.pacing import LatchMode
 from worldplay.model.attention import KERNELS
+from worldplay.model.attention_choice import EIGHT_BIT_ERROR, find_problem
 from worldplay.model.config import RELEASED_TRANSFORMER
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.regions import compile_regions
 from worldplay.ranks.group import BACKENDS
 from worldplay.ranks.orders import MakeModules, Modules
 from worldplay.ranks.team import lead
-from worldplay.settings import ModelSettings, Settings, keep_compiled_code
-from worldplay.world.attention import set_attention
+from worldplay.settings import ModelSettings, Settings, keep_compiled_code, read_visible_gpus
+from worldplay.world.attention import AUTO, set_attention
 from worldplay.world.compiling import COMPILER, can_compile, compile_world
 from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
 from worldplay.world.decoder_norms import fuse_norms
-from worldplay.world.device import choose_device
+from worldplay.world.device import choose_device, choose_dtype
 from worldplay.world.embedded.load import find_embedded, load_embedded, load_networks
 from worldplay.world.embedded.manifest import read_description
 from worldplay.world.embedded.previews import show_first_frames
 from worldplay.world.frames import parse_size
-from worldplay.world.machine import check_heads, choose_rank_kind, count_usable_cores
+from worldplay.world.machine import check_heads, choose_rank_kind, count_usable_cores, list_gpus
 from worldplay.world.pace import Pace
-from worldplay.world.recording import record_world
+from worldplay.world.recording import check_recording, record_world
 from worldplay.world.released.files import is_released
 from worldplay.world.released.variants import MODEL, find_variant
-from worldplay.world.tiers import TIERS, apply_tier, describe_attention
-from worldplay.world.tiny_decoder_file import FILE
+from worldplay.world.tiers import TIERS, apply_tier, check_tier, describe_attention
+from worldplay.world.tiny_decoder_file import FILE, load_tiny_decoder
 from worldplay.world.warm_up import warm_up
 from worldplay.world.world import World, pick_view
 
@@ -74,11 +75,39 @@ def read_spec(settings: ModelSettings) -> WorldSpec:
     return WorldSpec(described.name, *described.size, described.rollout.chunk_latents)
 
 
+def check_choices(settings: ModelSettings) -> None:
+    """Check before minutes of loading what `tune` would refuse after them.
+
+    Raises: ValueError if the tier, the attention backend or recording cannot be, or the tiny decoder's file
+        is wrong.
+    """
+    device = choose_device(settings.device)
+    check_recording(settings.graphs, device)
+    if not is_released(settings.model):
+        return  # it loads in a second
+    check_tier(settings.tier, can_walk=find_variant(settings.variant).is_live)
+    if settings.attention != AUTO:
+        _check_attention(settings, device)
+    tiny_decoder = _released(settings)[1] / FILE
+    if TIERS[settings.tier].tiny_decoder and tiny_decoder.is_file():
+        load_tiny_decoder(tiny_decoder, torch.device("cpu"), torch.float32)
+
+
+def _check_attention(settings: ModelSettings, device: torch.device) -> None:
+    heads, width = 2 * RELEASED_TRANSFORMER.heads, RELEASED_TRANSFORMER.head_dim
+    largest_error = EIGHT_BIT_ERROR if TIERS[settings.tier].eight_bits else None
+    q, k, v = torch.randn(3, 1, heads, 64, width).to(device, choose_dtype(device))
+    if problem := find_problem(settings.attention, (q, k, v), largest_error):
+        raise ValueError(
+            f"attention {settings.attention!r} cannot be used here: {problem}; take --attention auto"
+        )
+
+
 @contextmanager
 def open_ranks(settings: ModelSettings) -> Iterator[Ranks]:
     """Start the ranks that compute the settings' model together. They end with the context.
 
-    Raises: ValueError saying why there cannot be so many.
+    Raises: ValueError saying why there cannot be so many; otherwise as `check_choices`.
     """
     if is_released(settings.model):
         heads = RELEASED_TRANSFORMER.heads
@@ -94,6 +123,7 @@ def open_ranks(settings: ModelSettings) -> Iterator[Ranks]:
 def start_ranks(settings: ModelSettings, heads: int, make: MakeModules) -> Iterator[Ranks]:
     """Start ranks for a model with so many heads; see `team.lead`. Raises: as `open_ranks`."""
     if settings.gpus == 1:
+        check_choices(settings)
         yield ALONE
         return
     if settings.graphs == "on":
@@ -106,8 +136,11 @@ def start_ranks(settings: ModelSettings, heads: int, make: MakeModules) -> Itera
     backend = BACKENDS[kind]
     if not (dist.is_available() and dist.is_backend_available(backend)):
         raise ValueError(f"expected a PyTorch with {backend.upper()} for --gpus {settings.gpus}, got none")
+    check_choices(settings)  # its sentences about devices are of one rank
     logger.info("starting %d ranks", settings.gpus)
+    gpus = list_gpus(read_visible_gpus())[: settings.gpus] if kind == "cuda" else []
     with lead(settings.gpus, kind, make) as leader:
+        leader.free = {rank: gpu.free for rank, gpu in enumerate(gpus) if rank > 0}
         yield leader
 
 
@@ -121,7 +154,8 @@ def _load_networks(settings: ModelSettings, device: torch.device) -> Modules:
         transformer, vae = load_networks(find_embedded(settings.model), device)
     if settings.compile == "on":
         keep_compiled_code()
-        transformer.use_regions(compile_regions(COMPILER))
+        if can_compile(device):  # rank 0 tries it, too
+            transformer.use_regions(compile_regions(COMPILER))
     return transformer, vae
 
 
@@ -135,6 +169,7 @@ def open_world(
 
     Raises: ValueError or OSError naming the file, what is wrong with it and the command that fixes it.
     """
+    check_choices(settings)
     device = choose_device(settings.device)
     if is_released(settings.model):
         world = _open_released(settings, device, sessions, clips, ranks)
@@ -144,12 +179,18 @@ def open_world(
         torch.set_num_threads(1)
         walks = 1 if _keeps_latents(settings) else sessions + clips
         world = load_embedded(find_embedded(settings.model), device, ranks, walks)
-    return tune(settings, world, with_cuts=with_cuts)
+    return tune(settings, world, sessions=sessions, clips=clips, with_cuts=with_cuts)
 
 
-def tune(settings: ModelSettings, world: World, *, with_cuts: bool = False) -> World:
+def tune(
+    settings: ModelSettings, world: World, *, sessions: int = 1, clips: int = 0, with_cuts: bool = False
+) -> World:
     """Choose how a loaded world computes: its tier and attention, and whether it is compiled and recorded.
 
+    Args:
+        sessions: that were asked for; there may be memory for fewer.
+        clips: made beside them, one walk each.
+        with_cuts: as in `open_world`.
     Raises: ValueError if the tier, or the attention backend that was asked for, does not work here, or no
         recording does.
     """
@@ -157,11 +198,13 @@ def tune(settings: ModelSettings, world: World, *, with_cuts: bool = False) -> W
     if compiles:
         keep_compiled_code()
         compiles = can_compile(world.device)
+    if world.max_sessions is not None:
+        sessions = min(sessions, world.max_sessions)
     world = apply_tier(
         world,
         settings.tier,
         compiles=compiles,
-        sessions=settings.max_sessions,
+        walks=sessions + clips,
         tiny_decoder=_released(settings)[1] / FILE if is_released(settings.model) else None,
     )
     set_attention(world, settings.attention, eight_bits=TIERS[settings.tier].eight_bits)

@@ -79,6 +79,7 @@ Token = Annotated[str, Field(max_length=512), AfterValidator(_refuse_blank)]
 Origins = Annotated[str, AfterValidator(_check_origins)]
 Choice = Annotated[Literal["auto", "on", "off"], BeforeValidator(_read_switch)]
 Proxies = Annotated[str, AfterValidator(_check_proxies)]
+TierName = Literal["exact", "balanced", "fast"]
 Variant = Literal["ar-distilled", "ar", "ar-rl", "bidirectional"]
 
 
@@ -114,7 +115,7 @@ class ModelSettings(BaseModel):
         min_length=1,
         description="Attention backend: 'auto' takes the fastest that is exact here, see docs/performance.md",
     )
-    tier: Literal["exact", "balanced", "fast"] = Field(
+    tier: TierName = Field(
         "exact",
         description="What may change the result for speed: 'exact': nothing; 'balanced' and 'fast': levers "
         "like 8-bit layers, where this machine gains; see docs/performance.md",

@@ -1,10 +1,11 @@
 """Measures a chunk at each published size of the released model, and chooses the largest in real time."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
+from time import monotonic
 from typing import TypeVar
 
 import torch
@@ -12,7 +13,7 @@ import torch
 from worldplay.chunk_times import recall, remember
 from worldplay.engine.capacity import measure_pace
 from worldplay.loading import open_world, start_ranks, tune
-from worldplay.settings import AUTO, ModelSettings
+from worldplay.settings import AUTO, ModelSettings, TierName
 from worldplay.world.device import choose_device
 from worldplay.world.frames import show_size
 from worldplay.world.pace import Pace
@@ -26,6 +27,7 @@ from worldplay.world.released.variants import find_variant
 logger = logging.getLogger(__name__)
 
 EMBEDDED = "embedded"
+MOST_S = 300.0  # after which tiers that were not asked for are no longer measured
 Size = tuple[int, int]  # height, width
 Chosen = TypeVar("Chosen", bound=ModelSettings)
 
@@ -58,8 +60,27 @@ def _with_size(settings: Chosen, size: Size, reason: str) -> Chosen:
 
 def measure_sizes(settings: ModelSettings) -> list[SizePace]:
     """Measure, or recall, every published size that fits into the GPU's free memory; the largest first."""
-    budget = torch.cuda.mem_get_info(choose_device(settings.device))[0] - RESERVE
-    return list(list_paces(settings, budget, partial(find_seconds, settings)))
+    return list(list_paces(settings, find_free(settings.device) - RESERVE, partial(find_seconds, settings)))
+
+
+def measure_tiers(settings: ModelSettings, tiers: Sequence[TierName]) -> list[SizePace]:
+    """Measure the sizes in several tiers. After the first one, what takes too long is only recalled."""
+    ends_s, rows = monotonic() + MOST_S, list[SizePace]()
+    for tier in tiers:
+        tiered = settings.model_copy(update={"tier": tier})
+        is_first, budget = tier == tiers[0], find_free(settings.device) - RESERVE
+
+        def find(size: Size, tiered: ModelSettings = tiered, is_first: bool = is_first) -> float | None:
+            has_time = is_first or monotonic() < ends_s
+            return find_seconds(tiered, size) if has_time else recall(tiered, size)
+
+        rows += list_paces(tiered, budget, find)
+    return rows
+
+
+def find_free(device: str) -> int:
+    """Return the free bytes of a GPU."""
+    return torch.cuda.mem_get_info(choose_device(device))[0]
 
 
 def list_paces(
@@ -75,7 +96,8 @@ def list_paces(
     for size in SIZES:
         room = count_sessions(estimate_memory(variant, size, ranks=settings.gpus), budget)
         seconds = find_seconds(size) if room else None
-        yield SizePace(size, None if seconds is None else Pace(seconds, variant.chunk_latents), room)
+        pace = None if seconds is None else Pace(seconds, variant.chunk_latents)
+        yield SizePace(size, pace, room, settings.tier)
 
 
 def find_seconds(settings: ModelSettings, size: Size) -> float | None:

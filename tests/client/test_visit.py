@@ -1,5 +1,6 @@
 """Visits to servers that speak the protocol, and in which words each of their answers ends a visit."""
 
+import inspect
 import json
 import socket
 from collections.abc import Iterator
@@ -98,7 +99,9 @@ def test_the_socket_of_a_server_is_found(url: str, address: str) -> None:
     assert find_socket(url) == address
 
 
-@pytest.mark.parametrize("url", ["", "host:8000", "ftp://host", "ws://", "ws://[::1"])
+@pytest.mark.parametrize(
+    "url", ["", "host:8000", "ftp://host", "ws://", "ws://[::1", "ws://host:99999", "ws://host:x"]
+)
 def test_a_wrong_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"expected a URL like ws://127\.0\.0\.1:8000, got"):
         find_socket(url)
@@ -120,6 +123,28 @@ def test_the_command_fails_if_a_session_is_refused(script: ScriptedServer) -> No
     done = CliRunner().invoke(cli.app, ["bench", "--url", f"ws://{script.address}"])
     assert done.exit_code == 1
     assert "session 1 ended after 0 frames: the server refused with busy: " in done.output
+
+
+def test_a_fault_of_one_session_does_not_lose_the_others(
+    script: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_off(visit: Visit, url: str, seconds: float) -> None:
+        raise IndexError("list index out of range")
+
+    monkeypatch.setattr(Visit, "walk", break_off)
+    done = CliRunner().invoke(cli.app, ["bench", "--url", f"ws://{script.address}", "--sessions", "2"])
+    assert done.exit_code == 1
+    said = "internal error of this client: IndexError: list index out of range"
+    assert done.output.splitlines()[-1] == f"session 2 ended after 0 frames: {said}"
+
+
+def test_every_option_of_the_model_is_refused_beside_a_url() -> None:
+    of_delivery = {"url", "sessions", "seconds", "token", "json_file"}
+    given = {"device": "cpu", "random_weights": None, "size": "64x96"}
+    for name in inspect.signature(cli.bench).parameters.keys() - of_delivery:
+        option, value = f"--{name.replace('_', '-')}", given.get(name, "1")
+        done = CliRunner().invoke(cli.app, ["bench", "--url", "ws://h:1", option, *filter(None, [value])])
+        assert str(done.exception) == f"{option} has no effect with --url"
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from support.published import TRANSFORMER, VAE
-from worldplay import sizing
+from worldplay import cli, sizing
 from worldplay.commands import doctor
 from worldplay.commands.doctor import (
     CHECKED,
@@ -22,12 +24,13 @@ from worldplay.commands.doctor import (
     run,
 )
 from worldplay.commands.list_models import find_problem
-from worldplay.settings import load_settings
+from worldplay.settings import ModelSettings, load_settings
 from worldplay.world.frames import SIZE
 from worldplay.world.machine import Gpu
 from worldplay.world.pace import Pace
 from worldplay.world.released.memory_estimate import Shapes, estimate_memory
 from worldplay.world.released.offload_plan import count_sessions
+from worldplay.world.released.sizes import SIZES
 from worldplay.world.released.variants import find_variant
 
 H100 = Machine(Gpu("H100", 84_000_000_000, 85_000_000_000), 256_000_000_000, 10**12)
@@ -93,7 +96,7 @@ def test_report_for_a_large_gpu() -> None:
 def test_report_says_how_long_context_is_kept() -> None:
     said = "\n".join(report(H100, DISTILLED, (240, 416), 140_000_000_000, PRESENT, 4))
     assert "more caches      40.5 GB, in what is left: 5 walks keep their context" in said
-    assert "other tiers      keep context of the latest 0.3 minutes of each" in said
+    assert "other tiers      keep context of the latest 0.2 minutes of each" in said
     assert "  240x416     48.6 GB   10.1 GB  1.4 min  71" in said
 
 
@@ -108,8 +111,43 @@ def test_report_for_eight_gpus() -> None:
     said = "\n".join(lines)
     assert "hy-worldplay ar-distilled at 480x832, on rank 0 of 8" in said
     assert re.search(r"KV cache +4.4 GB", said)
-    assert re.search(r"other ranks +17.2 GB  each, without text stream and encoders, with two walks", said)
+    assert re.search(r"exchange +3.3 GB  NCCL's buffers, an estimate", said)
     assert "serve, 4 at once and a clip: fits" in said
+    assert re.search(r"more caches +17.6 GB, in what is left: 5 walks keep their context", said)
+    assert re.search(r"other ranks +39.4 GB each at most, without text stream and encoders", said)
+    assert "GPU 1" not in said
+    assert "tiers" not in said  # several ranks have none
+    assert "min  " not in said
+
+
+@pytest.mark.parametrize(
+    ("free", "sets", "others"),
+    [
+        (40, 4, "GPU 3 has only 40.0 GB free, which the plan counts"),
+        (24, 1, "GPU 3 has only 24.0 GB free, which the plan counts"),
+        (
+            20,
+            1,
+            "DOES NOT FIT: GPU 3 has only 20.0 GB free, its rank needs 22.8 GB; stop what else uses it, or",
+        ),
+    ],
+)
+def test_report_names_a_gpu_that_others_use(free: int, sets: int, others: str) -> None:
+    machine = replace(H100, free={1: 84_000_000_000, 3: free * 1_000_000_000})
+    said = "\n".join(report(machine, DISTILLED, SIZE, 83_000_000_000, "present", 4, ranks=8))
+    assert others in said
+    assert "GPU 1" not in said
+    assert ("encode their context again" in said) is (sets == 1)
+    assert (f"{sets} walks keep their context" in said) is (sets > 1)
+
+
+def test_gpus_of_other_ranks_are_examined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus = [Gpu("H100", free, 85) for free in (80, 70, 60, 50)]
+    monkeypatch.setattr(doctor, "list_gpus", lambda visible: gpus)
+    monkeypatch.setattr(doctor, "find_gpu", lambda device, visible: gpus[0])
+    assert examine("auto", tmp_path).free == {}
+    assert examine("auto", tmp_path, ranks=3).free == {1: 70, 2: 60}
+    assert examine("cpu", tmp_path, ranks=3).free == {}
 
 
 @pytest.mark.parametrize(
@@ -211,3 +249,112 @@ def test_doctor_measures_the_embedded_world_where_there_is_no_gpu(
     said = capsys.readouterr().out
     assert "Without a GPU only the embedded world is fast enough" in said
     assert re.search(r"The embedded world on this machine\n.*\n +96x160 +250 ms +64.0 +2.67x +2\n$", said)
+
+
+TIER_TIMES = {"exact": (4.469, 1.843, 0.9), "balanced": (2.0, 0.9, 0.5), "fast": (0.9, 0.4, 0.2)}
+
+
+def known(settings: ModelSettings, size: tuple[int, int]) -> float:
+    return TIER_TIMES[settings.tier][SIZES.index(size)]
+
+
+def test_doctor_says_which_size_is_in_real_time_in_each_tier(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "recall", known)
+    settings = load_settings(model="hy-worldplay")
+    said = list(describe_speed(settings, find_paces(settings, DISTILLED, 83_000_000_000)))
+    rows = [line.split()[:3] for line in said if line.startswith("  ")]
+    assert rows[0] == ["tier", "size", "chunk"]
+    assert rows[1] == ["exact", "480x832", "4469"]
+    assert rows[-1] == ["fast", "240x416", "200"]
+    assert len(rows) == 10
+    serve = "`worldplay serve --model hy-worldplay --size auto"
+    assert [line.strip() for line in said[-3:]] == [
+        f"{serve}` takes 240x416, the fastest; it is not in real time",
+        f"{serve} --tier balanced` takes 240x416, in real time",
+        f"{serve} --tier fast` takes 352x640, in real time",
+    ]
+
+
+@pytest.mark.parametrize(("given", "tiers"), [({"tier": "fast"}, ["fast"]), ({"gpus": 2}, ["exact"])])
+def test_doctor_shows_the_tier_that_was_asked_for_and_what_ranks_can(
+    given: dict[str, object], tiers: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "recall", known)
+    settings = load_settings(model="hy-worldplay", **given)
+    rows = find_paces(settings, DISTILLED, 83_000_000_000)
+    assert list(dict.fromkeys(row.tier for row in rows)) == tiers
+    if "gpus" in given:
+        assert "--size auto --gpus 2` takes" in list(describe_speed(settings, rows))[-1]
+
+
+@pytest.mark.parametrize(
+    ("given", "step_s", "measured"),
+    [
+        ({}, 90.0, ["exact"] * 3 + ["balanced"]),  # the fourth is begun before five minutes have passed
+        ({}, 30.0, ["exact"] * 3 + ["balanced"] * 3 + ["fast"] * 3),
+        ({}, 900.0, ["exact"] * 3),
+        ({"tier": "fast"}, 900.0, ["fast"] * 3),
+    ],
+)
+def test_tiers_that_were_not_asked_for_are_measured_in_a_limited_time(
+    given: dict[str, str], step_s: float, measured: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s, found = [0.0], list[str]()
+
+    def measure(settings: ModelSettings, size: tuple[int, int]) -> float:
+        now_s[0] += step_s
+        found.append(settings.tier)
+        return known(settings, size)
+
+    monkeypatch.setattr(sizing, "monotonic", lambda: now_s[0])
+    monkeypatch.setattr(sizing, "recall", lambda settings, size: None)
+    monkeypatch.setattr(sizing, "remember", lambda *_: None)
+    monkeypatch.setattr(sizing, "time_apart", measure)
+    monkeypatch.setattr(sizing, "find_free", lambda device: 83_000_000_000)
+    settings = load_settings(model="hy-worldplay", size="auto", **given)
+    rows = find_paces(settings, DISTILLED, 83_000_000_000)
+    assert found == measured
+    assert len([row for row in rows if row.pace is None]) == len(rows) - len(measured)
+    assert doctor._choose_size(settings, rows, planned=False) == ((352, 640) if given else (240, 416))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"gpus": 2, "tier": "fast"}, "expected --tier exact with --gpus 2, got 'fast'"),
+        (
+            {"variant": "bidirectional", "tier": "fast"},
+            "expected --tier exact for a model that only makes clips, got 'fast'",
+        ),
+    ],
+)
+def test_tiers_that_cannot_be_are_refused(given: dict[str, object], expected: str) -> None:
+    with pytest.raises(ValueError, match=f"^{expected}$"):
+        run(load_settings(device="cpu", **given), None, check=False)
+
+
+def test_a_tier_of_the_embedded_world_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+
+    def measure(settings: ModelSettings) -> tuple[tuple[int, int], Pace]:
+        asked.append(settings.tier)
+        return (96, 160), Pace(0.25, 4)
+
+    monkeypatch.setattr(sizing, "measure_embedded", measure)
+    CliRunner().invoke(cli.app, ["doctor", "--size", "auto", "--device", "cpu", "--tier", "fast"])
+    run(load_settings(size="auto", device="cpu", tier="fast"), None, check=False)
+    assert asked == ["fast", "fast"]
+    assert "The embedded world on this machine, tier fast\n" in capsys.readouterr().out
+
+
+def test_a_tier_that_is_not_measured_says_how(capsys: pytest.CaptureFixture[str]) -> None:
+    run(load_settings(device="cpu", tier="fast"), None, check=False)
+    said = "Without a GPU, `worldplay doctor --size auto --tier fast` measures the embedded world\n"
+    assert capsys.readouterr().out.endswith(said)
+
+
+def test_a_tier_has_no_effect_on_the_plan_for_another_gpu() -> None:
+    done = CliRunner().invoke(cli.app, ["doctor", "--memory", "80", "--tier", "fast"])
+    assert str(done.exception) == "--tier has no effect with --memory"

@@ -1,15 +1,23 @@
 """`worldplay replay`, and clips of saved walks, with the embedded world."""
 
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from support.clips import decode, render_options
 from support.walks import AHEAD, go_on, open_walk
+from worldplay import cli, loading
 from worldplay.commands import render, replay
 from worldplay.loading import tune
-from worldplay.settings import load_settings
+from worldplay.ranks.leader import Leader
+from worldplay.ranks.orders import MakeModules
+from worldplay.ranks.team import lead
+from worldplay.settings import ModelSettings, load_settings
 from worldplay.world.snapshot_file import write_snapshot
 from worldplay.world.world import World
 
@@ -58,6 +66,72 @@ def test_clip_of_a_saved_walk(path: Path, tmp_path: Path) -> None:
     options = render_options(tmp_path / "a.mp4", pose=str(path), prompt=None, metadata=tmp_path / "a.json")
     render.run(load_settings(device="cpu"), options)
     assert len(decode((tmp_path / "a.mp4").read_bytes())) == 29
+
+
+@pytest.mark.slow
+def test_several_ranks_make_the_walk_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+    monkeypatch.setattr(loading, "lead", count_ranks(started))
+    threads = torch.get_num_threads()
+    assert replay.run(load_settings(device="cpu", gpus=2), path)
+    torch.set_num_threads(threads)
+    assert started == [2]
+
+
+def count_ranks(started: list[int]) -> Callable[..., AbstractContextManager[Leader]]:
+    """Note how many ranks are started, and start them."""
+
+    def start(size: int, kind: str, make: MakeModules) -> AbstractContextManager[Leader]:
+        started.append(size)
+        return lead(size, kind, make)
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"gpus": 3}, "expected --gpus 1, 2, 4, which divide the model's 4 heads, got 3"),
+        ({"gpus": 2, "tier": "fast"}, "expected --tier exact with --gpus 2, got 'fast'"),
+        ({"gpus": 2, "device": "auto"}, "--gpus 2 needs GPUs, and finds none"),
+    ],
+)
+def test_ranks_that_cannot_be_are_refused_for_a_saved_walk(
+    given: dict[str, object], expected: str, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*arguments: object) -> World:
+        raise AssertionError("it was loaded")
+
+    monkeypatch.setattr(loading, "load_embedded", load)
+    settings = load_settings(**{"device": "cpu", **given})
+    options = render_options(tmp_path / "a.mp4", pose=str(path), prompt=None)
+    for run in (lambda: render.run(settings, options), lambda: replay.run(settings, path)):
+        with pytest.raises(ValueError, match=f"^{re.escape(expected)}"):
+            run()
+
+
+def test_ranks_are_refused_for_a_walk_of_another_tier(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "balanced.safetensors"
+    with torch.inference_mode():
+        walk = open_walk(tune(load_settings(device="cpu", tier="balanced", attention="sdpa"), world))
+        go_on(walk, [AHEAD])
+        path.write_bytes(write_snapshot(walk.snapshot()))
+    with pytest.raises(ValueError, match="expected --tier exact with --gpus 2, got 'balanced'"):
+        replay.run(load_settings(device="cpu", gpus=2), path)
+
+
+def test_replay_takes_ranks_from_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def run(settings: ModelSettings, path: Path) -> bool:
+        asked.append(settings.gpus)
+        return True
+
+    monkeypatch.setattr(replay, "run", run)
+    assert CliRunner().invoke(cli.app, ["replay", "a.safetensors", "--gpus", "2"]).exit_code == 0
+    assert asked == [2]
 
 
 def test_other_options_have_no_effect(path: Path, tmp_path: Path) -> None:

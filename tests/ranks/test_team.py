@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,12 +18,25 @@ from support.forked import start_forked
 from support.paths import ENVIRONMENT, run_python
 from support.raw_client import RawClient
 from worldplay.cli import main
+from worldplay.ranks import team
+from worldplay.ranks.failure import Failure
 from worldplay.ranks.leader import Leader
 from worldplay.ranks.orders import MakeModules
-from worldplay.ranks.team import lead
+from worldplay.ranks.team import _Team, lead
 
 pytestmark = pytest.mark.slow
 
+LEADING = """
+import sys, time
+from support import ranks
+from worldplay.ranks.team import lead
+if __name__ == "__main__":
+    try:
+        with lead(2, "cpu", ranks.{make}):
+            time.sleep(30)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\\n")
+"""
 SERVE = ("serve", "--gpus", "2", "--device", "cpu", "--max-sessions", "1", "--port")
 
 
@@ -65,6 +79,53 @@ def test_rank_that_fails_ends_all(
     assert text.startswith("worldplay: rank ")
     assert reason in text
     assert_left_nothing(tmp_path)
+
+
+def lead_two_and_look_often(make: MakeModules, work: Callable[[Leader], None]) -> None:
+    team.TICK_S = 0.05
+    lead_two(make, work)
+
+
+def test_rank_that_is_stopped_while_it_loads_ends_all_and_does_not_stay(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    process = start_forked(
+        lead_two_and_look_often, ranks.stop, do_nothing, said=said, environment=environment(tmp_path)
+    )
+    assert process.pid is not None
+    wait_until(lambda: is_stopped(process), 60.0)
+    follower = find_follower(process.pid)
+    process.join(10)
+    assert process.exitcode == 1
+    assert said.read_text() == (
+        "worldplay: rank 1 of 2 was stopped by a signal; the others cannot go on without it\n"
+    )
+    wait_until(lambda: not is_running(follower))
+    assert_left_nothing(tmp_path)
+
+
+def is_stopped(leader: BaseProcess) -> bool:
+    """Return whether there is another rank, and it is stopped."""
+    assert leader.pid is not None
+    try:
+        return state_of(find_follower(leader.pid))[0] == "T"
+    except (AssertionError, IndexError):
+        return False
+
+
+@pytest.mark.parametrize("error", [ValueError("a bad shape"), OSError("a pipe")])
+def test_error_while_serving_is_no_fault_of_the_operator(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    ends: list[tuple[int, Failure]] = []
+    monkeypatch.setattr(team, "sleep", lambda seconds: None)
+    monkeypatch.setattr(_Team, "_exit", lambda _, rank, failure: ends.append((rank, failure)))
+    alone = _Team(1, "cpu")
+    with pytest.raises(type(error)):
+        alone.fail(error)
+    alone.close()
+    ((rank, failure),) = ends
+    assert (rank, failure.code) == (0, 1)
+    assert failure.reason == f"failed: {type(error).__name__}: {error}"
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -158,6 +219,47 @@ def test_other_ranks_end_with_rank_0(tmp_path: Path, how: signal.Signals) -> Non
         if how == signal.SIGTERM:  # as service managers do
             os.kill(follower, how)
         assert wait_ended(server) == (0 if how == signal.SIGTERM else -how)
+        wait_until(lambda: not is_running(follower))
+    assert_left_nothing(tmp_path)
+
+
+@contextmanager
+def leading_anew(folder: Path, make: str) -> Iterator[tuple["subprocess.Popen[str]", int]]:
+    """Lead two ranks that really start anew. Yields: rank 0, and the other one's process id."""
+    script = folder / "leading.py"
+    script.write_text(LEADING.format(make=make))
+    command = [sys.executable, str(script)]
+    with subprocess.Popen(
+        command, env=environment(folder), stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as leader:
+        try:
+            wait_until(lambda: bool(children_of(leader.pid)), 30.0)
+            yield leader, children_of(leader.pid)[-1]
+        finally:
+            leader.kill()
+
+
+def children_of(parent: int) -> list[int]:
+    """List the processes of a parent that run Python's `spawn_main`."""
+    children = map(int, read(Path(f"/proc/{parent}/task/{parent}/children")).split())
+    return [child for child in children if b"spawn_main" in read(Path(f"/proc/{child}/cmdline"))]
+
+
+def test_interrupt_while_a_rank_imports_is_rank_0s_alone(tmp_path: Path) -> None:
+    with leading_anew(tmp_path, "make_nothing") as (leader, follower):
+        os.killpg(leader.pid, signal.SIGINT)
+        assert leader.stderr is not None
+        assert leader.stderr.read() == "interrupted\n"
+        assert leader.wait(10) == 0
+        wait_until(lambda: not is_running(follower))
+    assert_left_nothing(tmp_path)
+
+
+def test_rank_that_is_stopped_does_not_outlive_rank_0(tmp_path: Path) -> None:
+    with leading_anew(tmp_path, "stop") as (leader, follower):
+        wait_until(lambda: state_of(follower)[0] == "T", 30.0)
+        leader.kill()
+        leader.wait(10)
         wait_until(lambda: not is_running(follower))
     assert_left_nothing(tmp_path)
 

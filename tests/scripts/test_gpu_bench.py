@@ -13,8 +13,8 @@ import torch
 import gpu_bench
 from gpu import checks, plan
 from gpu.linears import multiply, quantise
-from gpu.plan import MEASUREMENTS, Outcome, Step
-from gpu.setup import MINIATURE, RELEASED, Row, Setup
+from gpu.plan import MEASUREMENTS, Step
+from gpu.setup import MINIATURE, RELEASED, Outcome, Row, Setup
 from gpu.tables import render
 
 pytestmark = pytest.mark.slow
@@ -108,7 +108,7 @@ def test_ranks_are_timed_with_what_they_exchange() -> None:
     outcome = carry_out("ranks 2", MINI)
     torch.set_num_threads(threads)
     assert (outcome.status, outcome.detail) == ("ok", "")
-    context, step, latent, chunk, alone, _ = outcome.rows
+    context, step, latent, chunk, served, alone, _ = outcome.rows
     assert [row["part"] for row in (context, step, latent)] == ["context", "step", "latent"]
     assert [row["exchanges"] for row in (context, step)] == [3, 5]  # the last block only stores its keys
     for row in (context, step, latent):
@@ -116,6 +116,8 @@ def test_ranks_are_timed_with_what_they_exchange() -> None:
         assert 0 < float(row["share of exchange"]) < 1
     assert min(float(chunk["ms"]), float(chunk["exchange ms"])) > 0
     assert alone["part"] == "latent, on rank 0 alone"
+    assert (served["part"], served["computed"]) == ("chunk, as served", "launched one by one")
+    assert float(served["ms"]) > 0
 
 
 @pytest.mark.parametrize("name", ["encoder", "8-bit units", "fused norms", "backends"])
@@ -194,8 +196,8 @@ def test_what_was_found_before_a_failure_is_kept(monkeypatch: pytest.MonkeyPatch
     ]
 
 
-def test_nothing_is_begun_when_the_time_is_up(tmp_path: Path) -> None:
-    assert gpu_bench.main([str(tmp_path), "--device", "cpu", "--miniature", "--limit", "0"]) == 0
+def test_nothing_is_begun_when_the_time_is_up_and_that_is_no_success(tmp_path: Path) -> None:
+    assert gpu_bench.main([str(tmp_path), "--device", "cpu", "--miniature", "--limit", "1"]) == 1
     results = json.loads((tmp_path / "results.json").read_text())
     assert [result["name"] for result in results] == list(MEASUREMENTS)
     assert {result["status"] for result in results} == {"out of time"}

@@ -28,7 +28,7 @@ from worldplay.world.world import World
 
 
 def apply(world: World, name: TierName, *, compiles: bool = False, tiny: Path | None = None) -> World:
-    return apply_tier(world, name, compiles=compiles, sessions=1, tiny_decoder=tiny)
+    return apply_tier(world, name, compiles=compiles, walks=1, tiny_decoder=tiny)
 
 
 def walk(world: World, num_chunks: int = 4) -> torch.Tensor:
@@ -94,7 +94,7 @@ def test_linears_are_not_rounded_without_compiling(monkeypatch: pytest.MonkeyPat
 
 
 def test_context_is_not_kept_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiers, "_count_kept", lambda world, sessions: 11)
+    monkeypatch.setattr(tiers, "_count_kept", lambda world, walks: 11)
     world = apply(make_world(), "balanced")
     assert world.rollout.keeping is None
     assert (

@@ -16,10 +16,17 @@ class Player:
         self.arrived_s = 0.0  # media time at which the last frame ends
         self.num_late = 0  # frames that came after the frame before them had been shown
         self.stalled_s = 0.0
+        self._stalled_before_s = 0.0  # the last frame
+        self._frame_s = 0.0  # how long it is shown
 
     @property
     def buffered_s(self) -> float:
         return self.arrived_s - self.shown_s
+
+    @property
+    def num_missing(self) -> int:
+        """Return how many frames should have been shown since the last one ended, and have not come."""
+        return int((self.stalled_s - self._stalled_before_s) / self._frame_s) if self._frame_s else 0
 
     def take(self, media: Media, now_s: float) -> None:
         """Take a frame that has arrived. The first one is on time."""
@@ -29,6 +36,7 @@ class Player:
             self.advance(now_s)
             self.num_late += self._plays and self.shown_s == self.arrived_s
         self.arrived_s = media.time + media.duration
+        self._stalled_before_s, self._frame_s = self.stalled_s, media.duration
         if not self._plays:
             self.shown_s = self.arrived_s
 

@@ -29,6 +29,7 @@ def find_socket(url: str) -> str:
     expected = f"expected a URL like ws://127.0.0.1:8000, got {url!r}"
     try:
         parts = urlsplit(url)
+        _ = parts.port  # reading it checks it
     except ValueError:
         raise ValueError(expected) from None
     if parts.scheme not in _SCHEMES or not parts.hostname:

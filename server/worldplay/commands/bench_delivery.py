@@ -1,6 +1,7 @@
 """`worldplay bench --url`: walks in several sessions of a running server, and reports what it delivered."""
 
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -10,6 +11,8 @@ from pathlib import Path
 from worldplay.client.delivery import Delivery, describe, describe_all, render
 from worldplay.client.visit import Visit
 from worldplay.client.wire import VisitEndedError, find_socket
+
+logger = logging.getLogger(__name__)
 
 SESSIONS = 1
 SECONDS = 20.0
@@ -51,6 +54,9 @@ def _walk(visit: Visit, address: str, seconds: float) -> str | None:
         visit.walk(address, seconds)
     except VisitEndedError as error:
         return str(error)
+    except Exception as error:  # the numbers of the other sessions must not be lost
+        logger.debug("a session failed", exc_info=True)
+        return f"internal error of this client: {type(error).__name__}: {error}"
     return None
 
 

@@ -2,15 +2,16 @@
 
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 from worldplay.chunk_times import recall
 from worldplay.commands.list_models import disk_bytes, find_problem
 from worldplay.commands.paths import existing_folder
 from worldplay.model.config import RELEASED_TRANSFORMER
-from worldplay.settings import AUTO, ModelSettings, read_visible_gpus
+from worldplay.settings import AUTO, ModelSettings, TierName, read_visible_gpus
 from worldplay.world.frames import FPS, FRAMES_PER_LATENT, parse_size, show_size
 from worldplay.world.machine import (
     Gpu,
@@ -38,9 +39,10 @@ from worldplay.world.released.offload_plan import (
     count_sessions,
     count_spare,
     count_waiting,
+    find_short_rank,
     plan_offload,
 )
-from worldplay.world.released.sizes import SIZES, SizePace, choose_size, render_sizes
+from worldplay.world.released.sizes import SIZES, SizePace, choose_size, render_sizes, render_tiers
 from worldplay.world.released.variants import MODEL, Variant, find_variant
 from worldplay.world.rollout_config import count_kept_latents
 
@@ -56,12 +58,15 @@ class Machine:
     gpu: Gpu | None  # of rank 0
     memory: int
     disk_free: int
+    free: Mapping[int, int] = field(default_factory=dict)  # bytes of the other ranks' GPUs, by rank
 
 
-def examine(device: str, weights_dir: Path) -> Machine:
+def examine(device: str, weights_dir: Path, ranks: int = 1) -> Machine:
     """Inspect this machine. Raises: ValueError for a device that it does not have."""
     disk = shutil.disk_usage(existing_folder(weights_dir)).free
-    return Machine(find_gpu(device, read_visible_gpus()), available_memory(), disk)
+    gpus = list_gpus(read_visible_gpus())[:ranks] if ranks > 1 and device != "cpu" else []
+    free = {rank: gpu.free for rank, gpu in enumerate(gpus) if rank > 0}
+    return Machine(find_gpu(device, read_visible_gpus()), available_memory(), disk, free)
 
 
 def check_everything(variant: Variant, weights_dir: Path, shapes: Shapes = RELEASED) -> str | None:
@@ -115,7 +120,7 @@ def report(
     yield from _parts(needed, variant, size, ranks)
     yield ""
     if budget is not None:
-        yield from _plans(needed, variant, budget, max_sessions)
+        yield from _plans(needed, variant, budget, max_sessions, machine.free if ranks > 1 else None)
         yield ""
         yield from _sizes(variant, size, budget, ranks)
     else:
@@ -142,11 +147,9 @@ def _parts(needed: MemoryEstimate, variant: Variant, size: tuple[int, int], rank
             "decoder state, text, and the latest 3 minutes of latents",
         ),
         ("working", needed.working, "activations, an estimate"),
+        *((("exchange", needed.exchange, "NCCL's buffers, an estimate"),) if ranks > 1 else ()),
     ):
         yield f"  {name:15} {_gb(size_bytes):>8}  {remark}".rstrip()
-    if ranks > 1:
-        other = _gb(count_other_rank(needed))
-        yield f"  {'other ranks':15} {other:>8}  each, without text stream and encoders, with two walks"
     if variant.is_live:
         latent = variant.num_branches * needed.context_latent
         shares = (f"{latents}: {_gb(latents * latent)}" for latents in CONTEXTS)
@@ -155,8 +158,18 @@ def _parts(needed: MemoryEstimate, variant: Variant, size: tuple[int, int], rank
         yield "  no KV cache: every step reads the whole clip"
 
 
-def _plans(needed: MemoryEstimate, variant: Variant, budget: int, max_sessions: int) -> Iterator[str]:
-    """Describe the plan of `serve`, and that of `render`, which has only one walk, if it differs."""
+def _plans(
+    needed: MemoryEstimate,
+    variant: Variant,
+    budget: int,
+    max_sessions: int,
+    free: Mapping[int, int] | None,
+) -> Iterator[str]:
+    """Describe the plan of `serve`, and that of `render`, which has only one walk, if it differs.
+
+    Args:
+        free: bytes of the other ranks' GPUs, which are planned like this one if it is empty; None: one rank.
+    """
     yield f"Plan for {_gb(budget)}"
     alone = plan_offload(needed, 1, budget)
     if not variant.is_live:
@@ -170,31 +183,54 @@ def _plans(needed: MemoryEstimate, variant: Variant, budget: int, max_sessions: 
     yield from _describe(f"serve, {served} at once and a clip{room}", needed, serving, variant)
     if _choices(alone) != _choices(serving):
         yield from _describe("render", needed, alone, variant)
-    yield from _kept_context(needed, serving, served, budget)
+    others = min(free.values()) - RESERVE if free else None
+    sets = count_cache_sets(needed, serving, served + 1, budget, others)
+    yield from _more_caches(needed, serving, sets, served)
+    if free is None:
+        yield from _kept_context(needed, serving, served, budget)
+    else:
+        yield from _other_ranks(needed, serving, served + 1, sets, budget, free)
     yield f"  most sessions    {most}"
 
 
-def _kept_context(needed: MemoryEstimate, plan: OffloadPlan, sessions: int, budget: int) -> Iterator[str]:
-    """Describe how much of their context the sessions of `serve` keep."""
-    sets = count_cache_sets(needed, plan, sessions + 1, budget)
+def _more_caches(needed: MemoryEstimate, plan: OffloadPlan, sets: int, sessions: int) -> Iterator[str]:
     one = needed.unrotated_caches if plan.unrotated_caches else needed.caches
     if sets > 1:
         yield f"  more caches      {_gb((sets - 1) * one)}, in what is left: {sets} walks keep their context"
         yield "                   while others compute, and encode nothing again when they take turns"
     elif sessions > 1:
         yield "  more caches      none: sessions that take turns encode their context again"
-    minutes = _minutes_kept(needed, plan, sessions, budget)
+
+
+def _other_ranks(
+    needed: MemoryEstimate, plan: OffloadPlan, walks: int, sets: int, budget: int, free: Mapping[int, int]
+) -> Iterator[str]:
+    """Describe the memory of the other ranks, and name a GPU that others use."""
+    takes = count_other_rank(needed, walks, sets, unrotated=plan.unrotated_caches)
+    yield f"  other ranks      {_gb(takes)} each at most, without text stream and encoders"
+    if problem := find_short_rank(needed, plan, walks, free):
+        yield f"                   DOES NOT FIT: {problem}"
+        return
+    for rank, size in free.items():
+        if size < budget:
+            yield f"                   GPU {rank} has only {_gb(size)} free, which the plan counts"
+
+
+def _kept_context(needed: MemoryEstimate, plan: OffloadPlan, sessions: int, budget: int) -> Iterator[str]:
+    """Describe how much of their context the sessions of `serve` keep in tiers."""
+    minutes = _minutes_kept(needed, plan, sessions + 1, budget)
     kept = (
         f"context of the latest {minutes:.1f} minutes of each" if minutes else "no context: memory is short"
     )
     yield f"  other tiers      keep {kept}"
 
 
-def _minutes_kept(needed: MemoryEstimate, plan: OffloadPlan, sessions: int, budget: int) -> float:
+def _minutes_kept(needed: MemoryEstimate, plan: OffloadPlan, walks: int, budget: int) -> float:
     """Count the minutes of each walk whose context is kept by tiers; 0 if they encode all of it again."""
+    context = CONTEXTS[-1]
     spare = 0 if plan.unrotated_caches else count_spare(needed, plan, budget)
-    latents = count_kept_latents(spare, needed.kept_latent, sessions)
-    return 0.0 if latents < CONTEXTS[-1] else latents * FRAMES_PER_LATENT / FPS / 60
+    latents = count_kept_latents(spare, needed.kept_latent, walks, context)
+    return 0.0 if latents < context else latents * FRAMES_PER_LATENT / FPS / 60
 
 
 def _choices(plan: OffloadPlan) -> tuple[object, ...]:
@@ -214,7 +250,8 @@ def _describe(who: str, needed: MemoryEstimate, plan: OffloadPlan, variant: Vari
 
 def _sizes(variant: Variant, asked: tuple[int, int], budget: int, ranks: int) -> Iterator[str]:
     last = "most sessions" if variant.is_live else "a clip"
-    kept_of = f" {'kept':>8}" if variant.is_live else ""
+    keeps = variant.is_live and ranks == 1  # several ranks have no tiers
+    kept_of = f" {'kept':>8}" if keeps else ""
     yield f"  {'size':9} {'one walk':>9} {'KV cache':>9}{kept_of}  {last}"
     for size in dict.fromkeys((asked, *SIZES)):
         needed = estimate_memory(variant, size, ranks=ranks)
@@ -223,7 +260,7 @@ def _sizes(variant: Variant, asked: tuple[int, int], budget: int, ranks: int) ->
         caches = needed.unrotated_caches if plan.unrotated_caches else needed.caches
         clip = "fits" if plan.fits else "does not fit"
         most = (count_sessions(needed, budget) or "does not fit") if variant.is_live else clip
-        kept = f" {_minutes_kept(needed, plan, 1, budget):>4.1f} min" if variant.is_live else ""
+        kept = f" {_minutes_kept(needed, plan, 1, budget):>4.1f} min" if keeps else ""
         yield f"  {name:9} {_gb(plan.peak):>9} {_gb(caches):>9}{kept}  {most}"
 
 
@@ -235,10 +272,20 @@ def _check_ranks(settings: ModelSettings, variant: Variant, *, planned: bool) ->
     """Raises: ValueError if several ranks cannot compute the variant, or not on this machine."""
     if not variant.is_live:
         raise ValueError(f"expected --gpus 1 with --variant {variant.name}, got {settings.gpus}")
+    if settings.tier != "exact":
+        raise ValueError(f"expected --tier exact with --gpus {settings.gpus}, got {settings.tier!r}")
     check_heads(settings.gpus, RELEASED_TRANSFORMER.heads)
     if not planned:
         names = [gpu.name for gpu in list_gpus(read_visible_gpus())]
         choose_rank_kind(settings.device, settings.gpus, names)
+
+
+def _check_tier(settings: ModelSettings, variant: Variant) -> None:
+    """Raises: ValueError if the variant cannot be computed in the tier."""
+    if settings.tier != "exact":
+        from worldplay.world.tiers import check_tier  # importing it takes seconds
+
+        check_tier(settings.tier, can_walk=variant.is_live)
 
 
 def run(settings: ModelSettings, memory_gb: float | None, *, check: bool) -> None:
@@ -249,7 +296,9 @@ def run(settings: ModelSettings, memory_gb: float | None, *, check: bool) -> Non
     variant = find_variant(settings.variant)
     if settings.gpus > 1:
         _check_ranks(settings, variant, planned=memory_gb is not None)
-    machine = examine(settings.device, settings.weights_dir)
+    _check_tier(settings, variant)
+    ranks_here = settings.gpus if memory_gb is None else 1
+    machine = examine(settings.device, settings.weights_dir, ranks_here)
     free = machine.gpu.free if machine.gpu else None
     planned = free if memory_gb is None else int(memory_gb * 1e9)
     budget = None if planned is None else max(0, planned - RESERVE)
@@ -263,20 +312,34 @@ def run(settings: ModelSettings, memory_gb: float | None, *, check: bool) -> Non
 
 
 def find_paces(settings: ModelSettings, variant: Variant, budget: int) -> list[SizePace]:
-    """Recall what a chunk takes at each size on this machine's GPU; with the size "auto", measure it."""
+    """Recall what a chunk takes at each size, in each tier, on this machine's GPU.
+
+    With the size "auto", measure it: in the tier that was asked for, or in as many as a limited time allows.
+    """
     if not variant.is_live:
         return []
+    tiers = _list_tiers(settings)
     if settings.size == AUTO:
-        from worldplay.sizing import measure_sizes  # importing it takes seconds
+        from worldplay.sizing import measure_tiers  # importing it takes seconds
 
-        return measure_sizes(settings)
-    rows = []
-    for size in SIZES:
-        seconds = recall(settings, size)
-        pace = None if seconds is None else Pace(seconds, variant.chunk_latents)
-        needed = estimate_memory(variant, size, ranks=settings.gpus)
-        rows.append(SizePace(size, pace, count_sessions(needed, budget)))
-    return rows
+        return measure_tiers(settings, tiers)
+    return [_recall_pace(settings, variant, budget, tier, size) for tier in tiers for size in SIZES]
+
+
+def _list_tiers(settings: ModelSettings) -> list[TierName]:
+    """List the tier that was asked for, or all that this number of GPUs can compute."""
+    if "tier" in settings.model_fields_set or settings.gpus > 1:
+        return [settings.tier]
+    return list(get_args(TierName))
+
+
+def _recall_pace(
+    settings: ModelSettings, variant: Variant, budget: int, tier: TierName, size: tuple[int, int]
+) -> SizePace:
+    seconds = recall(settings.model_copy(update={"tier": tier}), size)
+    pace = None if seconds is None else Pace(seconds, variant.chunk_latents)
+    needed = estimate_memory(variant, size, ranks=settings.gpus)
+    return SizePace(size, pace, count_sessions(needed, budget), tier)
 
 
 def _choose_size(settings: ModelSettings, rows: Sequence[SizePace], *, planned: bool) -> tuple[int, int]:
@@ -285,21 +348,41 @@ def _choose_size(settings: ModelSettings, rows: Sequence[SizePace], *, planned: 
         return parse_size(settings.size)
     if planned:
         raise ValueError("expected a --size like 480x832 with --memory, got 'auto'")
-    return choose_size(rows) if rows else SIZES[0]
+    of_tier = [row for row in rows if row.tier == settings.tier]
+    return choose_size(of_tier) if of_tier else SIZES[0]
 
 
 def describe_speed(settings: ModelSettings, rows: Sequence[SizePace]) -> Iterator[str]:
     """Describe what chunks take on this machine; with the size "auto" also those of the embedded world."""
     if rows:
         yield "\nA chunk on this machine; sessions are those that fit in time and in memory"
-        yield from (f"  {line}" for line in render_sizes(rows))
-        if any(row.pace is None for row in rows) and settings.size != AUTO:
-            yield "  - : not measured; worldplay doctor --size auto measures it, in minutes"
+        yield from (f"  {line}" for line in render_tiers(rows))
+        if any(row.pace is None and row.room for row in rows):
+            yield "  - : not measured; worldplay doctor --size auto measures it, in minutes; --tier: only one"
     if settings.size == AUTO:
-        from worldplay.sizing import measure_embedded  # importing it takes seconds
+        yield from _describe_embedded(settings)
+    elif not rows and settings.tier != "exact":
+        asked = f"`worldplay doctor --size auto --tier {settings.tier}`"
+        yield f"\nWithout a GPU, {asked} measures the embedded world"
+    yield from _say_what_is_served(settings, rows)
 
-        size, pace = measure_embedded(settings)
-        yield "\nThe embedded world on this machine"
-        yield from (f"  {line}" for line in render_sizes([SizePace(size, pace, MAX_SESSIONS)]))
-        if rows:
-            yield f"\n`worldplay serve --model {MODEL} --size auto` takes {show_size(choose_size(rows))}"
+
+def _describe_embedded(settings: ModelSettings) -> Iterator[str]:
+    from worldplay.sizing import measure_embedded  # importing it takes seconds
+
+    size, pace = measure_embedded(settings)
+    tier = "" if settings.tier == "exact" else f", tier {settings.tier}"
+    yield f"\nThe embedded world on this machine{tier}"
+    yield from (f"  {line}" for line in render_sizes([SizePace(size, pace, MAX_SESSIONS)]))
+
+
+def _say_what_is_served(settings: ModelSettings, rows: Sequence[SizePace]) -> Iterator[str]:
+    """Say for each tier that was measured which size is served, and whether that is in real time."""
+    gpus = f" --gpus {settings.gpus}" if settings.gpus > 1 else ""
+    for index, tier in enumerate(dict.fromkeys(row.tier for row in rows if row.pace is not None)):
+        of_tier = [row for row in rows if row.tier == tier]
+        asked = "" if tier == "exact" else f" --tier {tier}"
+        is_in_time = any(row.sessions for row in of_tier)
+        how = "in real time" if is_in_time else "the fastest; it is not in real time"
+        served = f"`worldplay serve --model {MODEL} --size auto{gpus}{asked}` takes"
+        yield f"{'' if index else chr(10)}{served} {show_size(choose_size(of_tier))}, {how}"

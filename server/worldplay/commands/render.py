@@ -15,7 +15,7 @@ from worldplay.clips.recording import Beginning, is_saved_walk, read_beginning, 
 from worldplay.commands.options import refuse
 from worldplay.commands.paths import check_apart, check_writable
 from worldplay.commands.progress import Progress
-from worldplay.commands.saved_walk import load_with_world
+from worldplay.commands.saved_walk import open_with_world
 from worldplay.settings import ModelSettings
 from worldplay.world.frames import parse_size
 from worldplay.world.pictures.open_image import open_image
@@ -96,10 +96,10 @@ def _render_saved_walk(settings: ModelSettings, options: RenderOptions) -> None:
     }
     path = Path(options.pose or "")
     refuse(f"with a saved walk, {path}", given)
-    world, snapshot = load_with_world(settings, path)
-    from worldplay.clips.saved_walk import plan_saved_walk
+    with open_with_world(settings, path) as (world, snapshot):
+        from worldplay.clips.saved_walk import plan_saved_walk
 
-    _render(world, plan_saved_walk(snapshot), options, None)
+        _render(world, plan_saved_walk(snapshot), options, None)
 
 
 def _render(world: "World", plan: ClipPlan, options: RenderOptions, source: dict[str, str] | None) -> None:

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from worldplay.commands.saved_walk import load_with_world
+from worldplay.commands.saved_walk import open_with_world
 from worldplay.settings import ModelSettings
 
 
@@ -12,11 +12,11 @@ def run(settings: ModelSettings, path: Path) -> bool:
 
     Raises: ValueError or OSError saying what was expected and what was found.
     """
-    world, snapshot = load_with_world(settings, path)
-    from worldplay.clips.saved_walk import begin_again
-    from worldplay.world.replay import replay
+    with open_with_world(settings, path) as (world, snapshot):
+        from worldplay.clips.saved_walk import begin_again
+        from worldplay.world.replay import replay
 
-    chunks = list(replay(world.open_walk(begin_again(snapshot)), snapshot))
+        chunks = list(replay(world.open_walk(begin_again(snapshot)), snapshot))
     different = [chunk for chunk in chunks if chunk.difference or chunk.moved]
     if not different:
         sys.stdout.write(f"{path}: all {len(chunks)} chunks are equal\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,24 +15,41 @@ if TYPE_CHECKING:
     from worldplay.world.world import World
 
 
-def load_with_world(settings: ModelSettings, path: Path) -> tuple[World, Snapshot]:
-    """Read a saved walk, and load its world.
+@contextmanager
+def open_with_world(settings: ModelSettings, path: Path) -> Iterator[tuple[World, Snapshot]]:
+    """Read a saved walk, and load its world, on as many ranks as the settings ask for.
 
-    Raises: ValueError or OSError naming the file, what was expected and what was found.
+    Raises: ValueError or OSError naming the file, what was expected and what was found; ValueError saying why
+        there cannot be so many ranks.
     """
     data = read_file(path)
-    from worldplay.loading import open_world  # here, as these take seconds
+    from worldplay.loading import open_ranks, open_world  # here, as these take seconds
+
+    with _naming(path):
+        snapshot = _read_walk(data)
+    settings = _compute_alike(settings, snapshot)
+    with open_ranks(settings) as ranks:
+        with _naming(path):
+            world = open_world(settings, sessions=0, clips=1, ranks=ranks)
+            world.check_snapshot(snapshot)
+        yield world, snapshot
+
+
+def _read_walk(data: bytes) -> Snapshot:
     from worldplay.world.snapshot_reader import read_snapshot
 
+    snapshot = read_snapshot(data)
+    if snapshot.num_chunks == 0:
+        raise ValueError("expected a walk of at least one chunk, got none")
+    return snapshot
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
     try:
-        snapshot = read_snapshot(data)
-        if snapshot.num_chunks == 0:
-            raise ValueError("expected a walk of at least one chunk, got none")
-        world = open_world(_compute_alike(settings, snapshot), sessions=0, clips=1)
-        world.check_snapshot(snapshot)
+        yield
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    return world, snapshot
 
 
 def _compute_alike(settings: ModelSettings, snapshot: Snapshot) -> ModelSettings:

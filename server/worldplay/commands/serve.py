@@ -27,12 +27,15 @@ def run(settings: Settings) -> None:
     keep_one_heap()
     listening = listen(settings.host, settings.port)  # before the slow loading, because the port may be taken
     logger.info("loading the model %r", settings.model)
-    from worldplay.loading import open_engine, open_ranks
+    from worldplay.loading import check_choices, open_engine, open_ranks
     from worldplay.sizing import fix_size
     from worldplay.web.app import create_server
     from worldplay.web.static_page import has_page
     from worldplay.web.world_server import EXIT_FAILED
 
+    check_choices(settings)
+    # While loading, and when uvicorn raises the signal again after stopping.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     settings = fix_size(settings)
     with open_ranks(settings) as ranks:
         world, engine = open_engine(settings, ranks)
@@ -41,8 +44,6 @@ def run(settings: Settings) -> None:
         settle_loaded()
         where = "walk at" if has_page(settings.static_dir) else "without a page at"
         logger.info("ready, visitors at once: %d; %s %s", num_slots, where, url_of(listening))
-        # uvicorn raises the signal again after stopping
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
         server.run(sockets=[listening])
         if server.has_failed:
             os._exit(EXIT_FAILED)  # a thread that hangs would keep the process

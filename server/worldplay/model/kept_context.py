@@ -41,11 +41,15 @@ class KeptLatents:
             return {}
         return {index: self._latents[index] for index in latents if index in self._latents}
 
+    def prepare_for(self, text: TextKV) -> None:
+        """Forget what has seen another text than the next chunk will: no later chunk can use it."""
+        if text is not self._text:
+            self.forget()
+            self._text = text
+
     def keep(self, text: TextKV, context: Mapping[int, Tensor]) -> None:
         """Keep the latents of a finished chunk's context."""
-        if text is not self._text:
-            self._forget()
-            self._text = text
+        self.prepare_for(text)
         for index, kept in context.items():
             self._latents[index] = kept
             self._latents.move_to_end(index)
@@ -56,10 +60,11 @@ class KeptLatents:
     def truncate(self, num_latents: int) -> None:
         """Forget everything if any of it has seen a latent from `num_latents` on."""
         if self._newest >= num_latents:
-            self._forget()
+            self.forget()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         self._latents.clear()
+        self._text = None
         self._newest = -1
 
 

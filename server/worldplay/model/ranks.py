@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -22,6 +24,8 @@ class Ranks:
     """
 
     size = 1
+    # Bytes of the other ranks' GPUs before anything is loaded, by rank; empty: not limited.
+    free: Mapping[int, int] = MappingProxyType({})
 
     def count_heads(self, num_heads: int) -> int:
         """Return how many heads of keys and values this rank stores."""

@@ -19,12 +19,19 @@ class Failure:
     may_be_a_consequence: bool = False  # of another rank's end
 
 
-def describe_failure(error: Exception) -> Failure:
-    """Describe what a rank could not handle."""
+STOPPED = Failure("was stopped by a signal; the others cannot go on without it", 1)
+
+
+def describe_failure(error: Exception, *, serves: bool = False) -> Failure:
+    """Describe what a rank could not handle.
+
+    Args:
+        serves: it has loaded its networks, so the operator cannot be at fault.
+    """
     said = (str(error).strip().splitlines() or ["no message"])[0]
     if isinstance(error, _OUT_OF_MEMORY) or any(words in str(error) for words in _OUT_OF_MEMORY_WORDS):
         return Failure("ran out of memory; take a smaller --size, more --gpus or fewer --max-sessions", 1)
-    if isinstance(error, ValueError | OSError):  # these are for the operator
+    if isinstance(error, ValueError | OSError) and not serves:  # these are for the operator
         return Failure(f"failed: {said}", 2)
     return Failure(f"failed: {type(error).__name__}: {said}", 1, may_be_a_consequence=True)
 

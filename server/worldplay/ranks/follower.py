@@ -1,8 +1,11 @@
 """The other ranks: each is a process that carries out rank 0's orders until rank 0 ends."""
 
+import ctypes
+import logging
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,7 +24,7 @@ from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE
 from worldplay.model.vae_stream import FeatureCache
 from worldplay.ranks.exchange import Exchange
-from worldplay.ranks.failure import describe_failure
+from worldplay.ranks.failure import Failure, describe_failure
 from worldplay.ranks.group import join_group, take_device
 from worldplay.ranks.orders import (
     CacheSpec,
@@ -39,6 +42,8 @@ from worldplay.ranks.orders import (
 
 Orders: TypeAlias = "SimpleQueue[Order | Exception]"
 
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl
+SENT_TO_ALL = (signal.SIGINT, signal.SIGTERM)  # by terminals and service managers
 CONSEQUENCE_S = 3.0  # if a rank ends, the others fail, too; they wait, so that the first one is named
 
 
@@ -50,8 +55,11 @@ def follow(connection: Connection, rank: int, size: int, kind: str, meeting: str
         kind: 'cpu' or 'cuda'.
         meeting: as in `join_group`.
     """
-    for sent_to_all in (signal.SIGINT, signal.SIGTERM):  # rank 0 decides what they mean
+    for sent_to_all in SENT_TO_ALL:  # rank 0 decides what they mean, and has blocked them until now
         signal.signal(sent_to_all, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SENT_TO_ALL)
+    logging.getLogger("worldplay").addHandler(logging.NullHandler())  # rank 0 logs the same
+    _continue_when_parent_ends()
     orders: Orders = SimpleQueue()
     Thread(target=_receive, args=(connection, orders, meeting), daemon=True).start()
     try:
@@ -59,11 +67,25 @@ def follow(connection: Connection, rank: int, size: int, kind: str, meeting: str
         join_group(kind, rank, size, meeting)
         _carry_out(orders, Exchange(rank, size), device)
     except Exception as error:  # noqa: BLE001  # the top of the process
-        failure = describe_failure(error)
+        failure = error.failure if isinstance(error, _ServingError) else describe_failure(error)
         if failure.may_be_a_consequence:
             sleep(CONSEQUENCE_S)
         connection.send(failure)
         os._exit(1)
+
+
+class _ServingError(Exception):
+    """An order that could not be carried out, after the networks were loaded."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
+
+
+def _continue_when_parent_ends() -> None:
+    """Ask Linux for that: a stopped process would not notice that its pipe has ended, and stay for ever."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
 
 
 def _receive(connection: Connection, orders: Orders, meeting: str) -> None:
@@ -87,8 +109,11 @@ def _carry_out(orders: Orders, exchange: Exchange, device: torch.device) -> None
         if isinstance(order, Load):
             del follower  # release its memory first
             follower = Follower(order.make(device), exchange, device)
-        else:
+            continue
+        try:
             follower.carry_out(order)
+        except Exception as error:  # what it is follows from when it happens
+            raise _ServingError(describe_failure(error, serves=True)) from error
 
 
 class Follower:

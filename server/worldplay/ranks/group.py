@@ -5,6 +5,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch._C._distributed_c10d import FileStore
+from torch.distributed.distributed_c10d import _abort_process_group
 
 BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 # Of one exchange. A rank that waits for orders is in none; one that compiles or loads lets others wait.
@@ -34,3 +35,17 @@ def join_group(kind: str, rank: int, size: int, meeting: str) -> None:
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
         raise OSError(f"the ranks cannot be connected by {BACKENDS[kind].upper()}: {reason}") from None
+
+
+def leave_group() -> None:
+    """Leave the group, after the other ranks have ended.
+
+    NCCL's communicators are aborted: destroying them would wait for the others, and leaving them to the
+    interpreter's end as well. Gloo waits for nobody.
+    """
+    if not dist.is_initialized():
+        return
+    if dist.get_backend() == "nccl":
+        _abort_process_group()
+    else:
+        dist.destroy_process_group()

@@ -1,12 +1,14 @@
-"""Starts the other ranks, and ends all of them if one ends."""
+"""Starts the other ranks, and ends all of them if one ends or is stopped."""
 
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -14,22 +16,24 @@ from threading import Lock, Thread
 from time import monotonic, sleep
 from typing import NoReturn
 
-import torch.distributed as dist
-
-from worldplay.ranks.failure import Failure, describe_end, describe_failure
-from worldplay.ranks.follower import CONSEQUENCE_S, follow
-from worldplay.ranks.group import join_group, take_device
+from worldplay.ranks.failure import STOPPED, Failure, describe_end, describe_failure
+from worldplay.ranks.follower import CONSEQUENCE_S, SENT_TO_ALL, follow
+from worldplay.ranks.group import join_group, leave_group, take_device
 from worldplay.ranks.leader import Leader
 from worldplay.ranks.orders import MakeModules, Order
+from worldplay.ranks.stopped import StoppedProcesses
 
-CLOSING_S = 5.0  # until a rank that does not end is killed
+KILLING_S = 3.0  # at most, until killed processes are gone: a GPU's memory may take a while
+TICK_S = 0.5  # between two looks at the processes' states
+
+_LEFT_OVER = "ignore:resource_tracker:UserWarning"  # as an option of the interpreter
 
 
 @contextmanager
 def lead(size: int, kind: str, make: MakeModules) -> Iterator[Leader]:
     """Start the other ranks, and lead them as rank 0. They end with the context.
 
-    If one of them ends, this process ends, too: with one sentence and an exit code.
+    If one of them ends or is stopped, this process ends, too: with one sentence and an exit code.
 
     Args:
         kind: 'cpu' (each rank is a process of one thread) or 'cuda' (each has a GPU).
@@ -37,6 +41,7 @@ def lead(size: int, kind: str, make: MakeModules) -> Iterator[Leader]:
     """
     team = _Team(size, kind)
     try:
+        team.start()
         take_device(kind, 0)
         leader = Leader(size, team.tell, team.fail)
         leader.load(make)
@@ -44,8 +49,6 @@ def lead(size: int, kind: str, make: MakeModules) -> Iterator[Leader]:
         yield leader
     finally:
         team.close()
-        if dist.is_initialized():
-            dist.destroy_process_group()
 
 
 class _Team:
@@ -56,18 +59,26 @@ class _Team:
         self._connections: dict[int, Connection] = {}
         self._processes: dict[int, BaseProcess] = {}
         self._size = size
+        self._kind = kind
         self._lock = Lock()  # held by the one that ends the team
         self._is_closing = False
-        context = multiprocessing.get_context("spawn")
-        for rank in range(1, size):
-            ours, theirs = context.Pipe()
-            process = context.Process(
-                target=follow, args=(theirs, rank, size, kind, self.meeting), daemon=True, name=f"rank {rank}"
-            )
-            process.start()
-            theirs.close()
-            self._connections[rank], self._processes[rank] = ours, process
+
+    def start(self) -> None:
+        """Start the processes, and watch them from now on."""
+        _start_tracker()
+        for rank in range(1, self._size):
+            with _signals_blocked():
+                self._start(rank)
         Thread(target=self._watch, name="worldplay-ranks", daemon=True).start()
+
+    def _start(self, rank: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        arguments = (theirs, rank, self._size, self._kind, self.meeting)
+        process = context.Process(target=follow, args=arguments, daemon=True, name=f"rank {rank}")
+        process.start()
+        theirs.close()
+        self._connections[rank], self._processes[rank] = ours, process
 
     @property
     def meeting(self) -> str:
@@ -79,36 +90,44 @@ class _Team:
 
     def fail(self, error: Exception) -> NoReturn:
         """End all ranks because rank 0 has failed."""
-        failure = describe_failure(error)
+        failure = describe_failure(error, serves=True)
         if failure.may_be_a_consequence or isinstance(error, ConnectionError):
             sleep(2 * CONSEQUENCE_S)  # if another rank has ended, this process ends meanwhile
-        with self._lock:
-            if not self._is_closing:
-                self._exit(0, failure)
+        self._end_all(0, lambda rank: failure)
         raise error
 
     def close(self) -> None:
-        """End the other ranks."""
+        """End the other ranks. They have nothing to finish, and one that is stopped ends only if killed."""
         with self._lock:
             self._is_closing = True
+        self._kill()
         for connection in self._connections.values():
             connection.close()
-        ends = monotonic() + CLOSING_S
-        for process in self._processes.values():
-            process.join(max(0.0, ends - monotonic()))
-            if process.is_alive():
-                process.kill()
-                process.join()
+        leave_group()
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def _kill(self) -> None:
+        for process in self._processes.values():
+            process.kill()
+        ends = monotonic() + KILLING_S
+        for process in self._processes.values():
+            process.join(max(0.0, ends - monotonic()))
+
     def _watch(self) -> None:
-        """Wait until a rank ends."""
+        """Wait until a rank ends or is stopped."""
         ranks = {process.sentinel: rank for rank, process in self._processes.items()}
-        ready = wait(list(ranks))
-        ended = [rank for sentinel, rank in ranks.items() if sentinel in ready]
+        stopped = StoppedProcesses({rank: process.pid for rank, process in self._processes.items()})
+        while not self._is_closing:
+            ended = [ranks[sentinel] for sentinel in wait(list(ranks), TICK_S) if isinstance(sentinel, int)]
+            for rank in ended:
+                self._end_all(rank, self._explain)
+            for rank in stopped.look():
+                self._end_all(rank, lambda rank: STOPPED)
+
+    def _end_all(self, rank: int, explain: Callable[[int], Failure]) -> None:
         with self._lock:
             if not self._is_closing:
-                self._exit(ended[0], self._explain(ended[0]))
+                self._exit(rank, explain(rank))
 
     def _explain(self, rank: int) -> Failure:
         connection, process = self._connections[rank], self._processes[rank]
@@ -124,5 +143,26 @@ class _Team:
         sys.stderr.write(f"worldplay: rank {rank} of {self._size} {failure.reason}\n")
         sys.stderr.flush()
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # other threads may fail now, of the same cause
+        self._kill()
         shutil.rmtree(self._folder, ignore_errors=True)
         os._exit(failure.code)
+
+
+def _start_tracker() -> None:
+    """Start multiprocessing's process that removes what others have left; later it would unblock signals.
+
+    Ranks are killed, so a compiler in them leaves something. That is removed, but nobody needs to know.
+    """
+    sys.warnoptions.append(_LEFT_OVER)
+    resource_tracker.ensure_running()
+    sys.warnoptions.remove(_LEFT_OVER)
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Block what is sent to all processes. A process that is started inherits that."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SENT_TO_ALL)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -15,7 +15,7 @@ class Keeping:
     """How context is kept."""
 
     newest: int  # this many of a context's latents are encoded for every chunk
-    most: int  # latents kept of a walk; those that are missing are encoded
+    most: int  # latents kept of a walk between chunks; those that are missing are encoded
 
 
 class Latents(Protocol):
@@ -59,9 +59,12 @@ class ChunkContext:
             latents.encode(new, self._positions(new), capturing)
             self._held |= dict(zip(new, capturing.latents, strict=True))
 
-    def keep(self) -> None:
-        """Keep the context for later chunks."""
-        self._kept.keep(self._text, self._held)
+    def keep(self, *, is_of_use: bool = True) -> None:
+        """Keep the context for later chunks. It is of use to them if they have the same text."""
+        if is_of_use:
+            self._kept.keep(self._text, self._held)
+        else:
+            self._kept.forget()
 
     def _positions(self, indices: list[int]) -> list[int]:
         assert self._context is not None
@@ -74,4 +77,6 @@ def make_chunk_contexts(
     """Make a chunk's context for each guidance branch. `kept` is the walk's, and is filled if it is empty."""
     if not kept:
         kept += [KeptLatents(keeping.most) for _ in texts]
+    for latents, text in zip(kept, texts, strict=True):
+        latents.prepare_for(text)
     return [ChunkContext(keeping.newest, latents, text) for latents, text in zip(kept, texts, strict=True)]

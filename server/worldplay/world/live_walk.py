@@ -135,7 +135,8 @@ class LiveWalk:
         """Release what can be computed again: the decoder's state, and keys and values."""
         self._decoder_state = None
         self.walk.text = []
-        self.walk.kept = []
+        for kept in self.walk.kept:
+            kept.forget()
         if self._num_decoded == self.walk.num_latents:  # so the newest chunk will not be cut
             self._begun = self._newest = None
 

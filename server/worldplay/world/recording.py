@@ -47,6 +47,12 @@ class CudaMemory:
         return torch.cuda.mem_get_info(self._device)[0] + unused >= 2 * taken + kept
 
 
+def check_recording(choice: str, device: torch.device) -> None:
+    """Raises: ValueError if there is no GPU, but recordings are wanted."""
+    if choice == "on" and device.type != "cuda":
+        raise ValueError(f"expected a GPU for --graphs on, got {device.type}; take --graphs auto")
+
+
 def record_world(world: World, choice: str, *, with_cuts: bool = False) -> World:
     """Record passes: choice "on", "off", or "auto", which records on a GPU if there is memory for it.
 
@@ -55,10 +61,8 @@ def record_world(world: World, choice: str, *, with_cuts: bool = False) -> World
 
     Raises: ValueError if there is no GPU, but recordings are wanted.
     """
-    has_gpu = world.device.type == "cuda"
-    if choice == "on" and not has_gpu:
-        raise ValueError(f"expected a GPU for --graphs on, got {world.device.type}; take --graphs auto")
-    if choice == "off" or not has_gpu:
+    check_recording(choice, world.device)
+    if choice == "off" or world.device.type != "cuda":
         return world
     memory = CudaMemory(world.device) if choice == "auto" else None
     return use_recordings(world, partial(CudaRecorder, world.device), memory, with_cuts=with_cuts)

@@ -224,9 +224,10 @@ class _ChunkCaches:
 
     def keep(self) -> None:
         """Keep what later chunks may read back, when the chunk is finished."""
+        has_its_text = self._walk.text is self._text
         for context in self._contexts:
             if context is not None:
-                context.keep()
+                context.keep(is_of_use=has_its_text)
 
     def hold(self, context: list[int]) -> bool:
         """Return whether the caches that would be chosen hold this context."""

@@ -37,11 +37,16 @@ class RolloutConfig:
             raise ValueError(f"expected a context_timestep of 0 to 1000, got {self.context_timestep}")
 
 
-def count_kept_latents(spare: float, latent: int, sessions: int) -> int:
-    """Count the latents of each walk whose context can be kept on a GPU.
+def count_kept_latents(spare: float, latent: int, walks: int, context: int) -> int:
+    """Count the latents of each walk whose context can be kept between chunks.
+
+    A chunk in progress may encode its whole context anew, beside what is kept. The newest finished chunk,
+    which may be cut, needs no more: its context is among what is kept, or nothing else is.
 
     Args:
-        spare: bytes for all sessions.
+        spare: bytes for all walks.
         latent: bytes of one latent's keys and values.
+        walks: at once, those of clips included.
+        context: latents of a chunk's context.
     """
-    return min(MOST_KEPT_ON_GPU, int(spare / max(1, sessions) / latent))
+    return max(0, min(MOST_KEPT_ON_GPU, int(spare / max(1, walks) / latent) - context))

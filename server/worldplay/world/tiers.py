@@ -10,6 +10,7 @@ from worldplay.model.attention_choice import FAILURES
 from worldplay.model.eight_bit_linears import emulated_product, round_rows, round_weight, scaled_product
 from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
 from worldplay.world.kept_rollout import Keeping
+from worldplay.world.machine import available_memory
 from worldplay.world.rollout_config import MOST_KEPT, count_kept_latents
 from worldplay.world.snapshot import TierName
 from worldplay.world.tiny_decoder_file import FILE, load_tiny_decoder
@@ -17,7 +18,7 @@ from worldplay.world.world import World
 
 _UNITS_FOR_FP8 = (8, 9)  # CUDA's compute capability of Ada; Hopper has 9, 0
 _LARGEST_DIFFERENCE = 0.01  # relative, between units for 8 bits and their emulation
-_SHARE_KEPT = 0.5  # of the free memory of a GPU; the rest is for recordings and for what passes need
+_SHARE_KEPT = 0.5  # of the free memory; the rest is for recordings and for what passes need
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,14 @@ TIERS: dict[TierName, Tier] = {
 }
 
 
+def check_tier(name: TierName, *, can_walk: bool) -> None:
+    """Raises: ValueError if the model cannot walk: its context is never encoded apart."""
+    if name != "exact" and not can_walk:
+        raise ValueError(f"expected --tier exact for a model that only makes clips, got {name!r}")
+
+
 def apply_tier(
-    world: World, name: TierName, *, compiles: bool, sessions: int, tiny_decoder: Path | None
+    world: World, name: TierName, *, compiles: bool, walks: int, tiny_decoder: Path | None
 ) -> World:
     """Return a world that uses a tier's levers as far as this machine gains by them, and says so.
 
@@ -46,7 +53,7 @@ def apply_tier(
 
     Args:
         compiles: the transformer will be compiled.
-        sessions: walks at once, which share the memory.
+        walks: at once, those of clips included; they share the memory.
         tiny_decoder: the file with its weights, which may be missing; None: there is none for this model.
     Raises: ValueError if the model cannot walk, because its context is never encoded apart; or naming what
         is wrong with the tiny decoder's file.
@@ -54,11 +61,10 @@ def apply_tier(
     tier = TIERS[name]
     if name == "exact":
         return world
-    if not world.can_walk:
-        raise ValueError(f"expected --tier exact for a model that only makes clips, got {name!r}")
+    check_tier(name, can_walk=world.can_walk)
     levers: list[str] = []
     if tier.newest is not None:
-        world = _keep_context(world, tier.newest, sessions, levers)
+        world = _keep_context(world, tier.newest, walks, levers)
     if tier.eight_bits:
         _round_linears(world, compiles, levers)
     if tier.halved_steps:
@@ -68,12 +74,12 @@ def apply_tier(
     return replace(world, tier=name, levers=tuple(levers))
 
 
-def _keep_context(world: World, newest: int, sessions: int, levers: list[str]) -> World:
+def _keep_context(world: World, newest: int, walks: int, levers: list[str]) -> World:
     rollout, context = world.rollout, world.rollout.config.memory_latents
     if any(isinstance(cache, UnrotatedKVCache) for cache in rollout.caches):
         levers.append("context is not kept: memory is short, so the cache has another form")
         return world
-    most = _count_kept(world, sessions)
+    most = _count_kept(world, walks)
     if most < context:
         levers.append(
             f"context is not kept: there is memory for {most} latents of a walk, not {context}; "
@@ -87,14 +93,18 @@ def _keep_context(world: World, newest: int, sessions: int, levers: list[str]) -
     return replace(world, rollout=replace(rollout, keeping=Keeping(newest, most)))
 
 
-def _count_kept(world: World, sessions: int) -> int:
-    """Return how many latents of each walk may be kept."""
-    if world.device.type != "cuda":
-        return MOST_KEPT
+def _count_kept(world: World, walks: int) -> int:
+    """Return how many latents of each walk may be kept between chunks."""
     spare: float | None = world.spare_bytes
     if spare is None:  # nothing was planned for this world
-        spare = _SHARE_KEPT * torch.cuda.mem_get_info(world.device)[0]
-    return count_kept_latents(spare, count_kept_bytes(world), sessions)
+        spare = _SHARE_KEPT * _free_bytes(world.device)
+    context = world.rollout.config.memory_latents
+    most = count_kept_latents(spare, count_kept_bytes(world), walks, context)
+    return most if world.device.type == "cuda" else min(MOST_KEPT, most)
+
+
+def _free_bytes(device: torch.device) -> int:
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory()
 
 
 def count_kept_bytes(world: World) -> int:

@@ -9,13 +9,14 @@ import torch
 from PIL import Image
 
 from support.published import TRANSFORMER, VAE
+from worldplay.model.ranks import Ranks
 from worldplay.world.camera import FORWARD_STEP, Motion
 from worldplay.world.chunk import Chunk
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.released import offload_plan
 from worldplay.world.released.load import ReleasedConfig, choose_plan, load_released
-from worldplay.world.released.memory_estimate import Shapes, estimate_memory
-from worldplay.world.released.offload_plan import OffloadMode, plan_offload
+from worldplay.world.released.memory_estimate import Shapes, count_other_rank, estimate_memory
+from worldplay.world.released.offload_plan import RESERVE, OffloadMode, plan_offload
 from worldplay.world.released.variants import VARIANTS, find_variant
 from worldplay.world.steering import Move, WalkRequest
 from worldplay.world.world import World
@@ -192,6 +193,26 @@ def test_walks_have_caches_of_their_own_where_there_is_memory(
     world = load_released(config, layouts["diffusers"], torch.device("cpu"), budget)
     assert [len(caches) for caches in world.rollout.cache_sets] == [2] * sets
     assert (world.max_sessions, world.spare_bytes) == (2, spare_sets * needed.caches)
+
+
+@pytest.mark.parametrize(("spare_sets", "sets"), [(0, 1), (1, 2), (9, 3)])
+def test_every_rank_has_memory_for_all_caches(layouts: dict[str, Path], spare_sets: int, sets: int) -> None:
+    needed = estimate_memory(find_variant("ar"), SIZE, SHAPES)
+    takes = count_other_rank(needed, 3, 1 + spare_sets, unrotated=False) + needed.working + RESERVE
+    ranks = Ranks()
+    ranks.free = {1: 10**12, 2: takes}
+    config = ReleasedConfig(find_variant("ar"), SIZE, 2, 1, SHAPES)
+    world = load_released(config, layouts["diffusers"], torch.device("cpu"), 10**12, ranks)
+    assert len(world.rollout.cache_sets) == sets
+
+
+def test_gpu_that_is_too_full_for_its_rank_is_named(layouts: dict[str, Path]) -> None:
+    ranks = Ranks()
+    ranks.free = {1: 10**12, 2: RESERVE}
+    config = ReleasedConfig(find_variant("ar"), SIZE, 2, 1, SHAPES)
+    expected = r"^GPU 2 has only 1\.0 GB free, its rank needs 1\.0 GB; stop what else uses it, or choose"
+    with pytest.raises(ValueError, match=expected):
+        load_released(config, layouts["diffusers"], torch.device("cpu"), 10**12, ranks)
 
 
 def test_cpu_without_the_memory_is_said_before_anything_is_loaded(

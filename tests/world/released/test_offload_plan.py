@@ -28,6 +28,7 @@ NEEDED = MemoryEstimate(
     walk=7,
     walk_latents=3,
     working=10,
+    exchange=0,
 )
 
 

@@ -38,6 +38,7 @@ from worldplay.world.released.offload_plan import (
     count_cache_sets,
     count_spare,
     count_waiting,
+    find_short_rank,
     plan_for_sessions,
 )
 from worldplay.world.released.variants import Variant
@@ -84,20 +85,23 @@ def load_released(
         files = locate(root, config.variant)
     needed = estimate_memory(config.variant, config.size, config.shapes, ranks.size)
     plan, sessions = choose_plan(config, needed, budget)
+    walks = sessions + config.clips
+    if problem := find_short_rank(needed, plan, walks, ranks.free):
+        raise ValueError(problem)
     _check_host(files, config, needed, plan, device, ranks.size)
     with suggesting(command):
         world = _Loader(files, config, plan, device).load_world(ranks)
     if budget is None:
         return world
     if not config.shares_caches:
-        more = count_cache_sets(needed, plan, sessions + config.clips, budget) - 1
+        others = min(ranks.free.values(), default=None)
+        least = None if others is None else others - RESERVE
+        more = count_cache_sets(needed, plan, walks, budget, least) - 1
         sets = tuple(
             _make_caches(world.rollout.transformer, config, plan.unrotated_caches) for _ in range(more)
         )
         world = replace(world, rollout=replace(world.rollout, more_caches=sets))
-        logger.info(
-            "%d of %d walks keep their context while others compute", more + 1, sessions + config.clips
-        )
+        logger.info("%d of %d walks keep their context while others compute", more + 1, walks)
     return replace(world, max_sessions=sessions, spare_bytes=count_spare(needed, plan, budget))
 
 

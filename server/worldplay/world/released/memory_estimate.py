@@ -29,6 +29,10 @@ ENCODER_BYTES = _LANGUAGE * BYTES + _GLYPH * 4 + _VISION * BYTES
 # decoder, beside its next state. Counted by running both on tensors without content.
 _TOKEN_TENSORS, _FRAME_TENSORS = 21, 7
 
+# NCCL's buffers for each other rank, as measured in all-to-all of 8 H100s: 3.3 GB for seven
+# (https://github.com/NVIDIA/nccl/issues/1685).
+_EXCHANGE_BYTES = 470_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Shapes:
@@ -57,6 +61,7 @@ class MemoryEstimate:
     walk: int  # for each walk: decoder state, and keys and values of the text
     walk_latents: int  # the most of each walk that are on the device; on rank 0
     working: int  # an estimate of the activations while a chunk is generated
+    exchange: int  # an estimate of NCCL's buffers, on every rank
 
 
 @functools.cache
@@ -98,12 +103,19 @@ def estimate_memory(
         walk=(remembered + branches * text_kv // 2) // ranks,
         walk_latents=LATENTS_ON_DEVICE * numbers * BYTES,
         working=max(_TOKEN_TENSORS * widest, _FRAME_TENSORS * frames + remembered) // ranks,
+        exchange=_EXCHANGE_BYTES * (ranks - 1),
     )
 
 
-def count_other_rank(needed: MemoryEstimate, walks: int = 2) -> int:
-    """Count the bytes of another rank than 0, by the estimate for rank 0."""
-    kept = needed.image_stream + needed.autoencoder + needed.caches
+def count_other_rank(needed: MemoryEstimate, walks: int, sets: int, *, unrotated: bool) -> int:
+    """Count the bytes of another rank than 0, by the estimate for rank 0.
+
+    Args:
+        sets: of caches; every rank has its heads of each.
+        unrotated: how they are stored.
+    """
+    caches = needed.unrotated_caches if unrotated else needed.caches
+    kept = needed.image_stream + needed.autoencoder + sets * caches + needed.exchange
     return kept + walks * needed.walk + needed.working
 
 

@@ -1,11 +1,12 @@
 """Plans which parts of a model stay on the GPU, and checks whether the host can hold the others."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
 
 from worldplay.world.machine import available_memory
-from worldplay.world.released.memory_estimate import MemoryEstimate
+from worldplay.world.released.memory_estimate import MemoryEstimate, count_other_rank
 
 MAX_SESSIONS = 100  # more are not counted
 RESERVE = 1_000_000_000  # bytes of a GPU for libraries and fragmentation
@@ -87,11 +88,40 @@ def count_spare(needed: MemoryEstimate, plan: OffloadPlan, budget: int) -> int:
     return max(0, budget - plan.peak - needed.working)
 
 
-def count_cache_sets(needed: MemoryEstimate, plan: OffloadPlan, walks: int, budget: int) -> int:
-    """Count the sets of caches that there is memory for: at most one for each walk, and at least one."""
+def count_cache_sets(
+    needed: MemoryEstimate, plan: OffloadPlan, walks: int, budget: int, others: int | None = None
+) -> int:
+    """Count the sets of caches that there is memory for: at most one for each walk, and at least one.
+
+    Args:
+        others: the least bytes that another rank may use; None: at least as many as rank 0.
+    """
     one = needed.unrotated_caches if plan.unrotated_caches else needed.caches
-    more = count_spare(needed, plan, budget) // one if one else 0  # the bidirectional model has none
+    spare = count_spare(needed, plan, budget)
+    if others is not None:
+        taken = count_other_rank(needed, walks, 1, unrotated=plan.unrotated_caches)
+        spare = min(spare, others - taken - needed.working)
+    more = spare // one if one else 0  # the bidirectional model has none
     return 1 + max(0, min(walks - 1, more))
+
+
+def find_short_rank(
+    needed: MemoryEstimate, plan: OffloadPlan, walks: int, free: Mapping[int, int]
+) -> str | None:
+    """Find out whether a GPU is too full for its rank, with one set of caches; None if none is.
+
+    Args:
+        free: the bytes of the other ranks' GPUs.
+    """
+    takes = count_other_rank(needed, walks, 1, unrotated=plan.unrotated_caches)
+    for rank, size in free.items():
+        if takes > size - RESERVE:
+            has, needs = f"{size / 1e9:.1f} GB", f"{(takes + RESERVE) / 1e9:.1f} GB"
+            return (
+                f"GPU {rank} has only {has} free, its rank needs {needs}; stop what else uses it, "
+                "or choose others by CUDA_VISIBLE_DEVICES"
+            )
+    return None
 
 
 def _count_peak(
@@ -103,6 +133,7 @@ def _count_peak(
 ) -> int:
     """Count the peak. Generating, encoding and the text pass never run at once: one thread owns the model."""
     stay = needed.image_stream + needed.autoencoder + num_walks * (needed.walk + needed.walk_latents)
+    stay += needed.exchange
     stay += needed.unrotated_caches if unrotated_caches else needed.caches
     stay += needed.encoders if encoders is OffloadMode.ON_DEVICE else 0
     stay += needed.text_stream if text_stream is OffloadMode.ON_DEVICE else 0

@@ -16,6 +16,7 @@ class SizePace:
     size: tuple[int, int]
     pace: Pace | None  # None: not measured
     room: int
+    tier: str = "exact"
 
     @property
     def sessions(self) -> int:
@@ -36,6 +37,12 @@ def render_sizes(rows: Sequence[SizePace]) -> Iterator[str]:
     yield f"{'size':9} {'chunk':>8} {'frames/s':>9} {'real time':>10} {'sessions':>9}"
     for row in rows:
         yield f"{show_size(row.size):9} {_describe(row.pace, row.sessions)}"
+
+
+def render_tiers(rows: Sequence[SizePace]) -> Iterator[str]:
+    """Format the table of several tiers for people."""
+    tiers = ["tier", *(row.tier for row in rows)]
+    yield from (f"{tier:9} {line}" for tier, line in zip(tiers, render_sizes(rows), strict=True))
 
 
 def _describe(pace: Pace | None, sessions: int) -> str:
