@@ -102,6 +102,10 @@ BESIDE = Setup(
 )
 
 
+ONE_CACHE = Setup(EMBEDDED, wanted_s=FRAME_S)
+SINGLE = replace(ONE_CACHE, caches_by_walk=True)  # one core: no thread for the decoder
+
+
 def open_theatre(setup: Setup, kinds: Sequence[type[Walker]] = ()) -> tuple[Theatre, list[Walker]]:
     """`kinds`: of the pages, if some are not walkers."""
     theatre = Theatre(4, 2, **setup.costs)
@@ -191,7 +195,7 @@ def test_three_visitors_on_a_machine_with_room_for_them_see_their_keys_soon() ->
     assert np.median(together) <= 1.3 * np.median(alone)
 
 
-@pytest.mark.parametrize("setup", [BESIDE, Setup(EMBEDDED, wanted_s=FRAME_S)])
+@pytest.mark.parametrize("setup", [BESIDE, ONE_CACHE])
 def test_mouse_that_moves_all_the_time_cuts_at_most_once_a_chunk(setup: Setup) -> None:
     theatre, (page,) = open_theatre(setup, [Mouse])
     counters = theatre.counters
@@ -218,15 +222,21 @@ def press_beside(
 
 
 @pytest.mark.parametrize("neighbour", [Walker, Mouse])
-def test_key_is_seen_beside_a_neighbour_almost_as_soon_as_alone(neighbour: type[Walker]) -> None:
-    _, alone = press_beside(BESIDE, [Walker])
-    pages, beside = press_beside(BESIDE, [Walker, neighbour])
-    assert np.median(beside) <= 1.3 * np.median(alone)
-    assert np.quantile(beside, 0.95) <= 1.3 * np.quantile(alone, 0.95)
+@pytest.mark.parametrize(
+    ("setup", "median", "p95"), [(BESIDE, 1.3, 1.3), (SINGLE, 1.3, 1.5), (ONE_CACHE, 1.45, 1.7)]
+)
+def test_key_is_seen_beside_a_neighbour_almost_as_soon_as_alone(
+    setup: Setup, median: float, p95: float, neighbour: type[Walker]
+) -> None:
+    """Without a decoder's thread the neighbour's chunk takes 150 ms, in which nothing can be cut."""
+    _, alone = press_beside(setup, [Walker])
+    pages, beside = press_beside(setup, [Walker, neighbour])
+    assert np.median(beside) <= median * np.median(alone)
+    assert np.quantile(beside, 0.95) <= p95 * np.quantile(alone, 0.95)
     assert [page.stalled_ms for page in pages] == [0, 0]
 
 
-@pytest.mark.parametrize("setup", [BESIDE, Setup(EMBEDDED, wanted_s=FRAME_S)])
+@pytest.mark.parametrize("setup", [BESIDE, ONE_CACHE])
 def test_what_a_neighbour_wishes_to_have_buffered_delays_nobody(setup: Setup) -> None:
     _, pages, before = walk(replace(setup, num_pages=2))
     _, pages, after = walk(replace(setup, num_pages=2), wishes_s=[setup.wanted_s, 0.7])
