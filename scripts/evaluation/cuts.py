@@ -88,8 +88,8 @@ def measure(workers: Workers, scale: Scale) -> Report:
         "Chunks that are cut",
         f"Held-out walks, seeds {HELD_OUT_SEED} to {HELD_OUT_SEED + scale.cut_walks - 1}, of "
         f"{scale.cut_chunks} chunks, compared with the truth, in dB. At each latch, a chunk or its rest was "
-        "generated for the true motions up to the next cut, and from there on as if the last of them went on. "
-        "The error is the standard error of the change over the walks.",
+        "generated for the true motions up to the next cut, and from there on as if the last of them went "
+        "on. The error is the standard error of the change over the walks.",
         rows,
         [],
         {WAYS[way].name: [curve.tolist() for curve in curves] for way, curves in psnr.items()},
