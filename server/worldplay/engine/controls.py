@@ -165,11 +165,22 @@ class ControlState:
         self._before_latch = self._state
         self._seq = seq
         self._has_news = False
+        self._has_only_looks = True  # of what is new
 
     @property
     def news(self) -> int | None:
         """Return the seq of the newest message if it may change moves that were taken."""
         return self._seq if self._has_news else None
+
+    @property
+    def has_only_looks(self) -> bool:
+        """Return whether neither keys nor a trajectory are new since the last latch."""
+        return self._has_only_looks
+
+    @property
+    def latched_ms(self) -> float:
+        """Return when controls were last read, or discarded."""
+        return self._state.window.since_ms
 
     def press(
         self, seq: int, sent_ms: float, keys: frozenset[str], look: tuple[float, float], now_ms: float
@@ -183,6 +194,7 @@ class ControlState:
                 newest = [*edges, ReceivedEdge(now_ms, keys, sent_ms)][-MAX_EDGES:]
                 edges = tuple(place_edges(newest, window.since_ms))
             self._has_news = self._has_news or edges is not window.edges or look != (0.0, 0.0)
+            self._has_only_looks = self._has_only_looks and edges is window.edges
             turned = (window.look[0] + look[0], window.look[1] + look[1])
             self._state = replace(self._state, window=replace(window, edges=edges, look=turned))
 
@@ -190,7 +202,7 @@ class ControlState:
         """Follow these moves, one per latent, instead of any others. Afterwards the keys steer again."""
         with self._lock:
             self._seq = seq
-            self._has_news = True
+            self._has_news, self._has_only_looks = True, False
             self._state = replace(self._state, trajectory=_Trajectory(moves), position=0)
 
     def expect(self, num_latents: int, now_ms: float) -> list[Move]:
@@ -232,7 +244,7 @@ class ControlState:
             if self._state.trajectory is not before.trajectory:  # another one has come meanwhile
                 state = replace(state, trajectory=self._state.trajectory, position=0)
             self._state = state
-            self._has_news = True
+            self._has_news, self._has_only_looks = True, False
 
     def forget_taps(self, now_ms: float) -> None:
         """Discard taps and looks that were made while the client saw no new frames."""
@@ -262,7 +274,7 @@ class ControlState:
         position = newest.position + newest.num_given
         self._before_latch = self._state
         self._state = _State(window, self._state.trajectory, position, plans)
-        self._has_news = False
+        self._has_news, self._has_only_looks = False, True
 
 
 class ChunkSteering:

@@ -107,14 +107,18 @@ class DecodeQueue:
 
     def num_before(self, kept: int) -> int:
         """Count the latents before number `kept` of the newest chunk."""
-        return self.num_latents - (self._chunks[-1].end - kept)
+        return self.num_latents - self.num_from(kept)
+
+    def num_from(self, kept: int) -> int:
+        """Count the latents of the newest chunk from number `kept` on."""
+        return self._chunks[-1].end - kept
 
     def add(self, report: ChunkReport, walk: WalkPort) -> None:
         """Take a chunk that was just generated. After a cut it replaces the newest one's latents."""
         kept = report.chunk.first_latent
         newest = self.newest
         if newest is not None and newest.report.chunk.index == report.chunk.index:
-            self._counters.latents_thrown_away += newest.end - kept
+            self._counters.latents_thrown_away += self.num_from(kept)
             newest.end = kept
             if newest.num_left == 0:
                 self._chunks.pop().count(self._costs, self._counters)

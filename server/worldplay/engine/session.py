@@ -289,7 +289,7 @@ class Session:
     def decode_due_ms(self, costs: Costs, now_ms: float) -> float:
         """Return when the next latent should be decoded: in time for the client, and for its jitter."""
         with self._lock:
-            return self._playback.decode_due_ms(costs.decoding, now_ms)
+            return self._playback.decode_due_ms(costs.decoding, now_ms, costs.decode_spread_ms)
 
     def next_task(
         self, now_ms: float, costs: Costs, undecoded_ms: float = 0.0, num_undecoded: int = 0
@@ -317,10 +317,11 @@ class Session:
             if not self._playback.wants_chunk(now_ms):
                 return None
             underrun_ms = self._playback.underrun_ms(now_ms) + undecoded_ms
-            buffered_ms = self._playback.latch_buffered_ms(costs.needed)
+            buffered_ms = self._playback.latch_buffered_ms(costs.needed, costs.spread_ms)
             deadline_ms = max(underrun_ms, self._opened_ms + OPENING_SLACK_MS)
             decode_ms = costs.decoding_delay_ms(num_undecoded)
-            return self._chunk_task(deadline_ms, underrun_ms - buffered_ms, costs, decode_ms)
+            wish_ms = self._playback.wish_ms(costs.needed, costs.spread_ms)
+            return self._chunk_task(deadline_ms, underrun_ms - buffered_ms, costs, decode_ms, wish_ms)
 
     def mark_latched(self, now_ms: float) -> None:
         """Note that a chunk has read its controls; it will be finished unless it is cancelled."""
@@ -392,7 +393,12 @@ class Session:
         self._notices.append(lambda listener: listener.on_error("bad_request", message, False))
 
     def _chunk_task(
-        self, deadline_ms: float, latch_by_ms: float, costs: Costs, decode_ms: float = 0.0
+        self,
+        deadline_ms: float,
+        latch_by_ms: float,
+        costs: Costs,
+        decode_ms: float = 0.0,
+        wish_ms: float = 0.0,
     ) -> Task:
-        context_ms = costs.context.p95_ms + CONTEXT_SLACK_MS + decode_ms
-        return Task(self.number, deadline_ms, latch_by_ms, context_ms, costs.tail.median_ms, self._served_ms)
+        context_ms, tail_ms = costs.context.p95_ms + CONTEXT_SLACK_MS + decode_ms, costs.tail.median_ms
+        return Task(self.number, deadline_ms, latch_by_ms, context_ms, tail_ms, self._served_ms, wish_ms)

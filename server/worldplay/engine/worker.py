@@ -189,6 +189,8 @@ class Worker:
         if isinstance(cut, MakeWay):
             decision = decision if isinstance(decision, Run) else Run(cut.session)
             cut = None
+        if cut is not None and isinstance(decision, Run) and cut.goes_before(decision, tasks, now_ms):
+            decision = Wait(None)
         decode = None if self._decoder.is_busy else self._planner.next(now_ms)
         stage_ms = self._expect_stage_ms() if isinstance(decision, Run) else 0.0
         if decode is not None and decode.begin_by_ms <= now_ms + stage_ms:
@@ -275,16 +277,18 @@ class Worker:
         return queue if num_staying is None or queue.next_chunk < num_staying else None
 
     def _begin_cut(self, session: Session, cut: Cut) -> None:
-        walk = walk_of(session)
-        self._run = ChunkRun(session, walk, self._clock, cut)
+        self._cuts.count(session, self._clock())
+        self._run = ChunkRun(session, walk_of(session), self._clock, cut)
         self._advance(self._run)
 
     def _give_up_cut(self) -> None:
         """Show the old latents after all, because the new ones come too late."""
         run, self._run = self._run, None
         assert run is not None, "expected a cut, got none"
+        assert run.cut is not None, "expected a cut, got a chunk"
         run.give_up()
-        self.counters.cuts_abandoned += 1
+        num_latents = self._undecoded[run.session.number].num_from(run.cut.kept)
+        self.counters.abandon_cut(run.spent_ms, num_latents)
 
     def _has_time_for_clip(self, decision: Run | Wait) -> bool:
         """Return whether a clip's next stage ends before any session needs the model or its caches.
@@ -328,7 +332,7 @@ class Worker:
         stage, started_ms = run.next_stage, self._clock()
         with self._decoder.beside():
             run.advance()
-        if run.cut is None:  # a cut's stages are shorter
+        if run.cut is None or stage == "step":  # a cut mostly finds its context
             self._costs.count(stage, self._clock() - started_ms)
         if run.chunk is not None:
             run.count(self._costs)
@@ -355,6 +359,7 @@ class Worker:
     def _drop_run(self) -> None:
         run, self._run = self._run, None
         if run is not None:
+            self.counters.add_stages(run.spent_ms)
             run.close()
 
     # -- failures
