@@ -19,6 +19,7 @@ class DecodingChunk:
         self.end = len(report.chunk.poses)
         self.frames = walk.decode_for_encoder(report.chunk)
         self.is_announced = False
+        self.is_final = False  # no cut may change it
         self._generate_ms = now_ms - report.latch.at_ms
         self._decode_ms = 0.0
         self._needed_ms = 0.0
@@ -83,7 +84,7 @@ class DecodeQueue:
     def first_uncut(self) -> int:
         """Return the number, in the newest chunk, of the first latent that a cut may throw away."""
         newest = self._chunks[-1]
-        return newest.next_latent + (self._in_hand is newest)
+        return newest.end if newest.is_final else newest.next_latent + (self._in_hand is newest)
 
     @property
     def num_latents(self) -> int:
@@ -106,23 +107,50 @@ class DecodeQueue:
 
     def num_before(self, kept: int) -> int:
         """Count the latents before number `kept` of the newest chunk."""
-        return self.num_latents - (self._chunks[-1].end - kept)
+        return self.num_latents - self.num_from(kept)
+
+    def num_from(self, kept: int) -> int:
+        """Count the latents of the newest chunk from number `kept` on."""
+        return self._chunks[-1].end - kept
 
     def add(self, report: ChunkReport, walk: WalkPort) -> None:
         """Take a chunk that was just generated. After a cut it replaces the newest one's latents."""
         kept = report.chunk.first_latent
         newest = self.newest
         if newest is not None and newest.report.chunk.index == report.chunk.index:
-            self._counters.latents_thrown_away += newest.end - kept
+            self._counters.latents_thrown_away += self.num_from(kept)
             newest.end = kept
             if newest.num_left == 0:
                 self._chunks.pop().count(self._costs, self._counters)
         self._chunks.append(DecodingChunk(report, walk, self._clock()))
 
+    @property
+    def next_chunk(self) -> int:
+        """Return the number of the chunk whose latent is next."""
+        return self._chunks[0].report.chunk.index
+
+    def make_final(self) -> None:
+        """Let no cut change what was generated, because somebody keeps a copy of it."""
+        for chunk in self._chunks:
+            chunk.is_final = True
+
+    def keep(self, num_chunks: int | None) -> bool:
+        """Forget what does not belong to a walk's first chunks; None: to all. Returns: whether there was any.
+
+        Of those, a latent that is being decoded is not delivered.
+        """
+        if num_chunks is None:
+            return False
+        stay = deque(chunk for chunk in self._chunks if chunk.report.chunk.index < num_chunks)
+        is_dropping = len(stay) < len(self._chunks)
+        self._chunks = stay
+        if self._in_hand not in stay:
+            self._in_hand = None
+        return is_dropping
+
     def clear(self) -> None:
-        """Forget all latents. One that is being decoded is not delivered."""
-        self._chunks.clear()
-        self._in_hand = None
+        """Forget all latents."""
+        self.keep(0)
 
     def decode_next(self) -> None:
         """Decode the next latent and give its frames to the listener."""
