@@ -28,6 +28,11 @@ class DecodingChunk:
     def num_left(self) -> int:
         return self.end - self.next_latent
 
+    @property
+    def stages_ms(self) -> dict[str, float]:
+        """Return the time spent on these latents by stage."""
+        return {**self.report.chunk.timings_ms, "decode": self._decode_ms}
+
     def count_frames(self, end: int) -> int:
         """Count the video frames of the latents that are not decoded, up to number `end`."""
         has_first = self.report.chunk.index == 0 and self.next_latent == 0 < end
@@ -46,7 +51,7 @@ class DecodingChunk:
         chunk = self.report.chunk
         num_decoded = self.next_latent - chunk.first_latent
         is_new = chunk.first_latent == 0 and num_decoded > 0  # otherwise another version of it was counted
-        counters.add_chunk({**chunk.timings_ms, "decode": self._decode_ms}, is_new=is_new)
+        counters.add_chunk(self.stages_ms, is_new=is_new)
         if chunk.first_latent:
             return
         costs.needed.add(self._needed_ms if num_decoded else self._generate_ms + costs.decode_ms)
@@ -124,7 +129,9 @@ class DecodeQueue:
         self._chunks.append(DecodingChunk(report, walk, self._clock()))
 
     def clear(self) -> None:
-        """Forget all latents. One that is being decoded is not delivered."""
+        """Forget all latents. One that is being decoded is not delivered. What they took is counted."""
+        for chunk in self._chunks:
+            self._counters.add_stages(chunk.stages_ms)
         self._chunks.clear()
         self._in_hand = None
 
