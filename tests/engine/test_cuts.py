@@ -208,45 +208,6 @@ def test_mouse_that_moves_all_the_time_cuts_at_most_once_a_chunk(setup: Setup) -
     assert page.stalled_ms == 0
 
 
-def press_beside(
-    setup: Setup, kinds: Sequence[type[Walker]], num_presses: int = 60
-) -> tuple[list[Walker], list[float]]:
-    """Press on the first page, beside others. Returns: all pages, and its latencies in ms."""
-    theatre, pages = open_theatre(setup, kinds)
-    rng = random.Random(1)
-    for _ in range(num_presses):
-        theatre.run(400 + rng.random() * 700)
-        pages[0].press()
-    theatre.run(1500)
-    return pages, pages[0].latencies_ms
-
-
-@pytest.mark.parametrize("neighbour", [Walker, Mouse])
-@pytest.mark.parametrize(
-    ("setup", "median", "p95"), [(BESIDE, 1.3, 1.3), (SINGLE, 1.3, 1.5), (ONE_CACHE, 1.45, 1.7)]
-)
-def test_key_is_seen_beside_a_neighbour_almost_as_soon_as_alone(
-    setup: Setup, median: float, p95: float, neighbour: type[Walker]
-) -> None:
-    """Without a decoder's thread the neighbour's chunk takes 150 ms, in which nothing can be cut."""
-    _, alone = press_beside(setup, [Walker])
-    pages, beside = press_beside(setup, [Walker, neighbour])
-    assert np.median(beside) <= median * np.median(alone)
-    assert np.quantile(beside, 0.95) <= p95 * np.quantile(alone, 0.95)
-    assert [page.stalled_ms for page in pages] == [0, 0]
-
-
-@pytest.mark.parametrize("setup", [BESIDE, ONE_CACHE])
-def test_what_a_neighbour_wishes_to_have_buffered_delays_nobody(setup: Setup) -> None:
-    _, pages, before = walk(replace(setup, num_pages=2))
-    _, pages, after = walk(replace(setup, num_pages=2), wishes_s=[setup.wanted_s, 0.7])
-    mine = pages[0].latencies_ms
-    assert np.median(mine) <= np.median(before) + 10
-    assert np.quantile(mine, 0.95) <= np.quantile(before, 0.95) + 10
-    assert len(after) > len(mine)
-    assert [page.stalled_ms for page in pages] == [0, 0]
-
-
 def test_cut_that_would_stall_is_not_made() -> None:
     theatre, pages, _ = walk(Setup(SLOWER))
     assert theatre.counters.cuts == 0

@@ -29,6 +29,11 @@ class DecodingChunk:
     def num_left(self) -> int:
         return self.end - self.next_latent
 
+    @property
+    def stages_ms(self) -> dict[str, float]:
+        """Return the time spent on these latents by stage."""
+        return {**self.report.chunk.timings_ms, "decode": self._decode_ms}
+
     def count_frames(self, end: int) -> int:
         """Count the video frames of the latents that are not decoded, up to number `end`."""
         has_first = self.report.chunk.index == 0 and self.next_latent == 0 < end
@@ -47,7 +52,7 @@ class DecodingChunk:
         chunk = self.report.chunk
         num_decoded = self.next_latent - chunk.first_latent
         is_new = chunk.first_latent == 0 and num_decoded > 0  # otherwise another version of it was counted
-        counters.add_chunk({**chunk.timings_ms, "decode": self._decode_ms}, is_new=is_new)
+        counters.add_chunk(self.stages_ms, is_new=is_new)
         if chunk.first_latent:
             return
         costs.needed.add(self._needed_ms if num_decoded else self._generate_ms + costs.decode_ms)
@@ -137,11 +142,14 @@ class DecodeQueue:
     def keep(self, num_chunks: int | None) -> bool:
         """Forget what does not belong to a walk's first chunks; None: to all. Returns: whether there was any.
 
-        Of those, a latent that is being decoded is not delivered.
+        Of those, a latent that is being decoded is not delivered. What they took is counted.
         """
         if num_chunks is None:
             return False
         stay = deque(chunk for chunk in self._chunks if chunk.report.chunk.index < num_chunks)
+        for chunk in self._chunks:
+            if chunk not in stay:
+                self._counters.add_stages(chunk.stages_ms)
         is_dropping = len(stay) < len(self._chunks)
         self._chunks = stay
         if self._in_hand not in stay:
@@ -149,7 +157,7 @@ class DecodeQueue:
         return is_dropping
 
     def clear(self) -> None:
-        """Forget all latents."""
+        """Forget all latents. One that is being decoded is not delivered. What they took is counted."""
         self.keep(0)
 
     def decode_next(self) -> None:

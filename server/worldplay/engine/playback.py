@@ -7,6 +7,7 @@ from worldplay.engine.pacing import MIN_MARGIN_MS, AckDelays, RecentTimes, latch
 
 UNACKNOWLEDGED_CHUNKS = 2
 SILENT_AFTER_MS = 1000.0  # a client that plays says so every 100 ms
+MAX_NEED_MS = 250.0  # reserve and way to a client, as far as others wait for it: it may report what it likes
 LOST_AFTER_MS = 2000.0  # media that a client has not reported by then counts as lost
 MAX_UNENCODED_S = 1.0  # of frames: at most one chunk may be made while another is encoded
 _MAX_BATCHES = 64  # more than are handed over within LOST_AFTER_MS
@@ -156,9 +157,8 @@ class Playback:
     def wish_ms(self, needed: RecentTimes, spread_ms: float) -> float:
         """Return how much of this is only a wish of the client. Others do not wait for it."""
         needs_ms = max(spread_ms, min(MIN_MARGIN_MS, self._reserve_ms))
-        return self.latch_buffered_ms(needed, spread_ms) - latch_buffered_ms(
-            needed, self.ack_delays, needs_ms
-        )
+        needs_ms = latch_buffered_ms(needed, self.ack_delays, needs_ms)
+        return self.latch_buffered_ms(needed, spread_ms) - min(needs_ms, needed.median_ms + MAX_NEED_MS)
 
     @property
     def _reserve_ms(self) -> float:
