@@ -9,7 +9,6 @@ from training.passes import (
     BatchCache,
     chunks_as_batch,
     encode_conditions,
-    keep_latents,
     make_cameras,
     predict_velocity,
     run_context,
@@ -24,23 +23,18 @@ _OTHER_LEVELS = 0.05  # share of samples at a level between the four of inferenc
 _CONTEXT_NOISE = 0.25  # the most noise on context latents; their timestep is always the same
 
 
-def chunk_loss(
-    model: WorldPlayTransformer, batch: Batch, noise: torch.Generator, num_kept: int = 0
-) -> Tensor:
+def chunk_loss(model: WorldPlayTransformer, batch: Batch, noise: torch.Generator) -> Tensor:
     """Compute the flow-matching loss of a batch's chunks, each at its own noise level.
 
     Args:
         batch, noise: on the model's device.
-        num_kept: latents of each chunk that a cut keeps; only the others are denoised.
     """
     cache = BatchCache(encode_conditions(model, batch.text_images, batch.text_states), batch.conditions)
     context_cameras, cameras = make_cameras(model, batch)
     context = _disturb(batch.latents[:, :, : batch.num_context], noise)
     run_context(model, batch, context, context_cameras, cache)
     cache.fan_out(batch.num_chunks)
-    chunks = chunks_as_batch(batch.latents.transpose(1, 2), batch).transpose(1, 2)
-    keep_latents(model, batch, _disturb(chunks[:, :, :num_kept], noise), cameras, cache)
-    clean = chunks[:, :, num_kept:]
+    clean = chunks_as_batch(batch.latents.transpose(1, 2), batch).transpose(1, 2)
     start = torch.randn(clean.shape, generator=noise, device=noise.device)
     sigma = draw_levels(len(clean), noise)
     noisy = clean.lerp(start, sigma[:, None, None, None, None])

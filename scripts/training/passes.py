@@ -95,17 +95,6 @@ def run_context(
         model.encode_context(latents.to(model.dtype), cond, cameras, batch.actions[:, :count], cache)
 
 
-def keep_latents(
-    model: WorldPlayTransformer, batch: Batch, kept: Tensor, cameras: Cameras, cache: BatchCache
-) -> None:
-    """Append the first latents of all chunks, `kept` [K * B, C, j, h, w], to their context, as a cut does."""
-    count = kept.shape[2]
-    if count:
-        cond = _cond_of_chunks(model, batch)[:, :, :count]
-        actions = chunks_as_batch(batch.actions, batch)[:, :count]
-        model.extend_context(kept.to(model.dtype), cond, _part(cameras, 0, count), actions, cache)
-
-
 def predict_velocity(
     model: WorldPlayTransformer,
     batch: Batch,
@@ -114,22 +103,8 @@ def predict_velocity(
     cameras: Cameras,
     cache: BatchCache,
 ) -> Tensor:
-    """Predict the velocity, float32, of chunks' last latents, [K * B, C, n, h, w], at timesteps [K * B].
-
-    Args:
-        cameras: of whole chunks.
-    """
-    first = CHUNK - noisy.shape[2]
-    cond = _cond_of_chunks(model, batch)[:, :, first:]
-    actions = chunks_as_batch(batch.actions, batch)[:, first:]
-    levels = timesteps[:, None].expand(-1, noisy.shape[2])
-    cameras = _part(cameras, first, CHUNK) if first else cameras
+    """Predict the velocity, float32, of chunks [K * B, C, 4, h, w] at timesteps [K * B]."""
+    cond = chunks_as_batch(batch.cond.transpose(1, 2), batch).transpose(1, 2).to(model.dtype)
+    actions = chunks_as_batch(batch.actions, batch)
+    levels = timesteps[:, None].expand(-1, CHUNK)
     return model.denoise(noisy.to(model.dtype), cond, cameras, actions, levels, cache).float()
-
-
-def _cond_of_chunks(model: WorldPlayTransformer, batch: Batch) -> Tensor:
-    return chunks_as_batch(batch.cond.transpose(1, 2), batch).transpose(1, 2).to(model.dtype)
-
-
-def _part(cameras: Cameras, start: int, end: int) -> Cameras:
-    return Cameras(*(part[:, start:end] for part in cameras.parts()))

@@ -27,8 +27,6 @@ from worldplay.model.attention import SDPA
 from worldplay.world.device import choose_dtype
 from worldplay.world.embedded.compact_weights import read_all
 
-KEPT_SHARES = (0.7, 0.1, 0.1, 0.1)  # how often so many latents of a chunk are kept, as by a cut
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -139,8 +137,7 @@ class Trainer:
         Returns: the loss and the share of the run that is done, both means over ranks; whether any rank
             was told to stop.
         """
-        num_kept = int(self._shared.choice(CHUNK, p=KEPT_SHARES))
-        loss = chunk_loss(self._model, self._draw(share), self._noise, num_kept)
+        loss = chunk_loss(self._model, self._draw(share), self._noise)
         torch.autograd.backward(loss)
         mean_loss, share, stopping = self._masters.collect(
             loss.item(), self._spent_s / self._plan.seconds, float(signals.seen)
