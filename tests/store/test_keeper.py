@@ -90,6 +90,44 @@ def test_what_could_not_be_written_is_written_later(saved: Saved, monkeypatch: p
     assert_whole(saved)
 
 
+@pytest.mark.parametrize("num_failures", [1, 2, 3])
+def test_walk_that_is_saved_again_is_saved_as_often_as_before(
+    saved: Saved, monkeypatch: pytest.MonkeyPatch, num_failures: int
+) -> None:
+    saved.go_on(0.0)
+    append, failures = saved.store.append, list(range(num_failures))
+
+    def fail_first(*arguments: Any) -> int:
+        if failures:
+            failures.pop()
+            _fail()
+        return append(*arguments)
+
+    monkeypatch.setattr(saved.store, "append", fail_first)
+    saved.go_on(SAVE_EVERY_MS)
+    while saved.kept.fault is not None:
+        saved.go_on(SAVE_EVERY_MS)
+    for _ in range(8):
+        saved.go_on(SAVE_EVERY_MS)
+        assert_whole(saved)
+
+
+def test_pause_after_failures_begins_short_and_grows(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[float] = []
+
+    def refuse(*arguments: object) -> None:
+        tried.append(saved.now_ms)
+        _fail()
+
+    monkeypatch.setattr(saved.store, "append", refuse)
+    while len(tried) < 6:
+        saved.now_ms += 1000.0
+        saved.kept.changed(saved.walk)
+        saved.wait()
+    pauses = [after - before for before, after in zip(tried, tried[1:], strict=False)]
+    assert pauses == [SAVE_EVERY_MS, RETRY_MS, 2 * RETRY_MS, 4 * RETRY_MS, 4 * RETRY_MS]
+
+
 def test_walk_that_is_too_long_is_not_tried_again(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[object] = []
 
