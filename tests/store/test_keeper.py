@@ -1,5 +1,6 @@
 """Walks that are saved while they are made: what is new, now and then, and all of it in the end."""
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -124,7 +125,7 @@ def test_pause_after_failures_begins_short_and_grows(saved: Saved, monkeypatch: 
         saved.now_ms += 1000.0
         saved.kept.changed(saved.walk)
         saved.wait()
-    pauses = [after - before for before, after in zip(tried, tried[1:], strict=False)]
+    pauses = [after - before for before, after in itertools.pairwise(tried)]
     assert pauses == [SAVE_EVERY_MS, RETRY_MS, 2 * RETRY_MS, 4 * RETRY_MS, 4 * RETRY_MS]
 
 
@@ -359,6 +360,33 @@ def test_walk_of_unknown_address_is_not_limited(tmp_path: Path) -> None:
 def test_walk_that_was_removed_from_the_store_is_saved_again_from_its_beginning(saved: Saved) -> None:
     saved.go_on(0.0)
     saved.store.delete(saved.id)
+    for _ in range(3):
+        saved.go_on(LOOK_EVERY_MS)
+    assert_whole(saved)
+
+
+def test_walk_whose_description_was_removed_loses_nothing(saved: Saved) -> None:
+    saved.go_on(0.0)
+    for _ in range(4):
+        saved.go_on(SAVE_EVERY_MS)
+    (Path(saved.store._files._root) / saved.id / "about.json").unlink()
+    for _ in range(3):
+        saved.go_on(LOOK_EVERY_MS)
+    assert_whole(saved)
+
+
+def test_walk_loses_nothing_while_its_folder_cannot_be_listed(
+    saved: Saved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: object) -> None:
+        raise OSError("Input/output error")
+
+    saved.go_on(0.0)
+    for _ in range(4):
+        saved.go_on(SAVE_EVERY_MS)
+    with monkeypatch.context() as context:
+        context.setattr("os.scandir", fail)
+        saved.go_on(LOOK_EVERY_MS)
     for _ in range(3):
         saved.go_on(LOOK_EVERY_MS)
     assert_whole(saved)

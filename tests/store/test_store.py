@@ -96,6 +96,37 @@ def test_parts_are_joined(store: Store) -> None:
     assert len([name for name in store._names(id) if name.endswith(".safetensors")]) == 1
 
 
+def test_walk_is_not_claimed_while_it_cannot_be_listed(
+    tmp_path: Path, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, id = make_store(tmp_path), new_id()
+    store.create(id, About(kind="live", key=hash_key("s")))
+    store.append(id, 0, snapshot)
+
+    def fail(path: object) -> None:
+        raise OSError("Input/output error")
+
+    with monkeypatch.context() as context:
+        context.setattr(os, "scandir", fail)
+        for look in (store.claim, store.load, store.has):
+            with pytest.raises(OSError, match="Input/output error"):
+                look(id)
+    assert store.load(id).num_chunks == 3
+
+
+def test_walk_that_begins_again_has_no_old_parts(store: Store) -> None:
+    with torch.inference_mode():
+        walk = walk_about(make_world())
+        id = new_id()
+        store.create(id, About(kind="live", key=hash_key("s")))
+        for number in range(3):
+            store.append(id, number, walk.take_unsaved())
+            go_on(walk, [AHEAD])
+        walk.count_unsaved(0)
+        store.append(id, 0, walk.take_unsaved())
+    assert store.load(id).num_chunks == 6
+
+
 def test_snapshots_expire(tmp_path: Path, snapshot: Snapshot) -> None:
     clock = Clock()
     store = make_store(tmp_path, now=clock)

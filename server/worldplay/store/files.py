@@ -2,11 +2,14 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import fsspec
+from fsspec.asyn import AsyncFileSystem
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.spec import AbstractFileSystem
 
 ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
@@ -18,6 +21,9 @@ class Entry:
     name: str  # below the root, with slashes
     size: int
     changed_s: float
+
+
+_Found = tuple[str, int, float]  # a file's whole path, and the rest as in Entry
 
 
 class Files:
@@ -66,18 +72,65 @@ class Files:
     def remove_folder(self, name: str) -> None:
         """Remove a folder and what is in it, if it is there. Raises: OSError."""
         path = f"{self._root}/{name}"
-        if self._fs.exists(path):
+        try:
             self._fs.rm(path, recursive=True)
+        except FileNotFoundError:
+            if self._fs.exists(path):  # a file in it was removed by somebody else meanwhile
+                raise
 
     def list(self, folder: str = "") -> list[Entry]:
-        """List all files below a folder, by name. Raises: OSError."""
+        """List all files below a folder, by name. One that does not exist is empty. Raises: OSError."""
+        path = f"{self._root}/{folder}".rstrip("/")
+        found = _list_local(path) if self._is_local else self._list_remote(path)
+        return sorted(
+            (Entry(path[len(self._root) + 1 :], size, changed_s) for path, size, changed_s in found),
+            key=lambda entry: entry.name,
+        )
+
+    def _list_remote(self, path: str) -> Iterator[_Found]:
         self._fs.invalidate_cache()
-        found = self._fs.find(f"{self._root}/{folder}".rstrip("/"), detail=True)
-        entries = [
-            Entry(path[len(self._root) + 1 :], info["size"] or 0, _changed_s(info))
-            for path, info in found.items()
-        ]
-        return sorted(entries, key=lambda entry: entry.name)
+        by_walking = _finds_by_walking(self._fs)
+        infos = self._walk(path) if by_walking else self._fs.find(path, detail=True).values()
+        for info in infos:
+            yield info["name"], info["size"] or 0, _changed_s(info)
+
+    def _walk(self, path: str) -> Iterator[dict[str, Any]]:
+        """Visit folder by folder. `find` of fsspec does the same, but takes folders with errors for empty."""
+        try:
+            infos = self._fs.ls(path, detail=True)
+        except FileNotFoundError:
+            return
+        for info in infos:
+            name = info["name"].rstrip("/")
+            if info["type"] != "directory":
+                yield info
+            elif name != path:
+                yield from self._walk(name)
+
+
+def _list_local(folder: str) -> Iterator[_Found]:
+    """List files. A file that is removed meanwhile may be missing, but no other one."""
+    for parent, _, names in os.walk(folder, onerror=_raise_unless_missing):
+        for name in names:
+            path = os.path.join(parent, name)
+            try:
+                found = os.stat(path)
+            except FileNotFoundError:
+                continue
+            yield path, found.st_size, found.st_mtime
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    """Raise an error, so that a folder that cannot be read does not look empty."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def _finds_by_walking(fs: AbstractFileSystem) -> bool:
+    """Return whether a file system has no `find` of its own."""
+    if isinstance(fs, AsyncFileSystem):
+        return type(fs)._find is AsyncFileSystem._find
+    return type(fs).find is AbstractFileSystem.find
 
 
 def _changed_s(info: dict[str, object]) -> float:

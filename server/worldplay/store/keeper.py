@@ -261,7 +261,7 @@ class KeptWalk:
             return False
         if not self._store.has(self._id):
             logger.warning("a walk is not in the store any more, and is saved again from its beginning")
-            self._is_described, self._num_parts = False, 0
+            self._is_described = False  # numbers go on: if older parts are there, the new one comes last
         return True
 
     def _is_whole_with(self, part: Snapshot) -> bool:

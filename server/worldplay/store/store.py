@@ -148,7 +148,7 @@ class Store:
         self._make_room(len(data))
         name = name_part(writer, number)
         self._files.write(f"{id}/{name}", data)
-        if part.first == 0 and name != name_part(FIRST_WRITER, 0):
+        if part.first == 0:
             self._remove_replaced(id, name, writer)
         return len(data)
 
