@@ -95,3 +95,22 @@ def test_folder_that_cannot_be_removed_is_an_error(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(os.path, "exists", lambda path: False)  # what Python makes of an error
     files.remove_folder("walk")
     assert not list(tmp_path.iterdir())
+
+
+def test_file_and_its_folder_are_on_disk_before_the_file_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a power cut leaves empty files."""
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def note(file: int) -> None:
+        synced.append(os.path.relpath(os.readlink(f"/proc/self/fd/{file}"), tmp_path))
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", note)
+    files = Files(str(tmp_path))
+    files.write("walk/a", b"data")
+    assert synced == [".", "walk/a.part", "walk"]
+    files.write("walk/b", b"data")
+    assert synced[3:] == ["walk/b.part", "walk"]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from support.tiny_world import make_world
-from support.walks import AHEAD, go_on, walk_about
+from support.walks import AHEAD, go_on, open_walk, walk_about
 from worldplay.store.files import Files
 from worldplay.store.store import (
     About,
@@ -237,6 +237,52 @@ def test_damaged_walk_is_refused(tmp_path: Path, snapshot: Snapshot) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ValueError, match="expected a safetensors file"):
         store.load(id)
+
+
+def save_parts(store: Store, walk: LiveWalk, id: str, *numbers: int, writer: str = "") -> None:
+    """Save one chunk in each part."""
+    for number in numbers:
+        go_on(walk, [AHEAD])
+        store.append(id, number, walk.take_unsaved(), writer)
+
+
+@pytest.mark.parametrize("damaged", [1, 2, 3])
+@pytest.mark.parametrize("data", [b"", b"garbage"])
+def test_walk_goes_on_before_a_damaged_part(tmp_path: Path, damaged: int, data: bytes) -> None:
+    """What is saved afterwards counts, whoever reads it."""
+    store, id = make_store(tmp_path), new_id()
+    with torch.inference_mode():
+        walk = open_walk(make_world())
+        store.create(id, About(kind="live", key=hash_key("s")))
+        save_parts(store, walk, id, 0, 1, 2, 3)
+        (tmp_path / id / f"{damaged:08d}.safetensors").write_bytes(data)
+        assert make_store(tmp_path).load(id).num_chunks == damaged
+        writer = store.claim(id)
+        found = store.load(id)
+        assert found.num_chunks == damaged
+        back = open_walk(make_world(), snapshot=found)
+        back.count_unsaved(found.end)
+        save_parts(store, back, id, 0, 1, writer=writer)
+        for each in (store, make_store(tmp_path)):
+            assert write_snapshot(each.load(id)) == write_snapshot(back.snapshot())
+        again = store.claim(id)
+        save_parts(store, back, id, 0, writer=again)
+    assert store.load(id).num_chunks == damaged + 3
+    assert (tmp_path / id / f"{damaged:08d}.safetensors").read_bytes() == data
+
+
+def test_reader_changes_nothing_of_a_damaged_walk(tmp_path: Path) -> None:
+    store, id = make_store(tmp_path), new_id()
+    with torch.inference_mode():
+        walk = open_walk(make_world())
+        store.create(id, About(kind="live", key=hash_key("s")))
+        save_parts(store, walk, id, 0, 1)
+    path = tmp_path / id / "00000001.safetensors"
+    data = path.read_bytes()
+    path.write_bytes(b"")
+    assert store.load(id).num_chunks == 1
+    path.write_bytes(data)
+    assert store.load(id).num_chunks == 2
 
 
 def test_secrets_are_not_in_the_store(tmp_path: Path, snapshot: Snapshot) -> None:

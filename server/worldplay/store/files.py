@@ -41,18 +41,27 @@ class Files:
     def write(self, name: str, data: bytes) -> None:
         """Write a file so that it is there as a whole or not at all. Raises: OSError."""
         path = f"{self._root}/{name}"
-        self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+        folder = path.rpartition("/")[0]
+        self._make_folder(folder)
         if not self._is_local:  # an object appears as a whole
             self._fs.pipe_file(path, data)
             return
         part = f"{path}.part"
         try:
             self._fs.pipe_file(part, data)
+            _sync(part)
             self._fs.mv(part, path)
+            _sync(folder)
         except OSError:
             if self._fs.exists(part):
                 self._fs.rm(part)
             raise
+
+    def _make_folder(self, path: str) -> None:
+        is_new = self._is_local and not os.path.isdir(path)
+        self._fs.makedirs(path, exist_ok=True)
+        if is_new:
+            _sync(os.path.dirname(path))
 
     def read(self, name: str) -> bytes:
         """Read a file. Raises: FileNotFoundError or another OSError."""
@@ -106,6 +115,15 @@ class Files:
                 yield info
             elif name != path:
                 yield from self._walk(name)
+
+
+def _sync(path: str) -> None:
+    """Wait until a file or a folder is on disk, so that a power cut leaves it whole. Raises: OSError."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def _list_local(folder: str) -> Iterator[_Found]:

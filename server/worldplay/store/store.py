@@ -10,6 +10,7 @@ from hashlib import sha256
 from threading import Lock
 from typing import Annotated, Literal
 
+from cachetools import LRUCache
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from worldplay.store.chain import (
@@ -19,12 +20,13 @@ from worldplay.store.chain import (
     list_parts,
     make_claim,
     name_part,
+    shorten_claim,
 )
 from worldplay.store.eviction import StoredWalk, find_expired, find_room, find_surplus, find_walking
 from worldplay.store.files import ID, Entry, Files
-from worldplay.world.snapshot import Snapshot, join
+from worldplay.store.parts import read_until_damaged
+from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_file import write_snapshot
-from worldplay.world.snapshot_reader import check_whole, read_part
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ SLACK_SHARE = 0.05  # of the store, which is freed beside what is needed, so tha
 BOOKMARKS_SHARE = 0.9  # of the store; the rest is for walks that are being made
 BOOKMARKS_ADDRESS_SHARE = 0.5  # of the store, for one address
 WALKS_PER_ADDRESS = 20
+REMEMBERED_CLAIMS = 1000
 
 State = Literal["walking", "waiting", "left"]
 Removal = Literal["expired", "room", "address"]
@@ -110,6 +113,7 @@ class Store:
         self._walks_per_address = walks_per_address
         self._held: dict[str, object] = {}  # walks of this server's sessions, each with who saves it
         self._abouts: dict[str, tuple[Entry, About | None]] = {}  # as last read, each with its file
+        self._claims: LRUCache[str, str] = LRUCache(REMEMBERED_CLAIMS)  # made here, nothing written since
         self._lock = Lock()
         self._num_bytes = 0  # as of the last cleaning, and what was written since
         self._cleaned_s = float("-inf")
@@ -146,6 +150,7 @@ class Store:
         """
         data = write_snapshot(part)
         self._make_room(len(data))
+        self._claims.pop(id, None)
         name = name_part(writer, number)
         self._files.write(f"{id}/{name}", data)
         if part.first == 0:
@@ -166,6 +171,7 @@ class Store:
         """
         claim = make_claim(self._names(id))
         self._files.write(f"{id}/{claim.name}", b"")
+        self._claims[id] = claim.writer
         return claim.writer
 
     def is_newest(self, id: str, writer: str) -> bool:
@@ -224,15 +230,27 @@ class Store:
         return about
 
     def load(self, id: str) -> Snapshot:
-        """Read a walk. Raises: MissingWalkError; ValueError if it is damaged; OSError."""
+        """Read a walk, or what is before its first damaged part.
+
+        Raises: MissingWalkError; ValueError if nothing of it can be read; OSError.
+        """
         self.about(id)
-        names = list_parts(self._names(id))
-        if not names:
+        names = self._names(id)
+        parts = list_parts(names)
+        if not parts:
             raise MissingWalkError
-        files = self._files.read_all([f"{id}/{name}" for name in names])
-        snapshot = join([read_part(data) for data in files])
-        check_whole(snapshot)
+        files = self._files.read_all([f"{id}/{name}" for name in parts])
+        snapshot, num_read = read_until_damaged(files)
+        if num_read < len(parts):
+            logger.warning("parts of a walk are damaged: %d of %d are used", num_read, len(parts))
+            self._leave_out(id, names, parts[:num_read])
         return snapshot
+
+    def _leave_out(self, id: str, names: list[str], whole: list[str]) -> None:
+        """Let what is saved from now on follow the whole parts, if the walk was claimed here and is read first."""
+        newest = find_newest(names)
+        if self._claims.pop(id, None) == newest:
+            self._files.write(f"{id}/{shorten_claim(names, whole).name}", b"")
 
     def owns(self, id: str, key: str) -> bool:
         """Return whether a secret is that of a walk. Raises: MissingWalkError or OSError."""
