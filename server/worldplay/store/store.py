@@ -247,7 +247,7 @@ class Store:
         return snapshot
 
     def _leave_out(self, id: str, names: list[str], whole: list[str]) -> None:
-        """Let what is saved from now on follow the whole parts, if the walk was claimed here and is read first."""
+        """Let what is saved from now on follow the whole parts, if the walk was just claimed here."""
         newest = find_newest(names)
         if self._claims.pop(id, None) == newest:
             self._files.write(f"{id}/{shorten_claim(names, whole).name}", b"")
