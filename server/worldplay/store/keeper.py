@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 from weakref import WeakSet
 
 from worldplay.store.chain import FIRST_WRITER
+from worldplay.store.daemon_thread import DaemonThread
 from worldplay.store.store import About, State, Store, StoreFullError, hash_address, hash_key
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_file import TooLongError
@@ -59,7 +60,7 @@ class Keeper:
         self.store = store
         self.totals = SaveTotals()
         self._clock = clock
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="snapshots")
+        self._thread = DaemonThread("snapshots")
         self._open = WeakSet[KeptWalk]()
 
     def keep(self, id: str, secret: str, writer: str = FIRST_WRITER, address: str = "") -> "KeptWalk":
@@ -83,9 +84,10 @@ class Keeper:
         """Return how many walks cannot be saved at the moment."""
         return sum(kept.fault is not None for kept in list(self._open))
 
-    def close(self) -> None:
-        """Finish what was begun."""
-        self._thread.shutdown()
+    def close(self, timeout_s: float | None = None) -> None:
+        """Finish what was begun, unless it takes longer: the disk may hang."""
+        if not self._thread.close(timeout_s):
+            logger.warning("some walks were not saved: the store does not answer")
 
 
 class KeptWalk:
@@ -97,7 +99,7 @@ class KeptWalk:
     def __init__(
         self,
         store: Store,
-        thread: ThreadPoolExecutor,
+        thread: DaemonThread,
         clock: Callable[[], float],
         totals: SaveTotals,
         id: str,

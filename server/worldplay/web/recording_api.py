@@ -160,10 +160,19 @@ class RecordingApi:
         try:
             return await self._read(self._read_walk, access)
         except ApiError as error:
-            stored = await self._visits.read(partial(self._visits.describe_stored, access.id, access.walk))
+            stored = await self._read_stored(access)
             if stored is None:
                 raise error from None
             return stored
+
+    async def _read_stored(self, access: Access) -> bytes | None:
+        try:
+            return await self._visits.read(
+                access.address, partial(self._visits.describe_stored, access.id, access.walk)
+            )
+        except OSError as error:
+            logger.warning("a walk could not be read: %s", error)
+            raise ApiError(503, "busy", "the walk could not be read: try again later", RETRY) from None
 
     def _read_walk(self, access: Access) -> bytes:
         data = self._recordings.read_walk(access.id)

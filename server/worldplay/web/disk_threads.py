@@ -1,0 +1,78 @@
+"""Threads that read and write the store for visitors. A disk that hangs stops neither others nor the end."""
+
+import asyncio
+import contextvars
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from threading import Thread
+from typing import TypeVar
+
+from worldplay.web.send_queue import post
+
+T = TypeVar("T")
+
+PATIENCE_S = 8.0  # for the store to answer, with the wait for a thread
+MAX_ABANDONED = 16  # threads that nobody waits for any more
+MAX_ABANDONED_EACH = 2  # of one address
+
+
+class SlowStoreError(OSError):
+    """The store does not answer in time."""
+
+    def __init__(self) -> None:
+        super().__init__("the store does not answer")
+
+
+class DiskThreads:
+    """Does a few things with the store at a time, each on a thread of its own. Event loop only.
+
+    A thread that hangs leaves its place to others, until too many hang.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._places = asyncio.Semaphore(most)
+        self._abandoned = Counter[str]()  # threads that nobody waits for, by address
+
+    async def run(
+        self, address: str, task: Callable[..., T], *arguments: object, patience_s: float = PATIENCE_S
+    ) -> T:
+        """Do something for a visitor with this address. Raises: SlowStoreError, and what the task raises."""
+        if self._abandoned.total() >= MAX_ABANDONED or self._abandoned[address] >= MAX_ABANDONED_EACH:
+            raise SlowStoreError
+        try:
+            return await asyncio.wait_for(self._run(address, partial(task, *arguments)), patience_s)
+        except asyncio.TimeoutError:  # Python 3.10 has its own beside TimeoutError
+            raise SlowStoreError from None
+
+    async def _run(self, address: str, task: Callable[[], T]) -> T:
+        async with self._places:
+            done = _start(task)
+            try:
+                return await asyncio.shield(done)
+            except asyncio.CancelledError:
+                if not done.done():
+                    self._abandoned[address] += 1
+                    done.add_done_callback(partial(self._forget, address))
+                raise
+
+    def _forget(self, address: str, done: "asyncio.Future[T]") -> None:
+        self._abandoned[address] -= 1
+        self._abandoned += Counter()  # only those that are left
+        done.exception()  # nobody waits for it
+
+
+def _start(task: Callable[[], T]) -> "asyncio.Future[T]":
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+    context = contextvars.copy_context()  # the log says for whom it is
+
+    def run() -> None:
+        try:
+            finish = partial(done.set_result, context.run(task))
+        except Exception as error:  # the top of the thread: whoever waits gets it
+            finish = partial(done.set_exception, error)
+        post(loop, lambda _: finish(), None)
+
+    Thread(target=run, name="store", daemon=True).start()
+    return done
