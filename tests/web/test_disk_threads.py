@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from worldplay.web.disk_threads import MAX_ABANDONED, MAX_ABANDONED_EACH, DiskThreads, SlowStoreError
+from worldplay.web import disk_threads
+from worldplay.web.disk_threads import MAX_SLOW, MAX_SLOW_EACH, DiskThreads, SlowStoreError
 
 
 async def hang(threads: DiskThreads, event: threading.Event, address: str = "a") -> None:
@@ -26,7 +27,7 @@ def test_result_and_error_come_back() -> None:
 def test_thread_that_hangs_leaves_its_place_to_others() -> None:
     async def test() -> None:
         threads, event = DiskThreads(1), threading.Event()
-        for _ in range(MAX_ABANDONED_EACH):
+        for _ in range(MAX_SLOW_EACH):
             await hang(threads, event)
         with pytest.raises(SlowStoreError):  # too many of this address hang
             await threads.run("a", int)
@@ -42,9 +43,9 @@ def test_threads_that_hang_are_bounded() -> None:
     async def test() -> None:
         threads, event = DiskThreads(4), threading.Event()
         before = threading.active_count()
-        for number in range(MAX_ABANDONED + 5):
+        for number in range(MAX_SLOW + 5):
             await hang(threads, event, str(number))
-        assert threading.active_count() - before <= MAX_ABANDONED
+        assert threading.active_count() - before <= MAX_SLOW
         event.set()
 
     asyncio.run(test())
@@ -53,7 +54,7 @@ def test_threads_that_hang_are_bounded() -> None:
 def test_task_whose_client_left_counts_until_it_ends() -> None:
     async def test() -> None:
         threads, event = DiskThreads(4), threading.Event()
-        for _ in range(MAX_ABANDONED_EACH):
+        for _ in range(MAX_SLOW_EACH):
             waiting = asyncio.ensure_future(threads.run("a", event.wait))
             await asyncio.sleep(0.01)
             waiting.cancel()
@@ -61,5 +62,18 @@ def test_task_whose_client_left_counts_until_it_ends() -> None:
         with pytest.raises(SlowStoreError):
             await threads.run("a", int)
         event.set()
+
+    asyncio.run(test())
+
+
+def test_thread_that_hangs_gives_way_before_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk_threads, "GIVE_WAY_S", 0.01)
+
+    async def test() -> None:
+        threads, event = DiskThreads(1), threading.Event()
+        first = asyncio.ensure_future(threads.run("a", event.wait))
+        assert await threads.run("b", int, patience_s=1.0) == 0
+        event.set()
+        assert await first
 
     asyncio.run(test())

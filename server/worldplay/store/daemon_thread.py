@@ -50,5 +50,5 @@ def _fulfil(future: "Future[T]", task: Callable[..., T], arguments: tuple[object
         return
     try:
         future.set_result(task(*arguments))
-    except BaseException as error:  # the top of the thread: whoever waits gets it
+    except Exception as error:  # noqa: BLE001 - the top of the thread; whoever waits gets it
         future.set_exception(error)

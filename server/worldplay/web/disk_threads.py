@@ -12,9 +12,10 @@ from worldplay.web.send_queue import post
 
 T = TypeVar("T")
 
-PATIENCE_S = 8.0  # for the store to answer, with the wait for a thread
-MAX_ABANDONED = 16  # threads that nobody waits for any more
-MAX_ABANDONED_EACH = 2  # of one address
+PATIENCE_S = 5.0  # for the store to answer, with the wait for a place
+GIVE_WAY_S = 1.0  # after which a thread leaves its place to others, because it may hang
+MAX_SLOW = 16  # threads that take longer
+MAX_SLOW_EACH = 2  # of one address
 
 
 class SlowStoreError(OSError):
@@ -27,18 +28,18 @@ class SlowStoreError(OSError):
 class DiskThreads:
     """Does a few things with the store at a time, each on a thread of its own. Event loop only.
 
-    A thread that hangs leaves its place to others, until too many hang.
+    A thread that may hang leaves its place to others, until too many do.
     """
 
     def __init__(self, most: int) -> None:
         self._places = asyncio.Semaphore(most)
-        self._abandoned = Counter[str]()  # threads that nobody waits for, by address
+        self._slow = Counter[str]()  # threads without a place, by address; nobody may wait for them any more
 
     async def run(
         self, address: str, task: Callable[..., T], *arguments: object, patience_s: float = PATIENCE_S
     ) -> T:
         """Do something for a visitor with this address. Raises: SlowStoreError, and what the task raises."""
-        if self._abandoned.total() >= MAX_ABANDONED or self._abandoned[address] >= MAX_ABANDONED_EACH:
+        if self._slow.total() >= MAX_SLOW or self._slow[address] >= MAX_SLOW_EACH:
             raise SlowStoreError
         try:
             return await asyncio.wait_for(self._run(address, partial(task, *arguments)), patience_s)
@@ -49,17 +50,17 @@ class DiskThreads:
         async with self._places:
             done = _start(task)
             try:
-                return await asyncio.shield(done)
-            except asyncio.CancelledError:
+                await asyncio.wait({done}, timeout=GIVE_WAY_S)
+            finally:
                 if not done.done():
-                    self._abandoned[address] += 1
+                    self._slow[address] += 1
                     done.add_done_callback(partial(self._forget, address))
-                raise
+        return await asyncio.shield(done)
 
     def _forget(self, address: str, done: "asyncio.Future[T]") -> None:
-        self._abandoned[address] -= 1
-        self._abandoned += Counter()  # only those that are left
-        done.exception()  # nobody waits for it
+        self._slow[address] -= 1
+        self._slow += Counter()  # keeps those that are left
+        done.exception()  # nobody may wait for it
 
 
 def _start(task: Callable[[], T]) -> "asyncio.Future[T]":
@@ -70,7 +71,7 @@ def _start(task: Callable[[], T]) -> "asyncio.Future[T]":
     def run() -> None:
         try:
             finish = partial(done.set_result, context.run(task))
-        except Exception as error:  # the top of the thread: whoever waits gets it
+        except Exception as error:  # noqa: BLE001 - the top of the thread; whoever waits gets it
             finish = partial(done.set_exception, error)
         post(loop, lambda _: finish(), None)
 

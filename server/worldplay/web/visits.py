@@ -17,7 +17,6 @@ from worldplay.store.keeper import SIGN_EVERY_S, Keeper
 from worldplay.store.recorder import Recorder
 from worldplay.store.store import MissingWalkError, Store
 from worldplay.web.audience import Audience
-from worldplay.web.connections import group_address
 from worldplay.web.disk_threads import DiskThreads, SlowStoreError
 from worldplay.web.monitoring import Metrics
 from worldplay.web.outlet import MAX_FIRST_FRAME
@@ -169,7 +168,7 @@ class Visits:
         if kept is not None:
             with suppress(SlowStoreError):
                 has_moved = await self._looks.run(
-                    group_address(address), lambda: kept.has_moved, patience_s=STORE_PATIENCE_S
+                    address, lambda: kept.has_moved, patience_s=STORE_PATIENCE_S
                 )
         if has_moved:
             visit.dismiss()
@@ -182,7 +181,7 @@ class Visits:
             other = self._visits.get(resume.session)
             if other is not None and not other.is_over:
                 return other if other.is_secret(resume.secret) else None
-            found = await self.read(group_address(address), partial(self._load, resume))
+            found = await self.read(address, partial(self._load, resume))
             return None if found is None else self._open(resume, address, *found, other)
 
     def _open(
