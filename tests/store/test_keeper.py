@@ -1,6 +1,7 @@
 """Walks that are saved while they are made: what is new, now and then, and all of it in the end."""
 
 import itertools
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -446,3 +447,14 @@ def test_store_knows_who_has_a_slot(saved: Saved) -> None:
 def test_address_is_not_in_the_store(crowd: Crowd, tmp_path: Path) -> None:
     crowd.begin("192.0.2.7")
     assert all("192.0.2.7" not in path.read_text() for path in tmp_path.rglob("about.json"))
+
+
+def test_disk_that_hangs_does_not_keep_the_process(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
+    event = threading.Event()
+    monkeypatch.setattr(saved.store, "append", lambda *arguments: event.wait())
+    saved.kept.changed(saved.walk)
+    began_s = time.monotonic()
+    saved.keeper.close(0.05)
+    assert time.monotonic() - began_s < 1.0
+    assert all(thread.daemon for thread in threading.enumerate() if thread.name == "snapshots")
+    event.set()

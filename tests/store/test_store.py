@@ -10,16 +10,16 @@ import torch
 
 from support.tiny_world import make_world
 from support.walks import AHEAD, go_on, open_walk, walk_about
+from worldplay.store.about import About, hash_key
 from worldplay.store.files import Files
 from worldplay.store.store import (
-    About,
     MissingWalkError,
     OwnerFullError,
     Store,
     StoreFullError,
-    hash_key,
     new_id,
 )
+from worldplay.store.walk_index import FRESH_S
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_file import write_snapshot
@@ -305,3 +305,28 @@ def test_nothing_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_unknown_protocol_is_refused() -> None:
     with pytest.raises(ValueError, match="expected a folder or a URL that fsspec knows"):
         Files("nonsense://bucket")
+
+
+def test_questions_of_strangers_read_nothing(
+    tmp_path: Path, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_store(tmp_path, 10**9)
+    id = store.keep(OWNER, "", snapshot)
+    assert [each for each, _ in store.list_kept(OWNER)] == [id]
+    monkeypatch.setattr(Files, "read", None)
+    monkeypatch.setattr(Files, "list", None)
+    for number in range(10):
+        assert store.list_kept(f"a stranger's key {number}") == []
+        store.limit("an address")
+    assert [each for each, _ in store.list_kept(OWNER)] == [id]
+
+
+def test_what_another_server_keeps_is_listed_a_moment_later(
+    tmp_path: Path, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_store(tmp_path, 10**9)
+    assert store.list_kept(OWNER) == []
+    id = make_store(tmp_path, 10**9).keep(OWNER, "", snapshot)
+    later_s = time.monotonic() + FRESH_S + 1.0
+    monkeypatch.setattr(time, "monotonic", lambda: later_s)
+    assert [each for each, _ in store.list_kept(OWNER)] == [id]

@@ -31,7 +31,7 @@ def run(settings: Settings) -> None:
     from worldplay.sizing import fix_size
     from worldplay.web.app import create_server
     from worldplay.web.static_page import has_page
-    from worldplay.web.world_server import EXIT_FAILED
+    from worldplay.web.world_server import END_S, EXIT_FAILED, end_process_in
 
     check_choices(settings)
     # While loading, and when uvicorn raises the signal again after stopping.
@@ -40,6 +40,7 @@ def run(settings: Settings) -> None:
     with open_ranks(settings) as ranks:
         world, engine = open_engine(settings, ranks)
         server = create_server(settings, choose_codec(world), engine, began_s)
+        server.on_stopping = lambda: end_process_in(END_S, EXIT_FAILED if server.has_failed else 0)
         num_slots = engine.max_sessions if world.can_walk else 0
         settle_loaded()
         where = "walk at" if has_page(settings.static_dir) else "without a page at"

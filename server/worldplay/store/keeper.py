@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 from weakref import WeakSet
 
+from worldplay.store.about import About, State, hash_address, hash_key
 from worldplay.store.chain import FIRST_WRITER
-from worldplay.store.store import About, State, Store, StoreFullError, hash_address, hash_key
+from worldplay.store.daemon_thread import DaemonThread
+from worldplay.store.store import Store, StoreFullError
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_file import TooLongError
 
@@ -61,7 +63,7 @@ class Keeper:
         self.store = store
         self.totals = SaveTotals()
         self._clock = clock
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="snapshots")
+        self._thread = DaemonThread("snapshots")
         self._open = WeakSet[KeptWalk]()
 
     def keep(self, id: str, secret: str, writer: str = FIRST_WRITER, address: str = "") -> "KeptWalk":
@@ -85,9 +87,10 @@ class Keeper:
         """Return how many walks cannot be saved at the moment."""
         return sum(kept.fault is not None for kept in list(self._open))
 
-    def close(self) -> None:
-        """Finish what was begun."""
-        self._thread.shutdown()
+    def close(self, timeout_s: float | None = None) -> None:
+        """Finish what was begun, unless it takes longer: the disk may hang."""
+        if not self._thread.close(timeout_s):
+            logger.warning("some walks were not saved: the store does not answer")
 
 
 class KeptWalk:
@@ -99,7 +102,7 @@ class KeptWalk:
     def __init__(
         self,
         store: Store,
-        thread: ThreadPoolExecutor,
+        thread: DaemonThread,
         clock: Callable[[], float],
         totals: SaveTotals,
         id: str,

@@ -6,17 +6,16 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from hashlib import sha256
 from threading import Lock
-from typing import Annotated, Literal
+from typing import Literal
 
 from cachetools import LRUCache
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
+from worldplay.store.about import About, hash_address, hash_key
 from worldplay.store.chain import (
     FIRST_WRITER,
     find_newest,
-    is_of_chain,
     list_parts,
     make_claim,
     name_part,
@@ -24,14 +23,14 @@ from worldplay.store.chain import (
 )
 from worldplay.store.eviction import StoredWalk, find_expired, find_room, find_surplus, find_walking
 from worldplay.store.files import ID, Entry, Files
+from worldplay.store.folders import ABOUT, by_folder, is_walk
 from worldplay.store.parts import read_until_damaged
+from worldplay.store.walk_index import WalkIndex
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_file import write_snapshot
 
 logger = logging.getLogger(__name__)
 
-ABOUT = "about.json"
-MAX_NAME_CHARS = 200
 MAX_LISTED = 200
 LIVE_S = 24 * 3600.0  # how long a walk that nobody came back to is kept
 CLEAN_EVERY_S = 600.0
@@ -42,7 +41,6 @@ BOOKMARKS_ADDRESS_SHARE = 0.5  # of the store, for one address
 WALKS_PER_ADDRESS = 20
 REMEMBERED_CLAIMS = 1000
 
-State = Literal["walking", "waiting", "left"]
 Removal = Literal["expired", "room", "address"]
 
 
@@ -56,31 +54,6 @@ class OwnerFullError(StoreFullError):
 
 class MissingWalkError(Exception):
     """There is no such walk, or no longer."""
-
-
-class About(BaseModel):
-    """The description of a walk in the store. Secrets are kept as hashes only."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-    format: Literal[1] = 1
-    kind: Literal["live", "kept"]  # a session's walk, or a snapshot that somebody keeps
-    key: Annotated[str, Field(max_length=64)]  # hash of the secret that its owner has
-    address: Annotated[str, Field(max_length=64)] = ""  # hash of its owner's address
-    # Of a session's walk: whether it has a slot, waits for one, or was left by its client.
-    state: State = "walking"
-    name: Annotated[str, Field(max_length=MAX_NAME_CHARS)] = ""
-    chunks: int = 0
-    created_s: float = 0.0
-
-
-def hash_key(secret: str) -> str:
-    return sha256(secret.encode()).hexdigest()
-
-
-def hash_address(address: str) -> str:
-    """Return what the store holds instead of an address; empty if that is not known."""
-    return hash_key(address) if address else ""
 
 
 def new_id() -> str:
@@ -114,6 +87,7 @@ class Store:
         self._held: dict[str, object] = {}  # walks of this server's sessions, each with who saves it
         self._abouts: dict[str, tuple[Entry, About | None]] = {}  # as last read, each with its file
         self._claims: LRUCache[str, str] = LRUCache(REMEMBERED_CLAIMS)  # made here, nothing written since
+        self._index = WalkIndex(self._list, self._look)
         self._lock = Lock()
         self._num_bytes = 0  # as of the last cleaning, and what was written since
         self._cleaned_s = float("-inf")
@@ -133,15 +107,18 @@ class Store:
     def describe(self, id: str, about: About) -> None:
         """Write a walk's description, which is also a sign of life. Raises: OSError."""
         self._files.write(f"{id}/{ABOUT}", about.model_dump_json().encode())
+        self._index.change([id])
 
     def hold(self, id: str, holder: object) -> None:
         """Do not remove a walk until its holder releases it: a session of this server has it."""
         self._held[id] = holder
+        self._index.change([id])
 
     def release(self, id: str, holder: object) -> None:
         """Let a walk be removed, unless another holder has it meanwhile."""
         if self._held.get(id) is holder:
             del self._held[id]
+            self._index.change([id])
 
     def append(self, id: str, number: int, part: Snapshot, writer: str = FIRST_WRITER) -> int:
         """Add a part to a walk, as its writer. One that begins the walk again replaces all others.
@@ -153,6 +130,7 @@ class Store:
         self._claims.pop(id, None)
         name = name_part(writer, number)
         self._files.write(f"{id}/{name}", data)
+        self._index.change([id])
         if part.first == 0:
             self._remove_replaced(id, name, writer)
         return len(data)
@@ -201,12 +179,13 @@ class Store:
         self.create(id, about)
         self._make_room(len(data))
         self._files.write(f"{id}/{name_part(FIRST_WRITER, 0)}", data)
+        self._index.change([id])
         self.num_kept += 1
         return id
 
     def _check_bookmarks(self, about: About, num_bytes: int) -> None:
         """Raises: StoreFullError if another bookmark of this size takes what is for others."""
-        bookmarks = [walk for walk in self._list() if walk.is_bookmark]
+        bookmarks = [walk for walk in self._index.walks() if walk.is_bookmark]
         of_address = [walk for walk in bookmarks if walk.address == about.address != ""]
         if sum(walk.key == about.key for walk in bookmarks) >= MAX_LISTED:
             raise OwnerFullError
@@ -257,19 +236,22 @@ class Store:
         return hmac.compare_digest(self.about(id).key, hash_key(key))
 
     def list_kept(self, key: str) -> list[tuple[str, About]]:
-        """List the snapshots that the owner of a secret keeps, the newest first."""
+        """List the snapshots that the owner of a secret keeps, the newest first.
+
+        What another server keeps is there a few seconds later. Raises: OSError.
+        """
         wanted, found = hash_key(key), []
-        for entry in self._files.list():
-            id, _, file = entry.name.partition("/")
-            about = self._try_about(id) if file == ABOUT else None
-            if about is not None and about.kind == "kept" and hmac.compare_digest(about.key, wanted):
-                found.append((id, about))
+        for walk in self._index.walks():
+            if walk.is_bookmark and walk.expires_s >= self._now() and hmac.compare_digest(walk.key, wanted):
+                _, about = self._abouts.get(walk.id, (None, None))
+                found += [] if about is None else [(walk.id, about)]
         return sorted(found, key=lambda each: each[1].created_s, reverse=True)[:MAX_LISTED]
 
     def delete(self, id: str) -> None:
         """Remove a walk. Raises: MissingWalkError or OSError."""
         if ID.fullmatch(id) is None:
             raise MissingWalkError
+        self._index.change([id])
         self._files.remove_folder(id)
 
     def clean(self, room_bytes: int = 0) -> None:
@@ -306,16 +288,19 @@ class Store:
         Raises: OSError.
         """
         if address:
-            self._remove_all(find_surplus(self._list(), address, self._walks_per_address), "address")
+            self._remove_all(find_surplus(self._index.walks(), address, self._walks_per_address), "address")
 
     def _list(self) -> list[StoredWalk]:
         """List the walks of the store. Raises: OSError."""
-        folders: dict[str, list[Entry]] = {}
-        for entry in self._files.list():
-            folders.setdefault(entry.name.partition("/")[0], []).append(entry)
-        folders = {id: entries for id, entries in folders.items() if _is_walk(id, entries)}
+        folders = by_folder(self._files.list())
+        folders = {id: entries for id, entries in folders.items() if is_walk(id, entries)}
         self._abouts = {id: known for id, known in list(self._abouts.items()) if id in folders}
         return [self._look_at(id, entries) for id, entries in folders.items()]
+
+    def _look(self, id: str) -> StoredWalk | None:
+        """Look at one walk; None: it is gone. Raises: OSError."""
+        entries = self._files.list(id)
+        return self._look_at(id, entries) if entries and is_walk(id, entries) else None
 
     def _look_at(self, id: str, entries: list[Entry]) -> StoredWalk:
         changed_s = max(entry.changed_s for entry in entries)
@@ -369,12 +354,6 @@ class Store:
                 raise StoreFullError
             self._num_bytes += num_bytes
 
-    def _try_about(self, id: str) -> About | None:
-        try:
-            return self.about(id)
-        except (MissingWalkError, OSError):
-            return None
-
     def _remove_all(self, walks: Iterable[StoredWalk], why: Removal) -> None:
         num_removed = sum(self._remove(walk.id) for walk in walks)
         self.num_removed[why] += num_removed
@@ -382,15 +361,10 @@ class Store:
             logger.info("walks that nobody came back to were removed: %d (%s)", num_removed, why)
 
     def _remove(self, id: str) -> bool:
+        self._index.change([id])
         try:
             self._files.remove_folder(id)
         except OSError as error:  # another server may be doing the same
             logger.warning("a walk could not be removed: %s", error)
             return False
         return True
-
-
-def _is_walk(id: str, entries: Iterable[Entry]) -> bool:
-    """Return whether a folder with these files is one that the store has made."""
-    names = [entry.name.removeprefix(f"{id}/").removesuffix(".part") for entry in entries]
-    return ID.fullmatch(id) is not None and all(name == ABOUT or is_of_chain(name) for name in names)

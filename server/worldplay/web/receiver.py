@@ -11,12 +11,13 @@ from worldplay.engine.failures import REASONS
 from worldplay.engine.session import Session
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
+from worldplay.web.disk_threads import SlowStoreError
 from worldplay.web.monitoring import Metrics
 from worldplay.web.operator_metrics import OperatorMetrics
 from worldplay.web.outlet import Close, Handover
 from worldplay.web.picture_decoding import PictureDecoding
 from worldplay.web.send_queue import post
-from worldplay.web.snapshots import keep_snapshot, load_snapshot
+from worldplay.web.snapshots import STORE_FAILS, keep_snapshot, load_snapshot
 from worldplay.web.translate import (
     Greeting,
     check_start,
@@ -26,6 +27,7 @@ from worldplay.web.translate import (
     watcher_welcome,
     welcome,
 )
+from worldplay.web.visit import Visit
 from worldplay.web.visits import Visits
 from worldplay.web.watch_links import REVOKED
 from worldplay.web.watcher import Watcher
@@ -159,7 +161,7 @@ class Receiver:
 
     async def _greet(self, resume: m.Resume | None) -> None:
         """Welcome the client, to the visit that it wants to resume if there is one."""
-        found = None if resume is None else await self._visits.find(resume, self._address)
+        found = None if resume is None else await self._find(resume)
         if found is None or resume is None:
             self.put(self._welcome(resumed=False, missing_chunks=0))
             return
@@ -169,6 +171,22 @@ class Receiver:
         found.resume(self._welcome(resumed=True, missing_chunks=missing_chunks), resume.fragment)
         new.outlet.put(Handover(found.outlet))
         self._visits.end(new)
+
+    async def _find(self, resume: m.Resume) -> Visit | None:
+        """Find the visit to resume. Raises: ProtocolError (busy) if the store does not answer."""
+        try:
+            return await self._visits.find(resume, self._address)
+        except SlowStoreError as error:
+            logger.warning("a walk could not be resumed: %s", error)
+            raise ProtocolError(ErrorCode.BUSY, STORE_FAILS) from None
+
+    async def _load(self, id: str) -> Snapshot:
+        """Read a walk that is kept. Raises: ProtocolError."""
+        try:
+            return await self._visits.read(self._address, partial(load_snapshot, self._visits.store, id))
+        except SlowStoreError as error:
+            logger.warning("a walk could not be opened: %s", error)
+            raise ProtocolError(ErrorCode.BAD_REQUEST, f"start.snapshot: {STORE_FAILS}") from None
 
     def _welcome(self, *, resumed: bool, missing_chunks: int | None) -> m.Welcome:
         visit, engine = self.visit, self._engine
@@ -191,7 +209,7 @@ class Receiver:
         if self.visit.session is None:
             self._check_room(has_picture=message.image is not None)
         if message.snapshot is not None:
-            snapshot = await self._visits.read(partial(load_snapshot, self._visits.store, message.snapshot))
+            snapshot = await self._load(message.snapshot)
             self._open().start(WalkRequest(snapshot=snapshot))
             return
         view, picture = message.view, None

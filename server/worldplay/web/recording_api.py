@@ -17,15 +17,16 @@ from starlette.types import Receive, Scope, Send
 
 from worldplay.media.seekable import Chapter, SeekableFile, make_seekable
 from worldplay.settings import Settings
+from worldplay.store.about import hash_key
 from worldplay.store.recorder import Recorder
 from worldplay.store.recordings import MissingRecordingError, Recorded, Recordings
-from worldplay.store.store import hash_key
 from worldplay.web.answer import Answer, ClientGoneError
 from worldplay.web.byte_ranges import UnsatisfiableError, read_range
 from worldplay.web.errors import ApiError
 from worldplay.web.recording_links import SHARE_PARAMETER, check_password
-from worldplay.web.request import check_token
+from worldplay.web.request import address_of, check_token
 from worldplay.web.routes import OwnRoute
+from worldplay.web.snapshots import STORE_FAILS
 from worldplay.web.visits import Visits
 
 logger = logging.getLogger(__name__)
@@ -117,7 +118,7 @@ class RecordingApi:
             recording = self._visits.recording_of(access.id)
             data = None if recording is None else await self._read(recording.describe, access.walk)
             if data is None:
-                data = await self._find_walk(access)
+                data = await self._find_walk(access, request)
             await answer.begin(_encode(_headers("application/json", "walk.json", len(data))))
             if request.method != "HEAD":
                 for start in range(0, len(data), PART_BYTES):
@@ -155,15 +156,24 @@ class RecordingApi:
         except MissingRecordingError:
             return self._visits.owns_stored(id, secret)
 
-    async def _find_walk(self, access: Access) -> bytes:
+    async def _find_walk(self, access: Access, request: Request) -> bytes:
         """Read a walk that has ended. After a crash it was not written, but the store may have it."""
         try:
             return await self._read(self._read_walk, access)
         except ApiError as error:
-            stored = await self._visits.read(partial(self._visits.describe_stored, access.id, access.walk))
+            stored = await self._read_stored(access, request)
             if stored is None:
                 raise error from None
             return stored
+
+    async def _read_stored(self, access: Access, request: Request) -> bytes | None:
+        try:
+            return await self._visits.read(
+                address_of(request), partial(self._visits.describe_stored, access.id, access.walk)
+            )
+        except OSError as error:
+            logger.warning("a walk could not be read: %s", error)
+            raise ApiError(503, "busy", STORE_FAILS, {"Retry-After": "10"}) from None
 
     def _read_walk(self, access: Access) -> bytes:
         data = self._recordings.read_walk(access.id)

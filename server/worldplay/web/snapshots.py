@@ -11,6 +11,8 @@ from worldplay.world.snapshot_file import TooLongError
 logger = logging.getLogger(__name__)
 
 MISSING = "expected a walk that is kept here, got one that is not, or no longer"
+DAMAGED = "the walk that is kept here cannot be read"
+STORE_FAILS = "the store of walks fails: try again later"
 FULL = "this server has no room for more walks: delete one first"
 OWNER_FULL = "you keep as many walks here as one visitor may: delete one first"
 TOO_LONG = "this walk is too long to be kept"
@@ -47,3 +49,6 @@ def load_snapshot(store: Store | None, id: str) -> Snapshot:
         raise ProtocolError(ErrorCode.BAD_REQUEST, f"start.snapshot: {MISSING}") from None
     except ValueError as error:
         raise ProtocolError(ErrorCode.BAD_REQUEST, f"start.snapshot: {error}") from None
+    except OSError as error:
+        logger.warning("a walk that is kept could not be read: %s", error)
+        raise ProtocolError(ErrorCode.BAD_REQUEST, f"start.snapshot: {STORE_FAILS}") from None
