@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.spec import AbstractFileSystem
 
-from worldplay.store.files import Files
+from worldplay.store.files import Files, _changed_s
 
 
 class FailingFileSystem(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
@@ -114,3 +115,24 @@ def test_file_and_its_folder_are_on_disk_before_the_file_is_there(
     assert synced == [".", "walk/a.part", "walk"]
     files.write("walk/b", b"data")
     assert synced[3:] == ["walk/b.part", "walk"]
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {"mtime": 1795797875.0},
+        {"modify": "20261127164435"},
+        {"modify": "20261127164435.123"},
+        {"modificationTime": 1795797875827},
+        {"LastModified": datetime(2026, 11, 27, 16, 44, 35, tzinfo=UTC)},
+        {"modified": "2026-11-27T16:44:35Z"},
+        {"mtime": 0, "created": 1795797875},
+    ],
+)
+def test_time_of_a_change_is_known_whatever_its_name(info: dict[str, object]) -> None:
+    assert int(_changed_s(info)) == 1795797875
+
+
+@pytest.mark.parametrize("info", [{}, {"mtime": 0}, {"mtime": None}, {"modify": "yesterday"}, {"mtime": -1}])
+def test_unknown_time_of_a_change_is_zero(info: dict[str, object]) -> None:
+    assert _changed_s(info) == 0.0

@@ -416,8 +416,8 @@ def test_walk_of_another_server_is_live_while_it_gives_signs(saved: Saved) -> No
     other = Store(Files(saved.store._files._root), 1, 3600.0)
     other.clean()
     assert saved.store.has(saved.id)
-    other._now = lambda: time.time() + SILENT_S + 1
-    other.clean()
+    later = Store(Files(saved.store._files._root), 1, 3600.0, now=lambda: time.time() + SILENT_S + 1)
+    later.clean()
     assert not saved.store.has(saved.id)
 
 

@@ -4,6 +4,8 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import fsspec
@@ -16,7 +18,7 @@ ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file, with its size in bytes and the time of its last change in seconds since 1970."""
+    """A file, with its size in bytes and the time of its last change in seconds since 1970; 0: unknown."""
 
     name: str  # below the root, with slashes
     size: int
@@ -151,12 +153,36 @@ def _finds_by_walking(fs: AbstractFileSystem) -> bool:
     return type(fs).find is AbstractFileSystem.find
 
 
-def _changed_s(info: dict[str, object]) -> float:
-    """Return the time of the last change, which every file system names differently; 0 if it has none."""
-    for name in ("mtime", "LastModified", "last_modified", "updated", "created"):
-        value = info.get(name)
-        if isinstance(value, int | float):
-            return float(value)
-        if hasattr(value, "timestamp"):
-            return float(value.timestamp())
-    return 0.0
+# What file systems call the time of the last change, or of the making of a file that never changes.
+_TIMES = (
+    *("mtime", "LastModified", "last_modified", "updated", "modify", "modificationTime", "modified"),
+    *("Last-Modified", "last_write_time", "modifiedTime", "modified_at", "timeModified"),
+    *("created", "timeCreated", "creation_time"),
+)
+_MOST_S = 1e11  # larger numbers are milliseconds
+
+
+def _changed_s(info: dict[str, Any]) -> float:
+    """Return the time of the last change; 0 if the file system does not say."""
+    times = (_seconds(info.get(name)) for name in _TIMES)
+    return next((time_s for time_s in times if time_s > 0), 0.0)
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, str):
+        value = _parse(value)
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+    if not isinstance(value, int | float):
+        return 0.0
+    return value / 1000 if value > _MOST_S else float(value)
+
+
+def _parse(text: str) -> datetime | None:
+    """Parse ISO 8601, which may have no separators at all as in FTP, and the dates of HTTP."""
+    try:
+        if text[:14].isdigit():
+            return datetime.strptime(text[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+        return datetime.fromisoformat(text) if text[:1].isdigit() else parsedate_to_datetime(text)
+    except ValueError:
+        return None

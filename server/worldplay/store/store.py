@@ -13,6 +13,7 @@ from cachetools import LRUCache
 from pydantic import ValidationError
 
 from worldplay.store.about import About, hash_address, hash_key
+from worldplay.store.ages import Ages
 from worldplay.store.chain import (
     FIRST_WRITER,
     find_newest,
@@ -23,8 +24,9 @@ from worldplay.store.chain import (
 )
 from worldplay.store.eviction import StoredWalk, find_expired, find_room, find_surplus, find_walking
 from worldplay.store.files import ID, Entry, Files
-from worldplay.store.folders import ABOUT, by_folder, is_walk
+from worldplay.store.folders import ABOUT, by_folder, has_about, has_part, is_walk, remove_ours
 from worldplay.store.parts import read_until_damaged
+from worldplay.store.steady_clock import SteadyClock
 from worldplay.store.walk_index import WalkIndex
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_file import write_snapshot
@@ -56,6 +58,14 @@ class MissingWalkError(Exception):
     """There is no such walk, or no longer."""
 
 
+class ExpiredWalkError(MissingWalkError):
+    """The walk's time is over."""
+
+    def __init__(self, about: About) -> None:
+        super().__init__()
+        self.about = about
+
+
 def new_id() -> str:
     """Make an id that nobody can guess."""
     return secrets.token_urlsafe(18)
@@ -71,6 +81,7 @@ class Store:
         keep_s: float,
         now: Callable[[], float] = time.time,
         walks_per_address: int = WALKS_PER_ADDRESS,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Keep at most `quota_bytes`, and snapshots for `keep_s` after they were made.
 
@@ -82,7 +93,8 @@ class Store:
         self.num_kept = 0  # snapshots, since the start
         self.num_removed = Counter[Removal]()  # walks, since the start
         self._keep_s = keep_s
-        self._now = now
+        self._ages = Ages(keep_s, LIVE_S, SILENT_S)
+        self._now, self._monotonic = SteadyClock(now, monotonic), monotonic
         self._walks_per_address = walks_per_address
         self._held: dict[str, object] = {}  # walks of this server's sessions, each with who saves it
         self._abouts: dict[str, tuple[Entry, About | None]] = {}  # as last read, each with its file
@@ -176,9 +188,13 @@ class Store:
             chunks=snapshot.num_chunks,
         )
         self._check_bookmarks(about, len(data))
-        self.create(id, about)
         self._make_room(len(data))
-        self._files.write(f"{id}/{name_part(FIRST_WRITER, 0)}", data)
+        try:
+            self._files.write(f"{id}/{name_part(FIRST_WRITER, 0)}", data)
+            self.create(id, about)  # last, so that nobody finds a bookmark without its walk
+        except Exception:
+            self._remove(id)
+            raise
         self._index.change([id])
         self.num_kept += 1
         return id
@@ -204,9 +220,12 @@ class Store:
             about = About.model_validate_json(self._files.read(f"{id}/{ABOUT}"))
         except (FileNotFoundError, ValidationError):
             raise MissingWalkError from None
-        if self._now() > about.created_s + self._keep_s and about.kind == "kept":
-            raise MissingWalkError
+        if self._is_expired(about):
+            raise ExpiredWalkError(about)
         return about
+
+    def _is_expired(self, about: About) -> bool:
+        return about.kind == "kept" and self._now() > about.created_s + self._keep_s
 
     def load(self, id: str) -> Snapshot:
         """Read a walk, or what is before its first damaged part.
@@ -244,7 +263,8 @@ class Store:
         for walk in self._index.walks():
             if walk.is_bookmark and walk.expires_s >= self._now() and hmac.compare_digest(walk.key, wanted):
                 _, about = self._abouts.get(walk.id, (None, None))
-                found += [] if about is None else [(walk.id, about)]
+                is_over = about is None or self._is_expired(about)
+                found += [] if about is None or is_over else [(walk.id, about)]
         return sorted(found, key=lambda each: each[1].created_s, reverse=True)[:MAX_LISTED]
 
     def delete(self, id: str) -> None:
@@ -257,7 +277,7 @@ class Store:
     def clean(self, room_bytes: int = 0) -> None:
         """Remove what has expired and, until there is this much room, walks that were left."""
         walks, now_s = self._list(), self._now()
-        expired = {walk.id: walk for walk in find_expired(walks, now_s)}
+        expired = {walk.id: walk for walk in find_expired(walks, now_s) if self._now.is_steady}
         self._remove_all(expired.values(), "expired")
         walks = [walk for walk in walks if walk.id not in expired]
         num_bytes = sum(walk.num_bytes for walk in walks)
@@ -268,7 +288,7 @@ class Store:
             self._remove_all(removed, "room")
             num_bytes -= sum(walk.num_bytes for walk in removed)
         with self._lock:
-            self._num_bytes, self._cleaned_s = num_bytes, now_s
+            self._num_bytes, self._cleaned_s = num_bytes, self._monotonic()
 
     def find_walking(self, since_s: float, most: int) -> dict[str, str]:
         """Find the sessions that had a slot when a server ended, and gave a sign of life since then.
@@ -303,21 +323,23 @@ class Store:
         return self._look_at(id, entries) if entries and is_walk(id, entries) else None
 
     def _look_at(self, id: str, entries: list[Entry]) -> StoredWalk:
-        changed_s = max(entry.changed_s for entry in entries)
         try:
             about, is_unknown = self._remember_about(id, entries), False
         except OSError as error:
             logger.warning("the description of a walk could not be read: %s", error)
             about, is_unknown = None, True
-        is_bookmark = about is not None and about.kind == "kept"
-        is_silent = self._now() > changed_s + SILENT_S or (about is not None and about.state == "left")
+        is_kept = about is not None and about.kind == "kept" and has_part(id, entries)
+        is_bookmark = is_kept or (about is None and has_about(id, entries))  # or a newer version's
+        changed_s, silent_s, expires_s = self._ages.times(about, entries, is_bookmark)
+        is_silent = not self._now.has_jumped and self._now() > silent_s
+        is_left = about is not None and about.state == "left"
         return StoredWalk(
             id,
             sum(entry.size for entry in entries),
             changed_s,
-            changed_s + (self._keep_s if is_bookmark else LIVE_S),
+            expires_s,
             is_bookmark,
-            is_live=id in self._held or is_unknown or not (is_bookmark or is_silent),
+            is_live=id in self._held or is_unknown or not (is_bookmark or is_silent or is_left),
             key="" if about is None else about.key,
             address="" if about is None else about.address,
             is_walking=about is not None and about.kind == "live" and about.state == "walking",
@@ -335,6 +357,8 @@ class Store:
         if known is None or known[0] != file:
             try:
                 known = file, self.about(id)
+            except ExpiredWalkError as expired:
+                known = file, expired.about
             except MissingWalkError:
                 known = file, None
             self._abouts[id] = known
@@ -347,7 +371,7 @@ class Store:
     def _make_room(self, num_bytes: int) -> None:
         """Count bytes that will be written. Raises: StoreFullError."""
         is_full = self._num_bytes + num_bytes > self.quota_bytes
-        if is_full or self._now() > self._cleaned_s + CLEAN_EVERY_S:
+        if is_full or self._monotonic() > self._cleaned_s + CLEAN_EVERY_S:
             self.clean(num_bytes)
         with self._lock:
             if self._num_bytes + num_bytes > self.quota_bytes:
@@ -363,7 +387,7 @@ class Store:
     def _remove(self, id: str) -> bool:
         self._index.change([id])
         try:
-            self._files.remove_folder(id)
+            remove_ours(self._files, id)
         except OSError as error:  # another server may be doing the same
             logger.warning("a walk could not be removed: %s", error)
             return False
