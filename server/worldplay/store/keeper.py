@@ -172,6 +172,9 @@ class KeptWalk:
         """Return whether the walk goes on elsewhere. It reads the store. Any thread."""
         try:
             return not self._store.is_newest(self._id, self._writer)
+        except OSError as error:
+            logger.warning("the store does not say whether a walk goes on elsewhere: %s", error)
+            return False
         except Exception:  # a file system of another kind has errors of its own
             logger.exception("the store does not say whether a walk goes on elsewhere")
             return False

@@ -19,16 +19,18 @@ from pydantic import ValidationError
 
 from worldplay.media.fragment_index import FragmentIndex
 from worldplay.store.files import ID, Entry, Files
+from worldplay.store.folders import ABOUT, by_folder, is_made_here, remove_ours
 from worldplay.store.recording_about import RecordingAbout
+from worldplay.store.steady_clock import SteadyClock
 
 logger = logging.getLogger(__name__)
 
-ABOUT, WALK = "about.json", "walk.json"
+WALK = "walk.json"
 CLEAN_EVERY_S = 60.0
 RESTING_S = 300.0  # one that is younger and not finished may be another server's that is still written
 LEAST_FREE_BYTES = 200 * 10**6  # of the disk, for everybody else who writes to it
 REMEMBERED_INDICES = 64
-_OURS = re.compile(rf"{ID.pattern}/((about|walk)\.json|[0-9a-f]{{16}}\.mp4)(\.part)?")
+_VIDEO = re.compile(r"[0-9a-f]{16}\.mp4")
 
 
 class RecordingsFullError(Exception):
@@ -65,11 +67,17 @@ class Recorded:
 class Recordings:
     """Recordings by the ids of their sessions. Any thread may read; one writes."""
 
-    def __init__(self, folder: str, limits: RecordingLimits, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        folder: str,
+        limits: RecordingLimits,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._root = Path(os.path.expanduser(folder))
         self._files = Files(str(self._root))
         self.limits = limits
-        self._now = now
+        self._now, self._monotonic = SteadyClock(now, monotonic), monotonic
         self._lock = Lock()  # of the indices, the expected walks and the holds
         self._indices: LRUCache[tuple[str, str], FragmentIndex] = LRUCache(REMEMBERED_INDICES)
         self.num_bytes = 0  # as of the last cleaning, and what was written since
@@ -175,7 +183,7 @@ class Recordings:
 
     def tick(self) -> None:
         """Now and then, mark the active recordings as such and remove what has expired."""
-        if self._now() < self._cleaned_s + CLEAN_EVERY_S:
+        if self._monotonic() < self._cleaned_s + CLEAN_EVERY_S:
             return
         for id in self.active:
             self._touch(id)
@@ -183,12 +191,12 @@ class Recordings:
 
     def clean(self, room_bytes: int = 0) -> None:
         """Remove what has expired and, until there is this much room, the oldest that nobody uses."""
-        self._cleaned_s = self._now()
+        self._cleaned_s = self._monotonic()
         recordings = self._list()
         num_bytes = sum(entry.size for entries in recordings.values() for entry in entries)
         for id, entries in sorted(recordings.items(), key=lambda item: _last_changed(item[1])):
             is_crowded = num_bytes + room_bytes > self.limits.all_bytes
-            if self._may_go(id, self._now() - _last_changed(entries), is_crowded) and self._remove(id):
+            if self._may_go(id, self._age_s(_last_changed(entries)), is_crowded) and self._remove(id):
                 num_bytes -= sum(entry.size for entry in entries)
         self.num_bytes = num_bytes
 
@@ -196,7 +204,7 @@ class Recordings:
         """Return whether a recording is removed that was changed so long ago."""
         if id in self.active:
             return False
-        if age_s > self.limits.keep_s:
+        if age_s > self.limits.keep_s and self._now.is_steady:
             return True
         if not is_crowded and id not in self._walks:
             return False
@@ -211,7 +219,7 @@ class Recordings:
     def _remove(self, id: str) -> bool:
         """Remove a recording. Returns: whether it is gone."""
         try:
-            self._files.remove_folder(id)
+            remove_ours(self._files, id, _is_ours)
         except OSError as error:
             logger.warning("a recording could not be removed: %s", error)
             return False
@@ -221,14 +229,8 @@ class Recordings:
 
     def _list(self) -> dict[str, list[Entry]]:
         """List the files of each recording. What else is in the folder belongs to somebody else."""
-        folders: dict[str, list[Entry]] = {}
-        for entry in self._files.list():
-            folders.setdefault(entry.name.partition("/")[0], []).append(entry)
-        return {
-            id: entries
-            for id, entries in folders.items()
-            if all(_OURS.fullmatch(entry.name) for entry in entries)
-        }
+        folders = by_folder(self._files.list())
+        return {id: entries for id, entries in folders.items() if _is_recording(id, entries)}
 
     def _touch(self, id: str) -> None:
         """Renew the time of the last change."""
@@ -290,7 +292,7 @@ class Recordings:
         about = self.about(id)
         with self._reading(id, about) as file:
             size = os.fstat(file).st_size
-            if self._now() > self._last_alive_s(id, file) + self.limits.keep_s:
+            if self._age_s(self._last_alive_s(id, file)) > self.limits.keep_s:
                 raise MissingRecordingError
             with self._lock:
                 index = self._indices.setdefault((id, about.take), FragmentIndex(about.init_bytes))
@@ -332,6 +334,10 @@ class Recordings:
         except FileNotFoundError:
             raise MissingRecordingError from None
 
+    def _age_s(self, changed_s: float) -> float:
+        """Return how old something is that was changed at a time; 0 while the clock is not to be believed."""
+        return 0.0 if self._now.has_jumped else self._now() - changed_s
+
     def _last_alive_s(self, id: str, file: int) -> float:
         return max(os.fstat(file).st_mtime, (self._root / id / ABOUT).stat().st_mtime)
 
@@ -371,3 +377,11 @@ def _write_all(file: int, offset: int, data: bytes) -> None:
 
 def _last_changed(entries: Sequence[Entry]) -> float:
     return max(entry.changed_s for entry in entries)
+
+
+def _is_recording(id: str, entries: Sequence[Entry]) -> bool:
+    return is_made_here(id, entries, _is_ours, lambda name: _VIDEO.fullmatch(name) is not None)
+
+
+def _is_ours(name: str) -> bool:
+    return name in (ABOUT, WALK) or _VIDEO.fullmatch(name) is not None

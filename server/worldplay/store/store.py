@@ -24,7 +24,7 @@ from worldplay.store.chain import (
 )
 from worldplay.store.eviction import StoredWalk, find_expired, find_room, find_surplus, find_walking
 from worldplay.store.files import ID, Entry, Files
-from worldplay.store.folders import ABOUT, by_folder, has_about, has_part, is_walk, remove_ours
+from worldplay.store.folders import ABOUT, by_folder, has_about, has_part, is_of_walk, is_walk, remove_ours
 from worldplay.store.parts import read_until_damaged
 from worldplay.store.steady_clock import SteadyClock
 from worldplay.store.walk_index import WalkIndex
@@ -387,7 +387,7 @@ class Store:
     def _remove(self, id: str) -> bool:
         self._index.change([id])
         try:
-            remove_ours(self._files, id)
+            remove_ours(self._files, id, is_of_walk)
         except OSError as error:  # another server may be doing the same
             logger.warning("a walk could not be removed: %s", error)
             return False
