@@ -139,7 +139,7 @@ class Store:
         """
         data = write_snapshot(part)
         self._make_room(len(data))
-        self._claims.pop(id, None)
+        self._forget_claim(id)
         name = name_part(writer, number)
         self._files.write(f"{id}/{name}", data)
         self._index.change([id])
@@ -161,7 +161,8 @@ class Store:
         """
         claim = make_claim(self._names(id))
         self._files.write(f"{id}/{claim.name}", b"")
-        self._claims[id] = claim.writer
+        with self._lock:
+            self._claims[id] = claim.writer
         return claim.writer
 
     def is_newest(self, id: str, writer: str) -> bool:
@@ -246,9 +247,12 @@ class Store:
 
     def _leave_out(self, id: str, names: list[str], whole: list[str]) -> None:
         """Let what is saved from now on follow the whole parts, if the walk was just claimed here."""
-        newest = find_newest(names)
-        if self._claims.pop(id, None) == newest:
+        if self._forget_claim(id) == find_newest(names):
             self._files.write(f"{id}/{shorten_claim(names, whole).name}", b"")
+
+    def _forget_claim(self, id: str) -> str | None:
+        with self._lock:
+            return self._claims.pop(id, None)
 
     def owns(self, id: str, key: str) -> bool:
         """Return whether a secret is that of a walk. Raises: MissingWalkError or OSError."""
