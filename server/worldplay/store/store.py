@@ -189,7 +189,7 @@ class Store:
             address: its owner's; empty if that is not known.
         Raises: as `append`, and OwnerFullError.
         """
-        id, data = new_id(), write_snapshot(snapshot)
+        id = new_id()
         about = About(
             kind="kept",
             key=hash_key(key),
@@ -197,6 +197,8 @@ class Store:
             name=name,
             chunks=snapshot.num_chunks,
         )
+        self._check_bookmarks(about, snapshot.latents.nbytes)  # before it costs anything
+        data = write_snapshot(snapshot)
         self._check_bookmarks(about, len(data))
         self.create(id, about)
         self._make_room(len(data))
