@@ -7,9 +7,12 @@ not count. So the newest claim wins, and a walk is never put together from two.
 
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from worldplay.store.files import ID, Entry
+
+ABOUT = "about.json"  # a walk's description
 FIRST_WRITER = ""  # has claimed nothing: it made the walk
 PART = ".safetensors"
 _EPOCH_DIGITS = 8
@@ -78,3 +81,10 @@ def _parts_by_writer(names: Iterable[str]) -> dict[str, dict[int, str]]:
     for match in filter(None, map(_PART_NAME.fullmatch, names)):
         parts.setdefault(match[1] or FIRST_WRITER, {})[int(match[2])] = match[0]
     return parts
+
+
+def is_walk(id: str, entries: Sequence[Entry]) -> bool:
+    """Return whether a folder with these files is one that the store has made."""
+    names = [entry.name.removeprefix(f"{id}/").removesuffix(".part") for entry in entries]
+    is_ours = all(name == ABOUT or is_of_chain(name) for name in names)
+    return bool(names) and is_ours and ID.fullmatch(id) is not None

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from worldplay.media.fragment_index import FragmentIndex
 from worldplay.store.files import ID, Entry, Files
-from worldplay.store.recording_about import RecordingAbout
+from worldplay.store.recording_about import BLANK_LINK, RecordingAbout
 
 logger = logging.getLogger(__name__)
 
@@ -115,6 +115,17 @@ class Recordings:
         """Replace the description by one with another link, which works from now on, or with none."""
         self.describe(id, about)
         self._revoked.discard(id)
+
+    def blank_link(self, id: str) -> None:
+        """Let the link on disk work no more, in place: a full disk has no room for another description."""
+        self._check_ours(id)
+        path = self._root / id / ABOUT
+        data, link = path.read_bytes(), self._read_about(id).link
+        if link:
+            with _opened(path, os.O_WRONLY) as file:
+                _write_all(file, data.index(link.encode()), BLANK_LINK.encode())
+                os.fsync(file)
+            self.active[id] = self._about_state(id)
 
     def append(self, id: str, about: RecordingAbout, end: int, data: bytes) -> None:
         """Write behind the first `end` bytes of a video. If that fails, they stay as they are.
@@ -312,7 +323,7 @@ class Recordings:
         if ID.fullmatch(id) is None:
             raise MissingRecordingError
         try:
-            return RecordingAbout.model_validate_json(self._files.read(f"{id}/{ABOUT}"))
+            return RecordingAbout.model_validate_json(self._files.read(f"{id}/{ABOUT}")).without_blank()
         except (FileNotFoundError, ValidationError):
             raise MissingRecordingError from None
 

@@ -13,14 +13,22 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from worldplay.store.chain import (
+    ABOUT,
     FIRST_WRITER,
     find_newest,
-    is_of_chain,
+    is_walk,
     list_parts,
     make_claim,
     name_part,
 )
-from worldplay.store.eviction import StoredWalk, find_expired, find_room, find_surplus, find_walking
+from worldplay.store.eviction import (
+    StoredWalk,
+    find_expired,
+    find_room,
+    find_surplus,
+    find_walking,
+    live_bytes_beside,
+)
 from worldplay.store.files import ID, Entry, Files
 from worldplay.store.walk_index import WalkIndex
 from worldplay.world.snapshot import Snapshot, join
@@ -29,7 +37,6 @@ from worldplay.world.snapshot_reader import check_whole, read_part
 
 logger = logging.getLogger(__name__)
 
-ABOUT = "about.json"
 MAX_NAME_CHARS = 200
 MAX_LISTED = 200
 LIVE_S = 24 * 3600.0  # how long a walk that nobody came back to is kept
@@ -37,7 +44,7 @@ CLEAN_EVERY_S = 600.0
 SILENT_S = 600.0  # after which a walk without a sign of life counts as left, wherever it was walked
 SLACK_SHARE = 0.05  # of the store, which is freed beside what is needed, so that not every save frees some
 BOOKMARKS_SHARE = 0.9  # of the store; the rest is for walks that are being made
-BOOKMARKS_ADDRESS_SHARE = 0.5  # of the store, for one address
+BOOKMARKS_ADDRESS_SHARE, LIVE_ADDRESS_SHARE = 0.5, 0.75  # of the store, for one address
 WALKS_PER_ADDRESS = 20
 
 State = Literal["walking", "waiting", "left"]
@@ -49,7 +56,7 @@ class StoreFullError(Exception):
 
 
 class OwnerFullError(StoreFullError):
-    """There is no room for another bookmark of the same key or address."""
+    """There is no room for another walk of the same key or address."""
 
 
 class MissingWalkError(Exception):
@@ -150,6 +157,7 @@ class Store:
         Returns: its size in bytes. Raises: StoreFullError, TooLongError or OSError.
         """
         data = write_snapshot(part)
+        self._check_live(id, len(data))
         self._make_room(len(data))
         name = name_part(writer, number)
         self._files.write(f"{id}/{name}", data)
@@ -157,6 +165,14 @@ class Store:
         if part.first == 0 and name != name_part(FIRST_WRITER, 0):
             self._remove_replaced(id, name, writer)
         return len(data)
+
+    def _check_live(self, id: str, num_bytes: int) -> None:
+        """Raises: OwnerFullError if the walks of one address that are being made take what is for others."""
+        most_bytes = LIVE_ADDRESS_SHARE * self.quota_bytes
+        if self._num_bytes + num_bytes > most_bytes and (
+            live_bytes_beside(self._index.walks(), id) + num_bytes > most_bytes
+        ):
+            raise OwnerFullError
 
     def _remove_replaced(self, id: str, name: str, writer: str) -> None:
         """Remove the parts before this one, which begins the walk again."""
@@ -307,14 +323,14 @@ class Store:
         folders: dict[str, list[Entry]] = {}
         for entry in self._files.list():
             folders.setdefault(entry.name.partition("/")[0], []).append(entry)
-        folders = {id: entries for id, entries in folders.items() if _is_walk(id, entries)}
+        folders = {id: entries for id, entries in folders.items() if is_walk(id, entries)}
         self._abouts = {id: known for id, known in list(self._abouts.items()) if id in folders}
         return [self._look_at(id, entries) for id, entries in folders.items()]
 
     def _look(self, id: str) -> StoredWalk | None:
         """Look at one walk; None: it is gone. Raises: OSError."""
         entries = self._files.list(id)
-        return self._look_at(id, entries) if entries and _is_walk(id, entries) else None
+        return self._look_at(id, entries) if is_walk(id, entries) else None
 
     def _look_at(self, id: str, entries: list[Entry]) -> StoredWalk:
         changed_s = max(entry.changed_s for entry in entries)
@@ -382,9 +398,3 @@ class Store:
             logger.warning("a walk could not be removed: %s", error)
             return False
         return True
-
-
-def _is_walk(id: str, entries: Iterable[Entry]) -> bool:
-    """Return whether a folder with these files is one that the store has made."""
-    names = [entry.name.removeprefix(f"{id}/").removesuffix(".part") for entry in entries]
-    return ID.fullmatch(id) is not None and all(name == ABOUT or is_of_chain(name) for name in names)

@@ -40,6 +40,7 @@ from worldplay.world.world import World
 logger = logging.getLogger(__name__)
 
 NOT_RECORDED = "expected a walk that is recorded, for a link to its recording; got one that is not"
+NOT_REVOKED = "the disk fails: the link to the recording may open again after a restart; try again later"
 TOO_MANY_BOOKMARKS = f"expected at most {BOOKMARKS_BURST} bookmarks at once, then one in 5 s: try again later"
 MAX_STALLS = 10  # counted for one report; more did not happen in 100 ms
 _COMMANDS: dict[type[m.ClientMessage], Callable[[Session], None]] = {
@@ -150,8 +151,8 @@ class Receiver:
         if recording is None:
             raise ProtocolError(ErrorCode.BAD_REQUEST, NOT_RECORDED)
         if isinstance(message, m.Unshare):
-            recording.revoke()
-            outlet.put(m.Shared(right="recording"))
+            refused = ProtocolError(ErrorCode.BAD_REQUEST, NOT_REVOKED)
+            recording.revoke(lambda done: outlet.put(m.Shared(right="recording") if done else refused))
             return
 
         def answer(token: str | None) -> None:
