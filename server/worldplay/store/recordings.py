@@ -119,13 +119,8 @@ class Recordings:
     def blank_link(self, id: str) -> None:
         """Let the link on disk work no more, in place: a full disk has no room for another description."""
         self._check_ours(id)
-        path = self._root / id / ABOUT
-        data, link = path.read_bytes(), self._read_about(id).link
-        if link:
-            with _opened(path, os.O_WRONLY) as file:
-                _write_all(file, data.index(link.encode()), BLANK_LINK.encode())
-                os.fsync(file)
-            self.active[id] = self._about_state(id)
+        self.unlink(id)
+        self.active[id] = self._about_state(id)
 
     def append(self, id: str, about: RecordingAbout, end: int, data: bytes) -> None:
         """Write behind the first `end` bytes of a video. If that fails, they stay as they are.
@@ -275,6 +270,15 @@ class Recordings:
     def revoke(self, id: str) -> None:
         """Let the link to a recording work no more, whatever is on disk and can be written."""
         self._revoked.add(id)
+
+    def unlink(self, id: str) -> None:
+        """Let the link on disk work no more. Raises: as `find`."""
+        link, path = self._read_about(id).link, self._root / id / ABOUT
+        if link:
+            data = path.read_bytes()
+            with _opened(path, os.O_WRONLY) as file:
+                _write_all(file, data.index(link.encode()), BLANK_LINK.encode())
+                os.fsync(file)
 
     def linked_walk(self, id: str, link: str) -> str:
         """Return the walk that a link shows, by the hash of its token. Raises: as `find`."""

@@ -16,6 +16,7 @@ from worldplay.web.monitoring import Metrics
 from worldplay.web.operator_metrics import OperatorMetrics
 from worldplay.web.outlet import Close, Handover
 from worldplay.web.picture_decoding import PictureDecoding
+from worldplay.web.recording_links import NOT_REVOKED
 from worldplay.web.send_queue import post
 from worldplay.web.snapshots import STORE_FAILS, keep_snapshot
 from worldplay.web.translate import (
@@ -40,7 +41,6 @@ from worldplay.world.world import World
 logger = logging.getLogger(__name__)
 
 NOT_RECORDED = "expected a walk that is recorded, for a link to its recording; got one that is not"
-NOT_REVOKED = "the disk fails: the link to the recording may open again after a restart; try again later"
 TOO_MANY_BOOKMARKS = f"expected at most {BOOKMARKS_BURST} bookmarks at once, then one in 5 s: try again later"
 MAX_STALLS = 10  # counted for one report; more did not happen in 100 ms
 _COMMANDS: dict[type[m.ClientMessage], Callable[[Session], None]] = {

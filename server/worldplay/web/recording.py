@@ -88,6 +88,12 @@ class SessionRecording:
         loop.call_later(REVOKE_S, tell_once, False)  # the disk may hang
         self._tape.put(Revoke(partial(post, loop, tell_once)))
 
+    async def wait_revoked(self) -> bool:
+        """Let the link work no more. Returns: whether that is on disk."""
+        written = asyncio.get_running_loop().create_future()
+        self.revoke(written.set_result)
+        return bool(await written)
+
     def describe(self, walk: str | None = None) -> bytes | None:
         """Describe the walk so far, as a recorded walk. Any thread.
 
