@@ -255,6 +255,7 @@ class Receiver:
         """Keep a copy of the walk. The answer comes when it is in the store."""
         if self._visits.store is None:
             raise ProtocolError(ErrorCode.BAD_REQUEST, "expected no bookmark: this server keeps no walks")
+        session = self._session_for(message)
         if not self.visit.bookmarks.take(monotonic_ms()):
             raise ProtocolError(ErrorCode.BAD_REQUEST, TOO_MANY_BOOKMARKS)
         keep = partial(keep_snapshot, self._visits.store, message.key, message.name, self._address)
@@ -263,7 +264,7 @@ class Receiver:
         def answer(snapshot: Snapshot) -> None:
             self._visits.keep(self._address, partial(keep, snapshot), outlet.put)
 
-        self._session_for(message).copy(partial(post, loop, answer))
+        session.copy(partial(post, loop, answer))
 
     async def _follow_poses(self, message: m.Poses) -> None:
         session = self._session_for(message)

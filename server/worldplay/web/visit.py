@@ -23,7 +23,7 @@ from worldplay.web.recording import SessionRecording
 from worldplay.web.send_queue import post
 from worldplay.world.world import World
 
-BOOKMARKS_PER_SECOND, BOOKMARKS_BURST = 0.2, 10  # of one session: each copies the whole walk
+BOOKMARKS_PER_SECOND, BOOKMARKS_BURST = 0.2, 5  # of one session: each copies the whole walk
 
 # Which of `fields` a client must name to get a `state` that came later than the others.
 LATER_STATES = {
