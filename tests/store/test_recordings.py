@@ -21,6 +21,7 @@ from worldplay.store.recordings import (
     RecordingsFullError,
     TakenOverError,
 )
+from worldplay.store.store import hash_key
 from worldplay.store.take import LimitError, Take
 
 KEEP_S = 3600.0
@@ -440,3 +441,20 @@ def test_folders_are_not_for_others(tmp_path: Path) -> None:
     record(make(tmp_path / "recordings"))
     for folder in (tmp_path / "recordings", tmp_path / "recordings" / ID):
         assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_link_that_was_revoked_on_a_full_disk_stays_so_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recordings = make(tmp_path)
+    take = Take.begin(recordings, ID, "key", "a walk", INIT)
+    token = take.share(lambda take, number: f"{take}{number}")
+    with monkeypatch.context() as context:
+        context.setattr(Files, "write", _fail)
+        take.revoke()
+    again = make(tmp_path)
+    with pytest.raises(MissingRecordingError):
+        again.linked_walk(ID, hash_key(token))
+    gone_on = Take.go_on(again, ID, "key", "a walk", INIT)
+    assert gone_on is not None
+    assert gone_on.share(lambda take, number: f"{take}{number}") != token

@@ -475,3 +475,22 @@ def test_what_another_server_keeps_is_listed_a_moment_later(
     later_s = time.monotonic() + FRESH_S + 1.0
     monkeypatch.setattr(time, "monotonic", lambda: later_s)
     assert [each for each, _ in store.list_kept(OWNER)] == [id]
+
+
+def test_live_walks_of_one_address_leave_room_for_others(tmp_path: Path, snapshot: Snapshot) -> None:
+    size = len(write_snapshot(snapshot))
+    store = make_store(tmp_path, size * 7)
+
+    def begin(address: str) -> str:
+        id = new_id()
+        store.hold(id, store)
+        store.create(id, About(kind="live", key="", address=address))
+        store.append(id, 0, snapshot)
+        return id
+
+    for _ in range(5):
+        begin("one")
+    with pytest.raises(OwnerFullError):
+        begin("one")
+    assert store.load(begin("another"))
+    assert store.load(begin(""))  # an address that is not known has no share

@@ -15,6 +15,7 @@ from support.serving import serving
 from support.tiny_world import make_world
 from worldplay.store import keeper
 from worldplay.web import disk_threads, outlet
+from worldplay.web.visit import BOOKMARKS_BURST
 from worldplay.world.world import World
 
 MOST_S = 1.0  # until a client sees something; 0.3 s on a machine that is not busy
@@ -325,7 +326,7 @@ def test_store_that_hangs_is_told_and_keeps_nobody_else(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(disk_threads, "GIVE_WAY_S", 0.1)
-    monkeypatch.setattr(disk_threads.DiskThreads.run, "__kwdefaults__", {"patience_s": 0.5})
+    monkeypatch.setattr(disk_threads.DiskThreads.run, "__kwdefaults__", {"patience_s": 2.0})
     resumes = []
     with serving(world, store=str(tmp_path), resume_s=0.1, max_sessions=1) as address:
         for _ in range(2):
@@ -353,3 +354,13 @@ def _feed(fifo: Path, data: bytes) -> None:
     file = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
     os.write(file, data)
     os.close(file)
+
+
+def test_bookmarks_of_one_session_are_limited(address: str) -> None:
+    with client_of(address) as client:
+        begin(client)
+        for _ in range(BOOKMARKS_BURST + 1):
+            client.send("bookmark", name="", key="k" * 20)
+        found = client.collect(lambda message: message["type"] == "error" and not message["fatal"])
+        assert "bookmarks" in found[-1]["message"]
+        assert client.recv_type("chunk")

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from worldplay.media.fragment_index import FragmentIndex
 from worldplay.store.files import ID, Entry, Files
 from worldplay.store.folders import ABOUT, by_folder, is_made_here, remove_ours
-from worldplay.store.recording_about import RecordingAbout
+from worldplay.store.recording_about import BLANK_LINK, RecordingAbout
 from worldplay.store.steady_clock import SteadyClock
 
 logger = logging.getLogger(__name__)
@@ -123,6 +123,12 @@ class Recordings:
         """Replace the description by one with another link, which works from now on, or with none."""
         self.describe(id, about)
         self._revoked.discard(id)
+
+    def blank_link(self, id: str) -> None:
+        """Let the link on disk work no more, in place: a full disk has no room for another description."""
+        self._check_ours(id)
+        self.unlink(id)
+        self.active[id] = self._about_state(id)
 
     def append(self, id: str, about: RecordingAbout, end: int, data: bytes) -> None:
         """Write behind the first `end` bytes of a video. If that fails, they stay as they are.
@@ -267,6 +273,15 @@ class Recordings:
         """Let the link to a recording work no more, whatever is on disk and can be written."""
         self._revoked.add(id)
 
+    def unlink(self, id: str) -> None:
+        """Let the link on disk work no more. Raises: as `find`."""
+        link, path = self._read_about(id).link, self._root / id / ABOUT
+        if link:
+            data = path.read_bytes()
+            with _opened(path, os.O_WRONLY) as file:
+                _write_all(file, data.index(link.encode()), BLANK_LINK.encode())
+                os.fsync(file)
+
     def linked_walk(self, id: str, link: str) -> str:
         """Return the walk that a link shows, by the hash of its token. Raises: as `find`."""
         about = self.about(id)
@@ -314,7 +329,7 @@ class Recordings:
         if ID.fullmatch(id) is None:
             raise MissingRecordingError
         try:
-            return RecordingAbout.model_validate_json(self._files.read(f"{id}/{ABOUT}"))
+            return RecordingAbout.model_validate_json(self._files.read(f"{id}/{ABOUT}")).without_blank()
         except (FileNotFoundError, ValidationError):
             raise MissingRecordingError from None
 

@@ -22,7 +22,14 @@ from worldplay.store.chain import (
     name_part,
     shorten_claim,
 )
-from worldplay.store.eviction import StoredWalk, find_expired, find_room, find_surplus, find_walking
+from worldplay.store.eviction import (
+    StoredWalk,
+    find_expired,
+    find_room,
+    find_surplus,
+    find_walking,
+    live_bytes_beside,
+)
 from worldplay.store.files import ID, Entry, Files
 from worldplay.store.folders import ABOUT, by_folder, has_about, has_part, is_of_walk, is_walk, remove_ours
 from worldplay.store.parts import read_until_damaged
@@ -39,7 +46,7 @@ CLEAN_EVERY_S = 600.0
 SILENT_S = 600.0  # after which a walk without a sign of life counts as left, wherever it was walked
 SLACK_SHARE = 0.05  # of the store, which is freed beside what is needed, so that not every save frees some
 BOOKMARKS_SHARE = 0.9  # of the store; the rest is for walks that are being made
-BOOKMARKS_ADDRESS_SHARE = 0.5  # of the store, for one address
+BOOKMARKS_ADDRESS_SHARE, LIVE_ADDRESS_SHARE = 0.5, 0.75  # of the store, for one address
 WALKS_PER_ADDRESS = 20
 REMEMBERED_CLAIMS = 1000
 
@@ -51,7 +58,7 @@ class StoreFullError(Exception):
 
 
 class OwnerFullError(StoreFullError):
-    """There is no room for another bookmark of the same key or address."""
+    """There is no room for another walk of the same key or address."""
 
 
 class MissingWalkError(Exception):
@@ -138,6 +145,7 @@ class Store:
         Returns: its size in bytes. Raises: StoreFullError, TooLongError or OSError.
         """
         data = write_snapshot(part)
+        self._check_live(id, len(data))
         self._make_room(len(data))
         self._forget_claim(id)
         name = name_part(writer, number)
@@ -146,6 +154,14 @@ class Store:
         if part.first == 0:
             self._remove_replaced(id, name, writer)
         return len(data)
+
+    def _check_live(self, id: str, num_bytes: int) -> None:
+        """Raises: OwnerFullError if the walks of one address that are being made take what is for others."""
+        most_bytes = LIVE_ADDRESS_SHARE * self.quota_bytes
+        if self._num_bytes + num_bytes > most_bytes and (
+            live_bytes_beside(self._index.walks(), id) + num_bytes > most_bytes
+        ):
+            raise OwnerFullError
 
     def _remove_replaced(self, id: str, name: str, writer: str) -> None:
         """Remove the parts before this one, which begins the walk again."""
@@ -180,7 +196,7 @@ class Store:
             address: its owner's; empty if that is not known.
         Raises: as `append`, and OwnerFullError.
         """
-        id, data = new_id(), write_snapshot(snapshot)
+        id = new_id()
         about = About(
             kind="kept",
             key=hash_key(key),
@@ -188,6 +204,8 @@ class Store:
             name=name,
             chunks=snapshot.num_chunks,
         )
+        self._check_bookmarks(about, snapshot.latents.nbytes)  # before it costs anything
+        data = write_snapshot(snapshot)
         self._check_bookmarks(about, len(data))
         self._make_room(len(data))
         try:

@@ -87,10 +87,13 @@ class Take:
         return token
 
     def revoke(self) -> None:
-        """Let its link work no more."""
+        """Let its link work no more, also if the disk is full."""
         changes = {"link": "", "num_revoked": self._about.num_revoked + 1}
         self._about = self._about.model_copy(update=changes)
-        self._recordings.describe_link(self._id, self._about)
+        try:
+            self._recordings.describe_link(self._id, self._about)
+        except OSError:
+            self._recordings.blank_link(self._id)
 
     def write_walk(self, data: bytes) -> None:
         """Write the walk beside the video."""

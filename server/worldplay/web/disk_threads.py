@@ -15,7 +15,7 @@ T = TypeVar("T")
 PATIENCE_S = 5.0  # for the store to answer, with the wait for a place
 GIVE_WAY_S = 1.0  # after which a thread leaves its place to others, because it may hang
 MAX_SLOW = 16  # threads that take longer
-MAX_SLOW_EACH = 2  # of one address
+MAX_SLOW_EACH = 4  # of one address
 
 
 class SlowStoreError(OSError):

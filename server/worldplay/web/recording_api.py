@@ -23,7 +23,7 @@ from worldplay.store.recordings import MissingRecordingError, Recorded, Recordin
 from worldplay.web.answer import Answer, ClientGoneError
 from worldplay.web.byte_ranges import UnsatisfiableError, read_range
 from worldplay.web.errors import ApiError
-from worldplay.web.recording_links import SHARE_PARAMETER, check_password
+from worldplay.web.recording_links import NOT_REVOKED, SHARE_PARAMETER, check_password
 from worldplay.web.request import address_of, check_token
 from worldplay.web.routes import OwnRoute
 from worldplay.web.snapshots import STORE_FAILS
@@ -53,10 +53,14 @@ def recording_routes(settings: Settings, visits: Visits, recorder: Recorder | No
     if recorder is None:
         return []
     api = RecordingApi(settings, visits, recorder.recordings)
-    handlers = {"recording.mp4": api.send_video, "walk.json": api.send_walk}
+    handlers = {
+        "recording.mp4": ("GET", api.send_video),
+        "walk.json": ("GET", api.send_walk),
+        "recording-link": ("DELETE", api.revoke_link),
+    }
     return [
-        OwnRoute(f"/api/sessions/{{id}}/{name}", Endpoint(handler, settings), methods=["GET"])
-        for name, handler in handlers.items()
+        OwnRoute(f"/api/sessions/{{id}}/{name}", Endpoint(handler, settings), methods=[method])
+        for name, (method, handler) in handlers.items()
     ]
 
 
@@ -124,6 +128,20 @@ class RecordingApi:
                 for start in range(0, len(data), PART_BYTES):
                     await answer.send_part(data[start : start + PART_BYTES])
             await answer.end()
+
+    async def revoke_link(self, request: Request, answer: Answer) -> None:
+        """Let the link to a recording work no more, also after its session."""
+        access = await self._check(request)
+        if access.walk is not None:  # who has only the link
+            raise ApiError(404, "not_found", MISSING)
+        recording = self._visits.recording_of(access.id)
+        if recording is None and access.id not in self._recordings.active:
+            self._recordings.revoke(access.id)
+            await self._read(self._recordings.unlink, access.id)
+        elif recording is None or not await recording.wait_revoked():
+            raise ApiError(503, "busy", NOT_REVOKED, {"Retry-After": "5"})
+        await answer.begin([], 204)
+        await answer.end()
 
     def _open(self, access: Access) -> tuple[Recorded, SeekableFile]:
         recorded = self._recordings.find(access.id)

@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 from worldplay.engine.engine import Engine
 from worldplay.protocol import messages as m
+from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.store.chain import FIRST_WRITER
 from worldplay.store.keeper import SIGN_EVERY_S, Keeper
 from worldplay.store.recorder import Recorder
@@ -19,8 +20,10 @@ from worldplay.store.store import MissingWalkError, Store
 from worldplay.web.audience import Audience
 from worldplay.web.disk_threads import DiskThreads, SlowStoreError
 from worldplay.web.monitoring import Metrics
+from worldplay.web.opened_snapshots import OpenedSnapshots
 from worldplay.web.outlet import MAX_FIRST_FRAME
 from worldplay.web.recording import SessionRecording, describe_path
+from worldplay.web.snapshots import STORE_FAILS
 from worldplay.web.visit import Visit
 from worldplay.web.watch_links import ENDED, WatchLinks
 from worldplay.world.snapshot import Snapshot
@@ -33,6 +36,7 @@ T = TypeVar("T")
 
 NUM_FORGOTTEN = 256
 MAX_READS = 2  # walks that are read from the store at a time
+MAX_WRITES, KEEP_PATIENCE_S = 2, 30.0  # bookmarks that are written at a time
 MAX_LOOKS = 8  # questions to the store at a time; their answers are small
 STORE_PATIENCE_S = 0.25  # for the store to say whether a walk that is here went on elsewhere
 LOOK_PATIENCE_S = 3.0  # at the start, for the store to say who walked before
@@ -71,6 +75,9 @@ class Visits:
         self._visits: dict[str, Visit] = {}
         self._forgotten: deque[str] = deque(maxlen=NUM_FORGOTTEN)  # their files may still be there
         self._reads, self._looks = DiskThreads(MAX_READS), DiskThreads(MAX_LOOKS)
+        self._writes = DiskThreads(MAX_WRITES)
+        self._keeping = set[asyncio.Future[None]]()
+        self.opened = OpenedSnapshots(store, self._reads)
         self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def expect_back(self, began_s: float, seconds: float) -> None:
@@ -161,6 +168,25 @@ class Visits:
         Raises: SlowStoreError, and what `load` raises.
         """
         return await self._reads.run(address, load)
+
+    def keep(
+        self,
+        address: str,
+        keep: Callable[[], m.Bookmarked | ProtocolError],
+        answer: Callable[[m.Bookmarked | ProtocolError], None],
+    ) -> None:
+        """Put a walk into the store, on a thread. Few are written at a time, because they may be large."""
+
+        async def run() -> None:
+            try:
+                answer(await self._writes.run(address, keep, patience_s=KEEP_PATIENCE_S))
+            except SlowStoreError as error:
+                logger.warning("a walk could not be kept: %s", error)
+                answer(ProtocolError(ErrorCode.BAD_REQUEST, STORE_FAILS))
+
+        task = asyncio.ensure_future(run())
+        self._keeping.add(task)
+        task.add_done_callback(self._keeping.discard)
 
     async def _has_moved(self, visit: Visit, address: str) -> bool:
         """Return whether a visit's walk went on on another server meanwhile. If so, it ends here."""

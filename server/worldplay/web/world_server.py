@@ -5,7 +5,6 @@ import faulthandler
 import logging
 import os
 import socket
-import threading
 from collections.abc import Callable
 
 import uvicorn
@@ -21,7 +20,6 @@ logger = logging.getLogger(__name__)
 # All together less than ten seconds, after which many supervisors kill.
 CHUNK_S, CLOSE_S, REQUESTS_S = 3.0, 1.0, 3
 SHOWN_S = 5  # how long /health says that the engine has failed, before the process ends
-END_S = 9.0  # after which a process that was told to stop ends, whatever hangs in it
 LAST_S = 15.0  # after which a process that cannot stop ends anyway
 EXIT_FAILED = 70  # EX_SOFTWARE: the engine has failed
 
@@ -68,18 +66,6 @@ class WorldServer(uvicorn.Server):
         self._engine.stop_admission()
         await self._streams.end_all(CHUNK_S, CLOSE_S)
         await super().shutdown(sockets)
-
-
-def end_process_in(seconds: float, code: int) -> None:
-    """End the process after a while if it still runs then: a thread that hangs would keep it."""
-
-    def end() -> None:
-        logger.warning("the process ends although a thread hangs")
-        os._exit(code)
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
 
 
 async def _every_second(call: Callable[[], None]) -> None:
