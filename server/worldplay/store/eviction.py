@@ -74,5 +74,16 @@ def find_room(walks: Sequence[StoredWalk], num_bytes: int, quota_bytes: int) -> 
         yield walk
 
 
+def sum_bookmarks(walks: Sequence[StoredWalk], key: str, address: str) -> tuple[int, int, int]:
+    """Return how many bookmarks a key has, and how many bytes those of an address and all of them have."""
+    bookmarks = [walk for walk in walks if walk.is_bookmark]
+    of_address = [walk for walk in bookmarks if walk.address == address != ""]
+    return (
+        sum(walk.key == key for walk in bookmarks),
+        sum(walk.num_bytes for walk in of_address),
+        sum(walk.num_bytes for walk in bookmarks),
+    )
+
+
 def _age(walk: StoredWalk) -> tuple[float, str]:
     return walk.changed_s, walk.id

@@ -18,6 +18,7 @@ from cachetools import LRUCache
 from pydantic import ValidationError
 
 from worldplay.media.fragment_index import FragmentIndex
+from worldplay.store.file_io import opened, write_all
 from worldplay.store.files import ID, Entry, Files
 from worldplay.store.folders import ABOUT, by_folder, is_made_here, remove_ours
 from worldplay.store.recording_about import BLANK_LINK, RecordingAbout
@@ -139,9 +140,9 @@ class Recordings:
         self.make_room(len(data))
         if shutil.disk_usage(self._root).free < LEAST_FREE_BYTES + len(data):
             raise OSError(errno.ENOSPC, "the disk is almost full")
-        with _opened(self._root / id / about.video, os.O_WRONLY) as file:
+        with opened(self._root / id / about.video, os.O_WRONLY) as file:
             try:
-                _write_all(file, end, data)
+                write_all(file, end, data)
             except OSError:
                 with suppress(OSError):
                     os.ftruncate(file, end)
@@ -278,8 +279,8 @@ class Recordings:
         link, path = self._read_about(id).link, self._root / id / ABOUT
         if link:
             data = path.read_bytes()
-            with _opened(path, os.O_WRONLY) as file:
-                _write_all(file, data.index(link.encode()), BLANK_LINK.encode())
+            with opened(path, os.O_WRONLY) as file:
+                write_all(file, data.index(link.encode()), BLANK_LINK.encode())
                 os.fsync(file)
 
     def linked_walk(self, id: str, link: str) -> str:
@@ -359,7 +360,7 @@ class Recordings:
     @contextmanager
     def _reading(self, id: str, about: RecordingAbout) -> Iterator[int]:
         try:
-            with _opened(self._root / id / about.video, os.O_RDONLY) as file:
+            with opened(self._root / id / about.video, os.O_RDONLY) as file:
                 yield file
         except FileNotFoundError:
             raise MissingRecordingError from None
@@ -372,22 +373,6 @@ class _FileState:
     inode: int
     num_bytes: int
     changed_ns: int
-
-
-@contextmanager
-def _opened(path: Path, flags: int) -> Iterator[int]:
-    file = os.open(path, flags | os.O_CLOEXEC)
-    try:
-        yield file
-    finally:
-        os.close(file)
-
-
-def _write_all(file: int, offset: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        written = os.pwrite(file, rest, offset)
-        offset, rest = offset + written, rest[written:]
 
 
 def _last_changed(entries: Sequence[Entry]) -> float:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import Literal
 
-from cachetools import LRUCache
 from pydantic import ValidationError
 
 from worldplay.store.about import About, hash_address, hash_key
@@ -22,6 +21,7 @@ from worldplay.store.chain import (
     name_part,
     shorten_claim,
 )
+from worldplay.store.claims import Claims
 from worldplay.store.eviction import (
     StoredWalk,
     find_expired,
@@ -29,6 +29,7 @@ from worldplay.store.eviction import (
     find_surplus,
     find_walking,
     live_bytes_beside,
+    sum_bookmarks,
 )
 from worldplay.store.files import ID, Entry, Files
 from worldplay.store.folders import ABOUT, by_folder, has_about, has_part, is_of_walk, is_walk, remove_ours
@@ -48,7 +49,6 @@ SLACK_SHARE = 0.05  # of the store, which is freed beside what is needed, so tha
 BOOKMARKS_SHARE = 0.9  # of the store; the rest is for walks that are being made
 BOOKMARKS_ADDRESS_SHARE, LIVE_ADDRESS_SHARE = 0.5, 0.75  # of the store, for one address
 WALKS_PER_ADDRESS = 20
-REMEMBERED_CLAIMS = 1000
 
 Removal = Literal["expired", "room", "address"]
 
@@ -105,7 +105,7 @@ class Store:
         self._walks_per_address = walks_per_address
         self._held: dict[str, object] = {}  # walks of this server's sessions, each with who saves it
         self._abouts: dict[str, tuple[Entry, About | None]] = {}  # as last read, each with its file
-        self._claims: LRUCache[str, str] = LRUCache(REMEMBERED_CLAIMS)  # made here, nothing written since
+        self._claims = Claims()
         self._index = WalkIndex(self._list, self._look)
         self._lock = Lock()
         self._num_bytes = 0  # as of the last cleaning, and what was written since
@@ -147,7 +147,7 @@ class Store:
         data = write_snapshot(part)
         self._check_live(id, len(data))
         self._make_room(len(data))
-        self._forget_claim(id)
+        self._claims.forget(id)
         name = name_part(writer, number)
         self._files.write(f"{id}/{name}", data)
         self._index.change([id])
@@ -177,8 +177,7 @@ class Store:
         """
         claim = make_claim(self._names(id))
         self._files.write(f"{id}/{claim.name}", b"")
-        with self._lock:
-            self._claims[id] = claim.writer
+        self._claims.remember(id, claim.writer)
         return claim.writer
 
     def is_newest(self, id: str, writer: str) -> bool:
@@ -220,16 +219,11 @@ class Store:
 
     def _check_bookmarks(self, about: About, num_bytes: int) -> None:
         """Raises: StoreFullError if another bookmark of this size takes what is for others."""
-        bookmarks = [walk for walk in self._index.walks() if walk.is_bookmark]
-        of_address = [walk for walk in bookmarks if walk.address == about.address != ""]
-        if sum(walk.key == about.key for walk in bookmarks) >= MAX_LISTED:
+        of_key, address_bytes, all_bytes = sum_bookmarks(self._index.walks(), about.key, about.address)
+        if of_key >= MAX_LISTED or (address_bytes + num_bytes) > BOOKMARKS_ADDRESS_SHARE * self.quota_bytes:
             raise OwnerFullError
-        for walks, share, error in (
-            (of_address, BOOKMARKS_ADDRESS_SHARE, OwnerFullError),
-            (bookmarks, BOOKMARKS_SHARE, StoreFullError),
-        ):
-            if sum(walk.num_bytes for walk in walks) + num_bytes > share * self.quota_bytes:
-                raise error
+        if all_bytes + num_bytes > BOOKMARKS_SHARE * self.quota_bytes:
+            raise StoreFullError
 
     def about(self, id: str) -> About:
         """Read a walk's description. Raises: MissingWalkError or OSError."""
@@ -265,12 +259,8 @@ class Store:
 
     def _leave_out(self, id: str, names: list[str], whole: list[str]) -> None:
         """Let what is saved from now on follow the whole parts, if the walk was just claimed here."""
-        if self._forget_claim(id) == find_newest(names):
+        if self._claims.forget(id) == find_newest(names):
             self._files.write(f"{id}/{shorten_claim(names, whole).name}", b"")
-
-    def _forget_claim(self, id: str) -> str | None:
-        with self._lock:
-            return self._claims.pop(id, None)
 
     def owns(self, id: str, key: str) -> bool:
         """Return whether a secret is that of a walk. Raises: MissingWalkError or OSError."""
