@@ -11,6 +11,7 @@ import pytest
 
 from support.recorded import sent_video
 from worldplay.store import recordings as module
+from worldplay.store.about import hash_key
 from worldplay.store.files import Files
 from worldplay.store.recordings import (
     CLEAN_EVERY_S,
@@ -21,7 +22,6 @@ from worldplay.store.recordings import (
     RecordingsFullError,
     TakenOverError,
 )
-from worldplay.store.store import hash_key
 from worldplay.store.take import LimitError, Take
 
 KEEP_S = 3600.0

@@ -1,4 +1,7 @@
-"""Reads and writes inside open files on this machine's disk."""
+"""Reads and writes inside files on this machine's disk.
+
+No file stays open between two uses.
+"""
 
 import os
 from collections.abc import Iterator

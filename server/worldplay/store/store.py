@@ -17,9 +17,7 @@ from worldplay.store.chain import (
     FIRST_WRITER,
     find_newest,
     list_parts,
-    make_claim,
     name_part,
-    shorten_claim,
 )
 from worldplay.store.claims import Claims
 from worldplay.store.eviction import (
@@ -105,7 +103,7 @@ class Store:
         self._walks_per_address = walks_per_address
         self._held: dict[str, object] = {}  # walks of this server's sessions, each with who saves it
         self._abouts: dict[str, tuple[Entry, About | None]] = {}  # as last read, each with its file
-        self._claims = Claims()
+        self._claims = Claims(files)
         self._index = WalkIndex(self._list, self._look)
         self._lock = Lock()
         self._num_bytes = 0  # as of the last cleaning, and what was written since
@@ -175,10 +173,7 @@ class Store:
 
         Raises: OSError.
         """
-        claim = make_claim(self._names(id))
-        self._files.write(f"{id}/{claim.name}", b"")
-        self._claims.remember(id, claim.writer)
-        return claim.writer
+        return self._claims.make(id, self._names(id))
 
     def is_newest(self, id: str, writer: str) -> bool:
         """Return whether nobody has claimed a walk after this writer. Raises: OSError."""
@@ -254,13 +249,8 @@ class Store:
         snapshot, num_read = read_until_damaged(files)
         if num_read < len(parts):
             logger.warning("parts of a walk are damaged: %d of %d are used", num_read, len(parts))
-            self._leave_out(id, names, parts[:num_read])
+            self._claims.shorten(id, names, parts[:num_read])
         return snapshot
-
-    def _leave_out(self, id: str, names: list[str], whole: list[str]) -> None:
-        """Let what is saved from now on follow the whole parts, if the walk was just claimed here."""
-        if self._claims.forget(id) == find_newest(names):
-            self._files.write(f"{id}/{shorten_claim(names, whole).name}", b"")
 
     def owns(self, id: str, key: str) -> bool:
         """Return whether a secret is that of a walk. Raises: MissingWalkError or OSError."""
