@@ -14,8 +14,8 @@ from support.raw_client import RawClient
 from support.recording_visitor import Visitor
 from support.serving import serving
 from worldplay.store import recordings as recordings_module
+from worldplay.store.about import hash_key
 from worldplay.store.recordings import MissingRecordingError, RecordingLimits, Recordings
-from worldplay.store.store import hash_key
 from worldplay.web import recording_api
 from worldplay.web.logs import has_no_url
 from worldplay.web.recording_links import make_token

@@ -2,7 +2,8 @@
 
 Whoever goes on with a walk from the store claims it first. A claim is an empty file whose name says which
 parts were there: all that the writer before it had written so far. What that writer writes afterwards does
-not count. So the newest claim wins, and a walk is never put together from two.
+not count. So the newest claim wins, and a walk is never put together from two. If a part turns out to be
+damaged, the claim is made again with less before it.
 """
 
 import re
@@ -10,9 +11,6 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from worldplay.store.files import ID, Entry
-
-ABOUT = "about.json"  # a walk's description
 FIRST_WRITER = ""  # has claimed nothing: it made the walk
 PART = ".safetensors"
 _EPOCH_DIGITS = 8
@@ -51,6 +49,13 @@ def make_claim(names: Iterable[str]) -> Claim:
     return Claim(f"{epoch:0{_EPOCH_DIGITS}d}{secrets.token_hex(4)}", before, last)
 
 
+def shorten_claim(names: Iterable[str], whole: Sequence[str]) -> Claim:
+    """Make the newest claim again, so that no more than the parts `whole` are before it."""
+    match = _PART_NAME.fullmatch(whole[-1])
+    assert match is not None, "a part"
+    return Claim(find_newest(names), match[1] or FIRST_WRITER, int(match[2]))
+
+
 def find_newest(names: Iterable[str]) -> str:
     """Return the writer whose claim is the newest."""
     return max(_claims(names), default=FIRST_WRITER)
@@ -72,8 +77,14 @@ def list_parts(names: Iterable[str]) -> list[str]:
 
 
 def _claims(names: Iterable[str]) -> dict[str, Claim]:
+    """Return each writer's claim. One that was made again has the least before it."""
     matches = filter(None, map(_CLAIM_NAME.fullmatch, names))
-    return {match[1]: Claim(match[1], match[2] or FIRST_WRITER, int(match[3])) for match in matches}
+    claims = [Claim(match[1], match[2] or FIRST_WRITER, int(match[3])) for match in matches]
+    return {claim.writer: claim for claim in sorted(claims, key=_before, reverse=True)}
+
+
+def _before(claim: Claim) -> tuple[str, int]:
+    return claim.before, claim.last
 
 
 def _parts_by_writer(names: Iterable[str]) -> dict[str, dict[int, str]]:
@@ -81,10 +92,3 @@ def _parts_by_writer(names: Iterable[str]) -> dict[str, dict[int, str]]:
     for match in filter(None, map(_PART_NAME.fullmatch, names)):
         parts.setdefault(match[1] or FIRST_WRITER, {})[int(match[2])] = match[0]
     return parts
-
-
-def is_walk(id: str, entries: Sequence[Entry]) -> bool:
-    """Return whether a folder with these files is one that the store has made."""
-    names = [entry.name.removeprefix(f"{id}/").removesuffix(".part") for entry in entries]
-    is_ours = all(name == ABOUT or is_of_chain(name) for name in names)
-    return bool(names) and is_ours and ID.fullmatch(id) is not None

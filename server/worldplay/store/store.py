@@ -6,20 +6,21 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from hashlib import sha256
 from threading import Lock
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from cachetools import LRUCache
+from pydantic import ValidationError
 
+from worldplay.store.about import About, hash_address, hash_key
+from worldplay.store.ages import Ages
 from worldplay.store.chain import (
-    ABOUT,
     FIRST_WRITER,
     find_newest,
-    is_walk,
     list_parts,
     make_claim,
     name_part,
+    shorten_claim,
 )
 from worldplay.store.eviction import (
     StoredWalk,
@@ -27,27 +28,26 @@ from worldplay.store.eviction import (
     find_room,
     find_surplus,
     find_walking,
-    live_bytes_beside,
 )
 from worldplay.store.files import ID, Entry, Files
+from worldplay.store.folders import ABOUT, by_folder, has_about, has_part, is_of_walk, is_walk, remove_ours
+from worldplay.store.parts import read_until_damaged
+from worldplay.store.shares import LIVE_ADDRESS_SHARE, find_full, live_bytes_beside
+from worldplay.store.steady_clock import SteadyClock
 from worldplay.store.walk_index import WalkIndex
-from worldplay.world.snapshot import Snapshot, join
+from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_file import write_snapshot
-from worldplay.world.snapshot_reader import check_whole, read_part
 
 logger = logging.getLogger(__name__)
 
-MAX_NAME_CHARS = 200
-MAX_LISTED = 200
 LIVE_S = 24 * 3600.0  # how long a walk that nobody came back to is kept
 CLEAN_EVERY_S = 600.0
+MAX_LISTED = 200  # bookmarks of a key
 SILENT_S = 600.0  # after which a walk without a sign of life counts as left, wherever it was walked
 SLACK_SHARE = 0.05  # of the store, which is freed beside what is needed, so that not every save frees some
-BOOKMARKS_SHARE = 0.9  # of the store; the rest is for walks that are being made
-BOOKMARKS_ADDRESS_SHARE, LIVE_ADDRESS_SHARE = 0.5, 0.75  # of the store, for one address
 WALKS_PER_ADDRESS = 20
+REMEMBERED_CLAIMS = 1000
 
-State = Literal["walking", "waiting", "left"]
 Removal = Literal["expired", "room", "address"]
 
 
@@ -63,29 +63,12 @@ class MissingWalkError(Exception):
     """There is no such walk, or no longer."""
 
 
-class About(BaseModel):
-    """The description of a walk in the store. Secrets are kept as hashes only."""
+class ExpiredWalkError(MissingWalkError):
+    """The walk's time is over."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-    format: Literal[1] = 1
-    kind: Literal["live", "kept"]  # a session's walk, or a snapshot that somebody keeps
-    key: Annotated[str, Field(max_length=64)]  # hash of the secret that its owner has
-    address: Annotated[str, Field(max_length=64)] = ""  # hash of its owner's address
-    # Of a session's walk: whether it has a slot, waits for one, or was left by its client.
-    state: State = "walking"
-    name: Annotated[str, Field(max_length=MAX_NAME_CHARS)] = ""
-    chunks: int = 0
-    created_s: float = 0.0
-
-
-def hash_key(secret: str) -> str:
-    return sha256(secret.encode()).hexdigest()
-
-
-def hash_address(address: str) -> str:
-    """Return what the store holds instead of an address; empty if that is not known."""
-    return hash_key(address) if address else ""
+    def __init__(self, about: About) -> None:
+        super().__init__()
+        self.about = about
 
 
 def new_id() -> str:
@@ -103,6 +86,7 @@ class Store:
         keep_s: float,
         now: Callable[[], float] = time.time,
         walks_per_address: int = WALKS_PER_ADDRESS,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Keep at most `quota_bytes`, and snapshots for `keep_s` after they were made.
 
@@ -114,10 +98,12 @@ class Store:
         self.num_kept = 0  # snapshots, since the start
         self.num_removed = Counter[Removal]()  # walks, since the start
         self._keep_s = keep_s
-        self._now = now
+        self._ages = Ages(keep_s, LIVE_S, SILENT_S)
+        self._now, self._monotonic = SteadyClock(now, monotonic), monotonic
         self._walks_per_address = walks_per_address
         self._held: dict[str, object] = {}  # walks of this server's sessions, each with who saves it
         self._abouts: dict[str, tuple[Entry, About | None]] = {}  # as last read, each with its file
+        self._claims: LRUCache[str, str] = LRUCache(REMEMBERED_CLAIMS)  # made here, nothing written since
         self._index = WalkIndex(self._list, self._look)
         self._lock = Lock()
         self._num_bytes = 0  # as of the last cleaning, and what was written since
@@ -159,19 +145,18 @@ class Store:
         data = write_snapshot(part)
         self._check_live(id, len(data))
         self._make_room(len(data))
+        self._claims.pop(id, None)
         name = name_part(writer, number)
         self._files.write(f"{id}/{name}", data)
         self._index.change([id])
-        if part.first == 0 and name != name_part(FIRST_WRITER, 0):
+        if part.first == 0:
             self._remove_replaced(id, name, writer)
         return len(data)
 
     def _check_live(self, id: str, num_bytes: int) -> None:
         """Raises: OwnerFullError if the walks of one address that are being made take what is for others."""
-        most_bytes = LIVE_ADDRESS_SHARE * self.quota_bytes
-        if self._num_bytes + num_bytes > most_bytes and (
-            live_bytes_beside(self._index.walks(), id) + num_bytes > most_bytes
-        ):
+        free_bytes = LIVE_ADDRESS_SHARE * self.quota_bytes - num_bytes
+        if self._num_bytes > free_bytes < live_bytes_beside(self._index.walks(), id):
             raise OwnerFullError
 
     def _remove_replaced(self, id: str, name: str, writer: str) -> None:
@@ -188,6 +173,7 @@ class Store:
         """
         claim = make_claim(self._names(id))
         self._files.write(f"{id}/{claim.name}", b"")
+        self._claims[id] = claim.writer
         return claim.writer
 
     def is_newest(self, id: str, writer: str) -> bool:
@@ -216,25 +202,21 @@ class Store:
         self._check_bookmarks(about, snapshot.latents.nbytes)  # before it costs anything
         data = write_snapshot(snapshot)
         self._check_bookmarks(about, len(data))
-        self.create(id, about)
         self._make_room(len(data))
-        self._files.write(f"{id}/{name_part(FIRST_WRITER, 0)}", data)
+        try:
+            self._files.write(f"{id}/{name_part(FIRST_WRITER, 0)}", data)
+            self.create(id, about)  # last, so that nobody finds a bookmark without its walk
+        except Exception:
+            self._remove(id)
+            raise
         self._index.change([id])
         self.num_kept += 1
         return id
 
     def _check_bookmarks(self, about: About, num_bytes: int) -> None:
         """Raises: StoreFullError if another bookmark of this size takes what is for others."""
-        bookmarks = [walk for walk in self._index.walks() if walk.is_bookmark]
-        of_address = [walk for walk in bookmarks if walk.address == about.address != ""]
-        if sum(walk.key == about.key for walk in bookmarks) >= MAX_LISTED:
-            raise OwnerFullError
-        for walks, share, error in (
-            (of_address, BOOKMARKS_ADDRESS_SHARE, OwnerFullError),
-            (bookmarks, BOOKMARKS_SHARE, StoreFullError),
-        ):
-            if sum(walk.num_bytes for walk in walks) + num_bytes > share * self.quota_bytes:
-                raise error
+        if whose := find_full(self._index.walks(), about, num_bytes, self.quota_bytes, MAX_LISTED):
+            raise OwnerFullError if whose == "owner" else StoreFullError
 
     def about(self, id: str) -> About:
         """Read a walk's description. Raises: MissingWalkError or OSError."""
@@ -244,20 +226,35 @@ class Store:
             about = About.model_validate_json(self._files.read(f"{id}/{ABOUT}"))
         except (FileNotFoundError, ValidationError):
             raise MissingWalkError from None
-        if self._now() > about.created_s + self._keep_s and about.kind == "kept":
-            raise MissingWalkError
+        if self._is_expired(about):
+            raise ExpiredWalkError(about)
         return about
 
+    def _is_expired(self, about: About) -> bool:
+        return about.kind == "kept" and self._now() > about.created_s + self._keep_s
+
     def load(self, id: str) -> Snapshot:
-        """Read a walk. Raises: MissingWalkError; ValueError if it is damaged; OSError."""
+        """Read a walk, or what is before its first damaged part.
+
+        Raises: MissingWalkError; ValueError if nothing of it can be read; OSError.
+        """
         self.about(id)
-        names = list_parts(self._names(id))
-        if not names:
+        names = self._names(id)
+        parts = list_parts(names)
+        if not parts:
             raise MissingWalkError
-        files = self._files.read_all([f"{id}/{name}" for name in names])
-        snapshot = join([read_part(data) for data in files])
-        check_whole(snapshot)
+        files = self._files.read_all([f"{id}/{name}" for name in parts])
+        snapshot, num_read = read_until_damaged(files)
+        if num_read < len(parts):
+            logger.warning("parts of a walk are damaged: %d of %d are used", num_read, len(parts))
+            self._leave_out(id, names, parts[:num_read])
         return snapshot
+
+    def _leave_out(self, id: str, names: list[str], whole: list[str]) -> None:
+        """Let what is saved from now on follow the whole parts, if the walk was just claimed here."""
+        newest = find_newest(names)
+        if self._claims.pop(id, None) == newest:
+            self._files.write(f"{id}/{shorten_claim(names, whole).name}", b"")
 
     def owns(self, id: str, key: str) -> bool:
         """Return whether a secret is that of a walk. Raises: MissingWalkError or OSError."""
@@ -272,7 +269,8 @@ class Store:
         for walk in self._index.walks():
             if walk.is_bookmark and walk.expires_s >= self._now() and hmac.compare_digest(walk.key, wanted):
                 _, about = self._abouts.get(walk.id, (None, None))
-                found += [] if about is None else [(walk.id, about)]
+                is_over = about is None or self._is_expired(about)
+                found += [] if about is None or is_over else [(walk.id, about)]
         return sorted(found, key=lambda each: each[1].created_s, reverse=True)[:MAX_LISTED]
 
     def delete(self, id: str) -> None:
@@ -285,7 +283,7 @@ class Store:
     def clean(self, room_bytes: int = 0) -> None:
         """Remove what has expired and, until there is this much room, walks that were left."""
         walks, now_s = self._list(), self._now()
-        expired = {walk.id: walk for walk in find_expired(walks, now_s)}
+        expired = {walk.id: walk for walk in find_expired(walks, now_s) if self._now.is_steady}
         self._remove_all(expired.values(), "expired")
         walks = [walk for walk in walks if walk.id not in expired]
         num_bytes = sum(walk.num_bytes for walk in walks)
@@ -296,7 +294,7 @@ class Store:
             self._remove_all(removed, "room")
             num_bytes -= sum(walk.num_bytes for walk in removed)
         with self._lock:
-            self._num_bytes, self._cleaned_s = num_bytes, now_s
+            self._num_bytes, self._cleaned_s = num_bytes, self._monotonic()
 
     def find_walking(self, since_s: float, most: int) -> dict[str, str]:
         """Find the sessions that had a slot when a server ended, and gave a sign of life since then.
@@ -320,9 +318,7 @@ class Store:
 
     def _list(self) -> list[StoredWalk]:
         """List the walks of the store. Raises: OSError."""
-        folders: dict[str, list[Entry]] = {}
-        for entry in self._files.list():
-            folders.setdefault(entry.name.partition("/")[0], []).append(entry)
+        folders = by_folder(self._files.list())
         folders = {id: entries for id, entries in folders.items() if is_walk(id, entries)}
         self._abouts = {id: known for id, known in list(self._abouts.items()) if id in folders}
         return [self._look_at(id, entries) for id, entries in folders.items()]
@@ -330,24 +326,26 @@ class Store:
     def _look(self, id: str) -> StoredWalk | None:
         """Look at one walk; None: it is gone. Raises: OSError."""
         entries = self._files.list(id)
-        return self._look_at(id, entries) if is_walk(id, entries) else None
+        return self._look_at(id, entries) if entries and is_walk(id, entries) else None
 
     def _look_at(self, id: str, entries: list[Entry]) -> StoredWalk:
-        changed_s = max(entry.changed_s for entry in entries)
         try:
             about, is_unknown = self._remember_about(id, entries), False
         except OSError as error:
             logger.warning("the description of a walk could not be read: %s", error)
             about, is_unknown = None, True
-        is_bookmark = about is not None and about.kind == "kept"
-        is_silent = self._now() > changed_s + SILENT_S or (about is not None and about.state == "left")
+        is_kept = about is not None and about.kind == "kept" and has_part(id, entries)
+        is_bookmark = is_kept or (about is None and has_about(id, entries))  # or a newer version's
+        changed_s, silent_s, expires_s = self._ages.times(about, entries, is_bookmark)
+        is_silent = not self._now.has_jumped and self._now() > silent_s
+        is_left = about is not None and about.state == "left"
         return StoredWalk(
             id,
             sum(entry.size for entry in entries),
             changed_s,
-            changed_s + (self._keep_s if is_bookmark else LIVE_S),
+            expires_s,
             is_bookmark,
-            is_live=id in self._held or is_unknown or not (is_bookmark or is_silent),
+            is_live=id in self._held or is_unknown or not (is_bookmark or is_silent or is_left),
             key="" if about is None else about.key,
             address="" if about is None else about.address,
             is_walking=about is not None and about.kind == "live" and about.state == "walking",
@@ -365,6 +363,8 @@ class Store:
         if known is None or known[0] != file:
             try:
                 known = file, self.about(id)
+            except ExpiredWalkError as expired:
+                known = file, expired.about
             except MissingWalkError:
                 known = file, None
             self._abouts[id] = known
@@ -377,7 +377,7 @@ class Store:
     def _make_room(self, num_bytes: int) -> None:
         """Count bytes that will be written. Raises: StoreFullError."""
         is_full = self._num_bytes + num_bytes > self.quota_bytes
-        if is_full or self._now() > self._cleaned_s + CLEAN_EVERY_S:
+        if is_full or self._monotonic() > self._cleaned_s + CLEAN_EVERY_S:
             self.clean(num_bytes)
         with self._lock:
             if self._num_bytes + num_bytes > self.quota_bytes:
@@ -393,7 +393,7 @@ class Store:
     def _remove(self, id: str) -> bool:
         self._index.change([id])
         try:
-            self._files.remove_folder(id)
+            remove_ours(self._files, id, is_of_walk)
         except OSError as error:  # another server may be doing the same
             logger.warning("a walk could not be removed: %s", error)
             return False

@@ -7,9 +7,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import BaseRoute, Mount, Router
 
 from worldplay.settings import Settings
+from worldplay.store.about import MAX_NAME_CHARS, About
 from worldplay.store.store import (
-    MAX_NAME_CHARS,
-    About,
     MissingWalkError,
     OwnerFullError,
     Store,
