@@ -97,26 +97,6 @@ def test_small_worlds_leave_a_core_to_the_browser(
     assert pinned == threads
 
 
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ({"model": "embedded"}, True),
-        ({"model": "embedded", "latch": "chunk"}, False),
-        ({"model": "hy-worldplay"}, False),
-        ({"model": "hy-worldplay", "latch": "latent"}, True),
-    ],
-)
-def test_passes_of_cuts_are_prepared_where_chunks_are_cut(
-    options: dict[str, str], expected: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stop(settings: Settings, *, with_cuts: bool, **asked: object) -> World:
-        raise OSError(f"with cuts: {with_cuts}")
-
-    monkeypatch.setattr(loading, "open_world", stop)
-    with pytest.raises(OSError, match=f"with cuts: {expected}"):
-        open_engine(load_settings(**options))
-
-
 def test_released_model_that_has_not_been_downloaded(tmp_path: Path) -> None:
     settings = load_settings(model="hy-worldplay", variant="ar", weights_dir=tmp_path, device="cpu")
     expected = (
@@ -149,7 +129,7 @@ def test_unknown_variant_is_refused() -> None:
 def test_server_keeps_memory_for_visitors_and_a_clip(
     variant: str, walks: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(settings: Settings, *, ranks: Ranks, with_cuts: bool, **asked: int) -> World:
+    def stop(settings: Settings, *, ranks: Ranks, **asked: int) -> World:
         raise OSError(str(asked))
 
     monkeypatch.setattr(loading, "open_world", stop)

@@ -335,6 +335,7 @@ export class App {
   }
 
   private seated(): void {
+    this.playback.interrupted();
     this.notice.end("queue");
     if (this.walk?.opened === true) this.notice.say(seatedInWords(this.walking.isPaused));
   }

@@ -1,7 +1,7 @@
 """Gives every measurement the world, walks generated as by the server, and the true pictures."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
@@ -74,13 +74,13 @@ def play(
     world: World,
     route: Route,
     prompts: Mapping[int, str] | None = None,
-    cuts: Mapping[int, int] | None = None,
+    cuts: Mapping[int, Sequence[int]] | None = None,
 ) -> Played:
     """Generate and decode a route's chunks along the served path.
 
     Args:
         prompts: by the chunk from which each applies; the default is the empty prompt.
-        cuts: by the chunk that is cut, how many of its latents are kept. Until then it goes straight on.
+        cuts: by the chunk that is cut, how many latents each cut keeps. Until then it goes straight on.
     """
     prompts, cuts = prompts or {}, cuts or {}
     view = world.views[route.view]
@@ -89,10 +89,9 @@ def play(
     for index in range(route.num_chunks):
         if index and index in prompts:
             live.set_prompt(prompts[index])
-        chunk, kept = live.begin_chunk(steering).finish(), cuts.get(index, 0)
-        frames: list[Frames] = []
-        if kept:
-            frames += islice(live.decode(chunk), kept)
+        chunk, frames = live.begin_chunk(steering).finish(), list[Frames]()
+        for kept in cuts.get(index, ()):
+            frames += islice(live.decode(chunk), kept - chunk.first_latent)
             chunk = live.begin_cut(kept, steering).finish()
         began = perf_counter()
         played.chunks.append(np.concatenate([*frames, *live.decode(chunk)]))

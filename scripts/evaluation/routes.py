@@ -1,6 +1,6 @@
 """The routes of the evaluated walks: the motion at each latent, by fixed seeds or by design."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -50,22 +50,22 @@ class Route:
         taken = max(0, CHUNK * chunks_done - 1)
         return TrajectorySteering(self.motions[taken:])
 
-    def latches(self, cuts: Mapping[int, int]) -> list[list[Move]]:
+    def latches(self, cuts: Mapping[int, Sequence[int]]) -> list[list[Move]]:
         """List the moves of every latch: for each chunk, and for its rest after a cut.
 
         Args:
-            cuts: by chunk, how many latents are kept. The move before goes on in those that are thrown away.
+            cuts: by chunk, how many latents each of its cuts keeps. At every latch what comes up to the next
+                one is known; from there on the last move goes on, as when a key stays pressed.
         """
         latches: list[list[Move]] = []
         for chunk in range(self.num_chunks):
             start = CHUNK * chunk
             moves = list(self.motions[max(0, start - 1) : start + CHUNK - 1])
-            kept = len(moves) - CHUNK + cuts[chunk] if chunk in cuts else len(moves)
-            straight = moves[kept - 1] if kept else Motion()
-            rest: list[Move] = [*moves[kept:]]
-            latches.append([*moves[:kept], *[straight] * len(rest)])
-            if rest:
-                latches.append(rest)
+            latents = [*cuts.get(chunk, ()), CHUNK]
+            for kept, end in zip([0, *latents], latents, strict=False):
+                first, known = (max(0, len(moves) - CHUNK + latent) for latent in (kept, end))
+                straight = moves[known - 1] if known else Motion()
+                latches.append([*moves[first:known], *[straight] * (len(moves) - known)])
         return latches
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from playwright.sync_api import Page, TimeoutError, WebSocket, sync_playwright
+from playwright.sync_api import Error, Page, TimeoutError, WebSocket, sync_playwright
 
 from key_to_screen.frame_counter import HEIGHT, WIDTH, Pixels
 from key_to_screen.wire import Wire
@@ -29,6 +29,7 @@ FLAGS = (
     "--no-first-run",
 )
 RECORDER = Path(__file__).with_name("recorder.js").read_text()
+VIDEO_SIZE = "(({ videoWidth, videoHeight }) => [videoWidth, videoHeight])(document.querySelector('video'))"
 STATE = "window.worldplay"
 KEYS = ("ArrowRight", "ArrowLeft")  # a turn is seen everywhere, and two of them lead back
 SETTLE_MS = 4_000  # the server and the page adapt to each other
@@ -39,6 +40,10 @@ CHUNK_MS = 667
 Times = NDArray[np.float64]
 
 
+class UnmeasurableError(Exception):
+    """There is nothing to measure, for a reason that the operator can mend."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pressed:
     """A press that the page has measured. Times are of the page's clock."""
@@ -46,6 +51,7 @@ class Pressed:
     seq: int
     at_ms: float
     page_ms: float
+    split: dict[str, float] | None  # where the time went; None: the page does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,27 +66,47 @@ class Readings:
 
 @contextmanager
 def visiting(url: str, wire: Wire) -> Iterator[Page]:
-    """Open the page in a browser of its own."""
+    """Open the page in a browser of its own. Raises: UnmeasurableError if there is no browser or no page."""
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
-        raise SystemExit("needs a browser with H.264 in PATH: chromium or google-chrome")
+        raise UnmeasurableError("expected a browser with H.264 in PATH: chromium or google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         # Playwright evaluates strings in the page, which its policy forbids.
         page = browser.new_page(bypass_csp=True)
         page.on("websocket", lambda socket: _listen(socket, wire))
-        page.goto(url)
+        try:
+            answer = page.goto(url)
+        except Error as error:
+            raise UnmeasurableError(f"expected a page at {url}, got: {_first_line(error)}") from None
+        if answer is not None and not answer.ok:
+            raise UnmeasurableError(f"expected a page at {url}, got: HTTP {answer.status}")
         yield page
         browser.close()
 
 
 def begin_walk(page: Page) -> None:
-    """Walk from the default view, and record what is on screen."""
-    page.wait_for_function(f"{STATE}?.state === 'choosing'", timeout=START_TIMEOUT_MS)
-    page.click("#walk")
-    page.wait_for_function(f"{STATE}.state === 'walking'", timeout=START_TIMEOUT_MS)
+    """Walk from the default view, and record what is on screen.
+
+    Raises: UnmeasurableError if no walk begins, or its picture is too small.
+    """
+    try:
+        page.wait_for_function(f"{STATE}?.state === 'choosing'", timeout=START_TIMEOUT_MS)
+        page.click("#walk")
+        page.wait_for_function(f"{STATE}.state === 'walking'", timeout=START_TIMEOUT_MS)
+    except TimeoutError:
+        raise UnmeasurableError(f"expected a walk on {page.url} within a minute, got none") from None
+    check_size(
+        *page.evaluate("(video => [video.videoWidth, video.videoHeight])(document.querySelector('video'))")
+    )
     page.evaluate(RECORDER, [WIDTH, HEIGHT])
     page.wait_for_timeout(SETTLE_MS)
+
+
+def check_size(width: int, height: int) -> None:
+    """Raises: UnmeasurableError if a picture is smaller than the part of it that is compared."""
+    if width < WIDTH or height < HEIGHT:
+        raise UnmeasurableError(f"expected a picture of at least {WIDTH}x{HEIGHT}, got {width}x{height}")
 
 
 def press_keys(page: Page, count: int, hold_ms: float, until_s: float) -> Iterator[Pressed | None]:
@@ -115,4 +141,10 @@ def _press(page: Page, key: str, hold_ms: float) -> Pressed | None:
     except TimeoutError:
         return None
     page_ms, at_ms = page.evaluate(f"[{STATE}.latencies[{num_before}], window.recorded.pressed.at(-1)]")
-    return Pressed(seq, at_ms, page_ms)
+    # The first latencies may have no parts, so these are counted from the end. An older page has none.
+    split = page.evaluate(f"{STATE}.latencySplits?.at({num_before} - {STATE}.latencies.length)")
+    return Pressed(seq, at_ms, page_ms, split)
+
+
+def _first_line(error: Error) -> str:
+    return str(error).strip().splitlines()[0]

@@ -159,13 +159,8 @@ def _load_networks(settings: ModelSettings, device: torch.device) -> Modules:
     return transformer, vae
 
 
-def open_world(
-    settings: ModelSettings, *, sessions: int, clips: int, ranks: Ranks = ALONE, with_cuts: bool = False
-) -> World:
+def open_world(settings: ModelSettings, *, sessions: int, clips: int, ranks: Ranks = ALONE) -> World:
     """Load the world, with memory for these clips and for these sessions, or as many sessions as fit.
-
-    Args:
-        with_cuts: its chunks are cut, so that the passes of cuts are prepared as well.
 
     Raises: ValueError or OSError naming the file, what is wrong with it and the command that fixes it.
     """
@@ -179,18 +174,15 @@ def open_world(
         torch.set_num_threads(1)
         walks = 1 if _keeps_latents(settings) else sessions + clips
         world = load_embedded(find_embedded(settings.model), device, ranks, walks)
-    return tune(settings, world, sessions=sessions, clips=clips, with_cuts=with_cuts)
+    return tune(settings, world, sessions=sessions, clips=clips)
 
 
-def tune(
-    settings: ModelSettings, world: World, *, sessions: int = 1, clips: int = 0, with_cuts: bool = False
-) -> World:
+def tune(settings: ModelSettings, world: World, *, sessions: int = 1, clips: int = 0) -> World:
     """Choose how a loaded world computes: its tier and attention, and whether it is compiled and recorded.
 
     Args:
         sessions: that were asked for; there may be memory for fewer.
         clips: made beside them, one walk each.
-        with_cuts: as in `open_world`.
     Raises: ValueError if the tier, or the attention backend that was asked for, does not work here, or no
         recording does.
     """
@@ -210,12 +202,12 @@ def tune(
     set_attention(world, settings.attention, eight_bits=TIERS[settings.tier].eight_bits)
     world = describe_attention(world)
     if compiles:
-        world = compile_world(world, with_cuts=with_cuts)
+        world = compile_world(world)
     for lever in world.levers:
         logger.info("tier %s: %s", world.tier, lever)
     if settings.gpus > 1:  # neither was tried on several
         return world
-    return record_world(fuse_norms(world), settings.graphs, with_cuts=with_cuts)
+    return record_world(fuse_norms(world), settings.graphs)
 
 
 def _wants_compiling(settings: ModelSettings, device: torch.device) -> bool:
@@ -256,8 +248,7 @@ def open_engine(settings: Settings, ranks: Ranks = ALONE) -> tuple[World, Engine
     """
     can_walk = not is_released(settings.model) or find_variant(settings.variant).is_live
     sessions = settings.max_sessions if can_walk else 0
-    with_cuts = _choose_latch(settings) == "latent"
-    world = open_world(settings, sessions=sessions, clips=1, ranks=ranks, with_cuts=with_cuts)
+    world = open_world(settings, sessions=sessions, clips=1, ranks=ranks)
     if not is_released(settings.model):  # the released model's first frame is the start image itself
         world = show_first_frames(world)
     return world, make_engine(settings, world, find_pace(settings, world))

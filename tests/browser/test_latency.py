@@ -18,14 +18,16 @@ def test_page_and_pixels_tell_of_the_same_presses(server: str, tmp_path: Path) -
         "--url",
         f"http://{server}/",
         "--count",
-        "3",
+        "8",
         "--limit",
-        "20",
+        "30",
         "--json",
         str(path),
         check=False,
     )
     told = json.loads(path.read_text())
-    assert len(told["presses"]) + told["not_seen"] == 3
+    assert len(told["presses"]) + told["not_seen"] == 8
     assert abs(told["page_minus_pixels"]["median_ms"]) <= 2 * told["page_minus_pixels"]["display_frame_ms"]
     assert "by pixels" in done.stdout
+    assert done.returncode == (0 if told["page_minus_pixels"]["agree"] else 1)
+    assert len(told["splits"]) == len(told["presses"])

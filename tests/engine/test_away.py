@@ -1,5 +1,7 @@
 """Clients that are away: nothing is made for them, their walk is saved, and others get the place."""
 
+import pytest
+
 from support.fakes import Page, Theatre, names, run_to_waiting_context, stages, started
 from worldplay.world.snapshot import Snapshot
 
@@ -50,6 +52,38 @@ def test_held_keys_are_released() -> None:
     session.come_back()
     theatre.run(1500)
     assert page.reports[-1].chunk.motions[-1].forward == 0
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_seq_of_an_earlier_connection_is_in_no_later_chunk(is_lost: bool) -> None:
+    """Without being lost, a connection ends when its client comes back on another one."""
+    theatre, page, session = started()
+    session.controls(5010, 0.0, frozenset({"w"}))
+    theatre.run(1500)
+    assert page.reports[-1].latch.seq == 5010
+    num_before = len(theatre.world.walks[0].chunks)
+    if is_lost:
+        session.leave()
+    session.come_back()
+    theatre.run(1500)
+    later = [report for report in page.reports if report.chunk.index >= num_before]
+    assert [report.latch.seq for report in later] == [None] * len(later) != []
+    assert page.reports[-1].chunk.motions[-1].forward == 0
+    session.controls(1, 0.0, frozenset({"w"}))
+    theatre.run(1500)
+    assert page.reports[-1].latch.seq == 1
+
+
+def test_chunk_begun_before_its_client_left_reads_the_keys_of_the_next_connection() -> None:
+    theatre, page, session = started()
+    session.controls(5010, 0.0, frozenset({"a"}))
+    run_to_waiting_context(theatre)
+    session.leave()
+    session.come_back()
+    session.controls(1, 0.0, frozenset({"w"}))
+    theatre.run(700)
+    assert page.reports[2].latch.seq == 1
+    assert page.reports[2].chunk.motions[-1].forward > 0
 
 
 def test_place_of_a_client_that_is_away_goes_to_who_arrives() -> None:

@@ -1,7 +1,7 @@
 """Cuts on a fake clock: when they are made, what they save, and that nobody stalls."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -60,6 +60,27 @@ class Walker(Page):
         self._pressed = [(number, at_ms) for number, at_ms in self._pressed if number > seq]
 
 
+class Mouse(Walker):
+    """A page whose mouse moves all the time, 60 times a second."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self._reports_ms = self._moves_ms = self.next_ms
+
+    def tick(self) -> None:
+        if self.clock.now_ms >= self._moves_ms:
+            self._moves_ms += 16
+            self._num_pressed += 1
+            yaw = 0.01 * (-1) ** (self._num_pressed // 40)
+            self._pressed.append((self._num_pressed, self.clock.now_ms))
+            self.session.controls(self._num_pressed, self.clock.now_ms, frozenset(), yaw, 0.0)
+        if self.clock.now_ms >= self._reports_ms:
+            self.next_ms = self._reports_ms
+            super().tick()
+            self._reports_ms = self.next_ms
+        self.next_ms = min(self._moves_ms, self._reports_ms)
+
+
 @dataclass(frozen=True)
 class Setup:
     """A machine, and what walks on it."""
@@ -81,13 +102,18 @@ BESIDE = Setup(
 )
 
 
-def open_theatre(setup: Setup) -> tuple[Theatre, list[Walker]]:
+ONE_CACHE = Setup(EMBEDDED, wanted_s=FRAME_S)
+SINGLE = replace(ONE_CACHE, caches_by_walk=True)  # one core: no thread for the decoder
+
+
+def open_theatre(setup: Setup, kinds: Sequence[type[Walker]] = ()) -> tuple[Theatre, list[Walker]]:
+    """`kinds`: of the pages, if some are not walkers."""
     theatre = Theatre(4, 2, **setup.costs)
     theatre.world.caches_by_walk = setup.caches_by_walk
     beside_ms = setup.decodes_beside_ms
     decoder = None if beside_ms is None else FakeDecoder(theatre.clock, beside_ms)
     theatre.worker = Worker(theatre.world, Admission(4, 2), theatre.clock, setup.latch, decoder)
-    pages = [Walker(theatre.clock) for _ in range(setup.num_pages)]
+    pages = [kind(theatre.clock) for kind in kinds or [Walker] * setup.num_pages]
     for page in pages:
         page.wanted_s = setup.wanted_s
         theatre.open(page)
@@ -99,10 +125,18 @@ def open_theatre(setup: Setup) -> tuple[Theatre, list[Walker]]:
     return theatre, pages
 
 
-def walk(setup: Setup) -> tuple[Theatre, list[Walker], list[float]]:
-    """Walk a minute with presses at random moments. Returns: also all latencies in ms."""
+def walk(
+    setup: Setup, wishes_s: Sequence[float | None] = (), seed: int = 0
+) -> tuple[Theatre, list[Walker], list[float]]:
+    """Walk a minute with presses at random moments. Returns: also all latencies in ms.
+
+    Args:
+        wishes_s: what each page wants to have buffered, if that is not the same for all.
+    """
     theatre, pages = open_theatre(setup)
-    rng, end_ms = random.Random(0), theatre.clock.now_ms + 60_000
+    for page, wish_s in zip(pages, wishes_s, strict=False):
+        page.wanted_s = wish_s
+    rng, end_ms = random.Random(seed), theatre.clock.now_ms + 60_000
     while theatre.clock.now_ms < end_ms:
         for page in pages:
             theatre.run((400 + rng.random() * 700) / setup.num_pages)
@@ -114,6 +148,7 @@ def walk(setup: Setup) -> tuple[Theatre, list[Walker], list[float]]:
 def test_keys_are_seen_within_a_quarter_of_a_second() -> None:
     theatre, pages, latencies = walk(Setup(EMBEDDED))
     assert len(latencies) > 60
+    latencies += walk(Setup(EMBEDDED), seed=1)[2] + walk(Setup(EMBEDDED), seed=2)[2]
     assert np.median(latencies) <= 230
     assert np.quantile(latencies, 0.95) <= 300
     assert pages[0].stalled_ms == theatre.counters.late_chunks == 0
@@ -138,9 +173,9 @@ def test_key_is_seen_sooner_by_what_the_page_wants_less() -> None:
     """The page has measured its jitter; the server adds none of its own to it."""
     medians = []
     for wanted_s in (0.1, FRAME_S, 0.02):
-        _, pages, latencies = walk(replace(BESIDE, wanted_s=wanted_s))
-        medians.append(np.median(latencies))
-        assert pages[0].stalled_ms == 0
+        walks = [walk(replace(BESIDE, wanted_s=wanted_s), seed=seed) for seed in range(3)]
+        medians.append(np.median(np.concatenate([latencies for _, _, latencies in walks])))
+        assert [pages[0].stalled_ms for _, pages, _ in walks] == [0, 0, 0]
     assert medians[1] <= 190
     assert medians[0] - medians[2] >= 40
 
@@ -158,6 +193,19 @@ def test_three_visitors_on_a_machine_with_room_for_them_see_their_keys_soon() ->
     _, pages, together = walk(replace(BESIDE, num_pages=3))
     assert [page.stalled_ms for page in pages] == [0, 0, 0]
     assert np.median(together) <= 1.3 * np.median(alone)
+
+
+@pytest.mark.parametrize("setup", [BESIDE, ONE_CACHE])
+def test_mouse_that_moves_all_the_time_cuts_at_most_once_a_chunk(setup: Setup) -> None:
+    theatre, (page,) = open_theatre(setup, [Mouse])
+    counters = theatre.counters
+    before, page.latencies_ms = (counters.cuts, counters.latents_thrown_away, counters.chunks), []
+    theatre.run(20_000)
+    num_chunks = counters.chunks - before[2]
+    assert 0.5 * num_chunks <= counters.cuts - before[0] <= num_chunks + 1
+    assert counters.latents_thrown_away - before[1] <= 2.2 * num_chunks
+    assert np.median(page.latencies_ms) <= 330
+    assert page.stalled_ms == 0
 
 
 def test_cut_that_would_stall_is_not_made() -> None:
@@ -221,8 +269,13 @@ def test_cut_that_takes_too_long_is_given_up_and_its_key_is_not_lost() -> None:
     theatre.run(100)
     theatre.world.hooks["cut"] = lambda: theatre.clock.advance(200)
     page.press()
+    num_thrown_away = theatre.counters.latents_thrown_away
+    spent_ms = sum(theatre.counters.stage_ms.values())
+    busy_ms = theatre.counters.busy_ms
     theatre.run(700)
     assert theatre.counters.cuts_abandoned >= 1
+    assert theatre.counters.latents_thrown_away > num_thrown_away
+    assert sum(theatre.counters.stage_ms.values()) - spent_ms >= 0.8 * (theatre.counters.busy_ms - busy_ms)
     theatre.world.hooks.clear()
     theatre.run(1500)
     assert all(motion.forward > 0 for motion in theatre.world.walks[0].chunks[-1])

@@ -1,4 +1,6 @@
-from worldplay.engine.deadline import Run, Task, Wait, decide
+from dataclasses import replace
+
+from worldplay.engine.deadline import Run, Task, Wait, decide, latest_start
 
 
 def task(
@@ -39,6 +41,13 @@ def test_order_of_three_dry_pages_is_by_who_waited_longest() -> None:
 def test_first_job_starts_early_enough_for_the_one_behind_it() -> None:
     tasks = [task(1, 500, lead_ms=100, tail_ms=50), task(2, 510, lead_ms=100, tail_ms=50)]
     assert decide(tasks, None, 0) == Wait(360)
+
+
+def test_wish_of_a_later_task_does_not_move_the_first_one_forward() -> None:
+    wishing = replace(task(2, 510, lead_ms=400), wish_ms=300)
+    assert decide([task(1, 500, lead_ms=100), wishing], None, 0) == Wait(110)  # when the wish could be met
+    assert latest_start([task(1, 500, lead_ms=100), wishing], None, wishing=1) == 360
+    assert latest_start([task(1, 500, lead_ms=100), wishing], None, wishing=2) == 60
 
 
 def test_urgent_newcomer_takes_the_place_of_a_ready_context() -> None:

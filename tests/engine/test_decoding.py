@@ -83,3 +83,12 @@ def test_cut_that_is_cut_again_before_it_was_shown_is_never_announced() -> None:
     assert queue.counters.latents_thrown_away == 4
     assert queue.counters.chunks == 1
     assert queue.listener.num_frames == 16
+
+
+def test_time_of_latents_that_are_forgotten_is_counted() -> None:
+    queue = Queue()
+    queue.add(1, [STILL] * 4)
+    queue.decode(1)
+    queue.queue.clear()
+    assert queue.counters.stage_ms == {"context": 20.0, "denoise": 40.0, "decode": 10.0}
+    assert queue.counters.chunks == 0

@@ -142,21 +142,20 @@ class FakeWalk:
         return PendingChunk(self.cut_stages(kept, steering))
 
     def cut_stages(self, kept: int, steering: Steering) -> Generator[Stage, None, Chunk]:
-        """A cut costs as much less as it makes fewer latents."""
+        """A cut denoises the whole chunk, whatever it keeps."""
         yield "context"
         steering.predict(4 - kept)
         if not self.holds_context:
             self.world.spend("context", self.name, self.world.context_ms)
         self.world.cached = self
-        self.world.spend("kept", self.name, self.world.context_ms / 4 if kept else 0)
         yield "step"
         motions = only_motions(steering.latch(4 - kept))
         for index in range(4):
             if index:
                 yield "step"
-            self.world.spend("cut", self.name, self.world.step_ms * (4 - kept) / 4)
+            self.world.spend("cut", self.name, self.world.step_ms)
         self.chunks[-1] = self.chunks[-1][:kept] + motions
-        timings_ms = {"context": self.world.context_ms / 4, "denoise": self.world.step_ms * (4 - kept)}
+        timings_ms = {"context": 0.0, "denoise": 4 * self.world.step_ms}
         return make_chunk(len(self.chunks) - 1, self.chunks[-1], timings_ms, kept)
 
     def differs(self, kept: int, moves: Sequence[Move]) -> bool:

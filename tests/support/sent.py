@@ -56,7 +56,9 @@ def welcome(*, resumed: bool = False) -> m.Welcome:
     )
 
 
-def report(index: int, frames: int = 2, controls_seq: int | None = None) -> ChunkReport:
+def report(
+    index: int, frames: int = 2, controls_seq: int | None = None, latched_ms: float = 5.0
+) -> ChunkReport:
     chunk: Any = SimpleNamespace(
         index=index,
         first_latent=0,
@@ -66,7 +68,7 @@ def report(index: int, frames: int = 2, controls_seq: int | None = None) -> Chun
         labels=[9],
         timings_ms={"select": 1.0, "context": 2.0, "denoise": 3.0},
     )
-    return ChunkReport(chunk, Latch(controls_seq, 5.0))
+    return ChunkReport(chunk, Latch(controls_seq, latched_ms))
 
 
 def cut_of(whole: ChunkReport, kept: int) -> ChunkReport:

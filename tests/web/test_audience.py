@@ -16,13 +16,22 @@ from worldplay.protocol import messages as m
 from worldplay.protocol.connection import ClientConnection
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.protocol.wire import pack
+from worldplay.web import send_queue
 from worldplay.web.audience import Audience
 from worldplay.web.outlet import Close, Packed
-from worldplay.web.send_queue import MAX_CHUNKS
 from worldplay.web.sender import Sender
 from worldplay.web.watcher import Watcher
 
 Told = list[dict[str, Any]]
+
+
+MAX_CHUNKS = 3  # of two frames each
+
+
+@pytest.fixture
+def few_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let three chunks of two frames wait."""
+    monkeypatch.setattr(send_queue, "MAX_FRAMES", 2 * MAX_CHUNKS)
 
 
 class Room:
@@ -152,6 +161,7 @@ async def test_watcher_sees_neither_keys_nor_cameras_nor_words(room: Room) -> No
     assert "state" not in {message["type"] for message in told}
 
 
+@pytest.mark.usefixtures("few_frames")
 async def test_slow_watcher_goes_on_at_a_key_frame_without_a_gap(room: Room) -> None:
     slow, other = room.join(), room.join()
     socket = SlowSocket(5)  # welcome, watchers, init, chunk, and one frame
@@ -169,6 +179,15 @@ async def test_slow_watcher_goes_on_at_a_key_frame_without_a_gap(room: Room) -> 
     assert of("media", socket.messages)[1]["key"]
     assert len(frames(await read(other))) == 2 * MAX_CHUNKS
     assert room.num_dropped == 3 + 4
+
+
+async def test_slow_watcher_loses_nothing_earlier_if_chunks_are_cut(room: Room) -> None:
+    watcher = room.join()
+    whole = report(5)
+    for kept in [0, 1, 2, 3] * 3:
+        room.walk(cut_of(whole, kept))
+    assert room.num_dropped == 0
+    assert len(frames(await read(watcher))) == 2 * 12
 
 
 async def test_watcher_that_reads_nothing_is_given_up(room: Room) -> None:

@@ -136,6 +136,23 @@ def test_controls_and_prompts_count_at_once(address: str) -> None:
     assert any(message["type"] == "state" and message["text"] == "at night" for message in messages)
 
 
+def test_seq_begins_again_and_names_no_message_of_the_earlier_connection(address: str) -> None:
+    with client_of(address) as client:
+        resume = begin(client)
+        for _ in range(7):
+            highest = client.press(["w"])
+        client.collect(lambda message: message.get("controls_seq") == highest)
+        messages = client.collect(lambda message: message["type"] == "media")
+    with client_of(address) as client:
+        client.hello(resume={**resume, "fragment": media_of(messages)[0]})
+        before = client.collect(is_media(media_of(messages)[0] + 20))
+        seq = client.press(["d"])
+        after = client.collect(lambda message: message.get("controls_seq") == seq)
+    told = [message["controls_seq"] for message in [*before, *after] if message["type"] == "chunk"]
+    assert set(told[:-1]) == {None}
+    assert told[-1] == seq < highest
+
+
 @pytest.mark.parametrize(
     "wrong", [{"secret": "guessed"}, {"session": "guessed"}, {"session": "../../x"}, {"secret": ""}]
 )

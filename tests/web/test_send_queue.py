@@ -4,7 +4,16 @@ import asyncio
 
 import pytest
 
-from worldplay.web.send_queue import MAX_CHUNKS, MAX_MESSAGES, SendQueue
+from worldplay.web import send_queue
+from worldplay.web.send_queue import MAX_FRAMES, MAX_MESSAGES, SendQueue
+
+MAX_CHUNKS = 3  # of two frames each
+
+
+@pytest.fixture
+def few_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let three chunks of two frames wait."""
+    monkeypatch.setattr(send_queue, "MAX_FRAMES", 2 * MAX_CHUNKS)
 
 
 async def drain(queue: SendQueue[str], count: int) -> list[str]:
@@ -27,6 +36,7 @@ async def test_get_waits_for_the_next_item() -> None:
     assert await getting == "a"
 
 
+@pytest.mark.usefixtures("few_frames")
 async def test_put_drops_the_oldest_whole_chunk_but_no_message() -> None:
     dropped: list[list[str]] = []
     queue: SendQueue[str] = SendQueue(dropped.append)
@@ -38,6 +48,7 @@ async def test_put_drops_the_oldest_whole_chunk_but_no_message() -> None:
     assert await drain(queue, 3) == ["pong", "1.0", "1.1"]
 
 
+@pytest.mark.usefixtures("few_frames")
 async def test_put_drops_the_rest_of_a_chunk_that_was_partly_sent() -> None:
     queue: SendQueue[str] = SendQueue(lambda items: None)
     queue.put("0.0", 0)
@@ -45,6 +56,7 @@ async def test_put_drops_the_rest_of_a_chunk_that_was_partly_sent() -> None:
     assert await queue.get() == "0.0"
     for chunk in range(1, MAX_CHUNKS + 1):
         queue.put(f"{chunk}.0", chunk)
+        queue.put(f"{chunk}.1", chunk)
     assert await queue.get() == "1.0"
 
 
@@ -57,3 +69,26 @@ async def test_get_fails_once_there_were_more_messages_than_anybody_reads() -> N
     queue.put("one too many")
     with pytest.raises(BufferError, match="1000 messages"):
         await queue.get()
+
+
+@pytest.mark.parametrize("frames_per_part", [16, 12, 4, 1])
+async def test_two_seconds_wait_however_often_chunks_are_cut(frames_per_part: int) -> None:
+    dropped: list[str] = []
+    queue: SendQueue[str] = SendQueue(dropped.extend)
+    for number in range(MAX_FRAMES):
+        if number % frames_per_part == 0:
+            part = object()
+            queue.put("chunk", part, is_frame=False)
+        queue.put("frame", part)
+    assert dropped == []
+    queue.put("frame", object())
+    assert dropped == ["chunk", *["frame"] * frames_per_part]
+
+
+async def test_chunk_that_is_being_made_is_never_dropped() -> None:
+    dropped: list[str] = []
+    queue: SendQueue[str] = SendQueue(dropped.extend)
+    for _ in range(MAX_FRAMES + 1):
+        queue.put("frame", 0)
+    queue.put("pong")
+    assert dropped == []

@@ -12,10 +12,18 @@ from support.sent import FRAMES, TRACK, FakeSocket, connected, cut_of, report, s
 from worldplay.engine.ports import ChunkReport
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
+from worldplay.web import send_queue
 from worldplay.web.latency import LatencyTracker
 from worldplay.web.outlet import REMEMBERED_FRAMES, Close, Outlet, Resumption, Sample
-from worldplay.web.send_queue import MAX_CHUNKS
 from worldplay.web.sender import Sender
+
+MAX_CHUNKS = 3  # of two frames each
+
+
+@pytest.fixture
+def few_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let three chunks of two frames wait."""
+    monkeypatch.setattr(send_queue, "MAX_FRAMES", 2 * MAX_CHUNKS)
 
 
 class Client:
@@ -75,6 +83,7 @@ async def test_track_is_sent_as_the_init_segment() -> None:
     assert (init["codec"], init["data"]) == (TRACK.codec, TRACK.init_segment)
 
 
+@pytest.mark.usefixtures("few_frames")
 async def test_dropped_chunks_leave_no_gap() -> None:
     client = Client()
     client.outlet.put(TRACK)
@@ -87,6 +96,7 @@ async def test_dropped_chunks_leave_no_gap() -> None:
     assert client.num_dropped == client.registry.get_sample_value("dropped_total") == 4
 
 
+@pytest.mark.usefixtures("few_frames")
 async def test_chunks_of_equal_number_are_told_apart() -> None:
     """After a `reset` the numbers begin again."""
     client = Client()
@@ -231,6 +241,48 @@ async def test_timeline_does_not_go_back_for_a_client_that_has_later_frames() ->
     twice = on_a_new_connection(client)
     assert client.outlet.resume(welcome(resumed=True), last_frame=501) == Resumption(3)
     assert [each["frame"] for each in await twice.sent("media")] == [502, 503, 504]
+
+
+async def test_controls_of_an_earlier_connection_are_in_no_chunk() -> None:
+    """Its `seq` may be higher than any of the new one's, which begins anew."""
+    client = Client()
+    client.outlet.put(TRACK)
+    put_chunk(client, report(0, controls_seq=5010))
+    await client.sent("media")
+    put_chunk(client, report(1, controls_seq=5011, latched_ms=90.0))  # waits when the connection is lost
+    again = on_a_new_connection(client)
+    client.outlet.resume(welcome(resumed=True), last_frame=1)
+    client.outlet.begin_connection(100.0)
+    put_chunk(client, report(2, controls_seq=5011, latched_ms=95.0))  # was made, but not encoded
+    put_chunk(client, report(3, controls_seq=1, latched_ms=120.0))
+    told = [each["controls_seq"] for each in await again.sent("chunk")]
+    assert told == [None, None, 1]
+
+
+@pytest.mark.parametrize("last_frame", [0, 1])
+async def test_chunk_that_is_sent_again_names_no_controls(last_frame: int) -> None:
+    client = Client()
+    client.outlet.put(TRACK)
+    for index in range(2):
+        put_chunk(client, report(index, controls_seq=5010))
+    await client.sent("media")
+    again = on_a_new_connection(client)
+    client.outlet.resume(welcome(resumed=True), last_frame)
+    told = await again.sent("chunk")
+    assert [each["controls_seq"] for each in told] == [None] * len(told) != []
+
+
+async def test_latency_counts_no_message_of_an_earlier_connection() -> None:
+    client = Client()
+    client.outlet.put(TRACK)
+    client.latency.receive(5010, now_ms=10.0)
+    client.outlet.resume(welcome(resumed=True), last_frame=None)
+    client.outlet.begin_connection(100.0)
+    client.latency.receive(1, now_ms=110.0)
+    put_chunk(client, report(0, controls_seq=5010, latched_ms=90.0))
+    put_chunk(client, report(1, controls_seq=1, latched_ms=120.0))
+    await client.sent("media")
+    assert client.latency.show(2 / 24, now_ms=150.0) == [40.0]
 
 
 async def test_impossible_frame_moves_nothing() -> None:

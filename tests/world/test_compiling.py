@@ -96,11 +96,11 @@ def test_shapes_of_cuts_do_not_wait_for_a_compiler(monkeypatch: pytest.MonkeyPat
     assert counter.frame_count == graphs
 
 
-def test_shapes_of_cuts_are_compiled_where_chunks_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cuts_behind_a_full_context_have_no_shapes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     counter = CompileCounterWithBackend("eager")
     monkeypatch.setattr(compiling, "compile_regions", lambda _: compile_regions(counter))
     monkeypatch.setattr(torch.compiler, "set_stance", lambda _: None)  # so that the counter sees everything
-    world = compile_world(make_world(), with_cuts=True)
+    world = compile_world(make_world())
     graphs = counter.frame_count
     make_chunks(world)
     walk = world.open_walk(WalkRequest(seed=0))

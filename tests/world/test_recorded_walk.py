@@ -11,11 +11,12 @@ import torch
 from support.tiny_world import make_world
 from support.walks import AHEAD, TURN, cut, go_on, open_walk, walk_about
 from worldplay.clips.plan import ClipOptions, ClipPlan, plan_clip
-from worldplay.world.camera import Motion
+from worldplay.world.camera import Motion, build_trajectory
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.pose_files import parse_trajectory
 from worldplay.world.recorded_walk import describe_walk
-from worldplay.world.steering import PosedCamera, WalkRequest
+from worldplay.world.steering import Move, PosedCamera, WalkRequest
+from worldplay.world.walk import follow
 from worldplay.world.world import World
 
 
@@ -102,3 +103,29 @@ def test_path_does_not_change_when_the_walk_does(world: World) -> None:
     assert np.array_equal(path.c2w, poses)
     assert np.array_equal(path.labels, labels)
     assert (path.prompt_at(7), path.prompt_at(8)) == ("", "at night")
+
+
+def test_recorded_cameras_are_used_as_they_are_whatever_the_walls(world: World) -> None:
+    """From one camera to the next a walk may slide along two walls, where the straight way is not free."""
+    rng = np.random.default_rng(14)
+    for _ in range(20):
+        ground = world.find_view(None).make_ground()
+        moves: list[Move] = [
+            PosedCamera(build_trajectory([Motion(forward=away, yaw=turn)])[-1])
+            if far > 0.8
+            else Motion(forward=away / 4, right=away / 8, yaw=turn / 8)
+            for away, turn, far in rng.uniform([-9, -3, 0], [9, 3, 1], (24, 3))
+        ]
+        walked = follow(ground, np.eye(4), moves)
+        recorded = {"poses": walked.c2w.reshape(-1, 16).tolist(), "labels": walked.labels.tolist()}
+        trajectory = parse_trajectory(json.loads(json.dumps(recorded)))
+        again = follow(ground, np.eye(4), [trajectory.origin, *trajectory.moves])
+        assert np.array_equal(again.c2w, walked.c2w)
+        assert np.array_equal(again.labels, walked.labels)
+
+
+def test_cameras_without_labels_ask_the_ground(world: World) -> None:
+    ground = world.find_view(None).make_ground()
+    beyond = build_trajectory([Motion(forward=99.0)])[-1]
+    trajectory = parse_trajectory([np.eye(4).tolist(), beyond.tolist()])
+    assert not np.allclose(follow(ground, np.eye(4), trajectory.moves).c2w[-1], beyond)

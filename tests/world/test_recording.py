@@ -16,7 +16,7 @@ from worldplay.world.warm_up import warm_up_decoder
 from worldplay.world.world import World
 
 
-def make_recorded(monkeypatch: pytest.MonkeyPatch, *, with_cuts: bool = False) -> tuple[World, list[Graphs]]:
+def make_recorded(monkeypatch: pytest.MonkeyPatch) -> tuple[World, list[Graphs]]:
     """A world with recordings, and what holds them: of the transformer, and of the decoder."""
     made: list[Graphs] = []
     world = make_world()
@@ -28,7 +28,7 @@ def make_recorded(monkeypatch: pytest.MonkeyPatch, *, with_cuts: bool = False) -
             use_graphs(graphs)
 
         monkeypatch.setattr(part, "use_graphs", use)
-    return use_recordings(world, TapeRecorder, None, with_cuts=with_cuts), made
+    return use_recordings(world, TapeRecorder, None), made
 
 
 def open_walk(world: World, seed: int = 0, prompt: str = "") -> LiveWalk:
@@ -81,7 +81,7 @@ def test_two_walks_in_turns_with_prompts_cuts_and_rewinds(monkeypatch: pytest.Mo
 
 
 def test_the_first_cut_at_each_latent_records_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    recorded, graphs = make_recorded(monkeypatch, with_cuts=True)
+    recorded, graphs = make_recorded(monkeypatch)
     walks = [open_walk(world) for world in (recorded, make_world())]
     for _ in range(ROLLOUT.memory_latents // ROLLOUT.chunk_latents + 1):
         assert_same(walks)

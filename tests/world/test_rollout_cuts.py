@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from support.rollouts import Script, latents_of, make_rollout_model, new_walk, spin, stroll
+from worldplay.world.camera import Motion
 from worldplay.world.chunk import Chunk
 from worldplay.world.rollout import ChunkRollout, RolloutModel, begin_chunk, rollout
 from worldplay.world.walk import Walk
@@ -75,7 +76,9 @@ def test_cut_does_not_depend_on_who_has_used_the_caches(model: RolloutModel) -> 
     assert torch.equal(latents_of(walk), latents_of(expected))
 
 
-def test_cut_encodes_only_what_was_kept(model: RolloutModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cut_encodes_nothing_unless_others_have_used_the_caches(
+    model: RolloutModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     walk, chunk, _ = cut_walk(model, 1)
     counts: list[int] = []
     extend = model.transformer.extend_context
@@ -86,10 +89,31 @@ def test_cut_encodes_only_what_was_kept(model: RolloutModel, monkeypatch: pytest
 
     monkeypatch.setattr(model.transformer, "extend_context", count)
     chunk.cut(2, Script(stroll)).finish()
-    assert counts == [2]
+    assert counts == []
     begin_chunk(model, walk, Script(stroll)).advance()
     chunk.cut(3, Script(stroll)).finish()
-    assert counts == [2, 12, 8, 3]
+    assert counts == [12, 8]
+
+
+@pytest.mark.parametrize("num_chunks", [1, 3])
+def test_cuts_that_are_steered_as_before_change_nothing(model: RolloutModel, num_chunks: int) -> None:
+    """The model sees whole chunks as in training, so several cuts do not add up to worse pictures."""
+    uncut = new_walk(model)
+    list(islice(rollout(model, uncut, Script(lambda _: stroll(0))), num_chunks))
+    walk, chunk, _ = cut_walk(model, 1, num_chunks)
+    for kept in (1, 2, 3):
+        chunk.cut(kept, Script(stroll)).finish()
+    assert torch.equal(latents_of(walk), latents_of(uncut))
+
+
+def test_cut_goes_on_from_what_every_cut_before_it_has_made(model: RolloutModel) -> None:
+    walk, chunk, _ = cut_walk(model, 1)
+    chunk.cut(3, Script(stroll)).finish()
+    before = latents_of(walk).clone()
+    chunk.cut(2, Script(spin)).finish()
+    chunk.cut(3, Script(stroll)).finish()
+    assert torch.equal(latents_of(walk)[:, :, :-1], before[:, :, :-1])
+    torch.testing.assert_close(latents_of(walk)[:, :, -1], before[:, :, -1])
 
 
 def test_next_chunk_after_a_cut_has_the_whole_chunk_in_its_context(model: RolloutModel) -> None:
@@ -121,3 +145,15 @@ def test_only_another_way_differs(model: RolloutModel) -> None:
     _, chunk, _ = cut_walk(model, 2)
     assert not chunk.differs(3, [spin(0)])
     assert chunk.differs(3, [stroll(0)])
+
+
+def test_only_what_can_be_seen_differs(model: RolloutModel) -> None:
+    """A mouse that trembles must not have pictures made again; what it adds up to must."""
+    walk = new_walk(model)
+    chunk = ChunkRollout(model, walk)
+    chunk.begin(Script(lambda _: Motion())).finish()
+    assert not chunk.differs(1, [Motion(yaw=5e-4)] * 3)
+    assert chunk.differs(1, [Motion(yaw=1.5e-3)] * 3)
+    assert not chunk.differs(1, [Motion(pitch=-5e-4)] * 3)
+    assert not chunk.differs(1, [Motion(forward=1e-3)] * 3)
+    assert chunk.differs(1, [Motion(right=2e-3)] * 3)

@@ -3,7 +3,7 @@
 import { find } from "../ui/elements";
 import { drawLatencies } from "./graph";
 import { median } from "./latency";
-import { type LatencySplit, PARTS } from "./latency_split";
+import { type LatencySplit, PARTS, totalMs, wholeMs } from "./latency_split";
 import { type ChunkCost, STAGES } from "./measurements";
 
 interface HudNumbers {
@@ -16,7 +16,7 @@ interface HudNumbers {
 /** What the server reads the controls for, in words. */
 const LATCHES: Readonly<Record<string, string>> = { latent: "per latent", chunk: "per chunk" };
 
-const wholeMs = (ms: number): string => `${Math.round(ms)} ms`;
+const inWords = (ms: number): string => `${Math.round(ms)} ms`;
 
 export class Hud {
   private readonly graph = find("latency-graph", HTMLCanvasElement);
@@ -28,18 +28,15 @@ export class Hud {
     hud.addEventListener("click", () => hud.classList.toggle("folded"));
   }
 
-  showLatencies(latenciesMs: readonly number[]): void {
+  /** `split`: of the press with the median latency; null until the server's clock is known. */
+  showLatencies(latenciesMs: readonly number[], split: LatencySplit | null): void {
     const last = latenciesMs.at(-1);
+    const medianMs = split === null ? median(latenciesMs) : totalMs(split);
     this.write("latency-now", last === undefined ? "–" : String(Math.round(last)));
-    this.write("latency-median", last === undefined ? "–" : wholeMs(median(latenciesMs) ?? 0));
+    this.write("latency-median", medianMs === undefined ? "–" : inWords(medianMs));
     drawLatencies(this.graph, latenciesMs);
-  }
-
-  /** The clocks of page and server differ a little, so a short part may seem to be negative. */
-  showSplit(split: LatencySplit | null): void {
-    for (const part of PARTS) {
-      this.write(`part-${part}`, split === null ? "–" : String(Math.max(0, Math.round(split[part]))));
-    }
+    const whole = split === null ? null : wholeMs(split);
+    for (const part of PARTS) this.write(`part-${part}`, whole === null ? "–" : String(whole[part]));
   }
 
   showLatch(latch: string | undefined): void {
@@ -52,7 +49,7 @@ export class Hud {
 
   showNumbers(numbers: HudNumbers): void {
     this.write("fps", numbers.framesPerSecond.toFixed(1));
-    this.write("buffered", wholeMs(numbers.bufferedS * 1_000));
+    this.write("buffered", inWords(numbers.bufferedS * 1_000));
     this.write("stalls", String(numbers.numStalls));
     this.write("seq", String(numbers.seq));
   }
@@ -60,7 +57,7 @@ export class Hud {
   /** The bar's full width is the time the chunk plays for: a bar that fits keeps up. */
   showCost(cost: ChunkCost, playsMs: number): void {
     this.write("chunk-index", cost.index === null ? "–" : String(cost.index));
-    this.write("chunk-total", cost.index === null ? "–" : wholeMs(cost.totalMs));
+    this.write("chunk-total", cost.index === null ? "–" : inWords(cost.totalMs));
     for (const stage of STAGES) {
       this.write(`cost-${stage}`, cost.index === null ? "–" : String(Math.round(cost.of(stage))));
       this.bar.style.setProperty(`--${stage}`, `${Math.min(100, (cost.of(stage) / playsMs) * 100)}%`);

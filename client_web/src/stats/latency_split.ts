@@ -31,17 +31,32 @@ export function splitLatency(ended: Ended, frame: ShownFrame, clock: ServerClock
   };
 }
 
-/** The median of each part; null without any split. */
+export function totalMs(split: LatencySplit): number {
+  return PARTS.reduce((sum, part) => sum + split[part], 0);
+}
+
+/** That of the press with the median latency, so its parts add up to the median; null without any split. */
 export function medianSplit(splits: readonly LatencySplit[]): LatencySplit | null {
-  if (splits.length === 0) return null;
-  const medianOf = (part: Part): number => median(splits.map((split) => split[part])) ?? 0;
-  return {
-    wait: medianOf("wait"),
-    compute: medianOf("compute"),
-    wire: medianOf("wire"),
-    buffer: medianOf("buffer"),
-    display: medianOf("display"),
-  };
+  const medianMs = median(splits.map(totalMs));
+  return splits.find((split) => totalMs(split) === medianMs) ?? null;
+}
+
+/**
+ * In whole ms that add up to the rounded latency. The clocks of page and server differ a little, so a short part may
+ * seem to be negative; the others make up for it.
+ */
+export function wholeMs(split: LatencySplit): LatencySplit {
+  const totalWhole = Math.max(0, Math.round(totalMs(split)));
+  const positiveMs = PARTS.reduce((sum, part) => sum + Math.max(0, split[part]), 0);
+  const scale = positiveMs > 0 ? totalWhole / positiveMs : 0;
+  const whole = { ...split };
+  let endMs = 0;
+  for (const part of PARTS) {
+    const startMs = endMs;
+    endMs += Math.max(0, split[part]) * scale;
+    whole[part] = Math.round(endMs) - Math.round(startMs);
+  }
+  return whole;
 }
 
 /** Where the server does not say when a message arrived, the way there took half of a round trip. */

@@ -41,8 +41,8 @@ export class LiveEdge {
   private triedAtMs: number | null = null;
   private acceptedS = 0;
 
-  /** A frame of `frameS` arrived while `bufferedS` seconds were not played yet. */
-  arrived(nowMs: number, bufferedS: number, frameS: number): void {
+  /** A frame of `frameS` arrived while `bufferedS` seconds were not played yet, of a video played at this rate. */
+  arrived(nowMs: number, bufferedS: number, frameS: number, rate = 1): void {
     this.frameS = frameS;
     const lateS = this.emptyAtMs === null ? 0 : (nowMs - this.emptyAtMs) / MS_PER_S;
     // Browsers stop a little before the end.
@@ -50,7 +50,7 @@ export class LiveEdge {
     this.since ??= nowMs;
     this.samples.push({ atMs: nowMs, bufferedS });
     this.samples = this.samples.filter((sample) => nowMs - sample.atMs <= WINDOW_MS);
-    this.emptyAtMs = nowMs + (bufferedS + frameS) * MS_PER_S;
+    this.emptyAtMs = nowMs + ((bufferedS + frameS) * MS_PER_S) / rate;
     if (bufferedS < frameS / 2) this.hurryUntilMs = null;
   }
 

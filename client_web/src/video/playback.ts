@@ -12,7 +12,7 @@ import { Stage } from "./stage";
 
 const PLAYHEAD_MS = 100;
 const HUD_MS = 200;
-/** The HUD tells where the time of these latest ones went. */
+/** The HUD tells the median of so many, the latest ones, and where its time went. */
 const NUM_SPLITS = 24;
 const MS_PER_S = 1_000;
 
@@ -98,6 +98,12 @@ export class Playback {
     this.player.newSession();
   }
 
+  /** A break that the visitor asked for, or a lost connection: it says nothing about latency or jitter. */
+  interrupted(): void {
+    this.measured.tracker.clear();
+    this.player.forgetArrivals();
+  }
+
   chunkAnnounced(chunk: Chunk): void {
     this.measured.chunk(chunk);
   }
@@ -127,8 +133,7 @@ export class Playback {
 
   private showLatencies(): void {
     const { latencies, splits } = this.measured;
-    this.hud.showLatencies(latencies.values);
-    this.hud.showSplit(medianSplit(splits.values.slice(-NUM_SPLITS)));
+    this.hud.showLatencies(latencies.values, medianSplit(splits.values.slice(-NUM_SPLITS)));
   }
 
   private tellPlayhead(): void {

@@ -191,9 +191,19 @@ export class Player {
     if (placed === null) return;
     this.hasNews = true;
     this.source.append(media.data, this.timeline.offset);
-    this.edge.arrived(receivedAt, bufferedS, media.duration);
-    this.reserve.arrived(receivedAt, bufferedS, media.duration);
+    this.noteArrival(receivedAt, bufferedS, media.duration);
     this.keepToEdge(receivedAt);
+  }
+
+  private noteArrival(nowMs: number, bufferedS: number, frameS: number): void {
+    if (this.isInterrupted) return this.forgetArrivals();
+    this.edge.arrived(nowMs, bufferedS, frameS, this.rate);
+    this.reserve.arrived(nowMs, bufferedS, frameS, this.rate);
+  }
+
+  /** The server sends nothing for now, or nobody sees what it sends. */
+  private get isInterrupted(): boolean {
+    return document.hidden || !this.events.isExpecting();
   }
 
   /** Frames of another session follow, after what is still buffered. */
@@ -216,6 +226,7 @@ export class Player {
   /** The tab is visible again. The browser may have stopped the video meanwhile. */
   returned(): void {
     this.standstill.forget();
+    this.forgetArrivals(); // a hidden tab checks only once a second
     this.skip(this.edge.skipOnReturn(performance.now(), this.aheadS));
     this.appended();
     this.play();
@@ -236,6 +247,7 @@ export class Player {
 
   private rebuilt(): void {
     this.timeline.restart();
+    this.forgetArrivals();
     this.standstill.forget();
     this.removedTo = 0;
     this.presentedTo = 0;
@@ -268,8 +280,8 @@ export class Player {
     if (this.video.playbackRate !== this.rate) this.video.playbackRate = this.rate;
   }
 
-  /** After a jump or a pause, what comes next says nothing about jitter. */
-  private forgetArrivals(): void {
+  /** After a jump, a pause or any other intended break, what comes next says nothing about jitter. */
+  forgetArrivals(): void {
     this.edge.forget();
     this.reserve.forget();
   }
@@ -299,7 +311,7 @@ export class Player {
   /** Correct what others did to the video, and end a standstill, even if no media arrives. */
   private check(nowMs: number): void {
     // What comes after a pause is not late.
-    if (document.hidden || !this.events.isExpecting()) this.forgetArrivals();
+    if (this.isInterrupted) this.forgetArrivals();
     if (!this.source.isOpen || document.hidden) return this.standstill.forget();
     this.keepRate();
     if (this.video.paused && !this.isRefused) this.play();

@@ -18,8 +18,8 @@ export class Reserve {
   /** When everything that arrived so far will have been played; null if what comes next cannot be late. */
   private emptyAtMs: number | null = null;
 
-  /** A frame of `frameS` arrived while `bufferedS` seconds were not played yet. */
-  arrived(nowMs: number, bufferedS: number, frameS: number): void {
+  /** A frame of `frameS` arrived while `bufferedS` seconds were not played yet, of a video played at this rate. */
+  arrived(nowMs: number, bufferedS: number, frameS: number, rate = 1): void {
     this.frameS = frameS;
     if (this.emptyAtMs !== null) {
       const lateS = Math.max(0, nowMs - this.emptyAtMs) / MS_PER_S;
@@ -27,7 +27,7 @@ export class Reserve {
       const seconds = Math.min(MAX_JITTER_S, Math.max(takenS, this.neededS(nowMs)));
       this.needed = { atMs: nowMs, seconds };
     }
-    this.emptyAtMs = nowMs + (bufferedS + frameS) * MS_PER_S;
+    this.emptyAtMs = nowMs + ((bufferedS + frameS) * MS_PER_S) / rate;
   }
 
   /** What should be buffered when a frame arrives. */

@@ -163,11 +163,13 @@ export class Walking {
 
   /** The server went back to the beginning of a chunk. */
   rewound(chunk: number | undefined): void {
+    this.parts.playback.interrupted();
     if (chunk === 0) this.record.restarted();
     else if (chunk !== undefined) this.record.rewound(chunk);
   }
 
   wentBack(): void {
+    this.parts.playback.interrupted();
     this.record.restarted();
     this.parts.notice.say("Back where the walk began.");
   }
@@ -201,7 +203,7 @@ export class Walking {
     walk.isReloaded = false;
     this.tellAgain();
     if (this.pause.isOn) this.parts.send({ type: "pause" });
-    this.parts.playback.measured.tracker.clear();
+    this.parts.playback.interrupted();
   }
 
   /** Repeat what the server may have missed when the connection was lost. */
@@ -230,7 +232,7 @@ export class Walking {
   }
 
   private tellPause(paused: boolean): void {
-    this.parts.playback.measured.tracker.clear();
+    this.parts.playback.interrupted();
     this.parts.send({ type: paused ? "pause" : "resume" });
   }
 

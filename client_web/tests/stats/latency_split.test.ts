@@ -1,7 +1,9 @@
 import { expect, it } from "vitest";
 import { ServerClock } from "../../src/net/clock";
-import { medianSplit, PARTS, splitLatency } from "../../src/stats/latency_split";
+import { median } from "../../src/stats/latency";
+import { medianSplit, PARTS, splitLatency, totalMs, wholeMs } from "../../src/stats/latency_split";
 import type { ShownFrame } from "../../src/video/player";
+import { seeded } from "../video/arrivals";
 
 /** The server's clock is 4000 ms ahead of the page's. */
 function knownClock(): ServerClock {
@@ -37,4 +39,34 @@ it("takes the median of each part", () => {
   const split = { wait: 1, compute: 2, wire: 3, buffer: 4, display: 5 };
   expect(medianSplit([])).toBeNull();
   expect(medianSplit([split, { ...split, wait: 9 }, { ...split, wait: 8 }])).toEqual({ ...split, wait: 8 });
+});
+
+it("shows parts that add up to the median latency of the same presses", () => {
+  const random = seeded(5);
+  const any = () => ({
+    wait: 300 * random(),
+    compute: 200 * random(),
+    wire: 20 * random() - 5,
+    buffer: 80 * random(),
+    display: 40 * random() - 2,
+  });
+  for (let count = 1; count < 60; count++) {
+    const splits = Array.from({ length: count }, any);
+    const split = medianSplit(splits);
+    if (split === null) throw new Error("no split");
+    expect(totalMs(split)).toBe(median(splits.map(totalMs)));
+    const whole = wholeMs(split);
+    expect(totalMs(whole)).toBe(Math.round(totalMs(split)));
+    for (const part of PARTS) expect(whole[part]).toBeGreaterThanOrEqual(0);
+  }
+});
+
+it("hides a part that the clocks make negative, and keeps the sum", () => {
+  expect(wholeMs({ wait: 100.4, compute: 99.8, wire: -3, buffer: 0, display: 10 })).toEqual({
+    wait: 99,
+    compute: 98,
+    wire: 0,
+    buffer: 0,
+    display: 10,
+  });
 });

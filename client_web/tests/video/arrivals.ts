@@ -126,8 +126,8 @@ export class Screen {
   private arrive(): void {
     this.onTheWay.shift();
     if (!this.isHidden) {
-      this.edge.arrived(this.nowMs, this.bufferedS, FRAME_S);
-      this.reserve.arrived(this.nowMs, this.bufferedS, FRAME_S);
+      this.edge.arrived(this.nowMs, this.bufferedS, FRAME_S, this.rate);
+      this.reserve.arrived(this.nowMs, this.bufferedS, FRAME_S, this.rate);
     }
     if (this.emptyMs > 0) this.stalls.push(this.emptyMs);
     this.emptyMs = 0;

@@ -5,14 +5,16 @@ import { type FakeBuffer, FakeSource, FakeVideo, FRAME_S, MIME, media, newest, s
 let video: FakeVideo;
 let player: Player;
 let told: string[];
+let isExpecting: boolean;
 
 beforeEach(() => {
   vi.useFakeTimers();
   stubBrowser();
   video = new FakeVideo();
   told = [];
+  isExpecting = true;
   player = new Player(video as unknown as HTMLVideoElement, {
-    isExpecting: () => true,
+    isExpecting: () => isExpecting,
     shown: () => undefined,
     stalled: () => undefined,
     jumped: () => told.push("jumped"),
@@ -152,6 +154,40 @@ it("wants more buffered after a stall, though the browser stopped just before th
   vi.advanceTimersByTime(2 * FRAME_S * 1_000 + 300);
   appendAll(buffer, 2, 3);
   expect(player.wantedS).toBeCloseTo(before + 0.3, 2);
+});
+
+it.each([300, 650, 900])("wants no more after %i ms out of sight, which no timer noticed", (hiddenMs) => {
+  const buffer = open();
+  appendAll(buffer, 0, 2);
+  video.currentTime = 2 * FRAME_S - 0.01;
+  vi.advanceTimersByTime(hiddenMs);
+  player.returned();
+  appendAll(buffer, 2, 3);
+  expect(player.reserveS).toBeCloseTo(FRAME_S, 3);
+  expect(player.wantedS).toBeCloseTo(FRAME_S, 3);
+});
+
+it("takes nothing for late that comes after the video was rebuilt", () => {
+  const buffer = open();
+  appendAll(buffer, 0, 20);
+  video.present(0);
+  vi.advanceTimersByTime(1_000);
+  appendAll(buffer, 20, 22);
+  vi.advanceTimersByTime(1_200);
+  expect(player.numRebuilds).toBe(1);
+  appendAll(newest().open(), 32, 33);
+  expect(player.reserveS).toBeCloseTo(FRAME_S, 3);
+});
+
+it.each(["hidden", "paused"])("takes nothing for late that comes while the page is %s", (why) => {
+  const buffer = open();
+  appendAll(buffer, 0, 2);
+  video.currentTime = 2 * FRAME_S - 0.01;
+  vi.advanceTimersByTime(300);
+  if (why === "hidden") vi.stubGlobal("document", { hidden: true });
+  else isExpecting = false;
+  appendAll(buffer, 2, 3);
+  expect(player.reserveS).toBeCloseTo(FRAME_S, 3);
 });
 
 it("gives up at once on a video that the browser does not know", () => {

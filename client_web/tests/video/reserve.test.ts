@@ -54,3 +54,21 @@ it("takes no pause for lateness", () => {
   reserve.arrived(60_000, 0, FRAME_S);
   expect(reserve.wantedS(60_000)).toBe(FRAME_S);
 });
+
+it.each([1, 0.475, 0.125])(
+  "wants hardly more than a frame of a steady video at %f times the speed",
+  (speed) => {
+    const reserve = new Reserve();
+    let endS = 0;
+    let shownS = 0;
+    for (let atMs = 0, nextMs = 0; atMs < 60_000; atMs++) {
+      if (atMs >= nextMs) {
+        for (let frame = 0; frame < LATENT; frame++, endS += FRAME_S)
+          reserve.arrived(atMs, Math.max(0, endS - shownS), FRAME_S, speed);
+        nextMs += (LATENT * FRAME_S * 1_000) / speed;
+      }
+      if (atMs > 300) shownS = Math.min(endS, shownS + speed / 1_000);
+    }
+    expect(reserve.wantedS(60_000)).toBeLessThan(2 * FRAME_S);
+  },
+);

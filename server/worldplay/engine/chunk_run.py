@@ -89,6 +89,12 @@ class ChunkRun:
         begin = walk.begin_chunk if cut is None else partial(walk.begin_cut, cut.kept)
         self._pending = begin(self._steering)
         self._context_ms = 0.0
+        self._denoise_ms = 0.0
+
+    @property
+    def spent_ms(self) -> dict[str, float]:
+        """Return the time spent so far, by stage, as a chunk's own timings name them."""
+        return {"context": self._context_ms, "denoise": self._denoise_ms}
 
     @property
     def is_latched(self) -> bool:
@@ -113,9 +119,12 @@ class ChunkRun:
         """Do one stage."""
         started_ms, was_latched = self._clock(), self.is_latched
         self.chunk = self._pending.advance()
+        time_ms = self._clock() - started_ms
         if not self.is_latched:
-            self._context_ms += self._clock() - started_ms
-        elif not was_latched:
+            self._context_ms += time_ms
+            return
+        self._denoise_ms += time_ms
+        if not was_latched:
             self.session.mark_latched(started_ms)
 
     def close(self) -> None:

@@ -1,9 +1,11 @@
 """Carries out what a client asks for between chunks: another walk, a rewind, a prompt, a copy of the walk."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from worldplay.engine.controls import Latch
+from worldplay.engine.decoding import DecodeQueue
 from worldplay.engine.pacing import Costs
-from worldplay.engine.ports import WalkPort, WorldPort
+from worldplay.engine.ports import ChunkReport, WalkPort, WorldPort
 from worldplay.engine.session import Session
 from worldplay.engine.session_commands import Command, Copy, Open, Prepare, Prompt, Rest, Rewind
 from worldplay.engine.stats import Counters
@@ -31,14 +33,14 @@ class Commands:
         clock: Callable[[], float],
         costs: Costs,
         counters: Counters,
-        show: Callable[[Session, Chunk], None],
+        queues: Mapping[int, DecodeQueue],
     ) -> None:
-        """`show` decodes what a restored walk showed last."""
+        """`queues`: what is not decoded yet, by session; they come and go."""
         self._world = world
         self._clock = clock
         self._costs = costs
         self._counters = counters
-        self._show = show
+        self._queues = queues
 
     def handle(self, session: Session, command: Command) -> None:
         """Carry out a command, or tell the client why not."""
@@ -59,6 +61,7 @@ class Commands:
                 walk = walk_of(session)
                 if num_chunks > walk.num_chunks:
                     raise RefusedError(f"expected one of {walk.num_chunks} chunks, got {num_chunks}")
+                self._queues[session.number].clear()  # if its client is away, there may be some
                 walk.truncate(num_chunks)
                 session.listener.on_state(what, {"chunk": num_chunks})
             case Prompt(text):
@@ -68,6 +71,7 @@ class Commands:
                 session.listener.on_state("prompt", {"chunk": walk.num_chunks, "text": text, **taken})
             case Copy(deliver):
                 deliver(walk_of(session).snapshot())
+                self._queues[session.number].make_final()
                 return
             case Prepare():
                 walk_of(session).prepare()
@@ -85,10 +89,17 @@ class Commands:
         except ValueError as error:
             raise RefusedError(str(error)) from None
         self._costs.count("open", self._clock() - started_ms)
+        self._queues[session.number].clear()  # not before: had the start been refused, they would be shown
         session.walk = walk
         session.mark_opened(self._clock())
         self._counters.walks_opened += 1
         session.listener.on_changed(walk)  # before the client hears of the walk
         session.listener.on_started(request.prompt or "", walk.taken_as)
         if (last := walk.show_last()) is not None:
-            self._show(session, last)
+            self._show(session, walk, last)
+
+    def _show(self, session: Session, walk: WalkPort, last: Chunk) -> None:
+        """Show the last latent of a walk that goes on, before its next chunk is made."""
+        queue = self._queues[session.number]
+        queue.add(ChunkReport(last, Latch(None, self._clock())), walk)
+        queue.decode_next()

@@ -19,7 +19,10 @@ class ReceivedEdge(Edge):
 
 @dataclass(frozen=True, slots=True)
 class Latch:
-    """When a chunk read its controls, and the seq of the newest message that they include."""
+    """When a chunk read its controls, and the seq of the newest message that they include.
+
+    The seq is of the connection of that time; None: there was no message on it.
+    """
 
     seq: int | None
     at_ms: float
@@ -162,11 +165,22 @@ class ControlState:
         self._before_latch = self._state
         self._seq = seq
         self._has_news = False
+        self._has_only_looks = True  # of what is new
 
     @property
     def news(self) -> int | None:
         """Return the seq of the newest message if it may change moves that were taken."""
         return self._seq if self._has_news else None
+
+    @property
+    def has_only_looks(self) -> bool:
+        """Return whether neither keys nor a trajectory are new since the last latch."""
+        return self._has_only_looks
+
+    @property
+    def latched_ms(self) -> float:
+        """Return when controls were last read, or discarded."""
+        return self._state.window.since_ms
 
     def press(
         self, seq: int, sent_ms: float, keys: frozenset[str], look: tuple[float, float], now_ms: float
@@ -180,6 +194,7 @@ class ControlState:
                 newest = [*edges, ReceivedEdge(now_ms, keys, sent_ms)][-MAX_EDGES:]
                 edges = tuple(place_edges(newest, window.since_ms))
             self._has_news = self._has_news or edges is not window.edges or look != (0.0, 0.0)
+            self._has_only_looks = self._has_only_looks and edges is window.edges
             turned = (window.look[0] + look[0], window.look[1] + look[1])
             self._state = replace(self._state, window=replace(window, edges=edges, look=turned))
 
@@ -187,7 +202,7 @@ class ControlState:
         """Follow these moves, one per latent, instead of any others. Afterwards the keys steer again."""
         with self._lock:
             self._seq = seq
-            self._has_news = True
+            self._has_news, self._has_only_looks = True, False
             self._state = replace(self._state, trajectory=_Trajectory(moves), position=0)
 
     def expect(self, num_latents: int, now_ms: float) -> list[Move]:
@@ -229,7 +244,7 @@ class ControlState:
             if self._state.trajectory is not before.trajectory:  # another one has come meanwhile
                 state = replace(state, trajectory=self._state.trajectory, position=0)
             self._state = state
-            self._has_news = True
+            self._has_news, self._has_only_looks = True, False
 
     def forget_taps(self, now_ms: float) -> None:
         """Discard taps and looks that were made while the client saw no new frames."""
@@ -244,16 +259,22 @@ class ControlState:
         with self._lock:
             return ControlState(now_ms, self._state.window.held, self._seq)
 
-    def released(self, now_ms: float) -> "ControlState":
-        """Return controls without any key held: the client cannot tell when it releases them."""
-        return ControlState(now_ms, seq=self._seq)
+    def release(self, now_ms: float) -> None:
+        """Forget all inputs of a connection that is lost: its client cannot tell when it releases its keys.
+
+        The next connection numbers its messages anew, so no number is left, either.
+        """
+        with self._lock:
+            self._state = self._before_latch = _State(_Window(now_ms, frozenset()))
+            self._seq = None
+            self._has_news = False
 
     def _commit(self, plans: tuple[_Plan, ...], newest: _Plan, now_ms: float) -> None:
         window = _Window(now_ms, self._state.window.held)
         position = newest.position + newest.num_given
         self._before_latch = self._state
         self._state = _State(window, self._state.trajectory, position, plans)
-        self._has_news = False
+        self._has_news, self._has_only_looks = False, True
 
 
 class ChunkSteering:

@@ -1,17 +1,21 @@
 """Looks for the session whose newest chunk should be cut next."""
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from worldplay.engine.commands import walk_of
-from worldplay.engine.cuts import SLACK_MS, Cut, Cuttable, Refusal, plan_cut
-from worldplay.engine.deadline import Task, latest_start
+from worldplay.engine.cut_budget import CutBudget
+from worldplay.engine.cuts import Cut, Cuttable, Refusal, plan_cut
+from worldplay.engine.deadline import Run, Task, latest_start
 from worldplay.engine.decoding import DecodeQueue
 from worldplay.engine.pacing import Costs
 from worldplay.engine.session import Session
 from worldplay.engine.stats import Counters
+
+MAX_BORROWED_MS = 10.0  # of a client's reserve, and at most a quarter of it; the next latent gives it back
 
 Guard = Callable[[Session, Callable[[], None]], None]
 
@@ -22,10 +26,16 @@ class PlannedCut:
 
     session: Session
     cut: Cut
+    slack_ms: float = 0.0  # how much earlier it begins than it must, because times vary
 
     @property
     def begin_ms(self) -> float:
-        return self.cut.begin_by_ms - SLACK_MS
+        return self.cut.begin_by_ms - self.slack_ms
+
+    def goes_before(self, run: Run, tasks: Sequence[Task], now_ms: float) -> bool:
+        """Return whether other work would make this cut late, and is in time after it but for a wish."""
+        task = next(task for task in tasks if task.session == run.session)
+        return task.wish_ms > 0 and now_ms + task.work_ms > self.cut.begin_by_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,7 @@ class CutPlanner:
         self._counters = counters
         self._guard = guard
         self._refused: dict[int, int] = {}  # by session: the newest seq for which a refusal was counted
+        self._budgets: defaultdict[int, CutBudget] = defaultdict(CutBudget)  # by session
 
     def plan(
         self, sessions: Iterable[tuple[Session, DecodeQueue]], order: Sequence[Task], now_ms: float
@@ -72,23 +83,38 @@ class CutPlanner:
         if seq is None or session.is_paused or not queue:
             return
         chunk = self._describe(session, queue, now_ms)
-        cut = plan_cut(chunk, self._costs, latest_start(order, None), now_ms)
-        if isinstance(cut, Cut) and not _differs(session, queue, cut.kept, now_ms):
-            cut = "same"
+        cut = plan_cut(chunk, self._costs, latest_start(order, None, session.number), now_ms)
+        if isinstance(cut, Cut):
+            cut = self._check(session, queue, cut, now_ms)
         first = self._find_first(session, chunk, order, now_ms) if cut == "stall" else None
         if isinstance(cut, Cut):
-            found.append(PlannedCut(session, cut))
+            found.append(PlannedCut(session, cut, self._costs.cut_slack_ms))
         elif first is not None:
             found.append(MakeWay(first.session))
         else:
             self._refuse(session, seq, cut)
+
+    def _check(self, session: Session, queue: DecodeQueue, cut: Cut, now_ms: float) -> Cut | Refusal:
+        """Return a cut that is in time, unless it would change nothing or there were too many before it."""
+        controls = session.current_controls()
+        if not _differs(session, queue, cut.kept, now_ms):
+            return "same"
+        is_allowed = self._budgets[session.number].allows(
+            cut.begin_by_ms, controls.latched_ms, is_look=controls.has_only_looks
+        )
+        return cut if is_allowed else "often"
+
+    def count(self, session: Session, now_ms: float) -> None:
+        """Note that a session's cut begins."""
+        self._budgets[session.number].spend(now_ms)
 
     def _find_first(
         self, session: Session, chunk: Cuttable, order: Sequence[Task], now_ms: float
     ) -> Task | None:
         """Find what to make before a cut, so that neither makes the other, or the next chunk, late."""
         others = [task for task in order if task.session != session.number]
-        own_begin_ms = latest_start([task for task in order if task.session == session.number], None)
+        own = [task for task in order if task.session == session.number]
+        own_begin_ms = latest_start(own, None, session.number)
         if not others or not isinstance(plan_cut(chunk, self._costs, own_begin_ms, now_ms), Cut):
             return None
         first = others[0]
@@ -100,6 +126,7 @@ class CutPlanner:
         newest = queue.newest
         assert newest is not None, "a queue without a chunk"
         due_ms, decode_ms = session.decode_due_ms(self._costs, now_ms), self._costs.decode_ms
+        due_ms += min(MAX_BORROWED_MS, (session.underrun_ms(now_ms) - due_ms) / 4)
         first, delay_ms = queue.first_uncut, self._costs.decoding_delay_ms
         latents = range(first, newest.end)
         dues = [
@@ -114,6 +141,7 @@ class CutPlanner:
 
     def forget(self, session: Session) -> None:
         self._refused.pop(session.number, None)
+        self._budgets.pop(session.number, None)
 
 
 def begin_in_time(cuts: Sequence[PlannedCut]) -> PlannedCut:

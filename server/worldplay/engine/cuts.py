@@ -5,8 +5,7 @@ from typing import Literal
 
 from worldplay.engine.pacing import Costs
 
-Refusal = Literal["same", "late", "stall"]
-SLACK_MS = 15.0  # how much earlier a cut begins than it must
+Refusal = Literal["same", "late", "stall", "often"]
 
 
 @dataclass(frozen=True, slots=True)

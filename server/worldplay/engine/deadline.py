@@ -14,10 +14,16 @@ class Task:
     context_ms: float  # work before the latch
     tail_ms: float  # work after it
     served_ms: float  # when this session was last served; decides between equal deadlines
+    wish_ms: float = 0.0  # how much of `latch_by_ms` is only a wish: this much later it is still in time
 
     @property
     def begin_by_ms(self) -> float:
         return self.latch_by_ms - self.context_ms
+
+    @property
+    def work_ms(self) -> float:
+        """Return how long it keeps the model from other work."""
+        return self.context_ms + self.tail_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +54,11 @@ def decide(tasks: Sequence[Task], ready: int | None, now_ms: float) -> Run | Wai
     due = next((task for task in order if _own_start(task, ready) <= now_ms), None)
     if due is not None and _fits_before(due, first, now_ms):
         return Run(due.session)
-    start_ms = latest_start(order, ready)
+    start_ms = latest_start(order, ready, first.session)
     if start_ms <= now_ms:
         return Run(first.session)
-    return Wait(start_ms)
+    own_starts = (_own_start(task, ready) for task in order)
+    return Wait(min([start_ms, *(own_ms for own_ms in own_starts if own_ms > now_ms)]))
 
 
 def _own_start(task: Task, ready: int | None) -> float:
@@ -64,14 +71,16 @@ def _fits_before(task: Task, first: Task, now_ms: float) -> bool:
     return task is first or now_ms + task.context_ms + task.tail_ms <= first.begin_by_ms
 
 
-def latest_start(order: Sequence[Task], ready: int | None) -> float:
+def latest_start(order: Sequence[Task], ready: int | None, wishing: int) -> float:
     """Return when the first task must start so that all are in time, one after the other.
 
     Args:
         order: tasks, the first one's deadline first.
+        wishing: the session whose client's wish counts; of the others only what they need.
     """
     start_ms = float("inf")
     for task in reversed(order):
-        latch_ms = min(task.latch_by_ms, start_ms - task.tail_ms)
+        own_ms = task.latch_by_ms + task.wish_ms * (task.session != wishing)
+        latch_ms = min(own_ms, start_ms - task.tail_ms)
         start_ms = latch_ms if task.session == ready else latch_ms - task.context_ms
     return start_ms

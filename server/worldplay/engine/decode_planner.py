@@ -42,8 +42,8 @@ class DecodePlanner:
         return Decode(min(waiting, key=lambda each: each[0])[1], begin_by_ms)
 
     def _due_ms(self, session: Session, now_ms: float) -> float:
-        """Return when a session's next latent must be decoded. Without cuts there is nothing to wait for."""
-        if self._latch == "chunk" or session.is_paused:
+        """Return when a session's next latent must be decoded: at once if it cannot be cut any more."""
+        if self._latch == "chunk" or session.is_paused or session.is_rewinding:
             return now_ms
         return session.decode_due_ms(self._costs, now_ms)
 

@@ -19,6 +19,7 @@ class DecodingChunk:
         self.end = len(report.chunk.poses)
         self.frames = walk.decode_for_encoder(report.chunk)
         self.is_announced = False
+        self.is_final = False  # no cut may change it
         self._generate_ms = now_ms - report.latch.at_ms
         self._decode_ms = 0.0
         self._needed_ms = 0.0
@@ -27,6 +28,11 @@ class DecodingChunk:
     @property
     def num_left(self) -> int:
         return self.end - self.next_latent
+
+    @property
+    def stages_ms(self) -> dict[str, float]:
+        """Return the time spent on these latents by stage."""
+        return {**self.report.chunk.timings_ms, "decode": self._decode_ms}
 
     def count_frames(self, end: int) -> int:
         """Count the video frames of the latents that are not decoded, up to number `end`."""
@@ -46,7 +52,7 @@ class DecodingChunk:
         chunk = self.report.chunk
         num_decoded = self.next_latent - chunk.first_latent
         is_new = chunk.first_latent == 0 and num_decoded > 0  # otherwise another version of it was counted
-        counters.add_chunk({**chunk.timings_ms, "decode": self._decode_ms}, is_new=is_new)
+        counters.add_chunk(self.stages_ms, is_new=is_new)
         if chunk.first_latent:
             return
         costs.needed.add(self._needed_ms if num_decoded else self._generate_ms + costs.decode_ms)
@@ -83,7 +89,7 @@ class DecodeQueue:
     def first_uncut(self) -> int:
         """Return the number, in the newest chunk, of the first latent that a cut may throw away."""
         newest = self._chunks[-1]
-        return newest.next_latent + (self._in_hand is newest)
+        return newest.end if newest.is_final else newest.next_latent + (self._in_hand is newest)
 
     @property
     def num_latents(self) -> int:
@@ -106,23 +112,53 @@ class DecodeQueue:
 
     def num_before(self, kept: int) -> int:
         """Count the latents before number `kept` of the newest chunk."""
-        return self.num_latents - (self._chunks[-1].end - kept)
+        return self.num_latents - self.num_from(kept)
+
+    def num_from(self, kept: int) -> int:
+        """Count the latents of the newest chunk from number `kept` on."""
+        return self._chunks[-1].end - kept
 
     def add(self, report: ChunkReport, walk: WalkPort) -> None:
         """Take a chunk that was just generated. After a cut it replaces the newest one's latents."""
         kept = report.chunk.first_latent
         newest = self.newest
         if newest is not None and newest.report.chunk.index == report.chunk.index:
-            self._counters.latents_thrown_away += newest.end - kept
+            self._counters.latents_thrown_away += self.num_from(kept)
             newest.end = kept
             if newest.num_left == 0:
                 self._chunks.pop().count(self._costs, self._counters)
         self._chunks.append(DecodingChunk(report, walk, self._clock()))
 
+    @property
+    def next_chunk(self) -> int:
+        """Return the number of the chunk whose latent is next."""
+        return self._chunks[0].report.chunk.index
+
+    def make_final(self) -> None:
+        """Let no cut change what was generated, because somebody keeps a copy of it."""
+        for chunk in self._chunks:
+            chunk.is_final = True
+
+    def keep(self, num_chunks: int | None) -> bool:
+        """Forget what does not belong to a walk's first chunks; None: to all. Returns: whether there was any.
+
+        Of those, a latent that is being decoded is not delivered. What they took is counted.
+        """
+        if num_chunks is None:
+            return False
+        stay = deque(chunk for chunk in self._chunks if chunk.report.chunk.index < num_chunks)
+        for chunk in self._chunks:
+            if chunk not in stay:
+                self._counters.add_stages(chunk.stages_ms)
+        is_dropping = len(stay) < len(self._chunks)
+        self._chunks = stay
+        if self._in_hand not in stay:
+            self._in_hand = None
+        return is_dropping
+
     def clear(self) -> None:
-        """Forget all latents. One that is being decoded is not delivered."""
-        self._chunks.clear()
-        self._in_hand = None
+        """Forget all latents. One that is being decoded is not delivered. What they took is counted."""
+        self.keep(0)
 
     def decode_next(self) -> None:
         """Decode the next latent and give its frames to the listener."""

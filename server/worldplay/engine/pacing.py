@@ -8,6 +8,10 @@ from typing import Literal
 MIN_MARGIN_MS = 50.0  # for a client that does not say what it wants to have buffered
 MAX_BUFFERED_MS = 1333.0  # two chunks; if these do not prevent underruns, the server is too slow
 CONTEXT_SLACK_MS = 20.0  # how much earlier the context pass starts than it usually must
+MIN_CUT_SLACK_MS = 5.0
+MAX_CUT_SLACK_MS = 50.0
+MAX_SPREAD_MS = 150.0  # more reserve would be felt more than a rare stall
+_NUM_STAGES = 256  # half a minute of one visitor's stages
 _NUM_RECENT = 32  # 20 s of one visitor's chunks
 
 LatchMode = Literal["latent", "chunk"]  # whether chunks are cut when controls change
@@ -17,8 +21,8 @@ Stage = Literal["open", "context", "step", "decode"]  # what the worker does in 
 class RecentTimes:
     """The latest few durations of something."""
 
-    def __init__(self) -> None:
-        self._times_ms: deque[float] = deque(maxlen=_NUM_RECENT)
+    def __init__(self, count: int = _NUM_RECENT) -> None:
+        self._times_ms: deque[float] = deque(maxlen=count)
 
     def add(self, time_ms: float) -> None:
         self._times_ms.append(time_ms)
@@ -33,6 +37,10 @@ class RecentTimes:
     @property
     def p95_ms(self) -> float:
         return self._rank(0.95)
+
+    @property
+    def p995_ms(self) -> float:
+        return self._rank(0.995)
 
     @property
     def least_ms(self) -> float:
@@ -90,6 +98,9 @@ class Costs:
     # From the latch until so many latents are generated.
     generate: dict[int, RecentTimes] = field(default_factory=dict)
     kept: RecentTimes = field(default_factory=RecentTimes)  # encoding the latents that a cut keeps
+    # By how much stages exceeded their median: of all, and of decoding.
+    _excess: RecentTimes = field(default_factory=lambda: RecentTimes(_NUM_STAGES))
+    _decode_excess: RecentTimes = field(default_factory=lambda: RecentTimes(_NUM_STAGES))
     _first_ms: dict[Stage, float] = field(default_factory=dict)
     _longest_open_ms: float = 0.0
     _stages: dict[Stage, RecentTimes] = field(default_factory=lambda: defaultdict(RecentTimes))
@@ -99,9 +110,27 @@ class Costs:
         if stage == "open":
             self._longest_open_ms = max(self._longest_open_ms, time_ms)
         if stage in self._first_ms:
-            self._stages[stage].add(time_ms)
+            times = self._stages[stage]
+            if times and stage != "open":
+                self._count_excess(stage, time_ms - times.median_ms)
+            times.add(time_ms)
         else:  # the first one also loads code and allocates memory, so it is kept apart
             self._first_ms[stage] = time_ms
+
+    def _count_excess(self, stage: Stage, excess_ms: float) -> None:
+        self._excess.add(max(0.0, excess_ms))
+        if stage == "decode":
+            self._decode_excess.add(max(0.0, excess_ms))
+
+    @property
+    def spread_ms(self) -> float:
+        """Return by how much stages rarely exceed their median: what only one in half a minute exceeds."""
+        return min(MAX_SPREAD_MS, self._excess.p995_ms)
+
+    @property
+    def decode_spread_ms(self) -> float:
+        """Return the same of what may delay a latent that is generated."""
+        return min(MAX_SPREAD_MS, self._decode_excess.p995_ms) if self.decodes_beside else self.spread_ms
 
     @property
     def decoding(self) -> RecentTimes:
@@ -141,6 +170,12 @@ class Costs:
             return math.inf
         kept_ms = self.kept.median_ms if self.kept else self.context.median_ms
         return times[0] + kept_ms + (0.0 if is_cached else self.context.median_ms)
+
+    @property
+    def cut_slack_ms(self) -> float:
+        """Return how much earlier than it must a cut should begin, by how much generating has varied."""
+        jitter_ms = max((times.jitter_ms for times in self.generate.values()), default=0.0)
+        return min(MAX_CUT_SLACK_MS, max(MIN_CUT_SLACK_MS, jitter_ms))
 
     def safe_ms(self, stage: Stage) -> float:
         """Return the time that a stage rarely exceeds; infinite if unknown."""

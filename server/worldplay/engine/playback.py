@@ -3,10 +3,11 @@
 from collections import deque
 from dataclasses import dataclass, replace
 
-from worldplay.engine.pacing import AckDelays, RecentTimes, latch_buffered_ms, margin_ms
+from worldplay.engine.pacing import MIN_MARGIN_MS, AckDelays, RecentTimes, latch_buffered_ms, margin_ms
 
 UNACKNOWLEDGED_CHUNKS = 2
 SILENT_AFTER_MS = 1000.0  # a client that plays says so every 100 ms
+MAX_NEED_MS = 250.0  # reserve and way to a client, as far as others wait for it: it may report what it likes
 LOST_AFTER_MS = 2000.0  # media that a client has not reported by then counts as lost
 MAX_UNENCODED_S = 1.0  # of frames: at most one chunk may be made while another is encoded
 _MAX_BATCHES = 64  # more than are handed over within LOST_AFTER_MS
@@ -136,14 +137,33 @@ class Playback:
         left_ms = (self.handed_s - self._anchor.shown_s) * 1000.0
         return max(now_ms, self._anchor.at_ms + left_ms)
 
-    def decode_due_ms(self, decoding: RecentTimes, now_ms: float) -> float:
-        """Return when the next latent must be decoded, so that its client still has its reserve."""
-        reserve_ms = margin_ms(decoding, self.ack_delays, self._wanted_ms) + self.ack_delays.median_ms
-        return self.underrun_ms(now_ms) - reserve_ms
+    def decode_due_ms(self, decoding: RecentTimes, now_ms: float, spread_ms: float = 0.0) -> float:
+        """Return when the next latent must be decoded, so that its client still has its reserve.
 
-    def latch_buffered_ms(self, needed: RecentTimes) -> float:
-        """Return the buffered media at which the next chunk should latch its controls."""
-        return latch_buffered_ms(needed, self.ack_delays, self._wanted_ms)
+        Args:
+            spread_ms: by how much stages before it rarely take longer than usual.
+        """
+        margin = max(spread_ms, margin_ms(decoding, self.ack_delays, self._wanted_ms))
+        return self.underrun_ms(now_ms) - margin - self.ack_delays.median_ms
+
+    def latch_buffered_ms(self, needed: RecentTimes, spread_ms: float = 0.0) -> float:
+        """Return the buffered media at which the next chunk should latch its controls.
+
+        Args:
+            spread_ms: as for `decode_due_ms`.
+        """
+        return latch_buffered_ms(needed, self.ack_delays, max(spread_ms, self._reserve_ms))
+
+    def wish_ms(self, needed: RecentTimes, spread_ms: float) -> float:
+        """Return how much of this is only a wish of the client. Others do not wait for it."""
+        needs_ms = max(spread_ms, min(MIN_MARGIN_MS, self._reserve_ms))
+        needs_ms = latch_buffered_ms(needed, self.ack_delays, needs_ms)
+        return self.latch_buffered_ms(needed, spread_ms) - min(needs_ms, needed.median_ms + MAX_NEED_MS)
+
+    @property
+    def _reserve_ms(self) -> float:
+        """Return the reserve that the client wants to have, or should have if it does not say."""
+        return MIN_MARGIN_MS if self._wanted_ms is None else self._wanted_ms
 
     def drop(self, duration_s: float) -> None:
         """Subtract media that was handed over but never sent. It is not on the client's timeline."""

@@ -185,13 +185,13 @@ class Session:
         now_ms = self._clock()
         with self._lock:
             self._is_away = True
-            self._controls = self._controls.released(now_ms)
+            self._controls.release(now_ms)
             self.activity.note_away(True, now_ms)
             self._commands.append((Rest(), now_ms))
         self._wake()
 
     def come_back(self, resent_s: float = 0.0, skipped_s: float = 0.0) -> None:
-        """Note that the client is back.
+        """Note that the client is back, on another connection.
 
         Args:
             resent_s: media that it is sent again; it may have lost all other.
@@ -200,6 +200,7 @@ class Session:
         now_ms = self._clock()
         with self._lock:
             self._is_away = False
+            self._controls.release(now_ms)  # the earlier connection may not have been lost
             self.activity.note_away(False, now_ms)
             self._playback.come_back(resent_s, skipped_s, now_ms)
         self._wake()
@@ -226,6 +227,19 @@ class Session:
     def num_chunks(self) -> int:
         """Return how many chunks the walk has, once all commands are done. Any thread."""
         return self._num_chunks or 0
+
+    @property
+    def num_staying(self) -> int | None:
+        """Return how many of the walk's chunks stay after the rewinds that wait; None: all."""
+        with self._lock:
+            rewinds = [each.num_chunks for each, _ in self._commands if isinstance(each, Rewind)]
+            return 0 if self._is_closed else min(rewinds, default=None)
+
+    @property
+    def is_rewinding(self) -> bool:
+        """Return whether a rewind is next, before which everything that stays is decoded."""
+        with self._lock:
+            return self._has_rewind()
 
     def take_notices(self) -> list[Notice]:
         with self._lock:
@@ -275,7 +289,7 @@ class Session:
     def decode_due_ms(self, costs: Costs, now_ms: float) -> float:
         """Return when the next latent should be decoded: in time for the client, and for its jitter."""
         with self._lock:
-            return self._playback.decode_due_ms(costs.decoding, now_ms)
+            return self._playback.decode_due_ms(costs.decoding, now_ms, costs.decode_spread_ms)
 
     def next_task(
         self, now_ms: float, costs: Costs, undecoded_ms: float = 0.0, num_undecoded: int = 0
@@ -290,6 +304,8 @@ class Session:
             if self._is_held:
                 return None
             if self._commands:
+                if undecoded_ms and not self._is_away and self._has_rewind():
+                    return None
                 asked_ms = max(self._commands[0][1], self._rests_until_ms)
                 deadline_ms = asked_ms + OPENING_SLACK_MS
                 tail_ms = costs.command.median_ms
@@ -301,10 +317,11 @@ class Session:
             if not self._playback.wants_chunk(now_ms):
                 return None
             underrun_ms = self._playback.underrun_ms(now_ms) + undecoded_ms
-            buffered_ms = self._playback.latch_buffered_ms(costs.needed)
+            buffered_ms = self._playback.latch_buffered_ms(costs.needed, costs.spread_ms)
             deadline_ms = max(underrun_ms, self._opened_ms + OPENING_SLACK_MS)
             decode_ms = costs.decoding_delay_ms(num_undecoded)
-            return self._chunk_task(deadline_ms, underrun_ms - buffered_ms, costs, decode_ms)
+            wish_ms = self._playback.wish_ms(costs.needed, costs.spread_ms)
+            return self._chunk_task(deadline_ms, underrun_ms - buffered_ms, costs, decode_ms, wish_ms)
 
     def mark_latched(self, now_ms: float) -> None:
         """Note that a chunk has read its controls; it will be finished unless it is cancelled."""
@@ -361,6 +378,9 @@ class Session:
     def _has_change(self) -> bool:
         return any(isinstance(command, Open | Rewind) for command, _ in self._commands)
 
+    def _has_rewind(self) -> bool:
+        return bool(self._commands) and isinstance(self._commands[0][0], Rewind)
+
     def _command(self, command: Command) -> bool:
         if len(self._commands) >= MAX_COMMANDS:
             self._refuse(f"expected at most {MAX_COMMANDS} changes waiting, got one more")
@@ -373,7 +393,12 @@ class Session:
         self._notices.append(lambda listener: listener.on_error("bad_request", message, False))
 
     def _chunk_task(
-        self, deadline_ms: float, latch_by_ms: float, costs: Costs, decode_ms: float = 0.0
+        self,
+        deadline_ms: float,
+        latch_by_ms: float,
+        costs: Costs,
+        decode_ms: float = 0.0,
+        wish_ms: float = 0.0,
     ) -> Task:
-        context_ms = costs.context.p95_ms + CONTEXT_SLACK_MS + decode_ms
-        return Task(self.number, deadline_ms, latch_by_ms, context_ms, costs.tail.median_ms, self._served_ms)
+        context_ms, tail_ms = costs.context.p95_ms + CONTEXT_SLACK_MS + decode_ms, costs.tail.median_ms
+        return Task(self.number, deadline_ms, latch_by_ms, context_ms, tail_ms, self._served_ms, wish_ms)

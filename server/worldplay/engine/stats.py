@@ -16,7 +16,7 @@ class Counters:
     cuts: int = 0  # of chunks whose rest was generated again
     cuts_abandoned: int = 0  # because the old latents were needed before the new ones were ready
     cuts_refused: dict[str, int] = field(default_factory=dict)  # by reason; replaced, never changed
-    latents_thrown_away: int = 0  # generated, but never decoded because of cuts
+    latents_thrown_away: int = 0  # generated, or begun by a cut that was given up, but never decoded
     speculation_hits: int = 0  # context passes that were ready when the controls were latched
     speculation_misses: int = 0  # context passes lost to other work
     walks_opened: int = 0
@@ -36,11 +36,21 @@ class Counters:
     def refuse_cut(self, reason: str) -> None:
         self.cuts_refused = self.cuts_refused | {reason: self.cuts_refused.get(reason, 0) + 1}
 
-    def add_chunk(self, stages_ms: dict[str, float], *, is_new: bool) -> None:
-        """Count a chunk, or its rest after a cut, with its time in ms at each stage."""
+    def abandon_cut(self, stages_ms: dict[str, float], num_latents: int) -> None:
+        """Count a cut that was given up, with the time spent on it and its latents."""
+        self.cuts_abandoned += 1
+        self.latents_thrown_away += num_latents
+        self.add_stages(stages_ms)
+
+    def add_stages(self, stages_ms: dict[str, float]) -> None:
+        """Count time in ms at each stage, also of work that was thrown away."""
         self.stage_ms = self.stage_ms | {
             stage: self.stage_ms.get(stage, 0.0) + time_ms for stage, time_ms in stages_ms.items()
         }
+
+    def add_chunk(self, stages_ms: dict[str, float], *, is_new: bool) -> None:
+        """Count a chunk, or its rest after a cut, with its time in ms at each stage."""
+        self.add_stages(stages_ms)
         if not is_new:
             return
         self.chunks += 1

@@ -9,7 +9,6 @@ from worldplay.engine.admission import Admission
 from worldplay.engine.chunk_run import ChunkRun
 from worldplay.engine.clips import ClipQueue
 from worldplay.engine.commands import Commands, walk_of
-from worldplay.engine.controls import Latch
 from worldplay.engine.cut_planner import CutPlanner, MakeWay, PlannedCut
 from worldplay.engine.cuts import Cut
 from worldplay.engine.deadline import Run, Task, Wait, decide
@@ -18,11 +17,10 @@ from worldplay.engine.decoder import Decoder, DecoderThread
 from worldplay.engine.decoding import DecodeQueue
 from worldplay.engine.failures import REASONS, code_of
 from worldplay.engine.pacing import Costs, LatchMode
-from worldplay.engine.ports import ChunkReport, WorldPort
+from worldplay.engine.ports import WorldPort
 from worldplay.engine.session import Session
 from worldplay.engine.stats import Counters
 from worldplay.engine.turns import Turns
-from worldplay.world.chunk import Chunk
 
 logger = logging.getLogger(__name__)
 
@@ -53,12 +51,12 @@ class Worker:
         self._decoder: Decoder = decoder or Decoder()
         self._costs = Costs(decodes_beside=self._decoder.is_beside)
         self.clips = ClipQueue(world, clock, self.counters, self._costs)
-        self._commands = Commands(world, clock, self._costs, self.counters, self._show)
+        self._undecoded: dict[int, DecodeQueue] = {}  # by session
+        self._commands = Commands(world, clock, self._costs, self.counters, self._undecoded)
         self._sessions: dict[int, Session] = {}
         self._turns = Turns(admission, self._sessions, self._is_in_chunk, self._guard, self._end)
         self._run: ChunkRun | None = None
         self._latch = latch
-        self._undecoded: dict[int, DecodeQueue] = {}  # by session
         self._planner = DecodePlanner(self._undecoded, self._costs, latch)
         self._cuts = CutPlanner(self._costs, self.counters, self._guard)
         if decoder is not None:
@@ -105,7 +103,7 @@ class Worker:
                 self._end(session, None)
         for session in self._sessions.values():
             if session.is_cancelling:
-                self._cancel(session)
+                self._cancel(session, session.num_staying)
         for session in list(self._sessions.values()):
             self._guard(session, partial(self._answer, session))
         self._turns.check(self._clock())
@@ -191,6 +189,8 @@ class Worker:
         if isinstance(cut, MakeWay):
             decision = decision if isinstance(decision, Run) else Run(cut.session)
             cut = None
+        if cut is not None and isinstance(decision, Run) and cut.goes_before(decision, tasks, now_ms):
+            decision = Wait(None)
         decode = None if self._decoder.is_busy else self._planner.next(now_ms)
         stage_ms = self._expect_stage_ms() if isinstance(decision, Run) else 0.0
         if decode is not None and decode.begin_by_ms <= now_ms + stage_ms:
@@ -269,29 +269,26 @@ class Worker:
         now_ms = self._clock()
         decode = self._planner.next(now_ms)
         stage_ms = self._expect_stage_ms() if self._decoder.is_worker_computing else 0.0
-        if decode is None or decode.begin_by_ms > now_ms + stage_ms or decode.session.is_cancelling:
+        if decode is None or decode.begin_by_ms > now_ms + stage_ms:
             return None
         if self._planner.is_making_again(decode.session, self._run):
             return None  # the worker gives up the cut first, between two stages
-        return self._undecoded[decode.session.number]
-
-    def _show(self, session: Session, chunk: Chunk) -> None:
-        """Show the last latent of a walk that goes on, before its next chunk is made."""
-        queue = self._undecoded[session.number]
-        queue.add(ChunkReport(chunk, Latch(None, self._clock())), walk_of(session))
-        queue.decode_next()
+        queue, num_staying = self._undecoded[decode.session.number], decode.session.num_staying
+        return queue if num_staying is None or queue.next_chunk < num_staying else None
 
     def _begin_cut(self, session: Session, cut: Cut) -> None:
-        walk = walk_of(session)
-        self._run = ChunkRun(session, walk, self._clock, cut)
+        self._cuts.count(session, self._clock())
+        self._run = ChunkRun(session, walk_of(session), self._clock, cut)
         self._advance(self._run)
 
     def _give_up_cut(self) -> None:
         """Show the old latents after all, because the new ones come too late."""
         run, self._run = self._run, None
         assert run is not None, "expected a cut, got none"
+        assert run.cut is not None, "expected a cut, got a chunk"
         run.give_up()
-        self.counters.cuts_abandoned += 1
+        num_latents = self._undecoded[run.session.number].num_from(run.cut.kept)
+        self.counters.abandon_cut(run.spent_ms, num_latents)
 
     def _has_time_for_clip(self, decision: Run | Wait) -> bool:
         """Return whether a clip's next stage ends before any session needs the model or its caches.
@@ -335,7 +332,7 @@ class Worker:
         stage, started_ms = run.next_stage, self._clock()
         with self._decoder.beside():
             run.advance()
-        if run.cut is None:  # a cut's stages are shorter
+        if run.cut is None or stage == "step":  # a cut mostly finds its context
             self._costs.count(stage, self._clock() - started_ms)
         if run.chunk is not None:
             run.count(self._costs)
@@ -351,18 +348,18 @@ class Worker:
             self.counters.speculation_misses += 1
             self._drop_run()
 
-    def _cancel(self, session: Session) -> None:
-        """Drop what was begun or not decoded yet of a session's chunks."""
+    def _cancel(self, session: Session, num_staying: int | None = 0) -> None:
+        """Drop what was begun or not decoded yet of a session's chunks, but for those that stay."""
         is_running = self._run is not None and self._run.session is session
-        queue = self._undecoded[session.number]
-        self.counters.cancelled_chunks += is_running or bool(queue)
-        queue.clear()
+        is_dropping = self._undecoded[session.number].keep(num_staying)
+        self.counters.cancelled_chunks += is_running or is_dropping
         if is_running:
             self._drop_run()
 
     def _drop_run(self) -> None:
         run, self._run = self._run, None
         if run is not None:
+            self.counters.add_stages(run.spent_ms)
             run.close()
 
     # -- failures

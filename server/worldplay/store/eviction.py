@@ -38,13 +38,6 @@ def find_walking(walks: Sequence[StoredWalk], since_s: float, most: int) -> list
     return sorted(found, key=_age, reverse=True)[:most]
 
 
-def live_bytes_beside(walks: Sequence[StoredWalk], id: str) -> int:
-    """Return the size of the walks that are being made by the address of this one, with it; 0: unknown."""
-    address = next((walk.address for walk in walks if walk.id == id), "")
-    same = [walk for walk in walks if walk.is_live and not walk.is_bookmark and walk.address == address]
-    return sum(walk.num_bytes for walk in same) if address else 0
-
-
 def find_surplus(walks: Sequence[StoredWalk], address: str, most: int) -> list[StoredWalk]:
     """Find what an address has left beyond `most` walks, the oldest first."""
     left = sorted((walk for walk in walks if walk.is_left and walk.address == address), key=_age)
@@ -72,17 +65,6 @@ def find_room(walks: Sequence[StoredWalk], num_bytes: int, quota_bytes: int) -> 
             return
         num_bytes -= walk.num_bytes
         yield walk
-
-
-def sum_bookmarks(walks: Sequence[StoredWalk], key: str, address: str) -> tuple[int, int, int]:
-    """Return how many bookmarks a key has, and how many bytes those of an address and all of them have."""
-    bookmarks = [walk for walk in walks if walk.is_bookmark]
-    of_address = [walk for walk in bookmarks if walk.address == address != ""]
-    return (
-        sum(walk.key == key for walk in bookmarks),
-        sum(walk.num_bytes for walk in of_address),
-        sum(walk.num_bytes for walk in bookmarks),
-    )
 
 
 def _age(walk: StoredWalk) -> tuple[float, str]:

@@ -18,9 +18,9 @@ from cachetools import LRUCache
 from pydantic import ValidationError
 
 from worldplay.media.fragment_index import FragmentIndex
-from worldplay.store.file_io import opened, write_all
 from worldplay.store.files import ID, Entry, Files
 from worldplay.store.folders import ABOUT, by_folder, is_made_here, remove_ours
+from worldplay.store.raw_files import FileState, opened, write_all
 from worldplay.store.recording_about import BLANK_LINK, RecordingAbout
 from worldplay.store.steady_clock import SteadyClock
 
@@ -86,7 +86,7 @@ class Recordings:
         self._cleaned_s = float("-inf")
         # Recordings that are being made, and may not be removed. Each has the state in which its description
         # was left here: if that changes, another server goes on with the recording.
-        self.active: dict[str, _FileState | None] = {}
+        self.active: dict[str, FileState | None] = {}
         self._walks: dict[str, str] = {}  # of sessions: nothing but this walk is shown
         self._revoked: set[str] = set()  # sessions whose link works no more, whatever is on disk
         self._holds: Counter[str] = Counter()  # downloads in progress, by session
@@ -256,12 +256,12 @@ class Recordings:
         if left is not None and found is not None and left != found:
             raise TakenOverError
 
-    def _about_state(self, id: str) -> "_FileState | None":
+    def _about_state(self, id: str) -> FileState | None:
         try:
             found = (self._root / id / ABOUT).stat()
         except FileNotFoundError:
             return None
-        return _FileState(found.st_ino, found.st_size, found.st_mtime_ns)
+        return FileState(found.st_ino, found.st_size, found.st_mtime_ns)
 
     # -- any thread
 
@@ -364,15 +364,6 @@ class Recordings:
                 yield file
         except FileNotFoundError:
             raise MissingRecordingError from None
-
-
-@dataclass(frozen=True, slots=True)
-class _FileState:
-    """Tells whether a file was written anew."""
-
-    inode: int
-    num_bytes: int
-    changed_ns: int
 
 
 def _last_changed(entries: Sequence[Entry]) -> float:

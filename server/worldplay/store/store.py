@@ -26,12 +26,11 @@ from worldplay.store.eviction import (
     find_room,
     find_surplus,
     find_walking,
-    live_bytes_beside,
-    sum_bookmarks,
 )
 from worldplay.store.files import ID, Entry, Files
 from worldplay.store.folders import ABOUT, by_folder, has_about, has_part, is_of_walk, is_walk, remove_ours
 from worldplay.store.parts import read_until_damaged
+from worldplay.store.shares import LIVE_ADDRESS_SHARE, find_full, live_bytes_beside
 from worldplay.store.steady_clock import SteadyClock
 from worldplay.store.walk_index import WalkIndex
 from worldplay.world.snapshot import Snapshot
@@ -39,13 +38,11 @@ from worldplay.world.snapshot_file import write_snapshot
 
 logger = logging.getLogger(__name__)
 
-MAX_LISTED = 200
 LIVE_S = 24 * 3600.0  # how long a walk that nobody came back to is kept
 CLEAN_EVERY_S = 600.0
+MAX_LISTED = 200  # bookmarks of a key
 SILENT_S = 600.0  # after which a walk without a sign of life counts as left, wherever it was walked
 SLACK_SHARE = 0.05  # of the store, which is freed beside what is needed, so that not every save frees some
-BOOKMARKS_SHARE = 0.9  # of the store; the rest is for walks that are being made
-BOOKMARKS_ADDRESS_SHARE, LIVE_ADDRESS_SHARE = 0.5, 0.75  # of the store, for one address
 WALKS_PER_ADDRESS = 20
 
 Removal = Literal["expired", "room", "address"]
@@ -155,10 +152,8 @@ class Store:
 
     def _check_live(self, id: str, num_bytes: int) -> None:
         """Raises: OwnerFullError if the walks of one address that are being made take what is for others."""
-        most_bytes = LIVE_ADDRESS_SHARE * self.quota_bytes
-        if self._num_bytes + num_bytes > most_bytes and (
-            live_bytes_beside(self._index.walks(), id) + num_bytes > most_bytes
-        ):
+        free_bytes = LIVE_ADDRESS_SHARE * self.quota_bytes - num_bytes
+        if self._num_bytes > free_bytes < live_bytes_beside(self._index.walks(), id):
             raise OwnerFullError
 
     def _remove_replaced(self, id: str, name: str, writer: str) -> None:
@@ -214,11 +209,8 @@ class Store:
 
     def _check_bookmarks(self, about: About, num_bytes: int) -> None:
         """Raises: StoreFullError if another bookmark of this size takes what is for others."""
-        of_key, address_bytes, all_bytes = sum_bookmarks(self._index.walks(), about.key, about.address)
-        if of_key >= MAX_LISTED or (address_bytes + num_bytes) > BOOKMARKS_ADDRESS_SHARE * self.quota_bytes:
-            raise OwnerFullError
-        if all_bytes + num_bytes > BOOKMARKS_SHARE * self.quota_bytes:
-            raise StoreFullError
+        if whose := find_full(self._index.walks(), about, num_bytes, self.quota_bytes, MAX_LISTED):
+            raise OwnerFullError if whose == "owner" else StoreFullError
 
     def about(self, id: str) -> About:
         """Read a walk's description. Raises: MissingWalkError or OSError."""

@@ -12,6 +12,11 @@ class LatencyTracker:
         self._received: deque[tuple[int, float]] = deque(maxlen=MAX_PENDING)  # seq, clock ms
         self._sent: deque[tuple[float, float]] = deque(maxlen=MAX_PENDING)  # media s, clock ms of arrival
 
+    def clear(self) -> None:
+        """Forget all messages: the connection that they came on has ended, and `seq` begins again."""
+        self._received.clear()
+        self._sent.clear()
+
     def receive(self, seq: int, now_ms: float) -> None:
         """Note that a control message has arrived."""
         self._received.append((seq, now_ms))

@@ -1,10 +1,11 @@
 """What one client is sent, across its connections: numbers frames when they are sent."""
 
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from worldplay.engine.ports import ChunkReport
 from worldplay.media.encoder import EncodedFrame
@@ -106,6 +107,7 @@ class Outlet:
         self._sent = _Sent()
         self._track: VideoTrack | None = None
         self._first_frame = self._next_frame = first_frame  # on the media timeline
+        self._connected_ms = -math.inf  # server clock
 
     @property
     def num_frames(self) -> int:
@@ -119,7 +121,7 @@ class Outlet:
                 for each in refuse(item, self._metrics):
                     self._queue.put(each)
             case ChunkReport():
-                self._queue.put(item, item)
+                self._queue.put(item, item, is_frame=False)
             case m.Queued():  # only the newest counts
                 self._queue.discard(lambda each: isinstance(each, m.Queued))
                 self._queue.put(item)
@@ -159,8 +161,13 @@ class Outlet:
             if self._track is not None:
                 missed.insert(0, init_message(self._track))
             self._sent.begin_with(missed)
-        self._due.extend(missed)
+        self._due.extend(without_controls(message) for message in missed)
         return Resumption(sum(isinstance(each, m.Media) for each in missed), num_skipped)
+
+    def begin_connection(self, now_ms: float) -> None:
+        """Name no message of an earlier connection: what was latched before this time read those."""
+        self._connected_ms = now_ms
+        self._latency.clear()
 
     def _skip_to(self, least: int, missed: Sequence[m.ServerMessage]) -> int:
         """Let the timeline go on at least at this frame. Returns: how many numbers it leaves out."""
@@ -203,6 +210,8 @@ class Outlet:
 
     def _announce(self, report: ChunkReport) -> m.Chunk:
         message = chunk_message(report, self._next_frame, tells_revision=self.tells_revision)
+        if report.latch.at_ms < self._connected_ms:
+            message = without_controls(message)
         self._latency.send(message.controls_seq, self._time_s())
         return message
 
@@ -217,6 +226,14 @@ class Outlet:
     def _opened_track(self) -> VideoTrack:
         assert self._track is not None, "a chunk before its track"
         return self._track
+
+
+Sent = TypeVar("Sent", bound=m.ServerMessage)
+
+
+def without_controls(message: Sent) -> Sent:
+    """Return a message for another connection than the one whose controls it names."""
+    return message.model_copy(update={"controls_seq": None}) if isinstance(message, m.Chunk) else message
 
 
 def refuse(error: ProtocolError, metrics: Metrics) -> Iterator[m.Error | Close]:

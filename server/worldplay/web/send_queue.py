@@ -4,13 +4,14 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
-MAX_CHUNKS = 3  # waiting; pacing keeps it at one or two, unless the client does not read
+MAX_FRAMES = 48  # waiting, two seconds; pacing keeps it at one or two chunks, unless the client does not read
 MAX_MESSAGES = 1000  # that belong to no chunk
 
 
@@ -22,23 +23,34 @@ def post(loop: asyncio.AbstractEventLoop, put: Callable[[Item], None], item: Ite
         logger.debug("an item to send came after the server's end")
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry(Generic[Item]):
+    chunk: object | None
+    item: Item
+    is_frame: bool
+
+
 class SendQueue(Generic[Item]):
-    """A queue with one reader. An item may belong to a chunk, which can be any object."""
+    """A queue with one reader. An item may belong to a chunk, or to its rest after a cut: any object."""
 
     def __init__(self, on_drop: Callable[[list[Item]], None]) -> None:
         """on_drop gets the items of a chunk that is dropped."""
-        self._items: deque[tuple[object | None, Item]] = deque()
+        self._items: deque[_Entry[Item]] = deque()
         self._ready = asyncio.Event()
         self._is_overfull = False
         self._on_drop = on_drop
 
-    def put(self, item: Item, chunk: object | None = None) -> None:
-        """Add an item. If a message finds no room, it is dropped, and `get` fails from then on."""
-        if chunk is None and sum(chunk is None for chunk, _ in self._items) >= MAX_MESSAGES:
+    def put(self, item: Item, chunk: object | None = None, *, is_frame: bool = True) -> None:
+        """Add an item. If a message finds no room, it is dropped, and `get` fails from then on.
+
+        Args:
+            is_frame: of an item that belongs to a chunk: whether it counts as a frame.
+        """
+        if chunk is None and sum(entry.chunk is None for entry in self._items) >= MAX_MESSAGES:
             self._is_overfull = True
         else:
-            self._items.append((chunk, item))
-            self._drop_oldest()
+            self._items.append(_Entry(chunk, item, is_frame and chunk is not None))
+            self._drop_oldest(chunk)
         self._ready.set()
 
     async def get(self) -> Item:
@@ -48,16 +60,17 @@ class SendQueue(Generic[Item]):
             await self._ready.wait()
         if self._is_overfull:
             raise BufferError(f"more than {MAX_MESSAGES} messages wait to be read")
-        return self._items.popleft()[1]
+        return self._items.popleft().item
 
     def discard(self, is_obsolete: Callable[[Item], bool]) -> None:
         """Remove items that nobody needs any more."""
-        self._items = deque(pair for pair in self._items if not is_obsolete(pair[1]))
+        self._items = deque(entry for entry in self._items if not is_obsolete(entry.item))
 
-    def _drop_oldest(self) -> None:
-        """Drop the oldest chunk if there are too many. The next chunk begins with a keyframe."""
-        waiting = list({id(chunk): chunk for chunk, _ in self._items if chunk is not None}.values())
-        if len(waiting) > MAX_CHUNKS:
-            oldest = waiting[0]
-            self._on_drop([item for chunk, item in self._items if chunk is oldest])
-            self._items = deque(pair for pair in self._items if pair[0] is not oldest)
+    def _drop_oldest(self, newest: object | None) -> None:
+        """Drop the oldest chunks if too many frames wait. The next chunk begins with a keyframe."""
+        while newest is not None and sum(entry.is_frame for entry in self._items) > MAX_FRAMES:
+            oldest = next(entry.chunk for entry in self._items if entry.chunk is not None)
+            if oldest is newest:
+                return
+            self._on_drop([entry.item for entry in self._items if entry.chunk is oldest])
+            self._items = deque(entry for entry in self._items if entry.chunk is not oldest)

@@ -5,7 +5,7 @@ import hmac
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 
-from worldplay.engine.engine import Engine
+from worldplay.engine.engine import Engine, monotonic_ms
 from worldplay.engine.session import Session
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ProtocolError
@@ -139,6 +139,7 @@ class Visit:
             self._deliver(self._unsaved)
         if self.session is not None:
             self.session.come_back(sent.num_frames / self._fps, sent.num_skipped / self._fps)
+        self.outlet.begin_connection(monotonic_ms())  # the session holds no older controls any more
 
     def leave(self) -> None:
         """Note that the connection is lost. Nothing is made until there is another."""

@@ -13,12 +13,10 @@ CacheSet = list[KVCache]  # one per guidance branch, the prompt's own last
 
 @dataclass(frozen=True, slots=True)
 class Holds:
-    """What a cache holds beside its text: a context, and latents of the chunk itself after it."""
+    """What a cache holds beside its text: the context of a chunk."""
 
     walk: ref[Walk]
     context: list[object]  # the latents, as LatentHistory.identify tells them apart
-    num_context: int  # latents in the cache for it
-    kept: list[object]
     read_back: ref[ChunkContext] | None  # where some of the context came from; None: all of it was encoded
     used_at: float  # perf_counter
 

@@ -33,15 +33,12 @@ def _add_square(x: torch.Tensor) -> torch.Tensor:
     return x + x * x
 
 
-def compile_world(world: World, compiler: str = COMPILER, *, with_cuts: bool = False) -> World:
+def compile_world(world: World, compiler: str = COMPILER) -> World:
     """Compile the parts of blocks by a backend of torch.compile, and log how long that takes.
 
     Later no shape is compiled, because a walk would wait for it: what is new runs as it is. Nothing is
     compiled if that fails, for example without a C compiler. Bidirectional transformers have other shapes in
     every chunk, so they are left as they are.
-
-    Args:
-        with_cuts: the world's chunks are cut, so the shapes of cuts are run as well.
     """
     if not world.can_walk:
         return world
@@ -49,7 +46,7 @@ def compile_world(world: World, compiler: str = COMPILER, *, with_cuts: bool = F
     torch._dynamo.config.recompile_limit = MOST_GRAPHS  # of all there are; by default 8
     transformer.use_regions(compile_regions(compiler))
     try:
-        warm_up(world, with_cuts=with_cuts)
+        warm_up(world)
     except (RuntimeError, OSError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise

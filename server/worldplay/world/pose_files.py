@@ -46,7 +46,8 @@ def parse_trajectory(document: object) -> Trajectory:
     """Read a pose string, a decoded pose file, or a recorded walk.
 
     A recorded walk is {"poses": [c2w, ...], "labels"?: [int, ...], "intrinsics"?: [K, ...]} with one entry
-    per latent, or the list of poses alone; a pose is 16 numbers, row by row, or 4 rows of 4. It may have
+    per latent, or the list of poses alone; a pose is 16 numbers, row by row, or 4 rows of 4. A walk was at
+    poses with labels, so these are used as they are; others are where to try to go. It may have
     "cuts"?: [{"latent": int, "poses": [c2w, ...], "labels": [int, ...]}, ...], see docs/protocol.md, and
     "prompts"?: [{"latent": int, "text": str}, ...], which replace the first prompt from a chunk's latent on.
     Raises: ValueError saying what was expected and what was found.
@@ -79,7 +80,7 @@ def _parse_walk(walk: Mapping[object, object]) -> Trajectory:
     if walk.get("intrinsics") is not None:
         given = _matrices(_list(walk, "intrinsics", count), "intrinsics", 3)
         intrinsics = list(normalize_intrinsics(given))
-    return _place(c2w, labels, intrinsics)
+    return _place(c2w, labels, intrinsics, is_reached=walk.get("labels") is not None)
 
 
 def _parse_prompts(walk: Mapping[object, object], num_latents: int) -> dict[int, str]:
@@ -131,8 +132,15 @@ def _cameras(trajectory: Trajectory) -> list[PosedCamera]:
     return [move for move in trajectory.moves if isinstance(move, PosedCamera)]
 
 
-def _place(c2w: Pose, labels: Sequence[int | None], intrinsics: Sequence[Pose | None]) -> Trajectory:
-    placed = [PosedCamera(*entry) for entry in zip(c2w, labels, intrinsics, strict=True)]
+def _place(
+    c2w: Pose,
+    labels: Sequence[int | None],
+    intrinsics: Sequence[Pose | None],
+    *,
+    is_reached: bool = False,
+) -> Trajectory:
+    entries = zip(c2w, labels, intrinsics, strict=True)
+    placed = [PosedCamera(*entry, is_reached=is_reached) for entry in entries]
     return Trajectory(placed[0], list(placed[1:]))
 
 

@@ -53,11 +53,8 @@ def check_recording(choice: str, device: torch.device) -> None:
         raise ValueError(f"expected a GPU for --graphs on, got {device.type}; take --graphs auto")
 
 
-def record_world(world: World, choice: str, *, with_cuts: bool = False) -> World:
+def record_world(world: World, choice: str) -> World:
     """Record passes: choice "on", "off", or "auto", which records on a GPU if there is memory for it.
-
-    Args:
-        with_cuts: the world's chunks are cut, so the passes of cuts are recorded as well.
 
     Raises: ValueError if there is no GPU, but recordings are wanted.
     """
@@ -65,15 +62,13 @@ def record_world(world: World, choice: str, *, with_cuts: bool = False) -> World
     if choice == "off" or world.device.type != "cuda":
         return world
     memory = CudaMemory(world.device) if choice == "auto" else None
-    return use_recordings(world, partial(CudaRecorder, world.device), memory, with_cuts=with_cuts)
+    return use_recordings(world, partial(CudaRecorder, world.device), memory)
 
 
 def use_recordings(
     world: World,
     make_recorder: Callable[[], Recorder],
     memory: MemoryProbe | None,
-    *,
-    with_cuts: bool = False,
 ) -> World:
     """Record what makes a chunk after every length of context, and the decoder of a latent.
 
@@ -82,19 +77,18 @@ def use_recordings(
 
     Args:
         memory: nothing is recorded if it has no room for recordings; None: there is enough.
-        with_cuts: also record the passes of a cut at each latent.
     """
     most = max(MOST, FOR_CACHES * len(world.rollout.cache_sets))
     began, recorded = perf_counter(), [Graphs(make_recorder(), most), Graphs(make_recorder())]
     if memory is not None:
         memory.start()
     _use(world, *recorded)
-    state = _run_all(world, with_cuts=with_cuts)
+    state = _run_all(world)
     if memory is not None and not memory.has_room(_count_walks(world) * state.num_bytes):
         _use(world, None, None)
         logger.info("operations are launched one by one, because there is no memory for recordings")
         return world
-    _run_all(world, with_cuts=with_cuts)
+    _run_all(world)
     synchronize(world.device)
     count = sum(graphs.count for graphs in recorded)
     logger.info("recorded %d passes in %.1f s", count, perf_counter() - began)
@@ -107,7 +101,7 @@ def _use(world: World, passes: Graphs | None, decoding: Graphs | None) -> None:
     world.vae.use_graphs(decoding)
 
 
-def _run_all(world: World, *, with_cuts: bool) -> DecoderState:
+def _run_all(world: World) -> DecoderState:
     """Run all that is recorded, the first time plainly. Returns: the state of a decoder."""
     before = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = True  # times the convolutions, and keeps the fastest
@@ -116,7 +110,7 @@ def _run_all(world: World, *, with_cuts: bool) -> DecoderState:
     finally:
         torch.backends.cudnn.benchmark = before
     if world.can_walk:
-        warm_up(world, with_cuts=with_cuts)
+        warm_up(world)
     return state
 
 

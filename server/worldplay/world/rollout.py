@@ -19,7 +19,7 @@ from worldplay.model.prope import Cameras
 from worldplay.model.scheduler import euler_step, sigmas, timesteps
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.cache_sets import CacheSet, Holds, choose_caches
-from worldplay.world.camera import Pose, invert_pose
+from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Pose, invert_pose
 from worldplay.world.chunk import Chunk, PendingChunk, Stage
 from worldplay.world.context import select_context
 from worldplay.world.frames import count_frames
@@ -28,6 +28,8 @@ from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.steering import Move, Steering
 from worldplay.world.timing import Stopwatch
 from worldplay.world.walk import Path, Walk
+
+_VISIBLE = 0.05  # of a key's step: two pixels of 832, after a turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,10 @@ def begin_chunk(model: RolloutModel, walk: Walk, steering: Steering) -> PendingC
 class ChunkRollout:
     """The next chunk of a walk. It can be cut: the latents from any one on are generated again.
 
-    Whatever is generated again has the same place in the walk: the same time positions, the same noise, and
-    the context that was selected for the whole chunk. The chunk's latents that are kept are encoded after
-    the context. The result does not depend on what else has used the caches meanwhile.
+    A cut denoises the whole chunk again, from the same noise and behind the same context. Before each step
+    the latents that are kept are set to what they were then. So the model sees whole chunks only, as in
+    training, and a cut that is steered as before changes nothing. The result does not depend on what else
+    has used the caches meanwhile.
     """
 
     def __init__(self, model: RolloutModel, walk: Walk) -> None:
@@ -77,6 +80,7 @@ class ChunkRollout:
         self._caches = _ChunkCaches(model, walk)
         self._context: list[int] = []
         self._path: Path | None = None  # of the whole chunk, once it is generated
+        self._inputs: list[Tensor] = []  # of each denoising step, for the whole chunk
 
     @property
     def is_finished(self) -> bool:
@@ -97,7 +101,7 @@ class ChunkRollout:
     def cut(self, kept: int, steering: Steering) -> PendingChunk:
         """Begin the finished chunk's latents from number `kept` on again, with other steering.
 
-        The latents before stay as they are. The steering is latched for the others, after they are encoded.
+        The latents before stay as they are.
         """
         assert self._path is not None, "a chunk was cut before it was finished"
         assert 0 <= kept < self._model.config.chunk_latents, kept
@@ -109,12 +113,17 @@ class ChunkRollout:
         return self.is_finished and self._caches.hold(self._context)
 
     def differs(self, kept: int, moves: Sequence[Move]) -> bool:
-        """Return whether these moves, from latent `kept` on, lead elsewhere than the finished chunk."""
+        """Return whether these moves, from latent `kept` on, visibly lead elsewhere than the finished chunk.
+
+        What is too little to be seen adds up until the next latch, which includes it.
+        """
         assert self._path is not None, "a chunk was compared before it was finished"
         path = self._walk.follow(moves, self._start + kept)
-        return not (
-            np.allclose(path.c2w, self._path.c2w[kept:], atol=1e-6)
-            and np.allclose(path.intrinsics, self._path.intrinsics[kept:])
+        off = np.abs(path.c2w - self._path.c2w[kept:])
+        return bool(
+            off[:, :3, :3].max() > _VISIBLE * TURN_STEP
+            or off[:, :3, 3].max() > _VISIBLE * FORWARD_STEP
+            or not np.allclose(path.intrinsics, self._path.intrinsics[kept:])
         )
 
     @torch.inference_mode()
@@ -133,7 +142,7 @@ class ChunkRollout:
             context = self._choose_context(predicted)
         clock.lap_of_host("select")
         clock.laps_ms["context"] = 0.0
-        if self._caches.ensure(context, kept):
+        if self._caches.ensure(context):
             clock.lap("context")
 
         yield "step"
@@ -143,22 +152,27 @@ class ChunkRollout:
         if kept == 0 and not np.array_equal(path.c2w, predicted.c2w):
             context = self._choose_context(path)
         clock.lap_of_host("select")
-        latents = walk.draw_noise(self._start, count)[:, :, kept:].to(model.transformer.device)
-        for index, step in enumerate(_denoising_steps(model, walk, path, first)):
+        whole = path if self._path is None else self._path.first(kept).followed_by(path)
+        latents = walk.draw_noise(self._start, count).to(model.transformer.device)
+        inputs: list[Tensor] = []
+        for index, step in enumerate(_denoising_steps(model, walk, whole, self._start)):
             if index:
                 yield "step"
                 clock.restart()
-            if self._caches.ensure(context, kept):
+            if self._caches.ensure(context):
                 clock.lap("context")
+            if kept:
+                latents = torch.cat([self._inputs[index][:, :, :kept], latents[:, :, kept:]], dim=2)
+            inputs.append(latents)
             latents = step(latents, self._caches.chosen)
             clock.lap("denoise")
+        latents = latents[:, :, kept:]
         # In the model's dtype: half the memory with bf16.
         walk.replace(first, latents.to(model.transformer.dtype), path)
         walk.log.latch(first, moves)
         self._caches.keep()
-        self._context = context
-        self._path = path if self._path is None else self._path.first(kept).followed_by(path)
-        return finished_chunk(self._start, kept, latents, self._path, context, clock.laps_ms)
+        self._context, self._path, self._inputs = context, whole, inputs
+        return finished_chunk(self._start, kept, latents, whole, context, clock.laps_ms)
 
     def _choose_context(self, path: Path) -> list[int]:
         """Select context for the latents along a path."""
@@ -203,7 +217,6 @@ class _ChunkCaches:
         self._model = model
         self._walk = walk
         self._text = walk.text
-        self._start = walk.num_latents
         self._contexts: Sequence[ChunkContext | None] = [None] * len(model.caches)
         if model.keeping is not None:
             self._contexts = make_chunk_contexts(model.keeping, walk.kept, self._text)
@@ -223,38 +236,27 @@ class _ChunkCaches:
         parts = zip(caches, self._text, self._contexts, strict=True)
         return all(_find(cache, text, wanted, read_back) is not None for cache, text, read_back in parts)
 
-    def ensure(self, context: list[int], kept: int) -> bool:
-        """Fill the chosen caches with the text, this context and the chunk's first `kept` latents.
-
-        Nothing is done if they hold this already. If only `kept` differs, only these latents are encoded:
-        the context's keys and values do not depend on them.
+    def ensure(self, context: list[int]) -> bool:
+        """Fill the chosen caches with the text and this context, unless they hold it already.
 
         Returns: whether anything was done.
         """
         self.chosen = choose_caches(self._model.cache_sets, self._walk)
         parts = zip(self.chosen, self._text, self._contexts, strict=True)
-        return any([self._fill(*part, context, kept) for part in parts])
+        return any([self._fill(*part, context) for part in parts])
 
-    def _fill(
-        self, cache: KVCache, text: TextKV, read_back: ChunkContext | None, context: list[int], kept: int
-    ) -> bool:
+    def _fill(self, cache: KVCache, text: TextKV, read_back: ChunkContext | None, context: list[int]) -> bool:
         """Fill one cache. Returns: whether anything was done."""
-        latents = self._walk.latents
-        wanted, own = latents.identify(context), range(self._start, self._start + kept)
-        holds, was_needed = _find(cache, text, wanted, read_back), False
-        cache.holds = None  # in case a pass fails
+        wanted = self._walk.latents.identify(context)
+        holds, cache.holds = _find(cache, text, wanted, read_back), None  # None in case a pass fails
+        is_missing = holds is None
         if holds is None:
             cache.set_text(text)
             self._bring(context, read_back, cache)
             source = None if read_back is None else ref(read_back)
-            holds = Holds(ref(self._walk), wanted, cache.num_context, [], source, 0.0)
-            was_needed = True
-        if holds.kept != (marks := latents.identify(own)):
-            cache.truncate_context(holds.num_context)
-            _append_latents(self._model, self._walk, own, cache)
-            was_needed = True
-        cache.holds = replace(holds, kept=marks, used_at=perf_counter())
-        return was_needed
+            holds = Holds(ref(self._walk), wanted, source, 0.0)
+        cache.holds = replace(holds, used_at=perf_counter())
+        return is_missing
 
     def _bring(self, context: list[int], read_back: ChunkContext | None, cache: KVCache) -> None:
         """Bring a context into a cache that holds only the text."""

@@ -15,11 +15,16 @@ if TYPE_CHECKING:  # only for its name: the engine runs without torch
 
 @dataclass(frozen=True, slots=True)
 class PosedCamera:
-    """A given camera of a latent: c2w [4, 4], its action label and normalised intrinsics [3, 3]."""
+    """A given camera of a latent: c2w [4, 4], its action label and normalised intrinsics [3, 3].
+
+    `is_reached`: a walk was there, so the ground is not asked again. It might answer otherwise, because the
+    walk may have gone along walls from one camera to the next.
+    """
 
     c2w: Pose
     label: int | None = None  # None: that of the motion that leads to it
     intrinsics: Pose | None = None  # None: the default
+    is_reached: bool = False
 
 
 Move = Motion | PosedCamera  # what takes a walk from one latent to the next

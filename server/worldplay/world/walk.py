@@ -123,7 +123,7 @@ class Walk:
         origin, bumped = self.origin, False
         start, eye = origin.c2w, np.eye(4)
         if not np.array_equal(start, eye):
-            start, bumped = self.ground.reach(eye, start)
+            start, bumped = _reach(self.ground, eye, origin)
         rest = follow(self.ground, start, moves)
         return Path(
             np.concatenate([start[None], rest.c2w]),
@@ -178,7 +178,7 @@ def follow(ground: Ground, start: Pose, moves: Sequence[Move]) -> Path:
     pose, poses, bumped = start, [], False
     for move in moves:
         if isinstance(move, PosedCamera):
-            pose, hit = ground.reach(pose, move.c2w)
+            pose, hit = _reach(ground, pose, move)
         else:
             pose, hit = ground.move(pose, move)
         poses.append(pose)
@@ -194,6 +194,10 @@ def follow(ground: Ground, start: Pose, moves: Sequence[Move]) -> Path:
         ):
             labels[index] = move.label
     return Path(c2w, labels, np.stack([_intrinsics_of(move) for move in moves]), bumped, start)
+
+
+def _reach(ground: Ground, pose: Pose, camera: PosedCamera) -> tuple[Pose, bool]:
+    return (camera.c2w, False) if camera.is_reached else ground.reach(pose, camera.c2w)
 
 
 def _intrinsics_of(move: Move) -> Pose:

@@ -14,13 +14,10 @@ from worldplay.world.world import World
 
 
 @torch.inference_mode()
-def warm_up(world: World, *, with_cuts: bool = False) -> None:
+def warm_up(world: World) -> None:
     """Run a context pass of every length and a denoising step after each, in every cache.
 
-    The caches' contents are lost. They hold the text of an empty prompt.
-
-    Args:
-        with_cuts: also run the passes of a cut at each latent, behind a full context.
+    The caches' contents are lost. They hold the text of an empty prompt. Cuts have no other shapes.
     """
     _set_texts(world)
     config = world.rollout.config
@@ -30,10 +27,6 @@ def warm_up(world: World, *, with_cuts: bool = False) -> None:
             if latents:
                 _encode(world, latents, cache)
             _denoise(world, config.chunk_latents, cache)
-        for kept in range(1, config.chunk_latents) if with_cuts else ():
-            cache.truncate_context(config.memory_latents)
-            _encode(world, kept, cache)
-            _denoise(world, config.chunk_latents - kept, cache)
 
 
 @torch.inference_mode()
@@ -56,8 +49,7 @@ def _set_texts(world: World) -> None:
 def _encode(world: World, num_latents: int, cache: KVCache) -> None:
     model, latents = world.rollout.transformer, _make_latents(world, num_latents)
     timestep = world.rollout.config.context_timestep
-    encode = model.extend_context if cache.num_context else model.encode_context
-    encode(latents.to(model.dtype), *_stand_still(world, latents), cache, timestep)
+    model.encode_context(latents.to(model.dtype), *_stand_still(world, latents), cache, timestep)
 
 
 def _denoise(world: World, num_latents: int, cache: KVCache) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from evaluation.routes import Loop, held_out, hold, keyboard, out_and_back, out_and_backwards, turn_round
 from training.data import HELD_OUT_SEED, plan_walk
-from worldplay.world.camera import label_actions
+from worldplay.world.camera import Motion, label_actions
 from worldplay.world.courtyard.views import VIEWPOINTS
 
 
@@ -51,3 +51,18 @@ def test_walks_out_come_back_without_bumping(view: int, way: Callable[[int, int]
     assert loop.route.num_bumps() == 0
     assert np.linalg.norm(c2w[:, :3, 3] - c2w[0, :3, 3], axis=1).max() > 0.5
     np.testing.assert_allclose(c2w[loop.visits[0].again], c2w[0], atol=1e-9)
+
+
+def test_every_cut_of_a_chunk_knows_the_moves_up_to_the_next_one() -> None:
+    route = held_out(0, 2)
+    *_, whole, first, second = route.latches({1: [1, 3]})
+    moves = list(route.motions[3:7])
+    assert whole == [moves[0]] * 4
+    assert first == [moves[1], moves[2], moves[2]]
+    assert second == moves[3:]
+    assert route.latches({})[1] == moves
+
+
+def test_first_chunk_has_a_latent_without_a_move() -> None:
+    moves = list(held_out(0, 1).motions[:3])
+    assert held_out(0, 1).latches({0: [1, 2]}) == [[Motion()] * 3, [moves[0]] * 3, [moves[1], moves[2]]]

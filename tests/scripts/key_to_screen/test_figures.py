@@ -43,6 +43,21 @@ def test_figures_agree_within_one_display_frame() -> None:
     assert not agreement([press(280.0, 300.0)], 16.7).holds
 
 
+def test_press_is_compared_with_the_middle_of_what_the_pixels_leave_open() -> None:
+    """A tolerance beside an interval would accept twice a display frame."""
+    early, late = Press(284.0, 300.0, 316.0), Press(332.0, 300.0, 316.0)
+    assert agreement([early, late], 16.7).p95_ms == 24.0
+    assert not agreement([early, late], 16.7).holds
+    assert agreement([Press(308.0, 300.0, 316.0)], 16.7).holds
+    assert agreement([early, Press(300.0, 300.0, 316.0)], 16.7).num_outside == 1
+
+
+def test_pixels_that_leave_much_open_prove_no_agreement() -> None:
+    presses = [Press(320.0, 300.0, 340.0)] * 3
+    assert not agreement(presses, 16.7).holds
+    assert "leave up to 40.0 ms open" in render(presses, agreement(presses, 16.7))
+
+
 def test_report_says_by_how_much_they_differ() -> None:
     presses = [press(210.0, 212.0), press(310.0, 330.0)]
     told = render(presses, agreement(presses, 16.7))
@@ -51,13 +66,13 @@ def test_report_says_by_how_much_they_differ() -> None:
     assert told.splitlines()[-1] == " 300-350    1 " + 50 * "#"
 
 
-def test_parts_are_medians() -> None:
+def test_parts_are_those_of_the_median_press() -> None:
     splits = [
         {"wait": 100.0, "display": 10.0},
         {"wait": 300.0, "display": 12.0},
         {"wait": 120.0, "display": 11.0},
     ]
-    assert render_parts(splits) == "by the page, medians: wait 120, display 11"
+    assert render_parts(splits) == "by the page, the median press: wait 120, display 11; together 131"
 
 
 def test_json_holds_each_press() -> None:

@@ -1,17 +1,23 @@
-"""Reads and writes inside files on this machine's disk.
-
-No file stays open between two uses.
-"""
+"""Files that are written in place."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """Tells whether a file was written anew."""
+
+    inode: int
+    num_bytes: int
+    changed_ns: int
 
 
 @contextmanager
 def opened(path: Path, flags: int) -> Iterator[int]:
-    """Open a file while the context lasts. Raises: OSError."""
     file = os.open(path, flags | os.O_CLOEXEC)
     try:
         yield file
@@ -20,7 +26,6 @@ def opened(path: Path, flags: int) -> Iterator[int]:
 
 
 def write_all(file: int, offset: int, data: bytes) -> None:
-    """Write all of some data behind the first `offset` bytes. Raises: OSError."""
     rest = memoryview(data)
     while rest:
         written = os.pwrite(file, rest, offset)
