@@ -51,7 +51,7 @@ FORBIDDEN_LIBRARIES = {
     "clips": {"torch", "asyncio", "starlette", "av", *THREADS},
     "web": {"torch", "av", *THREADS},
 }
-HAVE_A_THREAD = {"media/frame_encoder.py"}  # of the layers that otherwise have none
+HAVE_A_THREAD = {"media/frame_encoder.py", "web/disk_threads.py"}  # of the layers that otherwise have none
 # The only ones that see the engine together with media or protocol.
 JOIN = {
     f"web/{name}.py"

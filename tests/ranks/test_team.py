@@ -27,10 +27,11 @@ from worldplay.ranks.team import _Team, lead
 pytestmark = pytest.mark.slow
 
 LEADING = """
-import sys, time
+import signal, sys, time
 from support import ranks
 from worldplay.ranks.team import lead
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs the tests may ignore it
     try:
         with lead(2, "cpu", ranks.{make}):
             time.sleep(30)

@@ -1,6 +1,14 @@
 """Parts that several servers wrote: which of them are the walk."""
 
-from worldplay.store.chain import FIRST_WRITER, find_newest, list_parts, make_claim, name_part
+from worldplay.store.chain import (
+    FIRST_WRITER,
+    Claim,
+    find_newest,
+    list_parts,
+    make_claim,
+    name_part,
+    shorten_claim,
+)
 
 
 def write(names: list[str], writer: str, *numbers: int) -> None:
@@ -58,6 +66,20 @@ def test_writer_that_has_written_nothing_changes_nothing() -> None:
     claim(names)
     claim(names)
     assert list_parts(names) == [name_part(FIRST_WRITER, 0), name_part(FIRST_WRITER, 1)]
+
+
+def test_what_a_claim_leaves_out_later_does_not_count() -> None:
+    names: list[str] = []
+    write(names, FIRST_WRITER, 0, 1, 2)
+    second = claim(names)
+    write(names, second, 0, 1)
+    third = claim(names)
+    assert shorten_claim(names, list_parts(names)[:4]) == Claim(third, second, 0)
+    shorter = shorten_claim(names, list_parts(names)[:2])
+    assert shorter == Claim(third, FIRST_WRITER, 1)
+    for order in ([*names, shorter.name], [shorter.name, *names]):
+        assert list_parts(order) == [name_part(FIRST_WRITER, 0), name_part(FIRST_WRITER, 1)]
+        assert find_newest(order) == third
 
 
 def test_other_files_are_none_of_it() -> None:

@@ -1,5 +1,7 @@
 """Walks that are saved while they are made: what is new, now and then, and all of it in the end."""
 
+import itertools
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -88,6 +90,44 @@ def test_what_could_not_be_written_is_written_later(saved: Saved, monkeypatch: p
     assert saved.store.load(saved.id).num_chunks == 1
     saved.go_on(2 * RETRY_MS)
     assert_whole(saved)
+
+
+@pytest.mark.parametrize("num_failures", [1, 2, 3])
+def test_walk_that_is_saved_again_is_saved_as_often_as_before(
+    saved: Saved, monkeypatch: pytest.MonkeyPatch, num_failures: int
+) -> None:
+    saved.go_on(0.0)
+    append, failures = saved.store.append, list(range(num_failures))
+
+    def fail_first(*arguments: Any) -> int:
+        if failures:
+            failures.pop()
+            _fail()
+        return append(*arguments)
+
+    monkeypatch.setattr(saved.store, "append", fail_first)
+    saved.go_on(SAVE_EVERY_MS)
+    while saved.kept.fault is not None:
+        saved.go_on(SAVE_EVERY_MS)
+    for _ in range(8):
+        saved.go_on(SAVE_EVERY_MS)
+        assert_whole(saved)
+
+
+def test_pause_after_failures_begins_short_and_grows(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[float] = []
+
+    def refuse(*arguments: object) -> None:
+        tried.append(saved.now_ms)
+        _fail()
+
+    monkeypatch.setattr(saved.store, "append", refuse)
+    while len(tried) < 6:
+        saved.now_ms += 1000.0
+        saved.kept.changed(saved.walk)
+        saved.wait()
+    pauses = [after - before for before, after in itertools.pairwise(tried)]
+    assert pauses == [SAVE_EVERY_MS, RETRY_MS, 2 * RETRY_MS, 4 * RETRY_MS, 4 * RETRY_MS]
 
 
 def test_walk_that_is_too_long_is_not_tried_again(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,6 +366,33 @@ def test_walk_that_was_removed_from_the_store_is_saved_again_from_its_beginning(
     assert_whole(saved)
 
 
+def test_walk_whose_description_was_removed_loses_nothing(saved: Saved) -> None:
+    saved.go_on(0.0)
+    for _ in range(4):
+        saved.go_on(SAVE_EVERY_MS)
+    (Path(saved.store._files._root) / saved.id / "about.json").unlink()
+    for _ in range(3):
+        saved.go_on(LOOK_EVERY_MS)
+    assert_whole(saved)
+
+
+def test_walk_loses_nothing_while_its_folder_cannot_be_listed(
+    saved: Saved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: object) -> None:
+        raise OSError("Input/output error")
+
+    saved.go_on(0.0)
+    for _ in range(4):
+        saved.go_on(SAVE_EVERY_MS)
+    with monkeypatch.context() as context:
+        context.setattr("os.scandir", fail)
+        saved.go_on(LOOK_EVERY_MS)
+    for _ in range(3):
+        saved.go_on(LOOK_EVERY_MS)
+    assert_whole(saved)
+
+
 def test_paused_walk_that_was_removed_is_saved_again_in_the_end(saved: Saved) -> None:
     saved.go_on(0.0)
     saved.store.delete(saved.id)
@@ -349,8 +416,8 @@ def test_walk_of_another_server_is_live_while_it_gives_signs(saved: Saved) -> No
     other = Store(Files(saved.store._files._root), 1, 3600.0)
     other.clean()
     assert saved.store.has(saved.id)
-    other._now = lambda: time.time() + SILENT_S + 1
-    other.clean()
+    later = Store(Files(saved.store._files._root), 1, 3600.0, now=lambda: time.time() + SILENT_S + 1)
+    later.clean()
     assert not saved.store.has(saved.id)
 
 
@@ -380,3 +447,14 @@ def test_store_knows_who_has_a_slot(saved: Saved) -> None:
 def test_address_is_not_in_the_store(crowd: Crowd, tmp_path: Path) -> None:
     crowd.begin("192.0.2.7")
     assert all("192.0.2.7" not in path.read_text() for path in tmp_path.rglob("about.json"))
+
+
+def test_disk_that_hangs_does_not_keep_the_process(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
+    event = threading.Event()
+    monkeypatch.setattr(saved.store, "append", lambda *arguments: event.wait())
+    saved.kept.changed(saved.walk)
+    began_s = time.monotonic()
+    saved.keeper.close(0.05)
+    assert time.monotonic() - began_s < 1.0
+    assert all(thread.daemon for thread in threading.enumerate() if thread.name == "snapshots")
+    event.set()

@@ -10,9 +10,9 @@ import pytest
 
 from support.recorded import sent_video
 from worldplay.store import tape as tape_module
+from worldplay.store.about import hash_key
 from worldplay.store.recorder import Recorder
 from worldplay.store.recordings import MissingRecordingError, RecordingLimits, Recordings
-from worldplay.store.store import hash_key
 from worldplay.store.tape import (
     Begin,
     EndReason,

@@ -11,6 +11,7 @@ import pytest
 
 from support.recorded import sent_video
 from worldplay.store import recordings as module
+from worldplay.store.about import hash_key
 from worldplay.store.files import Files
 from worldplay.store.recordings import (
     CLEAN_EVERY_S,
@@ -40,7 +41,8 @@ class Clock:
 def make(
     folder: Path, now: Callable[[], float] = time.time, walk: int = 10**6, all: int = 10**6
 ) -> Recordings:
-    return Recordings(str(folder), RecordingLimits(walk, all, KEEP_S), now)
+    """Make recordings under a clock that passes evenly."""
+    return Recordings(str(folder), RecordingLimits(walk, all, KEEP_S), now, monotonic=now)
 
 
 def record(
@@ -296,6 +298,58 @@ def test_finished_recording_expires(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("jump_s", [31 * 24 * KEEP_S, -31 * 24 * KEEP_S])
+@pytest.mark.parametrize("is_started_anew", [False, True])
+def test_jump_of_the_clock_removes_no_recording(tmp_path: Path, jump_s: float, is_started_anew: bool) -> None:
+    steady, jumps = Clock(), [0.0]
+    limits = RecordingLimits(10**6, 10**6, 30 * 24 * KEEP_S)
+
+    def start() -> Recordings:
+        return Recordings(str(tmp_path), limits, lambda: steady() + jumps[0], monotonic=steady)
+
+    recordings = start()
+    record(recordings)
+    recordings.finish(ID)
+    steady.now_s += 2 * KEEP_S
+    jumps[0] = jump_s
+    if is_started_anew:
+        recordings = start()
+    for _ in range(5):
+        recordings.clean()
+        assert is_started_anew or recordings.find(ID)
+        steady.now_s += 600.0
+    jumps[0] = 0.0
+    for _ in range(5):
+        recordings.clean()
+        steady.now_s += 3600.0
+    assert recordings.find(ID)
+
+
+def test_jump_of_the_clock_hides_no_recording_that_is_made(tmp_path: Path) -> None:
+    steady, jumps = Clock(), [0.0]
+    limits = RecordingLimits(10**6, 10**6, KEEP_S)
+    recordings = Recordings(str(tmp_path), limits, lambda: steady() + jumps[0], monotonic=steady)
+    jumps[0] = -10 * KEEP_S
+    record(recordings)
+    for path in (tmp_path / ID).iterdir():
+        os.utime(path, (steady() + jumps[0],) * 2)
+    assert recordings.find(ID)
+
+
+@pytest.mark.parametrize(("stray", "stays"), [(".nfs0001", False), ("holiday.jpg", True)])
+def test_stray_file_keeps_no_recording_for_ever(tmp_path: Path, stray: str, stays: bool) -> None:
+    clock = Clock()
+    recordings = make(tmp_path, clock)
+    record(recordings)
+    recordings.finish(ID)
+    (tmp_path / ID / stray).write_bytes(b"x" * 900)
+    recordings.clean()
+    assert recordings.num_bytes == sum(path.stat().st_size for path in (tmp_path / ID).iterdir())
+    clock.now_s += 2 * KEEP_S
+    recordings.clean()
+    assert [path.name for path in tmp_path.rglob("*")] == ([ID, stray] if stays else [])
+
+
 def test_oldest_finished_recordings_make_room(tmp_path: Path) -> None:
     clock = Clock()
     size = len(INIT) + sum(map(len, FRAGMENTS)) + 1000
@@ -387,3 +441,20 @@ def test_folders_are_not_for_others(tmp_path: Path) -> None:
     record(make(tmp_path / "recordings"))
     for folder in (tmp_path / "recordings", tmp_path / "recordings" / ID):
         assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_link_that_was_revoked_on_a_full_disk_stays_so_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recordings = make(tmp_path)
+    take = Take.begin(recordings, ID, "key", "a walk", INIT)
+    token = take.share(lambda take, number: f"{take}{number}")
+    with monkeypatch.context() as context:
+        context.setattr(Files, "write", _fail)
+        take.revoke()
+    again = make(tmp_path)
+    with pytest.raises(MissingRecordingError):
+        again.linked_walk(ID, hash_key(token))
+    gone_on = Take.go_on(again, ID, "key", "a walk", INIT)
+    assert gone_on is not None
+    assert gone_on.share(lambda take, number: f"{take}{number}") != token

@@ -9,7 +9,7 @@ import pytest
 
 from worldplay.media.track import VideoTrack
 from worldplay.protocol.errors import ErrorCode, ProtocolError
-from worldplay.store.store import hash_address
+from worldplay.store.about import hash_address
 from worldplay.web.listener import SessionListener
 from worldplay.web.outlet import Sample
 

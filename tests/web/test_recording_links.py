@@ -1,6 +1,7 @@
 """Links to a recording: whoever has one sees that walk's video and path, and nothing else."""
 
 import logging
+import time
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from support.raw_client import RawClient
 from support.recording_visitor import Visitor
 from support.serving import serving
 from worldplay.store import recordings as recordings_module
+from worldplay.store.about import hash_key
+from worldplay.store.recordings import MissingRecordingError, RecordingLimits, Recordings
 from worldplay.web import recording_api
 from worldplay.web.logs import has_no_url
 from worldplay.web.recording_links import make_token
@@ -209,3 +212,21 @@ def test_no_token_is_logged(visitor: Visitor, caplog: pytest.LogCaptureFixture) 
     lines = [each for each in caplog.records if has_no_url(each) and not each.name.startswith(clients)]
     assert lines
     assert not [each for each in lines if token in each.getMessage()]
+
+
+def test_link_can_be_revoked_after_the_session(visitor: Visitor, folder: Path) -> None:
+    token = share(visitor)
+    url = visitor.url("recording-link")
+    assert refused(httpx.delete(url, headers={"X-Session-Secret": "a wrong secret"}))
+    assert refused(httpx.delete(url, params={"share": token}))
+    visitor.client.send("stop")
+    visitor.client.wait_closed()
+    secret = {"X-Session-Secret": visitor.welcome["secret"]}
+    deadline_s = time.monotonic() + 5.0
+    while (answer := httpx.delete(url, headers=secret)).status_code == 503:
+        assert time.monotonic() < deadline_s
+    assert answer.status_code == 204
+    assert refused(opened(visitor, token))
+    limits = RecordingLimits(10**6, 10**7, 3600.0)
+    with pytest.raises(MissingRecordingError):  # as after a restart
+        Recordings(str(folder), limits).linked_walk(visitor.welcome["session"], hash_key(token))

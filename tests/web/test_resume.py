@@ -1,5 +1,6 @@
 """Connections that are lost over a real socket, and clients that come back."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,7 +14,8 @@ from support.raw_client import Message, RawClient
 from support.serving import serving
 from support.tiny_world import make_world
 from worldplay.store import keeper
-from worldplay.web import outlet
+from worldplay.web import disk_threads, outlet
+from worldplay.web.visit import BOOKMARKS_BURST
 from worldplay.world.world import World
 
 MOST_S = 1.0  # until a client sees something; 0.3 s on a machine that is not busy
@@ -321,3 +323,61 @@ def test_live_walk_of_another_cannot_be_opened_by_its_session(address: str) -> N
         client.send("start", snapshot=resume["session"])
         errors = client.collect(lambda message: message["type"] == "error")
     assert errors[-1]["code"] == "bad_request"
+
+
+def test_bookmark_is_no_session_to_resume(address: str, tmp_path: Path) -> None:
+    key = "my-walk-key-0123456789"
+    with client_of(address) as client:
+        begin(client)
+        client.send("bookmark", name="a place", key=key)
+        id = client.recv_type("bookmarked")["snapshot"]
+        client.send("stop")
+    before = (tmp_path / id / "about.json").read_bytes()
+    with client_of(address) as client:
+        assert not client.hello(resume={"session": id, "secret": key})["resumed"]
+    assert (tmp_path / id / "about.json").read_bytes() == before
+    assert len(list((tmp_path / id).iterdir())) == 2
+
+
+def test_store_that_hangs_is_told_and_keeps_nobody_else(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_threads, "GIVE_WAY_S", 0.1)
+    monkeypatch.setattr(disk_threads.DiskThreads.run, "__kwdefaults__", {"patience_s": 2.0})
+    resumes = []
+    with serving(world, store=str(tmp_path), resume_s=0.1, max_sessions=1) as address:
+        for _ in range(2):
+            with client_of(address) as client:
+                resumes.append(begin(client))
+            time.sleep(0.5)
+        hung = tmp_path / resumes[0]["session"] / "about.json"
+        about = hung.read_bytes()
+        hung.unlink()
+        os.mkfifo(hung)
+        with ExitStack() as stack:
+            clients = [stack.enter_context(client_of(address)) for _ in range(2)]
+            for client in clients:
+                client.send("hello", protocol=1, resume=resumes[0])
+            for client in clients:
+                error = client.recv_type("error")
+                assert (error["code"], error["retryable"]) == ("busy", True)
+        _feed(hung, about)
+        with client_of(address) as client:
+            assert client.hello(resume=resumes[1])["resumed"]
+
+
+def _feed(fifo: Path, data: bytes) -> None:
+    """Let all who read a FIFO have data."""
+    file = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    os.write(file, data)
+    os.close(file)
+
+
+def test_bookmarks_of_one_session_are_limited(address: str) -> None:
+    with client_of(address) as client:
+        begin(client)
+        for _ in range(BOOKMARKS_BURST + 1):
+            client.send("bookmark", name="", key="k" * 20)
+        found = client.collect(lambda message: message["type"] == "error" and not message["fatal"])
+        assert "bookmarks" in found[-1]["message"]
+        assert client.recv_type("chunk")

@@ -24,6 +24,7 @@ METHODS = {
     f"/api/snapshots/{ID}": {"GET", "DELETE"},
     f"/api/sessions/{ID}/recording.mp4": {"GET"},
     f"/api/sessions/{ID}/walk.json": {"GET"},
+    f"/api/sessions/{ID}/recording-link": {"DELETE"},
 }
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Event, Thread
 
 import httpx
 import pytest
@@ -172,3 +173,61 @@ def test_uploads_that_never_come_block_nobody(client: httpx.Client, data: bytes)
             stack.enter_context(connect(address)).sendall(head.encode())
         time.sleep(0.2)
         assert upload(client, data).status_code == 201
+
+
+def test_one_address_has_few_requests_at_a_time(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = Event()
+    monkeypatch.setattr(Store, "list_kept", lambda *arguments: event.wait(5.0) and [])
+    codes: list[int] = []
+
+    def ask() -> None:
+        codes.append(
+            httpx.get(f"{client.base_url}api/snapshots/", headers=dict(client.headers) | KEY).status_code
+        )
+
+    threads = [Thread(target=ask) for _ in range(snapshot_api.MAX_REQUESTS_EACH + 3)]
+    for thread in threads:
+        thread.start()
+    while len(codes) < 3:
+        time.sleep(0.01)
+    event.set()
+    for thread in threads:
+        thread.join()
+    assert sorted(codes) == [200] * snapshot_api.MAX_REQUESTS_EACH + [503] * 3
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "api/snapshots/{}"), ("DELETE", "api/snapshots/{}"), ("GET", "w/{}")]
+)
+def test_disk_that_fails_is_told_in_a_line(
+    client: httpx.Client, data: bytes, method: str, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    id = upload(client, data).json()["id"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Files, "read", _fail)
+        answer = client.request(method, path.format(id), headers=KEY)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "busy")
+    assert [record.exc_info for record in caplog.records if "store of walks fails" in record.message] == [
+        None
+    ]
+    assert not any(record.exc_info for record in caplog.records)
+
+
+def _fail(*arguments: object) -> bytes:
+    raise OSError(5, "Input/output error")
+
+
+def test_walker_goes_on_if_a_bookmark_cannot_be_read(client: httpx.Client, data: bytes) -> None:
+    id = upload(client, data).json()["id"]
+    address = str(client.base_url).removeprefix("http://")
+    with RawClient(f"ws://{address}ws") as walker, pytest.MonkeyPatch.context() as patch:
+        walker.hello(token="sesame")
+        walker.start(seed=1)
+        walker.recv_type("chunk")
+        patch.setattr(Files, "read", _fail)
+        walker.send("start", snapshot=id)
+        error = walker.recv_type("error")
+        assert (error["code"], error["fatal"]) == ("bad_request", False)
+        assert walker.recv_type("chunk")

@@ -1,11 +1,12 @@
 """How a server stops, and what it says when its engine fails."""
 
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -144,3 +145,28 @@ def test_engine_that_stays_dead_ends_the_server(world: World, tmp_path: Path) ->
         while not server.has_failed:
             assert time.monotonic() < end_s
             time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_sigterm_ends_a_server_whose_disk_hangs(tmp_path: Path) -> None:
+    with serving_process(WORLDPLAY_STORE=str(tmp_path)) as (address, process):
+        with RawClient(f"ws://{address}/ws") as client:
+            client.hello()
+            client.start(seed=1)
+            client.recv_type("chunk")
+            (folder,) = wait_for(lambda: list(tmp_path.iterdir()))
+            for number in range(1, 30):
+                os.mkfifo(folder / f"{number:08d}.safetensors.part")
+            client.collect(lambda message: message["type"] == "chunk" and message["index"] == 8)
+            process.send_signal(signal.SIGTERM)
+            _, code = messages_to_the_end(client)
+        assert process.wait(10) == 0
+    assert code == 1012
+
+
+def wait_for(look: Callable[[], list[Path]]) -> list[Path]:
+    deadline_s = time.monotonic() + 5.0
+    while not (found := look()):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    return found

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from dataclasses import replace
 from time import time
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:  # it imports torch
     from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
+
+END_S = 9.0  # after which a process that was told to stop ends, whatever hangs in it
 
 
 def run(settings: Settings) -> None:
@@ -40,6 +43,7 @@ def run(settings: Settings) -> None:
     with open_ranks(settings) as ranks:
         world, engine = open_engine(settings, ranks)
         server = create_server(settings, choose_codec(world), engine, began_s)
+        server.on_stopping = lambda: _end_process_in(END_S, EXIT_FAILED if server.has_failed else 0)
         num_slots = engine.max_sessions if world.can_walk else 0
         settle_loaded()
         where = "walk at" if has_page(settings.static_dir) else "without a page at"
@@ -56,3 +60,15 @@ def choose_codec(world: "World") -> "World":
     codec = find_live_codec(world.width, world.height, world.fps)
     logger.info("live video is encoded by %s", codec)
     return replace(world, codec=codec)
+
+
+def _end_process_in(seconds: float, code: int) -> None:
+    """End the process after a while if it still runs then: a thread that hangs would keep it."""
+
+    def end() -> None:
+        logger.warning("the process ends although a thread hangs")
+        os._exit(code)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()

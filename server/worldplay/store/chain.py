@@ -2,12 +2,13 @@
 
 Whoever goes on with a walk from the store claims it first. A claim is an empty file whose name says which
 parts were there: all that the writer before it had written so far. What that writer writes afterwards does
-not count. So the newest claim wins, and a walk is never put together from two.
+not count. So the newest claim wins, and a walk is never put together from two. If a part turns out to be
+damaged, the claim is made again with less before it.
 """
 
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 FIRST_WRITER = ""  # has claimed nothing: it made the walk
@@ -48,6 +49,13 @@ def make_claim(names: Iterable[str]) -> Claim:
     return Claim(f"{epoch:0{_EPOCH_DIGITS}d}{secrets.token_hex(4)}", before, last)
 
 
+def shorten_claim(names: Iterable[str], whole: Sequence[str]) -> Claim:
+    """Make the newest claim again, so that no more than the parts `whole` are before it."""
+    match = _PART_NAME.fullmatch(whole[-1])
+    assert match is not None, "a part"
+    return Claim(find_newest(names), match[1] or FIRST_WRITER, int(match[2]))
+
+
 def find_newest(names: Iterable[str]) -> str:
     """Return the writer whose claim is the newest."""
     return max(_claims(names), default=FIRST_WRITER)
@@ -69,8 +77,14 @@ def list_parts(names: Iterable[str]) -> list[str]:
 
 
 def _claims(names: Iterable[str]) -> dict[str, Claim]:
+    """Return each writer's claim. One that was made again has the least before it."""
     matches = filter(None, map(_CLAIM_NAME.fullmatch, names))
-    return {match[1]: Claim(match[1], match[2] or FIRST_WRITER, int(match[3])) for match in matches}
+    claims = [Claim(match[1], match[2] or FIRST_WRITER, int(match[3])) for match in matches]
+    return {claim.writer: claim for claim in sorted(claims, key=_before, reverse=True)}
+
+
+def _before(claim: Claim) -> tuple[str, int]:
+    return claim.before, claim.last
 
 
 def _parts_by_writer(names: Iterable[str]) -> dict[str, dict[int, str]]:

@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 from weakref import WeakSet
 
+from worldplay.store.about import About, State, hash_address, hash_key
 from worldplay.store.chain import FIRST_WRITER
-from worldplay.store.store import About, State, Store, StoreFullError, hash_address, hash_key
+from worldplay.store.daemon_thread import DaemonThread
+from worldplay.store.store import Store, StoreFullError
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_file import TooLongError
 
@@ -19,7 +21,9 @@ T = TypeVar("T")
 SAVE_EVERY_MS = 2000.0
 LOOK_EVERY_MS = 10_000.0  # whether another server has taken the walk over
 MAX_DOUBLINGS = 2
-RETRY_MS = 30_000.0  # after a failure; twice as long after each further one
+# After a failure a walk is saved again at its usual time; after a second one in a row so much later, and
+# twice as much later after each further one.
+RETRY_MS = 30_000.0
 SLOW_MS = 15_000.0  # after which a part that is still being written counts as not saved
 SIGN_EVERY_S = 20.0  # how often walks give a sign of life, also those that nobody goes on with
 
@@ -59,7 +63,7 @@ class Keeper:
         self.store = store
         self.totals = SaveTotals()
         self._clock = clock
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="snapshots")
+        self._thread = DaemonThread("snapshots")
         self._open = WeakSet[KeptWalk]()
 
     def keep(self, id: str, secret: str, writer: str = FIRST_WRITER, address: str = "") -> "KeptWalk":
@@ -83,9 +87,10 @@ class Keeper:
         """Return how many walks cannot be saved at the moment."""
         return sum(kept.fault is not None for kept in list(self._open))
 
-    def close(self) -> None:
-        """Finish what was begun."""
-        self._thread.shutdown()
+    def close(self, timeout_s: float | None = None) -> None:
+        """Finish what was begun, unless it takes longer: the disk may hang."""
+        if not self._thread.close(timeout_s):
+            logger.warning("some walks were not saved: the store does not answer")
 
 
 class KeptWalk:
@@ -97,7 +102,7 @@ class KeptWalk:
     def __init__(
         self,
         store: Store,
-        thread: ThreadPoolExecutor,
+        thread: DaemonThread,
         clock: Callable[[], float],
         totals: SaveTotals,
         id: str,
@@ -167,6 +172,9 @@ class KeptWalk:
         """Return whether the walk goes on elsewhere. It reads the store. Any thread."""
         try:
             return not self._store.is_newest(self._id, self._writer)
+        except OSError as error:
+            logger.warning("the store does not say whether a walk goes on elsewhere: %s", error)
+            return False
         except Exception:  # a file system of another kind has errors of its own
             logger.exception("the store does not say whether a walk goes on elsewhere")
             return False
@@ -179,8 +187,6 @@ class KeptWalk:
             walk.count_unsaved(0)
         if self._task is not None and not (self._task.done() and self._task.result()):
             walk.count_unsaved(self._first)
-            if self._num_failures:
-                self._next_ms = self._clock() + RETRY_MS * 2**self._num_failures
         part = walk.take_unsaved()
         self._first = part.first
         self._submitted_ms = self._clock()
@@ -230,11 +236,19 @@ class KeptWalk:
     def _fail(self, fault: Fault, why: str, part: Snapshot) -> bool:
         logger.warning("a walk could not be saved: %s", why)
         self._totals.failed += 1
-        self._num_failures = min(MAX_DOUBLINGS, self._num_failures + 1)
+        self._num_failures += 1
+        self._next_ms = self._clock() + self._pause_ms
         if self.fault != fault:
             self.fault = fault
             self.on_saving(Saving(fault, part.first))
         return False
+
+    @property
+    def _pause_ms(self) -> float:
+        """Return how long after a failure the walk is saved again."""
+        if self._num_failures < 2:
+            return SAVE_EVERY_MS
+        return RETRY_MS * float(2 ** min(MAX_DOUBLINGS, self._num_failures - 2))
 
     def _recover(self, part: Snapshot) -> None:
         self._num_failures = 0
@@ -253,7 +267,7 @@ class KeptWalk:
             return False
         if not self._store.has(self._id):
             logger.warning("a walk is not in the store any more, and is saved again from its beginning")
-            self._is_described, self._num_parts = False, 0
+            self._is_described = False  # numbers go on: if older parts are there, the new one comes last
         return True
 
     def _is_whole_with(self, part: Snapshot) -> bool:

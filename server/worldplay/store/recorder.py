@@ -6,8 +6,8 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from threading import Thread
 
+from worldplay.store.about import hash_key
 from worldplay.store.recordings import CLEAN_EVERY_S, Recordings
-from worldplay.store.store import hash_key
 from worldplay.store.tape import EndReason, Tape
 
 logger = logging.getLogger(__name__)

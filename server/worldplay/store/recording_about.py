@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+BLANK_LINK = "0" * 64  # of a link that was revoked when there was no room for another description
+
 
 class Mark(BaseModel):
     """A chapter: the frame of the recording that it begins with, counted from 0, and its title."""
@@ -33,3 +35,9 @@ class RecordingAbout(BaseModel):
     def video(self) -> str:
         """The name of the video's file."""
         return f"{self.take}.mp4"
+
+    def without_blank(self) -> "RecordingAbout":
+        """Return this with its link revoked, if the link was blanked on a full disk."""
+        if self.link != BLANK_LINK:
+            return self
+        return self.model_copy(update={"link": "", "num_revoked": self.num_revoked + 1})

@@ -19,16 +19,19 @@ from pydantic import ValidationError
 
 from worldplay.media.fragment_index import FragmentIndex
 from worldplay.store.files import ID, Entry, Files
-from worldplay.store.recording_about import RecordingAbout
+from worldplay.store.folders import ABOUT, by_folder, is_made_here, remove_ours
+from worldplay.store.raw_files import FileState, opened, write_all
+from worldplay.store.recording_about import BLANK_LINK, RecordingAbout
+from worldplay.store.steady_clock import SteadyClock
 
 logger = logging.getLogger(__name__)
 
-ABOUT, WALK = "about.json", "walk.json"
+WALK = "walk.json"
 CLEAN_EVERY_S = 60.0
 RESTING_S = 300.0  # one that is younger and not finished may be another server's that is still written
 LEAST_FREE_BYTES = 200 * 10**6  # of the disk, for everybody else who writes to it
 REMEMBERED_INDICES = 64
-_OURS = re.compile(rf"{ID.pattern}/((about|walk)\.json|[0-9a-f]{{16}}\.mp4)(\.part)?")
+_VIDEO = re.compile(r"[0-9a-f]{16}\.mp4")
 
 
 class RecordingsFullError(Exception):
@@ -65,11 +68,17 @@ class Recorded:
 class Recordings:
     """Recordings by the ids of their sessions. Any thread may read; one writes."""
 
-    def __init__(self, folder: str, limits: RecordingLimits, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        folder: str,
+        limits: RecordingLimits,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._root = Path(os.path.expanduser(folder))
         self._files = Files(str(self._root))
         self.limits = limits
-        self._now = now
+        self._now, self._monotonic = SteadyClock(now, monotonic), monotonic
         self._lock = Lock()  # of the indices, the expected walks and the holds
         self._indices: LRUCache[tuple[str, str], FragmentIndex] = LRUCache(REMEMBERED_INDICES)
         self.num_bytes = 0  # as of the last cleaning, and what was written since
@@ -77,7 +86,7 @@ class Recordings:
         self._cleaned_s = float("-inf")
         # Recordings that are being made, and may not be removed. Each has the state in which its description
         # was left here: if that changes, another server goes on with the recording.
-        self.active: dict[str, _FileState | None] = {}
+        self.active: dict[str, FileState | None] = {}
         self._walks: dict[str, str] = {}  # of sessions: nothing but this walk is shown
         self._revoked: set[str] = set()  # sessions whose link works no more, whatever is on disk
         self._holds: Counter[str] = Counter()  # downloads in progress, by session
@@ -116,6 +125,12 @@ class Recordings:
         self.describe(id, about)
         self._revoked.discard(id)
 
+    def blank_link(self, id: str) -> None:
+        """Let the link on disk work no more, in place: a full disk has no room for another description."""
+        self._check_ours(id)
+        self.unlink(id)
+        self.active[id] = self._about_state(id)
+
     def append(self, id: str, about: RecordingAbout, end: int, data: bytes) -> None:
         """Write behind the first `end` bytes of a video. If that fails, they stay as they are.
 
@@ -125,9 +140,9 @@ class Recordings:
         self.make_room(len(data))
         if shutil.disk_usage(self._root).free < LEAST_FREE_BYTES + len(data):
             raise OSError(errno.ENOSPC, "the disk is almost full")
-        with _opened(self._root / id / about.video, os.O_WRONLY) as file:
+        with opened(self._root / id / about.video, os.O_WRONLY) as file:
             try:
-                _write_all(file, end, data)
+                write_all(file, end, data)
             except OSError:
                 with suppress(OSError):
                     os.ftruncate(file, end)
@@ -175,7 +190,7 @@ class Recordings:
 
     def tick(self) -> None:
         """Now and then, mark the active recordings as such and remove what has expired."""
-        if self._now() < self._cleaned_s + CLEAN_EVERY_S:
+        if self._monotonic() < self._cleaned_s + CLEAN_EVERY_S:
             return
         for id in self.active:
             self._touch(id)
@@ -183,12 +198,12 @@ class Recordings:
 
     def clean(self, room_bytes: int = 0) -> None:
         """Remove what has expired and, until there is this much room, the oldest that nobody uses."""
-        self._cleaned_s = self._now()
+        self._cleaned_s = self._monotonic()
         recordings = self._list()
         num_bytes = sum(entry.size for entries in recordings.values() for entry in entries)
         for id, entries in sorted(recordings.items(), key=lambda item: _last_changed(item[1])):
             is_crowded = num_bytes + room_bytes > self.limits.all_bytes
-            if self._may_go(id, self._now() - _last_changed(entries), is_crowded) and self._remove(id):
+            if self._may_go(id, self._age_s(_last_changed(entries)), is_crowded) and self._remove(id):
                 num_bytes -= sum(entry.size for entry in entries)
         self.num_bytes = num_bytes
 
@@ -196,7 +211,7 @@ class Recordings:
         """Return whether a recording is removed that was changed so long ago."""
         if id in self.active:
             return False
-        if age_s > self.limits.keep_s:
+        if age_s > self.limits.keep_s and self._now.is_steady:
             return True
         if not is_crowded and id not in self._walks:
             return False
@@ -211,7 +226,7 @@ class Recordings:
     def _remove(self, id: str) -> bool:
         """Remove a recording. Returns: whether it is gone."""
         try:
-            self._files.remove_folder(id)
+            remove_ours(self._files, id, _is_ours)
         except OSError as error:
             logger.warning("a recording could not be removed: %s", error)
             return False
@@ -221,14 +236,8 @@ class Recordings:
 
     def _list(self) -> dict[str, list[Entry]]:
         """List the files of each recording. What else is in the folder belongs to somebody else."""
-        folders: dict[str, list[Entry]] = {}
-        for entry in self._files.list():
-            folders.setdefault(entry.name.partition("/")[0], []).append(entry)
-        return {
-            id: entries
-            for id, entries in folders.items()
-            if all(_OURS.fullmatch(entry.name) for entry in entries)
-        }
+        folders = by_folder(self._files.list())
+        return {id: entries for id, entries in folders.items() if _is_recording(id, entries)}
 
     def _touch(self, id: str) -> None:
         """Renew the time of the last change."""
@@ -247,12 +256,12 @@ class Recordings:
         if left is not None and found is not None and left != found:
             raise TakenOverError
 
-    def _about_state(self, id: str) -> "_FileState | None":
+    def _about_state(self, id: str) -> FileState | None:
         try:
             found = (self._root / id / ABOUT).stat()
         except FileNotFoundError:
             return None
-        return _FileState(found.st_ino, found.st_size, found.st_mtime_ns)
+        return FileState(found.st_ino, found.st_size, found.st_mtime_ns)
 
     # -- any thread
 
@@ -264,6 +273,15 @@ class Recordings:
     def revoke(self, id: str) -> None:
         """Let the link to a recording work no more, whatever is on disk and can be written."""
         self._revoked.add(id)
+
+    def unlink(self, id: str) -> None:
+        """Let the link on disk work no more. Raises: as `find`."""
+        link, path = self._read_about(id).link, self._root / id / ABOUT
+        if link:
+            data = path.read_bytes()
+            with opened(path, os.O_WRONLY) as file:
+                write_all(file, data.index(link.encode()), BLANK_LINK.encode())
+                os.fsync(file)
 
     def linked_walk(self, id: str, link: str) -> str:
         """Return the walk that a link shows, by the hash of its token. Raises: as `find`."""
@@ -290,7 +308,7 @@ class Recordings:
         about = self.about(id)
         with self._reading(id, about) as file:
             size = os.fstat(file).st_size
-            if self._now() > self._last_alive_s(id, file) + self.limits.keep_s:
+            if self._age_s(self._last_alive_s(id, file)) > self.limits.keep_s:
                 raise MissingRecordingError
             with self._lock:
                 index = self._indices.setdefault((id, about.take), FragmentIndex(about.init_bytes))
@@ -312,7 +330,7 @@ class Recordings:
         if ID.fullmatch(id) is None:
             raise MissingRecordingError
         try:
-            return RecordingAbout.model_validate_json(self._files.read(f"{id}/{ABOUT}"))
+            return RecordingAbout.model_validate_json(self._files.read(f"{id}/{ABOUT}")).without_blank()
         except (FileNotFoundError, ValidationError):
             raise MissingRecordingError from None
 
@@ -332,42 +350,29 @@ class Recordings:
         except FileNotFoundError:
             raise MissingRecordingError from None
 
+    def _age_s(self, changed_s: float) -> float:
+        """Return how old something is that was changed at a time; 0 while the clock is not to be believed."""
+        return 0.0 if self._now.has_jumped else self._now() - changed_s
+
     def _last_alive_s(self, id: str, file: int) -> float:
         return max(os.fstat(file).st_mtime, (self._root / id / ABOUT).stat().st_mtime)
 
     @contextmanager
     def _reading(self, id: str, about: RecordingAbout) -> Iterator[int]:
         try:
-            with _opened(self._root / id / about.video, os.O_RDONLY) as file:
+            with opened(self._root / id / about.video, os.O_RDONLY) as file:
                 yield file
         except FileNotFoundError:
             raise MissingRecordingError from None
 
 
-@dataclass(frozen=True, slots=True)
-class _FileState:
-    """Tells whether a file was written anew."""
-
-    inode: int
-    num_bytes: int
-    changed_ns: int
-
-
-@contextmanager
-def _opened(path: Path, flags: int) -> Iterator[int]:
-    file = os.open(path, flags | os.O_CLOEXEC)
-    try:
-        yield file
-    finally:
-        os.close(file)
-
-
-def _write_all(file: int, offset: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        written = os.pwrite(file, rest, offset)
-        offset, rest = offset + written, rest[written:]
-
-
 def _last_changed(entries: Sequence[Entry]) -> float:
     return max(entry.changed_s for entry in entries)
+
+
+def _is_recording(id: str, entries: Sequence[Entry]) -> bool:
+    return is_made_here(id, entries, _is_ours, lambda name: _VIDEO.fullmatch(name) is not None)
+
+
+def _is_ours(name: str) -> bool:
+    return name in (ABOUT, WALK) or _VIDEO.fullmatch(name) is not None

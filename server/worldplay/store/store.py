@@ -6,40 +6,45 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from hashlib import sha256
 from threading import Lock
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
+from worldplay.store.about import About, hash_address, hash_key
+from worldplay.store.ages import Ages
 from worldplay.store.chain import (
     FIRST_WRITER,
     find_newest,
-    is_of_chain,
     list_parts,
-    make_claim,
     name_part,
 )
-from worldplay.store.eviction import StoredWalk, find_expired, find_room, find_surplus, find_walking
+from worldplay.store.claims import Claims
+from worldplay.store.eviction import (
+    StoredWalk,
+    find_expired,
+    find_room,
+    find_surplus,
+    find_walking,
+)
 from worldplay.store.files import ID, Entry, Files
-from worldplay.world.snapshot import Snapshot, join
+from worldplay.store.folders import ABOUT, by_folder, has_about, has_part, is_of_walk, is_walk, remove_ours
+from worldplay.store.parts import read_until_damaged
+from worldplay.store.shares import LIVE_ADDRESS_SHARE, find_full, live_bytes_beside
+from worldplay.store.steady_clock import SteadyClock
+from worldplay.store.walk_index import WalkIndex
+from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_file import write_snapshot
-from worldplay.world.snapshot_reader import check_whole, read_part
 
 logger = logging.getLogger(__name__)
 
-ABOUT = "about.json"
-MAX_NAME_CHARS = 200
-MAX_LISTED = 200
 LIVE_S = 24 * 3600.0  # how long a walk that nobody came back to is kept
 CLEAN_EVERY_S = 600.0
+MAX_LISTED = 200  # bookmarks of a key
 SILENT_S = 600.0  # after which a walk without a sign of life counts as left, wherever it was walked
 SLACK_SHARE = 0.05  # of the store, which is freed beside what is needed, so that not every save frees some
-BOOKMARKS_SHARE = 0.9  # of the store; the rest is for walks that are being made
-BOOKMARKS_ADDRESS_SHARE = 0.5  # of the store, for one address
 WALKS_PER_ADDRESS = 20
 
-State = Literal["walking", "waiting", "left"]
 Removal = Literal["expired", "room", "address"]
 
 
@@ -48,36 +53,19 @@ class StoreFullError(Exception):
 
 
 class OwnerFullError(StoreFullError):
-    """There is no room for another bookmark of the same key or address."""
+    """There is no room for another walk of the same key or address."""
 
 
 class MissingWalkError(Exception):
     """There is no such walk, or no longer."""
 
 
-class About(BaseModel):
-    """The description of a walk in the store. Secrets are kept as hashes only."""
+class ExpiredWalkError(MissingWalkError):
+    """The walk's time is over."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-    format: Literal[1] = 1
-    kind: Literal["live", "kept"]  # a session's walk, or a snapshot that somebody keeps
-    key: Annotated[str, Field(max_length=64)]  # hash of the secret that its owner has
-    address: Annotated[str, Field(max_length=64)] = ""  # hash of its owner's address
-    # Of a session's walk: whether it has a slot, waits for one, or was left by its client.
-    state: State = "walking"
-    name: Annotated[str, Field(max_length=MAX_NAME_CHARS)] = ""
-    chunks: int = 0
-    created_s: float = 0.0
-
-
-def hash_key(secret: str) -> str:
-    return sha256(secret.encode()).hexdigest()
-
-
-def hash_address(address: str) -> str:
-    """Return what the store holds instead of an address; empty if that is not known."""
-    return hash_key(address) if address else ""
+    def __init__(self, about: About) -> None:
+        super().__init__()
+        self.about = about
 
 
 def new_id() -> str:
@@ -95,6 +83,7 @@ class Store:
         keep_s: float,
         now: Callable[[], float] = time.time,
         walks_per_address: int = WALKS_PER_ADDRESS,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Keep at most `quota_bytes`, and snapshots for `keep_s` after they were made.
 
@@ -106,10 +95,13 @@ class Store:
         self.num_kept = 0  # snapshots, since the start
         self.num_removed = Counter[Removal]()  # walks, since the start
         self._keep_s = keep_s
-        self._now = now
+        self._ages = Ages(keep_s, LIVE_S, SILENT_S)
+        self._now, self._monotonic = SteadyClock(now, monotonic), monotonic
         self._walks_per_address = walks_per_address
         self._held: dict[str, object] = {}  # walks of this server's sessions, each with who saves it
         self._abouts: dict[str, tuple[Entry, About | None]] = {}  # as last read, each with its file
+        self._claims = Claims(files)
+        self._index = WalkIndex(self._list, self._look)
         self._lock = Lock()
         self._num_bytes = 0  # as of the last cleaning, and what was written since
         self._cleaned_s = float("-inf")
@@ -129,15 +121,18 @@ class Store:
     def describe(self, id: str, about: About) -> None:
         """Write a walk's description, which is also a sign of life. Raises: OSError."""
         self._files.write(f"{id}/{ABOUT}", about.model_dump_json().encode())
+        self._index.change([id])
 
     def hold(self, id: str, holder: object) -> None:
         """Do not remove a walk until its holder releases it: a session of this server has it."""
         self._held[id] = holder
+        self._index.change([id])
 
     def release(self, id: str, holder: object) -> None:
         """Let a walk be removed, unless another holder has it meanwhile."""
         if self._held.get(id) is holder:
             del self._held[id]
+            self._index.change([id])
 
     def append(self, id: str, number: int, part: Snapshot, writer: str = FIRST_WRITER) -> int:
         """Add a part to a walk, as its writer. One that begins the walk again replaces all others.
@@ -145,12 +140,21 @@ class Store:
         Returns: its size in bytes. Raises: StoreFullError, TooLongError or OSError.
         """
         data = write_snapshot(part)
+        self._check_live(id, len(data))
         self._make_room(len(data))
+        self._claims.forget(id)
         name = name_part(writer, number)
         self._files.write(f"{id}/{name}", data)
-        if part.first == 0 and name != name_part(FIRST_WRITER, 0):
+        self._index.change([id])
+        if part.first == 0:
             self._remove_replaced(id, name, writer)
         return len(data)
+
+    def _check_live(self, id: str, num_bytes: int) -> None:
+        """Raises: OwnerFullError if the walks of one address that are being made take what is for others."""
+        free_bytes = LIVE_ADDRESS_SHARE * self.quota_bytes - num_bytes
+        if self._num_bytes > free_bytes < live_bytes_beside(self._index.walks(), id):
+            raise OwnerFullError
 
     def _remove_replaced(self, id: str, name: str, writer: str) -> None:
         """Remove the parts before this one, which begins the walk again."""
@@ -164,9 +168,7 @@ class Store:
 
         Raises: OSError.
         """
-        claim = make_claim(self._names(id))
-        self._files.write(f"{id}/{claim.name}", b"")
-        return claim.writer
+        return self._claims.make(id, self._names(id))
 
     def is_newest(self, id: str, writer: str) -> bool:
         """Return whether nobody has claimed a walk after this writer. Raises: OSError."""
@@ -183,7 +185,7 @@ class Store:
             address: its owner's; empty if that is not known.
         Raises: as `append`, and OwnerFullError.
         """
-        id, data = new_id(), write_snapshot(snapshot)
+        id = new_id()
         about = About(
             kind="kept",
             key=hash_key(key),
@@ -191,25 +193,24 @@ class Store:
             name=name,
             chunks=snapshot.num_chunks,
         )
+        self._check_bookmarks(about, snapshot.latents.nbytes)  # before it costs anything
+        data = write_snapshot(snapshot)
         self._check_bookmarks(about, len(data))
-        self.create(id, about)
         self._make_room(len(data))
-        self._files.write(f"{id}/{name_part(FIRST_WRITER, 0)}", data)
+        try:
+            self._files.write(f"{id}/{name_part(FIRST_WRITER, 0)}", data)
+            self.create(id, about)  # last, so that nobody finds a bookmark without its walk
+        except Exception:
+            self._remove(id)
+            raise
+        self._index.change([id])
         self.num_kept += 1
         return id
 
     def _check_bookmarks(self, about: About, num_bytes: int) -> None:
         """Raises: StoreFullError if another bookmark of this size takes what is for others."""
-        bookmarks = [walk for walk in self._list() if walk.is_bookmark]
-        of_address = [walk for walk in bookmarks if walk.address == about.address != ""]
-        if sum(walk.key == about.key for walk in bookmarks) >= MAX_LISTED:
-            raise OwnerFullError
-        for walks, share, error in (
-            (of_address, BOOKMARKS_ADDRESS_SHARE, OwnerFullError),
-            (bookmarks, BOOKMARKS_SHARE, StoreFullError),
-        ):
-            if sum(walk.num_bytes for walk in walks) + num_bytes > share * self.quota_bytes:
-                raise error
+        if whose := find_full(self._index.walks(), about, num_bytes, self.quota_bytes, MAX_LISTED):
+            raise OwnerFullError if whose == "owner" else StoreFullError
 
     def about(self, id: str) -> About:
         """Read a walk's description. Raises: MissingWalkError or OSError."""
@@ -219,19 +220,28 @@ class Store:
             about = About.model_validate_json(self._files.read(f"{id}/{ABOUT}"))
         except (FileNotFoundError, ValidationError):
             raise MissingWalkError from None
-        if self._now() > about.created_s + self._keep_s and about.kind == "kept":
-            raise MissingWalkError
+        if self._is_expired(about):
+            raise ExpiredWalkError(about)
         return about
 
+    def _is_expired(self, about: About) -> bool:
+        return about.kind == "kept" and self._now() > about.created_s + self._keep_s
+
     def load(self, id: str) -> Snapshot:
-        """Read a walk. Raises: MissingWalkError; ValueError if it is damaged; OSError."""
+        """Read a walk, or what is before its first damaged part.
+
+        Raises: MissingWalkError; ValueError if nothing of it can be read; OSError.
+        """
         self.about(id)
-        names = list_parts(self._names(id))
-        if not names:
+        names = self._names(id)
+        parts = list_parts(names)
+        if not parts:
             raise MissingWalkError
-        files = self._files.read_all([f"{id}/{name}" for name in names])
-        snapshot = join([read_part(data) for data in files])
-        check_whole(snapshot)
+        files = self._files.read_all([f"{id}/{name}" for name in parts])
+        snapshot, num_read = read_until_damaged(files)
+        if num_read < len(parts):
+            logger.warning("parts of a walk are damaged: %d of %d are used", num_read, len(parts))
+            self._claims.shorten(id, names, parts[:num_read])
         return snapshot
 
     def owns(self, id: str, key: str) -> bool:
@@ -239,25 +249,29 @@ class Store:
         return hmac.compare_digest(self.about(id).key, hash_key(key))
 
     def list_kept(self, key: str) -> list[tuple[str, About]]:
-        """List the snapshots that the owner of a secret keeps, the newest first."""
+        """List the snapshots that the owner of a secret keeps, the newest first.
+
+        What another server keeps is there a few seconds later. Raises: OSError.
+        """
         wanted, found = hash_key(key), []
-        for entry in self._files.list():
-            id, _, file = entry.name.partition("/")
-            about = self._try_about(id) if file == ABOUT else None
-            if about is not None and about.kind == "kept" and hmac.compare_digest(about.key, wanted):
-                found.append((id, about))
+        for walk in self._index.walks():
+            if walk.is_bookmark and walk.expires_s >= self._now() and hmac.compare_digest(walk.key, wanted):
+                _, about = self._abouts.get(walk.id, (None, None))
+                is_over = about is None or self._is_expired(about)
+                found += [] if about is None or is_over else [(walk.id, about)]
         return sorted(found, key=lambda each: each[1].created_s, reverse=True)[:MAX_LISTED]
 
     def delete(self, id: str) -> None:
         """Remove a walk. Raises: MissingWalkError or OSError."""
         if ID.fullmatch(id) is None:
             raise MissingWalkError
+        self._index.change([id])
         self._files.remove_folder(id)
 
     def clean(self, room_bytes: int = 0) -> None:
         """Remove what has expired and, until there is this much room, walks that were left."""
         walks, now_s = self._list(), self._now()
-        expired = {walk.id: walk for walk in find_expired(walks, now_s)}
+        expired = {walk.id: walk for walk in find_expired(walks, now_s) if self._now.is_steady}
         self._remove_all(expired.values(), "expired")
         walks = [walk for walk in walks if walk.id not in expired]
         num_bytes = sum(walk.num_bytes for walk in walks)
@@ -268,7 +282,7 @@ class Store:
             self._remove_all(removed, "room")
             num_bytes -= sum(walk.num_bytes for walk in removed)
         with self._lock:
-            self._num_bytes, self._cleaned_s = num_bytes, now_s
+            self._num_bytes, self._cleaned_s = num_bytes, self._monotonic()
 
     def find_walking(self, since_s: float, most: int) -> dict[str, str]:
         """Find the sessions that had a slot when a server ended, and gave a sign of life since then.
@@ -288,33 +302,38 @@ class Store:
         Raises: OSError.
         """
         if address:
-            self._remove_all(find_surplus(self._list(), address, self._walks_per_address), "address")
+            self._remove_all(find_surplus(self._index.walks(), address, self._walks_per_address), "address")
 
     def _list(self) -> list[StoredWalk]:
         """List the walks of the store. Raises: OSError."""
-        folders: dict[str, list[Entry]] = {}
-        for entry in self._files.list():
-            folders.setdefault(entry.name.partition("/")[0], []).append(entry)
-        folders = {id: entries for id, entries in folders.items() if _is_walk(id, entries)}
+        folders = by_folder(self._files.list())
+        folders = {id: entries for id, entries in folders.items() if is_walk(id, entries)}
         self._abouts = {id: known for id, known in list(self._abouts.items()) if id in folders}
         return [self._look_at(id, entries) for id, entries in folders.items()]
 
+    def _look(self, id: str) -> StoredWalk | None:
+        """Look at one walk; None: it is gone. Raises: OSError."""
+        entries = self._files.list(id)
+        return self._look_at(id, entries) if entries and is_walk(id, entries) else None
+
     def _look_at(self, id: str, entries: list[Entry]) -> StoredWalk:
-        changed_s = max(entry.changed_s for entry in entries)
         try:
             about, is_unknown = self._remember_about(id, entries), False
         except OSError as error:
             logger.warning("the description of a walk could not be read: %s", error)
             about, is_unknown = None, True
-        is_bookmark = about is not None and about.kind == "kept"
-        is_silent = self._now() > changed_s + SILENT_S or (about is not None and about.state == "left")
+        is_kept = about is not None and about.kind == "kept" and has_part(id, entries)
+        is_bookmark = is_kept or (about is None and has_about(id, entries))  # or a newer version's
+        changed_s, silent_s, expires_s = self._ages.times(about, entries, is_bookmark)
+        is_silent = not self._now.has_jumped and self._now() > silent_s
+        is_left = about is not None and about.state == "left"
         return StoredWalk(
             id,
             sum(entry.size for entry in entries),
             changed_s,
-            changed_s + (self._keep_s if is_bookmark else LIVE_S),
+            expires_s,
             is_bookmark,
-            is_live=id in self._held or is_unknown or not (is_bookmark or is_silent),
+            is_live=id in self._held or is_unknown or not (is_bookmark or is_silent or is_left),
             key="" if about is None else about.key,
             address="" if about is None else about.address,
             is_walking=about is not None and about.kind == "live" and about.state == "walking",
@@ -332,6 +351,8 @@ class Store:
         if known is None or known[0] != file:
             try:
                 known = file, self.about(id)
+            except ExpiredWalkError as expired:
+                known = file, expired.about
             except MissingWalkError:
                 known = file, None
             self._abouts[id] = known
@@ -344,18 +365,12 @@ class Store:
     def _make_room(self, num_bytes: int) -> None:
         """Count bytes that will be written. Raises: StoreFullError."""
         is_full = self._num_bytes + num_bytes > self.quota_bytes
-        if is_full or self._now() > self._cleaned_s + CLEAN_EVERY_S:
+        if is_full or self._monotonic() > self._cleaned_s + CLEAN_EVERY_S:
             self.clean(num_bytes)
         with self._lock:
             if self._num_bytes + num_bytes > self.quota_bytes:
                 raise StoreFullError
             self._num_bytes += num_bytes
-
-    def _try_about(self, id: str) -> About | None:
-        try:
-            return self.about(id)
-        except (MissingWalkError, OSError):
-            return None
 
     def _remove_all(self, walks: Iterable[StoredWalk], why: Removal) -> None:
         num_removed = sum(self._remove(walk.id) for walk in walks)
@@ -364,15 +379,10 @@ class Store:
             logger.info("walks that nobody came back to were removed: %d (%s)", num_removed, why)
 
     def _remove(self, id: str) -> bool:
+        self._index.change([id])
         try:
-            self._files.remove_folder(id)
+            remove_ours(self._files, id, is_of_walk)
         except OSError as error:  # another server may be doing the same
             logger.warning("a walk could not be removed: %s", error)
             return False
         return True
-
-
-def _is_walk(id: str, entries: Iterable[Entry]) -> bool:
-    """Return whether a folder with these files is one that the store has made."""
-    names = [entry.name.removeprefix(f"{id}/").removesuffix(".part") for entry in entries]
-    return ID.fullmatch(id) is not None and all(name == ABOUT or is_of_chain(name) for name in names)

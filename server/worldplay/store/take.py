@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from worldplay.media.fmp4 import move, read_head
 from worldplay.media.seekable import MAX_CHAPTERS
+from worldplay.store.about import hash_key
 from worldplay.store.recording_about import Mark, RecordingAbout
 from worldplay.store.recordings import MissingRecordingError, Recordings
-from worldplay.store.store import hash_key
 
 MakeToken = Callable[[str, int], str]  # of a link: (name of the recording, links that were revoked)
 
@@ -87,10 +87,13 @@ class Take:
         return token
 
     def revoke(self) -> None:
-        """Let its link work no more."""
+        """Let its link work no more, also if the disk is full."""
         changes = {"link": "", "num_revoked": self._about.num_revoked + 1}
         self._about = self._about.model_copy(update=changes)
-        self._recordings.describe_link(self._id, self._about)
+        try:
+            self._recordings.describe_link(self._id, self._about)
+        except OSError:
+            self._recordings.blank_link(self._id)
 
     def write_walk(self, data: bytes) -> None:
         """Write the walk beside the video."""

@@ -60,7 +60,9 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Revoke:
-    """No link opens the recording any more."""
+    """No link opens the recording any more. `done` gets whether that is on disk."""
+
+    done: Callable[[bool], None] = lambda is_written: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +163,10 @@ class Tape:
             case Share(make_token, done):
                 is_over = self._num_revoking > 0  # it was revoked since
                 done(None if is_over else self._change_link(lambda take: take.share(make_token)))
-            case Revoke():
+            case Revoke(done):
                 with self._lock:
                     self._num_revoking -= 1
-                self._change_link(Take.revoke)
+                done(self._take is None or self._change_link(_revoke) is not None)
             case Walk(describe):
                 self._write_walk(describe)
             case Finish():
@@ -239,3 +241,8 @@ class Tape:
                 return
             self._num_ended = number
         self._tell(reason)
+
+
+def _revoke(take: Take) -> bool:
+    take.revoke()
+    return True

@@ -48,7 +48,7 @@ from worldplay.web.world_server import REQUESTS_S, WorldServer
 from worldplay.world.world import World
 
 CLOSE_ENGINE_S = 2.0  # for the stage in progress
-CLOSE_RECORDER_S = 1.0  # for what waits to be written; a disk that hangs may take for ever
+CLOSE_KEEPER_S, CLOSE_RECORDER_S = 1.0, 1.0  # for what waits to be written; a disk may hang for ever
 SECONDS_AN_HOUR = 3600.0
 SECONDS_A_DAY = 24 * SECONDS_AN_HOUR
 
@@ -128,7 +128,7 @@ def create_app(
                 visits.close()
                 await asyncio.to_thread(engine.close, CLOSE_ENGINE_S)
                 if keeper is not None:
-                    await asyncio.to_thread(keeper.close)
+                    await asyncio.to_thread(keeper.close, CLOSE_KEEPER_S)
 
     routes: list[BaseRoute] = [
         OwnRoute("/health", health),

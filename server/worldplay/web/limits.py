@@ -1,6 +1,7 @@
 """Limits on what clients may send, and on how many requests are handled at a time."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -39,3 +40,27 @@ class RequestLimit:
             yield
         finally:
             self._num_held -= 1
+
+
+class AddressLimit:
+    """Bounds how many requests of one address, and of all together, are handled at a time."""
+
+    def __init__(self, each: int, most: int, what: str) -> None:
+        self._each = each
+        self._most = most
+        self._what = what
+        self._held = Counter[str]()
+
+    @contextmanager
+    def hold(self, address: str, retry_s: float) -> Iterator[None]:
+        """Count one request while this context is open. Raises: ApiError (busy) if there are too many."""
+        if self._held[address] >= self._each or self._held.total() >= self._most:
+            message = f"at most {self._each} {self._what} of one address at a time: try again later"
+            raise ApiError(503, "busy", message, {"Retry-After": str(math.ceil(retry_s))})
+        self._held[address] += 1
+        try:
+            yield
+        finally:
+            self._held[address] -= 1
+            if not self._held[address]:
+                del self._held[address]

@@ -8,8 +8,8 @@ from worldplay.engine.session import Session
 from worldplay.media.frame_encoder import FrameEncoder
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
+from worldplay.store.about import hash_address
 from worldplay.store.keeper import KeptWalk
-from worldplay.store.store import hash_address
 from worldplay.web.outlet import Item, Sample
 from worldplay.web.translate import expect_wait_s, our_fault
 from worldplay.world.world import World

@@ -75,10 +75,13 @@ def recording_paths(needs_token: bool) -> dict[str, Any]:
     download = _operation(
         "downloadRecording", "Download a video", needs_token, [id, share, secret, part], video, 404, 416
     )
+    gone = {"204": {"description": "It opens nothing any more."}}
+    revoke = _operation("revokeRecordingLink", "Revoke the link", needs_token, [id, secret], gone, 404)
     describe = _operation("downloadWalk", "Download a walk", needs_token, [id, share, secret], walk, 404)
     return {
         "/api/sessions/{id}/recording.mp4": {"get": download},
         "/api/sessions/{id}/walk.json": {"get": describe},
+        "/api/sessions/{id}/recording-link": {"delete": revoke},
     }
 
 

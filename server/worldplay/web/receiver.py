@@ -11,12 +11,14 @@ from worldplay.engine.failures import REASONS
 from worldplay.engine.session import Session
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
+from worldplay.web.disk_threads import SlowStoreError
 from worldplay.web.monitoring import Metrics
 from worldplay.web.operator_metrics import OperatorMetrics
 from worldplay.web.outlet import Close, Handover
 from worldplay.web.picture_decoding import PictureDecoding
+from worldplay.web.recording_links import NOT_REVOKED
 from worldplay.web.send_queue import post
-from worldplay.web.snapshots import keep_snapshot, load_snapshot
+from worldplay.web.snapshots import STORE_FAILS, keep_snapshot
 from worldplay.web.translate import (
     Greeting,
     check_start,
@@ -26,6 +28,7 @@ from worldplay.web.translate import (
     watcher_welcome,
     welcome,
 )
+from worldplay.web.visit import BOOKMARKS_BURST, Visit
 from worldplay.web.visits import Visits
 from worldplay.web.watch_links import REVOKED
 from worldplay.web.watcher import Watcher
@@ -38,6 +41,7 @@ from worldplay.world.world import World
 logger = logging.getLogger(__name__)
 
 NOT_RECORDED = "expected a walk that is recorded, for a link to its recording; got one that is not"
+TOO_MANY_BOOKMARKS = f"expected at most {BOOKMARKS_BURST} bookmarks at once, then one in 5 s: try again later"
 MAX_STALLS = 10  # counted for one report; more did not happen in 100 ms
 _COMMANDS: dict[type[m.ClientMessage], Callable[[Session], None]] = {
     m.Pause: Session.pause,
@@ -147,8 +151,8 @@ class Receiver:
         if recording is None:
             raise ProtocolError(ErrorCode.BAD_REQUEST, NOT_RECORDED)
         if isinstance(message, m.Unshare):
-            recording.revoke()
-            outlet.put(m.Shared(right="recording"))
+            refused = ProtocolError(ErrorCode.BAD_REQUEST, NOT_REVOKED)
+            recording.revoke(lambda done: outlet.put(m.Shared(right="recording") if done else refused))
             return
 
         def answer(token: str | None) -> None:
@@ -159,7 +163,7 @@ class Receiver:
 
     async def _greet(self, resume: m.Resume | None) -> None:
         """Welcome the client, to the visit that it wants to resume if there is one."""
-        found = None if resume is None else await self._visits.find(resume, self._address)
+        found = None if resume is None else await self._find(resume)
         if found is None or resume is None:
             self.put(self._welcome(resumed=False, missing_chunks=0))
             return
@@ -169,6 +173,22 @@ class Receiver:
         found.resume(self._welcome(resumed=True, missing_chunks=missing_chunks), resume.fragment)
         new.outlet.put(Handover(found.outlet))
         self._visits.end(new)
+
+    async def _find(self, resume: m.Resume) -> Visit | None:
+        """Find the visit to resume. Raises: ProtocolError (busy) if the store does not answer."""
+        try:
+            return await self._visits.find(resume, self._address)
+        except SlowStoreError as error:
+            logger.warning("a walk could not be resumed: %s", error)
+            raise ProtocolError(ErrorCode.BUSY, STORE_FAILS) from None
+
+    async def _load(self, id: str) -> Snapshot:
+        """Read a walk that is kept. Raises: ProtocolError."""
+        try:
+            return await self._visits.opened.open(id, self._address)
+        except SlowStoreError as error:
+            logger.warning("a walk could not be opened: %s", error)
+            raise ProtocolError(ErrorCode.BAD_REQUEST, f"start.snapshot: {STORE_FAILS}") from None
 
     def _welcome(self, *, resumed: bool, missing_chunks: int | None) -> m.Welcome:
         visit, engine = self.visit, self._engine
@@ -191,7 +211,7 @@ class Receiver:
         if self.visit.session is None:
             self._check_room(has_picture=message.image is not None)
         if message.snapshot is not None:
-            snapshot = await self._visits.read(partial(load_snapshot, self._visits.store, message.snapshot))
+            snapshot = await self._load(message.snapshot)
             self._open().start(WalkRequest(snapshot=snapshot))
             return
         view, picture = message.view, None
@@ -235,16 +255,16 @@ class Receiver:
         """Keep a copy of the walk. The answer comes when it is in the store."""
         if self._visits.store is None:
             raise ProtocolError(ErrorCode.BAD_REQUEST, "expected no bookmark: this server keeps no walks")
+        session = self._session_for(message)
+        if not self.visit.bookmarks.take(monotonic_ms()):
+            raise ProtocolError(ErrorCode.BAD_REQUEST, TOO_MANY_BOOKMARKS)
         keep = partial(keep_snapshot, self._visits.store, message.key, message.name, self._address)
         loop, outlet = asyncio.get_running_loop(), self.visit.outlet
 
         def answer(snapshot: Snapshot) -> None:
-            post(loop, outlet.put, keep(snapshot))
+            self._visits.keep(self._address, partial(keep, snapshot), outlet.put)
 
-        def answer_on_thread(snapshot: Snapshot) -> None:
-            loop.run_in_executor(None, answer, snapshot)
-
-        self._session_for(message).copy(partial(post, loop, answer_on_thread))
+        session.copy(partial(post, loop, answer))
 
     async def _follow_poses(self, message: m.Poses) -> None:
         session = self._session_for(message)

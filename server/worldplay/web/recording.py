@@ -15,6 +15,7 @@ from worldplay.world.recorded_walk import describe_walk
 from worldplay.world.snapshot import WalkedPath
 from worldplay.world.world import World
 
+REVOKE_S = 5.0  # for a link that was revoked to be revoked on disk, too
 MAX_TITLE_CHARS = 255  # a file holds as many bytes
 
 
@@ -71,9 +72,27 @@ class SessionRecording:
         done = partial(post, asyncio.get_running_loop(), tell)
         self._tape.put(Share(partial(make_token, secret), done))
 
-    def revoke(self) -> None:
-        """Let the link work no more."""
-        self._tape.put(Revoke())
+    def revoke(self, tell: Callable[[bool], None]) -> None:
+        """Let the link work no more.
+
+        Args:
+            tell: gets whether that is on disk. If not, the link may work again after a restart.
+        """
+        loop, told = asyncio.get_running_loop(), asyncio.Event()
+
+        def tell_once(is_written: bool) -> None:
+            if not told.is_set():
+                told.set()
+                tell(is_written)
+
+        loop.call_later(REVOKE_S, tell_once, False)  # the disk may hang
+        self._tape.put(Revoke(partial(post, loop, tell_once)))
+
+    async def wait_revoked(self) -> bool:
+        """Let the link work no more. Returns: whether that is on disk."""
+        written = asyncio.get_running_loop().create_future()
+        self.revoke(written.set_result)
+        return bool(await written)
 
     def describe(self, walk: str | None = None) -> bytes | None:
         """Describe the walk so far, as a recorded walk. Any thread.

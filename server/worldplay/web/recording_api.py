@@ -17,15 +17,16 @@ from starlette.types import Receive, Scope, Send
 
 from worldplay.media.seekable import Chapter, SeekableFile, make_seekable
 from worldplay.settings import Settings
+from worldplay.store.about import hash_key
 from worldplay.store.recorder import Recorder
 from worldplay.store.recordings import MissingRecordingError, Recorded, Recordings
-from worldplay.store.store import hash_key
 from worldplay.web.answer import Answer, ClientGoneError
 from worldplay.web.byte_ranges import UnsatisfiableError, read_range
 from worldplay.web.errors import ApiError
-from worldplay.web.recording_links import SHARE_PARAMETER, check_password
-from worldplay.web.request import check_token
+from worldplay.web.recording_links import NOT_REVOKED, SHARE_PARAMETER, check_password
+from worldplay.web.request import address_of, check_token
 from worldplay.web.routes import OwnRoute
+from worldplay.web.snapshots import STORE_FAILS
 from worldplay.web.visits import Visits
 
 logger = logging.getLogger(__name__)
@@ -52,10 +53,14 @@ def recording_routes(settings: Settings, visits: Visits, recorder: Recorder | No
     if recorder is None:
         return []
     api = RecordingApi(settings, visits, recorder.recordings)
-    handlers = {"recording.mp4": api.send_video, "walk.json": api.send_walk}
+    handlers = {
+        "recording.mp4": ("GET", api.send_video),
+        "walk.json": ("GET", api.send_walk),
+        "recording-link": ("DELETE", api.revoke_link),
+    }
     return [
-        OwnRoute(f"/api/sessions/{{id}}/{name}", Endpoint(handler, settings), methods=["GET"])
-        for name, handler in handlers.items()
+        OwnRoute(f"/api/sessions/{{id}}/{name}", Endpoint(handler, settings), methods=[method])
+        for name, (method, handler) in handlers.items()
     ]
 
 
@@ -117,12 +122,26 @@ class RecordingApi:
             recording = self._visits.recording_of(access.id)
             data = None if recording is None else await self._read(recording.describe, access.walk)
             if data is None:
-                data = await self._find_walk(access)
+                data = await self._find_walk(access, request)
             await answer.begin(_encode(_headers("application/json", "walk.json", len(data))))
             if request.method != "HEAD":
                 for start in range(0, len(data), PART_BYTES):
                     await answer.send_part(data[start : start + PART_BYTES])
             await answer.end()
+
+    async def revoke_link(self, request: Request, answer: Answer) -> None:
+        """Let the link to a recording work no more, also after its session."""
+        access = await self._check(request)
+        if access.walk is not None:  # who has only the link
+            raise ApiError(404, "not_found", MISSING)
+        recording = self._visits.recording_of(access.id)
+        if recording is None and access.id not in self._recordings.active:
+            self._recordings.revoke(access.id)
+            await self._read(self._recordings.unlink, access.id)
+        elif recording is None or not await recording.wait_revoked():
+            raise ApiError(503, "busy", NOT_REVOKED, {"Retry-After": "5"})
+        await answer.begin([], 204)
+        await answer.end()
 
     def _open(self, access: Access) -> tuple[Recorded, SeekableFile]:
         recorded = self._recordings.find(access.id)
@@ -155,15 +174,24 @@ class RecordingApi:
         except MissingRecordingError:
             return self._visits.owns_stored(id, secret)
 
-    async def _find_walk(self, access: Access) -> bytes:
+    async def _find_walk(self, access: Access, request: Request) -> bytes:
         """Read a walk that has ended. After a crash it was not written, but the store may have it."""
         try:
             return await self._read(self._read_walk, access)
         except ApiError as error:
-            stored = await self._visits.read(partial(self._visits.describe_stored, access.id, access.walk))
+            stored = await self._read_stored(access, request)
             if stored is None:
                 raise error from None
             return stored
+
+    async def _read_stored(self, access: Access, request: Request) -> bytes | None:
+        try:
+            return await self._visits.read(
+                address_of(request), partial(self._visits.describe_stored, access.id, access.walk)
+            )
+        except OSError as error:
+            logger.warning("a walk could not be read: %s", error)
+            raise ApiError(503, "busy", STORE_FAILS, {"Retry-After": "10"}) from None
 
     def _read_walk(self, access: Access) -> bytes:
         data = self._recordings.read_walk(access.id)

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from worldplay.web.errors import ApiError
 
 SHARE_PARAMETER = "share"
+NOT_REVOKED = "the disk fails: the link to the recording may open again after a restart; try again later"
 _CHALLENGE = {
     "WWW-Authenticate": 'Basic realm="WorldPlay Live: any name, and this server\'s token", charset="UTF-8"'
 }

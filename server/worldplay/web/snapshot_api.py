@@ -1,36 +1,40 @@
 """The HTTP API of kept walks: list, download, upload and delete them; and links that open one."""
 
-import asyncio
+import logging
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Router
 
 from worldplay.settings import Settings
+from worldplay.store.about import MAX_NAME_CHARS, About
 from worldplay.store.store import (
-    MAX_NAME_CHARS,
-    About,
     MissingWalkError,
     OwnerFullError,
     Store,
     StoreFullError,
 )
-from worldplay.web.connections import group_address
+from worldplay.web.disk_threads import DiskThreads
 from worldplay.web.errors import ApiError
-from worldplay.web.limits import RequestLimit
-from worldplay.web.request import BodyBudget, check_token, receive
+from worldplay.web.limits import AddressLimit, RequestLimit
+from worldplay.web.request import BodyBudget, address_of, check_token, receive
 from worldplay.web.routes import Endpoint, OwnRoute, route_by_method
 from worldplay.web.schemas import NewSnapshot, SnapshotInfo, SnapshotList
-from worldplay.web.snapshots import FULL, MISSING, OWNER_FULL
+from worldplay.web.snapshots import DAMAGED, FULL, MISSING, OWNER_FULL, STORE_FAILS
 from worldplay.wording import show
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_file import write_snapshot
 from worldplay.world.snapshot_reader import read_snapshot
 from worldplay.world.world import World
 
+logger = logging.getLogger(__name__)
+
 MAX_UPLOAD_BYTES = 2**28  # seven minutes at 480x832, three hours of the embedded world
 UPLOAD_TIMEOUT_S = 120.0
 MAX_TRANSFERS = 2  # at a time: each may hold MAX_UPLOAD_BYTES in memory, twice
+TRANSFER_PATIENCE_S = 60.0  # for the store to read or write such a file
+MAX_REQUESTS, MAX_REQUESTS_EACH = 32, 4  # in progress: in all, and of one address
+MAX_LOOKS = 2  # small requests that use the store at a time
 RETRY_S = 10.0
 KEY_HEADER = "x-walk-key"
 MIN_KEY_CHARS, MAX_KEY_CHARS = 16, 512
@@ -43,12 +47,12 @@ def snapshot_routes(settings: Settings, world: World, store: Store | None) -> li
         return []
     api = SnapshotApi(settings, world, store)
     routes = [
-        route_by_method("/", {"GET": _explained(api.list_kept), "POST": _explained(api.upload)}),
-        route_by_method("/{id}", {"GET": _explained(api.download), "DELETE": _explained(api.delete)}),
+        route_by_method("/", {"GET": api.limited(api.list_kept), "POST": _explained(api.upload)}),
+        route_by_method("/{id}", {"GET": api.limited(api.download), "DELETE": api.limited(api.delete)}),
     ]
     return [
         Mount("/api/snapshots", Router(routes, redirect_slashes=False)),
-        OwnRoute("/w/{id}", api.open_link),
+        OwnRoute("/w/{id}", api.limited(api.open_link)),
     ]
 
 
@@ -60,13 +64,24 @@ class SnapshotApi:
         self._world = world
         self._store = store
         self._uploads = BodyBudget(2 * MAX_UPLOAD_BYTES, MAX_UPLOAD_BYTES)
+        self._requests = AddressLimit(MAX_REQUESTS_EACH, MAX_REQUESTS, "requests for walks")
+        self._looks, self._files = DiskThreads(MAX_LOOKS), DiskThreads(MAX_TRANSFERS)
         self._transfers = RequestLimit(MAX_TRANSFERS, "walks are sent or received")
+
+    def limited(self, endpoint: Endpoint) -> Endpoint:
+        """Bound how many requests of one address use an endpoint at a time."""
+
+        async def answer(request: Request) -> Response:
+            with self._requests.hold(address_of(request), RETRY_S):
+                return await endpoint(request)
+
+        return _explained(answer)
 
     async def list_kept(self, request: Request) -> Response:
         """List the walks of a key's owner."""
         check_token(request, self._settings.token)
         key = _read_key(request)
-        found = await asyncio.to_thread(self._store.list_kept, key)
+        found = await self._looks.run(address_of(request), self._store.list_kept, key)
         body = SnapshotList(snapshots=[_describe(id, about) for id, about in found])
         return JSONResponse(body.model_dump())
 
@@ -74,7 +89,9 @@ class SnapshotApi:
         """Send a walk as a file."""
         check_token(request, self._settings.token)
         with self._transfers.hold(RETRY_S):
-            data = await asyncio.to_thread(self._read, request.path_params["id"])
+            data = await self._files.run(
+                address_of(request), self._read, request.path_params["id"], patience_s=TRANSFER_PATIENCE_S
+            )
         headers = {
             "content-disposition": 'attachment; filename="walk.safetensors"',
             "cache-control": "no-store",
@@ -90,22 +107,25 @@ class SnapshotApi:
         self._transfers.check(RETRY_S)  # before the file is received
         data = await _read_file(request, self._uploads)
         with self._transfers.hold(RETRY_S):
-            address = group_address(request.client.host) if request.client else ""
-            id, snapshot = await asyncio.to_thread(self._keep, key, name, data, address)
+            address = address_of(request)
+            id, snapshot = await self._files.run(
+                address, self._keep, key, name, data, address, patience_s=TRANSFER_PATIENCE_S
+            )
         body = NewSnapshot(id=id, name=name, chunks=snapshot.num_chunks)
         return JSONResponse(body.model_dump(), 201)
 
     async def delete(self, request: Request) -> Response:
         """Remove a walk of a key's owner."""
         check_token(request, self._settings.token)
-        await asyncio.to_thread(self._delete, request.path_params["id"], _read_key(request))
+        key = _read_key(request)
+        await self._looks.run(address_of(request), self._delete, request.path_params["id"], key)
         return Response(status_code=204)
 
     async def open_link(self, request: Request) -> Response:
         """Send a visitor with a link to the page. Its fragment names the walk, and is never sent on."""
         id = request.path_params["id"]
         try:
-            about = await asyncio.to_thread(self._store.about, id)
+            about = await self._looks.run(address_of(request), self._store.about, id)
         except MissingWalkError:
             return PlainTextResponse("This walk is not kept here, or no longer.", 404)
         if about.kind != "kept":
@@ -123,6 +143,9 @@ class SnapshotApi:
             return self._store.load(id)
         except MissingWalkError:
             raise ApiError(404, "not_found", MISSING) from None
+        except ValueError as error:
+            logger.warning("a walk that is kept is damaged: %s", error)
+            raise ApiError(404, "not_found", DAMAGED) from None
 
     def _keep(self, key: str, name: str, data: bytes, address: str) -> tuple[str, Snapshot]:
         try:
@@ -175,5 +198,8 @@ def _explained(endpoint: Endpoint) -> Endpoint:
             return await endpoint(request)
         except ApiError as error:
             return error.response()
+        except OSError as error:
+            logger.warning("the store of walks fails: %s", error)
+            return ApiError(503, "busy", STORE_FAILS, {"Retry-After": f"{RETRY_S:.0f}"}).response()
 
     return answer

@@ -1,6 +1,8 @@
 """Bookmarks over the socket: copies of walks that clients keep in the store, and walks that begin at one."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
@@ -11,6 +13,8 @@ from worldplay.world.snapshot_file import TooLongError
 logger = logging.getLogger(__name__)
 
 MISSING = "expected a walk that is kept here, got one that is not, or no longer"
+DAMAGED = "the walk that is kept here cannot be read"
+STORE_FAILS = "the store of walks fails: try again later"
 FULL = "this server has no room for more walks: delete one first"
 OWNER_FULL = "you keep as many walks here as one visitor may: delete one first"
 TOO_LONG = "this walk is too long to be kept"
@@ -39,11 +43,31 @@ def load_snapshot(store: Store | None, id: str) -> Snapshot:
 
     Raises: ProtocolError if it is not there, or damaged.
     """
+    with _explaining():
+        return _check_kept(store, id).load(id).as_another()
+
+
+def check_kept(store: Store | None, id: str) -> None:
+    """Check that a walk is still kept. On a thread. Raises: ProtocolError."""
+    with _explaining():
+        _check_kept(store, id)
+
+
+def _check_kept(store: Store | None, id: str) -> Store:
+    if store is None or store.about(id).kind != "kept":
+        raise MissingWalkError
+    return store
+
+
+@contextmanager
+def _explaining() -> Iterator[None]:
+    """Turn what the store raises into what a client is told."""
     try:
-        if store is None or store.about(id).kind != "kept":
-            raise MissingWalkError
-        return store.load(id).as_another()
+        yield
     except MissingWalkError:
         raise ProtocolError(ErrorCode.BAD_REQUEST, f"start.snapshot: {MISSING}") from None
     except ValueError as error:
         raise ProtocolError(ErrorCode.BAD_REQUEST, f"start.snapshot: {error}") from None
+    except OSError as error:
+        logger.warning("a walk that is kept could not be read: %s", error)
+        raise ProtocolError(ErrorCode.BAD_REQUEST, f"start.snapshot: {STORE_FAILS}") from None

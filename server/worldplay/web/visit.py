@@ -10,6 +10,7 @@ from worldplay.engine.session import Session
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ProtocolError
 from worldplay.protocol.fields import MAX_INT
+from worldplay.protocol.rate import TokenBucket
 from worldplay.store.keeper import KeptWalk, Saving
 from worldplay.store.recorder import Recorder
 from worldplay.store.tape import EndReason
@@ -21,6 +22,8 @@ from worldplay.web.outlet import Item, Outlet
 from worldplay.web.recording import SessionRecording
 from worldplay.web.send_queue import post
 from worldplay.world.world import World
+
+BOOKMARKS_PER_SECOND, BOOKMARKS_BURST = 0.2, 5  # of one session: each copies the whole walk
 
 # Which of `fields` a client must name to get a `state` that came later than the others.
 LATER_STATES = {
@@ -60,6 +63,7 @@ class Visit:
         self._fps = world.fps
         self.kept = kept
         self.latency = LatencyTracker()
+        self.bookmarks = TokenBucket(BOOKMARKS_PER_SECOND, BOOKMARKS_BURST)
         self.timer: asyncio.TimerHandle | None = None  # ends the visit if nobody comes back
         loop = asyncio.get_running_loop()
         self.recording: SessionRecording | None = None

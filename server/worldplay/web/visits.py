@@ -5,22 +5,25 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
-from anyio import move_on_after
-
 from worldplay.engine.engine import Engine
 from worldplay.protocol import messages as m
+from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.store.chain import FIRST_WRITER
 from worldplay.store.keeper import SIGN_EVERY_S, Keeper
 from worldplay.store.recorder import Recorder
 from worldplay.store.store import MissingWalkError, Store
 from worldplay.web.audience import Audience
+from worldplay.web.disk_threads import DiskThreads, SlowStoreError
 from worldplay.web.monitoring import Metrics
+from worldplay.web.opened_snapshots import OpenedSnapshots
 from worldplay.web.outlet import MAX_FIRST_FRAME
 from worldplay.web.recording import SessionRecording, describe_path
+from worldplay.web.snapshots import STORE_FAILS
 from worldplay.web.visit import Visit
 from worldplay.web.watch_links import ENDED, WatchLinks
 from worldplay.world.snapshot import Snapshot
@@ -33,6 +36,8 @@ T = TypeVar("T")
 
 NUM_FORGOTTEN = 256
 MAX_READS = 2  # walks that are read from the store at a time
+MAX_WRITES, KEEP_PATIENCE_S = 2, 30.0  # bookmarks that are written at a time
+MAX_LOOKS = 8  # questions to the store at a time; their answers are small
 STORE_PATIENCE_S = 0.25  # for the store to say whether a walk that is here went on elsewhere
 LOOK_PATIENCE_S = 3.0  # at the start, for the store to say who walked before
 
@@ -69,7 +74,10 @@ class Visits:
         self._resume_s = resume_s
         self._visits: dict[str, Visit] = {}
         self._forgotten: deque[str] = deque(maxlen=NUM_FORGOTTEN)  # their files may still be there
-        self._reading = asyncio.Semaphore(MAX_READS)
+        self._reads, self._looks = DiskThreads(MAX_READS), DiskThreads(MAX_LOOKS)
+        self._writes = DiskThreads(MAX_WRITES)
+        self._keeping = set[asyncio.Future[None]]()
+        self.opened = OpenedSnapshots(store, self._reads)
         self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def expect_back(self, began_s: float, seconds: float) -> None:
@@ -83,8 +91,10 @@ class Visits:
             return
         since_s = began_s - self._resume_s - SIGN_EVERY_S
         addresses: dict[str, str] = {}
-        with move_on_after(LOOK_PATIENCE_S):
-            addresses = await asyncio.to_thread(self.store.find_walking, since_s, self._engine.max_sessions)
+        with suppress(SlowStoreError):
+            addresses = await self._looks.run(
+                "", self.store.find_walking, since_s, self._engine.max_sessions, patience_s=LOOK_PATIENCE_S
+            )
         if addresses:
             logger.info("places are kept for visitors who may come back: %d", len(addresses))
             self._engine.reserve(addresses, seconds)
@@ -145,24 +155,47 @@ class Visits:
         if visit is not None and not visit.is_over and not visit.is_secret(resume.secret):
             self._count("refused")
             return None
-        if visit is not None and not visit.is_over and not await self._has_moved(visit):
+        if visit is not None and not visit.is_over and not await self._has_moved(visit, address):
             self._count("memory")
             return visit
         reopened = await self._reopen(resume, address)
         self._count("store" if reopened else "unknown")
         return reopened
 
-    async def read(self, load: Callable[[], T]) -> T:
-        """Read a walk on a thread. Few are read at a time, because they may be large."""
-        async with self._reading:
-            return await asyncio.to_thread(load)
+    async def read(self, address: str, load: Callable[[], T]) -> T:
+        """Read a walk on a thread. Few are read at a time, because they may be large.
 
-    async def _has_moved(self, visit: Visit) -> bool:
+        Raises: SlowStoreError, and what `load` raises.
+        """
+        return await self._reads.run(address, load)
+
+    def keep(
+        self,
+        address: str,
+        keep: Callable[[], m.Bookmarked | ProtocolError],
+        answer: Callable[[m.Bookmarked | ProtocolError], None],
+    ) -> None:
+        """Put a walk into the store, on a thread. Few are written at a time, because they may be large."""
+
+        async def run() -> None:
+            try:
+                answer(await self._writes.run(address, keep, patience_s=KEEP_PATIENCE_S))
+            except SlowStoreError as error:
+                logger.warning("a walk could not be kept: %s", error)
+                answer(ProtocolError(ErrorCode.BAD_REQUEST, STORE_FAILS))
+
+        task = asyncio.ensure_future(run())
+        self._keeping.add(task)
+        task.add_done_callback(self._keeping.discard)
+
+    async def _has_moved(self, visit: Visit, address: str) -> bool:
         """Return whether a visit's walk went on on another server meanwhile. If so, it ends here."""
         kept, has_moved = visit.kept, False
         if kept is not None:
-            with move_on_after(STORE_PATIENCE_S):
-                has_moved = await asyncio.to_thread(lambda: kept.has_moved)
+            with suppress(SlowStoreError):
+                has_moved = await self._looks.run(
+                    address, lambda: kept.has_moved, patience_s=STORE_PATIENCE_S
+                )
         if has_moved:
             visit.dismiss()
             self.end(visit)
@@ -174,7 +207,7 @@ class Visits:
             other = self._visits.get(resume.session)
             if other is not None and not other.is_over:
                 return other if other.is_secret(resume.secret) else None
-            found = await self.read(partial(self._load, resume))
+            found = await self.read(address, partial(self._load, resume))
             return None if found is None else self._open(resume, address, *found, other)
 
     def _open(
@@ -198,7 +231,7 @@ class Visits:
         """Read a session's walk, and claim it. Returns: the walk, and who writes it now. On a thread."""
         store = self.store
         try:
-            if store is None or not store.owns(resume.session, resume.secret):
+            if not self.owns_stored(resume.session, resume.secret) or store is None:
                 return None
             writer = store.claim(resume.session)  # first, so that nothing is added meanwhile
             return store.load(resume.session), writer

@@ -32,6 +32,7 @@ class WorldServer(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self.has_failed = False
+        self.on_stopping: Callable[[], None] = lambda: None  # heard when the server begins to stop
         self._engine = engine
         self._streams = streams
         self._connections = connections
@@ -59,6 +60,7 @@ class WorldServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop: take no new clients, finish chunks, say bye, and then close what is left."""
+        self.on_stopping()
         for server in self.servers:
             server.close()
         self._engine.stop_admission()
