@@ -23,7 +23,7 @@ P = ParamSpec("P")
 Result = TypeVar("Result")
 
 Job = Callable[Concatenate[Lab, P], Result]
-Run = Callable[[Job[..., Any], Sequence[tuple[Any, ...]]], Iterator[tuple[int, Any]]]
+Run = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], Iterator[tuple[int, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def side_by_side(place: Place, strips: Path, processes: int) -> Iterator[Workers
     """Make workers that run jobs in processes of one thread each."""
     with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_begin) as pool:
 
-        def run(job: Job[..., Any], arguments: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
+        def run(job: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
             futures = {pool.submit(_carry_out, place, job, a): i for i, a in enumerate(arguments)}
             for future in as_completed(futures):
                 yield futures[future], future.result()
@@ -85,7 +85,7 @@ def _begin() -> None:
     torch.set_num_threads(1)
 
 
-def _carry_out(place: Place, job: Job[..., Result], arguments: tuple[Any, ...]) -> Result:
+def _carry_out(place: Place, job: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
     return job(open_lab(place), *arguments)
 
 

@@ -1,7 +1,9 @@
 """Fetching a released model from a hub that is a dictionary."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
@@ -122,8 +124,9 @@ def test_two_downloads_do_not_write_to_the_same_files(tmp_path: Path) -> None:
 
 
 def test_what_is_there_of_a_file_need_not_be_fetched(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=20 * 10**9))
     part = tmp_path / "HY-WorldPlay/ar_distilled_action_model/model.safetensors.part"
     part.parent.mkdir(parents=True)
     with part.open("wb") as file:

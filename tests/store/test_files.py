@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +124,7 @@ def test_file_and_its_folder_are_on_disk_before_the_file_is_there(
         {"modify": "20261127164435"},
         {"modify": "20261127164435.123"},
         {"modificationTime": 1795797875827},
-        {"LastModified": datetime(2026, 11, 27, 16, 44, 35, tzinfo=UTC)},
+        {"LastModified": datetime(2026, 11, 27, 16, 44, 35, tzinfo=timezone.utc)},
         {"modified": "2026-11-27T16:44:35Z"},
         {"mtime": 0, "created": 1795797875},
     ],

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -172,7 +172,7 @@ def _seconds(value: object) -> float:
     if isinstance(value, str):
         value = _parse(value)
     if isinstance(value, datetime):
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+        return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).timestamp()
     if not isinstance(value, int | float):
         return 0.0
     return value / 1000 if value > _MOST_S else float(value)
@@ -182,7 +182,9 @@ def _parse(text: str) -> datetime | None:
     """Parse ISO 8601, which may have no separators at all as in FTP, and the dates of HTTP."""
     try:
         if text[:14].isdigit():
-            return datetime.strptime(text[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
-        return datetime.fromisoformat(text) if text[:1].isdigit() else parsedate_to_datetime(text)
+            return datetime.strptime(text[:14], "%Y%m%d%H%M%S").replace(tzinfo=timezone.utc)
+        if not text[:1].isdigit():
+            return parsedate_to_datetime(text)
+        return datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 knows no Z
     except ValueError:
         return None

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Mount, Route
@@ -14,6 +15,7 @@ from worldplay.web.compression import compressed
 
 logger = logging.getLogger(__name__)
 
+METHODS = ("GET", "HEAD")
 KEPT = f"public, max-age={365 * 24 * 3600}, immutable"
 # Nothing from other origins, nothing inline. Previews and video are blobs; the icon is a data URL.
 POLICY = "; ".join(
@@ -56,6 +58,8 @@ class _Page:
         self._files = compressed(files)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in METHODS:  # some versions of StaticFiles do not say which there are
+            raise HTTPException(405, headers={"Allow": ", ".join(METHODS)})
         # Files in assets/ have a hash of their content in their name; index.html refers to the latest ones.
         is_named_by_content = scope["path"].rpartition("/")[0].endswith("/assets")
 

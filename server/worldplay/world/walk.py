@@ -84,7 +84,7 @@ class Path:
         return [motion_between(a, b) for a, b in pairwise([self.start, *self.c2w])]
 
 
-@dataclass(slots=True, weakref_slot=True)
+@dataclass  # without slots, so that it can be referred to weakly
 class Walk:
     """One walk: with a decoder, enough to continue, to rewind and to restart.
 
