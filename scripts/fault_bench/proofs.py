@@ -32,7 +32,7 @@ def fifty_clients_of_whom_two_walk(folder: Path, is_short: bool) -> str:
     threads = [Thread(target=visit.walk, args=(server.url, seconds), daemon=True) for visit in visits]
     for visit, thread in zip(visits, threads, strict=True):
         thread.start()
-        wait_until(lambda visit=visit: bool(visit.queued or visit.opened_s), 30)  # type: ignore[misc]
+        wait_until(lambda visit=visit: bool(visit.queued or visit.opened_s), 30)  # type: ignore[misc]  # a default in a lambda
     for thread in threads:
         thread.join(900)
     server.stop()

@@ -30,7 +30,7 @@ class LaunchCounter(TorchDispatchMode):
     """Counts operations that are neither views nor allocations, by name."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # of torch's private module
         self.launches: Counter[str] = Counter()
 
     @property

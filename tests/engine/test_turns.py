@@ -253,12 +253,17 @@ def test_wait_is_told_again_while_the_order_stays() -> None:
     assert waited == pytest.approx([5, 10, 15], abs=0.6)
 
 
-def test_wait_begins_anew_at_another_position() -> None:
-    theatre = Theatre(max_sessions=1)
+def queue_up(count: int) -> tuple[Theatre, list[Recorder]]:
+    """Let visitors wait behind one that walks."""
+    theatre, waiting = Theatre(max_sessions=1, max_queued=9), [Recorder() for _ in range(count)]
     theatre.open_page()
-    waiting = [Recorder() for _ in range(2)]
     for each in waiting:
         theatre.open(each)
+    return theatre, waiting
+
+
+def test_wait_begins_anew_at_another_position() -> None:
+    theatre, waiting = queue_up(2)
     theatre.run(7000)
     waiting[0].session.close()
     theatre.run(7000)
@@ -266,11 +271,7 @@ def test_wait_begins_anew_at_another_position() -> None:
 
 
 def test_only_those_whose_position_changes_are_told_at_once() -> None:
-    theatre = Theatre(max_sessions=1, max_queued=9)
-    theatre.open_page()
-    waiting = [Recorder() for _ in range(3)]
-    for each in waiting:
-        theatre.open(each)
+    theatre, waiting = queue_up(3)
     theatre.run(100)
     waiting[1].session.close()
     theatre.run(100)

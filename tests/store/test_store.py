@@ -84,14 +84,19 @@ def test_unknown_id_is_no_walk(store: Store, id: str) -> None:
         store.load(id)
 
 
+def save_in_parts(store: Store) -> tuple[str, LiveWalk]:
+    """Save a walk of five chunks in three parts. Returns: its id, and the walk with one chunk more."""
+    id, walk = new_id(), walk_about(make_world())
+    store.create(id, About(kind="live", key=hash_key("s")))
+    for number in range(3):
+        store.append(id, number, walk.take_unsaved())
+        go_on(walk, [AHEAD])
+    return id, walk
+
+
 def test_parts_are_joined(store: Store) -> None:
     with torch.inference_mode():
-        walk = walk_about(make_world())
-        id = new_id()
-        store.create(id, About(kind="live", key=hash_key("s")))
-        for number in range(3):
-            store.append(id, number, walk.take_unsaved())
-            go_on(walk, [AHEAD])
+        id, walk = save_in_parts(store)
         assert store.load(id).num_chunks == 5
         walk.count_unsaved(0)
         store.append(id, 3, walk.take_unsaved())
@@ -119,12 +124,7 @@ def test_walk_is_not_claimed_while_it_cannot_be_listed(
 
 def test_walk_that_begins_again_has_no_old_parts(store: Store) -> None:
     with torch.inference_mode():
-        walk = walk_about(make_world())
-        id = new_id()
-        store.create(id, About(kind="live", key=hash_key("s")))
-        for number in range(3):
-            store.append(id, number, walk.take_unsaved())
-            go_on(walk, [AHEAD])
+        id, walk = save_in_parts(store)
         walk.count_unsaved(0)
         store.append(id, 0, walk.take_unsaved())
     assert store.load(id).num_chunks == 6

@@ -16,7 +16,7 @@ _ELEMENTS = 4096  # of a program
 
 
 @triton.jit
-def _surround_kernel(  # type: ignore[no-untyped-def]
+def _surround_kernel(  # type: ignore[no-untyped-def]  # Triton's types: pointers and constants
     x,
     gamma,
     past,

@@ -106,4 +106,5 @@ def compile_regions(compiler: str | Callable[..., object]) -> Regions:
     def compiled(function: Callable[..., object]) -> Callable[..., object]:
         return torch.compile(function, fullgraph=True, dynamic=False, backend=compiler)
 
-    return Regions(compiled(project_heads), compiled(rotate_compiled), compiled(update_tokens))  # type: ignore[arg-type]
+    functions = (project_heads, rotate_compiled, update_tokens)
+    return Regions(*map(compiled, functions))  # type: ignore[arg-type]  # torch.compile keeps no signature
