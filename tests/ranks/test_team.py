@@ -17,6 +17,7 @@ from support import ranks
 from support.forked import start_forked
 from support.paths import ENVIRONMENT, run_python
 from support.raw_client import RawClient
+from support.waiting import wait_until
 from worldplay.cli import main
 from worldplay.ranks import team
 from worldplay.ranks.failure import Failure
@@ -135,13 +136,6 @@ def environment(folder: Path) -> dict[str, str]:
 
 def assert_left_nothing(folder: Path) -> None:
     wait_until(lambda: not list(folder.glob("worldplay-ranks-*")))
-
-
-def wait_until(holds: Callable[[], bool], timeout_s: float = 10.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def serve_two() -> None:

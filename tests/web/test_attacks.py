@@ -3,7 +3,7 @@
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -22,6 +22,7 @@ from support.raw_socket import (
     upgrade,
 )
 from support.serving import serving
+from support.waiting import wait_until
 from worldplay.world.world import World
 
 HELLO, START = message("hello", protocol=1), message("start", seed=1)
@@ -33,13 +34,6 @@ def guarded(world: World) -> Iterator[str]:
     """A server with a token."""
     with serving(world, token="t") as address:
         yield address
-
-
-def wait_until(is_so: Callable[[], bool], timeout_s: float = 10.0) -> None:
-    end_s = time.monotonic() + timeout_s
-    while not is_so():
-        assert time.monotonic() < end_s, "it never came to be so"
-        time.sleep(0.02)
 
 
 def health_s(address: str) -> float:

@@ -16,6 +16,7 @@ import pytest
 from support.paths import ENVIRONMENT
 from support.raw_client import Closed, Message, RawClient
 from support.serving import running
+from support.waiting import wait_until
 from worldplay.loading import make_engine
 from worldplay.settings import load_settings
 from worldplay.web.address import listen
@@ -59,6 +60,7 @@ def test_sigterm_ends_walks_and_clips_politely() -> None:
             client.hello()
             client.start(seed=1)
             client.recv_type("chunk")
+            wait_until(lambda: httpx.get(f"http://{address}/health").json()["jobs"]["queued"] == 1)
             began_s = time.monotonic()
             process.send_signal(signal.SIGTERM)
             messages, code = messages_to_the_end(client)
