@@ -1,9 +1,8 @@
-"""Makes training walks: plans what a player might do in the courtyard, in which light, and renders it."""
+"""Plans training walks: what a player might do in the courtyard, and in which light."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +10,11 @@ from numpy.typing import NDArray
 from worldplay.world.camera import Motion, invert_pose, label_actions
 from worldplay.world.courtyard.ground import Ground, heading
 from worldplay.world.courtyard.light import LIGHTS
-from worldplay.world.courtyard.renderer import render
-from worldplay.world.courtyard.scene import stand_pose
+from worldplay.world.courtyard.scene import HALF_SIZE, stand_pose
 from worldplay.world.courtyard.views import VIEWPOINTS
 from worldplay.world.key_motion import motion_of
 
 FRAMES_PER_LATENT = 4
-HEIGHT, WIDTH = 96, 160
 DRILL_SEED = 500_000  # from here on walks are drills: random play rarely has most combinations of keys
 HELD_OUT_SEED = 1_000_000
 LIGHT_SHARES = (0.4, 0.2, 0.2, 0.2)  # of LIGHTS, in the training walks
@@ -77,7 +74,7 @@ def _plan_lights(rng: np.random.Generator, num_latents: int) -> NDArray[np.int64
 
 def _random_stand(rng: np.random.Generator, ground: Ground) -> Pose:
     while True:
-        x, z = rng.uniform(-3.0, 3.0, 2)
+        x, z = rng.uniform(-HALF_SIZE, HALF_SIZE, 2)
         if ground.is_free(x, z):
             return stand_pose(x, z, rng.uniform(-np.pi, np.pi), rng.uniform(-0.2, 0.2))
 
@@ -156,36 +153,3 @@ def _between(
     change = np.subtract(after, before)
     change[2] = (change[2] + np.pi) % (2 * np.pi) - np.pi
     return stand_pose(*(np.asarray(before) + share * change))
-
-
-def render_walks(folder: Path, seeds: list[int], num_latents: int) -> Iterator[int]:
-    """Render walks as SEED.npy (frames) and SEED.npz (plan); yields each seed when done."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for seed in seeds:
-        path = folder / f"{seed}.npy"
-        plan = plan_walk(seed, num_latents, from_view=seed >= HELD_OUT_SEED or seed % 2 == 0)
-        frames = _render_plan(plan)
-        view = -1 if plan.view is None else plan.view
-        np.savez(path.with_suffix(".npz"), c2w=plan.c2w, view=view, lights=plan.lights)
-        partial = path.with_suffix(".partial.npy")
-        np.save(partial, frames)
-        partial.rename(path)
-        yield seed
-
-
-def _render_plan(plan: WalkPlan) -> NDArray[np.uint8]:
-    """Render all frames of a walk [F, H, W, 3], each in the light of its latent."""
-    poses = frame_poses(plan.c2w)
-    lights = np.concatenate([plan.lights[:1], np.repeat(plan.lights[1:], FRAMES_PER_LATENT)])
-    ends = [*(np.flatnonzero(np.diff(lights)) + 1), len(lights)]
-    spans = pairwise([0, *ends])
-    return np.concatenate(
-        [render(poses[start:end], HEIGHT, WIDTH, LIGHTS[lights[start]]) for start, end in spans]
-    )
-
-
-def load_plan(folder: Path, seed: int) -> WalkPlan:
-    """Read back the plan of a rendered walk."""
-    stored = np.load(folder / f"{seed}.npz")
-    view = int(stored["view"])
-    return WalkPlan(None if view < 0 else view, stored["c2w"], stored["lights"])

@@ -10,11 +10,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from training.chunks import CHUNK
-from training.data import HEIGHT, WIDTH
 from training.generate import SHIFT, STEPS
 from training.samples import MEMORY_LATENTS, RECENT_LATENTS
 from training.text_stage import EMBEDDED_TEXT
+from training.walk_files import HEIGHT, SHRINK, WIDTH
 from worldplay.model.config import CONTEXT_TIMESTEP, TransformerConfig
+from worldplay.world.embedded.compact_weights import compact
 from worldplay.world.embedded.manifest import NetworkName
 from worldplay.world.rollout_config import RolloutConfig
 
@@ -30,16 +31,15 @@ EMBEDDED_ROLLOUT = RolloutConfig(
 
 
 def export(folder: Path, weights: dict[str, Tensor], config: TransformerConfig) -> None:
-    """Write what the server loads beside the VAE: weights in bf16, and the world's description."""
-    halves = {name: weight.bfloat16().contiguous() for name, weight in weights.items()}
+    """Write what the server loads beside the VAE: compact weights, and the world's description."""
     partial = folder / "transformer.partial"
-    save_file(halves, partial)
+    save_file(compact({name: weight.cpu() for name, weight in weights.items()}), partial)
     partial.rename(folder / "transformer.safetensors")
     description = {
         "format": 1,
         "name": "embedded",
         "title": "Courtyard",
-        "size": [WIDTH, HEIGHT],
+        "size": [WIDTH * SHRINK, HEIGHT * SHRINK],
         "transformer": asdict(config),
         "vae": json.loads((folder / "vae.json").read_text()),
         "text": asdict(EMBEDDED_TEXT),

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from training.batch import Batch
 from training.generate import SHIFT, STEPS
 from training.passes import (
     BatchCache,
@@ -12,7 +13,6 @@ from training.passes import (
     predict_velocity,
     run_context,
 )
-from training.samples import Batch
 from worldplay.model.scheduler import sigmas
 from worldplay.model.transformer import WorldPlayTransformer
 
@@ -24,26 +24,36 @@ _CONTEXT_NOISE = 0.25  # the most noise on context latents; their timestep is al
 
 
 def chunk_loss(model: WorldPlayTransformer, batch: Batch, noise: torch.Generator) -> Tensor:
-    """Compute the flow-matching loss of a batch's chunks, each at its own noise level; `noise` is on CPU."""
-    batch = batch.to(model.device)
+    """Compute the flow-matching loss of a batch's chunks, each at its own noise level.
+
+    Args:
+        batch, noise: on the model's device.
+    """
     cache = BatchCache(encode_conditions(model, batch.text_images, batch.text_states), batch.conditions)
     context_cameras, cameras = make_cameras(model, batch)
-    context = batch.latents[:, :, : batch.num_context]
-    amount = _CONTEXT_NOISE * torch.rand(len(context), 1, 1, 1, 1, generator=noise)
-    context = context + (amount * torch.randn(context.shape, generator=noise)).to(context)
+    context = _disturb(batch.latents[:, :, : batch.num_context], noise)
     run_context(model, batch, context, context_cameras, cache)
     cache.fan_out(batch.num_chunks)
     clean = chunks_as_batch(batch.latents.transpose(1, 2), batch).transpose(1, 2)
-    start = torch.randn(clean.shape, generator=noise).to(clean)
-    sigma = draw_levels(len(clean), noise).to(clean)
+    start = torch.randn(clean.shape, generator=noise, device=noise.device)
+    sigma = draw_levels(len(clean), noise)
     noisy = clean.lerp(start, sigma[:, None, None, None, None])
     velocity = predict_velocity(model, batch, noisy, 1000 * sigma, cameras, cache)
     return nn.functional.mse_loss(velocity, start - clean)
 
 
+def _disturb(latents: Tensor, noise: torch.Generator) -> Tensor:
+    """Add some noise to context latents [B, ...], as their own errors would."""
+    device = noise.device
+    amount = _CONTEXT_NOISE * torch.rand(len(latents), 1, 1, 1, 1, generator=noise, device=device)
+    return latents + amount * torch.randn(latents.shape, generator=noise, device=device)
+
+
 def draw_levels(count: int, noise: torch.Generator) -> Tensor:
     """Draw noise levels [count], mostly the four of inference."""
-    chosen = _LEVELS[torch.multinomial(_LEVEL_SHARES, count, replacement=True, generator=noise)]
-    other = torch.rand(count, generator=noise)
+    device = noise.device
+    shares = _LEVEL_SHARES.to(device)
+    chosen = _LEVELS.to(device)[torch.multinomial(shares, count, replacement=True, generator=noise)]
+    other = torch.rand(count, generator=noise, device=device)
     other = 5 * other / (1 + 4 * other)
-    return torch.where(torch.rand(count, generator=noise) < _OTHER_LEVELS, other, chosen)
+    return torch.where(torch.rand(count, generator=noise, device=device) < _OTHER_LEVELS, other, chosen)

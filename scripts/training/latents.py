@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from einops import rearrange
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 
-from training.data import HEIGHT, WIDTH
+from training.walk_files import HEIGHT, WIDTH
 from worldplay.model.vae import StreamingVAE
 from worldplay.world.courtyard.renderer import render
 from worldplay.world.courtyard.views import VIEWPOINTS
@@ -19,15 +20,20 @@ _PIECE = 16  # frames encoded at once: few enough for the processor's cache
 
 
 @torch.inference_mode()
-def encode_walk(vae: StreamingVAE, frames: NDArray[np.uint8]) -> NDArray[np.float16]:
-    """Encode a walk's 1 + 4 (T - 1) frames [F, H, W, 3] to latents [T, C, h, w], scaled."""
+def encode_videos(vae: StreamingVAE, frames: NDArray[np.uint8]) -> NDArray[np.float16]:
+    """Encode walks of the same length to latents [n, T, C, h, w], scaled.
+
+    Args:
+        frames: [n, 1 + 4 (T - 1), H, W, 3] in the encoder's size.
+    """
     state = vae.new_encoder_state()
-    starts = [0, *range(1, len(frames), _PIECE)]
-    pieces = [frames[start:end] for start, end in zip(starts, [*starts[1:], len(frames)], strict=True)]
+    starts = [0, *range(1, frames.shape[1], _PIECE)]
+    pieces = [frames[:, start:end] for start, end in zip(starts, [*starts[1:], frames.shape[1]], strict=True)]
     device = next(vae.parameters()).device
-    pixels = (frames_to_pixels(piece[None]).to(device) for piece in pieces)
-    latents = torch.cat([vae.encode_frames(piece, state) for piece in pixels], dim=2)
-    return rearrange(latents, "1 c t h w -> t c h w").half().cpu().numpy()
+    pixels = (frames_to_pixels(piece).to(device) for piece in pieces)
+    moments = torch.cat([vae.encode_shrunk(piece, state) for piece in pixels], dim=2)
+    latents = moments.chunk(2, dim=1)[0] * vae.config.scaling_factor
+    return rearrange(latents, "n c t h w -> n t c h w").half().cpu().numpy()
 
 
 def prepare_latents(vae: StreamingVAE, latents: Path, fingerprint: str) -> None:
@@ -42,24 +48,28 @@ def prepare_latents(vae: StreamingVAE, latents: Path, fingerprint: str) -> None:
             path.unlink()
     note.write_text(fingerprint)
     views = render(np.stack([view.c2w for view in VIEWPOINTS]), HEIGHT, WIDTH)
-    _save(latents / "views.npy", np.concatenate([encode_walk(vae, view[None]) for view in views]))
+    _save(latents / "views.npy", encode_videos(vae, views[:, None])[:, 0])
 
 
 def fingerprint_vae(folder: Path) -> str:
-    """Hash the exported VAE, including the scale of its latents."""
-    digest = sha256((folder / "vae.safetensors").read_bytes())
-    digest.update((folder / "vae.json").read_bytes())
+    """Hash what decides the latents: the exported encoder, and the VAE's configuration with their scale."""
+    digest = sha256((folder / "vae.json").read_bytes())
+    for name, weight in sorted(load_file(folder / "vae.safetensors").items()):
+        if name.startswith("encoder."):
+            digest.update(weight.contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
-def encode_walks(vae: StreamingVAE, walks: Path, latents: Path, seeds: list[int]) -> Iterator[int]:
-    """Encode walks as SEED.npy; yields each seed when done."""
-    for seed in seeds:
-        frames = np.load(
-            walks / f"{seed}.npy", mmap_mode="c"
-        )  # mode c, because torch warns of read-only arrays
-        _save(latents / f"{seed}.npy", encode_walk(vae, frames))
-        yield seed
+def encode_walks(
+    vae: StreamingVAE, walks: Path, latents: Path, seeds: list[int], at_once: int
+) -> Iterator[int]:
+    """Encode walks of the same length as SEED.npy; yields each seed when done."""
+    for start in range(0, len(seeds), at_once):
+        group = seeds[start : start + at_once]
+        frames = np.stack([np.load(walks / f"{seed}.npy", mmap_mode="r") for seed in group])
+        for seed, encoded in zip(group, encode_videos(vae, frames), strict=True):
+            _save(latents / f"{seed}.npy", encoded)
+            yield seed
 
 
 def _save(path: Path, encoded: NDArray[np.float16]) -> None:

@@ -47,8 +47,9 @@ class Masters:
             for p, w in zip(self._params.values(), self._weights.values(), strict=True)
         ]
         flat = torch.cat([*grads, torch.tensor(numbers, device=grads[0].device)])
-        dist.all_reduce(flat)
-        flat /= dist.get_world_size()
+        if dist.get_world_size() > 1:
+            dist.all_reduce(flat)
+            flat /= dist.get_world_size()
         total, means = flat[: -len(numbers)], flat[-len(numbers) :].tolist()
         total *= (self._recipe.clip / (total.norm() + 1e-6)).clamp(max=1)
         pieces = torch.split(total, [grad.numel() for grad in grads])
@@ -97,7 +98,8 @@ class Masters:
         for name, weight in self._weights.items():
             weight.copy_(state["weights"][name])
             self._average[name].copy_(state["average"][name])
-        torch._foreach_copy_(self._muon.state(), state["muon"])
+        for mean, stored in zip(self._muon.state(), state["muon"], strict=True):
+            mean.copy_(stored)
         self._adam.load_state_dict(state["adam"])
         self._copy_to_model(self._weights)
 

@@ -66,7 +66,7 @@ def _momentum(param: Tensor, buffer: Tensor) -> Tensor:
 
 def _share_work(stacks: list[Tensor]) -> list[Tensor]:
     """Orthogonalise stacks [n, rows, columns]. Each rank does a share; one all-reduce joins the results."""
-    if not dist.is_initialized() or dist.get_world_size() == 1:
+    if not stacks or not dist.is_initialized() or dist.get_world_size() == 1:
         return [orthogonalize(stack).float() for stack in stacks]
     rank, size = dist.get_rank(), dist.get_world_size()
     results = [torch.zeros_like(stack) for stack in stacks]

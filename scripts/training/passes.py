@@ -4,8 +4,8 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor
 
+from training.batch import Batch
 from training.chunks import CHUNK
-from training.samples import Batch
 from worldplay.model.kv_cache import TextKV
 from worldplay.model.prope import Cameras
 from worldplay.model.tokens import Heads

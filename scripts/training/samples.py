@@ -1,19 +1,17 @@
-"""Draws training samples: chunks to denoise, with a prompt and a context, which may be shortened."""
+"""Chooses training samples: chunks to denoise, with a prompt and a context, which may be shortened."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from training.batch import Condition, Moment
 from training.chunks import CHUNK, find_chunks
-from training.data import load_plan
+from training.latent_walks import WalkTable
 from training.prompt_book import PromptBook
-from worldplay.world.camera import DEFAULT_INTRINSICS, invert_pose
+from worldplay.world.camera import invert_pose
 from worldplay.world.context import NUM_POINTS, sample_points, select_context
-from worldplay.world.courtyard.views import VIEWPOINTS
 
 MEMORY_LATENTS, RECENT_LATENTS = 12, 4
 # Context sizes and how often each is drawn: 0 is for a walk's first chunk; 1 is the start view alone, 4 the
@@ -24,105 +22,32 @@ CONTEXT_SHARES = (0.09, 0.05, 0.10, 0.18, 0.58)
 # Chunks denoised per context pass: the next one, and one from nearby or from anywhere, for which the context
 # is less useful. The second trains larger motions and the absolute camera, at less cost.
 CHUNKS_PER_CONTEXT = 2
-CONDITIONS = 4  # pairs of a start view and a prompt in one batch
+CONDITIONS = 4  # at least so many pairs of a start view and a prompt in one batch
 SAME_LIGHT = 0.7  # at least this share of samples has a first chunk in the light of the prompt
 AFTER_SWITCH = 0.12  # share of samples right after a change of light: only the prompt gives the new one
 _POINTS = sample_points(NUM_POINTS, seed=0)
 
 
 @dataclass(frozen=True, slots=True)
-class LatentWalks:
-    """Encoded walks: latents [W, T, C, h, w], court poses, labels, lights [W, T], start view [W] (or -1)."""
+class Request:
+    """What to choose: `num_samples` with contexts of `num_context` latents; the seed determines which."""
 
-    seeds: NDArray[np.int64]
-    latents: Tensor
-    c2w: NDArray[np.float64]
-    labels: NDArray[np.int64]
-    lights: NDArray[np.int64]
-    views: NDArray[np.int64]
-    images: Tensor  # [V, C, h, w], the start views' latents by day
-
-    def __len__(self) -> int:
-        return len(self.views)
-
-
-def load_latents(walks: Path, latents: Path, seeds: list[int]) -> LatentWalks:
-    """Read encoded walks and their plans, cut to the shortest."""
-    encoded = [np.load(latents / f"{seed}.npy") for seed in seeds]
-    plans = [load_plan(walks, seed) for seed in seeds]
-    shortest = min(len(walk) for walk in encoded)
-    return LatentWalks(
-        seeds=np.array(seeds),
-        latents=torch.from_numpy(np.stack([walk[:shortest] for walk in encoded])).float(),
-        c2w=np.stack([plan.c2w[:shortest] for plan in plans]),
-        labels=np.stack([plan.labels()[:shortest] for plan in plans]),
-        lights=np.stack([plan.lights[:shortest] for plan in plans]),
-        views=np.array([-1 if plan.view is None else plan.view for plan in plans]),
-        images=torch.from_numpy(np.load(latents / "views.npy")).float(),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """B samples of the same context size N: latents of the context, then of K chunks, and their inputs."""
-
-    latents: Tensor  # [B, C, N + 4 K, h, w]
-    cond: Tensor  # [B, C + 1, N + 4 K, h, w]
-    viewmats: Tensor  # [B, N + 4 K, 4, 4] float32
-    intrinsics: Tensor  # [B, N + 4 K, 3, 3] float32
-    actions: Tensor  # [B, N + 4 K]
-    conditions: Tensor  # [B], each sample's row of the two that follow
-    text_images: Tensor  # [P, C, h, w]
-    text_states: Tensor  # [P, words, D]
+    seed: int
     num_context: int
-
-    @property
-    def num_chunks(self) -> int:
-        return (self.latents.shape[2] - self.num_context) // CHUNK
-
-    def to(self, device: torch.device) -> "Batch":
-        return replace(
-            self,
-            latents=self.latents.to(device),
-            cond=self.cond.to(device),
-            viewmats=self.viewmats.to(device),
-            intrinsics=self.intrinsics.to(device),
-            actions=self.actions.to(device),
-            conditions=self.conditions.to(device),
-            text_images=self.text_images.to(device),
-            text_states=self.text_states.to(device),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """One sample: latents, court poses and labels of context and chunks; `is_first` marks latent 0."""
-
-    latents: Tensor  # [N + 4 K, C, h, w]
-    c2w: NDArray[np.float64]
-    labels: NDArray[np.int64]
-    is_first: NDArray[np.bool_]
-    condition: "Condition"
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """The condition of a sample: its walk's start view, and its prompt's light and states [words, D]."""
-
-    view: int
-    light: int
-    prompt: Tensor
+    num_samples: int
+    generated_share: float  # of samples, whose context is taken from the walks in `generated`
+    generated: Sequence[int]
 
 
 Frames = list[tuple[int, int]]  # (walk, latent)
 
 
 class Sampler:
-    """An endless supply of batches from encoded walks, and from walks the model generated itself."""
+    """An endless supply of samples from walks, true ones and some that the model generated itself."""
 
-    def __init__(self, walks: LatentWalks, prompts: PromptBook, seed: int) -> None:
+    def __init__(self, walks: WalkTable, prompts: PromptBook) -> None:
         self._walks, self._prompts = walks, prompts
-        self._rng = np.random.default_rng(seed)
+        self._rng, self._generated = np.random.default_rng(), np.array([], np.int64)
         self._chunks = find_chunks(walks.lights)
         views = walks.views[self._chunks.walk]
         self._starts = {
@@ -133,30 +58,27 @@ class Sampler:
             if view >= 0
         }
         self._starts = {key: found for key, found in self._starts.items() if len(found)}
-        self._generated: dict[int, Tensor] = {}
 
-    def keep_generated(self, walk: int, latents: Tensor) -> None:
-        """Offer generated latents of a walk, [T, C, h, w], as context; they replace earlier ones."""
-        self._generated[walk] = latents
-
-    def draw(self, num_context: int, num_samples: int, generated_share: float) -> Batch:
-        """Draw samples; a share of them have generated context, if there is any."""
-        conditions = self._draw_conditions()
+    def choose(self, request: Request) -> list[Moment]:
+        """Choose samples; a share of them have generated context, if there is any."""
+        self._rng = np.random.default_rng(request.seed)
+        self._generated = np.array(request.generated, np.int64)
+        conditions = self._draw_conditions(max(CONDITIONS, request.num_samples // 4))
         moments = []
-        for _ in range(num_samples):
+        for _ in range(request.num_samples):
             condition = conditions[self._rng.integers(len(conditions))]
-            if num_context == 0:
+            if request.num_context == 0:
                 moments.append(self._draw_first(condition))
-            elif self._generated and self._rng.random() < generated_share:
-                moments.append(self._draw_generated(condition, num_context))
+            elif len(self._generated) and self._rng.random() < request.generated_share:
+                moments.append(self._draw_generated(condition, request.num_context))
             else:
-                moments.append(self._draw_true(condition, num_context))
-        return collate(moments, self._walks.images, num_context)
+                moments.append(self._draw_true(condition, request.num_context))
+        return moments
 
-    def _draw_conditions(self) -> list[Condition]:
+    def _draw_conditions(self, count: int) -> list[Condition]:
         """Draw a few conditions per batch, because each costs a text pass; all prompts have as many words."""
         keys = list(self._starts)
-        chosen = [keys[i] for i in self._rng.integers(len(keys), size=CONDITIONS)]
+        chosen = [keys[i] for i in self._rng.integers(len(keys), size=count)]
         prompts = self._prompts.draw(self._rng, [light for _, light in chosen])
         return [Condition(view, light, prompt) for (view, light), prompt in zip(chosen, prompts, strict=True)]
 
@@ -177,8 +99,8 @@ class Sampler:
 
     def _draw_generated(self, condition: Condition, num_context: int) -> Moment:
         """Draw a sample whose past the model generated itself, if there is one from the view."""
-        walks = [walk for walk in self._generated if self._walks.views[walk] == condition.view]
-        if not walks:
+        walks = self._generated[self._walks.views[self._generated] == condition.view]
+        if not len(walks):
             return self._draw_true(condition, num_context)
         walk = int(self._rng.choice(walks))
         fewest = max(1, -(-num_context // CHUNK))
@@ -194,8 +116,7 @@ class Sampler:
         chunk = _span(walk, start)
         context = self._choose([(walk, i) for i in range(start)], chunk, num_context)
         moment = self._moment(condition, context + chunk + self._draw_other(condition, walk, start))
-        latents = torch.stack([self._generated[walk][i] for _, i in context])
-        return replace(moment, latents=torch.cat([latents, moment.latents[num_context:]]))
+        return replace(moment, num_made=num_context)
 
     def _draw_beginning(self, condition: Condition) -> int:
         """Draw a walk from the start view, mostly in the light of the prompt."""
@@ -232,13 +153,10 @@ class Sampler:
         return [past[i] for i in choose_context(c2w, len(past), max(2 * CHUNK, num_context))[:num_context]]
 
     def _moment(self, condition: Condition, frames: Frames) -> Moment:
-        walks, indices = np.array(frames).T
+        places = np.array(frames)
+        walks, indices = places.T
         return Moment(
-            self._walks.latents[walks, indices],
-            self._walks.c2w[walks, indices],
-            self._walks.labels[walks, indices],
-            indices == 0,
-            condition,
+            places, 0, self._walks.c2w[walks, indices], self._walks.labels[walks, indices], condition
         )
 
 
@@ -256,29 +174,4 @@ def choose_context(c2w: NDArray[np.float64], start: int, memory_latents: int = M
         memory_latents=memory_latents,
         recent_latents=RECENT_LATENTS,
         chunk_latents=CHUNK,
-    )
-
-
-def collate(moments: list[Moment], images: Tensor, num_context: int) -> Batch:
-    """Join samples of the same length to a batch, with poses relative to their start views."""
-    latents = torch.stack([moment.latents for moment in moments]).transpose(1, 2)
-    conditions = list({id(moment.condition): moment.condition for moment in moments}.values())
-    rows = {id(condition): row for row, condition in enumerate(conditions)}
-    starts = np.stack([VIEWPOINTS[moment.condition.view].c2w for moment in moments])
-    w2c = invert_pose(np.stack([moment.c2w for moment in moments])) @ starts[:, None]
-    cond = torch.zeros(latents.shape[0], latents.shape[1] + 1, *latents.shape[2:])
-    for row, moment in enumerate(moments):
-        for first in np.flatnonzero(moment.is_first):
-            cond[row, :-1, first] = images[moment.condition.view]
-            cond[row, -1, first] = 1
-    return Batch(
-        latents=latents,
-        cond=cond,
-        viewmats=torch.from_numpy(w2c).float(),
-        intrinsics=torch.tensor(DEFAULT_INTRINSICS).float().expand(len(moments), latents.shape[2], 3, 3),
-        actions=torch.from_numpy(np.stack([moment.labels for moment in moments])),
-        conditions=torch.tensor([rows[id(moment.condition)] for moment in moments]),
-        text_images=torch.stack([images[condition.view] for condition in conditions]),
-        text_states=torch.stack([condition.prompt for condition in conditions]),
-        num_context=num_context,
     )

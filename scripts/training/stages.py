@@ -1,32 +1,57 @@
 """The stages of training the embedded world, as each rank runs them."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
-from safetensors.torch import load_file
 
-from training.data import DRILL_SEED, HELD_OUT_SEED, render_walks
+from training.data import DRILL_SEED, HELD_OUT_SEED
 from training.export import seal
+from training.latent_walks import load_latents
 from training.latents import encode_walks, fingerprint_vae, prepare_latents
+from training.polish_stage import Films, Streams, polish
 from training.progress import say_each
 from training.prompt_book import PromptBook, read_prompts
-from training.samples import load_latents
 from training.text_stage import EMBEDDED_TEXT, load_text, train_text
-from training.transformer_stage import Plan, Trainer
+from training.transformer_stage import Plan, Trainer, generate_films
 from training.vae_stage import VAEStage, train_vae
+from training.walk_files import SHRINK, compile_look, make_drawer, render_walks
 from worldplay.model.config import VAEConfig
 from worldplay.model.vae import StreamingVAE
 from worldplay.world.device import choose_dtype
 from worldplay.world.embedded.byte_t5 import ByteT5
+from worldplay.world.embedded.compact_weights import read_all
 from worldplay.world.embedded.text_encoder import TextReader
 
 WALK_LATENTS = 64
 HELD_OUT_WALKS, HELD_OUT_LATENTS = 12, 44
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much of the transformer's training is done at once."""
+
+    samples: int
+    refresh_steps: int
+    refresh_walks: int
+    save_every_s: float
+    drawers: int
+
+
+ON_CPU = Scale(samples=10, refresh_steps=100, refresh_walks=6, save_every_s=480, drawers=0)
+ON_GPU = Scale(
+    samples=128,  # 30 GB
+    refresh_steps=50,
+    refresh_walks=64,
+    save_every_s=90,
+    drawers=min(8, max(1, (os.cpu_count() or 1) - 2)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +62,11 @@ class Options:
     folder: Path
     processes: int
     device: str
+    pictures: int
     walks: int
     drills: int
     vae_minutes: float
+    polish_minutes: float
     minutes: float
     rate: float
     nice: int
@@ -62,6 +89,10 @@ class Options:
         return self.folder / "walks"
 
     @property
+    def picture_folder(self) -> Path:
+        return self.folder / "pictures"
+
+    @property
     def latent_folder(self) -> Path:
         return self.folder / "latents"
 
@@ -72,20 +103,42 @@ def _missing(folder: Path, seeds: list[int]) -> list[int]:
     return [seed for seed in mine if not (folder / f"{seed}.npy").exists()]
 
 
+def picture_stage(options: Options) -> None:
+    """Render the walks that train and measure the autoencoder, at the size shown."""
+    for seeds, length in (
+        (options.held_out_seeds, HELD_OUT_LATENTS),
+        (options.training_seeds[: options.pictures], WALK_LATENTS),
+    ):
+        _render(options, options.picture_folder, seeds, length, SHRINK)
+
+
 def render_stage(options: Options) -> None:
     """Render held-out and training walks."""
     for seeds, length in (
         (options.held_out_seeds, HELD_OUT_LATENTS),
         (options.training_seeds, WALK_LATENTS),
     ):
-        missing = _missing(options.walk_folder, seeds)
-        say_each("rendered", render_walks(options.walk_folder, missing, length), len(missing))
+        _render(options, options.walk_folder, seeds, length, scale=1)
+
+
+def _render(options: Options, folder: Path, seeds: list[int], length: int, scale: int) -> None:
+    missing = _missing(folder, seeds)
+    if not missing:
+        return
+    if options.device == "cpu":
+        drawer, at_once = (
+            make_drawer(scale, "cpu", compile_look()),
+            1,
+        )  # more frames leave a processor's cache
+    else:
+        drawer, at_once = make_drawer(scale, options.device), 64 // scale**2  # compiling would take longer
+    say_each("rendered", render_walks(folder, missing, length, drawer, at_once), len(missing))
 
 
 def vae_stage(options: Options) -> None:
     """Train the autoencoder; its weights are exported along the way."""
     start = options.start and options.start / "vae.safetensors"
-    train_vae(VAEStage(options.walk_folder, options.folder, options.vae_minutes, options.device, start))
+    train_vae(VAEStage(options.picture_folder, options.folder, options.vae_minutes, options.device, start))
     _seal(options)
 
 
@@ -118,15 +171,34 @@ def latents_stage(options: Options) -> None:
     if dist.get_rank() == 0:
         prepare_latents(vae, options.latent_folder, fingerprint_vae(options.folder))
     dist.barrier()
-    missing = _missing(options.latent_folder, options.seeds)
-    say_each("encoded", encode_walks(vae, options.walk_folder, options.latent_folder, missing), len(missing))
+    at_once = 1 if options.device == "cpu" else 32
+    for seeds in (options.held_out_seeds, options.training_seeds):  # of one length each
+        missing = _missing(options.latent_folder, seeds)
+        encoded = encode_walks(vae, options.walk_folder, options.latent_folder, missing, at_once)
+        say_each("encoded", encoded, len(missing))
 
 
 def load_vae(folder: Path, device: str) -> StreamingVAE:
     """Load the exported VAE, in bf16 where the hardware multiplies it."""
     vae = StreamingVAE(VAEConfig(**_read_config(folder / "vae.json")))
-    vae.load_state_dict(load_file(folder / "vae.safetensors"))
+    vae.load_state_dict(read_all(folder / "vae.safetensors"))
     return vae.to(device, choose_dtype(torch.device(device))).requires_grad_(False).eval()
+
+
+def polish_stage(options: Options) -> None:
+    """Train the decoder further on walks that the transformer generates."""
+    seeds = [seed for seed in options.training_seeds[: options.pictures] if seed % 2 == 0]  # from start views
+    mine = seeds[dist.get_rank() :: dist.get_world_size()]
+    device = torch.device(options.device)
+    walks = load_latents(options.walk_folder, options.latent_folder, mine).to(device)
+    vae = load_vae(options.folder, options.device)
+    vae.decoder.requires_grad_(True)
+    made = generate_films(options.folder, walks, load_prompts(options.folder).plain)
+    frames = [np.load(options.picture_folder / f"{seed}.npy") for seed in mine]
+    films = Films(made, walks.latents[:, : made.shape[1]], torch.from_numpy(np.stack(frames)).to(device))
+    streams = Streams(32 if device.type == "cuda" else 2)
+    polish(vae, films, options.folder, options.polish_minutes, streams, dist.get_rank())
+    _seal(options)
 
 
 def load_prompts(folder: Path, seed: int = 0) -> PromptBook:
@@ -149,17 +221,19 @@ def transformer_stage(options: Options) -> None:
     )
     # If training begins with a good version, contexts are generated earlier.
     generated_from = 0.6 if options.start is None else 0.3
+    scale = ON_GPU if options.device.startswith("cuda") else ON_CPU
     plan = Plan(
         seconds=60 * options.minutes,
-        samples=10,
+        samples=scale.samples,
         muon_rate=options.rate * 3e-3,
         adam_rate=options.rate * 1.5e-3,
         generated_from=generated_from,
         generated_share=0.5,
-        refresh_steps=100,
-        refresh_walks=6,
-        save_every_s=480,
+        refresh_steps=scale.refresh_steps,
+        refresh_walks=scale.refresh_walks,
+        save_every_s=scale.save_every_s,
         device=options.device,
+        drawers=scale.drawers,
         start=options.start and options.start / "transformer.safetensors",
     )
     Trainer(walks, held_out, load_prompts(options.folder), options.folder, plan).run()

@@ -9,26 +9,23 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
-from safetensors.torch import load_file
 from torch import Tensor
 
+from training.batch import Batch, collate
 from training.chunks import CHUNK
+from training.drawing import Drawing, DrawnAhead, DrawnHere
 from training.export import export
 from training.flow_matching import chunk_loss
-from training.generate import generate
+from training.generate import choose_contexts, generate
+from training.latent_walks import LatentPool, LatentWalks
 from training.masters import Masters, Recipe
 from training.progress import Progress
 from training.prompt_book import PromptBook
-from training.samples import (
-    CHUNKS_PER_CONTEXT,
-    CONTEXT_SHARES,
-    CONTEXT_SIZES,
-    Batch,
-    LatentWalks,
-    Sampler,
-)
+from training.samples import CHUNKS_PER_CONTEXT, CONTEXT_SHARES, CONTEXT_SIZES, Request
 from training.transformer_init import EMBEDDED_TRANSFORMER, build_model
+from worldplay.model.attention import SDPA
 from worldplay.world.device import choose_dtype
+from worldplay.world.embedded.compact_weights import read_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +42,7 @@ class Plan:
     refresh_walks: int  # walks generated each time, per rank
     save_every_s: float
     device: str
+    drawers: int  # processes that choose samples ahead; 0: each rank itself
     start: Path | None  # weights of an earlier version to begin with; None: from scratch
 
 
@@ -76,21 +74,27 @@ class Trainer:
     def __init__(
         self, walks: LatentWalks, held_out: LatentWalks, prompts: PromptBook, folder: Path, plan: Plan
     ) -> None:
-        self._rank = dist.get_rank()
-        self._plan, self._folder = plan, folder
-        self._walks, self._held_out, self._prompts = walks, held_out, prompts
+        self._rank, device = dist.get_rank(), torch.device(plan.device)
+        self._plan, self._folder, self._prompts = plan, folder, prompts
+        self._walks, self._held_out = walks.to(device), held_out.to(device)
+        self._pool = LatentPool(self._walks.latents)
         self._model = build_model(EMBEDDED_TRANSFORMER)
         if plan.start is not None:
-            self._model.load_state_dict(load_file(plan.start))
-        self._model.to(plan.device, choose_dtype(torch.device(plan.device)))
+            self._model.load_state_dict(read_all(plan.start))
+        self._model.to(device, choose_dtype(device))
+        if device.type == "cuda":
+            self._model.use_attention(SDPA)
         self._masters = Masters(self._model, _recipe(plan))
         self._progress = Progress(folder, "transformer")
         self._step, self._spent_s = 0, 0.0
         if self._state_path.exists():
             self._load()
-        self._sampler = Sampler(walks, prompts, seed=10 * self._step + self._rank)
+        self._drawing: Drawing = DrawnHere(walks.plans, prompts)
+        if plan.drawers:
+            self._drawing = DrawnAhead(walks.plans, prompts, plan.drawers)
+        self._asked = self._step  # requests
         self._shared = np.random.default_rng(self._step)  # the same choices on every rank
-        self._noise = torch.Generator().manual_seed(10 * self._step + self._rank)
+        self._noise = torch.Generator(device).manual_seed(10 * self._step + self._rank)
 
     @property
     def _state_path(self) -> Path:
@@ -98,6 +102,12 @@ class Trainer:
 
     def run(self) -> None:
         """Train until the time is up or a signal comes, saving from time to time."""
+        try:
+            self._run()
+        finally:
+            self._drawing.close()
+
+    def _run(self) -> None:
         signals, stop = Signals(), False
         last_save_s = self._spent_s
         recent: list[float] = []
@@ -136,26 +146,32 @@ class Trainer:
         return mean_loss, share, stopping > 0
 
     def _draw(self, share: float) -> Batch:
+        request, moments = self._drawing.draw(lambda: self._request(share))
+        return collate(moments, self._pool.gather(moments), self._walks.images, request.num_context)
+
+    def _request(self, share: float) -> Request:
+        """Ask for samples; the same work whatever the size of their contexts."""
         size = int(self._shared.choice(CONTEXT_SIZES, p=CONTEXT_SHARES))
         own = CHUNK * CHUNKS_PER_CONTEXT
-        count = (
-            self._plan.samples * (CONTEXT_SIZES[-1] + own) // (size + own)
-        )  # the same work whatever the size
-        generated = self._plan.generated_share if share > self._plan.generated_from else 0.0
-        return self._sampler.draw(size, count, generated)
+        count = self._plan.samples * (CONTEXT_SIZES[-1] + own) // (size + own)
+        generated_share = self._plan.generated_share if share > self._plan.generated_from else 0.0
+        self._asked += 1
+        return Request(10 * self._asked + self._rank, size, count, generated_share, self._pool.rows)
 
     def _refresh_generated(self) -> None:
-        """Generate walks with the averaged model; the sampler uses them as context."""
-        candidates = np.flatnonzero(self._walks.views >= 0)
-        rows = [
-            int(row) for row in np.random.default_rng(self._step * 2 + self._rank).permutation(candidates)
-        ]
-        rows = rows[: self._plan.refresh_walks]
+        """Generate walks with the averaged model; they serve as context."""
+        candidates = np.flatnonzero(self._walks.plans.views >= 0)
+        order = np.random.default_rng(self._step * 2 + self._rank).permutation(candidates)
+        rows = order[: self._plan.refresh_walks].tolist()
+        for row, walk in zip(rows, self._generate(self._walks, rows, self._noise), strict=True):
+            self._pool.keep(row, walk)
+
+    def _generate(self, walks: LatentWalks, rows: list[int], noise: torch.Generator) -> Tensor:
+        """Generate walks to their ends with the averaged model."""
+        chunks = walks.latents.shape[1] // CHUNK
+        contexts = self._drawing.choose_contexts([walks.plans.c2w[row] for row in rows], chunks)
         with self._masters.averaged():
-            chunks = self._walks.latents.shape[1] // CHUNK
-            latents = generate(self._model, self._walks, rows, chunks, self._noise, self._prompts.plain)
-        for row, walk in zip(rows, latents, strict=True):
-            self._sampler.keep_generated(row, walk.clone())
+            return generate(self._model, walks, rows, contexts, noise, self._prompts.plain)
 
     def _save(self) -> None:
         """Write weights and state, then check held-out walks and draw the curves."""
@@ -178,12 +194,9 @@ class Trainer:
     def _check_held_out(self) -> dict[str, float]:
         """Compute the squared latent error of held-out rollouts by chunk; the ranks share the walks."""
         rows = list(range(len(self._held_out)))[self._rank :: dist.get_world_size()]
-        chunks = self._held_out.latents.shape[1] // CHUNK
-        with self._masters.averaged():
-            noise = torch.Generator().manual_seed(0)
-            made = generate(self._model, self._held_out, rows, chunks, noise, self._prompts.plain)
-        errors = (made - self._held_out.latents[rows, : CHUNK * chunks]).square()
-        by_chunk = errors.view(len(rows), chunks, -1).mean(dim=(0, 2))
+        made = self._generate(self._held_out, rows, torch.Generator(self._noise.device).manual_seed(0))
+        errors = (made - self._held_out.latents[rows, : made.shape[1]]).square()
+        by_chunk = errors.unflatten(1, (-1, CHUNK)).mean(dim=(0, 2, 3, 4, 5)).cpu()
         dist.all_reduce(by_chunk)
         by_chunk /= dist.get_world_size()
         return {f"held_{chunk}": float(by_chunk[chunk]) for chunk in (0, 1, 3, 5, 9)}
@@ -198,6 +211,17 @@ class Trainer:
         state = torch.load(self._state_path, map_location="cpu", weights_only=True)
         self._masters.load(state["masters"])
         self._step, self._spent_s = state["step"], state["spent_s"]
+
+
+def generate_films(folder: Path, walks: LatentWalks, prompts: Tensor) -> Tensor:
+    """Generate walks to their ends with the trained transformer: [W, 4 * chunks, C, h, w], scaled."""
+    device = walks.latents.device
+    model = build_model(EMBEDDED_TRANSFORMER)
+    model.load_state_dict(read_all(folder / "transformer.safetensors"))
+    model.to(device, choose_dtype(device))
+    rows, chunks = list(range(len(walks))), walks.latents.shape[1] // CHUNK
+    contexts = [choose_contexts(chunks, walks.plans.c2w[row]) for row in rows]
+    return generate(model, walks, rows, contexts, torch.Generator(device).manual_seed(1), prompts)
 
 
 def rate_factor(step: int, share: float) -> float:

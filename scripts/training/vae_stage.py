@@ -13,39 +13,55 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from training.masters import Masters, Recipe
 from training.progress import Progress
-from training.vae_streams import Piece, StreamPlan, draw_pieces, load_held_out, psnr, reconstruct, save_strip
+from training.vae_streams import (
+    Piece,
+    StreamPlan,
+    Videos,
+    draw_pieces,
+    load_held_out,
+    psnr,
+    reconstruct,
+    save_strip,
+)
 from worldplay.model.config import VAEConfig
 from worldplay.model.vae import StreamingVAE
 from worldplay.world.courtyard.light import LIGHTS
 from worldplay.world.device import choose_dtype
+from worldplay.world.embedded.compact_weights import read_all
 
 EMBEDDED_VAE = VAEConfig(
     pixel_patch=4,  # with 2 and one level more a step took twice as long, and a decode nearly three times
     latent_channels=32,
     encoder_channels=(48, 64, 64),
     encoder_layers=1,
-    decoder_channels=(64, 64, 64),  # the finest level decides how sharp an edge can be
+    decoder_channels=(128, 64, 32, 16),
     decoder_layers=1,
     spatial_compression=4,
     temporal_compression=4,
     scaling_factor=1.0,  # measured in training
+    still=True,
+    shrink=2,
 )
 
-PARTS = StreamPlan(num_streams=8, frames_per_piece=8, longest=8, height=48, width=80)  # of each rank
-WHOLE = StreamPlan(num_streams=2, frames_per_piece=8, longest=12, height=96, width=160)
-WHOLE_FROM = 0.3  # of the time; until then, crops of many streams give steadier gradients (from scratch)
-ENCODER_FROM = 0.1  # until then a trained encoder waits for a new decoder
+PARTS = StreamPlan(num_streams=8, frames_per_piece=8, longest=8, height=96, width=160)  # of each rank
+WHOLE = StreamPlan(num_streams=2, frames_per_piece=8, longest=12, height=192, width=320)
+GPU_STREAMS = 16  # times as many streams, for one GPU
+WHOLE_FROM = 0.5  # of the time; until then, crops of many streams give steadier gradients
+ENCODER_FROM = 0.05  # until then a trained encoder waits for a new decoder
 ENCODER_UNTIL = 0.6  # then the latents are fixed, and only the decoder is trained
 DECAY_FROM = 0.4
 WARMUP_STEPS = 40
 NOISE = 0.5  # the most on latents, whose spread is over 1, to prepare for the transformer's errors
 SIZE_WEIGHT = 2e-3  # of the latents' mean square; with fixed noise this is the whole of the KL term
 EDGE_WEIGHT, SQUARE_WEIGHT = 0.5, 1.0
+CONTRAST_WEIGHT = 4.0  # 2 is softer; from 6 on edges are stepped
+WINDOWS = (4, 8)  # pixels
+_FLAT = 1e-4  # square of a slope that cannot be seen; keeps the root's gradient finite
 EXPORT_EVERY_S = 200.0
 HELD_OUT_WALKS, HELD_OUT_FRAMES = len(LIGHTS), 129  # one in each light
 
@@ -86,7 +102,7 @@ class Known(Enum):
 
 def take_over(vae: StreamingVAE, path: Path) -> Known:
     """Load an earlier version's weights, as far as they fit."""
-    weights = load_file(path)
+    weights = read_all(path)
     own = vae.decoder.state_dict()
     if all(weights.get(f"decoder.{name}", weight[:0]).shape == weight.shape for name, weight in own.items()):
         vae.load_state_dict(weights)
@@ -135,16 +151,18 @@ class Trainer:
 
     def _draw(self) -> Iterator[Piece]:
         """Yield pieces of the training streams: first of crops, then of whole frames."""
-        whole_from = 0.0 if self._known is Known.ALL else WHOLE_FROM
-        for plan, until in ((PARTS, whole_from), (WHOLE, 1.0)):
-            pieces = draw_pieces(self._stage.walks, 10 * self._step + self._rank, plan)
+        videos = Videos(self._stage.walks, self._device)
+        factor = GPU_STREAMS if self._device.type == "cuda" else 1
+        for plan, until in ((PARTS, WHOLE_FROM), (WHOLE, 1.0)):
+            wide = replace(plan, num_streams=factor * plan.num_streams)
+            pieces = draw_pieces(videos, 10 * self._step + self._rank, wide)
             while self._share_done < until:
                 yield next(pieces)
 
     def _learn(self, piece: Piece) -> None:
         if piece.starts:
             self._encoder, self._decoder = self._vae.new_encoder_state(), self._vae.new_decoder_state()
-        losses = self._losses(piece.pixels.to(self._device))
+        losses = self._losses(piece.pixels)
         self._encoder, self._decoder = self._encoder.detach(), self._decoder.detach()
         torch.autograd.backward(losses["loss"])
         self._update()
@@ -156,11 +174,10 @@ class Trainer:
             mean = self._vae.encode_moments(pixels, self._encoder).float().chunk(2, dim=1)[0]
         amount = NOISE * torch.rand(len(mean), 1, 1, 1, 1, device=mean.device)
         decoded = self._vae.decode_raw(mean + amount * torch.randn_like(mean), self._decoder).float()
-        error, edges = F.l1_loss(decoded, pixels), _edge_loss(decoded, pixels)
-        square, size = F.mse_loss(decoded, pixels), mean.square().mean()
-        loss = error + EDGE_WEIGHT * edges + SQUARE_WEIGHT * square + SIZE_WEIGHT * size
-        parts = {"edges": edges, "size": size, "db": -10 * torch.log10(square / 4)}
-        return {"loss": loss} | {name: value.detach() for name, value in parts.items()}
+        error, parts = compare(decoded, pixels)
+        size = mean.square().mean()
+        loss = error + SIZE_WEIGHT * size
+        return {"loss": loss, "size": size.detach()} | parts
 
     def _update(self) -> None:
         """Average gradients and clocks over the ranks, then step."""
@@ -186,14 +203,14 @@ class Trainer:
         self._progress.report(self._step, self._share_done, self._spent_s, numbers)
 
     def _export(self) -> None:
-        """Write the averaged weights with the scale of their latents, and measure them, on the CPU."""
+        """Write the averaged weights with the scale of their latents, and measure them."""
         began = time.monotonic()
         vae = self._averaged()
-        halves = {name: value.contiguous() for name, value in vae.state_dict().items()}
-        vae.to(choose_dtype(torch.device("cpu")))
+        halves = {name: value.contiguous().cpu() for name, value in vae.state_dict().items()}
+        vae.to(choose_dtype(self._device))
         walks = load_held_out(self._stage.walks, HELD_OUT_WALKS, HELD_OUT_FRAMES)
         results = [reconstruct(vae, frames) for frames in walks]
-        scale = 1 / torch.cat([latents for _, latents in results]).float().std().item()
+        scale = self._known_scale() or 1 / torch.cat([latents for _, latents in results]).float().std().item()
         config = replace(EMBEDDED_VAE, scaling_factor=round(scale, 4))
         partial = self._stage.out / "vae.partial"
         save_file(halves, partial)
@@ -213,9 +230,16 @@ class Trainer:
         save_strip(self._stage.out / "vae_strip.png", list(rows))
         self._progress.draw()
 
+    def _known_scale(self) -> float | None:
+        """Return the scale of an earlier version's latents, if there is one: its transformer knows them."""
+        if self._stage.start is None:
+            return None
+        description = json.loads((self._stage.start.parent / "world.json").read_text())
+        return float(description["vae"]["scaling_factor"])
+
     def _averaged(self) -> StreamingVAE:
-        """Return the running average as it is stored, on the CPU."""
-        vae = deepcopy(self._vae).to("cpu", torch.bfloat16)
+        """Return the running average as it is stored."""
+        vae = deepcopy(self._vae).to(torch.bfloat16)
         vae.encoder.load_state_dict(self._encoder_masters.averaged_weights())
         vae.decoder.load_state_dict(self._decoder_masters.averaged_weights())
         return vae
@@ -245,8 +269,35 @@ class Trainer:
             self._freeze_encoder()
 
 
+def compare(decoded: Tensor, pixels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the loss of decoded clips [B, 3, F, H, W], and numbers to report."""
+    edges, square = _edge_loss(decoded, pixels), F.mse_loss(decoded, pixels)
+    contrast = _contrast_loss(decoded, pixels)
+    loss = F.l1_loss(decoded, pixels) + EDGE_WEIGHT * edges + SQUARE_WEIGHT * square
+    numbers = {"edges": edges, "contrast": contrast, "db": -10 * torch.log10(square / 4)}
+    return loss + CONTRAST_WEIGHT * contrast, {name: number.detach() for name, number in numbers.items()}
+
+
 def _edge_loss(decoded: Tensor, pixels: Tensor) -> Tensor:
     """Return L1 of the differences of neighbours, so that blurred edges cost more than misplaced ones."""
     across = F.l1_loss(decoded.diff(dim=-1), pixels.diff(dim=-1))
     down = F.l1_loss(decoded.diff(dim=-2), pixels.diff(dim=-2))
     return across + down
+
+
+def _contrast_loss(decoded: Tensor, pixels: Tensor) -> Tensor:
+    """Return L1 of the slopes' root mean square in windows.
+
+    Where an edge lies is not certain, so by the other losses a blurred one is best. This one minds less
+    where in a window it lies, and more that it is as steep as the true one.
+    """
+    losses = [F.l1_loss(_slopes(decoded, side), _slopes(pixels, side)) for side in WINDOWS]
+    return torch.stack(losses).mean()
+
+
+def _slopes(clips: Tensor, side: int) -> Tensor:
+    """Return the root mean square of neighbours' differences in windows that overlap by half."""
+    frames = clips.transpose(1, 2).flatten(0, 1)
+    across, down = F.pad(frames.diff(dim=-1), (0, 1)), F.pad(frames.diff(dim=-2), (0, 0, 0, 1))
+    squares = F.avg_pool2d(across.square() + down.square(), side, stride=side // 2)
+    return (squares + _FLAT).sqrt()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from einops import rearrange
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -36,20 +37,35 @@ class StreamPlan:
     width: int
 
 
-def draw_pieces(folder: Path, seed: int, plan: StreamPlan) -> Iterator[Piece]:
-    """Cut streams out of the training walks in a folder, for ever. New walks may still be added."""
+class Videos:
+    """The training walks in a folder; new ones may still be added. On a GPU they are kept in its memory."""
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        self._folder, self._device = folder, device
+        self._known: dict[Path, Tensor] = {}
+
+    def read(self) -> list[Tensor]:
+        """Return the walks, [F, H, W, 3] uint8 each."""
+        for path in _walks(self._folder, held_out=False):
+            if path not in self._known:
+                # mode c, because torch warns of read-only arrays
+                self._known[path] = torch.from_numpy(np.load(path, mmap_mode="c")).to(self._device)
+        return list(self._known.values())
+
+
+def draw_pieces(videos: Videos, seed: int, plan: StreamPlan) -> Iterator[Piece]:
+    """Cut streams out of training walks, for ever."""
     rng = np.random.default_rng(seed)
     while True:
         num_pieces = int(rng.integers(2, plan.longest + 1))
         num_frames = 1 + num_pieces * plan.frames_per_piece
-        walks = _walks(folder, held_out=False)
+        walks = videos.read()
         clips = [
             _cut(rng, walks[i], num_frames, plan) for i in rng.integers(len(walks), size=plan.num_streams)
         ]
-        pixels = frames_to_pixels(np.stack(clips))
         sizes = [1 + plan.frames_per_piece] + [plan.frames_per_piece] * (num_pieces - 1)
-        for i, piece in enumerate(pixels.split_with_sizes(sizes, 2)):
-            yield Piece(piece, starts=i == 0)
+        for i, piece in enumerate(torch.stack(clips).split_with_sizes(sizes, 1)):
+            yield Piece(rearrange(piece, "b f h w c -> b c f h w").float() / 127.5 - 1, starts=i == 0)
 
 
 def load_held_out(folder: Path, num_walks: int, num_frames: int) -> list[Frames]:
@@ -65,13 +81,12 @@ def _walks(folder: Path, held_out: bool) -> list[Path]:
     return walks
 
 
-def _cut(rng: np.random.Generator, path: Path, num_frames: int, plan: StreamPlan) -> Frames:
-    walk = np.load(path, mmap_mode="r")
+def _cut(rng: np.random.Generator, walk: Tensor, num_frames: int, plan: StreamPlan) -> Tensor:
     t, y, x = (
         int(rng.integers(have - want + 1))
         for have, want in zip(walk.shape, (num_frames, plan.height, plan.width), strict=False)
     )
-    return np.array(walk[t : t + num_frames, y : y + plan.height, x : x + plan.width])
+    return walk[t : t + num_frames, y : y + plan.height, x : x + plan.width]
 
 
 @torch.inference_mode()

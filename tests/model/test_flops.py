@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from support.published import VAE
 from worldplay.model import flops
 from worldplay.model.config import RELEASED_TRANSFORMER, RELEASED_VAE
 from worldplay.model.transformer import WorldPlayTransformer
@@ -77,6 +78,21 @@ def test_decoding_agrees_with_torch_on_the_real_configuration() -> None:
             # torch counts the norms' channel means as well, which are convolutions here.
             expected = flops.decode_latent(RELEASED_VAE, GRID, first)
             assert counter.get_total_flops() == pytest.approx(expected, rel=3e-4)
+
+
+@pytest.mark.parametrize("still", [False, True])
+def test_decoding_agrees_with_torch_on_a_small_configuration(still: bool) -> None:
+    config = replace(VAE, still=still)
+    with torch.device("meta"), torch.inference_mode():
+        vae = StreamingVAE(config)
+        state = vae.new_decoder_state()
+        for first in (True, False):
+            with FlopCounterMode(display=False) as counter:
+                vae.decode_latent(torch.empty(1, config.latent_channels, 1, 6, 10), state)
+            expected = flops.decode_latent(config, (6, 10), first)
+            assert counter.get_total_flops() == pytest.approx(
+                expected, rel=0.05
+            )  # torch counts the norms, too
 
 
 def test_passes_agree_with_torch_on_two_real_blocks() -> None:

@@ -41,7 +41,7 @@ def test_parameters_of_a_transformer(config: TransformerConfig, network: type[Wo
     assert transformer_parameters(config) == shapes_of(built)
 
 
-@pytest.mark.parametrize("config", [RELEASED_VAE, SHIPPED.vae, VAE, DEEP_VAE])
+@pytest.mark.parametrize("config", [RELEASED_VAE, SHIPPED.vae, VAE, DEEP_VAE, replace(DEEP_VAE, still=True)])
 def test_parameters_of_an_autoencoder(config: VAEConfig) -> None:
     with torch.device("meta"):
         built = StreamingVAE(config)

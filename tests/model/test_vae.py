@@ -33,6 +33,7 @@ EMBEDDED = VAEConfig(
     temporal_compression=4,
     scaling_factor=1.5,
 )
+STILL = replace(EMBEDDED, still=True)
 
 
 def tiny_vae(config: VAEConfig = TINY) -> StreamingVAE:
@@ -87,8 +88,9 @@ def test_encode_in_a_stream_is_the_whole_encode_with_attention_per_latent(for_gr
     torch.testing.assert_close(moments[:, :4], expected.mean, atol=1e-4, rtol=1e-4)
 
 
-def test_several_pieces_at_once_are_one_at_a_time() -> None:
-    vae = tiny_vae(EMBEDDED)
+@pytest.mark.parametrize("config", [EMBEDDED, STILL])
+def test_several_pieces_at_once_are_one_at_a_time(config: VAEConfig) -> None:
+    vae = tiny_vae(config)
     pixels = torch.rand(2, 3, 9, 32, 32) * 2 - 1
     state = vae.new_encoder_state()
     singly = torch.cat([vae.encode_frames(piece, state) for piece in pixels.split([1, 4, 4], 2)], dim=2)
@@ -147,7 +149,7 @@ def state_after(vae: StreamingVAE, latents: Tensor) -> vae_stream.FeatureCache:
     return state
 
 
-@pytest.mark.parametrize(("config", "reach"), [(EMBEDDED, 22), (TINY, 33), (DEEP, 42)])
+@pytest.mark.parametrize(("config", "reach"), [(EMBEDDED, 22), (STILL, 14), (TINY, 33), (DEEP, 42)])
 def test_state_made_of_the_latest_latents_is_exactly_that_of_the_whole_video(
     config: VAEConfig, reach: int
 ) -> None:
@@ -162,8 +164,9 @@ def test_state_made_of_the_latest_latents_is_exactly_that_of_the_whole_video(
 
 
 @pytest.mark.parametrize("num_latents", [1, 2, 5])
-def test_state_made_of_a_short_video_is_exactly_its_own(num_latents: int) -> None:
-    vae = tiny_vae(EMBEDDED)
+@pytest.mark.parametrize("config", [EMBEDDED, STILL])
+def test_state_made_of_a_short_video_is_exactly_its_own(config: VAEConfig, num_latents: int) -> None:
+    vae = tiny_vae(config)
     latents = torch.randn(1, 4, num_latents, 1, 2)
     rebuilt = vae.decoder_state_after(latents)
     whole = state_after(vae, latents)
@@ -176,6 +179,36 @@ def test_state_holds_two_frames_per_convolution_however_long_the_stream() -> Non
     vae.decode_latent(torch.randn(1, 4, 3, 2, 2), state)
     assert {slot.shape[2] for slot in state.slots} == {2}
     assert all(slot.untyped_storage().nbytes() == slot.nbytes for slot in state.slots)
+
+
+def test_still_decoder_sees_other_frames_only_before_its_first_upsampling() -> None:
+    vae = tiny_vae(STILL)
+    kernels = {
+        name: layer.kernel_size[0]
+        for name, layer in vae.decoder.named_modules()
+        if isinstance(layer, nn.Conv3d)
+    }
+    causal = {name for name, frames in kernels.items() if frames == 3}
+    assert all(name.startswith(("conv_in", "mid_block", "up_blocks.0.resnets")) for name in causal)
+    state = vae.new_decoder_state()
+    vae.decode_latent(torch.randn(1, 4, 1, 2, 2), state)
+    assert len(state.slots) == len(causal) == 7
+
+
+@pytest.mark.parametrize("for_gradients", [False, True])
+def test_still_convolutions_are_causal_ones_that_ignore_the_past(for_gradients: bool) -> None:
+    still, causal = tiny_vae(STILL), tiny_vae(EMBEDDED)
+    weights = causal.state_dict()
+    for name, weight in still.state_dict().items():
+        if weight.shape != weights[name].shape:  # no weight on the two frames before
+            weights[name] = torch.cat([torch.zeros_like(weight).repeat(1, 1, 2, 1, 1), weight], dim=2)
+        else:
+            weights[name] = weight
+    causal.load_state_dict(weights)
+    latents = torch.randn(1, 4, 3, 2, 2)
+    with torch.inference_mode(not for_gradients):
+        frames = [vae.decode_raw(latents, vae.new_decoder_state()) for vae in (still, causal)]
+    torch.testing.assert_close(*frames)
 
 
 def test_detached_state_stops_gradients() -> None:
@@ -230,11 +263,11 @@ def test_released_configuration() -> None:
     assert RELEASED_VAE.pixels_per_latent == 16
 
 
-@pytest.mark.parametrize("past_frames", [1, 2])
+@pytest.mark.parametrize("past_frames", [0, 2])
 def test_surroundings_are_the_same_with_and_without_gradients(past_frames: int) -> None:
     random = torch.Generator().manual_seed(0)
     past = torch.randn(1, 3, past_frames, 4, 5, generator=random)
     x = torch.randn(1, 3, 4, 4, 5, generator=random)
     plain = vae_stream._surround(past, x)
-    assert plain.shape == (1, 3, 6, 6, 7)
+    assert plain.shape == (1, 3, past_frames + 4, 6, 7)
     assert torch.equal(plain, vae_stream._surround_for_gradients(past, x))

@@ -8,10 +8,10 @@ import eval_world
 from train_world import evaluation_command, parse
 from worldplay.world.embedded.load import EMBEDDED
 
-ALL = ["render", "text", "vae", "latents", "transformer"]
+ALL = ["pictures", "render", "text", "vae", "latents", "transformer"]
 
 
-@pytest.mark.parametrize("stages", [ALL, ["render"], ["text"], ["render", "reuse", *ALL[3:]]])
+@pytest.mark.parametrize("stages", [ALL, ["render"], ["text"], ["render", "reuse", *ALL[4:]]])
 def test_stages_that_make_what_the_next_ones_expect(tmp_path: Path, stages: list[str]) -> None:
     options = parse([*stages, "--folder", str(tmp_path), "--start", str(EMBEDDED)])
     assert options.stages == stages
@@ -21,14 +21,18 @@ def test_stages_that_make_what_the_next_ones_expect(tmp_path: Path, stages: list
 @pytest.mark.parametrize(
     ("stages", "lacking", "makers"),
     [
-        (["vae"], "vae expects {}/walks:", "render"),
+        (["vae"], "vae expects {}/pictures:", "pictures"),
         (["render", "latents"], "latents expects {}/vae.safetensors:", "vae or reuse"),
         (
-            ["render", "vae", "latents", "transformer"],
+            ["pictures", "render", "vae", "latents", "transformer"],
             "transformer expects {}/text.safetensors:",
             "text or reuse",
         ),
-        (["render", "text", "vae", "transformer"], "transformer expects {}/latents/1000000.npy:", "latents"),
+        (
+            ["pictures", "render", "text", "vae", "transformer"],
+            "transformer expects {}/latents/1000000.npy:",
+            "latents",
+        ),
     ],
 )
 def test_a_stage_without_what_it_expects(
@@ -40,7 +44,7 @@ def test_a_stage_without_what_it_expects(
 
 
 def test_what_is_in_the_folder_need_not_be_made(tmp_path: Path) -> None:
-    (tmp_path / "walks").mkdir()
+    (tmp_path / "pictures").mkdir()
     assert parse(["vae", "--folder", str(tmp_path)]).stages == ["vae"]
 
 

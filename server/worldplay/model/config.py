@@ -89,10 +89,13 @@ class VAEConfig:
     spatial_compression: int  # of the network, without pixel_patch
     temporal_compression: int
     scaling_factor: float
+    still: bool = False  # from its first upsampling on, the decoder convolves each frame by itself
+    shrink: int = 1  # the encoder sees pictures so many times smaller; the decoder has more levels instead
 
     def __post_init__(self) -> None:
         require_positive(
             pixel_patch=self.pixel_patch,
+            shrink=self.shrink,
             latent_channels=self.latent_channels,
             encoder_layers=self.encoder_layers,
             decoder_layers=self.decoder_layers,
@@ -102,14 +105,24 @@ class VAEConfig:
         )
         if self.temporal_compression != 4:
             raise ValueError(f"expected temporal_compression 4, got {self.temporal_compression}")
-        levels = self.spatial_compression.bit_length()  # each halves the sides, except one
-        for channels in (self.encoder_channels, self.decoder_channels):
+        if self.shrink.bit_count() != 1:
+            raise ValueError(f"expected shrink to be a power of 2, got {self.shrink}")
+        for channels, compression in (
+            (self.encoder_channels, self.spatial_compression),
+            (self.decoder_channels, self.decoder_compression),
+        ):
+            levels = compression.bit_length()  # each halves the sides, except one
             if len(channels) != levels:
                 raise ValueError(f"expected channels of {levels} levels, got {channels}")
 
     @property
     def pixels_per_latent(self) -> int:
-        return self.pixel_patch * self.spatial_compression
+        return self.pixel_patch * self.decoder_compression
+
+    @property
+    def decoder_compression(self) -> int:
+        """Return spatial_compression of the decoder."""
+        return self.spatial_compression * self.shrink
 
 
 RELEASED_VAE = VAEConfig(

@@ -76,17 +76,18 @@ def decode_latent(config: VAEConfig, grid: tuple[int, int], first: bool = False)
     """Decode one latent of a grid, (h, w); the first of a video gives one frame, every other four."""
     frames, positions = 1, grid[0] * grid[1]
     channels = config.decoder_channels
+    late = 1 / 3 if config.still else 1.0  # of the taps, from the first upsampling on
     work = _conv(config.latent_channels, channels[0]) * positions
     work += 2 * _residual(channels[0]) * positions + _attention(channels[0], positions)
     for level, (here, following) in enumerate(zip(channels, (*channels[1:], None), strict=True)):
-        work += config.decoder_layers * _residual(here) * frames * positions
+        work += config.decoder_layers * _residual(here) * frames * positions * (late if level else 1.0)
         if following is None:
             continue
         doubles_time = 2**level < config.temporal_compression
-        work += _conv(here, following * (8 if doubles_time else 4)) * frames * positions
+        work += late * _conv(here, following * (8 if doubles_time else 4)) * frames * positions
         frames *= 2 if doubles_time and not first else 1
         positions *= 4
-    return work + _conv(channels[-1], 3 * config.pixel_patch**2) * frames * positions
+    return work + late * _conv(channels[-1], 3 * config.pixel_patch**2) * frames * positions
 
 
 def chunk(

@@ -115,40 +115,41 @@ def _encoder(name: str, config: VAEConfig, colours: int) -> Iterator[Named]:
 
 def _decoder(name: str, config: VAEConfig, colours: int) -> Iterator[Named]:
     channels = config.decoder_channels
+    late = 1 if config.still else 3  # frames that a convolution sees from the first upsampling on
     yield from _causal_conv(f"{name}.conv_in", config.latent_channels, channels[0])
     yield from _middle(f"{name}.mid_block", channels[0])
     for level, (here, following) in enumerate(zip(channels, (*channels[1:], None), strict=True)):
         block = f"{name}.up_blocks.{level}"
-        yield from _residuals(f"{block}.resnets", here, config.decoder_layers)
+        yield from _residuals(f"{block}.resnets", here, config.decoder_layers, late if level else 3)
         if following is not None:
             unfolded = following * (8 if 2**level < config.temporal_compression else 4)
-            yield from _causal_conv(f"{block}.upsamplers.0.conv", here, unfolded)
+            yield from _causal_conv(f"{block}.upsamplers.0.conv", here, unfolded, late)
     yield _gamma(f"{name}.norm_out", channels[-1])
-    yield from _causal_conv(f"{name}.conv_out", channels[-1], colours)
+    yield from _causal_conv(f"{name}.conv_out", channels[-1], colours, late)
 
 
-def _conv(name: str, inputs: int, outputs: int, side: int) -> Iterator[Named]:
-    yield f"{name}.weight", (outputs, inputs, side, side, side)
+def _conv(name: str, inputs: int, outputs: int, kernel: tuple[int, int, int]) -> Iterator[Named]:
+    yield f"{name}.weight", (outputs, inputs, *kernel)
     yield f"{name}.bias", (outputs,)
 
 
-def _causal_conv(name: str, inputs: int, outputs: int) -> Iterator[Named]:
-    return _conv(f"{name}.conv", inputs, outputs, side=3)
+def _causal_conv(name: str, inputs: int, outputs: int, frames: int = 3) -> Iterator[Named]:
+    return _conv(f"{name}.conv", inputs, outputs, (frames, 3, 3))
 
 
 def _gamma(name: str, channels: int) -> Named:
     return f"{name}.gamma", (channels, 1, 1, 1)
 
 
-def _residuals(name: str, channels: int, number: int) -> Iterator[Named]:
+def _residuals(name: str, channels: int, number: int, frames: int = 3) -> Iterator[Named]:
     for index in range(number):
         for part in (1, 2):
             yield _gamma(f"{name}.{index}.norm{part}", channels)
-            yield from _causal_conv(f"{name}.{index}.conv{part}", channels, channels)
+            yield from _causal_conv(f"{name}.{index}.conv{part}", channels, channels, frames)
 
 
 def _middle(name: str, channels: int) -> Iterator[Named]:
     yield _gamma(f"{name}.attentions.0.norm", channels)
     for part in ("to_q", "to_k", "to_v", "proj_out"):
-        yield from _conv(f"{name}.attentions.0.{part}", channels, channels, side=1)
+        yield from _conv(f"{name}.attentions.0.{part}", channels, channels, (1, 1, 1))
     yield from _residuals(f"{name}.resnets", channels, 2)

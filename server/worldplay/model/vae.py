@@ -1,6 +1,7 @@
 """The streaming video autoencoder: frames to latents and back, piece by piece."""
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -67,6 +68,12 @@ class StreamingVAE(nn.Module):
 
     def encode_moments(self, pixels: Tensor, state: EncoderState) -> Tensor:
         """Encode as encode_frames, to mean and log-variance [B, 2C, T, h, w], not scaled."""
+        side = self.config.shrink
+        seen = pixels if side == 1 else F.avg_pool3d(pixels, (1, side, side))
+        return self.encode_shrunk(seen, state)
+
+    def encode_shrunk(self, pixels: Tensor, state: EncoderState) -> Tensor:
+        """Encode as encode_moments, but from pixels [B, 3, F, H, W] in the encoder's own size."""
         self._check_frames(pixels, state)
         p = self.config.pixel_patch
         x = rearrange(pixels, "b c t (h p) (w q) -> b (c p q) t h w", p=p, q=p).to(
@@ -158,7 +165,7 @@ class StreamingVAE(nn.Module):
         extra = 1 if state.is_empty else 0
         if frames < extra or (frames - extra) % self.config.temporal_compression:
             raise ValueError(f"expected {'1 + 4n' if extra else '4n'} frames, got {frames}")
-        side = self.config.pixels_per_latent
+        side = self.config.pixel_patch * self.config.spatial_compression
         if height % side or width % side:
             raise ValueError(f"expected height and width in multiples of {side}, got {height}x{width}")
 

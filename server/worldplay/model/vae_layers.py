@@ -10,7 +10,7 @@ from typing import Generic, TypeVar, cast
 import torch
 from torch import nn
 
-from worldplay.model.config import VAEConfig
+from worldplay.model.config import PAST_FRAMES, VAEConfig
 
 Layer = TypeVar("Layer", bound=nn.Module)
 
@@ -26,11 +26,12 @@ class Layers(nn.ModuleList, Generic[Layer]):
 
 
 class CausalConv(nn.Module):
-    """A 3-D convolution that sees the two frames before each frame, and none after it."""
+    """A 3-D convolution that sees each frame with the two before it, or each frame by itself."""
 
-    def __init__(self, channels: int, out_channels: int) -> None:
+    def __init__(self, channels: int, out_channels: int, *, still: bool = False) -> None:
         super().__init__()
-        self.conv = nn.Conv3d(channels, out_channels, kernel_size=3)
+        self.is_still = still
+        self.conv = nn.Conv3d(channels, out_channels, (1 if still else 1 + PAST_FRAMES, 3, 3))
 
 
 class ChannelNorm(nn.Module):
@@ -44,12 +45,12 @@ class ChannelNorm(nn.Module):
 class Residual(nn.Module):
     """Two norms, each with a convolution behind it, and a shortcut around them."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, still: bool = False) -> None:
         super().__init__()
         self.norm1 = ChannelNorm(channels)
-        self.conv1 = CausalConv(channels, channels)
+        self.conv1 = CausalConv(channels, channels, still=still)
         self.norm2 = ChannelNorm(channels)
-        self.conv2 = CausalConv(channels, channels)
+        self.conv2 = CausalConv(channels, channels, still=still)
 
 
 class PositionAttention(nn.Module):
@@ -88,10 +89,10 @@ class Downsample(nn.Module):
 class Upsample(nn.Module):
     """Doubles height and width and, if wanted, the number of frames."""
 
-    def __init__(self, channels: int, out_channels: int, *, in_time: bool) -> None:
+    def __init__(self, channels: int, out_channels: int, *, in_time: bool, still: bool) -> None:
         super().__init__()
         factor = 8 if in_time else 4
-        self.conv = CausalConv(channels, out_channels * factor)
+        self.conv = CausalConv(channels, out_channels * factor, still=still)
         self.add_temporal_upsample = in_time
         self.repeats = factor * out_channels // channels
 
@@ -111,13 +112,18 @@ class DownLevel(nn.Module):
 class UpLevel(nn.Module):
     """The layers of the decoder at one size."""
 
-    def __init__(self, num_layers: int, channels: int, next_channels: int | None, *, in_time: bool) -> None:
-        """Args: next_channels: of the next level, which is larger; None: its size stays the same."""
+    def __init__(self, config: VAEConfig, level: int) -> None:
         super().__init__()
-        self.resnets = Layers([Residual(channels) for _ in range(num_layers)])
-        self.upsamplers = (
-            None if next_channels is None else Layers([Upsample(channels, next_channels, in_time=in_time)])
+        channels = config.decoder_channels
+        residuals = (
+            Residual(channels[level], still=config.still and level > 0) for _ in range(config.decoder_layers)
         )
+        self.resnets = Layers(residuals)
+        self.upsamplers: Layers[Upsample] | None = None
+        if level + 1 < len(channels):
+            in_time = 2**level < config.temporal_compression
+            upsample = Upsample(channels[level], channels[level + 1], in_time=in_time, still=config.still)
+            self.upsamplers = Layers([upsample])
 
 
 class Encoder(nn.Module):
@@ -147,9 +153,6 @@ class Decoder(nn.Module):
         self.repeat = channels[0] // config.latent_channels
         self.conv_in = CausalConv(config.latent_channels, channels[0])
         self.mid_block = Middle(channels[0])
-        self.up_blocks = Layers(
-            UpLevel(config.decoder_layers, here, following, in_time=2**level < config.temporal_compression)
-            for level, (here, following) in enumerate(zip(channels, (*channels[1:], None), strict=True))
-        )
+        self.up_blocks = Layers(UpLevel(config, level) for level in range(len(channels)))
         self.norm_out = ChannelNorm(channels[-1])
-        self.conv_out = CausalConv(channels[-1], 3 * config.pixel_patch**2)
+        self.conv_out = CausalConv(channels[-1], 3 * config.pixel_patch**2, still=config.still)

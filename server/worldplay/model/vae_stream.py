@@ -168,11 +168,14 @@ def reaches(decoder: Decoder) -> list[int]:
     """
     frames, needed = 1, [1.0 + 2 * len(decoder.mid_block.resnets)]  # convolutions, by frames of a latent
     for block in decoder.up_blocks:
-        upsamplers = block.upsamplers or ()
-        needed.append((2 * len(block.resnets) + len(upsamplers)) / frames)
-        frames *= 2 ** sum(layer.add_temporal_upsample for layer in upsamplers)
-    needed.append(1 / frames)
+        needed.append(_count_causal(block) / frames)
+        frames *= 2 ** sum(layer.add_temporal_upsample for layer in block.upsamplers or ())
+    needed.append(_count_causal(decoder.conv_out) / frames)
     return [ceil(PAST_FRAMES * sum(needed[level:])) for level in range(len(needed))]
+
+
+def _count_causal(part: nn.Module) -> int:
+    return sum(isinstance(layer, CausalConv) and not layer.is_still for layer in part.modules())
 
 
 def _causal_conv(layer: CausalConv, x: Tensor, run: Pass) -> Tensor:
@@ -181,7 +184,7 @@ def _causal_conv(layer: CausalConv, x: Tensor, run: Pass) -> Tensor:
 
 def _normed_conv(norm: ChannelNorm, layer: CausalConv, x: Tensor, run: Pass) -> Tensor:
     """Apply a norm, SiLU and a causal convolution."""
-    past = run.past()
+    past = None if layer.is_still else run.past()
     if run.prepare is not None and past is not None and not torch.is_grad_enabled():
         return _convolve_surrounded(layer, run.prepare(x, norm.gamma, past), run)
     normed = _rms_norm(norm, x)
@@ -200,9 +203,10 @@ def _silu(x: Tensor, out: Tensor) -> None:
 
 def _convolve(layer: CausalConv, x: Tensor, run: Pass, activate: Activation) -> Tensor:
     """Convolve an activated x, and what came before it."""
-    past = run.past()
+    past = x[:, :, :0] if layer.is_still else run.past()
     if torch.is_grad_enabled():
-        surrounded = _surround_for_gradients(x[:, :, :1] if past is None else past, x)
+        before = x[:, :, :1].expand(-1, -1, PAST_FRAMES, -1, -1) if past is None else past
+        surrounded = _surround_for_gradients(before, x)
     else:
         surrounded = _surround(past, x, activate)
     return _convolve_surrounded(layer, surrounded, run)
@@ -211,7 +215,8 @@ def _convolve(layer: CausalConv, x: Tensor, run: Pass, activate: Activation) -> 
 def _convolve_surrounded(layer: CausalConv, surrounded: Tensor, run: Pass) -> Tensor:
     """Convolve what was put together, and remember its newest frames."""
     run.ranks.exchange_edges(surrounded)
-    run.remember(surrounded[..., 1:-1, 1:-1])
+    if not layer.is_still:
+        run.remember(surrounded[..., 1:-1, 1:-1])
     if surrounded.device.type == "cpu" and surrounded.dtype == torch.float32:
         return _convolve_by_taps(layer.conv, surrounded)
     return layer.conv(surrounded)
@@ -238,14 +243,15 @@ def _convolve_by_taps(conv: nn.Conv3d, surrounded: Tensor) -> Tensor:
 def _surround(past: Tensor | None, x: Tensor, activate: Activation = _copy) -> Tensor:
     """Put the past before an activated x, and repeat the edges in height and width.
 
-    Each value is written once. Without a past, the first frame stands for it.
+    Each value is written once. Without a past (None), the first frame stands for it.
     """
     batch, channels, frames, height, width = x.shape
-    shape = batch, channels, PAST_FRAMES + frames, height + 2, width + 2
+    before = PAST_FRAMES if past is None else past.shape[2]
+    shape = batch, channels, before + frames, height + 2, width + 2
     out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last_3d)
     inner = out[..., 1:-1, 1:-1]
-    activate(x, inner[:, :, PAST_FRAMES:])
-    inner[:, :, :PAST_FRAMES] = inner[:, :, PAST_FRAMES : PAST_FRAMES + 1] if past is None else past
+    activate(x, inner[:, :, before:])
+    inner[:, :, :before] = inner[:, :, before : before + 1] if past is None else past
     # Both edges at once: rows 0 and height + 1 of rows 1 and height. A single row is both.
     out[..., :: height + 1, 1:-1] = out[..., 1 : height + 1 : max(1, height - 1), 1:-1]
     out[..., :: width + 1] = out[..., 1 : width + 1 : max(1, width - 1)]
@@ -254,7 +260,6 @@ def _surround(past: Tensor | None, x: Tensor, activate: Activation = _copy) -> T
 
 def _surround_for_gradients(past: Tensor, x: Tensor) -> Tensor:
     """Do the same with two copies: backwards, each assignment above would copy the whole gradient."""
-    past = past.expand(-1, -1, PAST_FRAMES, -1, -1)
     extended = torch.cat([past, x.contiguous(memory_format=torch.channels_last_3d)], dim=2)
     return F.pad(extended, (1, 1, 1, 1, 0, 0), mode="replicate")
 

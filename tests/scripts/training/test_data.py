@@ -1,11 +1,9 @@
 """Training walks: one pose a latent, four frames towards each, and labels of what was really walked."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from training.data import DRILL_SEED, frame_poses, plan_walk, render_walks
+from training.data import DRILL_SEED, frame_poses, plan_walk
 from worldplay.world.camera import label_actions
 from worldplay.world.courtyard.ground import Ground, heading
 from worldplay.world.courtyard.scene import stand_pose
@@ -45,13 +43,3 @@ def test_labels_do_not_depend_on_the_frame_a_walk_is_seen_from() -> None:
 def test_drills_meet_every_combination_of_keys() -> None:
     plans = [plan_walk(DRILL_SEED + i, 64, from_view=False) for i in range(90)]
     assert {label for plan in plans for label in plan.labels().tolist()} == set(range(81))
-
-
-@pytest.mark.parametrize("seed", [2, 3])
-def test_rendered_walks_have_four_frames_a_latent_after_the_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
-) -> None:
-    monkeypatch.setattr("training.data.HEIGHT", 24)
-    monkeypatch.setattr("training.data.WIDTH", 40)
-    assert list(render_walks(tmp_path, [seed], 3)) == [seed]
-    assert np.load(tmp_path / f"{seed}.npy").shape == (9, 24, 40, 3)

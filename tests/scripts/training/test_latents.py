@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from support.tiny_world import VAE
 from training import latents
@@ -21,9 +22,12 @@ def vae(monkeypatch: pytest.MonkeyPatch) -> StreamingVAE:
 
 
 def test_walks_are_encoded_as_one_latent_for_every_four_frames(tmp_path: Path, vae: StreamingVAE) -> None:
-    np.save(tmp_path / "7.npy", np.zeros((9, 32, 48, 3), np.uint8))
-    assert list(encode_walks(vae, tmp_path, tmp_path, [7])) == [7]
-    assert np.load(tmp_path / "7.npy").shape[0] == 3
+    for seed in (7, 8, 9):
+        np.save(tmp_path / f"{seed}.npy", np.full((9, 32, 48, 3), 9 * seed, np.uint8))
+    assert list(encode_walks(vae, tmp_path, tmp_path, [7, 8, 9], at_once=2)) == [7, 8, 9]
+    first, *others = (np.load(tmp_path / f"{seed}.npy") for seed in (7, 8, 9))
+    assert first.shape[0] == 3
+    assert not any(np.allclose(first, other) for other in others)
 
 
 @pytest.mark.parametrize(("of", "kept"), [(None, True), ("this", True), ("another", False)])
@@ -39,10 +43,14 @@ def test_latents_of_another_vae_are_removed(
     assert np.load(tmp_path / "views.npy").shape == (3, VAE.latent_channels, 2, 3)
 
 
-def test_another_scale_is_another_vae(tmp_path: Path) -> None:
-    (tmp_path / "vae.safetensors").write_bytes(b"weights")
-    found = []
-    for scale in (1, 1, 2):
-        (tmp_path / "vae.json").write_text(str(scale))
-        found.append(fingerprint_vae(tmp_path))
-    assert found[0] == found[1] != found[2]
+def fingerprint(folder: Path, *, scale: int = 1, encoder: float = 0.0, decoder: float = 0.0) -> str:
+    weights = {"encoder.a": torch.full((2,), encoder), "decoder.a": torch.full((2,), decoder)}
+    save_file(weights, folder / "vae.safetensors")
+    (folder / "vae.json").write_text(str(scale))
+    return fingerprint_vae(folder)
+
+
+def test_latents_are_of_an_encoder_and_a_scale(tmp_path: Path) -> None:
+    first = fingerprint(tmp_path)
+    assert fingerprint(tmp_path, decoder=1.0) == first
+    assert len({first, fingerprint(tmp_path, encoder=1.0), fingerprint(tmp_path, scale=2)}) == 3

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from training.masters import Masters, Recipe
+from training.muon import Muon
 
 RECIPE = Recipe(
     by_muon=lambda name, weight: weight.dim() == 2,
@@ -59,3 +60,9 @@ def test_gradients_are_clipped_together(clip: float, norm: float) -> None:
     assert masters.collect(7.0) == [7.0]
     grads = [weight.grad.flatten() for weight in masters.state()["weights"].values()]
     assert torch.cat(grads).norm() == pytest.approx(norm, abs=1e-5)
+
+
+def test_muon_without_matrices_does_nothing_on_several_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.get_world_size", lambda: 2)
+    Muon([], weight_decay=0.0).step(1.0)

@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -22,12 +23,12 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VAEStage:
     """Six steps by a clock of its own, on frames of half the size: two of parts, four of whole frames."""
     ticks = count()
     monkeypatch.setattr(vae_stage, "time", SimpleNamespace(monotonic=lambda: STEP_S * next(ticks)))
-    monkeypatch.setattr(vae_stage, "WHOLE", replace(WHOLE, height=48, width=80))
+    monkeypatch.setattr(vae_stage, "WHOLE", replace(WHOLE, height=96, width=160))
     walks = tmp_path / "walks"
     walks.mkdir()
     for seed in (0, *range(1_000_000, 1_000_004)):
         frames = np.random.default_rng(seed).integers(0, 256, (9, 6, 10, 3), dtype=np.uint8)
-        np.save(walks / f"{seed}.npy", frames.repeat(15, 0).repeat(8, 1).repeat(8, 2))
+        np.save(walks / f"{seed}.npy", frames.repeat(15, 0).repeat(16, 1).repeat(16, 2))
     return VAEStage(walks, tmp_path / "out", minutes=6 * STEP_S / 60, device="cpu")
 
 
@@ -47,10 +48,10 @@ def test_training_leaves_a_network_that_loads_and_goes_on_where_it_stopped(stage
 
 
 @pytest.mark.parametrize(
-    ("decoder_channels", "known"), [((64, 64, 64), Known.ALL), ((96, 48, 48), Known.ENCODER)]
+    ("decoder_channels", "known"), [((128, 64, 32, 16), Known.ALL), ((96, 48, 48, 48), Known.ENCODER)]
 )
 def test_an_earlier_version_is_taken_over_as_far_as_it_fits(
-    tmp_path: Path, decoder_channels: tuple[int, int, int], known: vae_stage.Known
+    tmp_path: Path, decoder_channels: tuple[int, ...], known: vae_stage.Known
 ) -> None:
     earlier = StreamingVAE(replace(EMBEDDED_VAE, decoder_channels=decoder_channels))
     save_file(earlier.state_dict(), tmp_path / "vae.safetensors")
@@ -62,3 +63,20 @@ def test_an_earlier_version_is_taken_over_as_far_as_it_fits(
         vae.decoder.conv_in.conv.weight.flatten()[:9], earlier.decoder.conv_in.conv.weight.flatten()[:9]
     )
     assert same == (known is Known.ALL)
+
+
+def edge(at: int, ramp: tuple[float, ...] = ()) -> torch.Tensor:
+    """A clip that is dark up to column `at`, where it may become light by a ramp."""
+    start = at - len(ramp) // 2
+    row = [-1.0] * start + [*ramp] + [1.0] * (32 - start - len(ramp))
+    return torch.tensor(row).expand(1, 3, 1, 32, -1)
+
+
+def test_contrast_costs_more_where_an_edge_is_blurred_than_where_it_is_misplaced() -> None:
+    blurred, misplaced = Counter[str](), Counter[str]()
+    for at in range(12, 20):  # everywhere in the windows
+        blurred.update(vae_stage.compare(edge(at, (-0.75, -0.5, -0.25, 0.0, 0.25, 0.5)), edge(at))[1])
+        misplaced.update(vae_stage.compare(edge(at + 1), edge(at))[1])
+    assert misplaced["contrast"] < blurred["contrast"] / 2
+    assert misplaced["edges"] > blurred["edges"]
+    assert vae_stage.compare(edge(12), edge(12))[1]["contrast"] == 0

@@ -6,11 +6,14 @@ import pytest
 import torch
 
 from training.vae_stage import EMBEDDED_VAE
-from training.vae_streams import StreamPlan, draw_pieces, load_held_out, psnr, reconstruct
+from training.vae_streams import StreamPlan, Videos, draw_pieces, load_held_out, psnr, reconstruct
 from worldplay.model.vae import StreamingVAE
 from worldplay.world.pixels import frames_to_pixels, pixels_to_frames
 
 PLAN = StreamPlan(num_streams=2, frames_per_piece=8, longest=4, height=16, width=32)
+
+
+CPU = torch.device("cpu")
 
 
 def save_walk(folder: Path, seed: int, num_frames: int) -> None:
@@ -23,7 +26,7 @@ def save_walk(folder: Path, seed: int, num_frames: int) -> None:
 
 def test_pieces_follow_each_other_within_a_stream(tmp_path: Path) -> None:
     save_walk(tmp_path, 0, 60)
-    pieces = list(islice(draw_pieces(tmp_path, 1, PLAN), 12))
+    pieces = list(islice(draw_pieces(Videos(tmp_path, CPU), 1, PLAN), 12))
     assert pieces[0].starts
     assert tuple(pieces[0].pixels.shape) == (2, 3, 9, 16, 32)
     for before, after in pairwise(pieces):
@@ -36,7 +39,7 @@ def test_pieces_follow_each_other_within_a_stream(tmp_path: Path) -> None:
 def test_held_out_walks_are_not_trained_on(tmp_path: Path) -> None:
     save_walk(tmp_path, 1_000_000, 60)
     with pytest.raises(ValueError, match="expected rendered walks"):
-        next(draw_pieces(tmp_path, 0, PLAN))
+        next(draw_pieces(Videos(tmp_path, CPU), 0, PLAN))
     assert [len(walk) for walk in load_held_out(tmp_path, 1, 13)] == [13]
 
 
@@ -55,8 +58,8 @@ def test_psnr_of_an_error_of_a_fifth_is_14_db() -> None:
 
 
 def test_reconstruction_has_every_frame() -> None:
-    frames = np.zeros((9, 32, 32, 3), np.uint8)
+    frames = np.zeros((9, 64, 64, 3), np.uint8)
     decoded, latents = reconstruct(StreamingVAE(EMBEDDED_VAE), frames)
-    assert decoded.shape == (9, 32, 32, 3)
+    assert decoded.shape == (9, 64, 64, 3)
     assert decoded.dtype == np.uint8
     assert tuple(latents.shape) == (1, 32, 3, 2, 2)

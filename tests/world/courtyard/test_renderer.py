@@ -42,8 +42,8 @@ def test_edges_are_smooth(light: str) -> None:
 
 @pytest.mark.parametrize("pitch_deg", [-20.0, 0.0, 15.0])
 def test_a_ball_appears_where_the_camera_projects_its_centre(pitch_deg: float) -> None:
-    ball = BALLS[1]  # the purple one, alone in its colour
-    c2w = stand_pose(0.6, -0.9, np.radians(200.0), np.radians(pitch_deg))
+    ball = BALLS[4]  # the purple one, alone in its colour
+    c2w = stand_pose(0.9, -0.9, np.radians(175.0), np.radians(pitch_deg))
     x, y, z, _ = np.linalg.inv(c2w) @ np.array([*ball.centre, 1.0])
     column = int((DEFAULT_INTRINSICS[0, 0] * x / z + 0.5) * 160)
     row = int((DEFAULT_INTRINSICS[1, 1] * y / z + 0.5) * 96)

@@ -1,11 +1,13 @@
 """Where walks in the courtyard start, and the prompts that it suggests."""
 
 import numpy as np
+import pytest
 
-from worldplay.world.courtyard.ground import Ground, WalkGround
+from worldplay.world.camera import FORWARD_STEP, Motion
+from worldplay.world.courtyard.ground import MARGIN, Ground, WalkGround
 from worldplay.world.courtyard.light import LIGHTS
 from worldplay.world.courtyard.renderer import render
-from worldplay.world.courtyard.views import SIGHTS, SUGGESTIONS, VIEWPOINTS, render_views
+from worldplay.world.courtyard.views import SIGHTS, SUGGESTIONS, VIEWPOINTS, Viewpoint, render_views
 
 
 def test_start_views_stand_on_free_ground_and_differ() -> None:
@@ -13,6 +15,19 @@ def test_start_views_stand_on_free_ground_and_differ() -> None:
     assert all(Ground().is_free(view.c2w[0, 3], view.c2w[2, 3]) for view in VIEWPOINTS)
     pictures = render(np.stack([view.c2w for view in VIEWPOINTS]), 24, 40).astype(int)
     assert np.abs(pictures[0] - pictures[1]).mean() > 20
+
+
+@pytest.mark.parametrize("view", VIEWPOINTS, ids=lambda view: view.name)
+def test_ten_seconds_of_straight_on_are_ahead_of_every_start_view(view: Viewpoint) -> None:
+    pose = view.c2w
+    for _ in range(60):  # of six latents a second
+        pose, bumped = Ground().move(pose, Motion(forward=FORWARD_STEP))
+        assert not bumped
+    assert np.linalg.norm((pose - view.c2w)[:3, 3]) == pytest.approx(4.8)
+
+
+def test_nobody_comes_nearer_than_half_a_unit_to_anything() -> None:
+    assert MARGIN >= 0.5
 
 
 def test_start_views_are_rendered_in_the_size_of_the_world() -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from worldplay.world.camera import Motion, Pose, invert_pose
 from worldplay.world.courtyard.scene import BALLS, BOXES, HALF_SIZE, PILLARS, stand_pose
 
-MARGIN = 0.3
+MARGIN = 0.5
 _TIE = 1e-9  # smaller differences count as equal, so that rounding decides nothing
 MAX_PITCH_RAD = float(np.radians(30.0))
 
@@ -121,7 +121,11 @@ def _round(x: float, z: float, radius: float) -> _Solid:
 
 
 _SOLIDS = (
-    *(_round(ball.centre[0], ball.centre[2], ball.radius) for ball in BALLS),
+    *(
+        _round(ball.centre[0], ball.centre[2], ball.radius)
+        for ball in BALLS
+        if ball.centre[1] + ball.radius > 0
+    ),
     *(_round(pillar.x, pillar.z, pillar.radius) for pillar in PILLARS),
     *(
         _Solid(np.array(box.low)[[0, 2]], np.array(box.high)[[0, 2]], MARGIN)

@@ -13,6 +13,7 @@ class Sky:
 
     low and high: of the horizon and the zenith. mountains and hills: two each, for opposite directions.
     disc: of the sun or moon. disc_rise: tangent of its elevation; None: hidden by clouds.
+    clouds: None where there are none.
     """
 
     low: RGB
@@ -21,6 +22,7 @@ class Sky:
     hills: tuple[RGB, RGB]
     disc: RGB
     disc_rise: float | None
+    clouds: RGB | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Light:
     tint: RGB = (1.0, 1.0, 1.0)  # on everything but the sky
     windows: RGB | None = None  # colour of the walls' panels where they are lit from inside
     lantern: RGB | None = None  # colour of the first ball where it glows, and lights what is around it
+    shadow: float = 0.0  # how much darker the floor is where the sun does not reach it
     snow: bool = False
 
 
@@ -43,7 +46,9 @@ LOOKS: dict[str, Light] = {
             hills=((0.24, 0.46, 0.24), (0.60, 0.60, 0.26)),
             disc=(1.0, 0.97, 0.75),
             disc_rise=0.42,
-        )
+            clouds=(0.97, 0.98, 1.0),
+        ),
+        shadow=0.32,
     ),
     "dusk": Light(
         Sky(
@@ -53,7 +58,9 @@ LOOKS: dict[str, Light] = {
             hills=((0.17, 0.16, 0.20), (0.34, 0.20, 0.16)),
             disc=(1.0, 0.90, 0.55),
             disc_rise=0.36,
+            clouds=(0.86, 0.46, 0.44),
         ),
+        shadow=0.25,
         tint=(0.98, 0.62, 0.50),
     ),
     "night": Light(

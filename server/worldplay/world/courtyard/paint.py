@@ -1,10 +1,14 @@
 """Colours the points of the courtyard, in large patterns that distinguish places and directions."""
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable
+from math import atan2, cos, hypot, sin
+from operator import mul
+
+import torch
+from torch import Tensor
 
 from worldplay.world.courtyard.light import RGB, Light, Sky
-from worldplay.world.courtyard.rays import FIRST_BALL, FIRST_BOX, FIRST_PILLAR, FIRST_WALL, FLOOR, SKY
+from worldplay.world.courtyard.rays import FAR, Vec, to_ball, to_box, to_floor, to_pillar, to_walls
 from worldplay.world.courtyard.scene import (
     BALLS,
     BOXES,
@@ -14,153 +18,247 @@ from worldplay.world.courtyard.scene import (
     TILE,
     WALL_TOP_Y,
     WALLS,
+    Ball,
     Box,
+    Pillar,
+    Wall,
 )
 
-Floats = NDArray[np.float32]
-
-_SUN: Floats = (np.array([0.48, -0.62, 0.62]) / np.sqrt(0.48**2 + 2 * 0.62**2)).astype(np.float32)
-_AMBIENT = 0.55
-_HEAD_AZIMUTH = np.radians(50.0)  # of the sun's disc, so that one direction is brightest
-_LANTERN_REACH = 1.0
+_SUN = (0.62, -0.58, 0.53)  # direction from the court; unit length
+_SUN_AZIMUTH, _SUN_RISE = atan2(0.62, 0.53), 0.58 / hypot(0.62, 0.53)  # the rise is a tangent
+_SUN_RADIUS = 0.075  # of its disc in the sky, as a tangent
+_AMBIENT = 0.58
+_LANTERN_REACH = 1.2
 _SNOW: RGB = (0.95, 0.96, 0.98)
+_PANELS = ((-1.75, 0.55), (1.95, 0.70))  # middle and half width on each wall
+_EMBLEM_HEIGHT, _EMBLEM_RADIUS = 0.55, 0.38  # in wall heights; in units
+_CLOUDS = ((0.9, 0.46, 0.34), (2.9, 0.58, 0.42), (4.6, 0.44, 0.30))  # azimuth, rise, half width
+
+_FOOTPRINTS = [  # centre, radius and top of what stands on the floor, and of the tree's crown
+    (
+        0.5 * (box.low[0] + box.high[0]),
+        0.5 * (box.low[2] + box.high[2]),
+        0.5 * (box.high[0] - box.low[0]),
+        box.low[1],
+    )
+    for box in BOXES
+    if box.high[1] == FLOOR_Y
+]
+_FOOTPRINTS += [
+    (ball.centre[0], ball.centre[2], ball.radius, ball.centre[1]) for ball in BALLS if ball.centre[1] > 0
+]
+_FOOTPRINTS += [(pillar.x, pillar.z, pillar.radius, pillar.top_y) for pillar in PILLARS]
+
+Colour = tuple[Tensor, Tensor, Tensor]  # red, green, blue
 
 
-def paint(origin: Floats, rays: Floats, surface: NDArray[np.uint8], distance: Floats, light: Light) -> Floats:
-    """Colour the points that `trace` found.
+def look(origin: Vec, ray: Vec, light: Light) -> Colour:
+    """Return the colour in 0..1, not clipped, that each ray from inside the walls meets.
 
     Args:
-        origin, rays: as in `trace`; surface, distance: its result.
-    Returns: [3, N] in [0, 1].
+        origin, ray: broadcast to each other; no component of a ray is 0.
     """
-    colours = np.empty_like(rays)
-    for number in np.flatnonzero(np.bincount(surface)):
-        chosen = np.flatnonzero(surface == number)
-        seen = rays[:, chosen]
-        if number == SKY:
-            colours[:, chosen] = _paint_sky(seen, light.sky)
-        else:
-            points = origin[:, None] + seen * distance[chosen]
-            colours[:, chosen] = _paint_surface(int(number), points, light)
-    return colours
+    distance, colour = _look_at_walls(origin, ray, light)
+    floor = to_floor(origin, ray)
+    colour = _where(floor < distance, _paint_floor(origin.along(ray, floor), light), colour)
+    distance = torch.minimum(floor, distance)
+    for box in BOXES:
+        hit = to_box(origin, ray, box)
+        colour = _where(hit < distance, _paint_box(box, origin.along(ray, hit), light), colour)
+        distance = torch.minimum(hit, distance)
+    for pillar in PILLARS:
+        hit = to_pillar(origin, ray, pillar)
+        colour = _where(hit < distance, _paint_pillar(pillar, origin.along(ray, hit), light), colour)
+        distance = torch.minimum(hit, distance)
+    for ball in BALLS:
+        hit = to_ball(origin, ray, ball)
+        colour = _where(hit < distance, _paint_ball(ball, origin.along(ray, hit), light), colour)
+        distance = torch.minimum(hit, distance)
+    return colour
 
 
-def _paint_surface(number: int, points: Floats, light: Light) -> Floats:
-    if number == FLOOR:
-        colour = _paint_floor(points, light.snow)
-    elif number < FIRST_BOX:
-        return _paint_wall(number - FIRST_WALL, points, light)
-    elif number < FIRST_BALL:
-        colour = _paint_box(BOXES[number - FIRST_BOX], points, light.snow)
-    elif number < FIRST_PILLAR:
-        if number == FIRST_BALL and light.lantern is not None:
-            return np.broadcast_to(_column(light.lantern), points.shape)
-        colour = _paint_ball(number - FIRST_BALL, points, light.snow)
-    else:
-        colour = _paint_pillar(number - FIRST_PILLAR, points, light.snow)
-    return colour * _illuminate(points, light)
+def _each(function: Callable[..., Tensor], *colours: Colour | RGB) -> Colour:
+    """Apply a function to the three components of colours. Whole tensors of [3, ...] would not be fused."""
+    red, green, blue = map(function, *colours)
+    return red, green, blue
 
 
-def _illuminate(points: Floats, light: Light) -> Floats:
-    """Return the factor for each point's colour: the tint, and the lantern's light around it."""
-    tint = _column(light.tint)
+def _where(chosen: Tensor, colour: Colour | RGB, other: Colour) -> Colour:
+    return _each(lambda a, b: torch.where(chosen, a, b), colour, other)
+
+
+def _mix(first: Colour | RGB, second: Colour | RGB, share: Tensor | float) -> Colour:
+    return _each(lambda a, b: a + (b - a) * share, first, second)
+
+
+def _scale(colour: Colour | RGB, factor: Tensor | float) -> Colour:
+    return _each(lambda c: c * factor, colour)
+
+
+def _illuminate(colour: Colour, points: Vec, light: Light) -> Colour:
+    """Tint the colours, and add the lantern's light around it."""
     if light.lantern is None:
-        return tint
-    away = points - _column(BALLS[0].centre)
-    squared = (away * away).sum(axis=0) / np.float32(_LANTERN_REACH**2)
-    return tint + _column(light.lantern) / (1 + squared * squared)
+        return _each(mul, colour, light.tint)
+    away = sum((p - c) ** 2 for p, c in zip((points.x, points.z), BALLS[0].centre[::2], strict=True))
+    glow = 1 / (1 + (away / _LANTERN_REACH**2) ** 2)
+    return _each(lambda c, tint, lamp: c * (tint + 0.7 * lamp * glow), colour, light.tint, light.lantern)
 
 
-def _column(colour: RGB) -> Floats:
-    return np.asarray(colour, np.float32)[:, None]
+def _look_at_walls(origin: Vec, ray: Vec, light: Light) -> tuple[Tensor, Colour]:
+    to_x, to_z = to_walls(origin, ray)
+    distance = torch.minimum(to_x, to_z)
+    points = origin.along(ray, distance)
+    across = to_x < to_z
+    west_east = _where(
+        ray.x > 0, _paint_wall(1, points.z, points, light), _paint_wall(0, points.z, points, light)
+    )
+    south_north = _where(
+        ray.z > 0, _paint_wall(3, points.x, points, light), _paint_wall(2, points.x, points, light)
+    )
+    over = points.y < WALL_TOP_Y
+    colour = _where(over, _paint_sky(ray, light.sky), _where(across, west_east, south_north))
+    return torch.where(over, FAR, distance), colour
 
 
-def _mix(first: RGB, second: RGB, share: Floats) -> Floats:
-    return _column(first) + (_column(second) - _column(first)) * share
+def _paint_sky(ray: Vec, sky: Sky) -> Colour:
+    level = (ray.x * ray.x + ray.z * ray.z).sqrt()
+    sin_a, cos_a, rise = ray.x / level, ray.z / level, -ray.y / level
+    colour = _mix(sky.low, sky.high, (rise * 1.8 - 0.15).clamp(0, 1))
+    if sky.clouds is not None:
+        colour = _mix(colour, sky.clouds, _cover_by_clouds(sin_a, cos_a, rise))
+    if sky.disc_rise is not None:
+        # A circle on the sphere: by the angle between the ray and the disc's middle.
+        length = (1 + sky.disc_rise**2) ** 0.5
+        toward = sin_a * sin(_SUN_AZIMUTH) + cos_a * cos(_SUN_AZIMUTH) + rise * sky.disc_rise
+        disc = toward / (length * (1 + rise * rise).sqrt()) > cos(_SUN_RADIUS)
+        colour = _where(disc, sky.disc, colour)
+    mountains = 0.27 + 0.07 * cos_a * (4 * cos_a * cos_a - 3) + 0.05 * 2 * sin_a * cos_a
+    colour = _where(rise < mountains, _mix(*sky.mountains, 0.5 + 0.5 * sin_a), colour)
+    hills = 0.17 + 0.05 * sin_a * (3 - 4 * sin_a * sin_a) + 0.03 * cos_a
+    return _where(rise < hills, _mix(*sky.hills, 0.5 - 0.5 * cos_a), colour)
 
 
-def _paint_sky(rays: Floats, look: Sky) -> Floats:
-    level = np.sqrt(rays[0] * rays[0] + rays[2] * rays[2])
-    sin, cos, rise = rays[0] / level, rays[2] / level, -rays[1] / level
-    sky = _mix(look.low, look.high, np.clip(rise * 1.8 - 0.15, 0, 1))
-    if look.disc_rise is not None:
-        toward_sun = np.cos(_HEAD_AZIMUTH) * cos + np.sin(_HEAD_AZIMUTH) * sin
-        disc = (toward_sun > 0) & ((1 - toward_sun) * 2 + (rise - look.disc_rise) ** 2 < 0.07**2)
-        sky[:, disc] = _column(look.disc)
-    sin2, cos3 = 2 * sin * cos, cos * (4 * cos * cos - 3)
-    mountains = 0.27 + 0.07 * cos3 + 0.05 * sin2
-    sky = np.where(rise < mountains, _mix(*look.mountains, 0.5 + 0.5 * sin), sky)
-    hills = 0.17 + 0.05 * sin * (3 - 4 * sin * sin) + 0.03 * cos
-    return np.where(rise < hills, _mix(*look.hills, 0.5 - 0.5 * cos), sky)
+def _cover_by_clouds(sin_a: Tensor, cos_a: Tensor, rise: Tensor) -> Tensor:
+    cover = torch.zeros_like(rise)
+    for azimuth, height, half in _CLOUDS:
+        aside = sin_a * cos(azimuth) - cos_a * sin(azimuth)
+        ahead = sin_a * sin(azimuth) + cos_a * cos(azimuth)
+        away = (aside / half) ** 2 + ((rise - height) / (0.28 * half)) ** 2
+        cover = torch.maximum(cover, torch.where(ahead > 0, (1.6 - 1.6 * away).clamp(0, 0.85), 0.0))
+    return cover
 
 
-def _paint_floor(points: Floats, snow: bool) -> Floats:
-    x, z = points[0], points[2]
-    odd = (np.floor(x / TILE) + np.floor(z / TILE)) % 2
+def _paint_floor(points: Vec, light: Light) -> Colour:
+    x, z = points.x, points.z
+    odd = (torch.floor(x / TILE) + torch.floor(z / TILE)) % 2
     east, north = 0.5 + x / (2 * HALF_SIZE), 0.5 + z / (2 * HALF_SIZE)
-    tint = np.stack([0.40 + 0.45 * east, 0.50 + 0.20 * (1 - east) * north, 0.36 + 0.42 * north])
-    floor = tint * (0.62 + 0.38 * odd)
-    if snow:
-        floor += (_column(_SNOW) - floor) * np.float32(0.7)
-    return floor * _contact_shade(x, z)
+    tone = 0.80 + 0.20 * odd
+    tint = 0.52 + 0.34 * east, 0.56 + 0.16 * (1 - east) * north, 0.46 + 0.30 * north
+    floor = _scale(tint, tone)
+    path = (x.abs() < 0.4) & (z.abs() < 2.4)  # from start to end of the way through the gate
+    floor = _where(path, _scale((0.90, 0.84, 0.72), 0.88 + 0.12 * odd), floor)
+    if light.snow:
+        floor = _mix(floor, _SNOW, 0.7)
+    if light.shadow:
+        floor = _scale(floor, _cast_shade(x, z, light.shadow))
+    return _illuminate(_scale(floor, _contact_shade(x, z)), points, light)
 
 
-def _contact_shade(x: Floats, z: Floats) -> Floats:
-    """Return soft dark rings where objects meet the floor."""
-    shade = np.ones_like(x)
-    footprints = [(ball.centre[0], ball.centre[2], ball.radius) for ball in BALLS if ball.centre[1] > 0]
-    footprints += [(pillar.x, pillar.z, pillar.radius * 1.5) for pillar in PILLARS]
-    for centre_x, centre_z, radius in footprints:
-        away = ((x - centre_x) ** 2 + (z - centre_z) ** 2) / np.float32(radius**2)
-        shade *= 1 - 0.55 / (1 + away * away)
+def _cast_shade(x: Tensor, z: Tensor, dark: float) -> Tensor:
+    """Return long soft shadows, away from the sun. Edges as hard as a ray tracer's would not be learned."""
+    shade = torch.ones_like(x)
+    for centre_x, centre_z, radius, top_y in _FOOTPRINTS:
+        half = 0.5 * (FLOOR_Y - top_y) / _SUN_RISE
+        east, north = x - centre_x, z - centre_z
+        along = -(east * sin(_SUN_AZIMUTH) + north * cos(_SUN_AZIMUTH)) - half
+        across = east * cos(_SUN_AZIMUTH) - north * sin(_SUN_AZIMUTH)
+        away = (along / (half + radius)) ** 2 + (across / radius) ** 2
+        shade = torch.minimum(shade, 1 - dark / (1 + away * away))
     return shade
 
 
-def _paint_wall(wall: int, points: Floats, light: Light) -> Floats:
-    """Paint three tall panels of growing width on each wall, so that every part of a wall is recognisable."""
-    along = points[2] if wall < 2 else points[0]
-    height = (FLOOR_Y - points[1]) / (FLOOR_Y - WALL_TOP_Y)
-    main, panel = WALLS[wall]
-    in_panel = (height > 0.25) & (height < 0.8)
-    in_panel &= (np.abs(along + 2.1) < 0.25) | (np.abs(along + 0.3) < 0.5) | (np.abs(along - 1.95) < 0.75)
-    colour = np.where(in_panel, _column(panel), _column(main))
-    side = (0.85, 0.95, 1.0, 0.9)[wall] * (0.88 + 0.12 * along / HALF_SIZE)
-    colour = colour * side * (0.7 + 0.3 * np.minimum(height * 2.5, 1))
+def _contact_shade(x: Tensor, z: Tensor) -> Tensor:
+    """Return soft dark rings where objects meet the floor."""
+    shade = torch.ones_like(x)
+    for centre_x, centre_z, radius, _ in _FOOTPRINTS:
+        away = ((x - centre_x) ** 2 + (z - centre_z) ** 2) / (1.3 * radius) ** 2
+        shade = shade * (1 - 0.4 / (1 + away * away))
+    return shade
+
+
+def _paint_wall(number: int, along: Tensor, points: Vec, light: Light) -> Colour:
+    """Paint two large panels and an emblem; the wall is darker towards the floor."""
+    wall: Wall = WALLS[number]
+    height = (FLOOR_Y - points.y) / (FLOOR_Y - WALL_TOP_Y)
+    colour = _scale(wall.main, torch.ones_like(height))
+    in_panel = torch.zeros_like(height, dtype=torch.bool)
+    for middle, half in _PANELS:
+        in_panel = in_panel | ((along - middle).abs() < half)
+    in_panel = in_panel & (height > 0.2) & (height < 0.8)
+    colour = _where(in_panel, wall.panel, colour)
+    emblem = _is_emblem(number, along, height)
+    colour = _where(emblem, wall.emblem, colour)
+    side = (0.88, 0.94, 1.0, 0.92)[number] * (0.9 + 0.1 * along / HALF_SIZE)
+    colour = _scale(colour, side * (0.74 + 0.26 * (height * 2.5).clamp(max=1)))
     if light.snow:
-        colour = np.where((height > 0.87) | (height < 0.1), _column(_SNOW), colour)
-    colour = colour * _illuminate(points, light)
+        colour = _where(height > 0.84, _SNOW, colour)
+    colour = _illuminate(colour, points, light)
     if light.windows is None:
         return colour
-    return np.where(in_panel, _column(light.windows) * side, colour)
+    return _where(in_panel & ~emblem, _scale(light.windows, side), colour)
 
 
-def _whiten(colour: Floats, covered: NDArray[np.bool_], snow: bool) -> Floats:
+def _is_emblem(number: int, along: Tensor, height: Tensor) -> Tensor:
+    """Return where each wall's sign is: a triangle, a diamond, a ring or a disc."""
+    up = (height - _EMBLEM_HEIGHT) * (FLOOR_Y - WALL_TOP_Y)
+    if number == 0:
+        return (up > -0.75 * _EMBLEM_RADIUS) & (along.abs() * 1.6 + up < 0.9 * _EMBLEM_RADIUS)
+    if number == 1:
+        return along.abs() + up.abs() < _EMBLEM_RADIUS * 1.1
+    squared = along * along + up * up
+    disc = squared < _EMBLEM_RADIUS**2
+    return disc & (squared > (0.55 * _EMBLEM_RADIUS) ** 2) if number == 2 else disc
+
+
+def _whiten(colour: Colour, covered: Tensor, light: Light) -> Colour:
     """Paint snow on covered points, if there is snow."""
-    return np.where(covered, _column(_SNOW), colour) if snow else colour
+    return _where(covered, _SNOW, colour) if light.snow else colour
 
 
-def _lit(colour: Floats, towards_sun: NDArray[np.floating]) -> Floats:
-    return colour * np.asarray(_AMBIENT + (1 - _AMBIENT) * np.maximum(towards_sun, 0), np.float32)
+def _lit(towards_sun: Tensor) -> Tensor:
+    return _AMBIENT + (1 - _AMBIENT) * towards_sun.clamp(min=0)
 
 
-def _paint_box(box: Box, points: Floats, snow: bool) -> Floats:
-    low, high = np.asarray(box.low, np.float32)[:, None], np.asarray(box.high, np.float32)[:, None]
-    gaps = np.concatenate([points - low, high - points])  # west, top, south, east, bottom, north
-    face = np.abs(gaps).argmin(axis=0)
-    light = _AMBIENT + np.array([0.12, 0.45, 0.0, 0.28, -0.2, 0.36], np.float32)
-    return _whiten(np.minimum(_column(box.colour) * light[face], 1), face == 1, snow)
+def _paint_box(box: Box, points: Vec, light: Light) -> Colour:
+    """Light each face by its direction: west, top, south, east, bottom, north."""
+    nearest, shade = torch.full_like(points.x, FAR), torch.full_like(points.x, 0.0)
+    for values, low, high, lows, highs in zip(
+        points, box.low, box.high, (0.12, 0.42, 0.0), (0.30, -0.18, 0.22), strict=True
+    ):
+        for gap, brighter in (((values - low).abs(), lows), ((high - values).abs(), highs)):
+            shade = torch.where(gap < nearest, _AMBIENT + brighter, shade)
+            nearest = torch.minimum(gap, nearest)
+    colour = _scale(box.colour, shade)
+    if box.band is not None:
+        in_band = (points.y > box.low[1] + 0.22) & (points.y < box.low[1] + 0.42)
+        colour = _where(in_band, _scale(box.band, shade), colour)
+    top = (points.y - box.low[1]).abs() <= nearest
+    return _illuminate(_whiten(colour, top, light), points, light)
 
 
-def _paint_ball(index: int, points: Floats, snow: bool) -> Floats:
-    ball = BALLS[index]
-    normals = (points - _column(ball.centre)) / np.float32(ball.radius)
-    return _whiten(_lit(_column(ball.colour), 1.1 * (_SUN @ normals) + 0.1), normals[1] < -0.45, snow)
+def _paint_ball(ball: Ball, points: Vec, light: Light) -> Colour:
+    if ball is BALLS[0] and light.lantern is not None:
+        return _scale(light.lantern, torch.ones_like(points.x))
+    normal = [(p - c) / ball.radius for p, c in zip(points, ball.centre, strict=True)]
+    towards = _SUN[0] * normal[0] + _SUN[1] * normal[1] + _SUN[2] * normal[2]
+    colour = _scale(ball.colour, _lit(1.1 * towards + 0.1))
+    return _illuminate(_whiten(colour, normal[1] < -0.45, light), points, light)
 
 
-def _paint_pillar(index: int, points: Floats, snow: bool) -> Floats:
-    pillar = PILLARS[index]
-    ring = np.floor((points[1] - pillar.top_y) / 0.3) % 2
-    colour = np.where(ring > 0, _column(pillar.ring_colour), _column(pillar.colour))
-    away = np.stack([points[0] - pillar.x, points[2] - pillar.z]) / pillar.radius
-    lit = _lit(colour, (_SUN[[0, 2]] @ away).astype(np.float32))
-    return _whiten(lit, points[1] < pillar.top_y + 0.12, snow)
+def _paint_pillar(pillar: Pillar, points: Vec, light: Light) -> Colour:
+    ring = torch.floor((points.y - pillar.top_y) / pillar.ring) % 2
+    colour = _where(ring > 0, pillar.ring_colour, _scale(pillar.colour, torch.ones_like(ring)))
+    towards = (_SUN[0] * (points.x - pillar.x) + _SUN[2] * (points.z - pillar.z)) / pillar.radius
+    top = points.y < pillar.top_y + 1e-3
+    colour = _where(top, pillar.top_colour, _scale(colour, _lit(towards)))
+    return _illuminate(_whiten(colour, points.y < pillar.top_y + 0.1, light), points, light)

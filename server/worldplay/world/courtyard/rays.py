@@ -1,97 +1,71 @@
-"""Finds what each ray hits first in the courtyard: analytic intersections, vectorised over rays."""
+"""Finds where rays meet the courtyard's objects: analytic intersections, vectorised over rays."""
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import NamedTuple
 
-from worldplay.world.courtyard.scene import (
-    BALLS,
-    BOXES,
-    FLOOR_Y,
-    HALF_SIZE,
-    PILLARS,
-    WALL_TOP_Y,
-    Ball,
-    Box,
-    Pillar,
-)
+import torch
+from torch import Tensor
 
-Floats = NDArray[np.float32]
+from worldplay.world.courtyard.scene import FLOOR_Y, HALF_SIZE, Ball, Box, Pillar
 
-SKY = 0
-FLOOR = 1
-FIRST_WALL = 2
-FIRST_BOX = FIRST_WALL + 4
-FIRST_BALL = FIRST_BOX + len(BOXES)
-FIRST_PILLAR = FIRST_BALL + len(BALLS)
-
-_FAR = np.float32(1e6)
-_NEAR = np.float32(1e-3)
+FAR = 1e6
+_NEAR = 1e-3
 
 
-def trace(origin: Floats, rays: Floats) -> tuple[NDArray[np.uint8], Floats]:
-    """Find the nearest surface along each ray.
+class Vec(NamedTuple):
+    """Points or directions: three tensors that broadcast."""
 
-    Args:
-        origin: [3] the eye, inside the walls.
-        rays: [3, N] directions, of any length, no component exactly 0.
-    Returns: surface number and distance in ray lengths, each [N].
-    """
-    inverse = 1.0 / rays
-    surface, distance = _trace_shell(origin, rays, inverse)
-    for number, box in enumerate(BOXES, FIRST_BOX):
-        _keep_nearer(surface, distance, number, _hit_box(origin, inverse, box))
-    for number, ball in enumerate(BALLS, FIRST_BALL):
-        _keep_nearer(surface, distance, number, _hit_ball(origin, rays, ball))
-    for number, pillar in enumerate(PILLARS, FIRST_PILLAR):
-        _keep_nearer(surface, distance, number, _hit_pillar(origin, rays, pillar))
-    return surface, distance
+    x: Tensor
+    y: Tensor
+    z: Tensor
+
+    def along(self, ray: "Vec", distance: Tensor) -> "Vec":
+        """Return the points at a distance along rays that begin here."""
+        return Vec(self.x + ray.x * distance, self.y + ray.y * distance, self.z + ray.z * distance)
 
 
-def _keep_nearer(surface: NDArray[np.uint8], distance: Floats, number: int, hit: Floats) -> None:
-    nearer = hit < distance
-    np.copyto(distance, hit, where=nearer)
-    np.copyto(surface, np.uint8(number), where=nearer)
+def to_walls(origin: Vec, ray: Vec) -> tuple[Tensor, Tensor]:
+    """Return the distances to the wall planes that rays from inside meet: east or west, north or south."""
+    to_x = (torch.where(ray.x > 0, HALF_SIZE, -HALF_SIZE) - origin.x) / ray.x
+    to_z = (torch.where(ray.z > 0, HALF_SIZE, -HALF_SIZE) - origin.z) / ray.z
+    return to_x, to_z
 
 
-def _trace_shell(origin: Floats, rays: Floats, inverse: Floats) -> tuple[NDArray[np.uint8], Floats]:
-    """Trace walls, floor and sky. The eye is inside, so each ray meets exactly one wall plane per axis."""
-    east, north = rays[0] > 0, rays[2] > 0
-    to_x = (np.where(east, HALF_SIZE, -HALF_SIZE).astype(np.float32) - origin[0]) * inverse[0]
-    to_z = (np.where(north, HALF_SIZE, -HALF_SIZE).astype(np.float32) - origin[2]) * inverse[2]
-    distance = np.minimum(to_x, to_z)
-    surface = np.where(to_x < to_z, FIRST_WALL + east, FIRST_WALL + 2 + north).astype(np.uint8)
-    surface[origin[1] + distance * rays[1] < WALL_TOP_Y] = SKY
-    np.copyto(distance, _FAR, where=surface == SKY)
-    to_floor = (np.float32(FLOOR_Y) - origin[1]) * inverse[1]
-    _keep_nearer(surface, distance, FLOOR, np.where(to_floor > 0, to_floor, _FAR))
-    return surface, distance
+def to_floor(origin: Vec, ray: Vec) -> Tensor:
+    distance = (FLOOR_Y - origin.y) / ray.y
+    return torch.where(distance > 0, distance, FAR)
 
 
-def _hit_box(origin: Floats, inverse: Floats, box: Box) -> Floats:
-    low = (np.asarray(box.low, np.float32) - origin)[:, None] * inverse
-    high = (np.asarray(box.high, np.float32) - origin)[:, None] * inverse
-    enter = np.minimum(low, high).max(axis=0)
-    leave = np.maximum(low, high).min(axis=0)
-    return np.where((enter < leave) & (enter > _NEAR), enter, _FAR)
+def to_box(origin: Vec, ray: Vec, box: Box) -> Tensor:
+    enters, leaves = [], []
+    for start, step, low, high in zip(origin, ray, box.low, box.high, strict=True):
+        first, second = (low - start) / step, (high - start) / step
+        enters.append(torch.minimum(first, second))
+        leaves.append(torch.maximum(first, second))
+    enter = torch.maximum(torch.maximum(enters[0], enters[1]), enters[2])
+    leave = torch.minimum(torch.minimum(leaves[0], leaves[1]), leaves[2])
+    return torch.where((enter < leave) & (enter > _NEAR), enter, FAR)
 
 
-def _hit_ball(origin: Floats, rays: Floats, ball: Ball) -> Floats:
-    offset = origin - np.asarray(ball.centre, np.float32)
-    squared = rays[0] * rays[0] + rays[1] * rays[1] + rays[2] * rays[2]
-    along = offset[0] * rays[0] + offset[1] * rays[1] + offset[2] * rays[2]
-    return _nearer_root(squared, along, float(offset @ offset) - ball.radius**2)
+def to_ball(origin: Vec, ray: Vec, ball: Ball) -> Tensor:
+    x, y, z = (start - centre for start, centre in zip(origin, ball.centre, strict=True))
+    squared = ray.x * ray.x + ray.y * ray.y + ray.z * ray.z
+    along = x * ray.x + y * ray.y + z * ray.z
+    return _nearer_root(squared, along, x * x + y * y + z * z - ball.radius**2)
 
 
-def _hit_pillar(origin: Floats, rays: Floats, pillar: Pillar) -> Floats:
-    """Trace only the pillar's side: no eye is above its top."""
-    x, z = origin[0] - np.float32(pillar.x), origin[2] - np.float32(pillar.z)
-    squared = rays[0] * rays[0] + rays[2] * rays[2]
-    hit = _nearer_root(squared, x * rays[0] + z * rays[2], float(x * x + z * z) - pillar.radius**2)
-    return np.where(origin[1] + hit * rays[1] > pillar.top_y, hit, _FAR)
+def to_pillar(origin: Vec, ray: Vec, pillar: Pillar) -> Tensor:
+    """Return the distance to a pillar's side or, from above, its top."""
+    x, z = origin.x - pillar.x, origin.z - pillar.z
+    squared = ray.x * ray.x + ray.z * ray.z
+    side = _nearer_root(squared, x * ray.x + z * ray.z, x * x + z * z - pillar.radius**2)
+    side = torch.where(origin.y + side * ray.y > pillar.top_y, side, FAR)
+    top = (pillar.top_y - origin.y) / ray.y
+    away = (x + top * ray.x) ** 2 + (z + top * ray.z) ** 2
+    return torch.where((top > _NEAR) & (away < pillar.radius**2), torch.minimum(top, side), side)
 
 
-def _nearer_root(a: Floats, half_b: Floats, c: float) -> Floats:
-    """Return the smaller root of a t² + 2 half_b t + c if it is real and ahead, otherwise _FAR."""
-    discriminant = half_b * half_b - a * np.float32(c)
-    root = (-half_b - np.sqrt(np.maximum(discriminant, 0))) / a
-    return np.where((discriminant > 0) & (root > _NEAR), root, _FAR)
+def _nearer_root(a: Tensor, half_b: Tensor, c: Tensor) -> Tensor:
+    """Return the smaller root of a t² + 2 half_b t + c if it is real and ahead, otherwise FAR."""
+    discriminant = half_b * half_b - a * c
+    root = (-half_b - discriminant.clamp(min=0).sqrt()) / a
+    return torch.where((discriminant > 0) & (root > _NEAR), root, FAR)

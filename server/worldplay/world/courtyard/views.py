@@ -24,18 +24,18 @@ class Viewpoint:
 
 
 VIEWPOINTS = (
-    Viewpoint("gate", "Before the red gate", stand_pose(0.0, -0.9, 0.0, 0.0)),
-    Viewpoint("garden", "The garden corner", stand_pose(-2.6, -2.5, np.radians(40), 0.0)),
-    Viewpoint("tower", "By the blue tower", stand_pose(-0.2, 2.6, np.radians(135), 0.0)),
+    Viewpoint("gate", "Before the red gate", stand_pose(0.0, -2.5, 0.0, 0.0)),
+    Viewpoint("garden", "The garden corner", stand_pose(-2.4, -2.4, np.radians(45), 0.0)),
+    Viewpoint("tower", "Towards the old tree", stand_pose(2.4, -2.4, np.radians(-45), 0.0)),
 )
 
 # Things worth finding on a walk.
 SIGHTS = (
-    "the blue tower",
-    "the striped pillar",
-    "the purple ball",
-    "the green ball on its block",
-    "the lantern, which glows at night",
+    "the tower with the golden dome",
+    "the lighthouse, which glows at night",
+    "the fountain",
+    "the old tree",
+    "the four signs on the walls",
 )
 
 # One for each of the courtyard's lights. Without a prompt the first applies.

@@ -16,6 +16,7 @@ from worldplay.world.courtyard.ground import WalkGround
 from worldplay.world.courtyard.views import SIGHTS, SUGGESTIONS, render_views
 from worldplay.world.device import choose_dtype, choose_vae_dtype
 from worldplay.world.embedded.byte_t5 import ByteT5, TextConfig
+from worldplay.world.embedded.compact_weights import CompactWeights
 from worldplay.world.embedded.conditioner import EmbeddedConditioner
 from worldplay.world.embedded.manifest import RESTORE, Description, read_description
 from worldplay.world.embedded.text_encoder import MAX_STATES, TextReader
@@ -112,7 +113,7 @@ def _load(
     """Build a network and fill it strictly from the safetensors file of its name."""
     path = directory / f"{name}.safetensors"
     module = build_empty(make)
-    fill(module, Weights([_require(path)]), dtype, lambda _: device)
+    fill(module, CompactWeights([_require(path)]), dtype, lambda _: device)
     _check_finite(module, path)
     return module
 

@@ -1,0 +1,55 @@
+"""Reads weights of which the matrices are stored in 8 bits, with a scale for each row."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from worldplay.world.weight_files import Weights
+
+SCALE = ".scale"  # suffix of the tensor with the scales of the rows of another
+_LARGEST = 127
+
+
+class CompactWeights(Weights):
+    """Weights in which an int8 tensor NAME comes with float32 scales NAME.scale, one for each row."""
+
+    @property
+    def keys(self) -> Collection[str]:
+        stored = super().keys
+        return {key for key in stored if not (key.endswith(SCALE) and key.removesuffix(SCALE) in stored)}
+
+    def dtype(self, key: str) -> str:
+        """Return the dtype of what `read` returns."""
+        return "F32" if key + SCALE in super().keys else super().dtype(key)
+
+    def read(self, key: str) -> Tensor:
+        """Return a tensor on the CPU, in float32 if it is stored in 8 bits."""
+        values = super().read(key)
+        if key + SCALE not in super().keys:
+            return values
+        scales = super().read(key + SCALE)
+        if values.dtype != torch.int8 or scales.shape != values.shape[:1]:
+            raise ValueError(f"{self.name} has int8 rows and scales that do not match in {key}")
+        return values.float() * scales.float().view(-1, *[1] * (values.dim() - 1))
+
+
+def read_all(path: Path) -> dict[str, Tensor]:
+    """Read a file of compact weights, or of others. Raises: as Weights."""
+    stored = CompactWeights([path])
+    return {name: stored.read(name) for name in stored.keys}
+
+
+def compact(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Round matrices and kernels to 8 bits by row, and everything else to bf16."""
+    stored: dict[str, Tensor] = {}
+    for name, weight in weights.items():
+        if weight.dim() < 2:
+            stored[name] = weight.bfloat16().contiguous()
+            continue
+        rows = weight.float().flatten(1)
+        scales = rows.abs().amax(dim=1).clamp(min=1e-12) / _LARGEST
+        stored[name] = (rows / scales[:, None]).round().to(torch.int8).view_as(weight).contiguous()
+        stored[name + SCALE] = scales
+    return stored
