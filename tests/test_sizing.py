@@ -151,7 +151,7 @@ def test_a_size_is_measured_once(file: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.slow
 def test_the_embedded_world_is_measured_at_its_size() -> None:
     size, pace = measure_embedded(load_settings(size="auto", device="cpu"))
-    assert size == (96, 160)
+    assert size == (192, 320)
     assert pace.shown_s == pytest.approx(16 / 24)
 
 

@@ -39,7 +39,7 @@ def test_video_is_what_its_type_says(walker: Page) -> None:
     told = state(walker)
     assert re.fullmatch(r'video/mp4; codecs="avc1\.[0-9a-f]{6}"', told["mime"])
     assert walker.evaluate(f"MediaSource.isTypeSupported({STATE}.mime)")
-    assert walker.evaluate("[video.videoWidth, video.videoHeight]") == [160, 96]
+    assert walker.evaluate("[video.videoWidth, video.videoHeight]") == [320, 192]
     assert told["sourceBufferErrors"] == 0
     assert told["lastError"] is None
 

@@ -25,7 +25,7 @@ def test_large_picture_is_cut_before_the_model_is_asked(world: World) -> None:
         ({"view": "moon"}, "view: unknown view 'moon'; expected one of"),
         ({"variant": "ar-rl"}, "variant: expected 'embedded', which is loaded, got 'ar-rl'"),
         ({"width": 150}, "width: expected a multiple of 16, got 150"),
-        ({"height": 480}, "height: expected 96, the size of the loaded model, got 480"),
+        ({"height": 480}, "height: expected 192, the size of the loaded model, got 480"),
         ({"steps": 0}, "num_inference_steps: expected 1 to 100, got 0"),
     ],
 )

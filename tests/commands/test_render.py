@@ -34,7 +34,7 @@ def test_own_picture_is_where_it_starts(world: World, tmp_path: Path) -> None:
     ("given", "problem"),
     [
         ({"num_frames": 14}, r"^--frames: expected .* nearest is 13 or 29"),
-        ({"size": "480x832"}, r"^--size: expected 160, the size of the loaded model, got 832$"),
+        ({"size": "480x832"}, r"^--size: expected 320, the size of the loaded model, got 832$"),
         ({"view": "moon"}, r"^--view: unknown view 'moon'; expected one of"),
         ({"steps": 101}, r"^--steps: expected 1 to 100, got 101$"),
     ],
@@ -135,7 +135,7 @@ def test_given_options_win_over_the_recorded_walk(
 def test_steps_are_recalled_unless_another_model_took_them(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    walk = {**WALK, "steps": 2, "model": "embedded", "size": [160, 96]}
+    walk = {**WALK, "steps": 2, "model": "embedded", "size": [320, 192]}
     assert wish_of(world, monkeypatch, pose=json.dumps(walk)).steps == 2
     assert capsys.readouterr().err == "from the recorded walk: view 'garden', seed 3, steps 2\n"
     walk |= {"model": "ar", "size": [832, 480]}
@@ -143,7 +143,7 @@ def test_steps_are_recalled_unless_another_model_took_them(
     assert capsys.readouterr().err.splitlines() == [
         "from the recorded walk: view 'garden', seed 3",
         "the recorded walk's model was 'ar', not 'embedded'",
-        "the recorded walk's size was 480x832, not 96x160",
+        "the recorded walk's size was 480x832, not 192x320",
     ]
 
 
@@ -189,7 +189,7 @@ def test_walk_that_the_page_saved_is_walked_again(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """From the visitor's picture, for which a view stood."""
-    beginning = {"model": "embedded", "size": [160, 96], "seed": 3, "view": "garden"}
+    beginning = {"model": "embedded", "size": [320, 192], "seed": 3, "view": "garden"}
     saved = {**beginning, "poses": [np.eye(4).reshape(16).tolist()] * 4, "labels": [0, 9, 9, 9]}
     wish = wish_of(world, monkeypatch, pose=json.dumps(saved), prompt=None)
     assert (wish.view, wish.seed, wish.prompt, wish.image) == ("garden", 3, "", None)

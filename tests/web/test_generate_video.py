@@ -82,7 +82,7 @@ def test_request_of_the_seed_gets_its_response(server: str) -> None:
     assert (answer["prompt"], answer["num_frames"], answer["pose"]) == ("a courtyard", 29, "w-4,right-3")
     assert 0 < answer["generation_time_seconds"] < TIMEOUT_S
     frames = decode(base64.b64decode(answer["video_base64"]))
-    assert [frame.shape for frame in frames] == [(96, 160, 3)] * 29
+    assert [frame.shape for frame in frames] == [(192, 320, 3)] * 29
 
 
 def test_unused_poses_are_told(server: str) -> None:
@@ -144,7 +144,7 @@ def test_file_is_streamed_while_it_is_made(server: str) -> None:
         ({"prompt": "", "num_inference_steps": 0}, "bad_field", "num_inference_steps: expected"),
         ({"prompt": "", "num_inference_steps": 10_000}, "bad_field", "num_inference_steps: expected"),
         ({"prompt": "", "width": 150}, "bad_field", "width: expected a multiple of 16, got 150"),
-        ({"prompt": "", "height": 480}, "bad_field", "height: expected 96, the size of the loaded model"),
+        ({"prompt": "", "height": 480}, "bad_field", "height: expected 192, the size of the loaded model"),
         ({"prompt": "", "variant": "ar"}, "bad_field", "variant: expected 'embedded'"),
         ({"prompt": "", "seed": -1}, "bad_field", "seed: expected"),
         ({"prompt": "", "pose": "fly-3"}, "bad_pose", "expected an action of w, s"),
@@ -164,7 +164,7 @@ def test_bad_field_is_named(server: str, body: object, code: str, named: str) ->
 
 
 def test_whole_numbers_may_be_written_as_any_number(server: str) -> None:
-    content = b'{"prompt": "", "num_frames": 13.0, "seed": 1e1, "num_inference_steps": 1.0, "width": 1.6e2}'
+    content = b'{"prompt": "", "num_frames": 13.0, "seed": 1e1, "num_inference_steps": 1.0, "width": 3.2e2}'
     response = send(server, content)
     assert (response.status_code, response.json()["num_frames"]) == (200, 13)
     assert error(send(server, b'{"prompt": "", "num_frames": 13.5}')) == (422, "bad_field")

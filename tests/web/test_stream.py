@@ -39,10 +39,10 @@ def test_welcome_describes_the_world(server: str) -> None:
     with walk(server) as client:
         welcome = client.hello()
         assert client.subprotocol == "worldplay.v1"
-    assert (welcome["fps"], welcome["size"], welcome["resumed"]) == (24, [160, 96], False)
+    assert (welcome["fps"], welcome["size"], welcome["resumed"]) == (24, [320, 192], False)
     views = welcome["worlds"][0]["views"]
     assert len(views) == 3
-    assert Image.open(io.BytesIO(views[0]["preview"])).size == (160, 96)
+    assert Image.open(io.BytesIO(views[0]["preview"])).size == (320, 192)
 
 
 def test_walk_streams_contiguous_fragments(server: str) -> None:

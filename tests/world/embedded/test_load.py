@@ -135,9 +135,9 @@ def test_description_of_no_world(description: Path, part: str | None, field: str
 def test_sides_are_multiples_of_the_patch_along_them(description: Path) -> None:
     edit(description, lambda all_: all_["transformer"].update(patch_size=[2, 1]))
     described = read_description(description)
-    assert replace(described, size=(176, 96)).size == (176, 96)
-    with pytest.raises(ValueError, match=r"multiples of \(16, 32\) up to 1280, got \(160, 112\)"):
-        replace(described, size=(160, 112))
+    assert replace(described, size=(352, 192)).size == (352, 192)
+    with pytest.raises(ValueError, match=r"multiples of \(32, 64\) up to 1280, got \(320, 160\)"):
+        replace(described, size=(320, 160))
 
 
 def test_network_without_any_level(description: Path) -> None:

@@ -27,7 +27,7 @@ def render(c2w: NDArray[np.float64], height: int, width: int, light: str = "day"
         light: one of LIGHTS.
     Returns: [n, height, width, 3] uint8 RGB; each pixel is the mean of 4 samples.
     """
-    poses = torch.from_numpy(np.asarray(c2w)).float()
+    poses = torch.from_numpy(np.ascontiguousarray(c2w, np.float32))
     return np.stack([draw(pose[None], height, width, LOOKS[light]).numpy()[0] for pose in poses])
 
 
