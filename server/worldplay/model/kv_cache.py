@@ -77,8 +77,9 @@ class KVCache:
             self._values = torch.zeros(blocks, *shape, device=device, dtype=dtype)
         else:
             by_head = (blocks, heads, 2, capacity, head_dim)
-            self._keys = torch.zeros(by_head, device=device, dtype=dtype).permute(0, 3, 1, 2, 4)
-            self._values = torch.zeros(by_head, device=device, dtype=dtype).permute(0, 3, 1, 2, 4)
+            # Empty, so that a cache takes memory once it is used; what was not written is never read.
+            self._keys = torch.empty(by_head, device=device, dtype=dtype).permute(0, 3, 1, 2, 4)
+            self._values = torch.empty(by_head, device=device, dtype=dtype).permute(0, 3, 1, 2, 4)
         self._tokens_per_latent = tokens_per_latent
         self._max_text = max_text
         self._text_length = 0
