@@ -25,13 +25,16 @@ class Scores:
     """The scores of some frames against the true ones.
 
     psnr is in dB; ssim is at most 1; gmsd is 0 for equal pictures and grows; sharpness is 1 if the frames
-    have as much gradient energy as the truth, less if they are blurred.
+    have as much gradient energy as the truth, less if they are blurred. The last two are of the pictures at
+    half their sides, to compare worlds of different sizes.
     """
 
     psnr: float
     ssim: float
     gmsd: float
     sharpness: float
+    half_psnr: float
+    half_sharpness: float
 
 
 MEASURES = tuple(field.name for field in fields(Scores))
@@ -40,7 +43,24 @@ MEASURES = tuple(field.name for field in fields(Scores))
 def compare(frames: Frames, truth: Frames) -> Scores:
     """Score frames [F, H, W, 3] against as many true ones."""
     ours, theirs = _luma(frames), _luma(truth)
-    return Scores(psnr(frames, truth), ssim(ours, theirs), gmsd(ours, theirs), sharpness(ours, theirs))
+    halves = halve(frames), halve(truth)
+    return Scores(
+        psnr(frames, truth),
+        ssim(ours, theirs),
+        gmsd(ours, theirs),
+        sharpness(ours, theirs),
+        psnr(*halves),
+        sharpness(*map(_luma, halves)),
+    )
+
+
+def halve(frames: Frames) -> Frames:
+    """Return [F, H, W, 3] at half its sides, rounded down: each pixel is the mean of four."""
+    height, width = (side // 2 for side in frames.shape[1:3])
+    whole = frames[:, : 2 * height, : 2 * width].astype(np.float32)
+    means = rearrange(whole, "f (h two) (w too) c -> f h w (two too) c", two=2, too=2).mean(axis=3)
+    halved: Frames = means.round().astype(np.uint8)
+    return halved
 
 
 def mean_scores(scores: Sequence[Scores]) -> Scores:

@@ -19,7 +19,15 @@ from training.vae_streams import reconstruct
 from worldplay.world.courtyard.light import LIGHTS
 
 COLUMNS = (0, 1, 2, 3, 5, 8, 10, 15, 20, 30, 39)
-NAMES = {"psnr": "PSNR", "ssim": "SSIM", "gmsd": "GMSD", "sharpness": "sharpness"}
+NAMES = {
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+    "gmsd": "GMSD",
+    "sharpness": "sharpness",
+    "half_psnr": "PSNR at half size",
+    "half_sharpness": "sharpness at half size",
+}
+RATIOS = ("sharpness", "half_sharpness")
 DAY, VAE_ALONE, REPEATED = LIGHTS[0], "VAE alone", "first frame repeated"
 FLAT = "one colour a frame, the true mean"  # the score of an empty picture
 MORE = replace(SERVED, name="as served, other walks")
@@ -54,7 +62,8 @@ def measure(workers: Workers, scale: Scale) -> Report:
         f"the truth; the columns are chunks. The walks have seeds {seeds}, or the first of them if the "
         f'column "walks" has fewer; "other walks" are the {scale.more_walks} seeds after them. PSNR in dB, '
         "higher is better. GMSD: how much edges differ from the true ones, lower is better. Sharpness: "
-        "gradient energy divided by the truth's, median of the walks.",
+        "gradient energy divided by the truth's, median of the walks. Half size: the pictures are compared at "
+        "half their sides.",
         rows,
         _findings(outcomes),
         {
@@ -110,7 +119,7 @@ def _select(outcomes: dict[Key, Outcome], light: str, method: str) -> dict[int, 
 def _row(outcomes: dict[Key, Outcome], measure: str, light: str, method: str) -> Row:
     walks = _select(outcomes, light, method).values()
     # At a plain wall the ratio can be of any size, so one walk could dominate a mean.
-    middle = np.median if measure == "sharpness" else np.mean
+    middle = np.median if measure in RATIOS else np.mean
     means = middle([[getattr(score, measure) for score in walk.scores] for walk in walks], axis=0)
     shown = method if light == DAY else f"{method}, {light}"
     row: Row = {"measure": NAMES[measure], "": shown, "walks": len(walks)}

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from evaluation.metrics import EQUAL_DB, compare, psnr
+from evaluation.metrics import EQUAL_DB, compare, halve, psnr
 from worldplay.world.courtyard.renderer import render
 from worldplay.world.courtyard.views import VIEWPOINTS
 
@@ -65,3 +65,13 @@ def test_ssim_is_the_published_one() -> None:
     truth = random.integers(0, 256, (1, 40, 50, 1), np.uint8).repeat(3, axis=3)
     noisy = np.clip(truth + random.normal(0, 40, (1, 40, 50, 1)), 0, 255).astype(np.uint8)
     assert compare(noisy, truth).ssim == pytest.approx(0.890887, abs=1e-5)
+
+
+def test_half_size_forgives_what_is_smaller_than_its_pixels() -> None:
+    truth = np.full((2, 32, 32, 3), 100, np.uint8)
+    speckled = truth.copy()
+    speckled[:, ::2, ::2], speckled[:, 1::2, 1::2] = 120, 80
+    assert np.array_equal(halve(speckled), truth[:, :16, :16])
+    scores = compare(speckled, truth)
+    assert scores.psnr < 26
+    assert (scores.half_psnr, scores.half_sharpness) == (EQUAL_DB, 1)

@@ -10,7 +10,7 @@ from evaluation.rollouts import DAY, MORE, Outcome, _findings, _row
 def test_a_walk_that_looks_at_a_plain_wall_does_not_decide_the_sharpness() -> None:
     nothing = np.zeros((1, 2, 2, 3), np.uint8)
     outcomes = {
-        (index, DAY, "as served"): Outcome([Scores(psnr, 0.5, 0.1, sharpness)], nothing)
+        (index, DAY, "as served"): Outcome([Scores(psnr, 0.5, 0.1, sharpness, psnr, sharpness)], nothing)
         for index, (psnr, sharpness) in enumerate([(20.0, 0.5), (22.0, 300.0), (27.0, 0.6)])
     }
     assert _row(outcomes, "sharpness", DAY, "as served")["0"] == 0.6
@@ -19,7 +19,9 @@ def test_a_walk_that_looks_at_a_plain_wall_does_not_decide_the_sharpness() -> No
 
 def test_mean_of_early_chunks_is_over_long_and_short_walks() -> None:
     def walk(*psnr: float) -> Outcome:
-        return Outcome([Scores(one, 0.5, 0.1, 0.5) for one in psnr], np.zeros((1, 2, 2, 3), np.uint8))
+        return Outcome(
+            [Scores(one, 0.5, 0.1, 0.5, one, 0.5) for one in psnr], np.zeros((1, 2, 2, 3), np.uint8)
+        )
 
     outcomes = {
         (0, DAY, "as served"): walk(9, 20, 20, 20, 9),
