@@ -62,7 +62,7 @@ def measure(workers: Workers, scale: Scale) -> Report:
         f"the truth; the columns are chunks. The walks have seeds {seeds}, or the first of them if the "
         f'column "walks" has fewer; "other walks" are the {scale.more_walks} seeds after them. PSNR in dB, '
         "higher is better. GMSD: how much edges differ from the true ones, lower is better. Sharpness: "
-        "gradient energy divided by the truth's, median of the walks. Half size: the pictures are compared at "
+        "gradient energy divided by the truth's, median of the walks. Half size: pictures are compared at "
         "half their sides.",
         rows,
         _findings(outcomes),

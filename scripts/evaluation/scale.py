@@ -18,6 +18,7 @@ class Scale:
     baseline_chunks: int
     action_stride: int  # only every action_stride-th combination is generated
     action_chunks: int
+    minutes: int
     loop_views: int
     loop_kinds: int  # of loops.KINDS, from the first
     prompts: int  # of each light
@@ -45,6 +46,7 @@ FULL = Scale(
     baseline_chunks=40,
     action_stride=1,
     action_chunks=4,
+    minutes=12,
     loop_views=3,
     loop_kinds=6,
     prompts=20,
@@ -72,6 +74,7 @@ QUICK = Scale(
     baseline_chunks=12,
     action_stride=5,
     action_chunks=4,
+    minutes=2,
     loop_views=1,
     loop_kinds=2,
     prompts=1,
