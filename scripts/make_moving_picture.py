@@ -18,9 +18,9 @@ from worldplay.world.pose_files import parse_trajectory
 from worldplay.world.steering import TrajectorySteering, WalkRequest
 from worldplay.world.world import World
 
-VIEW = "garden"
-POSES = "right-10,w-8,left-22,w-12,right-30,w-6,left-7"  # past the yellow block
-SCALE = 3
+VIEW = "gate"
+POSES = "w-26,right-14,w-8,left-32,w-12,left-12,w-8"  # through the gate, to the tower and to the old tree
+SCALE = 2
 EVERY = 2  # one of so many frames is kept
 QUALITY = 60
 MAX_BYTES = 2_000_000
