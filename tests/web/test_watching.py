@@ -15,7 +15,7 @@ from support.raw_client import Message, RawClient
 from support.raw_socket import message, upgrade
 from support.serving import running, serving
 from support.tiny_world import make_world
-from worldplay.loading import make_engine
+from worldplay.engine_setup import make_engine
 from worldplay.settings import load_settings
 from worldplay.web.address import listen
 from worldplay.web.app import create_server

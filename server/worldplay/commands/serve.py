@@ -30,7 +30,8 @@ def run(settings: Settings) -> None:
     keep_one_heap()
     listening = listen(settings.host, settings.port)  # before the slow loading, because the port may be taken
     logger.info("loading the model %r", settings.model)
-    from worldplay.loading import check_choices, open_engine, open_ranks
+    from worldplay.engine_setup import open_engine
+    from worldplay.loading import check_choices, open_ranks
     from worldplay.sizing import fix_size
     from worldplay.web.app import create_server
     from worldplay.web.static_page import has_page
