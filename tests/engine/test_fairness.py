@@ -2,7 +2,8 @@
 
 import pytest
 
-from support.fakes import FakeWalk, Recorder, started
+from support.fake_world import FakeWalk
+from support.fakes import Recorder, started
 from worldplay.engine.command_queue import COMMAND_REST
 
 
