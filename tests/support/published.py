@@ -23,6 +23,7 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 from worldplay.model.config import TransformerConfig, VAEConfig
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae_keys import published_key
+from worldplay.world.released.memory_estimate import Shapes
 
 TRANSFORMER = TransformerConfig(
     hidden=32,
@@ -50,6 +51,7 @@ VAE = VAEConfig(
     temporal_compression=4,
     scaling_factor=1.03682,
 )
+SHAPES = Shapes(TRANSFORMER, VAE)
 COLOURS = {"white": 0, "black": 1}
 FONTS = {"en-Montserrat-Regular": 0, "cn-Song": 1}
 CHAT_TEMPLATE = (

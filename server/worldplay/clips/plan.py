@@ -7,17 +7,18 @@ from typing import Protocol
 from PIL.Image import Image
 
 from worldplay.engine.clip_run import ClipRequest
+from worldplay.model.config import CHUNK_LATENTS
 from worldplay.wording import show
 from worldplay.world.camera import MAX_POSES
 from worldplay.world.frames import SIZE_UNIT, check_num_frames, count_frames, count_latents
 from worldplay.world.pictures.fit import cut_picture
 from worldplay.world.pose_files import Trajectory, parse_trajectory
-from worldplay.world.recorded_cuts import CHUNK_LATENTS, list_latches
+from worldplay.world.recorded_cuts import list_latches
+from worldplay.world.rollout_config import MAX_STEPS
 from worldplay.world.steering import ReplaySteering, TrajectorySteering, WalkRequest
 
 DEFAULT_FRAMES = 125
 LONGEST = count_frames(MAX_POSES)  # frames; an hour
-MAX_STEPS = 100
 
 
 class ClipError(ValueError):

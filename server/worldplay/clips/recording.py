@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from worldplay.clips.plan import MAX_STEPS
 from worldplay.wording import find_fault, show
+from worldplay.world.rollout_config import MAX_STEPS
 
 
 class Picture(BaseModel):

@@ -44,7 +44,7 @@ class DecodingChunk:
         self.next_latent += 1
         self._decode_ms += time_ms
         spent_ms = self._generate_ms + self._decode_ms
-        self._needed_ms = max(self._needed_ms, needed_ms(spent_ms, 0.0, self._media_ms))
+        self._needed_ms = max(self._needed_ms, needed_ms(spent_ms, self._media_ms))
         self._media_ms += media_ms
 
     def count(self, costs: Costs, counters: Counters) -> None:

@@ -190,13 +190,17 @@ class Costs:
         return min(self._first_ms.get(stage, math.inf), times.least_ms if times else math.inf)
 
 
-def needed_ms(frames_at_ms: float, latched_at_ms: float, media_before_ms: float) -> float:
-    """Return how much buffered media, at the latch, would make these frames arrive just in time.
+def needed_ms(since_latch_ms: float, media_before_ms: float) -> float:
+    """Return how much buffered media, at the latch, would make frames arrive just in time.
 
     A chunk needs the largest value of its frames: of the first frames if decoding is faster than playing, of
     the last frames if it is slower.
+
+    Args:
+        since_latch_ms: from the latch until these frames are decoded.
+        media_before_ms: how long the frames of the chunk before them are shown.
     """
-    return frames_at_ms - latched_at_ms - media_before_ms
+    return since_latch_ms - media_before_ms
 
 
 def margin_ms(times: RecentTimes, ack_delays: AckDelays, wanted_ms: float | None = None) -> float:

@@ -16,7 +16,7 @@ from worldplay.world.snapshot import Snapshot
 from worldplay.world.steering import Move, WalkRequest
 
 OPENING_SLACK_MS = 500.0  # a first picture may be this late: a stall while walking is worse
-MAX_STEPS = 8
+MAX_WAITING_STEPS = 8
 SECONDS_PER_LATENT = 1 / 6
 _MAX_NOTICES = 32
 
@@ -169,8 +169,8 @@ class Session:
             self.activity.note_report(False, now_ms)
             if not self._is_paused:
                 self._refuse("expected `pause` before `step`, got `step` while walking")
-            elif len(self._steps) >= MAX_STEPS:
-                self._refuse(f"expected at most {MAX_STEPS} steps waiting, got one more")
+            elif len(self._steps) >= MAX_WAITING_STEPS:
+                self._refuse(f"expected at most {MAX_WAITING_STEPS} steps waiting, got one more")
             else:
                 self._steps.append(now_ms)
         self._wake()
