@@ -5,7 +5,7 @@ from collections import deque
 from worldplay.engine.session_commands import Command, Open, Prompt, Rewind
 
 MAX_COMMANDS = 8
-COMMAND_REST = 3.0  # times as long as a command took, its session begins no other
+COMMAND_REST = 3.0  # after a command, its session begins no other for this many times as long as it took
 MAX_COMMAND_REST_MS = 2000.0
 
 
