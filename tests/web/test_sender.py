@@ -13,8 +13,9 @@ from worldplay.engine.ports import ChunkReport
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.web.latency import LatencyTracker
-from worldplay.web.outlet import REMEMBERED_FRAMES, Close, Outlet, Resumption, Sample
+from worldplay.web.outlet import Close, Outlet, Resumption, Sample
 from worldplay.web.sender import Sender
+from worldplay.web.sent_messages import REMEMBERED_FRAMES
 
 
 class Client:

@@ -112,7 +112,7 @@ class Audience:
             watcher.put(track)
 
     def _forget_pause(self) -> None:
-        """Forget a pause that is over without a `resumed`: a start ends it. One made since then goes on."""
+        """Forget a pause that a `start` ended, which sends no `resumed`. A pause made since then goes on."""
         self._is_paused = self._is_paused and self.is_paused()
 
     def _show(self, sample: Sample) -> None:

@@ -44,7 +44,7 @@ def picture() -> Image.Image:
 
 
 def open_walk(world: World, steps: int = 2) -> LiveWalk:
-    return world.open_walk(WalkRequest(picture=world.cut(picture()), prompt=PROMPT, seed=7, steps=steps))
+    return world.open_walk(WalkRequest(picture=world.crop(picture()), prompt=PROMPT, seed=7, steps=steps))
 
 
 def chunks(walk: LiveWalk, count: int) -> list[Chunk]:
