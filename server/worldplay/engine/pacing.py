@@ -7,7 +7,6 @@ from typing import Literal
 
 MIN_MARGIN_MS = 50.0  # for a client that does not say what it wants to have buffered
 MAX_BUFFERED_MS = 1333.0  # two chunks; if these do not prevent underruns, the server is too slow
-CONTEXT_SLACK_MS = 20.0  # how much earlier the context pass starts than it usually must
 MIN_CUT_SLACK_MS = 5.0
 MAX_CUT_SLACK_MS = 50.0
 MAX_SPREAD_MS = 150.0  # more reserve would be felt more than a rare stall

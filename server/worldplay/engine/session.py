@@ -8,16 +8,18 @@ from worldplay.engine.activity import Activity
 from worldplay.engine.command_queue import MAX_COMMANDS, CommandQueue
 from worldplay.engine.controls import ControlState
 from worldplay.engine.deadline import Task
-from worldplay.engine.pacing import CONTEXT_SLACK_MS, Costs
+from worldplay.engine.pacing import Costs
 from worldplay.engine.playback import MAX_UNENCODED_S, Playback, Playhead
 from worldplay.engine.ports import Listener, WalkPort
 from worldplay.engine.session_commands import Command, Copy, Open, Prepare, Prompt, Rest, Rewind
+from worldplay.world.frames import FPS, FRAMES_PER_LATENT
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.steering import Move, WalkRequest
 
 OPENING_SLACK_MS = 500.0  # a first picture may be this late: a stall while walking is worse
 MAX_WAITING_STEPS = 8
-SECONDS_PER_LATENT = 1 / 6
+CONTEXT_SLACK_MS = 20.0  # how much earlier the context pass starts than it usually must
+SECONDS_PER_LATENT = FRAMES_PER_LATENT / FPS
 _MAX_NOTICES = 32
 
 Notice = Callable[[Listener], None]
