@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from worldplay.engine.controls import Latch
-from worldplay.engine.decoding import DecodeQueue
+from worldplay.engine.decode_queue import DecodeQueue
 from worldplay.engine.pacing import Costs
 from worldplay.engine.ports import ChunkReport, WalkPort, WorldPort
 from worldplay.engine.session import Session

@@ -10,7 +10,7 @@ from worldplay.engine.commands import walk_of
 from worldplay.engine.cut_budget import CutBudget
 from worldplay.engine.cuts import Cut, Cuttable, Refusal, plan_cut
 from worldplay.engine.deadline import Run, Task, latest_start
-from worldplay.engine.decoding import DecodeQueue
+from worldplay.engine.decode_queue import DecodeQueue
 from worldplay.engine.pacing import Costs
 from worldplay.engine.session import Session
 from worldplay.engine.stats import Counters

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Condition, Thread
 
-from worldplay.engine.decoding import DecodeQueue
+from worldplay.engine.decode_queue import DecodeQueue
 from worldplay.engine.failures import code_of
 from worldplay.engine.ports import Frames
 from worldplay.engine.session import Session

@@ -13,8 +13,8 @@ from worldplay.engine.cut_planner import CutPlanner, MakeWay, PlannedCut
 from worldplay.engine.cuts import Cut
 from worldplay.engine.deadline import Run, Task, Wait, decide
 from worldplay.engine.decode_planner import Decode, DecodePlanner
+from worldplay.engine.decode_queue import DecodeQueue
 from worldplay.engine.decoder import Decoder, DecoderThread
-from worldplay.engine.decoding import DecodeQueue
 from worldplay.engine.failures import REASONS, code_of
 from worldplay.engine.pacing import Costs, LatchMode
 from worldplay.engine.ports import WorldPort

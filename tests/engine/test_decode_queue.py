@@ -4,7 +4,7 @@ from support.fake_chunks import make_chunk
 from support.fake_world import FakeWalk, FakeWorld
 from support.fakes import FakeClock, Recorder
 from worldplay.engine.controls import Latch
-from worldplay.engine.decoding import DecodeQueue
+from worldplay.engine.decode_queue import DecodeQueue
 from worldplay.engine.pacing import Costs
 from worldplay.engine.ports import ChunkReport
 from worldplay.engine.session import Session
