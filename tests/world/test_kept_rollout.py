@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from support.tiny_world import ROLLOUT, make_world
-from support.walks import latents_of
 from worldplay.model.kept_context import KeptLatents
 from worldplay.world.camera import Motion
 from worldplay.world.kept_rollout import ChunkContext, Keeping
@@ -32,6 +31,10 @@ def walk_on(world: World, num_chunks: int, seed: int = 1) -> LiveWalk:
     for _ in range(num_chunks):
         live.begin_chunk(CircleSteering()).finish()
     return live
+
+
+def latents_of(live: LiveWalk) -> torch.Tensor:
+    return live.walk.latents.gather(range(live.walk.num_latents))
 
 
 def count_encoded(world: World, monkeypatch: pytest.MonkeyPatch) -> list[int]:

@@ -33,8 +33,8 @@ def _add_square(x: torch.Tensor) -> torch.Tensor:
     return x + x * x
 
 
-def compile_world(world: World) -> World:
-    """Compile the parts of blocks, and log how long that takes.
+def compile_world(world: World, compiler: str = COMPILER) -> World:
+    """Compile the parts of blocks by a backend of torch.compile, and log how long that takes.
 
     Later no shape is compiled, because a walk would wait for it: what is new runs as it is. Nothing is
     compiled if that fails, for example without a C compiler. Bidirectional transformers have other shapes in
@@ -44,7 +44,7 @@ def compile_world(world: World) -> World:
         return world
     began, transformer = perf_counter(), world.rollout.transformer
     torch._dynamo.config.recompile_limit = MOST_GRAPHS  # of all there are; by default 8
-    transformer.use_regions(compile_regions(COMPILER))
+    transformer.use_regions(compile_regions(compiler))
     try:
         warm_up(world)
     except (RuntimeError, OSError) as error:
