@@ -14,7 +14,8 @@ ROOT_FILES: dict[str, set[str]] = {
     "variables": set(),
     "settings": {"folders", "variables", "protocol", "world"},
     "chunk_times": {"settings", "world"},
-    "loading": {"settings", "chunk_times", "engine", "ranks", "world"},
+    "loading": {"settings", "ranks", "world"},
+    "engine_setup": {"settings", "chunk_times", "loading", "engine", "world"},
     "sizing": {"settings", "chunk_times", "loading", "engine", "ranks", "world"},
 }
 MAY_IMPORT = {
@@ -28,7 +29,7 @@ MAY_IMPORT = {
     "protocol": set(),
     "client": {"protocol"},
     "clips": {"engine", "media"},
-    "web": {"clips", "engine", "media", "protocol", "store", "loading", "settings", "sizing"},
+    "web": {"clips", "engine", "media", "protocol", "store", "engine_setup", "loading", "settings", "sizing"},
     "commands": {"client", "clips", "engine", "media", "hub", "web", *ROOT_FILES},
 }
 ANY_LAYER_MAY_IMPORT = {"wording"}

@@ -12,7 +12,7 @@ from support.tiny_world import make_world
 from worldplay import loading, sizing
 from worldplay.commands import bench, serve
 from worldplay.commands.bench import RandomModel
-from worldplay.loading import check_choices, make_engine, open_engine, open_ranks, open_world
+from worldplay.loading import check_choices, open_live_world, open_ranks, open_world
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.regions import EAGER
 from worldplay.model.transformer import WorldPlayTransformer
@@ -135,12 +135,7 @@ def test_server_keeps_memory_for_visitors_and_a_clip(
     monkeypatch.setattr(loading, "open_world", stop)
     settings = load_settings(model="hy-worldplay", variant=variant, max_sessions=3)
     with pytest.raises(OSError, match=re.escape(str(walks))):
-        open_engine(settings)
-
-
-@pytest.mark.parametrize(("room", "places"), [(2, 2), (9, 4)])
-def test_places_are_those_that_there_is_memory_for(world: World, room: int, places: int) -> None:
-    assert make_engine(load_settings(), replace(world, max_sessions=room)).max_sessions == places
+        open_live_world(settings)
 
 
 @pytest.mark.parametrize(
@@ -189,49 +184,6 @@ def test_blocks_are_compiled_where_that_pays(
     monkeypatch.setenv("WORLDPLAY_COMPILE", choice)
     settings = load_settings(model=model, gpus=gpus)
     assert loading._wants_compiling(settings, torch.device(device)) == compiles
-
-
-@pytest.mark.parametrize(
-    ("device", "attention", "cores", "threads", "gpus", "beside"),
-    [
-        ("cpu", "matmul", 2, 1, 1, True),
-        ("cpu", "sdpa", 2, 1, 1, True),
-        ("cpu", "sdpa-math", 2, 1, 1, False),  # which PyTorch switches on and off for all threads
-        ("cpu", "sdpa", 1, 1, 1, False),
-        ("cpu", "sdpa", 2, 2, 1, False),
-        ("cpu", "sdpa", 2, 1, 2, False),
-        ("cuda", "sdpa", 8, 1, 1, False),
-    ],
-)
-def test_decoder_has_a_thread_where_it_finds_a_core(
-    monkeypatch: pytest.MonkeyPatch,
-    device: str,
-    attention: str,
-    cores: int,
-    threads: int,
-    gpus: int,
-    beside: bool,
-) -> None:
-    monkeypatch.setattr(loading, "count_usable_cores", lambda: cores)
-    monkeypatch.setattr("torch.get_num_threads", lambda: threads)
-    world = make_world()
-    world.rollout.transformer.use_attention(attention)
-    monkeypatch.setattr(World, "device", torch.device(device))
-    assert loading.decodes_beside(load_settings(gpus=gpus), world) is beside
-
-
-@pytest.mark.parametrize(("device", "prepares"), [("cpu", False), ("cuda", True)])
-def test_every_shape_is_run_on_the_serving_thread_of_a_gpu(
-    monkeypatch: pytest.MonkeyPatch, device: str, prepares: bool
-) -> None:
-    warmed: list[World] = []
-    world = make_world()
-    monkeypatch.setattr(loading, "warm_up", warmed.append)
-    monkeypatch.setattr(World, "device", torch.device(device))
-    engine = make_engine(load_settings(), world)
-    engine.start()
-    assert engine.close(10)
-    assert warmed == ([world] if prepares else [])
 
 
 def test_nothing_is_rounded_to_8_bits_where_nothing_can_be_compiled(

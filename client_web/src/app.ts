@@ -4,11 +4,11 @@ import { Controls, type ControlsMessage } from "./input/controls";
 import { bindInput } from "./input/input";
 import { lightKeyPad } from "./input/key_pad";
 import { Connection, type Status } from "./net/connection";
-import { browserMemory, KeptWalks, walkInAddress, withoutWalk } from "./net/kept_walks";
+import { browserMemory, KeptWalks } from "./net/kept_walks";
+import { readLink, watchLink, withoutLink } from "./net/links";
 import type { Chunk, ServerError, ServerMessage, StateChange, Welcome } from "./net/protocol";
 import { Recording } from "./net/recording";
 import { openWebSocket, serverUrl } from "./net/socket";
-import { watchLink } from "./net/watch_links";
 import type { Diagnostics, PageState } from "./stats/diagnostics";
 import { ConnectionNotice } from "./ui/connection_notice";
 import { find } from "./ui/elements";
@@ -302,9 +302,13 @@ export class App {
 
   /** Go on with the walk that the address names. */
   private openLink(): void {
-    const id = walkInAddress(location.hash);
+    const id = readLink(location.hash, "walk");
     if (id === null) return;
-    history.replaceState(null, "", `${location.pathname}${location.search}${withoutWalk(location.hash)}`);
+    history.replaceState(
+      null,
+      "",
+      `${location.pathname}${location.search}${withoutLink(location.hash, "walk")}`,
+    );
     this.begin(keptWalk(id));
   }
 

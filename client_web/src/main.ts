@@ -7,7 +7,7 @@ import "./styles/notice.css";
 import "./styles/panel.css";
 import "./styles/share.css";
 import { App } from "./app";
-import { watchInAddress } from "./net/watch_links";
+import { readLink } from "./net/links";
 import { publishDiagnostics } from "./stats/diagnostics";
 import { Notice } from "./ui/notice";
 import { PageLine } from "./ui/notice_line";
@@ -20,10 +20,10 @@ function tokenInAddress(): string | undefined {
 }
 
 const missing = missingFeature();
-const watch = watchInAddress(location.hash);
+const watch = readLink(location.hash, "watch");
 // Another link was put into the address of this page.
 window.addEventListener("hashchange", () => {
-  if (watchInAddress(location.hash) !== watch) location.reload();
+  if (readLink(location.hash, "watch") !== watch) location.reload();
 });
 if (missing === null && watch !== null) {
   new WatchPage(watch, tokenInAddress);

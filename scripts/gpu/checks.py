@@ -15,13 +15,13 @@ from gpu.linears import is_lack
 from gpu.passes import make_passes
 from gpu.setup import TEXT_TOKENS, FoundFaultError, Row, Setup, make_text
 from worldplay.commands.hardware import peak_memory
-from worldplay.media.codecs import NVENC, has_codec
+from worldplay.media.codecs import NVENC, has_nvenc
 from worldplay.media.encoder import find_live_codec
 from worldplay.model.vae_stream import TINY, Prepare, _silu, _surround
 from worldplay.settings import load_model_settings
 from worldplay.sizing import measure_sizes
 from worldplay.world.attention import AUTO, set_attention
-from worldplay.world.decoder_norms import _LARGEST_ERROR
+from worldplay.world.decoder_norms import _LARGEST_ERROR, import_kernel
 from worldplay.world.frames import FPS, show_size
 from worldplay.world.recording import record_world
 from worldplay.world.released.variants import MODEL
@@ -36,7 +36,7 @@ def check_encoder(setup: Setup) -> Iterator[Row]:
     """Try the GPU's encoder of H.264."""
     height, width = setup.size
     chosen = find_live_codec(width, height, FPS)
-    yield {"PyAV has": NVENC if has_codec(NVENC) else "no NVENC", "used for live video": chosen}
+    yield {"PyAV has": NVENC if has_nvenc() else "no NVENC", "used for live video": chosen}
 
 
 def check_units(setup: Setup) -> Iterator[Row]:
@@ -53,7 +53,7 @@ def check_norms(setup: Setup) -> Iterator[Row]:
     Raises: FoundFaultError if it is off at any.
     """
     worst: Row = {"rms error": 0.0}
-    for row in compare_norms(setup, _import_fused() if setup.device.type == "cuda" else plain_surround):
+    for row in compare_norms(setup, import_kernel() if setup.device.type == "cuda" else plain_surround):
         yield row
         worst = row if not float(row["rms error"]) <= float(worst["rms error"]) else worst
     if not float(worst["rms error"]) <= _LARGEST_ERROR:
@@ -90,12 +90,6 @@ def plain_surround(x: Tensor, gamma: Tensor, past: Tensor) -> Tensor:
     """Do what the fused norm does, by plain operations."""
     normed = F.rms_norm(x.movedim(1, -1), (x.shape[1],), gamma.view(-1), TINY).movedim(-1, 1)
     return _surround(past, normed, _silu)
-
-
-def _import_fused() -> Prepare:
-    from worldplay.model.fused_norm import fused_surround  # needs Triton
-
-    return fused_surround
 
 
 def check_tests(setup: Setup) -> Iterator[Row]:

@@ -10,10 +10,9 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gpu.setup import Row, Setup
-from worldplay.model.config import CHUNK_LATENTS, TransformerConfig, VAEConfig
+from worldplay.model.config import CHUNK_LATENTS, TransformerConfig
 from worldplay.model.kv_cache import TextKV
 from worldplay.model.transformer import WorldPlayTransformer
-from worldplay.model.vae import StreamingVAE, lay_out_channels_last
 
 META = torch.device("meta")  # its tensors have no content; the code takes the same path as on a GPU
 TEXT_TOKENS = 8
@@ -95,21 +94,6 @@ def count_per_block(
         for blocks in (COUNTED_BLOCKS - 1, COUNTED_BLOCKS)
     )
     return more - fewer
-
-
-def count_latent(config: VAEConfig) -> Counter[str]:
-    """Count what decoding one latent launches, in the middle of a stream."""
-    counter = LaunchCounter()
-    with META:
-        vae = StreamingVAE(config).half().eval()
-    lay_out_channels_last(vae)
-    state = vae.new_decoder_state()
-    latent = torch.empty(1, config.latent_channels, 1, 4, 6, device=META)
-    with torch.inference_mode():
-        vae.decode_latent(latent, state)
-        with counter:
-            vae.decode_latent(latent, state)
-    return counter.launches
 
 
 def measure_launches(setup: Setup) -> list[Row]:

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from gpu.setup import MINIATURE, RELEASED, Setup
-from worldplay.loading import make_engine, tune
+from worldplay.engine_setup import make_engine
+from worldplay.loading import tune
 from worldplay.settings import load_settings
 from worldplay.web.address import listen, url_of
 from worldplay.web.app import create_server

@@ -84,13 +84,13 @@ class Agreement:
         return "agree" if self.holds else "DO NOT agree"
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """Return the nearest rank."""
-    return sorted(values)[math.ceil(share * len(values)) - 1]
+def p95(values: Sequence[float]) -> float:
+    """Return the 95th percentile, by nearest rank."""
+    return sorted(values)[math.ceil(0.95 * len(values)) - 1]
 
 
 def figures(times_ms: Sequence[float]) -> Figures:
-    return Figures(statistics.median(times_ms), percentile(times_ms, 0.95), min(times_ms), max(times_ms))
+    return Figures(statistics.median(times_ms), p95(times_ms), min(times_ms), max(times_ms))
 
 
 def agreement(presses: Sequence[Press], display_frame_ms: float) -> Agreement:
@@ -98,10 +98,10 @@ def agreement(presses: Sequence[Press], display_frame_ms: float) -> Agreement:
     absolute = [abs(difference) for difference in differences]
     return Agreement(
         statistics.median(differences),
-        percentile(absolute, 0.95),
+        p95(absolute),
         max(absolute),
         display_frame_ms,
-        percentile([press.open_ms for press in presses], 0.95),
+        p95([press.open_ms for press in presses]),
         sum(press.difference_ms != 0 for press in presses),
     )
 

@@ -29,7 +29,6 @@ FLAGS = (
     "--no-first-run",
 )
 RECORDER = Path(__file__).with_name("recorder.js").read_text()
-VIDEO_SIZE = "(({ videoWidth, videoHeight }) => [videoWidth, videoHeight])(document.querySelector('video'))"
 STATE = "window.worldplay"
 KEYS = ("ArrowRight", "ArrowLeft")  # a turn is seen everywhere, and two of them lead back
 SETTLE_MS = 4_000  # the server and the page adapt to each other

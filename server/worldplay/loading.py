@@ -1,7 +1,6 @@
-"""Loads the world and the engine that the settings ask for, or describes the world without loading it."""
+"""Loads the world that the settings ask for, or describes it without loading it."""
 
 import logging
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,12 +11,6 @@ from typing import TYPE_CHECKING
 import torch
 import torch.distributed as dist
 
-from worldplay.chunk_times import recall, remember
-from worldplay.engine.activity import TurnLimits
-from worldplay.engine.capacity import measure_pace
-from worldplay.engine.engine import Engine
-from worldplay.engine.pacing import LatchMode
-from worldplay.model.attention import KERNELS
 from worldplay.model.attention_choice import EIGHT_BIT_ERROR, find_problem
 from worldplay.model.config import RELEASED_TRANSFORMER
 from worldplay.model.ranks import ALONE, Ranks
@@ -35,14 +28,12 @@ from worldplay.world.embedded.load import find_embedded, load_embedded, load_net
 from worldplay.world.embedded.manifest import read_description
 from worldplay.world.embedded.previews import show_first_frames
 from worldplay.world.frames import parse_size
-from worldplay.world.machine import check_heads, choose_rank_kind, count_usable_cores, list_gpus
-from worldplay.world.pace import Pace
+from worldplay.world.machine import check_heads, choose_rank_kind, list_gpus
 from worldplay.world.recording import check_recording, record_world
 from worldplay.world.released.files import is_released
 from worldplay.world.released.variants import MODEL, find_variant
 from worldplay.world.tiers import TIERS, apply_tier, check_tier, describe_attention
 from worldplay.world.tiny_decoder_file import FILE, load_tiny_decoder
-from worldplay.world.warm_up import warm_up
 from worldplay.world.world import World, pick_view
 
 if TYPE_CHECKING:
@@ -177,6 +168,16 @@ def open_world(settings: ModelSettings, *, sessions: int, clips: int, ranks: Ran
     return tune(settings, world, sessions=sessions, clips=clips)
 
 
+def open_live_world(settings: Settings, ranks: Ranks = ALONE) -> World:
+    """Load the world, with memory for the visitors and one clip. Raises: as `open_world`."""
+    can_walk = not is_released(settings.model) or find_variant(settings.variant).is_live
+    sessions = settings.max_sessions if can_walk else 0
+    world = open_world(settings, sessions=sessions, clips=1, ranks=ranks)
+    if is_released(settings.model):  # its first frame is the start image itself
+        return world
+    return show_first_frames(world)
+
+
 def tune(settings: ModelSettings, world: World, *, sessions: int = 1, clips: int = 0) -> World:
     """Choose how a loaded world computes: its tier and attention, and whether it is compiled and recorded.
 
@@ -239,101 +240,3 @@ def _released(settings: ModelSettings) -> "tuple[ReleasedConfig, Path]":
     root = settings.weights_dir if settings.model == MODEL else Path(settings.model)
     variant = replace(find_variant(settings.variant), shift=settings.shift)
     return ReleasedConfig(variant, parse_size(settings.size)), root
-
-
-def open_engine(settings: Settings, ranks: Ranks = ALONE) -> tuple[World, Engine]:
-    """Load the world, with memory for the visitors and one clip, and make an engine, which is not started.
-
-    Raises: ValueError or OSError as `open_world`.
-    """
-    can_walk = not is_released(settings.model) or find_variant(settings.variant).is_live
-    sessions = settings.max_sessions if can_walk else 0
-    world = open_world(settings, sessions=sessions, clips=1, ranks=ranks)
-    if not is_released(settings.model):  # the released model's first frame is the start image itself
-        world = show_first_frames(world)
-    return world, make_engine(settings, world, find_pace(settings, world))
-
-
-def find_pace(settings: ModelSettings, world: World) -> Pace | None:
-    """Measure what a chunk takes, or recall what was measured for the released model.
-
-    Returns: None for what is not measured: worlds without walks, and the released model on a CPU, where a
-        chunk takes minutes.
-    """
-    is_remembered = is_released(settings.model)
-    if not world.can_walk or (is_remembered and world.device.type == "cpu"):
-        return None
-    size = (world.height, world.width)
-    if is_remembered and (seconds := recall(settings, size)) is not None:
-        return Pace(seconds, world.chunk_latents)
-    logger.info("measuring how many visitors can walk at once in real time")
-    pace = measure_pace(world)
-    if is_remembered:
-        remember(settings, size, pace.made_s)
-    return pace
-
-
-def make_engine(settings: Settings, world: World, pace: Pace | None = None) -> Engine:
-    """Make an engine with as many slots as the operator allows and as there is memory for.
-
-    If the operator sets no number, there are as many as this machine can serve in real time.
-
-    Args:
-        pace: what a chunk takes; None if it was not measured.
-    """
-    num_slots = settings.max_sessions
-    if world.can_walk and world.max_sessions is not None:
-        num_slots = min(num_slots, world.max_sessions)
-    if pace is not None:
-        if "max_sessions" not in settings.model_fields_set:
-            num_slots = pace.limit(num_slots)
-        _tell_pace(pace)
-    turns = TurnLimits(settings.idle_limit_s, settings.visit_limit_s or math.inf, settings.slots_per_address)
-    timeout_s = _stage_timeout_s(settings, world)
-    times = None if pace is None else pace.times_real_time
-    return Engine(
-        world,
-        num_slots,
-        settings.max_queued,
-        _choose_latch(settings),
-        timeout_s,
-        turns,
-        times,
-        decodes_beside=decodes_beside(settings, world),
-        # cuDNN keeps its plans by thread.
-        prepare=partial(warm_up, world) if world.can_walk and world.device.type == "cuda" else None,
-    )
-
-
-def decodes_beside(settings: ModelSettings, world: World) -> bool:
-    """Return whether the decoder gets a thread of its own: if it finds an idle core there.
-
-    PyTorch switches to one of its attention KERNELS for all threads, so the decoder's attention would change
-    with the transformer's.
-    """
-    is_alone = world.device.type == "cpu" and settings.gpus == 1 and torch.get_num_threads() == 1
-    return is_alone and world.rollout.transformer.attention not in KERNELS and count_usable_cores() > 1
-
-
-def _tell_pace(pace: Pace) -> None:
-    """Log what was measured, as a warning if not even one walk is in real time."""
-    takes = f"a chunk takes {pace.made_s:.2f} s to make and is shown for {pace.shown_s:.2f} s"
-    times = f"{pace.times_real_time:.2f}x real time"
-    if pace.times_real_time < 1.0:
-        logger.warning("walks are in slow motion, %s: %s", times, takes)
-    else:
-        visitors = max(1, pace.sessions)
-        logger.info("visitors who can walk at once in real time: %d (%s, %s)", visitors, takes, times)
-
-
-def _stage_timeout_s(settings: Settings, world: World) -> float:
-    """Return how long a stage may take. Compiling, and the released model on a CPU, take minutes."""
-    is_slow = settings.compile == "on" or (is_released(settings.model) and world.device.type == "cpu")
-    return math.inf if is_slow else settings.stage_timeout_s
-
-
-def _choose_latch(settings: Settings) -> LatchMode:
-    """Return when controls are read. The cost of cuts was not measured with the released model."""
-    if settings.latch is not None:
-        return settings.latch
-    return "chunk" if is_released(settings.model) else "latent"

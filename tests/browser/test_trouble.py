@@ -21,7 +21,7 @@ from browser.visit import (
     walk_far,
 )
 from support.scripted import ScriptedServer, preview
-from worldplay.clips.recording import read_beginning, read_pose
+from worldplay.clips.pose_option import read_beginning, read_pose
 from worldplay.protocol import messages as m
 from worldplay.world.pose_files import parse_trajectory
 

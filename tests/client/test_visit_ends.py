@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from support.scripted import _welcome
+from support.waiting import Clock
 from worldplay.client import visit as visiting
 from worldplay.client.delivery import Delivery, describe, render
 from worldplay.client.visit import Visit
@@ -20,16 +21,6 @@ FRAME_S = 1 / 24
 CHUNK_S = 16 * FRAME_S
 INIT = m.Init(codec="c", mime="m", data=b"")
 STILL = m.LatentMotion(forward=0.0, right=0.0, yaw=0.0, pitch=0.0)
-
-
-class Clock:
-    """A clock that only moves when the wire waits."""
-
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 class FakeWire:
@@ -99,7 +90,7 @@ def stream(
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
+    clock = Clock(100.0)
     monkeypatch.setattr(visiting, "monotonic", clock)
     return clock
 

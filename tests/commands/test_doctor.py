@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from support.published import TRANSFORMER, VAE
+from support.published import SHAPES
 from worldplay import cli, sizing
 from worldplay.commands import doctor
 from worldplay.commands.doctor import (
@@ -28,13 +28,12 @@ from worldplay.settings import ModelSettings, load_settings
 from worldplay.world.frames import SIZE
 from worldplay.world.machine import Gpu
 from worldplay.world.pace import Pace
-from worldplay.world.released.memory_estimate import Shapes, estimate_memory
+from worldplay.world.released.memory_estimate import estimate_memory
 from worldplay.world.released.offload_plan import count_sessions
 from worldplay.world.released.sizes import SIZES
 from worldplay.world.released.variants import find_variant
 
 H100 = Machine(Gpu("H100", 84_000_000_000, 85_000_000_000), 256_000_000_000, 10**12)
-SHAPES = Shapes(TRANSFORMER, VAE)
 DISTILLED = find_variant("ar-distilled")
 DIFFUSERS = "HunyuanVideo-1.5-Diffusers-480p_i2v"
 

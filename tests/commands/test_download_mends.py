@@ -10,16 +10,14 @@ import pytest
 import torch
 
 from support.hub_server import Hub, serving_hub
-from support.published import TRANSFORMER, VAE
+from support.published import SHAPES
 from worldplay.commands.download import download
 from worldplay.hub import client as hub_module
 from worldplay.hub.client import HuggingFace
 from worldplay.hub.sources import check_layout
 from worldplay.world.released.load import ReleasedConfig, load_released
-from worldplay.world.released.memory_estimate import Shapes
 from worldplay.world.released.variants import find_variant
 
-SHAPES = Shapes(TRANSFORMER, VAE)
 ORIGINAL = "HunyuanVideo-1.5"
 DIFFUSERS = "HunyuanVideo-1.5-Diffusers-480p_i2v"
 

@@ -8,14 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 from support.fake_hub import FakeHub
-from support.published import TRANSFORMER, VAE
+from support.published import SHAPES
 from worldplay.cli import app
 from worldplay.commands import list_models
 from worldplay.hub import client as hub
-from worldplay.world.released.memory_estimate import Shapes
 from worldplay.world.released.variants import VARIANTS, find_variant
 
-SHAPES = Shapes(TRANSFORMER, VAE)
 DISTILLED = find_variant("ar-distilled")
 
 

@@ -2,6 +2,7 @@
 
 import io
 
+from support.waiting import Clock
 from worldplay.commands.progress import Progress
 
 
@@ -10,17 +11,9 @@ class Terminal(io.StringIO):
         return True
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 def run(out: io.StringIO, num_passes: int, pass_s: float, num_frames: int = 125) -> list[str]:
     """Go through a clip of one chunk for every five passes. Returns: the lines."""
-    clock = Clock()
+    clock = Clock(100.0)
     progress = Progress(num_frames, num_passes, out, clock)
     for number in range(num_passes):
         clock.now_s += pass_s

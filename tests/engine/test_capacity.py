@@ -1,22 +1,15 @@
 """As many visitors as the machine keeps in real time, and no more than the operator allows."""
 
-import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import chain
 
 import pytest
-import torch
 
-from worldplay import loading
 from worldplay.engine import capacity
 from worldplay.engine.capacity import measure_pace
 from worldplay.engine.ports import Frames
-from worldplay.loading import find_pace, make_engine
-from worldplay.settings import load_settings
 from worldplay.world.chunk import Chunk
 from worldplay.world.live_walk import LiveWalk
-from worldplay.world.pace import Pace
 from worldplay.world.world import World
 
 
@@ -76,51 +69,3 @@ def test_chunks_are_walked_on_with_all_their_context(world: World, monkeypatch: 
     monkeypatch.setattr(LiveWalk, "decode", see_and_decode)
     count_in_time(world, 4)
     assert set(seen) == {world.rollout.config.memory_latents}
-
-
-def test_a_machine_that_keeps_nobody_says_so(
-    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    let_chunks_take(forever(2.0), monkeypatch)
-    engine = make_engine(load_settings(), world, find_pace(load_settings(), world))
-    assert engine.max_sessions == 1
-    assert engine.times_real_time == pytest.approx(1 / 3)
-    assert "slow motion, 0.33x real time: a chunk takes 2.00 s to make and is shown for 0.67 s" in caplog.text
-
-
-def test_released_model_on_a_cpu_is_not_measured(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    let_chunks_take(iter(()), monkeypatch)
-    settings = load_settings(model="hy-worldplay")
-    assert find_pace(settings, world) is None
-    engine = make_engine(settings, world)
-    assert (engine.max_sessions, engine.times_real_time) == (4, None)
-
-
-def test_what_the_operator_says_is_not_questioned(
-    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    let_chunks_take(forever(0.5), monkeypatch)
-    pace = find_pace(load_settings(), world)
-    assert make_engine(load_settings(max_sessions=4), world, pace).max_sessions == 4
-    with caplog.at_level(logging.INFO):
-        assert make_engine(load_settings(), world, pace).max_sessions == 1
-    assert "in real time: 1" in caplog.text
-    monkeypatch.setenv("WORLDPLAY_MAX_SESSIONS", "3")
-    assert make_engine(load_settings(), world, pace).max_sessions == 3
-
-
-def test_both_time_and_memory_limit_the_visitors(world: World) -> None:
-    roomy = replace(world, max_sessions=2)
-    for seconds, slots in ((0.1, 2), (0.29, 2), (0.4, 1)):
-        assert make_engine(load_settings(), roomy, Pace(seconds, 4)).max_sessions == slots
-
-
-def test_the_released_model_on_a_gpu_is_measured_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept: list[float] = []
-    monkeypatch.setattr(World, "device", torch.device("cuda"))
-    monkeypatch.setattr(loading, "recall", lambda *_: kept[-1] if kept else None)
-    monkeypatch.setattr(loading, "remember", lambda _, size, seconds: kept.append(seconds))
-    monkeypatch.setattr(loading, "measure_pace", lambda _: Pace(0.25 + len(kept), 4))
-    settings = load_settings(model="hy-worldplay")
-    assert [find_pace(settings, world) for _ in range(2)] == [Pace(0.25, 4)] * 2
-    assert make_engine(settings, world, Pace(0.25, 4)).max_sessions == 2

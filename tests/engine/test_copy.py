@@ -4,7 +4,8 @@ from typing import cast
 
 import pytest
 
-from support.fakes import FakeWalk, Page, Theatre
+from support.fake_world import FakeWalk
+from support.fakes import Page, Theatre
 from worldplay.engine.admission import Admission
 from worldplay.engine.worker import Worker
 from worldplay.world.camera import Motion

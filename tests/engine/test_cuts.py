@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from support.fake_decoder import FakeDecoder
-from support.fakes import FPS, FakeClock, Page, Theatre
+from support.fakes import FakeClock, Page, Theatre
 from worldplay.engine.admission import Admission
 from worldplay.engine.cuts import Cut, Cuttable, plan_cut
 from worldplay.engine.pacing import Costs, LatchMode
 from worldplay.engine.ports import ChunkReport, Frames
 from worldplay.engine.worker import Worker
+from worldplay.world.frames import FPS
 
 EMBEDDED = {"context_ms": 30.0, "step_ms": 17.0, "decode_ms": 13.0}  # measured with AVX-512 BF16
 FASTER = {name: time_ms / 10 for name, time_ms in EMBEDDED.items()}

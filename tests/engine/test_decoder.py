@@ -6,7 +6,8 @@ from threading import Event, Thread, Timer, current_thread
 
 import pytest
 
-from support.fakes import FakeClock, FakeWorld, Recorder, names
+from support.fake_world import FakeWorld
+from support.fakes import FakeClock, Recorder, names
 from worldplay.engine.admission import Admission
 from worldplay.engine.decoder import DecoderThread
 from worldplay.engine.ports import ChunkReport, Frames

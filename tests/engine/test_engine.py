@@ -8,10 +8,12 @@ from threading import Event, current_thread
 
 import pytest
 
-from support.fakes import FPS, FakeWorld, Recorder
+from support.fake_world import FakeWorld
+from support.fakes import Recorder
 from worldplay.engine.engine import Engine, monotonic_ms
 from worldplay.engine.ports import ChunkReport, Frames
 from worldplay.engine.session import Session
+from worldplay.world.frames import FPS
 from worldplay.world.steering import WalkRequest
 
 WAIT_S = 10.0

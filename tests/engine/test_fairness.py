@@ -2,8 +2,9 @@
 
 import pytest
 
-from support.fakes import FakeWalk, Recorder, started
-from worldplay.engine.session import COMMAND_REST
+from support.fake_world import FakeWalk
+from support.fakes import Recorder, started
+from worldplay.engine.command_queue import COMMAND_REST
 
 
 def test_of_waiting_prompts_only_the_newest_is_applied() -> None:

@@ -89,7 +89,7 @@ def test_period_of_playheads_is_no_jitter() -> None:
 
 
 def test_need_counts_from_the_latch_less_the_media_before() -> None:
-    assert needed_ms(frames_at_ms=1300, latched_at_ms=1000, media_before_ms=167) == 133
+    assert needed_ms(since_latch_ms=300, media_before_ms=167) == 133
 
 
 def costs(step_ms: float, decode_ms: float, *opens_ms: float) -> Costs:

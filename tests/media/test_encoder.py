@@ -10,7 +10,7 @@ from support.paths import run_python
 from support.pictures import HEIGHT, WIDTH, bt709_rgb, decode_samples, flat, moving_bars
 from worldplay.media import codecs
 from worldplay.media import encoder as encoder_module
-from worldplay.media.codecs import NVENC, X264, Codec, has_codec
+from worldplay.media.codecs import NVENC, X264, Codec, has_nvenc
 from worldplay.media.encoder import H264Encoder, find_live_codec
 
 NAL_SLICE, NAL_IDR, NAL_SPS, NAL_PPS = 1, 5, 7, 8
@@ -148,7 +148,7 @@ def as_hardware(monkeypatch: pytest.MonkeyPatch, **options: str) -> None:
     standard = {"tune": "zerolatency", "forced-idr": "1", "x264-params": params}
     monkeypatch.setitem(codecs.CODECS, NVENC, Codec(X264, standard | options, has_start_codes=True))
     monkeypatch.setattr(codecs, "NVENC", X264)
-    monkeypatch.setattr(encoder_module, "has_codec", lambda name: True)
+    monkeypatch.setattr(encoder_module, "has_nvenc", lambda: True)
 
 
 def test_the_gpus_encoder_makes_what_mp4_holds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,6 +184,6 @@ def test_an_encoder_that_holds_frames_back_is_not_taken(
 def test_a_machine_without_a_gpus_encoder_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         assert find_live_codec(WIDTH, HEIGHT, 24) == X264
-    if has_codec(NVENC):
+    if has_nvenc():
         (record,) = caplog.records
         assert record.message.startswith("h264_nvenc cannot be opened, x264 is used: ")

@@ -23,6 +23,7 @@ from support.published import TRANSFORMER, VAE
 from support.ranks import ranks_on_this_cpu, share
 from support.tiny import TINY
 from support.tiny_world import make_world
+from support.walks import latents_of
 from worldplay.commands.bench import RandomModel, build, measure
 from worldplay.commands.bench_report import render
 from worldplay.model.config import VAEConfig
@@ -130,7 +131,7 @@ def walk_about(world: World) -> list[tuple[Tensor, np.ndarray]]:
     first.set_prompt("Another prompt")
     shown[0] += first.decode(first.begin_chunk(CircleSteering()).finish())
     walks = (first, second)
-    latents = [walk.walk.latents.gather(range(walk.walk.num_latents)) for walk in walks]
+    latents = [latents_of(walk) for walk in walks]
     return [(each, np.concatenate(frames)) for each, frames in zip(latents, shown, strict=True)]
 
 

@@ -1,16 +1,33 @@
 """What a denoising step launches, without a GPU."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 import torch
 
-from gpu.launches import META, LaunchCounter, count_latent, count_per_block, count_step, measure_launches
+from gpu.launches import META, LaunchCounter, count_per_block, count_step, measure_launches
 from gpu.setup import MINIATURE, Setup
-from worldplay.model.config import RELEASED_TRANSFORMER, RELEASED_VAE
+from worldplay.model.config import RELEASED_TRANSFORMER, RELEASED_VAE, VAEConfig
+from worldplay.model.vae import StreamingVAE, lay_out_channels_last
 
 BEFORE = 37  # per block and step, in bf16, as the first version of the blocks was counted
 DECODER_BEFORE = 652  # per latent, counted as these are
+
+
+def count_latent(config: VAEConfig) -> Counter[str]:
+    """Count what decoding one latent launches, in the middle of a stream."""
+    counter = LaunchCounter()
+    with META:
+        vae = StreamingVAE(config).half().eval()
+    lay_out_channels_last(vae)
+    state = vae.new_decoder_state()
+    latent = torch.empty(1, config.latent_channels, 1, 4, 6, device=META)
+    with torch.inference_mode():
+        vae.decode_latent(latent, state)
+        with counter:
+            vae.decode_latent(latent, state)
+    return counter.launches
 
 
 def test_views_and_allocations_launch_nothing() -> None:

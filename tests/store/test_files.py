@@ -136,3 +136,20 @@ def test_time_of_a_change_is_known_whatever_its_name(info: dict[str, object]) ->
 @pytest.mark.parametrize("info", [{}, {"mtime": 0}, {"mtime": None}, {"modify": "yesterday"}, {"mtime": -1}])
 def test_unknown_time_of_a_change_is_zero(info: dict[str, object]) -> None:
     assert _changed_s(info) == 0.0
+
+
+def test_nothing_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = Files(str(tmp_path))
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(files._fs, "mv", fail)
+    with pytest.raises(OSError, match="disk full"):
+        files.write("walk/part", b"data")
+    assert list(tmp_path.rglob("*part*")) == []
+
+
+def test_unknown_protocol_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected a folder or a URL that fsspec knows"):
+        Files("nonsense://bucket")

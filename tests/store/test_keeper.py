@@ -211,75 +211,6 @@ def test_walk_that_goes_on_elsewhere_is_neither_saved_nor_removed_here(saved: Sa
     assert saved.store.load(saved.id).num_chunks == 1
 
 
-class Crowd:
-    """A store with room for some walks, each of one chunk, that several addresses make and leave."""
-
-    def __init__(self, folder: Path, num_walks: float, walks_per_address: int = 20) -> None:
-        self.now_ms = 0.0
-        self.walk = open_walk(make_world())
-        go_on(self.walk, [AHEAD])
-        self.size = len(write_snapshot(self.walk.snapshot())) + 300  # with its description
-        quota_bytes = int(num_walks * self.size)
-        self.store = Store(Files(str(folder)), quota_bytes, 3600.0, walks_per_address=walks_per_address)
-        self.keeper = Keeper(self.store, lambda: self.now_ms)
-
-    def begin(self, address: str) -> KeptWalk:
-        kept = self.keeper.keep(new_id(), "secret", address=address)
-        self.save(kept)
-        return kept
-
-    def save(self, kept: KeptWalk) -> None:
-        """Save all of the walk."""
-        self.walk.count_unsaved(0)
-        kept.finish(self.walk)
-        self.wait()
-
-    def leave(self, kept: KeptWalk) -> None:
-        self.walk.count_unsaved(0)
-        kept.leave(self.walk)
-        self.wait()
-
-    def wait(self) -> None:
-        self.keeper._thread.submit(lambda: None).result()
-
-    def has(self, kept: KeptWalk) -> bool:
-        return self.store.has(kept._id)
-
-
-@pytest.fixture
-def crowd(tmp_path: Path) -> Iterator[Crowd]:
-    with torch.inference_mode():
-        crowd = Crowd(tmp_path, 4.5)
-        yield crowd
-        crowd.keeper.close()
-
-
-def test_walk_that_is_made_takes_the_room_of_those_that_were_left(crowd: Crowd) -> None:
-    own = crowd.begin("visitor")
-    for _ in range(8):
-        crowd.leave(crowd.begin("stranger"))
-    crowd.save(own)
-    assert own.fault is None
-    assert crowd.store.load(own._id).num_chunks == 1
-    assert crowd.store.num_removed["room"] > 0
-
-
-def test_walks_that_are_made_and_bookmarks_make_no_room(crowd: Crowd) -> None:
-    told: list[object] = []
-    kept = [crowd.begin("visitor") for _ in range(3)]
-    bookmark = crowd.store.keep("k" * 20, "", crowd.walk.snapshot())
-    last = crowd.keeper.keep(new_id(), "secret")
-    last.on_saving = told.append
-    crowd.save(last)
-    assert (told, crowd.keeper.num_unsaved) == ([Saving("full", 0)], 1)
-    assert all(map(crowd.has, kept))
-    assert crowd.store.has(bookmark)
-    crowd.leave(kept[0])
-    crowd.save(last)
-    assert (told[1:], crowd.keeper.num_unsaved) == ([Saving(None, 0)], 0)
-    assert not crowd.has(kept[0])
-
-
 def test_fault_is_told_once_until_it_is_over(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[object] = []
     saved.kept.on_saving = told.append
@@ -322,40 +253,6 @@ def test_walk_that_is_too_long_is_told(saved: Saved, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(saved.store, "append", refuse)
     saved.go_on(0.0)
     assert saved.kept.fault == "long"
-
-
-def test_address_keeps_its_newest_walks_and_takes_nothing_from_others(tmp_path: Path) -> None:
-    with torch.inference_mode():
-        crowd = Crowd(tmp_path, 100, walks_per_address=2)
-        others = [crowd.begin("visitor") for _ in range(3)]
-        crowd.leave(others[0])
-        walks = [crowd.begin("stranger") for _ in range(5)]
-        for kept in walks[:4]:
-            crowd.leave(kept)
-        crowd.keeper.close()
-    assert [crowd.has(kept) for kept in walks] == [False, False, True, True, True]
-    assert all(map(crowd.has, others))
-
-
-def test_session_that_came_back_keeps_the_walk_although_the_earlier_one_ends_later(crowd: Crowd) -> None:
-    earlier = crowd.begin("visitor")
-    back = crowd.keeper.keep(earlier._id, "secret", crowd.store.claim(earlier._id), "visitor")
-    back.set_place(is_walking=False)
-    crowd.leave(earlier)
-    for _ in range(8):
-        crowd.leave(crowd.begin("stranger"))
-    assert crowd.has(back)
-    assert crowd.store.about(back._id).state == "waiting"
-
-
-def test_walk_of_unknown_address_is_not_limited(tmp_path: Path) -> None:
-    with torch.inference_mode():
-        crowd = Crowd(tmp_path, 100, walks_per_address=1)
-        walks = [crowd.begin("") for _ in range(3)]
-        for kept in walks:
-            crowd.leave(kept)
-        crowd.keeper.close()
-    assert all(map(crowd.has, walks))
 
 
 def test_walk_that_was_removed_from_the_store_is_saved_again_from_its_beginning(saved: Saved) -> None:
@@ -442,11 +339,6 @@ def test_store_knows_who_has_a_slot(saved: Saved) -> None:
         saved.keeper._thread.submit(lambda: None).result()
         states.append(saved.store.about(saved.id).state)
     assert states == ["waiting", "walking", "left"]
-
-
-def test_address_is_not_in_the_store(crowd: Crowd, tmp_path: Path) -> None:
-    crowd.begin("192.0.2.7")
-    assert all("192.0.2.7" not in path.read_text() for path in tmp_path.rglob("about.json"))
 
 
 def test_disk_that_hangs_does_not_keep_the_process(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import av
 from numpy.typing import NDArray
 
-from worldplay.clips.file import Record, write_clip
+from worldplay.clips.file import ClipReport, write_clip
 from worldplay.clips.plan import ClipOptions, ClipPlan, ClipTarget, plan_clip
 from worldplay.commands.render import RenderOptions
 from worldplay.world.world import World
@@ -25,7 +25,7 @@ def render_options(out: Path, **given: Any) -> RenderOptions:
     return RenderOptions(**{**unset, "out": out, "prompt": "", "overlay": False, **given})
 
 
-def write(world: World, plan: ClipPlan, out: Path) -> Record:
+def write(world: World, plan: ClipPlan, out: Path) -> ClipReport:
     return write_clip(world, plan, out, lambda frames_done: None, overlay=False)
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from support.fakes import FakeClock
+from worldplay.engine.decode_queue import DecodeQueue
 from worldplay.engine.decoder import DecoderThread
-from worldplay.engine.decoding import DecodeQueue
 from worldplay.engine.ports import Frames
 from worldplay.engine.watchdog import Watchdog
 

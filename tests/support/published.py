@@ -1,6 +1,7 @@
 """Tiny models saved exactly as the released ones are published, in the original and the diffusers layout."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -20,25 +21,13 @@ from transformers import (
 )
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from worldplay.model.config import TransformerConfig, VAEConfig
+from support.tiny import TINY
+from worldplay.model.config import VAEConfig
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae_keys import published_key
+from worldplay.world.released.memory_estimate import Shapes
 
-TRANSFORMER = TransformerConfig(
-    hidden=32,
-    heads=2,
-    rope_dims=(4, 6, 6),
-    blocks=2,
-    latent_channels=4,
-    patch_size=(1, 1),
-    mlp_ratio=2.0,
-    text_dim=32,
-    vision_dim=16,
-    byt5_dim=12,
-    byt5_hidden=8,
-    refiner_blocks=1,
-    rope_theta=256.0,
-)
+TRANSFORMER = replace(TINY, text_dim=32, vision_dim=16, byt5_dim=12)
 VAE = VAEConfig(
     pixel_patch=1,
     latent_channels=4,
@@ -50,6 +39,7 @@ VAE = VAEConfig(
     temporal_compression=4,
     scaling_factor=1.03682,
 )
+SHAPES = Shapes(TRANSFORMER, VAE)
 COLOURS = {"white": 0, "black": 1}
 FONTS = {"en-Montserrat-Regular": 0, "cn-Song": 1}
 CHAT_TEMPLATE = (

@@ -117,3 +117,8 @@ class RawClient:
     def _show(self, media: Message) -> None:
         shown = media["time"] + media["duration"]
         self.send("playhead", shown=shown, buffered=0.0, stalled=0, hidden=False)
+
+
+def of(kind: str, messages: list[Message]) -> list[Message]:
+    """The messages of one type."""
+    return [message for message in messages if message["type"] == kind]

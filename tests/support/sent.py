@@ -17,6 +17,7 @@ from worldplay.web.outlet import Sample
 from worldplay.world.camera import Motion
 
 TRACK = VideoTrack(16, 16, 24)
+MAX_CHUNKS = 3  # of two frames each; so many may wait in tests with `few_frames`
 FRAMES = [TRACK.encode(np.zeros((16, 16, 3), np.uint8), key=number == 0) for number in range(2)]
 
 

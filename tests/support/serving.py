@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from worldplay.loading import make_engine
+from worldplay.engine_setup import make_engine
 from worldplay.settings import Settings, load_settings
 from worldplay.web.address import listen
 from worldplay.web.app import create_server

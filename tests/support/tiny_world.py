@@ -7,6 +7,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from evaluation.scale import QUICK
+from support import rollouts
 from support.ranks import share
 from support.tiny import TINY
 from worldplay.model.conditioning import Conditioning
@@ -18,7 +19,6 @@ from worldplay.world.context import sample_points
 from worldplay.world.courtyard.ground import WalkGround
 from worldplay.world.courtyard.views import render_views
 from worldplay.world.rollout import RolloutModel
-from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.world import World
 
 HEIGHT, WIDTH = 32, 48
@@ -34,15 +34,7 @@ VAE = VAEConfig(
     temporal_compression=4,
     scaling_factor=1.0,
 )
-ROLLOUT = RolloutConfig(
-    chunk_latents=4,
-    memory_latents=12,
-    recent_latents=4,
-    context_timestep=14.0,
-    steps=2,
-    shift=5.0,
-    guidance=1.0,
-)
+ROLLOUT = replace(rollouts.ROLLOUT, steps=2)
 SCALE = replace(
     QUICK,
     vae_frames=17,

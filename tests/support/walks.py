@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from torch import Tensor
 
 from worldplay.world.camera import Motion
 from worldplay.world.chunk import Chunk
@@ -26,6 +27,10 @@ def cut(walk: LiveWalk, kept: int, moves: Sequence[Move]) -> Chunk:
 
 def open_walk(world: World, **request: object) -> LiveWalk:
     return world.open_walk(WalkRequest(**{"seed": 5, **request}))  # type: ignore[arg-type]
+
+
+def latents_of(live: LiveWalk) -> Tensor:
+    return live.walk.latents.gather(range(live.walk.num_latents))
 
 
 def walk_about(world: World, **request: object) -> LiveWalk:

@@ -9,29 +9,19 @@ import msgpack
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from support.sent import TRACK, FakeSocket, connected, cut_of, report, samples, welcome
+from support.sent import MAX_CHUNKS, TRACK, FakeSocket, connected, cut_of, report, samples, welcome
 from worldplay.engine.ports import ChunkReport
 from worldplay.media.track import VideoTrack
 from worldplay.protocol import messages as m
 from worldplay.protocol.connection import ClientConnection
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.protocol.wire import pack
-from worldplay.web import send_queue
 from worldplay.web.audience import Audience
 from worldplay.web.outlet import Close, Packed
 from worldplay.web.sender import Sender
 from worldplay.web.watcher import Watcher
 
 Told = list[dict[str, Any]]
-
-
-MAX_CHUNKS = 3  # of two frames each
-
-
-@pytest.fixture
-def few_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let three chunks of two frames wait."""
-    monkeypatch.setattr(send_queue, "MAX_FRAMES", 2 * MAX_CHUNKS)
 
 
 class Room:

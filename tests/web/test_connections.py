@@ -5,6 +5,7 @@ from typing import cast
 
 import pytest
 
+from support.waiting import Clock
 from worldplay.web.connections import (
     CLOSING_TIMEOUT_S,
     MAX_UNFINISHED_BYTES,
@@ -35,13 +36,6 @@ class Transport:
 
     def abort(self) -> None:
         self.aborted = True
-
-
-class Clock:
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture

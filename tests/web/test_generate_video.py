@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-import av
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
+from support.clips import decode
 from support.serving import serving
 from worldplay.settings import load_settings
 from worldplay.web.openapi import describe_api
@@ -47,11 +47,6 @@ def error(response: httpx.Response) -> tuple[int, str]:
 def message(response: httpx.Response) -> str:
     text: str = response.json()["error"]["message"]
     return text
-
-
-def decode(data: bytes) -> list[np.ndarray]:
-    with av.open(io.BytesIO(data), "r") as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
 def picture(size: tuple[int, int] = (64, 48)) -> str:

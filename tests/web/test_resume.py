@@ -14,7 +14,7 @@ from support.raw_client import Message, RawClient
 from support.serving import serving
 from support.tiny_world import make_world
 from worldplay.store import keeper
-from worldplay.web import disk_threads, outlet
+from worldplay.web import disk_threads, sent_messages
 from worldplay.web.visit import BOOKMARKS_BURST
 from worldplay.world.world import World
 
@@ -77,7 +77,7 @@ def test_client_that_lost_too_much_gets_an_init_and_a_key_frame(address: str) ->
 
 def test_client_without_media_sees_something_at_once(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever it has, and whatever it says that it shows. Each comes back at once, as after a reload."""
-    monkeypatch.setattr(outlet, "REMEMBERED_FRAMES", 20)
+    monkeypatch.setattr(sent_messages, "REMEMBERED_FRAMES", 20)
     with client_of(address) as client:
         resume = begin(client)
         client.collect(is_media(40))
@@ -100,7 +100,7 @@ def test_client_without_media_sees_something_at_once(address: str, monkeypatch: 
 def test_client_sees_something_at_once_of_a_walk_that_is_paused(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outlet, "REMEMBERED_FRAMES", 20)
+    monkeypatch.setattr(sent_messages, "REMEMBERED_FRAMES", 20)
     with client_of(address) as client:
         resume = begin(client)
         client.collect(is_media(40))

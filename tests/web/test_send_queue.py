@@ -4,16 +4,8 @@ import asyncio
 
 import pytest
 
-from worldplay.web import send_queue
+from support.sent import MAX_CHUNKS
 from worldplay.web.send_queue import MAX_FRAMES, MAX_MESSAGES, SendQueue
-
-MAX_CHUNKS = 3  # of two frames each
-
-
-@pytest.fixture
-def few_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let three chunks of two frames wait."""
-    monkeypatch.setattr(send_queue, "MAX_FRAMES", 2 * MAX_CHUNKS)
 
 
 async def drain(queue: SendQueue[str], count: int) -> list[str]:

@@ -8,22 +8,14 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 from starlette.websockets import WebSocketDisconnect
 
-from support.sent import FRAMES, TRACK, FakeSocket, connected, cut_of, report, samples, welcome
+from support.sent import FRAMES, MAX_CHUNKS, TRACK, FakeSocket, connected, cut_of, report, samples, welcome
 from worldplay.engine.ports import ChunkReport
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
-from worldplay.web import send_queue
 from worldplay.web.latency import LatencyTracker
-from worldplay.web.outlet import REMEMBERED_FRAMES, Close, Outlet, Resumption, Sample
+from worldplay.web.outlet import Close, Outlet, Resumption, Sample
 from worldplay.web.sender import Sender
-
-MAX_CHUNKS = 3  # of two frames each
-
-
-@pytest.fixture
-def few_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let three chunks of two frames wait."""
-    monkeypatch.setattr(send_queue, "MAX_FRAMES", 2 * MAX_CHUNKS)
+from worldplay.web.sent_messages import REMEMBERED_FRAMES
 
 
 class Client:

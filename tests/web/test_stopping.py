@@ -17,7 +17,7 @@ from support.paths import ENVIRONMENT
 from support.raw_client import Closed, Message, RawClient
 from support.serving import running
 from support.waiting import wait_until
-from worldplay.loading import make_engine
+from worldplay.engine_setup import make_engine
 from worldplay.settings import load_settings
 from worldplay.web.address import listen
 from worldplay.web.app import create_server

@@ -11,7 +11,7 @@ import msgpack
 import pytest
 from PIL import Image
 
-from support.raw_client import Closed, Message, RawClient
+from support.raw_client import Closed, Message, RawClient, of
 from support.serving import serving
 from worldplay.web.limits import LIMITS
 from worldplay.world.world import World
@@ -19,10 +19,6 @@ from worldplay.world.world import World
 
 def walk(address: str) -> RawClient:
     return RawClient(f"ws://{address}/ws")
-
-
-def chunks(messages: list[Message]) -> list[Message]:
-    return [message for message in messages if message["type"] == "chunk"]
 
 
 def is_chunk(index: int) -> Callable[[Message], bool]:
@@ -52,7 +48,7 @@ def test_walk_streams_contiguous_fragments(server: str) -> None:
         messages = client.collect(is_chunk(2))
     media = [message for message in messages if message["type"] == "media"]
     assert init["mime"] == f'video/mp4; codecs="{init["codec"]}"'
-    assert [chunk["frames"] for chunk in chunks(messages)] == [13, 16, 16]
+    assert [chunk["frames"] for chunk in of("chunk", messages)] == [13, 16, 16]
     assert [message["frame"] for message in media] == list(range(29))
     assert [message["frame"] for message in media if message["key"]] == [0, 13]
     assert media[-1]["time"] == pytest.approx(28 / 24)
@@ -90,7 +86,7 @@ def test_pause_step_and_resume(server: str) -> None:
         client.collect(is_chunk(0))
         client.send("pause")
         paused = client.collect(lambda m: m["type"] == "state")
-        last = max([0] + [chunk["index"] for chunk in chunks(paused)])
+        last = max([0] + [chunk["index"] for chunk in of("chunk", paused)])
         client.send("step")
         assert client.recv_type("chunk")["index"] == last + 1
         for _ in range(16):
@@ -111,7 +107,7 @@ def test_rewind_goes_back_but_the_timeline_goes_on(server: str) -> None:
         client.send("rewind", chunk=1)
         after = client.collect(lambda m: m["type"] == "state" and m["what"] == "rewound")
         again = client.recv_type("chunk")
-    frames = [m["first_frame"] for m in chunks(before + after)]
+    frames = [m["first_frame"] for m in of("chunk", before + after)]
     assert again["index"] == 1
     assert again["first_frame"] > max(frames)
 

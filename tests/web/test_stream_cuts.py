@@ -6,12 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from support.raw_client import Message, RawClient
+from support.raw_client import Message, RawClient, of
 from worldplay.engine.session import Session
-
-
-def chunks(messages: list[Message]) -> list[Message]:
-    return [message for message in messages if message["type"] == "chunk"]
 
 
 def test_only_a_client_that_asks_gets_receipts_and_the_latch(server: str) -> None:
@@ -29,7 +25,7 @@ def test_only_a_client_that_asks_gets_receipts_and_the_latch(server: str) -> Non
         client.press(["w"])
         messages = client.collect(lambda message: message["type"] == "chunk" and message["index"] == 2)
     assert {message["type"] for message in messages} == {"chunk", "media"}
-    assert not any("revision" in chunk for chunk in chunks(messages))
+    assert not any("revision" in chunk for chunk in of("chunk", messages))
 
 
 def test_what_a_client_wants_to_have_buffered_reaches_the_engine(
@@ -87,7 +83,7 @@ def test_chunks_are_cut_without_a_gap(server: str, query: str) -> None:
         viewer.watch(8.0)
     media = [message for message in viewer.messages if message["type"] == "media"]
     assert [message["frame"] for message in media] == list(range(len(media)))
-    announced = chunks(viewer.messages)
+    announced = of("chunk", viewer.messages)
     firsts = {chunk["first_frame"] for chunk in announced}
     assert {message["frame"] for message in media if message["key"]} == firsts - {len(media)}
     cuts = [(before, after) for before, after in pairwise(announced) if before["index"] == after["index"]]

@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from support.raw_client import Message, RawClient
+from support.raw_client import Message, RawClient, of
 from support.raw_socket import message, upgrade
 from support.serving import running, serving
 from support.tiny_world import make_world
-from worldplay.loading import make_engine
+from worldplay.engine_setup import make_engine
 from worldplay.settings import load_settings
 from worldplay.web.address import listen
 from worldplay.web.app import create_server
@@ -42,10 +42,6 @@ def is_news(**fields: Any) -> Callable[[Message], bool]:
 
 def is_state(what: str) -> Callable[[Message], bool]:
     return lambda message: bool(message.get("what") == what)
-
-
-def of(kind: str, messages: list[Message]) -> list[Message]:
-    return [message for message in messages if message["type"] == kind]
 
 
 class Walker:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from support.tiny_world import ROLLOUT, make_world, with_sets
+from support.walks import latents_of
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.steering import CircleSteering, WalkRequest
 from worldplay.world.world import World
@@ -22,10 +23,6 @@ def open_walks(world: World, count: int, num_chunks: int) -> list[LiveWalk]:
         for live in walks:
             live.begin_chunk(CircleSteering()).finish()
     return walks
-
-
-def latents_of(live: LiveWalk) -> torch.Tensor:
-    return live.walk.latents.gather(range(live.walk.num_latents))
 
 
 def take_turns(walks: list[LiveWalk]) -> None:

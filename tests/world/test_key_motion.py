@@ -1,9 +1,10 @@
 import math
+from collections.abc import Sequence
 
 import pytest
 
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion, build_trajectory, label_actions
-from worldplay.world.key_motion import Edge, latent_motions, motion_of
+from worldplay.world.key_motion import Edge, motion_of, tapped_keys
 
 NONE: frozenset[str] = frozenset()
 W = frozenset({"w"})
@@ -12,6 +13,20 @@ STILL, AHEAD = Motion(), Motion(forward=FORWARD_STEP)
 
 def edge(t_ms: float, *keys: str) -> Edge:
     return Edge(t_ms, frozenset(keys))
+
+
+def latent_motions(
+    held_before: frozenset[str],
+    edges: Sequence[Edge],
+    start_ms: float,
+    end_ms: float,
+    num_latents: int,
+    look: tuple[float, float] = (0.0, 0.0),
+) -> list[Motion]:
+    """The motions of a chunk: keys held in the end move every latent, and a look is spread evenly."""
+    held = sorted(edges, key=lambda edge: edge.t_ms)[-1].keys if edges else held_before
+    taps = tapped_keys(held_before, edges, start_ms, end_ms, num_latents)
+    return [motion_of(held | keys, look[0] / num_latents, look[1] / num_latents) for keys in taps]
 
 
 def motions(

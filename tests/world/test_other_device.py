@@ -86,7 +86,7 @@ def all_valid(tokens: Tensor, mask: Tensor) -> Tensor:
 
 def walk(world: World, num_chunks: int) -> list[int]:
     """Go on, change the prompt, go back. Returns: frames of each chunk."""
-    picture = world.cut(Image.new("RGB", (120, 80)))
+    picture = world.crop(Image.new("RGB", (120, 80)))
     live = world.open_walk(WalkRequest(seed=0, steps=2, prompt='A door with "Bakery"', picture=picture))
     counts = []
     for index in range(num_chunks):

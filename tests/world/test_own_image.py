@@ -72,24 +72,24 @@ def frames_of(walk: LiveWalk) -> NDArray[np.float64]:
 def test_walk_starts_where_it_looks_most_like_the_picture(world: World) -> None:
     for view in world.views:
         picture = ImageOps.posterize(view.image.resize((300, 180)), 3)
-        assert world.start_view(None, world.cut(picture)) is view
+        assert world.start_view(None, world.crop(picture)) is view
 
 
 def test_named_view_counts_more_than_the_nearest(world: World) -> None:
     first, second = world.views[:2]
-    assert world.start_view(first.name, world.cut(second.image)) is first
+    assert world.start_view(first.name, world.crop(second.image)) is first
 
 
 def test_world_that_takes_pictures_as_they_are_keeps_its_first_view(world: World) -> None:
     other = replace(world, own_pictures="as_is")
-    assert other.start_view(None, other.cut(world.views[1].image)) is world.views[0]
+    assert other.start_view(None, other.crop(world.views[1].image)) is world.views[0]
 
 
 @pytest.mark.slow
 def test_picture_is_the_first_frame_and_blends_into_the_view(world: World) -> None:
     view = world.views[1]
     picture = Image.new("RGB", (world.width, world.height), (210, 40, 200))
-    with_picture = world.open_walk(WalkRequest(view=view.name, picture=world.cut(picture), seed=5, steps=1))
+    with_picture = world.open_walk(WalkRequest(view=view.name, picture=world.crop(picture), seed=5, steps=1))
     without = world.open_walk(WalkRequest(view=view.name, seed=5, steps=1))
     own_image = np.asarray(picture)
     seen, plain = frames_of(with_picture), frames_of(without)
@@ -104,7 +104,7 @@ def test_picture_is_the_first_frame_and_blends_into_the_view(world: World) -> No
 
 def test_walk_that_is_reset_begins_with_the_picture_again(world: World) -> None:
     picture = Image.new("RGB", (40, 24), (0, 255, 0))
-    walk = world.open_walk(WalkRequest(picture=world.cut(picture), seed=5, steps=1))
+    walk = world.open_walk(WalkRequest(picture=world.crop(picture), seed=5, steps=1))
     frames_of(walk)
     walk.truncate(0)
     assert np.abs(frames_of(walk)[0] - (0, 255, 0)).max() <= 1
@@ -122,7 +122,7 @@ PICTURES = {
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_any_picture_starts_a_walk(world: World, name: str) -> None:
-    walk = world.open_walk(WalkRequest(picture=world.cut(PICTURES[name]), seed=1, steps=1))
+    walk = world.open_walk(WalkRequest(picture=world.crop(PICTURES[name]), seed=1, steps=1))
     assert frames_of(walk).shape == (13, world.height, world.width, 3)
 
 

@@ -13,18 +13,6 @@ type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 const KEY = "worldplay.walk-key";
 const KEY_BYTES = 24;
 
-/** A walk that is linked to in the address: `#walk=...`. */
-export function walkInAddress(hash: string): string | null {
-  return new URLSearchParams(hash.slice(1)).get("walk");
-}
-
-/** The address without the walk, so that going back to the page does not open it again. */
-export function withoutWalk(hash: string): string {
-  const parts = new URLSearchParams(hash.slice(1));
-  parts.delete("walk");
-  return parts.size === 0 ? "" : `#${parts}`;
-}
-
 /** This browser's memory; where it is forbidden, one that lasts as long as the page. */
 export function browserMemory(): Memory {
   try {

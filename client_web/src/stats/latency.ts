@@ -17,10 +17,6 @@ export class Recent<T = number> {
   get values(): readonly T[] {
     return this.items;
   }
-
-  clear(): void {
-    this.items = [];
-  }
 }
 
 export function median(values: readonly number[]): number | undefined {

@@ -9,7 +9,7 @@ const NUM_LATENCIES = 512;
 const NUM_FRAMES = 2_048;
 
 export const STAGES = ["select", "context", "denoise", "decode", "encode"] as const;
-export type Stage = (typeof STAGES)[number];
+type Stage = (typeof STAGES)[number];
 
 /** What one chunk cost, or the rest of one that was cut; decode and encode grow as its frames come in. */
 export class ChunkCost {

@@ -2,7 +2,7 @@
 
 import { median } from "../stats/latency";
 
-export interface EdgeDecision {
+interface EdgeDecision {
   rate: number;
   /** Media seconds to skip; 0 for none. */
   skipS: number;

@@ -2,7 +2,7 @@
 import type { Media } from "../net/protocol";
 
 /** How a fragment came. */
-export interface Arrival {
+interface Arrival {
   /** Page clock. */
   arrivedAt: number;
   /** How long what was buffered before it will be played. */

@@ -1,8 +1,8 @@
 /** The page of somebody who watches: the walk of somebody else, without any controls. */
 import { type Cause, Connection, type Status } from "../net/connection";
+import { withoutLink } from "../net/links";
 import type { Init, Media, ServerMessage, Watchers, Welcome } from "../net/protocol";
 import { openWebSocket, watchUrl } from "../net/socket";
-import { withoutWatch } from "../net/watch_links";
 import { Notice } from "../ui/notice";
 import { PageLine } from "../ui/notice_line";
 import { overInWords, waitingInWords, walkerInWords } from "../ui/watch_words";
@@ -114,6 +114,6 @@ export class WatchPage {
 
   /** To the page of a walker. */
   private leave(): void {
-    location.assign(`${location.pathname}${location.search}${withoutWatch(location.hash)}`);
+    location.assign(`${location.pathname}${location.search}${withoutLink(location.hash, "watch")}`);
   }
 }

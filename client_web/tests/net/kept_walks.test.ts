@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { KeptWalks, type Memory, walkInAddress, withoutWalk } from "../../src/net/kept_walks";
+import { KeptWalks, type Memory } from "../../src/net/kept_walks";
 
 interface Asked {
   url: string;
@@ -52,11 +52,4 @@ it("says what the server says", async () => {
 
 it("links to a walk beside the page", () => {
   expect(walks(new Response()).link("abc")).toBe("https://example.org/walk/w/abc");
-});
-
-it("finds a walk in the address, and takes it out", () => {
-  expect(walkInAddress("#walk=abc&token=x")).toBe("abc");
-  expect(walkInAddress("#token=x")).toBeNull();
-  expect(withoutWalk("#walk=abc&token=x")).toBe("#token=x");
-  expect(withoutWalk("#walk=abc")).toBe("");
 });

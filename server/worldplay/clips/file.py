@@ -24,7 +24,7 @@ _FAILURES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ClipReport:
     """How a clip was made."""
 
     chunks: list[ChunkDone]
@@ -45,7 +45,7 @@ def timings_of(chunk: ChunkDone) -> dict[str, float]:
     return {**chunk.report.chunk.timings_ms, "decode": chunk.decode_ms, "encode": chunk.encode_ms}
 
 
-def write_clip(world: World, plan: ClipPlan, out: Path, on_pass: OnPass, *, overlay: bool) -> Record:
+def write_clip(world: World, plan: ClipPlan, out: Path, on_pass: OnPass, *, overlay: bool) -> ClipReport:
     """Make a clip and write it to a file. If this fails, the part already written can be played.
 
     Raises: OSError if the file or the model fails.
@@ -54,7 +54,7 @@ def write_clip(world: World, plan: ClipPlan, out: Path, on_pass: OnPass, *, over
     chunks: list[ChunkDone] = []
     with out.open("wb", buffering=0) as file, _pieces(world, plan, overlay) as pieces:
         _write(pieces, file, chunks, on_pass)
-    return Record(chunks, time.perf_counter() - began, time.process_time() - began_cpu)
+    return ClipReport(chunks, time.perf_counter() - began, time.process_time() - began_cpu)
 
 
 def count_passes(world: World, plan: ClipPlan) -> int:

@@ -7,17 +7,18 @@ from typing import Protocol
 from PIL.Image import Image
 
 from worldplay.engine.clip_run import ClipRequest
+from worldplay.model.config import CHUNK_LATENTS
 from worldplay.wording import show
 from worldplay.world.camera import MAX_POSES
 from worldplay.world.frames import SIZE_UNIT, check_num_frames, count_frames, count_latents
-from worldplay.world.pictures.fit import cut_picture
+from worldplay.world.pictures.fit import crop_picture
 from worldplay.world.pose_files import Trajectory, parse_trajectory
-from worldplay.world.recorded_cuts import CHUNK_LATENTS, list_latches
+from worldplay.world.recorded_cuts import list_latches
+from worldplay.world.rollout_config import MAX_STEPS
 from worldplay.world.steering import ReplaySteering, TrajectorySteering, WalkRequest
 
 DEFAULT_FRAMES = 125
 LONGEST = count_frames(MAX_POSES)  # frames; an hour
-MAX_STEPS = 100
 
 
 class ClipError(ValueError):
@@ -86,9 +87,9 @@ def plan_clip(target: ClipTarget, options: ClipOptions, max_frames: int = LONGES
     num_latents = _count_latents(options, num_frames, target.chunk_latents, max_frames)
     pose = f"w-{num_latents - 1}" if given is None else options.pose
     whole = given or _read_pose(pose)
-    trajectory = _cut(whole, num_latents, num_frames)
+    trajectory = _shorten(whole, num_latents, num_frames)
     seed = secrets.randbits(32) if options.seed is None else options.seed
-    picture = None if options.image is None else cut_picture(options.image, target.width, target.height)
+    picture = None if options.image is None else crop_picture(options.image, target.width, target.height)
     walk = WalkRequest(options.view, picture, options.prompt, seed, options.steps, trajectory.origin)
     request = _request(target, walk, trajectory)
     return ClipPlan(request, seed, pose, trajectory, num_frames, whole.num_latents - num_latents)
@@ -111,8 +112,8 @@ def _choose_num_frames(options: ClipOptions, trajectory: Trajectory | None) -> i
     return DEFAULT_FRAMES if trajectory is None else count_frames(trajectory.num_latents)
 
 
-def _cut(trajectory: Trajectory, num_latents: int, num_frames: int) -> Trajectory:
-    """Take the beginning of a trajectory. Raises: ClipError if the trajectory is too short."""
+def _shorten(trajectory: Trajectory, num_latents: int, num_frames: int) -> Trajectory:
+    """Take the beginning of a trajectory. Raises: ClipError if it is too short."""
     if trajectory.num_latents < num_latents:
         raise ClipError(
             "pose",
@@ -156,11 +157,11 @@ def _count_latents(options: ClipOptions, num_frames: int, chunk_latents: int, ma
     except ValueError as error:
         if options.num_frames is not None:
             raise ClipError("num_frames", str(error)) from None
-        advice = _advise_cut(count_latents(num_frames), chunk_latents, max_frames)
+        advice = _advise_num_frames(count_latents(num_frames), chunk_latents, max_frames)
         raise ClipError("pose", f"{error}{advice}") from None
 
 
-def _advise_cut(num_poses: int, chunk_latents: int, max_frames: int) -> str:
+def _advise_num_frames(num_poses: int, chunk_latents: int, max_frames: int) -> str:
     """Say how many frames to ask for if poses do not make whole chunks, and which poses that omits."""
     fitting = min(num_poses, count_latents(max_frames)) // chunk_latents * chunk_latents
     if not fitting:

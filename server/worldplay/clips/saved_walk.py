@@ -4,10 +4,10 @@ from PIL import Image
 
 from worldplay.clips.plan import ClipPlan
 from worldplay.engine.clip_run import ClipRequest
+from worldplay.model.config import CHUNK_LATENTS
 from worldplay.world.frames import count_frames
 from worldplay.world.pictures.fit import StartPicture
 from worldplay.world.pose_files import Trajectory
-from worldplay.world.recorded_cuts import CHUNK_LATENTS
 from worldplay.world.snapshot import Beginning, Snapshot
 from worldplay.world.steering import PosedCamera, ReplaySteering, WalkRequest
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from PIL.Image import Image
 
 from worldplay.clips.plan import ClipError, ClipOptions, ClipPlan, ClipTarget, plan_clip
-from worldplay.clips.recording import Beginning, is_saved_walk, read_beginning, read_file, read_pose
+from worldplay.clips.pose_option import RecordedBeginning, is_saved_walk, read_beginning, read_file, read_pose
 from worldplay.commands.options import refuse
 from worldplay.commands.paths import check_apart, check_writable
 from worldplay.commands.progress import Progress
@@ -168,7 +168,7 @@ def _plan(target: ClipTarget, options: ClipOptions) -> ClipPlan:
         raise ValueError(f"{option}: {error.reason}") from None
 
 
-def _complete(options: RenderOptions, beginning: Beginning, target: ClipTarget) -> RenderOptions:
+def _complete(options: RenderOptions, beginning: RecordedBeginning, target: ClipTarget) -> RenderOptions:
     """Take options that were not given from a recorded walk, and print which.
 
     Raises: ValueError if the walk began at a picture and neither a picture nor a view is given.
@@ -193,7 +193,9 @@ def _complete(options: RenderOptions, beginning: Beginning, target: ClipTarget) 
     return replace(options, **recorded)
 
 
-def _warn_of_differences(beginning: Beginning, target: ClipTarget, image: dict[str, str] | None) -> None:
+def _warn_of_differences(
+    beginning: RecordedBeginning, target: ClipTarget, image: dict[str, str] | None
+) -> None:
     """Print in what a recorded walk differs from this clip, where the command line decides."""
     if beginning.model not in (None, target.name):
         sys.stderr.write(f"the recorded walk's model was {beginning.model!r}, not {target.name!r}\n")
@@ -207,7 +209,7 @@ def _warn_of_differences(beginning: Beginning, target: ClipTarget, image: dict[s
         sys.stderr.write(f"the recorded walk's picture, {recorded.path}, was not {image['path']}\n")
 
 
-def _warn_of_shift(beginning: Beginning, settings: ModelSettings) -> None:
+def _warn_of_shift(beginning: RecordedBeginning, settings: ModelSettings) -> None:
     was, now = beginning.shift, settings.shift
     if is_released(settings.model) and was not in (None, now):
         sys.stderr.write(f"the recorded walk's shift was {was}, not {now}: WORLDPLAY_SHIFT sets it\n")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from worldplay.clips.file import Record, timings_of
+from worldplay.clips.file import ClipReport, timings_of
 from worldplay.clips.plan import ClipPlan
 from worldplay.world.recorded_cuts import RecordedCut
 from worldplay.world.steering import PosedCamera
@@ -11,9 +11,11 @@ from worldplay.world.world import World
 STAGES = ("select", "context", "denoise", "decode", "encode")
 
 
-def describe(world: World, plan: ClipPlan, record: Record, image: dict[str, str] | None) -> dict[str, object]:
+def describe(
+    world: World, plan: ClipPlan, report: ClipReport, image: dict[str, str] | None
+) -> dict[str, object]:
     """Collect everything needed to make the clip again, as a recorded walk that `--pose` can read."""
-    chunks = [done.report.chunk for done in record.chunks]
+    chunks = [done.report.chunk for done in report.chunks]
     description: dict[str, object] = {
         "model": world.name,
         "size": [world.width, world.height],
@@ -25,16 +27,16 @@ def describe(world: World, plan: ClipPlan, record: Record, image: dict[str, str]
         "image": image,
         "steps": plan.request.walk.steps or world.rollout.config.steps,
         "shift": world.rollout.config.shift,
-        "wall_s": round(record.wall_s, 3),
-        "cpu_s": round(record.cpu_s, 3),
-        "timings_ms": _rounded(record.timings_ms()),
+        "wall_s": round(report.wall_s, 3),
+        "cpu_s": round(report.cpu_s, 3),
+        "timings_ms": _rounded(report.timings_ms()),
         "chunks": [
             {
                 "index": chunk.report.chunk.index,
                 "frames": chunk.report.chunk.num_frames,
                 **_rounded(timings_of(chunk)),
             }
-            for chunk in record.chunks
+            for chunk in report.chunks
         ],
         "poses": [pose.reshape(16).tolist() for chunk in chunks for pose in chunk.poses],
         "labels": [label for chunk in chunks for label in chunk.labels],
@@ -64,13 +66,13 @@ def _rounded(times_ms: dict[str, float]) -> dict[str, float]:
     return {stage: round(time_ms, 2) for stage, time_ms in times_ms.items()}
 
 
-def summarise(world: World, plan: ClipPlan, record: Record, out: Path) -> str:
+def summarise(world: World, plan: ClipPlan, report: ClipReport, out: Path) -> str:
     """Write two lines for people."""
-    times = record.timings_ms()
+    times = report.timings_ms()
     stages = ", ".join(f"{stage} {times.get(stage, 0.0) / 1000:.2f}" for stage in STAGES)
     return (
-        f"{out}: {plan.num_frames} frames of {world.width}x{world.height} in {record.wall_s:.2f} s "
-        f"({plan.num_frames / record.wall_s:.1f} frames/s, {record.cpu_s:.2f} s of CPU); seed {plan.seed}\n"
+        f"{out}: {plan.num_frames} frames of {world.width}x{world.height} in {report.wall_s:.2f} s "
+        f"({plan.num_frames / report.wall_s:.1f} frames/s, {report.cpu_s:.2f} s of CPU); seed {plan.seed}\n"
         f"seconds: {stages}"
     )
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from worldplay.clips.recording import read_file
+from worldplay.clips.pose_option import read_file
 from worldplay.settings import ModelSettings
 
 if TYPE_CHECKING:

@@ -30,7 +30,8 @@ def run(settings: Settings) -> None:
     keep_one_heap()
     listening = listen(settings.host, settings.port)  # before the slow loading, because the port may be taken
     logger.info("loading the model %r", settings.model)
-    from worldplay.loading import check_choices, open_engine, open_ranks
+    from worldplay.engine_setup import open_engine
+    from worldplay.loading import check_choices, open_ranks
     from worldplay.sizing import fix_size
     from worldplay.web.app import create_server
     from worldplay.web.static_page import has_page
@@ -43,7 +44,7 @@ def run(settings: Settings) -> None:
     with open_ranks(settings) as ranks:
         world, engine = open_engine(settings, ranks)
         server = create_server(settings, choose_codec(world), engine, began_s)
-        server.on_stopping = lambda: _end_process_in(END_S, EXIT_FAILED if server.has_failed else 0)
+        server.on_stopping = lambda: _end_process_soon(EXIT_FAILED if server.has_failed else 0)
         num_slots = engine.max_sessions if world.can_walk else 0
         settle_loaded()
         where = "walk at" if has_page(settings.static_dir) else "without a page at"
@@ -62,13 +63,13 @@ def choose_codec(world: "World") -> "World":
     return replace(world, codec=codec)
 
 
-def _end_process_in(seconds: float, code: int) -> None:
-    """End the process after a while if it still runs then: a thread that hangs would keep it."""
+def _end_process_soon(code: int) -> None:
+    """End the process after END_S if it still runs then: a thread that hangs would keep it."""
 
     def end() -> None:
         logger.warning("the process ends although a thread hangs")
         os._exit(code)
 
-    timer = threading.Timer(seconds, end)
+    timer = threading.Timer(END_S, end)
     timer.daemon = True
     timer.start()

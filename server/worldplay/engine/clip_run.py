@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Protocol
 
-from worldplay.engine.chunk_run import ChunkStages
+from worldplay.engine.clip_chunk import ChunkStages
 from worldplay.engine.controls import Latch
 from worldplay.engine.pacing import Stage
 from worldplay.engine.ports import ChunkReport, Frames, WalkPort, WorldPort

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from worldplay.engine.controls import Latch
-from worldplay.engine.decoding import DecodeQueue
+from worldplay.engine.decode_queue import DecodeQueue
 from worldplay.engine.pacing import Costs
 from worldplay.engine.ports import ChunkReport, WalkPort, WorldPort
 from worldplay.engine.session import Session
@@ -58,17 +58,9 @@ class Commands:
                 self._open_walk(session, request)
                 return
             case Rewind(num_chunks, what):
-                walk = walk_of(session)
-                if num_chunks > walk.num_chunks:
-                    raise RefusedError(f"expected one of {walk.num_chunks} chunks, got {num_chunks}")
-                self._queues[session.number].clear()  # if its client is away, there may be some
-                walk.truncate(num_chunks)
-                session.listener.on_state(what, {"chunk": num_chunks})
+                self._rewind(session, walk_of(session), num_chunks, what)
             case Prompt(text):
-                walk = walk_of(session)
-                walk.set_prompt(text)
-                taken = {} if walk.taken_as is None else {"taken_as": walk.taken_as}
-                session.listener.on_state("prompt", {"chunk": walk.num_chunks, "text": text, **taken})
+                _set_prompt(session, walk_of(session), text)
             case Copy(deliver):
                 deliver(walk_of(session).snapshot())
                 self._queues[session.number].make_final()
@@ -98,8 +90,21 @@ class Commands:
         if (last := walk.show_last()) is not None:
             self._show(session, walk, last)
 
+    def _rewind(self, session: Session, walk: WalkPort, num_chunks: int, what: str) -> None:
+        if num_chunks > walk.num_chunks:
+            raise RefusedError(f"expected one of {walk.num_chunks} chunks, got {num_chunks}")
+        self._queues[session.number].clear()  # if its client is away, there may be some
+        walk.truncate(num_chunks)
+        session.listener.on_state(what, {"chunk": num_chunks})
+
     def _show(self, session: Session, walk: WalkPort, last: Chunk) -> None:
         """Show the last latent of a walk that goes on, before its next chunk is made."""
         queue = self._queues[session.number]
         queue.add(ChunkReport(last, Latch(None, self._clock())), walk)
         queue.decode_next()
+
+
+def _set_prompt(session: Session, walk: WalkPort, text: str) -> None:
+    walk.set_prompt(text)
+    taken = {} if walk.taken_as is None else {"taken_as": walk.taken_as}
+    session.listener.on_state("prompt", {"chunk": walk.num_chunks, "text": text, **taken})

@@ -3,11 +3,11 @@
 MAX_CUTS = 3.0  # at once: a press, its release, and one more
 MS_PER_CUT = 445.0  # in the long run: three in two chunks
 LOOK_EVERY_MS = 334.0  # half a chunk, from a latch to a cut for looks alone: at most one such cut in a chunk
-_KEPT_FOR_KEYS = 1.0  # what looks leave
+_KEPT_FOR_KEYS = 1.0  # cuts that looks leave for keys
 
 
 class CutBudget:
-    """The cuts that one session may still make. Keys that change have more than looks that go on."""
+    """The cuts that one session may still make. A change of keys may use more of them than looks alone."""
 
     def __init__(self) -> None:
         self._left = MAX_CUTS

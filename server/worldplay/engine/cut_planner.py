@@ -10,7 +10,7 @@ from worldplay.engine.commands import walk_of
 from worldplay.engine.cut_budget import CutBudget
 from worldplay.engine.cuts import Cut, Cuttable, Refusal, plan_cut
 from worldplay.engine.deadline import Run, Task, latest_start
-from worldplay.engine.decoding import DecodeQueue
+from worldplay.engine.decode_queue import DecodeQueue
 from worldplay.engine.pacing import Costs
 from worldplay.engine.session import Session
 from worldplay.engine.stats import Counters
@@ -33,7 +33,7 @@ class PlannedCut:
         return self.cut.begin_by_ms - self.slack_ms
 
     def goes_before(self, run: Run, tasks: Sequence[Task], now_ms: float) -> bool:
-        """Return whether other work would make this cut late, and is in time after it but for a wish."""
+        """Return whether this cut goes first: other work would make it late, and is early only by a wish."""
         task = next(task for task in tasks if task.session == run.session)
         return task.wish_ms > 0 and now_ms + task.work_ms > self.cut.begin_by_ms
 
@@ -111,7 +111,7 @@ class CutPlanner:
     def _find_first(
         self, session: Session, chunk: Cuttable, order: Sequence[Task], now_ms: float
     ) -> Task | None:
-        """Find what to make before a cut, so that neither makes the other, or the next chunk, late."""
+        """Find another session's chunk to make before a cut, if both and the next chunk are then in time."""
         others = [task for task in order if task.session != session.number]
         own = [task for task in order if task.session == session.number]
         own_begin_ms = latest_start(own, None, session.number)

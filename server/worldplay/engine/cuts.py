@@ -23,7 +23,7 @@ class Cuttable:
 
     first: int  # number in the chunk of the first latent that is not decoded
     num_latents: int  # of the whole chunk
-    due_ms: list[float]  # by latent from `first` on: when it must be decoded, behind all before it
+    due_ms: list[float]  # of each latent from `first` on: when it must be generated, to be decoded in time
     is_cached: bool  # whether the caches still hold the chunk's context
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Condition, Thread
 
-from worldplay.engine.decoding import DecodeQueue
+from worldplay.engine.decode_queue import DecodeQueue
 from worldplay.engine.failures import code_of
 from worldplay.engine.ports import Frames
 from worldplay.engine.session import Session
@@ -21,7 +21,7 @@ class Decoder:
     """Decodes one latent at a time: at once, on the thread that asks, where failures are raised.
 
     Whoever holds `lock` owns all sessions, queues, costs and counters. The worker holds it except while it
-    computes a stage. Then the only thing that may happen is that a latent is delivered, and the next begun.
+    computes a stage. Only one thing may happen meanwhile: a latent is delivered, and the next one is begun.
     All methods are called with the lock.
     """
 

@@ -7,7 +7,6 @@ from typing import Literal
 
 MIN_MARGIN_MS = 50.0  # for a client that does not say what it wants to have buffered
 MAX_BUFFERED_MS = 1333.0  # two chunks; if these do not prevent underruns, the server is too slow
-CONTEXT_SLACK_MS = 20.0  # how much earlier the context pass starts than it usually must
 MIN_CUT_SLACK_MS = 5.0
 MAX_CUT_SLACK_MS = 50.0
 MAX_SPREAD_MS = 150.0  # more reserve would be felt more than a rare stall
@@ -190,13 +189,17 @@ class Costs:
         return min(self._first_ms.get(stage, math.inf), times.least_ms if times else math.inf)
 
 
-def needed_ms(frames_at_ms: float, latched_at_ms: float, media_before_ms: float) -> float:
-    """Return how much buffered media, at the latch, would make these frames arrive just in time.
+def needed_ms(since_latch_ms: float, media_before_ms: float) -> float:
+    """Return how much buffered media, at the latch, would make frames arrive just in time.
 
     A chunk needs the largest value of its frames: of the first frames if decoding is faster than playing, of
     the last frames if it is slower.
+
+    Args:
+        since_latch_ms: from the latch until these frames are decoded.
+        media_before_ms: how long the frames of the chunk before them are shown.
     """
-    return frames_at_ms - latched_at_ms - media_before_ms
+    return since_latch_ms - media_before_ms
 
 
 def margin_ms(times: RecentTimes, ack_delays: AckDelays, wanted_ms: float | None = None) -> float:

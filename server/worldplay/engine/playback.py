@@ -7,7 +7,7 @@ from worldplay.engine.pacing import MIN_MARGIN_MS, AckDelays, RecentTimes, latch
 
 UNACKNOWLEDGED_CHUNKS = 2
 SILENT_AFTER_MS = 1000.0  # a client that plays says so every 100 ms
-MAX_NEED_MS = 250.0  # reserve and way to a client, as far as others wait for it: it may report what it likes
+MAX_NEED_MS = 250.0  # the most reserve and delay of one client that others wait for: it may report anything
 LOST_AFTER_MS = 2000.0  # media that a client has not reported by then counts as lost
 MAX_UNENCODED_S = 1.0  # of frames: at most one chunk may be made while another is encoded
 _MAX_BATCHES = 64  # more than are handed over within LOST_AFTER_MS
@@ -55,7 +55,7 @@ class Playback:
     def __init__(self, start_s: float = 0.0) -> None:
         """The timeline begins at `start_s`: it goes on after a session that was lost."""
         self.handed_s = start_s
-        self._end_s = start_s  # of the timeline: all that was handed over, also what counts as lost
+        self._end_s = start_s  # of the timeline: all that was handed over, with what counts as lost
         self.unencoded_s = 0.0  # handed over, but still raw frames, which are large
         self.ack_delays = AckDelays()
         self._playhead: Playhead | None = None
@@ -155,7 +155,7 @@ class Playback:
         return latch_buffered_ms(needed, self.ack_delays, max(spread_ms, self._reserve_ms))
 
     def wish_ms(self, needed: RecentTimes, spread_ms: float) -> float:
-        """Return how much of this is only a wish of the client. Others do not wait for it."""
+        """Return how much of `latch_buffered_ms` is only the client's wish, which others do not wait for."""
         needs_ms = max(spread_ms, min(MIN_MARGIN_MS, self._reserve_ms))
         needs_ms = latch_buffered_ms(needed, self.ack_delays, needs_ms)
         return self.latch_buffered_ms(needed, spread_ms) - min(needs_ms, needed.median_ms + MAX_NEED_MS)

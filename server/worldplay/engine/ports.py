@@ -48,11 +48,11 @@ class WalkPort(Protocol):
     def begin_chunk(self, steering: Steering) -> PendingChunk: ...
 
     def begin_cut(self, kept: int, steering: Steering) -> PendingChunk:
-        """Begin the newest finished chunk's latents from number `kept` on again."""
+        """Begin to make the newest finished chunk again, from latent number `kept` on."""
         ...
 
     def differs(self, kept: int, moves: Sequence[Move]) -> bool:
-        """Return whether these moves, from the newest finished chunk's latent `kept` on, lead elsewhere."""
+        """Return whether these moves lead elsewhere than the newest finished chunk, from latent `kept` on."""
         ...
 
     def decode(self, chunk: Chunk) -> Iterator[Frames]:

@@ -5,21 +5,21 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 
 from worldplay.engine.activity import Activity
+from worldplay.engine.command_queue import MAX_COMMANDS, CommandQueue
 from worldplay.engine.controls import ControlState
 from worldplay.engine.deadline import Task
-from worldplay.engine.pacing import CONTEXT_SLACK_MS, Costs
+from worldplay.engine.pacing import Costs
 from worldplay.engine.playback import MAX_UNENCODED_S, Playback, Playhead
 from worldplay.engine.ports import Listener, WalkPort
 from worldplay.engine.session_commands import Command, Copy, Open, Prepare, Prompt, Rest, Rewind
+from worldplay.world.frames import FPS, FRAMES_PER_LATENT
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.steering import Move, WalkRequest
 
 OPENING_SLACK_MS = 500.0  # a first picture may be this late: a stall while walking is worse
-MAX_COMMANDS = 8
-MAX_STEPS = 8
-COMMAND_REST = 3.0  # times as long as a command took, its session begins no other
-MAX_COMMAND_REST_MS = 2000.0
-SECONDS_PER_LATENT = 1 / 6
+MAX_WAITING_STEPS = 8
+CONTEXT_SLACK_MS = 20.0  # how much earlier the context pass starts than it usually must
+SECONDS_PER_LATENT = FRAMES_PER_LATENT / FPS
 _MAX_NOTICES = 32
 
 Notice = Callable[[Listener], None]
@@ -60,7 +60,7 @@ class Session:
         self._lock = Lock()
         self._controls = ControlState(clock())
         self._playback = Playback(media_s)
-        self._commands: deque[tuple[Command, float]] = deque()  # each with its time of arrival
+        self._commands = CommandQueue()
         self._steps: deque[float] = deque()
         self._notices: deque[Notice] = deque(maxlen=_MAX_NOTICES)
         self._num_chunks: int | None = None  # once all commands are done; None: no walk requested
@@ -68,8 +68,6 @@ class Session:
         self._is_closed = False
         self.activity = Activity(clock())
         self._is_held = False  # its slot goes to somebody else, as soon as its chunk is finished
-        self._command_began_ms = 0.0
-        self._rests_until_ms = 0.0  # no command is begun before
         self._is_away = False
         self._opened_ms = 0.0
         self._served_ms = 0.0
@@ -94,8 +92,7 @@ class Session:
 
     def prompt(self, text: str) -> None:
         with self._lock:
-            if self._commands and isinstance(self._commands[-1][0], Prompt):
-                self._commands.pop()  # only the newest text counts
+            self._commands.drop_newest_prompt()  # only the newest text counts
             self._command(Prompt(text))
         self._wake()
 
@@ -174,8 +171,8 @@ class Session:
             self.activity.note_report(False, now_ms)
             if not self._is_paused:
                 self._refuse("expected `pause` before `step`, got `step` while walking")
-            elif len(self._steps) >= MAX_STEPS:
-                self._refuse(f"expected at most {MAX_STEPS} steps waiting, got one more")
+            elif len(self._steps) >= MAX_WAITING_STEPS:
+                self._refuse(f"expected at most {MAX_WAITING_STEPS} steps waiting, got one more")
             else:
                 self._steps.append(now_ms)
         self._wake()
@@ -187,7 +184,7 @@ class Session:
             self._is_away = True
             self._controls.release(now_ms)
             self.activity.note_away(True, now_ms)
-            self._commands.append((Rest(), now_ms))
+            self._commands.add(Rest(), now_ms)
         self._wake()
 
     def come_back(self, resent_s: float = 0.0, skipped_s: float = 0.0) -> None:
@@ -221,7 +218,7 @@ class Session:
     def is_cancelling(self) -> bool:
         """Return whether the chunk in progress is no longer wanted."""
         with self._lock:
-            return self._is_closed or self._has_change()
+            return self._is_closed or self._commands.has_change
 
     @property
     def num_chunks(self) -> int:
@@ -232,14 +229,13 @@ class Session:
     def num_staying(self) -> int | None:
         """Return how many of the walk's chunks stay after the rewinds that wait; None: all."""
         with self._lock:
-            rewinds = [each.num_chunks for each, _ in self._commands if isinstance(each, Rewind)]
-            return 0 if self._is_closed else min(rewinds, default=None)
+            return 0 if self._is_closed else self._commands.num_staying
 
     @property
     def is_rewinding(self) -> bool:
         """Return whether a rewind is next, before which everything that stays is decoded."""
         with self._lock:
-            return self._has_rewind()
+            return self._commands.is_rewind_next
 
     def take_notices(self) -> list[Notice]:
         with self._lock:
@@ -249,8 +245,7 @@ class Session:
 
     def take_command(self) -> Command | None:
         with self._lock:
-            self._command_began_ms = self._clock()
-            return self._commands.popleft()[0] if self._commands else None
+            return self._commands.take(self._clock())
 
     def hold(self, is_held: bool) -> None:
         """Begin nothing more, because the slot goes to somebody else; or go on after all."""
@@ -263,7 +258,7 @@ class Session:
             self.activity.note_seated(now_ms)
             self._playback.renew()
             if self.walk is not None:
-                self._commands.appendleft((Prepare(), now_ms))
+                self._commands.add_first(Prepare(), now_ms)
 
     def current_controls(self) -> ControlState:
         with self._lock:
@@ -304,24 +299,15 @@ class Session:
             if self._is_held:
                 return None
             if self._commands:
-                if undecoded_ms and not self._is_away and self._has_rewind():
-                    return None
-                asked_ms = max(self._commands[0][1], self._rests_until_ms)
-                deadline_ms = asked_ms + OPENING_SLACK_MS
-                tail_ms = costs.command.median_ms
-                return Task(self.number, deadline_ms, asked_ms, 0.0, tail_ms, self._served_ms)
+                waits = undecoded_ms and not self._is_away and self._commands.is_rewind_next
+                return None if waits else self._command_task(costs)
             if self.walk is None or self._is_away or self._playback.unencoded_s >= MAX_UNENCODED_S:
                 return None
             if self._is_paused:
                 return self._chunk_task(self._steps[0], self._steps[0], costs) if self._steps else None
             if not self._playback.wants_chunk(now_ms):
                 return None
-            underrun_ms = self._playback.underrun_ms(now_ms) + undecoded_ms
-            buffered_ms = self._playback.latch_buffered_ms(costs.needed, costs.spread_ms)
-            deadline_ms = max(underrun_ms, self._opened_ms + OPENING_SLACK_MS)
-            decode_ms = costs.decoding_delay_ms(num_undecoded)
-            wish_ms = self._playback.wish_ms(costs.needed, costs.spread_ms)
-            return self._chunk_task(deadline_ms, underrun_ms - buffered_ms, costs, decode_ms, wish_ms)
+            return self._walking_task(now_ms, costs, undecoded_ms, num_undecoded)
 
     def mark_latched(self, now_ms: float) -> None:
         """Note that a chunk has read its controls; it will be finished unless it is cancelled."""
@@ -333,7 +319,7 @@ class Session:
     def mark_made(self, num_chunks: int, now_ms: float) -> bool:
         """Note that the walk now has this many chunks. Returns: whether the newest is late."""
         with self._lock:
-            if not self._has_change():
+            if not self._commands.has_change:
                 self._num_chunks = num_chunks
             self.is_late = self._playback.begin_chunk(now_ms)
             return self.is_late
@@ -350,12 +336,10 @@ class Session:
             self._playback.renew()  # reports that came meanwhile were about the previous walk
 
     def mark_command_done(self) -> None:
-        """Note that a command was carried out or refused. The next one waits, so that others get turns."""
-        now_ms = self._clock()
+        """Note that a command was carried out or refused."""
         with self._lock:
-            rest_ms = COMMAND_REST * (now_ms - self._command_began_ms)
-            self._rests_until_ms = now_ms + min(rest_ms, MAX_COMMAND_REST_MS)
-            if not self._has_change():
+            self._commands.mark_done(self._clock())
+            if not self._commands.has_change:
                 self._num_chunks = None if self.walk is None else self.walk.num_chunks
 
     # -- with the lock held
@@ -375,22 +359,29 @@ class Session:
             self._controls = self._controls.renewed(self._clock())
             self._playback.renew()
 
-    def _has_change(self) -> bool:
-        return any(isinstance(command, Open | Rewind) for command, _ in self._commands)
-
-    def _has_rewind(self) -> bool:
-        return bool(self._commands) and isinstance(self._commands[0][0], Rewind)
-
     def _command(self, command: Command) -> bool:
-        if len(self._commands) >= MAX_COMMANDS:
+        if self._commands.is_full:
             self._refuse(f"expected at most {MAX_COMMANDS} changes waiting, got one more")
             return False
-        self._commands.append((command, self._clock()))
+        self._commands.add(command, self._clock())
         self.activity.note_input(self._clock())
         return True
 
     def _refuse(self, message: str) -> None:
         self._notices.append(lambda listener: listener.on_error("bad_request", message, False))
+
+    def _command_task(self, costs: Costs) -> Task:
+        due_ms, tail_ms = self._commands.due_ms, costs.command.median_ms
+        return Task(self.number, due_ms + OPENING_SLACK_MS, due_ms, 0.0, tail_ms, self._served_ms)
+
+    def _walking_task(self, now_ms: float, costs: Costs, undecoded_ms: float, num_undecoded: int) -> Task:
+        """Return the next chunk of a walk that is not paused, timed by what its client has buffered."""
+        underrun_ms = self._playback.underrun_ms(now_ms) + undecoded_ms
+        buffered_ms = self._playback.latch_buffered_ms(costs.needed, costs.spread_ms)
+        deadline_ms = max(underrun_ms, self._opened_ms + OPENING_SLACK_MS)
+        decode_ms = costs.decoding_delay_ms(num_undecoded)
+        wish_ms = self._playback.wish_ms(costs.needed, costs.spread_ms)
+        return self._chunk_task(deadline_ms, underrun_ms - buffered_ms, costs, decode_ms, wish_ms)
 
     def _chunk_task(
         self,

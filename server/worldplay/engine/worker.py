@@ -13,8 +13,8 @@ from worldplay.engine.cut_planner import CutPlanner, MakeWay, PlannedCut
 from worldplay.engine.cuts import Cut
 from worldplay.engine.deadline import Run, Task, Wait, decide
 from worldplay.engine.decode_planner import Decode, DecodePlanner
+from worldplay.engine.decode_queue import DecodeQueue
 from worldplay.engine.decoder import Decoder, DecoderThread
-from worldplay.engine.decoding import DecodeQueue
 from worldplay.engine.failures import REASONS, code_of
 from worldplay.engine.pacing import Costs, LatchMode
 from worldplay.engine.ports import WorldPort
@@ -197,14 +197,7 @@ class Worker:
             return self._decode_or_finish(decode, now_ms)
         if cut is not None and cut.begin_ms <= now_ms:
             return cut
-        if isinstance(decision, Run):
-            return decision
-        times = [
-            decision.until_ms,
-            None if decode is None else decode.begin_by_ms,
-            None if cut is None else cut.begin_ms,
-        ]
-        return Wait(min((time for time in times if time is not None), default=None))
+        return decision if isinstance(decision, Run) else _wait_for(decision, decode, cut)
 
     def _list_tasks(self, now_ms: float, *, with_decoding: bool) -> list[Task]:
         """List the next chunk or command of each session.
@@ -349,7 +342,7 @@ class Worker:
             self._drop_run()
 
     def _cancel(self, session: Session, num_staying: int | None = 0) -> None:
-        """Drop what was begun or not decoded yet of a session's chunks, but for those that stay."""
+        """Drop a session's chunk in progress, and undecoded latents after its first `num_staying` chunks."""
         is_running = self._run is not None and self._run.session is session
         is_dropping = self._undecoded[session.number].keep(num_staying)
         self.counters.cancelled_chunks += is_running or is_dropping
@@ -381,6 +374,16 @@ class Worker:
         if code == "out_of_memory":
             self.counters.out_of_memory += 1
             self._world.free_memory()  # only here: before, the traceback still refers to the tensors
+
+
+def _wait_for(wait: Wait, decode: Decode | None, cut: PlannedCut | None) -> Wait:
+    """Wait for what comes first: another task, a latent to decode, or a cut."""
+    times = [
+        wait.until_ms,
+        None if decode is None else decode.begin_by_ms,
+        None if cut is None else cut.begin_ms,
+    ]
+    return Wait(min((time for time in times if time is not None), default=None))
 
 
 def _tell(session: Session, tell: Callable[[], None]) -> None:

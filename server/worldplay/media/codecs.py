@@ -77,9 +77,9 @@ def open_codec(name: str, width: int, height: int, fps: int) -> tuple[Codec, Vid
     return CODECS[X264], _open(CODECS[X264], width, height, fps)
 
 
-def has_codec(name: str) -> bool:
-    """Return whether PyAV was built with an encoder; whether it can be opened is another question."""
-    return name in codecs_available
+def has_nvenc() -> bool:
+    """Return whether PyAV was built with NVENC. Whether it can be opened is another question."""
+    return NVENC in codecs_available
 
 
 def _open(codec: Codec, width: int, height: int, fps: int) -> VideoCodecContext:

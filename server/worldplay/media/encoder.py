@@ -9,7 +9,7 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
-from worldplay.media.codecs import NVENC, X264, has_codec, open_codec
+from worldplay.media.codecs import NVENC, X264, has_nvenc, open_codec
 from worldplay.media.nal_units import make_avcc, prefix_lengths
 
 logger = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ def _as_yuv(planes: NDArray[np.uint8]) -> VideoFrame:
 
 def find_live_codec(width: int, height: int, fps: int) -> str:
     """Return the GPU's encoder if it works for pictures of this size, else x264; log why."""
-    if not has_codec(NVENC):
+    if not has_nvenc():
         return X264
     try:
         return _try_codec(H264Encoder(width, height, fps, NVENC))

@@ -5,7 +5,7 @@ from worldplay.protocol.messages import ClientMessage, Poses, Prompt, Start
 MESSAGES_PER_SECOND = 200
 MESSAGES_BURST = 400
 BYTES_PER_SECOND = 2**20
-# Work that messages ask for, beside that of being read. One unit is about a tenth of a millisecond.
+# Work that messages cause, apart from reading them. One unit is about a tenth of a millisecond.
 WORK_PER_SECOND = 400
 WORK_BURST = 4000
 POSE_WORK = 0.25

@@ -8,14 +8,13 @@ from time import monotonic, time
 from typing import Any, NamedTuple
 
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from worldplay.engine.engine import Engine, monotonic_ms
-from worldplay.loading import open_engine, open_ranks
+from worldplay.engine_setup import open_engine
+from worldplay.loading import open_ranks
 from worldplay.settings import Settings, read_proxies
 from worldplay.sizing import fix_size
 from worldplay.store.files import Files
@@ -30,16 +29,16 @@ from worldplay.web.generate_video import api_routes
 from worldplay.web.guarded_http import GuardedConfig, GuardedHttp
 from worldplay.web.guarded_websocket import GuardedWebSocket
 from worldplay.web.limits import LIMITS
-from worldplay.web.monitoring import Metrics, describe_health
+from worldplay.web.monitoring import Metrics
 from worldplay.web.operator_metrics import OperatorMetrics
 from worldplay.web.picture_decoding import PictureDecoding
 from worldplay.web.recording_api import recording_routes
 from worldplay.web.recording_metrics import RecordingCollector
-from worldplay.web.routes import OwnRoute
 from worldplay.web.secured import secured
 from worldplay.web.snapshot_api import snapshot_routes
 from worldplay.web.snapshot_metrics import SnapshotCollector
 from worldplay.web.static_page import page_route
+from worldplay.web.status import status_routes
 from worldplay.web.stream import Stream
 from worldplay.web.streams import Streams
 from worldplay.web.visits import Visits
@@ -98,20 +97,6 @@ def create_app(
         world, engine, metrics, store, keeper, settings.resume_s, details.count_yielded, links, recorder
     )
 
-    async def health(request: Request) -> Response:
-        body = describe_health(settings, world, engine)
-        content = body.model_dump_json()
-        return Response(content, 200 if body.ready else 503, media_type="application/json")
-
-    async def live(request: Request) -> Response:
-        return PlainTextResponse("live" if engine.is_live else "failed", 200 if engine.is_live else 503)
-
-    async def ready(request: Request) -> Response:
-        return PlainTextResponse("ready" if engine.healthy else "not ready", 200 if engine.healthy else 503)
-
-    async def export_metrics(request: Request) -> Response:
-        return Response(metrics.export() + details.export(), media_type=metrics.media_type)
-
     async def walk(websocket: WebSocket) -> None:
         stream = Stream(websocket, settings, world, engine, metrics, decoding, rates, details, visits)
         with streams.enter(stream):
@@ -120,21 +105,11 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await visits.expect_back(began_s, settings.return_s)
-        engine.start()
-        async with _recording(recorder), _giving_signs(keeper):
-            try:
-                yield
-            finally:
-                visits.close()
-                await asyncio.to_thread(engine.close, CLOSE_ENGINE_S)
-                if keeper is not None:
-                    await asyncio.to_thread(keeper.close, CLOSE_KEEPER_S)
+        async with _running(engine, visits, keeper, recorder):
+            yield
 
     routes: list[BaseRoute] = [
-        OwnRoute("/health", health),
-        OwnRoute("/live", live),
-        OwnRoute("/ready", ready),
-        OwnRoute("/metrics", export_metrics),
+        *status_routes(settings, world, engine, metrics, details),
         WebSocketRoute("/ws", walk),
         *snapshot_routes(settings, world, store),
         *recording_routes(settings, visits, recorder),
@@ -172,6 +147,22 @@ def open_recorder(settings: Settings, details: OperatorMetrics) -> Recorder | No
     recorder = Recorder(Recordings(settings.recordings, limits))
     details.watch(RecordingCollector(recorder))
     return recorder
+
+
+@asynccontextmanager
+async def _running(
+    engine: Engine, visits: Visits, keeper: Keeper | None, recorder: Recorder | None
+) -> AsyncIterator[None]:
+    """Run the engine in this context. At its end, write what is left of walks and recordings."""
+    engine.start()
+    async with _recording(recorder), _giving_signs(keeper):
+        try:
+            yield
+        finally:
+            visits.close()
+            await asyncio.to_thread(engine.close, CLOSE_ENGINE_S)
+            if keeper is not None:
+                await asyncio.to_thread(keeper.close, CLOSE_KEEPER_S)
 
 
 @asynccontextmanager

@@ -21,12 +21,8 @@ Later = Callable[[float, Callable[[], None]], object]
 class Audience:
     """Gives every watcher the frames of a walk, encoded once. Event loop only."""
 
-    def __init__(self, metrics: Metrics, later: Later, first_frame: int = 0) -> None:
-        """Number frames from `first_frame` on.
-
-        Args:
-            later: calls a function after so many seconds.
-        """
+    def __init__(self, metrics: Metrics, later: Later) -> None:
+        """`later` calls a function after so many seconds."""
         self.tell_walker: Callable[[int], None] = lambda count: None
         self.is_paused: Callable[[], bool] = lambda: False  # whether the walker's session is
         self._metrics = metrics
@@ -36,7 +32,7 @@ class Audience:
         self._report: ChunkReport | None = None
         self._place = 0  # of the next frame in its chunk
         self._group: Group | None = None  # the newest frames
-        self._next_frame = first_frame
+        self._next_frame = 0
         self._is_paused = self._is_queued = self._is_away = False
         self._is_telling = False
         self._told: tuple[int, Walker] = (0, "walking")
@@ -116,7 +112,7 @@ class Audience:
             watcher.put(track)
 
     def _forget_pause(self) -> None:
-        """Forget a pause that is over without a `resumed`: a start ends it. One made since then goes on."""
+        """Forget a pause that a `start` ended, which sends no `resumed`. A pause made since then goes on."""
         self._is_paused = self._is_paused and self.is_paused()
 
     def _show(self, sample: Sample) -> None:

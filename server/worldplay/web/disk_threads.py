@@ -1,4 +1,4 @@
-"""Threads that read and write the store for visitors. A disk that hangs stops neither others nor the end."""
+"""Threads that read and write the store for visitors. A disk that hangs blocks nobody else."""
 
 import asyncio
 import contextvars
@@ -12,7 +12,7 @@ from worldplay.web.send_queue import post
 
 T = TypeVar("T")
 
-PATIENCE_S = 5.0  # for the store to answer, with the wait for a place
+PATIENCE_S = 5.0  # for the store to answer, including the wait for a thread
 GIVE_WAY_S = 1.0  # after which a thread leaves its place to others, because it may hang
 MAX_SLOW = 16  # threads that take longer
 MAX_SLOW_EACH = 4  # of one address

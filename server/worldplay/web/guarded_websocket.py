@@ -20,7 +20,7 @@ MAX_UNREAD_BYTES = 2**20  # of answers to a client that does not read
 PARTS_PER_SECOND = 50
 PARTS_BURST = 400
 SMALL_PART = 1024
-# The protocol refuses fewer with an error. Of what came together, the rest is thrown away unread.
+# More than the protocol allows, which answers with an error. Messages beyond this are dropped unread.
 MESSAGES_PER_SECOND = 300
 MESSAGES_BURST = 1000
 

@@ -1,4 +1,4 @@
-"""Input-to-photon latency as the server sees it: from a control message to its first frame on screen."""
+"""Latency as the server sees it: from the arrival of a control message to its first frame on screen."""
 
 from collections import deque
 

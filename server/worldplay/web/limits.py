@@ -7,12 +7,13 @@ from contextlib import contextmanager
 
 from worldplay.protocol.messages import Limits
 from worldplay.web.errors import ApiError
+from worldplay.world.pose_files import MAX_PROMPT_CHARS
 
 LIMITS = Limits(
     message_bytes=9 * 2**20,
     image_bytes=8 * 2**20,
     image_pixels=32_000_000,
-    prompt_chars=2000,
+    prompt_chars=MAX_PROMPT_CHARS,
     poses=400,
 )
 

@@ -1,4 +1,4 @@
-"""Which client a task is for; log lines that say so, as text or JSON, and how many of a kind there may be."""
+"""Logging: lines name their client, are text or JSON, and are left out if too many are alike."""
 
 import json
 import logging

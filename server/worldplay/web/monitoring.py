@@ -81,7 +81,7 @@ class Metrics:
     def __init__(self, engine: Engine) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_EngineCollector(engine))
-        self.input_to_photon_s = Histogram(
+        self.latency_s = Histogram(
             "worldplay_input_to_photon_seconds",
             "From the arrival of a control message to its first frame on screen, by the client's playhead.",
             buckets=_SECONDS,

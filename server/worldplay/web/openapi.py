@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from worldplay.settings import Settings
-from worldplay.web.openapi_files import recording_paths, snapshot_paths
+from worldplay.web.openapi_files import json_of, recording_paths, snapshot_paths
 from worldplay.web.schemas import (
     ErrorResponse,
     GenerateVideoRequest,
@@ -83,18 +83,18 @@ def _generate_video(needs_token: bool) -> dict[str, Any]:
         "operationId": "generateVideo",
         "summary": "Generate a clip",
         "description": "With `Accept: video/mp4` the answer is the file itself, sent while it is made.",
-        "requestBody": {"required": True, "content": _json(GenerateVideoRequest)},
+        "requestBody": {"required": True, "content": json_of(GenerateVideoRequest)},
         "responses": {
             "200": {
                 "description": "The clip.",
                 "headers": _HEADERS,
-                "content": {**_json(GenerateVideoResponse), **video},
+                "content": {**json_of(GenerateVideoResponse), **video},
             },
             **{
                 str(status): {
                     "description": text,
                     "headers": _ERROR_HEADERS.get(status, {}),
-                    "content": _json(ErrorResponse),
+                    "content": json_of(ErrorResponse),
                 }
                 for status, text in _ERRORS.items()
                 if needs_token or status != 401
@@ -107,7 +107,7 @@ def _generate_video(needs_token: bool) -> dict[str, Any]:
 
 
 def _health() -> dict[str, Any]:
-    answer = {"content": _json(Health)}
+    answer = {"content": json_of(Health)}
     return {
         "operationId": "health",
         "summary": "State of the server",
@@ -116,7 +116,3 @@ def _health() -> dict[str, Any]:
             "503": {"description": "The engine has failed.", **answer},
         },
     }
-
-
-def _json(model: type) -> dict[str, Any]:
-    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}

@@ -32,8 +32,8 @@ def snapshot_paths(needs_token: bool) -> dict[str, Any]:
     key = _parameter("X-Walk-Key", "header", "The owner's secret.", {"minLength": 16, "maxLength": 512})
     name = _parameter("name", "query", "The walk's name.", {"maxLength": 200}, required=False)
     id = _parameter("id", "path", "The walk's id.")
-    listed = {"200": _answer("The owner's walks.", _json(SnapshotList))}
-    kept = {"201": _answer("The walk is kept.", _json(NewSnapshot))}
+    listed = {"200": _answer("The owner's walks.", json_of(SnapshotList))}
+    kept = {"201": _answer("The walk is kept.", json_of(NewSnapshot))}
     file = {"200": _answer("The walk.", _SNAPSHOT_FILE)}
     upload = _operation(
         "uploadSnapshot", "Keep a walk", needs_token, [key, name], kept, 408, 413, 415, 422, 507
@@ -67,7 +67,7 @@ def recording_paths(needs_token: bool) -> dict[str, Any]:
     )
     share = _parameter("share", "query", "The token of a link to the recording.", required=False)
     part = _parameter("Range", "header", "One range of bytes.", required=False)
-    walk = {"200": _answer("The walk.", _json(RecordedWalk))}
+    walk = {"200": _answer("The walk.", json_of(RecordedWalk))}
     video = {
         "200": {**_answer("The whole video.", {"video/mp4": _BINARY}), "headers": _PARTS},
         "206": {**_answer("The range of it.", {"video/mp4": _BINARY}), "headers": {**_PARTS, **_PART}},
@@ -94,7 +94,7 @@ def _operation(
     *errors: int,
 ) -> dict[str, Any]:
     statuses = [status for status in sorted({*_ALWAYS, *errors}) if needs_token or status != 401]
-    refusals = {str(status): _answer(_ERRORS[status], _json(ErrorResponse)) for status in statuses}
+    refusals = {str(status): _answer(_ERRORS[status], json_of(ErrorResponse)) for status in statuses}
     operation: dict[str, Any] = {
         "operationId": id,
         "summary": summary,
@@ -117,5 +117,6 @@ def _answer(text: str, content: dict[str, Any]) -> dict[str, Any]:
     return {"description": text, "content": content}
 
 
-def _json(model: type) -> dict[str, Any]:
+def json_of(model: type) -> dict[str, Any]:
+    """Describe a body in JSON."""
     return {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}

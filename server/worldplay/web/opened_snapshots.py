@@ -1,4 +1,4 @@
-"""Kept walks that visitors have opened, and that wait for a place: each is in memory once."""
+"""Kept walks that visitors have opened and that wait for a slot: each is in memory once."""
 
 import asyncio
 from collections import Counter

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -15,13 +15,12 @@ from worldplay.protocol.errors import ProtocolError
 from worldplay.web.latency import LatencyTracker
 from worldplay.web.monitoring import Metrics
 from worldplay.web.send_queue import SendQueue
+from worldplay.web.sent_messages import OF_ONE_CONNECTION, SentMessages
 from worldplay.web.translate import chunk_message, init_message
 from worldplay.wording import without_values
 
 logger = logging.getLogger(__name__)
 
-REMEMBERED_FRAMES = 240  # ten seconds; at most three seconds are under way when a connection is lost
-REMEMBERED_BYTES = 8 * 2**20
 MAX_FIRST_FRAME = 2**31  # of a timeline that goes on: three years, and far from any limit of the protocol
 
 
@@ -53,7 +52,7 @@ class Packed:
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """The connection shows another session than its own: what follows comes from there."""
+    """From here on the connection's messages come from another source, and not from its own session."""
 
     source: "Source"
 
@@ -68,8 +67,6 @@ class Resumption:
 
 Item = m.ServerMessage | VideoTrack | ChunkReport | Sample | Close | Handover
 Outgoing = m.ServerMessage | Packed | Close | Handover
-# These belong to one connection, and mean nothing to the next one.
-_OF_A_CONNECTION = (m.Welcome, m.Pong, m.Received, m.Shared, m.Watchers, Close, Handover)
 
 
 class Source(Protocol):
@@ -104,7 +101,7 @@ class Outlet:
         self._on_sent = on_sent or (lambda message: None)
         self._queue: SendQueue[Item] = SendQueue(self._count_dropped)
         self._due: deque[m.ServerMessage] = deque()  # messages that come before the queue's
-        self._sent = _Sent()
+        self._sent = SentMessages()
         self._track: VideoTrack | None = None
         self._first_frame = self._next_frame = first_frame  # on the media timeline
         self._connected_ms = -math.inf  # server clock
@@ -151,7 +148,7 @@ class Outlet:
         Args:
             last_frame: number of the last frame that the client has.
         """
-        self._queue.discard(lambda item: isinstance(item, _OF_A_CONNECTION))
+        self._queue.discard(lambda item: isinstance(item, (*OF_ONE_CONNECTION, Close, Handover)))
         self._due = deque([welcome])
         missed, num_skipped = self._sent.after(last_frame), 0
         if missed is None:
@@ -165,7 +162,7 @@ class Outlet:
         return Resumption(sum(isinstance(each, m.Media) for each in missed), num_skipped)
 
     def begin_connection(self, now_ms: float) -> None:
-        """Name no message of an earlier connection: what was latched before this time read those."""
+        """Begin a connection, whose `seq` begins again. A chunk that was latched before names no `seq`."""
         self._connected_ms = now_ms
         self._latency.clear()
 
@@ -258,64 +255,3 @@ def media_message(track: VideoTrack, sample: Sample, frame: int) -> m.Media:
         encode=sample.encode_ms,
         data=track.fragment(sample.frame, frame),
     )
-
-
-class _Sent:
-    """The latest messages that were sent, for a client that lost some of them."""
-
-    def __init__(self) -> None:
-        self._messages: deque[m.ServerMessage] = deque()
-        self._num_frames = 0
-        self._num_bytes = 0
-        self._is_complete = True  # nothing was forgotten
-
-    def add(self, message: m.ServerMessage) -> None:
-        if isinstance(message, _OF_A_CONNECTION):
-            return
-        if isinstance(message, m.Queued) and self._messages and isinstance(self._messages[-1], m.Queued):
-            self._messages.pop()
-        self._messages.append(message)
-        if isinstance(message, m.Media):
-            self._num_frames += 1
-            self._num_bytes += len(message.data)
-        while self._num_frames > REMEMBERED_FRAMES or self._num_bytes > REMEMBERED_BYTES:
-            self._forget_oldest()
-
-    def begin_with(self, messages: Iterable[m.ServerMessage]) -> None:
-        """Remember these instead: the client has nothing else."""
-        self._messages.clear()
-        self._num_frames = self._num_bytes = 0
-        self._is_complete = False
-        for message in messages:
-            self.add(message)
-
-    def from_newest_key(self) -> list[m.ServerMessage]:
-        """Return the walk's newest frames, from a key frame on, and their chunks; empty if there are none."""
-        found: deque[m.ServerMessage] = deque()
-        has_key = False
-        for message in reversed(self._messages):
-            if isinstance(message, m.Init):
-                break
-            if isinstance(message, m.Chunk | m.Media):
-                found.appendleft(message)
-            has_key = has_key or (isinstance(message, m.Media) and message.key)
-            if has_key and isinstance(message, m.Chunk):
-                return list(found)
-        return []
-
-    def after(self, last_frame: int | None) -> list[m.ServerMessage] | None:
-        """Return what was sent after a frame, or everything after none; None if that is not known."""
-        if not last_frame:  # 0 also means that the client has none
-            return list(self._messages) if self._is_complete else None
-        messages = list(self._messages)
-        for place, message in enumerate(messages):
-            if isinstance(message, m.Media) and message.frame == last_frame:
-                return messages[place + 1 :]
-        return None
-
-    def _forget_oldest(self) -> None:
-        self._is_complete = False
-        message = self._messages.popleft()
-        if isinstance(message, m.Media):
-            self._num_frames -= 1
-            self._num_bytes -= len(message.data)

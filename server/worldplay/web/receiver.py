@@ -66,7 +66,7 @@ class Receiver:
         fields: AbstractSet[str],
         address: str,
     ) -> None:
-        """Act on what a client sends that knows these later `fields` of the protocol.
+        """Act on the messages of a client that knows these later `fields` of the protocol.
 
         Args:
             dismiss: ends this connection, when its client comes back on another one.
@@ -82,7 +82,7 @@ class Receiver:
         self._details = details
         self._num_stalls = 0
         self._dismiss = dismiss
-        self.visit = visits.new(address)  # until the client says that it wants an earlier one
+        self.visit = visits.new(address)  # until the client asks to resume an earlier one
         self.watcher: Watcher | None = None  # of a client that watches somebody else's walk
         self.visit.attach(dismiss, fields)
 
@@ -240,7 +240,7 @@ class Receiver:
 
         Returns: the picture, and the name of the start view; None if the walk begins in the picture itself.
         """
-        picture = self._world.cut(read_image(data))
+        picture = self._world.crop(read_image(data))
         if self._world.own_pictures == "as_is":
             return picture, None
         return picture, self._world.start_view(None, picture).name
@@ -296,7 +296,7 @@ class Receiver:
 
     def _follow_playhead(self, session: Session, playhead: m.Playhead) -> None:
         for latency_ms in self.visit.latency.show(playhead.shown, monotonic_ms()):
-            self._metrics.input_to_photon_s.observe(latency_ms / 1000.0)
+            self._metrics.latency_s.observe(latency_ms / 1000.0)
         self._details.stalls.inc(max(0, min(playhead.stalled - self._num_stalls, MAX_STALLS)))
         self._num_stalls = max(self._num_stalls, playhead.stalled)
         self.visit.audience.set_away(playhead.hidden)

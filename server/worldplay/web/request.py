@@ -61,9 +61,7 @@ def check_operator(request: Request, token: str | None) -> None:
 def check_headers(request: Request) -> None:
     """Refuse a request by its headers, before its body is read."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if (
-        kind != "application/json"
-    ):  # also stops other sites: a browser asks before sending JSON to another origin
+    if kind != "application/json":  # of other sites, too: browsers ask before they send JSON elsewhere
         message = f"expected the header `Content-Type: application/json`, got {show(kind)}"
         raise ApiError(415, "unsupported_media_type", message)
     length = request.headers.get("content-length", "0")

@@ -4,10 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from worldplay.clips.plan import MAX_STEPS
 from worldplay.web.limits import LIMITS
 from worldplay.wording import show
 from worldplay.world.frames import MAX_SIDE, SIZE_UNIT
+from worldplay.world.rollout_config import MAX_STEPS
 
 MAX_DATA_URL_HEAD = 4096  # bytes before a data URL's base64: media type, file name, other parameters
 # Lines may be as short as 64 characters, with two to end each.

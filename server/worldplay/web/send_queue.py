@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
-MAX_FRAMES = 48  # waiting, two seconds; pacing keeps it at one or two chunks, unless the client does not read
+MAX_FRAMES = 48  # two seconds; pacing keeps one or two chunks waiting, unless the client does not read
 MAX_MESSAGES = 1000  # that belong to no chunk
 
 

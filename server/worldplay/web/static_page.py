@@ -58,7 +58,7 @@ class _Page:
         self._files = compressed(files)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] not in METHODS:  # some versions of StaticFiles do not say which there are
+        if scope["method"] not in METHODS:  # some versions of StaticFiles do not name the methods
             raise HTTPException(405, headers={"Allow": ", ".join(METHODS)})
         # Files in assets/ have a hash of their content in their name; index.html refers to the latest ones.
         is_named_by_content = scope["path"].rpartition("/")[0].endswith("/assets")
@@ -73,6 +73,6 @@ class _Page:
                     headers["Vary"] = "Accept-Encoding"
             await send(message)
 
-        if scope["path"] == "/":  # not by StaticFiles, which would also redirect to folders, at any Host
+        if scope["path"] == "/":  # StaticFiles could do this, but would also redirect to folders, at any Host
             scope = {**scope, "path": "/index.html"}
         await self._files(scope, receive, send_with_headers)

@@ -36,9 +36,6 @@ class Streams:
         self._open: set[OpenStream] = set()
         self._all_ended = asyncio.Event()
 
-    def __len__(self) -> int:
-        return len(self._open)
-
     @contextmanager
     def enter(self, stream: OpenStream) -> Iterator[None]:
         """Count a stream while this context is open."""

@@ -66,12 +66,7 @@ class Visit:
         self.bookmarks = TokenBucket(BOOKMARKS_PER_SECOND, BOOKMARKS_BURST)
         self.timer: asyncio.TimerHandle | None = None  # ends the visit if nobody comes back
         loop = asyncio.get_running_loop()
-        self.recording: SessionRecording | None = None
-        if recorder is not None:
-            tape = recorder.open(
-                id, secret, is_back, lambda reason: post(loop, self._tell_recording_ended, reason)
-            )
-            self.recording = SessionRecording(tape, world)
+        self.recording = None if recorder is None else self._begin_recording(recorder, world, is_back)
         self.num_restored: int | None = None  # chunks of a walk that came from the store
         self._unsaved: m.State | None = None  # what the client is told while its walk cannot be saved
         self._fields: AbstractSet[str] = frozenset()  # that came later, and the client knows
@@ -93,6 +88,13 @@ class Visit:
         if kept is not None:
             kept.on_moved = lambda: post(loop, Visit.dismiss, self)
             kept.on_saving = lambda saving: post(loop, self._tell_saving, saving)
+
+    def _begin_recording(self, recorder: Recorder, world: World, is_back: bool) -> SessionRecording:
+        loop = asyncio.get_running_loop()
+        tape = recorder.open(
+            self.id, self.secret, is_back, lambda reason: post(loop, self._tell_recording_ended, reason)
+        )
+        return SessionRecording(tape, world)
 
     @property
     def session(self) -> Session | None:

@@ -8,7 +8,7 @@ from base64 import b64decode, urlsafe_b64encode
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.web.audience import Audience
 
-HALF_BYTES = 16  # of a token: first chance, then the proof that the session's own server made it
+HALF_BYTES = 16  # of a token: a nonce, then its HMAC, which shows that the session's own server made it
 MISSING = "expected hello.watch to be the token of a walk that is shared, got one that is not, or no longer"
 ENDED = "the walk has ended"
 REVOKED = "the walk is no longer shared"
@@ -16,8 +16,8 @@ REVOKED = "the walk is no longer shared"
 
 def make_token(secret: str) -> str:
     """Make a token that nobody can guess, for the session with this secret."""
-    chance = secrets.token_bytes(HALF_BYTES)
-    return urlsafe_b64encode(chance + _prove(chance, secret)).rstrip(b"=").decode()
+    nonce = secrets.token_bytes(HALF_BYTES)
+    return urlsafe_b64encode(nonce + _sign(nonce, secret)).rstrip(b"=").decode()
 
 
 def is_token_of(token: str, secret: str) -> bool:
@@ -26,11 +26,11 @@ def is_token_of(token: str, secret: str) -> bool:
         data = b64decode(token.encode() + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except ValueError:
         return False
-    return hmac.compare_digest(data[HALF_BYTES:], _prove(data[:HALF_BYTES], secret))
+    return hmac.compare_digest(data[HALF_BYTES:], _sign(data[:HALF_BYTES], secret))
 
 
-def _prove(chance: bytes, secret: str) -> bytes:
-    return hmac.digest(secret.encode(), b"watch" + chance, "sha256")[:HALF_BYTES]
+def _sign(nonce: bytes, secret: str) -> bytes:
+    return hmac.digest(secret.encode(), b"watch" + nonce, "sha256")[:HALF_BYTES]
 
 
 class WatchLinks:

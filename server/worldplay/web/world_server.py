@@ -17,10 +17,10 @@ from worldplay.web.streams import Streams
 
 logger = logging.getLogger(__name__)
 
-# All together less than ten seconds, after which many supervisors kill.
+# Together less than ten seconds, after which many supervisors kill a process that they stop.
 CHUNK_S, CLOSE_S, REQUESTS_S = 3.0, 1.0, 3
 SHOWN_S = 5  # how long /health says that the engine has failed, before the process ends
-LAST_S = 15.0  # after which a process that cannot stop ends anyway
+LAST_S = 15.0  # after which a process that cannot stop is ended
 EXIT_FAILED = 70  # EX_SOFTWARE: the engine has failed
 
 
@@ -69,7 +69,7 @@ class WorldServer(uvicorn.Server):
 
 
 async def _every_second(call: Callable[[], None]) -> None:
-    """Call a function every second, of a clock that nobody sets."""
+    """Call a function every second of the monotonic clock."""
     while True:
         await asyncio.sleep(1.0)
         call()

@@ -25,6 +25,7 @@ DEFAULT_INTRINSICS: Pose = np.array(
 )
 DEFAULT_INTRINSICS.setflags(write=False)
 MAX_POSES = 21_600  # an hour; a pose file or string asking for more is refused before it is expanded
+NUM_LABELS = 81  # of `label_actions`
 MAX_DISTANCE = 10_000.0  # units from the origin; an hour straight ahead is 1728
 MAX_FOCAL = 20.0  # a field of view of 3 degrees; 1 / MAX_FOCAL is one of 168
 

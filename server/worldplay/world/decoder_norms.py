@@ -22,11 +22,11 @@ _LARGEST_ERROR = 5e-3  # rms, relative: more than rounding in float16 makes of i
 def fuse_norms(world: World) -> World:
     """Let the decoder use the kernel on a GPU if it works there and is faster; log which is used."""
     if world.device.type == "cuda" and find_spec("triton") is not None:
-        choose_prepare(world, _import_kernel)
+        choose_prepare(world, import_kernel)
     return world
 
 
-def _import_kernel() -> Prepare:
+def import_kernel() -> Prepare:
     from worldplay.model.fused_norm import fused_surround  # needs Triton
 
     return fused_surround

@@ -1,4 +1,4 @@
-"""Turns pressed keys and looks into one camera motion per latent."""
+"""Turns pressed keys and looks into camera motions, and finds the latents that a tap moves."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -35,32 +35,6 @@ def motion_of(keys: AbstractSet[str], look_yaw: float = 0.0, look_pitch: float =
     )
 
 
-def latent_motions(
-    held_before: AbstractSet[str],
-    edges: Sequence[Edge],
-    start_ms: float,
-    end_ms: float,
-    num_latents: int,
-    look: tuple[float, float] = (0.0, 0.0),
-) -> list[Motion]:
-    """Turn what happened since the previous latch into the motions of the next chunk.
-
-    Keys held at the end move every latent: the latest state wins. A key held from before the window and
-    released in it moves none, because the previous chunk has already moved under it. A key both pressed and
-    released in the window is a tap: it moves the latents whose share of the window it overlaps, at least one.
-
-    Args:
-        held_before: the keys pressed at start_ms.
-        edges: in any order; those outside the window count as at its start or end.
-        start_ms: the previous latch; end_ms: this one.
-        look: yaw and pitch in radians since the previous latch, spread evenly.
-    """
-    ordered = sorted(edges, key=lambda edge: edge.t_ms)
-    held = ordered[-1].keys if ordered else held_before
-    tapped = tapped_keys(held_before, edges, start_ms, end_ms, num_latents)
-    return [motion_of(held | keys, look[0] / num_latents, look[1] / num_latents) for keys in tapped]
-
-
 def tapped_keys(
     held_before: AbstractSet[str],
     edges: Sequence[Edge],
@@ -68,7 +42,17 @@ def tapped_keys(
     end_ms: float,
     num_latents: int,
 ) -> list[frozenset[str]]:
-    """Return the keys whose taps move each latent. Args: as `latent_motions`."""
+    """Return the keys whose taps move each latent of the next chunk.
+
+    A key both pressed and released since the previous latch is a tap: it moves the latents whose share of the
+    time it overlaps, at least one. A key held from before and released since moves none, because the previous
+    chunk has already moved under it.
+
+    Args:
+        held_before: the keys pressed at start_ms.
+        edges: in any order; those outside the window count as at its start or end.
+        start_ms: the previous latch; end_ms: this one.
+    """
     tapped: list[set[str]] = [set() for _ in range(num_latents)]
     for tap in _find_taps(held_before, sorted(edges, key=lambda edge: edge.t_ms)):
         for latent in _overlapped(tap, start_ms, end_ms, num_latents):

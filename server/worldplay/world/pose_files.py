@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from worldplay.model.config import CHUNK_LATENTS
 from worldplay.wording import show
 from worldplay.world.camera import (
     MAX_POSES,
+    NUM_LABELS,
     Pose,
     check_rigid,
     normalize_intrinsics,
@@ -15,10 +17,9 @@ from worldplay.world.camera import (
     parse_pose_string,
 )
 from worldplay.world.matrices import read_matrix
-from worldplay.world.recorded_cuts import CHUNK_LATENTS, RecordedCut, check_cuts
+from worldplay.world.recorded_cuts import RecordedCut, check_cuts
 from worldplay.world.steering import Move, PosedCamera
 
-NUM_LABELS = 81
 MAX_PROMPT_CHARS = 2000
 
 

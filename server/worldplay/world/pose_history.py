@@ -14,9 +14,6 @@ class InverseHistory:
         self._w2c: Pose = np.empty((_FIRST_CAPACITY, 4, 4))
         self._length = 0
 
-    def __len__(self) -> int:
-        return self._length
-
     def extend(self, c2w: Pose, path: Pose) -> Pose:
         """Return the inverses of c2w, [T, 4, 4], and then those of a path, [n, 4, 4].
 

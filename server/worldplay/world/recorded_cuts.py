@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from worldplay.model.config import CHUNK_LATENTS
 from worldplay.world.steering import Move, PosedCamera
 
-CHUNK_LATENTS = 4  # of every model that can be walked
 MAX_CUTS = 16  # of one chunk; a live one has not the time for half as many
 
 

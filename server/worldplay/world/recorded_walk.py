@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from worldplay.model.config import CHUNK_LATENTS
 from worldplay.world.camera import DEFAULT_INTRINSICS, MAX_POSES, Pose
-from worldplay.world.recorded_cuts import CHUNK_LATENTS
 from worldplay.world.snapshot import Beginning, LoggedLatch, WalkedPath
 from worldplay.world.walk import Ground, follow
 

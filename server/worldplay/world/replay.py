@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
+from worldplay.model.config import CHUNK_LATENTS
 from worldplay.world.live_walk import LiveWalk
-from worldplay.world.recorded_cuts import CHUNK_LATENTS
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.steering import ReplaySteering
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from worldplay.model.config import require_positive
 
+MAX_STEPS = 100  # denoising steps that may be asked for
 LATENTS_ON_DEVICE = 1024  # the latest of each walk, 3 minutes; older ones are in the host's memory
 MOST_KEPT = 256  # latents whose context is kept of a walk on a CPU; 43 s
 MOST_KEPT_ON_GPU = 3600  # where memory is not short; 10 minutes

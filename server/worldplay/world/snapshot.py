@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from worldplay.model.config import CHUNK_LATENTS
 from worldplay.world.camera import Pose
-from worldplay.world.recorded_cuts import CHUNK_LATENTS
 from worldplay.world.steering import Move, PosedCamera
 
 if TYPE_CHECKING:  # only for its name: the engine runs without torch

@@ -11,14 +11,14 @@ from safetensors.torch import save
 
 from worldplay.world.camera import DEFAULT_INTRINSICS, MAX_POSES, Motion, Pose
 from worldplay.world.frames import MAX_SIDE
+from worldplay.world.pose_files import MAX_PROMPT_CHARS
+from worldplay.world.rollout_config import MAX_STEPS
 from worldplay.world.snapshot import Beginning, LoggedLatch, Snapshot, TierName
 from worldplay.world.steering import Move, PosedCamera
 
 METADATA = "worldplay"
 NO_LABEL = -1  # in the file: the label is that of the motion that leads to the camera
 MAX_PROMPTS = 1000
-MAX_PROMPT_CHARS = 2000
-MAX_STEPS = 100
 
 Name = Annotated[str, Field(max_length=512)]
 Latent = Annotated[int, Field(ge=0, le=MAX_POSES)]

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, deserialize
 from torch import Tensor
 
+from worldplay.model.config import CHUNK_LATENTS
 from worldplay.wording import find_fault, show, show_name
-from worldplay.world.camera import MAX_FOCAL, MAX_POSES, Motion, Pose, check_rigid
-from worldplay.world.recorded_cuts import CHUNK_LATENTS
+from worldplay.world.camera import MAX_FOCAL, MAX_POSES, NUM_LABELS, Motion, Pose, check_rigid
 from worldplay.world.snapshot import (
     Beginning,
     LoggedLatch,
@@ -30,7 +30,6 @@ from worldplay.world.steering import Move, PosedCamera
 MAX_HEADER_BYTES = 2**24  # 1000 prompts of 2000 characters, if each takes 6 bytes as JSON, and some room
 MAX_LATCHES = MAX_POSES  # every latent may begin with a cut
 MAX_MOVE = 1e3  # units or radians; more than any key or mouse gives for one latent
-NUM_LABELS = 81
 
 _NUMBERS: dict[str, type[np.generic]] = {
     "F64": np.float64,

@@ -21,7 +21,7 @@ from worldplay.model.vae import StreamingVAE
 from worldplay.world.frames import FPS
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.own_image import find_nearest
-from worldplay.world.pictures.fit import StartPicture, cut_picture
+from worldplay.world.pictures.fit import StartPicture, crop_picture
 from worldplay.world.pixels import image_to_pixels
 from worldplay.world.reopening import check_fits, keep_picture, restore_picture
 from worldplay.world.rollout import RolloutModel
@@ -172,7 +172,7 @@ class World:
     def _open(self, beginning: Beginning, prompt: str) -> LiveWalk:
         view, given = self.find_view(beginning.view), beginning.picture
         is_own = given is not None and self.own_pictures == "as_is"
-        picture = restore_picture(given) if given is not None and is_own else self.cut(view.image)
+        picture = restore_picture(given) if given is not None and is_own else self.crop(view.image)
         walk = Walk(
             text=[],
             picture=picture.siglip,
@@ -186,9 +186,9 @@ class World:
         opened.set_prompt(prompt)
         return opened
 
-    def cut(self, image: Image.Image) -> StartPicture:
-        """Cut an RGB image to start a walk with. Any thread."""
-        return cut_picture(image, self.width, self.height)
+    def crop(self, image: Image.Image) -> StartPicture:
+        """Crop an RGB image to start a walk with. Any thread."""
+        return crop_picture(image, self.width, self.height)
 
     def encode_image(self, picture: Image.Image) -> Tensor:
         """Encode a start image in the world's size: [1, C, 1, h, w] float32. The latest are cached."""

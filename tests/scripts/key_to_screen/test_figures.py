@@ -10,7 +10,7 @@ from key_to_screen.figures import (
     as_json,
     figures,
     histogram,
-    percentile,
+    p95,
     render,
     render_parts,
 )
@@ -23,7 +23,7 @@ def press(page_ms: float, pixels_ms: float) -> Press:
 def test_figures_are_median_and_nearest_rank() -> None:
     found = figures([float(number) for number in range(100, 0, -1)])
     assert (found.median_ms, found.p95_ms, found.least_ms, found.most_ms) == (50.5, 95.0, 1.0, 100.0)
-    assert percentile([7.0], 0.95) == 7.0
+    assert p95([7.0]) == 7.0
 
 
 def test_histogram_counts_from_the_first_bin_in_use_to_the_last() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from worldplay.engine.chunk_run import ChunkStages
+from worldplay.engine.clip_chunk import ChunkStages
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
 from worldplay.world.chunk import Chunk
 from worldplay.world.live_walk import LiveWalk

@@ -8,17 +8,11 @@ from PIL import Image, ImageOps
 from PIL.WebPImagePlugin import WebPImageFile
 
 from support import icc
-from support.picture_files import COLORS_OF_PALETTE, IMAGE, green, iccp, indexed, riff, trns
+from support.picture_files import COLORS_OF_PALETTE, IMAGE, encode, green, iccp, indexed, riff, trns
 from support.png import GREY, PALETTE, RGB, SIGNATURE, chunk, header, png
 from worldplay.world.pictures.open_image import open_image
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
-
-
-def encode(image: Image.Image, image_format: str = "PNG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, image_format, **options)
-    return buffer.getvalue()
 
 
 def opened(data: bytes, max_bytes: int = 100_000, max_pixels: int = 100_000) -> Image.Image:

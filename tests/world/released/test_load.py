@@ -8,20 +8,19 @@ import pytest
 import torch
 from PIL import Image
 
-from support.published import TRANSFORMER, VAE
+from support.published import SHAPES
 from worldplay.model.ranks import Ranks
 from worldplay.world.camera import FORWARD_STEP, Motion
 from worldplay.world.chunk import Chunk
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.released import offload_plan
 from worldplay.world.released.load import ReleasedConfig, choose_plan, load_released
-from worldplay.world.released.memory_estimate import Shapes, count_other_rank, estimate_memory
+from worldplay.world.released.memory_estimate import count_other_rank, estimate_memory
 from worldplay.world.released.offload_plan import RESERVE, OffloadMode, plan_offload
 from worldplay.world.released.variants import VARIANTS, find_variant
 from worldplay.world.steering import Move, WalkRequest
 from worldplay.world.world import World
 
-SHAPES = Shapes(TRANSFORMER, VAE)
 SIZE = (32, 64)
 PROMPT = 'A market with a sign that says "Fish"'
 
@@ -45,7 +44,7 @@ def picture() -> Image.Image:
 
 
 def open_walk(world: World, steps: int = 2) -> LiveWalk:
-    return world.open_walk(WalkRequest(picture=world.cut(picture()), prompt=PROMPT, seed=7, steps=steps))
+    return world.open_walk(WalkRequest(picture=world.crop(picture()), prompt=PROMPT, seed=7, steps=steps))
 
 
 def chunks(walk: LiveWalk, count: int) -> list[Chunk]:

@@ -9,13 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from support.published import TRANSFORMER, VAE, save, shard
+from support.published import SHAPES, save, shard
 from worldplay.world.released.load import ReleasedConfig, check_released
-from worldplay.world.released.memory_estimate import Shapes
 from worldplay.world.released.quick_check import check_files
 from worldplay.world.released.variants import VARIANTS, find_variant
 
-SHAPES = Shapes(TRANSFORMER, VAE)
 DISTILLED = find_variant("ar-distilled")
 ORIGINAL = "HunyuanVideo-1.5"
 DIFFUSERS = "HunyuanVideo-1.5-Diffusers-480p_i2v"

@@ -1,4 +1,4 @@
-"""Cuts a picture to the sizes that the models take."""
+"""Scales and crops a picture to the sizes that the models take."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +11,7 @@ _BUCKET_ASPECT = 4
 
 
 def fit_image(image: Image.Image, width: int, height: int) -> Image.Image:
-    """Scale an RGB image to cover width x height and cut out the middle (docs/worldplay-model.md 13)."""
+    """Scale an RGB image to cover width x height and crop the middle (docs/worldplay-model.md 13)."""
     scale = max(width / image.width, height / image.height)
     scaled = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
     left, top = round((scaled.width - width) / 2), round((scaled.height - height) / 2)
@@ -52,9 +52,9 @@ class StartPicture:
     siglip: Image.Image  # see `siglip_crop`
 
 
-def cut_picture(image: Image.Image, width: int, height: int) -> StartPicture:
-    """Cut an image for a world of width x height.
+def crop_picture(image: Image.Image, width: int, height: int) -> StartPicture:
+    """Crop an image for a world of width x height.
 
-    It takes up to half a second, so the thread that owns the model must not do it.
+    This takes up to half a second, so the thread that owns the model must not do it.
     """
     return StartPicture(fit_image(image, width, height), siglip_crop(image))

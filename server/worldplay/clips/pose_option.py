@@ -1,4 +1,4 @@
-"""Reads `render --pose`: a pose string, or JSON with poses, which may be a recorded walk."""
+"""Reads `render --pose`: a pose string, or JSON with poses. The JSON may be a recorded walk."""
 
 import json
 import os
@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from worldplay.clips.plan import MAX_STEPS
 from worldplay.wording import find_fault, show
+from worldplay.world.rollout_config import MAX_STEPS
 
 
 class Picture(BaseModel):
@@ -20,7 +20,7 @@ class Picture(BaseModel):
     sha256: str | None = None  # of the file, if known
 
 
-class Beginning(BaseModel):
+class RecordedBeginning(BaseModel):
     """How a recorded walk began. Values that it does not contain are None."""
 
     model_config = ConfigDict(strict=True, frozen=True)
@@ -69,15 +69,15 @@ def read_file(path: Path) -> bytes:
         raise OSError(f"cannot read {path}: {error.strerror}") from None
 
 
-def read_beginning(pose: object) -> Beginning:
+def read_beginning(pose: object) -> RecordedBeginning:
     """Read the beginning of a recorded walk; all None for any other pose.
 
     Raises: ValueError naming the field, what was expected and what was found.
     """
     if not isinstance(pose, dict) or "poses" not in pose:
-        return Beginning()
+        return RecordedBeginning()
     try:
-        return Beginning.model_validate(pose)
+        return RecordedBeginning.model_validate(pose)
     except ValidationError as error:
         fault = find_fault(error)
         raise ValueError(f"pose: {fault.path}: {fault.reason}") from None

@@ -11,7 +11,7 @@ from worldplay.world.frames import FRAMES_PER_LATENT
 
 
 class DecodingChunk:
-    """A chunk's latents, in the form that one report describes."""
+    """The latents of one version of a chunk: as first generated, or as made again by a cut."""
 
     def __init__(self, report: ChunkReport, walk: WalkPort, now_ms: float) -> None:
         self.report = report
@@ -44,7 +44,7 @@ class DecodingChunk:
         self.next_latent += 1
         self._decode_ms += time_ms
         spent_ms = self._generate_ms + self._decode_ms
-        self._needed_ms = max(self._needed_ms, needed_ms(spent_ms, 0.0, self._media_ms))
+        self._needed_ms = max(self._needed_ms, needed_ms(spent_ms, self._media_ms))
         self._media_ms += media_ms
 
     def count(self, costs: Costs, counters: Counters) -> None:
@@ -75,7 +75,7 @@ class DecodeQueue:
         self._counters = counters
         self._chunks: deque[DecodingChunk] = deque()
         self._in_hand: DecodingChunk | None = None  # whose next latent is being decoded
-        self._num_announced = (-1, 0)  # of which chunk, how often
+        self._num_announced = (-1, 0)  # the newest chunk that was announced, and how often
 
     def __bool__(self) -> bool:
         return bool(self._chunks)
@@ -140,9 +140,11 @@ class DecodeQueue:
             chunk.is_final = True
 
     def keep(self, num_chunks: int | None) -> bool:
-        """Forget what does not belong to a walk's first chunks; None: to all. Returns: whether there was any.
+        """Forget the latents after a walk's first `num_chunks` chunks; None: forget none.
 
-        Of those, a latent that is being decoded is not delivered. What they took is counted.
+        If one of them is being decoded, it is not delivered. The time that they took is counted.
+
+        Returns: whether there were any.
         """
         if num_chunks is None:
             return False
@@ -157,7 +159,7 @@ class DecodeQueue:
         return is_dropping
 
     def clear(self) -> None:
-        """Forget all latents. One that is being decoded is not delivered. What they took is counted."""
+        """Forget all latents, as `keep` does."""
         self.keep(0)
 
     def decode_next(self) -> None:

@@ -1,14 +1,16 @@
 """Latents between generation and decoding: chunks that are cut before anything of them is shown."""
 
 from support.fake_chunks import make_chunk
-from support.fakes import FPS, FakeClock, FakeWalk, FakeWorld, Recorder
+from support.fake_world import FakeWalk, FakeWorld
+from support.fakes import FakeClock, Recorder
 from worldplay.engine.controls import Latch
-from worldplay.engine.decoding import DecodeQueue
+from worldplay.engine.decode_queue import DecodeQueue
 from worldplay.engine.pacing import Costs
 from worldplay.engine.ports import ChunkReport
 from worldplay.engine.session import Session
 from worldplay.engine.stats import Counters
 from worldplay.world.camera import Motion
+from worldplay.world.frames import FPS
 
 AHEAD, STILL = Motion(forward=0.1), Motion()
 TIMES_MS = {"context": 20.0, "denoise": 40.0}
