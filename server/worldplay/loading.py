@@ -21,13 +21,12 @@ from worldplay.model.attention import KERNELS
 from worldplay.model.attention_choice import EIGHT_BIT_ERROR, find_problem
 from worldplay.model.config import RELEASED_TRANSFORMER
 from worldplay.model.ranks import ALONE, Ranks
-from worldplay.model.regions import compile_regions
 from worldplay.ranks.group import BACKENDS
 from worldplay.ranks.orders import MakeModules, Modules
 from worldplay.ranks.team import lead
 from worldplay.settings import ModelSettings, Settings, keep_compiled_code, read_visible_gpus
 from worldplay.world.attention import AUTO, set_attention
-from worldplay.world.compiling import COMPILER, can_compile, compile_world
+from worldplay.world.compiling import can_compile, compile_world
 from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
 from worldplay.world.decoder_norms import fuse_norms
 from worldplay.world.device import choose_device, choose_dtype
@@ -128,8 +127,6 @@ def start_ranks(settings: ModelSettings, heads: int, make: MakeModules) -> Itera
         return
     if settings.graphs == "on":
         raise ValueError(f"expected --graphs auto or off with --gpus {settings.gpus}, got 'on'")
-    if settings.tier != "exact":
-        raise ValueError(f"expected --tier exact with --gpus {settings.gpus}, got {settings.tier!r}")
     check_heads(settings.gpus, heads)
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     kind = choose_rank_kind(settings.device, settings.gpus, names)
@@ -137,6 +134,8 @@ def start_ranks(settings: ModelSettings, heads: int, make: MakeModules) -> Itera
     if not (dist.is_available() and dist.is_backend_available(backend)):
         raise ValueError(f"expected a PyTorch with {backend.upper()} for --gpus {settings.gpus}, got none")
     check_choices(settings)  # its sentences about devices are of one rank
+    if settings.compile == "on":
+        keep_compiled_code()  # the other ranks inherit where
     logger.info("starting %d ranks", settings.gpus)
     gpus = list_gpus(read_visible_gpus())[: settings.gpus] if kind == "cuda" else []
     with lead(settings.gpus, kind, make) as leader:
@@ -149,14 +148,8 @@ def _load_networks(settings: ModelSettings, device: torch.device) -> Modules:
     if is_released(settings.model):
         from worldplay.world.released.load import load_released_networks  # importing it takes seconds
 
-        transformer, vae = load_released_networks(*_released(settings), device)
-    else:
-        transformer, vae = load_networks(find_embedded(settings.model), device)
-    if settings.compile == "on":
-        keep_compiled_code()
-        if can_compile(device):  # rank 0 tries it, too
-            transformer.use_regions(compile_regions(COMPILER))
-    return transformer, vae
+        return load_released_networks(*_released(settings), device)
+    return load_networks(find_embedded(settings.model), device)
 
 
 def open_world(settings: ModelSettings, *, sessions: int, clips: int, ranks: Ranks = ALONE) -> World:

@@ -49,7 +49,7 @@ def apply_tier(
 ) -> World:
     """Return a world that uses a tier's levers as far as this machine gains by them, and says so.
 
-    Attention is chosen later: see `describe_attention`.
+    With several ranks, all use them. Attention is chosen later: see `describe_attention`.
 
     Args:
         compiles: the transformer will be compiled.
@@ -94,26 +94,30 @@ def _keep_context(world: World, newest: int, walks: int, levers: list[str]) -> W
 
 
 def _count_kept(world: World, walks: int) -> int:
-    """Return how many latents of each walk may be kept between chunks."""
+    """Return how many latents of each walk may be kept between chunks. Each rank keeps those of its heads."""
     spare: float | None = world.spare_bytes
     if spare is None:  # nothing was planned for this world
-        spare = _SHARE_KEPT * _free_bytes(world.device)
+        spare = _SHARE_KEPT * _free_bytes(world)
     context = world.rollout.config.memory_latents
     most = count_kept_latents(spare, count_kept_bytes(world), walks, context)
     return most if world.device.type == "cuda" else min(MOST_KEPT, most)
 
 
-def _free_bytes(device: torch.device) -> int:
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory()
+def _free_bytes(world: World) -> int:
+    """Return the bytes that each rank may use."""
+    ranks = world.rollout.transformer.ranks
+    if world.device.type == "cpu":
+        return available_memory() // ranks.size
+    return min([torch.cuda.mem_get_info(world.device)[0], *ranks.free.values()])
 
 
 def count_kept_bytes(world: World) -> int:
-    """Return the bytes that a kept latent takes, of all guidance branches."""
+    """Return the bytes that a kept latent takes on a rank, of all guidance branches."""
     transformer, side = world.rollout.transformer, world.vae.config.pixels_per_latent
     config = transformer.config
     tokens = (world.height // side) * (world.width // side) // config.patch_area
-    numbers = 2 * config.blocks * tokens * config.hidden * len(world.rollout.caches)
-    return numbers * transformer.dtype.itemsize
+    width = transformer.ranks.count_heads(config.heads) * config.head_dim
+    return 2 * config.blocks * tokens * width * len(world.rollout.caches) * transformer.dtype.itemsize
 
 
 def _round_linears(world: World, compiles: bool, levers: list[str]) -> None:
