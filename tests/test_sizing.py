@@ -15,11 +15,13 @@ from worldplay.chunk_times import recall, remember
 from worldplay.engine import capacity
 from worldplay.settings import load_settings
 from worldplay.sizing import fix_size, list_paces, measure_embedded, time_apart, time_random_chunk
+from worldplay.world.live_walk import LiveWalk
 from worldplay.world.machine import Gpu
 from worldplay.world.pace import Pace
 from worldplay.world.released.memory_estimate import Shapes
 from worldplay.world.released.sizes import SIZES, SizePace, choose_size, render_sizes
 from worldplay.world.released.variants import Variant, find_variant
+from worldplay.world.world import World
 
 LARGE, MIDDLE, SMALL = SIZES
 PLENTY = 80_000_000_000
@@ -116,6 +118,21 @@ def test_a_chunk_of_random_weights_is_timed(variant: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(Variant, "rollout", lambda _: rollout)
     settings = load_settings(model="hy-worldplay", variant=variant, device="cpu")
     assert 0 < time_random_chunk(settings, (32, 48), Shapes(TRANSFORMER, VAE)) < 60
+
+
+def test_a_chunk_is_timed_in_its_tier(monkeypatch: pytest.MonkeyPatch) -> None:
+    timed: list[LiveWalk] = []
+
+    def time(world: World, walk: LiveWalk) -> Pace:
+        timed.append(walk)
+        return Pace(0.5, 4)
+
+    monkeypatch.setattr(sizing, "measure_pace", time)
+    settings = load_settings(model="hy-worldplay", device="cpu", tier="fast", attention="sdpa")
+    assert time_random_chunk(settings, (32, 48), Shapes(TRANSFORMER, VAE)) == 0.5
+    (walk,) = timed
+    assert walk._rollout.keeping is not None
+    assert walk._rollout.config.steps == 2
 
 
 @pytest.mark.slow
