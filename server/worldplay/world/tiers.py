@@ -123,7 +123,7 @@ def count_kept_bytes(world: World) -> int:
 def _round_linears(world: World, compiles: bool, levers: list[str]) -> None:
     problem = find_rounding_problem(world.device)
     if problem is None and not compiles:
-        problem = "rounding costs more than they gain unless torch.compile joins it, see WORLDPLAY_COMPILE"
+        problem = "without torch.compile rounding costs more than they gain; WORLDPLAY_COMPILE=on compiles"
     if problem is not None:
         levers.append(f"linear layers are not in 8 bits: {problem}")
         return
