@@ -24,7 +24,13 @@ from worldplay.model.ranks import ALONE, Ranks
 from worldplay.ranks.group import BACKENDS
 from worldplay.ranks.orders import MakeModules, Modules
 from worldplay.ranks.team import lead
-from worldplay.settings import ModelSettings, Settings, keep_compiled_code, read_visible_gpus
+from worldplay.settings import (
+    ModelSettings,
+    Settings,
+    keep_compiled_code,
+    let_python_see_gpu_errors,
+    read_visible_gpus,
+)
 from worldplay.world.attention import AUTO, set_attention
 from worldplay.world.compiling import can_compile, compile_world
 from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
@@ -134,8 +140,10 @@ def start_ranks(settings: ModelSettings, heads: int, make: MakeModules) -> Itera
     if not (dist.is_available() and dist.is_backend_available(backend)):
         raise ValueError(f"expected a PyTorch with {backend.upper()} for --gpus {settings.gpus}, got none")
     check_choices(settings)  # its sentences about devices are of one rank
+    if kind == "cuda":
+        let_python_see_gpu_errors()  # in the other ranks, too: they inherit the environment
     if settings.compile == "on":
-        keep_compiled_code()  # the other ranks inherit where
+        keep_compiled_code()
     logger.info("starting %d ranks", settings.gpus)
     gpus = list_gpus(read_visible_gpus())[: settings.gpus] if kind == "cuda" else []
     with lead(settings.gpus, kind, make) as leader:
