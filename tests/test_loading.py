@@ -248,7 +248,7 @@ IMPOSSIBLE = [
 @pytest.fixture
 def tiny_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file of the tiny decoder's name that is none."""
-    monkeypatch.setattr(loading, "FILE", "taew1_x.safetensors")
+    monkeypatch.setattr(loading, "TINY_DECODER", "taew1_x.safetensors")
     (tmp_path / "taew1_x.safetensors").write_bytes(b"nothing")
     return tmp_path
 

@@ -17,6 +17,7 @@ from worldplay.settings import load_settings
 from worldplay.sizing import fix_size, list_paces, measure_embedded, time_apart, time_random_chunk
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.machine import Gpu
+from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.pace import Pace
 from worldplay.world.released.memory_estimate import Shapes
 from worldplay.world.released.sizes import SIZES, SizePace, choose_size, render_sizes
@@ -194,6 +195,15 @@ def test_a_measured_time_is_kept(file: Path) -> None:
 def test_a_time_counts_only_for_the_same_way(file: Path, changed: dict[str, object]) -> None:
     remember(AUTO, SMALL, 0.55)
     assert recall(load_settings(model="hy-worldplay", size="auto", **changed), SMALL) is None
+
+
+def test_a_time_of_a_tier_counts_only_with_the_same_decoder(file: Path, tmp_path: Path) -> None:
+    settings = [load_settings(tier=tier, weights_dir=tmp_path) for tier in ("exact", "fast")]
+    for each in settings:
+        remember(each, SMALL, 0.55)
+    (tmp_path / TINY_DECODER).parent.mkdir()
+    (tmp_path / TINY_DECODER).touch()
+    assert [recall(each, SMALL) for each in settings] == [0.55, None]
 
 
 def test_a_time_counts_only_for_the_same_machine_and_code(

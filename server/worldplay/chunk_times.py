@@ -9,6 +9,7 @@ from pathlib import Path
 
 from worldplay.settings import CHUNK_TIMES, ModelSettings, read_visible_gpus
 from worldplay.world.machine import find_gpu, list_attention_packages
+from worldplay.world.model_files import TINY_DECODER
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ def _key(settings: ModelSettings, size: tuple[int, int]) -> str:
         "compile": settings.compile,
         "graphs": settings.graphs,
         "tier": settings.tier,
+        "tiny decoder": settings.tier != "exact" and (settings.weights_dir / TINY_DECODER).is_file(),
     }
     return json.dumps(parts)
 

@@ -41,12 +41,13 @@ from worldplay.world.embedded.manifest import read_description
 from worldplay.world.embedded.previews import show_first_frames
 from worldplay.world.frames import parse_size
 from worldplay.world.machine import check_heads, choose_rank_kind, count_usable_cores, list_gpus
+from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.pace import Pace
 from worldplay.world.recording import check_recording, record_world
 from worldplay.world.released.files import is_released
 from worldplay.world.released.variants import MODEL, find_variant
 from worldplay.world.tiers import TIERS, apply_tier, check_tier, describe_attention
-from worldplay.world.tiny_decoder_file import FILE, load_tiny_decoder
+from worldplay.world.tiny_decoder_file import load_tiny_decoder
 from worldplay.world.warm_up import warm_up
 from worldplay.world.world import World, pick_view
 
@@ -93,7 +94,7 @@ def check_choices(settings: ModelSettings) -> None:
     check_tier(settings.tier, can_walk=find_variant(settings.variant).is_live)
     if settings.attention != AUTO:
         _check_attention(settings, device)
-    tiny_decoder = _released(settings)[1] / FILE
+    tiny_decoder = _released(settings)[1] / TINY_DECODER
     if TIERS[settings.tier].tiny_decoder and tiny_decoder.is_file():
         load_tiny_decoder(tiny_decoder, torch.device("cpu"), torch.float32)
 
@@ -198,7 +199,7 @@ def tune(settings: ModelSettings, world: World, *, sessions: int = 1, clips: int
         settings.tier,
         compiles=compiles,
         walks=sessions + clips,
-        tiny_decoder=_released(settings)[1] / FILE if is_released(settings.model) else None,
+        tiny_decoder=_released(settings)[1] / TINY_DECODER if is_released(settings.model) else None,
     )
     set_attention(world, settings.attention, eight_bits=TIERS[settings.tier].eight_bits)
     world = describe_attention(world)

@@ -341,7 +341,7 @@ def keep_compiled_code() -> None:
 def let_python_see_gpu_errors() -> None:
     """Keep PyTorch's watchdog of NCCL from ending a rank before the rank can say why.
 
-    By default it ends the process at an error of the GPU, with a stack dump. It may also wait for a minute for
+    By default it ends the process at an error of the GPU, with a stack dump. It may also wait a minute for
     other ranks to write such dumps, and look every second whether they do. Here rank 0 notices a rank that
     ends, and says why.
     """

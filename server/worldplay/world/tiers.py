@@ -11,9 +11,10 @@ from worldplay.model.eight_bit_linears import emulated_product, round_rows, roun
 from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
 from worldplay.world.kept_rollout import Keeping
 from worldplay.world.machine import available_memory
+from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.rollout_config import MOST_KEPT, count_kept_latents
 from worldplay.world.snapshot import TierName
-from worldplay.world.tiny_decoder_file import FILE, load_tiny_decoder
+from worldplay.world.tiny_decoder_file import load_tiny_decoder
 from worldplay.world.world import World
 
 _UNITS_FOR_FP8 = (8, 9)  # CUDA's compute capability of Ada; Hopper has 9, 0
@@ -160,7 +161,7 @@ def _decode_tiny(world: World, path: Path | None, levers: list[str]) -> None:
     if path is None:
         levers.append("the model's own decoder is used: no tiny one is published for its latents")
     elif not path.is_file():
-        levers.append(f"the model's own decoder is used: the file {FILE} is missing")
+        levers.append(f"the model's own decoder is used: the file {TINY_DECODER} is missing")
     else:
         dtype = next(world.vae.parameters()).dtype
         world.vae.use_tiny_decoder(load_tiny_decoder(path, world.device, dtype))
