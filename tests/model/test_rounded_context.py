@@ -4,10 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from support.tape import TapeRecorder
 from support.tiny_world import ROLLOUT, make_world
 from worldplay.model import kv_cache
 from worldplay.model.attention import EIGHT_BITS
 from worldplay.model.eight_bit_attention import RoundedTokens, round_tokens
+from worldplay.model.graphs import Graphs
 from worldplay.model.kv_cache import KVCache
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.steering import CircleSteering, WalkRequest
@@ -84,3 +86,12 @@ def test_rounding_once_is_equal_to_rounding_at_every_step(
 
     monkeypatch.setattr(KVCache, "round_before", round_again)
     assert torch.equal(latents_of(walk_on(world, 4)), expected)
+
+
+def test_what_is_rounded_once_is_not_recorded(world: World) -> None:
+    """A recording would read what was rounded for the chunk in which it was made."""
+    expected = latents_of(walk_on(world, 5))
+    again = make_world()
+    again.rollout.transformer.use_attention(EIGHT_BITS)
+    again.rollout.transformer.use_graphs(Graphs(TapeRecorder()))
+    assert torch.equal(latents_of(walk_on(again, 5)), expected)

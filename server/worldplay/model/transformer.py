@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from worldplay.model.attention import SDPA
+from worldplay.model.attention import EIGHT_BITS, SDPA
 from worldplay.model.blocks import DoubleStreamBlock, FinalLayer
 from worldplay.model.config import CHUNK_LATENTS, CONTEXT_TIMESTEP, MAX_CONTEXT, TransformerConfig
 from worldplay.model.embedders import ByT5Mapper, PatchEmbed, ScalarEmbedder, TokenRefiner, VisionProjection
@@ -311,6 +311,8 @@ class WorldPlayTransformer(nn.Module):
     def _recordable(self, cache: Cache) -> tuple[Graphs | None, Hashable]:
         """Return what records passes, and what they depend on in a cache; None if nothing records."""
         if self._graphs is None or torch.is_grad_enabled() or not isinstance(cache, KVCache):
+            return None, None
+        if self.attention == EIGHT_BITS:  # what the cache keeps in 8 bits has no place of its own
             return None, None
         key = cache.recording_key
         return (None, None) if key is None else (self._graphs, key)
