@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from worldplay.model.eight_bit_attention import RoundedTokens, attend_in_eight_bits
+from worldplay.model.eight_bit_attention import attend_in_eight_bits
 
 SDPA = "sdpa"  # PyTorch's own choice among its kernels
 MATMUL = "matmul"  # plain products: in bf16 on a CPU faster than SDPA, forwards and above all backwards
@@ -27,21 +27,13 @@ def is_in_eight_bits(backend: str) -> bool:
     return backend == EIGHT_BITS or "sage" in backend
 
 
-def attend(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    backend: str = SDPA,
-    mask: Tensor | None = None,
-    before: RoundedTokens | None = None,
-) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, backend: str = SDPA, mask: Tensor | None = None) -> Tensor:
     """Attend from q, [B, n, Lq, d], to k and v, [B, n, Lk, d]. The blocks use no mask.
 
     Args:
         backend: SDPA, MATMUL, FLASHINFER, EIGHT_BITS, a key of KERNELS, or a name of diffusers' attention
             dispatcher ("flash", "_flash_3", "sage", ...).
         mask: [B, 1 or n, Lq, Lk] bool, True where a pair is visible; SDPA only.
-        before: the first tokens of k and v, rounded; EIGHT_BITS only.
     Returns: [B, n, Lq, d].
     """
     if backend == SDPA:
@@ -52,7 +44,7 @@ def attend(
         rows = k.contiguous() if k.dtype == torch.bfloat16 else k
         return torch.softmax((q * q.shape[-1] ** -0.5) @ rows.mT, dim=-1) @ v
     if backend == EIGHT_BITS:
-        return attend_in_eight_bits(q, k, v, before)
+        return attend_in_eight_bits(q, k, v)
     if backend in KERNELS:
         with sdpa_kernel(KERNELS[backend]):
             return F.scaled_dot_product_attention(q, k, v)
