@@ -198,7 +198,9 @@ def test_a_time_counts_only_for_the_same_way(file: Path, changed: dict[str, obje
 
 
 def test_a_time_of_a_tier_counts_only_with_the_same_decoder(file: Path, tmp_path: Path) -> None:
-    settings = [load_settings(tier=tier, weights_dir=tmp_path) for tier in ("exact", "fast")]
+    settings = [
+        load_settings(model="hy-worldplay", tier=tier, weights_dir=tmp_path) for tier in ("exact", "fast")
+    ]
     for each in settings:
         remember(each, SMALL, 0.55)
     (tmp_path / TINY_DECODER).parent.mkdir()

@@ -320,6 +320,20 @@ def test_tiers_that_were_not_asked_for_are_measured_in_a_limited_time(
     assert doctor._choose_size(settings, rows, planned=False) == ((352, 640) if given else (240, 416))
 
 
+@pytest.mark.parametrize("model", [None, "embedded"])
+def test_what_is_measured_is_the_released_model(model: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is compiled and has a tiny decoder, and its times are recalled by `serve`."""
+    models: list[str] = []
+
+    def measure(settings: ModelSettings, tiers: object) -> list[object]:
+        models.append(settings.model)
+        return []
+
+    monkeypatch.setattr(sizing, "measure_tiers", measure)
+    assert find_paces(load_settings(model=model, size="auto"), DISTILLED, 83_000_000_000) == []
+    assert models == ["hy-worldplay"]
+
+
 def test_a_tier_that_cannot_be_is_refused() -> None:
     expected = "^expected --tier exact for a model that only makes clips, got 'fast'$"
     with pytest.raises(ValueError, match=expected):

@@ -24,6 +24,7 @@ from worldplay.world.machine import (
     list_gpus,
 )
 from worldplay.world.pace import Pace
+from worldplay.world.released.files import is_released
 from worldplay.world.released.memory_estimate import (
     RELEASED,
     MemoryEstimate,
@@ -326,6 +327,8 @@ def find_paces(settings: ModelSettings, variant: Variant, budget: int) -> list[S
     """
     if not variant.is_live:
         return []
+    if not is_released(settings.model):  # it is not what `doctor` examines, whatever else may be served
+        settings = settings.model_copy(update={"model": MODEL})
     tiers = _list_tiers(settings)
     if settings.size == AUTO:
         from worldplay.sizing import measure_tiers  # importing it takes seconds
