@@ -151,12 +151,12 @@ def test_tiny_decoder_needs_no_other_rank(ranks: Ranks) -> None:
 def keep_walking(world: World) -> list[Tensor]:
     """Walk two ways in turn until context is read back, cut, rewind and change a prompt. Returns: latents."""
     walks = [world.open_walk(WalkRequest(seed=seed, prompt="A")) for seed in (1, 2)]
-    for _ in range(5):
+    for _ in range(4):
         for chunk in [walk.begin_chunk(CircleSteering()) for walk in walks]:
             chunk.finish()
     walks[0].begin_cut(1, TrajectorySteering([TURN] * 3)).finish()
     walks[0].begin_chunk(CircleSteering()).finish()
-    walks[1].truncate(4)
+    walks[1].truncate(3)
     walks[1].begin_chunk(CircleSteering()).finish()
     walks[1].set_prompt("B")
     walks[1].begin_chunk(CircleSteering()).finish()
