@@ -67,7 +67,8 @@ def test_rollout(ranks: Ranks, monkeypatch: pytest.MonkeyPatch, name: str) -> No
 def test_rank_that_dies_in_an_exchange_ends_the_other(kind: str) -> None:
     script = f"from support.ranks import exchange_for_ever; exchange_for_ever({kind!r})"
     command, pipe = [sys.executable, "-c", script], subprocess.PIPE
-    with subprocess.Popen(command, env=ENVIRONMENT, stdout=pipe, stderr=pipe, text=True) as leader:
+    environment = {**os.environ, **ENVIRONMENT}
+    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as leader:
         assert leader.stdout is not None
         assert leader.stderr is not None
         os.kill(int(leader.stdout.readline()), signal.SIGKILL)
