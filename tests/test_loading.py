@@ -14,8 +14,6 @@ from worldplay.commands import bench, serve
 from worldplay.commands.bench import RandomModel
 from worldplay.loading import check_choices, open_live_world, open_ranks, open_world
 from worldplay.model.ranks import ALONE, Ranks
-from worldplay.model.regions import EAGER
-from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.settings import Settings, load_settings
 from worldplay.world import tiers
 from worldplay.world.compiling import can_compile
@@ -51,17 +49,6 @@ def test_memory_for_kept_context_is_shared_by_all_walks(
     world = replace(make_world(), max_sessions=max_sessions)
     loading.tune(load_settings(tier="fast", device="cpu", attention="sdpa"), world, sessions=3, clips=1)
     assert counted == [walks]
-
-
-@pytest.mark.parametrize("works", [True, False])
-def test_other_ranks_compile_only_where_a_compiler_works(
-    monkeypatch: pytest.MonkeyPatch, works: bool
-) -> None:
-    monkeypatch.setattr(loading, "can_compile", lambda device: works)
-    settings = load_settings(gpus=2, device="cpu", compile="on")
-    transformer, _ = loading._load_networks(settings, torch.device("cpu"))
-    assert isinstance(transformer, WorldPlayTransformer)
-    assert (transformer.blocks[0].regions is EAGER) is not works
 
 
 @pytest.fixture
@@ -213,7 +200,7 @@ IMPOSSIBLE = [
 @pytest.fixture
 def tiny_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file of the tiny decoder's name that is none."""
-    monkeypatch.setattr(loading, "FILE", "taew1_x.safetensors")
+    monkeypatch.setattr(loading, "TINY_DECODER", "taew1_x.safetensors")
     (tmp_path / "taew1_x.safetensors").write_bytes(b"nothing")
     return tmp_path
 

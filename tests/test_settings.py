@@ -11,6 +11,7 @@ from worldplay.settings import (
     ModelSettings,
     Settings,
     keep_compiled_code,
+    let_python_see_gpu_errors,
     load_model_settings,
     load_settings,
 )
@@ -241,6 +242,18 @@ def test_table_of_settings_has_no_others() -> None:
 def test_variables_may_be_in_lower_case(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("worldplay_max_queued", "3")
     assert load_settings().max_queued == 3
+
+
+def test_gpu_errors_are_left_to_the_ranks_unless_the_operator_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "environ", {"TORCH_NCCL_DUMP_ON_TIMEOUT": "1"})
+    let_python_see_gpu_errors()
+    assert os.environ == {
+        "TORCH_NCCL_DUMP_ON_TIMEOUT": "1",
+        "TORCH_NCCL_RETHROW_CUDA_ERRORS": "0",
+        "TORCH_NCCL_WAIT_TIMEOUT_DUMP_MILSEC": "0",
+    }
 
 
 def test_compiled_code_is_kept_where_the_operator_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,14 @@ from worldplay.chunk_times import recall, remember
 from worldplay.engine import capacity
 from worldplay.settings import load_settings
 from worldplay.sizing import fix_size, list_paces, measure_embedded, time_apart, time_random_chunk
+from worldplay.world.live_walk import LiveWalk
 from worldplay.world.machine import Gpu
+from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.pace import Pace
 from worldplay.world.released.memory_estimate import Shapes
 from worldplay.world.released.sizes import SIZES, SizePace, choose_size, render_sizes
 from worldplay.world.released.variants import Variant, find_variant
+from worldplay.world.world import World
 
 LARGE, MIDDLE, SMALL = SIZES
 PLENTY = 80_000_000_000
@@ -118,6 +121,21 @@ def test_a_chunk_of_random_weights_is_timed(variant: str, monkeypatch: pytest.Mo
     assert 0 < time_random_chunk(settings, (32, 48), Shapes(TRANSFORMER, VAE)) < 60
 
 
+def test_a_chunk_is_timed_in_its_tier(monkeypatch: pytest.MonkeyPatch) -> None:
+    timed: list[LiveWalk] = []
+
+    def time(world: World, walk: LiveWalk) -> Pace:
+        timed.append(walk)
+        return Pace(0.5, 4)
+
+    monkeypatch.setattr(sizing, "measure_pace", time)
+    settings = load_settings(model="hy-worldplay", device="cpu", tier="fast", attention="sdpa")
+    assert time_random_chunk(settings, (32, 48), Shapes(TRANSFORMER, VAE)) == 0.5
+    (walk,) = timed
+    assert walk._rollout.keeping is not None
+    assert walk._rollout.config.steps == 2
+
+
 @pytest.mark.slow
 def test_a_chunk_is_timed_in_a_process_of_its_own() -> None:
     settings = load_settings(model="hy-worldplay", device="cpu")
@@ -177,6 +195,17 @@ def test_a_measured_time_is_kept(file: Path) -> None:
 def test_a_time_counts_only_for_the_same_way(file: Path, changed: dict[str, object]) -> None:
     remember(AUTO, SMALL, 0.55)
     assert recall(load_settings(model="hy-worldplay", size="auto", **changed), SMALL) is None
+
+
+def test_a_time_of_a_tier_counts_only_with_the_same_decoder(file: Path, tmp_path: Path) -> None:
+    settings = [
+        load_settings(model="hy-worldplay", tier=tier, weights_dir=tmp_path) for tier in ("exact", "fast")
+    ]
+    for each in settings:
+        remember(each, SMALL, 0.55)
+    (tmp_path / TINY_DECODER).parent.mkdir()
+    (tmp_path / TINY_DECODER).touch()
+    assert [recall(each, SMALL) for each in settings] == [0.55, None]
 
 
 def test_a_time_counts_only_for_the_same_machine_and_code(

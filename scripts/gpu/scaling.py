@@ -20,7 +20,7 @@ from worldplay.engine.capacity import measure_pace
 from worldplay.loading import start_ranks, tune
 from worldplay.model.config import CHUNK_LATENTS
 from worldplay.model.ranks import ALONE, Ranks
-from worldplay.settings import ModelSettings, load_model_settings
+from worldplay.settings import ModelSettings, TierName, load_model_settings
 from worldplay.world.attention import AUTO, set_attention
 from worldplay.world.device import synchronize
 from worldplay.world.frames import FPS, FRAMES_PER_LATENT
@@ -57,6 +57,7 @@ def measure_ranks(count: int, setup: Setup) -> Iterator[Row]:
         served: Row = {"ranks": count, "part": SERVED}
         yield served | _time_served(settings, world)
         if count > 1:
+            yield from _time_tiers(settings, world)
             yield {"ranks": count, "part": "latent, on rank 0 alone", "ms": _time_decoder_alone(setup, world)}
 
 
@@ -93,6 +94,14 @@ def _time_served(settings: ModelSettings, world: World) -> Row:
     row: Row = {"computed": "compiled and recorded" if is_recorded else "launched one by one"}
     row |= {"prepared s": prepared_s, "ms": 1000 * pace.made_s, "frames/s": pace.frames_per_s}
     return row | {"times real time": pace.times_real_time}
+
+
+def _time_tiers(settings: ModelSettings, world: World) -> Iterator[Row]:
+    """Time a chunk in the tiers. Nothing is compiled on several GPUs, so layers are not in 8 bits."""
+    tiers: tuple[TierName, ...] = ("balanced", "fast")
+    for tier in tiers:
+        row: Row = {"ranks": settings.gpus, "part": f"{SERVED}, tier {tier}"}
+        yield row | _time_served(settings.model_copy(update={"tier": tier}), world)
 
 
 def list_speed_ups(outcomes: Sequence[Outcome]) -> list[Outcome]:

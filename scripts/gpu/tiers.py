@@ -9,7 +9,7 @@ from gpu.linears import name_failure
 from gpu.setup import Row, Setup, make_arguments, make_timestep
 from worldplay.model.attention_choice import FAILURES
 from worldplay.model.config import CHUNK_LATENTS, CONTEXT_TIMESTEP
-from worldplay.model.kept_context import CapturingCache, restore_context
+from worldplay.model.kept_context import KeptLatent, encode_between, restore_context
 from worldplay.model.regions import compile_regions
 from worldplay.world.attention import AUTO, set_attention
 from worldplay.world.world import World
@@ -43,14 +43,14 @@ def _keep(setup: Setup, world: World) -> Callable[[], object]:
     num_old = max(1, setup.most_context - NEWEST)
     old, new = make_arguments(setup, world, num_old), make_arguments(setup, world, NEWEST)
     positions = list(range(num_old + NEWEST))
-    capturing = CapturingCache(cache, num_old, len(model.blocks))
+    kept, rest = [KeptLatent() for _ in range(num_old)], [KeptLatent() for _ in range(NEWEST)]
     cache.clear_context()
-    model.encode_between(old, capturing, CONTEXT_TIMESTEP, positions[:num_old])
+    encode_between(model, *old, cache, CONTEXT_TIMESTEP, positions[:num_old], kept)
 
     def read_and_encode() -> None:
         cache.clear_context()
-        restore_context(model, capturing.latents, old[0], old[2], cache, positions[:num_old])
-        model.encode_between(new, cache, CONTEXT_TIMESTEP, positions[num_old:])
+        restore_context(model, kept, (num_old, *old[0].shape[3:]), old[2], cache, positions[:num_old])
+        encode_between(model, *new, cache, CONTEXT_TIMESTEP, positions[num_old:], rest)
 
     return read_and_encode
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from worldplay.settings import CHUNK_TIMES, ModelSettings, read_visible_gpus
 from worldplay.world.machine import find_gpu, list_attention_packages
+from worldplay.world.model_files import TINY_DECODER
+from worldplay.world.released.variants import MODEL
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ def _read() -> dict[str, object]:
 def _key(settings: ModelSettings, size: tuple[int, int]) -> str:
     """Name everything that the time depends on: machine, code, model, size, and how it computes."""
     gpu = find_gpu(settings.device, read_visible_gpus())
+    root = settings.weights_dir if settings.model == MODEL else Path(settings.model)
     parts = {
         "gpu": "none" if gpu is None else gpu.name,
         "gpus": settings.gpus,
@@ -57,6 +60,7 @@ def _key(settings: ModelSettings, size: tuple[int, int]) -> str:
         "compile": settings.compile,
         "graphs": settings.graphs,
         "tier": settings.tier,
+        "tiny decoder": settings.tier != "exact" and (root / TINY_DECODER).is_file(),
     }
     return json.dumps(parts)
 

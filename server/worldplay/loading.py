@@ -14,13 +14,18 @@ import torch.distributed as dist
 from worldplay.model.attention_choice import EIGHT_BIT_ERROR, find_problem
 from worldplay.model.config import RELEASED_TRANSFORMER
 from worldplay.model.ranks import ALONE, Ranks
-from worldplay.model.regions import compile_regions
 from worldplay.ranks.group import BACKENDS
 from worldplay.ranks.orders import MakeModules, Modules
 from worldplay.ranks.team import lead
-from worldplay.settings import ModelSettings, Settings, keep_compiled_code, read_visible_gpus
+from worldplay.settings import (
+    ModelSettings,
+    Settings,
+    keep_compiled_code,
+    let_python_see_gpu_errors,
+    read_visible_gpus,
+)
 from worldplay.world.attention import AUTO, set_attention
-from worldplay.world.compiling import COMPILER, can_compile, compile_world
+from worldplay.world.compiling import can_compile, compile_world
 from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
 from worldplay.world.decoder_norms import fuse_norms
 from worldplay.world.device import choose_device, choose_dtype
@@ -29,11 +34,12 @@ from worldplay.world.embedded.manifest import read_description
 from worldplay.world.embedded.previews import show_first_frames
 from worldplay.world.frames import parse_size
 from worldplay.world.machine import check_heads, choose_rank_kind, list_gpus
+from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.recording import check_recording, record_world
 from worldplay.world.released.files import is_released
 from worldplay.world.released.variants import MODEL, find_variant
 from worldplay.world.tiers import TIERS, apply_tier, check_tier, describe_attention
-from worldplay.world.tiny_decoder_file import FILE, load_tiny_decoder
+from worldplay.world.tiny_decoder_file import load_tiny_decoder
 from worldplay.world.world import World, pick_view
 
 if TYPE_CHECKING:
@@ -79,7 +85,7 @@ def check_choices(settings: ModelSettings) -> None:
     check_tier(settings.tier, can_walk=find_variant(settings.variant).is_live)
     if settings.attention != AUTO:
         _check_attention(settings, device)
-    tiny_decoder = _released(settings)[1] / FILE
+    tiny_decoder = _released(settings)[1] / TINY_DECODER
     if TIERS[settings.tier].tiny_decoder and tiny_decoder.is_file():
         load_tiny_decoder(tiny_decoder, torch.device("cpu"), torch.float32)
 
@@ -119,8 +125,6 @@ def start_ranks(settings: ModelSettings, heads: int, make: MakeModules) -> Itera
         return
     if settings.graphs == "on":
         raise ValueError(f"expected --graphs auto or off with --gpus {settings.gpus}, got 'on'")
-    if settings.tier != "exact":
-        raise ValueError(f"expected --tier exact with --gpus {settings.gpus}, got {settings.tier!r}")
     check_heads(settings.gpus, heads)
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     kind = choose_rank_kind(settings.device, settings.gpus, names)
@@ -128,6 +132,10 @@ def start_ranks(settings: ModelSettings, heads: int, make: MakeModules) -> Itera
     if not (dist.is_available() and dist.is_backend_available(backend)):
         raise ValueError(f"expected a PyTorch with {backend.upper()} for --gpus {settings.gpus}, got none")
     check_choices(settings)  # its sentences about devices are of one rank
+    if kind == "cuda":
+        let_python_see_gpu_errors()  # in the other ranks, too: they inherit the environment
+    if settings.compile == "on":
+        keep_compiled_code()
     logger.info("starting %d ranks", settings.gpus)
     gpus = list_gpus(read_visible_gpus())[: settings.gpus] if kind == "cuda" else []
     with lead(settings.gpus, kind, make) as leader:
@@ -140,14 +148,8 @@ def _load_networks(settings: ModelSettings, device: torch.device) -> Modules:
     if is_released(settings.model):
         from worldplay.world.released.load import load_released_networks  # importing it takes seconds
 
-        transformer, vae = load_released_networks(*_released(settings), device)
-    else:
-        transformer, vae = load_networks(find_embedded(settings.model), device)
-    if settings.compile == "on":
-        keep_compiled_code()
-        if can_compile(device):  # rank 0 tries it, too
-            transformer.use_regions(compile_regions(COMPILER))
-    return transformer, vae
+        return load_released_networks(*_released(settings), device)
+    return load_networks(find_embedded(settings.model), device)
 
 
 def open_world(settings: ModelSettings, *, sessions: int, clips: int, ranks: Ranks = ALONE) -> World:
@@ -198,7 +200,7 @@ def tune(settings: ModelSettings, world: World, *, sessions: int = 1, clips: int
         settings.tier,
         compiles=compiles,
         walks=sessions + clips,
-        tiny_decoder=_released(settings)[1] / FILE if is_released(settings.model) else None,
+        tiny_decoder=_released(settings)[1] / TINY_DECODER if is_released(settings.model) else None,
     )
     set_attention(world, settings.attention, eight_bits=TIERS[settings.tier].eight_bits)
     world = describe_attention(world)

@@ -338,6 +338,17 @@ def keep_compiled_code() -> None:
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(COMPILED))
 
 
+def let_python_see_gpu_errors() -> None:
+    """Keep PyTorch's watchdog of NCCL from ending a rank before the rank can say why.
+
+    By default it ends the process at an error of the GPU, with a stack dump. It may also wait a minute for
+    other ranks to write such dumps, and look every second whether they do. Here rank 0 notices a rank that
+    ends, and says why.
+    """
+    for name in ("RETHROW_CUDA_ERRORS", "DUMP_ON_TIMEOUT", "WAIT_TIMEOUT_DUMP_MILSEC"):
+        os.environ.setdefault(f"TORCH_NCCL_{name}", "0")
+
+
 def read_visible_gpus() -> str | None:
     """Return CUDA_VISIBLE_DEVICES, which limits the GPUs that this process sees; None if it is not set."""
     return os.environ.get("CUDA_VISIBLE_DEVICES")

@@ -126,7 +126,7 @@ def time_random_chunk(settings: ModelSettings, size: Size, shapes: Shapes) -> fl
     make = partial(build_networks, shapes.transformer, shapes.vae)
     with start_ranks(settings, shapes.transformer.heads, make) as ranks:
         world = build_random_world(shapes.transformer, shapes.vae, rollout, size, device, ranks)
-        tune(settings, world)
+        world = tune(settings, world)
         return measure_pace(world, open_random_walk(world, rollout.memory_latents)).made_s
 
 

@@ -15,7 +15,7 @@ from worldplay.commands.bench import RandomModel, build, measure
 from worldplay.commands.bench_report import Report, count_work, make_rows, render
 from worldplay.model import flops
 from worldplay.model.config import VAEConfig
-from worldplay.settings import Settings
+from worldplay.settings import Settings, load_settings
 from worldplay.world.embedded.load import EMBEDDED
 
 pytestmark = pytest.mark.slow
@@ -51,6 +51,18 @@ def test_every_stage_is_measured_and_a_chunk_is_their_sum(report: Report) -> Non
     parts = sum(rows[stage].median_ms for stage in ("select", "context", "denoise", "decode", "encode"))
     assert rows["chunk"].median_ms == pytest.approx(parts, rel=0.3)
     assert report.fps == pytest.approx(16_000 / rows["chunk"].median_ms)
+
+
+def test_random_weights_are_measured_in_the_tier() -> None:
+    settings = load_settings(device="cpu", tier="fast", attention="sdpa")
+    with bench._opened(settings, tiny(12)) as subject:
+        assert "2 denoising steps instead of 4" in subject.world.levers
+        assert subject.walk._rollout is subject.world.rollout
+
+
+def test_report_says_what_the_tier_did(report: Report) -> None:
+    assert "tier" not in render(report)
+    assert "tier fast: half the steps\n" in render(replace(report, tier="fast", levers=("half the steps",)))
 
 
 def test_report_says_what_was_measured(report: Report) -> None:

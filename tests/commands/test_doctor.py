@@ -115,13 +115,14 @@ def test_report_for_eight_gpus() -> None:
     assert re.search(r"more caches +17.6 GB, in what is left: 5 walks keep their context", said)
     assert re.search(r"other ranks +39.4 GB each at most, without text stream and encoders", said)
     assert "GPU 1" not in said
-    assert "tiers" not in said  # several ranks have none
-    assert "min  " not in said
+    assert "other tiers      keep context of the latest 0.2 minutes of each" in said
+    assert "  480x832     44.5 GB    4.4 GB  1.2 min" in said
 
 
 @pytest.mark.parametrize(
     ("free", "sets", "others"),
     [
+        (60, 5, "GPU 3 has only 60.0 GB free, which the plan counts"),
         (40, 4, "GPU 3 has only 40.0 GB free, which the plan counts"),
         (24, 1, "GPU 3 has only 24.0 GB free, which the plan counts"),
         (
@@ -138,6 +139,7 @@ def test_report_names_a_gpu_that_others_use(free: int, sets: int, others: str) -
     assert "GPU 1" not in said
     assert ("encode their context again" in said) is (sets == 1)
     assert (f"{sets} walks keep their context" in said) is (sets > 1)
+    assert ("other tiers      keep no context: memory is short" in said) is (free < 60)
 
 
 def test_gpus_of_other_ranks_are_examined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,8 +276,8 @@ def test_doctor_says_which_size_is_in_real_time_in_each_tier(monkeypatch: pytest
     ]
 
 
-@pytest.mark.parametrize(("given", "tiers"), [({"tier": "fast"}, ["fast"]), ({"gpus": 2}, ["exact"])])
-def test_doctor_shows_the_tier_that_was_asked_for_and_what_ranks_can(
+@pytest.mark.parametrize(("given", "tiers"), [({"tier": "fast"}, ["fast"]), ({"gpus": 2}, [*TIER_TIMES])])
+def test_doctor_shows_the_tier_that_was_asked_for_or_all(
     given: dict[str, object], tiers: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "recall", known)
@@ -283,7 +285,7 @@ def test_doctor_shows_the_tier_that_was_asked_for_and_what_ranks_can(
     rows = find_paces(settings, DISTILLED, 83_000_000_000)
     assert list(dict.fromkeys(row.tier for row in rows)) == tiers
     if "gpus" in given:
-        assert "--size auto --gpus 2` takes" in list(describe_speed(settings, rows))[-1]
+        assert "--size auto --gpus 2 --tier fast` takes" in list(describe_speed(settings, rows))[-1]
 
 
 @pytest.mark.parametrize(
@@ -317,19 +319,24 @@ def test_tiers_that_were_not_asked_for_are_measured_in_a_limited_time(
     assert doctor._choose_size(settings, rows, planned=False) == ((352, 640) if given else (240, 416))
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ({"gpus": 2, "tier": "fast"}, "expected --tier exact with --gpus 2, got 'fast'"),
-        (
-            {"variant": "bidirectional", "tier": "fast"},
-            "expected --tier exact for a model that only makes clips, got 'fast'",
-        ),
-    ],
-)
-def test_tiers_that_cannot_be_are_refused(given: dict[str, object], expected: str) -> None:
-    with pytest.raises(ValueError, match=f"^{expected}$"):
-        run(load_settings(device="cpu", **given), None, check=False)
+@pytest.mark.parametrize("model", [None, "embedded"])
+def test_what_is_measured_is_the_released_model(model: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is compiled and has a tiny decoder, and its times are recalled by `serve`."""
+    models: list[str] = []
+
+    def measure(settings: ModelSettings, tiers: object) -> list[object]:
+        models.append(settings.model)
+        return []
+
+    monkeypatch.setattr(sizing, "measure_tiers", measure)
+    assert find_paces(load_settings(model=model, size="auto"), DISTILLED, 83_000_000_000) == []
+    assert models == ["hy-worldplay"]
+
+
+def test_a_tier_that_cannot_be_is_refused() -> None:
+    expected = "^expected --tier exact for a model that only makes clips, got 'fast'$"
+    with pytest.raises(ValueError, match=expected):
+        run(load_settings(device="cpu", variant="bidirectional", tier="fast"), None, check=False)
 
 
 def test_a_tier_of_the_embedded_world_is_measured(

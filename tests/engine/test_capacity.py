@@ -1,6 +1,7 @@
 """As many visitors as the machine keeps in real time, and no more than the operator allows."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 
 import pytest
@@ -9,6 +10,7 @@ from worldplay.engine import capacity
 from worldplay.engine.capacity import measure_pace
 from worldplay.engine.ports import Frames
 from worldplay.world.chunk import Chunk
+from worldplay.world.kept_rollout import Keeping
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.world import World
 
@@ -45,6 +47,16 @@ def test_first_chunk_warms_up_and_does_not_count(world: World, monkeypatch: pyte
 def test_one_slow_chunk_says_nothing_of_the_machine(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     let_chunks_take(chain([0.25] * 2, [0.9], forever(0.25)), monkeypatch)
     assert count_in_time(world, 4) == 2
+
+
+def test_a_walk_that_keeps_its_context_is_measured_when_it_has_kept_some(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_chunks_take(chain([5.0], forever(3.0)), monkeypatch)
+    assert measure_pace(world).made_s == 5.0
+    let_chunks_take(chain([5.0], forever(3.0)), monkeypatch)
+    keeping = replace(world, rollout=replace(world.rollout, keeping=Keeping(4, 12)))
+    assert measure_pace(keeping).made_s == 3.0
 
 
 @pytest.mark.parametrize(("seconds", "chunks"), [(0.1, 4), (0.5, 3), (1.4, 2), (60.0, 1)])

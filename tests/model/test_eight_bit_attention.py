@@ -2,7 +2,12 @@ import pytest
 import torch
 
 from worldplay.model.attention import EIGHT_BITS, attend
-from worldplay.model.eight_bit_attention import KEY_BLOCK, round_blocks
+from worldplay.model.eight_bit_attention import (
+    KEY_BLOCK,
+    attend_in_eight_bits,
+    round_blocks,
+    round_tokens,
+)
 
 
 def make_qkv(num_tokens: int = 300) -> torch.Tensor:
@@ -36,9 +41,20 @@ def test_blocks_of_keys_have_scales_of_their_own() -> None:
     """So context that was rounded once keeps its numbers when a chunk's own keys follow it."""
     _, k, _ = make_qkv(2 * KEY_BLOCK)
     longer = torch.cat([k, 100 * k], dim=2)
-    assert torch.equal(round_blocks(longer, KEY_BLOCK)[:, :, : 2 * KEY_BLOCK], round_blocks(k, KEY_BLOCK))
+    first = round_blocks(longer, KEY_BLOCK).widen()[:, :, : 2 * KEY_BLOCK]
+    assert torch.equal(first, round_blocks(k, KEY_BLOCK).widen())
 
 
 def test_result_has_the_dtype_of_the_queries() -> None:
     q, k, v = make_qkv().bfloat16()
     assert attend(q, k, v, EIGHT_BITS).dtype == torch.bfloat16
+
+
+def test_tokens_that_were_rounded_before_have_the_same_error() -> None:
+    q, k, v = make_qkv()
+    expected = attend(q, k, v)
+    before = round_tokens(k[:, :, :200], v[:, :, :200])
+    got = attend_in_eight_bits(q, k, v, before)
+    assert (got - expected).norm() / expected.norm() == pytest.approx(error_of(q, k, v), rel=0.05)
+    again = torch.cat([torch.zeros_like(k[:, :, :200]), k[:, :, 200:]], dim=2)  # what is rounded is not read
+    assert torch.equal(attend_in_eight_bits(q, again, v, before), got)

@@ -50,7 +50,7 @@ def test_branches_are_the_same_written_or_returned(dtype: torch.dtype, tokens_fi
     cache = KVCache(2, 2, 16, 24, 8, 4, torch.device("cpu"), dtype, tokens_first=tokens_first)
     cache.set_text(make_text(model))
     x, vec = model._enter(latents.latents, latents.cond, latents.actions, 500.0)
-    place = model.place(latents.cameras, latents.latents, 3)
+    place = model.place(latents.cameras, latents.latents.shape[2:], 3)
     block = model.blocks[0]
     weights = block.projections()
     heads = block.image_heads(x, block.img_mod(vec), weights, place, place.turns(weights.norms))

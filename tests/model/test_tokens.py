@@ -14,7 +14,7 @@ def make_place() -> tuple[Placement, Tensor]:
     model = make_model()
     latents = make_latents(model, 3)
     norms = torch.rand(2, TINY.head_dim, generator=RANDOM) + 0.5
-    return model.place(latents.cameras, latents.latents, 2), norms
+    return model.place(latents.cameras, latents.latents.shape[2:], 2), norms
 
 
 def make_heads(width: int) -> Tensor:
@@ -46,7 +46,7 @@ def test_branches_have_the_same_values_with_gradients(batch: int) -> None:
     model = make_model()
     latents = make_latents(model, 3, batch=batch)
     x, vec = model._enter(latents.latents, latents.cond, latents.actions, 500.0)
-    place = model.place(latents.cameras, latents.latents, 0)
+    place = model.place(latents.cameras, latents.latents.shape[2:], 0)
     block = model.blocks[0]
 
     def branches() -> tuple[Tensor, Tensor, Tensor]:

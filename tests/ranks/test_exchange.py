@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial, partialmethod
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from goldens import networks, vae_cases
 from goldens.cases import Case, load_case, read_manifest
 from goldens.compare import compare
 from goldens.weights import fill
+from support import tiny_world
 from support.gpu_branches import CACHE, PRODUCTS, gpu_branches
 from support.live_and_offline import LABELS, walk_live_and_offline
 from support.paths import GOLDENS
@@ -26,18 +28,25 @@ from support.tiny_world import make_world
 from support.walks import latents_of
 from worldplay.commands.bench import RandomModel, build, measure
 from worldplay.commands.bench_report import render
+from worldplay.model.attention import EIGHT_BITS
 from worldplay.model.config import VAEConfig
+from worldplay.model.packing import RoundedProjections
 from worldplay.model.ranks import ALONE, Ranks
+from worldplay.model.tiny_decoder import LATENT_CHANNELS, TinyDecoder
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE
+from worldplay.model.vae_stream import FeatureCache
 from worldplay.ranks.exchange import split_rows
 from worldplay.ranks.leader import Leader
+from worldplay.world import tiers
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
 from worldplay.world.released.load import ReleasedConfig, load_released, load_released_networks
 from worldplay.world.released.memory_estimate import Shapes
 from worldplay.world.released.random_weights import build_networks
 from worldplay.world.released.variants import find_variant
+from worldplay.world.snapshot import TierName
 from worldplay.world.steering import CircleSteering, TrajectorySteering, WalkRequest
+from worldplay.world.tiers import apply_tier
 from worldplay.world.world import World
 
 pytestmark = pytest.mark.slow  # it starts processes that import PyTorch
@@ -107,6 +116,52 @@ def test_walks_in_turn(ranks: Ranks) -> None:
     ):
         torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
         assert np.abs(frames.astype(int) - expected_frames).max() <= 1
+
+
+TIER_OF: dict[int, TierName] = {2: "balanced", 4: "fast"}  # each once, to save time
+
+
+def test_walks_in_a_tier(ranks: Ranks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each rank rounds the same layers and its own heads, and keeps the context of its heads."""
+    if ranks is ALONE:
+        pytest.skip("one rank is what the others are compared with")
+    monkeypatch.setattr(tiers, "find_rounding_problem", lambda device: None)
+    monkeypatch.setattr(tiny_world, "TINY", replace(TINY, blocks=3))  # the one in the middle is rounded
+    alone, shared = (keep_walking(make_in_tier(each, TIER_OF[ranks.size])) for each in (ALONE, ranks))
+    for expected, got in zip(alone, shared, strict=True):
+        torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
+
+
+def make_in_tier(ranks: Ranks, tier: TierName) -> World:
+    world = apply_tier(make_world(ranks, packs=True), tier, compiles=True, walks=2, tiny_decoder=None)
+    assert world.rollout.keeping is not None
+    assert isinstance(world.rollout.transformer.blocks[1].packed, RoundedProjections)
+    world.rollout.transformer.use_attention(EIGHT_BITS)
+    return world
+
+
+def test_tiny_decoder_needs_no_other_rank(ranks: Ranks) -> None:
+    world, tiny = make_world(ranks), TinyDecoder().requires_grad_(False)
+    world.vae.use_tiny_decoder(tiny)
+    latents, expected = torch.randn(2, 1, LATENT_CHANNELS, 1, 2, 3), FeatureCache()
+    state = world.vae.new_decoder_state()
+    for latent in latents:
+        assert torch.equal(world.vae.decode_latent(latent, state), tiny.decode(latent, expected))
+
+
+def keep_walking(world: World) -> list[Tensor]:
+    """Walk two ways in turn until context is read back, cut, rewind and change a prompt. Returns: latents."""
+    walks = [world.open_walk(WalkRequest(seed=seed, prompt="A")) for seed in (1, 2)]
+    for _ in range(4):
+        for chunk in [walk.begin_chunk(CircleSteering()) for walk in walks]:
+            chunk.finish()
+    walks[0].begin_cut(1, TrajectorySteering([TURN] * 3)).finish()
+    walks[0].begin_chunk(CircleSteering()).finish()
+    walks[1].truncate(3)
+    walks[1].begin_chunk(CircleSteering()).finish()
+    walks[1].set_prompt("B")
+    walks[1].begin_chunk(CircleSteering()).finish()
+    return [walk.walk.latents.gather(range(walk.walk.num_latents)) for walk in walks]
 
 
 def walk_about(world: World) -> list[tuple[Tensor, np.ndarray]]:

@@ -5,9 +5,15 @@ from queue import SimpleQueue
 import pytest
 import torch
 
+from support.tiny import TINY
+from worldplay.model.compiling import MOST_GRAPHS
+from worldplay.model.regions import EAGER
+from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.ranks.exchange import Exchange
 from worldplay.ranks.follower import Follower, Orders, _carry_out, _ServingError
 from worldplay.ranks.orders import Call, Load, Modules, Order
+
+CPU = torch.device("cpu")
 
 
 def raise_value_error(*_: object) -> Modules:
@@ -17,7 +23,7 @@ def raise_value_error(*_: object) -> Modules:
 def carry_out(order: Order) -> None:
     orders: Orders = SimpleQueue()
     orders.put(order)
-    _carry_out(orders, Exchange(1, 2), torch.device("cpu"))
+    _carry_out(orders, Exchange(1, 2), CPU)
 
 
 def test_networks_that_cannot_be_loaded_are_for_the_operator() -> None:
@@ -31,3 +37,16 @@ def test_error_while_serving_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
         carry_out(Call("denoise", ()))
     assert raised.value.failure.code == 1
     assert raised.value.failure.reason == "failed: ValueError: a bad shape"
+
+
+def test_blocks_are_compiled_for_as_many_shapes_as_on_rank_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    stances: list[str] = []
+    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 8)
+    monkeypatch.setattr(torch.compiler, "set_stance", stances.append)
+    transformer = WorldPlayTransformer(TINY)
+    follower = Follower((transformer,), Exchange(1, 2), CPU)
+    follower.carry_out(Call("compile_blocks", ("eager",)))
+    assert all(block.regions is not EAGER for block in transformer.blocks)
+    assert (torch._dynamo.config.recompile_limit, stances) == (MOST_GRAPHS, [])
+    follower.carry_out(Call("stop_compiling", ()))
+    assert stances == ["eager_on_recompile"]

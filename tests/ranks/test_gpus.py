@@ -1,5 +1,12 @@
-"""The exchanges by NCCL, where there are GPUs: with one, a rank exchanges with itself."""
+"""The exchanges by NCCL, where there are GPUs: with one, a rank exchanges with itself.
 
+The test of a rank that dies also runs on a CPU.
+"""
+
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +18,7 @@ import check_goldens
 from goldens import networks
 from goldens.cases import Place, read_manifest
 from goldens.weights import fill
-from support.paths import GOLDENS
+from support.paths import ENVIRONMENT, GOLDENS
 from support.ranks import make_nothing, share
 from worldplay.model.ranks import Ranks
 from worldplay.model.transformer import WorldPlayTransformer
@@ -48,3 +55,23 @@ def test_rollout(ranks: Ranks, monkeypatch: pytest.MonkeyPatch, name: str) -> No
     row = check_goldens.check_case(MANIFEST, name, Place(torch.device("cuda")))
     assert row.failures == []
     assert row.outputs == len(MANIFEST.cases[name]["outputs"])
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("cpu", marks=pytest.mark.slow),
+        pytest.param("cuda", marks=pytest.mark.skipif(NUM_GPUS < 2, reason="2 GPUs are needed")),
+    ],
+)
+def test_rank_that_dies_in_an_exchange_ends_the_other(kind: str) -> None:
+    script = f"from support.ranks import exchange_for_ever; exchange_for_ever({kind!r})"
+    command, pipe = [sys.executable, "-c", script], subprocess.PIPE
+    environment = {**os.environ, **ENVIRONMENT}
+    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as leader:
+        assert leader.stdout is not None
+        assert leader.stderr is not None
+        os.kill(int(leader.stdout.readline()), signal.SIGKILL)
+        assert leader.wait(10) == 1
+        expected = "worldplay: rank 1 of 2 was killed by SIGKILL; the others cannot go on without it\n"
+        assert leader.stderr.read() == expected

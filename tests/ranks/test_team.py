@@ -20,7 +20,7 @@ from support.raw_client import RawClient
 from support.waiting import wait_until
 from worldplay.cli import main
 from worldplay.ranks import team
-from worldplay.ranks.failure import Failure
+from worldplay.ranks.failure import STUCK, Failure
 from worldplay.ranks.leader import Leader
 from worldplay.ranks.orders import MakeModules
 from worldplay.ranks.team import _Team, lead
@@ -128,6 +128,15 @@ def test_error_while_serving_is_no_fault_of_the_operator(
     ((rank, failure),) = ends
     assert (rank, failure.code) == (0, 1)
     assert failure.reason == f"failed: {type(error).__name__}: {error}"
+
+
+def test_rank_0_that_cannot_leave_nccl_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends: list[Failure] = []
+    monkeypatch.setattr(_Team, "_exit", lambda _, rank, failure: ends.append(failure))
+    for left in (True, False):
+        monkeypatch.setattr(team, "leave_group", lambda left=left: left)
+        _Team(1, "cpu").close()
+    assert ends == [STUCK]
 
 
 def environment(folder: Path) -> dict[str, str]:

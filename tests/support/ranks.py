@@ -1,14 +1,17 @@
 """Ranks on this CPU that are started once, for all cases of a module."""
 
 import io
+import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
 import torch
 
+from worldplay.model.kv_cache import TextKV
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE
@@ -37,6 +40,18 @@ def unpack(content: bytes, device: torch.device) -> Modules:
     for module in modules:
         module.to(device)
     return modules
+
+
+def exchange_for_ever(kind: str) -> None:
+    """Lead two ranks that exchange all the time. Writes the other one's process id when that has begun."""
+    with lead(2, kind, make_nothing) as leader:
+        keys = [torch.zeros(1, 2, 4096, 64, device=kind)]
+        leader.share_text(TextKV(keys, keys))
+        (other,) = multiprocessing.active_children()
+        sys.stdout.write(f"{other.pid}\n")
+        sys.stdout.flush()
+        while True:
+            leader.share_text(TextKV(keys, keys)).keys[0].sum().item()
 
 
 def share(ranks: Ranks, *modules: Module) -> None:

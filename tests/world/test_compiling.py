@@ -9,6 +9,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from support import tiny_world
 from support.tiny import TINY
 from support.tiny_world import ROLLOUT, make_world
+from worldplay.model import compiling as blocks
 from worldplay.model.regions import EAGER, compile_regions
 from worldplay.world import compiling
 from worldplay.world.compiling import can_compile, compile_world
@@ -36,7 +37,7 @@ def test_a_compiled_walk_is_the_same_and_compiles_nothing_more(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, compiler: str
 ) -> None:
     counter = CompileCounterWithBackend(compiler)
-    monkeypatch.setattr(compiling, "compile_regions", lambda _: compile_regions(counter))
+    monkeypatch.setattr(blocks, "compile_regions", lambda _: compile_regions(counter))
     monkeypatch.setattr(torch.compiler, "set_stance", lambda _: None)  # so that the counter sees everything
     with caplog.at_level("INFO"):
         world = compile_world(make_world())
@@ -60,7 +61,7 @@ def test_layers_in_8_bits_and_others_are_compiled_for_every_length_of_context(
     world.rollout.transformer.round_weights()
     monkeypatch.setattr(torch.compiler, "set_stance", lambda _: None)
     project = compile_regions("eager").project  # the others need no more graphs
-    monkeypatch.setattr(compiling, "compile_regions", lambda _: replace(EAGER, project=project))
+    monkeypatch.setattr(blocks, "compile_regions", lambda _: replace(EAGER, project=project))
     with caplog.at_level("INFO"):
         compile_world(world)
     assert "compiled the transformer in" in caplog.text
@@ -70,7 +71,7 @@ def test_a_tier_says_that_its_8_bit_layers_are_not_compiled(monkeypatch: pytest.
     def fail(*_: object) -> None:
         raise RuntimeError("no such product")
 
-    monkeypatch.setattr(compiling, "compile_regions", lambda _: compile_regions(fail))
+    monkeypatch.setattr(blocks, "compile_regions", lambda _: compile_regions(fail))
     world = compile_world(replace(make_world(), tier="balanced"))
     assert world.levers == (compiling.UNCOMPILED,)
     assert compile_world(make_world()).levers == ()
@@ -84,7 +85,7 @@ def test_a_compiler_is_tried(caplog: pytest.LogCaptureFixture, compiler: str, ca
 
 def test_shapes_of_cuts_do_not_wait_for_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     counter = CompileCounterWithBackend("aot_eager")
-    monkeypatch.setattr(compiling, "compile_regions", lambda _: compile_regions(counter))
+    monkeypatch.setattr(blocks, "compile_regions", lambda _: compile_regions(counter))
     worlds = [compile_world(make_world()), make_world()]
     graphs = counter.frame_count
     cuts = []
@@ -98,7 +99,7 @@ def test_shapes_of_cuts_do_not_wait_for_a_compiler(monkeypatch: pytest.MonkeyPat
 
 def test_cuts_behind_a_full_context_have_no_shapes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     counter = CompileCounterWithBackend("eager")
-    monkeypatch.setattr(compiling, "compile_regions", lambda _: compile_regions(counter))
+    monkeypatch.setattr(blocks, "compile_regions", lambda _: compile_regions(counter))
     monkeypatch.setattr(torch.compiler, "set_stance", lambda _: None)  # so that the counter sees everything
     world = compile_world(make_world())
     graphs = counter.frame_count
@@ -117,7 +118,7 @@ def test_blocks_that_cannot_be_compiled_run_as_they_are(
     def refuse(graph: object, inputs: object) -> object:
         raise RuntimeError("Failed to find C compiler\nand more")
 
-    monkeypatch.setattr(compiling, "compile_regions", lambda _: compile_regions(refuse))
+    monkeypatch.setattr(blocks, "compile_regions", lambda _: compile_regions(refuse))
     world = compile_world(make_world())
     (message,) = [record.message for record in caplog.records if record.name == compiling.__name__]
     assert message.startswith("blocks are not compiled: ")

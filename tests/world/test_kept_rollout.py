@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from support.tiny_world import ROLLOUT, make_world
-from worldplay.model.kept_context import KeptLatents
+from worldplay.model.kept_context import KeptLatents, encode_between
+from worldplay.model.transformer import WorldPlayTransformer
+from worldplay.world import rollout
 from worldplay.world.camera import Motion
 from worldplay.world.kept_rollout import ChunkContext, Keeping
 from worldplay.world.live_walk import LiveWalk
@@ -37,16 +39,14 @@ def latents_of(live: LiveWalk) -> torch.Tensor:
     return live.walk.latents.gather(range(live.walk.num_latents))
 
 
-def count_encoded(world: World, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def count_encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
-    transformer = world.rollout.transformer
-    encode = transformer.encode_between
 
-    def count(inputs: tuple[torch.Tensor, ...], *rest: object) -> None:
-        counts.append(inputs[0].shape[2])
-        encode(inputs, *rest)  # type: ignore[arg-type]
+    def count(model: WorldPlayTransformer, latents: torch.Tensor, *rest: object) -> None:
+        counts.append(latents.shape[2])
+        encode_between(model, latents, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(transformer, "encode_between", count)
+    monkeypatch.setattr(rollout, "encode_between", count)
     return counts
 
 
@@ -82,7 +82,7 @@ def test_a_latent_between_others_takes_its_own_position(exact: World) -> None:
 
 def test_only_the_newest_are_encoded(exact: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world = keeping(exact, newest=4)
-    counts = count_encoded(world, monkeypatch)
+    counts = count_encoded(monkeypatch)
     walk_on(world, 6)
     assert counts == [4, 4, 4, 4, 4]
 
@@ -98,7 +98,7 @@ def test_another_walk_at_every_stage_changes_nothing(exact: World, monkeypatch: 
     world = keeping(exact, newest=4)
     expected = latents_of(walk_on(world, 4))
     ours, theirs = walk_on(world, 3), walk_on(world, 3, seed=2)
-    counts = count_encoded(world, monkeypatch)
+    counts = count_encoded(monkeypatch)
     one, other = ours.begin_chunk(CircleSteering()), theirs.begin_chunk(CircleSteering())
     for _ in range(ROLLOUT.steps):
         one.advance()
@@ -146,7 +146,7 @@ def test_nothing_is_read_back_after_a_change(
 ) -> None:
     world = keeping(exact, newest=4)
     live = walk_on(world, 4)
-    counts = count_encoded(world, monkeypatch)
+    counts = count_encoded(monkeypatch)
     if change == "prompt":
         live.set_prompt("snow")
     else:

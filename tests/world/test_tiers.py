@@ -8,9 +8,10 @@ import torch
 from safetensors.torch import save_file
 
 from support.tiny_world import ROLLOUT, make_world
-from worldplay.loading import open_ranks, tune
+from worldplay.loading import tune
 from worldplay.model.packing import RoundedProjections
 from worldplay.model.tiny_decoder import LATENT_CHANNELS, TinyDecoder
+from worldplay.ranks.exchange import Exchange
 from worldplay.settings import load_model_settings
 from worldplay.world import tiers
 from worldplay.world.kept_rollout import Keeping
@@ -19,6 +20,7 @@ from worldplay.world.snapshot import TierName
 from worldplay.world.steering import CircleSteering, WalkRequest
 from worldplay.world.tiers import (
     TIERS,
+    _count_kept,
     apply_tier,
     count_kept_bytes,
     describe_attention,
@@ -39,9 +41,7 @@ def walk(world: World, num_chunks: int = 4) -> torch.Tensor:
 def with_units(monkeypatch: pytest.MonkeyPatch) -> World:
     """A world on a machine that multiplies in 8 bits."""
     monkeypatch.setattr(tiers, "find_rounding_problem", lambda device: None)
-    world = make_world()
-    world.rollout.transformer.requires_grad_(False).pack()
-    return world
+    return make_world(packs=True)
 
 
 def test_exact_is_the_default_and_changes_nothing() -> None:
@@ -90,7 +90,7 @@ def test_linears_are_rounded_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_linears_are_not_rounded_without_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
     levers = apply(with_units(monkeypatch), "balanced").levers
-    assert levers[1].startswith("linear layers are not in 8 bits: rounding costs more than they gain unless")
+    assert levers[1].startswith("linear layers are not in 8 bits: without torch.compile rounding costs more")
 
 
 def test_context_is_not_kept_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,13 +170,23 @@ def test_model_that_only_makes_clips_is_refused(monkeypatch: pytest.MonkeyPatch)
         apply(make_world(), "fast")
 
 
-def test_several_gpus_are_refused() -> None:
-    settings = load_model_settings(gpus=2, tier="fast", device="cpu")
-    with (
-        pytest.raises(ValueError, match=r"^expected --tier exact with --gpus 2, got 'fast'$"),
-        open_ranks(settings),
-    ):
-        pass
+def test_every_rank_keeps_the_context_of_its_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rank has half of a latent, and, where all are processes of one machine, half of its memory."""
+    alone, shared = make_world(), make_world()
+    shared.rollout.transformer.use_ranks(Exchange(0, 2))
+    assert count_kept_bytes(shared) == count_kept_bytes(alone) // 2
+    monkeypatch.setattr(tiers, "available_memory", lambda: 100 * count_kept_bytes(alone))
+    assert [_count_kept(world, walks=1) for world in (alone, shared)] == [38, 38]
+
+
+def test_other_ranks_limit_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = make_world()
+    ranks = Exchange(0, 2)
+    world.rollout.transformer.use_ranks(ranks)
+    monkeypatch.setattr(World, "device", torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (10**9, 10**9))
+    ranks.free = {1: 100 * count_kept_bytes(world)}
+    assert _count_kept(world, walks=1) == 38
 
 
 def test_unknown_tier_is_refused() -> None:

@@ -87,8 +87,8 @@ def _opened(settings: ModelSettings, random: RandomModel | None) -> Iterator[Sub
     make = partial(build_networks, built, random.vae)
     with start_ranks(settings, built.heads, make) as ranks:
         subject = build(replace(random, blocks=blocks), settings.device, ranks)
-        tune(settings, subject.world)
-        yield subject
+        world = tune(settings, subject.world)
+        yield replace(subject, world=world, walk=open_random_walk(world, random.context))
 
 
 def load(settings: ModelSettings, ranks: Ranks = ALONE) -> Subject:
@@ -197,6 +197,8 @@ def _report(subject: Subject, chunk: Chunk, chunks: int, times: dict[str, list[f
         frames_per_chunk=chunk.num_frames,
         fps=fps,
         times_real_time=fps / world.fps,
+        tier=world.tier,
+        levers=world.levers,
         rows=make_rows(times, work, rate),
     )
 

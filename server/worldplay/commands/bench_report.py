@@ -45,6 +45,8 @@ class Report:
     frames_per_chunk: int
     fps: float
     times_real_time: float
+    tier: str
+    levers: tuple[str, ...]  # what the tier did; the floors are those of the exact model with as many steps
     rows: tuple[Row, ...]
 
 
@@ -97,6 +99,7 @@ def render(report: Report) -> str:
         f"{report.context_latents} context latents, {report.text_tokens} text tokens",
         f"{devices}, {report.dtype}, {report.gemm_tflop_per_s:.3g} TFLOP/s in a large matrix product; "
         f"loaded in {report.load_s:.1f} s, peak memory {report.peak_memory_gb:.2f} GB",
+        *(f"tier {report.tier}: {lever}" for lever in report.levers),
         "",
         f"{'stage':8} {'median':>10} {'p95':>10} {'floor':>10} {'x floor':>8} {'TFLOP':>9} {'TFLOP/s':>9}",
         *(_render_row(row) for row in report.rows),

@@ -24,6 +24,7 @@ from worldplay.world.machine import (
     list_gpus,
 )
 from worldplay.world.pace import Pace
+from worldplay.world.released.files import is_released
 from worldplay.world.released.memory_estimate import (
     RELEASED,
     MemoryEstimate,
@@ -122,7 +123,7 @@ def report(
     if budget is not None:
         yield from _plans(needed, variant, budget, max_sessions, machine.free if ranks > 1 else None)
         yield ""
-        yield from _sizes(variant, size, budget, ranks)
+        yield from _sizes(variant, size, budget, machine.free, ranks)
     else:
         yield "Without a GPU only the embedded world is fast enough. For a plan: worldplay doctor --memory 80"
 
@@ -183,13 +184,12 @@ def _plans(
     yield from _describe(f"serve, {served} at once and a clip{room}", needed, serving, variant)
     if _choices(alone) != _choices(serving):
         yield from _describe("render", needed, alone, variant)
-    others = min(free.values()) - RESERVE if free else None
+    others = _least_of_others(free)
     sets = count_cache_sets(needed, serving, served + 1, budget, others)
     yield from _more_caches(needed, serving, sets, served)
-    if free is None:
-        yield from _kept_context(needed, serving, served, budget)
-    else:
+    if free is not None:
         yield from _other_ranks(needed, serving, served + 1, sets, budget, free)
+    yield from _kept_context(needed, serving, served, budget, others)
     yield f"  most sessions    {most}"
 
 
@@ -216,19 +216,28 @@ def _other_ranks(
             yield f"                   GPU {rank} has only {_gb(size)} free, which the plan counts"
 
 
-def _kept_context(needed: MemoryEstimate, plan: OffloadPlan, sessions: int, budget: int) -> Iterator[str]:
+def _least_of_others(free: Mapping[int, int] | None) -> int | None:
+    """Return the bytes that every other rank may use; None: as many as rank 0."""
+    return min(free.values()) - RESERVE if free else None
+
+
+def _kept_context(
+    needed: MemoryEstimate, plan: OffloadPlan, sessions: int, budget: int, others: int | None
+) -> Iterator[str]:
     """Describe how much of their context the sessions of `serve` keep in tiers."""
-    minutes = _minutes_kept(needed, plan, sessions + 1, budget)
+    minutes = _minutes_kept(needed, plan, sessions + 1, budget, others)
     kept = (
         f"context of the latest {minutes:.1f} minutes of each" if minutes else "no context: memory is short"
     )
     yield f"  other tiers      keep {kept}"
 
 
-def _minutes_kept(needed: MemoryEstimate, plan: OffloadPlan, walks: int, budget: int) -> float:
+def _minutes_kept(
+    needed: MemoryEstimate, plan: OffloadPlan, walks: int, budget: int, others: int | None
+) -> float:
     """Count the minutes of each walk whose context is kept by tiers; 0 if they encode all of it again."""
     context = CONTEXTS[-1]
-    spare = 0 if plan.unrotated_caches else count_spare(needed, plan, budget)
+    spare = 0 if plan.unrotated_caches else count_spare(needed, plan, walks, budget, others)
     latents = count_kept_latents(spare, needed.kept_latent, walks, context)
     return 0.0 if latents < context else latents * FRAMES_PER_LATENT / FPS / 60
 
@@ -248,10 +257,12 @@ def _describe(who: str, needed: MemoryEstimate, plan: OffloadPlan, variant: Vari
         yield f"    main memory    {_gb(waiting)}, for what is not on the GPU"
 
 
-def _sizes(variant: Variant, asked: tuple[int, int], budget: int, ranks: int) -> Iterator[str]:
+def _sizes(
+    variant: Variant, asked: tuple[int, int], budget: int, free: Mapping[int, int], ranks: int
+) -> Iterator[str]:
     last = "most sessions" if variant.is_live else "a clip"
-    keeps = variant.is_live and ranks == 1  # several ranks have no tiers
-    kept_of = f" {'kept':>8}" if keeps else ""
+    others = _least_of_others(free)
+    kept_of = f" {'kept':>8}" if variant.is_live else ""
     yield f"  {'size':9} {'one walk':>9} {'KV cache':>9}{kept_of}  {last}"
     for size in dict.fromkeys((asked, *SIZES)):
         needed = estimate_memory(variant, size, ranks=ranks)
@@ -260,7 +271,7 @@ def _sizes(variant: Variant, asked: tuple[int, int], budget: int, ranks: int) ->
         caches = needed.unrotated_caches if plan.unrotated_caches else needed.caches
         clip = "fits" if plan.fits else "does not fit"
         most = (count_sessions(needed, budget) or "does not fit") if variant.is_live else clip
-        kept = f" {_minutes_kept(needed, plan, 1, budget):>4.1f} min" if keeps else ""
+        kept = f" {_minutes_kept(needed, plan, 1, budget, others):>4.1f} min" if variant.is_live else ""
         yield f"  {name:9} {_gb(plan.peak):>9} {_gb(caches):>9}{kept}  {most}"
 
 
@@ -272,8 +283,6 @@ def _check_ranks(settings: ModelSettings, variant: Variant, *, planned: bool) ->
     """Raises: ValueError if several ranks cannot compute the variant, or not on this machine."""
     if not variant.is_live:
         raise ValueError(f"expected --gpus 1 with --variant {variant.name}, got {settings.gpus}")
-    if settings.tier != "exact":
-        raise ValueError(f"expected --tier exact with --gpus {settings.gpus}, got {settings.tier!r}")
     check_heads(settings.gpus, RELEASED_TRANSFORMER.heads)
     if not planned:
         names = [gpu.name for gpu in list_gpus(read_visible_gpus())]
@@ -318,6 +327,8 @@ def find_paces(settings: ModelSettings, variant: Variant, budget: int) -> list[S
     """
     if not variant.is_live:
         return []
+    if not is_released(settings.model):  # it is not what `doctor` examines, whatever else may be served
+        settings = settings.model_copy(update={"model": MODEL})
     tiers = _list_tiers(settings)
     if settings.size == AUTO:
         from worldplay.sizing import measure_tiers  # importing it takes seconds
@@ -327,8 +338,8 @@ def find_paces(settings: ModelSettings, variant: Variant, budget: int) -> list[S
 
 
 def _list_tiers(settings: ModelSettings) -> list[TierName]:
-    """List the tier that was asked for, or all that this number of GPUs can compute."""
-    if "tier" in settings.model_fields_set or settings.gpus > 1:
+    """List the tier that was asked for, or all."""
+    if "tier" in settings.model_fields_set:
         return [settings.tier]
     return list(get_args(TierName))
 

@@ -67,7 +67,7 @@ class BidirectionalTransformer(WorldPlayTransformer):
         )
         text_vec = self.time_in(text_timestep)
         x, vec = self._enter(latents, cond, actions, timestep)
-        place = self.place(cameras, latents, start=0)
+        place = self.place(cameras, latents.shape[2:], start=0)
         for block, mod in zip(self.blocks, self._modulations(vec), strict=True):
             x, text = joint_pass(block, x, mod, text, text_vec, place)
         return self._leave(x, vec, latents)

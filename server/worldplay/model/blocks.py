@@ -5,9 +5,10 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from worldplay.model.attention import attend
+from worldplay.model.attention import EIGHT_BITS, attend
+from worldplay.model.eight_bit_attention import attend_in_eight_bits
 from worldplay.model.eight_bit_linears import RoundedMLP
-from worldplay.model.kv_cache import Cache
+from worldplay.model.kv_cache import Cache, KVCache
 from worldplay.model.packing import (
     PackedProjections,
     Projections,
@@ -74,7 +75,11 @@ class DoubleStreamBlock(nn.Module):
         weights = self.projections()
         own = self.image_heads(x, mod, weights, place, turns)
         queries, keys, values = cache.extend(index, own)
-        attended = attend(queries, keys, values, self.backend)
+        if self.backend == EIGHT_BITS and isinstance(cache, KVCache):
+            before = cache.round_before(index, keys, values)
+            attended = attend_in_eight_bits(queries, keys, values, before)
+        else:
+            attended = attend(queries, keys, values, self.backend)
         attended = self.ranks.own_attended(attended, place.num_latents, self.heads)
         return self.image_update(x, mod, weights, attended, place.output)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,21 +22,32 @@ if TYPE_CHECKING:  # it imports this module
     from worldplay.model.transformer import WorldPlayTransformer
 
 
+@dataclass(eq=False)  # without slots, so that it can be referred to weakly
+class KeptLatent:
+    """A latent's keys and values, [blocks, 2, S*n, d], of this rank's heads; None until they are computed."""
+
+    keys_values: Tensor | None = None
+
+    @property
+    def num_bytes(self) -> int:
+        return 0 if self.keys_values is None else self.keys_values.nbytes
+
+
 class KeptLatents:
-    """What is kept of a walk in one guidance branch: [blocks, 2, S*n, d] for each of its latents."""
+    """What is kept of a walk in one guidance branch."""
 
     def __init__(self, most: int) -> None:
         """Args: most: latents kept; those that have not been in a context for the longest time go first."""
         self._most = most
-        self._latents: OrderedDict[int, Tensor] = OrderedDict()
+        self._latents: OrderedDict[int, KeptLatent] = OrderedDict()
         self._text: TextKV | None = None
         self._newest = -1  # of all latents that the kept ones have seen
 
     @property
     def num_bytes(self) -> int:
-        return sum(latent.nbytes for latent in self._latents.values())
+        return sum(latent.num_bytes for latent in self._latents.values())
 
-    def find(self, text: TextKV, latents: Iterable[int]) -> dict[int, Tensor]:
+    def find(self, text: TextKV, latents: Iterable[int]) -> dict[int, KeptLatent]:
         """Return those of the latents that are kept; none if they have seen another text."""
         if text is not self._text:
             return {}
@@ -47,7 +59,7 @@ class KeptLatents:
             self.forget()
             self._text = text
 
-    def keep(self, text: TextKV, context: Mapping[int, Tensor]) -> None:
+    def keep(self, text: TextKV, context: Mapping[int, KeptLatent]) -> None:
         """Keep the latents of a finished chunk's context."""
         self.prepare_for(text)
         for index, kept in context.items():
@@ -96,25 +108,54 @@ class CapturingCache:
         self._cache.commit_context(num_latents)
 
 
+def encode_between(
+    model: WorldPlayTransformer,
+    latents: Tensor,
+    cond: Tensor,
+    cameras: Cameras,
+    actions: Tensor,
+    cache: KVCache,
+    timestep: float,
+    positions: list[int],
+    kept: Sequence[KeptLatent],
+) -> None:
+    """Append latents with these time positions, perhaps between those of others in the cache.
+
+    Args:
+        latents, cond, cameras, actions: as in `denoise`.
+        kept: takes what can be restored later, for each latent.
+    """
+    inputs = latents, cond, cameras, actions
+    with model.ranks.together("encode_between", *inputs, cache, timestep, positions, kept):
+        capturing = CapturingCache(cache, len(kept), len(model.blocks))
+        model.encode_at(offsets_of(positions, model.device), *inputs, capturing, timestep)
+        for each, keys_values in zip(kept, capturing.latents, strict=True):
+            each.keys_values = keys_values
+
+
 def restore_context(
     model: WorldPlayTransformer,
-    kept: Sequence[Tensor],
-    latents: Tensor,
+    kept: Sequence[KeptLatent],
+    shape: tuple[int, int, int],
     cameras: Cameras,
     cache: KVCache,
     positions: list[int],
 ) -> None:
-    """Append latents whose keys and values were kept to a cache's context, with these time positions.
+    """Append latents that were kept to a cache's context, with these time positions.
 
-    Args:
-        kept: of each latent, as in KeptLatents.
-        latents: [1, C, T, h, w]; only the shape is read.
+    Args: shape: of the latents, T, h, w.
     """
-    place = model.place(cameras, latents, offsets_of(positions, model.device))
-    for index, block in enumerate(model.blocks):
-        keys, values = torch.stack([latent[index] for latent in kept], dim=1)
-        cache.append_turned(index, *turn_keys(keys, values, block.norms(), place))
-    cache.commit_context(cache.num_context + len(kept))
+    with model.ranks.together("restore_context", kept, shape, cameras, cache, positions):
+        place = model.place(cameras, shape, offsets_of(positions, model.device))
+        for index, block in enumerate(model.blocks):
+            keys, values = torch.stack([_of_block(latent, index) for latent in kept], dim=1)
+            cache.append_turned(index, *turn_keys(keys, values, block.norms(), place))
+        cache.commit_context(cache.num_context + len(kept))
+
+
+def _of_block(latent: KeptLatent, index: int) -> Tensor:
+    assert latent.keys_values is not None, "a latent was restored before it was encoded"
+    return latent.keys_values[index]
 
 
 def offsets_of(positions: list[int], device: torch.device) -> Tensor:

@@ -8,6 +8,7 @@ from weakref import ref
 import torch
 from torch import Tensor
 
+from worldplay.model.eight_bit_attention import RoundedTokens, round_tokens
 from worldplay.model.tokens import Heads
 
 
@@ -85,6 +86,7 @@ class KVCache:
         self._text_length = 0
         self._num_context = 0
         self._latest_text: ref[TextKV] | None = None
+        self._rounded: dict[int, RoundedTokens] = {}  # of each block, text and context
         self.holds: object = (
             None  # identifies the present contents; only the cache's users set and compare it
         )
@@ -125,15 +127,29 @@ class KVCache:
             self._text_length, self._latest_text = text.length, ref(text)
 
     def clear_context(self) -> None:
+        self._rounded.clear()
         self._num_context = 0
 
     def truncate_context(self, num_latents: int) -> None:
         """Forget the context latents from `num_latents` on; the others did not attend to them."""
         assert num_latents <= self._num_context, f"{num_latents} of {self._num_context} context latents"
+        if num_latents < self._num_context:
+            self._rounded.clear()
         self._num_context = num_latents
 
     def commit_context(self, num_latents: int) -> None:
+        self._rounded.clear()
         self._num_context = num_latents
+
+    def round_before(self, block: int, keys: Tensor, values: Tensor) -> RoundedTokens:
+        """Return a block's text and context in 8 bits. They are rounded once, until one of them changes.
+
+        Args: keys, values: as `extend` returned them.
+        """
+        if block not in self._rounded:
+            end = self._context_end
+            self._rounded[block] = round_tokens(keys[:, :, :end], values[:, :, :end])
+        return self._rounded[block]
 
     def extend(self, block: int, own: Heads) -> tuple[Tensor, Tensor, Tensor]:
         start, end = self._own_span(own)
@@ -161,6 +177,7 @@ class KVCache:
         """
         keys, values = self._keys[0], self._values[0]
         self._latest_text, self.holds = None, None
+        self._rounded.clear()
         queries = keys.new_empty(num_latents * self._tokens_per_latent, *keys.shape[1:])
         random = torch.Generator(keys.device).manual_seed(0)
         for part in (queries, keys, values):

@@ -1,6 +1,6 @@
 """The WorldPlay transformer: turns text and context latents into keys and values, noise into velocity."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -10,12 +10,11 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from worldplay.model.attention import SDPA
+from worldplay.model.attention import EIGHT_BITS, SDPA
 from worldplay.model.blocks import DoubleStreamBlock, FinalLayer
 from worldplay.model.config import CHUNK_LATENTS, CONTEXT_TIMESTEP, MAX_CONTEXT, TransformerConfig
 from worldplay.model.embedders import ByT5Mapper, PatchEmbed, ScalarEmbedder, TokenRefiner, VisionProjection
 from worldplay.model.graphs import Graphs, Tensors
-from worldplay.model.kept_context import offsets_of
 from worldplay.model.kv_cache import Cache, KVCache, TextKV
 from worldplay.model.packing import PackedModulators
 from worldplay.model.prope import Cameras, prepare_cameras
@@ -24,8 +23,6 @@ from worldplay.model.regions import Modulation, Regions, split_modulation
 from worldplay.model.rope import Rotation, rotation_table
 from worldplay.model.tokens import Placement, Turns, place_tokens
 from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
-
-Inputs = tuple[Tensor, Tensor, Cameras, Tensor]  # latents, condition, cameras and actions of a pass
 
 
 class WorldPlayTransformer(nn.Module):
@@ -46,7 +43,7 @@ class WorldPlayTransformer(nn.Module):
             DoubleStreamBlock(hidden, heads, ratio, backend) for _ in range(config.blocks)
         )
         self.final_layer = FinalLayer(hidden, config.patch_area * config.latent_channels)
-        self._ranks: Ranks = ALONE
+        self.ranks: Ranks = ALONE
         self._modulators: PackedModulators | None = None
         self._chunk: _ChunkConstants | None = None
         self._graphs: Graphs | None = None
@@ -74,7 +71,7 @@ class WorldPlayTransformer(nn.Module):
         kind = UnrotatedKVCache if unrotated else KVCache
         cache = kind(
             blocks=self.config.blocks,
-            heads=self._ranks.count_heads(self.config.heads),
+            heads=self.ranks.count_heads(self.config.heads),
             head_dim=self.config.head_dim,
             tokens_per_latent=grid[0] * grid[1] // self.config.patch_area,
             max_text=max_text,
@@ -83,7 +80,7 @@ class WorldPlayTransformer(nn.Module):
             dtype=self.dtype,
             tokens_first=self.device.type != "cpu",
         )
-        return self._ranks.share_cache(cache, (grid, max_text, max_context, unrotated))
+        return self.ranks.share_cache(cache, (grid, max_text, max_context, unrotated))
 
     def prepare_cameras(self, viewmats: Tensor, intrinsics: Tensor) -> Cameras:
         """Prepare the cameras of [B, T] latents, once per chunk. Args: as prope.prepare_cameras."""
@@ -117,7 +114,7 @@ class WorldPlayTransformer(nn.Module):
         keys, values = self.blocks[-1].text_keys_values(x, vec)
         text.keys.append(keys)
         text.values.append(values)
-        return self._ranks.share_text(text)
+        return self.ranks.share_text(text)
 
     def text_tokens(
         self,
@@ -166,7 +163,7 @@ class WorldPlayTransformer(nn.Module):
 
         Args: as denoise.
         """
-        with self._ranks.together("extend_context", latents, cond, cameras, actions, cache, timestep):
+        with self.ranks.together("extend_context", latents, cond, cameras, actions, cache, timestep):
             start, encode = cache.num_context, partial(self._encode, cache)
             inputs = latents, cond, *cameras.parts(), actions, self._timesteps(timestep, actions)
             graphs, key = self._recordable(cache)
@@ -176,15 +173,20 @@ class WorldPlayTransformer(nn.Module):
                 graphs.run(("context", key), encode, (*inputs, torch.full((), start, device=self.device)))
             cache.commit_context(start + latents.shape[2])
 
-    def encode_between(self, inputs: Inputs, cache: Cache, timestep: float, positions: list[int]) -> None:
-        """Append latents with these time positions, perhaps between those of others in the cache.
-
-        Args: inputs: latents, cond, cameras and actions as in denoise.
-        """
-        latents, cond, cameras, actions = inputs
-        times, offsets = self._timesteps(timestep, actions), offsets_of(positions, self.device)
-        self._encode(cache, latents, cond, *cameras.parts(), actions, times, offsets)
-        cache.commit_context(cache.num_context + len(positions))
+    def encode_at(
+        self,
+        start: Tensor,
+        latents: Tensor,
+        cond: Tensor,
+        cameras: Cameras,
+        actions: Tensor,
+        cache: Cache,
+        timestep: float,
+    ) -> None:
+        """Do what extend_context does on this rank, with time positions by `start`, as in rotation_table."""
+        times = self._timesteps(timestep, actions)
+        self._encode(cache, latents, cond, *cameras.parts(), actions, times, start)
+        cache.commit_context(cache.num_context + latents.shape[2])
 
     def denoise(
         self,
@@ -205,7 +207,7 @@ class WorldPlayTransformer(nn.Module):
             timestep: 0..1000, one for all latents, or [T] or [B, T].
         Returns: [B, C, T, h, w], in the model's dtype.
         """
-        with self._ranks.together("denoise", latents, cond, cameras, actions, timestep, cache):
+        with self.ranks.together("denoise", latents, cond, cameras, actions, timestep, cache):
             graphs, key = self._recordable(cache)
             constants = self._chunk_constants(cameras, latents, cache.num_context, graphs)
             step = partial(self._step, cache, constants)
@@ -231,7 +233,7 @@ class WorldPlayTransformer(nn.Module):
         """Do the work of extend_context, from the latents' first position `start` on. Returns: nothing."""
         x, vec = self._enter(latents, cond, actions, timestep)
         mods = self._modulations(vec)
-        place = self.place(Cameras(query, key_value, output), latents, start)
+        place = self.place(Cameras(query, key_value, output), latents.shape[2:], start)
         last = len(self.blocks) - 1
         for index, block in enumerate(self.blocks):
             turns = place.turns(block.norms())
@@ -266,9 +268,10 @@ class WorldPlayTransformer(nn.Module):
 
     def round_weights(self) -> None:
         """Compute the linear layers of all blocks but the first and the last in 8 bits; after `pack`."""
-        self._forget_recordings()
-        for block in self.blocks[1:-1]:
-            block.round_weights()
+        with self.ranks.together("round_weights"):
+            self._forget_recordings()
+            for block in self.blocks[1:-1]:
+                block.round_weights()
 
     def use_regions(self, regions: Regions) -> None:
         """Compute the parts of all blocks by these functions, for example compiled ones."""
@@ -285,14 +288,14 @@ class WorldPlayTransformer(nn.Module):
 
     def use_attention(self, backend: str) -> None:
         """Compute attention in all blocks by a backend of attention.attend."""
-        with self._ranks.together("use_attention", backend):
+        with self.ranks.together("use_attention", backend):
             self._forget_recordings()
             for block in self.blocks:
                 block.backend = backend
 
     def use_ranks(self, ranks: Ranks) -> None:
         """Compute passes over image tokens by several ranks. Caches and texts must be made after this."""
-        self._ranks = ranks
+        self.ranks = ranks
         for block in self.blocks:
             block.ranks = ranks
 
@@ -309,6 +312,8 @@ class WorldPlayTransformer(nn.Module):
         """Return what records passes, and what they depend on in a cache; None if nothing records."""
         if self._graphs is None or torch.is_grad_enabled() or not isinstance(cache, KVCache):
             return None, None
+        if self.attention == EIGHT_BITS:  # what the cache keeps in 8 bits has no place of its own
+            return None, None
         key = cache.recording_key
         return (None, None) if key is None else (self._graphs, key)
 
@@ -323,7 +328,7 @@ class WorldPlayTransformer(nn.Module):
         """Embed latents: this rank's tokens, [B, T, S, H], and a vector per latent, [B or 1, T, H]."""
         x = self.img_in(torch.cat([latents, cond.to(latents.dtype)], dim=1))
         vec = self.time_in(self._timesteps(timestep, actions)) + self.action_in(actions)
-        return self._ranks.own_tokens(x), vec if vec.dim() == 3 else vec[None]
+        return self.ranks.own_tokens(x), vec if vec.dim() == 3 else vec[None]
 
     def _modulations(self, vec: Tensor) -> list[Modulation]:
         """Compute all blocks' modulation of the image stream from vectors [B, T, H]."""
@@ -332,9 +337,9 @@ class WorldPlayTransformer(nn.Module):
         mods = split_modulation(self._modulators(F.silu(vec)))
         return [Modulation(*parts) for parts in zip(*(part.unbind(2) for part in mods), strict=True)]
 
-    def place(self, cameras: Cameras, latents: Tensor, start: int | Tensor) -> Placement:
-        """Prepare the placement of latents, [B, C, T, h, w]. Args: start: as in rotation_table, or [T]."""
-        num_latents, height, width = latents.shape[2:]
+    def place(self, cameras: Cameras, shape: Sequence[int], start: int | Tensor) -> Placement:
+        """Prepare the placement of latents, of (T, h, w). Args: start: as in rotation_table, or [T]."""
+        num_latents, height, width = shape
         rows, columns = self.config.patch_size
         grid = (num_latents, height // rows, width // columns)
         table = rotation_table(self.config.rope_dims, grid, self.config.rope_theta, start, self.device)
@@ -359,7 +364,7 @@ class WorldPlayTransformer(nn.Module):
         """Compute the constants of a chunk; where steps are recorded, always in the same place."""
 
         def prepare(query: Tensor, key_value: Tensor, output: Tensor, start: int | Tensor) -> Tensors:
-            place = self.place(Cameras(query, key_value, output), latents, start)
+            place = self.place(Cameras(query, key_value, output), latents.shape[2:], start)
             turns = place.turns(torch.stack([block.norms() for block in self.blocks]))
             return *place.rotation, place.turn, place.value, place.output, turns.products, turns.direct
 
@@ -374,7 +379,7 @@ class WorldPlayTransformer(nn.Module):
     def _leave(self, x: Tensor, vec: Tensor, latents: Tensor) -> Tensor:
         rows, columns = self.config.patch_size
         num_tokens = latents.shape[3] // rows * (latents.shape[4] // columns)
-        velocity = self._ranks.all_tokens(self.final_layer(x, vec), num_tokens)
+        velocity = self.ranks.all_tokens(self.final_layer(x, vec), num_tokens)
         pattern = "b t (h w) (c i j) -> b c t (h i) (w j)"
         return rearrange(velocity, pattern, h=latents.shape[3] // rows, i=rows, j=columns)
 

@@ -8,6 +8,7 @@ import torch
 _OUT_OF_MEMORY = (MemoryError, torch.OutOfMemoryError)
 # In the errors of PyTorch's CPU allocator and of CUDA's libraries.
 _OUT_OF_MEMORY_WORDS = ("can't allocate memory", "ALLOC_FAILED", "out of memory")
+_BEFORE_NCCLS_REASON = "Last error:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,13 @@ class Failure:
 
 
 STOPPED = Failure("was stopped by a signal; the others cannot go on without it", 1)
+STUCK = Failure("could not leave NCCL in time, and was ended without it", 1)
+
+
+def find_reason(error: Exception) -> str:
+    """Return the line of an error that says most: the first one, or what NCCL says in the end."""
+    lines = str(error).strip().splitlines() or ["no message"]
+    return lines[-1] if any(line.startswith(_BEFORE_NCCLS_REASON) for line in lines[:-1]) else lines[0]
 
 
 def describe_failure(error: Exception, *, serves: bool = False) -> Failure:
@@ -28,7 +36,7 @@ def describe_failure(error: Exception, *, serves: bool = False) -> Failure:
     Args:
         serves: it has loaded its networks, so the operator cannot be at fault.
     """
-    said = (str(error).strip().splitlines() or ["no message"])[0]
+    said = find_reason(error)
     if isinstance(error, _OUT_OF_MEMORY) or any(words in str(error) for words in _OUT_OF_MEMORY_WORDS):
         return Failure("ran out of memory; take a smaller --size, more --gpus or fewer --max-sessions", 1)
     if isinstance(error, ValueError | OSError) and not serves:  # these are for the operator

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
@@ -18,6 +19,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from worldplay.model.compiling import compile_blocks, stop_compiling
+from worldplay.model.kept_context import KeptLatent, encode_between, restore_context
 from worldplay.model.kv_cache import KVCache, TextKV
 from worldplay.model.prope import Cameras
 from worldplay.model.transformer import WorldPlayTransformer
@@ -31,6 +34,7 @@ from worldplay.ranks.orders import (
     Call,
     CamerasSpec,
     Forget,
+    KeptSpec,
     Load,
     MakeCache,
     Modules,
@@ -127,6 +131,7 @@ class Follower:
         self._texts: dict[int, TextKV] = {}
         self._caches: dict[int, KVCache] = {}
         self._states: dict[int, FeatureCache] = {}
+        self._kept: dict[int, KeptLatent] = {}
         self._cameras: Cameras | None = None
         for module in modules:
             module.use_ranks(exchange)
@@ -151,6 +156,7 @@ class Follower:
             self._texts.pop(number, None)
             self._caches.pop(number, None)
             self._states.pop(number, None)
+            self._kept.pop(number, None)
 
     def _add(self, module: WorldPlayTransformer | StreamingVAE) -> None:
         if isinstance(module, StreamingVAE):
@@ -159,8 +165,13 @@ class Follower:
         self._transformer = module
         self._calls |= {
             "extend_context": module.extend_context,
+            "encode_between": partial(encode_between, module),
+            "restore_context": partial(restore_context, module),
             "denoise": module.denoise,
             "use_attention": module.use_attention,
+            "round_weights": module.round_weights,
+            "compile_blocks": partial(compile_blocks, module),
+            "stop_compiling": partial(stop_compiling, module),
         }
 
     def _make_cache(self, grid: tuple[int, int], max_text: int, max_context: int, unrotated: bool) -> KVCache:
@@ -184,6 +195,8 @@ class Follower:
                 return cache
             case StateSpec(number):
                 return self._states.setdefault(number, FeatureCache())
+            case KeptSpec(numbers):
+                return [self._kept.setdefault(number, KeptLatent()) for number in numbers]
         return argument
 
     def _take_tensor(self, spec: TensorSpec) -> Tensor:

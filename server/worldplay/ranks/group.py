@@ -1,15 +1,19 @@
-"""Which device a rank has, and how the ranks find each other."""
+"""Which device a rank has, how the ranks find each other, and how one leaves the others."""
 
 from datetime import timedelta
+from threading import Thread
 
 import torch
 import torch.distributed as dist
 from torch._C._distributed_c10d import FileStore
 from torch.distributed.distributed_c10d import _abort_process_group
 
+from worldplay.ranks.failure import find_reason
+
 BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 # Of one exchange. A rank that waits for orders is in none; one that compiles or loads lets others wait.
 _TIMEOUT = timedelta(minutes=10)
+LEAVING_S = 5.0  # at most, until NCCL has let go
 
 
 def take_device(kind: str, rank: int) -> torch.device:
@@ -23,7 +27,7 @@ def take_device(kind: str, rank: int) -> torch.device:
 
 
 def join_group(kind: str, rank: int, size: int, meeting: str) -> None:
-    """Join the other ranks. Returns when all are there.
+    """Join the other ranks. Returns when all are there and have exchanged a number.
 
     Args:
         meeting: the path of a file, which exists only while the ranks do.
@@ -32,20 +36,28 @@ def join_group(kind: str, rank: int, size: int, meeting: str) -> None:
     store = FileStore(meeting, size)
     try:
         dist.init_process_group(BACKENDS[kind], store=store, rank=rank, world_size=size, timeout=_TIMEOUT)
+        number = torch.ones(1, device=kind)
+        dist.all_reduce(number)  # NCCL connects in the first exchange
+        number.item()
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise OSError(f"the ranks cannot be connected by {BACKENDS[kind].upper()}: {reason}") from None
+        backend, reason = BACKENDS[kind].upper(), find_reason(error)
+        raise OSError(f"the ranks cannot be connected by {backend}: {reason}") from None
 
 
-def leave_group() -> None:
+def leave_group() -> bool:
     """Leave the group, after the other ranks have ended.
 
     NCCL's communicators are aborted: destroying them would wait for the others, and leaving them to the
     interpreter's end as well. Gloo waits for nobody.
+
+    Returns: whether that was done in time. If not, the interpreter's end would wait for it, too.
     """
     if not dist.is_initialized():
-        return
-    if dist.get_backend() == "nccl":
-        _abort_process_group()
-    else:
+        return True
+    if dist.get_backend() != "nccl":
         dist.destroy_process_group()
+        return True
+    aborting = Thread(target=_abort_process_group, name="worldplay-leave", daemon=True)
+    aborting.start()
+    aborting.join(LEAVING_S)
+    return not aborting.is_alive()

@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from worldplay.model.kept_context import KeptLatent
 from worldplay.model.kv_cache import KVCache, TextKV
 from worldplay.model.prope import Cameras
 from worldplay.model.vae_stream import FeatureCache
@@ -21,6 +22,7 @@ from worldplay.ranks.orders import (
     Call,
     CamerasSpec,
     Forget,
+    KeptSpec,
     Load,
     MakeCache,
     MakeModules,
@@ -33,7 +35,7 @@ from worldplay.ranks.orders import (
 
 
 class Leader(Exchange):
-    """Rank 0. Texts, caches and decoder states have numbers, by which the other ranks know theirs.
+    """Rank 0. Texts, caches, kept latents and decoder states have numbers, by which all ranks know theirs.
 
     An order is carried out by all ranks before the next one is given, whatever thread gives it.
     """
@@ -114,7 +116,14 @@ class Leader(Exchange):
                 return CacheSpec(self._numbers[id(argument)], text, argument.num_context)
             case FeatureCache():
                 return StateSpec(self._numbers[id(argument)])
+            case [KeptLatent(), *_]:
+                return KeptSpec([self._find_number(latent) for latent in argument])
         return argument
+
+    def _find_number(self, shared: object) -> int:
+        """Return an object's number, which may be a new one."""
+        known = self._numbers.get(id(shared))
+        return self._number(shared) if known is None else known
 
     def _number(self, shared: object) -> int:
         """Give an object a number until it is released."""

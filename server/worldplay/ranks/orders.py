@@ -49,6 +49,13 @@ class StateSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptSpec:
+    """Latents that are kept, by their numbers. What has a new number is computed by the call."""
+
+    numbers: list[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """Make the networks, and forget all others."""
 

@@ -16,7 +16,7 @@ from threading import Lock, Thread
 from time import monotonic, sleep
 from typing import NoReturn
 
-from worldplay.ranks.failure import STOPPED, Failure, describe_end, describe_failure
+from worldplay.ranks.failure import STOPPED, STUCK, Failure, describe_end, describe_failure
 from worldplay.ranks.follower import CONSEQUENCE_S, SENT_TO_ALL, follow
 from worldplay.ranks.group import join_group, leave_group, take_device
 from worldplay.ranks.leader import Leader
@@ -103,7 +103,8 @@ class _Team:
         self._kill()
         for connection in self._connections.values():
             connection.close()
-        leave_group()
+        if not leave_group():
+            self._exit(0, STUCK)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _kill(self) -> None:

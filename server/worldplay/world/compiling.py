@@ -7,7 +7,8 @@ from time import perf_counter
 import torch
 
 from worldplay.model.attention_choice import FAILURES
-from worldplay.model.regions import EAGER, compile_regions
+from worldplay.model.compiling import compile_blocks, stop_compiling
+from worldplay.model.regions import EAGER
 from worldplay.world.device import synchronize
 from worldplay.world.warm_up import warm_up
 from worldplay.world.world import World
@@ -16,7 +17,6 @@ logger = logging.getLogger(__name__)
 
 COMPILER = "inductor"
 UNCOMPILED = "nothing is compiled, so linear layers in 8 bits, if there are, take longer than in 16"
-MOST_GRAPHS = 32  # of a function: one for every length of context, twice if some layers are in 8 bits
 
 
 def can_compile(device: torch.device, compiler: str = COMPILER) -> bool:
@@ -36,15 +36,13 @@ def _add_square(x: torch.Tensor) -> torch.Tensor:
 def compile_world(world: World, compiler: str = COMPILER) -> World:
     """Compile the parts of blocks by a backend of torch.compile, and log how long that takes.
 
-    Later no shape is compiled, because a walk would wait for it: what is new runs as it is. Nothing is
-    compiled if that fails, for example without a C compiler. Bidirectional transformers have other shapes in
-    every chunk, so they are left as they are.
+    Shapes that come later are not compiled. Nothing is compiled if that fails, for example without a C
+    compiler. Bidirectional transformers have other shapes in every chunk, so they are left as they are.
     """
     if not world.can_walk:
         return world
     began, transformer = perf_counter(), world.rollout.transformer
-    torch._dynamo.config.recompile_limit = MOST_GRAPHS  # of all there are; by default 8
-    transformer.use_regions(compile_regions(compiler))
+    compile_blocks(transformer, compiler)
     try:
         warm_up(world)
     except (RuntimeError, OSError) as error:
@@ -54,7 +52,7 @@ def compile_world(world: World, compiler: str = COMPILER) -> World:
         transformer.use_regions(EAGER)
         return world if world.tier == "exact" else replace(world, levers=(*world.levers, UNCOMPILED))
     synchronize(world.device)
-    torch.compiler.set_stance("eager_on_recompile")
+    stop_compiling(transformer)
     logger.info("compiled the transformer in %.1f s", perf_counter() - began)
     return world
 

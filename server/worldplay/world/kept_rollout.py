@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from torch import Tensor
-
-from worldplay.model.kept_context import CapturingCache, KeptLatents
-from worldplay.model.kv_cache import Cache, KVCache, TextKV
+from worldplay.model.kept_context import KeptLatent, KeptLatents
+from worldplay.model.kv_cache import KVCache, TextKV
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +19,12 @@ class Keeping:
 class Latents(Protocol):
     """Brings a walk's latents, by their indices, to time positions in a cache."""
 
-    @property
-    def num_blocks(self) -> int: ...
-
-    def encode(self, indices: list[int], positions: list[int], cache: Cache) -> None: ...
+    def encode(
+        self, indices: list[int], positions: list[int], kept: Sequence[KeptLatent], cache: KVCache
+    ) -> None: ...
 
     def restore(
-        self, indices: list[int], positions: list[int], kept: Sequence[Tensor], cache: KVCache
+        self, indices: list[int], positions: list[int], kept: Sequence[KeptLatent], cache: KVCache
     ) -> None: ...
 
 
@@ -43,7 +40,7 @@ class ChunkContext:
         self._kept = kept
         self._text = text
         self._context: list[int] | None = None
-        self._held: dict[int, Tensor] = {}
+        self._held: dict[int, KeptLatent] = {}
 
     def fill(self, latents: Latents, context: list[int], cache: KVCache) -> None:
         """Bring a context into a cache that holds only the text."""
@@ -55,9 +52,9 @@ class ChunkContext:
             held = [self._held[index] for index in back]
             latents.restore(back, self._positions(back), held, cache)
         if new:
-            capturing = CapturingCache(cache, len(new), latents.num_blocks)
-            latents.encode(new, self._positions(new), capturing)
-            self._held |= dict(zip(new, capturing.latents, strict=True))
+            encoded = [KeptLatent() for _ in new]
+            latents.encode(new, self._positions(new), encoded, cache)
+            self._held |= dict(zip(new, encoded, strict=True))
 
     def keep(self, *, is_of_use: bool = True) -> None:
         """Keep the context for later chunks. It is of use to them if they have the same text."""

@@ -1,10 +1,12 @@
-"""Reads a model's JSON files. Errors say what is wrong and how to fix it."""
+"""Where some of a model's files are, and how JSON is read. Errors say what is wrong and how to fix it."""
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+TINY_DECODER = Path("taehv") / "taehv1_5.safetensors"  # in the folder of the model's files
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from worldplay.model.conditioning import condition_channels
-from worldplay.model.kept_context import restore_context
-from worldplay.model.kv_cache import Cache, KVCache, TextKV
+from worldplay.model.kept_context import KeptLatent, encode_between, restore_context
+from worldplay.model.kv_cache import KVCache, TextKV
 from worldplay.model.prope import Cameras
 from worldplay.model.scheduler import euler_step, sigmas, timesteps
 from worldplay.model.transformer import WorldPlayTransformer
@@ -283,20 +283,20 @@ class LatentsOf:
     model: RolloutModel
     walk: Walk
 
-    @property
-    def num_blocks(self) -> int:
-        return len(self.model.transformer.blocks)
-
-    def encode(self, indices: list[int], positions: list[int], cache: Cache) -> None:
+    def encode(
+        self, indices: list[int], positions: list[int], kept: Sequence[KeptLatent], cache: KVCache
+    ) -> None:
         inputs = _context_inputs(self.model, self.walk, indices)
         timestep = self.model.config.context_timestep
-        self.model.transformer.encode_between(inputs, cache, timestep, positions)
+        encode_between(self.model.transformer, *inputs, cache, timestep, positions, kept)
 
     def restore(
-        self, indices: list[int], positions: list[int], kept: Sequence[Tensor], cache: KVCache
+        self, indices: list[int], positions: list[int], kept: Sequence[KeptLatent], cache: KVCache
     ) -> None:
-        latents, _, cameras, _ = _context_inputs(self.model, self.walk, indices)
-        restore_context(self.model.transformer, kept, latents, cameras, cache, positions)
+        walk, transformer = self.walk, self.model.transformer
+        cameras = _cameras(self.model, walk.c2w[indices], walk.intrinsics[indices])
+        height, width = walk.image_latent.shape[-2:]
+        restore_context(transformer, kept, (len(indices), height, width), cameras, cache, positions)
 
 
 def _append_latents(model: RolloutModel, walk: Walk, indices: Sequence[int], cache: KVCache) -> None:

@@ -11,9 +11,10 @@ from worldplay.model.eight_bit_linears import emulated_product, round_rows, roun
 from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
 from worldplay.world.kept_rollout import Keeping
 from worldplay.world.machine import available_memory
+from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.rollout_config import MOST_KEPT, count_kept_latents
 from worldplay.world.snapshot import TierName
-from worldplay.world.tiny_decoder_file import FILE, load_tiny_decoder
+from worldplay.world.tiny_decoder_file import load_tiny_decoder
 from worldplay.world.world import World
 
 _UNITS_FOR_FP8 = (8, 9)  # CUDA's compute capability of Ada; Hopper has 9, 0
@@ -49,7 +50,7 @@ def apply_tier(
 ) -> World:
     """Return a world that uses a tier's levers as far as this machine gains by them, and says so.
 
-    Attention is chosen later: see `describe_attention`.
+    With several ranks, all use them. Attention is chosen later: see `describe_attention`.
 
     Args:
         compiles: the transformer will be compiled.
@@ -94,32 +95,36 @@ def _keep_context(world: World, newest: int, walks: int, levers: list[str]) -> W
 
 
 def _count_kept(world: World, walks: int) -> int:
-    """Return how many latents of each walk may be kept between chunks."""
+    """Return how many latents of each walk may be kept between chunks. Each rank keeps those of its heads."""
     spare: float | None = world.spare_bytes
     if spare is None:  # nothing was planned for this world
-        spare = _SHARE_KEPT * _free_bytes(world.device)
+        spare = _SHARE_KEPT * _free_bytes(world)
     context = world.rollout.config.memory_latents
     most = count_kept_latents(spare, count_kept_bytes(world), walks, context)
     return most if world.device.type == "cuda" else min(MOST_KEPT, most)
 
 
-def _free_bytes(device: torch.device) -> int:
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory()
+def _free_bytes(world: World) -> int:
+    """Return the bytes that each rank may use."""
+    ranks = world.rollout.transformer.ranks
+    if world.device.type == "cpu":
+        return available_memory() // ranks.size
+    return min([torch.cuda.mem_get_info(world.device)[0], *ranks.free.values()])
 
 
 def count_kept_bytes(world: World) -> int:
-    """Return the bytes that a kept latent takes, of all guidance branches."""
+    """Return the bytes that a kept latent takes on a rank, of all guidance branches."""
     transformer, side = world.rollout.transformer, world.vae.config.pixels_per_latent
     config = transformer.config
     tokens = (world.height // side) * (world.width // side) // config.patch_area
-    numbers = 2 * config.blocks * tokens * config.hidden * len(world.rollout.caches)
-    return numbers * transformer.dtype.itemsize
+    width = transformer.ranks.count_heads(config.heads) * config.head_dim
+    return 2 * config.blocks * tokens * width * len(world.rollout.caches) * transformer.dtype.itemsize
 
 
 def _round_linears(world: World, compiles: bool, levers: list[str]) -> None:
     problem = find_rounding_problem(world.device)
     if problem is None and not compiles:
-        problem = "rounding costs more than they gain unless torch.compile joins it, see WORLDPLAY_COMPILE"
+        problem = "without torch.compile rounding costs more than they gain; WORLDPLAY_COMPILE=on compiles"
     if problem is not None:
         levers.append(f"linear layers are not in 8 bits: {problem}")
         return
@@ -156,7 +161,7 @@ def _decode_tiny(world: World, path: Path | None, levers: list[str]) -> None:
     if path is None:
         levers.append("the model's own decoder is used: no tiny one is published for its latents")
     elif not path.is_file():
-        levers.append(f"the model's own decoder is used: the file {FILE} is missing")
+        levers.append(f"the model's own decoder is used: the file {TINY_DECODER} is missing")
     else:
         dtype = next(world.vae.parameters()).dtype
         world.vae.use_tiny_decoder(load_tiny_decoder(path, world.device, dtype))

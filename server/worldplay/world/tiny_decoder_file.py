@@ -8,7 +8,6 @@ from worldplay.model.tiny_decoder import TinyDecoder
 from worldplay.world.weight_files import Weights
 from worldplay.world.weights import build_empty, fill
 
-FILE = Path("taehv") / "taehv1_5.safetensors"  # in the folder of the model's files
 _UNUSED = "encoder."  # how the names of the file's other weights begin
 
 

@@ -109,7 +109,7 @@ class World:
     tier: TierName = "exact"
     levers: tuple[str, ...] = ()  # what the tier does here, and what it cannot do, in words
     max_sessions: int | None = None  # there is memory for this many; None: not limited by memory
-    spare_bytes: int | None = None  # of the device, beside what was planned; None: nothing was
+    spare_bytes: int | None = None  # of each rank's device, beside what was planned; None: nothing was
     _image_latents: LRUCache[bytes, Tensor] = field(default_factory=lambda: LRUCache(REMEMBERED_IMAGES))
 
     @property

@@ -127,7 +127,15 @@ def test_caches_of_their_own_never_take_more_than_what_is_spare() -> None:
         plan = plan_offload(NEEDED, 4, budget)
         more = count_cache_sets(NEEDED, plan, 4, budget) - 1
         one = NEEDED.unrotated_caches if plan.unrotated_caches else NEEDED.caches
-        assert more * one <= count_spare(NEEDED, plan, budget) <= max(0, budget - plan.peak - NEEDED.working)
+        assert (
+            more * one <= count_spare(NEEDED, plan, 4, budget) <= max(0, budget - plan.peak - NEEDED.working)
+        )
+
+
+@pytest.mark.parametrize(("others", "spare"), [(None, 37), (1000, 37), (200, 12), (190, 2), (100, 0)])
+def test_what_is_spare_is_so_on_every_gpu(others: int | None, spare: int) -> None:
+    plan = plan_offload(NEEDED, 4, 297)
+    assert count_spare(NEEDED, plan, 4, 297, others) == spare
 
 
 def test_model_without_caches_has_no_more_of_them() -> None:

@@ -93,16 +93,15 @@ def load_released(
         world = _Loader(files, config, plan, device).load_world(ranks)
     if budget is None:
         return world
+    others = min((free - RESERVE for free in ranks.free.values()), default=None)
     if not config.shares_caches:
-        others = min(ranks.free.values(), default=None)
-        least = None if others is None else others - RESERVE
-        more = count_cache_sets(needed, plan, walks, budget, least) - 1
+        more = count_cache_sets(needed, plan, walks, budget, others) - 1
         sets = tuple(
             _make_caches(world.rollout.transformer, config, plan.unrotated_caches) for _ in range(more)
         )
         world = replace(world, rollout=replace(world.rollout, more_caches=sets))
         logger.info("%d of %d walks keep their context while others compute", more + 1, walks)
-    return replace(world, max_sessions=sessions, spare_bytes=count_spare(needed, plan, budget))
+    return replace(world, max_sessions=sessions, spare_bytes=count_spare(needed, plan, walks, budget, others))
 
 
 def load_released_networks(

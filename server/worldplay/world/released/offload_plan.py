@@ -83,9 +83,20 @@ def count_sessions(needed: MemoryEstimate, budget: int) -> int:
     return sessions
 
 
-def count_spare(needed: MemoryEstimate, plan: OffloadPlan, budget: int) -> int:
-    """Count the bytes that a plan leaves, without what recordings take: as much as a chunk computes with."""
-    return max(0, budget - plan.peak - needed.working)
+def count_spare(
+    needed: MemoryEstimate, plan: OffloadPlan, walks: int, budget: int, others: int | None = None
+) -> int:
+    """Count the bytes that a plan leaves on every GPU, with one set of caches.
+
+    Recordings are left out: they take as much as a chunk computes with.
+
+    Args:
+        others: the least bytes that another rank may use; None: at least as many as rank 0.
+    """
+    spare = budget - plan.peak
+    if others is not None:
+        spare = min(spare, others - count_other_rank(needed, walks, 1, unrotated=plan.unrotated_caches))
+    return max(0, spare - needed.working)
 
 
 def count_cache_sets(
@@ -93,14 +104,10 @@ def count_cache_sets(
 ) -> int:
     """Count the sets of caches that there is memory for: at most one for each walk, and at least one.
 
-    Args:
-        others: the least bytes that another rank may use; None: at least as many as rank 0.
+    Args: others: as in `count_spare`.
     """
     one = needed.unrotated_caches if plan.unrotated_caches else needed.caches
-    spare = count_spare(needed, plan, budget)
-    if others is not None:
-        taken = count_other_rank(needed, walks, 1, unrotated=plan.unrotated_caches)
-        spare = min(spare, others - taken - needed.working)
+    spare = count_spare(needed, plan, walks, budget, others)
     more = spare // one if one else 0  # the bidirectional model has none
     return 1 + max(0, min(walks - 1, more))
 
