@@ -14,6 +14,7 @@ import torch
 from support.tiny_world import make_world
 from support.walks import AHEAD, go_on, open_walk
 from worldplay.store.chain import list_parts
+from worldplay.store.errors import MissingWalkError, StoreFullError
 from worldplay.store.files import Files
 from worldplay.store.keeper import (
     LOOK_EVERY_MS,
@@ -24,7 +25,7 @@ from worldplay.store.keeper import (
     KeptWalk,
     Saving,
 )
-from worldplay.store.store import SILENT_S, MissingWalkError, Store, StoreFullError, new_id
+from worldplay.store.store import SILENT_S, Store, new_id
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.snapshot_file import TooLongError, write_snapshot
 

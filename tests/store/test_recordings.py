@@ -12,16 +12,9 @@ import pytest
 from support.recorded import sent_video
 from worldplay.store import recordings as module
 from worldplay.store.about import hash_key
+from worldplay.store.errors import MissingRecordingError, RecordingsFullError, TakenOverError
 from worldplay.store.files import Files
-from worldplay.store.recordings import (
-    CLEAN_EVERY_S,
-    RESTING_S,
-    MissingRecordingError,
-    RecordingLimits,
-    Recordings,
-    RecordingsFullError,
-    TakenOverError,
-)
+from worldplay.store.recordings import CLEAN_EVERY_S, RESTING_S, RecordingLimits, Recordings
 from worldplay.store.take import LimitError, Take
 
 KEEP_S = 3600.0

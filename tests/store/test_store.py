@@ -12,14 +12,9 @@ import torch
 from support.tiny_world import make_world
 from support.walks import AHEAD, go_on, open_walk, walk_about
 from worldplay.store.about import About, hash_key
+from worldplay.store.errors import MissingWalkError, OwnerFullError, StoreFullError
 from worldplay.store.files import Files
-from worldplay.store.store import (
-    MissingWalkError,
-    OwnerFullError,
-    Store,
-    StoreFullError,
-    new_id,
-)
+from worldplay.store.store import Store, new_id
 from worldplay.store.walk_index import FRESH_S
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.snapshot import Snapshot

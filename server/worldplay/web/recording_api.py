@@ -18,8 +18,9 @@ from starlette.types import Receive, Scope, Send
 from worldplay.media.seekable import Chapter, SeekableFile, make_seekable
 from worldplay.settings import Settings
 from worldplay.store.about import hash_key
+from worldplay.store.errors import MissingRecordingError
 from worldplay.store.recorder import Recorder
-from worldplay.store.recordings import MissingRecordingError, Recorded, Recordings
+from worldplay.store.recordings import Recorded, Recordings
 from worldplay.web.answer import Answer, ClientGoneError
 from worldplay.web.byte_ranges import UnsatisfiableError, read_range
 from worldplay.web.errors import ApiError

@@ -14,9 +14,10 @@ from worldplay.engine.engine import Engine
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.store.chain import FIRST_WRITER
+from worldplay.store.errors import MissingWalkError
 from worldplay.store.keeper import SIGN_EVERY_S, Keeper
 from worldplay.store.recorder import Recorder
-from worldplay.store.store import MissingWalkError, Store
+from worldplay.store.store import Store
 from worldplay.web.audience import Audience
 from worldplay.web.disk_threads import DiskThreads, SlowStoreError
 from worldplay.web.monitoring import Metrics
