@@ -400,8 +400,7 @@ def test_walk_goes_on_before_a_damaged_part(tmp_path: Path, damaged: int, data: 
         writer = store.claim(id)
         found = store.load(id)
         assert found.num_chunks == damaged
-        back = open_walk(make_world(), snapshot=found)
-        back.walk.num_saved = found.end
+        back = open_walk(make_world(), snapshot=found, is_saved=True)
         save_parts(store, back, id, 0, 1, writer=writer)
         for each in (store, make_store(tmp_path)):
             assert write_snapshot(each.load(id)) == write_snapshot(back.snapshot())

@@ -225,7 +225,7 @@ class Visits:
         visit.num_restored = snapshot.num_chunks
         if visit.kept is not None:
             visit.kept.set_place(is_walking=False)  # until it has one
-        visit.open(self._engine, address).start(WalkRequest(snapshot=snapshot))
+        visit.open(self._engine, address).start(WalkRequest(snapshot=snapshot, is_saved=True))
         return visit
 
     def _load(self, resume: m.Resume) -> tuple[Snapshot, str] | None:
