@@ -75,7 +75,7 @@ class Admission:
         if len(self.reserved):
             if any(self._has_share_left(key) for key in self._queue):
                 self.reserved.drop_crowding(self._count_seats(), self._share)
-            self.reserved.expire(now_ms)
+            self.reserved.settle(now_ms)
             self._fill(now_ms)
 
     def enter(self, key: int, now_ms: float, address: str = "", name: str = "") -> bool:

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from threading import Event, Thread
 from time import monotonic
@@ -111,6 +111,11 @@ class Engine:
         """Let slots wait for sessions with these names and addresses. To be called before `start`."""
         assert len(addresses) <= self.max_sessions, addresses
         self._worker.admission.reserved.make(addresses, monotonic_ms() + seconds * 1000.0)
+
+    def exchange_reserved(self, names: Iterable[str], others: Mapping[str, str]) -> None:
+        """Let slots that wait for sessions with these names wait for others, as many as there are."""
+        self._worker.admission.reserved.exchange(names, others)
+        self._wake.set()
 
     @property
     def num_free(self) -> int:

@@ -285,17 +285,17 @@ class Store:
         with self._lock:
             self._num_bytes, self._cleaned_s = num_bytes, self._monotonic()
 
-    def find_walking(self, since_s: float, most: int) -> dict[str, str]:
-        """Find the sessions that had a slot when a server ended, and gave a sign of life since then.
+    def find_walking(self, since_s: float, until_s: float) -> list[StoredWalk]:
+        """Find the sessions that had a slot and gave their last sign of life in this time, the latest first.
 
-        Returns: the hash of each one's address.
+        Raises: OSError.
         """
-        try:
-            walks = self._list()
-        except OSError as error:
-            logger.warning("the store does not say who walked before: %s", error)
-            return {}
-        return {walk.id: walk.address for walk in find_walking(walks, since_s, most)}
+        return find_walking(self._list(), since_s, until_s)
+
+    def find_changed(self, walks: Iterable[StoredWalk]) -> list[str]:
+        """Find which of these walks have changed since they were found, or are gone. Raises: OSError."""
+        looks = ((walk, self._look(walk.id)) for walk in walks)
+        return [walk.id for walk, now in looks if now is None or now.changed_s != walk.changed_s]
 
     def limit(self, address: str) -> None:
         """Remove the oldest walks that an address has left, if they are too many. `address` is a hash.

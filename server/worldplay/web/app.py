@@ -35,6 +35,7 @@ from worldplay.web.operator_metrics import OperatorMetrics
 from worldplay.web.picture_decoding import PictureDecoding
 from worldplay.web.recording_api import recording_routes
 from worldplay.web.recording_metrics import RecordingCollector
+from worldplay.web.returning import Returning
 from worldplay.web.routes import OwnRoute
 from worldplay.web.secured import secured
 from worldplay.web.snapshot_api import snapshot_routes
@@ -119,9 +120,12 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        await visits.expect_back(began_s, settings.return_s)
+        returning = None
+        if store is not None:
+            returning = Returning(store, engine, began_s, settings.resume_s, settings.return_s)
+            await returning.expect()
         engine.start()
-        async with _recording(recorder), _giving_signs(keeper):
+        async with _recording(recorder), _giving_signs(keeper), _looking(returning):
             try:
                 yield
             finally:
@@ -189,6 +193,16 @@ async def _giving_signs(keeper: Keeper | None) -> AsyncIterator[None]:
     finally:
         if task is not None:
             task.cancel()
+
+
+@asynccontextmanager
+async def _looking(returning: Returning | None) -> AsyncIterator[None]:
+    """Look in this context whether those for whom places are kept walk elsewhere."""
+    if returning is None:
+        yield
+        return
+    async with returning.looking():
+        yield
 
 
 @asynccontextmanager
