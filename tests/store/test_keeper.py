@@ -212,6 +212,19 @@ def test_walk_that_goes_on_elsewhere_is_neither_saved_nor_removed_here(saved: Sa
     assert saved.store.load(saved.id).num_chunks == 1
 
 
+def test_walk_that_was_not_opened_again_is_left(saved: Saved) -> None:
+    """Its session waited in the queue, and its client left."""
+    saved.go_on(0.0)
+    saved.kept.finish(saved.walk)
+    back = saved.keeper.keep(saved.id, "secret", saved.store.claim(saved.id))
+    back.set_place(is_walking=False)
+    back.leave(None)
+    saved.keeper.close()
+    assert saved.store.about(saved.id).state == "left"
+    saved.store.release(saved.id, saved.kept)
+    assert [walk.is_left for walk in saved.store._list()] == [True]
+
+
 class Crowd:
     """A store with room for some walks, each of one chunk, that several addresses make and leave."""
 

@@ -18,6 +18,7 @@ from support.serving import serving
 from support.tiny_world import make_world
 from worldplay.media.fmp4 import FRAGMENT_HEAD_BYTES
 from worldplay.store import recordings as recordings_module
+from worldplay.store.errors import RecordingsFullError
 from worldplay.store.files import Files
 from worldplay.store.recordings import RecordingLimits
 from worldplay.web import app, recording_api
@@ -190,7 +191,7 @@ def test_old_video_is_never_served_as_that_of_another_walk(
 
 
 def _refuse(*arguments: object) -> None:
-    raise recordings_module.RecordingsFullError
+    raise RecordingsFullError
 
 
 def test_walk_made_on_another_server_is_not_appended_to_the_last_one_here(

@@ -128,7 +128,7 @@ class Engine:
         Args:
             media_s: where the client's timeline begins.
             address: the client's.
-            name: what a slot may be reserved under.
+            name: what a slot may be reserved under; empty for a session that had none before.
         """
         number = next(self._numbers)
         session = Session(number, listener, monotonic_ms, self._wake.set, media_s, address, name)

@@ -149,10 +149,15 @@ class KeptWalk:
         self._joins = False
         self._save(walk)
 
-    def leave(self, walk: Saveable) -> None:
-        """Save what is new: the session has ended, and its walk waits for somebody who may not come back."""
+    def leave(self, walk: Saveable | None) -> None:
+        """Save what is new: the session has ended, and its walk waits for somebody who may not come back.
+
+        Args:
+            walk: None if it is as it was in the store, because the session never opened it.
+        """
         self._joins = False
-        self._save(walk)
+        if walk is not None:
+            self._save(walk)
         self._submit(self._leave)
 
     def forget(self) -> None:
