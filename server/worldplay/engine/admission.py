@@ -12,8 +12,8 @@ class Admission:
 
     A session that gave its slot back may rest: it keeps its walk, and gets a slot only if nobody else waits.
     While others wait, sessions of one address have a share of the slots. For a while after a start, slots may
-    be reserved for sessions that had one before. Later, as many of these as there are slots may wait beyond the
-    queue's limit.
+    be reserved for sessions that had one before. Later, as many of these as there are slots may wait beyond
+    the queue's limit.
     """
 
     def __init__(self, max_sessions: int, max_queued: int, limits: TurnLimits | None = None) -> None:
