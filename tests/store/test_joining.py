@@ -255,6 +255,21 @@ def test_keeper_joins_what_it_saves(kept: Kept) -> None:
     kept.assert_whole()
 
 
+def test_walk_that_rested_is_joined_again(kept: Kept) -> None:
+    kept.save(1)
+    kept.kept.finish(kept)
+    kept.save(FAN_IN)
+    assert kept.num_files == 3
+    kept.assert_whole()
+
+
+def test_walk_that_ends_is_saved_at_once_and_not_joined(kept: Kept) -> None:
+    kept.save(FAN_IN)
+    kept.kept.leave(kept)
+    kept.wait()
+    assert kept.num_files == FAN_IN + 1
+
+
 def test_walk_that_goes_on_elsewhere_is_not_joined_here(kept: Kept) -> None:
     kept.save(FAN_IN)
     kept.store.claim(kept.id)

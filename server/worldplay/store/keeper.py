@@ -139,13 +139,14 @@ class KeptWalk:
 
     def changed(self, walk: Saveable) -> None:
         """Save what is new, unless something was saved a moment ago."""
+        self._joins = True
         if self._task is not None and not self._task.done():
             self._tell_if_slow()
         elif self._clock() >= self._next_ms:
             self._save(walk)
 
     def finish(self, walk: Saveable) -> None:
-        """Save what is new: the walk will not change any more."""
+        """Save what is new: the walk will not change for a while."""
         self._joins = False
         self._save(walk)
 
