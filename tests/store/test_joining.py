@@ -258,6 +258,7 @@ def test_keeper_joins_what_it_saves(kept: Kept) -> None:
 def test_walk_that_rested_is_joined_again(kept: Kept) -> None:
     kept.save(1)
     kept.kept.finish(kept)
+    kept.wait()
     kept.save(FAN_IN)
     assert kept.num_files == 3
     kept.assert_whole()
