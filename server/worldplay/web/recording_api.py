@@ -43,6 +43,7 @@ MISSING = (
     "expected a session that is recorded here, and its secret in the header `X-Session-Secret`, "
     "or a link to its recording"
 )
+LOOK_EVERY_S = 0.02  # whether a recording is finished
 SYNC_S = 2.0  # for what was sent to be on disk; after that the answer has what is there
 PART_BYTES = 2**16
 MAX_ANSWERS = 4  # of one session at a time: players ask for several parts
@@ -120,13 +121,22 @@ class RecordingApi:
         """Send the video, or a part of it. Of a walk in progress it has what was sent so far."""
         access = await self._check(request)
         with self._hold(access):
-            if (recording := self._visits.recording_of(access.id)) is not None:
-                await recording.sync(SYNC_S)
+            await self._wait_written(access.id)
             recorded, file = await self._read(access.address, self._open, access)
             status, headers, wanted = _plan(request, recorded, file, is_link=access.walk is not None)
             await answer.begin(headers, status)
             if request.method == "HEAD" or await self._send_parts(answer, access, recorded, file, wanted):
                 await answer.end()
+
+    async def _wait_written(self, id: str) -> None:
+        """Wait until what was sent is on disk, also if the visit has just ended. The disk may hang."""
+        if (recording := self._visits.recording_of(id)) is not None:
+            await recording.sync(SYNC_S)
+            return
+        for _ in range(round(SYNC_S / LOOK_EVERY_S)):
+            if id not in self._recordings.active:
+                return
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async def send_walk(self, request: Request, answer: Answer) -> None:
         """Send the walk so far, or as it was in the end."""
@@ -134,7 +144,9 @@ class RecordingApi:
         with self._hold(access):
             recording = self._visits.recording_of(access.id)
             data = None
-            if recording is not None:
+            if recording is None:
+                await self._wait_written(access.id)
+            else:
                 data = await self._read(access.address, recording.describe, access.walk)
             if data is None:
                 data = await self._find_walk(access)
