@@ -4,7 +4,8 @@ What the file named by FAULT_FILE says happens once; then the file is removed. I
 happens there. Stages are open, context, step, decode, encode, prompt, picture and clock. What happens is the
 name of an exception, `hang`, or how many seconds the clock jumps. Only walks with the seed VICTIM_SEED fail.
 
-While there is a file named by DISK_FILE, nothing can be written to the disk. It holds the name of the error.
+While there is a file named by DISK_FILE, nothing can be written to the disk. It holds the name of the error,
+or `hang`: then writing does not return.
 """
 
 import errno
@@ -37,7 +38,9 @@ def take_fault(stage: str) -> str | None:
 
 
 def find_disk_error() -> OSError | None:
-    """Return the error that writing to the disk has now."""
+    """Return the error that writing to the disk has now. If the disk hangs, wait until it answers."""
+    while DISK_FILE.is_file() and DISK_FILE.read_text() == "hang":
+        time.sleep(0.05)
     if not DISK_FILE.is_file():
         return None
     number: int = getattr(errno, DISK_FILE.read_text())

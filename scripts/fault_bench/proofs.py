@@ -12,6 +12,7 @@ from threading import Thread
 from websockets.frames import Opcode
 
 from fault_bench.clients import connect, frame, message, send, upgrade
+from fault_bench.disks import clock_jump_of_a_day, io_errors, store_that_hangs, torn_part
 from fault_bench.faults import HELLO, START, wait_until
 from fault_bench.keeping import places_after_a_kill, walks_begun_and_dropped
 from fault_bench.server import FaultServer, Usage
@@ -119,4 +120,8 @@ PROOFS: dict[str, Callable[[Path, bool], str]] = {
     "a thousand endings": a_thousand_endings,
     "walks begun and dropped": walks_begun_and_dropped,
     "places after a SIGKILL": places_after_a_kill,
+    "a store that hangs": store_that_hangs,
+    "a disk with EIO": io_errors,
+    "a torn part": torn_part,
+    "a clock jump of a day": clock_jump_of_a_day,
 }

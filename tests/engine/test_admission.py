@@ -105,6 +105,29 @@ def test_slot_that_is_given_back_meanwhile_goes_to_the_queue() -> None:
     assert admission.queue == [1]
 
 
+def test_slots_of_who_walks_elsewhere_wait_for_others_or_for_nobody() -> None:
+    admission = reserved("", "", "", max_sessions=3)
+    admission.enter(1, 0.0, name="s0")
+    for key in (2, 3):
+        admission.enter(key, 0.0)
+    admission.reserved.exchange(["s0", "s1", "s2"], {"s3": ""})  # the first one is back already
+    assert admission.queue == [2, 3]
+    admission.check_reserved(1.0)
+    assert (admission.is_seated(2), admission.queue) == (True, [3])
+    admission.enter(4, 2.0, name="s3")
+    assert (admission.is_seated(4), admission.num_seated, len(admission.reserved)) == (True, 3, 0)
+
+
+def test_who_comes_back_late_waits_beyond_the_limit_of_the_queue() -> None:
+    admission = Admission(max_sessions=1, max_queued=1)
+    assert [admission.enter(key, 0.0) for key in (1, 2, 3)] == [True, True, False]
+    assert admission.enter(4, 0.0, name="back")
+    assert not admission.enter(5, 0.0, name="another")
+    assert (admission.queue, admission.is_full) == ([2, 4], True)
+    admission.leave(1, 1.0)
+    assert (admission.is_seated(2), admission.enter(6, 1.0), admission.queue) == (True, False, [4])
+
+
 def test_newcomer_is_refused_if_all_is_reserved_and_nobody_may_wait() -> None:
     admission = Admission(max_sessions=1, max_queued=0)
     admission.reserved.make({"s0": ""}, until_ms=100.0)

@@ -1,6 +1,7 @@
 import pytest
 
 from support.fakes import Recorder, Theatre, names, stages, started
+from worldplay.engine.failures import BUSY_BUT_KEPT
 from worldplay.engine.ports import ChunkReport, Frames
 from worldplay.world.camera import FORWARD_STEP, Motion
 from worldplay.world.steering import WalkRequest
@@ -128,6 +129,17 @@ def test_who_waits_hears_of_it_and_starts_when_a_place_is_free() -> None:
     assert (name, position) == ("queued", 1)
     assert isinstance(eta_s, float)
     assert eta_s > 1.0
+
+
+def test_who_comes_back_to_a_full_queue_waits_or_hears_that_the_walk_is_kept() -> None:
+    theatre = Theatre(max_sessions=1, max_queued=0)
+    theatre.open(Recorder())
+    back, late = Recorder(), Recorder()
+    for recorder, name in ((back, "back"), (late, "late")):
+        theatre.open(recorder, name=name)
+    theatre.settle()
+    assert back.events[0][:2] == ("queued", 1)
+    assert late.events[0][:3] == ("error", "busy", BUSY_BUT_KEPT)
 
 
 def test_no_place_and_no_queue_is_busy() -> None:

@@ -49,5 +49,5 @@ def test_latest_walkers_may_come_back() -> None:
     walks = [
         replace(LEFT, id=f"walk{number}", changed_s=float(number), is_walking=True) for number in range(4)
     ]
-    assert ids(find_walking([*walks, LEFT], 1.0, 9)) == ["walk3", "walk2", "walk1"]
-    assert ids(find_walking(walks, 0.0, 2)) == ["walk3", "walk2"]
+    assert ids(find_walking([*walks, LEFT], 1.0, 9.0)) == ["walk3", "walk2", "walk1"]
+    assert ids(find_walking(walks, 0.0, 3.0)) == ["walk2", "walk1", "walk0"]

@@ -14,6 +14,7 @@ import torch
 from support.tiny_world import make_world
 from support.walks import AHEAD, go_on, open_walk
 from worldplay.store.chain import list_parts
+from worldplay.store.errors import MissingWalkError, StoreFullError
 from worldplay.store.files import Files
 from worldplay.store.keeper import (
     LOOK_EVERY_MS,
@@ -24,7 +25,7 @@ from worldplay.store.keeper import (
     KeptWalk,
     Saving,
 )
-from worldplay.store.store import SILENT_S, MissingWalkError, Store, StoreFullError, new_id
+from worldplay.store.store import SILENT_S, Store, new_id
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.snapshot_file import TooLongError, write_snapshot
 
@@ -209,6 +210,19 @@ def test_walk_that_goes_on_elsewhere_is_neither_saved_nor_removed_here(saved: Sa
     saved.kept.forget()
     saved.end()
     assert saved.store.load(saved.id).num_chunks == 1
+
+
+def test_walk_that_was_not_opened_again_is_left(saved: Saved) -> None:
+    """Its session waited in the queue, and its client left."""
+    saved.go_on(0.0)
+    saved.kept.finish(saved.walk)
+    back = saved.keeper.keep(saved.id, "secret", saved.store.claim(saved.id))
+    back.set_place(is_walking=False)
+    back.leave(None)
+    saved.keeper.close()
+    assert saved.store.about(saved.id).state == "left"
+    saved.store.release(saved.id, saved.kept)
+    assert [walk.is_left for walk in saved.store._list()] == [True]
 
 
 def test_fault_is_told_once_until_it_is_over(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,9 @@ import pytest
 from support.recorded import sent_video
 from worldplay.store import tape as tape_module
 from worldplay.store.about import hash_key
+from worldplay.store.errors import MissingRecordingError
 from worldplay.store.recorder import Recorder
-from worldplay.store.recordings import MissingRecordingError, RecordingLimits, Recordings
+from worldplay.store.recordings import RecordingLimits, Recordings
 from worldplay.store.tape import (
     Begin,
     EndReason,

@@ -14,15 +14,9 @@ from support.recordings import FRAGMENTS, ID, INIT, KEEP_S, OTHER, WALK, fail, i
 from support.waiting import Clock
 from worldplay.store import recordings as module
 from worldplay.store.about import hash_key
+from worldplay.store.errors import MissingRecordingError, RecordingsFullError, TakenOverError
 from worldplay.store.files import Files
-from worldplay.store.recordings import (
-    CLEAN_EVERY_S,
-    RESTING_S,
-    MissingRecordingError,
-    RecordingLimits,
-    RecordingsFullError,
-    TakenOverError,
-)
+from worldplay.store.recordings import CLEAN_EVERY_S, RESTING_S, RecordingLimits
 from worldplay.store.take import LimitError, Take
 
 

@@ -8,15 +8,9 @@ import pytest
 
 from support.recordings import FRAGMENTS, ID, INIT, KEEP_S, OTHER, fail, is_gone, make, record
 from support.waiting import Clock
+from worldplay.store.errors import MissingRecordingError, RecordingsFullError
 from worldplay.store.files import Files
-from worldplay.store.recordings import (
-    CLEAN_EVERY_S,
-    RESTING_S,
-    MissingRecordingError,
-    RecordingLimits,
-    Recordings,
-    RecordingsFullError,
-)
+from worldplay.store.recordings import CLEAN_EVERY_S, RESTING_S, RecordingLimits, Recordings
 
 
 def test_finished_recording_expires(tmp_path: Path) -> None:

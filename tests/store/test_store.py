@@ -11,12 +11,9 @@ from support.stores import OWNER, make_store
 from support.tiny_world import make_world
 from support.walks import AHEAD, go_on, open_walk, walk_about
 from worldplay.store.about import About, hash_key
+from worldplay.store.errors import MissingWalkError
 from worldplay.store.files import Files
-from worldplay.store.store import (
-    MissingWalkError,
-    Store,
-    new_id,
-)
+from worldplay.store.store import Store, new_id
 from worldplay.store.walk_index import FRESH_S
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.snapshot import Snapshot
@@ -149,8 +146,7 @@ def test_walk_goes_on_before_a_damaged_part(tmp_path: Path, damaged: int, data: 
         writer = store.claim(id)
         found = store.load(id)
         assert found.num_chunks == damaged
-        back = open_walk(make_world(), snapshot=found)
-        back.walk.num_saved = found.end
+        back = open_walk(make_world(), snapshot=found, is_saved=True)
         save_parts(store, back, id, 0, 1, writer=writer)
         for each in (store, make_store(tmp_path)):
             assert write_snapshot(each.load(id)) == write_snapshot(back.snapshot())

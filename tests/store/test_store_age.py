@@ -9,8 +9,9 @@ import pytest
 from support.stores import DAY_S, OWNER, make_store
 from support.waiting import Clock
 from worldplay.store.about import About, hash_key
+from worldplay.store.errors import MissingWalkError
 from worldplay.store.files import Files
-from worldplay.store.store import MissingWalkError, Store, new_id
+from worldplay.store.store import Store, new_id
 from worldplay.world.snapshot import Snapshot
 
 

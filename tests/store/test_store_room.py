@@ -9,7 +9,8 @@ import pytest
 from support.stores import OWNER, make_store
 from support.waiting import Clock
 from worldplay.store.about import About, hash_key
-from worldplay.store.store import MissingWalkError, OwnerFullError, StoreFullError, new_id
+from worldplay.store.errors import MissingWalkError, OwnerFullError, StoreFullError
+from worldplay.store.store import new_id
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_file import write_snapshot
 

@@ -104,8 +104,8 @@ class Recorder:
     def on_resting(self, walk: WalkPort) -> None:
         self.num_rests += 1
 
-    def on_ended(self, walk: WalkPort) -> None:
-        self.num_rests += 1
+    def on_ended(self, walk: WalkPort | None) -> None:
+        self.num_rests += walk is not None
 
 
 class Page(Recorder):

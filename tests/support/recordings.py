@@ -9,11 +9,8 @@ from pathlib import Path
 import pytest
 
 from support.recorded import sent_video
-from worldplay.store.recordings import (
-    MissingRecordingError,
-    RecordingLimits,
-    Recordings,
-)
+from worldplay.store.errors import MissingRecordingError
+from worldplay.store.recordings import RecordingLimits, Recordings
 from worldplay.store.take import Take
 
 KEEP_S = 3600.0

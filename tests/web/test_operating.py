@@ -37,7 +37,7 @@ def test_every_metric_has_a_help_text(operated: str) -> None:
             assert family.documentation.endswith("."), family.name
 
 
-def test_new_names_are_in_base_units_and_none_comes_twice(operated: str) -> None:
+def test_names_are_in_base_units_and_none_comes_twice(operated: str) -> None:
     lines = httpx.get(f"http://{operated}/metrics").text.splitlines()
     kinds = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert len(kinds) == len(set(kinds))
@@ -47,6 +47,7 @@ def test_new_names_are_in_base_units_and_none_comes_twice(operated: str) -> None
         "worldplay_stage_seconds_total",
     } <= set(kinds)
     assert "process_resident_memory_bytes" in kinds
+    assert [kind for kind in kinds if re.search(r"_(ms|mb|milliseconds|minutes)(_|$)", kind)] == []
 
 
 def test_clients_are_counted_by_state(operated: str) -> None:

@@ -3,6 +3,7 @@
 import errno
 import io
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from support.serving import serving
 from support.tiny_world import make_world
 from worldplay.media.fmp4 import FRAGMENT_HEAD_BYTES
 from worldplay.store import recordings as recordings_module
+from worldplay.store.errors import RecordingsFullError
 from worldplay.store.files import Files
 from worldplay.store.recordings import RecordingLimits
 from worldplay.web import app, recording_api
@@ -66,6 +68,23 @@ def test_recording_is_what_was_sent(ended: Visitor) -> None:
     assert (answer.status_code, answer.headers["content-type"]) == (200, "video/mp4")
     assert b"".join(media["data"] for media in ended.sent("media")) in answer.content
     assert len(decode_file(answer.content)) == len(ended.sent("media"))
+
+
+def test_recording_is_whole_right_after_the_walk(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = recordings_module.Recordings.append
+
+    def append_slowly(*arguments: Any) -> None:
+        time.sleep(0.2)
+        append(*arguments)
+
+    monkeypatch.setattr(recordings_module.Recordings, "append", append_slowly)
+    with serving(world, recordings=str(tmp_path)) as address:
+        visitor = Visitor(address).walk(8, seed=1)
+        visitor.client.send("stop")
+        visitor.messages += visitor.client.wait_closed()[0]
+        assert len(decode_file(visitor.get().content)) == len(visitor.sent("media"))
 
 
 def test_chapters_are_the_prompts(ended: Visitor) -> None:
@@ -190,7 +209,7 @@ def test_old_video_is_never_served_as_that_of_another_walk(
 
 
 def _refuse(*arguments: object) -> None:
-    raise recordings_module.RecordingsFullError
+    raise RecordingsFullError
 
 
 def test_walk_made_on_another_server_is_not_appended_to_the_last_one_here(

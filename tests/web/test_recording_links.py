@@ -15,7 +15,8 @@ from support.recording_visitor import Visitor
 from support.serving import serving
 from worldplay.store import recordings as recordings_module
 from worldplay.store.about import hash_key
-from worldplay.store.recordings import MissingRecordingError, RecordingLimits, Recordings
+from worldplay.store.errors import MissingRecordingError
+from worldplay.store.recordings import RecordingLimits, Recordings
 from worldplay.web import recording_api
 from worldplay.web.logs import has_no_url
 from worldplay.web.recording_links import make_token

@@ -1,5 +1,6 @@
 """Who gets a place after a restart of the server: those who walked, before newcomers."""
 
+import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -39,6 +40,33 @@ def test_who_walked_goes_before_a_newcomer_who_starts_first(tmp_path: Path) -> N
         assert walker.recv_type("chunk")
         walker.send("stop")
         assert newcomer.recv_type("chunk")
+
+
+def test_who_comes_back_late_to_a_full_queue_waits(tmp_path: Path) -> None:
+    options: dict[str, object] = {"store": str(tmp_path), "resume_s": 60.0, "max_sessions": 1}
+    resume = walk_and_restart(options)
+    options |= {"max_queued": 0, "return_s": 0.0}
+    with serving(make_world(), **options) as address, client(address) as newcomer, client(address) as walker:
+        newcomer.hello()
+        newcomer.start(seed=2)
+        newcomer.recv_type("chunk")
+        assert walker.hello(resume=resume)["resumed"]
+        assert walker.recv_type("queued")["position"] == 1
+        newcomer.send("stop")
+        assert walker.recv_type("chunk")
+
+
+def test_server_beside_another_keeps_no_place_for_who_walks_there(tmp_path: Path) -> None:
+    options: dict[str, object] = {"store": str(tmp_path), "resume_s": 60.0, "max_sessions": 1}
+    with serving(make_world(), **options) as one, client(one) as walker:
+        walker.hello()
+        walker.start(seed=1)
+        walker.recv_type("media")
+        while not (parts := list(tmp_path.rglob("*.safetensors"))):
+            time.sleep(0.01)
+        os.utime(parts[0], (time.time() + 1.0,) * 2)  # a sign of life
+        with serving(make_world(), **options) as other, client(other) as newcomer:
+            assert newcomer.hello()["places"]["free"] == 1
 
 
 @pytest.mark.parametrize("returned", [{"return_s": 0.0}, {"return_s": 0.5}, {"resume_s": 0.0}])

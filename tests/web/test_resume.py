@@ -211,6 +211,7 @@ def test_walk_goes_on_after_a_restart_of_the_server(world: World, tmp_path: Path
         client.send("prompt", text="at night")
         client.recv_type("state")
         last = client.collect(is_media(60))[-1]
+    parts = {path.name for path in tmp_path.rglob("*.safetensors")}
     with serving(world, store=str(tmp_path), resume_s=60.0) as address, client_of(address) as client:
         assert client.hello(resume={**resume, "fragment": last["frame"]})["resumed"]
         messages = client.collect(is_media(last["frame"] + 20))
@@ -218,6 +219,7 @@ def test_walk_goes_on_after_a_restart_of_the_server(world: World, tmp_path: Path
         assert kinds.index("init") < kinds.index("chunk")
         assert next(m for m in messages if m["type"] == "chunk")["index"] >= last["chunk"]
         assert media_of(messages)[0] == last["frame"] + 1
+    assert parts < {path.name for path in tmp_path.rglob("*.safetensors")}  # nothing was written again
 
 
 def test_walk_goes_on_that_was_under_way_when_the_server_stopped(world: World, tmp_path: Path) -> None:

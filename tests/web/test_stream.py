@@ -371,7 +371,7 @@ def test_health_and_metrics(server: str) -> None:
     )
     assert health["sessions"]["active"] == 1
     text = httpx.get(f"http://{server}/metrics").text
-    assert 'worldplay_stage_ms_total{stage="denoise"}' in text
+    assert 'worldplay_stage_seconds_total{stage="denoise"}' in text
     assert "worldplay_input_to_photon_seconds_count" in text
 
 

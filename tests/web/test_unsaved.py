@@ -9,7 +9,8 @@ from support.raw_client import RawClient
 from support.serving import serving
 from support.tiny_world import make_world
 from worldplay.store import keeper
-from worldplay.store.store import Store, StoreFullError
+from worldplay.store.errors import StoreFullError
+from worldplay.store.store import Store
 
 FIELDS = "fields=unsaved,missing_chunks"
 

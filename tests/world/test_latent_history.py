@@ -28,6 +28,14 @@ def test_gather_returns_frames_across_blocks() -> None:
     assert got[0, 1, :, 0, 0].tolist() == [0, BLOCK - 1, BLOCK, 2 * BLOCK + 2]
 
 
+@pytest.mark.parametrize("length", [1, BLOCK - 1, BLOCK, 2 * BLOCK + 3])
+def test_frames_of_a_whole_walk_are_taken_over_at_once(length: int) -> None:
+    history = filled(5)
+    history.append(frames(5, length))
+    assert history.gather(range(5 + length))[0, 0, :, 0, 0].tolist() == list(range(5 + length))
+    assert len(set(map(id, history.identify(range(5 + length))))) == 5 + length
+
+
 def test_history_keeps_copies() -> None:
     history, latents = LatentHistory(), frames(0, 1)
     history.append(latents)

@@ -122,6 +122,15 @@ def test_rewound_walk_replaces_what_was_saved(world: World) -> None:
     assert [(change.latent, change.text) for change in whole.prompts] == [(0, ""), (4, "at night")]
 
 
+def test_walk_that_is_in_the_store_is_not_saved_again(world: World) -> None:
+    snapshot = walk_about(world).snapshot()
+    first = [
+        world.open_walk(WalkRequest(snapshot=snapshot, is_saved=is_saved)).take_unsaved().first
+        for is_saved in (True, False)
+    ]
+    assert first == [snapshot.end, 0]
+
+
 def test_missing_part_is_noticed(world: World) -> None:
     walk = walk_about(world)
     walk.take_unsaved()

@@ -52,6 +52,10 @@ WRONG: dict[str, tuple[Change, str]] = {
         lambda t, h: put(t, "latents", (3, 0, 0, 0), float("nan")),
         "latents: expected finite numbers",
     ),
+    "latents that are infinite": (
+        lambda t, h: put(t, "latents", (3, 0, 0, 0), float("-inf")),
+        "latents: expected finite numbers",
+    ),
     "latents of another number": (
         lambda t, h: t.update(latents=t["latents"][:8]),
         r"latents: expected floats of shape \[12, C, h, w\], got F32 \[8",

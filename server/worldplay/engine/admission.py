@@ -12,7 +12,8 @@ class Admission:
 
     A session that gave its slot back may rest: it keeps its walk, and gets a slot only if nobody else waits.
     While others wait, sessions of one address have a share of the slots. For a while after a start, slots may
-    be reserved for sessions that had one before.
+    be reserved for sessions that had one before. Later, as many of these as there are slots may wait beyond
+    the queue's limit.
     """
 
     def __init__(self, max_sessions: int, max_queued: int, limits: TurnLimits | None = None) -> None:
@@ -54,6 +55,11 @@ class Admission:
         has_slot = self.num_free > 0 and not self._queue
         return not has_slot and len(self._queue) >= self._max_queued
 
+    def has_room_for(self, name: str) -> bool:
+        """Return whether a new key finds a slot or a place in the queue. One that comes back has a name."""
+        beyond = self.max_sessions if name else 0
+        return name in self.reserved or not self.is_full or len(self._queue) < self._max_queued + beyond
+
     @property
     def resting(self) -> dict[int, float]:
         """Return the keys that rest, and since when."""
@@ -75,15 +81,17 @@ class Admission:
         if len(self.reserved):
             if any(self._has_share_left(key) for key in self._queue):
                 self.reserved.drop_crowding(self._count_seats(), self._share)
-            self.reserved.expire(now_ms)
+            self.reserved.settle(now_ms)
             self._fill(now_ms)
 
     def enter(self, key: int, now_ms: float, address: str = "", name: str = "") -> bool:
         """Take a slot, or wait for one. Returns: False if both are full.
 
         Args:
-            name: of a session for which a slot may be reserved.
+            name: of a session that comes back; empty for others.
         """
+        if not self.has_room_for(name):
+            return False
         self._addresses[key] = address
         if self.reserved.take(name):
             self._seated_ms[key] = now_ms
@@ -91,9 +99,6 @@ class Admission:
         if self.num_free and not self._queue:
             self._seated_ms[key] = now_ms
             return True
-        if self.is_full:
-            del self._addresses[key]
-            return False
         self._queue.append(key)
         return True
 

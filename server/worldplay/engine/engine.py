@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from threading import Event, Thread
 from time import monotonic
@@ -112,6 +112,11 @@ class Engine:
         assert len(addresses) <= self.max_sessions, addresses
         self._worker.admission.reserved.make(addresses, monotonic_ms() + seconds * 1000.0)
 
+    def exchange_reserved(self, names: Iterable[str], others: Mapping[str, str]) -> None:
+        """Let slots that wait for sessions with these names wait for others, as many as there are."""
+        self._worker.admission.reserved.exchange(names, others)
+        self._wake.set()
+
     @property
     def num_free(self) -> int:
         """Return how many more sessions may walk now."""
@@ -123,7 +128,7 @@ class Engine:
         Args:
             media_s: where the client's timeline begins.
             address: the client's.
-            name: what a slot may be reserved under.
+            name: what a slot may be reserved under; empty for a session that had none before.
         """
         number = next(self._numbers)
         session = Session(number, listener, monotonic_ms, self._wake.set, media_s, address, name)

@@ -6,6 +6,7 @@ REASONS = {
     "out_of_memory": "the server ran out of memory",
     "stopped": "the server is stopping",
 }
+BUSY_BUT_KEPT = "no slot is free, and the queue is full; the walk is kept: come back later"
 
 _OUT_OF_MEMORY = {"MemoryError", "OutOfMemoryError"}  # the latter is torch's, which is not imported here
 # In the RuntimeErrors that torch raises if a CPU, or one of CUDA's own libraries, runs out of memory.

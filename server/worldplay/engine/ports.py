@@ -153,6 +153,6 @@ class Listener(Protocol):
         """The walk will not change for a while: this is the time to save it."""
         ...
 
-    def on_ended(self, walk: WalkPort) -> None:
-        """The session has ended, and its walk will never change again."""
+    def on_ended(self, walk: WalkPort | None) -> None:
+        """The session has ended, and its walk will never change again. None: it was never opened."""
         ...

@@ -1,7 +1,7 @@
 """Slots that wait, for a while after a start, for sessions that had one before."""
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
 
 
 class Reservations:
@@ -10,6 +10,7 @@ class Reservations:
     def __init__(self) -> None:
         self._addresses: dict[str, str] = {}  # of each session's client
         self._until_ms = 0.0
+        self._changes: deque[tuple[list[str], dict[str, str]]] = deque()
 
     def __len__(self) -> int:
         return len(self._addresses)
@@ -26,8 +27,19 @@ class Reservations:
         """Use a session's slot. Returns: whether one waited for it."""
         return self._addresses.pop(name, None) is not None
 
-    def expire(self, now_ms: float) -> None:
-        """Let nothing wait any more, when it is time."""
+    def exchange(self, names: Iterable[str], others: Mapping[str, str]) -> None:
+        """Let the slots of some sessions wait for others, as many as there are. Any thread.
+
+        It counts from the next call of `settle` on.
+        """
+        self._changes.append((list(names), dict(others)))
+
+    def settle(self, now_ms: float) -> None:
+        """Exchange sessions, and let nothing wait any more when it is time."""
+        while self._changes:
+            names, others = self._changes.popleft()
+            given_up = [name for name in names if self.take(name)]
+            self._addresses |= dict(list(others.items())[: len(given_up)])
         if now_ms >= self._until_ms:
             self._addresses.clear()
 

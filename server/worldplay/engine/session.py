@@ -47,7 +47,7 @@ class Session:
 
         Args:
             address: its client's: sessions of one address share slots when others wait.
-            name: what a slot may be reserved under.
+            name: what a slot may be reserved under; empty for a session that had none before.
         """
         self.number = number
         self.name = name

@@ -15,7 +15,7 @@ from worldplay.engine.deadline import Run, Task, Wait, decide
 from worldplay.engine.decode_planner import Decode, DecodePlanner
 from worldplay.engine.decode_queue import DecodeQueue
 from worldplay.engine.decoder import Decoder, DecoderThread
-from worldplay.engine.failures import REASONS, code_of
+from worldplay.engine.failures import BUSY_BUT_KEPT, REASONS, code_of
 from worldplay.engine.pacing import Costs, LatchMode
 from worldplay.engine.ports import WorldPort
 from worldplay.engine.session import Session
@@ -117,7 +117,7 @@ class Worker:
                 session, self._world.fps, self._clock, self._costs, self.counters
             )
             self.counters.sessions_opened += 1
-            if self.admission.is_full and session.name not in self.admission.reserved:
+            if not self.admission.has_room_for(session.name):
                 self._make_room(session.address)
             if not self.admission.enter(session.number, self._clock(), session.address, session.name):
                 self.counters.sessions_refused += 1
@@ -166,13 +166,13 @@ class Worker:
         del self._undecoded[session.number]
         self._cuts.forget(session)
         session.close()
-        if session.walk is not None:
-            _tell(session, partial(session.listener.on_ended, session.walk))
+        _tell(session, partial(session.listener.on_ended, session.walk))
         session.walk = None
         self.admission.leave(session.number, self._clock())
         self.counters.sessions_ended += 1
         if code is not None:
-            _tell(session, partial(session.listener.on_error, code, REASONS[code], True))
+            reason = BUSY_BUT_KEPT if code == "busy" and session.name else REASONS[code]
+            _tell(session, partial(session.listener.on_error, code, reason, True))
 
     # -- work
 

@@ -32,10 +32,10 @@ def find_expired(walks: Sequence[StoredWalk], now_s: float) -> list[StoredWalk]:
     return [walk for walk in walks if not walk.is_live and walk.expires_s < now_s]
 
 
-def find_walking(walks: Sequence[StoredWalk], since_s: float, most: int) -> list[StoredWalk]:
-    """Find the latest sessions that had a slot and gave a sign of life since then, at most `most`."""
-    found = [walk for walk in walks if walk.is_walking and walk.changed_s >= since_s]
-    return sorted(found, key=_age, reverse=True)[:most]
+def find_walking(walks: Sequence[StoredWalk], since_s: float, until_s: float) -> list[StoredWalk]:
+    """Find the sessions that had a slot and gave their last sign of life in this time, the latest first."""
+    found = [walk for walk in walks if walk.is_walking and since_s <= walk.changed_s < until_s]
+    return sorted(found, key=_age, reverse=True)
 
 
 def find_surplus(walks: Sequence[StoredWalk], address: str, most: int) -> list[StoredWalk]:

@@ -10,7 +10,9 @@ from weakref import WeakSet
 from worldplay.store.about import About, State, hash_address, hash_key
 from worldplay.store.chain import FIRST_WRITER
 from worldplay.store.daemon_thread import DaemonThread
-from worldplay.store.store import Store, StoreFullError
+from worldplay.store.errors import StoreFullError
+from worldplay.store.joining import WrittenPart, WrittenParts
+from worldplay.store.store import Store
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_file import TooLongError
 
@@ -118,6 +120,7 @@ class KeptWalk:
         self._state: State = about.state
         self._writer = writer
         self._num_parts = 0
+        self._parts = WrittenParts()
         self._is_described = writer != FIRST_WRITER  # whether there is a description in the store
         self._looks_ms = 0.0  # when it looks next whether the walk is still there, and goes on here
         self.on_moved: Callable[[], None] = lambda: None  # heard on this thread when it does not
@@ -132,21 +135,30 @@ class KeptWalk:
         self._num_failures = 0  # in a row
         self._is_too_long = False
         self._is_ended = False
+        self._joins = True  # whether there is time for it
 
     def changed(self, walk: Saveable) -> None:
         """Save what is new, unless something was saved a moment ago."""
+        self._joins = True
         if self._task is not None and not self._task.done():
             self._tell_if_slow()
         elif self._clock() >= self._next_ms:
             self._save(walk)
 
     def finish(self, walk: Saveable) -> None:
-        """Save what is new: the walk will not change any more."""
+        """Save what is new: the walk will not change for a while."""
+        self._joins = False
         self._save(walk)
 
-    def leave(self, walk: Saveable) -> None:
-        """Save what is new: the session has ended, and its walk waits for somebody who may not come back."""
-        self._save(walk)
+    def leave(self, walk: Saveable | None) -> None:
+        """Save what is new: the session has ended, and its walk waits for somebody who may not come back.
+
+        Args:
+            walk: None if it is as it was in the store, because the session never opened it.
+        """
+        self._joins = False
+        if walk is not None:
+            self._save(walk)
         self._submit(self._leave)
 
     def forget(self) -> None:
@@ -227,11 +239,24 @@ class KeptWalk:
         except Exception as error:  # the top of this thread: other file systems have errors of their own
             logger.exception("a walk could not be saved")
             return self._fail("disk", type(error).__name__, part)
+        self._parts.add(self._num_parts, num_bytes, part)
         self._num_parts += 1
         self._totals.saved += 1
         self._totals.num_bytes += num_bytes
         self._recover(part)
+        if run := self._parts.find_run():
+            self._submit(self._join, run)  # after what others save now
         return True
+
+    def _join(self, run: list[WrittenPart]) -> None:
+        """Join parts. If that fails, they stay as they are, and those after them are joined later."""
+        if self._is_ended or not self._joins:
+            return
+        num_bytes = self._try(lambda: self._store.join(self._id, run, self._writer))
+        if num_bytes is None:
+            self._parts.forget()
+        elif num_bytes:
+            self._parts.replace(run, num_bytes)
 
     def _fail(self, fault: Fault, why: str, part: Snapshot) -> bool:
         logger.warning("a walk could not be saved: %s", why)
@@ -320,7 +345,7 @@ class KeptWalk:
         """Do something that does not matter much. Returns: its result; None if the store refused."""
         try:
             return task()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             logger.warning("the store of walks fails: %s", error)
         except Exception:  # the top of this thread: a file system of another kind has errors of its own
             logger.exception("the store of walks fails")

@@ -1,9 +1,35 @@
 """Reads the parts of a walk, of which the newest may be damaged: by a power cut, or by a bad disk."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
+from worldplay.store.chain import list_parts
+from worldplay.store.errors import MissingWalkError
+from worldplay.store.files import Files
 from worldplay.world.snapshot import Snapshot, join
 from worldplay.world.snapshot_reader import check_whole, read_part
+
+MAX_LOOKS = 5  # at a walk whose parts are joined meanwhile
+
+
+def read_parts(files: Files, id: str) -> tuple[list[str], list[bytes]]:
+    """Read the parts of a walk. If its server joins some meanwhile, they are listed again.
+
+    Returns: the names of all its files, and the parts in their order. Raises: MissingWalkError or OSError.
+    """
+    for _ in range(MAX_LOOKS):
+        names = list_names(files, id)
+        parts = [f"{id}/{name}" for name in list_parts(names)]
+        if not parts:
+            break
+        with suppress(FileNotFoundError):
+            return names, files.read_all(parts)
+    raise MissingWalkError
+
+
+def list_names(files: Files, id: str) -> list[str]:
+    """List the files of a walk. Raises: OSError."""
+    return [entry.name.removeprefix(f"{id}/") for entry in files.list(id)]
 
 
 def read_until_damaged(files: Sequence[bytes]) -> tuple[Snapshot, int]:

@@ -18,6 +18,7 @@ from cachetools import LRUCache
 from pydantic import ValidationError
 
 from worldplay.media.fragment_index import FragmentIndex
+from worldplay.store.errors import MissingRecordingError, RecordingsFullError, TakenOverError
 from worldplay.store.files import ID, Entry, Files
 from worldplay.store.folders import ABOUT, by_folder, is_made_here, remove_ours
 from worldplay.store.raw_files import FileState, opened, write_all
@@ -32,18 +33,6 @@ RESTING_S = 300.0  # one that is younger and not finished may be another server'
 LEAST_FREE_BYTES = 200 * 10**6  # of the disk, for everybody else who writes to it
 REMEMBERED_INDICES = 64
 _VIDEO = re.compile(r"[0-9a-f]{16}\.mp4")
-
-
-class RecordingsFullError(Exception):
-    """There is no room for more recordings."""
-
-
-class MissingRecordingError(Exception):
-    """There is no such recording, or no longer."""
-
-
-class TakenOverError(Exception):
-    """Another server goes on with the recording, in the same folder."""
 
 
 @dataclass(frozen=True, slots=True)

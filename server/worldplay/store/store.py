@@ -5,7 +5,7 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from typing import Literal
 
@@ -20,6 +20,7 @@ from worldplay.store.chain import (
     name_part,
 )
 from worldplay.store.claims import Claims
+from worldplay.store.errors import ExpiredWalkError, MissingWalkError, OwnerFullError, StoreFullError
 from worldplay.store.eviction import (
     StoredWalk,
     find_expired,
@@ -29,7 +30,8 @@ from worldplay.store.eviction import (
 )
 from worldplay.store.files import ID, Entry, Files
 from worldplay.store.folders import ABOUT, by_folder, has_about, has_part, is_of_walk, is_walk, remove_ours
-from worldplay.store.parts import read_until_damaged
+from worldplay.store.joining import WrittenPart, join_files
+from worldplay.store.parts import list_names, read_parts, read_until_damaged
 from worldplay.store.shares import LIVE_ADDRESS_SHARE, find_full, live_bytes_beside
 from worldplay.store.steady_clock import SteadyClock
 from worldplay.store.walk_index import WalkIndex
@@ -46,26 +48,6 @@ SLACK_SHARE = 0.05  # of the store, which is freed beside what is needed, so tha
 WALKS_PER_ADDRESS = 20
 
 Removal = Literal["expired", "room", "address"]
-
-
-class StoreFullError(Exception):
-    """There is no room for another walk."""
-
-
-class OwnerFullError(StoreFullError):
-    """There is no room for another walk of the same key or address."""
-
-
-class MissingWalkError(Exception):
-    """There is no such walk, or no longer."""
-
-
-class ExpiredWalkError(MissingWalkError):
-    """The walk's time is over."""
-
-    def __init__(self, about: About) -> None:
-        super().__init__()
-        self.about = about
 
 
 def new_id() -> str:
@@ -150,6 +132,27 @@ class Store:
             self._remove_replaced(id, name, writer)
         return len(data)
 
+    def join(self, id: str, run: Sequence[WrittenPart], writer: str) -> int:
+        """Join parts that a writer has written one after the other. Nothing else is removed to make room.
+
+        Returns: the size of the joined part; 0: they stay as they are for now.
+        Raises: ValueError if one is damaged, TooLongError or OSError. The walk is whole nevertheless.
+        """
+        if self._num_bytes + sum(part.num_bytes for part in run) > self.quota_bytes:
+            return 0
+        names = [f"{id}/{name_part(writer, part.number)}" for part in run]
+        files = self._files.read_all(names)
+        data = join_files(files)
+        if not self.is_newest(id, writer):
+            return 0
+        self._files.write(names[0], data)
+        self._count(len(data) - len(files[0]))
+        for name, replaced in zip(names[1:], files[1:], strict=True):
+            self._files.remove([name])  # each by itself, because the order matters
+            self._count(-len(replaced))
+        self._index.change([id])
+        return len(data)
+
     def _check_live(self, id: str, num_bytes: int) -> None:
         """Raises: OwnerFullError if the walks of one address that are being made take what is for others."""
         free_bytes = LIVE_ADDRESS_SHARE * self.quota_bytes - num_bytes
@@ -158,10 +161,11 @@ class Store:
 
     def _remove_replaced(self, id: str, name: str, writer: str) -> None:
         """Remove the parts before this one, which begins the walk again."""
-        names = self._names(id)
-        replaced = [f"{id}/{each}" for each in list_parts(names) if each != name]
-        if replaced and find_newest(names) == writer:
-            self._files.remove(replaced)
+        sizes = {entry.name.removeprefix(f"{id}/"): entry.size for entry in self._files.list(id)}
+        replaced = [each for each in list_parts(sizes) if each != name]
+        if replaced and find_newest(sizes) == writer:
+            self._files.remove([f"{id}/{each}" for each in replaced])
+            self._count(-sum(sizes[each] for each in replaced))
 
     def claim(self, id: str) -> str:
         """Go on with a walk. Returns: the writer of what follows. Other writers' parts count no more.
@@ -233,11 +237,8 @@ class Store:
         Raises: MissingWalkError; ValueError if nothing of it can be read; OSError.
         """
         self.about(id)
-        names = self._names(id)
+        names, files = read_parts(self._files, id)
         parts = list_parts(names)
-        if not parts:
-            raise MissingWalkError
-        files = self._files.read_all([f"{id}/{name}" for name in parts])
         snapshot, num_read = read_until_damaged(files)
         if num_read < len(parts):
             logger.warning("parts of a walk are damaged: %d of %d are used", num_read, len(parts))
@@ -284,17 +285,17 @@ class Store:
         with self._lock:
             self._num_bytes, self._cleaned_s = num_bytes, self._monotonic()
 
-    def find_walking(self, since_s: float, most: int) -> dict[str, str]:
-        """Find the sessions that had a slot when a server ended, and gave a sign of life since then.
+    def find_walking(self, since_s: float, until_s: float) -> list[StoredWalk]:
+        """Find the sessions that had a slot and gave their last sign of life in this time, the latest first.
 
-        Returns: the hash of each one's address.
+        Raises: OSError.
         """
-        try:
-            walks = self._list()
-        except OSError as error:
-            logger.warning("the store does not say who walked before: %s", error)
-            return {}
-        return {walk.id: walk.address for walk in find_walking(walks, since_s, most)}
+        return find_walking(self._list(), since_s, until_s)
+
+    def find_changed(self, walks: Iterable[StoredWalk]) -> list[str]:
+        """Find which of these walks have changed since they were found, or are gone. Raises: OSError."""
+        looks = ((walk, self._look(walk.id)) for walk in walks)
+        return [walk.id for walk, now in looks if now is None or now.changed_s != walk.changed_s]
 
     def limit(self, address: str) -> None:
         """Remove the oldest walks that an address has left, if they are too many. `address` is a hash.
@@ -360,7 +361,11 @@ class Store:
 
     def _names(self, id: str) -> list[str]:
         """List the files of a walk."""
-        return [entry.name.removeprefix(f"{id}/") for entry in self._files.list(id)]
+        return list_names(self._files, id)
+
+    def _count(self, num_bytes: int) -> None:
+        with self._lock:
+            self._num_bytes += num_bytes
 
     def _make_room(self, num_bytes: int) -> None:
         """Count bytes that will be written. Raises: StoreFullError."""

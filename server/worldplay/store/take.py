@@ -6,8 +6,9 @@ from collections.abc import Callable
 from worldplay.media.fmp4 import move, read_head
 from worldplay.media.seekable import MAX_CHAPTERS
 from worldplay.store.about import hash_key
+from worldplay.store.errors import MissingRecordingError
 from worldplay.store.recording_about import Mark, RecordingAbout
-from worldplay.store.recordings import MissingRecordingError, Recordings
+from worldplay.store.recordings import Recordings
 
 MakeToken = Callable[[str, int], str]  # of a link: (name of the recording, links that were revoked)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Literal, TypeVar
 
-from worldplay.store.recordings import Recordings, RecordingsFullError, TakenOverError
+from worldplay.store.errors import RecordingsFullError, TakenOverError
+from worldplay.store.recordings import Recordings
 from worldplay.store.take import LimitError, MakeToken, Take
 
 logger = logging.getLogger(__name__)

@@ -34,6 +34,7 @@ from worldplay.web.operator_metrics import OperatorMetrics
 from worldplay.web.picture_decoding import PictureDecoding
 from worldplay.web.recording_api import recording_routes
 from worldplay.web.recording_metrics import RecordingCollector
+from worldplay.web.returning import Returning
 from worldplay.web.secured import secured
 from worldplay.web.snapshot_api import snapshot_routes
 from worldplay.web.snapshot_metrics import SnapshotCollector
@@ -104,8 +105,11 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        await visits.expect_back(began_s, settings.return_s)
-        async with _running(engine, visits, keeper, recorder):
+        returning = None
+        if store is not None:
+            returning = Returning(store, engine, began_s, settings.resume_s, settings.return_s)
+            await returning.expect()
+        async with _running(engine, visits, keeper, recorder), _looking(returning):
             yield
 
     routes: list[BaseRoute] = [
@@ -180,6 +184,16 @@ async def _giving_signs(keeper: Keeper | None) -> AsyncIterator[None]:
     finally:
         if task is not None:
             task.cancel()
+
+
+@asynccontextmanager
+async def _looking(returning: Returning | None) -> AsyncIterator[None]:
+    """Look in this context whether those for whom places are kept walk elsewhere."""
+    if returning is None:
+        yield
+        return
+    async with returning.looking():
+        yield
 
 
 @asynccontextmanager

@@ -53,7 +53,7 @@ class SessionListener:
         """Return the session; the first call opens it, for a client with this address.
 
         Args:
-            name: what a slot may be reserved under.
+            name: what a slot may be reserved under; empty for a session that had none before.
         """
         if self.session is None:
             self._engine = engine
@@ -129,13 +129,13 @@ class SessionListener:
         if self._kept is not None:
             self._kept.finish(walk)
 
-    def on_ended(self, walk: WalkPort) -> None:
+    def on_ended(self, walk: WalkPort | None) -> None:
         """Save the walk. Unless the server stops, nobody may come back to it, and it may make room."""
         if self._kept is None:
             return
         if self._engine is not None and self._engine.healthy:
             self._kept.leave(walk)
-        else:
+        elif walk is not None:
             self._kept.finish(walk)
 
     # -- on the encoding thread

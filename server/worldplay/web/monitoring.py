@@ -19,11 +19,6 @@ _GAUGES = {
     "sessions": "Sessions that have a slot.",
     "queued": "Sessions that wait for a slot.",
     "clips_queued": "Clips that wait, including the one in progress.",
-    "uptime_ms": "Time since the engine started.",
-}
-_TIMES = {
-    "chunk_median_ms": "Median time of the latest chunks, all stages together.",
-    "chunk_p95_ms": "95th percentile of the time of the latest chunks.",
 }
 _COUNTERS = {
     "chunks": "Chunks made for sessions.",
@@ -43,7 +38,6 @@ _COUNTERS = {
     "clips_cancelled": "Clips whose client left.",
     "failures": "Sessions and clips that ended because of a server error.",
     "out_of_memory": "Failures caused by lack of memory.",
-    "busy_ms": "Time in which the engine worked.",
 }
 
 
@@ -121,9 +115,8 @@ class _EngineCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         stats = self._engine.stats()
         counters = stats.counters
-        for holder, gauges in ((stats, _GAUGES), (counters, _TIMES)):
-            for name, text in gauges.items():
-                yield GaugeMetricFamily(f"worldplay_{name}", text, value=getattr(holder, name))
+        for name, text in _GAUGES.items():
+            yield GaugeMetricFamily(f"worldplay_{name}", text, value=getattr(stats, name))
         for name, text in _COUNTERS.items():
             yield CounterMetricFamily(f"worldplay_{name}", text, value=getattr(counters, name))
         refused = CounterMetricFamily(
@@ -135,7 +128,3 @@ class _EngineCollector(Collector):
         for reason, count in counters.cuts_refused.items():
             refused.add_metric([reason], count)
         yield refused
-        by_stage = CounterMetricFamily("worldplay_stage_ms", "Time spent by stage.", labels=["stage"])
-        for stage, time_ms in counters.stage_ms.items():
-            by_stage.add_metric([stage], time_ms)
-        yield by_stage

@@ -1,5 +1,6 @@
 """The HTTP API of recordings: a session's video so far, or as it was, and its walk."""
 
+import asyncio
 import hmac
 import logging
 from collections import Counter
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
@@ -18,11 +20,13 @@ from starlette.types import Receive, Scope, Send
 from worldplay.media.seekable import Chapter, SeekableFile, make_seekable
 from worldplay.settings import Settings
 from worldplay.store.about import hash_key
+from worldplay.store.errors import MissingRecordingError
 from worldplay.store.recorder import Recorder
-from worldplay.store.recordings import MissingRecordingError, Recorded, Recordings
+from worldplay.store.recordings import Recorded, Recordings
 from worldplay.web.answer import Answer, ClientGoneError
 from worldplay.web.byte_ranges import UnsatisfiableError, read_range
 from worldplay.web.errors import ApiError
+from worldplay.web.limits import AddressLimit
 from worldplay.web.recording_links import NOT_REVOKED, SHARE_PARAMETER, check_password
 from worldplay.web.request import address_of, check_token
 from worldplay.web.routes import OwnRoute
@@ -39,13 +43,17 @@ MISSING = (
     "expected a session that is recorded here, and its secret in the header `X-Session-Secret`, "
     "or a link to its recording"
 )
+LOOK_EVERY_S = 0.02  # whether a recording is finished
 SYNC_S = 2.0  # for what was sent to be on disk; after that the answer has what is there
 PART_BYTES = 2**16
 MAX_ANSWERS = 4  # of one session at a time: players ask for several parts
 MAX_LINK_ANSWERS = 16  # to those who have a link to its recording, all together
 # A browser plays the file in a page of its own making.
 LINK_POLICY = "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+MAX_REQUESTS, MAX_REQUESTS_EACH = 64, 16  # in progress, and of one address; each holds 64 KiB or a walk
 MAX_READS = 4  # at a time, on threads of their own: they hang if the disk does
+MAX_READS_EACH = 2  # of one address: a long walk takes two seconds to describe
+RETRY_S = 5.0
 
 
 def recording_routes(settings: Settings, visits: Visits, recorder: Recorder | None) -> list[BaseRoute]:
@@ -58,8 +66,9 @@ def recording_routes(settings: Settings, visits: Visits, recorder: Recorder | No
         "walk.json": ("GET", api.send_walk),
         "recording-link": ("DELETE", api.revoke_link),
     }
+    requests = AddressLimit(MAX_REQUESTS_EACH, MAX_REQUESTS, "requests for recordings")
     return [
-        OwnRoute(f"/api/sessions/{{id}}/{name}", Endpoint(handler, settings), methods=[method])
+        OwnRoute(f"/api/sessions/{{id}}/{name}", Endpoint(handler, settings, requests), methods=[method])
         for name, (method, handler) in handlers.items()
     ]
 
@@ -67,13 +76,16 @@ def recording_routes(settings: Settings, visits: Visits, recorder: Recorder | No
 class Endpoint:
     """An ASGI application that answers with what a handler sends, or with the error that it raises."""
 
-    def __init__(self, handler: Handler, settings: Settings) -> None:
+    def __init__(self, handler: Handler, settings: Settings, requests: AddressLimit) -> None:
         self._handler = handler
+        self._requests = requests
         self._timeout_s = settings.send_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
         try:
-            await self._handler(Request(scope, receive), Answer(send, self._timeout_s))
+            with self._requests.hold(address_of(request), RETRY_S):
+                await self._handler(request, Answer(send, self._timeout_s))
         except ApiError as error:
             await error.response()(scope, receive, send)
         except (ClientGoneError, ClientDisconnect):
@@ -85,6 +97,7 @@ class Access:
     """What a request may have: what a session has recorded."""
 
     id: str
+    address: str  # of the client
     walk: str | None = None  # only this walk, because it came by a link
 
     def check(self, walk: str) -> None:
@@ -101,28 +114,42 @@ class RecordingApi:
         self._visits = visits
         self._recordings = recordings
         self._threads = CapacityLimiter(MAX_READS)
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # by address
         self._answers: Counter[tuple[str, bool]] = Counter()  # in progress, by session, and whether by a link
 
     async def send_video(self, request: Request, answer: Answer) -> None:
         """Send the video, or a part of it. Of a walk in progress it has what was sent so far."""
         access = await self._check(request)
         with self._hold(access):
-            if (recording := self._visits.recording_of(access.id)) is not None:
-                await recording.sync(SYNC_S)
-            recorded, file = await self._read(self._open, access)
+            await self._wait_written(access.id)
+            recorded, file = await self._read(access.address, self._open, access)
             status, headers, wanted = _plan(request, recorded, file, is_link=access.walk is not None)
             await answer.begin(headers, status)
-            if request.method == "HEAD" or await self._send_parts(answer, recorded, file, wanted):
+            if request.method == "HEAD" or await self._send_parts(answer, access, recorded, file, wanted):
                 await answer.end()
+
+    async def _wait_written(self, id: str) -> None:
+        """Wait until what was sent is on disk, also if the visit has just ended. The disk may hang."""
+        if (recording := self._visits.recording_of(id)) is not None:
+            await recording.sync(SYNC_S)
+            return
+        for _ in range(round(SYNC_S / LOOK_EVERY_S)):
+            if id not in self._recordings.active:
+                return
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async def send_walk(self, request: Request, answer: Answer) -> None:
         """Send the walk so far, or as it was in the end."""
         access = await self._check(request)
         with self._hold(access):
             recording = self._visits.recording_of(access.id)
-            data = None if recording is None else await self._read(recording.describe, access.walk)
+            data = None
+            if recording is None:
+                await self._wait_written(access.id)
+            else:
+                data = await self._read(access.address, recording.describe, access.walk)
             if data is None:
-                data = await self._find_walk(access, request)
+                data = await self._find_walk(access)
             await answer.begin(_encode(_headers("application/json", "walk.json", len(data))))
             if request.method != "HEAD":
                 for start in range(0, len(data), PART_BYTES):
@@ -137,7 +164,7 @@ class RecordingApi:
         recording = self._visits.recording_of(access.id)
         if recording is None and access.id not in self._recordings.active:
             self._recordings.revoke(access.id)
-            await self._read(self._recordings.unlink, access.id)
+            await self._read(access.address, self._recordings.unlink, access.id)
         elif recording is None or not await recording.wait_revoked():
             raise ApiError(503, "busy", NOT_REVOKED, {"Retry-After": "5"})
         await answer.begin([], 204)
@@ -155,17 +182,19 @@ class RecordingApi:
         Raises: ApiError, the same for an unknown session, a wrong secret, and a link that does not work.
         """
         id: str = request.path_params["id"]
+        address = address_of(request)
         if (link := request.query_params.get(SHARE_PARAMETER)) is not None:
             check_password(request, self._settings.token)
-            return Access(id, await self._read(self._recordings.linked_walk, id, hash_key(link)))
+            walk = await self._read(address, self._recordings.linked_walk, id, hash_key(link))
+            return Access(id, address, walk)
         check_token(request, self._settings.token)
         secret = request.headers.get(SECRET_HEADER, "")
         owns = self._visits.is_secret(id, secret)
         if owns is None:
-            owns = await self._read(self._owns, id, secret)
+            owns = await self._read(address, self._owns, id, secret)
         if not owns:
             raise ApiError(404, "not_found", MISSING)
-        return Access(id)
+        return Access(id, address)
 
     def _owns(self, id: str, secret: str) -> bool:
         """Return whether a secret is that of a session that has ended, and has left a recording or a walk."""
@@ -174,20 +203,20 @@ class RecordingApi:
         except MissingRecordingError:
             return self._visits.owns_stored(id, secret)
 
-    async def _find_walk(self, access: Access, request: Request) -> bytes:
+    async def _find_walk(self, access: Access) -> bytes:
         """Read a walk that has ended. After a crash it was not written, but the store may have it."""
         try:
-            return await self._read(self._read_walk, access)
+            return await self._read(access.address, self._read_walk, access)
         except ApiError as error:
-            stored = await self._read_stored(access, request)
+            stored = await self._read_stored(access)
             if stored is None:
                 raise error from None
             return stored
 
-    async def _read_stored(self, access: Access, request: Request) -> bytes | None:
+    async def _read_stored(self, access: Access) -> bytes | None:
         try:
             return await self._visits.read(
-                address_of(request), partial(self._visits.describe_stored, access.id, access.walk)
+                access.address, partial(self._visits.describe_stored, access.id, access.walk)
             )
         except OSError as error:
             logger.warning("a walk could not be read: %s", error)
@@ -216,30 +245,37 @@ class RecordingApi:
                 del self._answers[who]
 
     async def _send_parts(
-        self, answer: Answer, recorded: Recorded, file: SeekableFile, wanted: range
+        self, answer: Answer, access: Access, recorded: Recorded, file: SeekableFile, wanted: range
     ) -> bool:
         """Send the body. Returns: whether all of it was sent; if not, the client must notice."""
         try:
-            async for part in self._parts(recorded, file, wanted):
+            async for part in self._parts(access, recorded, file, wanted):
                 await answer.send_part(part)
         except ApiError as error:  # too late for an error response
             logger.info("a download ended half-way: %s", error)
             return False
         return True
 
-    async def _parts(self, recorded: Recorded, file: SeekableFile, wanted: range) -> AsyncIterator[bytes]:
+    async def _parts(
+        self, access: Access, recorded: Recorded, file: SeekableFile, wanted: range
+    ) -> AsyncIterator[bytes]:
+        read = partial(self._read, access.address, self._recordings.read, recorded)
         for start in range(wanted.start, wanted.stop, PART_BYTES):
             stop = min(start + PART_BYTES, wanted.stop)
             for piece in file.pieces(start, stop):
                 if isinstance(piece, bytes):
                     yield piece
                 else:
-                    yield await self._read(self._recordings.read, recorded, piece.start, len(piece))
+                    yield await read(piece.start, len(piece))
 
-    async def _read(self, function: Callable[..., T], *arguments: object) -> T:
-        """Call a function on a thread. Raises: ApiError if there is no such recording, or the disk fails."""
+    async def _read(self, address: str, function: Callable[..., T], *arguments: object) -> T:
+        """Call a function on a thread, for a client with this address.
+
+        Raises: ApiError if there is no such recording, or the disk fails.
+        """
         try:
-            return await run_sync(function, *arguments, limiter=self._threads)
+            async with self._turns.setdefault(address, asyncio.Semaphore(MAX_READS_EACH)):
+                return await run_sync(function, *arguments, limiter=self._threads)
         except MissingRecordingError:
             raise ApiError(404, "not_found", MISSING) from None
         except OSError as error:

@@ -8,12 +8,8 @@ from starlette.routing import BaseRoute, Mount, Router
 
 from worldplay.settings import Settings
 from worldplay.store.about import MAX_NAME_CHARS, About
-from worldplay.store.store import (
-    MissingWalkError,
-    OwnerFullError,
-    Store,
-    StoreFullError,
-)
+from worldplay.store.errors import MissingWalkError, OwnerFullError, StoreFullError
+from worldplay.store.store import Store
 from worldplay.web.disk_threads import DiskThreads
 from worldplay.web.errors import ApiError
 from worldplay.web.limits import AddressLimit, RequestLimit

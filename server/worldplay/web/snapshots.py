@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
-from worldplay.store.store import MissingWalkError, OwnerFullError, Store, StoreFullError
+from worldplay.store.errors import MissingWalkError, OwnerFullError, StoreFullError
+from worldplay.store.store import Store
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_file import TooLongError
 

@@ -59,6 +59,7 @@ class Visit:
             is_back: whether an earlier visit had the same id.
         """
         self.id = id
+        self._is_back = is_back
         self.secret = secret
         self._fps = world.fps
         self.kept = kept
@@ -107,7 +108,7 @@ class Visit:
 
     def open(self, engine: Engine, address: str) -> Session:
         """Return the session; the first call opens it, for a client with this address."""
-        return self.listener.open(engine, address, self.id)
+        return self.listener.open(engine, address, self.id if self._is_back else "")
 
     def is_secret(self, secret: str) -> bool:
         return hmac.compare_digest(self.secret.encode(), secret.encode())

@@ -14,9 +14,10 @@ from worldplay.engine.engine import Engine
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.store.chain import FIRST_WRITER
-from worldplay.store.keeper import SIGN_EVERY_S, Keeper
+from worldplay.store.errors import MissingWalkError
+from worldplay.store.keeper import Keeper
 from worldplay.store.recorder import Recorder
-from worldplay.store.store import MissingWalkError, Store
+from worldplay.store.store import Store
 from worldplay.web.audience import Audience
 from worldplay.web.disk_threads import DiskThreads, SlowStoreError
 from worldplay.web.monitoring import Metrics
@@ -39,7 +40,6 @@ MAX_READS = 2  # walks that are read from the store at a time
 MAX_WRITES, KEEP_PATIENCE_S = 2, 30.0  # bookmarks that are written at a time
 MAX_LOOKS = 8  # questions to the store at a time; their answers are small
 STORE_PATIENCE_S = 0.25  # for the store to say whether a walk that is here went on elsewhere
-LOOK_PATIENCE_S = 3.0  # at the start, for the store to say who walked before
 
 
 class Visits:
@@ -79,25 +79,6 @@ class Visits:
         self._keeping = set[asyncio.Future[None]]()
         self.opened = OpenedSnapshots(store, self._reads)
         self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-
-    async def expect_back(self, began_s: float, seconds: float) -> None:
-        """Reserve slots for those who walked when the server ended, if they may come back at once.
-
-        Args:
-            began_s: when this process began to start, in seconds since 1970.
-            seconds: for how long. To be called before the engine starts.
-        """
-        if self.store is None or self._resume_s == 0 or seconds == 0:
-            return
-        since_s = began_s - self._resume_s - SIGN_EVERY_S
-        addresses: dict[str, str] = {}
-        with suppress(SlowStoreError):
-            addresses = await self._looks.run(
-                "", self.store.find_walking, since_s, self._engine.max_sessions, patience_s=LOOK_PATIENCE_S
-            )
-        if addresses:
-            logger.info("places are kept for visitors who may come back: %d", len(addresses))
-            self._engine.reserve(addresses, seconds)
 
     def new(self, address: str) -> Visit:
         """Make a visit for a client with this address that is not known."""
@@ -224,7 +205,7 @@ class Visits:
         visit.num_restored = snapshot.num_chunks
         if visit.kept is not None:
             visit.kept.set_place(is_walking=False)  # until it has one
-        visit.open(self._engine, address).start(WalkRequest(snapshot=snapshot))
+        visit.open(self._engine, address).start(WalkRequest(snapshot=snapshot, is_saved=True))
         return visit
 
     def _load(self, resume: m.Resume) -> tuple[Snapshot, str] | None:

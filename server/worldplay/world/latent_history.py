@@ -24,13 +24,15 @@ class LatentHistory:
     def append(self, latents: Tensor) -> None:
         """Add latents [1, C, n, h, w]."""
         self._device = latents.device
-        for latent in latents[0].transpose(0, 1):
+        rest = latents[0].transpose(0, 1)
+        while len(rest):
             block, place = divmod(len(self), BLOCK)
             if block == len(self._blocks):
-                self._blocks.append(latent.new_empty(BLOCK, *latent.shape))
+                self._blocks.append(rest.new_empty(BLOCK, *rest.shape[1:]))
                 self._move_oldest()
-            self._blocks[block][place] = latent
-            self._marks.append(object())
+            fitting, rest = rest[: BLOCK - place], rest[BLOCK - place :]
+            self._blocks[block][place : place + len(fitting)] = fitting
+            self._marks += [object() for _ in fitting]
 
     def gather(self, indices: Sequence[int]) -> Tensor:
         """Copy latent frames to the device: [1, C, len(indices), h, w]."""

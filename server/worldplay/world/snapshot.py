@@ -140,6 +140,14 @@ class Snapshot:
 
 
 def join(parts: Sequence[Snapshot]) -> Snapshot:
+    """Join a walk's parts, as `join_run`. Raises: ValueError if something is missing before or between."""
+    whole = join_run(parts)
+    if whole.first > 0:
+        raise ValueError(f"expected the latents from 0 on, got {whole.first}")
+    return whole
+
+
+def join_run(parts: Sequence[Snapshot]) -> Snapshot:
     """Join parts in the order in which they were saved: each replaces everything from its first latent on.
 
     Raises: ValueError if something is missing between two parts.
@@ -148,9 +156,9 @@ def join(parts: Sequence[Snapshot]) -> Snapshot:
     for part in parts:
         while kept and kept[-1].first >= part.first:
             kept.pop()
-        if part.first > (kept[-1].end if kept else 0):
-            raise ValueError(f"expected the latents from {kept[-1].end if kept else 0} on, got {part.first}")
         if kept:
+            if part.first > kept[-1].end:
+                raise ValueError(f"expected the latents from {kept[-1].end} on, got {part.first}")
             kept[-1] = kept[-1].until(part.first)
         kept.append(part)
     return kept[0] if len(kept) == 1 else _concatenate(kept)

@@ -41,6 +41,7 @@ class WalkRequest:
     steps: int | None = None  # of denoising, for each chunk
     origin: PosedCamera | None = None  # the camera of the first latent, in the walk's own frame
     snapshot: Snapshot | None = None  # a walk to go on with
+    is_saved: bool = False  # the snapshot is what the store has of this session's walk
 
 
 class Steering(Protocol):

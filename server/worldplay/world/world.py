@@ -140,7 +140,7 @@ class World:
         Raises: ValueError naming the known views, or saying why the snapshot does not fit.
         """
         if request.snapshot is not None:
-            return self._reopen(request.snapshot)
+            return self._reopen(request.snapshot, is_saved=request.is_saved)
         given = request.picture
         beginning = Beginning(
             world=self.identity,
@@ -163,10 +163,11 @@ class World:
         self.find_view(beginning.view)
         return beginning
 
-    def _reopen(self, snapshot: Snapshot) -> LiveWalk:
+    def _reopen(self, snapshot: Snapshot, *, is_saved: bool) -> LiveWalk:
         beginning = self.check_snapshot(snapshot)
         opened = self._open(beginning, snapshot.prompts[-1].text if snapshot.prompts else "")
         opened.restore(snapshot)
+        opened.walk.num_saved = snapshot.end if is_saved else 0
         return opened
 
     def _open(self, beginning: Beginning, prompt: str) -> LiveWalk:
