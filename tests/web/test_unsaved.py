@@ -8,9 +8,11 @@ import pytest
 from support.raw_client import RawClient
 from support.serving import serving
 from support.tiny_world import make_world
+from support.waiting import wait_until
 from worldplay.store import keeper
 from worldplay.store.errors import StoreFullError
 from worldplay.store.store import Store
+from worldplay.world.snapshot import Snapshot
 
 FIELDS = "fields=unsaved,missing_chunks"
 
@@ -25,6 +27,28 @@ def refuse(*arguments: object) -> None:
     raise StoreFullError
 
 
+class Saved:
+    """How many latents the store has of each walk."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._ends: dict[str, int] = {}
+        self._append = Store.append
+        monkeypatch.setattr(Store, "append", lambda *arguments: self._note(*arguments))
+
+    def wait_for_chunk(self, walk: str, chunk: int) -> None:
+        wait_until(lambda: self._ends.get(walk, 0) >= 4 * (chunk + 1))
+
+    def _note(self, store: Store, id: str, number: int, part: Snapshot, *writer: str) -> int:
+        size = self._append(store, id, number, part, *writer)
+        self._ends[id] = part.end
+        return size
+
+
+@pytest.fixture
+def saved(monkeypatch: pytest.MonkeyPatch) -> Saved:
+    return Saved(monkeypatch)
+
+
 def is_state(what: str) -> Any:
     return lambda message: message["type"] == "state" and message["what"] == what
 
@@ -34,7 +58,7 @@ def is_chunk(index: int) -> Any:
 
 
 def test_walker_is_told_that_the_walk_is_not_saved_and_that_it_is_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saved: Saved
 ) -> None:
     with serving(make_world(), store=str(tmp_path), resume_s=60.0) as address:
         url = f"ws://{address}/ws?{FIELDS}"
@@ -43,6 +67,7 @@ def test_walker_is_told_that_the_walk_is_not_saved_and_that_it_is_again(
             client.start(seed=1)
             old.start(seed=1)
             client.collect(is_chunk(1))
+            saved.wait_for_chunk(welcome["session"], 1)
             with monkeypatch.context() as context:
                 context.setattr(Store, "append", refuse)
                 told = client.collect(is_state("unsaved"))[-1]
@@ -61,7 +86,7 @@ def test_walker_is_told_that_the_walk_is_not_saved_and_that_it_is_again(
 
 @pytest.mark.parametrize("tells", [True, False])
 def test_client_is_told_how_much_of_its_walk_is_missing(
-    tells: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tells: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saved: Saved
 ) -> None:
     options: dict[str, object] = {"store": str(tmp_path), "resume_s": 60.0}
     with serving(make_world(), **options) as address, RawClient(f"ws://{address}/ws?{FIELDS}") as client:
@@ -69,6 +94,7 @@ def test_client_is_told_how_much_of_its_walk_is_missing(
         assert welcome["missing_chunks"] == 0
         client.start(seed=1)
         client.collect(is_chunk(1))
+        saved.wait_for_chunk(welcome["session"], 1)
         monkeypatch.setattr(Store, "append", refuse)
         last = client.collect(is_chunk(8))[-1]["index"]
     monkeypatch.undo()
