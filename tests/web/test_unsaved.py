@@ -8,6 +8,7 @@ import pytest
 from support.raw_client import RawClient
 from support.serving import serving
 from support.tiny_world import make_world
+from support.waiting import wait_until
 from worldplay.store import keeper
 from worldplay.store.errors import StoreFullError
 from worldplay.store.store import Store
@@ -23,6 +24,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def refuse(*arguments: object) -> None:
     raise StoreFullError
+
+
+def wait_saved(folder: Path) -> None:
+    """Wait until a walk has a part after the one that it begins with, which is empty."""
+    wait_until(lambda: any(part.name > "00000000.safetensors" for part in folder.glob("*.safetensors")))
 
 
 def is_state(what: str) -> Any:
@@ -43,6 +49,7 @@ def test_walker_is_told_that_the_walk_is_not_saved_and_that_it_is_again(
             client.start(seed=1)
             old.start(seed=1)
             client.collect(is_chunk(1))
+            wait_saved(tmp_path / welcome["session"])
             with monkeypatch.context() as context:
                 context.setattr(Store, "append", refuse)
                 told = client.collect(is_state("unsaved"))[-1]
@@ -69,6 +76,7 @@ def test_client_is_told_how_much_of_its_walk_is_missing(
         assert welcome["missing_chunks"] == 0
         client.start(seed=1)
         client.collect(is_chunk(1))
+        wait_saved(tmp_path / welcome["session"])
         monkeypatch.setattr(Store, "append", refuse)
         last = client.collect(is_chunk(8))[-1]["index"]
     monkeypatch.undo()
