@@ -142,6 +142,17 @@ def test_who_comes_back_to_a_full_queue_waits_or_hears_that_the_walk_is_kept() -
     assert late.events[0][:3] == ("error", "busy", BUSY_BUT_KEPT)
 
 
+def test_slot_of_who_has_just_left_goes_to_who_has_just_come() -> None:
+    theatre = Theatre(max_sessions=1, max_queued=0)
+    first = theatre.open(Recorder())
+    theatre.settle()
+    second = Recorder()
+    first.close()
+    theatre.open(second)
+    theatre.settle()
+    assert "error" not in {event[0] for event in second.events}
+
+
 def test_no_place_and_no_queue_is_busy() -> None:
     theatre = Theatre(max_sessions=1, max_queued=0)
     theatre.open(Recorder())

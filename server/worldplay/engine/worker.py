@@ -95,12 +95,11 @@ class Worker:
 
     def _check_sessions(self) -> None:
         """Handle what other threads requested since the last stage, and what the decoder could not do."""
-        self._seat_arrivals()
         while self._decoder.failures:
             self._end_failed(*self._decoder.failures.popleft())
-        for session in list(self._sessions.values()):
-            if session.is_closed:
-                self._end(session, None)
+        self._end_closed()  # first: who has just left makes room
+        self._seat_arrivals()
+        self._end_closed()
         for session in self._sessions.values():
             if session.is_cancelling:
                 self._cancel(session, session.num_staying)
@@ -108,6 +107,11 @@ class Worker:
             self._guard(session, partial(self._answer, session))
         self._turns.check(self._clock())
         self.clips.check_jobs()
+
+    def _end_closed(self) -> None:
+        for session in list(self._sessions.values()):
+            if session.is_closed:
+                self._end(session, None)
 
     def _seat_arrivals(self) -> None:
         while self.arrivals:
