@@ -1,10 +1,10 @@
-"""Trains the embedded world from scratch: walks, text encoder, VAE, latents, transformer, decoder.
+"""Trains the embedded world from scratch: walks, text encoder, VAE, latents, transformer.
 
 Every stage continues where it was stopped, the autoencoder's and the transformer's from their last save. Only
-the text encoder's, which takes minutes, and the decoder's last training start again. Examples: two CPU cores
-and some hours; the shipped transformer, further; everything on a GPU in nine minutes:
+the text encoder's, which takes minutes, starts again. Examples: two CPU cores and some hours; the shipped
+transformer, further; everything on a GPU in nine minutes:
 
-    python scripts/train_world.py pictures render text vae latents transformer polish --folder /tmp/world
+    python scripts/train_world.py pictures render text vae latents transformer compact --folder /tmp/world
     python scripts/train_world.py render reuse latents transformer --folder /tmp/world --rate 0.5 \\
         --start server/worldplay/weights/embedded
     python scripts/train_world.py --preset short --device cuda --folder /tmp/world
@@ -40,7 +40,7 @@ STAGES: dict[str, Callable[[stages.Options], None]] = {
     "reuse": stages.reuse_stage,
     "latents": stages.latents_stage,
     "transformer": stages.transformer_stage,
-    "polish": stages.polish_stage,
+    "compact": stages.compact_stage,
 }
 
 
@@ -53,7 +53,7 @@ MAKES = {
     "reuse": ("text.safetensors", "vae.safetensors", "vae.json"),
     "latents": ("latents/SEED.npy",),
     "transformer": ("transformer.safetensors",),
-    "polish": (),
+    "compact": (),
 }
 EXPECTS = {
     "pictures": (),
@@ -63,17 +63,16 @@ EXPECTS = {
     "reuse": (),
     "latents": ("walks/SEED.npy", "vae.safetensors", "vae.json"),
     "transformer": ("walks/SEED.npy", "latents/SEED.npy", "text.safetensors", "vae.json"),
-    "polish": ("pictures", "transformer.safetensors", "vae.safetensors", "vae.json"),
+    "compact": ("vae.safetensors", "vae.json"),
 }
 PRESETS: dict[str, dict[str, object]] = {
     "short": {
-        "stages": ["pictures", "render", "text", "vae", "latents", "transformer", "polish"],
+        "stages": ["pictures", "render", "text", "vae", "latents", "transformer", "compact"],
         "pictures": 48,
         "walks": 416,
         "drills": 64,
         "vae_minutes": 2.2,
-        "minutes": 3.2,
-        "polish_minutes": 0.6,
+        "minutes": 3.8,
     }
 }
 
@@ -126,9 +125,6 @@ def parse(arguments: Sequence[str]) -> stages.Options:
     parser.add_argument("--nice", type=int, default=5, help="niceness of the processes [5]")
     parser.add_argument("--vae-minutes", type=float, default=20.0, help="minutes of training the autoencoder")
     parser.add_argument("--minutes", type=float, default=50.0, help="minutes of training the transformer")
-    parser.add_argument(
-        "--polish-minutes", type=float, default=15.0, help="minutes of training the decoder at the end"
-    )
     parser.add_argument(
         "--rate", type=float, default=1.0, help="factor on the transformer's learning rate [1]"
     )
@@ -193,7 +189,7 @@ def _find_bad_number(options: stages.Options) -> str | None:
         value = getattr(options, name)
         if not least <= value <= most:
             return f"--{name} expects {least} to {most}, got {value}"
-    for name in ("minutes", "vae_minutes", "polish_minutes", "rate"):
+    for name in ("minutes", "vae_minutes", "rate"):
         value = getattr(options, name)
         if not 0 < value < math.inf:
             return f"--{name.replace('_', '-')} expects a positive number, got {value}"

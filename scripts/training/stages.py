@@ -7,26 +7,25 @@ from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
+from safetensors.torch import save_file
 
 from training.data import DRILL_SEED, HELD_OUT_SEED
 from training.export import seal
 from training.latent_walks import load_latents
 from training.latents import encode_walks, fingerprint_vae, prepare_latents
-from training.polish_stage import Films, Streams, polish
 from training.progress import say_each
 from training.prompt_book import PromptBook, read_prompts
 from training.text_stage import EMBEDDED_TEXT, load_text, train_text
-from training.transformer_stage import Plan, Trainer, generate_films
+from training.transformer_stage import Plan, Trainer
 from training.vae_stage import VAEStage, train_vae
 from training.walk_files import SHRINK, compile_look, make_drawer, render_walks
 from worldplay.model.config import VAEConfig
 from worldplay.model.vae import StreamingVAE
 from worldplay.world.device import choose_dtype
 from worldplay.world.embedded.byte_t5 import ByteT5
-from worldplay.world.embedded.compact_weights import read_all
+from worldplay.world.embedded.compact_weights import compact, read_all
 from worldplay.world.embedded.text_encoder import TextReader
 
 WALK_LATENTS = 64
@@ -66,7 +65,6 @@ class Options:
     walks: int
     drills: int
     vae_minutes: float
-    polish_minutes: float
     minutes: float
     rate: float
     nice: int
@@ -185,19 +183,13 @@ def load_vae(folder: Path, device: str) -> StreamingVAE:
     return vae.to(device, choose_dtype(torch.device(device))).requires_grad_(False).eval()
 
 
-def polish_stage(options: Options) -> None:
-    """Train the decoder further on walks that the transformer generates."""
-    seeds = [seed for seed in options.training_seeds[: options.pictures] if seed % 2 == 0]  # from start views
-    mine = seeds[dist.get_rank() :: dist.get_world_size()]
-    device = torch.device(options.device)
-    walks = load_latents(options.walk_folder, options.latent_folder, mine).to(device)
-    vae = load_vae(options.folder, options.device)
-    vae.decoder.requires_grad_(True)
-    made = generate_films(options.folder, walks, load_prompts(options.folder).plain)
-    frames = [np.load(options.picture_folder / f"{seed}.npy") for seed in mine]
-    films = Films(made, walks.latents[:, : made.shape[1]], torch.from_numpy(np.stack(frames)).to(device))
-    streams = Streams(32 if device.type == "cuda" else 2)
-    polish(vae, films, options.folder, options.polish_minutes, streams, dist.get_rank())
+def compact_stage(options: Options) -> None:
+    """Store the autoencoder in 8 bits. It cannot be trained further from that."""
+    if dist.get_rank() == 0:
+        path = options.folder / "vae.safetensors"
+        partial = path.with_suffix(".partial")
+        save_file(compact(read_all(path)), partial)
+        partial.rename(path)
     _seal(options)
 
 

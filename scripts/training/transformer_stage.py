@@ -16,7 +16,7 @@ from training.chunks import CHUNK
 from training.drawing import Drawing, DrawnAhead, DrawnHere
 from training.export import export
 from training.flow_matching import chunk_loss
-from training.generate import choose_contexts, generate
+from training.generate import generate
 from training.latent_walks import LatentPool, LatentWalks
 from training.masters import Masters, Recipe
 from training.progress import Progress
@@ -211,17 +211,6 @@ class Trainer:
         state = torch.load(self._state_path, map_location="cpu", weights_only=True)
         self._masters.load(state["masters"])
         self._step, self._spent_s = state["step"], state["spent_s"]
-
-
-def generate_films(folder: Path, walks: LatentWalks, prompts: Tensor) -> Tensor:
-    """Generate walks to their ends with the trained transformer: [W, 4 * chunks, C, h, w], scaled."""
-    device = walks.latents.device
-    model = build_model(EMBEDDED_TRANSFORMER)
-    model.load_state_dict(read_all(folder / "transformer.safetensors"))
-    model.to(device, choose_dtype(device))
-    rows, chunks = list(range(len(walks))), walks.latents.shape[1] // CHUNK
-    contexts = [choose_contexts(chunks, walks.plans.c2w[row]) for row in rows]
-    return generate(model, walks, rows, contexts, torch.Generator(device).manual_seed(1), prompts)
 
 
 def rate_factor(step: int, share: float) -> float:

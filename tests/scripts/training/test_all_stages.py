@@ -44,13 +44,12 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("only_rank", "small")
 def test_the_short_preset_leaves_a_world_to_walk_in(tmp_path: Path) -> None:
-    times = ["--vae-minutes", str(2 * SECOND), "--minutes", str(SECOND), "--polish-minutes", str(SECOND)]
+    times = ["--vae-minutes", str(2 * SECOND), "--minutes", str(SECOND)]
     amounts = ["--pictures", "2", "--walks", "12", "--drills", "2"]
     options = parse(["--preset", "short", "--folder", str(tmp_path / "run"), *times, *amounts])
     assert options.stages == PRESETS["short"]["stages"]
     for stage in options.stages:
         STAGES[stage](options)
     assert len(play(load_embedded(options.folder, torch.device("cpu")), held_out(0, 1)).frames) == 13
-    assert (options.folder / "polish.jsonl").exists()
     assert sum(path.stat().st_size for path in options.folder.glob("*.safetensors")) < 17e6
     assert np.load(options.folder / "latents" / "0.npy").shape == (16, 32, 6, 10)

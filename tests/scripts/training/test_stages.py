@@ -35,7 +35,6 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Options
         walks=0,
         drills=0,
         vae_minutes=0,
-        polish_minutes=0,
         minutes=0,
         rate=0.5,
         nice=0,
