@@ -75,11 +75,15 @@ class ByteConditioner:
         return None
 
 
-def make_world(ranks: Ranks = ALONE, *, packs: bool = False) -> World:
+def make_world(
+    ranks: Ranks = ALONE, *, packs: bool = False, dtype: torch.dtype = torch.float32
+) -> World:
     torch.manual_seed(0)
     transformer, vae = WorldPlayTransformer(TINY).eval(), StreamingVAE(VAE).eval().requires_grad_(False)
     if packs:
         transformer.requires_grad_(False).pack()
+    transformer.to(dtype)
+    vae.to(dtype)
     share(ranks, transformer, vae)
     grid = (HEIGHT // VAE.pixels_per_latent, WIDTH // VAE.pixels_per_latent)
     cache = transformer.new_cache(grid, TEXT_TOKENS + VISION_TOKENS, ROLLOUT.memory_latents)

@@ -39,6 +39,16 @@ def test_walk_goes_on_with_the_same_frames() -> None:
     )
 
 
+def test_what_is_shown_is_what_is_kept() -> None:
+    """The decoder's state is rebuilt from kept latents, which are rounded if the model's numbers are short."""
+    walk = open_walk(make_world(dtype=torch.bfloat16))
+    show(walk, go_on(walk, [AHEAD]))
+    chunk = go_on(walk, [TURN])
+    assert torch.equal(chunk.latents, walk.walk.latents.gather(range(4, 8)))
+    rest = cut(walk, 1, [AHEAD])
+    assert torch.equal(rest.latents, walk.walk.latents.gather(range(5, 8)))
+
+
 def test_nothing_large_is_held() -> None:
     walk = walk_about(make_world())
     walk.release()

@@ -64,7 +64,8 @@ def _generate(model: RolloutModel, walk: Walk, steering: Steering) -> Generator[
             clock.restart()
         latents = step(latents)
         clock.lap("denoise")
-    walk.append(latents.to(model.transformer.dtype), path)
+    latents = latents.to(model.transformer.dtype)  # as in a walk that goes on
+    walk.append(latents, path)
     return finished_chunk(start, 0, latents, path, context, {"context": 0.0, **clock.laps_ms})
 
 

@@ -166,9 +166,9 @@ class ChunkRollout:
             inputs.append(latents)
             latents = step(latents, self._caches.chosen)
             clock.lap("denoise")
-        latents = latents[:, :, kept:]
-        # In the model's dtype: half the memory with bf16.
-        walk.replace(first, latents.to(model.transformer.dtype), path)
+        # In the model's dtype: half the memory with bf16. They are also shown so, as after a rewind.
+        latents = latents[:, :, kept:].to(model.transformer.dtype)
+        walk.replace(first, latents, path)
         walk.log.latch(first, moves)
         self._caches.keep()
         self._context, self._path, self._inputs = context, whole, inputs
