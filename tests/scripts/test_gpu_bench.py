@@ -108,7 +108,7 @@ def test_ranks_are_timed_with_what_they_exchange() -> None:
     outcome = carry_out("ranks 2", MINI)
     torch.set_num_threads(threads)
     assert (outcome.status, outcome.detail) == ("ok", "")
-    context, step, latent, chunk, served, alone, _ = outcome.rows
+    context, step, latent, chunk, served, balanced, fast, alone, _ = outcome.rows
     assert [row["part"] for row in (context, step, latent)] == ["context", "step", "latent"]
     assert [row["exchanges"] for row in (context, step)] == [3, 5]  # the last block only stores its keys
     for row in (context, step, latent):
@@ -117,7 +117,10 @@ def test_ranks_are_timed_with_what_they_exchange() -> None:
     assert min(float(chunk["ms"]), float(chunk["exchange ms"])) > 0
     assert alone["part"] == "latent, on rank 0 alone"
     assert (served["part"], served["computed"]) == ("chunk, as served", "launched one by one")
-    assert float(served["ms"]) > 0
+    assert [row["part"] for row in (balanced, fast)] == [
+        f"chunk, as served, tier {t}" for t in ("balanced", "fast")
+    ]
+    assert min(float(row["ms"]) for row in (served, balanced, fast)) > 0
 
 
 @pytest.mark.parametrize("name", ["encoder", "8-bit units", "fused norms", "backends"])

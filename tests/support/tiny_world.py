@@ -75,9 +75,7 @@ class ByteConditioner:
         return None
 
 
-def make_world(
-    ranks: Ranks = ALONE, *, packs: bool = False, dtype: torch.dtype = torch.float32
-) -> World:
+def make_world(ranks: Ranks = ALONE, *, packs: bool = False, dtype: torch.dtype = torch.float32) -> World:
     torch.manual_seed(0)
     transformer, vae = WorldPlayTransformer(TINY).eval(), StreamingVAE(VAE).eval().requires_grad_(False)
     if packs:

@@ -1,7 +1,6 @@
 """Renders the embedded world's true pictures: a walled courtyard from any pose, deterministically."""
 
 from collections.abc import Callable
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -46,7 +45,6 @@ def draw(c2w: Tensor, height: int, width: int, light: Light, look: Look = look) 
     return (colours * 255 + 0.5).to(torch.uint8)
 
 
-@lru_cache(maxsize=4)
 def _sample_rays(height: int, width: int) -> Tensor:
     """Return camera-frame rays [3, height * width * 4] with z = 1, by pixel, then by sample of the pixel."""
     offsets = (torch.arange(SAMPLES) + 0.5) / SAMPLES
