@@ -40,7 +40,7 @@ def test_walk_goes_on_with_the_same_frames() -> None:
 
 
 def test_what_is_shown_is_what_is_kept() -> None:
-    """The decoder's state is rebuilt from kept latents, which are rounded if the model's numbers are short."""
+    """The decoder's state is rebuilt from kept latents, rounded if the model's numbers are short."""
     walk = open_walk(make_world(dtype=torch.bfloat16))
     show(walk, go_on(walk, [AHEAD]))
     chunk = go_on(walk, [TURN])
