@@ -222,10 +222,11 @@ class Trainer:
         by_light = dict(zip(LIGHTS, quality.mean(1).tolist(), strict=True))
         quality = quality.mean(0)
         numbers = {"held_out_first": quality[0].item(), "held_out": quality.mean().item()}
-        numbers |= {f"held_out_to_{end}": quality[end - 32 : end].mean().item() for end in (32, 64, 128)}
+        ends = [end for end in (32, 64, 128) if end <= len(quality)]
+        numbers |= {f"held_out_to_{end}": quality[end - 32 : end].mean().item() for end in ends}
         numbers |= {f"held_out_{light}": value for light, value in by_light.items()}
         self._report(numbers | {"scaling_factor": scale, "export_s": time.monotonic() - began})
-        shown = [0, 12, 40, 127]
+        shown = [frame for frame in (0, 12, 40, 127) if frame < len(quality)]
         rows = chain.from_iterable((f[shown], o[shown]) for (o, _), f in zip(results, walks, strict=True))
         save_strip(self._stage.out / "vae_strip.png", list(rows))
         self._progress.draw()

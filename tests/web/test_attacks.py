@@ -23,6 +23,7 @@ from support.raw_socket import (
 )
 from support.serving import serving
 from support.waiting import wait_until
+from worldplay.web import connections
 from worldplay.world.world import World
 
 HELLO, START = message("hello", protocol=1), message("start", seed=1)
@@ -154,10 +155,13 @@ def test_connections_of_one_address_are_bounded(world: World) -> None:
             connection.close()
 
 
-def test_connection_without_headers_is_closed(server: str) -> None:
+def test_connection_without_headers_is_closed(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "REQUEST_TIMEOUT_S", 2.0)
+    began_s = time.monotonic()
     with connect(server) as attacker:
         attacker.sendall(b"GET / HTTP/1.1\r\n")
         assert read_to_end(attacker, timeout_s=15) == b""
+    assert time.monotonic() - began_s > 1.9
 
 
 def test_stop_counts_although_the_client_closes_at_once(world: World) -> None:

@@ -1,6 +1,7 @@
 """Renders the embedded world's true pictures: a walled courtyard from any pose, deterministically."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ def draw(c2w: Tensor, height: int, width: int, light: Light, look: Look = look) 
         look: `paint.look`, perhaps compiled.
     Returns: [n, height, width, 3] uint8.
     """
-    rays = _sample_rays(height, width).to(c2w.device)
+    rays = torch.from_numpy(_sample_rays(height, width)).to(c2w.device)
     turned = c2w[:, :3, :3] @ rays + _NUDGE  # [n, 3, samples]
     origin = Vec(*c2w[:, :3, 3, None].unbind(1))
     colours = torch.stack(look(origin, Vec(*turned.unbind(1)), light), dim=-1)  # [n, samples, 3]
@@ -45,14 +46,14 @@ def draw(c2w: Tensor, height: int, width: int, light: Light, look: Look = look) 
     return (colours * 255 + 0.5).to(torch.uint8)
 
 
-def _sample_rays(height: int, width: int) -> Tensor:
+@lru_cache(maxsize=4)
+def _sample_rays(height: int, width: int) -> NDArray[np.float32]:
     """Return camera-frame rays [3, height * width * 4] with z = 1, by pixel, then by sample of the pixel."""
-    offsets = (torch.arange(SAMPLES) + 0.5) / SAMPLES
-    u = ((torch.arange(width)[:, None] + offsets) / width).flatten()
-    v = ((torch.arange(height)[:, None] + offsets) / height).flatten()
+    offsets = (np.arange(SAMPLES) + 0.5) / SAMPLES
+    u = ((np.arange(width)[:, None] + offsets) / width).ravel()
+    v = ((np.arange(height)[:, None] + offsets) / height).ravel()
     x = (u - 0.5) / float(DEFAULT_INTRINSICS[0, 0])
     y = (v - 0.5) / float(DEFAULT_INTRINSICS[1, 1])
-    grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
-    grid = torch.stack([grid_x, grid_y, torch.ones_like(grid_x)])
-    by_pixel = grid.unflatten(2, (width, SAMPLES)).unflatten(1, (height, SAMPLES)).permute(0, 1, 3, 2, 4)
-    return by_pixel.reshape(3, -1).float().contiguous()
+    grid = np.stack([*np.meshgrid(x, y), np.ones((len(y), len(x)))])
+    by_pixel = grid.reshape(3, height, SAMPLES, width, SAMPLES).transpose(0, 1, 3, 2, 4)
+    return by_pixel.reshape(3, -1).astype(np.float32)
