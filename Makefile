@@ -7,8 +7,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest
 # A module's tests stay together, so that what they share is made once.
-# In the order of the files: else modules with one long test come last, and a core waits for them.
-PARALLEL := --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
+PARALLEL := --numprocesses $(WORKERS) --dist loadscope
 # Files without a fast test, which import much.
 ALL_SLOW := tests/browser tests/web/test_api_fuzz.py
 TORCH := $(shell sed -n 's/^torch==/torch==/p' requirements.lock)

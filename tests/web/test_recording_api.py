@@ -76,7 +76,7 @@ def test_recording_is_whole_right_after_the_walk(
     append = recordings_module.Recordings.append
 
     def append_slowly(*arguments: Any) -> None:
-        time.sleep(0.2)
+        time.sleep(0.05)
         append(*arguments)
 
     monkeypatch.setattr(recordings_module.Recordings, "append", append_slowly)

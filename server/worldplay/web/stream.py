@@ -8,7 +8,7 @@ from time import monotonic
 
 from anyio import fail_after
 from starlette.responses import PlainTextResponse
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from worldplay.engine.engine import Engine, monotonic_ms
 from worldplay.engine.session import Session
@@ -178,7 +178,7 @@ class Stream:
         if self._is_dismissed:
             code = CLOSE_CODES[ErrorCode.TAKEN_OVER]
             await self._tell_taken_over()
-        if code is not None:
+        if code is not None and self._websocket.application_state is WebSocketState.CONNECTED:
             # A client that does not read does not get the close code.
             with suppress(TimeoutError, WebSocketDisconnect), fail_after(CLOSE_TIMEOUT_S):
                 await self._websocket.close(code)
