@@ -30,4 +30,4 @@ def test_page_and_pixels_tell_of_the_same_presses(server: str, tmp_path: Path) -
     assert abs(told["page_minus_pixels"]["median_ms"]) <= 2 * told["page_minus_pixels"]["display_frame_ms"]
     assert "by pixels" in done.stdout
     assert done.returncode == (0 if told["page_minus_pixels"]["agree"] else 1)
-    assert len(told["splits"]) == len(told["presses"])
+    assert len(told["presses"]) <= len(told["splits"]) <= 8  # the page splits what pixels missed, too
