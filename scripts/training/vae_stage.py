@@ -46,6 +46,7 @@ EMBEDDED_VAE = VAEConfig(
     scaling_factor=1.0,  # measured in training
     still=True,
     shrink=2,
+    sharpen=True,
 )
 
 PARTS = StreamPlan(num_streams=8, frames_per_piece=8, longest=8, height=96, width=160)  # of each rank

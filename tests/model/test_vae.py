@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from worldplay.model import vae_stream
 from worldplay.model.config import RELEASED_VAE, VAEConfig
+from worldplay.model.shock_filter import sharpen
 from worldplay.model.vae import StreamingVAE
 from worldplay.model.vae_keys import from_published_layout, published_key
 
@@ -271,3 +272,12 @@ def test_surroundings_are_the_same_with_and_without_gradients(past_frames: int) 
     plain = vae_stream._surround(past, x)
     assert plain.shape == (1, 3, past_frames + 4, 6, 7)
     assert torch.equal(plain, vae_stream._surround_for_gradients(past, x))
+
+
+def test_only_what_is_shown_is_sharpened() -> None:
+    plain, sharp = tiny_vae(), tiny_vae(replace(TINY, sharpen=True))
+    latent = torch.randn(1, TINY.latent_channels, 1, 4, 6)
+    shown = plain.decode_latent(latent, plain.new_decoder_state())
+    assert torch.equal(sharp.decode_latent(latent, sharp.new_decoder_state()), sharpen(shown))
+    raw = [vae.decode_raw(latent, vae.new_decoder_state()) for vae in (plain, sharp)]
+    assert torch.equal(*raw)

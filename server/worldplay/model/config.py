@@ -91,6 +91,7 @@ class VAEConfig:
     scaling_factor: float
     still: bool = False  # from its first upsampling on, the decoder convolves each frame by itself
     shrink: int = 1  # the encoder sees pictures so many times smaller; the decoder has more levels instead
+    sharpen: bool = False  # shown frames pass a shock filter
 
     def __post_init__(self) -> None:
         require_positive(
