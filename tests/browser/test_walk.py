@@ -66,6 +66,20 @@ def test_measurements_split_the_latency(walker: Page) -> None:
     assert walker.inner_text("#latch") == f"per {told['latch']}"
 
 
+def test_page_is_not_laid_out_for_every_frame(walker: Page) -> None:
+    walker.keyboard.press("h")  # with the measurements
+    session = walker.context.new_cdp_session(walker)
+    session.send("Performance.enable")
+
+    def count_layouts() -> float:
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        return float(next(metric["value"] for metric in metrics if metric["name"] == "LayoutCount"))
+
+    before, num_frames = count_layouts(), 32
+    wait_frames(walker, num_frames)
+    assert count_layouts() - before < num_frames
+
+
 @pytest.mark.parametrize(("key", "direction"), [("ArrowRight", -1), ("ArrowLeft", 1)])
 def test_arrows_turn_the_view(walker: Page, key: str, direction: int) -> None:
     before = picture(walker)

@@ -6,7 +6,7 @@ import type { Controls } from "./controls";
 import { labelKeys } from "./key_labels";
 import { bindKeyPad } from "./key_pad";
 import { bindKeyboard } from "./keyboard";
-import { bindPointer, flushEveryFrame } from "./pointer";
+import { bindPointer, flushWithFrames } from "./pointer";
 
 interface InputOptions {
   pad: HTMLElement;
@@ -22,8 +22,8 @@ interface InputOptions {
 export function bindInput({ pad, stage, controls, isSteering, command, gesture }: InputOptions): void {
   bindKeyboard({ window, document, controls, isSteering, command });
   bindKeyPad(pad, controls, isSteering);
-  bindPointer({ stage, document, controls, isSteering });
-  flushEveryFrame(controls);
+  const turned = flushWithFrames(controls, (frame) => requestAnimationFrame(frame));
+  bindPointer({ stage, document, controls, isSteering, turned });
   for (const button of document.querySelectorAll<HTMLElement>("[data-command]")) {
     button.addEventListener("click", () => command(button.dataset.command ?? ""));
   }

@@ -14,6 +14,8 @@ interface PointerOptions {
   document: { readonly pointerLockElement: unknown };
   controls: Controls;
   isSteering(): boolean;
+  /** The visitor looked somewhere else. */
+  turned(): void;
 }
 
 /** A finger or mouse button that is down. */
@@ -41,14 +43,16 @@ class Press {
   }
 }
 
-export function bindPointer({ stage, document, controls, isSteering }: PointerOptions): void {
+export function bindPointer({ stage, document, controls, isSteering, turned }: PointerOptions): void {
   const presses = new Map<number, Press>();
   let latest: Press | null = null;
   const listen = (type: string, listener: (event: PointerEvent) => void): void =>
     stage.addEventListener(type, (event) => listener(event as PointerEvent));
   const filter = new MouseFilter();
   const turn = ([x, y]: Movement, radPerPx: number): void => {
-    if (isSteering()) controls.turn(x * radPerPx, -y * radPerPx);
+    if (!isSteering()) return;
+    controls.turn(x * radPerPx, -y * radPerPx);
+    turned();
   };
   listen("pointerdown", (event) => {
     latest = new Press(event);
@@ -77,14 +81,25 @@ function catchMouse(stage: PointerOptions["stage"]): void {
   Promise.resolve(stage.requestPointerLock?.()).catch(() => undefined);
 }
 
-export function flushEveryFrame(controls: Controls): void {
-  let flushedAt = 0;
+/**
+ * Sends turns once per frame of the display. The result must be called after a turn: a page that asks for
+ * frames when nothing changes keeps the machine busy.
+ */
+export function flushWithFrames(controls: Controls, request: typeof requestAnimationFrame): () => void {
+  let flushedAt = Number.NEGATIVE_INFINITY;
+  let isWaiting = false;
   const frame = (now: number): void => {
-    if (now - flushedAt >= FLUSH_EVERY_MS) {
-      controls.flush();
-      flushedAt = now;
+    isWaiting = now - flushedAt < FLUSH_EVERY_MS;
+    if (isWaiting) {
+      request(frame);
+      return;
     }
-    requestAnimationFrame(frame);
+    controls.flush();
+    flushedAt = now;
   };
-  requestAnimationFrame(frame);
+  return () => {
+    if (isWaiting) return;
+    isWaiting = true;
+    request(frame);
+  };
 }

@@ -1,6 +1,6 @@
 import { beforeEach, expect, it } from "vitest";
 import { Controls, type ControlsMessage } from "../../src/input/controls";
-import { bindPointer } from "../../src/input/pointer";
+import { bindPointer, flushWithFrames } from "../../src/input/pointer";
 
 class Stage extends EventTarget {
   numCaught = 0;
@@ -14,6 +14,7 @@ let document: { pointerLockElement: EventTarget | null };
 let controls: Controls;
 let sent: ControlsMessage[];
 let isSteering: boolean;
+let numTurns: number;
 
 beforeEach(() => {
   stage = new Stage();
@@ -24,7 +25,11 @@ beforeEach(() => {
     (message) => sent.push(message),
     () => 0,
   );
-  bindPointer({ stage, document, controls, isSteering: () => isSteering });
+  numTurns = 0;
+  const turned = (): void => {
+    numTurns += 1;
+  };
+  bindPointer({ stage, document, controls, isSteering: () => isSteering, turned });
 });
 
 function pointer(type: string, x: number, y: number, extra: object = {}): void {
@@ -95,4 +100,40 @@ it("does not jump by what was dragged behind the panel", () => {
   isSteering = true;
   pointer("pointermove", 120, 10);
   expect(yaw()).toBeCloseTo(10 * 0.0024);
+});
+
+it("tells of turns only", () => {
+  pointer("pointerdown", 10, 10);
+  expect(numTurns).toBe(0);
+  pointer("pointermove", 30, 10);
+  expect(numTurns).toBe(1);
+  isSteering = false;
+  pointer("pointermove", 60, 10);
+  expect(numTurns).toBe(1);
+});
+
+it("asks for a frame only after a turn, and sends not more often than every 15 ms", () => {
+  const frames: FrameRequestCallback[] = [];
+  const turned = flushWithFrames(controls, (frame) => frames.push(frame));
+  const show = (now: number): void => {
+    for (const frame of frames.splice(0)) frame(now);
+  };
+  const turn = (): void => {
+    controls.turn(0.1, 0);
+    turned();
+  };
+  expect(frames).toHaveLength(0);
+  turn();
+  turn();
+  expect(frames).toHaveLength(1);
+  show(100);
+  expect(sent.map(({ look }) => look.yaw)).toEqual([0.2]);
+  expect(frames).toHaveLength(0);
+  turn();
+  show(107);
+  expect(sent).toHaveLength(1);
+  expect(frames).toHaveLength(1);
+  show(115);
+  expect(sent).toHaveLength(2);
+  expect(frames).toHaveLength(0);
 });
