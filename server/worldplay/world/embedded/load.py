@@ -79,6 +79,7 @@ def load_networks(directory: Path, device: torch.device) -> tuple[WorldPlayTrans
         )
         vae = _load(lambda: StreamingVAE(described.vae), directory, "vae", device, vae_dtype)
     transformer.pack()
+    vae.order_by_pixels()
     lay_out_channels_last(vae)
     return transformer, vae
 
