@@ -50,7 +50,11 @@ def _convolve_by_taps(conv: nn.Conv3d, surrounded: Tensor) -> Tensor:
 
 def norm_and_silu(x: Tensor, gamma: Tensor, epsilon: float, out: Tensor) -> None:
     """Write a norm over channels and SiLU, computed in float32: in bf16 that takes twice as long."""
-    out.copy_(F.silu(rms_norm(x.float(), gamma, epsilon), inplace=True))
+    normed = rms_norm(x.float(), gamma, epsilon)
+    if out.dtype == normed.dtype:
+        torch.ops.aten.silu.out(normed, out=out)
+    else:
+        out.copy_(F.silu(normed, inplace=True))
 
 
 def rms_norm(x: Tensor, gamma: Tensor, epsilon: float) -> Tensor:
