@@ -294,15 +294,19 @@ def _middle(middle: Middle, x: Tensor, run: Pass) -> Tensor:
 
 def _attend_within_latents(layer: PositionAttention, x: Tensor) -> Tensor:
     """Apply single-head attention over the positions of each latent separately."""
-    h = rearrange(_rms_norm(layer.norm, x), "b c t h w -> (b t) 1 (h w) c")
-    q, k, v = (_project(part, h) for part in (layer.to_q, layer.to_k, layer.to_v))
-    h = _project(layer.proj_out, F.scaled_dot_product_attention(q, k, v))
-    return x + rearrange(h, "(b t) 1 (h w) c -> b c t h w", b=x.shape[0], h=x.shape[3])
+    h = _rms_norm(layer.norm, x)
+    q, k, v = (
+        rearrange(_project(part, h), "b c t h w -> (b t) 1 (h w) c")
+        for part in (layer.to_q, layer.to_k, layer.to_v)
+    )
+    h = F.scaled_dot_product_attention(q, k, v)
+    h = rearrange(h, "(b t) 1 (h w) c -> b c t h w", b=x.shape[0], h=x.shape[3])
+    return x + _project(layer.proj_out, h)
 
 
-def _project(conv: nn.Conv3d, rows: Tensor) -> Tensor:
-    """Compute a convolution that sees one position as a product of rows, [..., C]: on a CPU twice as fast."""
-    return F.linear(rows, conv.weight.flatten(1), conv.bias)
+def _project(conv: nn.Conv3d, x: Tensor) -> Tensor:
+    """Compute a convolution that sees one position."""
+    return vae_on_cpu.project(conv, x) if x.device.type == "cpu" else conv(x)
 
 
 def _head(network: Encoder | Decoder, x: Tensor, run: Pass) -> Tensor:
