@@ -26,3 +26,14 @@ def test_unknown_backend_is_refused() -> None:
     q, k, v = make_qkv()
     with pytest.raises(ValueError, match="telepathy"):
         attend(q, k, v, "telepathy")
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("length", [5, 32, 33])
+def test_products_in_bf16_see_no_more_keys_than_there_are(length: int) -> None:
+    q, k, v = torch.randn(3, 1, 2, 40, 8, generator=torch.Generator().manual_seed(0)).bfloat16()
+    k[:, :, length:], v[:, :, length:] = torch.inf, torch.nan  # what lies behind them in a cache
+    part = slice(None), slice(None), slice(length)
+    expected = attend(q.float(), k[part].float(), v[part].float(), SDPA)
+    got = attend(q, k[part], v[part], MATMUL)
+    torch.testing.assert_close(got.float(), expected, atol=2e-2, rtol=2e-2)

@@ -45,3 +45,12 @@ def test_blocks_share_graphs_that_compute_the_same(compiler: str, tokens_first: 
     torch.testing.assert_close(*velocities)
     assert counter.frame_count <= 4, "two blocks, in two passes over four latents"
     assert TINY.blocks == 2
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 1e-2)])
+def test_mlp_is_the_same_without_gradients(dtype: torch.dtype, tolerance: float) -> None:
+    mlp, x = MLP(1, 1).to(dtype), torch.linspace(-9, 9, 64, dtype=dtype)[:, None]
+    for parameter, value in ((mlp.fc1.weight, 1), (mlp.fc1.bias, 0), (mlp.fc2.weight, 1), (mlp.fc2.bias, 0)):
+        torch.nn.init.constant_(parameter, value)
+    torch.testing.assert_close(mlp(x), F.gelu(x, approximate="tanh"), atol=tolerance, rtol=tolerance)

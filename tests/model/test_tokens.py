@@ -5,7 +5,17 @@ import torch
 from torch import Tensor
 
 from support.tiny import TINY, make_latents, make_model
-from worldplay.model.tokens import KEY, QUERY, Heads, Placement, apply_camera, see_by_camera, turn
+from worldplay.model import tokens
+from worldplay.model.tokens import (
+    KEY,
+    VALUE,
+    Heads,
+    Placement,
+    apply_camera,
+    rotate,
+    see_by_camera,
+    turn_keys,
+)
 
 RANDOM = torch.Generator().manual_seed(0)
 
@@ -22,15 +32,14 @@ def make_heads(width: int) -> Tensor:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("part", [KEY, QUERY])
-def test_turning_is_the_product_that_a_gpu_computes(part: int) -> None:
+def test_turned_heads_are_the_products_that_a_gpu_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     place, norms = make_place()
-    products = place.turns(norms).products[part]
-    heads = make_heads(TINY.head_dim)
-    expected = torch.bmm(heads, products)
-    torch.testing.assert_close(turn(heads, norms[part], products), expected)
-    out = torch.empty_like(expected)
-    torch.testing.assert_close(turn(heads, norms[part], products, out), expected)
+    raw = make_heads(3 * TINY.head_dim).unflatten(-1, (3, -1))
+    heads = Heads(raw, raw, norms, TINY.heads, place, place.turns(norms), rotate)
+    turned, keys = heads.branches(), turn_keys(raw[:, :, KEY], raw[:, :, VALUE], norms, place)
+    monkeypatch.setattr(tokens, "is_on_cpu", lambda tensor: False)
+    torch.testing.assert_close(turned, heads.branches())
+    torch.testing.assert_close(keys, turn_keys(raw[:, :, KEY], raw[:, :, VALUE], norms, place))
 
 
 @torch.no_grad()

@@ -116,6 +116,16 @@ def test_first_latent_is_one_frame_and_later_ones_are_four() -> None:
     assert shapes == [(1, 3, 1, 32, 48), (1, 3, 4, 32, 48), (1, 3, 4, 32, 48)]
 
 
+@torch.inference_mode()
+def test_pictures_ordered_by_pixels_are_the_same_and_lie_as_rgb() -> None:
+    vae, latents = tiny_vae(STILL), torch.randn(1, 4, 2, 2, 3)
+    expected = vae.decode_latent(latents, vae.new_decoder_state())
+    vae.order_by_pixels()
+    pixels = vae.decode_latent(latents, vae.new_decoder_state())
+    torch.testing.assert_close(pixels, expected)
+    assert pixels.movedim(1, -1).is_contiguous()
+
+
 def test_decoded_pixels_are_clamped() -> None:
     vae = tiny_vae()
     frame = vae.decode_latent(100 * torch.randn(1, 4, 1, 2, 2), vae.new_decoder_state())
@@ -150,27 +160,33 @@ def state_after(vae: StreamingVAE, latents: Tensor) -> vae_stream.FeatureCache:
     return state
 
 
+@pytest.mark.parametrize("for_gradients", [False, True])
 @pytest.mark.parametrize(("config", "reach"), [(EMBEDDED, 22), (STILL, 14), (TINY, 33), (DEEP, 42)])
 def test_state_made_of_the_latest_latents_is_exactly_that_of_the_whole_video(
-    config: VAEConfig, reach: int
+    config: VAEConfig, reach: int, for_gradients: bool
 ) -> None:
     vae = tiny_vae(config)
     assert vae.decoder_reach == reach
     latents = torch.randn(1, 4, reach + 3, 1, 2)
-    whole = state_after(vae, latents)
-    rebuilt = vae.decoder_state_after(latents[:, :, -reach:])
+    with torch.inference_mode(not for_gradients):
+        whole = state_after(vae, latents)
+        rebuilt = vae.decoder_state_after(latents[:, :, -reach:])
+        fewer = vae.decoder_state_after(latents[:, :, 1 - reach :])
     assert all(torch.equal(*slots) for slots in zip(whole.slots, rebuilt.slots, strict=True))
-    fewer = vae.decoder_state_after(latents[:, :, 1 - reach :])
     assert not all(torch.equal(*slots) for slots in zip(whole.slots, fewer.slots, strict=True))
 
 
+@pytest.mark.parametrize("for_gradients", [False, True])
 @pytest.mark.parametrize("num_latents", [1, 2, 5])
 @pytest.mark.parametrize("config", [EMBEDDED, STILL])
-def test_state_made_of_a_short_video_is_exactly_its_own(config: VAEConfig, num_latents: int) -> None:
+def test_state_made_of_a_short_video_is_exactly_its_own(
+    config: VAEConfig, num_latents: int, for_gradients: bool
+) -> None:
     vae = tiny_vae(config)
     latents = torch.randn(1, 4, num_latents, 1, 2)
-    rebuilt = vae.decoder_state_after(latents)
-    whole = state_after(vae, latents)
+    with torch.inference_mode(not for_gradients):
+        rebuilt = vae.decoder_state_after(latents)
+        whole = state_after(vae, latents)
     assert all(torch.equal(*slots) for slots in zip(whole.slots, rebuilt.slots, strict=True))
 
 

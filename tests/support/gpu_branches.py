@@ -25,7 +25,7 @@ def gpu_branches(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
         taken.add("cache")
         build(cache, *args, tokens_first=True, **others)
 
-    def turn(normal: Tensor, norm: Tensor, products: Tensor, out: Tensor | None = None) -> Tensor:
+    def turn(normal: Tensor, products: Tensor, out: Tensor | None = None) -> Tensor:
         taken.add("turn")
         return torch.bmm(normal, products, out=out)
 
@@ -39,6 +39,7 @@ def gpu_branches(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
 
     with monkeypatch.context() as patch:
         patch.setattr(KVCache, "__init__", build_tokens_first)
+        patch.setattr(tokens, "is_on_cpu", lambda tensor: False)
         for function in (turn, apply_camera):
             patch.setattr(tokens, function.__name__, function)
         patch.setattr(regions, "see_by_camera", see_by_camera)

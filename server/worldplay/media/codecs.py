@@ -15,10 +15,13 @@ logger = logging.getLogger(__name__)
 
 X264, NVENC = "libx264", "h264_nvenc"
 
-# Against ultrafast: 2 ms more per 16 frames of 160x96, 20 ms more at 832x480, and 40 % fewer bits.
-PRESET = "superfast"
-# Under 200 kbit/s at 160x96; PSNR changes by only 0.4 dB at keyframes, so they do not flicker.
-CRF = "18"
+# Against ultrafast: 20 ms more per 16 frames of 832x480, and 40 % fewer bits.
+PRESET, CRF = "superfast", "18"
+# Up to this area, two thirds of that time with as many bits and the same PSNR (docs/performance.md): what
+# superfast has beyond these parameters gains little in small pictures.
+SMALL_AREA = 80_000
+SMALL_PRESET, SMALL_CRF = "ultrafast", "19"
+SMALL_PARAMS = "8x8dct=1:partitions=i4x4,i8x8:deblock=1,0,0"
 # Below this area a second slice costs more time than it saves (224x128: 6.5 ms a chunk against 5.4);
 # at 832x480 it brings a keyframe from 10.7 to 6.7 ms.
 ONE_THREAD_AREA = 200_000
@@ -95,6 +98,13 @@ def _open(codec: Codec, width: int, height: int, fps: int) -> VideoCodecContext:
         context.gop_size = _NO_KEYFRAMES
     else:
         context.thread_count = 1 if width * height < ONE_THREAD_AREA else 2
-    context.options = dict(codec.options)
+    context.options = _list_options(codec, width * height)
     context.open()
     return context
+
+
+def _list_options(codec: Codec, area: int) -> dict[str, str]:
+    if codec.name != X264 or area > SMALL_AREA:
+        return dict(codec.options)
+    params = f"{codec.options['x264-params']}:{SMALL_PARAMS}"
+    return {**codec.options, "preset": SMALL_PRESET, "crf": SMALL_CRF, "x264-params": params}

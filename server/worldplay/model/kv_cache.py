@@ -158,9 +158,9 @@ class KVCache:
             own.write(self._keys[block : block + 2, start:end], values[start:])
             queries = heads_first(self._keys[block + 1, start:end])
         else:
-            queries, own_keys, own_values = own.branches()
-            heads_first(keys[start:]).copy_(own_keys)
-            heads_first(values[start:]).copy_(own_values)
+            by_head = keys.new_empty(*keys.shape[1:3], end - start, keys.shape[3])
+            own.write_apart(keys[start:], by_head.permute(2, 0, 1, 3), values[start:])
+            queries = by_head.flatten(0, 1)[None]
         return queries, heads_first(keys), heads_first(values)
 
     def append_turned(self, block: int, keys: Tensor, values: Tensor) -> None:

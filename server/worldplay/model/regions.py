@@ -5,6 +5,7 @@ All blocks share them, so a compiler makes one graph of each for every shape, ho
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import pi, sqrt
 from typing import NamedTuple
 
 import torch
@@ -55,7 +56,20 @@ class MLP(nn.Module):
                 self.fc1.bias, x.flatten(0, -2), self.fc1.weight.t(), use_gelu=True
             )
             return rows.unflatten(0, x.shape[:-1])
+        if x.device.type == "cpu" and not torch.is_grad_enabled():
+            return _gelu(self.fc1(x))
         return F.gelu(self.fc1(x), approximate="tanh")
+
+
+def _gelu(x: Tensor) -> Tensor:
+    """Compute GELU with the tanh approximation in float32.
+
+    It equals x * sigmoid(2 * sqrt(2 / pi) * (x + 0.044715 * x ** 3)). On a CPU that takes a third of the time
+    of a tanh, in bf16 a half.
+    """
+    wide, factor = x.float(), 2 * sqrt(2 / pi)
+    inner = (wide * wide).mul_(0.044715 * factor).add_(factor).mul_(wide)
+    return inner.sigmoid_().mul_(wide).to(x.dtype)
 
 
 def modulated_norm(x: Tensor, shift: Tensor, factor: Tensor) -> Tensor:
