@@ -85,9 +85,9 @@ def check_choices(settings: ModelSettings) -> None:
     check_tier(settings.tier, can_walk=find_variant(settings.variant).is_live)
     if settings.attention != AUTO:
         _check_attention(settings, device)
-    tiny_decoder = _released(settings)[1] / TINY_DECODER
-    if TIERS[settings.tier].tiny_decoder and tiny_decoder.is_file():
-        load_tiny_decoder(tiny_decoder, torch.device("cpu"), torch.float32)
+    config, root = _released(settings)
+    if config.tiny_decoder:
+        load_tiny_decoder(root / TINY_DECODER, torch.device("cpu"), torch.float32)
 
 
 def _check_attention(settings: ModelSettings, device: torch.device) -> None:
@@ -241,4 +241,5 @@ def _released(settings: ModelSettings) -> "tuple[ReleasedConfig, Path]":
 
     root = settings.weights_dir if settings.model == MODEL else Path(settings.model)
     variant = replace(find_variant(settings.variant), shift=settings.shift)
-    return ReleasedConfig(variant, parse_size(settings.size)), root
+    is_tiny = TIERS[settings.tier].tiny_decoder and (root / TINY_DECODER).is_file()
+    return ReleasedConfig(variant, parse_size(settings.size), tiny_decoder=is_tiny), root

@@ -113,10 +113,10 @@ def test_report_for_eight_gpus() -> None:
     assert re.search(r"exchange +3.3 GB  NCCL's buffers, an estimate", said)
     assert "serve, 4 at once and a clip: fits" in said
     assert re.search(r"more caches +17.6 GB, in what is left: 5 walks keep their context", said)
-    assert re.search(r"other ranks +39.4 GB each at most, without text stream and encoders", said)
+    assert re.search(r"other ranks +38.7 GB each at most, without text stream and encoders", said)
     assert "GPU 1" not in said
     assert "other tiers      keep context of the latest 0.2 minutes of each" in said
-    assert "  480x832     44.5 GB    4.4 GB  1.2 min" in said
+    assert "  480x832     45.8 GB    4.4 GB  1.1 min" in said
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_report_for_eight_gpus() -> None:
         (
             20,
             1,
-            "DOES NOT FIT: GPU 3 has only 20.0 GB free, its rank needs 22.8 GB; stop what else uses it, or",
+            "DOES NOT FIT: GPU 3 has only 20.0 GB free, its rank needs 22.1 GB; stop what else uses it, or",
         ),
     ],
 )
