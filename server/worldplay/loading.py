@@ -24,7 +24,7 @@ from worldplay.settings import (
     let_python_see_gpu_errors,
     read_visible_gpus,
 )
-from worldplay.world.attention import AUTO, set_attention
+from worldplay.world.attention import set_attention
 from worldplay.world.compiling import can_compile, compile_world
 from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
 from worldplay.world.decoder_norms import fuse_norms
@@ -35,6 +35,7 @@ from worldplay.world.embedded.previews import show_first_frames
 from worldplay.world.frames import parse_size
 from worldplay.world.machine import check_heads, choose_rank_kind, list_gpus
 from worldplay.world.model_files import TINY_DECODER
+from worldplay.world.pace import AUTO
 from worldplay.world.recording import check_recording, record_world
 from worldplay.world.released.files import is_released
 from worldplay.world.released.variants import MODEL, find_variant

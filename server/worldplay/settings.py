@@ -14,11 +14,12 @@ from worldplay.protocol.origin import read_origins
 from worldplay.variables import PREFIX, is_of_another_container, unquote
 from worldplay.wording import find_fault
 from worldplay.world.frames import parse_size
+from worldplay.world.pace import AUTO
+from worldplay.world.rollout_config import TierName
 
 logger = logging.getLogger(__name__)
 
 _SWITCHES = {"1": "on", "true": "on", "yes": "on", "0": "off", "false": "off", "no": "off"}
-AUTO = "auto"  # the size that is chosen by measuring
 CHUNK_TIMES = Path.home() / ".cache" / "worldplay-measured" / "chunk_times.json"
 COMPILED = Path.home() / ".cache" / "worldplay-compiled"
 _PACKAGE = Path(__file__).resolve().parent
@@ -79,7 +80,6 @@ Token = Annotated[str, Field(max_length=512), AfterValidator(_refuse_blank)]
 Origins = Annotated[str, AfterValidator(_check_origins)]
 Choice = Annotated[Literal["auto", "on", "off"], BeforeValidator(_read_switch)]
 Proxies = Annotated[str, AfterValidator(_check_proxies)]
-TierName = Literal["exact", "balanced", "fast"]
 Variant = Literal["ar-distilled", "ar", "ar-rl", "bidirectional"]
 
 

@@ -13,16 +13,17 @@ import torch
 from worldplay.chunk_times import recall, remember
 from worldplay.engine.capacity import measure_pace
 from worldplay.loading import open_world, start_ranks, tune
-from worldplay.settings import AUTO, ModelSettings, TierName
+from worldplay.settings import ModelSettings
 from worldplay.world.device import choose_device
 from worldplay.world.frames import show_size
-from worldplay.world.pace import Pace
+from worldplay.world.pace import AUTO, Pace
 from worldplay.world.released.files import is_released
 from worldplay.world.released.memory_estimate import RELEASED, Shapes, estimate_memory
 from worldplay.world.released.offload_plan import RESERVE, count_sessions
 from worldplay.world.released.random_weights import build_networks, build_random_world, open_random_walk
 from worldplay.world.released.sizes import SIZES, SizePace, choose_size, render_sizes
 from worldplay.world.released.variants import find_variant
+from worldplay.world.rollout_config import TierName
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from worldplay.chunk_times import recall
 from worldplay.commands.list_models import disk_bytes, find_problem
 from worldplay.commands.paths import existing_folder
 from worldplay.model.config import RELEASED_TRANSFORMER
-from worldplay.settings import AUTO, ModelSettings, TierName, read_visible_gpus
+from worldplay.settings import ModelSettings, read_visible_gpus
 from worldplay.world.frames import FPS, FRAMES_PER_LATENT, parse_size, show_size
 from worldplay.world.machine import (
     Gpu,
@@ -23,7 +23,7 @@ from worldplay.world.machine import (
     list_attention_packages,
     list_gpus,
 )
-from worldplay.world.pace import Pace
+from worldplay.world.pace import AUTO, Pace
 from worldplay.world.released.files import is_released
 from worldplay.world.released.memory_estimate import (
     RELEASED,
@@ -45,7 +45,7 @@ from worldplay.world.released.offload_plan import (
 )
 from worldplay.world.released.sizes import SIZES, SizePace, choose_size, render_sizes, render_tiers
 from worldplay.world.released.variants import MODEL, Variant, find_variant
-from worldplay.world.rollout_config import count_kept_latents
+from worldplay.world.rollout_config import TierName, count_kept_latents
 
 PRESENT = "present; --check finds out whether they also load, and takes seconds"
 CHECKED = "checked: the networks can be built from them; only the values of the weights were not read"

@@ -226,8 +226,8 @@ def test_a_context_pass_takes_no_more_than_is_planned() -> None:
         [empty(1, 16, 880, 128, dtype=torch.bfloat16)] * 2,
     )
     cache.set_text(TextKV(keys, keys))
-    arguments = latents_of(model, 20)
-    peak = peak_of(lambda: model.encode_context(*arguments, cache, 15.0))
+    latents, cond, cameras, actions = latents_of(model, 20)
+    peak = peak_of(lambda: model.encode_context(latents, cond, cameras, actions, cache, 15.0))
     assert_covers(estimate_memory(find_variant("ar-distilled"), tiny_decoder=True).working, peak)
 
 
