@@ -1,6 +1,7 @@
 """Which world the settings ask for, and what an operator hears who asks for one that is not there."""
 
 import re
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -140,6 +141,21 @@ def test_server_keeps_memory_for_visitors_and_a_clip(
 def test_ranks_that_cannot_be(settings: dict[str, object], reason: str) -> None:
     with pytest.raises(ValueError, match=reason), open_ranks(load_settings(**{"device": "cpu", **settings})):
         pass
+
+
+@pytest.mark.parametrize(("compile_", "longest_wait_s"), [("off", 7.0), ("on", 600.0)])
+def test_ranks_that_compile_may_wait_longer_for_each_other(
+    monkeypatch: pytest.MonkeyPatch, compile_: str, longest_wait_s: float
+) -> None:
+    asked: list[object] = []
+
+    def lead(size: int, kind: str, make: object, longest_wait_s: float) -> object:
+        asked.extend((size, kind, longest_wait_s))
+        return nullcontext(Ranks())
+
+    monkeypatch.setattr(loading, "lead", lead)
+    with open_ranks(load_settings(gpus=2, device="cpu", compile=compile_, rank_timeout_s=7)):
+        assert asked == [2, "cpu", longest_wait_s]
 
 
 @pytest.mark.parametrize(("device", "backend"), [("cpu", "GLOO"), ("cuda", "NCCL")])

@@ -17,6 +17,7 @@ from worldplay.model.ranks import ALONE, Ranks
 from worldplay.ranks.group import BACKENDS
 from worldplay.ranks.orders import MakeModules, Modules
 from worldplay.ranks.team import lead
+from worldplay.ranks.waiting import LOADING_S
 from worldplay.settings import (
     ModelSettings,
     Settings,
@@ -139,7 +140,9 @@ def start_ranks(settings: ModelSettings, heads: int, make: MakeModules) -> Itera
         keep_compiled_code()
     logger.info("starting %d ranks", settings.gpus)
     gpus = list_gpus(read_visible_gpus())[: settings.gpus] if kind == "cuda" else []
-    with lead(settings.gpus, kind, make) as leader:
+    # Ranks that compile may take longer than others.
+    longest_wait_s = max(settings.rank_timeout_s, LOADING_S if settings.compile == "on" else 0.0)
+    with lead(settings.gpus, kind, make, longest_wait_s) as leader:
         leader.free = {rank: gpu.free for rank, gpu in enumerate(gpus) if rank > 0}
         yield leader
 

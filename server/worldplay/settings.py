@@ -59,6 +59,13 @@ class ModelSettings(BaseModel):
         le=64,
         description="GPUs that compute the model together; with --device cpu, processes of one thread each",
     )
+    rank_timeout_s: float = Field(
+        60.0,
+        ge=1,
+        le=3600,
+        description="With several GPUs: seconds without any progress after which one of them counts as hung, "
+        "and the process ends; at least 600 while models are loaded, and with compile 'on'",
+    )
     attention: str = Field(
         "auto",
         min_length=1,
