@@ -19,6 +19,7 @@ from worldplay.settings import Settings, load_settings
 from worldplay.world import tiers
 from worldplay.world.compiling import can_compile
 from worldplay.world.embedded.load import EMBEDDED
+from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.released import load
 from worldplay.world.released.load import ReleasedConfig
 from worldplay.world.released.variants import find_variant
@@ -209,15 +210,15 @@ IMPOSSIBLE = [
     ({**RELEASED, "graphs": "on"}, "expected a GPU for --graphs on, got cpu; take --graphs auto"),
     ({"device": "cpu", "graphs": "on"}, "expected a GPU for --graphs on, got cpu; take --graphs auto"),
     ({**RELEASED, "attention": "flahs"}, "attention 'flahs' cannot be used here: "),
-    ({**RELEASED, "tier": "fast"}, "taew1_x.safetensors is damaged or incomplete"),
+    ({**RELEASED, "tier": "fast"}, "taehv1_5.safetensors is damaged or incomplete"),
 ]
 
 
 @pytest.fixture
-def tiny_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tiny_decoder(tmp_path: Path) -> Path:
     """A file of the tiny decoder's name that is none."""
-    monkeypatch.setattr(loading, "TINY_DECODER", "taew1_x.safetensors")
-    (tmp_path / "taew1_x.safetensors").write_bytes(b"nothing")
+    (tmp_path / TINY_DECODER).parent.mkdir()
+    (tmp_path / TINY_DECODER).write_bytes(b"nothing")
     return tmp_path
 
 

@@ -38,9 +38,9 @@ from worldplay.world.machine import check_heads, choose_rank_kind, list_gpus
 from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.pace import AUTO
 from worldplay.world.recording import check_recording, record_world
-from worldplay.world.released.files import is_released
-from worldplay.world.released.variants import MODEL, find_variant
-from worldplay.world.tiers import TIERS, apply_tier, check_tier, describe_attention
+from worldplay.world.released.files import find_root, is_released
+from worldplay.world.released.variants import find_variant
+from worldplay.world.tiers import TIERS, apply_tier, check_tier, describe_attention, uses_tiny_decoder
 from worldplay.world.tiny_decoder_file import load_tiny_decoder
 from worldplay.world.world import World, pick_view
 
@@ -243,7 +243,7 @@ def _released(settings: ModelSettings) -> "tuple[ReleasedConfig, Path]":
     """Return which released model the settings ask for, and the folder of its files."""
     from worldplay.world.released.load import ReleasedConfig
 
-    root = settings.weights_dir if settings.model == MODEL else Path(settings.model)
+    root = find_root(settings.model, settings.weights_dir)
     variant = replace(find_variant(settings.variant), shift=settings.shift)
-    is_tiny = TIERS[settings.tier].tiny_decoder and (root / TINY_DECODER).is_file()
+    is_tiny = uses_tiny_decoder(settings.tier, root)
     return ReleasedConfig(variant, parse_size(settings.size), tiny_decoder=is_tiny), root

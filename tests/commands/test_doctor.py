@@ -25,6 +25,7 @@ from worldplay.commands.list_models import find_problem
 from worldplay.settings import load_settings
 from worldplay.world.frames import SIZE
 from worldplay.world.machine import Gpu
+from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.released.memory_estimate import estimate_memory
 from worldplay.world.released.offload_plan import count_sessions
 from worldplay.world.released.variants import find_variant
@@ -113,6 +114,43 @@ def test_report_for_eight_gpus() -> None:
     assert "GPU 1" not in said
     assert "other tiers      keep context of the latest 0.2 minutes of each" in said
     assert "  480x832     45.8 GB    4.4 GB  1.1 min" in said
+
+
+def test_report_for_a_tiny_decoder() -> None:
+    """It takes the place of the model's own, so more sessions fit."""
+    own, tiny = (
+        "\n".join(report(H100, DISTILLED, SIZE, 83_000_000_000, "present", 4, ranks=8, tiny_decoder=tiny))
+        for tiny in (False, True)
+    )
+    assert re.search(r"autoencoder +2.5 GB\n", own)
+    assert re.search(r"autoencoder +0.8 GB  a tiny decoder shows the latents\n", tiny)
+    assert re.search(r"each session +0.2 GB  ", tiny)
+    assert re.search(
+        r"other ranks +35.1 GB each at most, without text stream, encoders and autoencoder\n", tiny
+    )
+    assert "takes about 38.0 GB" in own
+    assert "takes about 38.0 GB" in tiny
+
+
+@pytest.mark.parametrize(
+    ("tier", "is_there", "tiny"), [("fast", True, True), ("fast", False, False), ("exact", True, False)]
+)
+def test_tiny_decoder_is_counted_where_it_is_used(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tier: str,
+    is_there: bool,
+    tiny: bool,
+) -> None:
+    monkeypatch.setattr(doctor, "find_gpu", lambda device, visible: H100.gpu)
+    if is_there:
+        (tmp_path / TINY_DECODER).parent.mkdir()
+        (tmp_path / TINY_DECODER).touch()
+    run(load_settings(weights_dir=tmp_path, tier=tier), None, check=False)
+    assert ("a tiny decoder shows the latents" in capsys.readouterr().out) is tiny
+    run(load_settings(weights_dir=tmp_path, tier=tier), 80.0, check=False)
+    assert "a tiny decoder" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What `worldplay doctor` says of the time that chunks take on this machine."""
 
 import re
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -10,6 +11,7 @@ from worldplay.commands import doctor_speed
 from worldplay.commands.doctor import run
 from worldplay.commands.doctor_speed import choose_shown_size, describe_speed, find_paces
 from worldplay.settings import ModelSettings, load_settings
+from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.pace import Pace
 from worldplay.world.released.sizes import SIZES
 from worldplay.world.released.variants import find_variant
@@ -38,6 +40,20 @@ def test_doctor_measures_the_embedded_world_where_there_is_no_gpu(
     said = capsys.readouterr().out
     assert "Without a GPU only the embedded world is fast enough" in said
     assert re.search(r"The embedded world on this machine\n.*\n +96x160 +250 ms +64.0 +2.67x +2\n$", said)
+
+
+def test_sessions_are_counted_with_the_tiny_decoder_where_it_is_used(tmp_path: Path) -> None:
+    """This is what `serve` has room for."""
+    settings = load_settings(model="hy-worldplay", weights_dir=tmp_path)
+    before = find_paces(settings, DISTILLED, 83_000_000_000)
+    (tmp_path / TINY_DECODER).parent.mkdir()
+    (tmp_path / TINY_DECODER).touch()
+    after = find_paces(settings, DISTILLED, 83_000_000_000)
+    more = [now.room > was.room for was, now in zip(before, after, strict=True)]
+    assert more == [row.tier == "fast" for row in before]
+    fast = settings.model_copy(update={"tier": "fast"})
+    served = sizing.list_paces(fast, 83_000_000_000, lambda size: None)
+    assert [row.room for row in served] == [row.room for row in after if row.tier == "fast"]
 
 
 TIER_TIMES = {"exact": (4.469, 1.843, 0.9), "balanced": (2.0, 0.9, 0.5), "fast": (0.9, 0.4, 0.2)}

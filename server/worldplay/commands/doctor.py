@@ -4,10 +4,11 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from worldplay.commands.doctor_memory import describe_parts, describe_plans, describe_sizes, in_gb
-from worldplay.commands.doctor_speed import choose_shown_size, describe_speed, find_paces
+from worldplay.commands.doctor_speed import choose_shown_size, describe_speed, find_paces, find_tiny_decoder
 from worldplay.commands.list_models import disk_bytes, find_problem
 from worldplay.commands.paths import existing_folder
 from worldplay.model.config import RELEASED_TRANSFORMER
@@ -76,6 +77,8 @@ def report(
     files: str,
     max_sessions: int,
     ranks: int = 1,
+    *,
+    tiny_decoder: bool = False,
 ) -> Iterator[str]:
     """Yield the lines to print.
 
@@ -84,13 +87,15 @@ def report(
         files: a description of the files on disk.
         max_sessions: how many sessions the operator allows at once.
         ranks: how many equal GPUs compute the model together.
+        tiny_decoder: it shows the latents.
     """
-    needed, gpu = estimate_memory(variant, size, ranks=ranks), machine.gpu
+    needed, gpu = estimate_memory(variant, size, ranks=ranks, tiny_decoder=tiny_decoder), machine.gpu
+    on_disk = disk_bytes(estimate_memory(variant, size))
     yield f"GPU      {gpu.name}, {in_gb(gpu.free)} of {in_gb(gpu.total)} free" if gpu else "GPU      none"
     backends = ", ".join(["PyTorch's", *list_attention_packages()])
     yield f"attention  kernels installed: {backends}; `serve` takes the fastest that is exact"
     yield f"memory   {in_gb(machine.memory)} free"
-    yield f"disk     {in_gb(machine.disk_free)} free; {variant.name} takes about {in_gb(disk_bytes(needed))}"
+    yield f"disk     {in_gb(machine.disk_free)} free; {variant.name} takes about {in_gb(on_disk)}"
     yield f"files    {files}"
     yield ""
     yield from describe_parts(needed, variant, size, ranks)
@@ -98,7 +103,10 @@ def report(
     if budget is not None:
         yield from describe_plans(needed, variant, budget, max_sessions, machine.free if ranks > 1 else None)
         yield ""
-        yield from describe_sizes(variant, size, budget, machine.free, ranks)
+        estimate = partial(estimate_memory, variant, ranks=ranks, tiny_decoder=tiny_decoder)
+        yield from describe_sizes(
+            {each: estimate(each) for each in (size, *SIZES)}, variant, budget, machine.free
+        )
     else:
         yield "Without a GPU only the embedded world is fast enough. For a plan: worldplay doctor --memory 80"
 
@@ -138,7 +146,10 @@ def run(settings: ModelSettings, memory_gb: float | None, *, check: bool) -> Non
     rows = [] if free is None or memory_gb is not None else find_paces(settings, variant, free - RESERVE)
     size = choose_shown_size(settings, rows, planned=memory_gb is not None)
     files = describe_files(variant, settings.weights_dir, check=check)
-    for line in report(machine, variant, size, budget, files, settings.max_sessions, settings.gpus):
+    is_tiny = memory_gb is None and find_tiny_decoder(settings.tier, settings.weights_dir)
+    for line in report(
+        machine, variant, size, budget, files, settings.max_sessions, settings.gpus, tiny_decoder=is_tiny
+    ):
         sys.stdout.write(line + "\n")
     for line in describe_speed(settings, rows):
         sys.stdout.write(line + "\n")

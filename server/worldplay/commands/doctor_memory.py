@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from worldplay.world.frames import FPS, FRAMES_PER_LATENT
 from worldplay.world.machine import has_bf16_cpu
-from worldplay.world.released.memory_estimate import MemoryEstimate, count_other_rank, estimate_memory
+from worldplay.world.released.memory_estimate import MemoryEstimate, count_other_rank
 from worldplay.world.released.offload_plan import (
     RESERVE,
     OffloadPlan,
@@ -15,7 +15,6 @@ from worldplay.world.released.offload_plan import (
     find_short_rank,
     plan_offload,
 )
-from worldplay.world.released.sizes import SIZES
 from worldplay.world.released.variants import MODEL, Variant
 from worldplay.world.rollout_config import count_kept_latents
 
@@ -35,7 +34,7 @@ def describe_parts(
     for name, size_bytes, remark in (
         ("image stream", needed.image_stream, "of the transformer"),
         ("text stream", needed.text_stream, f"of the transformer; {text}"),
-        ("autoencoder", needed.autoencoder, ""),
+        ("autoencoder", needed.autoencoder, "" if needed.decoder else "a tiny decoder shows the latents"),
         ("encoders", needed.encoders, "Qwen2.5-VL, ByT5, SigLIP; idle between prompts"),
         *(caches if variant.is_live else ()),
         (
@@ -104,7 +103,10 @@ def _other_ranks(
 ) -> Iterator[str]:
     """Describe the memory of the other ranks, and name a GPU that others use."""
     takes = count_other_rank(needed, walks, sets, unrotated=plan.unrotated_caches)
-    yield f"  other ranks      {in_gb(takes)} each at most, without text stream and encoders"
+    without = "without text stream and encoders"
+    if not needed.decoder:
+        without = "without text stream, encoders and autoencoder"
+    yield f"  other ranks      {in_gb(takes)} each at most, {without}"
     if problem := find_short_rank(needed, plan, walks, free):
         yield f"                   DOES NOT FIT: {problem}"
         return
@@ -155,14 +157,17 @@ def _describe(who: str, needed: MemoryEstimate, plan: OffloadPlan, variant: Vari
 
 
 def describe_sizes(
-    variant: Variant, asked: tuple[int, int], budget: int, free: Mapping[int, int], ranks: int
+    estimates: Mapping[tuple[int, int], MemoryEstimate],
+    variant: Variant,
+    budget: int,
+    free: Mapping[int, int],
 ) -> Iterator[str]:
+    """Describe what each size takes, (height, width)."""
     last = "most sessions" if variant.is_live else "a clip"
     others = _least_of_others(free)
     kept_of = f" {'kept':>8}" if variant.is_live else ""
     yield f"  {'size':9} {'one walk':>9} {'KV cache':>9}{kept_of}  {last}"
-    for size in dict.fromkeys((asked, *SIZES)):
-        needed = estimate_memory(variant, size, ranks=ranks)
+    for size, needed in estimates.items():
         plan = plan_offload(needed, 1, budget)
         name = f"{size[0]}x{size[1]}"
         caches = needed.unrotated_caches if plan.unrotated_caches else needed.caches

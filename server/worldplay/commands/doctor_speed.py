@@ -1,11 +1,13 @@
 """What chunks of a model take on this machine, and which size walks in real time; for `doctor`."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import get_args
 
 from worldplay.chunk_times import recall
 from worldplay.settings import ModelSettings
 from worldplay.world.frames import parse_size, show_size
+from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.pace import AUTO, Pace
 from worldplay.world.released.files import is_released
 from worldplay.world.released.memory_estimate import estimate_memory
@@ -44,8 +46,18 @@ def _recall_pace(
 ) -> SizePace:
     seconds = recall(settings.model_copy(update={"tier": tier}), size)
     pace = None if seconds is None else Pace(seconds, variant.chunk_latents)
-    needed = estimate_memory(variant, size, ranks=settings.gpus)
+    is_tiny = find_tiny_decoder(tier, settings.weights_dir)
+    needed = estimate_memory(variant, size, ranks=settings.gpus, tiny_decoder=is_tiny)
     return SizePace(size, pace, count_sessions(needed, budget), tier)
+
+
+def find_tiny_decoder(tier: TierName, weights_dir: Path) -> bool:
+    """Return whether a tiny decoder would show the latents."""
+    if tier == "exact" or not (weights_dir / TINY_DECODER).is_file():
+        return False
+    from worldplay.world.tiers import uses_tiny_decoder  # importing it takes seconds
+
+    return uses_tiny_decoder(tier, weights_dir)
 
 
 def choose_shown_size(settings: ModelSettings, rows: Sequence[SizePace], *, planned: bool) -> tuple[int, int]:

@@ -38,6 +38,11 @@ TIERS: dict[TierName, Tier] = {
 }
 
 
+def uses_tiny_decoder(name: TierName, root: Path) -> bool:
+    """Return whether a tiny decoder shows the released model's latents: the tier has one, and it is there."""
+    return TIERS[name].tiny_decoder and (root / TINY_DECODER).is_file()
+
+
 def check_tier(name: TierName, *, can_walk: bool) -> None:
     """Raises: ValueError if the model cannot walk: its context is never encoded apart."""
     if name != "exact" and not can_walk:

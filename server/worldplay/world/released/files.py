@@ -54,6 +54,11 @@ def is_released(model: str) -> bool:
     return model == MODEL or (directory.is_dir() and not holds_embedded and _holds_released(directory))
 
 
+def find_root(model: str, weights_dir: Path) -> Path:
+    """Return the folder of a released model's files."""
+    return weights_dir if model == MODEL else Path(model)
+
+
 def _holds_released(root: Path) -> bool:
     folders = (ACTION_MODELS, ORIGINAL, DIFFUSERS, *(variant.folder for variant in VARIANTS.values()))
     return any((root / folder).is_dir() for folder in folders)
