@@ -259,6 +259,22 @@ def test_what_cannot_be_is_refused_before_sizes_are_measured(monkeypatch: pytest
         serve.run(load_settings(**RELEASED, size="auto", graphs="on", port=0))
 
 
+def test_a_size_that_will_be_chosen_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`serve --size auto` checks everything else before it measures sizes."""
+
+    def stop(settings: Settings) -> Settings:
+        assert settings.size == "auto"
+        raise ValueError("sizes are measured")
+
+    monkeypatch.setattr(sizing, "fix_size", stop)
+    monkeypatch.setattr(serve, "listen", lambda host, port: None)
+    monkeypatch.setattr(serve, "setup_logs", lambda level, form: None)
+    monkeypatch.setattr(serve, "keep_one_heap", lambda: None)
+    for tier in ("exact", "fast"):
+        with pytest.raises(ValueError, match="^sizes are measured$"):
+            serve.run(load_settings(**RELEASED, size="auto", tier=tier, port=0))
+
+
 def test_what_can_be_is_not_refused(tmp_path: Path) -> None:
     for given in ({"tier": "fast"}, {"attention": "sdpa"}, {"variant": "bidirectional", "graphs": "auto"}):
         check_choices(load_settings(**{**RELEASED, "weights_dir": tmp_path, **given}))

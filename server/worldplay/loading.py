@@ -87,8 +87,8 @@ def check_choices(settings: ModelSettings) -> None:
     check_tier(settings.tier, can_walk=find_variant(settings.variant).is_live)
     if settings.attention != AUTO:
         _check_attention(settings, device)
-    config, root = _released(settings)
-    if config.tiny_decoder:
+    root = find_root(settings.model, settings.weights_dir)
+    if uses_tiny_decoder(settings.tier, root):
         load_tiny_decoder(root / TINY_DECODER, torch.device("cpu"), torch.float32)
 
 
