@@ -208,6 +208,31 @@ def test_report_for_a_small_gpu() -> None:
     assert "KV cache       stored unrotated" in said
 
 
+@pytest.mark.parametrize("tiny", [False, True])
+def test_report_for_a_gpu_of_24_gb(tiny: bool) -> None:
+    gpu = Machine(Gpu("RTX 4090", 25_000_000_000, 25_700_000_000), 64_000_000_000, 10**12)
+    lines = list(report(gpu, DISTILLED, (240, 416), 24_000_000_000, PRESENT, 1, tiny_decoder=tiny))
+    if tiny:
+        assert "  render: fits, 23.2 GB at most" in lines
+        assert "No published size" not in lines[-1]
+    else:
+        assert "  serve, 1 at once and a clip: DOES NOT FIT, it takes at least 27.2 GB" in lines
+        assert lines[-1] == (
+            "  No published size fits into 24.0 GB: 240x416 takes 25.6 GB for one walk, and 23.2 GB with "
+            "--tier fast and its tiny decoder, which fits"
+        )
+
+
+@pytest.mark.parametrize(
+    ("memory", "elsewhere", "fits"), [(19, False, False), (19, True, True), (25, False, True)]
+)
+def test_report_says_where_main_memory_is_too_short(memory: int, elsewhere: bool, fits: bool) -> None:
+    """As `serve` does before it loads anything."""
+    machine = replace(H100, memory=memory * 1_000_000_000)
+    said = "\n".join(report(machine, DISTILLED, SIZE, 83_000_000_000, PRESENT, 4, elsewhere=elsewhere))
+    assert ("24.3 GB, for what is not on the GPU: DOES NOT FIT, 19.0 GB are free" in said) is not fits
+
+
 def test_report_has_one_plan_where_both_are_alike() -> None:
     said = "\n".join(report(H100, DISTILLED, SIZE, 800_000_000_000, PRESENT, 4))
     assert "serve, 4 at once" in said

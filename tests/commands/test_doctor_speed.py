@@ -56,6 +56,12 @@ def test_sessions_are_counted_with_the_tiny_decoder_where_it_is_used(tmp_path: P
     assert [row.room for row in served] == [row.room for row in after if row.tier == "fast"]
 
 
+def test_sizes_without_memory_for_them_say_so() -> None:
+    settings = load_settings(model="hy-worldplay")
+    said = list(describe_speed(settings, find_paces(settings, DISTILLED, 24_000_000_000)))
+    assert [line.split("  ")[-1].strip() for line in said[2:]] == ["does not fit"] * 9
+
+
 TIER_TIMES = {"exact": (4.469, 1.843, 0.9), "balanced": (2.0, 0.9, 0.5), "fast": (0.9, 0.4, 0.2)}
 
 

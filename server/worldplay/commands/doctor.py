@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from worldplay.commands.doctor_memory import describe_parts, describe_plans, describe_sizes, in_gb
+from worldplay.commands.doctor_memory import (
+    describe_parts,
+    describe_plans,
+    describe_sizes,
+    describe_way_out,
+    in_gb,
+)
 from worldplay.commands.doctor_speed import choose_shown_size, describe_speed, find_paces, find_tiny_decoder
 from worldplay.commands.list_models import disk_bytes, find_problem
 from worldplay.commands.paths import existing_folder
@@ -79,6 +85,7 @@ def report(
     ranks: int = 1,
     *,
     tiny_decoder: bool = False,
+    elsewhere: bool = False,
 ) -> Iterator[str]:
     """Yield the lines to print.
 
@@ -88,6 +95,7 @@ def report(
         max_sessions: how many sessions the operator allows at once.
         ranks: how many equal GPUs compute the model together.
         tiny_decoder: it shows the latents.
+        elsewhere: the plan is for another machine, whose main memory is not known.
     """
     needed, gpu = estimate_memory(variant, size, ranks=ranks, tiny_decoder=tiny_decoder), machine.gpu
     on_disk = disk_bytes(estimate_memory(variant, size))
@@ -101,12 +109,13 @@ def report(
     yield from describe_parts(needed, variant, size, ranks)
     yield ""
     if budget is not None:
-        yield from describe_plans(needed, variant, budget, max_sessions, machine.free if ranks > 1 else None)
+        free, host = machine.free if ranks > 1 else None, None if elsewhere else machine.memory
+        yield from describe_plans(needed, variant, budget, max_sessions, free, host)
         yield ""
         estimate = partial(estimate_memory, variant, ranks=ranks, tiny_decoder=tiny_decoder)
-        yield from describe_sizes(
-            {each: estimate(each) for each in (size, *SIZES)}, variant, budget, machine.free
-        )
+        estimates = {each: estimate(each) for each in (size, *SIZES)}
+        yield from describe_sizes(estimates, variant, budget, machine.free)
+        yield from describe_way_out(variant, budget, ranks, tiny_decoder=tiny_decoder)
     else:
         yield "Without a GPU only the embedded world is fast enough. For a plan: worldplay doctor --memory 80"
 
@@ -148,7 +157,15 @@ def run(settings: ModelSettings, memory_gb: float | None, *, check: bool) -> Non
     files = describe_files(variant, settings.weights_dir, check=check)
     is_tiny = memory_gb is None and find_tiny_decoder(settings.tier, settings.weights_dir)
     for line in report(
-        machine, variant, size, budget, files, settings.max_sessions, settings.gpus, tiny_decoder=is_tiny
+        machine,
+        variant,
+        size,
+        budget,
+        files,
+        settings.max_sessions,
+        settings.gpus,
+        tiny_decoder=is_tiny,
+        elsewhere=memory_gb is not None,
     ):
         sys.stdout.write(line + "\n")
     for line in describe_speed(settings, rows):

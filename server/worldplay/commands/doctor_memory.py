@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from worldplay.world.frames import FPS, FRAMES_PER_LATENT
+from worldplay.world.frames import FPS, FRAMES_PER_LATENT, show_size
 from worldplay.world.machine import has_bf16_cpu
-from worldplay.world.released.memory_estimate import MemoryEstimate, count_other_rank
+from worldplay.world.released.memory_estimate import MemoryEstimate, count_other_rank, estimate_memory
 from worldplay.world.released.offload_plan import (
     RESERVE,
     OffloadPlan,
@@ -15,6 +15,7 @@ from worldplay.world.released.offload_plan import (
     find_short_rank,
     plan_offload,
 )
+from worldplay.world.released.sizes import SIZES
 from worldplay.world.released.variants import MODEL, Variant
 from worldplay.world.rollout_config import count_kept_latents
 
@@ -60,25 +61,29 @@ def describe_plans(
     budget: int,
     max_sessions: int,
     free: Mapping[int, int] | None,
+    host: int | None,
 ) -> Iterator[str]:
     """Describe the plan of `serve`, and that of `render`, which has only one walk, if it differs.
 
     Args:
         free: bytes of the other ranks' GPUs, which are planned like this one if it is empty; None: one rank.
+        host: bytes of main memory that are free; None: not known.
     """
     yield f"Plan for {in_gb(budget)}"
     alone = plan_offload(needed, 1, budget)
     if not variant.is_live:
-        yield from _describe("serve and render, a clip at a time", needed, alone, variant)
+        yield from _describe("serve and render, a clip at a time", needed, alone, variant, host)
         yield "  sessions         none: this variant only makes clips"
         return
     most = count_sessions(needed, budget)
     served = min(max_sessions, max(1, most))
     serving = plan_offload(needed, served + 1, budget)
     room = f", because {max_sessions} do not fit" if served < max_sessions else ""
-    yield from _describe(f"serve, {served} at once and a clip{room}", needed, serving, variant)
+    yield from _describe(f"serve, {served} at once and a clip{room}", needed, serving, variant, host)
     if _choices(alone) != _choices(serving):
-        yield from _describe("render", needed, alone, variant)
+        yield from _describe("render", needed, alone, variant, host)
+    if not serving.fits:
+        return
     others = _least_of_others(free)
     sets = count_cache_sets(needed, serving, served + 1, budget, others)
     yield from _more_caches(needed, serving, sets, served)
@@ -145,15 +150,19 @@ def _choices(plan: OffloadPlan) -> tuple[object, ...]:
     return plan.fits, plan.encoders, plan.text_stream, plan.unrotated_caches
 
 
-def _describe(who: str, needed: MemoryEstimate, plan: OffloadPlan, variant: Variant) -> Iterator[str]:
-    yield f"  {who}: {'fits' if plan.fits else 'DOES NOT FIT'}, {in_gb(plan.peak)} at most"
+def _describe(
+    who: str, needed: MemoryEstimate, plan: OffloadPlan, variant: Variant, host: int | None
+) -> Iterator[str]:
+    peak = in_gb(plan.peak)
+    yield f"  {who}: {f'fits, {peak} at most' if plan.fits else f'DOES NOT FIT, it takes at least {peak}'}"
     yield f"    encoders       {plan.encoders.value}"
     yield f"    text stream    {plan.text_stream.value}"
     if variant.is_live:
         yield f"    KV cache       {'stored unrotated' if plan.unrotated_caches else 'both branches'}"
     widening = 1 if has_bf16_cpu() else 2
     if waiting := count_waiting(plan, needed.encoders, needed.text_stream, widening):
-        yield f"    main memory    {in_gb(waiting)}, for what is not on the GPU"
+        short = "" if host is None or waiting <= host else f": DOES NOT FIT, {in_gb(host)} are free"
+        yield f"    main memory    {in_gb(waiting)}, for what is not on the GPU{short}"
 
 
 def describe_sizes(
@@ -175,6 +184,25 @@ def describe_sizes(
         most = (count_sessions(needed, budget) or "does not fit") if variant.is_live else clip
         kept = f" {_minutes_kept(needed, plan, 1, budget, others):>4.1f} min" if variant.is_live else ""
         yield f"  {name:9} {in_gb(plan.peak):>9} {in_gb(caches):>9}{kept}  {most}"
+
+
+def describe_way_out(variant: Variant, budget: int, ranks: int, *, tiny_decoder: bool) -> Iterator[str]:
+    """Say what would fit if no published size does."""
+    size = min(SIZES)
+
+    def plan(*, tiny: bool) -> OffloadPlan:
+        return plan_offload(estimate_memory(variant, size, ranks=ranks, tiny_decoder=tiny), 1, budget)
+
+    least = plan(tiny=tiny_decoder)
+    if least.fits:
+        return
+    takes = f"{show_size(size)} takes {in_gb(least.peak)} for one walk"
+    said = f"  No published size fits into {in_gb(budget)}: {takes}"
+    if variant.is_live and not tiny_decoder:
+        tiny = plan(tiny=True)
+        fits = ", which fits" if tiny.fits else ""
+        said += f", and {in_gb(tiny.peak)} with --tier fast and its tiny decoder{fits}"
+    yield said
 
 
 def in_gb(size: int) -> str:

@@ -9,6 +9,7 @@ from worldplay.model.attention import is_in_eight_bits
 from worldplay.model.attention_choice import FAILURES
 from worldplay.model.eight_bit_linears import emulated_product, round_rows, round_weight, scaled_product
 from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
+from worldplay.wording import first_line
 from worldplay.world.kept_rollout import Keeping
 from worldplay.world.machine import available_memory
 from worldplay.world.model_files import TINY_DECODER
@@ -148,7 +149,7 @@ def find_rounding_problem(device: torch.device) -> str | None:
     try:
         got, expected = scaled_product(*inputs).float(), emulated_product(*inputs)
     except FAILURES as error:
-        return f"they fail here ({(str(error).strip().splitlines() or ['no message'])[0][:100]})"
+        return f"they fail here ({first_line(error)})"
     difference = ((got - expected).norm() / expected.norm()).item()
     return None if difference <= _LARGEST_DIFFERENCE else f"they are off by {100 * difference:.2g} % here"
 
