@@ -39,7 +39,7 @@ def _read() -> dict[str, object]:
     """Read all times. A file that is missing or damaged holds none."""
     try:
         times = json.loads(CHUNK_TIMES.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return times if isinstance(times, dict) else {}
 

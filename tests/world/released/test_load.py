@@ -258,6 +258,19 @@ def test_other_ranks_load_only_what_they_compute(layouts: dict[str, Path], tiny:
     assert found == [{"cpu"}, {"meta" if tiny else "cpu"}]
 
 
+def test_link_to_weights_that_are_gone(layouts: dict[str, Path], tmp_path: Path) -> None:
+    """The hub's cache consists of links, and its files may be removed apart from them."""
+    root = tmp_path / "weights"
+    shutil.copytree(layouts["diffusers"], root)
+    path = root / "HunyuanVideo-1.5-Diffusers-480p_i2v" / "image_encoder" / "model.safetensors"
+    path.unlink()
+    path.symlink_to("gone")
+    with pytest.raises(
+        OSError, match=r"image_encoder has no .*model\.safetensors.*; run `worldplay download"
+    ):
+        load(root)
+
+
 def test_views_have_open_ground(layouts: dict[str, Path]) -> None:
     world = load(layouts["diffusers"])
     walk = world.open_walk(WalkRequest(seed=1, steps=1))

@@ -180,7 +180,8 @@ def _check_host(
 def _encoder_bytes(files: ReleasedFiles) -> int:
     """Return the size of the encoders on disk; in memory they need at least as much."""
     folders = (files.text.model, files.glyph.weights, files.vision.model)
-    return sum(path.stat().st_size for folder in folders for path in folder.glob("*.safetensors"))
+    found = (path for folder in folders for path in folder.glob("*.safetensors"))
+    return sum(path.stat().st_size for path in found if path.is_file())  # not a link to nothing
 
 
 def free_bytes(device: torch.device) -> int | None:
