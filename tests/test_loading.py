@@ -19,6 +19,7 @@ from worldplay.settings import Settings, load_settings
 from worldplay.world import tiers
 from worldplay.world.compiling import can_compile
 from worldplay.world.embedded.load import EMBEDDED
+from worldplay.world.machine import Gpu
 from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.released import load
 from worldplay.world.released.load import ReleasedConfig
@@ -104,6 +105,19 @@ def test_directory_with_parts_of_a_released_model(tmp_path: Path) -> None:
         r"HunyuanVideo-1.5/vae, vae; run `worldplay download --variant ar-distilled --weights-dir",
     ):
         open_world(load_settings(model=str(tmp_path), device="cpu"), sessions=1, clips=0)
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "warns"), [("auto", 1, True), ("cpu", 1, False), ("auto", 0, False)]
+)
+def test_gpu_that_pytorch_cannot_use_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, device: str, gpus: int, warns: bool
+) -> None:
+    """For example because its driver is too old. `doctor`, which asks the driver, would plan for it."""
+    monkeypatch.setattr(loading, "list_gpus", lambda visible: [Gpu("H100", 84, 85)] * gpus)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    open_world(load_settings(device=device, attention="sdpa"), sessions=1, clips=0)
+    assert ("PyTorch cannot use the GPU (H100)" in caplog.text) is warns
 
 
 def test_unknown_variant_is_refused() -> None:

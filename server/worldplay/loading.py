@@ -163,6 +163,8 @@ def open_world(settings: ModelSettings, *, sessions: int, clips: int, ranks: Ran
     """
     check_choices(settings)
     device = choose_device(settings.device)
+    if device.type == "cpu" and settings.device == "auto":
+        _warn_of_unused_gpu()
     if is_released(settings.model):
         world = _open_released(settings, device, sessions, clips, ranks)
     else:
@@ -172,6 +174,15 @@ def open_world(settings: ModelSettings, *, sessions: int, clips: int, ranks: Ran
         walks = 1 if _keeps_latents(settings) else sessions + clips
         world = load_embedded(find_embedded(settings.model), device, ranks, walks)
     return tune(settings, world, sessions=sessions, clips=clips)
+
+
+def _warn_of_unused_gpu() -> None:
+    for gpu in list_gpus(read_visible_gpus())[:1]:
+        logger.warning(
+            "PyTorch cannot use the GPU (%s), so this runs on the CPU; is its driver too old for PyTorch %s?",
+            gpu.name,
+            torch.__version__,
+        )
 
 
 def open_live_world(settings: Settings, ranks: Ranks = ALONE) -> World:
