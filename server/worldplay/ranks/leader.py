@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from threading import Lock
 from typing import NoReturn
@@ -61,8 +62,10 @@ class Leader(Exchange):
         super().__init__(0, size)
         self.waiting = waiting
         self._kind = kind
-        # A GPU computes what was launched when the call has long returned.
-        self._device_work = DeviceWork(waiting, torch.cuda.Event) if kind == "cuda" else None
+        self._device_work: DeviceWork | None = None
+        if kind == "cuda":  # it computes what was launched when the call has long returned
+            make_event = partial(torch.cuda.Event, blocking=True)  # waiting for it takes no core
+            self._device_work = DeviceWork(waiting, make_event)
         self._tell_all = tell
         self._fail = fail
         self._lock = Lock()
