@@ -90,7 +90,7 @@ def test_small_worlds_leave_a_core_to_the_browser(
 def test_released_model_that_has_not_been_downloaded(tmp_path: Path) -> None:
     settings = load_settings(model="hy-worldplay", variant="ar", weights_dir=tmp_path, device="cpu")
     expected = (
-        r"^\S*/HY-WorldPlay/ar_model is missing, and \S* has none of these instead: ar_model; "
+        r"^\S*/HY-WorldPlay/ar_model is missing \(\S* has none of these instead: ar_model\); "
         r"run `worldplay download --variant ar --weights-dir \S*`$"
     )
     with pytest.raises(OSError, match=expected):
@@ -101,8 +101,8 @@ def test_directory_with_parts_of_a_released_model(tmp_path: Path) -> None:
     (tmp_path / "ar_distilled_action_model").mkdir()
     with pytest.raises(
         OSError,
-        match=r"HunyuanVideo-1.5-Diffusers-480p_i2v/vae is missing, and \S+ has none of these instead: "
-        r"HunyuanVideo-1.5/vae, vae; run `worldplay download --variant ar-distilled --weights-dir",
+        match=r"HunyuanVideo-1.5-Diffusers-480p_i2v/vae is missing \(\S+ has none of these instead: "
+        r"HunyuanVideo-1.5/vae, vae\); run `worldplay download --variant ar-distilled --weights-dir",
     ):
         open_world(load_settings(model=str(tmp_path), device="cpu"), sessions=1, clips=0)
 

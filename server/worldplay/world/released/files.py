@@ -120,7 +120,7 @@ class _Search:
                 return folder
         made, *others = (folder / marker for folder in folders)
         names = ", ".join(str(path.relative_to(self.root)) for path in others)
-        raise OSError(f"{made} is missing, and {self.root} has none of these instead: {names}")
+        raise OSError(f"{made} is missing ({self.root} has none of these instead: {names})")
 
 
 def _locate_text(bases: list[Path], search: _Search) -> EncoderFiles:
