@@ -28,6 +28,7 @@ from worldplay.world.machine import (
     list_attention_packages,
     list_gpus,
 )
+from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.released.memory_estimate import RELEASED, Shapes, estimate_memory
 from worldplay.world.released.offload_plan import RESERVE
 from worldplay.world.released.sizes import SIZES
@@ -138,6 +139,16 @@ def _check_tier(settings: ModelSettings, variant: Variant) -> None:
         check_tier(settings.tier, can_walk=variant.is_live)
 
 
+def _describe_missing_decoder(settings: ModelSettings) -> Iterator[str]:
+    """Say that the tier's tiny decoder is not there, which `download` does not fetch."""
+    path = settings.weights_dir / TINY_DECODER
+    if settings.tier != "exact" and not path.is_file():
+        from worldplay.world.tiers import TIERS  # importing it takes seconds
+
+        if TIERS[settings.tier].tiny_decoder:
+            yield f"\nThe tiny decoder of this tier is not there: {path}; see docs/performance.md\n"
+
+
 def run(settings: ModelSettings, memory_gb: float | None, *, check: bool) -> None:
     """Print the report for this machine, or for a GPU with `memory_gb`.
 
@@ -168,5 +179,7 @@ def run(settings: ModelSettings, memory_gb: float | None, *, check: bool) -> Non
         elsewhere=memory_gb is not None,
     ):
         sys.stdout.write(line + "\n")
+    if budget is not None and memory_gb is None:
+        sys.stdout.writelines(_describe_missing_decoder(settings))
     for line in describe_speed(settings, rows):
         sys.stdout.write(line + "\n")
