@@ -12,7 +12,8 @@ from support.paths import PACKAGE
 ROOT_FILES: dict[str, set[str]] = {
     "folders": set(),
     "variables": set(),
-    "settings": {"folders", "variables", "protocol", "world"},
+    "setting_kinds": {"protocol", "world"},
+    "settings": {"folders", "setting_kinds", "variables", "world"},
     "chunk_times": {"settings", "world"},
     "loading": {"settings", "ranks", "world"},
     "engine_setup": {"settings", "chunk_times", "loading", "engine", "world"},
@@ -29,7 +30,10 @@ MAY_IMPORT = {
     "protocol": set(),
     "client": {"protocol"},
     "clips": {"engine", "media"},
-    "web": {"clips", "engine", "media", "protocol", "store", "engine_setup", "loading", "settings", "sizing"},
+    "web": {
+        *("clips", "engine", "media", "protocol", "store"),
+        *("engine_setup", "loading", "setting_kinds", "settings", "sizing"),
+    },
     "commands": {"client", "clips", "engine", "media", "hub", "web", *ROOT_FILES},
 }
 ANY_LAYER_MAY_IMPORT = {"wording"}

@@ -1,6 +1,7 @@
 """Which world the settings ask for, and what an operator hears who asks for one that is not there."""
 
 import re
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,8 @@ from worldplay.settings import Settings, load_settings
 from worldplay.world import tiers
 from worldplay.world.compiling import can_compile
 from worldplay.world.embedded.load import EMBEDDED
+from worldplay.world.machine import Gpu
+from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.released import load
 from worldplay.world.released.load import ReleasedConfig
 from worldplay.world.released.variants import find_variant
@@ -87,7 +90,7 @@ def test_small_worlds_leave_a_core_to_the_browser(
 def test_released_model_that_has_not_been_downloaded(tmp_path: Path) -> None:
     settings = load_settings(model="hy-worldplay", variant="ar", weights_dir=tmp_path, device="cpu")
     expected = (
-        r"^\S*/HY-WorldPlay/ar_model is missing \(nor is there in \S* any of ar_model\); "
+        r"^\S*/HY-WorldPlay/ar_model is missing \(\S* has none of these instead: ar_model\); "
         r"run `worldplay download --variant ar --weights-dir \S*`$"
     )
     with pytest.raises(OSError, match=expected):
@@ -98,10 +101,23 @@ def test_directory_with_parts_of_a_released_model(tmp_path: Path) -> None:
     (tmp_path / "ar_distilled_action_model").mkdir()
     with pytest.raises(
         OSError,
-        match=r"HunyuanVideo-1.5-Diffusers-480p_i2v/vae is missing \(nor is there in \S+ any of "
+        match=r"HunyuanVideo-1.5-Diffusers-480p_i2v/vae is missing \(\S+ has none of these instead: "
         r"HunyuanVideo-1.5/vae, vae\); run `worldplay download --variant ar-distilled --weights-dir",
     ):
         open_world(load_settings(model=str(tmp_path), device="cpu"), sessions=1, clips=0)
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "warns"), [("auto", 1, True), ("cpu", 1, False), ("auto", 0, False)]
+)
+def test_gpu_that_pytorch_cannot_use_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, device: str, gpus: int, warns: bool
+) -> None:
+    """For example because its driver is too old. `doctor`, which asks the driver, would plan for it."""
+    monkeypatch.setattr(loading, "list_gpus", lambda visible: [Gpu("H100", 84, 85)] * gpus)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    open_world(load_settings(device=device, attention="sdpa"), sessions=1, clips=0)
+    assert ("PyTorch cannot use the GPU (H100)" in caplog.text) is warns
 
 
 def test_unknown_variant_is_refused() -> None:
@@ -140,6 +156,21 @@ def test_server_keeps_memory_for_visitors_and_a_clip(
 def test_ranks_that_cannot_be(settings: dict[str, object], reason: str) -> None:
     with pytest.raises(ValueError, match=reason), open_ranks(load_settings(**{"device": "cpu", **settings})):
         pass
+
+
+@pytest.mark.parametrize(("compile_", "longest_wait_s"), [("off", 7.0), ("on", 600.0)])
+def test_ranks_that_compile_may_wait_longer_for_each_other(
+    monkeypatch: pytest.MonkeyPatch, compile_: str, longest_wait_s: float
+) -> None:
+    asked: list[object] = []
+
+    def lead(size: int, kind: str, make: object, longest_wait_s: float) -> object:
+        asked.extend((size, kind, longest_wait_s))
+        return nullcontext(Ranks())
+
+    monkeypatch.setattr(loading, "lead", lead)
+    with open_ranks(load_settings(gpus=2, device="cpu", compile=compile_, rank_timeout_s=7)):
+        assert asked == [2, "cpu", longest_wait_s]
 
 
 @pytest.mark.parametrize(("device", "backend"), [("cpu", "GLOO"), ("cuda", "NCCL")])
@@ -193,15 +224,15 @@ IMPOSSIBLE = [
     ({**RELEASED, "graphs": "on"}, "expected a GPU for --graphs on, got cpu; take --graphs auto"),
     ({"device": "cpu", "graphs": "on"}, "expected a GPU for --graphs on, got cpu; take --graphs auto"),
     ({**RELEASED, "attention": "flahs"}, "attention 'flahs' cannot be used here: "),
-    ({**RELEASED, "tier": "fast"}, "taew1_x.safetensors is damaged or incomplete"),
+    ({**RELEASED, "tier": "fast"}, "taehv1_5.safetensors is damaged or incomplete"),
 ]
 
 
 @pytest.fixture
-def tiny_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tiny_decoder(tmp_path: Path) -> Path:
     """A file of the tiny decoder's name that is none."""
-    monkeypatch.setattr(loading, "TINY_DECODER", "taew1_x.safetensors")
-    (tmp_path / "taew1_x.safetensors").write_bytes(b"nothing")
+    (tmp_path / TINY_DECODER).parent.mkdir()
+    (tmp_path / TINY_DECODER).write_bytes(b"nothing")
     return tmp_path
 
 
@@ -240,6 +271,22 @@ def test_what_cannot_be_is_refused_before_sizes_are_measured(monkeypatch: pytest
     monkeypatch.setattr(serve, "keep_one_heap", lambda: None)
     with pytest.raises(ValueError, match="expected a GPU for --graphs on"):
         serve.run(load_settings(**RELEASED, size="auto", graphs="on", port=0))
+
+
+def test_a_size_that_will_be_chosen_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`serve --size auto` checks everything else before it measures sizes."""
+
+    def stop(settings: Settings) -> Settings:
+        assert settings.size == "auto"
+        raise ValueError("sizes are measured")
+
+    monkeypatch.setattr(sizing, "fix_size", stop)
+    monkeypatch.setattr(serve, "listen", lambda host, port: None)
+    monkeypatch.setattr(serve, "setup_logs", lambda level, form: None)
+    monkeypatch.setattr(serve, "keep_one_heap", lambda: None)
+    for tier in ("exact", "fast"):
+        with pytest.raises(ValueError, match=r"^sizes are measured$"):
+            serve.run(load_settings(**RELEASED, size="auto", tier=tier, port=0))
 
 
 def test_what_can_be_is_not_refused(tmp_path: Path) -> None:

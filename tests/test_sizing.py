@@ -32,7 +32,7 @@ AUTO = load_settings(model="hy-worldplay", size="auto", gpus=1)
 def rows(*seconds: float | None, room: int = 9) -> list[SizePace]:
     """What one H200 took, or other times; None: not measured."""
     paces = [None if each is None else Pace(each, 4) for each in seconds]
-    return [SizePace(size, pace, room if pace else 0) for size, pace in zip(SIZES, paces, strict=True)]
+    return [SizePace(size, pace, room) for size, pace in zip(SIZES, paces, strict=True)]
 
 
 @pytest.mark.parametrize(

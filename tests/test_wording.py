@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from worldplay.wording import JSON, MESSAGE_PACK, Fault, Notation, find_fault, show, show_name
+from worldplay.wording import JSON, MESSAGE_PACK, Fault, Notation, find_fault, first_line, show, show_name
 
 
 @pytest.mark.parametrize(
@@ -103,3 +103,15 @@ def test_text_that_is_no_json_is_told_where() -> None:
     with pytest.raises(ValidationError) as caught:
         Thing.model_validate_json("{")
     assert find_fault(caught.value).reason == "expected JSON: EOF while parsing an object at line 1 column 1"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError(""), "no message"),
+        (ValueError("\n one \ntwo"), "one"),
+        (ValueError("word " * 100), "word " * 31 + "..."),
+    ],
+)
+def test_first_line_of_an_error_ends_after_a_word(error: Exception, said: str) -> None:
+    assert first_line(error) == said

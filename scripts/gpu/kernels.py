@@ -9,7 +9,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from gpu.setup import Row, Setup, make_arguments, make_timestep
 from worldplay.model.config import CHUNK_LATENTS
-from worldplay.world.attention import AUTO, set_attention
+from worldplay.world.attention import set_attention
+from worldplay.world.pace import AUTO
 
 TOP = 12
 

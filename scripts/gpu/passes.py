@@ -11,7 +11,8 @@ from worldplay.model import flops
 from worldplay.model.attention_choice import FAILURES
 from worldplay.model.config import CHUNK_LATENTS
 from worldplay.model.regions import EAGER, Regions, compile_regions
-from worldplay.world.attention import AUTO, set_attention
+from worldplay.world.attention import set_attention
+from worldplay.world.pace import AUTO
 from worldplay.world.world import World
 
 Passes = dict[str, Callable[[], object]]

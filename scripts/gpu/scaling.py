@@ -20,12 +20,14 @@ from worldplay.engine.capacity import measure_pace
 from worldplay.loading import start_ranks, tune
 from worldplay.model.config import CHUNK_LATENTS
 from worldplay.model.ranks import ALONE, Ranks
-from worldplay.settings import ModelSettings, TierName, load_model_settings
-from worldplay.world.attention import AUTO, set_attention
+from worldplay.settings import ModelSettings, load_model_settings
+from worldplay.world.attention import set_attention
 from worldplay.world.device import synchronize
 from worldplay.world.frames import FPS, FRAMES_PER_LATENT
+from worldplay.world.pace import AUTO
 from worldplay.world.released.random_weights import build_networks, build_random_world, open_random_walk
 from worldplay.world.released.variants import DEFAULT_VARIANT, MODEL, VARIANTS
+from worldplay.world.rollout_config import TierName
 from worldplay.world.world import World
 
 NUM_RANKS = (1, 2, 4, 8)

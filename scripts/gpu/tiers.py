@@ -11,7 +11,8 @@ from worldplay.model.attention_choice import FAILURES
 from worldplay.model.config import CHUNK_LATENTS, CONTEXT_TIMESTEP
 from worldplay.model.kept_context import KeptLatent, encode_between, restore_context
 from worldplay.model.regions import compile_regions
-from worldplay.world.attention import AUTO, set_attention
+from worldplay.world.attention import set_attention
+from worldplay.world.pace import AUTO
 from worldplay.world.world import World
 
 NEWEST = 8

@@ -10,7 +10,7 @@ from pathlib import Path
 from worldplay.settings import CHUNK_TIMES, ModelSettings, read_visible_gpus
 from worldplay.world.machine import find_gpu, list_attention_packages
 from worldplay.world.model_files import TINY_DECODER
-from worldplay.world.released.variants import MODEL
+from worldplay.world.released.files import find_root
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def _read() -> dict[str, object]:
     """Read all times. A file that is missing or damaged holds none."""
     try:
         times = json.loads(CHUNK_TIMES.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return times if isinstance(times, dict) else {}
 
@@ -47,7 +47,7 @@ def _read() -> dict[str, object]:
 def _key(settings: ModelSettings, size: tuple[int, int]) -> str:
     """Name everything that the time depends on: machine, code, model, size, and how it computes."""
     gpu = find_gpu(settings.device, read_visible_gpus())
-    root = settings.weights_dir if settings.model == MODEL else Path(settings.model)
+    root = find_root(settings.model, settings.weights_dir)
     parts = {
         "gpu": "none" if gpu is None else gpu.name,
         "gpus": settings.gpus,

@@ -17,6 +17,7 @@ from worldplay.model.ranks import ALONE, Ranks
 from worldplay.ranks.group import BACKENDS
 from worldplay.ranks.orders import MakeModules, Modules
 from worldplay.ranks.team import lead
+from worldplay.ranks.waiting import LOADING_S
 from worldplay.settings import (
     ModelSettings,
     Settings,
@@ -24,7 +25,7 @@ from worldplay.settings import (
     let_python_see_gpu_errors,
     read_visible_gpus,
 )
-from worldplay.world.attention import AUTO, set_attention
+from worldplay.world.attention import set_attention
 from worldplay.world.compiling import can_compile, compile_world
 from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
 from worldplay.world.decoder_norms import fuse_norms
@@ -35,10 +36,11 @@ from worldplay.world.embedded.previews import show_first_frames
 from worldplay.world.frames import parse_size
 from worldplay.world.machine import check_heads, choose_rank_kind, list_gpus
 from worldplay.world.model_files import TINY_DECODER
+from worldplay.world.pace import AUTO
 from worldplay.world.recording import check_recording, record_world
-from worldplay.world.released.files import is_released
-from worldplay.world.released.variants import MODEL, find_variant
-from worldplay.world.tiers import TIERS, apply_tier, check_tier, describe_attention
+from worldplay.world.released.files import find_root, is_released
+from worldplay.world.released.variants import find_variant
+from worldplay.world.tiers import TIERS, apply_tier, check_tier, describe_attention, uses_tiny_decoder
 from worldplay.world.tiny_decoder_file import load_tiny_decoder
 from worldplay.world.world import World, pick_view
 
@@ -85,9 +87,9 @@ def check_choices(settings: ModelSettings) -> None:
     check_tier(settings.tier, can_walk=find_variant(settings.variant).is_live)
     if settings.attention != AUTO:
         _check_attention(settings, device)
-    tiny_decoder = _released(settings)[1] / TINY_DECODER
-    if TIERS[settings.tier].tiny_decoder and tiny_decoder.is_file():
-        load_tiny_decoder(tiny_decoder, torch.device("cpu"), torch.float32)
+    root = find_root(settings.model, settings.weights_dir)
+    if uses_tiny_decoder(settings.tier, root):
+        load_tiny_decoder(root / TINY_DECODER, torch.device("cpu"), torch.float32)
 
 
 def _check_attention(settings: ModelSettings, device: torch.device) -> None:
@@ -138,7 +140,9 @@ def start_ranks(settings: ModelSettings, heads: int, make: MakeModules) -> Itera
         keep_compiled_code()
     logger.info("starting %d ranks", settings.gpus)
     gpus = list_gpus(read_visible_gpus())[: settings.gpus] if kind == "cuda" else []
-    with lead(settings.gpus, kind, make) as leader:
+    # Ranks that compile may take longer than others.
+    longest_wait_s = max(settings.rank_timeout_s, LOADING_S if settings.compile == "on" else 0.0)
+    with lead(settings.gpus, kind, make, longest_wait_s) as leader:
         leader.free = {rank: gpu.free for rank, gpu in enumerate(gpus) if rank > 0}
         yield leader
 
@@ -159,6 +163,8 @@ def open_world(settings: ModelSettings, *, sessions: int, clips: int, ranks: Ran
     """
     check_choices(settings)
     device = choose_device(settings.device)
+    if device.type == "cpu" and settings.device == "auto":
+        _warn_of_unused_gpu()
     if is_released(settings.model):
         world = _open_released(settings, device, sessions, clips, ranks)
     else:
@@ -168,6 +174,15 @@ def open_world(settings: ModelSettings, *, sessions: int, clips: int, ranks: Ran
         walks = 1 if _keeps_latents(settings) else sessions + clips
         world = load_embedded(find_embedded(settings.model), device, ranks, walks)
     return tune(settings, world, sessions=sessions, clips=clips)
+
+
+def _warn_of_unused_gpu() -> None:
+    for gpu in list_gpus(read_visible_gpus())[:1]:
+        logger.warning(
+            "PyTorch cannot use the GPU (%s), so this runs on the CPU; is its driver too old for PyTorch %s?",
+            gpu.name,
+            torch.__version__,
+        )
 
 
 def open_live_world(settings: Settings, ranks: Ranks = ALONE) -> World:
@@ -239,6 +254,7 @@ def _released(settings: ModelSettings) -> "tuple[ReleasedConfig, Path]":
     """Return which released model the settings ask for, and the folder of its files."""
     from worldplay.world.released.load import ReleasedConfig
 
-    root = settings.weights_dir if settings.model == MODEL else Path(settings.model)
+    root = find_root(settings.model, settings.weights_dir)
     variant = replace(find_variant(settings.variant), shift=settings.shift)
-    return ReleasedConfig(variant, parse_size(settings.size)), root
+    is_tiny = uses_tiny_decoder(settings.tier, root)
+    return ReleasedConfig(variant, parse_size(settings.size), tiny_decoder=is_tiny), root

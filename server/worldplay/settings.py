@@ -4,83 +4,32 @@ import ipaddress
 import logging
 import os
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from worldplay.folders import check_folders
-from worldplay.protocol.origin import read_origins
+from worldplay.setting_kinds import (
+    Choice,
+    Folder,
+    Host,
+    Origins,
+    Proxies,
+    Size,
+    Token,
+    Variant,
+    expand_home,
+    strip_brackets,
+)
 from worldplay.variables import PREFIX, is_of_another_container, unquote
 from worldplay.wording import find_fault
-from worldplay.world.frames import parse_size
+from worldplay.world.rollout_config import TierName
 
 logger = logging.getLogger(__name__)
 
-_SWITCHES = {"1": "on", "true": "on", "yes": "on", "0": "off", "false": "off", "no": "off"}
-AUTO = "auto"  # the size that is chosen by measuring
 CHUNK_TIMES = Path.home() / ".cache" / "worldplay-measured" / "chunk_times.json"
 COMPILED = Path.home() / ".cache" / "worldplay-compiled"
 _PACKAGE = Path(__file__).resolve().parent
-
-
-def _expand_home(path: Path) -> Path:
-    return Path(os.path.expanduser(path))
-
-
-def _refuse_blank(token: str) -> str:
-    """Refuse a blank token: it would look like protection, but admit everybody."""
-    if not token.strip():
-        raise PydanticCustomError("blank", "expected a token that is not blank; leave it out to have none")
-    return token
-
-
-def _check_origins(origins: str) -> str:
-    read_origins(origins)
-    return origins
-
-
-def _check_proxies(proxies: str) -> str:
-    read_proxies(proxies)
-    return proxies
-
-
-def read_proxies(text: str) -> frozenset[str]:
-    """Read IP addresses separated by commas. Raises: ValueError naming the first that is none."""
-    addresses = [item.strip() for item in text.split(",") if item.strip()]
-    for address in addresses:
-        try:
-            ipaddress.ip_address(address)
-        except ValueError:
-            raise ValueError(f"expected IP addresses of proxies, got {address!r}") from None
-    return frozenset(addresses)
-
-
-def _check_size(size: str) -> str:
-    if size != AUTO:
-        parse_size(size)
-    return size
-
-
-def _strip_brackets(host: str) -> str:
-    """Accept an IPv6 address that is written as in a URL: [::1]."""
-    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
-
-
-def _read_switch(value: object) -> object:
-    """Accept what switches are usually set to."""
-    return _SWITCHES.get(str(value).lower(), value)
-
-
-Folder = Annotated[Path, AfterValidator(_expand_home)]
-Size = Annotated[str, AfterValidator(_check_size)]
-Host = Annotated[str, Field(min_length=1), AfterValidator(_strip_brackets)]
-Token = Annotated[str, Field(max_length=512), AfterValidator(_refuse_blank)]
-Origins = Annotated[str, AfterValidator(_check_origins)]
-Choice = Annotated[Literal["auto", "on", "off"], BeforeValidator(_read_switch)]
-Proxies = Annotated[str, AfterValidator(_check_proxies)]
-TierName = Literal["exact", "balanced", "fast"]
-Variant = Literal["ar-distilled", "ar", "ar-rl", "bidirectional"]
 
 
 class ModelSettings(BaseModel):
@@ -109,6 +58,13 @@ class ModelSettings(BaseModel):
         ge=1,
         le=64,
         description="GPUs that compute the model together; with --device cpu, processes of one thread each",
+    )
+    rank_timeout_s: float = Field(
+        60.0,
+        ge=1,
+        le=3600,
+        description="With several GPUs: seconds without any progress after which one of them counts as hung, "
+        "and the process ends; at least 600 while models are loaded, and with compile 'on'",
     )
     attention: str = Field(
         "auto",
@@ -307,7 +263,7 @@ def _read_token_file(variables: dict[str, _Given], arguments: dict[str, object])
     if "token" in variables or arguments.get("token") is not None:
         raise ValueError("setting token_file: expected either a token or a file of one, got both")
     try:
-        token = _expand_home(Path(str(named))).read_text().strip()
+        token = expand_home(Path(str(named))).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"setting token_file: cannot be read ({error})") from None
     return {**variables, "token": _Given(token, None)}
@@ -390,7 +346,7 @@ def _platform_address(arguments: dict[str, object]) -> dict[str, _Given]:
 
 def _is_address(host: str) -> bool:
     try:
-        ipaddress.ip_address(_strip_brackets(host))
+        ipaddress.ip_address(strip_brackets(host))
     except ValueError:
         return host == "localhost"
     return True

@@ -13,16 +13,18 @@ import torch
 from worldplay.chunk_times import recall, remember
 from worldplay.engine.capacity import measure_pace
 from worldplay.loading import open_world, start_ranks, tune
-from worldplay.settings import AUTO, ModelSettings, TierName
+from worldplay.settings import ModelSettings
 from worldplay.world.device import choose_device
 from worldplay.world.frames import show_size
-from worldplay.world.pace import Pace
-from worldplay.world.released.files import is_released
+from worldplay.world.pace import AUTO, Pace
+from worldplay.world.released.files import find_root, is_released
 from worldplay.world.released.memory_estimate import RELEASED, Shapes, estimate_memory
 from worldplay.world.released.offload_plan import RESERVE, count_sessions
 from worldplay.world.released.random_weights import build_networks, build_random_world, open_random_walk
 from worldplay.world.released.sizes import SIZES, SizePace, choose_size, render_sizes
 from worldplay.world.released.variants import find_variant
+from worldplay.world.rollout_config import TierName
+from worldplay.world.tiers import uses_tiny_decoder
 
 logger = logging.getLogger(__name__)
 
@@ -93,8 +95,10 @@ def list_paces(
         find_seconds: returns what a chunk takes; None if it cannot be measured.
     """
     variant = find_variant(settings.variant)
+    is_tiny = uses_tiny_decoder(settings.tier, find_root(settings.model, settings.weights_dir))
     for size in SIZES:
-        room = count_sessions(estimate_memory(variant, size, ranks=settings.gpus), budget)
+        needed = estimate_memory(variant, size, ranks=settings.gpus, tiny_decoder=is_tiny)
+        room = count_sessions(needed, budget)
         seconds = find_seconds(size) if room else None
         pace = None if seconds is None else Pace(seconds, variant.chunk_latents)
         yield SizePace(size, pace, room, settings.tier)

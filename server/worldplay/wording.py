@@ -4,11 +4,13 @@ import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 _SHOWN_CHARS = 40
+_SHOWN_LINE = 160
 _SHOWN_INTEGERS = 10**18  # printing a number of a million digits takes minutes
 _SHORTENED = reprlib.Repr()
 _SHORTENED.maxstring = _SHORTENED.maxother = _SHOWN_CHARS
@@ -68,6 +70,12 @@ def show(value: object, notation: Notation = JSON) -> str:
             return f"{notation.list} of length {len(value)}"
         case _:
             return _SHORTENED.repr(value)
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of a library's error; a long one ends after a word."""
+    lines = str(error).strip().splitlines() or ["no message"]
+    return shorten(lines[0], _SHOWN_LINE, placeholder=" ...")
 
 
 def show_name(name: str) -> str:

@@ -21,6 +21,7 @@ def test_large_picture_is_cut_before_the_model_is_asked(world: World) -> None:
         ({"num_frames": 14}, "num_frames: .* nearest is 13 or 29"),
         ({"pose": "w-5"}, "pose: expected .* got 21; nearest is 13 or 29"),
         ({"pose": "w-5", "num_frames": 29}, r"pose: expected poses for 8 latents \(7 motions\) .* got 6"),
+        ({"pose": "w-1", "num_frames": 13}, r"pose: expected poses for 4 .* got 2 \(1 motion\)$"),
         ({"pose": "jump-3"}, "pose: .* expected an action"),
         ({"view": "moon"}, "view: unknown view 'moon'; expected one of"),
         ({"variant": "ar-rl"}, "variant: expected 'embedded', which is loaded, got 'ar-rl'"),

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from support.published import SHAPES
-from worldplay import cli, sizing
+from worldplay import cli
 from worldplay.commands import doctor
 from worldplay.commands.doctor import (
     CHECKED,
@@ -17,20 +17,17 @@ from worldplay.commands.doctor import (
     Machine,
     check_everything,
     describe_files,
-    describe_speed,
     examine,
-    find_paces,
     report,
     run,
 )
 from worldplay.commands.list_models import find_problem
-from worldplay.settings import ModelSettings, load_settings
+from worldplay.settings import load_settings
 from worldplay.world.frames import SIZE
 from worldplay.world.machine import Gpu
-from worldplay.world.pace import Pace
+from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.released.memory_estimate import estimate_memory
 from worldplay.world.released.offload_plan import count_sessions
-from worldplay.world.released.sizes import SIZES
 from worldplay.world.released.variants import find_variant
 
 H100 = Machine(Gpu("H100", 84_000_000_000, 85_000_000_000), 256_000_000_000, 10**12)
@@ -113,10 +110,52 @@ def test_report_for_eight_gpus() -> None:
     assert re.search(r"exchange +3.3 GB  NCCL's buffers, an estimate", said)
     assert "serve, 4 at once and a clip: fits" in said
     assert re.search(r"more caches +17.6 GB, in what is left: 5 walks keep their context", said)
-    assert re.search(r"other ranks +39.4 GB each at most, without text stream and encoders", said)
+    assert re.search(r"other ranks +38.7 GB each at most, without text stream and encoders", said)
     assert "GPU 1" not in said
     assert "other tiers      keep context of the latest 0.2 minutes of each" in said
-    assert "  480x832     44.5 GB    4.4 GB  1.2 min" in said
+    assert "  480x832     45.8 GB    4.4 GB  1.1 min" in said
+
+
+def test_report_for_a_tiny_decoder() -> None:
+    """It takes the place of the model's own, so more sessions fit."""
+    own, tiny = (
+        "\n".join(report(H100, DISTILLED, SIZE, 83_000_000_000, "present", 4, ranks=8, tiny_decoder=tiny))
+        for tiny in (False, True)
+    )
+    assert re.search(r"autoencoder +2.5 GB\n", own)
+    assert re.search(r"autoencoder +0.8 GB  a tiny decoder shows the latents\n", tiny)
+    assert re.search(r"each session +0.2 GB  ", tiny)
+    assert re.search(
+        r"other ranks +35.1 GB each at most, without text stream, encoders and autoencoder\n", tiny
+    )
+    assert "takes about 38.0 GB" in own
+    assert "takes about 38.0 GB" in tiny
+
+
+@pytest.mark.parametrize(
+    ("tier", "is_there", "tiny"), [("fast", True, True), ("fast", False, False), ("exact", True, False)]
+)
+def test_tiny_decoder_is_counted_where_it_is_used(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tier: str,
+    is_there: bool,
+    tiny: bool,
+) -> None:
+    monkeypatch.setattr(doctor, "find_gpu", lambda device, visible: H100.gpu)
+    if is_there:
+        (tmp_path / TINY_DECODER).parent.mkdir()
+        (tmp_path / TINY_DECODER).touch()
+    run(load_settings(weights_dir=tmp_path, tier=tier), None, check=False)
+    said = capsys.readouterr().out
+    assert ("a tiny decoder shows the latents" in said) is tiny
+    missing = (
+        f"The tiny decoder of this tier is not there: {tmp_path / TINY_DECODER}; see docs/performance.md\n"
+    )
+    assert (missing in said) is (tier == "fast" and not is_there)
+    run(load_settings(weights_dir=tmp_path, tier=tier), 80.0, check=False)
+    assert "a tiny decoder" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -128,7 +167,7 @@ def test_report_for_eight_gpus() -> None:
         (
             20,
             1,
-            "DOES NOT FIT: GPU 3 has only 20.0 GB free, its rank needs 22.8 GB; stop what else uses it, or",
+            "DOES NOT FIT: GPU 3 has only 20.0 GB free, its rank needs 22.1 GB; stop what else uses it, or",
         ),
     ],
 )
@@ -172,6 +211,31 @@ def test_report_for_a_small_gpu() -> None:
     assert "Plan for 20.0 GB\n  serve, 1 at once and a clip, because 4 do not fit: DOES NOT FIT" in said
     assert "files    x is missing" in said
     assert "KV cache       stored unrotated" in said
+
+
+@pytest.mark.parametrize("tiny", [False, True])
+def test_report_for_a_gpu_of_24_gb(tiny: bool) -> None:
+    gpu = Machine(Gpu("RTX 4090", 25_000_000_000, 25_700_000_000), 64_000_000_000, 10**12)
+    lines = list(report(gpu, DISTILLED, (240, 416), 24_000_000_000, PRESENT, 1, tiny_decoder=tiny))
+    if tiny:
+        assert "  render: fits, 23.2 GB at most" in lines
+        assert "No published size" not in lines[-1]
+    else:
+        assert "  serve, 1 at once and a clip: DOES NOT FIT, it takes at least 27.2 GB" in lines
+        assert lines[-1] == (
+            "  No published size fits into 24.0 GB: 240x416 takes 25.6 GB for one walk, and 23.2 GB with "
+            "--tier fast and its tiny decoder, which fits"
+        )
+
+
+@pytest.mark.parametrize(
+    ("memory", "elsewhere", "fits"), [(19, False, False), (19, True, True), (25, False, True)]
+)
+def test_report_says_where_main_memory_is_too_short(memory: int, elsewhere: bool, fits: bool) -> None:
+    """As `serve` does before it loads anything."""
+    machine = replace(H100, memory=memory * 1_000_000_000)
+    said = "\n".join(report(machine, DISTILLED, SIZE, 83_000_000_000, PRESENT, 4, elsewhere=elsewhere))
+    assert ("24.3 GB, for what is not on the GPU: DOES NOT FIT, 19.0 GB are free" in said) is not fits
 
 
 def test_report_has_one_plan_where_both_are_alike() -> None:
@@ -224,143 +288,17 @@ def test_sessions_are_those_the_plan_accepts() -> None:
     assert count_sessions(needed, 200_000_000_000) > count_sessions(needed, 80_000_000_000)
 
 
-def test_doctor_tells_what_was_measured_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {(480, 832): 4.469, (240, 416): 0.25}
-    monkeypatch.setattr(doctor, "recall", lambda _, size: known.get(size))
-    settings = load_settings(model="hy-worldplay")
-    rows = find_paces(settings, DISTILLED, 83_000_000_000)
-    table, hint = "\n".join(describe_speed(settings, rows)).split("  - : ")
-    assert re.search(r"480x832 +4469 ms +3.6 +0.15x +0\n", table)
-    assert re.search(r"352x640 +- +- +- +-\n", table)
-    assert re.search(r"240x416 +250 ms +64.0 +2.67x +2\n", table)
-    assert "worldplay doctor --size auto measures it" in hint
-    assert find_paces(settings, find_variant("bidirectional"), 83_000_000_000) == []
-
-
-def test_a_size_is_not_chosen_for_another_machine() -> None:
-    with pytest.raises(ValueError, match="expected a --size like 480x832 with --memory, got 'auto'"):
-        run(load_settings(size="auto", device="cpu"), 80.0, check=False)
-
-
-def test_doctor_measures_the_embedded_world_where_there_is_no_gpu(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sizing, "measure_embedded", lambda _: ((96, 160), Pace(0.25, 4)))
-    run(load_settings(size="auto", device="cpu"), None, check=False)
-    said = capsys.readouterr().out
-    assert "Without a GPU only the embedded world is fast enough" in said
-    assert re.search(r"The embedded world on this machine\n.*\n +96x160 +250 ms +64.0 +2.67x +2\n$", said)
-
-
-TIER_TIMES = {"exact": (4.469, 1.843, 0.9), "balanced": (2.0, 0.9, 0.5), "fast": (0.9, 0.4, 0.2)}
-
-
-def known(settings: ModelSettings, size: tuple[int, int]) -> float:
-    return TIER_TIMES[settings.tier][SIZES.index(size)]
-
-
-def test_doctor_says_which_size_is_in_real_time_in_each_tier(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "recall", known)
-    settings = load_settings(model="hy-worldplay")
-    said = list(describe_speed(settings, find_paces(settings, DISTILLED, 83_000_000_000)))
-    rows = [line.split()[:3] for line in said if line.startswith("  ")]
-    assert rows[0] == ["tier", "size", "chunk"]
-    assert rows[1] == ["exact", "480x832", "4469"]
-    assert rows[-1] == ["fast", "240x416", "200"]
-    assert len(rows) == 10
-    serve = "`worldplay serve --model hy-worldplay --size auto"
-    assert [line.strip() for line in said[-3:]] == [
-        f"{serve}` takes 240x416, the fastest; it is not in real time",
-        f"{serve} --tier balanced` takes 240x416, in real time",
-        f"{serve} --tier fast` takes 352x640, in real time",
-    ]
-
-
-@pytest.mark.parametrize(("given", "tiers"), [({"tier": "fast"}, ["fast"]), ({"gpus": 2}, [*TIER_TIMES])])
-def test_doctor_shows_the_tier_that_was_asked_for_or_all(
-    given: dict[str, object], tiers: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(doctor, "recall", known)
-    settings = load_settings(model="hy-worldplay", **given)
-    rows = find_paces(settings, DISTILLED, 83_000_000_000)
-    assert list(dict.fromkeys(row.tier for row in rows)) == tiers
-    if "gpus" in given:
-        assert "--size auto --gpus 2 --tier fast` takes" in list(describe_speed(settings, rows))[-1]
-
-
-@pytest.mark.parametrize(
-    ("given", "step_s", "measured"),
-    [
-        ({}, 90.0, ["exact"] * 3 + ["balanced"]),  # the fourth is begun before five minutes have passed
-        ({}, 30.0, ["exact"] * 3 + ["balanced"] * 3 + ["fast"] * 3),
-        ({}, 900.0, ["exact"] * 3),
-        ({"tier": "fast"}, 900.0, ["fast"] * 3),
-    ],
-)
-def test_tiers_that_were_not_asked_for_are_measured_in_a_limited_time(
-    given: dict[str, str], step_s: float, measured: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now_s, found = [0.0], list[str]()
-
-    def measure(settings: ModelSettings, size: tuple[int, int]) -> float:
-        now_s[0] += step_s
-        found.append(settings.tier)
-        return known(settings, size)
-
-    monkeypatch.setattr(sizing, "monotonic", lambda: now_s[0])
-    monkeypatch.setattr(sizing, "recall", lambda settings, size: None)
-    monkeypatch.setattr(sizing, "remember", lambda *_: None)
-    monkeypatch.setattr(sizing, "time_apart", measure)
-    monkeypatch.setattr(sizing, "find_free", lambda device: 83_000_000_000)
-    settings = load_settings(model="hy-worldplay", size="auto", **given)
-    rows = find_paces(settings, DISTILLED, 83_000_000_000)
-    assert found == measured
-    assert len([row for row in rows if row.pace is None]) == len(rows) - len(measured)
-    assert doctor._choose_size(settings, rows, planned=False) == ((352, 640) if given else (240, 416))
-
-
-@pytest.mark.parametrize("model", [None, "embedded"])
-def test_what_is_measured_is_the_released_model(model: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is compiled and has a tiny decoder, and its times are recalled by `serve`."""
-    models: list[str] = []
-
-    def measure(settings: ModelSettings, tiers: object) -> list[object]:
-        models.append(settings.model)
-        return []
-
-    monkeypatch.setattr(sizing, "measure_tiers", measure)
-    assert find_paces(load_settings(model=model, size="auto"), DISTILLED, 83_000_000_000) == []
-    assert models == ["hy-worldplay"]
-
-
 def test_a_tier_that_cannot_be_is_refused() -> None:
     expected = "^expected --tier exact for a model that only makes clips, got 'fast'$"
     with pytest.raises(ValueError, match=expected):
         run(load_settings(device="cpu", variant="bidirectional", tier="fast"), None, check=False)
 
 
-def test_a_tier_of_the_embedded_world_is_measured(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    asked: list[str] = []
-
-    def measure(settings: ModelSettings) -> tuple[tuple[int, int], Pace]:
-        asked.append(settings.tier)
-        return (96, 160), Pace(0.25, 4)
-
-    monkeypatch.setattr(sizing, "measure_embedded", measure)
-    CliRunner().invoke(cli.app, ["doctor", "--size", "auto", "--device", "cpu", "--tier", "fast"])
-    run(load_settings(size="auto", device="cpu", tier="fast"), None, check=False)
-    assert asked == ["fast", "fast"]
-    assert "The embedded world on this machine, tier fast\n" in capsys.readouterr().out
-
-
-def test_a_tier_that_is_not_measured_says_how(capsys: pytest.CaptureFixture[str]) -> None:
-    run(load_settings(device="cpu", tier="fast"), None, check=False)
-    said = "Without a GPU, `worldplay doctor --size auto --tier fast` measures the embedded world\n"
-    assert capsys.readouterr().out.endswith(said)
-
-
 def test_a_tier_has_no_effect_on_the_plan_for_another_gpu() -> None:
     done = CliRunner().invoke(cli.app, ["doctor", "--memory", "80", "--tier", "fast"])
     assert str(done.exception) == "--tier has no effect with --memory"
+
+
+def test_a_size_is_not_chosen_for_another_machine() -> None:
+    with pytest.raises(ValueError, match="expected a --size like 480x832 with --memory, got 'auto'"):
+        run(load_settings(size="auto", device="cpu"), 80.0, check=False)

@@ -81,9 +81,11 @@ def test_several_ranks_make_the_walk_again(path: Path, monkeypatch: pytest.Monke
 def count_ranks(started: list[int]) -> Callable[..., AbstractContextManager[Leader]]:
     """Note how many ranks are started, and start them."""
 
-    def start(size: int, kind: str, make: MakeModules) -> AbstractContextManager[Leader]:
+    def start(
+        size: int, kind: str, make: MakeModules, longest_wait_s: float
+    ) -> AbstractContextManager[Leader]:
         started.append(size)
-        return lead(size, kind, make)
+        return lead(size, kind, make, longest_wait_s)
 
     return start
 

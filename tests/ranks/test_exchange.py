@@ -28,6 +28,7 @@ from support.tiny_world import make_world
 from support.walks import latents_of
 from worldplay.commands.bench import RandomModel, build, measure
 from worldplay.commands.bench_report import render
+from worldplay.model import tiny_decoder
 from worldplay.model.attention import EIGHT_BITS
 from worldplay.model.config import VAEConfig
 from worldplay.model.packing import RoundedProjections
@@ -44,7 +45,7 @@ from worldplay.world.released.load import ReleasedConfig, load_released, load_re
 from worldplay.world.released.memory_estimate import Shapes
 from worldplay.world.released.random_weights import build_networks
 from worldplay.world.released.variants import find_variant
-from worldplay.world.snapshot import TierName
+from worldplay.world.rollout_config import TierName
 from worldplay.world.steering import CircleSteering, TrajectorySteering, WalkRequest
 from worldplay.world.tiers import apply_tier
 from worldplay.world.world import World
@@ -211,6 +212,28 @@ def test_released_model(ranks: Ranks, layouts: dict[str, Path]) -> None:
     (expected, expected_frames), (latents, frames) = made
     assert (latents - expected).norm() <= 0.02 * expected.norm()  # bfloat16, where the CPU has it
     assert np.abs(frames - expected_frames).mean() <= 1.0
+
+
+def test_released_model_with_a_tiny_decoder(
+    ranks: Ranks, layouts: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other ranks have no autoencoder then, and are asked for nothing of it."""
+    if ranks.size == 4:
+        pytest.skip("two ranks show it, and take less time")
+    monkeypatch.setattr(tiny_decoder, "LATENT_CHANNELS", VAE.latent_channels)
+    config = ReleasedConfig(
+        find_variant("ar-distilled"), (32, 64), shapes=Shapes(TRANSFORMER, VAE), tiny_decoder=True
+    )
+    if isinstance(ranks, Leader):
+        ranks.load(partial(load_released_networks, config, layouts["diffusers"]))
+    world = load_released(config, layouts["diffusers"], torch.device("cpu"), None, ranks)
+    world.vae.use_tiny_decoder(TinyDecoder().to(world.rollout.transformer.dtype).requires_grad_(False))
+    walk = world.open_walk(WalkRequest(seed=1, prompt="Sand", steps=1))
+    frames = [*walk.decode(walk.begin_chunk(CircleSteering()).finish())]
+    walk.begin_chunk(CircleSteering()).finish()
+    walk.truncate(1)
+    frames += walk.decode(walk.begin_chunk(CircleSteering()).finish())
+    assert [len(each) for each in frames] == [1, *[4] * 7]
 
 
 def test_benchmark(ranks: Ranks) -> None:

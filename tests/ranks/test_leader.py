@@ -10,6 +10,7 @@ from worldplay.ranks.exchange import Exchange
 from worldplay.ranks.follower import Follower
 from worldplay.ranks.leader import Leader
 from worldplay.ranks.orders import Call, Forget, KeptSpec, Order
+from worldplay.ranks.waiting import Waiting
 
 
 def fail(error: Exception) -> NoReturn:
@@ -23,7 +24,7 @@ def told() -> list[Order]:
 
 @pytest.fixture
 def leader(told: list[Order]) -> Leader:
-    return Leader(2, told.append, fail)
+    return Leader(2, "cpu", told.append, fail, Waiting())
 
 
 def name(leader: Leader, *kept: KeptLatent) -> None:

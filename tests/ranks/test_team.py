@@ -1,5 +1,6 @@
 """Ranks that end: all of them end with one sentence, and nothing stays behind."""
 
+import multiprocessing
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
+import torch
 
 from support import ranks
 from support.forked import start_forked
@@ -19,11 +21,13 @@ from support.paths import ENVIRONMENT, run_python
 from support.raw_client import RawClient
 from support.waiting import wait_until
 from worldplay.cli import main
+from worldplay.model.kv_cache import TextKV
 from worldplay.ranks import team
 from worldplay.ranks.failure import STUCK, Failure
 from worldplay.ranks.leader import Leader
 from worldplay.ranks.orders import MakeModules
 from worldplay.ranks.team import _Team, lead
+from worldplay.ranks.waiting import Waiting
 
 pytestmark = pytest.mark.slow
 
@@ -105,6 +109,31 @@ def test_rank_that_is_stopped_while_it_loads_ends_all_and_does_not_stay(tmp_path
     assert_left_nothing(tmp_path)
 
 
+def lead_two_of_which_one_hangs() -> None:
+    """The other one is stopped, but its state is not looked at for long enough to find that."""
+    team.TICK_S = 0.05
+    with lead(2, "cpu", ranks.make_nothing, 0.15) as leader:
+        keys = [torch.zeros(1, 2, 4096, 64)]
+        leader.share_text(TextKV(keys, keys))
+        (other,) = multiprocessing.active_children()
+        assert other.pid is not None
+        os.kill(other.pid, signal.SIGSTOP)
+        for _ in range(1000):
+            leader.share_text(TextKV(keys, keys))
+
+
+def test_rank_that_hangs_ends_all(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    process = start_forked(lead_two_of_which_one_hangs, said=said, environment=environment(tmp_path))
+    process.join(30)
+    assert process.exitcode == 1
+    assert said.read_text() == (
+        "worldplay: rank 0 of 2 waited in vain for the others, one of which hangs; "
+        "WORLDPLAY_RANK_TIMEOUT_S says for how long\n"
+    )
+    assert_left_nothing(tmp_path)
+
+
 def is_stopped(leader: BaseProcess) -> bool:
     """Return whether there is another rank, and it is stopped."""
     assert leader.pid is not None
@@ -121,7 +150,7 @@ def test_error_while_serving_is_no_fault_of_the_operator(
     ends: list[tuple[int, Failure]] = []
     monkeypatch.setattr(team, "sleep", lambda seconds: None)
     monkeypatch.setattr(_Team, "_exit", lambda _, rank, failure: ends.append((rank, failure)))
-    alone = _Team(1, "cpu")
+    alone = _Team(1, "cpu", Waiting())
     with pytest.raises(type(error)):
         alone.fail(error)
     alone.close()
@@ -135,7 +164,7 @@ def test_rank_0_that_cannot_leave_nccl_ends(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(_Team, "_exit", lambda _, rank, failure: ends.append(failure))
     for left in (True, False):
         monkeypatch.setattr(team, "leave_group", lambda left=left: left)
-        _Team(1, "cpu").close()
+        _Team(1, "cpu", Waiting()).close()
     assert ends == [STUCK]
 
 

@@ -30,10 +30,14 @@ def picture() -> str:
         base64.encodebytes,
         lambda data: b"data:image/png;base64," + base64.b64encode(data),
         lambda data: b"\r\n data:image/png;base64,\r\n" + base64.encodebytes(data),
+        base64.urlsafe_b64encode,
+        lambda data: base64.b64encode(data).rstrip(b"="),
+        lambda data: b"data:image/png;base64," + base64.urlsafe_b64encode(data).rstrip(b"="),
     ],
 )
-def test_base64_comes_in_lines_or_as_a_data_url(write: Callable[[bytes], bytes]) -> None:
-    data = base64.b64decode(picture())
+def test_base64_comes_in_lines_or_as_a_data_url_or_url_safe(write: Callable[[bytes], bytes]) -> None:
+    data = base64.b64decode(picture()) + b"\xfb\xef\xbe\xff\xff\xff"  # in base64 ++++////
+    data += bytes(-(len(data) + 1) % 3)  # which ends with ==
     assert decode_image(write(data).decode()).size == (64, 48)
 
 

@@ -138,6 +138,12 @@ def test_pose_string_with_too_many_latents_is_refused_unexpanded() -> None:
         ("w--1", "item 'w--1': expected 0 to .* got '-1'"),
         ("w-nan", "item 'w-nan': expected 0 to .* got 'nan'"),
         ("W-1", "got 'W'"),
+        (
+            "./assets/pose/a.json",
+            "'./assets/pose/a.json': expected motions .* or the content of a pose file, .* name",
+        ),
+        ("C:\\poses\\a.json", "expected motions .* or the content of a pose file, got a file's name"),
+        ("a.JSON", "expected motions .* or the content of a pose file, got a file's name"),
     ],
 )
 def test_bad_pose_string_names_the_item(text: str, message: str) -> None:
@@ -258,9 +264,10 @@ def test_first_wrong_intrinsics_of_an_hour_are_shown_alone() -> None:
 @pytest.mark.parametrize(
     "text",
     ["w - 3,right -1", "w -3, right - 1", "w\t-\t3,right   -   1", "\u00a0w\u00a0-\u00a03,right-1\n"]
-    + [f"w{dash}3, right {dash} 1" for dash in "\u2010\u2011\u2012\u2013\u2014\u2212"],
+    + [f"w{dash}3, right {dash} 1" for dash in "\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d"]
+    + [f"w-3{comma}right-1" for comma in "\uff0c\u3001\u060c"],
 )
-def test_spaces_and_typographic_dashes_mean_nothing(text: str) -> None:
+def test_spaces_and_typographic_dashes_and_commas_mean_nothing(text: str) -> None:
     assert parse_pose_string(text) == parse_pose_string("w-3,right-1")
 
 

@@ -1,3 +1,4 @@
+import json
 import math
 
 import numpy as np
@@ -32,6 +33,18 @@ def test_pose_file_places_every_latent() -> None:
     assert last.c2w[0, 3] == 0.2
     assert last.intrinsics is not None
     assert last.intrinsics[1, 1] == pytest.approx(970 / 1080)
+
+
+def test_pose_file_may_be_text() -> None:
+    """The published service's field is a string."""
+    document = {str(index): {"extrinsic": np.eye(4).tolist(), "K": K} for index in range(2)}
+    for pose in (document, [np.eye(4).tolist()] * 2):
+        read, expected = parse_trajectory(f"\n {json.dumps(pose)}"), parse_trajectory(pose)
+        assert read.num_latents == 2
+        assert [type(move) for move in read.moves] == [type(move) for move in expected.moves]
+    for text in ("{", "[" * 100_000, "[1, 2", '{"0": }'):
+        with pytest.raises(ValueError, match=r"^expected JSON: "):
+            parse_trajectory(text)
 
 
 def test_recorded_walk_keeps_its_labels() -> None:

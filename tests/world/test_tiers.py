@@ -15,8 +15,7 @@ from worldplay.ranks.exchange import Exchange
 from worldplay.settings import load_model_settings
 from worldplay.world import tiers
 from worldplay.world.kept_rollout import Keeping
-from worldplay.world.rollout_config import MOST_KEPT
-from worldplay.world.snapshot import TierName
+from worldplay.world.rollout_config import MOST_KEPT, TierName
 from worldplay.world.steering import CircleSteering, WalkRequest
 from worldplay.world.tiers import (
     TIERS,

@@ -82,7 +82,10 @@ def test_damaged_file_beside_a_whole_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{}", "[]", '{"weight_map": []}', '{"weight_map": {}}', '{"weight_map": {"a": "../x.pt"}}'],
+    [
+        *("", "{}", "[]", '{"weight_map": []}', '{"weight_map": {}}', '{"weight_map": {"a": "../x.pt"}}'),
+        pytest.param("[" * 100_000, id="deep"),
+    ],
 )
 def test_damaged_index(tmp_path: Path, content: str) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(content)

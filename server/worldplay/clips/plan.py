@@ -117,10 +117,15 @@ def _shorten(trajectory: Trajectory, num_latents: int, num_frames: int) -> Traje
     if trajectory.num_latents < num_latents:
         raise ClipError(
             "pose",
-            f"expected poses for {num_latents} latents ({num_latents - 1} motions) with {num_frames} frames, "
-            f"got {trajectory.num_latents} ({len(trajectory.moves)} motions)",
+            f"expected poses for {num_latents} latents ({_count_motions(num_latents - 1)}) "
+            f"with {num_frames} frames, "
+            f"got {trajectory.num_latents} ({_count_motions(len(trajectory.moves))})",
         )
     return trajectory.first(num_latents)
+
+
+def _count_motions(count: int) -> str:
+    return "1 motion" if count == 1 else f"{count} motions"
 
 
 def _check_target(target: ClipTarget, options: ClipOptions) -> None:

@@ -25,7 +25,7 @@ from worldplay.world.device import choose_device, choose_dtype, synchronize
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.machine import available_memory
 from worldplay.world.released.files import is_released
-from worldplay.world.released.memory_estimate import Shapes, count_host_bytes
+from worldplay.world.released.memory_estimate import Shapes, count_host_bytes, estimate_memory
 from worldplay.world.released.random_weights import (
     build_networks,
     build_random_world,
@@ -149,8 +149,8 @@ def _choose_blocks(random: RandomModel, place: torch.device, ranks: int = 1) -> 
 
 def _count_bytes(random: RandomModel, blocks: int, place: torch.device, ranks: int) -> int:
     shapes = Shapes(replace(random.transformer, blocks=blocks), random.vae)
-    number_bytes = choose_dtype(place).itemsize
-    return count_host_bytes(VARIANTS[DEFAULT_VARIANT], random.size, shapes, 1, number_bytes, ranks)
+    needed = estimate_memory(VARIANTS[DEFAULT_VARIANT], random.size, shapes, ranks)
+    return count_host_bytes(needed, 1, choose_dtype(place).itemsize, ranks)
 
 
 def measure(subject: Subject, chunks: int) -> Report:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from worldplay.settings import AUTO, ModelSettings
+from worldplay.settings import ModelSettings
+from worldplay.world.pace import AUTO
 from worldplay.world.released.files import is_released
 
 

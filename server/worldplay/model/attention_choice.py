@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from worldplay.model.attention import MATMUL, SDPA, attend
+from worldplay.wording import first_line
 
 QKV = tuple[Tensor, Tensor, Tensor]
 Use = tuple[QKV, int]  # and how often a chunk attends to so much
@@ -74,7 +75,7 @@ def find_problem(backend: str, shape: QKV, largest_error: float | None = None) -
 
 
 def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no message'])[0][:120]}"
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def _median_ms(backend: str, shape: QKV, wait: Callable[[], None]) -> float:

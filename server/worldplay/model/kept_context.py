@@ -101,9 +101,6 @@ class CapturingCache:
             latent[block, 1].copy_(value)
         return self._cache.extend(block, own)
 
-    def clear_context(self) -> None:
-        self._cache.clear_context()
-
     def commit_context(self, num_latents: int) -> None:
         self._cache.commit_context(num_latents)
 

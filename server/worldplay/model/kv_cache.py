@@ -24,7 +24,7 @@ class TextKV:
         return self.keys[0].shape[2]
 
 
-class Cache(Protocol):
+class PassCache(Protocol):
     """What a pass over image tokens needs of a cache. Blocks call `extend`, the transformer the others."""
 
     @property
@@ -38,11 +38,15 @@ class Cache(Protocol):
             are neighbours, rope first.
         """
 
-    def clear_context(self) -> None:
-        """Forget the context latents."""
-
     def commit_context(self, num_latents: int) -> None:
         """Make what the pass has just appended the context of later passes."""
+
+
+class Cache(PassCache, Protocol):
+    """A cache whose context can be replaced."""
+
+    def clear_context(self) -> None:
+        """Forget the context latents."""
 
 
 class KVCache:

@@ -20,6 +20,11 @@ def is_text_parameter(name: str) -> bool:
     return name.startswith(("txt_in.", "byt5_in.", "vision_in.")) or ".txt_" in name
 
 
+def is_encoder_parameter(name: str) -> bool:
+    """Return whether only the encoder of an autoencoder uses this parameter."""
+    return name.startswith("encoder.")
+
+
 def vae_parameters(config: VAEConfig) -> dict[str, Shape]:
     """Parameters of StreamingVAE."""
     colours = 3 * config.pixel_patch**2

@@ -15,7 +15,7 @@ from worldplay.model.blocks import DoubleStreamBlock, FinalLayer
 from worldplay.model.config import CHUNK_LATENTS, CONTEXT_TIMESTEP, MAX_CONTEXT, TransformerConfig
 from worldplay.model.embedders import ByT5Mapper, PatchEmbed, ScalarEmbedder, TokenRefiner, VisionProjection
 from worldplay.model.graphs import Graphs, Tensors
-from worldplay.model.kv_cache import Cache, KVCache, TextKV
+from worldplay.model.kv_cache import Cache, KVCache, PassCache, TextKV
 from worldplay.model.packing import PackedModulators
 from worldplay.model.prope import Cameras, prepare_cameras
 from worldplay.model.ranks import ALONE, Ranks
@@ -156,7 +156,7 @@ class WorldPlayTransformer(nn.Module):
         cond: Tensor,
         cameras: Cameras,
         actions: Tensor,
-        cache: Cache,
+        cache: PassCache,
         timestep: float | Tensor = CONTEXT_TIMESTEP,
     ) -> None:
         """Append these latents to the cache's context; they attend to it, to the text and to each other.
@@ -180,7 +180,7 @@ class WorldPlayTransformer(nn.Module):
         cond: Tensor,
         cameras: Cameras,
         actions: Tensor,
-        cache: Cache,
+        cache: PassCache,
         timestep: float,
     ) -> None:
         """Do what extend_context does on this rank, with time positions by `start`, as in rotation_table."""
@@ -220,7 +220,7 @@ class WorldPlayTransformer(nn.Module):
 
     def _encode(
         self,
-        cache: Cache,
+        cache: PassCache,
         latents: Tensor,
         cond: Tensor,
         query: Tensor,
@@ -308,7 +308,7 @@ class WorldPlayTransformer(nn.Module):
         if self._graphs is not None:
             self._graphs.clear()
 
-    def _recordable(self, cache: Cache) -> tuple[Graphs | None, Hashable]:
+    def _recordable(self, cache: PassCache) -> tuple[Graphs | None, Hashable]:
         """Return what records passes, and what they depend on in a cache; None if nothing records."""
         if self._graphs is None or torch.is_grad_enabled() or not isinstance(cache, KVCache):
             return None, None

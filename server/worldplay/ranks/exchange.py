@@ -10,6 +10,7 @@ from torch import Tensor
 from worldplay.model.kv_cache import TextKV
 from worldplay.model.ranks import Ranks
 from worldplay.model.tokens import VALUE, Heads
+from worldplay.ranks.waiting import Waiting
 
 
 class Exchange(Ranks):
@@ -22,6 +23,7 @@ class Exchange(Ranks):
     def __init__(self, rank: int, size: int) -> None:
         self.rank = rank
         self.size = size
+        self.waiting = Waiting()  # of rank 0 for the others
 
     def count_heads(self, num_heads: int) -> int:
         return -(-num_heads // self.size)
@@ -31,7 +33,8 @@ class Exchange(Ranks):
 
     def all_tokens(self, x: Tensor, num_tokens: int) -> Tensor:
         parts = x.new_empty(self.size * x.shape[0], *x.shape[1:])
-        dist.all_gather(list(parts.chunk(self.size)), x.contiguous())
+        with self.waiting.during():
+            dist.all_gather(list(parts.chunk(self.size)), x.contiguous())
         by_rank = parts.unflatten(0, (self.size, -1))
         tokens: Tensor = by_rank.permute(1, 2, 0, 3, 4).flatten(2, 3)[:, :, :num_tokens]
         return tokens
@@ -82,7 +85,8 @@ class Exchange(Ranks):
         for rank in edges:
             sizes[rank] = sent.numel() // len(edges)
         got = torch.empty_like(sent)
-        dist.all_to_all_single(got, sent, sizes, sizes)
+        with self.waiting.during():
+            dist.all_to_all_single(got, sent, sizes, sizes)
         for (_, filled), row in zip(edges.values(), got.chunk(len(edges)), strict=True):
             channels_last = filled.movedim(1, -1)
             channels_last.copy_(row.view(channels_last.shape))
@@ -94,7 +98,8 @@ class Exchange(Ranks):
         sent = x.movedim(3, 0).flatten()
         got = x.new_empty(sum(rows) * one if self.rank == 0 else 0)
         received = [count * one if self.rank == 0 else 0 for count in rows]
-        dist.all_to_all_single(got, sent, received, [sent.numel()] + [0] * (self.size - 1))
+        with self.waiting.during():
+            dist.all_to_all_single(got, sent, received, [sent.numel()] + [0] * (self.size - 1))
         if self.rank > 0:
             return x
         return got.view(-1, *x.shape[:3], x.shape[4]).movedim(0, 3)
@@ -102,7 +107,8 @@ class Exchange(Ranks):
     def _swap(self, parts: Tensor) -> Tensor:
         """Send the i-th part of [ranks * n, ...] to rank i. Returns: what all ranks sent, in their order."""
         got = torch.empty_like(parts)
-        dist.all_to_all_single(got, parts)
+        with self.waiting.during():
+            dist.all_to_all_single(got, parts)
         return got
 
 

@@ -21,6 +21,9 @@ class Failure:
 
 
 STOPPED = Failure("was stopped by a signal; the others cannot go on without it", 1)
+HUNG = Failure(
+    "waited in vain for the others, one of which hangs; WORLDPLAY_RANK_TIMEOUT_S says for how long", 1
+)
 STUCK = Failure("could not leave NCCL in time, and was ended without it", 1)
 
 

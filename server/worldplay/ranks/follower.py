@@ -28,7 +28,7 @@ from worldplay.model.vae import StreamingVAE
 from worldplay.model.vae_stream import FeatureCache
 from worldplay.ranks.exchange import Exchange
 from worldplay.ranks.failure import Failure, describe_failure
-from worldplay.ranks.group import join_group, take_device
+from worldplay.ranks.group import join_group, meet, take_device
 from worldplay.ranks.orders import (
     CacheSpec,
     Call,
@@ -113,6 +113,7 @@ def _carry_out(orders: Orders, exchange: Exchange, device: torch.device) -> None
         if isinstance(order, Load):
             del follower  # release its memory first
             follower = Follower(order.make(device), exchange, device)
+            meet(device.type)  # rank 0 waits longer until then
             continue
         try:
             follower.carry_out(order)

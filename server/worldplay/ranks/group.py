@@ -36,12 +36,17 @@ def join_group(kind: str, rank: int, size: int, meeting: str) -> None:
     store = FileStore(meeting, size)
     try:
         dist.init_process_group(BACKENDS[kind], store=store, rank=rank, world_size=size, timeout=_TIMEOUT)
-        number = torch.ones(1, device=kind)
-        dist.all_reduce(number)  # NCCL connects in the first exchange
-        number.item()
+        meet(kind)  # NCCL connects in the first exchange
     except RuntimeError as error:
         backend, reason = BACKENDS[kind].upper(), find_reason(error)
         raise OSError(f"the ranks cannot be connected by {backend}: {reason}") from None
+
+
+def meet(kind: str) -> None:
+    """Wait until all ranks are here: exchange a number."""
+    number = torch.ones(1, device=kind)
+    dist.all_reduce(number)
+    number.item()
 
 
 def leave_group() -> bool:

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from threading import Lock
 from typing import NoReturn
@@ -17,6 +18,7 @@ from worldplay.model.kv_cache import KVCache, TextKV
 from worldplay.model.prope import Cameras
 from worldplay.model.vae_stream import FeatureCache
 from worldplay.ranks.exchange import Exchange
+from worldplay.ranks.group import meet
 from worldplay.ranks.orders import (
     CacheSpec,
     Call,
@@ -32,6 +34,7 @@ from worldplay.ranks.orders import (
     TensorSpec,
     describe,
 )
+from worldplay.ranks.waiting import LOADING_S, DeviceWork, Waiting
 
 
 class Leader(Exchange):
@@ -41,10 +44,28 @@ class Leader(Exchange):
     """
 
     def __init__(
-        self, size: int, tell: Callable[[Order], None], fail: Callable[[Exception], NoReturn]
+        self,
+        size: int,
+        kind: str,
+        tell: Callable[[Order], None],
+        fail: Callable[[Exception], NoReturn],
+        waiting: Waiting,
     ) -> None:
-        """`tell` gives an order to the other ranks. `fail` ends all of them: they wait for each other."""
+        """Lead so many ranks.
+
+        Args:
+            kind: 'cpu' or 'cuda'.
+            tell: gives an order to the other ranks.
+            fail: ends all of them: they wait for each other.
+            waiting: notes what is waited for.
+        """
         super().__init__(0, size)
+        self.waiting = waiting
+        self._kind = kind
+        self._device_work: DeviceWork | None = None
+        if kind == "cuda":  # it computes what was launched when the call has long returned
+            make_event = partial(torch.cuda.Event, blocking=True)  # waiting for it takes no core
+            self._device_work = DeviceWork(waiting, make_event)
         self._tell_all = tell
         self._fail = fail
         self._lock = Lock()
@@ -52,29 +73,40 @@ class Leader(Exchange):
         self._numbers: dict[int, int] = {}  # by the id of an object that exists
         self._released: deque[int] = deque()  # appended to by any thread
         self._cameras: Cameras | None = None  # the latest that were sent
+        self._others_load = False
 
     def load(self, make: MakeModules) -> None:
         """Let the other ranks make their networks."""
         with self._guard():
+            self._wait_for_loading()
             self._tell(Load(make))
+            self._others_load = True
+
+    def _wait_for_loading(self) -> None:
+        if self._others_load:
+            with self.waiting.during(LOADING_S):
+                meet(self._kind)
+            self._others_load = False
 
     @contextmanager
     def together(self, call: str, *arguments: object) -> Iterator[None]:
         with self._guard():
+            self._wait_for_loading()
             tensors: list[Tensor] = []
             self._tell(Call(call, tuple(self._describe(argument, tensors) for argument in arguments)))
             for tensor in tensors:
-                dist.broadcast(tensor.contiguous(), 0)
+                self._send(tensor.contiguous())
             yield
 
     def share_text(self, text: TextKV) -> TextKV:
         own = TextKV([], [])
         with self._guard():
+            self._wait_for_loading()
             spec = TensorSpec((2, *text.keys[0].shape), text.keys[0].dtype)
             self._tell(TakeText(self._number(own), len(text.keys), spec))
             for pair in zip(text.keys, text.values, strict=True):
                 keys_values = torch.stack(pair)
-                dist.broadcast(keys_values, 0)
+                self._send(keys_values)
                 self.take_text(own, keys_values)
         return own
 
@@ -87,11 +119,17 @@ class Leader(Exchange):
         self._number(state)
         return state
 
+    def _send(self, tensor: Tensor) -> None:
+        with self.waiting.during():
+            dist.broadcast(tensor, 0)
+
     @contextmanager
     def _guard(self) -> Iterator[None]:
         with self._lock:
             try:
                 yield
+                if self._device_work is not None:
+                    self._device_work.note()
             except Exception as error:  # noqa: BLE001  # the other ranks may be waiting in an exchange
                 self._fail(error)
 

@@ -1,4 +1,4 @@
-"""Starts the other ranks, and ends all of them if one ends or is stopped."""
+"""Starts the other ranks, and ends all of them if one ends, hangs or is stopped."""
 
 import multiprocessing
 import os
@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -16,12 +17,13 @@ from threading import Lock, Thread
 from time import monotonic, sleep
 from typing import NoReturn
 
-from worldplay.ranks.failure import STOPPED, STUCK, Failure, describe_end, describe_failure
+from worldplay.ranks.failure import HUNG, STOPPED, STUCK, Failure, describe_end, describe_failure
 from worldplay.ranks.follower import CONSEQUENCE_S, SENT_TO_ALL, follow
 from worldplay.ranks.group import join_group, leave_group, take_device
 from worldplay.ranks.leader import Leader
 from worldplay.ranks.orders import MakeModules, Order
 from worldplay.ranks.stopped import StoppedProcesses
+from worldplay.ranks.waiting import Waiting
 
 KILLING_S = 3.0  # at most, until killed processes are gone: a GPU's memory may take a while
 TICK_S = 0.5  # between two looks at the processes' states
@@ -30,20 +32,21 @@ _LEFT_OVER = "ignore:resource_tracker:UserWarning"  # as an option of the interp
 
 
 @contextmanager
-def lead(size: int, kind: str, make: MakeModules) -> Iterator[Leader]:
+def lead(size: int, kind: str, make: MakeModules, longest_wait_s: float = inf) -> Iterator[Leader]:
     """Start the other ranks, and lead them as rank 0. They end with the context.
 
-    If one of them ends or is stopped, this process ends, too: with one sentence and an exit code.
+    If one of them ends, hangs or is stopped, this process ends, too: with one sentence and an exit code.
 
     Args:
         kind: 'cpu' (each rank is a process of one thread) or 'cuda' (each has a GPU).
         make: makes the networks of another rank; must be picklable.
+        longest_wait_s: rank 0 waits so long for the others without any progress, once they have loaded.
     """
-    team = _Team(size, kind)
+    team = _Team(size, kind, Waiting(longest_wait_s))
     try:
         team.start()
         take_device(kind, 0)
-        leader = Leader(size, team.tell, team.fail)
+        leader = Leader(size, kind, team.tell, team.fail, team.waiting)
         leader.load(make)
         join_group(kind, 0, size, team.meeting)
         yield leader
@@ -54,7 +57,8 @@ def lead(size: int, kind: str, make: MakeModules) -> Iterator[Leader]:
 class _Team:
     """The processes of the ranks 1 and up."""
 
-    def __init__(self, size: int, kind: str) -> None:
+    def __init__(self, size: int, kind: str, waiting: Waiting) -> None:
+        self.waiting = waiting
         self._folder = tempfile.mkdtemp(prefix="worldplay-ranks-")
         self._connections: dict[int, Connection] = {}
         self._processes: dict[int, BaseProcess] = {}
@@ -115,7 +119,7 @@ class _Team:
             process.join(max(0.0, ends - monotonic()))
 
     def _watch(self) -> None:
-        """Wait until a rank ends or is stopped."""
+        """Wait until a rank ends, hangs or is stopped."""
         ranks = {process.sentinel: rank for rank, process in self._processes.items()}
         stopped = StoppedProcesses({rank: process.pid for rank, process in self._processes.items()})
         while not self._is_closing:
@@ -124,6 +128,8 @@ class _Team:
                 self._end_all(rank, self._explain)
             for rank in stopped.look():
                 self._end_all(rank, lambda rank: STOPPED)
+            if self.waiting.look(TICK_S):
+                self._end_all(0, lambda rank: HUNG)
 
     def _end_all(self, rank: int, explain: Callable[[int], Failure]) -> None:
         with self._lock:

@@ -15,7 +15,8 @@ from starlette.websockets import WebSocket
 from worldplay.engine.engine import Engine, monotonic_ms
 from worldplay.engine_setup import open_engine
 from worldplay.loading import open_ranks
-from worldplay.settings import Settings, read_proxies
+from worldplay.setting_kinds import read_proxies
+from worldplay.settings import Settings
 from worldplay.sizing import fix_size
 from worldplay.store.files import Files
 from worldplay.store.keeper import SIGN_EVERY_S, Keeper

@@ -38,6 +38,7 @@ MAX_ADDRESS_BYTES = 4 * MAX_BODY_BYTES  # of these, from one address
 _DATA_URL = re.compile(rb"data:.{0,%d}?;base64," % MAX_DATA_URL_HEAD, re.IGNORECASE)
 _QUOTED = ((b"%2B", b"+"), (b"%2F", b"/"), (b"%3D", b"="))  # base64 quoted for a URL
 _WHITESPACE = b" \t\r\n\v\f"
+_FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
 def check_token(request: Request, token: str | None) -> None:
@@ -197,12 +198,15 @@ def read_options(asked: GenerateVideoRequest) -> ClipOptions:
 
 
 def decode_image(text: str) -> Image:
-    """Decode base64, with line breaks or as a data URL, too, and open the image. Raises: ApiError."""
-    encoded = text.encode().translate(None, _WHITESPACE)
+    """Decode base64, and open the image. Raises: ApiError.
+
+    It may have line breaks, be a data URL, or be url-safe: with - and _, and without padding.
+    """
+    encoded = text.encode().translate(_FROM_URL_SAFE, _WHITESPACE)
     if head := _DATA_URL.match(encoded):
         encoded = _unquote(encoded[head.end() :])
     try:
-        data = base64.b64decode(encoded, validate=True)
+        data = base64.b64decode(encoded + b"=" * (-len(encoded) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise ApiError(422, "bad_image", f"image_base64: expected base64: {error}") from None
     try:

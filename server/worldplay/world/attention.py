@@ -10,11 +10,11 @@ from worldplay.model.attention import KERNELS, MATMUL, SDPA
 from worldplay.model.attention_choice import EIGHT_BIT_ERROR, Measured, Use, choose, find_problem, measure
 from worldplay.world.device import synchronize
 from worldplay.world.machine import list_attention_packages
+from worldplay.world.pace import AUTO
 from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)
 
-AUTO = "auto"
 # Scores in one denoising step of a CPU that takes seconds for them; such a model is not served on a CPU.
 _MOST_CPU_SCORES = 2**26
 # Backends that keep all scores at once, twice in float32: 64 GB for a step at 480x832.

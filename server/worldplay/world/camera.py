@@ -52,9 +52,9 @@ class Motion:
     third_yaw: float = 0.0
 
 
-_HYPHEN = re.compile(
-    "[-\u2010-\u2014\u2212]"
-)  # and the dashes that word processors and phones put in its place
+# And what word processors, phones and other keyboards put in its place.
+_HYPHEN, _COMMA = re.compile("[-\u2010-\u2014\u2212\ufe63\uff0d]"), re.compile("[,\uff0c\u3001\u060c]")
+_FILE_NAME = re.compile(r"[/\\]|\.json$", re.IGNORECASE)
 _STRING_MOTIONS = {
     "w": Motion(forward=FORWARD_STEP),
     "s": Motion(forward=-FORWARD_STEP),
@@ -215,7 +215,7 @@ def parse_pose_string(text: str) -> list[Motion]:
     Raises: ValueError naming the item, what was expected and what was found.
     """
     motions: list[Motion] = []
-    for item in filter(None, map(str.strip, text.split(","))):
+    for item in filter(None, map(str.strip, _COMMA.split(text))):
         motions.extend(_parse_item(item, MAX_POSES - 1 - len(motions)))
     return motions
 
@@ -223,6 +223,10 @@ def parse_pose_string(text: str) -> list[Motion]:
 def _parse_item(item: str, room: int) -> list[Motion]:
     action, _, duration = map(str.strip, _HYPHEN.sub("-", item, count=1).partition("-"))
     where = f"pose string item {show(item)}"
+    if _FILE_NAME.search(item):
+        raise ValueError(
+            f"{where}: expected motions like 'w-3', or the content of a pose file, got a file's name"
+        )
     if action not in _STRING_MOTIONS:
         raise ValueError(f"{where}: expected an action of {', '.join(_STRING_MOTIONS)}, got {show(action)}")
     try:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from worldplay.world.frames import FPS, FRAMES_PER_LATENT
 
+AUTO = "auto"  # what is chosen by measuring: a size, an attention backend
 BUSY = 0.9  # share of the time that chunks may take; the rest is for encoding, prompts and other programs
 
 

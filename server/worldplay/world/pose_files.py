@@ -1,5 +1,6 @@
 """Reads whole trajectories: pose strings, pose files and recorded walks."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -44,7 +45,7 @@ class Trajectory:
 
 
 def parse_trajectory(document: object) -> Trajectory:
-    """Read a pose string, a decoded pose file, or a recorded walk.
+    """Read a pose string, a pose file, decoded or as text, or a recorded walk.
 
     A recorded walk is {"poses": [c2w, ...], "labels"?: [int, ...], "intrinsics"?: [K, ...]} with one entry
     per latent, or the list of poses alone; a pose is 16 numbers, row by row, or 4 rows of 4. A walk was at
@@ -53,6 +54,8 @@ def parse_trajectory(document: object) -> Trajectory:
     "prompts"?: [{"latent": int, "text": str}, ...], which replace the first prompt from a chunk's latent on.
     Raises: ValueError saying what was expected and what was found.
     """
+    if isinstance(document, str) and document.lstrip().startswith(("{", "[")):
+        return parse_trajectory(_decode(document))
     if isinstance(document, str):
         return Trajectory(_origin(), list(parse_pose_string(document)))
     if isinstance(document, Mapping) and "poses" not in document:
@@ -64,6 +67,13 @@ def parse_trajectory(document: object) -> Trajectory:
         trajectory.prompts.update(_parse_prompts(document, trajectory.num_latents))
         return trajectory
     return _parse_walk({"poses": document})
+
+
+def _decode(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"expected JSON: {error}") from None
 
 
 def _origin() -> PosedCamera:

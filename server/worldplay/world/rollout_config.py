@@ -1,8 +1,11 @@
 """The settings of a rollout: length, context and sampling of chunks."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from worldplay.model.config import require_positive
+
+TierName = Literal["exact", "balanced", "fast"]  # see tiers.py
 
 MAX_STEPS = 100  # denoising steps that may be asked for
 LATENTS_ON_DEVICE = 1024  # the latest of each walk, 3 minutes; older ones are in the host's memory

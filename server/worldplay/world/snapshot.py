@@ -5,20 +5,20 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worldplay.model.config import CHUNK_LATENTS
 from worldplay.world.camera import Pose
+from worldplay.world.rollout_config import TierName
 from worldplay.world.steering import Move, PosedCamera
 
 if TYPE_CHECKING:  # only for its name: the engine runs without torch
     from torch import Tensor
 
 Pixels = NDArray[np.uint8]  # [H, W, 3] RGB
-TierName = Literal["exact", "balanced", "fast"]  # see tiers.py
 
 
 def new_identity() -> str:

@@ -12,8 +12,8 @@ from safetensors.torch import save
 from worldplay.world.camera import DEFAULT_INTRINSICS, MAX_POSES, Motion, Pose
 from worldplay.world.frames import MAX_SIDE
 from worldplay.world.pose_files import MAX_PROMPT_CHARS
-from worldplay.world.rollout_config import MAX_STEPS
-from worldplay.world.snapshot import Beginning, LoggedLatch, Snapshot, TierName
+from worldplay.world.rollout_config import MAX_STEPS, TierName
+from worldplay.world.snapshot import Beginning, LoggedLatch, Snapshot
 from worldplay.world.steering import Move, PosedCamera
 
 METADATA = "worldplay"

@@ -9,11 +9,11 @@ from worldplay.model.attention import is_in_eight_bits
 from worldplay.model.attention_choice import FAILURES
 from worldplay.model.eight_bit_linears import emulated_product, round_rows, round_weight, scaled_product
 from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
+from worldplay.wording import first_line
 from worldplay.world.kept_rollout import Keeping
 from worldplay.world.machine import available_memory
 from worldplay.world.model_files import TINY_DECODER
-from worldplay.world.rollout_config import MOST_KEPT, count_kept_latents
-from worldplay.world.snapshot import TierName
+from worldplay.world.rollout_config import MOST_KEPT, TierName, count_kept_latents
 from worldplay.world.tiny_decoder_file import load_tiny_decoder
 from worldplay.world.world import World
 
@@ -37,6 +37,11 @@ TIERS: dict[TierName, Tier] = {
     "balanced": Tier(newest=8, eight_bits=True),
     "fast": Tier(newest=4, eight_bits=True, halved_steps=True, tiny_decoder=True),
 }
+
+
+def uses_tiny_decoder(name: TierName, root: Path) -> bool:
+    """Return whether a tiny decoder shows the released model's latents: the tier has one, and it is there."""
+    return TIERS[name].tiny_decoder and (root / TINY_DECODER).is_file()
 
 
 def check_tier(name: TierName, *, can_walk: bool) -> None:
@@ -144,7 +149,7 @@ def find_rounding_problem(device: torch.device) -> str | None:
     try:
         got, expected = scaled_product(*inputs).float(), emulated_product(*inputs)
     except FAILURES as error:
-        return f"they fail here ({(str(error).strip().splitlines() or ['no message'])[0][:100]})"
+        return f"they fail here ({first_line(error)})"
     difference = ((got - expected).norm() / expected.norm()).item()
     return None if difference <= _LARGEST_DIFFERENCE else f"they are off by {100 * difference:.2g} % here"
 

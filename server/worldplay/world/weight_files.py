@@ -125,7 +125,7 @@ def _read_weight_map(index: Path) -> dict[str, str]:
     try:
         weight_map: dict[str, str] = json.loads(index.read_text())["weight_map"]
         plain = bool(weight_map) and all(Path(name).name == name for name in weight_map.values())
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         plain = False
     if not plain:
         raise ValueError(f"{index} is not an index of shards")

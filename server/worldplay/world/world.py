@@ -25,7 +25,8 @@ from worldplay.world.pictures.fit import StartPicture, crop_picture
 from worldplay.world.pixels import image_to_pixels
 from worldplay.world.reopening import check_fits, keep_picture, restore_picture
 from worldplay.world.rollout import RolloutModel
-from worldplay.world.snapshot import Beginning, Snapshot, TierName, WorldIdentity, new_identity
+from worldplay.world.rollout_config import TierName
+from worldplay.world.snapshot import Beginning, Snapshot, WorldIdentity, new_identity
 from worldplay.world.steering import PosedCamera, WalkRequest
 from worldplay.world.walk import Ground, Walk
 

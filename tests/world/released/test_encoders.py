@@ -167,6 +167,15 @@ def test_damaged_tokenizer(original: Path, content: str) -> None:
         PromptEncoder(text, CPU, torch.float32)
 
 
+def test_tokenizer_that_cannot_be_used(original: Path) -> None:
+    """It can be built, and fails when it is used."""
+    text = locate(original, find_variant("ar")).text
+    path = text.inputs / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "model_max_length": {}}))
+    with pytest.raises(ValueError, match=rf"^{text.inputs} makes no tokens \(TypeError: .*\)$"):
+        PromptEncoder(text, CPU, torch.float32)
+
+
 @pytest.mark.parametrize(
     ("name", "field", "value"),
     [

@@ -1,6 +1,7 @@
 """Released models from end to end: tiny ones, in exactly the published layouts."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from worldplay.world.camera import FORWARD_STEP, Motion
 from worldplay.world.chunk import Chunk
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.released import offload_plan
-from worldplay.world.released.load import ReleasedConfig, choose_plan, load_released
+from worldplay.world.released.load import ReleasedConfig, choose_plan, load_released, load_released_networks
 from worldplay.world.released.memory_estimate import count_other_rank, estimate_memory
 from worldplay.world.released.offload_plan import RESERVE, OffloadMode, plan_offload
 from worldplay.world.released.variants import VARIANTS, find_variant
@@ -243,6 +244,31 @@ def test_command_that_mends_is_said_once(layouts: dict[str, Path], tmp_path: Pat
     command = f"run `worldplay download --variant ar-distilled --weights-dir {root}`"
     assert str(e.value).endswith(f"; {command}")
     assert str(e.value).count("run `") == 1
+
+
+@pytest.mark.parametrize("tiny", [False, True])
+def test_other_ranks_load_only_what_they_compute(layouts: dict[str, Path], tiny: bool) -> None:
+    """Pictures are encoded by rank 0, and a tiny decoder shows the latents there."""
+    config = replace(ReleasedConfig(find_variant("ar-distilled"), SIZE, shapes=SHAPES), tiny_decoder=tiny)
+    _, other = load_released_networks(config, layouts["diffusers"], torch.device("cpu"))
+    first = load_released(config, layouts["diffusers"], torch.device("cpu"), None).vae
+    found = [{p.device.type for p in part.parameters()} for part in (other.encoder, other.decoder)]
+    assert found == [{"meta"}, {"meta" if tiny else "cpu"}]
+    found = [{p.device.type for p in part.parameters()} for part in (first.encoder, first.decoder)]
+    assert found == [{"cpu"}, {"meta" if tiny else "cpu"}]
+
+
+def test_link_to_weights_that_are_gone(layouts: dict[str, Path], tmp_path: Path) -> None:
+    """The hub's cache consists of links, and its files may be removed apart from them."""
+    root = tmp_path / "weights"
+    shutil.copytree(layouts["diffusers"], root)
+    path = root / "HunyuanVideo-1.5-Diffusers-480p_i2v" / "image_encoder" / "model.safetensors"
+    path.unlink()
+    path.symlink_to("gone")
+    with pytest.raises(
+        OSError, match=r"image_encoder has no .*model\.safetensors.*; run `worldplay download"
+    ):
+        load(root)
 
 
 def test_views_have_open_ground(layouts: dict[str, Path]) -> None:

@@ -3,6 +3,7 @@
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,13 +17,17 @@ from worldplay.model import transformer
 from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.model.conditioning import Conditioning
 from worldplay.model.config import RELEASED_TRANSFORMER, RELEASED_VAE
+from worldplay.model.kv_cache import TextKV
+from worldplay.model.tiny_decoder import TinyDecoder
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE
+from worldplay.model.vae_stream import FeatureCache
 from worldplay.world.frames import SIZE
 from worldplay.world.released.memory_estimate import (
     MAX_TEXT_TOKENS,
     RELEASED,
     Shapes,
+    count_other_rank,
     decoder_state_bytes,
     estimate_memory,
 )
@@ -98,6 +103,29 @@ def test_networks_as_built(variant: str, shapes: Shapes) -> None:
     assert needed.autoencoder == 2 * sum(p.numel() for p in vae.parameters())
 
 
+@pytest.mark.parametrize("shapes", [RELEASED, Shapes(TRANSFORMER, VAE)])
+def test_other_ranks_have_no_encoder(shapes: Shapes) -> None:
+    needed = estimate_memory(find_variant("ar-distilled"), SIZE, shapes, ranks=2)
+    with torch.device("meta"):
+        vae = StreamingVAE(shapes.vae)
+    assert needed.decoder == 2 * sum(p.numel() for p in vae.decoder.parameters())
+    assert needed.autoencoder - needed.decoder == 2 * sum(p.numel() for p in vae.encoder.parameters())
+
+
+@torch.no_grad()
+def test_tiny_decoder_takes_the_place_of_the_models_own() -> None:
+    own, tiny = (estimate_memory(find_variant("ar-distilled"), tiny_decoder=tiny) for tiny in (False, True))
+    with torch.device("meta"):
+        decoder, state = TinyDecoder().to(torch.bfloat16), FeatureCache()
+        for _ in range(2):
+            decoder.decode(torch.empty(1, 32, 1, 30, 52), state)
+    taken = 2 * sum(p.numel() for p in decoder.parameters())
+    assert (tiny.decoder, tiny.autoencoder) == (0, own.autoencoder - own.decoder + taken)
+    assert tiny.walk == own.walk - decoder_state_bytes(RELEASED_VAE, SIZE) + state.num_bytes
+    other = partial(count_other_rank, walks=2, sets=1, unrotated=False)
+    assert other(own) - other(tiny) > own.decoder + 2 * (own.walk - tiny.walk)
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("size", [SIZE, (240, 416)])
 def test_decoder_state_of_the_released_model(size: tuple[int, int]) -> None:
@@ -169,6 +197,38 @@ def test_decoding_takes_no_more_than_is_planned() -> None:
         vae.decode_latent(latent, state)
     peak = peak_of(lambda: vae.decode_latent(latent, state))
     assert_covers(estimate_memory(find_variant("ar-distilled")).working, peak)
+
+
+@pytest.mark.parametrize("size", [SIZE, (240, 416)])
+def test_encoding_a_picture_takes_no_more_than_is_planned(size: tuple[int, int]) -> None:
+    with torch.device("meta"):
+        vae = StreamingVAE(RELEASED_VAE).to(torch.bfloat16).requires_grad_(False)
+    peak = peak_of(lambda: vae.encode_image(empty(1, 3, 1, *size)))
+    assert_covers(estimate_memory(find_variant("ar-distilled"), size).encoding, peak)
+
+
+def test_a_tiny_decoder_takes_less_than_a_step_on_all_ranks() -> None:
+    with torch.device("meta"):
+        decoder, state = TinyDecoder().to(torch.bfloat16).requires_grad_(False), FeatureCache()
+    latent = empty(1, 32, 1, 30, 52, dtype=torch.bfloat16)
+    decoder.decode(latent, state)
+    peak = peak_of(lambda: decoder.decode(latent, state))
+    assert peak <= estimate_memory(find_variant("ar-distilled"), ranks=16, tiny_decoder=True).working
+
+
+def test_a_context_pass_takes_no_more_than_is_planned() -> None:
+    with torch.device("meta"):
+        model = WorldPlayTransformer(replace(RELEASED_TRANSFORMER, blocks=2)).to(torch.bfloat16).eval()
+    model.requires_grad_(False).pack()
+    model.use_attention("sdpa")
+    cache, keys = (
+        model.new_cache((30, 52), MAX_TEXT_TOKENS),
+        [empty(1, 16, 880, 128, dtype=torch.bfloat16)] * 2,
+    )
+    cache.set_text(TextKV(keys, keys))
+    latents, cond, cameras, actions = latents_of(model, 20)
+    peak = peak_of(lambda: model.encode_context(latents, cond, cameras, actions, cache, 15.0))
+    assert_covers(estimate_memory(find_variant("ar-distilled"), tiny_decoder=True).working, peak)
 
 
 def test_a_bidirectional_step_takes_no_more_than_is_planned(monkeypatch: pytest.MonkeyPatch) -> None:

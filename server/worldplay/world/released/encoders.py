@@ -70,7 +70,8 @@ class PromptEncoder:
         rotary: Any = type(self.model.rotary_emb)
         self.model.rotary_emb = rotary(config).to(device)
         self._tokenizer = read_inputs(Qwen2Tokenizer, files.inputs, PROMPT_INPUTS)
-        self._crop = self._count_tokens(_BEFORE_PROMPT)
+        with blaming(files.inputs, "makes no tokens"):
+            self._crop = self._count_tokens(_BEFORE_PROMPT)
         self._check_tokenizer(files.inputs)
 
     @property

@@ -54,6 +54,11 @@ def is_released(model: str) -> bool:
     return model == MODEL or (directory.is_dir() and not holds_embedded and _holds_released(directory))
 
 
+def find_root(model: str, weights_dir: Path) -> Path:
+    """Return the folder of a released model's files."""
+    return weights_dir if model == MODEL else Path(model)
+
+
 def _holds_released(root: Path) -> bool:
     folders = (ACTION_MODELS, ORIGINAL, DIFFUSERS, *(variant.folder for variant in VARIANTS.values()))
     return any((root / folder).is_dir() for folder in folders)
@@ -115,7 +120,7 @@ class _Search:
                 return folder
         made, *others = (folder / marker for folder in folders)
         names = ", ".join(str(path.relative_to(self.root)) for path in others)
-        raise OSError(f"{made} is missing (nor is there in {self.root} any of {names})")
+        raise OSError(f"{made} is missing ({self.root} has none of these instead: {names})")
 
 
 def _locate_text(bases: list[Path], search: _Search) -> EncoderFiles:

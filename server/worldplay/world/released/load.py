@@ -9,7 +9,7 @@ import torch
 
 from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.model.kv_cache import KVCache
-from worldplay.model.parameters import is_text_parameter
+from worldplay.model.parameters import is_encoder_parameter, is_text_parameter
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, lay_out_channels_last
@@ -63,11 +63,16 @@ class ReleasedConfig:
     sessions: int = 1  # to keep memory for; fewer if memory is short, but at least one
     clips: int = 0  # to keep memory for, in every case
     shapes: Shapes = RELEASED
+    tiny_decoder: bool = False  # another network shows the latents; the autoencoder's decoder is not loaded
     shares_caches: bool = False  # all walks use one set of caches; else each has its own, where memory allows
 
     @property
     def name(self) -> str:
         return f"{self.variant.name} at {self.size[0]}x{self.size[1]}"
+
+    def estimate(self, ranks: int = 1) -> MemoryEstimate:
+        """Estimate the memory of rank 0, if so many compute the model together."""
+        return estimate_memory(self.variant, self.size, self.shapes, ranks, tiny_decoder=self.tiny_decoder)
 
 
 def load_released(
@@ -83,7 +88,7 @@ def load_released(
     command = suggest_download(config.variant, root)
     with suggesting(command):
         files = locate(root, config.variant)
-    needed = estimate_memory(config.variant, config.size, config.shapes, ranks.size)
+    needed = config.estimate(ranks.size)
     plan, sessions = choose_plan(config, needed, budget)
     walks = sessions + config.clips
     if problem := find_short_rank(needed, plan, walks, ranks.free):
@@ -107,13 +112,13 @@ def load_released(
 def load_released_networks(
     config: ReleasedConfig, root: Path, device: torch.device
 ) -> tuple[WorldPlayTransformer, StreamingVAE]:
-    """Load what another rank than 0 needs: the image stream and the autoencoder.
+    """Load what another rank than 0 needs: the image stream, and the decoder if it shows the latents.
 
     Raises: ValueError or OSError as `load_released`.
     """
-    plan, _ = choose_plan(config, estimate_memory(config.variant, config.size, config.shapes), None)
+    plan, _ = choose_plan(config, config.estimate(), None)
     with suggesting(suggest_download(config.variant, root)):
-        loader = _Loader(locate(root, config.variant), config, plan, device, text=META)
+        loader = _Loader(locate(root, config.variant), config, plan, device, is_rank_0=False)
         return loader.load_transformer(), loader.load_vae()
 
 
@@ -122,8 +127,7 @@ def check_released(config: ReleasedConfig, root: Path) -> None:
 
     Raises: ValueError or OSError as `load_released`.
     """
-    needed = estimate_memory(config.variant, config.size, config.shapes)
-    plan, _ = choose_plan(config, needed, None)
+    plan, _ = choose_plan(config, config.estimate(), None)
     with suggesting(suggest_download(config.variant, root)):
         loader = _Loader(locate(root, config.variant), config, plan, META)
         loader.load_transformer()
@@ -162,8 +166,7 @@ def _check_host(
     if device.type == "cpu":
         walks = max(1, config.clips)
         check_host_memory(
-            count_host_bytes(config.variant, config.size, config.shapes, walks, number_bytes, ranks)
-            + encoders,
+            count_host_bytes(needed, walks, number_bytes, ranks) + encoders,
             f"{config.name} on a CPU",
             "use a GPU, a smaller size, or the embedded world",
         )
@@ -177,7 +180,8 @@ def _check_host(
 def _encoder_bytes(files: ReleasedFiles) -> int:
     """Return the size of the encoders on disk; in memory they need at least as much."""
     folders = (files.text.model, files.glyph.weights, files.vision.model)
-    return sum(path.stat().st_size for folder in folders for path in folder.glob("*.safetensors"))
+    found = (path for folder in folders for path in folder.glob("*.safetensors"))
+    return sum(path.stat().st_size for path in found if path.is_file())  # not a link to nothing
 
 
 def free_bytes(device: torch.device) -> int | None:
@@ -193,7 +197,7 @@ class _Loader:
     config: ReleasedConfig
     plan: OffloadPlan
     device: torch.device
-    text: torch.device | None = None  # of the text stream; None: where the plan puts it
+    is_rank_0: bool = True  # which alone encodes prompts and pictures
 
     def load_world(self, ranks: Ranks) -> World:
         transformer, vae, config = self.load_transformer(), self.load_vae(), self.config
@@ -230,15 +234,22 @@ class _Loader:
         """Return a parameter's device: the text stream may wait on the CPU, all others are on the device."""
         if not is_text_parameter(name):
             return self.device
+        if not self.is_rank_0:
+            return META
         waits = self.plan.text_stream is not OffloadMode.ON_DEVICE
-        return self.text or (CPU if waits else self.device)
+        return CPU if waits else self.device
+
+    def _place_vae(self, name: str) -> torch.device:
+        """Return a parameter's device. What this rank does not need gets no memory."""
+        is_needed = self.is_rank_0 if is_encoder_parameter(name) else not self.config.tiny_decoder
+        return self.device if is_needed else META
 
     def load_vae(self) -> StreamingVAE:
         """Load the autoencoder from either layout. Their names differ, their tensors do not."""
         vae = build_empty(lambda: StreamingVAE(self.config.shapes.vae))
         weights = find_weights(self.files.vae)
         names = match_keys(weights.keys, vae.state_dict())
-        fill(vae, weights, choose_vae_dtype(self.device), lambda _: self.device, names)
+        fill(vae, weights, choose_vae_dtype(self.device), self._place_vae, names)
         lay_out_channels_last(vae)
         return vae
 

@@ -146,6 +146,7 @@ def _count_peak(
     stay += needed.text_stream if text_stream is OffloadMode.ON_DEVICE else 0
     by_turns = [
         needed.working,
+        needed.encoding,
         needed.encoders if encoders is OffloadMode.SWAPPED else 0,
         needed.text_stream if text_stream is OffloadMode.SWAPPED else 0,
     ]

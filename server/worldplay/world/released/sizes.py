@@ -36,7 +36,7 @@ def render_sizes(rows: Sequence[SizePace]) -> Iterator[str]:
     """Format the table for people."""
     yield f"{'size':9} {'chunk':>8} {'frames/s':>9} {'real time':>10} {'sessions':>9}"
     for row in rows:
-        yield f"{show_size(row.size):9} {_describe(row.pace, row.sessions)}"
+        yield f"{show_size(row.size):9} {_describe(row)}"
 
 
 def render_tiers(rows: Sequence[SizePace]) -> Iterator[str]:
@@ -45,8 +45,11 @@ def render_tiers(rows: Sequence[SizePace]) -> Iterator[str]:
     yield from (f"{tier:9} {line}" for tier, line in zip(tiers, render_sizes(rows), strict=True))
 
 
-def _describe(pace: Pace | None, sessions: int) -> str:
+def _describe(row: SizePace) -> str:
+    if not row.room:
+        return f"{'does not fit':>39}"
+    pace = row.pace
     if pace is None:
         return f"{'-':>8} {'-':>9} {'-':>10} {'-':>9}"
     times = f"{pace.times_real_time:.2f}x"
-    return f"{1000 * pace.made_s:>5.0f} ms {pace.frames_per_s:>9.1f} {times:>10} {sessions:>9}"
+    return f"{1000 * pace.made_s:>5.0f} ms {pace.frames_per_s:>9.1f} {times:>10} {row.sessions:>9}"
