@@ -38,7 +38,11 @@ import { Walking } from "./walk/walking";
 
 export class App {
   private readonly notice = new Notice(new PageLine());
-  private readonly connectionNotice = new ConnectionNotice(this.notice, () => this.connection.connect());
+  private readonly connectionNotice = new ConnectionNotice(this.notice, {
+    connect: () => this.connection.connect(),
+    reload: () => location.reload(),
+    isKept: () => this.walk?.opened === true && (this.welcome === null || this.welcome.snapshots === true),
+  });
   private readonly bareView = new BareView();
   private readonly pad = find("pad", HTMLElement);
   private readonly controls = new Controls(
@@ -366,7 +370,7 @@ export class App {
 
   private refused(error: ServerError): void {
     if (error.fatal) return; // the notice about the lost connection gives this reason
-    this.complain(error, errorInWords(error));
+    this.complain(error, errorInWords(error, this.walking.opensKept));
     this.walking.refused();
     this.sharing.refused();
   }
