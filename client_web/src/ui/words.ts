@@ -111,6 +111,11 @@ export function placesInWords(places: { free: number; queued: number; eta: numbe
   return `${before}. You can start and wait, ${waitInWords(places.eta)}.`;
 }
 
+/** Keys were held for long without any other input, and others wait. */
+export const ASKED_IN_WORDS = "Others wait. Press another key to keep your place.";
+/** The server waits so long for it. */
+export const ANSWER_MS = 20_000;
+
 const YIELDED: Readonly<Record<string, string>> = {
   idle: "You did not move for a while",
   paused: "Your walk was paused",

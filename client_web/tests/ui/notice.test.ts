@@ -61,6 +61,14 @@ it("shows the more urgent of two states, and its action", () => {
   expect([shown, action]).toEqual(["Place 1", undefined]);
 });
 
+it("shows a question for as long as the answer counts, and no longer", () => {
+  notice.stay("queue", "Place 2");
+  notice.stayFor("idle", "Still there?", 20_000);
+  expect(shown).toBe("Still there?");
+  vi.advanceTimersByTime(20_000);
+  expect(shown).toBe("Place 2");
+});
+
 it("keeps saying why the connection was lost until the server does what was asked", () => {
   connection.changed({ kind: "connecting" });
   expect(shown).toBe("Connecting…");
