@@ -23,7 +23,7 @@ from worldplay.store.about import hash_key
 from worldplay.store.errors import MissingRecordingError
 from worldplay.store.recorder import Recorder
 from worldplay.store.recordings import Recorded, Recordings
-from worldplay.web.answer import Answer, ClientGoneError
+from worldplay.web.answer import PART_BYTES, Answer, ClientGoneError
 from worldplay.web.byte_ranges import UnsatisfiableError, read_range
 from worldplay.web.errors import ApiError
 from worldplay.web.limits import AddressLimit
@@ -45,7 +45,6 @@ MISSING = (
 )
 LOOK_EVERY_S = 0.02  # whether a recording is finished
 SYNC_S = 2.0  # for what was sent to be on disk; after that the answer has what is there
-PART_BYTES = 2**16
 MAX_ANSWERS = 4  # of one session at a time: players ask for several parts
 MAX_LINK_ANSWERS = 16  # to those who have a link to its recording, all together
 # A browser plays the file in a page of its own making.
