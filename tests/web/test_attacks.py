@@ -99,6 +99,43 @@ def test_message_of_many_ordinary_fragments_is_read(server: str) -> None:
         assert b"welcome" in client.recv(4096)
 
 
+def begin_chunked(address: str) -> socket.socket:
+    connection = connect(address)
+    connection.sendall(
+        f"POST /api/generate-video HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n".encode()
+    )
+    return connection
+
+
+def test_flood_of_small_chunks_ends_the_connection(server: str) -> None:
+    with begin_chunked(server) as attacker:
+        send_until_closed(attacker, b"1\r\n \r\n" * 40_000, times=4)
+        assert health_s(server) < 0.3
+        assert read_to_end(attacker)[:13] in (b"HTTP/1.1 400 ", b"")  # reset, because it went on sending
+
+
+def test_body_of_many_ordinary_chunks_is_read(server: str) -> None:
+    with begin_chunked(server) as client:
+        small, large = b"1\r\n \r\n" * 300, b"800\r\n" + b" " * 2048 + b"\r\n"
+        client.sendall(small + large * 2000 + b"3\r\n{ }\r\n0\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 422 ")
+
+
+@pytest.mark.parametrize(
+    "header", ["Cookie: " + "c" * 9000, "Content-Length: 5", "\r\n".join(f"A{number}: b" for number in range(200))]
+)
+def test_handshake_that_cannot_be_read_ends_the_connection(guarded: str, header: str) -> None:
+    with connect(guarded) as attacker:
+        attacker.sendall(
+            f"GET /ws HTTP/1.1\r\nHost: {guarded}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"{header}\r\n\r\n".encode()
+        )
+        received = read_to_end(attacker, timeout_s=2)
+    assert received.startswith(b"HTTP/1.1 400 ")
+    assert b"referrer-policy: no-referrer" in received.lower()
+
+
 def test_large_message_before_hello_is_not_kept(guarded: str) -> None:
     with upgrade(guarded) as attacker:
         send_until_closed(attacker, frame(BINARY, bytes(2**20), fin=False))
