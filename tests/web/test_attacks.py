@@ -23,7 +23,7 @@ from support.raw_socket import (
 )
 from support.serving import serving
 from support.waiting import wait_until
-from worldplay.web import connections
+from worldplay.web import connections, world_server
 from worldplay.world.world import World
 
 HELLO, START = message("hello", protocol=1), message("start", seed=1)
@@ -209,3 +209,15 @@ def test_stop_counts_although_the_client_closes_at_once(world: World) -> None:
                 client.start(seed=1)
                 client.send("stop")
             wait_until(lambda: httpx.get(f"http://{address}/health").json()["sessions"]["active"] == 0, 2)
+
+
+def test_answers_that_nobody_reads_do_not_disturb_the_end(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(world_server, "READ_S", 0.1, raising=False)
+    with serving(world) as address:
+        attacker = connect(address)
+        attacker.sendall(f"GET /metrics HTTP/1.1\r\nHost: {address}\r\n\r\n".encode() * 900)
+        time.sleep(0.5)  # until the socket's buffers are full
+    attacker.close()
+    assert "Traceback" not in caplog.text
