@@ -123,7 +123,8 @@ def test_body_of_many_ordinary_chunks_is_read(server: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["Cookie: " + "c" * 9000, "Content-Length: 5", "\r\n".join(f"A{number}: b" for number in range(200))]
+    "header",
+    ["Cookie: " + "c" * 9000, "Content-Length: 5", "\r\n".join(f"A{number}: b" for number in range(200))],
 )
 def test_handshake_that_cannot_be_read_ends_the_connection(guarded: str, header: str) -> None:
     with connect(guarded) as attacker:
