@@ -180,7 +180,7 @@ def test_header_of_very_many_values_is_refused_before_they_become_objects(
     monkeypatch.setattr(
         json, "loads", lambda text: loads(text) if text[2:14] == "__metadata__" else pytest.fail(text)
     )
-    with pytest.raises(ValueError, match="no small JSON object|4096 strings and little else"):
+    with pytest.raises(ValueError, match=r"no small JSON object|4096 strings and little else"):
         read_snapshot(file)
 
 
