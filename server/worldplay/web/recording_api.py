@@ -32,6 +32,7 @@ from worldplay.web.request import address_of, check_token
 from worldplay.web.routes import OwnRoute
 from worldplay.web.snapshots import STORE_FAILS
 from worldplay.web.visits import Visits
+from worldplay.web.work_pace import WorkPace
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +114,7 @@ class RecordingApi:
         self._visits = visits
         self._recordings = recordings
         self._threads = CapacityLimiter(MAX_READS)
+        self._pace = WorkPace()  # of describing walks
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # by address
         self._answers: Counter[tuple[str, bool]] = Counter()  # in progress, by session, and whether by a link
 
@@ -140,13 +142,15 @@ class RecordingApi:
     async def send_walk(self, request: Request, answer: Answer) -> None:
         """Send the walk so far, or as it was in the end."""
         access = await self._check(request)
+        self._pace.check(access.address)
         with self._hold(access):
             recording = self._visits.recording_of(access.id)
             data = None
             if recording is None:
                 await self._wait_written(access.id)
             else:
-                data = await self._read(access.address, recording.describe, access.walk)
+                describe = self._pace.counted(access.address, recording.describe)
+                data = await self._read(access.address, describe, access.walk)
             if data is None:
                 data = await self._find_walk(access)
             await answer.begin(_encode(_headers("application/json", "walk.json", len(data))))
@@ -214,9 +218,8 @@ class RecordingApi:
 
     async def _read_stored(self, access: Access) -> bytes | None:
         try:
-            return await self._visits.read(
-                access.address, partial(self._visits.describe_stored, access.id, access.walk)
-            )
+            describe = partial(self._visits.describe_stored, access.id, access.walk)
+            return await self._visits.read(access.address, self._pace.counted(access.address, describe))
         except OSError as error:
             logger.warning("a walk could not be read: %s", error)
             raise ApiError(503, "busy", STORE_FAILS, {"Retry-After": "10"}) from None
