@@ -32,7 +32,6 @@ from worldplay.web.request import address_of, check_token
 from worldplay.web.routes import OwnRoute
 from worldplay.web.snapshots import STORE_FAILS
 from worldplay.web.visits import Visits
-from worldplay.web.work_pace import WorkPace
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +113,7 @@ class RecordingApi:
         self._visits = visits
         self._recordings = recordings
         self._threads = CapacityLimiter(MAX_READS)
-        self._pace = WorkPace()  # of describing walks
+        self._pace = visits.pace
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # by address
         self._answers: Counter[tuple[str, bool]] = Counter()  # in progress, by session, and whether by a link
 
