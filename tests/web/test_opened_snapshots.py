@@ -15,7 +15,7 @@ from worldplay.store.store import Store
 from worldplay.web import opened_snapshots
 from worldplay.web.disk_threads import DiskThreads
 from worldplay.web.opened_snapshots import OpenedSnapshots
-from worldplay.web.work_pace import WorkPace
+from worldplay.web.work_pace import GRACE_S, REST, WorkPace
 from worldplay.world.snapshot import Snapshot
 
 
@@ -74,17 +74,19 @@ def test_walks_of_one_address_that_wait_are_bounded(
     asyncio.run(test())
 
 
-def test_address_for_which_much_was_computed_opens_what_is_in_memory_and_nothing_else(
-    tmp_path: Path, snapshot: Snapshot
+def test_address_that_opens_large_walks_one_after_the_other_rests(
+    tmp_path: Path, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(opened_snapshots, "RESTORE_S", GRACE_S / REST / snapshot.end * 0.9)
+
     async def test() -> None:
-        store, pace = Store(Files(str(tmp_path)), 10**9, 60.0), WorkPace()
-        ids = [store.keep("an owner's own key", "", snapshot) for _ in range(2)]
-        opened = OpenedSnapshots(store, DiskThreads(2), pace)
-        first = await opened.open(ids[0], "a")
-        pace._rested_s["a"] = float("inf")
-        assert (await opened.open(ids[0], "a")).num_chunks == first.num_chunks
+        store = Store(Files(str(tmp_path)), 10**9, 60.0)
+        id = store.keep("an owner's own key", "", snapshot)
+        opened = OpenedSnapshots(store, DiskThreads(2), WorkPace())
+        for _ in range(2):
+            await opened.open(id, "a")
         with pytest.raises(ProtocolError, match="for one address"):
-            await opened.open(ids[1], "a")
+            await opened.open(id, "a")
+        await opened.open(id, "b")
 
     asyncio.run(test())

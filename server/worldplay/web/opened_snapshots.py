@@ -17,6 +17,7 @@ from worldplay.world.snapshot import Snapshot
 
 MAX_WAITING_BYTES = 2**30  # of all walks that were opened, and not yet begun
 MAX_WAITING_BYTES_EACH = 2**28  # of one address, which may always open one
+RESTORE_S = 25e-6  # for a latent of a walk that is opened: to copy it, and to save it
 TOO_MANY = "too many large walks wait for a place: try again later"
 
 
@@ -43,11 +44,11 @@ class OpenedSnapshots:
 
     async def open(self, id: str, address: str) -> Snapshot:
         """Return a walk that is kept, as another walk. Raises: ProtocolError or SlowStoreError."""
+        if self._pace.wait_s(address) > 0:
+            raise ProtocolError(ErrorCode.BAD_REQUEST, f"start.snapshot: {TOO_MUCH}")
         async with self._opening.setdefault(id, asyncio.Lock()):
             opened = self._opened.get(id)
             if opened is None:
-                if self._pace.wait_s(address) > 0:
-                    raise ProtocolError(ErrorCode.BAD_REQUEST, f"start.snapshot: {TOO_MUCH}")
                 self._check(address)
                 load = self._pace.counted(address, load_snapshot)
                 snapshot = await self._threads.run(address, load, self._store, id)
@@ -55,6 +56,7 @@ class OpenedSnapshots:
                 opened = self._opened[id] = _Opened(snapshot, address)
             else:
                 await self._threads.run(address, check_kept, self._store, id)
+            self._pace.charge(address, RESTORE_S * opened.snapshot.end)
             return self._lend(id, opened)
 
     def _check(self, address: str, num_bytes: int = 0) -> None:

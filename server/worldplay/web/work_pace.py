@@ -29,7 +29,7 @@ class _Work:
 class WorkPace:
     """The work of all addresses. It counts processor time, because a thread may wait for others.
 
-    Event loop only, but what `counted` returns runs on any thread.
+    Event loop only, but for `charge`, and for what `counted` returns.
     """
 
     def __init__(
@@ -63,6 +63,10 @@ class WorkPace:
             try:
                 return work(*arguments)
             finally:
-                self._done.append(_Work(address, self._work_clock() - began_s, self._clock()))
+                self.charge(address, self._work_clock() - began_s)
 
         return run
+
+    def charge(self, address: str, seconds: float) -> None:
+        """Count what was computed for an address. Any thread."""
+        self._done.append(_Work(address, seconds, self._clock()))
