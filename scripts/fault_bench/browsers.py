@@ -26,6 +26,7 @@ def sigstop_of_a_browser(folder: Path, is_short: bool) -> str:
     try:
         with visiting(f"http://{server.address}/", Wire()) as page:
             said = _stop(page, SHORT_STILL_S if is_short else STILL_S, player)
+        said += f"; resumed {_count_resumed(server)} times"
     except UnmeasurableError as error:
         said = f"skipped: {error}"
     except TimeoutError:
@@ -34,6 +35,11 @@ def sigstop_of_a_browser(folder: Path, is_short: bool) -> str:
         player.leave()
         server.stop()
     return f"FAILED: the other walker: {player.ended}" if player.ended else said
+
+
+def _count_resumed(server: FaultServer) -> int:
+    lines = server.get("/metrics").decode().splitlines()
+    return sum(int(float(line.split()[-1])) for line in lines if line.startswith("worldplay_resumes_total{"))
 
 
 def _stop(page: Page, seconds: float, player: Player) -> str:
