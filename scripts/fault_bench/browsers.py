@@ -26,7 +26,7 @@ def sigstop_of_a_browser(folder: Path, is_short: bool) -> str:
     try:
         with visiting(f"http://{server.address}/", Wire()) as page:
             said = _stop(page, SHORT_STILL_S if is_short else STILL_S, player)
-        said += f"; resumed {_count_resumed(server)} times"
+        said += f"; resumed {_count_resumed(server)}x"
     except UnmeasurableError as error:
         said = f"skipped: {error}"
     except TimeoutError:
