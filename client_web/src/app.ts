@@ -22,6 +22,8 @@ import { ShareBox } from "./ui/share_box";
 import { StartPanel } from "./ui/start_panel";
 import { BareView, toggleFullScreen } from "./ui/view_modes";
 import {
+  ANSWER_MS,
+  ASKED_IN_WORDS,
   errorInWords,
   missingInWords,
   queueInWords,
@@ -38,7 +40,11 @@ import { Walking } from "./walk/walking";
 
 export class App {
   private readonly notice = new Notice(new PageLine());
-  private readonly connectionNotice = new ConnectionNotice(this.notice, () => this.connection.connect());
+  private readonly connectionNotice = new ConnectionNotice(this.notice, {
+    connect: () => this.connection.connect(),
+    reload: () => location.reload(),
+    isKept: () => this.walk?.opened === true && (this.welcome === null || this.welcome.snapshots === true),
+  });
   private readonly bareView = new BareView();
   private readonly pad = find("pad", HTMLElement);
   private readonly controls = new Controls(
@@ -236,6 +242,7 @@ export class App {
 
   private tellControls(message: ControlsMessage, keysChanged: boolean): void {
     lightKeyPad(this.pad, message.keys);
+    this.notice.end("idle");
     if (this.walk === null || !this.connection.send(message)) return;
     this.playback.controlsSent(message.seq, message.t, keysChanged);
   }
@@ -259,7 +266,7 @@ export class App {
     this.status = status;
     this.connectionNotice.changed(status);
     if (status.kind !== "waiting" && status.kind !== "failed") return;
-    this.notice.end("queue");
+    for (const state of ["queue", "idle"] as const) this.notice.end(state);
     if (status.cause !== null) this.note(status.cause);
   }
 
@@ -357,16 +364,22 @@ export class App {
     if (what === "reset") this.walking.wentBack();
     if (what === "rewound") this.walking.rewound(change.chunk);
     if (what === "bump") this.stage.bump();
-    if (what === "yielded") this.notice.say(yieldedInWords(text ?? ""));
+    if (what === "idle") this.notice.stayFor("idle", ASKED_IN_WORDS, ANSWER_MS);
+    if (what === "yielded") this.yielded(text ?? "");
     if (what === "recording_ended") this.notice.say(recordingEndedInWords(text ?? ""));
     if (what === "unsaved") this.notice.add(unsavedInWords(text ?? ""));
     if (what === "saved") this.notice.say("Your walk is saved again.");
     if (what === "seated") this.seated();
   }
 
+  private yielded(reason: string): void {
+    this.notice.end("idle");
+    this.notice.say(yieldedInWords(reason));
+  }
+
   private refused(error: ServerError): void {
     if (error.fatal) return; // the notice about the lost connection gives this reason
-    this.complain(error, errorInWords(error));
+    this.complain(error, errorInWords(error, this.walking.opensKept));
     this.walking.refused();
     this.sharing.refused();
   }

@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import Page
 
-from browser.processes import browser_processes, stand_still
 from browser.visit import STATE, state, wait_frames, wait_new_frames, walk, walk_far
+from fault_bench.processes import browser_processes, stand_still
 from support.scripted import ScriptedServer
 from worldplay.protocol import messages as m
 

@@ -23,7 +23,7 @@ from support.raw_socket import (
 )
 from support.serving import serving
 from support.waiting import wait_until
-from worldplay.web import connections
+from worldplay.web import connections, world_server
 from worldplay.world.world import World
 
 HELLO, START = message("hello", protocol=1), message("start", seed=1)
@@ -99,6 +99,44 @@ def test_message_of_many_ordinary_fragments_is_read(server: str) -> None:
         assert b"welcome" in client.recv(4096)
 
 
+def begin_chunked(address: str) -> socket.socket:
+    connection = connect(address)
+    connection.sendall(
+        f"POST /api/generate-video HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n".encode()
+    )
+    return connection
+
+
+def test_flood_of_small_chunks_ends_the_connection(server: str) -> None:
+    with begin_chunked(server) as attacker:
+        send_until_closed(attacker, b"1\r\n \r\n" * 40_000, times=4)
+        assert health_s(server) < 0.3
+        assert read_to_end(attacker)[:13] in (b"HTTP/1.1 400 ", b"")  # reset, because it went on sending
+
+
+def test_body_of_many_ordinary_chunks_is_read(server: str) -> None:
+    with begin_chunked(server) as client:
+        small, large = b"1\r\n \r\n" * 300, b"800\r\n" + b" " * 2048 + b"\r\n"
+        client.sendall(small + large * 2000 + b"3\r\n{ }\r\n0\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 422 ")
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Cookie: " + "c" * 9000, "Content-Length: 5", "\r\n".join(f"A{number}: b" for number in range(200))],
+)
+def test_handshake_that_cannot_be_read_ends_the_connection(guarded: str, header: str) -> None:
+    with connect(guarded) as attacker:
+        attacker.sendall(
+            f"GET /ws HTTP/1.1\r\nHost: {guarded}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"{header}\r\n\r\n".encode()
+        )
+        received = read_to_end(attacker, timeout_s=2)
+    assert received.startswith(b"HTTP/1.1 400 ")
+    assert b"referrer-policy: no-referrer" in received.lower()
+
+
 def test_large_message_before_hello_is_not_kept(guarded: str) -> None:
     with upgrade(guarded) as attacker:
         send_until_closed(attacker, frame(BINARY, bytes(2**20), fin=False))
@@ -172,3 +210,15 @@ def test_stop_counts_although_the_client_closes_at_once(world: World) -> None:
                 client.start(seed=1)
                 client.send("stop")
             wait_until(lambda: httpx.get(f"http://{address}/health").json()["sessions"]["active"] == 0, 2)
+
+
+def test_answers_that_nobody_reads_do_not_disturb_the_end(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(world_server, "READ_S", 0.1, raising=False)
+    with serving(world) as address:
+        attacker = connect(address)
+        attacker.sendall(f"GET /metrics HTTP/1.1\r\nHost: {address}\r\n\r\n".encode() * 900)
+        time.sleep(0.5)  # until the socket's buffers are full
+    attacker.close()
+    assert "Traceback" not in caplog.text

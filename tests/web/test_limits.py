@@ -3,7 +3,7 @@
 import pytest
 
 from worldplay.web.errors import ApiError
-from worldplay.web.limits import RequestLimit
+from worldplay.web.limits import AddressLimit, RequestLimit
 
 
 def test_request_beyond_the_limit_is_told_when_to_try_again() -> None:
@@ -28,3 +28,19 @@ def test_requests_up_to_the_limit_go_side_by_side() -> None:
         limit.check(1.0)
         with limit.hold(1.0), pytest.raises(ApiError, match="at most 2 clips"):
             limit.check(1.0)
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [("a", "^at most 2 walks of one address at a time: try"), ("c", "^at most 3 walks at a time: try")],
+)
+def test_refusal_says_whose_limit_is_reached(address: str, message: str) -> None:
+    limit = AddressLimit(2, 3, "walks")
+    with (
+        limit.hold("a", 1.0),
+        limit.hold("a", 1.0),
+        limit.hold("b", 1.0),
+        pytest.raises(ApiError, match=message),
+        limit.hold(address, 1.0),
+    ):
+        pass

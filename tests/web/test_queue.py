@@ -84,6 +84,17 @@ def test_client_that_starts_nothing_is_sent_away(single: str, monkeypatch: pytes
         assert (messages[-1]["type"], messages[-1]["reason"], code) == ("bye", "no walk was started", 1000)
 
 
+def test_walker_that_only_holds_a_key_is_asked_for_more(single: str) -> None:
+    with client(single, "fields=idle") as holding, client(single) as second:
+        holding.hello()
+        second.hello()
+        holding.start(seed=1)
+        holding.press(["w"])
+        second.send("start", seed=2)
+        told = holding.collect(lambda message: message["type"] == "state")
+        assert told[-1] == {"type": "state", "what": "idle"}
+
+
 @pytest.mark.parametrize("query", ["fields=seated", ""])
 def test_paused_walker_is_told_that_it_has_its_place_back(single: str, query: str) -> None:
     with client(single, query) as paused, client(single) as second:

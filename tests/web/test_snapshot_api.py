@@ -17,7 +17,7 @@ from support.tiny_world import make_world
 from support.walks import walk_about
 from worldplay.store.files import Files
 from worldplay.store.store import Store
-from worldplay.web import snapshot_api
+from worldplay.web import snapshot_api, work_pace
 from worldplay.web.schemas import NewSnapshot, SnapshotList
 from worldplay.web.snapshots import load_snapshot
 from worldplay.world.snapshot_file import write_snapshot
@@ -59,6 +59,17 @@ def test_everybody_who_opens_a_kept_walk_walks_another(data: bytes, tmp_path: Pa
     id = store.keep("an owner's own key", "", snapshot)
     opened = [snapshot, load_snapshot(store, id), load_snapshot(store, id)]
     assert len({each.beginning.walk for each in opened if each.beginning}) == 3
+
+
+def test_address_for_which_much_was_computed_waits(
+    client: httpx.Client, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = upload(client, data).json()["id"]
+    monkeypatch.setattr(work_pace, "GRACE_S", -60.0)  # of rest that is due after any work
+    refused = (upload(client, data), client.get(f"api/snapshots/{id}"))
+    assert [answer.status_code for answer in refused] == [503, 503]
+    assert int(refused[0].headers["Retry-After"]) > 0
+    assert client.get("api/snapshots/", headers=KEY).status_code == 200
 
 
 def test_uploaded_walk_is_listed_downloaded_and_deleted(client: httpx.Client, data: bytes) -> None:

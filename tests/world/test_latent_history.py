@@ -36,6 +36,17 @@ def test_frames_of_a_whole_walk_are_taken_over_at_once(length: int) -> None:
     assert len(set(map(id, history.identify(range(5 + length))))) == 5 + length
 
 
+@pytest.mark.parametrize("first", [0, 1, BLOCK - 1, BLOCK, 2 * BLOCK + 2])
+def test_frames_from_any_one_on_are_copied(first: int) -> None:
+    history = filled(2 * BLOCK + 3)
+    copied = history.copy_from(first)
+    assert copied.is_contiguous()
+    assert copied.shape[1:] == (2, 1, 1)
+    assert copied[:, 0, 0, 0].tolist() == list(range(first, 2 * BLOCK + 3))
+    copied.fill_(9)
+    assert history.gather([2 * BLOCK + 2]).unique().tolist() == [2 * BLOCK + 2]
+
+
 def test_history_keeps_copies() -> None:
     history, latents = LatentHistory(), frames(0, 1)
     history.append(latents)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from safetensors.torch import load, save
 
 from support.tiny_world import make_world
 from support.walks import walk_about
-from worldplay.world.snapshot_file import MAX_PROMPTS, TooLongError, write_snapshot
+from worldplay.world.snapshot import PromptChange
+from worldplay.world.snapshot_file import MAX_PROMPTS, Header, TooLongError, write_snapshot
 from worldplay.world.snapshot_reader import read_snapshot
 
 Tensors = dict[str, torch.Tensor]
@@ -144,11 +146,50 @@ def test_wrong_file_is_refused_with_a_sentence(data: bytes, name: str) -> None:
         (2).to_bytes(8, "little") + b"[]",
         (10**6).to_bytes(8, "little") + b"[" * 10**6,
         (30).to_bytes(8, "little") + b'{"__metadata__":{"other":"x"}}',
+        (28).to_bytes(8, "little") + '{"\\"":[[],[]]}'.encode("utf-16-le"),
     ],
 )
 def test_file_of_another_kind_is_refused(file: bytes) -> None:
     with pytest.raises(ValueError, match="expected"):
         read_snapshot(file)
+
+
+def of_header(header: bytes) -> bytes:
+    return len(header).to_bytes(8, "little") + header
+
+
+def in_metadata(text: str) -> bytes:
+    return of_header(json.dumps({"__metadata__": {"worldplay": text}}).encode())
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        of_header(b"{" + b",".join(b'"%d":0' % number for number in range(100_000)) + b"}"),
+        of_header(b'{"a":[' + b"[]," * 100_000 + b"[]]}"),
+        of_header(b'{"\\\\":[' + b"[]," * 100_000 + b'"\\""]}'),
+        in_metadata("[" + "0," * 100_000 + "0]"),
+        in_metadata("[" + '"",' * 100_000 + '""]'),
+    ],
+)
+def test_header_of_very_many_values_is_refused_before_they_become_objects(
+    file: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads = json.loads
+    monkeypatch.setattr(Header, "model_validate_json", lambda text: pytest.fail("too many values"))
+    monkeypatch.setattr(
+        json, "loads", lambda text: loads(text) if text[2:14] == "__metadata__" else pytest.fail(text)
+    )
+    with pytest.raises(ValueError, match=r"no small JSON object|4096 strings and little else"):
+        read_snapshot(file)
+
+
+def test_many_long_prompts_of_any_letters_are_read(data: bytes) -> None:
+    with torch.inference_mode():
+        walk = walk_about(make_world()).snapshot()
+    text = '\\"{[,"\\\\é' * 20
+    prompts = tuple(PromptChange(latent, text) for latent in range(walk.end))
+    assert read_snapshot(write_snapshot(replace(walk, prompts=prompts))).prompts == prompts
 
 
 def test_every_cut_file_is_refused(data: bytes) -> None:

@@ -67,6 +67,8 @@ export class Connection {
   private attempt = 0;
   private cause: Cause = null;
   private mayRetry = true;
+  /** Another page may go on with the session: a server has accepted it, and no other page has it. */
+  private mayHandOn = false;
   private resume: Resume | null;
   /** When the server expects to be back, after it said so. */
   private backInMs: number | null = null;
@@ -89,7 +91,7 @@ export class Connection {
 
   /** What another page needs to go on with the session; null if there is none, or no use in trying. */
   get session(): Resume | null {
-    return this.mayRetry ? this.resume : null;
+    return this.mayRetry || this.mayHandOn ? this.resume : null;
   }
 
   /** Connect now. Also called when the visitor presses "Try now". */
@@ -152,6 +154,7 @@ export class Connection {
     if (message.type === "error" && message.fatal) {
       this.cause = message;
       this.mayRetry = message.retryable;
+      if (message.code === "taken_over") this.mayHandOn = false;
     }
     if (message.type === "bye") this.leave(message);
     this.events.message(message);
@@ -166,6 +169,7 @@ export class Connection {
 
   private welcome(message: Welcome): void {
     this.welcomedAt = this.now();
+    this.mayHandOn = true;
     const { session, secret, resumed } = message;
     const countsMissing = message.missing_chunks !== undefined;
     this.countsMissing = resumed ? this.countsMissing || countsMissing : countsMissing;

@@ -14,7 +14,7 @@ export interface Socket {
 
 /** What protocol 1 did not have at first. The server sends it only to a client that names it. */
 const FIELDS =
-  "taken_as,latch,revision,received,sights,resume_in,yielded,places,snapshots,times_real_time,wanted,watchers,recording,rights,unsaved,seated,missing_chunks";
+  "taken_as,latch,revision,received,sights,resume_in,yielded,places,snapshots,times_real_time,wanted,watchers,recording,rights,unsaved,seated,missing_chunks,idle";
 const FIELDS_OF_A_WATCHER = "resume_in,times_real_time";
 
 /** `/ws` next to the page, so that the page also works below a path. */

@@ -3,7 +3,7 @@
 const PASSING_MS = 4_000;
 
 /** Lasting states, the most urgent first. Only the first one is shown. */
-const STATES = ["connection", "video", "queue", "gesture"] as const;
+const STATES = ["connection", "video", "idle", "queue", "gesture"] as const;
 type State = (typeof STATES)[number];
 
 export interface NoticeAction {
@@ -49,6 +49,12 @@ export class Notice {
   stay(state: State, text: string, action?: NoticeAction): void {
     this.states.set(state, action === undefined ? { text } : { text, action });
     this.refresh();
+  }
+
+  /** Show a state until `end`, but no longer than this. */
+  stayFor(state: State, text: string, timeMs: number): void {
+    this.stay(state, text);
+    setTimeout(() => this.end(state), timeMs);
   }
 
   end(state: State): void {

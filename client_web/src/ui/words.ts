@@ -22,22 +22,48 @@ const BY_CODE: Readonly<Record<string, string>> = {
   out_of_memory: "The server ran out of memory.",
   internal: "Something went wrong on the server.",
   taken_over: "This walk goes on in another window.",
-  bye: "The server ended the walk.",
-  restarting: "The server is being restarted. Your walk goes on afterwards.",
+  not_found: "This link shows no walk, or no longer.",
+  bye: "The server closed the connection.",
+  restarting: "The server is being restarted.",
+};
+
+const KEPT = "Your walk is kept for a day, and goes on when the connection is back.";
+
+/** Losses after which a server that keeps walks still has the walk. */
+const BY_CODE_IF_KEPT: Readonly<Record<string, string>> = {
+  busy: "The server cannot take you back at the moment. Your walk is kept for a day, and goes on when it can.",
+  restarting: `${BY_CODE.restarting} Your walk goes on afterwards.`,
+  too_fast: `${BY_CODE.too_fast} ${KEPT}`,
+  slow_consumer: `${BY_CODE.slow_consumer} ${KEPT}`,
+  out_of_memory: `${BY_CODE.out_of_memory} ${KEPT}`,
+  internal: `${BY_CODE.internal} ${KEPT}`,
 };
 
 /** Errors caused by the visitor's input. The server's reason helps to correct it, so it is shown. */
 const WITH_REASON = new Set(["bad_image", "bad_pose", "bad_request", "too_large"]);
 
-export function errorInWords(error: Pick<ServerError, "code" | "message">): string {
-  const words = BY_CODE[error.code] ?? "The server reported a problem.";
-  return WITH_REASON.has(error.code) || BY_CODE[error.code] === undefined
-    ? `${words} (${error.message})`
-    : words;
+const UNOPENED = "That walk could not be opened. It may be kept no longer, or the server is busy.";
+
+/** What was wrong. `opensKept`: a walk that is kept was to be opened. */
+export function errorInWords(
+  { code, message }: Pick<ServerError, "code" | "message">,
+  opensKept = false,
+): string {
+  if (opensKept && code === "bad_request") return UNOPENED;
+  const words = BY_CODE[code] ?? "The server reported a problem.";
+  return WITH_REASON.has(code) || BY_CODE[code] === undefined ? `${words} (${message})` : words;
 }
 
-export function lossInWords(cause: Cause): string {
-  return cause === null ? "Cannot reach the server." : errorInWords(cause);
+/** Why the connection was lost, and what becomes of the walk if the server keeps one of this page. */
+export function lossInWords(cause: Cause, isKept = false): string {
+  if (cause === null) return "Cannot reach the server.";
+  return (isKept ? BY_CODE_IF_KEPT[cause.code] : undefined) ?? errorInWords(cause);
+}
+
+/** What the visitor can do about a lost connection. */
+export function remedyInWords(cause: Cause): "Reload" | "Walk here" | "Try now" {
+  if (BY_CODE[cause?.code ?? ""] === DISAGREE) return "Reload";
+  return cause?.code === "taken_over" ? "Walk here" : "Try now";
 }
 
 /** Why there will be no picture. */
@@ -84,6 +110,11 @@ export function placesInWords(places: { free: number; queued: number; eta: numbe
   const before = places.queued === 0 ? "All places are taken" : `All places are taken, and ${others}`;
   return `${before}. You can start and wait, ${waitInWords(places.eta)}.`;
 }
+
+/** Keys were held for long without any other input, and others wait. */
+export const ASKED_IN_WORDS = "Others wait. Press another key to keep your place.";
+/** The server waits so long for it. */
+export const ANSWER_MS = 20_000;
 
 const YIELDED: Readonly<Record<string, string>> = {
   idle: "You did not move for a while",

@@ -48,6 +48,11 @@ export class Walking {
     return this.pause.isOn;
   }
 
+  /** A walk that is kept was asked for, and is not open yet. */
+  get opensKept(): boolean {
+    return this.walk?.opened === false && this.walk.request.snapshot !== undefined;
+  }
+
   /** Ask for another prompt. It counts as in force when the server says so. False without a walk. */
   askFor(prompt: string): boolean {
     if (this.walk === null) return false;

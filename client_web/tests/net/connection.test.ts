@@ -152,6 +152,19 @@ it("knows what another page needs to go on, unless that is no use", () => {
   expect(connection.session).toBeNull();
 });
 
+it("lets a page that is reloaded as it was told go on with its walk", () => {
+  const connection = welcomed();
+  newest().events.received("hi"); // the server and this page do not understand each other
+  expect(connection.session).toEqual({ session: "s", secret: "k" });
+});
+
+it("does not hand on a session that no server has accepted", () => {
+  const connection = connect(undefined, { session: "old", secret: "o" });
+  newest().events.opened();
+  hear({ type: "error", code: "bad_field", message: "chunk", retryable: false, fatal: true });
+  expect(connection.session).toBeNull();
+});
+
 it("comes back when the server said that it would be there again", () => {
   welcomed();
   hear({ type: "bye", reason: "the server is stopping", resume_in: 5 });

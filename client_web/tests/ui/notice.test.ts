@@ -6,6 +6,7 @@ let shown: string | null;
 let action: NoticeAction | undefined;
 let notice: Notice;
 let connection: ConnectionNotice;
+let isKept: boolean;
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -17,7 +18,12 @@ beforeEach(() => {
       [shown, action] = [null, undefined];
     },
   });
-  connection = new ConnectionNotice(notice, () => undefined);
+  isKept = false;
+  connection = new ConnectionNotice(notice, {
+    connect: () => undefined,
+    reload: () => undefined,
+    isKept: () => isKept,
+  });
   [shown, action] = [null, undefined];
 });
 afterEach(() => vi.useRealTimers());
@@ -55,6 +61,14 @@ it("shows the more urgent of two states, and its action", () => {
   expect([shown, action]).toEqual(["Place 1", undefined]);
 });
 
+it("shows a question for as long as the answer counts, and no longer", () => {
+  notice.stay("queue", "Place 2");
+  notice.stayFor("idle", "Still there?", 20_000);
+  expect(shown).toBe("Still there?");
+  vi.advanceTimersByTime(20_000);
+  expect(shown).toBe("Place 2");
+});
+
 it("keeps saying why the connection was lost until the server does what was asked", () => {
   connection.changed({ kind: "connecting" });
   expect(shown).toBe("Connecting…");
@@ -79,4 +93,20 @@ it("adds a remark to the one being made", () => {
   expect(shown).toBe("One.");
   notice.add("Two.");
   expect(shown).toBe("One. Two.");
+});
+
+it("tells a visitor who comes back to a full server that the walk is kept, and offers to try", () => {
+  isKept = true;
+  connection.changed(LOST);
+  expect(shown).toContain("Your walk is kept for a day");
+  expect([shown?.endsWith("Trying again in a moment."), action?.label]).toEqual([true, "Try now"]);
+});
+
+it.each([
+  ["malformed", "Reload"],
+  ["taken_over", "Walk here"],
+  ["unauthorized", "Try now"],
+])("offers after %s what helps", (code, label) => {
+  connection.changed({ kind: "failed", cause: { code, message: "" } });
+  expect(action?.label).toBe(label);
 });

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { PromptChoice } from "../../src/ui/prompt_choice";
 import {
@@ -24,6 +25,33 @@ it("gives the server's reason for the visitor's own faults only", () => {
 it("says what became of the connection", () => {
   expect(lossInWords(null)).toBe("Cannot reach the server.");
   expect(lossInWords({ code: "busy", message: "" })).toContain("places are taken");
+});
+
+const LOSSES = ["busy", "internal", "out_of_memory", "slow_consumer", "too_fast", "restarting"];
+it.each(LOSSES)("says after %s that the walk goes on, if there is one that the server keeps", (code) => {
+  expect(lossInWords({ code, message: "" }, true)).toMatch(/[Yy]our walk (is kept for a day|goes on)/);
+  expect(lossInWords({ code, message: "" }, false)).not.toContain("walk");
+});
+
+it("speaks of no places to somebody who comes back: the store may be the reason", () => {
+  expect(lossInWords({ code: "busy", message: "" }, true)).toBe(
+    "The server cannot take you back at the moment. Your walk is kept for a day, and goes on when it can.",
+  );
+});
+
+it("has words for every code that the server sends", () => {
+  const codes = readFileSync("../server/worldplay/protocol/errors.py", "utf8").matchAll(
+    /^ {4}[A-Z_]+ = "(\w+)"$/gm,
+  );
+  const words = [...codes].map(([, code = ""]) => errorInWords({ code, message: "" }));
+  expect(words).toHaveLength(17);
+  for (const said of words) expect(said).not.toContain("reported a problem");
+});
+
+it("says of a kept walk that it could not be opened", () => {
+  const gone = { code: "bad_request", message: "start.snapshot: got one that is not" };
+  expect(errorInWords(gone, true)).toContain("That walk could not be opened. It may be kept no longer");
+  expect(errorInWords({ code: "bad_image", message: "" }, true)).toContain("picture");
 });
 
 it("tells what is news where a walk begins", () => {

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 SILENT_S = 15.0  # without any message, although it was sent media; a page reports its playhead every 100 ms
+ANSWER_S = 20.0  # for input, after a client was asked for some
 PAUSED_S = 10.0  # paused, or hidden
 
 Reason = Literal["silent", "paused", "idle", "turn"]
@@ -31,6 +32,7 @@ class Activity:
         self._is_holding = False  # any keys
         self._is_away = False  # there is no connection
         self._follows_until_ms = 0.0
+        self._asked_ms: float | None = None  # when it was asked for input; of the worker alone
 
     @property
     def input_ms(self) -> float:
@@ -69,7 +71,28 @@ class Activity:
     def note_seated(self, now_ms: float) -> None:
         """Note that the client has got its slot."""
         self._seated_ms = now_ms
-        self._handed_ms = None
+        self._handed_ms = self._asked_ms = None
+
+    def ask(self, limits: TurnLimits, now_ms: float) -> bool:
+        """Return whether the client should be asked for input now, and note that it is.
+
+        It is if keys are held, or a trajectory is followed, for long without any other input.
+        """
+        is_led = self._is_holding or now_ms < self._follows_until_ms
+        quiet_ms = now_ms - max(self._input_ms, self._seated_ms)
+        if self._unanswered_ms is not None or not is_led or quiet_ms <= limits.idle_s * 1000.0:
+            return False
+        self._asked_ms = now_ms
+        return True
+
+    def forget_question(self) -> None:
+        """Note that nobody waits any more."""
+        self._asked_ms = None
+
+    @property
+    def _unanswered_ms(self) -> float | None:
+        """Return when the client was asked; None: it was not, or has answered."""
+        return None if self._asked_ms is None or self._input_ms >= self._asked_ms else self._asked_ms
 
     def find_reason(self, limits: TurnLimits, now_ms: float) -> Reason | None:
         """Return why the slot should go to somebody who waits; None if it should not."""
@@ -83,5 +106,8 @@ class Activity:
             return "paused"
         walked_ms = now_ms if self._is_holding else max(self._input_ms, self._follows_until_ms)
         if now_ms - max(walked_ms, seated_ms) > limits.idle_s * 1000.0:
+            return "idle"
+        asked_ms = self._unanswered_ms
+        if asked_ms is not None and now_ms - asked_ms > ANSWER_S * 1000.0:
             return "idle"
         return "turn" if now_ms - seated_ms > limits.visit_s * 1000.0 else None

@@ -56,6 +56,7 @@ class Turns:
         else:
             for session in self._sessions.values():
                 session.hold(False)
+                session.activity.forget_question()
         surplus = self._admission.surplus
         if surplus is not None:
             self._end(self._sessions[surplus], "busy")
@@ -71,6 +72,9 @@ class Turns:
     def _collect(self, now_ms: float) -> None:
         limits = self._admission.limits
         seated = [s for s in self._sessions.values() if self._admission.is_seated(s.number)]
+        for session in seated:
+            if session.activity.ask(limits, now_ms):
+                self._guard(session, partial(session.listener.on_state, "idle", {}))
         reasons = [(session, session.activity.find_reason(limits, now_ms)) for session in seated]
         unused = [(session, reason) for session, reason in reasons if reason is not None]
         crowding = self._admission.find_crowding()

@@ -54,6 +54,7 @@ StateName: TypeAlias = Literal[
     "reset",
     "bump",
     "view",
+    "idle",
     "yielded",
     "seated",
     "recording_ended",

@@ -35,9 +35,6 @@ class WrittenParts:
     def __init__(self) -> None:
         self._parts: list[WrittenPart] = []
 
-    def __len__(self) -> int:
-        return len(self._parts)
-
     def add(self, number: int, num_bytes: int, part: Snapshot) -> None:
         """Note a part that was written. One that begins the walk again has replaced all others."""
         if part.first == 0:

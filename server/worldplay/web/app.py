@@ -3,7 +3,7 @@
 import asyncio
 import atexit
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from time import monotonic, time
 from typing import Any, NamedTuple
 
@@ -110,7 +110,7 @@ def create_app(
         if store is not None:
             returning = Returning(store, engine, began_s, settings.resume_s, settings.return_s)
             await returning.expect()
-        async with _running(engine, visits, keeper, recorder), _looking(returning):
+        async with _running(engine, visits, keeper, recorder, returning):
             yield
 
     routes: list[BaseRoute] = [
@@ -156,58 +156,33 @@ def open_recorder(settings: Settings, details: OperatorMetrics) -> Recorder | No
 
 @asynccontextmanager
 async def _running(
-    engine: Engine, visits: Visits, keeper: Keeper | None, recorder: Recorder | None
+    engine: Engine,
+    visits: Visits,
+    keeper: Keeper | None,
+    recorder: Recorder | None,
+    returning: Returning | None,
 ) -> AsyncIterator[None]:
     """Run the engine in this context. At its end, write what is left of walks and recordings."""
-    engine.start()
-    async with _recording(recorder), _giving_signs(keeper):
-        try:
-            yield
-        finally:
-            visits.close()
-            await asyncio.to_thread(engine.close, CLOSE_ENGINE_S)
-            if keeper is not None:
-                await asyncio.to_thread(keeper.close, CLOSE_KEEPER_S)
-
-
-@asynccontextmanager
-async def _giving_signs(keeper: Keeper | None) -> AsyncIterator[None]:
-    """Let walks in the store give signs of life in this context."""
-
-    async def give_signs(keeper: Keeper) -> None:
-        while True:
-            await asyncio.sleep(SIGN_EVERY_S)
-            keeper.give_signs()
-
-    task = None if keeper is None else asyncio.create_task(give_signs(keeper))
-    try:
-        yield
-    finally:
-        if task is not None:
-            task.cancel()
-
-
-@asynccontextmanager
-async def _looking(returning: Returning | None) -> AsyncIterator[None]:
-    """Look in this context whether those for whom places are kept walk elsewhere."""
-    if returning is None:
-        yield
-        return
-    async with returning.looking():
+    async with AsyncExitStack() as stack:  # what is begun last ends first
+        if recorder is not None:
+            recorder.start()
+            stack.push_async_callback(asyncio.to_thread, recorder.close, CLOSE_RECORDER_S)
+        if keeper is not None:
+            stack.push_async_callback(asyncio.to_thread, keeper.close, CLOSE_KEEPER_S)
+            stack.callback(asyncio.create_task(_give_signs(keeper)).cancel)
+        engine.start()
+        stack.push_async_callback(asyncio.to_thread, engine.close, CLOSE_ENGINE_S)
+        stack.callback(visits.close)
+        if returning is not None:
+            await stack.enter_async_context(returning.looking())
         yield
 
 
-@asynccontextmanager
-async def _recording(recorder: Recorder | None) -> AsyncIterator[None]:
-    """Record in this context, and write what is left at its end."""
-    if recorder is None:
-        yield
-        return
-    recorder.start()
-    try:
-        yield
-    finally:
-        await asyncio.to_thread(recorder.close, CLOSE_RECORDER_S)
+async def _give_signs(keeper: Keeper) -> None:
+    """Let walks in the store give signs of life, until this is cancelled."""
+    while True:
+        await asyncio.sleep(SIGN_EVERY_S)
+        keeper.give_signs()
 
 
 def load_app(settings: Settings) -> Starlette:

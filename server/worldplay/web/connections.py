@@ -148,3 +148,8 @@ class Connections:
             if connection.is_overdue(now_s):
                 self.num_cut_off += 1
                 connection.transport.abort()
+
+    def abort(self) -> None:
+        """End all connections, whatever waits to be read."""
+        for connection in list(self._open.values()):
+            connection.transport.abort()

@@ -1,21 +1,29 @@
-"""uvicorn's HTTP/1.1 protocol with limits: connections, time for headers, pipelined bytes."""
+"""uvicorn's HTTP/1.1 protocol with limits: connections, time for headers, small chunks, pipelined bytes."""
 
 import asyncio
+from time import monotonic
 from typing import Any
 
+import h11
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.server import ServerState
 
+from worldplay.protocol.rate import TokenBucket
 from worldplay.web.connections import Connections
 from worldplay.web.secured import SECURITY_HEADERS
 
 MAX_PIPELINED_BYTES = 64 * 1024  # received while an earlier request is handled
+MAX_HEADER_BYTES = 16 * 1024
+# Of the chunks of a body that are smaller than SMALL_CHUNK: each costs as much as a large one.
+CHUNKS_PER_SECOND = 50
+CHUNKS_BURST = 400
+SMALL_CHUNK = 1024
 _REST = b"".join(f"{name}: {value}\r\n".encode() for name, value in SECURITY_HEADERS.items())
 _REST += b"connection: close\r\ncontent-length: 0\r\n\r\n"
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n" + _REST
-_NOT_HTTP = b"HTTP/1.1 400 Bad Request\r\n" + _REST
+NOT_HTTP = b"HTTP/1.1 400 Bad Request\r\n" + _REST
 
 
 class GuardedConfig(Config):
@@ -24,6 +32,21 @@ class GuardedConfig(Config):
     def __init__(self, app: Any, connections: Connections, **options: Any) -> None:
         super().__init__(app, **options)
         self.connections = connections
+
+
+class _Parser(h11.Connection):
+    """Reads requests, and refuses bodies of very many small chunks."""
+
+    def __init__(self) -> None:
+        super().__init__(h11.SERVER, MAX_HEADER_BYTES)
+        self._chunks = TokenBucket(CHUNKS_PER_SECOND, CHUNKS_BURST)
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        event = super().next_event()
+        is_small = isinstance(event, h11.Data) and event.chunk_end and len(event.data) < SMALL_CHUNK
+        if is_small and not self._chunks.take(monotonic() * 1000.0):
+            raise h11.RemoteProtocolError("too many small chunks")
+        return event
 
 
 class GuardedHttp(H11Protocol):
@@ -38,6 +61,7 @@ class GuardedHttp(H11Protocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._limited = config.connections
+        self.conn = _Parser()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -61,7 +85,7 @@ class GuardedHttp(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP, with the headers of all other responses."""
-        self.transport.write(_NOT_HTTP)
+        self.transport.write(NOT_HTTP)
         self.transport.close()
 
     def on_response_complete(self) -> None:

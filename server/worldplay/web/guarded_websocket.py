@@ -10,7 +10,7 @@ from websockets.frames import Frame
 
 from worldplay.protocol.rate import TokenBucket
 from worldplay.web.connections import Connections
-from worldplay.web.guarded_http import GuardedConfig
+from worldplay.web.guarded_http import NOT_HTTP, GuardedConfig
 
 CLOSE_TIMEOUT_S = 2.0  # for the answer to a close frame
 SLICE_BYTES = 8 * 1024  # parsed at once: up to 1300 frames
@@ -64,6 +64,10 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
                 return
             super().data_received(data[start : start + SLICE_BYTES])
             self._count_unfinished()
+        if not self.handshake_initiated:  # the request came whole, so it could not be read
+            self._has_ended = self.close_sent = True
+            self.transport.write(NOT_HTTP)
+            self.transport.close()
 
     async def send(self, message: ASGISendEvent) -> None:
         await super().send(message)

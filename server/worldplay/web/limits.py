@@ -29,8 +29,7 @@ class RequestLimit:
     def check(self, retry_s: float) -> None:
         """Raises: ApiError (busy) if the limit is reached; it says to retry after `retry_s`."""
         if self._num_held >= self._most:
-            message = f"at most {self._most} {self._what} at a time: try again later"
-            raise ApiError(503, "busy", message, {"Retry-After": str(math.ceil(retry_s))})
+            raise _busy(f"{self._most} {self._what}", retry_s)
 
     @contextmanager
     def hold(self, retry_s: float) -> Iterator[None]:
@@ -55,9 +54,10 @@ class AddressLimit:
     @contextmanager
     def hold(self, address: str, retry_s: float) -> Iterator[None]:
         """Count one request while this context is open. Raises: ApiError (busy) if there are too many."""
-        if self._held[address] >= self._each or self._held.total() >= self._most:
-            message = f"at most {self._each} {self._what} of one address at a time: try again later"
-            raise ApiError(503, "busy", message, {"Retry-After": str(math.ceil(retry_s))})
+        if self._held[address] >= self._each:
+            raise _busy(f"{self._each} {self._what} of one address", retry_s)
+        if self._held.total() >= self._most:
+            raise _busy(f"{self._most} {self._what}", retry_s)
         self._held[address] += 1
         try:
             yield
@@ -65,3 +65,8 @@ class AddressLimit:
             self._held[address] -= 1
             if not self._held[address]:
                 del self._held[address]
+
+
+def _busy(limit: str, retry_s: float) -> ApiError:
+    headers = {"Retry-After": str(math.ceil(retry_s))}
+    return ApiError(503, "busy", f"at most {limit} at a time: try again later", headers)

@@ -12,10 +12,12 @@ from worldplay.store.store import Store
 from worldplay.web.disk_threads import DiskThreads
 from worldplay.web.send_queue import post
 from worldplay.web.snapshots import check_kept, load_snapshot
+from worldplay.web.work_pace import TOO_MUCH, WorkPace
 from worldplay.world.snapshot import Snapshot
 
 MAX_WAITING_BYTES = 2**30  # of all walks that were opened, and not yet begun
 MAX_WAITING_BYTES_EACH = 2**28  # of one address, which may always open one
+RESTORE_S = 25e-6  # for a latent of a walk that is opened: to copy it, and to save it
 TOO_MANY = "too many large walks wait for a place: try again later"
 
 
@@ -33,23 +35,28 @@ class _Opened:
 class OpenedSnapshots:
     """Reads walks that are kept. Event loop only."""
 
-    def __init__(self, store: Store | None, threads: DiskThreads) -> None:
+    def __init__(self, store: Store | None, threads: DiskThreads, pace: WorkPace) -> None:
         self._store = store
         self._threads = threads
+        self._pace = pace
         self._opened: dict[str, _Opened] = {}
         self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def open(self, id: str, address: str) -> Snapshot:
         """Return a walk that is kept, as another walk. Raises: ProtocolError or SlowStoreError."""
+        if self._pace.wait_s(address) > 0:
+            raise ProtocolError(ErrorCode.BAD_REQUEST, f"start.snapshot: {TOO_MUCH}")
         async with self._opening.setdefault(id, asyncio.Lock()):
             opened = self._opened.get(id)
             if opened is None:
                 self._check(address)
-                snapshot = await self._threads.run(address, load_snapshot, self._store, id)
+                load = self._pace.counted(address, load_snapshot)
+                snapshot = await self._threads.run(address, load, self._store, id)
                 self._check(address, snapshot.latents.nbytes)
                 opened = self._opened[id] = _Opened(snapshot, address)
             else:
                 await self._threads.run(address, check_kept, self._store, id)
+            self._pace.charge(address, RESTORE_S * opened.snapshot.end)
             return self._lend(id, opened)
 
     def _check(self, address: str, num_bytes: int = 0) -> None:

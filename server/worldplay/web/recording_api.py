@@ -23,7 +23,7 @@ from worldplay.store.about import hash_key
 from worldplay.store.errors import MissingRecordingError
 from worldplay.store.recorder import Recorder
 from worldplay.store.recordings import Recorded, Recordings
-from worldplay.web.answer import Answer, ClientGoneError
+from worldplay.web.answer import PART_BYTES, Answer, ClientGoneError
 from worldplay.web.byte_ranges import UnsatisfiableError, read_range
 from worldplay.web.errors import ApiError
 from worldplay.web.limits import AddressLimit
@@ -45,7 +45,6 @@ MISSING = (
 )
 LOOK_EVERY_S = 0.02  # whether a recording is finished
 SYNC_S = 2.0  # for what was sent to be on disk; after that the answer has what is there
-PART_BYTES = 2**16
 MAX_ANSWERS = 4  # of one session at a time: players ask for several parts
 MAX_LINK_ANSWERS = 16  # to those who have a link to its recording, all together
 # A browser plays the file in a page of its own making.
@@ -114,6 +113,7 @@ class RecordingApi:
         self._visits = visits
         self._recordings = recordings
         self._threads = CapacityLimiter(MAX_READS)
+        self._pace = visits.pace
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # by address
         self._answers: Counter[tuple[str, bool]] = Counter()  # in progress, by session, and whether by a link
 
@@ -141,13 +141,15 @@ class RecordingApi:
     async def send_walk(self, request: Request, answer: Answer) -> None:
         """Send the walk so far, or as it was in the end."""
         access = await self._check(request)
+        self._pace.check(access.address)
         with self._hold(access):
             recording = self._visits.recording_of(access.id)
             data = None
             if recording is None:
                 await self._wait_written(access.id)
             else:
-                data = await self._read(access.address, recording.describe, access.walk)
+                describe = self._pace.counted(access.address, recording.describe)
+                data = await self._read(access.address, describe, access.walk)
             if data is None:
                 data = await self._find_walk(access)
             await answer.begin(_encode(_headers("application/json", "walk.json", len(data))))
@@ -215,9 +217,8 @@ class RecordingApi:
 
     async def _read_stored(self, access: Access) -> bytes | None:
         try:
-            return await self._visits.read(
-                access.address, partial(self._visits.describe_stored, access.id, access.walk)
-            )
+            describe = partial(self._visits.describe_stored, access.id, access.walk)
+            return await self._visits.read(access.address, self._pace.counted(access.address, describe))
         except OSError as error:
             logger.warning("a walk could not be read: %s", error)
             raise ApiError(503, "busy", STORE_FAILS, {"Retry-After": "10"}) from None

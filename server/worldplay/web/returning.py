@@ -1,4 +1,4 @@
-"""Keeps places for those who walked when a server with this store ended, and may come back at once."""
+"""Keeps slots for those who walked when a server with this store ended, and may come back at once."""
 
 import asyncio
 import logging
@@ -36,11 +36,11 @@ class Returning:
     """Those who may come back. Event loop only.
 
     Another server with the same store may be running. Who gave a sign of life after this one began to start
-    walks there; so does who gives one while places are kept. Nothing is kept for these.
+    walks there; so does who gives one while slots are kept. Nothing is kept for these.
     """
 
     def __init__(self, store: Store, slots: Slots, began_s: float, resume_s: float, return_s: float) -> None:
-        """Keep places for `return_s` for those whose time to resume, `resume_s`, is not over.
+        """Keep slots for `return_s` for those whose time to resume, `resume_s`, is not over.
 
         Args:
             began_s: when this process began to start, in seconds since 1970.
@@ -50,22 +50,22 @@ class Returning:
         self._began_s, self._since_s = began_s, began_s - resume_s - SIGN_EVERY_S
         self._return_s = 0.0 if resume_s == 0 else return_s
         self._threads = DiskThreads(1)
-        self._expected: list[StoredWalk] = []  # for whom places are kept
+        self._expected: list[StoredWalk] = []  # for whom slots are kept
         self._others: list[StoredWalk] = []  # for whom there are not enough
 
     async def expect(self) -> None:
-        """Keep places. To be called before the engine starts."""
+        """Keep slots. To be called before the engine starts."""
         if self._return_s == 0:
             return
         found = await self._ask(partial(self._store.find_walking, self._since_s, self._began_s)) or []
         most = self._slots.max_sessions
         self._expected, self._others = found[:most], found[most:]
         if self._expected:
-            logger.info("places are kept for visitors who may come back: %d", len(self._expected))
+            logger.info("slots are kept for visitors who may come back: %d", len(self._expected))
             self._slots.reserve(_addresses(self._expected), self._return_s)
 
     async def look_again(self) -> None:
-        """Give up the places of those who walk on another server; others get them."""
+        """Give up the slots of those who walk on another server; others get them."""
         changed = await self._ask(partial(self._store.find_changed, self._expected + self._others)) or []
         elsewhere = [walk.id for walk in self._expected if walk.id in changed]
         self._others = [walk for walk in self._others if walk.id not in changed]

@@ -17,6 +17,7 @@ from worldplay.web.request import BodyBudget, address_of, check_token, receive
 from worldplay.web.routes import Endpoint, OwnRoute, route_by_method
 from worldplay.web.schemas import NewSnapshot, SnapshotInfo, SnapshotList
 from worldplay.web.snapshots import DAMAGED, FULL, MISSING, OWNER_FULL, STORE_FAILS
+from worldplay.web.work_pace import WorkPace
 from worldplay.wording import show
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_file import write_snapshot
@@ -63,6 +64,7 @@ class SnapshotApi:
         self._requests = AddressLimit(MAX_REQUESTS_EACH, MAX_REQUESTS, "requests for walks")
         self._looks, self._files = DiskThreads(MAX_LOOKS), DiskThreads(MAX_TRANSFERS)
         self._transfers = RequestLimit(MAX_TRANSFERS, "walks are sent or received")
+        self._pace = WorkPace()
 
     def limited(self, endpoint: Endpoint) -> Endpoint:
         """Bound how many requests of one address use an endpoint at a time."""
@@ -84,10 +86,11 @@ class SnapshotApi:
     async def download(self, request: Request) -> Response:
         """Send a walk as a file."""
         check_token(request, self._settings.token)
+        id, address = request.path_params["id"], address_of(request)
+        self._pace.check(address)
         with self._transfers.hold(RETRY_S):
-            data = await self._files.run(
-                address_of(request), self._read, request.path_params["id"], patience_s=TRANSFER_PATIENCE_S
-            )
+            read = self._pace.counted(address, self._read)
+            data = await self._files.run(address, read, id, patience_s=TRANSFER_PATIENCE_S)
         headers = {
             "content-disposition": 'attachment; filename="walk.safetensors"',
             "cache-control": "no-store",
@@ -100,12 +103,14 @@ class SnapshotApi:
         key, name = _read_key(request), request.query_params.get("name", "")
         if len(name) > MAX_NAME_CHARS:
             raise ApiError(422, "bad_field", f"name: expected at most {MAX_NAME_CHARS} characters")
-        self._transfers.check(RETRY_S)  # before the file is received
+        address = address_of(request)
+        self._pace.check(address)  # before the file is received
+        self._transfers.check(RETRY_S)
         data = await _read_file(request, self._uploads)
         with self._transfers.hold(RETRY_S):
-            address = address_of(request)
+            keep = self._pace.counted(address, self._keep)
             id, snapshot = await self._files.run(
-                address, self._keep, key, name, data, address, patience_s=TRANSFER_PATIENCE_S
+                address, keep, key, name, data, address, patience_s=TRANSFER_PATIENCE_S
             )
         body = NewSnapshot(id=id, name=name, chunks=snapshot.num_chunks)
         return JSONResponse(body.model_dump(), 201)

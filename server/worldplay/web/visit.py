@@ -27,6 +27,7 @@ BOOKMARKS_PER_SECOND, BOOKMARKS_BURST = 0.2, 5  # of one session: each copies th
 
 # Which of `fields` a client must name to get a `state` that came later than the others.
 LATER_STATES = {
+    "idle": "idle",
     "yielded": "yielded",
     "seated": "seated",
     "recording_ended": "recording",

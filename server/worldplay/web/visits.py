@@ -27,6 +27,7 @@ from worldplay.web.recording import SessionRecording, describe_path
 from worldplay.web.snapshots import STORE_FAILS
 from worldplay.web.visit import Visit
 from worldplay.web.watch_links import ENDED, WatchLinks
+from worldplay.web.work_pace import WorkPace
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.steering import WalkRequest
 from worldplay.world.world import World
@@ -77,7 +78,8 @@ class Visits:
         self._reads, self._looks = DiskThreads(MAX_READS), DiskThreads(MAX_LOOKS)
         self._writes = DiskThreads(MAX_WRITES)
         self._keeping = set[asyncio.Future[None]]()
-        self.opened = OpenedSnapshots(store, self._reads)
+        self.pace = WorkPace()
+        self.opened = OpenedSnapshots(store, self._reads, self.pace)
         self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def new(self, address: str) -> Visit:
@@ -120,6 +122,8 @@ class Visits:
             self._recorder,
             is_back=writer != FIRST_WRITER,
         )
+        if visit.recording is not None:
+            visit.recording.counted = partial(self.pace.counted, address)
         self._visits[id] = visit
         return visit
 

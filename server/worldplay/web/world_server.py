@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 # Together less than ten seconds, after which many supervisors kill a process that they stop.
 CHUNK_S, CLOSE_S, REQUESTS_S = 3.0, 1.0, 3
+READ_S = 2.0  # of REQUESTS_S, for clients to read what they are being sent
 SHOWN_S = 5  # how long /health says that the engine has failed, before the process ends
 LAST_S = 15.0  # after which a process that cannot stop is ended
 EXIT_FAILED = 70  # EX_SOFTWARE: the engine has failed
@@ -65,6 +66,7 @@ class WorldServer(uvicorn.Server):
             server.close()
         self._engine.stop_admission()
         await self._streams.end_all(CHUNK_S, CLOSE_S)
+        asyncio.get_running_loop().call_later(READ_S, self._connections.abort)
         await super().shutdown(sockets)
 
 

@@ -41,6 +41,13 @@ class LatentHistory:
         frames = (self._blocks[index // BLOCK][index % BLOCK] for index in indices)
         return torch.stack([frame.to(self._device) for frame in frames], dim=1)[None]
 
+    def copy_from(self, first: int) -> Tensor:
+        """Copy the latent frames from `first` on to the host: [n, C, h, w]. There must be one."""
+        assert 0 <= first < len(self), f"latent frame {first} of {len(self)}"
+        block, place = divmod(first, BLOCK)
+        full = [each[: len(self) - number * BLOCK] for number, each in enumerate(self._blocks)]
+        return torch.cat([full[block][place:].cpu(), *(each.cpu() for each in full[block + 1 :])])
+
     def identify(self, indices: Iterable[int]) -> list[object]:
         """Return what tells latent frames from all others, also from later ones at the same place."""
         return [self._marks[index] for index in indices]

@@ -158,12 +158,12 @@ class LiveWalk:
 
     def snapshot(self, first: int = 0) -> Snapshot:
         """Copy the walk from its latent `first` on to the CPU."""
-        walk, latents = self.walk, range(first, self.walk.num_latents)
+        walk = self.walk
         empty = walk.image_latent.new_empty(0, *walk.image_latent[0, :, 0].shape)
         return Snapshot(
             beginning=None if first else self.beginning,
             first=first,
-            latents=walk.latents.gather(latents)[0].transpose(0, 1).cpu() if latents else empty.cpu(),
+            latents=walk.latents.copy_from(first) if first < walk.num_latents else empty.cpu(),
             c2w=walk.c2w[first:],
             labels=walk.labels[first:],
             intrinsics=walk.intrinsics[first:],

@@ -1,6 +1,5 @@
 """Reads snapshots strictly, because a file may come from a stranger. Nothing in it is ever executed."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from worldplay.model.config import CHUNK_LATENTS
 from worldplay.wording import find_fault, show, show_name
+from worldplay.world.bounded_json import check_size, parse
 from worldplay.world.camera import MAX_FOCAL, MAX_POSES, NUM_LABELS, Motion, Pose, check_rigid
 from worldplay.world.snapshot import (
     Beginning,
@@ -143,11 +143,11 @@ def _read_content(data: bytes) -> Mapping[str, object]:
     if len(data) < 8 or not 2 <= length <= min(MAX_HEADER_BYTES, len(data) - 8):
         raise ValueError(f"expected a safetensors file, got {len(data)} bytes that are not one")
     try:
-        content = json.loads(data[8 : 8 + length])
+        content = parse(data[8 : 8 + length])
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        raise ValueError("expected a safetensors file, got a header that is no JSON object")
+        raise ValueError("expected a safetensors file, got a header that is no small JSON object")
     return content
 
 
@@ -157,10 +157,13 @@ def _read_header(content: Mapping[str, object]) -> Header:
     if not isinstance(text, str):
         raise ValueError(f"expected metadata of the name {METADATA}, got {show(text)}")
     try:
+        check_size(text)
         return Header.model_validate_json(text)
     except ValidationError as error:
         fault = find_fault(error)
         raise ValueError(f"{fault.path or METADATA}: {fault.reason}") from None
+    except ValueError as error:
+        raise ValueError(f"{METADATA}: {error}") from None
 
 
 def _check_names(wanted: AbstractSet[str], got: AbstractSet[str]) -> None:
