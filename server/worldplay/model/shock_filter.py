@@ -19,19 +19,24 @@ MARGIN = 2 + REACH * PASSES  # pixels around a frame: what smoothing, derivative
 
 _LUMA = 0.2126, 0.7152, 0.0722  # of BT.709
 _ALL_BITS = 255
+_HALF_RANGE = 127.5  # levels
 
 Pick = Callable[[Tensor, Tensor], Tensor]
 
 
 def sharpen(pixels: Tensor) -> Tensor:
     """Sharpen frames [B, 3, F, H, W] in [-1, 1], each by itself. Returns: the same in float32."""
-    # One frame after the other, because it stays in a core's cache.
-    frames = [_sharpen(frame) for frame in pixels.split(1 if pixels.device.type == "cpu" else 2**31, dim=2)]
-    return frames[0] if len(frames) == 1 else torch.cat(frames, dim=2)
+    sharp = torch.empty_like(pixels, dtype=torch.float32)
+    # On a CPU one frame after the other, because it stays in a core's cache.
+    at_once = 1 if pixels.device.type == "cpu" else pixels.shape[2]
+    for before, after in zip(pixels.split(at_once, dim=2), sharp.split(at_once, dim=2), strict=True):
+        after.copy_(_sharpen(before))
+    return sharp
 
 
 def _sharpen(pixels: Tensor) -> Tensor:
-    levels = pixels.float().add(1).mul_(127.5)
+    by_colours = pixels.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
+    levels = by_colours.add_(1).mul_(_HALF_RANGE)
     x = _smooth(F.pad(levels, (MARGIN, MARGIN, MARGIN, MARGIN, 0, 0), mode="replicate"))
     shares = _shares(_smooth(_smooth(_luma(x))))
     towards_most = (shares > 0).to(torch.uint8).mul_(_ALL_BITS)
@@ -46,7 +51,7 @@ def _sharpen(pixels: Tensor) -> Tensor:
         aim = torch.maximum(most.bitwise_and_(_inside(towards_most, beside)), least).float()
         x = _inside(x, REACH)
         x = aim.sub_(x).mul_(_inside(shares, beside)).add_(x)
-    return x.div_(127.5).sub_(1)
+    return x.div_(_HALF_RANGE).sub_(1)
 
 
 def _shares(luma: Tensor) -> Tensor:
