@@ -111,13 +111,19 @@ def test_directory_with_parts_of_a_released_model(tmp_path: Path) -> None:
     ("device", "gpus", "warns"), [("auto", 1, True), ("cpu", 1, False), ("auto", 0, False)]
 )
 def test_gpu_that_pytorch_cannot_use_is_told(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, device: str, gpus: int, warns: bool
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    asked: list[tuple[object, ...]],
+    device: str,
+    gpus: int,
+    warns: bool,
 ) -> None:
     """For example because its driver is too old. `doctor`, which asks the driver, would plan for it."""
     monkeypatch.setattr(loading, "list_gpus", lambda visible: [Gpu("H100", 84, 85)] * gpus)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     open_world(load_settings(device=device, attention="sdpa"), sessions=1, clips=0)
     assert ("PyTorch cannot use the GPU (H100)" in caplog.text) is warns
+    assert len(asked) == 1
 
 
 def test_unknown_variant_is_refused() -> None:

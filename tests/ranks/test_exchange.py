@@ -218,7 +218,7 @@ def test_released_model_with_a_tiny_decoder(
     ranks: Ranks, layouts: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other ranks have no autoencoder then, and are asked for nothing of it."""
-    if ranks.size == 4:
+    if ranks.size != 2:
         pytest.skip("two ranks show it, and take less time")
     monkeypatch.setattr(tiny_decoder, "LATENT_CHANNELS", VAE.latent_channels)
     config = ReleasedConfig(
