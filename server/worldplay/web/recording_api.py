@@ -113,7 +113,6 @@ class RecordingApi:
         self._visits = visits
         self._recordings = recordings
         self._threads = CapacityLimiter(MAX_READS)
-        self._pace = visits.pace
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # by address
         self._answers: Counter[tuple[str, bool]] = Counter()  # in progress, by session, and whether by a link
 
@@ -141,14 +140,14 @@ class RecordingApi:
     async def send_walk(self, request: Request, answer: Answer) -> None:
         """Send the walk so far, or as it was in the end."""
         access = await self._check(request)
-        self._pace.check(access.address)
+        self._visits.pace.check(access.address)
         with self._hold(access):
             recording = self._visits.recording_of(access.id)
             data = None
             if recording is None:
                 await self._wait_written(access.id)
             else:
-                describe = self._pace.counted(access.address, recording.describe)
+                describe = self._visits.pace.counted(access.address, recording.describe)
                 data = await self._read(access.address, describe, access.walk)
             if data is None:
                 data = await self._find_walk(access)
@@ -218,7 +217,9 @@ class RecordingApi:
     async def _read_stored(self, access: Access) -> bytes | None:
         try:
             describe = partial(self._visits.describe_stored, access.id, access.walk)
-            return await self._visits.read(access.address, self._pace.counted(access.address, describe))
+            return await self._visits.read(
+                access.address, self._visits.pace.counted(access.address, describe)
+            )
         except OSError as error:
             logger.warning("a walk could not be read: %s", error)
             raise ApiError(503, "busy", STORE_FAILS, {"Retry-After": "10"}) from None
