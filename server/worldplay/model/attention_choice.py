@@ -1,6 +1,5 @@
 """Chooses the attention backend: measures those that are installed, at the shapes in use."""
 
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -17,7 +16,7 @@ Use = tuple[QKV, int]  # and how often a chunk attends to so much
 LARGEST_ERROR = {torch.float32: 1e-3, torch.bfloat16: 1e-2, torch.float16: 2e-3}  # rms, relative
 EIGHT_BIT_ERROR = 5e-2  # where 8-bit kernels are wanted; their arithmetic by itself has 4 % on random numbers
 LEAST_GAIN = 0.1  # another backend than SDPA must be faster by this share, so that chance decides nothing
-ROUNDS = 3
+ROUNDS = 5
 FAILURES = (Exception,)  # packages raise what they like; Triton's errors are no RuntimeErrors
 _CHECKED_QUERIES, _CHECKED_HEADS = 64, 2  # the last ones; float32 scores of all would not fit on a GPU
 
@@ -51,7 +50,7 @@ def measure(
         if problem := find_problem(backend, shape, largest_error):
             return Measured(backend, problem=problem)
     try:
-        return Measured(backend, sum(times * _median_ms(backend, shape, wait) for shape, times in uses))
+        return Measured(backend, sum(times * _least_ms(backend, shape, wait) for shape, times in uses))
     except FAILURES as error:  # some need memory for all scores
         return Measured(backend, problem=_describe(error))
 
@@ -78,7 +77,8 @@ def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {first_line(error)}"
 
 
-def _median_ms(backend: str, shape: QKV, wait: Callable[[], None]) -> float:
+def _least_ms(backend: str, shape: QKV, wait: Callable[[], None]) -> float:
+    """Time a backend. The least of some rounds, because what else runs on a machine only adds to them."""
     times = []
     for _ in range(1 + ROUNDS):
         wait()
@@ -86,4 +86,4 @@ def _median_ms(backend: str, shape: QKV, wait: Callable[[], None]) -> float:
         attend(*shape, backend)
         wait()
         times.append((perf_counter() - began) * 1000.0)
-    return statistics.median(times[1:])
+    return min(times[1:])

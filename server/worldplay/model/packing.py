@@ -4,7 +4,8 @@ The published parameters stay as they are while a model is trained or checked: t
 with gradients. `WorldPlayTransformer.pack` joins them once, for serving.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +42,8 @@ class PackedProjections(nn.Module):
             self.register_buffer(name, weight.detach(), persistent=False)
 
     def forward(self) -> Projections:
-        return Projections(*(self.get_buffer(name) for name in Projections._fields))
+        # Every block does this in every pass; `get_buffer` would take 5 µs for each.
+        return Projections(*cast("Iterable[Tensor]", self._buffers.values()))
 
 
 class RoundedProjections(nn.Module):

@@ -127,8 +127,9 @@ def select_context(
 def _most_seen(queries: Array, candidates: Array, points: Points, num: int) -> NDArray[np.intp]:
     """Find the `num` candidates that see most of the queries' points, best first; of equals the older first.
 
-    Points are counted slice by slice. A candidate is dropped as soon as all remaining points could not raise
-    it above others that were counted in full. So the result is the same as counting everything.
+    Points are counted slice by slice while there are many candidates. One is dropped as soon as all remaining
+    points could not raise it above others that were counted in full. So the result is the same as counting
+    everything.
 
     Args: queries: w2c [Q, 4, 4]; candidates: c2w [M, P, 4, 4], the P cameras of each counted together.
     """
@@ -137,14 +138,15 @@ def _most_seen(queries: Array, candidates: Array, points: Points, num: int) -> N
     ranks = np.arange(weight)[::-1].copy()  # plus weight times the count: no two are equal
     alive = np.flatnonzero(_may_overlap(invert_pose(queries), candidates))
     forms = _forms(queries, candidates[alive], SELECTION_FIELD)
-    for first in range(0, len(features), _SLICE):
-        part, rest = np.split(features[first:], [_SLICE])
+    rest = features
+    while len(rest) and len(alive) > num + _LEADERS:
+        part, rest = np.split(rest, [_SLICE])
         ranks[alive] += weight * _count_seen(part, forms)
-        if len(alive) > num:
-            leaders = np.argsort(-ranks[alive])[: num + _LEADERS]
-            full = ranks[alive[leaders]] + weight * _count_seen(rest, forms[leaders])
-            keep = ranks[alive] + weight * len(rest) * forms.shape[1] >= np.sort(full)[-num]
-            alive, forms = alive[keep], forms[keep]
+        leaders = np.argsort(-ranks[alive])[: num + _LEADERS]
+        full = ranks[alive[leaders]] + weight * _count_seen(rest, forms[leaders])
+        keep = ranks[alive] + weight * len(rest) * forms.shape[1] >= np.sort(full)[-num]
+        alive, forms = alive[keep], forms[keep]
+    ranks[alive] += weight * _count_seen(rest, forms)
     return np.argsort(-ranks)[:num]
 
 
