@@ -116,7 +116,7 @@ def create_app(
     routes: list[BaseRoute] = [
         *status_routes(settings, world, engine, metrics, details),
         WebSocketRoute("/ws", walk),
-        *snapshot_routes(settings, world, store),
+        *snapshot_routes(settings, world, store, visits.pace),
         *recording_routes(settings, visits, recorder),
         *api_routes(settings, world, engine, decoding, streams),
         page_route(settings.static_dir),

@@ -38,11 +38,11 @@ MIN_KEY_CHARS, MAX_KEY_CHARS = 16, 512
 FILE_TYPE = "application/octet-stream"  # a browser asks before another site's page may send it
 
 
-def snapshot_routes(settings: Settings, world: World, store: Store | None) -> list[BaseRoute]:
+def snapshot_routes(settings: Settings, world: World, store: Store | None, pace: WorkPace) -> list[BaseRoute]:
     """The routes of kept walks; none if the server keeps none."""
     if store is None:
         return []
-    api = SnapshotApi(settings, world, store)
+    api = SnapshotApi(settings, world, store, pace)
     routes = [
         route_by_method("/", {"GET": api.limited(api.list_kept), "POST": _explained(api.upload)}),
         route_by_method("/{id}", {"GET": api.limited(api.download), "DELETE": api.limited(api.delete)}),
@@ -56,7 +56,7 @@ def snapshot_routes(settings: Settings, world: World, store: Store | None) -> li
 class SnapshotApi:
     """The endpoints. A walk's id lets anybody open and download it; only its owner's key deletes it."""
 
-    def __init__(self, settings: Settings, world: World, store: Store) -> None:
+    def __init__(self, settings: Settings, world: World, store: Store, pace: WorkPace) -> None:
         self._settings = settings
         self._world = world
         self._store = store
@@ -64,7 +64,7 @@ class SnapshotApi:
         self._requests = AddressLimit(MAX_REQUESTS_EACH, MAX_REQUESTS, "requests for walks")
         self._looks, self._files = DiskThreads(MAX_LOOKS), DiskThreads(MAX_TRANSFERS)
         self._transfers = RequestLimit(MAX_TRANSFERS, "walks are sent or received")
-        self._pace = WorkPace()
+        self._pace = pace
 
     def limited(self, endpoint: Endpoint) -> Endpoint:
         """Bound how many requests of one address use an endpoint at a time."""

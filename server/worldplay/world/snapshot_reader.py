@@ -1,5 +1,6 @@
 """Reads snapshots strictly, because a file may come from a stranger. Nothing in it is ever executed."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from torch import Tensor
 
 from worldplay.model.config import CHUNK_LATENTS
 from worldplay.wording import find_fault, show, show_name
-from worldplay.world.bounded_json import check_size, parse
 from worldplay.world.camera import MAX_FOCAL, MAX_POSES, NUM_LABELS, Motion, Pose, check_rigid
 from worldplay.world.snapshot import (
     Beginning,
@@ -28,6 +28,8 @@ from worldplay.world.snapshot_file import METADATA, NO_LABEL, BeginningHeader, H
 from worldplay.world.steering import Move, PosedCamera
 
 MAX_HEADER_BYTES = 2**24  # 1000 prompts of 2000 characters, if each takes 6 bytes as JSON, and some room
+MAX_STRINGS = 4096  # in a header, names included: at most 3 for each of 1000 prompts, and 40 others
+MAX_REST_CHARS = 2**16  # of everything outside of strings
 MAX_LATCHES = MAX_POSES  # every latent may begin with a cut
 MAX_MOVE = 1e3  # units or radians; more than any key or mouse gives for one latent
 
@@ -143,12 +145,29 @@ def _read_content(data: bytes) -> Mapping[str, object]:
     if len(data) < 8 or not 2 <= length <= min(MAX_HEADER_BYTES, len(data) - 8):
         raise ValueError(f"expected a safetensors file, got {len(data)} bytes that are not one")
     try:
-        content = parse(data[8 : 8 + length])
+        content = _parse(data[8 : 8 + length])
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
         raise ValueError("expected a safetensors file, got a header that is no small JSON object")
     return content
+
+
+def _parse(data: bytes) -> object:
+    """Decode JSON in UTF-8. Raises: ValueError if it is none, or has too many values."""
+    text = data.decode()
+    _check_size(text)
+    return json.loads(text)
+
+
+def _check_size(text: str) -> None:
+    """Count a JSON text's values before they become objects, which may take seconds and a gigabyte.
+
+    Raises: ValueError if there are too many.
+    """
+    bare = text.replace("\\\\", "").replace('\\"', "")  # so that only quotes that end strings are left
+    if bare.count('"') > 2 * MAX_STRINGS or sum(map(len, bare.split('"')[::2])) > MAX_REST_CHARS:
+        raise ValueError(f"expected at most {MAX_STRINGS} strings and little else, got more")
 
 
 def _read_header(content: Mapping[str, object]) -> Header:
@@ -157,7 +176,7 @@ def _read_header(content: Mapping[str, object]) -> Header:
     if not isinstance(text, str):
         raise ValueError(f"expected metadata of the name {METADATA}, got {show(text)}")
     try:
-        check_size(text)
+        _check_size(text)
         return Header.model_validate_json(text)
     except ValidationError as error:
         fault = find_fault(error)
