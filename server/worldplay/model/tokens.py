@@ -146,9 +146,7 @@ class Heads:
         shape = (*keys.shape[:2], 2, self._width)
         weighted = self.normal[:, :, :VALUE] * self.norms.float()
         rope = _rotate_pairs(weighted, self.place.rotation).view(shape)
-        parts = self.raw.new_empty(
-            3, *self.raw[:, :, 0].shape
-        )  # keys, queries and values, [B*T, S*n, d] each
+        parts = self.raw.new_empty(3, *self.raw[:, :, 0].shape)  # as in raw, but kind by kind
         parts[:VALUE].copy_(weighted.movedim(2, 0))
         parts[VALUE].copy_(self.raw[:, :, VALUE])
         cameras = torch.cat([*self.place.turn, self.place.value])[..., self._width :]
@@ -210,10 +208,8 @@ def turn(normal: Tensor, products: Tensor, out: Tensor | None = None) -> Tensor:
 def _rotate_pairs(weighted: Tensor, rotation: Rotation) -> Tensor:
     """Rotate heads of one or two kinds, [B*T, S*n, kinds, d]."""
     num_latents, num_tokens = rotation.cos.shape[:2]
-    heads = weighted.view(
-        -1, num_latents, num_tokens, weighted[0, :, :, 0].numel() // num_tokens, weighted.shape[-1]
-    )
-    return rotation.apply(heads).view(weighted.shape)
+    heads = weighted.unflatten(1, (num_tokens, -1)).flatten(2, 3)  # [B*T, S, n * kinds, d]
+    return rotation.apply(heads.unflatten(0, (-1, num_latents))).view(weighted.shape)
 
 
 def see_by_blocks(heads: Tensor, cameras: Tensor) -> Tensor:
