@@ -14,8 +14,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import torch
 
 from evaluation.lab import Lab
+from worldplay.world.attention import set_attention
 from worldplay.world.device import choose_device
 from worldplay.world.embedded.load import find_embedded, load_embedded
+from worldplay.world.pace import AUTO
 
 EVERY_S = 2.0  # between two progress lines
 
@@ -38,7 +40,8 @@ class Place:
 @cache
 def open_lab(place: Place) -> Lab:
     """Open this process's lab, once. Raises: ValueError or OSError as `load_embedded`."""
-    return Lab(load_embedded(find_embedded(place.model), choose_device(place.device)), place.renders)
+    world = load_embedded(find_embedded(place.model), choose_device(place.device))
+    return Lab(set_attention(world, AUTO), place.renders)
 
 
 class Workers:
