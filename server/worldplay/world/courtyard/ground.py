@@ -78,7 +78,7 @@ class Ground:
         """Return whether a walker may stand here: with a margin to walls and to everything at eye height."""
         if max(abs(x), abs(z)) > HALF_SIZE - MARGIN:
             return False
-        return not any(solid.stops(np.array([x, z])) for solid in _SOLIDS)
+        return not _SOLIDS.stop(np.array([x, z])).any()
 
 
 class WalkGround:
@@ -101,44 +101,42 @@ class WalkGround:
 
 
 @dataclass(frozen=True, slots=True)
-class _Solid:
-    """An upright obstacle seen from above: a rectangle, and the distance that a walker must keep."""
+class _Solids:
+    """Upright obstacles seen from above: rectangles, and the distance that a walker must keep from each."""
 
-    low: Place
-    high: Place
-    distance: float
+    low: NDArray[np.float64]  # [N, 2]
+    high: NDArray[np.float64]  # [N, 2]
+    distance: NDArray[np.float64]  # [N]
 
-    def offset(self, place: Place) -> Step:
-        """Return the vector from the rectangle's nearest point to a place."""
-        return place - np.clip(place, self.low, self.high)
+    def offsets(self, place: Place) -> NDArray[np.float64]:
+        """Return the vectors from each rectangle's nearest point to a place: [N, 2]."""
+        return place - np.minimum(np.maximum(place, self.low), self.high)
 
-    def stops(self, place: Place) -> bool:
-        return bool(np.hypot(*self.offset(place)) < self.distance)
-
-
-def _round(x: float, z: float, radius: float) -> _Solid:
-    return _Solid(np.array([x, z]), np.array([x, z]), radius + MARGIN)
+    def stop(self, place: Place) -> NDArray[np.bool_]:
+        """Return whether each of them is too near to a place: [N]."""
+        across, along = self.offsets(place).T
+        return np.hypot(across, along) < self.distance
 
 
-_SOLIDS = (
-    *(
-        _round(ball.centre[0], ball.centre[2], ball.radius)
-        for ball in BALLS
-        if ball.centre[1] + ball.radius > 0
-    ),
-    *(_round(pillar.x, pillar.z, pillar.radius) for pillar in PILLARS),
-    *(
-        _Solid(np.array(box.low)[[0, 2]], np.array(box.high)[[0, 2]], MARGIN)
-        for box in BOXES
-        if box.high[1] > 0
-    ),
-)
+def _list_solids() -> _Solids:
+    balls = [ball for ball in BALLS if ball.centre[1] + ball.radius > 0]
+    boxes = [box for box in BOXES if box.high[1] > 0]
+    places = [(ball.centre[0], ball.centre[2]) for ball in balls] + [(each.x, each.z) for each in PILLARS]
+    radii = [ball.radius for ball in balls] + [pillar.radius for pillar in PILLARS]
+    return _Solids(
+        low=np.array([*places, *((box.low[0], box.low[2]) for box in boxes)]),
+        high=np.array([*places, *((box.high[0], box.high[2]) for box in boxes)]),
+        distance=np.array([*(radius + MARGIN for radius in radii), *(MARGIN for _ in boxes)]),
+    )
+
+
+_SOLIDS = _list_solids()
 
 
 def _normals(here: Place, to: Place) -> Iterator[Step]:
     """Yield a unit vector away from each obstacle that stops a step, at the step's beginning."""
     for axis in np.flatnonzero(np.abs(to) > HALF_SIZE - MARGIN):
         yield np.eye(2)[axis]
-    for solid in _SOLIDS:
-        if solid.stops(to) and (away := solid.offset(here)).any():
+    for away in _SOLIDS.offsets(here)[_SOLIDS.stop(to)]:
+        if away.any():
             yield away / np.hypot(*away)
