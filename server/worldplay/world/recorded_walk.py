@@ -6,7 +6,9 @@ import numpy as np
 
 from worldplay.model.config import CHUNK_LATENTS
 from worldplay.world.camera import DEFAULT_INTRINSICS, MAX_POSES, Pose
+from worldplay.world.recorded_cuts import RecordedCut
 from worldplay.world.snapshot import Beginning, LoggedLatch, WalkedPath
+from worldplay.world.steering import PosedCamera
 from worldplay.world.walk import Ground, Path, follow
 
 OWN_PICTURE = "the visitor's picture"  # whoever renders the walk must have it
@@ -27,7 +29,7 @@ def describe_walk(path: WalkedPath, ground: Ground, is_own_place: bool) -> dict[
     described.update(_describe_lenses(path.intrinsics[:num_latents]))
     if changes := [change for change in path.prompts if 0 < change.latent < num_latents]:
         described["prompts"] = [{"latent": change.latent, "text": change.text} for change in changes]
-    if cuts := list(_describe_cuts(path, ground, num_latents)):
+    if cuts := [describe_cut(cut) for cut in list_cuts(path, ground, num_latents)]:
         described["cuts"] = cuts
     return described
 
@@ -47,7 +49,7 @@ def _describe_beginning(beginning: Beginning, is_own_place: bool) -> dict[str, o
     return described
 
 
-def _describe_cuts(path: WalkedPath, ground: Ground, num_latents: int) -> Iterator[dict[str, object]]:
+def list_cuts(path: WalkedPath, ground: Ground, num_latents: int) -> Iterator[RecordedCut]:
     """Yield what each cut threw away: the log has the moves, and the ground makes cameras of them again."""
     for start, latches in _latches_by_chunk(path.latches, num_latents).items():
         if len(latches) == 1:
@@ -55,13 +57,21 @@ def _describe_cuts(path: WalkedPath, ground: Ground, num_latents: int) -> Iterat
         version = _follow(path, ground, start, latches[0])
         for latch in latches[1:]:
             kept = latch.latent - start
-            yield {
-                "latent": latch.latent,
-                "poses": _as_lists(version.c2w[kept:]),
-                "labels": version.labels[kept:].tolist(),
-                **_describe_lenses(version.intrinsics[kept:]),
-            }
+            cameras = zip(version.c2w, version.labels.tolist(), version.intrinsics, strict=True)
+            yield RecordedCut(latch.latent, [PosedCamera(*each, is_reached=True) for each in cameras][kept:])
             version = version.first(kept).followed_by(follow(ground, version.c2w[kept - 1], latch.moves))
+
+
+def describe_cut(cut: RecordedCut) -> dict[str, object]:
+    """Describe what a cut threw away, as `parse_trajectory` reads it."""
+    labels = [camera.label for camera in cut.cameras]
+    lenses = [camera.intrinsics for camera in cut.cameras]
+    return {
+        "latent": cut.latent,
+        "poses": _as_lists(np.stack([camera.c2w for camera in cut.cameras])),
+        "labels": None if None in labels else labels,
+        **_describe_lenses(np.stack([DEFAULT_INTRINSICS if lens is None else lens for lens in lenses])),
+    }
 
 
 def _latches_by_chunk(latches: Sequence[LoggedLatch], num_latents: int) -> dict[int, list[LoggedLatch]]:
