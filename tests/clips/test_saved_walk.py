@@ -1,18 +1,25 @@
 """Clips of saved walks: the frames that the walker saw."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from support.clips import decode, write
 from support.tiny_world import make_world
 from support.walks import AHEAD, TURN, cut, go_on, open_walk, walk_about
+from worldplay.clips.plan import ClipOptions, ClipPlan, plan_clip
 from worldplay.clips.saved_walk import plan_saved_walk
+from worldplay.commands.render_report import describe
 from worldplay.engine.clip_run import ClipJob, ClipRun
 from worldplay.engine.ports import ChunkReport, Frames
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.snapshot import Snapshot
+from worldplay.world.steering import PosedCamera
 from worldplay.world.world import World
 
 
@@ -43,9 +50,14 @@ def world() -> Iterator[World]:
         yield make_world()
 
 
+def plan_of(world: World, snapshot: Snapshot) -> ClipPlan:
+    assert snapshot.beginning is not None
+    return plan_saved_walk(snapshot, world.find_view(snapshot.beginning.view).make_ground())
+
+
 def frames_of_clip(world: World, snapshot: Snapshot) -> list[bytes]:
     keeper = Frameskeeper()
-    job = ClipJob(plan_saved_walk(snapshot).request, keeper, lambda: None)
+    job = ClipJob(plan_of(world, snapshot).request, keeper, lambda: None)
     run: Any = ClipRun(job, world, lambda: 0.0)
     while not run.is_done:
         job.allow_chunk()
@@ -65,8 +77,36 @@ def test_clip_shows_what_the_walker_saw(world: World) -> None:
 
 
 def test_plan_names_every_cut_and_prompt(world: World) -> None:
-    plan = plan_saved_walk(walk_about(world, prompt="by day").snapshot())
+    plan = plan_of(world, walk_about(world, prompt="by day").snapshot())
     assert plan.request.walk.prompt == "by day"
     assert plan.request.prompts == {2: "at night"}
     assert plan.request.cuts == [[], [1, 3], []]
     assert (plan.num_frames, plan.seed) == (45, 5)
+
+
+def test_description_of_the_clip_makes_the_same_walk_again(world: World, tmp_path: Path) -> None:
+    walk = walk_about(world, prompt="by day")
+    lens = np.array([[0.7, 0, 0.5], [0, 0.9, 0.5], [0, 0, 1]])
+    go_on(walk, [PosedCamera(np.eye(4), label=0, intrinsics=lens)])
+    cut(walk, 1, [TURN])
+
+    def describe_clip(plan: ClipPlan) -> dict[str, Any]:
+        report = write(world, plan, tmp_path / "clip.mp4")
+        described = describe(world, plan, report, image=None)
+        return json.loads(json.dumps(described))  # type: ignore[no-any-return]
+
+    def plan_again(recorded: dict[str, Any]) -> ClipPlan:
+        options = ClipOptions(recorded["prompt"], view=recorded["view"], pose=recorded, seed=recorded["seed"])
+        return plan_clip(world, options)
+
+    plan = plan_of(world, walk.snapshot())
+    described = describe_clip(plan)
+    video = (tmp_path / "clip.mp4").read_bytes()
+    again = describe_clip(plan_again(described))
+    assert [cut["latent"] for cut in described["cuts"]] == [5, 7, 13]
+    assert described["prompts"] == [{"latent": 8, "text": "at night"}]
+    assert [again[name] for name in ("cuts", "prompts")] == [described[name] for name in ("cuts", "prompts")]
+    assert all(
+        np.array_equal(*pair)
+        for pair in zip(decode(video), decode((tmp_path / "clip.mp4").read_bytes()), strict=True)
+    )

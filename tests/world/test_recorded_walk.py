@@ -94,6 +94,18 @@ def test_given_lenses_are_described(world: World) -> None:
     assert_same(world, walk)
 
 
+def test_given_lenses_that_a_cut_threw_away_are_described(world: World) -> None:
+    walk = open_walk(world)
+    go_on(walk, [AHEAD])
+    lens = np.array([[0.7, 0, 0.5], [0, 0.9, 0.5], [0, 0, 1]])
+    go_on(walk, [PosedCamera(np.eye(4), label=0, intrinsics=lens)])
+    cut(walk, 1, [TURN])
+    assert_same(world, walk)
+    cut(walk, 2, [PosedCamera(np.eye(4), label=0, intrinsics=lens)])
+    cut(walk, 3, [TURN])
+    assert_same(world, walk)
+
+
 def test_path_does_not_change_when_the_walk_does(world: World) -> None:
     walk = walk_about(world)
     path = walk.path()

@@ -94,8 +94,12 @@ export class WalkRecord {
     this.beginning = { ...this.beginning, ...(prompt === undefined ? {} : { prompt }) };
   }
 
-  /** The chunk is made anew from this latent on, but what was planned there had its part in the latents before. */
+  /**
+   * The chunk is made anew from this latent on, but what was planned there had its part in the latents before. A client
+   * that read too slowly may never have been told what was planned; without it almost the same is made.
+   */
   private cut(latent: number): void {
+    if (latent >= this.poses.length) return;
     this.cuts.push({ latent, poses: this.poses.slice(latent), labels: this.labels.slice(latent) });
   }
 

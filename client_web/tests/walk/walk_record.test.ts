@@ -62,6 +62,14 @@ it("keeps what a cut threw away, in the order of the cuts", () => {
   ]);
 });
 
+it("leaves out a cut if what it threw away was never told, because the client read too slowly", () => {
+  record.chunk(chunk(0, 0));
+  record.chunk(rest(2, 7));
+  expect(record.isPartial).toBe(false);
+  expect(saved().labels).toEqual([0, 0, 0, 0, 1, 1, 7, 7]);
+  expect(saved().cuts).toBeUndefined();
+});
+
 it("forgets the cuts of what was made before the walk went back", () => {
   for (const index of [0, 1]) record.chunk(chunk(index, index));
   record.chunk(rest(1, 7));

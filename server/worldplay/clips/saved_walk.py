@@ -5,17 +5,19 @@ from PIL import Image
 from worldplay.clips.plan import ClipPlan
 from worldplay.engine.clip_run import ClipRequest
 from worldplay.model.config import CHUNK_LATENTS
+from worldplay.world import recorded_walk
 from worldplay.world.frames import count_frames
 from worldplay.world.pictures.fit import StartPicture
 from worldplay.world.pose_files import Trajectory
-from worldplay.world.snapshot import Beginning, Snapshot
+from worldplay.world.snapshot import Beginning, Snapshot, WalkedPath
 from worldplay.world.steering import PosedCamera, ReplaySteering, WalkRequest
+from worldplay.world.walk import Ground
 
 
-def plan_saved_walk(snapshot: Snapshot) -> ClipPlan:
-    """Plan the clip of a whole walk of at least one chunk."""
+def plan_saved_walk(snapshot: Snapshot, ground: Ground) -> ClipPlan:
+    """Plan the clip of a whole walk of at least one chunk. `ground`: of the view where it began."""
     beginning = _beginning_of(snapshot)
-    trajectory = _trajectory(snapshot, beginning)
+    trajectory = _trajectory(snapshot, beginning, ground)
     request = ClipRequest(
         walk=begin_again(snapshot),
         steering=ReplaySteering([latch.moves for latch in snapshot.latches]),
@@ -57,8 +59,13 @@ def list_prompts(snapshot: Snapshot) -> dict[int, str]:
     return {change.latent // CHUNK_LATENTS: change.text for change in snapshot.prompts[1:]}
 
 
-def _trajectory(snapshot: Snapshot, beginning: Beginning) -> Trajectory:
-    """Return the cameras as they were in the end."""
+def _trajectory(snapshot: Snapshot, beginning: Beginning, ground: Ground) -> Trajectory:
+    """Return the cameras as they were in the end, and what led to other latents than these alone."""
     cameras = zip(snapshot.c2w, snapshot.labels.tolist(), snapshot.intrinsics, strict=True)
     placed = [PosedCamera(*camera) for camera in cameras]
-    return Trajectory(beginning.origin, list(placed[1:]))
+    path = WalkedPath(
+        beginning, snapshot.c2w, snapshot.labels, snapshot.intrinsics, snapshot.latches, snapshot.prompts
+    )
+    cuts = list(recorded_walk.list_cuts(path, ground, snapshot.end))
+    prompts = {change.latent: change.text for change in snapshot.prompts[1:] if change.latent < snapshot.end}
+    return Trajectory(beginning.origin, list(placed[1:]), cuts, prompts)

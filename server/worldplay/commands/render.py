@@ -99,7 +99,8 @@ def _render_saved_walk(settings: ModelSettings, options: RenderOptions) -> None:
     with open_with_world(settings, path) as (world, snapshot):
         from worldplay.clips.saved_walk import plan_saved_walk
 
-        _render(world, plan_saved_walk(snapshot), options, None)
+        view = None if snapshot.beginning is None else snapshot.beginning.view
+        _render(world, plan_saved_walk(snapshot, world.find_view(view).make_ground()), options, None)
 
 
 def _render(world: "World", plan: ClipPlan, options: RenderOptions, source: dict[str, str] | None) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from worldplay.clips.file import ClipReport, timings_of
 from worldplay.clips.plan import ClipPlan
-from worldplay.world.recorded_cuts import RecordedCut
+from worldplay.world.camera import DEFAULT_INTRINSICS
+from worldplay.world.recorded_walk import describe_cut
 from worldplay.world.steering import PosedCamera
 from worldplay.world.world import World
 
@@ -48,18 +49,17 @@ def describe(
             {"latent": latent, "text": text} for latent, text in plan.trajectory.prompts.items()
         ]
     if plan.request.cuts:
-        description["cuts"] = [_describe_cut(cut) for cut in plan.trajectory.cuts]
+        description["cuts"] = [describe_cut(cut) for cut in plan.trajectory.cuts]
     return description
 
 
 def _given_intrinsics(plan: ClipPlan) -> list[object]:
     """Return the intrinsics of every latent; empty if the trajectory gives none."""
     placed = [plan.trajectory.origin, *plan.trajectory.moves]
-    return [
-        step.intrinsics.tolist()
-        for step in placed
-        if isinstance(step, PosedCamera) and step.intrinsics is not None
-    ]
+    given = [step.intrinsics if isinstance(step, PosedCamera) else None for step in placed]
+    if all(lens is None for lens in given):
+        return []
+    return [(DEFAULT_INTRINSICS if lens is None else lens).tolist() for lens in given]
 
 
 def _rounded(times_ms: dict[str, float]) -> dict[str, float]:
@@ -75,10 +75,3 @@ def summarise(world: World, plan: ClipPlan, report: ClipReport, out: Path) -> st
         f"({plan.num_frames / report.wall_s:.1f} frames/s, {report.cpu_s:.2f} s of CPU); seed {plan.seed}\n"
         f"seconds: {stages}"
     )
-
-
-def _describe_cut(cut: RecordedCut) -> dict[str, object]:
-    """Describe what a cut threw away, as `parse_trajectory` reads it."""
-    poses = [camera.c2w.reshape(16).tolist() for camera in cut.cameras]
-    labels = [camera.label for camera in cut.cameras]
-    return {"latent": cut.latent, "poses": poses, "labels": None if None in labels else labels}

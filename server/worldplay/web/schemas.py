@@ -168,6 +168,7 @@ class RecordedCut(_Body):
     latent: int
     poses: list[list[float]]
     labels: list[int]
+    intrinsics: list[list[list[float]]] | None = None
 
 
 class PromptChange(_Body):

@@ -50,8 +50,9 @@ def parse_trajectory(document: object) -> Trajectory:
     A recorded walk is {"poses": [c2w, ...], "labels"?: [int, ...], "intrinsics"?: [K, ...]} with one entry
     per latent, or the list of poses alone; a pose is 16 numbers, row by row, or 4 rows of 4. A walk was at
     poses with labels, so these are used as they are; others are where to try to go. It may have
-    "cuts"?: [{"latent": int, "poses": [c2w, ...], "labels": [int, ...]}, ...], see docs/protocol.md, and
-    "prompts"?: [{"latent": int, "text": str}, ...], which replace the first prompt from a chunk's latent on.
+    "cuts"?: [{"latent": int, "poses": [c2w, ...], "labels": [int, ...], "intrinsics"?: [K, ...]}, ...], see
+    docs/protocol.md, and "prompts"?: [{"latent": int, "text": str}, ...], which replace the first prompt from
+    a chunk's latent on.
     Raises: ValueError saying what was expected and what was found.
     """
     if isinstance(document, str) and document.lstrip().startswith(("{", "[")):

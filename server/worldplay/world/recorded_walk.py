@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from worldplay.model.config import CHUNK_LATENTS
 from worldplay.world.camera import DEFAULT_INTRINSICS, MAX_POSES, Pose
+from worldplay.world.recorded_cuts import RecordedCut
 from worldplay.world.snapshot import Beginning, LoggedLatch, WalkedPath
-from worldplay.world.walk import Ground, follow
+from worldplay.world.steering import PosedCamera
+from worldplay.world.walk import Ground, Path, follow
 
 OWN_PICTURE = "the visitor's picture"  # whoever renders the walk must have it
 
@@ -25,11 +26,10 @@ def describe_walk(path: WalkedPath, ground: Ground, is_own_place: bool) -> dict[
     described["prompt"] = path.prompt_at(0)
     described["poses"] = _as_lists(path.c2w[:num_latents])
     described["labels"] = path.labels[:num_latents].tolist()
-    if not np.array_equal(path.intrinsics, np.broadcast_to(DEFAULT_INTRINSICS, path.intrinsics.shape)):
-        described["intrinsics"] = path.intrinsics[:num_latents].tolist()
+    described.update(_describe_lenses(path.intrinsics[:num_latents]))
     if changes := [change for change in path.prompts if 0 < change.latent < num_latents]:
         described["prompts"] = [{"latent": change.latent, "text": change.text} for change in changes]
-    if cuts := list(_describe_cuts(path, ground, num_latents)):
+    if cuts := [describe_cut(cut) for cut in list_cuts(path, ground, num_latents)]:
         described["cuts"] = cuts
     return described
 
@@ -49,22 +49,29 @@ def _describe_beginning(beginning: Beginning, is_own_place: bool) -> dict[str, o
     return described
 
 
-def _describe_cuts(path: WalkedPath, ground: Ground, num_latents: int) -> Iterator[dict[str, object]]:
+def list_cuts(path: WalkedPath, ground: Ground, num_latents: int) -> Iterator[RecordedCut]:
     """Yield what each cut threw away: the log has the moves, and the ground makes cameras of them again."""
     for start, latches in _latches_by_chunk(path.latches, num_latents).items():
         if len(latches) == 1:
             continue
-        poses, labels = _follow(path, ground, start, latches[0])
+        version = _follow(path, ground, start, latches[0])
         for latch in latches[1:]:
             kept = latch.latent - start
-            yield {
-                "latent": latch.latent,
-                "poses": _as_lists(poses[kept:]),
-                "labels": labels[kept:].tolist(),
-            }
-            rest = follow(ground, poses[kept - 1], latch.moves)
-            poses = np.concatenate([poses[:kept], rest.c2w])
-            labels = np.concatenate([labels[:kept], rest.labels])
+            cameras = zip(version.c2w, version.labels.tolist(), version.intrinsics, strict=True)
+            yield RecordedCut(latch.latent, [PosedCamera(*each, is_reached=True) for each in cameras][kept:])
+            version = version.first(kept).followed_by(follow(ground, version.c2w[kept - 1], latch.moves))
+
+
+def describe_cut(cut: RecordedCut) -> dict[str, object]:
+    """Describe what a cut threw away, as `parse_trajectory` reads it."""
+    labels = [camera.label for camera in cut.cameras]
+    lenses = [camera.intrinsics for camera in cut.cameras]
+    return {
+        "latent": cut.latent,
+        "poses": _as_lists(np.stack([camera.c2w for camera in cut.cameras])),
+        "labels": None if None in labels else labels,
+        **_describe_lenses(np.stack([DEFAULT_INTRINSICS if lens is None else lens for lens in lenses])),
+    }
 
 
 def _latches_by_chunk(latches: Sequence[LoggedLatch], num_latents: int) -> dict[int, list[LoggedLatch]]:
@@ -76,15 +83,20 @@ def _latches_by_chunk(latches: Sequence[LoggedLatch], num_latents: int) -> dict[
     return chunks
 
 
-def _follow(
-    path: WalkedPath, ground: Ground, start: int, latch: LoggedLatch
-) -> tuple[Pose, NDArray[np.int64]]:
-    """Return a chunk's cameras as its first latch planned them. No move leads to the walk's first camera."""
+def _follow(path: WalkedPath, ground: Ground, start: int, latch: LoggedLatch) -> Path:
+    """Return a chunk's path as its first latch planned it. No move leads to the walk's first camera."""
+    planned = follow(ground, path.c2w[max(0, start - 1)], latch.moves)
     if start:
-        planned = follow(ground, path.c2w[start - 1], latch.moves)
-        return planned.c2w, planned.labels
-    planned = follow(ground, path.c2w[0], latch.moves)
-    return np.concatenate([path.c2w[:1], planned.c2w]), np.concatenate([path.labels[:1], planned.labels])
+        return planned
+    origin = Path(path.c2w[:1], path.labels[:1], path.intrinsics[:1], bumped=False, start=planned.start)
+    return origin.followed_by(planned)
+
+
+def _describe_lenses(intrinsics: Pose) -> dict[str, object]:
+    """Describe the lenses of some latents, [n, 3, 3], unless all are the default."""
+    if np.array_equal(intrinsics, np.broadcast_to(DEFAULT_INTRINSICS, intrinsics.shape)):
+        return {}
+    return {"intrinsics": intrinsics.tolist()}
 
 
 def _as_lists(poses: Pose) -> list[list[float]]:
