@@ -116,16 +116,6 @@ def test_first_latent_is_one_frame_and_later_ones_are_four() -> None:
     assert shapes == [(1, 3, 1, 32, 48), (1, 3, 4, 32, 48), (1, 3, 4, 32, 48)]
 
 
-@torch.inference_mode()
-def test_pictures_ordered_by_pixels_are_the_same_and_lie_as_rgb() -> None:
-    vae, latents = tiny_vae(STILL), torch.randn(1, 4, 2, 2, 3)
-    expected = vae.decode_latent(latents, vae.new_decoder_state())
-    vae.order_by_pixels()
-    pixels = vae.decode_latent(latents, vae.new_decoder_state())
-    torch.testing.assert_close(pixels, expected)
-    assert pixels.movedim(1, -1).is_contiguous()
-
-
 def test_decoded_pixels_are_clamped() -> None:
     vae = tiny_vae()
     frame = vae.decode_latent(100 * torch.randn(1, 4, 1, 2, 2), vae.new_decoder_state())

@@ -57,6 +57,7 @@ def test_an_encoder_takes_planes() -> None:
     pixels = make_pixels("ramp", 96, 160)
     from_planes, from_frames = H264Encoder(160, 96, fps=24), H264Encoder(160, 96, fps=24)
     frames = pixels_to_frames(pixels)
+    assert frames.flags.c_contiguous  # as an encoder reads them
     for planes, frame in zip(encoders_planes(frames), frames, strict=True):
         assert from_planes.encode(planes, key=False) == from_frames.encode(frame, key=False)
 

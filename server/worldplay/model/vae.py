@@ -33,7 +33,6 @@ class StreamingVAE(nn.Module):
         self._prepare: Prepare | None = None
         self._steady: SteadyDecoder | None = None
         self._tiny: TinyDecoder | None = None
-        self._by_pixels = False  # how the decoder's last convolution orders its channels; else by colours
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
 
@@ -116,17 +115,6 @@ class StreamingVAE(nn.Module):
         """Decode latents by another network. States must be made after this."""
         self._tiny = decoder
 
-    def order_by_pixels(self) -> None:
-        """Make the decoder's last convolution put a pixel's colours side by side, as pictures have them.
-
-        For serving: its parameters get another order than the published one.
-        """
-        conv = self.decoder.conv_out.conv
-        for parameter in (conv.weight, conv.bias):
-            assert parameter is not None
-            parameter.data = rearrange(parameter.data, "(c pixel) ... -> (pixel c) ...", c=3)
-        self._by_pixels = True
-
     def use_prepare(self, prepare: Prepare | None) -> None:
         """Make the inputs of the decoder's convolutions in one kernel; None: plain operations do."""
         self._prepare = prepare
@@ -143,8 +131,6 @@ class StreamingVAE(nn.Module):
 
     def _unfold(self, x: Tensor) -> Tensor:
         p = self.config.pixel_patch
-        if self._by_pixels:
-            return rearrange(x, "b (p q c) t h w -> b t (h p) (w q) c", p=p, q=p).movedim(-1, 1)
         return rearrange(x, "b (c p q) t h w -> b c t (h p) (w q)", p=p, q=p)
 
     @property

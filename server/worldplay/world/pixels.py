@@ -26,7 +26,7 @@ def frames_to_pixels(frames: NDArray[np.uint8]) -> Tensor:
 
 def pixels_to_frames(pixels: Tensor) -> NDArray[np.uint8]:
     """Convert clips [..., 3, F, H, W] in [-1, 1] to frames [..., F, H, W, 3] uint8 RGB."""
-    return copy_to_host(rearrange(_to_levels(pixels), "... c f h w -> ... f h w c"))
+    return copy_to_host(rearrange(_to_levels(pixels), "... c f h w -> ... f h w c").contiguous())
 
 
 def pixels_to_planes(pixels: Tensor) -> NDArray[np.uint8]:

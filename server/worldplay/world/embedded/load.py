@@ -79,8 +79,6 @@ def load_networks(directory: Path, device: torch.device) -> tuple[WorldPlayTrans
         )
         vae = _load(lambda: StreamingVAE(described.vae), directory, "vae", device, vae_dtype)
     transformer.pack()
-    if device.type == "cpu":  # a GPU makes planes of pictures, not RGB
-        vae.order_by_pixels()
     lay_out_channels_last(vae)
     return transformer, vae
 
