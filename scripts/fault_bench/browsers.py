@@ -7,7 +7,7 @@ from typing import Any
 from playwright.sync_api import Page, TimeoutError
 
 from fault_bench.clients import Player
-from fault_bench.faults import wait_until
+from fault_bench.faults import start_walking
 from fault_bench.processes import browser_processes, stand_still
 from fault_bench.server import FaultServer
 from key_to_screen.visit import START_TIMEOUT_MS, STATE, UnmeasurableError, visiting
@@ -20,9 +20,7 @@ WALKED_CHUNKS = 8
 def sigstop_of_a_browser(folder: Path, is_short: bool) -> str:
     """All processes of a browser are stopped, longer than the server keeps their walk in memory."""
     server = FaultServer(folder)
-    player = Player(server.url, 600)
-    player.start()
-    wait_until(lambda: player.visitor.num_frames > 20, 20)
+    player = start_walking(server, 600)
     try:
         with visiting(f"http://{server.address}/", Wire()) as page:
             said = _stop(page, SHORT_STILL_S if is_short else STILL_S, player)

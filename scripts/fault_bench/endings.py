@@ -6,8 +6,8 @@ import urllib.error
 from collections.abc import Callable
 from pathlib import Path
 
-from fault_bench.clients import Player, victim
-from fault_bench.faults import wait_until
+from fault_bench.clients import victim
+from fault_bench.faults import start_walking, wait_until
 from fault_bench.server import FaultServer
 from fault_bench.store_faults import two_servers_with_one_store
 
@@ -17,9 +17,7 @@ EXIT_FAILED = 70
 def sigterm_in_mid_chunk(folder: Path, is_short: bool) -> str:
     """SIGTERM while somebody walks."""
     server = FaultServer(folder)
-    player = Player(server.url, 60)
-    player.start()
-    wait_until(lambda: player.visitor.num_frames > 20, 20)
+    player = start_walking(server, 60)
     began_s = time.monotonic()
     code = server.stop(signal.SIGTERM)
     took_s = time.monotonic() - began_s
@@ -32,9 +30,7 @@ def sigterm_in_mid_chunk(folder: Path, is_short: bool) -> str:
 def sigkill_and_start_again(folder: Path, is_short: bool) -> str:
     """The server is killed; another one starts on the same machine."""
     server = FaultServer(folder)
-    player = Player(server.url, 60)
-    player.start()
-    wait_until(lambda: player.visitor.num_frames > 20, 20)
+    player = start_walking(server, 60)
     server.stop(signal.SIGKILL)
     player.join(5)
     again = FaultServer(folder)
@@ -46,9 +42,7 @@ def sigkill_and_start_again(folder: Path, is_short: bool) -> str:
 def sigstop(folder: Path, is_short: bool) -> str:
     """The server's process is stopped for a while and goes on."""
     server = FaultServer(folder, WORLDPLAY_STAGE_TIMEOUT_S="3")
-    player = Player(server.url, 120)
-    player.start()
-    wait_until(lambda: player.visitor.num_frames > 20, 20)
+    player = start_walking(server, 120)
     server.process.send_signal(signal.SIGSTOP)
     time.sleep(4 if is_short else 60)  # longer than a stage may take
     server.process.send_signal(signal.SIGCONT)

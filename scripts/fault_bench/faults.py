@@ -16,7 +16,7 @@ from websockets.frames import Opcode
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as ws_connect
 
-from fault_bench.clients import connect, frame, message, send, upgrade, victim
+from fault_bench.clients import Player, connect, frame, message, send, upgrade, victim
 from fault_bench.server import SCRIPTS, FaultServer
 
 HELLO, START = message("hello", protocol=1), message("start", seed=2)
@@ -61,6 +61,14 @@ def wait_until(is_so: Callable[[], bool], timeout_s: float) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def start_walking(server: FaultServer, seconds: float) -> Player:
+    """Let somebody walk for so long. Returns: once video comes."""
+    player = Player(server.url, seconds)
+    player.start()
+    wait_until(lambda: player.visitor.num_frames > 20, 20)
+    return player
 
 
 @fault

@@ -6,6 +6,7 @@ Rudin 1990; smoothed first, as Alvarez and Mazorra 1994).
 """
 
 from collections.abc import Callable
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -87,10 +88,8 @@ def _smooth(x: Tensor) -> Tensor:
 def _extreme(x: Tensor, pick: Pick) -> Tensor:
     """Return the most or least of each square of 2 * REACH + 1 pixels."""
     for dim in (-1, -2):
-        size = x.shape[dim]
-        of_two = pick(x.narrow(dim, 0, size - 1), x.narrow(dim, 1, size - 1))
-        of_four = pick(of_two.narrow(dim, 0, size - 3), of_two.narrow(dim, 2, size - 3))
-        x = pick(of_four.narrow(dim, 0, size - 4), x.narrow(dim, 4, size - 4))
+        size = x.shape[dim] - 2 * REACH
+        x = reduce(pick, (x.narrow(dim, start, size) for start in range(2 * REACH + 1)))
     return x
 
 
