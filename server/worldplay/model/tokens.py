@@ -137,8 +137,7 @@ class Heads:
         rows = *self.raw.shape[:2], 2 * self._width
         apply_camera(self.raw[:, :, VALUE], self.place.value, out=values.view(rows))
         for part in (KEY, QUERY):
-            out = keys_queries[part].view(rows)
-            torch.bmm(self.normal[:, :, part], self.turns.products[part], out=out)
+            turn(self.normal[:, :, part], self.turns.products[part], keys_queries[part].view(rows))
         sin, direct = self.place.rotation.sin, self.turns.direct
         self.rotate(self._split(keys_queries)[..., 0, :], self._keys_queries(), sin, direct)
 
@@ -187,7 +186,7 @@ def turn_keys(keys: Tensor, values: Tensor, norms: Tensor, place: Placement) -> 
         turned = torch.cat([rope, see_by_blocks(weighted.to(keys.dtype), cameras)], dim=-1)
         return turned, apply_camera(values, place.value)
     turns, num_tokens = place.turns(norms), place.rotation.cos.shape[1]
-    turned = torch.bmm(keys, turns.products[KEY])
+    turned = turn(keys, turns.products[KEY])
     swapped, normal = (part.unflatten(1, (num_tokens, -1)) for part in (turned[..., : keys.shape[-1]], keys))
     rotate(swapped, normal, place.rotation.sin, turns.direct[KEY, 0])
     return turned, apply_camera(values, place.value)
@@ -196,6 +195,14 @@ def turn_keys(keys: Tensor, values: Tensor, norms: Tensor, place: Placement) -> 
 def is_on_cpu(tensor: Tensor) -> bool:
     """Return whether copies and small products are faster than large products."""
     return tensor.device.type == "cpu"
+
+
+def turn(normal: Tensor, products: Tensor, out: Tensor | None = None) -> Tensor:
+    """Put swapped pairs and the prope branch of heads side by side: [B*T, S*n, d] to [B*T, S*n, 2d].
+
+    Args: products: a row of Turns.products.
+    """
+    return torch.bmm(normal, products, out=out)
 
 
 def _rotate_pairs(weighted: Tensor, rotation: Rotation) -> Tensor:
