@@ -45,7 +45,7 @@ def export(folder: Path, weights: dict[str, Tensor], config: TransformerConfig) 
         "text": asdict(EMBEDDED_TEXT),
         "rollout": asdict(EMBEDDED_ROLLOUT),
     }
-    _write(folder / "world.json", description)
+    write_description(folder / "world.json", description)
     seal(folder)
 
 
@@ -57,10 +57,11 @@ def seal(folder: Path) -> None:
         digests = {
             name: sha256(file.read_bytes()).hexdigest() for name, file in files.items() if file.exists()
         }
-        _write(path, {**json.loads(path.read_text()), "sha256": digests})
+        write_description(path, {**json.loads(path.read_text()), "sha256": digests})
 
 
-def _write(path: Path, description: dict[str, Any]) -> None:
+def write_description(path: Path, description: dict[str, Any]) -> None:
+    """Write JSON: the whole file, or nothing."""
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(description, indent=1) + "\n")
     partial.rename(path)

@@ -53,7 +53,7 @@ def prepare_latents(vae: StreamingVAE, latents: Path, fingerprint: str) -> None:
 
 def fingerprint_vae(folder: Path) -> str:
     """Hash what decides the latents: the exported encoder, and the VAE's configuration with their scale."""
-    digest = sha256((folder / "vae.json").read_bytes())
+    digest = sha256((folder / "vae.json").read_bytes().strip())
     for name, weight in sorted(load_file(folder / "vae.safetensors").items()):
         if name.startswith("encoder."):
             digest.update(weight.contiguous().view(torch.uint8).numpy().tobytes())

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from safetensors.torch import save_file
 
 from training.data import DRILL_SEED, HELD_OUT_SEED
-from training.export import seal
+from training.export import seal, write_description
 from training.latent_walks import load_latents
 from training.latents import encode_walks, fingerprint_vae, prepare_latents
 from training.progress import say_each
@@ -159,7 +159,7 @@ def reuse_stage(options: Options) -> None:
         for name in ("text.safetensors", "vae.safetensors"):
             copyfile(options.start / name, options.folder / name)
         config = json.loads((options.start / "world.json").read_text())["vae"]
-        (options.folder / "vae.json").write_text(json.dumps(config, indent=1))
+        write_description(options.folder / "vae.json", config)
     _seal(options)
 
 

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
+from training.export import write_description
 from training.masters import Masters, Recipe
 from training.progress import Progress
 from training.vae_streams import (
@@ -63,7 +64,8 @@ EDGE_WEIGHT, SQUARE_WEIGHT = 0.5, 1.0
 CONTRAST_WEIGHT = 4.0  # 2 is softer; from 6 on edges are stepped
 WINDOWS = (4, 8)  # pixels
 _FLAT = 1e-4  # square of a slope that cannot be seen; keeps the root's gradient finite
-EXPORT_EVERY_S = 200.0
+SAVE_EVERY_S = 30.0
+EXPORT_EVERY_S = 200.0  # takes seconds, which count as training
 HELD_OUT_WALKS, HELD_OUT_FRAMES = len(LIGHTS), 129  # one in each light
 
 
@@ -135,20 +137,24 @@ class Trainer:
         return self._spent_s / (60 * self._stage.minutes)
 
     def train(self) -> None:
-        """Train until the time is up."""
+        """Train until the time is up. Then save and export, even if an earlier run has used up the time."""
         torch.manual_seed(100 * self._step + self._rank)
-        exported_s, self._clock_s = self._spent_s, time.monotonic()
+        self._clock_s = time.monotonic()
+        saved_s = exported_s = self._spent_s
         for piece in self._draw():
             if self._share_done > ENCODER_UNTIL and not self._frozen:
                 self._freeze_encoder()
             elif self._share_done > ENCODER_FROM and not self._frozen and not self._encoder_learns:
                 self._encoder_learns = True
             self._learn(piece)
-            if self._spent_s - exported_s > EXPORT_EVERY_S or self._share_done >= 1:
+            if self._spent_s - saved_s > SAVE_EVERY_S:
+                saved_s = self._spent_s
+                self._save()
+            if self._spent_s - exported_s > EXPORT_EVERY_S:
                 exported_s = self._spent_s
-                if self._rank == 0:
-                    self._save()
-                    self._export()
+                self._export()
+        self._save()
+        self._export()
 
     def _draw(self) -> Iterator[Piece]:
         """Yield pieces of the training streams: first of crops, then of whole frames."""
@@ -204,7 +210,9 @@ class Trainer:
         self._progress.report(self._step, self._share_done, self._spent_s, numbers)
 
     def _export(self) -> None:
-        """Write the averaged weights with the scale of their latents, and measure them."""
+        """On rank 0, write the averaged weights with the scale of their latents, and measure them."""
+        if self._rank:
+            return
         began = time.monotonic()
         vae = self._averaged()
         halves = {name: value.contiguous().cpu() for name, value in vae.state_dict().items()}
@@ -216,7 +224,7 @@ class Trainer:
         partial = self._stage.out / "vae.partial"
         save_file(halves, partial)
         partial.rename(self._stage.out / "vae.safetensors")
-        (self._stage.out / "vae.json").write_text(json.dumps(asdict(config), indent=1))
+        write_description(self._stage.out / "vae.json", asdict(config))
         quality = torch.stack(
             [torch.from_numpy(psnr(o, f)) for (o, _), f in zip(results, walks, strict=True)]
         )
@@ -247,6 +255,9 @@ class Trainer:
         return vae
 
     def _save(self) -> None:
+        """On rank 0, write what a resumed run needs."""
+        if self._rank:
+            return
         state = {
             "step": self._step,
             "spent_s": self._spent_s,

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from training import vae_stage
 from training.stages import load_vae
 from training.vae_stage import EMBEDDED_VAE, WHOLE, Known, VAEStage, take_over, train_vae
+from training.vae_streams import Piece
 from worldplay.model.vae import StreamingVAE
 
 STEP_S = 0.2
@@ -45,6 +46,59 @@ def test_training_leaves_a_network_that_loads_and_goes_on_where_it_stopped(stage
     assert (first[-1]["step"], resumed[-1]) == (6, 8)
     after = load_file(stage.out / "vae.safetensors")
     assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+TINY = replace(
+    EMBEDDED_VAE, latent_channels=4, encoder_channels=(8, 8, 8), decoder_channels=(8, 8, 8, 8)
+)
+
+
+@pytest.fixture
+def tiny(stage: VAEStage, monkeypatch: pytest.MonkeyPatch) -> VAEStage:
+    """The same steps of a network and on pieces of a few numbers."""
+    monkeypatch.setattr(vae_stage, "EMBEDDED_VAE", TINY)
+    monkeypatch.setattr(vae_stage, "HELD_OUT_FRAMES", 5)
+    monkeypatch.setattr(vae_stage.Progress, "draw", lambda _: None)
+    for name in ("PARTS", "WHOLE"):
+        plan = replace(getattr(vae_stage, name), num_streams=1, longest=2, height=32, width=32)
+        monkeypatch.setattr(vae_stage, name, plan)
+    return stage
+
+
+@pytest.mark.usefixtures("only_rank")
+@pytest.mark.parametrize("fails", ["reconstruct", "write_description"])
+def test_a_run_that_ended_before_its_last_export_exports_when_it_goes_on(
+    tiny: VAEStage, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as full, pytest.raises(OSError, match="no space left"):
+        full.setattr(vae_stage, fails, fail)
+        train_vae(tiny)
+    train_vae(tiny)
+    assert load_vae(tiny.out, "cpu").config.scaling_factor != 1
+    steps = [json.loads(line)["step"] for line in (tiny.out / "vae.jsonl").read_text().splitlines()]
+    assert steps[-1] == 6
+
+
+@pytest.mark.usefixtures("only_rank")
+def test_training_that_is_killed_goes_on_from_its_last_seconds(
+    tiny: VAEStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vae_stage, "SAVE_EVERY_S", 1.5 * STEP_S)
+    monkeypatch.setattr(vae_stage.Trainer, "_export", lambda _: pytest.fail("exported too early"))
+    learn, seen = vae_stage.Trainer._learn, count()
+
+    def learn_and_die(trainer: vae_stage.Trainer, piece: Piece) -> None:
+        if next(seen) == 3:
+            raise KeyboardInterrupt
+        learn(trainer, piece)
+
+    monkeypatch.setattr(vae_stage.Trainer, "_learn", learn_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        train_vae(tiny)
+    assert torch.load(tiny.out / "vae.ckpt", weights_only=True)["step"] == 2
 
 
 @pytest.mark.parametrize(
