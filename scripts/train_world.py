@@ -30,6 +30,7 @@ import torch.distributed as dist
 
 from training import stages
 from training.data import DRILL_SEED, HELD_OUT_SEED
+from training.processes import end_with_parent
 from worldplay.world.device import choose_device
 
 STAGES: dict[str, Callable[[stages.Options], None]] = {
@@ -245,6 +246,7 @@ class Ranks:
 
 
 def _run_rank(rank: int, stage: str, options: stages.Options, meeting_place: str) -> None:
+    end_with_parent()
     os.nice(options.nice)
     if options.device == "cpu":
         torch.set_num_threads(1)  # two processes of one thread are nearly twice as fast as one of two

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from training.batch import Moment
 from training.generate import Contexts, choose_contexts
 from training.latent_walks import WalkTable
+from training.processes import serve_parent
 from training.prompt_book import PromptBook
 from training.samples import Request, Sampler
 
@@ -55,7 +56,8 @@ class DrawnAhead(Drawing):
     def __init__(self, walks: WalkTable, prompts: PromptBook, processes: int) -> None:
         self._ahead = 2 * processes
         forkserver = get_context("forkserver")
-        forkserver.set_forkserver_preload([__name__])  # importing PyTorch in each takes long
+        # Importing PyTorch in each takes long. Python 3.11 would not find a module of ours there.
+        forkserver.set_forkserver_preload(["torch"])
         self._pool = ProcessPoolExecutor(processes, forkserver, initializer=_begin, initargs=(walks, prompts))
         self._asked: deque[tuple[Request, Future[list[Moment]]]] = deque()
 
@@ -78,6 +80,7 @@ _here: list[Sampler] = []  # of a process of the pool
 
 
 def _begin(walks: WalkTable, prompts: PromptBook) -> None:
+    serve_parent()
     _here.append(Sampler(walks, prompts))
 
 

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,7 @@ def test_samples_drawn_ahead_are_those_drawn_when_asked(walks: LatentWalks, prom
 
     ahead = DrawnAhead(walks.plans, prompts, processes=1)
     assert draw_all(ahead) == draw_all(DrawnHere(walks.plans, prompts))
+    assert os.getpgrp() not in {os.getpgid(drawer.pid or 0) for drawer in active_children()}
     poses = walks.plans.c2w[:2]
     assert ahead.choose_contexts(poses, 5) == [choose_contexts(5, c2w) for c2w in poses]
     ahead.close()
