@@ -31,6 +31,7 @@ import torch.distributed as dist
 from training import stages
 from training.data import DRILL_SEED, HELD_OUT_SEED
 from training.processes import end_with_parent
+from training.walk_files import SHRINK, shows_court
 from worldplay.world.device import choose_device
 
 STAGES: dict[str, Callable[[stages.Options], None]] = {
@@ -139,7 +140,9 @@ def parse(arguments: Sequence[str]) -> stages.Options:
     if values["processes"] is None:
         values["processes"] = 1 if values["device"].startswith("cuda") else 2
     options = stages.Options(**values)
-    fault = _find_bad_stage(options) or _find_fault(options) or _find_lack(options)
+    fault = (
+        _find_bad_stage(options) or _find_fault(options) or _find_other_court(options) or _find_lack(options)
+    )
     if fault:
         parser.error(fault)
     return options
@@ -194,6 +197,16 @@ def _find_bad_number(options: stages.Options) -> str | None:
         value = getattr(options, name)
         if not 0 < value < math.inf:
             return f"--{name.replace('_', '-')} expects a positive number, got {value}"
+    return None
+
+
+def _find_other_court(options: stages.Options) -> str | None:
+    """Return which walks in the folder an earlier recipe has rendered; None if none."""
+    for folder, scale in ((options.walk_folder, 1), (options.picture_folder, SHRINK)):
+        rendered = (seed for seed in options.seeds if (folder / f"{seed}.npy").exists())
+        seed = next(rendered, None)
+        if seed is not None and not shows_court(folder, seed, scale):
+            return f"--folder expects walks through this court, but those in {folder} show another"
     return None
 
 

@@ -95,6 +95,9 @@ class Masters:
 
     @torch.no_grad()
     def load(self, state: dict[str, Any]) -> None:
+        """Load what `state` returned. Raises: ValueError if it is of another model, and loads nothing."""
+        if _shapes(state["weights"]) != _shapes(self._weights):
+            raise ValueError("expected a state of this recipe's model, got another's: use another folder")
         for name, weight in self._weights.items():
             weight.copy_(state["weights"][name])
             self._average[name].copy_(state["average"][name])
@@ -106,3 +109,7 @@ class Masters:
     @torch.no_grad()
     def _copy_to_model(self, weights: dict[str, Tensor]) -> None:
         torch._foreach_copy_(list(self._params.values()), list(weights.values()))
+
+
+def _shapes(weights: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: weight.shape for name, weight in weights.items()}

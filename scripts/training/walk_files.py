@@ -5,16 +5,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from einops import reduce
 from numpy.typing import NDArray
 from torch import Tensor
 
 from training.data import FRAMES_PER_LATENT, HELD_OUT_SEED, WalkPlan, frame_poses, plan_walk
 from worldplay.world.courtyard import paint
 from worldplay.world.courtyard.light import LIGHTS, LOOKS, Light
-from worldplay.world.courtyard.renderer import Look, draw
+from worldplay.world.courtyard.renderer import Look, draw, render
 
 HEIGHT, WIDTH = 96, 160  # of the pictures that the encoder sees
 SHRINK = 2  # those that the decoder makes are so many times as high and wide
+
+_CHECKED = 24, 40  # height and width in which a rendered frame is compared with the court
+# Levels, the most mean difference then: of this court it is up to 4, of version 4's 26 and more.
+_ALIKE = 8.0
 
 Drawer = Callable[[Tensor, Light], Tensor]  # poses [n, 4, 4] -> frames [n, H, W, 3] uint8
 
@@ -66,3 +71,14 @@ def load_plan(folder: Path, seed: int) -> WalkPlan:
     stored = np.load(folder / f"{seed}.npz")
     view = int(stored["view"])
     return WalkPlan(None if view < 0 else view, stored["c2w"], stored["lights"])
+
+
+def shows_court(folder: Path, seed: int, scale: int) -> bool:
+    """Return whether a rendered walk has this court's size and looks: not that of an earlier recipe."""
+    frame, plan = np.load(folder / f"{seed}.npy", mmap_mode="r")[0], load_plan(folder, seed)
+    if frame.shape != (HEIGHT * scale, WIDTH * scale, 3):
+        return False
+    height, width = _CHECKED
+    small = reduce(frame.astype(np.float32), "(h p) (w q) c -> h w c", "mean", h=height, w=width)
+    true = render(plan.c2w[:1], height, width, LIGHTS[plan.lights[0]])[0]
+    return bool(np.abs(small - true).mean() < _ALIKE)

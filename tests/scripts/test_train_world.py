@@ -6,6 +6,9 @@ import pytest
 
 import eval_world
 from train_world import evaluation_command, parse
+from training import walk_files
+from training.data import HELD_OUT_SEED
+from training.walk_files import make_drawer, render_walks
 from worldplay.world.embedded.load import EMBEDDED
 
 ALL = ["pictures", "render", "text", "vae", "latents", "transformer"]
@@ -98,3 +101,31 @@ def test_a_file_is_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit, match="2"):
         parse(["render", "--folder", str(tmp_path / "file")])
     assert "--folder expects a folder, or where one can be made" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("folder", "scale", "brighter", "taken"),
+    [("walks", 1, 0, True), ("pictures", 2, 0, True), ("walks", 1, 20, False), ("pictures", 1, 0, False)],
+)
+def test_walks_of_another_court_or_size_are_not_taken(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    folder: str,
+    scale: int,
+    brighter: int,
+    taken: bool,
+) -> None:
+    monkeypatch.setattr(walk_files, "HEIGHT", 24)
+    monkeypatch.setattr(walk_files, "WIDTH", 40)
+    drawer = make_drawer(scale, "cpu")
+    list(render_walks(tmp_path / folder, [HELD_OUT_SEED + 5], 2, lambda *view: drawer(*view) + brighter))
+    command = ["render", "--folder", str(tmp_path)]
+    if taken:
+        assert parse(command).stages == ["render"]
+        return
+    with pytest.raises(SystemExit, match="2"):
+        parse(command)
+    assert f"--folder expects walks through this court, but those in {tmp_path / folder} show" in (
+        capsys.readouterr().err
+    )

@@ -66,3 +66,12 @@ def test_muon_without_matrices_does_nothing_on_several_ranks(monkeypatch: pytest
     monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
     monkeypatch.setattr("torch.distributed.get_world_size", lambda: 2)
     Muon([], weight_decay=0.0).step(1.0)
+
+
+@pytest.mark.parametrize("other", [nn.Linear(3, 5), nn.Bilinear(3, 3, 2), nn.Conv1d(3, 2, 1)])
+def test_a_state_of_another_model_is_not_loaded(other: nn.Module) -> None:
+    model = nn.Linear(3, 2)
+    before = model.weight.clone()
+    with pytest.raises(ValueError, match="expected a state of this recipe's model"):
+        Masters(model, RECIPE).load(Masters(other, RECIPE).state())
+    assert torch.equal(model.weight, before)

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from training import vae_stage
+from training.progress import Progress
 from training.stages import load_vae
 from training.vae_stage import EMBEDDED_VAE, WHOLE, Known, VAEStage, take_over, train_vae
 from training.vae_streams import Piece
@@ -48,9 +49,7 @@ def test_training_leaves_a_network_that_loads_and_goes_on_where_it_stopped(stage
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
-TINY = replace(
-    EMBEDDED_VAE, latent_channels=4, encoder_channels=(8, 8, 8), decoder_channels=(8, 8, 8, 8)
-)
+TINY = replace(EMBEDDED_VAE, latent_channels=4, encoder_channels=(8, 8, 8), decoder_channels=(8, 8, 8, 8))
 
 
 @pytest.fixture
@@ -58,7 +57,7 @@ def tiny(stage: VAEStage, monkeypatch: pytest.MonkeyPatch) -> VAEStage:
     """The same steps of a network and on pieces of a few numbers."""
     monkeypatch.setattr(vae_stage, "EMBEDDED_VAE", TINY)
     monkeypatch.setattr(vae_stage, "HELD_OUT_FRAMES", 5)
-    monkeypatch.setattr(vae_stage.Progress, "draw", lambda _: None)
+    monkeypatch.setattr(Progress, "draw", lambda _: None)
     for name in ("PARTS", "WHOLE"):
         plan = replace(getattr(vae_stage, name), num_streams=1, longest=2, height=32, width=32)
         monkeypatch.setattr(vae_stage, name, plan)
@@ -73,9 +72,10 @@ def test_a_run_that_ended_before_its_last_export_exports_when_it_goes_on(
     def fail(*_: object) -> None:
         raise OSError("no space left on device")
 
-    with monkeypatch.context() as full, pytest.raises(OSError, match="no space left"):
+    with monkeypatch.context() as full:
         full.setattr(vae_stage, fails, fail)
-        train_vae(tiny)
+        with pytest.raises(OSError, match="no space left"):
+            train_vae(tiny)
     train_vae(tiny)
     assert load_vae(tiny.out, "cpu").config.scaling_factor != 1
     steps = [json.loads(line)["step"] for line in (tiny.out / "vae.jsonl").read_text().splitlines()]
