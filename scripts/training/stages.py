@@ -45,7 +45,7 @@ class Scale:
 
 ON_CPU = Scale(samples=10, refresh_steps=100, refresh_walks=6, save_every_s=480, drawers=0)
 ON_GPU = Scale(
-    samples=128,  # 30 GB
+    samples=128,  # 14 GB is kept for gradients
     refresh_steps=50,
     refresh_walks=64,
     save_every_s=90,

@@ -1,13 +1,16 @@
 """The command line of training: what is wrong is said before anything runs."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 import eval_world
-from train_world import evaluation_command, parse
+import train_world
+from train_world import evaluation_command, parse, run_stages
 from training import walk_files
 from training.data import HELD_OUT_SEED
+from training.stages import Options
 from training.walk_files import make_drawer, render_walks
 from worldplay.world.embedded.load import EMBEDDED
 
@@ -94,6 +97,34 @@ def test_a_gpu_has_one_process(
     with pytest.raises(SystemExit, match="2"):
         parse([*command, "--processes", "2"])
     assert "--processes expects 1 to 1 for cuda, got 2" in capsys.readouterr().err
+
+
+def test_the_text_encoder_is_trained_beside_all_that_a_gpu_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    class Noted:
+        def __init__(self, stage: str, options: Options) -> None:
+            self._said = f"{stage} on {options.device}"
+
+        def __enter__(self) -> "Noted":
+            done.append(self._said)
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def wait(self) -> None:
+            done.append(f"waited for {self._said}")
+
+    monkeypatch.setattr(train_world, "Ranks", Noted)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    options = parse(["--preset", "short", "--device", "cuda", "--folder", str(tmp_path)])
+    with ExitStack() as running:
+        run_stages(options, running)
+    assert done[0] == "text on cpu"
+    assert done.index("waited for latents on cuda") < done.index("waited for text on cpu")
+    assert done.index("waited for text on cpu") < done.index("transformer on cuda")
 
 
 def test_a_file_is_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
