@@ -108,7 +108,7 @@ def test_ranks_are_timed_with_what_they_exchange() -> None:
     outcome = carry_out("ranks 2", MINI)
     torch.set_num_threads(threads)
     assert (outcome.status, outcome.detail) == ("ok", "")
-    context, step, latent, chunk, served, balanced, fast, alone, _ = outcome.rows
+    context, step, latent, chunk, alone, served, balanced, fast, _ = outcome.rows
     assert [row["part"] for row in (context, step, latent)] == ["context", "step", "latent"]
     assert [row["exchanges"] for row in (context, step)] == [3, 5]  # the last block only stores its keys
     for row in (context, step, latent):
