@@ -56,11 +56,12 @@ def measure_ranks(count: int, setup: Setup) -> Iterator[Row]:
         world = build_random_world(transformer, vae, config, setup.size, setup.device, ranks)
         set_attention(world, AUTO)
         yield from _time_chunk(setup, world, ranks, config.steps)
+        if count > 1:  # before the tiers, which may leave a tiny decoder behind
+            yield {"ranks": count, "part": "latent, on rank 0 alone", "ms": _time_decoder_alone(setup, world)}
         served: Row = {"ranks": count, "part": SERVED}
         yield served | _time_served(settings, world)
         if count > 1:
             yield from _time_tiers(settings, world)
-            yield {"ranks": count, "part": "latent, on rank 0 alone", "ms": _time_decoder_alone(setup, world)}
 
 
 def _time_chunk(setup: Setup, world: World, ranks: Ranks, steps: int) -> Iterator[Row]:
@@ -83,8 +84,11 @@ def _time_chunk(setup: Setup, world: World, ranks: Ranks, steps: int) -> Iterato
 
 
 def _time_decoder_alone(setup: Setup, world: World) -> float:
+    ranks = world.rollout.transformer.ranks
     world.vae.use_ranks(ALONE)
-    return setup.median_ms(_make_parts(setup, world)["latent"])
+    ms = setup.median_ms(_make_parts(setup, world)["latent"])
+    world.vae.use_ranks(ranks)
+    return ms
 
 
 def _time_served(settings: ModelSettings, world: World) -> Row:

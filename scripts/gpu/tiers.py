@@ -1,9 +1,10 @@
-"""Measures the levers of tiers: context that is kept, and 8-bit linears, both compiled, against bf16."""
+"""Measures the levers of tiers: context that is kept and 8-bit linears, both compiled; the tiny decoder."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from gpu.linears import name_failure
 from gpu.setup import Row, Setup, make_arguments, make_timestep
@@ -11,7 +12,11 @@ from worldplay.model.attention_choice import FAILURES
 from worldplay.model.config import CHUNK_LATENTS, CONTEXT_TIMESTEP
 from worldplay.model.kept_context import KeptLatent, encode_between, restore_context
 from worldplay.model.regions import compile_regions
+from worldplay.model.tiny_decoder import LATENT_CHANNELS, TinyDecoder
+from worldplay.model.vae import lay_out_channels_last
+from worldplay.model.vae_stream import FeatureCache
 from worldplay.world.attention import set_attention
+from worldplay.world.device import choose_vae_dtype
 from worldplay.world.pace import AUTO
 from worldplay.world.world import World
 
@@ -20,7 +25,10 @@ NEWEST = 8
 
 @torch.inference_mode()
 def measure_tiers(setup: Setup) -> Iterator[Row]:
-    """Time a context pass and a denoising step: in bf16, with context kept, and then in 8 bits."""
+    """Time a context pass and a denoising step: in bf16, with context kept, and then in 8 bits.
+
+    In the end, a latent of the tiny decoder.
+    """
     world = set_attention(setup.build(), AUTO)
     model, cache = world.rollout.transformer, world.rollout.caches[0]
     model.use_regions(compile_regions(setup.scale.compiler))
@@ -36,6 +44,15 @@ def measure_tiers(setup: Setup) -> Iterator[Row]:
         yield _time(setup, "8-bit linears", encode, step)
     except FAILURES as error:  # the device may lack units for it
         yield {"way": "8-bit linears", name_failure(setup.device): str(error).strip()[:300]}
+    yield {"way": "tiny decoder", "ms a latent": setup.median_ms(_decode_tiny(setup))}
+
+
+def _decode_tiny(setup: Setup) -> Callable[[], Tensor]:
+    """Build the tiny decoder with random weights. Returns: what decodes the next latent of a stream."""
+    decoder = TinyDecoder().to(setup.device, choose_vae_dtype(setup.device)).eval()
+    lay_out_channels_last(decoder)
+    latent = torch.randn(1, LATENT_CHANNELS, 1, *setup.grid).to(setup.device)
+    return partial(decoder.decode, latent, FeatureCache())
 
 
 def _keep(setup: Setup, world: World) -> Callable[[], object]:

@@ -1,5 +1,6 @@
 """What a rank does with orders that it cannot carry out."""
 
+from multiprocessing import Pipe
 from queue import SimpleQueue
 
 import pytest
@@ -10,7 +11,8 @@ from worldplay.model.compiling import MOST_GRAPHS
 from worldplay.model.regions import EAGER
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.ranks.exchange import Exchange
-from worldplay.ranks.follower import Follower, Orders, _carry_out, _ServingError
+from worldplay.ranks.failure import STUCK
+from worldplay.ranks.follower import Follower, Orders, _carry_out, _ServingError, _tell_rank_0
 from worldplay.ranks.orders import Call, Load, Modules, Order
 
 CPU = torch.device("cpu")
@@ -37,6 +39,12 @@ def test_error_while_serving_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
         carry_out(Call("denoise", ()))
     assert raised.value.failure.code == 1
     assert raised.value.failure.reason == "failed: ValueError: a bad shape"
+
+
+def test_rank_that_fails_after_rank_0_has_ended_says_nothing() -> None:
+    ours, theirs = Pipe()
+    ours.close()
+    _tell_rank_0(theirs, STUCK)
 
 
 def test_blocks_are_compiled_for_as_many_shapes_as_on_rank_0(monkeypatch: pytest.MonkeyPatch) -> None:

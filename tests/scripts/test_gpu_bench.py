@@ -16,6 +16,7 @@ from gpu.linears import multiply, quantise
 from gpu.plan import MEASUREMENTS, Step
 from gpu.setup import MINIATURE, RELEASED, Outcome, Row, Setup
 from gpu.tables import render
+from gpu.tiers import _decode_tiny
 
 pytestmark = pytest.mark.slow
 
@@ -49,6 +50,12 @@ def test_measurements_run_in_miniature(name: str, column: str) -> None:
     assert (outcome.status, outcome.size, outcome.detail) == ("ok", "16x24", "")
     assert column in outcome.rows[0]
     assert outcome.rows[-1].keys() == {"peak GB"}
+
+
+@torch.inference_mode()
+def test_the_tiny_decoder_is_timed_in_the_middle_of_a_stream() -> None:
+    decode = _decode_tiny(MINI)
+    assert [tuple(decode().shape)[1:3] for _ in range(2)] == [(3, 1), (3, 4)]
 
 
 def test_goldens_are_summed_up_for_both_dtypes() -> None:
@@ -108,7 +115,7 @@ def test_ranks_are_timed_with_what_they_exchange() -> None:
     outcome = carry_out("ranks 2", MINI)
     torch.set_num_threads(threads)
     assert (outcome.status, outcome.detail) == ("ok", "")
-    context, step, latent, chunk, served, balanced, fast, alone, _ = outcome.rows
+    context, step, latent, chunk, alone, served, balanced, fast, _ = outcome.rows
     assert [row["part"] for row in (context, step, latent)] == ["context", "step", "latent"]
     assert [row["exchanges"] for row in (context, step)] == [3, 5]  # the last block only stores its keys
     for row in (context, step, latent):

@@ -109,6 +109,12 @@ def test_no_more_exists_than_was_counted(monkeypatch: pytest.MonkeyPatch) -> Non
     assert 0.7 * spare < live.most_bytes <= spare
 
 
+@pytest.mark.parametrize(("latents", "most"), [(43, 20), (44, 24), (15, 0)])
+def test_whole_chunks_are_kept(latents: int, most: int) -> None:
+    """Else the rest of a chunk that has to be encoded has a length for which nothing is prepared."""
+    assert count_kept_latents(2 * 100 * latents, 100, walks=2, context=20) == most
+
+
 def test_old_prompt_is_forgotten_before_the_context_is_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
     live = LiveLatents(monkeypatch)
     world = keeping(most=40)

@@ -80,6 +80,24 @@ def test_a_latent_between_others_takes_its_own_position(exact: World) -> None:
     torch.testing.assert_close(got, expected.unflatten(2, (12, -1))[:, :, order])
 
 
+@torch.inference_mode()
+def test_a_context_that_is_brought_again_lies_in_the_same_order(exact: World) -> None:
+    """Sums over keys in another order differ in the last digit."""
+    live = walk_on(exact, 3)
+    kept, cache, text = KeptLatents(MANY), exact.rollout.caches[0], live.walk.text[0]
+    latents = LatentsOf(exact.rollout, live.walk)
+    cache.set_text(text)
+    earlier = ChunkContext(12, kept, text)
+    earlier.fill(latents, [4, 5, 6, 7], cache)
+    earlier.keep()
+    chunk, keys = ChunkContext(4, kept, text), []
+    for _ in range(2):  # another walk may use the cache in between
+        cache.set_text(text)
+        chunk.fill(latents, list(range(12)), cache)
+        keys.append(cache.context(0)[0].clone())
+    assert torch.equal(*keys)
+
+
 def test_only_the_newest_are_encoded(exact: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world = keeping(exact, newest=4)
     counts = count_encoded(monkeypatch)

@@ -4,7 +4,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from worldplay.model.tiny_decoder import TinyDecoder
+from worldplay.model.tiny_decoder import LATENT_CHANNELS, TinyDecoder
+from worldplay.model.vae_stream import FeatureCache
 from worldplay.world.tiny_decoder_file import load_tiny_decoder
 
 CPU = torch.device("cpu")
@@ -28,6 +29,15 @@ def test_file_fills_the_decoder(tmp_path: Path, published: dict[str, torch.Tenso
     decoder = load_tiny_decoder(save(tmp_path, published), CPU, torch.float32)
     for name, tensor in decoder.state_dict().items():
         assert torch.equal(tensor, published[name].float())
+
+
+@torch.inference_mode()
+def test_channels_lie_last_as_a_gpu_convolves_fastest(
+    tmp_path: Path, published: dict[str, torch.Tensor]
+) -> None:
+    decoder, state = load_tiny_decoder(save(tmp_path, published), CPU, torch.float32), FeatureCache()
+    decoder.decode(torch.zeros(1, LATENT_CHANNELS, 1, 2, 3), state)
+    assert all(slot.is_contiguous(memory_format=torch.channels_last) for slot in state.slots)
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,8 @@ def _pieces(x: Tensor, state: FeatureCache) -> tuple[Tensor, ...]:
 
 
 def lay_out_channels_last(module: nn.Module) -> None:
-    """Store convolution weights channels-last, so that a CPU need not reorder them at every call."""
+    """Store convolution weights channels-last, so that they need not be reordered at every call."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     for parameter in module.parameters():
-        if parameter.dim() == 5:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
+        if parameter.dim() in formats:
+            parameter.data = parameter.data.contiguous(memory_format=formats[parameter.dim()])

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -74,8 +75,14 @@ def follow(connection: Connection, rank: int, size: int, kind: str, meeting: str
         failure = error.failure if isinstance(error, _ServingError) else describe_failure(error)
         if failure.may_be_a_consequence:
             sleep(CONSEQUENCE_S)
-        connection.send(failure)
+        _tell_rank_0(connection, failure)
         os._exit(1)
+
+
+def _tell_rank_0(connection: Connection, failure: Failure) -> None:
+    """Tell rank 0 why this rank ends, if rank 0 is still there: that it has ended may be the reason."""
+    with suppress(ConnectionError):
+        connection.send(failure)
 
 
 class _ServingError(Exception):

@@ -43,10 +43,10 @@ class ChunkContext:
         self._held: dict[int, KeptLatent] = {}
 
     def fill(self, latents: Latents, context: list[int], cache: KVCache) -> None:
-        """Bring a context into a cache that holds only the text."""
+        """Bring a context into a cache that holds only the text, always in the same order."""
         if context != self._context:
             self._context, self._held = context, self._kept.find(self._text, context[: -self._newest])
-        back = [index for index in context if index in self._held]
+        back = list(self._held)  # what was encoded for this chunk comes last, as when it was encoded
         new = [index for index in context if index not in self._held]
         if back:
             held = [self._held[index] for index in back]

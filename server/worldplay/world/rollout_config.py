@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from worldplay.model.config import require_positive
+from worldplay.model.config import CHUNK_LATENTS, require_positive
 
 TierName = Literal["exact", "balanced", "fast"]  # see tiers.py
 
@@ -45,7 +45,8 @@ def count_kept_latents(spare: float, latent: int, walks: int, context: int) -> i
     """Count the latents of each walk whose context can be kept between chunks.
 
     A chunk in progress may encode its whole context anew, beside what is kept. The newest finished chunk,
-    which may be cut, needs no more: its context is among what is kept, or nothing else is.
+    which may be cut, needs no more: its context is among what is kept, or nothing else is. Whole chunks are
+    kept, because kernels are prepared for these lengths.
 
     Args:
         spare: bytes for all walks.
@@ -53,4 +54,5 @@ def count_kept_latents(spare: float, latent: int, walks: int, context: int) -> i
         walks: at once, those of clips included.
         context: latents of a chunk's context.
     """
-    return max(0, min(MOST_KEPT_ON_GPU, int(spare / max(1, walks) / latent) - context))
+    most = max(0, min(MOST_KEPT_ON_GPU, int(spare / max(1, walks) / latent) - context))
+    return most - most % CHUNK_LATENTS

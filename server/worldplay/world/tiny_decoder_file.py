@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from worldplay.model.tiny_decoder import TinyDecoder
+from worldplay.model.vae import lay_out_channels_last
 from worldplay.world.weight_files import Weights
 from worldplay.world.weights import build_empty, fill
 
@@ -17,4 +18,5 @@ def load_tiny_decoder(path: Path, device: torch.device, dtype: torch.dtype) -> T
     weights = Weights([path])
     names = {key: key for key in weights.keys if not key.startswith(_UNUSED)}
     fill(decoder, weights, dtype, lambda _: device, names)
+    lay_out_channels_last(decoder)
     return decoder

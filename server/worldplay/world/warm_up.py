@@ -7,6 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from worldplay.model.conditioning import condition_channels
+from worldplay.model.kept_context import KeptLatent, encode_between
 from worldplay.model.kv_cache import KVCache
 from worldplay.model.prope import Cameras
 from worldplay.model.vae import DecoderState
@@ -27,6 +28,7 @@ def warm_up(world: World) -> None:
             if latents:
                 _encode(world, latents, cache)
             _denoise(world, config.chunk_latents, cache)
+        _encode_behind_others(world, cache)
 
 
 @torch.inference_mode()
@@ -50,6 +52,22 @@ def _encode(world: World, num_latents: int, cache: KVCache) -> None:
     model, latents = world.rollout.transformer, _make_latents(world, num_latents)
     timestep = world.rollout.config.context_timestep
     model.encode_context(latents.to(model.dtype), *_stand_still(world, latents), cache, timestep)
+
+
+def _encode_behind_others(world: World, cache: KVCache) -> None:
+    """Encode the newest latents behind each number of others, which a walk reads back, if context is kept."""
+    keeping, config = world.rollout.keeping, world.rollout.config
+    if keeping is None:
+        return
+    model, latents = world.rollout.transformer, _make_latents(world, keeping.newest)
+    inputs = latents.to(model.dtype), *_stand_still(world, latents)
+    step, most = config.chunk_latents, config.memory_latents - keeping.newest
+    for others in range(step, most + 1, step):
+        cache.clear_context()
+        _encode(world, others, cache)
+        positions = list(range(others, others + keeping.newest))
+        kept = [KeptLatent() for _ in positions]
+        encode_between(model, *inputs, cache, config.context_timestep, positions, kept)
 
 
 def _denoise(world: World, num_latents: int, cache: KVCache) -> None:
