@@ -157,6 +157,12 @@ def test_walk_of_another_world_is_refused(client: httpx.Client, world: World, da
     assert "made with the weights" in answer.json()["error"]["message"]
 
 
+def test_walk_that_costs_more_than_others_is_refused(client: httpx.Client, data: bytes) -> None:
+    answer = upload(client, data.replace(rb"\"steps\":null", rb"\"steps\":100 "))
+    assert answer.status_code == 422
+    assert "denoising steps, got 100" in answer.json()["error"]["message"]
+
+
 def test_full_store_says_so(world: World, data: bytes, tmp_path: Path) -> None:
     with (
         serving(world, store=str(tmp_path), store_mb=1) as address,
