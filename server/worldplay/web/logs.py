@@ -32,7 +32,7 @@ def setup_logs(level: str, kind: Literal["text", "json"]) -> None:
 
 
 def set_level(level: str) -> None:
-    """Log from a level on. Libraries never log below `info`, where they show the messages, headers and URLs."""
+    """Log from a level on. Libraries never log below `info`, where they show messages, headers and URLs."""
     logging.getLogger("worldplay").setLevel(level.upper())
     logging.getLogger().setLevel(max(logging.INFO, logging.getLogger("worldplay").level))
 
