@@ -124,7 +124,7 @@ class Store:
         data = write_snapshot(part)
         self._check_live(id, len(data))
         self._make_room(len(data))
-        self._claims.forget(id)
+        self._claims.settle(id, writer)
         name = name_part(writer, number)
         self._files.write(f"{id}/{name}", data)
         self._index.change([id])
@@ -170,13 +170,13 @@ class Store:
     def claim(self, id: str) -> str:
         """Go on with a walk. Returns: the writer of what follows. Other writers' parts count no more.
 
-        Raises: OSError.
+        If that cannot be written, the walk can be read nevertheless. Raises: OSError if it cannot be read.
         """
         return self._claims.make(id, self._names(id))
 
     def is_newest(self, id: str, writer: str) -> bool:
         """Return whether nobody has claimed a walk after this writer. Raises: OSError."""
-        return find_newest(self._names(id)) <= writer
+        return find_newest(self._names(id)) <= self._claims.newest_known(id, writer)
 
     def has(self, id: str) -> bool:
         """Return whether there is a walk. Raises: OSError."""
@@ -222,7 +222,7 @@ class Store:
             raise MissingWalkError
         try:
             about = About.model_validate_json(self._files.read(f"{id}/{ABOUT}"))
-        except (FileNotFoundError, ValidationError):
+        except (FileNotFoundError, NotADirectoryError, ValidationError):
             raise MissingWalkError from None
         if self._is_expired(about):
             raise ExpiredWalkError(about)
