@@ -92,6 +92,14 @@ class Files:
         return data
 
     @_raising_os_errors
+    def read_range(self, name: str, start: int, stop: int) -> bytes:
+        """Read a part of a file. Raises: FileNotFoundError or another OSError, also if it is shorter."""
+        data: bytes = self._fs.cat_file(f"{self._root}/{name}", start=start, end=stop)
+        if len(data) != stop - start:
+            raise OSError(f"expected {stop - start} bytes of a file, got {len(data)}")
+        return data
+
+    @_raising_os_errors
     def read_all(self, names: Sequence[str]) -> list[bytes]:
         """Read several files, at once where the file system can. Raises: OSError."""
         paths = [f"{self._root}/{name}" for name in names]

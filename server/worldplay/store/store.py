@@ -6,6 +6,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from threading import Lock
 from typing import Literal
 
@@ -31,7 +32,7 @@ from worldplay.store.eviction import (
 from worldplay.store.files import ID, Entry, Files
 from worldplay.store.folders import ABOUT, by_folder, has_about, has_part, is_of_walk, is_walk, remove_ours
 from worldplay.store.joining import WrittenPart, join_files
-from worldplay.store.parts import list_names, read_parts, read_until_damaged
+from worldplay.store.parts import find_only_part, list_names, read_parts, read_until_damaged
 from worldplay.store.shares import LIVE_ADDRESS_SHARE, find_full, live_bytes_beside
 from worldplay.store.steady_clock import SteadyClock
 from worldplay.store.walk_index import WalkIndex
@@ -244,6 +245,12 @@ class Store:
             logger.warning("parts of a walk are damaged: %d of %d are used", num_read, len(parts))
             self._claims.shorten(id, names, parts[:num_read])
         return snapshot
+
+    def open_kept(self, id: str) -> tuple[int, Callable[[int, int], bytes]]:
+        """Return the size of a bookmark's file, and what reads a part of it. Raises: as `load`."""
+        self.load(id)  # checks it
+        part = find_only_part(self._files, id)
+        return part.size, partial(self._files.read_range, part.name)
 
     def owns(self, id: str, key: str) -> bool:
         """Return whether a secret is that of a walk. Raises: MissingWalkError or OSError."""
