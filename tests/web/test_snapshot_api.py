@@ -218,6 +218,17 @@ def test_one_address_has_few_requests_at_a_time(
     assert sorted(codes) == [200] * snapshot_api.MAX_REQUESTS_EACH + [503] * 3
 
 
+def test_file_is_refused_if_memory_is_short(
+    client: httpx.Client, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id, free = upload(client, data).json()["id"], 2 * len(data)
+    monkeypatch.setattr(snapshot_api, "is_memory_short", lambda beside: beside > free)
+    refused = (upload(client, data), client.get(f"api/snapshots/{id}"))
+    assert [answer.json()["error"]["code"] for answer in refused] == ["busy"] * 2
+    free = 3 * len(data)
+    assert upload(client, data).status_code == 201
+
+
 def test_download_is_read_while_it_is_sent(
     client: httpx.Client, data: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ from worldplay.web.schemas import NewSnapshot, SnapshotInfo, SnapshotList
 from worldplay.web.snapshots import DAMAGED, FULL, MISSING, OWNER_FULL, STORE_FAILS
 from worldplay.web.work_pace import WorkPace
 from worldplay.wording import show
+from worldplay.world.machine import is_memory_short
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_reader import read_snapshot
 from worldplay.world.world import World
@@ -33,6 +34,7 @@ MAX_UPLOAD_BYTES = 2**28  # seven minutes at 480x832, three hours of the embedde
 UPLOAD_TIMEOUT_S = 120.0
 MAX_TRANSFERS = 2  # at a time: each may hold MAX_UPLOAD_BYTES in memory, twice
 TRANSFER_PATIENCE_S = 60.0  # for the store to read or write such a file
+COPIES = 3  # of a file, which are in memory beside it while it is checked and kept
 MAX_REQUESTS, MAX_REQUESTS_EACH = 32, 4  # in progress: in all, and of one address
 MAX_LOOKS = 2  # small requests that use the store at a time
 RETRY_S = 10.0
@@ -108,8 +110,10 @@ class SnapshotApi:
         address = address_of(request)
         self._pace.check(address)  # before the file is received
         self._transfers.check(RETRY_S)
+        _check_memory(0)
         data = await _read_file(request, self._uploads)
         with self._transfers.hold(RETRY_S):
+            _check_memory(len(data))
             keep = self._pace.counted(address, self._keep)
             id, snapshot = await self._files.run(
                 address, keep, key, name, data, address, patience_s=TRANSFER_PATIENCE_S
@@ -141,7 +145,10 @@ class SnapshotApi:
         try:
             if self._store.about(id).kind != "kept":
                 raise MissingWalkError
-            return self._store.open_kept(id)
+            num_bytes, read = self._store.open_kept(id)
+            _check_memory(num_bytes)
+            self._store.load(id)  # checks it
+            return num_bytes, read
         except MissingWalkError:
             raise ApiError(404, "not_found", MISSING) from None
         except ValueError as error:
@@ -181,6 +188,12 @@ def _read_key(request: Request) -> str:
         expected = f"the header `X-Walk-Key` with {MIN_KEY_CHARS} to {MAX_KEY_CHARS} characters"
         raise ApiError(422, "bad_field", f"expected {expected}, got {len(key)}")
     return key
+
+
+def _check_memory(num_bytes: int) -> None:
+    """Check that there is memory for what is made of a file. Raises: ApiError."""
+    if is_memory_short(COPIES * num_bytes):
+        raise ApiError(503, "busy", "the server is short of memory", {"Retry-After": "30"})
 
 
 async def _read_file(request: Request, uploads: BodyBudget) -> bytes:
