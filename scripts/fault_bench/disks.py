@@ -48,6 +48,21 @@ def torn_part(folder: Path, is_short: bool) -> str:
     return _go_on(server, walker, folder, newest.name, 2 * PART_CHUNKS)
 
 
+def restart_on_a_read_only_disk(folder: Path, is_short: bool) -> str:
+    """The server is killed, and another one starts where nothing can be written for a while."""
+    server, walker = _begin(folder)
+    server.stop(signal.SIGKILL)
+    server.break_disk("EROFS")
+    server = FaultServer(folder, WORLDPLAY_RECORDINGS="none")
+    if not walker.connect(server.url):
+        return "FAILED: the walk did not go on"
+    walker.walk(3.0 if is_short else 20.0)
+    server.mend_disk()
+    while server.metric(SAVED) < 2:
+        walker.walk(0.5)
+    return _go_on(server, walker, folder, "it went on there, too")
+
+
 def clock_jump_of_a_day(folder: Path, is_short: bool) -> str:
     """The clock jumps by a day, forwards and backwards, while somebody walks and has a bookmark."""
     server, walker = _begin(folder)

@@ -13,7 +13,13 @@ from websockets.frames import Opcode
 
 from fault_bench.browsers import sigstop_of_a_browser
 from fault_bench.clients import connect, frame, message, send, upgrade
-from fault_bench.disks import clock_jump_of_a_day, io_errors, store_that_hangs, torn_part
+from fault_bench.disks import (
+    clock_jump_of_a_day,
+    io_errors,
+    restart_on_a_read_only_disk,
+    store_that_hangs,
+    torn_part,
+)
 from fault_bench.faults import HELLO, START, wait_until
 from fault_bench.keeping import places_after_a_kill, walks_begun_and_dropped
 from fault_bench.server import FaultServer, Usage
@@ -125,5 +131,6 @@ PROOFS: dict[str, Callable[[Path, bool], str]] = {
     "a store that hangs": store_that_hangs,
     "a disk with EIO": io_errors,
     "a torn part": torn_part,
+    "a restart on a read-only disk": restart_on_a_read_only_disk,
     "a clock jump of a day": clock_jump_of_a_day,
 }

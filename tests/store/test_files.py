@@ -15,13 +15,34 @@ from fsspec.spec import AbstractFileSystem
 from worldplay.store.files import Files, _changed_s
 
 
+class StrangeError(Exception):
+    """Like those of Google's, Azure's and WebDAV's clients."""
+
+
 class FailingFileSystem(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
     """A file system that visits folder by folder, and fails in one of them."""
 
     protocol = "failing"
     find = AbstractFileSystem.find
 
+    def _open(self, path: str, *arguments: Any, **options: Any) -> Any:
+        self._fail_strangely(path)
+        return super()._open(path, *arguments, **options)
+
+    def cat_file(self, path: str, *arguments: Any, **options: Any) -> Any:
+        self._fail_strangely(path)
+        return super().cat_file(path, *arguments, **options)
+
+    def rm(self, path: Any, *arguments: Any, **options: Any) -> None:
+        self._fail_strangely(str(path))
+        super().rm(path, *arguments, **options)
+
+    def _fail_strangely(self, path: str) -> None:
+        if "strange" in path:
+            raise StrangeError("the service refuses")
+
     def ls(self, path: str, detail: bool = True, **options: Any) -> Any:
+        self._fail_strangely(path)
         if path.endswith("/broken"):
             raise OSError(errno.EIO, "Input/output error")
         return super().ls(path, detail=detail, **options)
@@ -65,6 +86,22 @@ def test_file_system_without_a_find_of_its_own_lists_all_folders(tmp_path: Path)
         ("walk/deep/c", 4),
     ]
     assert [entry.name for entry in files.list("walk")] == ["walk/b", "walk/deep/c"]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda files: files.write("strange", b"data"),
+        lambda files: files.read("strange"),
+        lambda files: files.read_all(["strange"]),
+        lambda files: files.remove(["strange"]),
+        lambda files: files.remove_folder("strange"),
+        lambda files: files.list("strange"),
+    ],
+)
+def test_error_of_a_file_systems_own_kind_is_an_os_error(use: Callable[[Files], object]) -> None:
+    with pytest.raises(OSError, match="StrangeError: the service refuses"):
+        use(Files("failing://root"))
 
 
 @pytest.mark.parametrize("url", ["{}", "memory://{}", "failing://{}"])

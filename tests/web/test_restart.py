@@ -1,8 +1,10 @@
 """Who gets a place after a restart of the server: those who walked, before newcomers."""
 
+import errno
 import os
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from support.raw_client import RawClient
 from support.serving import serving
 from support.tiny_world import make_world
+from worldplay.store.files import Files
 
 FIELDS = "fields=places"
 
@@ -91,3 +94,36 @@ def test_place_is_kept_for_nobody_who_left(tmp_path: Path) -> None:
         time.sleep(0.4)  # nobody comes back
     with serving(make_world(), **options) as address, client(address) as newcomer:
         assert newcomer.hello()["places"]["free"] == 1
+
+
+def test_walk_that_cannot_be_read_for_a_while_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, object] = {"store": str(tmp_path), "resume_s": 60.0}
+    resume = walk_and_restart(options)
+    with serving(make_world(), **options) as address:
+        for method in ("read", "read_all", "list"):
+            with monkeypatch.context() as context, client(address) as walker:
+                context.setattr(Files, method, fail_to_read)
+                walker.send("hello", protocol=1, resume=resume)
+                error = walker.recv_type("error")
+                assert (error["code"], error["retryable"]) == ("busy", True)
+        with client(address) as walker:
+            assert walker.hello(resume=resume)["resumed"]
+
+
+def fail_to_read(*arguments: object) -> bytes:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def test_walk_of_another_model_is_not_resumed_but_kept(tmp_path: Path) -> None:
+    options: dict[str, object] = {"store": str(tmp_path), "resume_s": 60.0, "return_s": 0.0}
+    resume = walk_and_restart(options)
+    other = replace(make_world(), weights="newer weights")
+    with serving(other, **options) as address, client(address) as walker:
+        assert not walker.hello(resume=resume)["resumed"]
+        walker.start(seed=1)
+        assert walker.recv_type("chunk")
+    with serving(make_world(), **options) as address, client(address) as walker:
+        assert walker.hello(resume=resume)["resumed"]
+        assert walker.recv_type("chunk")

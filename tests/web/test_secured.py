@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -11,7 +12,7 @@ from support.raw_socket import connect, message, read_to_end, upgrade
 from support.serving import serving
 from worldplay.settings import load_settings
 from worldplay.web.hosts import is_host_allowed
-from worldplay.web.logs import MOST_OF_A_KIND, WINDOW_S, JsonLines, LineLimit
+from worldplay.web.logs import MOST_OF_A_KIND, WINDOW_S, JsonLines, LineLimit, set_level
 from worldplay.web.secured import SECURITY_HEADERS
 from worldplay.world.world import World
 
@@ -108,6 +109,23 @@ def test_line_that_comes_too_often_is_left_out_and_counted() -> None:
     later = record("refused: %s", 1)
     assert limit(later)
     assert later.getMessage() == "refused: 1 (5 similar lines were left out before)"
+
+
+@pytest.fixture
+def levels() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in ("", "worldplay")]
+    before = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+
+
+@pytest.mark.parametrize(("level", "libraries"), [("debug", logging.INFO), ("error", logging.ERROR)])
+def test_libraries_log_nothing_of_what_they_send(levels: None, level: str, libraries: int) -> None:
+    set_level(level)
+    assert logging.getLogger("worldplay.web.x").getEffectiveLevel() == getattr(logging, level.upper())
+    for name in ("uvicorn.error", "websockets.server", "fsspec", "s3fs", "botocore.auth", "urllib3"):
+        assert logging.getLogger(name).getEffectiveLevel() == libraries
 
 
 def test_json_line_has_all_fields() -> None:

@@ -1,5 +1,6 @@
 """Kept walks over HTTP: those who have a key list, upload and delete theirs; whoever has an id walks on."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,7 +18,9 @@ from support.tiny_world import make_world
 from support.walks import walk_about
 from worldplay.store.files import Files
 from worldplay.store.store import Store
-from worldplay.web import snapshot_api, work_pace
+from worldplay.web import kept_download, snapshot_api, work_pace
+from worldplay.web.answer import Answer
+from worldplay.web.kept_download import KeptDownload
 from worldplay.web.schemas import NewSnapshot, SnapshotList
 from worldplay.web.snapshots import load_snapshot
 from worldplay.world.snapshot_file import write_snapshot
@@ -157,6 +160,12 @@ def test_walk_of_another_world_is_refused(client: httpx.Client, world: World, da
     assert "made with the weights" in answer.json()["error"]["message"]
 
 
+def test_walk_that_costs_more_than_others_is_refused(client: httpx.Client, data: bytes) -> None:
+    answer = upload(client, data.replace(rb"\"steps\":null", rb"\"steps\":100 "))
+    assert answer.status_code == 422
+    assert "denoising steps, got 100" in answer.json()["error"]["message"]
+
+
 def test_full_store_says_so(world: World, data: bytes, tmp_path: Path) -> None:
     with (
         serving(world, store=str(tmp_path), store_mb=1) as address,
@@ -207,6 +216,66 @@ def test_one_address_has_few_requests_at_a_time(
     for thread in threads:
         thread.join()
     assert sorted(codes) == [200] * snapshot_api.MAX_REQUESTS_EACH + [503] * 3
+
+
+def test_file_is_refused_if_memory_is_short(
+    client: httpx.Client, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id, free = upload(client, data).json()["id"], 2 * len(data)
+    monkeypatch.setattr(snapshot_api, "is_memory_short", lambda beside: beside > free)
+    refused = (upload(client, data), client.get(f"api/snapshots/{id}"))
+    assert [answer.json()["error"]["code"] for answer in refused] == ["busy"] * 2
+    free = 3 * len(data)
+    assert upload(client, data).status_code == 201
+
+
+def test_download_is_read_while_it_is_sent(
+    client: httpx.Client, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_download, "READ_BYTES", 1000)
+    id = upload(client, data).json()["id"]
+    read: list[int] = []
+    read_range = Files.read_range
+
+    def count(files: Files, name: str, start: int, stop: int) -> bytes:
+        read.append(stop - start)
+        return read_range(files, name, start, stop)
+
+    monkeypatch.setattr(Files, "read_range", count)
+    assert client.get(f"api/snapshots/{id}").content == data
+    assert (max(read), sum(read)) == (1000, len(data))
+    assert client.head(f"api/snapshots/{id}").headers["Content-Length"] == str(len(data))
+    assert sum(read) == len(data)
+    monkeypatch.setattr(Files, "read_range", _fail)
+    with pytest.raises(httpx.RemoteProtocolError):
+        client.get(f"api/snapshots/{id}")
+
+
+def test_download_counts_until_it_is_sent(
+    client: httpx.Client, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, event, codes = f"{client.base_url}api/snapshots/{upload(client, data).json()['id']}", Event(), []
+    send_file = KeptDownload._send_file
+
+    async def wait(download: KeptDownload, answer: Answer) -> None:
+        await asyncio.to_thread(event.wait, 5.0)
+        await send_file(download, answer)
+
+    monkeypatch.setattr(KeptDownload, "_send_file", wait)
+
+    def ask() -> None:
+        codes.append(httpx.get(url, headers=client.headers).status_code)
+
+    threads = [Thread(target=ask) for _ in range(snapshot_api.MAX_REQUESTS_EACH + 2)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.05)
+    while len(codes) < 2:
+        time.sleep(0.01)
+    event.set()
+    for thread in threads:
+        thread.join()
+    assert codes == [503] * 2 + [200] * snapshot_api.MAX_REQUESTS_EACH
 
 
 @pytest.mark.parametrize(

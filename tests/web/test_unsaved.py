@@ -1,5 +1,6 @@
 """Walks that cannot be saved: their visitors are told, and what is lost when they come back."""
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from support.tiny_world import make_world
 from support.waiting import wait_until
 from worldplay.store import keeper
 from worldplay.store.errors import StoreFullError
+from worldplay.store.files import Files
 from worldplay.store.store import Store
 from worldplay.world.snapshot import Snapshot
 
@@ -105,3 +107,33 @@ def test_client_is_told_how_much_of_its_walk_is_missing(
         shown = client.recv_type("chunk")["index"]
         assert shown < last
         assert missing == (last - shown if tells else None)
+
+
+def test_walk_goes_on_after_a_restart_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saved: Saved
+) -> None:
+    options: dict[str, object] = {"store": str(tmp_path), "resume_s": 60.0}
+    with serving(make_world(), **options) as address, RawClient(f"ws://{address}/ws?{FIELDS}") as client:
+        welcome = client.hello()
+        client.start(seed=1)
+        last = client.collect(is_chunk(3))[-1]["index"]
+        saved.wait_for_chunk(welcome["session"], 3)
+    resume = {"session": welcome["session"], "secret": welcome["secret"]}
+    with serving(make_world(), **options) as address, RawClient(f"ws://{address}/ws?{FIELDS}") as client:
+        with monkeypatch.context() as context:
+            context.setattr(Files, "write", fail_to_write)
+            assert client.hello(resume=resume)["resumed"]
+            messages = client.collect(is_state("unsaved"))
+            assert messages[-1]["text"] == "disk"
+            shown = next((m for m in messages if m["type"] == "chunk"), None) or client.recv_type("chunk")
+            assert shown["index"] >= last
+        client.collect(is_state("saved"))
+        last = client.recv_type("chunk")["index"]
+        saved.wait_for_chunk(welcome["session"], last)
+    with serving(make_world(), **options) as address, RawClient(f"ws://{address}/ws?{FIELDS}") as client:
+        assert client.hello(resume=resume)["resumed"]
+        assert client.recv_type("chunk")["index"] >= last
+
+
+def fail_to_write(*arguments: object) -> None:
+    raise OSError(errno.EROFS, "Read-only file system")

@@ -157,3 +157,10 @@ def test_walk_of_other_weights_is_refused(world: World) -> None:
         reopen(replace(world, weights="new"), snapshot)
     with pytest.raises(ValueError, match=r"a walk of the world 'other', got 'tiny'"):
         reopen(replace(world, name="other"), snapshot)
+
+
+def test_walk_with_more_steps_than_the_model_takes_is_refused(world: World) -> None:
+    most = world.rollout.config.steps
+    reopen(world, walk_about(world, steps=most).snapshot())
+    with pytest.raises(ValueError, match=rf"expected at most {most} denoising steps, got {most + 1}"):
+        reopen(world, walk_about(world, steps=most + 1).snapshot())

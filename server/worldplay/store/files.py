@@ -2,16 +2,20 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import fsspec
 from fsspec.asyn import AsyncFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
@@ -28,6 +32,21 @@ class Entry:
 _Found = tuple[str, int, float]  # a file's whole path, and the rest as in Entry
 
 
+def _raising_os_errors(method: Callable[P, T]) -> Callable[P, T]:
+    """Let a method raise an OSError instead of what only one kind of file system raises."""
+
+    @wraps(method)
+    def call(*arguments: P.args, **options: P.kwargs) -> T:
+        try:
+            return method(*arguments, **options)
+        except OSError:
+            raise
+        except Exception as error:
+            raise OSError(f"{type(error).__name__}: {error}") from error
+
+    return call
+
+
 class Files:
     """Reads and writes whole files. Any thread."""
 
@@ -40,6 +59,7 @@ class Files:
         self._root = root.rstrip("/")
         self._is_local = isinstance(self._fs, LocalFileSystem)
 
+    @_raising_os_errors
     def write(self, name: str, data: bytes) -> None:
         """Write a file so that it is there as a whole or not at all. Raises: OSError."""
         path = f"{self._root}/{name}"
@@ -65,21 +85,33 @@ class Files:
         if is_new:
             _sync(os.path.dirname(path))
 
+    @_raising_os_errors
     def read(self, name: str) -> bytes:
         """Read a file. Raises: FileNotFoundError or another OSError."""
         data: bytes = self._fs.cat_file(f"{self._root}/{name}")
         return data
 
+    @_raising_os_errors
+    def read_range(self, name: str, start: int, stop: int) -> bytes:
+        """Read a part of a file. Raises: FileNotFoundError or another OSError, also if it is shorter."""
+        data: bytes = self._fs.cat_file(f"{self._root}/{name}", start=start, end=stop)
+        if len(data) != stop - start:
+            raise OSError(f"expected {stop - start} bytes of a file, got {len(data)}")
+        return data
+
+    @_raising_os_errors
     def read_all(self, names: Sequence[str]) -> list[bytes]:
         """Read several files, at once where the file system can. Raises: OSError."""
         paths = [f"{self._root}/{name}" for name in names]
         found: dict[str, bytes] = self._fs.cat(paths)
         return [found[path] for path in paths]
 
+    @_raising_os_errors
     def remove(self, names: Sequence[str]) -> None:
         """Remove files. Raises: OSError."""
         self._fs.rm([f"{self._root}/{name}" for name in names])
 
+    @_raising_os_errors
     def remove_folder(self, name: str) -> None:
         """Remove a folder and what is in it, if it is there. Raises: OSError."""
         path = f"{self._root}/{name}"
@@ -89,6 +121,7 @@ class Files:
             if self._fs.exists(path):  # a file in it was removed by somebody else meanwhile
                 raise
 
+    @_raising_os_errors
     def list(self, folder: str = "") -> list[Entry]:
         """List all files below a folder, by name. One that does not exist is empty. Raises: OSError."""
         path = f"{self._root}/{folder}".rstrip("/")

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from worldplay.store.chain import list_parts
 from worldplay.store.errors import MissingWalkError
-from worldplay.store.files import Files
+from worldplay.store.files import Entry, Files
 from worldplay.world.snapshot import Snapshot, join
 from worldplay.world.snapshot_reader import check_whole, read_part
 
@@ -30,6 +30,13 @@ def read_parts(files: Files, id: str) -> tuple[list[str], list[bytes]]:
 def list_names(files: Files, id: str) -> list[str]:
     """List the files of a walk. Raises: OSError."""
     return [entry.name.removeprefix(f"{id}/") for entry in files.list(id)]
+
+
+def find_only_part(files: Files, id: str) -> Entry:
+    """Find the file of a walk that was written at once. Raises: ValueError if it has several; OSError."""
+    entries = {entry.name.removeprefix(f"{id}/"): entry for entry in files.list(id)}
+    (name,) = list_parts(entries)
+    return entries[name]
 
 
 def read_until_damaged(files: Sequence[bytes]) -> tuple[Snapshot, int]:

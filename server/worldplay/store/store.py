@@ -6,6 +6,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from threading import Lock
 from typing import Literal
 
@@ -31,7 +32,7 @@ from worldplay.store.eviction import (
 from worldplay.store.files import ID, Entry, Files
 from worldplay.store.folders import ABOUT, by_folder, has_about, has_part, is_of_walk, is_walk, remove_ours
 from worldplay.store.joining import WrittenPart, join_files
-from worldplay.store.parts import list_names, read_parts, read_until_damaged
+from worldplay.store.parts import find_only_part, list_names, read_parts, read_until_damaged
 from worldplay.store.shares import LIVE_ADDRESS_SHARE, find_full, live_bytes_beside
 from worldplay.store.steady_clock import SteadyClock
 from worldplay.store.walk_index import WalkIndex
@@ -124,7 +125,7 @@ class Store:
         data = write_snapshot(part)
         self._check_live(id, len(data))
         self._make_room(len(data))
-        self._claims.forget(id)
+        self._claims.settle(id, writer)
         name = name_part(writer, number)
         self._files.write(f"{id}/{name}", data)
         self._index.change([id])
@@ -170,13 +171,13 @@ class Store:
     def claim(self, id: str) -> str:
         """Go on with a walk. Returns: the writer of what follows. Other writers' parts count no more.
 
-        Raises: OSError.
+        If that cannot be written, the walk can be read nevertheless. Raises: OSError if it cannot be read.
         """
         return self._claims.make(id, self._names(id))
 
     def is_newest(self, id: str, writer: str) -> bool:
         """Return whether nobody has claimed a walk after this writer. Raises: OSError."""
-        return find_newest(self._names(id)) <= writer
+        return find_newest(self._names(id)) <= self._claims.newest_known(id, writer)
 
     def has(self, id: str) -> bool:
         """Return whether there is a walk. Raises: OSError."""
@@ -222,7 +223,7 @@ class Store:
             raise MissingWalkError
         try:
             about = About.model_validate_json(self._files.read(f"{id}/{ABOUT}"))
-        except (FileNotFoundError, ValidationError):
+        except (FileNotFoundError, NotADirectoryError, ValidationError):
             raise MissingWalkError from None
         if self._is_expired(about):
             raise ExpiredWalkError(about)
@@ -244,6 +245,11 @@ class Store:
             logger.warning("parts of a walk are damaged: %d of %d are used", num_read, len(parts))
             self._claims.shorten(id, names, parts[:num_read])
         return snapshot
+
+    def open_kept(self, id: str) -> tuple[int, Callable[[int, int], bytes]]:
+        """Return the size of a bookmark's file, and what reads a part of it, unchecked. Raises: as `load`."""
+        part = find_only_part(self._files, id)
+        return part.size, partial(self._files.read_range, part.name)
 
     def owns(self, id: str, key: str) -> bool:
         """Return whether a secret is that of a walk. Raises: MissingWalkError or OSError."""

@@ -27,8 +27,14 @@ def setup_logs(level: str, kind: Literal["text", "json"]) -> None:
     handler.setFormatter(JsonLines() if kind == "json" else logging.Formatter(TEXT_FORMAT))
     for each in (_add_client, has_no_url, LineLimit(time.monotonic)):
         handler.addFilter(each)
-    logging.getLogger("fsspec").setLevel(logging.INFO)  # below that it shows the ids of kept walks
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.basicConfig(handlers=[handler], force=True)
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Log from a level on. Libraries never log below `info`, where they show messages, headers and URLs."""
+    logging.getLogger("worldplay").setLevel(level.upper())
+    logging.getLogger().setLevel(max(logging.INFO, logging.getLogger("worldplay").level))
 
 
 def _add_client(record: logging.LogRecord) -> bool:

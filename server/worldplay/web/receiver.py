@@ -175,10 +175,10 @@ class Receiver:
         self._visits.end(new)
 
     async def _find(self, resume: m.Resume) -> Visit | None:
-        """Find the visit to resume. Raises: ProtocolError (busy) if the store does not answer."""
+        """Find the visit to resume. Raises: ProtocolError (busy) if the store fails or does not answer."""
         try:
             return await self._visits.find(resume, self._address)
-        except SlowStoreError as error:
+        except OSError as error:
             logger.warning("a walk could not be resumed: %s", error)
             raise ProtocolError(ErrorCode.BUSY, STORE_FAILS) from None
 

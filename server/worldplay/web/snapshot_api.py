@@ -1,6 +1,9 @@
 """The HTTP API of kept walks: list, download, upload and delete them; and links that open one."""
 
 import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -12,6 +15,7 @@ from worldplay.store.errors import MissingWalkError, OwnerFullError, StoreFullEr
 from worldplay.store.store import Store
 from worldplay.web.disk_threads import DiskThreads
 from worldplay.web.errors import ApiError
+from worldplay.web.kept_download import FILE_TYPE, KeptDownload
 from worldplay.web.limits import AddressLimit, RequestLimit
 from worldplay.web.request import BodyBudget, address_of, check_token, receive
 from worldplay.web.routes import Endpoint, OwnRoute, route_by_method
@@ -19,8 +23,8 @@ from worldplay.web.schemas import NewSnapshot, SnapshotInfo, SnapshotList
 from worldplay.web.snapshots import DAMAGED, FULL, MISSING, OWNER_FULL, STORE_FAILS
 from worldplay.web.work_pace import WorkPace
 from worldplay.wording import show
+from worldplay.world.machine import is_memory_short
 from worldplay.world.snapshot import Snapshot
-from worldplay.world.snapshot_file import write_snapshot
 from worldplay.world.snapshot_reader import read_snapshot
 from worldplay.world.world import World
 
@@ -30,12 +34,12 @@ MAX_UPLOAD_BYTES = 2**28  # seven minutes at 480x832, three hours of the embedde
 UPLOAD_TIMEOUT_S = 120.0
 MAX_TRANSFERS = 2  # at a time: each may hold MAX_UPLOAD_BYTES in memory, twice
 TRANSFER_PATIENCE_S = 60.0  # for the store to read or write such a file
+COPIES = 3  # of a file, which are in memory beside it while it is checked and kept
 MAX_REQUESTS, MAX_REQUESTS_EACH = 32, 4  # in progress: in all, and of one address
 MAX_LOOKS = 2  # small requests that use the store at a time
 RETRY_S = 10.0
 KEY_HEADER = "x-walk-key"
 MIN_KEY_CHARS, MAX_KEY_CHARS = 16, 512
-FILE_TYPE = "application/octet-stream"  # a browser asks before another site's page may send it
 
 
 def snapshot_routes(settings: Settings, world: World, store: Store | None, pace: WorkPace) -> list[BaseRoute]:
@@ -62,6 +66,7 @@ class SnapshotApi:
         self._store = store
         self._uploads = BodyBudget(2 * MAX_UPLOAD_BYTES, MAX_UPLOAD_BYTES)
         self._requests = AddressLimit(MAX_REQUESTS_EACH, MAX_REQUESTS, "requests for walks")
+        self._downloads = AddressLimit(MAX_REQUESTS_EACH, MAX_REQUESTS, "walks that are sent")
         self._looks, self._files = DiskThreads(MAX_LOOKS), DiskThreads(MAX_TRANSFERS)
         self._transfers = RequestLimit(MAX_TRANSFERS, "walks are sent or received")
         self._pace = pace
@@ -89,13 +94,12 @@ class SnapshotApi:
         id, address = request.path_params["id"], address_of(request)
         self._pace.check(address)
         with self._transfers.hold(RETRY_S):
-            read = self._pace.counted(address, self._read)
-            data = await self._files.run(address, read, id, patience_s=TRANSFER_PATIENCE_S)
-        headers = {
-            "content-disposition": 'attachment; filename="walk.safetensors"',
-            "cache-control": "no-store",
-        }
-        return Response(data, media_type=FILE_TYPE, headers=headers)
+            check = self._pace.counted(address, self._open_file)
+            num_bytes, read = await self._files.run(address, check, id, patience_s=TRANSFER_PATIENCE_S)
+        held = ExitStack()
+        held.enter_context(self._downloads.hold(address, RETRY_S))
+        read_part = partial(self._looks.run, address, read)
+        return KeptDownload(num_bytes, read_part, self._settings.send_timeout_s, held)
 
     async def upload(self, request: Request) -> Response:
         """Keep a walk that somebody sends, after checking all of it."""
@@ -106,8 +110,10 @@ class SnapshotApi:
         address = address_of(request)
         self._pace.check(address)  # before the file is received
         self._transfers.check(RETRY_S)
+        _check_memory(0)
         data = await _read_file(request, self._uploads)
         with self._transfers.hold(RETRY_S):
+            _check_memory(len(data))
             keep = self._pace.counted(address, self._keep)
             id, snapshot = await self._files.run(
                 address, keep, key, name, data, address, patience_s=TRANSFER_PATIENCE_S
@@ -134,14 +140,15 @@ class SnapshotApi:
         headers = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
         return RedirectResponse(f"../#walk={id}", 303, headers)
 
-    def _read(self, id: str) -> bytes:
-        return write_snapshot(self._load(id))
-
-    def _load(self, id: str) -> Snapshot:
+    def _open_file(self, id: str) -> tuple[int, Callable[[int, int], bytes]]:
+        """Return the size of a walk's file, and what reads a part of it."""
         try:
             if self._store.about(id).kind != "kept":
                 raise MissingWalkError
-            return self._store.load(id)
+            num_bytes, read = self._store.open_kept(id)
+            _check_memory(num_bytes)
+            self._store.load(id)  # checks it
+            return num_bytes, read
         except MissingWalkError:
             raise ApiError(404, "not_found", MISSING) from None
         except ValueError as error:
@@ -181,6 +188,12 @@ def _read_key(request: Request) -> str:
         expected = f"the header `X-Walk-Key` with {MIN_KEY_CHARS} to {MAX_KEY_CHARS} characters"
         raise ApiError(422, "bad_field", f"expected {expected}, got {len(key)}")
     return key
+
+
+def _check_memory(num_bytes: int) -> None:
+    """Check that there is memory for what is made of a file. Raises: ApiError."""
+    if is_memory_short(COPIES * num_bytes):
+        raise ApiError(503, "busy", "the server is short of memory", {"Retry-After": "30"})
 
 
 async def _read_file(request: Request, uploads: BodyBudget) -> bytes:

@@ -132,6 +132,7 @@ class Visits:
 
         Args:
             address: the client's.
+        Raises: OSError if the store fails or does not answer: the walk may be there.
         """
         visit = self._visits.get(resume.session)
         if resume.session in self._forgotten:
@@ -213,18 +214,24 @@ class Visits:
         return visit
 
     def _load(self, resume: m.Resume) -> tuple[Snapshot, str] | None:
-        """Read a session's walk, and claim it. Returns: the walk, and who writes it now. On a thread."""
+        """Read a session's walk, and claim it. On a thread.
+
+        Returns: the walk, and who writes it now; None if there is none that can go on here.
+        Raises: OSError if the store fails: the walk may be there.
+        """
         store = self.store
         try:
             if not self.owns_stored(resume.session, resume.secret) or store is None:
                 return None
             writer = store.claim(resume.session)  # first, so that nothing is added meanwhile
-            return store.load(resume.session), writer
+            snapshot = store.load(resume.session)
+            self._world.check_snapshot(snapshot)
         except MissingWalkError:
             return None
-        except (OSError, ValueError) as error:
-            logger.warning("a walk could not be read: %s", error)
+        except ValueError as error:
+            logger.warning("a walk cannot go on here: %s", error)
             return None
+        return snapshot, writer
 
     def is_secret(self, id: str, secret: str) -> bool | None:
         """Return whether a secret is that of a session whose visit lasts; None if there is no such visit."""

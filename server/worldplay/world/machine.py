@@ -150,9 +150,9 @@ def count_usable_cores() -> int:
         return cores
 
 
-def is_memory_short() -> bool:
-    """Return whether so little memory is left that nothing new should be begun."""
-    return available_memory() < SHORT_BYTES
+def is_memory_short(beside: int = 0) -> bool:
+    """Return whether too little memory is left, or would be beside so many bytes, to begin anything."""
+    return available_memory() < SHORT_BYTES + beside
 
 
 def release_memory() -> None:

@@ -160,7 +160,9 @@ class World:
         """Return how a walk of this world began. Raises: ValueError if it cannot go on here. Any thread."""
         side = self.vae.config.pixels_per_latent
         latent_shape = (self.vae.config.latent_channels, self.height // side, self.width // side)
-        beginning = check_fits(snapshot, self.identity, latent_shape)
+        beginning, most = check_fits(snapshot, self.identity, latent_shape), self.rollout.config.steps
+        if beginning.steps is not None and beginning.steps > most:  # others would pay for them
+            raise ValueError(f"expected at most {most} denoising steps, got {beginning.steps}")
         self.find_view(beginning.view)
         return beginning
 
