@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from fault_bench.bench import Row, render, run_faults
+from fault_bench.bench import Row, render, run_faults, try_fault
 from fault_bench.endings import ENDINGS
 from fault_bench.faults import FAULTS
 from fault_bench.proofs import PROOFS
@@ -47,7 +47,7 @@ def run(names: list[str], folder: Path, is_short: bool, least_shown: float = LEA
 def _run_alone(folder: Path, is_short: bool, name: str) -> Row:
     own = folder / name
     own.mkdir()
-    return Row(name, ALONE[name](own, is_short))
+    return Row(name, try_fault(partial(ALONE[name], own, is_short)))
 
 
 def is_wanted(name: str, only: list[str]) -> bool:

@@ -1,8 +1,9 @@
 """Runs faults one after the other while somebody walks, and measures what the walker notices."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fault_bench.clients import Player
@@ -55,7 +56,7 @@ def _run(name: str, bench: Bench, player: Player, least_shown: float) -> Row:
     visitor, server = player.visitor, bench.server
     before = server.usage()
     frames, stalled_s, began_s = visitor.num_frames, visitor.player.stalled_s, time.monotonic()
-    outcome = FAULTS[name](bench)
+    outcome = try_fault(partial(FAULTS[name], bench))
     least_s = SHORT_LEAST_S if bench.is_short else LEAST_S
     time.sleep(max(0.5, least_s - (time.monotonic() - began_s)))
     stalled_s = visitor.player.stalled_s - stalled_s
@@ -71,6 +72,14 @@ def _run(name: str, bench: Bench, player: Player, least_shown: float) -> Row:
     elif health_ms > MOST_HEALTH_MS:
         problem = "/health is slow"
     return Row(name, outcome, shown, stalled_s, health_ms, after.resident_mb - before.resident_mb, problem)
+
+
+def try_fault(do: Callable[[], str]) -> str:
+    """Return what became of a fault, also if it ends in an error."""
+    try:
+        return do()
+    except Exception as error:  # noqa: BLE001  # whatever a server does is a result, and other faults follow
+        return f"FAILED: {type(error).__name__}: {error}"
 
 
 def _find_leak(before: Usage, after: Usage) -> str:

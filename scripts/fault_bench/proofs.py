@@ -13,6 +13,7 @@ from websockets.frames import Opcode
 
 from fault_bench.browsers import sigstop_of_a_browser
 from fault_bench.clients import connect, frame, message, send, upgrade
+from fault_bench.comebacks import resume_times, rewind_times
 from fault_bench.disks import (
     clock_jump_of_a_day,
     io_errors,
@@ -125,6 +126,8 @@ def _find_left(server: FaultServer, before: Usage, after: Usage) -> str:
 PROOFS: dict[str, Callable[[Path, bool], str]] = {
     "fifty clients of whom two walk": fifty_clients_of_whom_two_walk,
     "a thousand endings": a_thousand_endings,
+    "how soon a resume": resume_times,
+    "how soon a rewind": rewind_times,
     "SIGSTOP of a browser": sigstop_of_a_browser,
     "walks begun and dropped": walks_begun_and_dropped,
     "places after a SIGKILL": places_after_a_kill,

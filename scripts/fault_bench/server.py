@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ class Usage:
 
 
 class FaultServer:
-    """`worldplay serve`, which also fails on request."""
+    """`worldplay serve`, which also fails on request. It is killed when nobody holds it any more."""
 
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self._fault_file = folder / "fault"
@@ -50,6 +51,7 @@ class FaultServer:
                     **environment,
                 },
             )
+        weakref.finalize(self, self.process.kill)
         self.address = self._wait_started()
 
     def _wait_started(self) -> str:

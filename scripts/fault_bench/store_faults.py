@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+from fault_bench import VICTIM_SEED
 from fault_bench.faults import Bench, fault, wait_until
 from fault_bench.server import RESUME_S, SCRIPTS, FaultServer
 from fault_bench.walker import Walker
@@ -40,6 +41,28 @@ def walks_that_cannot_be_saved(bench: Bench) -> str:
     if walker.chunk < chunk or bench.server.log.count("Traceback") > num_tracebacks:
         return f"FAILED: the walk was at chunk {chunk} and went on at {walker.chunk}"
     return "the walk went on, and was saved afterwards"
+
+
+@fault
+def walks_that_fail(bench: Bench) -> str:
+    """Each stage of a walk fails after a while, by an error and for want of memory. Its client comes back."""
+    server, lost = bench.server, []
+    for stage in ("context", "step", "decode", "encode", "prompt"):
+        for error in ("RuntimeError", "MemoryError"):
+            walker = Walker(server.url)
+            walker.connect()
+            walker.start(seed=VICTIM_SEED)
+            walker.walk(0.5)
+            server.plan_fault(stage, error)
+            walker.send("prompt", text="night")
+            walker.receive_type("error")
+            chunk = walker.chunk
+            went_on = walker.connect()
+            walker.receive_type("media")
+            if not went_on or walker.chunk < chunk:
+                lost.append(f"{error} at {stage}: chunks {chunk} and {walker.chunk}, {went_on=}")
+            walker.stop()
+    return f"FAILED: {'; '.join(lost)}" if lost else "10 walks went on"
 
 
 @fault

@@ -23,12 +23,15 @@ class Walker:
         self.num_frames = 0  # received, on all connections
         self.chunk = -1  # of the latest frame
         self.frame = 0
+        self.opened_s = 0.0  # when the newest socket was open
         self._resume: dict[str, str] | None = None
         self._socket: ClientConnection | None = None
 
     def connect(self, url: str | None = None) -> bool:
         """Connect, and go on with the walk if there was one. Returns: whether it goes on."""
-        self._socket = ws_connect(f"{url or self.url}?fields=snapshots", proxy=None).__enter__()
+        url = f"{url or self.url}?fields=snapshots"
+        self._socket = ws_connect(url, proxy=None, ping_interval=None).__enter__()  # it may read late
+        self.opened_s = time.monotonic()
         resume = {} if self._resume is None else {"resume": {**self._resume, "fragment": self.frame}}
         self.send("hello", protocol=1, **resume)
         welcome = self.receive_type("welcome")
@@ -86,7 +89,8 @@ class Walker:
     def lose(self) -> None:
         """Lose the connection, without a word."""
         if self._socket is not None:
-            self._socket.socket.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):  # the server may have closed it before
+                self._socket.socket.shutdown(socket.SHUT_RDWR)
             self._socket.close()
             self._socket = None
 

@@ -29,3 +29,30 @@ def test_session_that_sends_prompts_gets_a_share_of_the_time(monkeypatch: pytest
         theatre.run(250)
     assert theatre.world.log.count(("prompt", "walk2")) <= 2 + 10_000 / (400 * (1 + COMMAND_REST))
     assert page.stalled_ms - stalled_ms < 1000
+
+
+class Passer(Recorder):
+    """Leaves as soon as its walk begins, or with its first frames."""
+
+    def __init__(self, stays: bool) -> None:
+        super().__init__()
+        self._stays = stays
+
+    def on_started(self, prompt: str, taken_as: str | None) -> None:
+        super().on_started(prompt, taken_as)
+        if not self._stays:
+            self.session.close()
+
+    def tell_encoded(self, num_frames: int) -> None:
+        super().tell_encoded(num_frames)
+        self.session.close()
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_walker_is_in_time_while_many_come_and_go(stays: bool) -> None:
+    theatre, page, _ = started(max_sessions=2, max_queued=200, open_ms=60)
+    stalled_ms = page.stalled_ms
+    for _ in range(200):
+        theatre.open(Passer(stays))
+    theatre.run(8000)
+    assert page.stalled_ms - stalled_ms < 100

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fault_bench.bench import Row, render
+from fault_bench.bench import Row, render, try_fault
 from fault_bench.endings import ENDINGS
 from fault_bench.faults import FAULTS
 from faults import is_wanted, run
@@ -33,6 +33,15 @@ def test_table_says_what_was_not_survived() -> None:
     rows = [Row("a", "fine", 0.99, 0.1, 3, 1), Row("b", "so so", 0.5, problem="slow"), Row("c", "FAILED: no")]
     assert [row.survived for row in rows] == [True, False, False]
     assert "| b | NO | 50% | 0.00 s | 0 ms | +0 MB | slow; so so |" in render(rows)
+
+
+def test_error_in_a_fault_is_a_result() -> None:
+    def fail() -> str:
+        raise TimeoutError("nothing came")
+
+    assert try_fault(lambda: "fine") == "fine"
+    assert not Row("a", try_fault(fail)).survived
+    assert try_fault(fail) == "FAILED: TimeoutError: nothing came"
 
 
 def test_faults_are_chosen_by_a_part_of_their_name() -> None:

@@ -190,6 +190,19 @@ def test_kept_walk_goes_on_behind_its_parts(saved: Saved) -> None:
     assert_whole(saved)
 
 
+def test_who_comes_back_waits_until_the_session_before_has_left(saved: Saved) -> None:
+    assert [kept.wait_left(0.0) for kept in saved.keeper.find(saved.id)] == [True]  # no session has begun
+    saved.kept.begin()
+    saved.go_on(0.0)
+    go_on(saved.walk, [AHEAD])
+    (kept,) = saved.keeper.find(saved.id)
+    assert not kept.wait_left(0.0)
+    kept.leave(saved.walk)
+    assert kept.wait_left(10.0)
+    assert saved.store.load(saved.id).num_chunks == 2
+    assert saved.keeper.find("another") == []
+
+
 def test_what_was_saved_is_counted(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
     saved.go_on(0.0)
     with monkeypatch.context() as context:

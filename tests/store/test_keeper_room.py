@@ -50,7 +50,7 @@ class Crowd:
         self.keeper._thread.submit(lambda: None).result()
 
     def has(self, kept: KeptWalk) -> bool:
-        return self.store.has(kept._id)
+        return self.store.has(kept.id)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_walk_that_is_made_takes_the_room_of_those_that_were_left(crowd: Crowd) 
         crowd.leave(crowd.begin("stranger"))
     crowd.save(own)
     assert own.fault is None
-    assert crowd.store.load(own._id).num_chunks == 1
+    assert crowd.store.load(own.id).num_chunks == 1
     assert crowd.store.num_removed["room"] > 0
 
 
@@ -102,7 +102,7 @@ def test_address_keeps_its_newest_walks_and_takes_nothing_from_others(tmp_path: 
 
 def test_session_that_came_back_keeps_the_walk_although_the_earlier_one_ends_later(crowd: Crowd) -> None:
     earlier = crowd.begin("visitor")
-    back = crowd.keeper.keep(earlier._id, "secret", crowd.store.claim(earlier._id), "visitor")
+    back = crowd.keeper.keep(earlier.id, "secret", crowd.store.claim(earlier.id), "visitor")
     back.set_place(is_walking=False)
     crowd.leave(earlier)
     for _ in range(8):

@@ -1,6 +1,7 @@
 """What is posted of a session: everything in order, and what goes wrong."""
 
 from queue import Queue
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,11 +25,14 @@ class FakeEngine:
         self.encoded_s: list[float] = []
         self.dropped_s: list[float] = []
         self.addresses: list[str] = []
+        self.was_closed = Event()
 
     def open(self, listener: object, media_s: float, address: str, name: str) -> SimpleNamespace:
         self.addresses.append(address)
         return SimpleNamespace(
-            media_encoded=self.encoded_s.append, media_dropped=self.dropped_s.append, close=lambda: None
+            media_encoded=self.encoded_s.append,
+            media_dropped=self.dropped_s.append,
+            close=self.was_closed.set,
         )
 
 
@@ -84,13 +88,14 @@ def test_frame_that_cannot_be_encoded_ends_the_session(
         raise error
 
     monkeypatch.setattr(VideoTrack, "encode", fail)
-    listener, _, posted = opened()
+    listener, engine, posted = opened()
     listener.on_chunk(SimpleNamespace())  # type: ignore[arg-type]
     listener.on_frames(FRAMES, 8.0, 100.0)
     posted.get(timeout=10.0)
     refusal = posted.get(timeout=10.0)
     assert isinstance(refusal, ProtocolError)
     assert (refusal.code, refusal.fatal) == (code, True)
+    assert engine.was_closed.wait(10.0)  # or a client that comes back would get the session without video
 
 
 def test_session_is_opened_once_and_hears_of_dropped_frames() -> None:

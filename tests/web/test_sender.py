@@ -304,6 +304,23 @@ async def test_answers_to_a_lost_connection_are_not_for_the_next_one() -> None:
     assert [each["type"] for each in again.socket.messages] == ["welcome"]
 
 
+@pytest.mark.parametrize("is_sent", [True, False])
+@pytest.mark.parametrize("last", [ProtocolError(ErrorCode.TOO_FAST, "too fast"), m.Bye(reason="stopping")])
+async def test_what_ended_a_connection_does_not_end_the_next_one(
+    last: ProtocolError | m.Bye, is_sent: bool
+) -> None:
+    client = Client()
+    client.outlet.put(TRACK)
+    client.outlet.put(last)
+    if is_sent:
+        await client.sent("init")
+    again = on_a_new_connection(client)
+    client.outlet.resume(welcome(resumed=True), last_frame=None)
+    put_chunk(client, report(0))
+    await again.sent("media")
+    assert [each["type"] for each in again.socket.messages] == ["welcome", "init", "chunk", "media", "media"]
+
+
 async def test_numbers_go_on_where_a_lost_session_ended() -> None:
     client = Client(first_frame=100)
     client.outlet.put(TRACK)

@@ -45,6 +45,10 @@ class CommandQueue:
         """Return when the first command may be begun. There must be one."""
         return max(self._waiting[0][1], self._rests_until_ms)
 
+    def begin_at(self, now_ms: float) -> None:
+        """Begin no command before this time."""
+        self._rests_until_ms = max(self._rests_until_ms, now_ms)
+
     def add(self, command: Command, now_ms: float) -> None:
         self._waiting.append((command, now_ms))
 

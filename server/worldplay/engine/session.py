@@ -252,9 +252,14 @@ class Session:
         self._is_held = is_held
 
     def mark_seated(self, now_ms: float) -> None:
-        """Note that the session has got a slot."""
+        """Note that the session has got a slot. What it asked for before is due from now on.
+
+        Otherwise somebody who waited long would go before those who walk and are late.
+        """
         with self._lock:
             self._is_held = False
+            self._served_ms = now_ms
+            self._commands.begin_at(now_ms)
             self.activity.note_seated(now_ms)
             self._playback.renew()
             if self.walk is not None:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from threading import Event
 from typing import Literal, Protocol, TypeVar
 from weakref import WeakSet
 
@@ -79,6 +80,10 @@ class Keeper:
         self._open.add(kept)
         return kept
 
+    def find(self, id: str) -> "list[KeptWalk]":
+        """Find the sessions that save a walk here, or did a moment ago. On the thread of `keep`."""
+        return [kept for kept in list(self._open) if kept.id == id]
+
     def give_signs(self) -> None:
         """Let all walks give a sign of life. To be called every SIGN_EVERY_S, on the thread of `keep`."""
         for kept in list(self._open):
@@ -115,7 +120,7 @@ class KeptWalk:
         self._thread = thread
         self._totals = totals
         self._clock = clock
-        self._id = id
+        self.id = id
         self._about = about
         self._state: State = about.state
         self._writer = writer
@@ -135,7 +140,17 @@ class KeptWalk:
         self._num_failures = 0  # in a row
         self._is_too_long = False
         self._is_ended = False
+        self._left = Event()
+        self._left.set()
         self._joins = True  # whether there is time for it
+
+    def begin(self) -> None:
+        """Note that a session begins to make the walk. When it ends, it calls `leave`."""
+        self._left.clear()
+
+    def wait_left(self, timeout_s: float) -> bool:
+        """Wait until the session has ended, and all of its walk is saved. Any thread. Returns: whether it is."""
+        return self._left.wait(timeout_s)
 
     def changed(self, walk: Saveable) -> None:
         """Save what is new, unless something was saved a moment ago."""
@@ -183,7 +198,7 @@ class KeptWalk:
     def has_moved(self) -> bool:
         """Return whether the walk goes on elsewhere. It reads the store. Any thread."""
         try:
-            return not self._store.is_newest(self._id, self._writer)
+            return not self._store.is_newest(self.id, self._writer)
         except OSError as error:
             logger.warning("the store does not say whether a walk goes on elsewhere: %s", error)
             return False
@@ -225,11 +240,11 @@ class KeptWalk:
         try:
             if not self._is_here() or not self._is_whole_with(part):
                 return False
-            self._store.hold(self._id, self)
+            self._store.hold(self.id, self)
             if not self._is_described:
-                self._about = self._store.create(self._id, self._newest_about)
+                self._about = self._store.create(self.id, self._newest_about)
                 self._is_described = True
-            num_bytes = self._store.append(self._id, self._num_parts, part, self._writer)
+            num_bytes = self._store.append(self.id, self._num_parts, part, self._writer)
         except TooLongError:
             self._is_too_long = True
             return self._fail("long", "it is too long", part)
@@ -252,7 +267,7 @@ class KeptWalk:
         """Join parts. If that fails, they stay as they are, and those after them are joined later."""
         if self._is_ended or not self._joins:
             return
-        num_bytes = self._try(lambda: self._store.join(self._id, run, self._writer))
+        num_bytes = self._try(lambda: self._store.join(self.id, run, self._writer))
         if num_bytes is None:
             self._parts.forget()
         elif num_bytes:
@@ -290,7 +305,7 @@ class KeptWalk:
         if self.has_moved:
             self._end_here()
             return False
-        if not self._store.has(self._id):
+        if not self._store.has(self.id):
             logger.warning("a walk is not in the store any more, and is saved again from its beginning")
             self._is_described = False  # numbers go on: if older parts are there, the new one comes last
         return True
@@ -307,7 +322,7 @@ class KeptWalk:
         logger.info("a walk goes on on another server")
         self.fault = None
         self._is_ended = True
-        self._store.release(self._id, self)
+        self._store.release(self.id, self)
         self.on_moved()
 
     def _give_sign(self) -> None:
@@ -321,8 +336,8 @@ class KeptWalk:
 
     def _describe(self) -> None:
         if self._is_described and not self._is_ended:
-            self._store.hold(self._id, self)
-            self._try(lambda: self._store.describe(self._id, self._newest_about))
+            self._store.hold(self.id, self)
+            self._try(lambda: self._store.describe(self.id, self._newest_about))
 
     def _leave(self) -> None:
         """Let the store remove the walk if it needs room, or if its address has left too many."""
@@ -330,16 +345,17 @@ class KeptWalk:
         if self._is_described and not self._is_ended and not self.has_moved:
             self._state = "left"
             self._describe()
-            self._store.release(self._id, self)
+            self._store.release(self.id, self)
             self._try(lambda: self._store.limit(self._about.address))
-        self._store.release(self._id, self)
+        self._store.release(self.id, self)
         self._is_ended = True
+        self._left.set()
 
     def _forget(self) -> None:
         self.fault = None
-        self._store.release(self._id, self)
+        self._store.release(self.id, self)
         if not self.has_moved:  # or it is no longer this session's
-            self._try(lambda: self._store.delete(self._id))
+            self._try(lambda: self._store.delete(self.id))
 
     def _try(self, task: Callable[[], T]) -> T | None:
         """Do something that does not matter much. Returns: its result; None if the store refused."""

@@ -57,6 +57,8 @@ class SessionListener:
         """
         if self.session is None:
             self._engine = engine
+            if self._kept is not None:
+                self._kept.begin()
             self.session = engine.open(self, self._media_s, hash_address(address), name)
         return self.session
 
@@ -142,6 +144,8 @@ class SessionListener:
 
     def _fail(self, error: Exception) -> None:
         self._post(our_fault(error))
+        if self.session is not None:  # a client that comes back gets its walk from the store, in a new one
+            self.session.close()
 
     def _open_track(self) -> None:
         self._post(self._encoder.track)

@@ -15,7 +15,7 @@ from worldplay.protocol.errors import ProtocolError
 from worldplay.web.latency import LatencyTracker
 from worldplay.web.monitoring import Metrics
 from worldplay.web.send_queue import SendQueue
-from worldplay.web.sent_messages import OF_ONE_CONNECTION, SentMessages
+from worldplay.web.sent_messages import SentMessages, is_of_one_connection
 from worldplay.web.translate import chunk_message, init_message
 from worldplay.wording import without_values
 
@@ -148,7 +148,7 @@ class Outlet:
         Args:
             last_frame: number of the last frame that the client has.
         """
-        self._queue.discard(lambda item: isinstance(item, (*OF_ONE_CONNECTION, Close, Handover)))
+        self._queue.discard(lambda item: isinstance(item, Close | Handover) or is_of_one_connection(item))
         self._due = deque([welcome])
         missed, num_skipped = self._sent.after(last_frame), 0
         if missed is None:

@@ -8,7 +8,7 @@ from worldplay.protocol import messages as m
 REMEMBERED_FRAMES = 240  # ten seconds; at most three seconds are under way when a connection is lost
 REMEMBERED_BYTES = 8 * 2**20
 # These belong to one connection, and mean nothing to the next one.
-OF_ONE_CONNECTION = (m.Welcome, m.Pong, m.Received, m.Shared, m.Watchers)
+_OF_ONE_CONNECTION = (m.Welcome, m.Pong, m.Received, m.Shared, m.Watchers, m.Bye)
 
 
 class SentMessages:
@@ -21,7 +21,7 @@ class SentMessages:
         self._is_complete = True  # nothing was forgotten
 
     def add(self, message: m.ServerMessage) -> None:
-        if isinstance(message, OF_ONE_CONNECTION):
+        if is_of_one_connection(message):
             return
         if isinstance(message, m.Queued) and self._messages and isinstance(self._messages[-1], m.Queued):
             self._messages.pop()
@@ -70,3 +70,8 @@ class SentMessages:
         if isinstance(message, m.Media):
             self._num_frames -= 1
             self._num_bytes -= len(message.data)
+
+
+def is_of_one_connection(item: object) -> bool:
+    """Return whether an item is for one connection. An error that ends it is not for the next one."""
+    return isinstance(item, _OF_ONE_CONNECTION) or (isinstance(item, m.Error) and item.fatal)

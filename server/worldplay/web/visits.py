@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
@@ -15,7 +15,7 @@ from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.store.chain import FIRST_WRITER
 from worldplay.store.errors import MissingWalkError
-from worldplay.store.keeper import Keeper
+from worldplay.store.keeper import Keeper, KeptWalk
 from worldplay.store.recorder import Recorder
 from worldplay.store.store import Store
 from worldplay.web.audience import Audience
@@ -40,6 +40,7 @@ NUM_FORGOTTEN = 256
 MAX_READS = 2  # walks that are read from the store at a time
 MAX_WRITES, KEEP_PATIENCE_S = 2, 30.0  # bookmarks that are written at a time
 MAX_LOOKS = 8  # questions to the store at a time; their answers are small
+LEAVE_PATIENCE_S = 2.0  # for a session that ends to save its walk
 STORE_PATIENCE_S = 0.25  # for the store to say whether a walk that is here went on elsewhere
 
 
@@ -193,7 +194,8 @@ class Visits:
             other = self._visits.get(resume.session)
             if other is not None and not other.is_over:
                 return other if other.is_secret(resume.secret) else None
-            found = await self.read(address, partial(self._load, resume))
+            leaving = [] if self._keeper is None else self._keeper.find(resume.session)
+            found = await self.read(address, partial(self._load, resume, leaving))
             return None if found is None else self._open(resume, address, *found, other)
 
     def _open(
@@ -213,8 +215,11 @@ class Visits:
         visit.open(self._engine, address).start(WalkRequest(snapshot=snapshot, is_saved=True))
         return visit
 
-    def _load(self, resume: m.Resume) -> tuple[Snapshot, str] | None:
+    def _load(self, resume: m.Resume, leaving: Sequence[KeptWalk]) -> tuple[Snapshot, str] | None:
         """Read a session's walk, and claim it. On a thread.
+
+        Args:
+            leaving: those who save the walk here. Until their session has ended, something may be missing.
 
         Returns: the walk, and who writes it now; None if there is none that can go on here.
         Raises: OSError if the store fails: the walk may be there.
@@ -223,6 +228,8 @@ class Visits:
         try:
             if not self.owns_stored(resume.session, resume.secret) or store is None:
                 return None
+            for kept in leaving:
+                kept.wait_left(LEAVE_PATIENCE_S)
             writer = store.claim(resume.session)  # first, so that nothing is added meanwhile
             snapshot = store.load(resume.session)
             self._world.check_snapshot(snapshot)
