@@ -17,6 +17,20 @@ def test_a_walk_that_looks_at_a_plain_wall_does_not_decide_the_sharpness() -> No
     assert _row(outcomes, "psnr", DAY, "as served")["0"] == pytest.approx(23)
 
 
+def test_sharpness_is_told_of_all_walks_and_of_the_worse_ones() -> None:
+    def walk(sharpness: float) -> Outcome:
+        score = Scores(20.0, 0.5, 0.1, sharpness, 20.0, sharpness)
+        return Outcome([score] * 4, np.zeros((1, 2, 2, 3), np.uint8))
+
+    outcomes = {(0, DAY, "as served"): walk(1.0)} | {
+        (index, DAY, MORE.name): walk(sharpness) for index, sharpness in enumerate([0.5, 0.7, 0.8, 300.0], 1)
+    }
+    assert _findings(outcomes)[1] == (
+        "Sharpness of all 5 walks, their median, and below which a quarter of them are: chunk 1 0.80, 0.70; "
+        "chunk 2 0.80, 0.70; chunk 3 0.80, 0.70."
+    )
+
+
 def test_mean_of_early_chunks_is_over_long_and_short_walks() -> None:
     def walk(*psnr: float) -> Outcome:
         return Outcome(
