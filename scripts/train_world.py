@@ -265,6 +265,7 @@ def _run_rank(rank: int, stage: str, options: stages.Options, meeting_place: str
     if options.device == "cpu":
         torch.set_num_threads(1)  # two processes of one thread are nearly twice as fast as one of two
     dist.init_process_group("gloo", meeting_place, rank=rank, world_size=options.processes)
+    dist.barrier()  # a rank with nothing to do would end before the others are connected, and they would fail
     STAGES[stage](options)
     dist.destroy_process_group()
 

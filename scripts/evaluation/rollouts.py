@@ -19,6 +19,7 @@ from training.vae_streams import reconstruct
 from worldplay.world.courtyard.light import LIGHTS
 
 COLUMNS = (0, 1, 2, 3, 5, 8, 10, 15, 20, 30, 39)
+SHARPNESS_OF = (1, 2, 3, 10)
 NAMES = {
     "psnr": "PSNR",
     "ssim": "SSIM",
@@ -128,20 +129,45 @@ def _row(outcomes: dict[Key, Outcome], measure: str, light: str, method: str) ->
 
 def _findings(outcomes: dict[Key, Outcome]) -> list[str]:
     served = _curves(outcomes, SERVED.name)
-    found = [_early(outcomes), _drift(served), _below_vae(served, _curves(outcomes, VAE_ALONE))]
+    found = [
+        _early(outcomes, "psnr", "walks"),
+        _early(outcomes, "half_psnr", "walks at half size"),
+        _sharpness(outcomes),
+        _drift(served),
+        _below_vae(served, _curves(outcomes, VAE_ALONE)),
+    ]
     for method in (REPEATED, FLAT, "no retrieval", "recent only", NO_CONTEXT.name):
         found.append(_above(method, served, _curves(outcomes, method)))
     return [sentence for sentence in found if sentence]
 
 
-def _early(outcomes: dict[Key, Outcome]) -> str | None:
+def _all_walks(outcomes: dict[Key, Outcome]) -> list[Outcome]:
+    """Return the long and the short walks by day, as served."""
+    return [walk for name in (SERVED.name, MORE.name) for walk in _select(outcomes, DAY, name).values()]
+
+
+def _early(outcomes: dict[Key, Outcome], measure: str, walks: str) -> str | None:
     """Give the mean and the standard error of the first chunks, over long and short walks."""
-    curves = [curve for name in (SERVED.name, MORE.name) for curve in _curves(outcomes, name).values()]
-    early = [curve[1:4].mean() for curve in curves]
+    early = [np.mean([getattr(s, measure) for s in walk.scores[1:4]]) for walk in _all_walks(outcomes)]
     if len(early) < 2:
         return None
     error = np.std(early, ddof=1) / np.sqrt(len(early))
-    return f"Chunks 1 to 3 of all {len(early)} walks: {np.mean(early):.1f} dB, standard error {error:.1f} dB."
+    return (
+        f"Chunks 1 to 3 of all {len(early)} {walks}: {np.mean(early):.1f} dB, standard error {error:.1f} dB."
+    )
+
+
+def _sharpness(outcomes: dict[Key, Outcome]) -> str | None:
+    """Give the sharpness over long and short walks: the median of a few may be a lucky one."""
+    walks = [walk.scores for walk in _all_walks(outcomes)]
+    shown = [chunk for chunk in SHARPNESS_OF if chunk < min(map(len, walks), default=0)]
+    if len(walks) < 2 or not shown:
+        return None
+    values = [[scores[chunk].sharpness for chunk in shown] for scores in walks]
+    rows = zip(shown, *np.quantile(values, (0.5, 0.25), axis=0), strict=True)
+    parts = [f"chunk {chunk} {median:.2f}, {quarter:.2f}" for chunk, median, quarter in rows]
+    said = f"their median, and below which a quarter of them are: {'; '.join(parts)}"
+    return f"Sharpness of all {len(walks)} walks, {said}."
 
 
 def _drift(served: Curves) -> str | None:

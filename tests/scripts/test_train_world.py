@@ -127,6 +127,21 @@ def test_the_text_encoder_is_trained_beside_all_that_a_gpu_does(
     assert done.index("waited for text on cpu") < done.index("transformer on cuda")
 
 
+def test_a_rank_waits_for_all_to_connect_before_it_may_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(train_world, "end_with_parent", lambda: None)
+    monkeypatch.setattr("os.nice", lambda _: None)
+    monkeypatch.setattr("torch.set_num_threads", lambda _: None)
+    for name in ("init_process_group", "barrier", "destroy_process_group"):
+        monkeypatch.setattr(f"torch.distributed.{name}", lambda *_, name=name, **__: done.append(name))
+    monkeypatch.setitem(train_world.STAGES, "render", lambda _: done.append("render"))
+    options = parse(["render", "--folder", str(tmp_path)])
+    train_world._run_rank(0, "render", options, "file:///nowhere")
+    assert done == ["init_process_group", "barrier", "render", "destroy_process_group"]
+
+
 def test_a_file_is_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SystemExit, match="2"):

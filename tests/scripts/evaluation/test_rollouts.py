@@ -17,10 +17,24 @@ def test_a_walk_that_looks_at_a_plain_wall_does_not_decide_the_sharpness() -> No
     assert _row(outcomes, "psnr", DAY, "as served")["0"] == pytest.approx(23)
 
 
+def test_sharpness_is_told_of_all_walks_and_of_the_worse_ones() -> None:
+    def walk(sharpness: float) -> Outcome:
+        score = Scores(20.0, 0.5, 0.1, sharpness, 20.0, sharpness)
+        return Outcome([score] * 4, np.zeros((1, 2, 2, 3), np.uint8))
+
+    outcomes = {(0, DAY, "as served"): walk(1.0)} | {
+        (index, DAY, MORE.name): walk(sharpness) for index, sharpness in enumerate([0.5, 0.7, 0.8, 300.0], 1)
+    }
+    assert _findings(outcomes)[2] == (
+        "Sharpness of all 5 walks, their median, and below which a quarter of them are: chunk 1 0.80, 0.70; "
+        "chunk 2 0.80, 0.70; chunk 3 0.80, 0.70."
+    )
+
+
 def test_mean_of_early_chunks_is_over_long_and_short_walks() -> None:
     def walk(*psnr: float) -> Outcome:
         return Outcome(
-            [Scores(one, 0.5, 0.1, 0.5, one, 0.5) for one in psnr], np.zeros((1, 2, 2, 3), np.uint8)
+            [Scores(one, 0.5, 0.1, 0.5, one + 1, 0.5) for one in psnr], np.zeros((1, 2, 2, 3), np.uint8)
         )
 
     outcomes = {
@@ -28,4 +42,7 @@ def test_mean_of_early_chunks_is_over_long_and_short_walks() -> None:
         (1, DAY, MORE.name): walk(9, 21, 22, 23),
         (2, DAY, MORE.name): walk(9, 24, 24, 24),
     }
-    assert _findings(outcomes)[0] == "Chunks 1 to 3 of all 3 walks: 22.0 dB, standard error 1.2 dB."
+    assert _findings(outcomes)[:2] == [
+        "Chunks 1 to 3 of all 3 walks: 22.0 dB, standard error 1.2 dB.",
+        "Chunks 1 to 3 of all 3 walks at half size: 23.0 dB, standard error 1.2 dB.",
+    ]

@@ -29,13 +29,13 @@ VIEWPOINTS = (
     Viewpoint("tower", "Towards the old tree", stand_pose(2.4, -2.4, np.radians(-45), 0.0)),
 )
 
-# Things worth finding on a walk.
+# Things worth finding on a walk, among those that can be recognised in what the model shows.
 SIGHTS = (
     "the tower with the golden dome",
     "the lighthouse, which glows at night",
-    "the fountain",
     "the old tree",
-    "the four signs on the walls",
+    "the turquoise ball on its golden block",
+    "the purple ball",
 )
 
 # One for each of the courtyard's lights. Without a prompt the first applies.
