@@ -241,7 +241,7 @@ def _open_released(
     from worldplay.world.released.load import free_bytes, load_released  # importing it takes seconds
 
     config, root = _released(settings)
-    config = replace(config, sessions=sessions, clips=clips, shares_caches=_keeps_latents(settings))
+    config = replace(config, sessions=sessions, clips=clips, keeps_context=_keeps_latents(settings))
     return load_released(config, root, device, free_bytes(device), ranks)
 
 
