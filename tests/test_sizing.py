@@ -136,9 +136,15 @@ def test_a_chunk_is_timed_in_its_tier(monkeypatch: pytest.MonkeyPatch) -> None:
     assert walk._rollout.config.steps == 2
 
 
+def test_a_chunk_is_timed_where_the_size_is_to_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sizing, "measure_pace", lambda *_: Pace(0.5, 4))
+    settings = AUTO.model_copy(update={"device": "cpu", "attention": "sdpa"})
+    assert time_random_chunk(settings, (32, 48), Shapes(TRANSFORMER, VAE)) == 0.5
+
+
 @pytest.mark.slow
 def test_a_chunk_is_timed_in_a_process_of_its_own() -> None:
-    settings = load_settings(model="hy-worldplay", device="cpu")
+    settings = load_settings(model="hy-worldplay", device="cpu", size="auto")
     assert 0 < time_apart(settings, (32, 48), Shapes(TRANSFORMER, VAE)) < 60
     with pytest.raises(ValueError, match="expected height and width in multiples"):
         time_apart(settings, (33, 48), Shapes(TRANSFORMER, VAE))

@@ -125,7 +125,8 @@ def time_apart(settings: ModelSettings, size: Size, shapes: Shapes = RELEASED) -
 
 
 def time_random_chunk(settings: ModelSettings, size: Size, shapes: Shapes) -> float:
-    """Measure a chunk with random weights and a full context, in the way that the settings compute."""
+    """Measure a chunk of this size with random weights and a full context, as the settings compute it."""
+    settings = settings.model_copy(update={"size": show_size(size)})  # it may be "auto"
     device, rollout = choose_device(settings.device), find_variant(settings.variant).rollout()
     make = partial(build_networks, shapes.transformer, shapes.vae)
     with start_ranks(settings, shapes.transformer.heads, make) as ranks:
