@@ -152,7 +152,7 @@ def _load_networks(settings: ModelSettings, device: torch.device) -> Modules:
     if is_released(settings.model):
         from worldplay.world.released.load import load_released_networks  # importing it takes seconds
 
-        return load_released_networks(*_released(settings), device)
+        return load_released_networks(*describe_released(settings), device)
     return load_networks(find_embedded(settings.model), device)
 
 
@@ -215,7 +215,7 @@ def tune(settings: ModelSettings, world: World, *, sessions: int = 1, clips: int
         settings.tier,
         compiles=compiles,
         walks=sessions + clips,
-        tiny_decoder=_released(settings)[1] / TINY_DECODER if is_released(settings.model) else None,
+        tiny_decoder=describe_released(settings)[1] / TINY_DECODER if is_released(settings.model) else None,
     )
     set_attention(world, settings.attention, eight_bits=TIERS[settings.tier].eight_bits)
     world = describe_attention(world)
@@ -240,8 +240,8 @@ def _open_released(
 ) -> World:
     from worldplay.world.released.load import free_bytes, load_released  # importing it takes seconds
 
-    config, root = _released(settings)
-    config = replace(config, sessions=sessions, clips=clips, keeps_context=_keeps_latents(settings))
+    config, root = describe_released(settings)
+    config = replace(config, sessions=sessions, clips=clips)
     return load_released(config, root, device, free_bytes(device), ranks)
 
 
@@ -250,11 +250,16 @@ def _keeps_latents(settings: ModelSettings) -> bool:
     return TIERS[settings.tier].newest is not None
 
 
-def _released(settings: ModelSettings) -> "tuple[ReleasedConfig, Path]":
-    """Return which released model the settings ask for, and the folder of its files."""
+def describe_released(settings: ModelSettings) -> "tuple[ReleasedConfig, Path]":
+    """Return which released model the settings ask for, for one walk, and the folder of its files."""
     from worldplay.world.released.load import ReleasedConfig
 
     root = find_root(settings.model, settings.weights_dir)
     variant = replace(find_variant(settings.variant), shift=settings.shift)
-    is_tiny = uses_tiny_decoder(settings.tier, root)
-    return ReleasedConfig(variant, parse_size(settings.size), tiny_decoder=is_tiny), root
+    config = ReleasedConfig(
+        variant,
+        parse_size(settings.size),
+        tiny_decoder=uses_tiny_decoder(settings.tier, root),
+        keeps_context=_keeps_latents(settings),
+    )
+    return config, root

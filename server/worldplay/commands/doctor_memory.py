@@ -8,7 +8,6 @@ from worldplay.world.frames import FPS, FRAMES_PER_LATENT, show_size
 from worldplay.world.machine import has_bf16_cpu
 from worldplay.world.released.memory_estimate import MemoryEstimate, count_other_rank, estimate_memory
 from worldplay.world.released.offload_plan import (
-    RESERVE,
     OffloadMode,
     OffloadPlan,
     count_cache_sets,
@@ -16,6 +15,7 @@ from worldplay.world.released.offload_plan import (
     count_spare,
     count_waiting,
     find_short_rank,
+    least_of_others,
     plan_offload,
     plan_to_keep,
 )
@@ -96,7 +96,7 @@ def describe_plans(
         yield from _describe("render", needed, alone, variant, host)
     if not serving.fits:
         return
-    limits = _Limits(_least_of_others(free), inf if host is None else host)
+    limits = _Limits(least_of_others(free or {}), inf if host is None else host)
     sets = count_cache_sets(needed, serving, served + 1, budget, limits.others)
     yield from _more_caches(needed, serving, sets, served)
     if free is not None:
@@ -130,11 +130,6 @@ def _other_ranks(
     for rank, size in free.items():
         if size < budget:
             yield f"                   GPU {rank} has only {in_gb(size)} free, which the plan counts"
-
-
-def _least_of_others(free: Mapping[int, int] | None) -> int | None:
-    """Return the bytes that every other rank may use; None: as many as rank 0."""
-    return min(free.values()) - RESERVE if free else None
 
 
 def _kept_context(
@@ -203,7 +198,7 @@ def describe_sizes(
 ) -> Iterator[str]:
     """Describe what each size takes, (height, width). Args: free, host: as in `describe_plans`."""
     last = "most sessions" if variant.is_live else "a clip"
-    limits = _Limits(_least_of_others(free), inf if host is None else host)
+    limits = _Limits(least_of_others(free or {}), inf if host is None else host)
     kept_of = f" {'kept':>8}" if variant.is_live else ""
     yield f"  {'size':9} {'one walk':>9} {'KV cache':>9}{kept_of}  {last}"
     for size, needed in estimates.items():

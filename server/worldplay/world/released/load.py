@@ -40,6 +40,7 @@ from worldplay.world.released.offload_plan import (
     count_spare,
     count_waiting,
     find_short_rank,
+    least_of_others,
     plan_for_sessions,
     plan_to_keep,
 )
@@ -92,7 +93,7 @@ def load_released(
     with suggesting(command):
         files = locate(root, config.variant)
     needed = config.estimate(ranks.size)
-    others = min((free - RESERVE for free in ranks.free.values()), default=None)
+    others = least_of_others(ranks.free)
     plan, sessions = choose_plan(config, needed, budget, others)
     walks = sessions + config.clips
     if problem := find_short_rank(needed, plan, walks, ranks.free):

@@ -135,6 +135,11 @@ def count_spare(
     return max(0, spare - needed.working)
 
 
+def least_of_others(free: Mapping[int, int]) -> int | None:
+    """Return the bytes that every other rank may use, by those of their GPUs; None: as many as rank 0."""
+    return min(free.values()) - RESERVE if free else None
+
+
 def count_cache_sets(
     needed: MemoryEstimate, plan: OffloadPlan, walks: int, budget: int, others: int | None = None
 ) -> int:
