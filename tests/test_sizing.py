@@ -21,6 +21,7 @@ from worldplay.world.machine import Gpu
 from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.pace import Pace
 from worldplay.world.released import load as released_load
+from worldplay.world.released import offload_plan
 from worldplay.world.released.memory_estimate import Shapes, estimate_memory
 from worldplay.world.released.offload_plan import plan_offload
 from worldplay.world.released.sizes import SIZES, SizePace, choose_size, render_sizes
@@ -80,6 +81,16 @@ def test_sizes_that_do_not_fit_into_memory_are_not_measured() -> None:
     assert (seen, [row.sessions for row in found]) == (list(SIZES), [2, 2, 2])
     assert [row.room for row in list_paces(AUTO, 1_000_000_000, find)] == [0, 0, 0]
     assert seen == list(SIZES)
+
+
+@pytest.mark.parametrize(("tier", "rooms"), [("exact", [11, 21, 36]), ("fast", [11, 21, 4])])
+def test_sessions_of_a_tier_are_those_that_keep_their_context(
+    tier: str, rooms: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it can be kept at all. With 64 GB of main memory."""
+    monkeypatch.setattr(offload_plan, "available_memory", lambda: 64_000_000_000)
+    settings = AUTO.model_copy(update={"tier": tier})
+    assert [row.room for row in list_paces(settings, 84_500_000_000, lambda _: 0.5)] == rooms
 
 
 def test_a_size_is_taken_as_given() -> None:

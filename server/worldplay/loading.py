@@ -40,6 +40,7 @@ from worldplay.world.pace import AUTO
 from worldplay.world.recording import check_recording, record_world
 from worldplay.world.released.files import find_root, is_released
 from worldplay.world.released.variants import find_variant
+from worldplay.world.rollout_config import keeps_context
 from worldplay.world.tiers import TIERS, apply_tier, check_tier, describe_attention, uses_tiny_decoder
 from worldplay.world.tiny_decoder_file import load_tiny_decoder
 from worldplay.world.world import World, pick_view
@@ -171,7 +172,7 @@ def open_world(settings: ModelSettings, *, sessions: int, clips: int, ranks: Ran
         # A second thread makes a chunk of a small world a fifth faster on an idle machine. Where a browser
         # needs a core as well, the two threads wait for each other, and a chunk can take seconds.
         torch.set_num_threads(1)
-        walks = 1 if _keeps_latents(settings) else sessions + clips
+        walks = 1 if keeps_context(settings.tier) else sessions + clips  # walks read their context back
         world = load_embedded(find_embedded(settings.model), device, ranks, walks)
     return tune(settings, world, sessions=sessions, clips=clips)
 
@@ -245,11 +246,6 @@ def _open_released(
     return load_released(config, root, device, free_bytes(device), ranks)
 
 
-def _keeps_latents(settings: ModelSettings) -> bool:
-    """Return whether the tier keeps latents' context. Then one cache is enough: walks read theirs back."""
-    return TIERS[settings.tier].newest is not None
-
-
 def describe_released(settings: ModelSettings) -> "tuple[ReleasedConfig, Path]":
     """Return which released model the settings ask for, for one walk, and the folder of its files."""
     from worldplay.world.released.load import ReleasedConfig
@@ -260,6 +256,6 @@ def describe_released(settings: ModelSettings) -> "tuple[ReleasedConfig, Path]":
         variant,
         parse_size(settings.size),
         tiny_decoder=uses_tiny_decoder(settings.tier, root),
-        keeps_context=_keeps_latents(settings),
+        keeps_context=keeps_context(settings.tier),
     )
     return config, root

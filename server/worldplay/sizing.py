@@ -24,14 +24,14 @@ from worldplay.world.released.memory_estimate import RELEASED, Shapes, estimate_
 from worldplay.world.released.offload_plan import (
     RESERVE,
     OffloadPlan,
-    count_sessions,
+    count_room,
     count_spare,
     least_of_others,
 )
 from worldplay.world.released.random_weights import build_networks, build_random_world, open_random_walk
 from worldplay.world.released.sizes import SIZES, SizePace, choose_size, render_sizes
 from worldplay.world.released.variants import find_variant
-from worldplay.world.rollout_config import TierName
+from worldplay.world.rollout_config import TierName, keeps_context
 from worldplay.world.tiers import uses_tiny_decoder
 
 logger = logging.getLogger(__name__)
@@ -107,7 +107,8 @@ def list_paces(
     is_tiny = uses_tiny_decoder(settings.tier, find_root(settings.model, settings.weights_dir))
     for size in SIZES:
         needed = estimate_memory(variant, size, ranks=settings.gpus, tiny_decoder=is_tiny)
-        room = count_sessions(needed, budget)
+        context = variant.rollout().memory_latents if keeps_context(settings.tier) else None
+        room = count_room(needed, budget, context)
         seconds = find_seconds(size) if room else None
         pace = None if seconds is None else Pace(seconds, variant.chunk_latents)
         yield SizePace(size, pace, room, settings.tier)

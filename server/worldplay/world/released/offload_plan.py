@@ -119,6 +119,18 @@ def count_sessions(needed: MemoryEstimate, budget: int) -> int:
     return sessions
 
 
+def count_room(needed: MemoryEstimate, budget: int, context: int | None) -> int:
+    """Count the sessions that `serve` has room for, if as many are allowed.
+
+    Args: context: latents of a chunk's context, if the tier keeps it; else None.
+    """
+    if context is not None:
+        kept = plan_to_keep(needed, MAX_SESSIONS, 1, budget, context, host=available_memory())
+        if kept is not None:
+            return kept[1]
+    return count_sessions(needed, budget)
+
+
 def count_spare(
     needed: MemoryEstimate, plan: OffloadPlan, walks: int, budget: int, others: int | None = None
 ) -> int:
