@@ -15,11 +15,15 @@ from worldplay.chunk_times import recall, remember
 from worldplay.engine import capacity
 from worldplay.settings import load_settings
 from worldplay.sizing import fix_size, list_paces, measure_embedded, time_apart, time_random_chunk
+from worldplay.world.kept_rollout import Keeping
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.machine import Gpu
 from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.pace import Pace
-from worldplay.world.released.memory_estimate import Shapes
+from worldplay.world.released import load as released_load
+from worldplay.world.released import offload_plan
+from worldplay.world.released.memory_estimate import Shapes, estimate_memory
+from worldplay.world.released.offload_plan import plan_offload
 from worldplay.world.released.sizes import SIZES, SizePace, choose_size, render_sizes
 from worldplay.world.released.variants import Variant, find_variant
 from worldplay.world.world import World
@@ -79,6 +83,16 @@ def test_sizes_that_do_not_fit_into_memory_are_not_measured() -> None:
     assert seen == list(SIZES)
 
 
+@pytest.mark.parametrize(("tier", "rooms"), [("exact", [11, 21, 36]), ("fast", [11, 21, 4])])
+def test_sessions_of_a_tier_are_those_that_keep_their_context(
+    tier: str, rooms: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it can be kept at all. With 64 GB of main memory."""
+    monkeypatch.setattr(offload_plan, "available_memory", lambda: 64_000_000_000)
+    settings = AUTO.model_copy(update={"tier": tier})
+    assert [row.room for row in list_paces(settings, 84_500_000_000, lambda _: 0.5)] == rooms
+
+
 def test_a_size_is_taken_as_given() -> None:
     settings = load_settings(model="hy-worldplay", size="352x640")
     assert fix_size(settings) is settings
@@ -136,11 +150,44 @@ def test_a_chunk_is_timed_in_its_tier(monkeypatch: pytest.MonkeyPatch) -> None:
     assert walk._rollout.config.steps == 2
 
 
+def test_a_chunk_is_timed_where_the_size_is_to_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sizing, "measure_pace", lambda *_: Pace(0.5, 4))
+    settings = AUTO.model_copy(update={"device": "cpu", "attention": "sdpa"})
+    assert time_random_chunk(settings, (32, 48), Shapes(TRANSFORMER, VAE)) == 0.5
+
+
+def test_a_chunk_is_timed_with_the_memory_that_is_left_in_service(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A tier that keeps context only where the server would."""
+    kept: list[Keeping | None] = []
+
+    def time(world: World, walk: LiveWalk) -> Pace:
+        kept.append(walk._rollout.keeping)
+        return Pace(0.5, 4)
+
+    monkeypatch.setattr(sizing, "measure_pace", time)
+    shapes, size = Shapes(TRANSFORMER, VAE), (32, 48)
+    settings = AUTO.model_copy(
+        update={"device": "cpu", "tier": "balanced", "attention": "sdpa", "max_sessions": 2}
+    )
+    needed = estimate_memory(find_variant(settings.variant), size, shapes)
+    enough = plan_offload(needed, 3, None).peak + needed.working + 3 * 40 * needed.kept_latent
+    for budget in (enough, needed.caches):
+        monkeypatch.setattr(released_load, "free_bytes", lambda _, budget=budget: budget)
+        if budget == enough:
+            assert time_random_chunk(settings, size, shapes) == 0.5
+        else:
+            with pytest.raises(ValueError, match="GB of GPU memory"):
+                time_random_chunk(settings, size, shapes)
+    assert [found and found.most for found in kept] == [20]
+
+
 @pytest.mark.slow
 def test_a_chunk_is_timed_in_a_process_of_its_own() -> None:
-    settings = load_settings(model="hy-worldplay", device="cpu")
+    settings = load_settings(model="hy-worldplay", device="cpu", size="auto")
     assert 0 < time_apart(settings, (32, 48), Shapes(TRANSFORMER, VAE)) < 60
-    with pytest.raises(ValueError, match="expected height and width in multiples"):
+    with pytest.raises(ValueError, match="expected sides in multiples"):
         time_apart(settings, (33, 48), Shapes(TRANSFORMER, VAE))
 
 
@@ -195,6 +242,16 @@ def test_a_measured_time_is_kept(file: Path) -> None:
 def test_a_time_counts_only_for_the_same_way(file: Path, changed: dict[str, object]) -> None:
     remember(AUTO, SMALL, 0.55)
     assert recall(load_settings(model="hy-worldplay", size="auto", **changed), SMALL) is None
+
+
+@pytest.mark.parametrize(("tier", "known"), [("exact", 0.55), ("fast", None)])
+def test_a_time_of_a_tier_counts_only_for_as_many_visitors(
+    file: Path, tier: str, known: float | None
+) -> None:
+    """Their number decides whether context is kept."""
+    few, many = (load_settings(model="hy-worldplay", tier=tier, max_sessions=count) for count in (1, 4))
+    remember(few, SMALL, 0.55)
+    assert recall(many, SMALL) == known
 
 
 def test_a_time_of_a_tier_counts_only_with_the_same_decoder(file: Path, tmp_path: Path) -> None:

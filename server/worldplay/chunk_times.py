@@ -60,6 +60,8 @@ def _key(settings: ModelSettings, size: tuple[int, int]) -> str:
         "compile": settings.compile,
         "graphs": settings.graphs,
         "tier": settings.tier,
+        # Where a tier keeps context, which takes memory.
+        "max_sessions": None if settings.tier == "exact" else settings.max_sessions,
         "tiny decoder": settings.tier != "exact" and (root / TINY_DECODER).is_file(),
     }
     return json.dumps(parts)

@@ -40,6 +40,7 @@ from worldplay.world.pace import AUTO
 from worldplay.world.recording import check_recording, record_world
 from worldplay.world.released.files import find_root, is_released
 from worldplay.world.released.variants import find_variant
+from worldplay.world.rollout_config import keeps_context
 from worldplay.world.tiers import TIERS, apply_tier, check_tier, describe_attention, uses_tiny_decoder
 from worldplay.world.tiny_decoder_file import load_tiny_decoder
 from worldplay.world.world import World, pick_view
@@ -152,7 +153,7 @@ def _load_networks(settings: ModelSettings, device: torch.device) -> Modules:
     if is_released(settings.model):
         from worldplay.world.released.load import load_released_networks  # importing it takes seconds
 
-        return load_released_networks(*_released(settings), device)
+        return load_released_networks(*describe_released(settings), device)
     return load_networks(find_embedded(settings.model), device)
 
 
@@ -171,7 +172,7 @@ def open_world(settings: ModelSettings, *, sessions: int, clips: int, ranks: Ran
         # A second thread makes a chunk of a small world a fifth faster on an idle machine. Where a browser
         # needs a core as well, the two threads wait for each other, and a chunk can take seconds.
         torch.set_num_threads(1)
-        walks = 1 if _keeps_latents(settings) else sessions + clips
+        walks = 1 if keeps_context(settings.tier) else sessions + clips  # walks read their context back
         world = load_embedded(find_embedded(settings.model), device, ranks, walks)
     return tune(settings, world, sessions=sessions, clips=clips)
 
@@ -215,7 +216,7 @@ def tune(settings: ModelSettings, world: World, *, sessions: int = 1, clips: int
         settings.tier,
         compiles=compiles,
         walks=sessions + clips,
-        tiny_decoder=_released(settings)[1] / TINY_DECODER if is_released(settings.model) else None,
+        tiny_decoder=describe_released(settings)[1] / TINY_DECODER if is_released(settings.model) else None,
     )
     set_attention(world, settings.attention, eight_bits=TIERS[settings.tier].eight_bits)
     world = describe_attention(world)
@@ -240,21 +241,21 @@ def _open_released(
 ) -> World:
     from worldplay.world.released.load import free_bytes, load_released  # importing it takes seconds
 
-    config, root = _released(settings)
-    config = replace(config, sessions=sessions, clips=clips, shares_caches=_keeps_latents(settings))
+    config, root = describe_released(settings)
+    config = replace(config, sessions=sessions, clips=clips)
     return load_released(config, root, device, free_bytes(device), ranks)
 
 
-def _keeps_latents(settings: ModelSettings) -> bool:
-    """Return whether the tier keeps latents' context. Then one cache is enough: walks read theirs back."""
-    return TIERS[settings.tier].newest is not None
-
-
-def _released(settings: ModelSettings) -> "tuple[ReleasedConfig, Path]":
-    """Return which released model the settings ask for, and the folder of its files."""
+def describe_released(settings: ModelSettings) -> "tuple[ReleasedConfig, Path]":
+    """Return which released model the settings ask for, for one walk, and the folder of its files."""
     from worldplay.world.released.load import ReleasedConfig
 
     root = find_root(settings.model, settings.weights_dir)
     variant = replace(find_variant(settings.variant), shift=settings.shift)
-    is_tiny = uses_tiny_decoder(settings.tier, root)
-    return ReleasedConfig(variant, parse_size(settings.size), tiny_decoder=is_tiny), root
+    config = ReleasedConfig(
+        variant,
+        parse_size(settings.size),
+        tiny_decoder=uses_tiny_decoder(settings.tier, root),
+        keeps_context=keeps_context(settings.tier),
+    )
+    return config, root

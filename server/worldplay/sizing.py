@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from time import monotonic
@@ -12,23 +13,31 @@ import torch
 
 from worldplay.chunk_times import recall, remember
 from worldplay.engine.capacity import measure_pace
-from worldplay.loading import open_world, start_ranks, tune
+from worldplay.loading import describe_released, open_world, start_ranks, tune
+from worldplay.model.ranks import Ranks
 from worldplay.settings import ModelSettings
 from worldplay.world.device import choose_device
 from worldplay.world.frames import show_size
 from worldplay.world.pace import AUTO, Pace
 from worldplay.world.released.files import find_root, is_released
 from worldplay.world.released.memory_estimate import RELEASED, Shapes, estimate_memory
-from worldplay.world.released.offload_plan import RESERVE, count_sessions
+from worldplay.world.released.offload_plan import (
+    RESERVE,
+    OffloadPlan,
+    count_room,
+    count_spare,
+    least_of_others,
+)
 from worldplay.world.released.random_weights import build_networks, build_random_world, open_random_walk
 from worldplay.world.released.sizes import SIZES, SizePace, choose_size, render_sizes
 from worldplay.world.released.variants import find_variant
-from worldplay.world.rollout_config import TierName
+from worldplay.world.rollout_config import TierName, keeps_context
 from worldplay.world.tiers import uses_tiny_decoder
 
 logger = logging.getLogger(__name__)
 
 EMBEDDED = "embedded"
+_CLIPS = 1  # that `serve` has memory for
 MOST_S = 300.0  # after which tiers that were not asked for are no longer measured
 Size = tuple[int, int]  # height, width
 Chosen = TypeVar("Chosen", bound=ModelSettings)
@@ -98,7 +107,8 @@ def list_paces(
     is_tiny = uses_tiny_decoder(settings.tier, find_root(settings.model, settings.weights_dir))
     for size in SIZES:
         needed = estimate_memory(variant, size, ranks=settings.gpus, tiny_decoder=is_tiny)
-        room = count_sessions(needed, budget)
+        context = variant.rollout().memory_latents if keeps_context(settings.tier) else None
+        room = count_room(needed, budget, context)
         seconds = find_seconds(size) if room else None
         pace = None if seconds is None else Pace(seconds, variant.chunk_latents)
         yield SizePace(size, pace, room, settings.tier)
@@ -111,7 +121,7 @@ def find_seconds(settings: ModelSettings, size: Size) -> float | None:
     logger.info("measuring a chunk at %s", show_size(size))
     try:
         seconds = time_apart(settings, size)
-    except RuntimeError as error:  # PyTorch raises RuntimeErrors, also for lack of memory
+    except (RuntimeError, ValueError) as error:  # memory is short; PyTorch raises RuntimeErrors
         logger.warning("%s cannot be measured: %s", show_size(size), str(error).partition("\n")[0])
         return None
     remember(settings, size, seconds)
@@ -125,13 +135,36 @@ def time_apart(settings: ModelSettings, size: Size, shapes: Shapes = RELEASED) -
 
 
 def time_random_chunk(settings: ModelSettings, size: Size, shapes: Shapes) -> float:
-    """Measure a chunk with random weights and a full context, in the way that the settings compute."""
+    """Measure a chunk of this size with random weights and a full context, as the settings compute it.
+
+    Memory is planned as for visitors and a clip, because what is left decides whether a tier keeps context.
+    """
+    settings = settings.model_copy(update={"size": show_size(size)})  # it may be "auto"
     device, rollout = choose_device(settings.device), find_variant(settings.variant).rollout()
     make = partial(build_networks, shapes.transformer, shapes.vae)
     with start_ranks(settings, shapes.transformer.heads, make) as ranks:
-        world = build_random_world(shapes.transformer, shapes.vae, rollout, size, device, ranks)
-        world = tune(settings, world)
+        plan, sessions, spare = _plan_service(settings, shapes, device, ranks)
+        unrotated = plan.unrotated_caches
+        world = build_random_world(
+            shapes.transformer, shapes.vae, rollout, size, device, ranks, unrotated=unrotated
+        )
+        world = replace(world, spare_bytes=spare)
+        world = tune(settings, world, sessions=sessions, clips=_CLIPS)
         return measure_pace(world, open_random_walk(world, rollout.memory_latents)).made_s
+
+
+def _plan_service(
+    settings: ModelSettings, shapes: Shapes, device: torch.device, ranks: Ranks
+) -> tuple[OffloadPlan, int, int | None]:
+    """Plan as for serving. Returns: the plan, how many visitors, and the bytes that are left, if limited."""
+    from worldplay.world.released.load import choose_plan, free_bytes  # importing it takes seconds
+
+    config, _ = describe_released(settings)
+    config = replace(config, shapes=shapes, sessions=settings.max_sessions, clips=_CLIPS)
+    budget, others, needed = free_bytes(device), least_of_others(ranks.free), config.estimate(ranks.size)
+    plan, sessions = choose_plan(config, needed, budget, others)
+    walks = sessions + _CLIPS
+    return plan, sessions, None if budget is None else count_spare(needed, plan, walks, budget, others)
 
 
 def measure_embedded(settings: ModelSettings) -> tuple[Size, Pace]:

@@ -96,6 +96,15 @@ def test_report_says_how_long_context_is_kept() -> None:
     assert "  240x416     48.6 GB   10.1 GB  1.4 min  71" in said
 
 
+def test_report_says_what_keeping_context_takes() -> None:
+    machine = replace(H100, memory=64_000_000_000)
+    said = report(machine, DISTILLED, (352, 640), 83_500_000_000, PRESENT, 4, tiny_decoder=True)
+    assert (
+        "  other tiers      keep context of the latest 0.1 minutes of each, for 1 at once\n"
+        "                   with encoders and text stream moved to the GPU while used\n"
+    ) in "\n".join(said)
+
+
 def test_report_says_where_sessions_share_one_cache() -> None:
     said = "\n".join(report(H100, DISTILLED, SIZE, 84_000_000_000, PRESENT, 4))
     assert "more caches      none: sessions that take turns encode their context again" in said
@@ -178,7 +187,8 @@ def test_report_names_a_gpu_that_others_use(free: int, sets: int, others: str) -
     assert "GPU 1" not in said
     assert ("encode their context again" in said) is (sets == 1)
     assert (f"{sets} walks keep their context" in said) is (sets > 1)
-    assert ("other tiers      keep no context: memory is short" in said) is (free < 60)
+    assert ("other tiers      keep no context: memory is short" in said) is (free < 40)
+    assert ("keep context of the latest 0.1 minutes of each, for 3 at once" in said) is (free == 40)
 
 
 def test_gpus_of_other_ranks_are_examined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

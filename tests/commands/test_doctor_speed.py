@@ -13,6 +13,7 @@ from worldplay.commands.doctor_speed import choose_shown_size, describe_speed, f
 from worldplay.settings import ModelSettings, load_settings
 from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.pace import Pace
+from worldplay.world.released import offload_plan
 from worldplay.world.released.sizes import SIZES
 from worldplay.world.released.variants import find_variant
 
@@ -42,17 +43,20 @@ def test_doctor_measures_the_embedded_world_where_there_is_no_gpu(
     assert re.search(r"The embedded world on this machine\n.*\n +96x160 +250 ms +64.0 +2.67x +2\n$", said)
 
 
-def test_sessions_are_counted_with_the_tiny_decoder_where_it_is_used(tmp_path: Path) -> None:
+def test_sessions_are_counted_with_the_tiny_decoder_where_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """This is what `serve` has room for."""
+    monkeypatch.setattr(offload_plan, "available_memory", lambda: 128_000_000_000)
     settings = load_settings(model="hy-worldplay", weights_dir=tmp_path)
-    before = find_paces(settings, DISTILLED, 83_000_000_000)
+    before = find_paces(settings, DISTILLED, 100_000_000_000)
     (tmp_path / TINY_DECODER).parent.mkdir()
     (tmp_path / TINY_DECODER).touch()
-    after = find_paces(settings, DISTILLED, 83_000_000_000)
+    after = find_paces(settings, DISTILLED, 100_000_000_000)
     more = [now.room > was.room for was, now in zip(before, after, strict=True)]
     assert more == [row.tier == "fast" for row in before]
     fast = settings.model_copy(update={"tier": "fast"})
-    served = sizing.list_paces(fast, 83_000_000_000, lambda size: None)
+    served = sizing.list_paces(fast, 100_000_000_000, lambda size: None)
     assert [row.room for row in served] == [row.room for row in after if row.tier == "fast"]
 
 

@@ -115,7 +115,7 @@ def report(
         yield ""
         estimate = partial(estimate_memory, variant, ranks=ranks, tiny_decoder=tiny_decoder)
         estimates = {each: estimate(each) for each in (size, *SIZES)}
-        yield from describe_sizes(estimates, variant, budget, machine.free)
+        yield from describe_sizes(estimates, variant, budget, machine.free, host)
         yield from describe_way_out(variant, budget, ranks, tiny_decoder=tiny_decoder)
     else:
         yield "Without a GPU only the embedded world is fast enough. For a plan: worldplay doctor --memory 80"

@@ -1,25 +1,37 @@
 """What a released model takes of a GPU's memory, part by part, and how many sessions fit; for `doctor`."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import inf
 
 from worldplay.world.frames import FPS, FRAMES_PER_LATENT, show_size
 from worldplay.world.machine import has_bf16_cpu
 from worldplay.world.released.memory_estimate import MemoryEstimate, count_other_rank, estimate_memory
 from worldplay.world.released.offload_plan import (
-    RESERVE,
+    OffloadMode,
     OffloadPlan,
     count_cache_sets,
     count_sessions,
     count_spare,
     count_waiting,
     find_short_rank,
+    least_of_others,
     plan_offload,
+    plan_to_keep,
 )
 from worldplay.world.released.sizes import SIZES
 from worldplay.world.released.variants import MODEL, Variant
 from worldplay.world.rollout_config import count_kept_latents
 
 CONTEXTS = (0, 4, 8, 12, 16, 20)  # latents
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What else than the budget limits the context that is kept."""
+
+    others: int | None  # bytes that every other rank may use; None: as many as rank 0
+    host: float  # bytes of main memory; infinite if they are not known
 
 
 def describe_parts(
@@ -84,12 +96,12 @@ def describe_plans(
         yield from _describe("render", needed, alone, variant, host)
     if not serving.fits:
         return
-    others = _least_of_others(free)
-    sets = count_cache_sets(needed, serving, served + 1, budget, others)
+    limits = _Limits(least_of_others(free or {}), inf if host is None else host)
+    sets = count_cache_sets(needed, serving, served + 1, budget, limits.others)
     yield from _more_caches(needed, serving, sets, served)
     if free is not None:
         yield from _other_ranks(needed, serving, served + 1, sets, budget, free)
-    yield from _kept_context(needed, serving, served, budget, others)
+    yield from _kept_context(needed, serving, max_sessions, budget, limits)
     yield f"  most sessions    {most}"
 
 
@@ -120,30 +132,42 @@ def _other_ranks(
             yield f"                   GPU {rank} has only {in_gb(size)} free, which the plan counts"
 
 
-def _least_of_others(free: Mapping[int, int] | None) -> int | None:
-    """Return the bytes that every other rank may use; None: as many as rank 0."""
-    return min(free.values()) - RESERVE if free else None
-
-
 def _kept_context(
-    needed: MemoryEstimate, plan: OffloadPlan, sessions: int, budget: int, others: int | None
+    needed: MemoryEstimate, serving: OffloadPlan, max_sessions: int, budget: int, limits: _Limits
 ) -> Iterator[str]:
-    """Describe how much of their context the sessions of `serve` keep in tiers."""
-    minutes = _minutes_kept(needed, plan, sessions + 1, budget, others)
-    kept = (
-        f"context of the latest {minutes:.1f} minutes of each" if minutes else "no context: memory is short"
-    )
-    yield f"  other tiers      keep {kept}"
+    """Describe how much of their context the sessions of `serve` keep in tiers, and what that takes."""
+    kept = _plan_to_keep(needed, max_sessions, 1, budget, limits)
+    if kept is None:
+        yield "  other tiers      keep no context: memory is short"
+        return
+    plan, sessions = kept
+    minutes = _minutes_kept(needed, plan, sessions + 1, budget, limits.others)
+    few = f", for {sessions} at once" if sessions < max_sessions else ""
+    yield f"  other tiers      keep context of the latest {minutes:.1f} minutes of each{few}"
+    modes = {"encoders": plan.encoders, "text stream": plan.text_stream}
+    moved = [name for name, mode in modes.items() if mode is OffloadMode.SWAPPED]
+    if moved and _choices(plan) != _choices(serving):
+        yield f"                   with {' and '.join(moved)} {OffloadMode.SWAPPED.value}"
+
+
+def _minutes_kept_of_one(needed: MemoryEstimate, budget: int, limits: _Limits) -> float:
+    """Count the minutes of a walk alone whose context tiers keep; 0 if they encode all of it again."""
+    kept = _plan_to_keep(needed, 1, 0, budget, limits)
+    return 0.0 if kept is None else _minutes_kept(needed, kept[0], 1, budget, limits.others)
+
+
+def _plan_to_keep(
+    needed: MemoryEstimate, sessions: int, clips: int, budget: int, limits: _Limits
+) -> tuple[OffloadPlan, int] | None:
+    return plan_to_keep(needed, sessions, clips, budget, CONTEXTS[-1], limits.others, limits.host)
 
 
 def _minutes_kept(
     needed: MemoryEstimate, plan: OffloadPlan, walks: int, budget: int, others: int | None
 ) -> float:
-    """Count the minutes of each walk whose context is kept by tiers; 0 if they encode all of it again."""
-    context = CONTEXTS[-1]
-    spare = 0 if plan.unrotated_caches else count_spare(needed, plan, walks, budget, others)
-    latents = count_kept_latents(spare, needed.kept_latent, walks, context)
-    return 0.0 if latents < context else latents * FRAMES_PER_LATENT / FPS / 60
+    spare = count_spare(needed, plan, walks, budget, others)
+    latents = count_kept_latents(spare, needed.kept_latent, walks, CONTEXTS[-1])
+    return latents * FRAMES_PER_LATENT / FPS / 60
 
 
 def _choices(plan: OffloadPlan) -> tuple[object, ...]:
@@ -170,10 +194,11 @@ def describe_sizes(
     variant: Variant,
     budget: int,
     free: Mapping[int, int],
+    host: int | None,
 ) -> Iterator[str]:
-    """Describe what each size takes, (height, width)."""
+    """Describe what each size takes, (height, width). Args: free, host: as in `describe_plans`."""
     last = "most sessions" if variant.is_live else "a clip"
-    others = _least_of_others(free)
+    limits = _Limits(least_of_others(free or {}), inf if host is None else host)
     kept_of = f" {'kept':>8}" if variant.is_live else ""
     yield f"  {'size':9} {'one walk':>9} {'KV cache':>9}{kept_of}  {last}"
     for size, needed in estimates.items():
@@ -182,7 +207,7 @@ def describe_sizes(
         caches = needed.unrotated_caches if plan.unrotated_caches else needed.caches
         clip = "fits" if plan.fits else "does not fit"
         most = (count_sessions(needed, budget) or "does not fit") if variant.is_live else clip
-        kept = f" {_minutes_kept(needed, plan, 1, budget, others):>4.1f} min" if variant.is_live else ""
+        kept = f" {_minutes_kept_of_one(needed, budget, limits):>4.1f} min" if variant.is_live else ""
         yield f"  {name:9} {in_gb(plan.peak):>9} {in_gb(caches):>9}{kept}  {most}"
 
 

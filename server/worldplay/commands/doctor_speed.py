@@ -11,10 +11,10 @@ from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.pace import AUTO, Pace
 from worldplay.world.released.files import is_released
 from worldplay.world.released.memory_estimate import estimate_memory
-from worldplay.world.released.offload_plan import MAX_SESSIONS, count_sessions
+from worldplay.world.released.offload_plan import MAX_SESSIONS, count_room
 from worldplay.world.released.sizes import SIZES, SizePace, choose_size, render_sizes, render_tiers
 from worldplay.world.released.variants import MODEL, Variant
-from worldplay.world.rollout_config import TierName
+from worldplay.world.rollout_config import TierName, keeps_context
 
 
 def find_paces(settings: ModelSettings, variant: Variant, budget: int) -> list[SizePace]:
@@ -48,7 +48,8 @@ def _recall_pace(
     pace = None if seconds is None else Pace(seconds, variant.chunk_latents)
     is_tiny = find_tiny_decoder(tier, settings.weights_dir)
     needed = estimate_memory(variant, size, ranks=settings.gpus, tiny_decoder=is_tiny)
-    return SizePace(size, pace, count_sessions(needed, budget), tier)
+    context = variant.rollout().memory_latents if keeps_context(tier) else None
+    return SizePace(size, pace, count_room(needed, budget, context), tier)
 
 
 def find_tiny_decoder(tier: TierName, weights_dir: Path) -> bool:

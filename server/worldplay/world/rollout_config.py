@@ -13,6 +13,11 @@ MOST_KEPT = 256  # latents whose context is kept of a walk on a CPU; 43 s
 MOST_KEPT_ON_GPU = 3600  # where memory is not short; 10 minutes
 
 
+def keeps_context(tier: TierName) -> bool:
+    """Return whether a tier keeps latents' context; tiers.py needs torch."""
+    return tier != "exact"
+
+
 @dataclass(frozen=True, slots=True)
 class RolloutConfig:
     """The settings of a rollout; sizes are in latent frames (docs/worldplay-model.md 9 to 11)."""

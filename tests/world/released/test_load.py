@@ -14,6 +14,7 @@ from worldplay.model.ranks import Ranks
 from worldplay.world.camera import FORWARD_STEP, Motion
 from worldplay.world.chunk import Chunk
 from worldplay.world.live_walk import LiveWalk
+from worldplay.world.released import load as load_module
 from worldplay.world.released import offload_plan
 from worldplay.world.released.load import ReleasedConfig, choose_plan, load_released, load_released_networks
 from worldplay.world.released.memory_estimate import count_other_rank, estimate_memory
@@ -181,6 +182,25 @@ def test_fewer_visitors_where_there_is_memory_for_fewer(variant: str, most: int)
 
 
 @pytest.mark.parametrize(
+    ("host", "keeps", "planned"),
+    [
+        (64e9, True, (OffloadMode.SWAPPED, OffloadMode.SWAPPED, 1)),
+        (16e9, True, (OffloadMode.ON_DEVICE, OffloadMode.ON_DEVICE, 4)),  # nothing can be moved to the host
+        (64e9, False, (OffloadMode.ON_DEVICE, OffloadMode.ON_DEVICE, 4)),
+    ],
+)
+def test_tiers_keep_context_for_one_visitor_rather_than_for_none(
+    host: float, keeps: bool, planned: tuple[OffloadMode, OffloadMode, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On an H100, at the size at which tier fast is in real time only with kept context."""
+    monkeypatch.setattr(load_module, "available_memory", lambda: host)
+    distilled = find_variant("ar-distilled")
+    config = ReleasedConfig(distilled, (352, 640), 4, 1, tiny_decoder=True, keeps_context=keeps)
+    plan, sessions = choose_plan(config, config.estimate(), 83_500_000_000)
+    assert (plan.encoders, plan.text_stream, sessions) == planned
+
+
+@pytest.mark.parametrize(
     ("spare_sets", "shares", "sets"), [(0, False, 1), (1, False, 2), (9, False, 3), (9, True, 1)]
 )
 def test_walks_have_caches_of_their_own_where_there_is_memory(
@@ -189,7 +209,7 @@ def test_walks_have_caches_of_their_own_where_there_is_memory(
     needed = estimate_memory(find_variant("ar"), SIZE, SHAPES)
     plan = plan_offload(needed, 3, None)
     budget = plan.peak + needed.working + spare_sets * needed.caches
-    config = ReleasedConfig(find_variant("ar"), SIZE, 2, 1, SHAPES, shares_caches=shares)
+    config = ReleasedConfig(find_variant("ar"), SIZE, 2, 1, SHAPES, keeps_context=shares)
     world = load_released(config, layouts["diffusers"], torch.device("cpu"), budget)
     assert [len(caches) for caches in world.rollout.cache_sets] == [2] * sets
     assert (world.max_sessions, world.spare_bytes) == (2, spare_sets * needed.caches)

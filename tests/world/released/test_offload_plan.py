@@ -13,6 +13,7 @@ from worldplay.world.released.offload_plan import (
     count_waiting,
     plan_for_sessions,
     plan_offload,
+    plan_to_keep,
 )
 
 NEEDED = MemoryEstimate(
@@ -138,6 +139,28 @@ def test_caches_of_their_own_never_take_more_than_what_is_spare() -> None:
 def test_what_is_spare_is_so_on_every_gpu(others: int | None, spare: int) -> None:
     plan = plan_offload(NEEDED, 4, 297)
     assert count_spare(NEEDED, plan, 4, 297, others) == spare
+
+
+@pytest.mark.parametrize(
+    ("budget", "others", "host", "planned"),
+    [
+        (480, None, 1000, ("ON_DEVICE", "ON_DEVICE", 4)),  # 240 at most, recordings 10, 5 walks of 40 latents
+        (455, None, 1000, ("SWAPPED", "SWAPPED", 4)),
+        (455, None, 59, ("ON_DEVICE", "ON_DEVICE", 3)),  # the host has no room for what would be moved
+        (290, None, 1000, ("SWAPPED", "SWAPPED", 1)),
+        (289, None, 1000, None),
+        (480, 250, 1000, ("ON_DEVICE", "ON_DEVICE", 1)),  # another rank has less memory
+    ],
+)
+def test_tiers_move_what_prompts_need_and_have_fewer_sessions_to_keep_context(
+    budget: int, others: int | None, host: int, planned: tuple[str, str, int] | None
+) -> None:
+    needed = replace(NEEDED, kept_latent=1)
+    found = plan_to_keep(needed, 4, 1, budget, 20, others, host)
+    got = None if found is None else (found[0].encoders.name, found[0].text_stream.name, found[1])
+    assert got == planned
+    if found is not None:
+        assert not found[0].unrotated_caches
 
 
 def test_model_without_caches_has_no_more_of_them() -> None:

@@ -17,6 +17,7 @@ from worldplay.model.vae_keys import match_keys
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
 from worldplay.world.courtyard.views import render_views
 from worldplay.world.device import choose_dtype, choose_vae_dtype
+from worldplay.world.machine import available_memory
 from worldplay.world.model_files import suggesting
 from worldplay.world.released.conditioner import Encoders, ReleasedConditioner
 from worldplay.world.released.files import ReleasedFiles, locate, suggest_download
@@ -39,7 +40,9 @@ from worldplay.world.released.offload_plan import (
     count_spare,
     count_waiting,
     find_short_rank,
+    least_of_others,
     plan_for_sessions,
+    plan_to_keep,
 )
 from worldplay.world.released.variants import Variant
 from worldplay.world.rollout import RolloutModel
@@ -64,7 +67,8 @@ class ReleasedConfig:
     clips: int = 0  # to keep memory for, in every case
     shapes: Shapes = RELEASED
     tiny_decoder: bool = False  # another network shows the latents; the autoencoder's decoder is not loaded
-    shares_caches: bool = False  # all walks use one set of caches; else each has its own, where memory allows
+    # By the tier, so that all walks use one set of caches; else each has its own, where memory allows.
+    keeps_context: bool = False
 
     @property
     def name(self) -> str:
@@ -89,7 +93,8 @@ def load_released(
     with suggesting(command):
         files = locate(root, config.variant)
     needed = config.estimate(ranks.size)
-    plan, sessions = choose_plan(config, needed, budget)
+    others = least_of_others(ranks.free)
+    plan, sessions = choose_plan(config, needed, budget, others)
     walks = sessions + config.clips
     if problem := find_short_rank(needed, plan, walks, ranks.free):
         raise ValueError(problem)
@@ -98,8 +103,7 @@ def load_released(
         world = _Loader(files, config, plan, device).load_world(ranks)
     if budget is None:
         return world
-    others = min((free - RESERVE for free in ranks.free.values()), default=None)
-    if not config.shares_caches:
+    if not config.keeps_context:
         more = count_cache_sets(needed, plan, walks, budget, others) - 1
         sets = tuple(
             _make_caches(world.rollout.transformer, config, plan.unrotated_caches) for _ in range(more)
@@ -136,12 +140,20 @@ def check_released(config: ReleasedConfig, root: Path) -> None:
 
 
 def choose_plan(
-    config: ReleasedConfig, needed: MemoryEstimate, budget: int | None
+    config: ReleasedConfig, needed: MemoryEstimate, budget: int | None, others: int | None = None
 ) -> tuple[OffloadPlan, int]:
     """Decide where the parts go, and for how many sessions there is memory.
 
+    Args: others: as in `count_spare`.
     Raises: ValueError if there is not enough memory for one.
     """
+    if config.keeps_context and budget is not None:
+        context, host = config.variant.rollout().memory_latents, available_memory()
+        kept = plan_to_keep(needed, config.sessions, config.clips, budget, context, others, host)
+        if kept is not None:
+            if kept[1] < config.sessions:
+                logger.warning("GPU memory is enough for the kept context of %d sessions", kept[1])
+            return kept
     plan, sessions = plan_for_sessions(needed, config.sessions, config.clips, budget)
     if budget is not None and not plan.fits:
         raise ValueError(

@@ -1,12 +1,13 @@
 """Plans which parts of a model stay on the GPU, and checks whether the host can hold the others."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
 
 from worldplay.world.machine import available_memory
 from worldplay.world.released.memory_estimate import MemoryEstimate, count_other_rank
+from worldplay.world.rollout_config import count_kept_latents
 
 MAX_SESSIONS = 100  # more are not counted
 RESERVE = 1_000_000_000  # bytes of a GPU for libraries and fragmentation
@@ -51,14 +52,18 @@ def plan_offload(needed: MemoryEstimate, num_walks: int, budget: int | None) -> 
     Args:
         budget: None if memory is not limited.
     """
-    plans = []
+    plans = list(_list_plans(needed, num_walks, budget))
+    return next((plan for plan in plans if plan.fits), plans[-1])
+
+
+def _list_plans(needed: MemoryEstimate, num_walks: int, budget: int | None) -> Iterator[OffloadPlan]:
+    """Yield all plans, the cheapest first."""
     for unrotated_caches, encoders, text_stream in _CHOICES:
         if text_stream is OffloadMode.SWAPPED and not needed.text_is_idle:
             continue
         peak = _count_peak(needed, num_walks, unrotated_caches, encoders, text_stream)
         fits = peak <= (inf if budget is None else budget)
-        plans.append(OffloadPlan(unrotated_caches, encoders, text_stream, peak, fits))
-    return next((plan for plan in plans if plan.fits), plans[-1])
+        yield OffloadPlan(unrotated_caches, encoders, text_stream, peak, fits)
 
 
 def plan_for_sessions(
@@ -75,12 +80,55 @@ def plan_for_sessions(
     return plan, count
 
 
+def plan_to_keep(
+    needed: MemoryEstimate,
+    sessions: int,
+    clips: int,
+    budget: int,
+    context: int,
+    others: int | None = None,
+    host: float = inf,
+) -> tuple[OffloadPlan, int] | None:
+    """Plan for tiers: so that every walk's context can be kept, for as many sessions as that is possible.
+
+    What only new prompts and pictures need is moved for it, but not computed on the CPU, which takes seconds.
+
+    Args:
+        context: latents of a chunk's context.
+        others: as in `count_spare`.
+        host: bytes of the host's memory.
+    Returns: the plan, and its number of sessions; None if context cannot be kept even for one.
+    """
+    for count in range(sessions, 0, -1):
+        for plan in _list_plans(needed, count + clips, budget):
+            if plan.unrotated_caches or plan.encoders is OffloadMode.ON_CPU:
+                continue
+            if count_waiting(plan, needed.encoders, needed.text_stream, 1) > host:
+                continue
+            spare = count_spare(needed, plan, count + clips, budget, others)
+            if count_kept_latents(spare, needed.kept_latent, count + clips, context) >= context:
+                return plan, count
+    return None
+
+
 def count_sessions(needed: MemoryEstimate, budget: int) -> int:
     """Count the sessions that fit beside the model and one clip of the HTTP API; 0 if none fits."""
     sessions = 0
     while sessions < MAX_SESSIONS and plan_offload(needed, sessions + 2, budget).fits:
         sessions += 1
     return sessions
+
+
+def count_room(needed: MemoryEstimate, budget: int, context: int | None) -> int:
+    """Count the sessions that `serve` has room for, if as many are allowed.
+
+    Args: context: latents of a chunk's context, if the tier keeps it; else None.
+    """
+    if context is not None:
+        kept = plan_to_keep(needed, MAX_SESSIONS, 1, budget, context, host=available_memory())
+        if kept is not None:
+            return kept[1]
+    return count_sessions(needed, budget)
 
 
 def count_spare(
@@ -97,6 +145,11 @@ def count_spare(
     if others is not None:
         spare = min(spare, others - count_other_rank(needed, walks, 1, unrotated=plan.unrotated_caches))
     return max(0, spare - needed.working)
+
+
+def least_of_others(free: Mapping[int, int]) -> int | None:
+    """Return the bytes that every other rank may use, by those of their GPUs; None: as many as rank 0."""
+    return min(free.values()) - RESERVE if free else None
 
 
 def count_cache_sets(

@@ -59,11 +59,14 @@ def build_random_world(
     size: tuple[int, int],
     device: torch.device,
     ranks: Ranks = ALONE,
+    *,
+    unrotated: bool = False,
 ) -> World:
     """Build a world. The other ranks need only `build_networks`.
 
     Args:
         size: height and width in pixels.
+        unrotated: how keys and values are stored, as `new_cache` takes it.
     Raises: ValueError if the size does not divide into tokens.
     """
     height, width = size
@@ -76,7 +79,8 @@ def build_random_world(
     autoencoder.use_ranks(ranks)
     grid = (height // vae.pixels_per_latent, width // vae.pixels_per_latent)
     branches = range(1 if rollout.guidance == 1.0 else 2)
-    caches = [network.new_cache(grid, VISION_TOKENS + TEXT_TOKENS, rollout.memory_latents) for _ in branches]
+    lengths = VISION_TOKENS + TEXT_TOKENS, rollout.memory_latents
+    caches = [network.new_cache(grid, *lengths, unrotated=unrotated) for _ in branches]
     return World(
         name="hy-worldplay with random weights",
         title="Noise",
