@@ -20,7 +20,7 @@ from worldplay.store.recorder import Recorder
 from worldplay.store.store import Store
 from worldplay.web.audience import Audience
 from worldplay.web.disk_threads import DiskThreads, SlowStoreError
-from worldplay.web.monitoring import Metrics
+from worldplay.web.monitoring import Metrics, begin_at_zero
 from worldplay.web.opened_snapshots import OpenedSnapshots
 from worldplay.web.outlet import MAX_FIRST_FRAME
 from worldplay.web.recording import SessionRecording, describe_path
@@ -67,6 +67,7 @@ class Visits:
         self._world = world
         self._engine = engine
         self._metrics = metrics
+        begin_at_zero(metrics.protocol_errors, [code.value for code in ErrorCode])
         self.store = store
         self.links = links
         self._on_yielded = on_yielded
