@@ -69,9 +69,10 @@ def test_values_are_the_engines() -> None:
         for name in ("sessions", "chunks", "cuts_refused")
         for sample in families[name].samples
     }
-    assert values == {
+    expected: dict[tuple[str, ...], float] = {
         ("worldplay_sessions",): 2,
         ("worldplay_chunks_total",): 7,
         ("worldplay_cuts_refused_total", "late"): 5,
         **{("worldplay_cuts_refused_total", reason): 0 for reason in ("same", "stall", "often")},
     }
+    assert values == expected
