@@ -1,6 +1,7 @@
 """Kept walks over HTTP: those who have a key list, upload and delete theirs; whoever has an id walks on."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ from support.raw_client import RawClient
 from support.raw_socket import connect
 from support.serving import serving
 from support.tiny_world import make_world
+from support.waiting import wait_until
 from support.walks import walk_about
 from worldplay.store.files import Files
 from worldplay.store.store import Store
@@ -193,6 +195,23 @@ def test_uploads_that_never_come_block_nobody(client: httpx.Client, data: bytes)
             stack.enter_context(connect(address)).sendall(head.encode())
         time.sleep(0.2)
         assert upload(client, data).status_code == 201
+
+
+def test_client_that_leaves_during_an_upload_is_no_error(
+    client: httpx.Client, data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = str(client.base_url).removeprefix("http://").rstrip("/")
+    head = (
+        f"POST /api/snapshots/ HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer sesame\r\n"
+        f"X-Walk-Key: {KEY['X-Walk-Key']}\r\nContent-Type: {FILE['Content-Type']}\r\n"
+        "Content-Length: 9\r\n\r\n"
+    )
+    with caplog.at_level(logging.INFO):
+        with connect(address) as socket:
+            socket.sendall(head.encode() + b"four")
+            time.sleep(0.1)
+        wait_until(lambda: "a client left" in caplog.text)
+    assert not any(record.exc_info for record in caplog.records)
 
 
 def test_one_address_has_few_requests_at_a_time(
