@@ -23,6 +23,8 @@ from worldplay.store.store import Store
 from worldplay.web import kept_download, snapshot_api, work_pace
 from worldplay.web.answer import Answer
 from worldplay.web.kept_download import KeptDownload
+from worldplay.web.limits import BytesLimit
+from worldplay.web.opened_snapshots import TOO_MANY
 from worldplay.web.schemas import NewSnapshot, SnapshotList
 from worldplay.web.snapshots import load_snapshot
 from worldplay.world.snapshot_file import write_snapshot
@@ -30,6 +32,7 @@ from worldplay.world.snapshot_reader import read_snapshot
 from worldplay.world.world import World
 
 KEY = {"X-Walk-Key": "an owner's own key"}
+BYTES_ADD = BytesLimit.add
 FILE = {"Content-Type": "application/octet-stream"}
 
 
@@ -330,3 +333,21 @@ def test_walker_goes_on_if_a_bookmark_cannot_be_read(client: httpx.Client, data:
         error = walker.recv_type("error")
         assert (error["code"], error["fatal"]) == ("bad_request", False)
         assert walker.recv_type("chunk")
+
+
+def test_bookmarks_that_wait_for_the_disk_take_little_memory(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BytesLimit, "add", lambda limit, *thing: not limit._held and BYTES_ADD(limit, *thing))
+    event, keep = Event(), Store.keep
+    monkeypatch.setattr(Store, "keep", lambda *arguments: event.wait(5.0) and keep(*arguments))
+    with RawClient(f"ws://{str(client.base_url).removeprefix('http://')}ws") as walker:
+        walker.hello(token="sesame")
+        walker.start(seed=1)
+        walker.recv_type("chunk")
+        for _ in range(2):
+            walker.send("bookmark", name="", key=KEY["X-Walk-Key"])
+        error = walker.recv_type("error")
+        assert (error["message"], error["fatal"]) == (TOO_MANY, False)
+        event.set()
+        assert walker.recv_type("bookmarked")
