@@ -104,6 +104,14 @@ def test_error_of_a_file_systems_own_kind_is_an_os_error(use: Callable[[Files], 
         use(Files("failing://root"))
 
 
+def test_folder_that_is_made_is_for_its_user_alone(tmp_path: Path) -> None:
+    (tmp_path / "given").mkdir(mode=0o750)
+    for name in ("new", "deep/new", "given"):
+        Files(str(tmp_path / name)).write("walk/part", b"data")
+    modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("new", "deep/new", "given")]
+    assert modes == [0o700, 0o700, 0o750]
+
+
 @pytest.mark.parametrize("url", ["{}", "memory://{}", "failing://{}"])
 def test_folder_that_does_not_exist_is_empty(tmp_path: Path, url: str) -> None:
     files = Files(url.format(tmp_path / "none"))

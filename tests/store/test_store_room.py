@@ -46,6 +46,18 @@ def test_bookmarks_leave_room_for_walks_and_for_other_addresses(tmp_path: Path, 
         store.keep(OWNER, "", snapshot, "192.0.2.9")
 
 
+def test_address_keeps_few_bookmarks_under_however_many_keys(
+    tmp_path: Path, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worldplay.store.shares.BOOKMARKS_PER_ADDRESS", 2)
+    store = make_store(tmp_path)
+    for number in range(2):
+        store.keep(f"key {number} of a stranger", "", snapshot, "192.0.2.1")
+    with pytest.raises(OwnerFullError):
+        store.keep("key 2 of a stranger", "", snapshot, "192.0.2.1")
+    store.keep("the key of another", "", snapshot, "192.0.2.2")
+
+
 def test_key_keeps_as_many_bookmarks_as_are_listed(
     tmp_path: Path, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from worldplay.web.errors import ApiError
-from worldplay.web.limits import AddressLimit, RequestLimit
+from worldplay.web.limits import AddressLimit, BytesLimit, RequestLimit
 
 
 def test_request_beyond_the_limit_is_told_when_to_try_again() -> None:
@@ -44,3 +44,16 @@ def test_refusal_says_whose_limit_is_reached(address: str, message: str) -> None
         limit.hold(address, 1.0),
     ):
         pass
+
+
+def test_one_thing_may_have_any_size_and_others_wait() -> None:
+    limit = BytesLimit(10, 20)
+    assert limit.add("a", 100)
+    assert not limit.add("a", 1)
+    assert not limit.add("b", 1)
+    limit.remove("a", 100)
+    assert limit.add("a", 5)
+    assert limit.add("a", 5)
+    assert not limit.add("a", 1)
+    assert limit.add("b", 10)
+    assert not limit.add("c", 1)

@@ -65,12 +65,14 @@ def test_all_that_the_engine_counts_is_exported() -> None:
 def test_values_are_the_engines() -> None:
     families = export(Counters(chunks=7, cuts_refused={"late": 5}))
     values = {
-        sample.name: sample.value
+        (sample.name, *sample.labels.values()): sample.value
         for name in ("sessions", "chunks", "cuts_refused")
         for sample in families[name].samples
     }
-    assert values == {
-        "worldplay_sessions": 2,
-        "worldplay_chunks_total": 7,
-        "worldplay_cuts_refused_total": 5,
+    expected: dict[tuple[str, ...], float] = {
+        ("worldplay_sessions",): 2,
+        ("worldplay_chunks_total",): 7,
+        ("worldplay_cuts_refused_total", "late"): 5,
+        **{("worldplay_cuts_refused_total", reason): 0 for reason in ("same", "stall", "often")},
     }
+    assert values == expected

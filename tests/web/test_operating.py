@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.paths import REPOSITORY
 from support.raw_client import RawClient
 from support.serving import serving
+from worldplay.protocol.errors import ErrorCode
 from worldplay.world.world import World
 
 
@@ -48,6 +49,19 @@ def test_names_are_in_base_units_and_none_comes_twice(operated: str) -> None:
     } <= set(kinds)
     assert "process_resident_memory_bytes" in kinds
     assert [kind for kind in kinds if re.search(r"_(ms|mb|milliseconds|minutes)(_|$)", kind)] == []
+
+
+def test_what_never_happened_counts_as_none(server: str) -> None:
+    text = httpx.get(f"http://{server}/metrics").text
+    found = {
+        family.name: {value for sample in family.samples for value in sample.labels.values()}
+        for family in text_string_to_metric_families(text)
+    }
+    assert found["worldplay_protocol_errors"] == {code.value for code in ErrorCode}
+    assert found["worldplay_resumes"] == {"memory", "store", "unknown", "refused"}
+    assert found["worldplay_slots_yielded"] == {"silent", "paused", "idle", "turn"}
+    assert found["worldplay_cuts_refused"] == {"same", "late", "stall", "often"}
+    assert found["worldplay_stage_seconds"] == {"select", "context", "denoise", "decode"}
 
 
 def test_clients_are_counted_by_state(operated: str) -> None:

@@ -1,6 +1,7 @@
 """Kept walks over HTTP: those who have a key list, upload and delete theirs; whoever has an id walks on."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,12 +16,15 @@ from support.raw_client import RawClient
 from support.raw_socket import connect
 from support.serving import serving
 from support.tiny_world import make_world
+from support.waiting import wait_until
 from support.walks import walk_about
 from worldplay.store.files import Files
 from worldplay.store.store import Store
 from worldplay.web import kept_download, snapshot_api, work_pace
 from worldplay.web.answer import Answer
 from worldplay.web.kept_download import KeptDownload
+from worldplay.web.limits import BytesLimit
+from worldplay.web.opened_snapshots import TOO_MANY
 from worldplay.web.schemas import NewSnapshot, SnapshotList
 from worldplay.web.snapshots import load_snapshot
 from worldplay.world.snapshot_file import write_snapshot
@@ -28,6 +32,7 @@ from worldplay.world.snapshot_reader import read_snapshot
 from worldplay.world.world import World
 
 KEY = {"X-Walk-Key": "an owner's own key"}
+BYTES_ADD = BytesLimit.add
 FILE = {"Content-Type": "application/octet-stream"}
 
 
@@ -195,6 +200,23 @@ def test_uploads_that_never_come_block_nobody(client: httpx.Client, data: bytes)
         assert upload(client, data).status_code == 201
 
 
+def test_client_that_leaves_during_an_upload_is_no_error(
+    client: httpx.Client, data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = str(client.base_url).removeprefix("http://").rstrip("/")
+    head = (
+        f"POST /api/snapshots/ HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer sesame\r\n"
+        f"X-Walk-Key: {KEY['X-Walk-Key']}\r\nContent-Type: {FILE['Content-Type']}\r\n"
+        "Content-Length: 9\r\n\r\n"
+    )
+    with caplog.at_level(logging.INFO):
+        with connect(address) as socket:
+            socket.sendall(head.encode() + b"four")
+            time.sleep(0.1)
+        wait_until(lambda: "a client left" in caplog.text)
+    assert not any(record.exc_info for record in caplog.records)
+
+
 def test_one_address_has_few_requests_at_a_time(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,3 +333,21 @@ def test_walker_goes_on_if_a_bookmark_cannot_be_read(client: httpx.Client, data:
         error = walker.recv_type("error")
         assert (error["code"], error["fatal"]) == ("bad_request", False)
         assert walker.recv_type("chunk")
+
+
+def test_bookmarks_that_wait_for_the_disk_take_little_memory(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BytesLimit, "add", lambda limit, *thing: not limit._held and BYTES_ADD(limit, *thing))
+    event, keep = Event(), Store.keep
+    monkeypatch.setattr(Store, "keep", lambda *arguments: event.wait(5.0) and keep(*arguments))
+    with RawClient(f"ws://{str(client.base_url).removeprefix('http://')}ws") as walker:
+        walker.hello(token="sesame")
+        walker.start(seed=1)
+        walker.recv_type("chunk")
+        for _ in range(2):
+            walker.send("bookmark", name="", key=KEY["X-Walk-Key"])
+        error = walker.recv_type("error")
+        assert (error["message"], error["fatal"]) == (TOO_MANY, False)
+        event.set()
+        assert walker.recv_type("bookmarked")

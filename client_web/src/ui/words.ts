@@ -42,7 +42,8 @@ const BY_CODE_IF_KEPT: Readonly<Record<string, string>> = {
 /** Errors caused by the visitor's input. The server's reason helps to correct it, so it is shown. */
 const WITH_REASON = new Set(["bad_image", "bad_pose", "bad_request", "too_large"]);
 
-const UNOPENED = "That walk could not be opened. It may be kept no longer, or the server is busy.";
+const UNOPENED =
+  "That walk could not be opened. It may be kept no longer, or be of an earlier model, or the server is busy.";
 
 /** What was wrong. `opensKept`: a walk that is kept was to be opened. */
 export function errorInWords(

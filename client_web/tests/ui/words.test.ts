@@ -51,6 +51,7 @@ it("has words for every code that the server sends", () => {
 it("says of a kept walk that it could not be opened", () => {
   const gone = { code: "bad_request", message: "start.snapshot: got one that is not" };
   expect(errorInWords(gone, true)).toContain("That walk could not be opened. It may be kept no longer");
+  expect(errorInWords(gone, true)).toContain("of an earlier model");
   expect(errorInWords({ code: "bad_image", message: "" }, true)).toContain("picture");
 });
 

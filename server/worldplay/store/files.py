@@ -81,6 +81,8 @@ class Files:
 
     def _make_folder(self, path: str) -> None:
         is_new = self._is_local and not os.path.isdir(path)
+        if is_new:  # whoever sees the names of its folders could open the walks
+            os.makedirs(self._root, mode=0o700, exist_ok=True)
         self._fs.makedirs(path, exist_ok=True)
         if is_new:
             _sync(os.path.dirname(path))

@@ -33,10 +33,12 @@ def list_names(files: Files, id: str) -> list[str]:
 
 
 def find_only_part(files: Files, id: str) -> Entry:
-    """Find the file of a walk that was written at once. Raises: ValueError if it has several; OSError."""
+    """Find the file of a walk that was written at once. Raises: ValueError if it has not one; OSError."""
     entries = {entry.name.removeprefix(f"{id}/"): entry for entry in files.list(id)}
-    (name,) = list_parts(entries)
-    return entries[name]
+    names = list_parts(entries)
+    if len(names) != 1:
+        raise ValueError(f"expected a walk in one file, got {len(names)}")
+    return entries[names[0]]
 
 
 def read_until_damaged(files: Sequence[bytes]) -> tuple[Snapshot, int]:

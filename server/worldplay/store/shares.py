@@ -7,6 +7,7 @@ from worldplay.store.about import About
 from worldplay.store.eviction import StoredWalk
 
 BOOKMARKS_SHARE = 0.9  # of the store; the rest is for walks that are being made
+BOOKMARKS_PER_ADDRESS = 1000  # however small: the time to list them, and the disk's blocks, are bounded, too
 BOOKMARKS_ADDRESS_SHARE, LIVE_ADDRESS_SHARE = 0.5, 0.75  # of the store, for one address
 
 
@@ -22,7 +23,8 @@ def find_full(
     of_address = [walk for walk in bookmarks if walk.address == about.address != ""]
     of_key = [walk for walk in bookmarks if walk.key == about.key]
     address_bytes = sum(walk.num_bytes for walk in of_address) + num_bytes
-    if len(of_key) >= most or address_bytes > BOOKMARKS_ADDRESS_SHARE * quota_bytes:
+    has_most = len(of_key) >= most or len(of_address) >= BOOKMARKS_PER_ADDRESS
+    if has_most or address_bytes > BOOKMARKS_ADDRESS_SHARE * quota_bytes:
         return "owner"
     all_bytes = sum(walk.num_bytes for walk in bookmarks) + num_bytes
     return "store" if all_bytes > BOOKMARKS_SHARE * quota_bytes else None

@@ -1,14 +1,17 @@
 """Error responses of the HTTP API."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ExceptionHandler
 
 from worldplay.engine.failures import REASONS, code_of
+
+logger = logging.getLogger(__name__)
 
 _STATUS = {"busy": 503, "out_of_memory": 503, "stopped": 503, "internal": 500}
 
@@ -49,7 +52,14 @@ async def _explain_failure(request: Request, error: Exception) -> Response:
     return ApiError(_STATUS[code], code, REASONS[code]).response()
 
 
+async def _note_client_left(request: Request, error: Exception) -> Response:
+    """Respond to nobody: the client left before its request had come."""
+    logger.info("a client left before its request had come")
+    return Response(status_code=400)
+
+
 EXCEPTION_HANDLERS: Mapping[Any, ExceptionHandler] = {
+    ClientDisconnect: _note_client_left,
     HTTPException: _explain_http_error,
     Exception: _explain_failure,
 }

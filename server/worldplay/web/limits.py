@@ -67,6 +67,29 @@ class AddressLimit:
                 del self._held[address]
 
 
+class BytesLimit:
+    """Bounds the bytes that are held for one address, and for all together. One thing may have any size."""
+
+    def __init__(self, each: int, most: int) -> None:
+        self._each = each
+        self._most = most
+        self._held = Counter[str]()
+
+    def add(self, address: str, num_bytes: int) -> bool:
+        """Count bytes, if there is room for them. Returns: whether there is."""
+        for held, most in ((self._held[address], self._each), (self._held.total(), self._most)):
+            if held > 0 and held + num_bytes > most:
+                return False
+        self._held[address] += num_bytes
+        return True
+
+    def remove(self, address: str, num_bytes: int) -> None:
+        """Count bytes no more that were added."""
+        self._held[address] -= num_bytes
+        if not self._held[address]:
+            del self._held[address]
+
+
 def _busy(limit: str, retry_s: float) -> ApiError:
     headers = {"Retry-After": str(math.ceil(retry_s))}
     return ApiError(503, "busy", f"at most {limit} at a time: try again later", headers)

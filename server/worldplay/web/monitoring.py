@@ -1,12 +1,14 @@
 """Collects what /health and /metrics report."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from worldplay.engine.cuts import Refusal
 from worldplay.engine.engine import Engine
 from worldplay.settings import Settings
 from worldplay.web.schemas import Health, JobCounts, SessionCounts
@@ -67,6 +69,12 @@ def describe_health(settings: Settings, world: World, engine: Engine) -> Health:
     )
 
 
+def begin_at_zero(counter: Counter, values: Iterable[str]) -> None:
+    """Export a counter for all values of its label, so that Prometheus sees the first increase of each."""
+    for value in values:
+        counter.labels(value)
+
+
 class Metrics:
     """The histograms and counters that streams update, and those of the engine."""
 
@@ -100,6 +108,7 @@ class Metrics:
         self.protocol_errors = Counter(
             "worldplay_protocol_errors", "Errors sent to clients.", ["code"], registry=self._registry
         )
+        begin_at_zero(self.resumes, ("memory", "store", "unknown", "refused"))
 
     def export(self) -> bytes:
         """Return the text for Prometheus."""
@@ -122,9 +131,9 @@ class _EngineCollector(Collector):
         refused = CounterMetricFamily(
             "worldplay_cuts_refused",
             "Changes of controls without a cut: nothing moves differently (same), the new latents would be "
-            "late (late), or a later chunk would be (stall).",
+            "late (late), a later chunk would be (stall), or there were too many cuts before (often).",
             labels=["reason"],
         )
-        for reason, count in counters.cuts_refused.items():
-            refused.add_metric([reason], count)
+        for reason in get_args(Refusal):
+            refused.add_metric([reason], counters.cuts_refused.get(reason, 0))
         yield refused

@@ -18,7 +18,7 @@ from worldplay.world.snapshot import Snapshot
 MAX_WAITING_BYTES = 2**30  # of all walks that were opened, and not yet begun
 MAX_WAITING_BYTES_EACH = 2**28  # of one address, which may always open one
 RESTORE_S = 25e-6  # for a latent of a walk that is opened: to copy it, and to save it
-TOO_MANY = "too many large walks wait for a place: try again later"
+TOO_MANY = "too many large walks wait: try again later"
 
 
 @dataclass(slots=True)

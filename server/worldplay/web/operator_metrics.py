@@ -1,6 +1,7 @@
 """Metrics for an operator: states of clients, times in seconds, connections, the process."""
 
 from collections.abc import Iterator
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -8,8 +9,10 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from worldplay.engine.activity import Reason
 from worldplay.engine.engine import Engine
 from worldplay.web.connections import Connections
+from worldplay.web.monitoring import begin_at_zero
 from worldplay.web.streams import Streams
 
 
@@ -30,6 +33,7 @@ class OperatorMetrics:
             ["reason"],
             registry=self._registry,
         )
+        begin_at_zero(self.slots_yielded, get_args(Reason))
 
     def watch(self, collector: Collector) -> None:
         """Export what a collector finds, too."""
@@ -82,8 +86,8 @@ class _ServerCollector(Collector):
             "Time spent on chunks, by stage: select, context, denoise, decode.",
             labels=["stage"],
         )
-        for stage, time_ms in counters.stage_ms.items():
-            stages.add_metric([stage], time_ms / 1000.0)
+        for stage in ("select", "context", "denoise", "decode"):
+            stages.add_metric([stage], counters.stage_ms.get(stage, 0.0) / 1000.0)
         yield stages
 
     def _collect_sessions(self) -> Iterator[Metric]:

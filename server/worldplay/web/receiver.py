@@ -262,7 +262,7 @@ class Receiver:
         loop, outlet = asyncio.get_running_loop(), self.visit.outlet
 
         def answer(snapshot: Snapshot) -> None:
-            self._visits.keep(self._address, partial(keep, snapshot), outlet.put)
+            self._visits.keep(self._address, keep, snapshot, outlet.put)
 
         session.copy(partial(post, loop, answer))
 

@@ -61,6 +61,7 @@ class Stream:
         self._websocket = websocket
         self._rates = rates
         self._engine = engine
+        self._errors = metrics.protocol_errors
         self._client = client_id.get()
         self._began_s = monotonic()
         self._host = websocket.client.host if websocket.client else ""
@@ -140,7 +141,8 @@ class Stream:
             lost = self._is_lost or any(map(_is_loss, outcomes))
             self._is_lost = lost and not self._connection.has_stopped
             self._detach()
-            await self._close(_explain_end(outcomes))
+            error = _explain_end(outcomes)
+            await self._close(None if error is None else self._end_with(error))
 
     def dismiss(self) -> None:
         """End this connection, because its client has come back on another one."""
@@ -176,12 +178,17 @@ class Stream:
 
     async def _close(self, code: int | None) -> None:
         if self._is_dismissed:
-            code = CLOSE_CODES[ErrorCode.TAKEN_OVER]
+            code = self._end_with(ErrorCode.TAKEN_OVER)
             await self._tell_taken_over()
         if code is not None and self._websocket.application_state is WebSocketState.CONNECTED:
             # A client that does not read does not get the close code.
             with suppress(TimeoutError, WebSocketDisconnect), fail_after(CLOSE_TIMEOUT_S):
                 await self._websocket.close(code)
+
+    def _end_with(self, error: ErrorCode) -> int | None:
+        """Count the error that ends the connection. Returns: its close code."""
+        self._errors.labels(error.value).inc()
+        return CLOSE_CODES[error]
 
     async def _tell_taken_over(self) -> None:
         error = ProtocolError(ErrorCode.TAKEN_OVER, "the session continues on another connection")
@@ -244,13 +251,13 @@ def _is_loss(outcome: BaseException | None) -> bool:
     return isinstance(outcome, TimeoutError | BufferError | WebSocketDisconnect)
 
 
-def _explain_end(outcomes: Iterable[BaseException | None]) -> int | None:
-    """Log why the tasks of a stream failed. Returns: the close code; None if none failed."""
+def _explain_end(outcomes: Iterable[BaseException | None]) -> ErrorCode | None:
+    """Log why the tasks of a stream failed. Returns: the error; None if none failed."""
     for outcome in outcomes:
         if isinstance(outcome, TimeoutError | BufferError):
             logger.info("the client did not read for too long")
-            return CLOSE_CODES[ErrorCode.SLOW_CONSUMER]
+            return ErrorCode.SLOW_CONSUMER
         if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
             logger.error("a stream failed", exc_info=outcome)
-            return CLOSE_CODES[ErrorCode.INTERNAL]
+            return ErrorCode.INTERNAL
     return None

@@ -20,8 +20,14 @@ from worldplay.store.recorder import Recorder
 from worldplay.store.store import Store
 from worldplay.web.audience import Audience
 from worldplay.web.disk_threads import DiskThreads, SlowStoreError
-from worldplay.web.monitoring import Metrics
-from worldplay.web.opened_snapshots import OpenedSnapshots
+from worldplay.web.limits import BytesLimit
+from worldplay.web.monitoring import Metrics, begin_at_zero
+from worldplay.web.opened_snapshots import (
+    MAX_WAITING_BYTES,
+    MAX_WAITING_BYTES_EACH,
+    TOO_MANY,
+    OpenedSnapshots,
+)
 from worldplay.web.outlet import MAX_FIRST_FRAME
 from worldplay.web.recording import SessionRecording, describe_path
 from worldplay.web.snapshots import STORE_FAILS
@@ -68,6 +74,7 @@ class Visits:
         self._world = world
         self._engine = engine
         self._metrics = metrics
+        begin_at_zero(metrics.protocol_errors, [code.value for code in ErrorCode])
         self.store = store
         self.links = links
         self._on_yielded = on_yielded
@@ -79,6 +86,7 @@ class Visits:
         self._reads, self._looks = DiskThreads(MAX_READS), DiskThreads(MAX_LOOKS)
         self._writes = DiskThreads(MAX_WRITES)
         self._keeping = set[asyncio.Future[None]]()
+        self._copies = BytesLimit(MAX_WAITING_BYTES_EACH, MAX_WAITING_BYTES)  # of walks that will be written
         self.pace = WorkPace()
         self.opened = OpenedSnapshots(store, self._reads, self.pace)
         self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -159,17 +167,24 @@ class Visits:
     def keep(
         self,
         address: str,
-        keep: Callable[[], m.Bookmarked | ProtocolError],
+        keep: Callable[[Snapshot], m.Bookmarked | ProtocolError],
+        snapshot: Snapshot,
         answer: Callable[[m.Bookmarked | ProtocolError], None],
     ) -> None:
         """Put a walk into the store, on a thread. Few are written at a time, because they may be large."""
+        num_bytes = snapshot.latents.nbytes
+        if not self._copies.add(address, num_bytes):
+            answer(ProtocolError(ErrorCode.BAD_REQUEST, TOO_MANY))
+            return
 
         async def run() -> None:
             try:
-                answer(await self._writes.run(address, keep, patience_s=KEEP_PATIENCE_S))
+                answer(await self._writes.run(address, keep, snapshot, patience_s=KEEP_PATIENCE_S))
             except SlowStoreError as error:
                 logger.warning("a walk could not be kept: %s", error)
                 answer(ProtocolError(ErrorCode.BAD_REQUEST, STORE_FAILS))
+            finally:
+                self._copies.remove(address, num_bytes)
 
         task = asyncio.ensure_future(run())
         self._keeping.add(task)
