@@ -4,39 +4,63 @@ import signal
 import time
 import urllib.error
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from fault_bench.clients import victim
+from fault_bench.disks import PART_CHUNKS
 from fault_bench.faults import start_walking, wait_until
 from fault_bench.server import FaultServer
 from fault_bench.store_faults import two_servers_with_one_store
+from fault_bench.walker import Walker
 
 EXIT_FAILED = 70
 
 
 def sigterm_in_mid_chunk(folder: Path, is_short: bool) -> str:
-    """SIGTERM while somebody walks."""
+    """SIGTERM while two walk; one of them goes on on the next server."""
     server = FaultServer(folder)
-    player = start_walking(server, 60)
+    player, walker = start_walking(server, 60), begin_walk(server.url)
     began_s = time.monotonic()
-    code = server.stop(signal.SIGTERM)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(walker.receive_type, "bye")
+        code = server.stop(signal.SIGTERM)
     took_s = time.monotonic() - began_s
     player.join(5)
     if code != 0 or took_s > 10 or "Traceback" in server.log:
         return f"FAILED: exit code {code} after {took_s:.1f} s"
-    return f"exit code 0 after {took_s:.1f} s; the walker: {player.ended}"
+    return _go_on(folder, walker, f"exit code 0 after {took_s:.1f} s; one was told: {player.ended}", 0)
 
 
 def sigkill_and_start_again(folder: Path, is_short: bool) -> str:
-    """The server is killed; another one starts on the same machine."""
+    """The server is killed while two walk; another one starts on the same machine."""
     server = FaultServer(folder)
-    player = start_walking(server, 60)
+    player, walker = start_walking(server, 60), begin_walk(server.url)
     server.stop(signal.SIGKILL)
     player.join(5)
-    again = FaultServer(folder)
-    ready = again.health()["ready"]
+    if player.is_alive():
+        return "FAILED: a client did not notice"
+    return _go_on(folder, walker, "killed", PART_CHUNKS)
+
+
+def begin_walk(url: str) -> Walker:
+    """Walk until something is saved."""
+    walker = Walker(url)
+    walker.connect()
+    walker.start(seed=2)
+    walker.walk(2.5)
+    return walker
+
+
+def _go_on(folder: Path, walker: Walker, said: str, most_lost: int) -> str:
+    """Go on with a walk on another server, on which it may have lost so many chunks."""
+    again, chunk = FaultServer(folder), walker.chunk
+    walker.lose()
+    went_on = walker.connect(again.url)
+    walker.receive_type("media")
     again.stop()
-    return "ready again" if ready and not player.is_alive() else "FAILED: not ready again"
+    said = f"{said}; chunk {chunk}, and {walker.chunk} on the next server"
+    return said if went_on and walker.chunk >= chunk - most_lost else f"FAILED: {said}, {went_on=}"
 
 
 def sigstop(folder: Path, is_short: bool) -> str:

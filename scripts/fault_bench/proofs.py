@@ -63,7 +63,7 @@ def a_thousand_endings(folder: Path, is_short: bool) -> str:
     server.stop()
     if left or "Traceback" in server.log or (more_mb > MOST_MORE_MB and not is_short):
         return f"FAILED: {said}; {left}"
-    return f"{said}; no descriptor, thread, connection or session was left"
+    return f"{said}; no thread, task, descriptor, file, connection or session was left"
 
 
 def _end_many(server: FaultServer, chance: random.Random, count: int) -> Usage:
@@ -111,8 +111,10 @@ def _find_left(server: FaultServer, before: Usage, after: Usage) -> str:
     left = {
         "connections": connections - 1,  # the one that asks
         "sessions": sessions["active"] + sessions["queued"],
-        "files": max(0, after.files - before.files),
+        "descriptors": max(0, after.files - before.files),
         "threads": max(0, after.threads - before.threads),
+        "tasks": max(0, after.tasks - before.tasks),
+        "unfinished files": len(list(server.store.parent.rglob("*.part"))),
     }
     return ", ".join(f"{number} {what}" for what, number in left.items() if number > 0)
 
