@@ -91,7 +91,8 @@ def stage_that_hangs(folder: Path, is_short: bool) -> str:
     code = server.process.wait(40)
     if not noticed or code != EXIT_FAILED:
         return f"FAILED: {noticed=}, exit code {code}"
-    return _go_on(folder, walker, f"noticed, exit code {code}", PART_CHUNKS)
+    said = f"noticed, exit code {code}"
+    return said if is_short else _go_on(folder, walker, said, PART_CHUNKS)
 
 
 def _status(server: FaultServer, path: str) -> int:

@@ -46,23 +46,27 @@ def walks_that_cannot_be_saved(bench: Bench) -> str:
 @fault
 def walks_that_fail(bench: Bench) -> str:
     """Each stage of a walk fails after a while, by an error and for want of memory. Its client comes back."""
-    server, lost = bench.server, []
-    for stage in ("context", "step", "decode", "encode", "prompt"):
-        for error in ("RuntimeError", "MemoryError"):
-            walker = Walker(server.url)
-            walker.connect()
-            walker.start(seed=VICTIM_SEED)
-            walker.walk(0.5)
-            server.plan_fault(stage, error)
-            walker.send("prompt", text="night")
-            walker.receive_type("error")
-            chunk = walker.chunk
-            went_on = walker.connect()
-            walker.receive_type("media")
-            if not went_on or walker.chunk < chunk:
-                lost.append(f"{error} at {stage}: chunks {chunk} and {walker.chunk}, {went_on=}")
-            walker.stop()
-    return f"FAILED: {'; '.join(lost)}" if lost else "10 walks went on"
+    stages = ("encode",) if bench.is_short else ("context", "step", "decode", "encode", "prompt")
+    tried = [(stage, error) for stage in stages for error in ("RuntimeError", "MemoryError")]
+    lost = [said for stage, error in tried if (said := _fail(bench.server, stage, error))]
+    return f"FAILED: {'; '.join(lost)}" if lost else f"{len(tried)} walks went on"
+
+
+def _fail(server: FaultServer, stage: str, error: str) -> str:
+    """Let a stage of a walk fail. Returns: what was lost; empty if the walk goes on."""
+    walker = Walker(server.url)
+    walker.connect()
+    walker.start(seed=VICTIM_SEED)
+    walker.walk(0.5)
+    server.plan_fault(stage, error)
+    walker.send("prompt", text="night")
+    walker.receive_type("error")
+    chunk = walker.chunk
+    went_on = walker.connect()
+    walker.receive_type("media")
+    walker.stop()
+    is_whole = went_on and walker.chunk >= chunk
+    return "" if is_whole else f"{error} at {stage}: chunks {chunk} and {walker.chunk}, {went_on=}"
 
 
 @fault
