@@ -2,6 +2,7 @@
 
 import random
 import socket
+import statistics
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -42,7 +43,9 @@ def fifty_clients_of_whom_two_walk(folder: Path, is_short: bool) -> str:
     opened = [visit.opened_s for visit in visits if visit.opened_s is not None]
     frames, late = sum(v.num_frames for v in visits), sum(v.player.num_late for v in visits)
     in_time = 1 - late / max(1, frames)
+    took_ms = statistics.quantiles([chunk.model_ms for v in visits for chunk in v.chunks], n=20)
     said = f"{count} clients, {frames} frames, {in_time:.2%} of them in time"
+    said += f"; a chunk took {took_ms[9]:.0f} ms, 95 % at most {took_ms[18]:.0f}"
     # Two slots may become free at once; then it does not matter whose `init` is read first.
     passed_s = max((earlier - later for earlier, later in combinations(opened, 2)), default=0.0)
     if len(opened) < count or passed_s > AT_ONCE_S:
