@@ -14,7 +14,7 @@ LEAST_S = 5.0  # for which the walker is watched
 SHORT_LEAST_S = 1.5  # in the short form
 MOST_HEALTH_MS = 1000.0
 SETTLE_S = 15.0  # for what a fault has left behind to be cleaned up
-MORE_FILES, MORE_THREADS = 1, 2
+MORE_FILES, MORE_THREADS, MORE_TASKS = 1, 2, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,8 @@ def _find_leak(before: Usage, after: Usage) -> str:
         return f"{after.files - before.files} more open files"
     if after.threads > before.threads + MORE_THREADS:
         return f"{after.threads - before.threads} more threads"
+    if after.tasks > before.tasks + MORE_TASKS:
+        return f"{after.tasks - before.tasks} more tasks"
     return ""
 
 

@@ -6,10 +6,14 @@ name of an exception, `hang`, or how many seconds the clock jumps. Only walks wi
 
 While there is a file named by DISK_FILE, nothing can be written to the disk. It holds the name of the error,
 or `hang`: then writing does not return.
+
+At SIGUSR1 it writes the number of its event loop's tasks to the file named by TASKS_FILE.
 """
 
+import asyncio
 import errno
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +26,7 @@ from worldplay.cli import main
 
 FAULT_FILE = Path(os.environ.get("FAULT_FILE", "no-fault"))
 DISK_FILE = Path(os.environ.get("DISK_FILE", "no-fault"))
+TASKS_FILE = Path(os.environ.get("TASKS_FILE", "no-tasks"))
 ERRORS: dict[str, type[Exception]] = {"RuntimeError": RuntimeError, "MemoryError": MemoryError}
 victims: dict[int, Any] = {}  # walks by id
 
@@ -149,6 +154,14 @@ def shifted(clock: Callable[[], float], seconds: float) -> float:
     return clock() + seconds
 
 
+def tell_tasks(*_: object) -> None:
+    """Write the number of tasks. In the main thread, while its event loop runs."""
+    unfinished = TASKS_FILE.with_suffix(".new")
+    unfinished.write_text(str(len(asyncio.all_tasks())))
+    unfinished.rename(TASKS_FILE)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGUSR1, tell_tasks)
     break_everything()
     main()

@@ -21,7 +21,7 @@ LEAST_CHUNKS = 4  # before the first rewind
 
 
 def resume_times(folder: Path, is_short: bool) -> str:
-    """A client loses its connection and comes back: to its session, to its walk in the store, to another server."""
+    """A client comes back: to its session, to its walk in the store, and to another server."""
     server, walker = FaultServer(folder), Walker("")
     walker.url = server.url
     walker.connect()

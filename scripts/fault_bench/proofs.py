@@ -2,6 +2,7 @@
 
 import random
 import socket
+import statistics
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -48,7 +49,9 @@ def fifty_clients_of_whom_two_walk(folder: Path, is_short: bool) -> str:
     opened = [visit.opened_s for visit in visits if visit.opened_s is not None]
     frames, late = sum(v.num_frames for v in visits), sum(v.player.num_late for v in visits)
     in_time = 1 - late / max(1, frames)
+    took_ms = statistics.quantiles([chunk.model_ms for v in visits for chunk in v.chunks], n=20)
     said = f"{count} clients, {frames} frames, {in_time:.2%} of them in time"
+    said += f"; a chunk took {took_ms[9]:.0f} ms, 95 % at most {took_ms[18]:.0f}"
     # Two slots may become free at once; then it does not matter whose `init` is read first.
     passed_s = max((earlier - later for earlier, later in combinations(opened, 2)), default=0.0)
     if len(opened) < count or passed_s > AT_ONCE_S:
@@ -69,7 +72,7 @@ def a_thousand_endings(folder: Path, is_short: bool) -> str:
     server.stop()
     if left or "Traceback" in server.log or (more_mb > MOST_MORE_MB and not is_short):
         return f"FAILED: {said}; {left}"
-    return f"{said}; no descriptor, thread, connection or session was left"
+    return f"{said}; no thread, task, descriptor, file, connection or session was left"
 
 
 def _end_many(server: FaultServer, chance: random.Random, count: int) -> Usage:
@@ -117,8 +120,10 @@ def _find_left(server: FaultServer, before: Usage, after: Usage) -> str:
     left = {
         "connections": connections - 1,  # the one that asks
         "sessions": sessions["active"] + sessions["queued"],
-        "files": max(0, after.files - before.files),
+        "descriptors": max(0, after.files - before.files),
         "threads": max(0, after.threads - before.threads),
+        "tasks": max(0, after.tasks - before.tasks),
+        "unfinished files": len(list(server.store.parent.rglob("*.part"))),
     }
     return ", ".join(f"{number} {what}" for what, number in left.items() if number > 0)
 

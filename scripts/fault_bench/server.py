@@ -14,6 +14,7 @@ from typing import Any
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 START_S = 120.0
+TASKS_S = 10.0
 RESUME_S = 1  # for which servers keep the walk of a client that is away in memory
 
 
@@ -24,6 +25,7 @@ class Usage:
     resident_mb: float
     threads: int
     files: int
+    tasks: int  # of the event loop
 
 
 class FaultServer:
@@ -32,6 +34,7 @@ class FaultServer:
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self._fault_file = folder / "fault"
         self._disk_file = folder / "disk"
+        self._tasks_file = folder / "tasks"
         self.store = folder / "walks"
         self._log = folder / f"server{time.monotonic_ns()}.log"
         paths = [str(SCRIPTS), str(SCRIPTS.parent / "server"), os.environ.get("PYTHONPATH", "")]
@@ -45,6 +48,7 @@ class FaultServer:
                     "PYTHONPATH": os.pathsep.join(paths),
                     "FAULT_FILE": str(self._fault_file),
                     "DISK_FILE": str(self._disk_file),
+                    "TASKS_FILE": str(self._tasks_file),
                     "WORLDPLAY_STORE": str(self.store),
                     "WORLDPLAY_RECORDINGS": str(folder / "recordings"),
                     "WORLDPLAY_RESUME_S": str(RESUME_S),
@@ -111,7 +115,18 @@ class FaultServer:
             resident_mb=int(status["VmRSS"].split()[0]) / 1024,
             threads=int(status["Threads"]),
             files=len(list((folder / "fd").iterdir())),
+            tasks=self._count_tasks(),
         )
+
+    def _count_tasks(self) -> int:
+        self._tasks_file.unlink(missing_ok=True)
+        self.process.send_signal(signal.SIGUSR1)
+        end_s = time.monotonic() + TASKS_S
+        while not self._tasks_file.exists():
+            if time.monotonic() > end_s:
+                raise TimeoutError("the server does not tell how many tasks it has")
+            time.sleep(0.01)
+        return int(self._tasks_file.read_text())
 
     def stop(self, number: int = signal.SIGTERM, timeout_s: float = 15.0) -> int:
         """Send a signal. Returns: the exit code."""

@@ -13,6 +13,7 @@ from websockets.sync.client import connect as ws_connect
 
 Message = dict[str, Any]
 PATIENCE_S = 30.0
+RETRY_S = 0.2
 
 
 class Walker:
@@ -105,17 +106,19 @@ class Walker:
 
 def main(url: str) -> None:
     """Walk for ever. Print the number of frames now and then, and `lost` if the walk had to begin again."""
-    walker = Walker(url)
-    if not walker.connect():
-        walker.start(seed=2)
+    walker, has_walked = Walker(url), False
     while True:
         try:
-            walker.walk(0.5)
-            print(walker.num_frames, flush=True)
-        except (ConnectionClosed, TimeoutError, OSError, InvalidHandshake):
             if not walker.connect():
-                print("lost", flush=True)
+                if has_walked:
+                    print("lost", flush=True)
                 walker.start(seed=2)
+            while True:
+                walker.walk(0.5)
+                has_walked = True
+                print(walker.num_frames, flush=True)
+        except (ConnectionClosed, TimeoutError, OSError, InvalidHandshake):
+            time.sleep(RETRY_S)
 
 
 if __name__ == "__main__":

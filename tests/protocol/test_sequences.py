@@ -11,6 +11,7 @@ from typing import Any
 import msgpack
 import pytest
 
+from support.sent import welcome
 from worldplay.protocol.connection import ServerConnection
 from worldplay.protocol.errors import ProtocolError
 from worldplay.protocol.messages import Limits
@@ -19,7 +20,8 @@ LIMITS = Limits(message_bytes=70_000, image_bytes=1_000, image_pixels=1 << 20, p
 NUM_SEQUENCES = int(os.environ.get("FUZZ_SEQUENCES", "2000"))
 IDENTITY = [1.0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
 KINDS = ["hello", "start", "controls", "poses", "prompt", "playhead", "rewind", "ping"]
-KINDS += ["pause", "resume", "step", "reset", "stop", "share", "unshare"]
+KINDS += ["pause", "resume", "step", "reset", "stop", "share", "unshare", "bookmark"]
+RESUME = {"session": "s", "secret": "t", "fragment": 3}
 
 
 @dataclass
@@ -55,14 +57,17 @@ def make_message(chance: random.Random, seq: int) -> dict[str, Any]:
     kind = chance.choice(KINDS)
     fields: dict[str, dict[str, Any]] = {
         "hello": {"protocol": 1, "token": chance.choice([None, "t"])},
-        "start": {"seed": chance.randrange(2**32), "prompt": chance.choice([None, "night"])},
+        "start": chance.choice(
+            [{"seed": chance.randrange(2**32)}, {"prompt": "night"}, {"image": b"x"}, {"snapshot": "an-id"}]
+        ),
         "controls": {"seq": seq, "t": chance.random(), "keys": ["w"], "look": {"yaw": 0.0, "pitch": 0.1}},
         "poses": {"seq": seq, **chance.choice([{"poses": [IDENTITY]}, {"pose_string": "w-3"}])},
         "prompt": {"text": "x" * chance.randrange(20)},
         "playhead": {"shown": 1.0, "buffered": 0.0, "stalled": 0, "hidden": False},
         "rewind": {"chunk": chance.randrange(5)},
         "ping": {"t": 1.5},
-        "share": chance.choice([{}, {"token": "t"}]),
+        "share": chance.choice([{}, {"token": "t"}, {"right": "recording"}]),
+        "bookmark": {"name": "by the well", "key": "the key of an owner"},
     }
     return {"type": kind, **fields.get(kind, {})}
 
@@ -91,7 +96,7 @@ def _check_sequence(chance: random.Random) -> None:
     server, model, seq = ServerConnection(LIMITS), Model(), 0
     for step in range(chance.randrange(1, 16)):
         seq = chance.choice([seq, seq + 1, seq + 1])
-        hello = {"type": "hello", "protocol": 1, "watch": chance.choice([None, None, "w"])}
+        hello = {"type": "hello", "protocol": 1, **chance.choice([{}, {"resume": RESUME}, {"watch": "w"}])}
         message = hello if step == 0 else make_message(chance, seq)
         frame = msgpack.packb(message)
         is_damaged = chance.random() < 0.2
@@ -101,6 +106,9 @@ def _check_sequence(chance: random.Random) -> None:
             return  # every error here is fatal
         assert model.allows(taken), (taken, model)
         model.follow(taken)
+        if taken.get("resume") is not None and chance.random() < 0.5:
+            server.send(welcome(resumed=True))
+            model.started = True
 
 
 def _receive(server: ServerConnection, frame: bytes, now_ms: float) -> dict[str, Any] | None:

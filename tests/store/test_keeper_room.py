@@ -108,7 +108,7 @@ def test_session_that_came_back_keeps_the_walk_although_the_earlier_one_ends_lat
     for _ in range(8):
         crowd.leave(crowd.begin("stranger"))
     assert crowd.has(back)
-    assert crowd.store.about(back._id).state == "waiting"
+    assert crowd.store.about(back.id).state == "waiting"
 
 
 def test_walk_of_unknown_address_is_not_limited(tmp_path: Path) -> None:

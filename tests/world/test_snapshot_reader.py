@@ -1,5 +1,6 @@
 """A stranger's snapshot: whatever is wrong with it is said in one sentence, and nothing else happens."""
 
+import gc
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -47,6 +48,28 @@ def test_walk_of_an_earlier_version_has_no_identity(data: bytes) -> None:
     old = read_snapshot(changed(data, lambda t, h: h["beginning"].pop("walk")))
     assert old.beginning is not None
     assert old.beginning.walk == ""
+
+
+def test_file_is_what_the_library_would_write(data: bytes) -> None:
+    length = int.from_bytes(data[:8], "little")
+    metadata = json.loads(data[8 : 8 + length])["__metadata__"]
+    assert data == save(load(data), metadata)
+
+
+def test_files_of_other_lengths_leave_nothing_in_memory() -> None:
+    """The library keeps two types for each new size of a tensor, for ever."""
+    with torch.inference_mode():
+        snapshot = walk_about(make_world()).snapshot()
+    write_snapshot(snapshot)
+    before = count_types()
+    for length in range(100, 110):
+        write_snapshot(replace(snapshot, labels=np.zeros(length, np.int64)))
+    assert count_types() == before
+
+
+def count_types() -> int:
+    gc.collect()
+    return sum(issubclass(type(each), type) for each in gc.get_objects())
 
 
 WRONG: dict[str, tuple[Change, str]] = {

@@ -149,7 +149,7 @@ class KeptWalk:
         self._left.clear()
 
     def wait_left(self, timeout_s: float) -> bool:
-        """Wait until the session has ended, and all of its walk is saved. Any thread. Returns: whether it is."""
+        """Wait until the session has ended and its walk is saved. Any thread. Returns: whether it is."""
         return self._left.wait(timeout_s)
 
     def changed(self, walk: Saveable) -> None:

@@ -1,13 +1,14 @@
 """Snapshots as bytes: a safetensors file whose metadata has one entry, `worldplay`, with JSON."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, Strict
-from safetensors.torch import save
+from torch import Tensor
 
 from worldplay.world.camera import DEFAULT_INTRINSICS, MAX_POSES, Motion, Pose
 from worldplay.world.frames import MAX_SIDE
@@ -19,6 +20,15 @@ from worldplay.world.steering import Move, PosedCamera
 METADATA = "worldplay"
 NO_LABEL = -1  # in the file: the label is that of the motion that leads to the camera
 MAX_PROMPTS = 1000
+
+_TYPES = {  # in the order in which their tensors are written
+    torch.int64: "I64",
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.uint8: "U8",
+}
 
 Name = Annotated[str, Field(max_length=512)]
 Latent = Annotated[int, Field(ge=0, le=MAX_POSES)]
@@ -81,7 +91,28 @@ def write_snapshot(snapshot: Snapshot) -> bytes:
     }
     tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
     tensors["latents"] = snapshot.latents.contiguous()
-    return save(tensors, {METADATA: _header(snapshot).model_dump_json()})
+    return _encode(tensors, {METADATA: _header(snapshot).model_dump_json()})
+
+
+def _encode(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """Encode as `safetensors.torch.save` does. That keeps two ctypes types for each new size, for ever."""
+    order = sorted(tensors.items(), key=lambda item: (list(_TYPES).index(item[1].dtype), item[0]))
+    header: dict[str, object] = {"__metadata__": metadata}
+    content: list[bytes] = []
+    end = 0
+    for name, tensor in order:
+        content.append(_bytes_of(tensor))
+        begin, end = end, end + len(content[-1])
+        shape = list(tensor.shape)
+        header[name] = {"dtype": _TYPES[tensor.dtype], "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return b"".join([len(text).to_bytes(8, "little"), text, *content])
+
+
+def _bytes_of(tensor: Tensor) -> bytes:
+    is_known_to_numpy = tensor.dtype is not torch.bfloat16
+    return (tensor if is_known_to_numpy else tensor.view(torch.int16)).cpu().numpy().tobytes()
 
 
 def _header(snapshot: Snapshot) -> Header:
