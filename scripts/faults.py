@@ -3,7 +3,7 @@
 python scripts/faults.py [--short] [--only "tiny messages" --only sigterm]
 
 A walker plays all the while and must not notice. The exit code is 1 if a fault was not survived. The short
-form takes about two minutes, the full one twelve. Use a machine that can serve two walkers.
+form takes about two minutes, the full one half an hour. Use a machine that can serve two walkers.
 """
 
 import argparse

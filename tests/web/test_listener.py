@@ -1,5 +1,6 @@
 """What is posted of a session: everything in order, and what goes wrong."""
 
+import threading
 from queue import Queue
 from threading import Event
 from types import SimpleNamespace
@@ -96,6 +97,18 @@ def test_frame_that_cannot_be_encoded_ends_the_session(
     assert isinstance(refusal, ProtocolError)
     assert (refusal.code, refusal.fatal) == (code, True)
     assert engine.was_closed.wait(10.0)  # or a client that comes back would get the session without video
+
+
+def test_client_that_waits_takes_no_thread() -> None:
+    listener, _, posted = opened()
+    before = threading.active_count()
+    listener.on_queued(1, None)
+    listener.on_seated()
+    assert [posted.get_nowait().type for _ in range(2)] == ["queued", "state"]
+    assert threading.active_count() == before
+    listener.close()
+    listener.on_queued(1, None)
+    assert posted.empty()
 
 
 def test_session_is_opened_once_and_hears_of_dropped_frames() -> None:

@@ -194,7 +194,9 @@ def test_old_video_is_never_served_as_that_of_another_walk(
     """The walk itself is there all the same."""
     with serving(world, recordings=str(tmp_path)) as address:
         visitor = Visitor(address).walk(20, seed=1)
-        assert visitor.get().status_code == 200
+        visitor.client.send("pause")
+        visitor.client.collect(lambda message: message["type"] == "state")
+        assert visitor.get().status_code == 200  # and nothing more of this walk comes
         monkeypatch.setattr(recordings_module.Recordings, "make_room", _refuse)
         visitor.client.send("start", seed=2)
         visitor.hear_of_the_end()

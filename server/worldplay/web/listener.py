@@ -40,6 +40,8 @@ class SessionListener:
         self.tells_taken_as = False  # whether the client understands this field, which came later
         self._post = post
         self._is_queued = False  # the client was told that it waits; worker thread only
+        self._has_begun = False  # to encode
+        self._is_closed = False
         self._kept = kept
         self._media_s = media_s
         self._on_yielded = on_yielded or (lambda reason: None)
@@ -76,7 +78,15 @@ class SessionListener:
     def close(self) -> None:
         if self.session is not None:
             self.session.close()
+        self._is_closed = True
         self._encoder.close()
+
+    def _tell(self, item: Item | ProtocolError) -> None:
+        """Post an item, after all that is being encoded. Who waits in the queue needs no thread for that."""
+        if self._has_begun:
+            self._encoder.run(self._post, item)
+        elif not self._is_closed:
+            self._post(item)
 
     # -- from the engine, on its worker thread
 
@@ -86,21 +96,23 @@ class SessionListener:
     def on_still_queued(self, position: int, eta_s: float | None, waited_s: float) -> None:
         self._is_queued = True
         eta_s = expect_wait_s(position, eta_s, waited_s)
-        self._encoder.run(self._post, m.Queued(position=position, eta=eta_s))
+        self._tell(m.Queued(position=position, eta=eta_s))
 
     def on_seated(self) -> None:
         if self._kept is not None:
             self._kept.set_place(is_walking=True)
         if self._is_queued:
             self._is_queued = False
-            self._encoder.run(self._post, m.State(what="seated"))
+            self._tell(m.State(what="seated"))
 
     def on_started(self, prompt: str, taken_as: str | None) -> None:
+        self._has_begun = True
         self._encoder.run(self._open_track)
         if prompt and taken_as is not None and self.tells_taken_as:
-            self._encoder.run(self._post, m.State(what="prompt", chunk=0, text=prompt, taken_as=taken_as))
+            self._tell(m.State(what="prompt", chunk=0, text=prompt, taken_as=taken_as))
 
     def on_chunk(self, report: ChunkReport) -> None:
+        self._has_begun = True
         self._encoder.run(self._begin_chunk, report)
 
     def on_frames(self, frames: Frames, decode_ms: float, decoded_at_ms: float) -> None:
@@ -109,7 +121,7 @@ class SessionListener:
     def on_state(self, what: str, detail: dict[str, object]) -> None:
         if what == "paused" and self._last:
             for item in self._last:
-                self._encoder.run(self._post, item)
+                self._tell(item)
             return
         if what == "yielded":
             self._on_yielded(str(detail["text"]))
@@ -117,10 +129,10 @@ class SessionListener:
                 self._kept.set_place(is_walking=False)
         if not self.tells_taken_as:
             detail = {name: value for name, value in detail.items() if name != "taken_as"}
-        self._encoder.run(self._post, m.State.model_validate({"what": what, **detail}))
+        self._tell(m.State.model_validate({"what": what, **detail}))
 
     def on_error(self, code: str, message: str, fatal: bool) -> None:
-        self._encoder.run(self._post, ProtocolError(ErrorCode(code), message))
+        self._tell(ProtocolError(ErrorCode(code), message))
 
     def on_changed(self, walk: WalkPort) -> None:
         self._on_walked(walk)
