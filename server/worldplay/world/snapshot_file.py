@@ -1,6 +1,5 @@
 """Snapshots as bytes: a safetensors file whose metadata has one entry, `worldplay`, with JSON."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
@@ -8,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, Strict
+from safetensors import TensorSpec, serialize
 from torch import Tensor
 
 from worldplay.world.camera import DEFAULT_INTRINSICS, MAX_POSES, Motion, Pose
@@ -20,15 +20,6 @@ from worldplay.world.steering import Move, PosedCamera
 METADATA = "worldplay"
 NO_LABEL = -1  # in the file: the label is that of the motion that leads to the camera
 MAX_PROMPTS = 1000
-
-_TYPES = {  # in the order in which their tensors are written
-    torch.int64: "I64",
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.bfloat16: "BF16",
-    torch.float16: "F16",
-    torch.uint8: "U8",
-}
 
 Name = Annotated[str, Field(max_length=512)]
 Latent = Annotated[int, Field(ge=0, le=MAX_POSES)]
@@ -94,25 +85,19 @@ def write_snapshot(snapshot: Snapshot) -> bytes:
     return _encode(tensors, {METADATA: _header(snapshot).model_dump_json()})
 
 
-def _encode(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+def _encode(tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> bytes:
     """Encode as `safetensors.torch.save` does. That keeps two ctypes types for each new size, for ever."""
-    order = sorted(tensors.items(), key=lambda item: (list(_TYPES).index(item[1].dtype), item[0]))
-    header: dict[str, object] = {"__metadata__": metadata}
-    content: list[bytes] = []
-    end = 0
-    for name, tensor in order:
-        content.append(_bytes_of(tensor))
-        begin, end = end, end + len(content[-1])
-        shape = list(tensor.shape)
-        header[name] = {"dtype": _TYPES[tensor.dtype], "shape": shape, "data_offsets": [begin, end]}
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return b"".join([len(text).to_bytes(8, "little"), text, *content])
-
-
-def _bytes_of(tensor: Tensor) -> bytes:
-    is_known_to_numpy = tensor.dtype is not torch.bfloat16
-    return (tensor if is_known_to_numpy else tensor.view(torch.int16)).cpu().numpy().tobytes()
+    on_cpu = {name: tensor.cpu() for name, tensor in tensors.items()}  # until all is encoded
+    specs = {
+        name: TensorSpec(
+            dtype=str(tensor.dtype).removeprefix("torch."),
+            shape=tensor.shape,
+            data_ptr=tensor.data_ptr(),
+            data_len=tensor.nbytes,
+        )
+        for name, tensor in on_cpu.items()
+    }
+    return bytes(serialize(specs, metadata))
 
 
 def _header(snapshot: Snapshot) -> Header:
