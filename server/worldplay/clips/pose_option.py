@@ -36,14 +36,14 @@ class RecordedBeginning(BaseModel):
 
 
 def is_saved_walk(option: str | None) -> bool:
-    """Return whether the option names a saved walk: by its ending, or by what is in the file, which is no JSON."""
+    """Return whether the option names a saved walk, by its ending or by what is in the file."""
     if option is None or option.lower().endswith(".safetensors"):
         return option is not None
     return os.path.isfile(option) and _is_safetensors(Path(option))
 
 
 def _is_safetensors(path: Path) -> bool:
-    """Return whether a file begins with a length of 8 bytes and a JSON map. No text has zeros in its first bytes."""
+    """Return whether a file begins with a length of 8 bytes and a map. No text begins with zeros in it."""
     try:
         with path.open("rb") as file:
             beginning = file.read(9)

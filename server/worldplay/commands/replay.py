@@ -27,6 +27,7 @@ def run(settings: ModelSettings, path: Path) -> bool:
     first, most = different[0], max(different, key=lambda chunk: chunk.difference)
     sys.stdout.write(
         f"{path}: {len(different)} of {len(chunks)} chunks differ. The first is chunk {first.index}, by up "
-        f"to {first.difference:.3g}; chunk {most.index} differs most, by up to {most.difference:.3g}\n{HINT}\n"
+        f"to {first.difference:.3g}; chunk {most.index} differs most, by up to {most.difference:.3g}\n"
+        f"{HINT}\n"
     )
     return False

@@ -371,7 +371,7 @@ class Store:
         return self.num_bytes + num_bytes > self.quota_bytes
 
     def _room(self, num_bytes: int) -> AbstractContextManager[None]:
-        """Make room for bytes, and count them while they are written. Raises, when entered: StoreFullError."""
+        """Make room for bytes, and count them while they are written. Entering raises StoreFullError."""
         if self._is_full_with(num_bytes) or self._monotonic() > self._cleaned_s + CLEAN_EVERY_S:
             self.clean(num_bytes)
         return self._bytes.writing(num_bytes, self.quota_bytes)
