@@ -43,6 +43,10 @@ export class App {
   private readonly connectionNotice = new ConnectionNotice(this.notice, {
     connect: () => this.connection.connect(),
     reload: () => location.reload(),
+    beginAnew: () => {
+      this.walking.setAside(this.connection.session, this.tab);
+      this.connection.connectAnew();
+    },
     isKept: () => this.walk?.opened === true && (this.welcome === null || this.welcome.snapshots === true),
   });
   private readonly bareView = new BareView();
@@ -124,7 +128,7 @@ export class App {
   private lastError: Diagnostics["lastError"] = null;
 
   constructor(token: () => string | undefined) {
-    const left = this.tab.take();
+    const left = this.tab.take() ?? this.tab.takeSetAside();
     const resume = left?.resume;
     this.connection = new Connection(
       { openSocket: (events) => openWebSocket(serverUrl(location.href), events), token, resume },

@@ -132,7 +132,7 @@ def render(
         str | None,
         typer.Option(
             help="Where to go: 'w-10,right-5' (latents), or a JSON file of poses [straight ahead]. "
-            "A saved walk (.safetensors) decides everything. "
+            "A saved walk decides everything. "
             "A recorded walk also sets view, prompt, seed and steps unless they are given; "
             "if it began at a picture, give that --image."
         ),
@@ -189,7 +189,7 @@ def render(
 
 @app.command()
 def replay(
-    walk: Annotated[Path, typer.Argument(help="A saved walk: a .safetensors file, as the page saves it.")],
+    walk: Annotated[Path, typer.Argument(help="A saved walk, as the page downloads it.")],
     model: Model = None,
     variant: Variant = None,
     size: Size = None,

@@ -44,7 +44,9 @@ def test_saved_walk_is_made_again(path: Path, capsys: pytest.CaptureFixture[str]
 def test_other_seed_is_noticed(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path.write_bytes(path.read_bytes().replace(b'\\"seed\\":5', b'\\"seed\\":6'))
     assert not replay.run(load_settings(device="cpu"), path)
-    assert "2 of 2 chunks differ. The first is chunk 0" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "2 of 2 chunks differ. The first is chunk 0" in said
+    assert "went on with another --tier" in said  # the file names only the first one
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """The store is never too full, and one owner or address does not fill it for the others."""
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from support.stores import OWNER, make_store
 from support.waiting import Clock
 from worldplay.store.about import About, hash_key
 from worldplay.store.errors import MissingWalkError, OwnerFullError, StoreFullError
+from worldplay.store.files import Files
 from worldplay.store.store import new_id
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_file import write_snapshot
@@ -87,3 +89,36 @@ def test_live_walks_of_one_address_leave_room_for_others(tmp_path: Path, snapsho
         begin("one")
     assert store.load(begin("another"))
     assert store.load(begin(""))  # an address that is not known has no share
+
+
+def fail(*_: object) -> None:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def test_what_could_not_be_written_is_not_counted(
+    tmp_path: Path, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_store(tmp_path)
+    store.create(id := new_id(), About(kind="live", key=hash_key("s")))
+    store.append(id, 0, snapshot)
+    num_bytes = store.num_bytes
+    monkeypatch.setattr(Files, "write", fail)
+    for _ in range(3):
+        with pytest.raises(OSError, match="Input/output error"):
+            store.append(id, 1, snapshot)
+        with pytest.raises(OSError, match="Input/output error"):
+            store.keep(OWNER, "", snapshot)
+    assert store.num_bytes == num_bytes
+
+
+def test_walk_that_cannot_be_removed_makes_no_room(
+    tmp_path: Path, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_store(tmp_path, quota_bytes=5 * len(write_snapshot(snapshot)) // 2)
+    for _ in range(2):
+        store.create(id := new_id(), About(kind="live", key=hash_key("s"), state="left"))
+        store.append(id, 0, snapshot)
+    monkeypatch.setattr(Files, "remove", fail)
+    monkeypatch.setattr(Files, "remove_folder", fail)
+    with pytest.raises(StoreFullError):
+        store.keep(OWNER, "", snapshot)

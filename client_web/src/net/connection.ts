@@ -111,6 +111,17 @@ export class Connection {
     this.heartbeat = setInterval(() => this.beat(), PING_MS);
   }
 
+  /** Connect as a new visitor. The session so far is not asked for again. */
+  connectAnew(): void {
+    this.resume = null;
+    this.attempt = 0;
+    clearInterval(this.heartbeat);
+    this.socket?.close(1000);
+    this.socket = null;
+    this.welcomedAt = null;
+    this.connect();
+  }
+
   /** Do not try again until `connect` is called. */
   stop(): void {
     clearTimeout(this.timer);

@@ -42,6 +42,9 @@ const BY_CODE_IF_KEPT: Readonly<Record<string, string>> = {
 /** Errors caused by the visitor's input. The server's reason helps to correct it, so it is shown. */
 const WITH_REASON = new Set(["bad_image", "bad_pose", "bad_request", "too_large"]);
 
+export const SET_ASIDE_IN_WORDS =
+  "Your earlier walk is kept for a day. To go on with it, reload this page before you start another walk.";
+
 const UNOPENED =
   "That walk could not be opened. It may be kept no longer, or be of an earlier model, or the server is busy.";
 
@@ -61,9 +64,13 @@ export function lossInWords(cause: Cause, isKept = false): string {
   return (isKept ? BY_CODE_IF_KEPT[cause.code] : undefined) ?? errorInWords(cause);
 }
 
-/** What the visitor can do about a lost connection. */
-export function remedyInWords(cause: Cause): "Reload" | "Walk here" | "Try now" {
+/** What the visitor can do about a lost connection. `isStuck`: the server has refused the walk again and again. */
+export function remedyInWords(
+  cause: Cause,
+  isStuck = false,
+): "Reload" | "Walk here" | "New walk" | "Try now" {
   if (BY_CODE[cause?.code ?? ""] === DISAGREE) return "Reload";
+  if (isStuck && cause?.code === "busy") return "New walk"; // the page tries again by itself
   return cause?.code === "taken_over" ? "Walk here" : "Try now";
 }
 

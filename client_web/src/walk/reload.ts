@@ -14,6 +14,7 @@ export interface LeftWalk extends OpenVideo {
 type TabStorage = Pick<Storage, "getItem" | "setItem" | "removeItem">;
 
 const KEY = "worldplay.left-walk";
+const SET_ASIDE_KEY = "worldplay.set-aside-walk";
 const FIELDS = {
   resume: map({ session: string, secret: string, fragment: optional(integer), chunk: optional(integer) }),
   request: map({
@@ -55,9 +56,18 @@ export class TabMemory {
 
   /** The page is left. */
   leave(walk: LeftWalk): void {
+    this.write(KEY, walk);
+  }
+
+  /** The server cannot take the walk back for now, and the visitor begins another one. */
+  setAside(walk: LeftWalk): void {
+    this.write(SET_ASIDE_KEY, walk);
+  }
+
+  private write(key: string, walk: LeftWalk): void {
     const init = btoa(String.fromCharCode(...walk.init));
     try {
-      this.storage?.setItem(KEY, JSON.stringify({ ...walk, init }));
+      this.storage?.setItem(key, JSON.stringify({ ...walk, init }));
     } catch {
       // The memory is full. The walk does not go on after a reload.
     }
@@ -65,8 +75,17 @@ export class TabMemory {
 
   /** The page is open: the walk that was left, which is forgotten. */
   take(): LeftWalk | null {
-    const text = this.storage?.getItem(KEY) ?? null;
-    this.storage?.removeItem(KEY);
+    return this.takeFrom(KEY);
+  }
+
+  /** The walk that was set aside, which is forgotten. For a page that is opened and has no other walk. */
+  takeSetAside(): LeftWalk | null {
+    return this.takeFrom(SET_ASIDE_KEY);
+  }
+
+  private takeFrom(key: string): LeftWalk | null {
+    const text = this.storage?.getItem(key) ?? null;
+    this.storage?.removeItem(key);
     return text === null ? null : read(text);
   }
 }

@@ -5,11 +5,11 @@ import type { ConnectionNotice } from "../ui/connection_notice";
 import type { Notice } from "../ui/notice";
 import type { PromptChoice } from "../ui/prompt_choice";
 import type { StartPanel } from "../ui/start_panel";
-import { beginningInWords, promptInWords } from "../ui/words";
+import { beginningInWords, promptInWords, SET_ASIDE_IN_WORDS } from "../ui/words";
 import { paceInWords } from "../video/pace";
 import type { Playback } from "../video/playback";
 import { Pause } from "./pause";
-import { fromKeyFrame, type LeftWalk } from "./reload";
+import { fromKeyFrame, type LeftWalk, type TabMemory } from "./reload";
 import { beginningOf, reloadedWalk, type Walk, Walks } from "./walk";
 import { PATH_SAVED, saveFile, WalkRecord } from "./walk_record";
 
@@ -191,7 +191,15 @@ export class Walking {
     this.updatePause();
   }
 
-  /** The server no longer has the walk of the page before this one. */
+  /** Let another walk begin instead of this one, which the server cannot take back for now. */
+  setAside(resume: Resume | null, tab: TabMemory): void {
+    const left = this.leave(resume);
+    if (left !== null) tab.setAside(left);
+    this.end();
+    this.parts.notice.say(SET_ASIDE_IN_WORDS);
+  }
+
+  /** The server no longer has the walk of the page before this one, or cannot take it back for now. */
   private end(): void {
     this.walks.current = null;
     this.parts.connectionNotice.over();

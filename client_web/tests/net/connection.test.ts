@@ -336,3 +336,26 @@ it("stays away when it is told to", () => {
   vi.advanceTimersByTime(60_000);
   expect(sockets).toHaveLength(1);
 });
+
+it("comes as a new visitor if the server cannot take the session back", () => {
+  const connection = connect(undefined, { session: "s", secret: "k" });
+  newest().events.opened();
+  hear(WELCOME);
+  hear({ type: "error", code: "busy", message: "later", fatal: true, retryable: true, retry_after: null });
+  newest().events.closed(1013);
+  connection.connectAnew();
+  newest().events.opened();
+  expect(newest().sent).toEqual([{ type: "hello", protocol: 1 }]);
+  vi.advanceTimersByTime(0);
+  expect(sockets).toHaveLength(2);
+});
+
+it("comes as a new visitor also while it asks for the session", () => {
+  const connection = connect(undefined, { session: "s", secret: "k" });
+  const [first] = sockets;
+  connection.connectAnew();
+  first?.events.closed(1000);
+  newest().events.opened();
+  expect(first?.isClosed).toBe(true);
+  expect(newest().sent).toEqual([{ type: "hello", protocol: 1 }]);
+});

@@ -7,6 +7,7 @@ let action: NoticeAction | undefined;
 let notice: Notice;
 let connection: ConnectionNotice;
 let isKept: boolean;
+let isAnew: boolean;
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -18,10 +19,13 @@ beforeEach(() => {
       [shown, action] = [null, undefined];
     },
   });
-  isKept = false;
+  isKept = isAnew = false;
   connection = new ConnectionNotice(notice, {
     connect: () => undefined,
     reload: () => undefined,
+    beginAnew: () => {
+      isAnew = true;
+    },
     isKept: () => isKept,
   });
   [shown, action] = [null, undefined];
@@ -100,6 +104,17 @@ it("tells a visitor who comes back to a full server that the walk is kept, and o
   connection.changed(LOST);
   expect(shown).toContain("Your walk is kept for a day");
   expect([shown?.endsWith("Trying again in a moment."), action?.label]).toEqual([true, "Try now"]);
+});
+
+it("offers a new walk to a visitor whom the server refuses again and again", () => {
+  isKept = true;
+  for (let time = 0; time < 3; time++) connection.changed(LOST);
+  expect(action?.label).toBe("New walk");
+  action?.run?.();
+  expect(isAnew).toBe(true);
+  connection.over();
+  connection.changed(LOST);
+  expect(action?.label).toBe("Try now");
 });
 
 it.each([

@@ -83,3 +83,11 @@ it.each([
   const resume = last === undefined ? session : { ...session, fragment: last };
   expect(fromKeyFrame(resume, key)).toEqual(asked === undefined ? session : { ...session, fragment: asked });
 });
+
+it("keeps a walk that was set aside until a page without another walk asks for it", () => {
+  const tab = storage();
+  new TabMemory(tab).setAside(WALK);
+  expect(new TabMemory(tab).take()).toBeNull();
+  expect(new TabMemory(tab).takeSetAside()).toEqual(WALK);
+  expect(new TabMemory(tab).takeSetAside()).toBeNull();
+});

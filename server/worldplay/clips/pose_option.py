@@ -36,8 +36,20 @@ class RecordedBeginning(BaseModel):
 
 
 def is_saved_walk(option: str | None) -> bool:
-    """Return whether the option names a saved walk, which is no JSON."""
-    return option is not None and option.lower().endswith(".safetensors")
+    """Return whether the option names a saved walk, by its ending or by what is in the file."""
+    if option is None or option.lower().endswith(".safetensors"):
+        return option is not None
+    return os.path.isfile(option) and _is_safetensors(Path(option))
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Return whether a file begins with a length of 8 bytes and a map. No text begins with zeros in it."""
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(9)
+    except OSError:  # whoever reads it whole says why
+        return False
+    return beginning[4:] == b"\0\0\0\0{"
 
 
 def read_pose(option: str | None) -> object:

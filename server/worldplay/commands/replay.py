@@ -6,6 +6,9 @@ from pathlib import Path
 from worldplay.commands.saved_walk import open_with_world
 from worldplay.settings import ModelSettings
 
+# A file names only what the walk began with.
+HINT = "a walk that went on with another --tier or --attention than it began with differs from there on"
+
 
 def run(settings: ModelSettings, path: Path) -> bool:
     """Replay a walk. Returns: whether all latents are equal.
@@ -25,5 +28,6 @@ def run(settings: ModelSettings, path: Path) -> bool:
     sys.stdout.write(
         f"{path}: {len(different)} of {len(chunks)} chunks differ. The first is chunk {first.index}, by up "
         f"to {first.difference:.3g}; chunk {most.index} differs most, by up to {most.difference:.3g}\n"
+        f"{HINT}\n"
     )
     return False

@@ -6,14 +6,15 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
-from threading import Lock
 from typing import Literal
 
 from pydantic import ValidationError
 
 from worldplay.store.about import About, hash_address, hash_key
 from worldplay.store.ages import Ages
+from worldplay.store.byte_count import ByteCount
 from worldplay.store.chain import (
     FIRST_WRITER,
     find_newest,
@@ -85,20 +86,19 @@ class Store:
         self._abouts: dict[str, tuple[Entry, About | None]] = {}  # as last read, each with its file
         self._claims = Claims(files)
         self._index = WalkIndex(self._list, self._look)
-        self._lock = Lock()
-        self._num_bytes = 0  # as of the last cleaning, and what was written since
+        self._bytes = ByteCount()
         self._cleaned_s = float("-inf")
 
     @property
     def num_bytes(self) -> int:
         """Return how large the store is, as of the last cleaning and what was written since."""
-        return self._num_bytes
+        return self._bytes.num_bytes
 
     def create(self, id: str, about: About) -> About:
         """Make a walk without parts. Returns: its description. Raises: StoreFullError or OSError."""
-        self._make_room(0)
         about = about.model_copy(update={"created_s": self._now()})
-        self.describe(id, about)
+        with self._room(0):
+            self.describe(id, about)
         return about
 
     def describe(self, id: str, about: About) -> None:
@@ -124,10 +124,10 @@ class Store:
         """
         data = write_snapshot(part)
         self._check_live(id, len(data))
-        self._make_room(len(data))
-        self._claims.settle(id, writer)
         name = name_part(writer, number)
-        self._files.write(f"{id}/{name}", data)
+        with self._room(len(data)):
+            self._claims.settle(id, writer)
+            self._files.write(f"{id}/{name}", data)
         self._index.change([id])
         if part.first == 0:
             self._remove_replaced(id, name, writer)
@@ -139,7 +139,7 @@ class Store:
         Returns: the size of the joined part; 0: they stay as they are for now.
         Raises: ValueError if one is damaged, TooLongError or OSError. The walk is whole nevertheless.
         """
-        if self._num_bytes + sum(part.num_bytes for part in run) > self.quota_bytes:
+        if self._is_full_with(sum(part.num_bytes for part in run)):
             return 0
         names = [f"{id}/{name_part(writer, part.number)}" for part in run]
         files = self._files.read_all(names)
@@ -147,17 +147,17 @@ class Store:
         if not self.is_newest(id, writer):
             return 0
         self._files.write(names[0], data)
-        self._count(len(data) - len(files[0]))
+        self._bytes.add(len(data) - len(files[0]))
         for name, replaced in zip(names[1:], files[1:], strict=True):
             self._files.remove([name])  # each by itself, because the order matters
-            self._count(-len(replaced))
+            self._bytes.add(-len(replaced))
         self._index.change([id])
         return len(data)
 
     def _check_live(self, id: str, num_bytes: int) -> None:
         """Raises: OwnerFullError if the walks of one address that are being made take what is for others."""
         free_bytes = LIVE_ADDRESS_SHARE * self.quota_bytes - num_bytes
-        if self._num_bytes > free_bytes < live_bytes_beside(self._index.walks(), id):
+        if self.num_bytes > free_bytes < live_bytes_beside(self._index.walks(), id):
             raise OwnerFullError
 
     def _remove_replaced(self, id: str, name: str, writer: str) -> None:
@@ -166,7 +166,7 @@ class Store:
         replaced = [each for each in list_parts(sizes) if each != name]
         if replaced and find_newest(sizes) == writer:
             self._files.remove([f"{id}/{each}" for each in replaced])
-            self._count(-sum(sizes[each] for each in replaced))
+            self._bytes.add(-sum(sizes[each] for each in replaced))
 
     def claim(self, id: str) -> str:
         """Go on with a walk. Returns: the writer of what follows. Other writers' parts count no more.
@@ -201,13 +201,13 @@ class Store:
         self._check_bookmarks(about, snapshot.latents.nbytes)  # before it costs anything
         data = write_snapshot(snapshot)
         self._check_bookmarks(about, len(data))
-        self._make_room(len(data))
-        try:
-            self._files.write(f"{id}/{name_part(FIRST_WRITER, 0)}", data)
-            self.create(id, about)  # last, so that nobody finds a bookmark without its walk
-        except Exception:
-            self._remove(id)
-            raise
+        with self._room(len(data)):
+            try:
+                self._files.write(f"{id}/{name_part(FIRST_WRITER, 0)}", data)
+                self.create(id, about)  # last, so that nobody finds a bookmark without its walk
+            except Exception:
+                self._remove(id)
+                raise
         self._index.change([id])
         self.num_kept += 1
         return id
@@ -278,18 +278,16 @@ class Store:
     def clean(self, room_bytes: int = 0) -> None:
         """Remove what has expired and, until there is this much room, walks that were left."""
         walks, now_s = self._list(), self._now()
-        expired = {walk.id: walk for walk in find_expired(walks, now_s) if self._now.is_steady}
-        self._remove_all(expired.values(), "expired")
-        walks = [walk for walk in walks if walk.id not in expired]
         num_bytes = sum(walk.num_bytes for walk in walks)
+        expired = {walk.id: walk for walk in find_expired(walks, now_s) if self._now.is_steady}
+        num_bytes -= self._remove_all(expired.values(), "expired")
+        walks = [walk for walk in walks if walk.id not in expired]
         missing_bytes = num_bytes + room_bytes - self.quota_bytes
         if missing_bytes > 0:
             missing_bytes += int(SLACK_SHARE * self.quota_bytes)
-            removed = list(find_room(walks, missing_bytes, self.quota_bytes))
-            self._remove_all(removed, "room")
-            num_bytes -= sum(walk.num_bytes for walk in removed)
-        with self._lock:
-            self._num_bytes, self._cleaned_s = num_bytes, self._monotonic()
+            num_bytes -= self._remove_all(find_room(walks, missing_bytes, self.quota_bytes), "room")
+        self._bytes.set(num_bytes)
+        self._cleaned_s = self._monotonic()
 
     def find_walking(self, since_s: float, until_s: float) -> list[StoredWalk]:
         """Find the sessions that had a slot and gave their last sign of life in this time, the latest first.
@@ -369,25 +367,22 @@ class Store:
         """List the files of a walk."""
         return list_names(self._files, id)
 
-    def _count(self, num_bytes: int) -> None:
-        with self._lock:
-            self._num_bytes += num_bytes
+    def _is_full_with(self, num_bytes: int) -> bool:
+        return self.num_bytes + num_bytes > self.quota_bytes
 
-    def _make_room(self, num_bytes: int) -> None:
-        """Count bytes that will be written. Raises: StoreFullError."""
-        is_full = self._num_bytes + num_bytes > self.quota_bytes
-        if is_full or self._monotonic() > self._cleaned_s + CLEAN_EVERY_S:
+    def _room(self, num_bytes: int) -> AbstractContextManager[None]:
+        """Make room for bytes, and count them while they are written. Entering raises StoreFullError."""
+        if self._is_full_with(num_bytes) or self._monotonic() > self._cleaned_s + CLEAN_EVERY_S:
             self.clean(num_bytes)
-        with self._lock:
-            if self._num_bytes + num_bytes > self.quota_bytes:
-                raise StoreFullError
-            self._num_bytes += num_bytes
+        return self._bytes.writing(num_bytes, self.quota_bytes)
 
-    def _remove_all(self, walks: Iterable[StoredWalk], why: Removal) -> None:
-        num_removed = sum(self._remove(walk.id) for walk in walks)
-        self.num_removed[why] += num_removed
-        if num_removed:
-            logger.info("walks that nobody came back to were removed: %d (%s)", num_removed, why)
+    def _remove_all(self, walks: Iterable[StoredWalk], why: Removal) -> int:
+        """Return how many bytes were removed."""
+        removed = [walk.num_bytes for walk in walks if self._remove(walk.id)]
+        self.num_removed[why] += len(removed)
+        if removed:
+            logger.info("walks that nobody came back to were removed: %d (%s)", len(removed), why)
+        return sum(removed)
 
     def _remove(self, id: str) -> bool:
         self._index.change([id])
