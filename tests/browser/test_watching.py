@@ -10,26 +10,28 @@ from browser.visit import state, wait_frames, wait_notice, wait_state, walk
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
-# Counts the sockets, keeps the newest, and notes that a frame was on screen.
-WITNESS = """
+# Notes when the socket was open, and when the first frame was on screen.
+STOPWATCH = """
 const Plain = WebSocket;
 window.WebSocket = class extends Plain {
   constructor(...given) {
     super(...given);
     window.sockets = (window.sockets ?? 0) + 1;
     window.socket = this;
+    this.addEventListener("open", () => (window.openedAt ??= performance.now()));
   }
 };
 addEventListener("DOMContentLoaded", () =>
-  document.querySelector("#video").requestVideoFrameCallback(() => (window.hasSeen = true)));
+  document.querySelector("#video").requestVideoFrameCallback(() => (window.seenAt = performance.now())));
 """
+MOST_MS = 1000.0
 
 
 @pytest.fixture
 def watcher(chromium: Browser) -> Iterator[Page]:
     with chromium.new_page(bypass_csp=True) as page:
         page.set_default_timeout(60_000)
-        page.add_init_script(WITNESS)
+        page.add_init_script(STOPWATCH)
         yield page
 
 
@@ -42,6 +44,10 @@ def share(page: Page) -> str:
     page.keyboard.press("Escape")
     page.wait_for_selector("#share", state="hidden")
     return link
+
+
+def wait_seen(watcher: Page) -> None:
+    watcher.wait_for_function("window.seenAt !== undefined")
 
 
 def num_shown(page: Page) -> Any:
@@ -62,7 +68,7 @@ def test_second_page_shows_the_walk_of_the_first_and_its_end(server: str, page: 
     page.keyboard.press("p")
     wait_state(page, "paused")
     watcher.goto(link)
-    watcher.wait_for_function("window.hasSeen")  # without waiting for what is yet to be made
+    wait_seen(watcher)  # without waiting for what is yet to be made
     page.keyboard.press("p")
     wait_shown(watcher, 30)
     page.wait_for_selector("#watchers >> text=1 watching")
@@ -77,3 +83,11 @@ def test_second_page_shows_the_walk_of_the_first_and_its_end(server: str, page: 
     page.click("#share-stop")
     wait_notice(watcher, "The walk is no longer shared.")
     assert state(page)["lastError"] is None
+
+
+@pytest.mark.realtime
+def test_second_page_shows_something_within_a_second(server: str, page: Page, watcher: Page) -> None:
+    walk(page, server)
+    watcher.goto(share(page))
+    wait_seen(watcher)
+    assert watcher.evaluate("seenAt - openedAt") < MOST_MS
