@@ -71,7 +71,7 @@ class RawClient:
         """Send anything, right or wrong."""
         self._socket.send(frame)
 
-    def recv(self, timeout: float = 30.0) -> Message:
+    def recv(self, timeout: float = 60.0) -> Message:
         """Raises: TimeoutError, or Closed with the server's close code."""
         try:
             frame = self._socket.recv(timeout)
@@ -84,11 +84,11 @@ class RawClient:
                 self._show(message)
         return message
 
-    def recv_type(self, type: str, timeout: float = 30.0) -> Message:
+    def recv_type(self, type: str, timeout: float = 60.0) -> Message:
         """Read on to the next message of a type."""
         return self.collect(lambda message: message["type"] == type, timeout)[-1]
 
-    def collect(self, until: Callable[[Message], bool], timeout: float = 30.0) -> list[Message]:
+    def collect(self, until: Callable[[Message], bool], timeout: float = 60.0) -> list[Message]:
         """Read up to and with the first message for which `until` holds, in `timeout` seconds altogether.
 
         Raises: AssertionError at an `error` that is not what is waited for.
@@ -100,7 +100,7 @@ class RawClient:
             messages.append(self.recv(max(0.0, deadline - time.monotonic())))
         return messages
 
-    def wait_closed(self, timeout: float = 10.0, most_per_s: float = math.inf) -> tuple[list[Message], int]:
+    def wait_closed(self, timeout: float = 60.0, most_per_s: float = math.inf) -> tuple[list[Message], int]:
         """Read to the end, so many messages a second. Returns: the last messages and the close code."""
         messages: list[Message] = []
         deadline = time.monotonic() + timeout
