@@ -61,7 +61,7 @@ def _run(name: str, bench: Bench, player: Player, least_shown: float) -> Row:
     time.sleep(max(0.5, least_s - (time.monotonic() - began_s)))
     stalled_s = visitor.player.stalled_s - stalled_s
     shown = 1 - stalled_s / (time.monotonic() - began_s)
-    went_on = visitor.num_frames > frames
+    went_on = wait_until(lambda: visitor.num_frames > frames, SETTLE_S)
     wait_until(lambda: not _find_leak(before, server.usage()), SETTLE_S)
     after, health_ms = server.usage(), server.health_ms()
     problem = _find_leak(before, after)

@@ -86,9 +86,11 @@ def stage_that_hangs(folder: Path, is_short: bool) -> str:
     """A stage of the model never ends, so the server ends. The walk goes on on the next one."""
     server = FaultServer(folder, WORLDPLAY_STAGE_TIMEOUT_S="3")
     walker = begin_walk(server.url, VICTIM_SEED)
-    server.plan_fault("step", "hang")
-    noticed = wait_until(lambda: _status(server, "/live") == 503, 30)
-    code = server.process.wait(40)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(walker.receive_type, "bye")  # it walks on, or there may be no other step
+        server.plan_fault("step", "hang")
+        noticed = wait_until(lambda: _status(server, "/live") == 503, 60)
+        code = server.process.wait(60) if noticed else server.stop(signal.SIGKILL)
     if not noticed or code != EXIT_FAILED:
         return f"FAILED: {noticed=}, exit code {code}"
     said = f"noticed, exit code {code}"

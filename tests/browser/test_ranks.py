@@ -12,7 +12,7 @@ from support.serving import serving
 from worldplay.ranks.leader import Leader
 from worldplay.world.embedded.load import EMBEDDED, load_embedded, load_networks
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 
 def test_walk_on_two_ranks(page: Page) -> None:

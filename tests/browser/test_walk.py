@@ -2,6 +2,7 @@
 
 import io
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Page
 
-from browser.visit import STATE, come, state, wait_frames, wait_state
+from browser.visit import STATE, come, state, wait_frames, wait_notice, wait_state
 from worldplay.world.world import World
 
 pytestmark = pytest.mark.browser
+
+REFRESH_S = 0.2  # HUD_MS in playback.ts
 
 
 def picture(page: Page) -> NDArray[np.float64]:
@@ -29,7 +32,7 @@ def walker(page: Page, server: str) -> Page:
     come(page, server)
     page.fill("#seed", "1")
     page.press("#seed", "Enter")
-    page.wait_for_function(f"{STATE}.framesShown > 0", timeout=30_000)
+    page.wait_for_function(f"{STATE}.framesShown > 0")
     page.keyboard.press("h")  # the measurements would be in the picture
     return page
 
@@ -75,9 +78,11 @@ def test_page_is_not_laid_out_for_every_frame(walker: Page) -> None:
         metrics = session.send("Performance.getMetrics")["metrics"]
         return float(next(metric["value"] for metric in metrics if metric["name"] == "LayoutCount"))
 
-    before, num_frames = count_layouts(), 32
+    began_s, before, num_frames = time.monotonic(), count_layouts(), 32
     wait_frames(walker, num_frames)
-    assert count_layouts() - before < num_frames
+    num_layouts = count_layouts() - before
+    num_refreshes = 1 + (time.monotonic() - began_s) / REFRESH_S  # many if the video is slow
+    assert num_layouts < num_refreshes + num_frames / 2
 
 
 @pytest.mark.parametrize(("key", "direction"), [("ArrowRight", -1), ("ArrowLeft", 1)])
@@ -97,9 +102,9 @@ def test_light_changes_in_mid_walk_and_is_confirmed(walker: Page) -> None:
     pressed = "chips => chips.map(chip => chip.ariaPressed)"
     assert chips.evaluate_all(pressed) == ["true", "false", "false", "false"]
     chips.nth(2).click()
-    walker.wait_for_function(f"{STATE}.prompt === 'the courtyard at night'")
+    wait_notice(walker, "Now: Night.")
+    assert state(walker)["prompt"] == "the courtyard at night"
     assert chips.nth(2).get_attribute("aria-pressed") == "true"
-    walker.wait_for_selector("#notice.visible >> text=Now: Night.")
     walker.keyboard.press("4")
     walker.wait_for_function(f"{STATE}.prompt === 'the courtyard in snow'")
     wait_frames(walker, 16)  # the walk went on all the while
@@ -121,7 +126,7 @@ def test_prompt_typed_in_mid_walk_does_not_steer(walker: Page) -> None:
 
 
 VOLCANO = "a burning volcano full of dragons"
-TAKEN_AS_DAY = "#notice.visible >> text=This world knows day, dusk, night and snow; taken as day."
+TAKEN_AS_DAY = "This world knows day, dusk, night and snow; taken as day."
 
 
 def lit_chips(page: Page) -> list[str]:
@@ -133,11 +138,11 @@ def lit_chips(page: Page) -> list[str]:
 def test_page_says_which_light_a_prompt_in_mid_walk_is_taken_as(walker: Page) -> None:
     walker.keyboard.press("h")
     walker.keyboard.press("3")
-    walker.wait_for_selector("#notice.visible >> text=Now: Night.")
+    wait_notice(walker, "Now: Night.")
     assert lit_chips(walker) == ["Night"]
     walker.fill("#live-prompt", VOLCANO)
     walker.press("#live-prompt", "Enter")
-    walker.wait_for_selector(TAKEN_AS_DAY)
+    wait_notice(walker, TAKEN_AS_DAY)
     assert lit_chips(walker) == ["Day"]
     assert walker.input_value("#live-prompt") == VOLCANO
     assert state(walker)["prompt"] == VOLCANO
@@ -147,7 +152,7 @@ def test_page_says_which_light_the_prompt_of_a_start_is_taken_as(page: Page, ser
     come(page, server)
     page.fill("#prompt", VOLCANO)
     page.press("#prompt", "Enter")
-    page.wait_for_selector(TAKEN_AS_DAY)
+    wait_notice(page, TAKEN_AS_DAY)
     wait_state(page, "walking")
     assert lit_chips(page) == ["Day"]
     assert page.input_value("#live-prompt") == VOLCANO
@@ -160,8 +165,8 @@ def test_own_picture_starts_at_the_view_most_like_it(page: Page, server: str, wo
     page.set_input_files("#own-file", {"name": "p.jpg", "mimeType": "image/jpeg", "buffer": view.preview})
     page.wait_for_function("document.querySelector('#own').classList.contains('chosen')")
     page.click("#walk")
-    page.wait_for_function(f"{STATE}.framesShown > 0", timeout=30_000)
-    page.wait_for_selector(f"#notice.visible >> text=Your picture looks most like “{view.title}”")
+    wait_notice(page, f"Your picture looks most like “{view.title}”")  # which may go before the picture comes
+    page.wait_for_function(f"{STATE}.framesShown > 0")
 
 
 def zoom_of(before: NDArray[np.float64], after: NDArray[np.float64]) -> float:

@@ -14,13 +14,13 @@ from playwright.sync_api import Page
 
 from support.paths import PACKAGE, REPOSITORY
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 BUILT_FROM = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "server")
 
 
 def pip(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100)
+    return subprocess.run(command, capture_output=True, text=True, timeout=250)
 
 
 def copy_sources(target: Path, *, with_page: bool) -> Path:
@@ -73,7 +73,7 @@ def test_installed_wheel_serves_the_page(page: Page, tmp_path: Path) -> None:
     with serving_installed(programs, tmp_path) as url:
         page.goto(url)
         page.click("#walk")
-        page.wait_for_function("window.worldplay?.framesShown > 0", timeout=30_000)
+        page.wait_for_function("window.worldplay?.framesShown > 0")
 
 
 def test_wheel_is_not_built_without_the_page(tmp_path: Path) -> None:

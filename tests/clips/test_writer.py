@@ -42,7 +42,7 @@ def report(num_frames: int) -> Any:
 
 
 def take(pieces: "Queue[Any]", count: int) -> list[Any]:
-    return [pieces.get(timeout=10.0) for _ in range(count)]
+    return [pieces.get(timeout=60.0) for _ in range(count)]
 
 
 def test_pieces_come_in_the_order_of_the_engines_calls() -> None:

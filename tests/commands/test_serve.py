@@ -57,7 +57,7 @@ def test_server_says_what_it_is_doing_until_it_is_ready(tmp_path: Path) -> None:
         expected = ("visitors who can walk at once in real time: ", "walks are in slow motion")
         assert counted.startswith(expected)
         url = ready.rpartition("walk at ")[2]
-        assert httpx.get(f"{url}/health", timeout=10).json()["ready"] is True
+        assert httpx.get(f"{url}/health", timeout=60).json()["ready"] is True
         assert "A page" in httpx.get(url).text
 
 

@@ -2,7 +2,7 @@
 
 import struct
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from support.boxes import payload_of, walk
@@ -73,6 +73,7 @@ def test_fragment_sequence_wraps_after_32_bits() -> None:
     )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     sequence=st.integers(0, 2**32 - 1),
     decode_time=st.integers(0, 2**64 - 1),

@@ -24,7 +24,7 @@ def finish(encoder: FrameEncoder) -> None:
     """Wait until all that was given is done."""
     done = Event()
     encoder.run(done.set)
-    assert done.wait(10.0)
+    assert done.wait(60.0)
 
 
 def test_tasks_are_done_in_their_order() -> None:
@@ -69,7 +69,7 @@ def test_task_that_fails_is_the_last(caplog: pytest.LogCaptureFixture) -> None:
     encoder.run(wait_and_fail)
     encoder.run(done.append, "after")
     goes_on.set()
-    assert failures.came.wait(10.0)
+    assert failures.came.wait(60.0)
     encoder.run(done.append, "later")
     assert [type(error) for error in failures.errors] == [ZeroDivisionError]
     assert done == []

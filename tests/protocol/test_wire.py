@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import msgpack
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from worldplay.protocol.connection import ClientConnection, ServerConnection
@@ -30,7 +30,8 @@ LIMITS = Limits(
 )
 HELLO = pack(Hello(protocol=1))
 START = pack(Start())
-fuzz = settings(max_examples=60, deadline=None, database=None, derandomize=True)
+SLOW = [HealthCheck.too_slow]
+fuzz = settings(max_examples=60, deadline=None, database=None, derandomize=True, suppress_health_check=SLOW)
 
 counts = st.integers(0, 2**53 - 1)
 numbers = st.floats(-1e6, 1e6)

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from threading import Event
-from time import monotonic
 
 import pytest
 import torch
@@ -31,13 +30,12 @@ def test_group_is_left_without_the_others(
 
 
 def test_nccl_that_does_not_let_go_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    let_go, began = Event(), monotonic()
+    let_go = Event()
     monkeypatch.setattr(dist, "is_initialized", lambda: True)
     monkeypatch.setattr(dist, "get_backend", lambda: "nccl")
     monkeypatch.setattr(group, "_abort_process_group", let_go.wait)
     monkeypatch.setattr(group, "LEAVING_S", 0.05)
-    assert not leave_group()
-    assert monotonic() - began < 5.0
+    assert not leave_group()  # which would never return
     let_go.set()
 
 

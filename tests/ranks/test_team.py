@@ -39,7 +39,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs the tests may ignore it
     try:
         with lead(2, "cpu", ranks.{make}):
-            time.sleep(30)
+            time.sleep(100)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\\n")
 """
@@ -98,9 +98,9 @@ def test_rank_that_is_stopped_while_it_loads_ends_all_and_does_not_stay(tmp_path
         lead_two_and_look_often, ranks.stop, do_nothing, said=said, environment=environment(tmp_path)
     )
     assert process.pid is not None
-    wait_until(lambda: is_stopped(process), 60.0)
+    wait_until(lambda: is_stopped(process))
     follower = find_follower(process.pid)
-    process.join(10)
+    process.join(60)
     assert process.exitcode == 1
     assert said.read_text() == (
         "worldplay: rank 1 of 2 was stopped by a signal; the others cannot go on without it\n"
@@ -125,7 +125,7 @@ def lead_two_of_which_one_hangs() -> None:
 def test_rank_that_hangs_ends_all(tmp_path: Path) -> None:
     said = tmp_path / "said"
     process = start_forked(lead_two_of_which_one_hangs, said=said, environment=environment(tmp_path))
-    process.join(30)
+    process.join(60)
     assert process.exitcode == 1
     assert said.read_text() == (
         "worldplay: rank 0 of 2 waited in vain for the others, one of which hangs; "
@@ -187,7 +187,7 @@ def serving_two(folder: Path) -> Iterator[tuple[BaseProcess, int, str]]:
     said = folder / "said"
     server = start_forked(serve_two, said=said, environment=environment(folder))
     try:
-        wait_until(lambda: "startup complete" in said.read_text(), 60.0)
+        wait_until(lambda: "startup complete" in said.read_text())
         (ready,) = [line for line in said.read_text().splitlines() if "ready, visitors" in line]
         assert server.pid is not None
         yield server, find_follower(server.pid), ready.rpartition("//")[2]
@@ -240,7 +240,7 @@ def test_visitor_walks_on_two_ranks_until_one_is_killed(tmp_path: Path) -> None:
 
 
 def wait_ended(process: BaseProcess) -> int | None:
-    process.join(10.0)
+    process.join(60.0)
     return process.exitcode
 
 
@@ -266,7 +266,7 @@ def leading_anew(folder: Path, make: str) -> Iterator[tuple["subprocess.Popen[st
         command, env=environment(folder), stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as leader:
         try:
-            wait_until(lambda: bool(children_of(leader.pid)), 30.0)
+            wait_until(lambda: bool(children_of(leader.pid)))
             yield leader, children_of(leader.pid)[-1]
         finally:
             leader.kill()
@@ -283,16 +283,16 @@ def test_interrupt_while_a_rank_imports_is_rank_0s_alone(tmp_path: Path) -> None
         os.killpg(leader.pid, signal.SIGINT)
         assert leader.stderr is not None
         assert leader.stderr.read() == "interrupted\n"
-        assert leader.wait(10) == 0
+        assert leader.wait(60) == 0
         wait_until(lambda: not is_running(follower))
     assert_left_nothing(tmp_path)
 
 
 def test_rank_that_is_stopped_does_not_outlive_rank_0(tmp_path: Path) -> None:
     with leading_anew(tmp_path, "stop") as (leader, follower):
-        wait_until(lambda: state_of(follower)[0] == "T", 30.0)
+        wait_until(lambda: state_of(follower)[0] == "T")
         leader.kill()
-        leader.wait(10)
+        leader.wait(60)
         wait_until(lambda: not is_running(follower))
     assert_left_nothing(tmp_path)
 

@@ -55,7 +55,7 @@ class Work:
         pass
 
     def synchronize(self) -> None:
-        assert self.reached.wait(5.0)
+        assert self.reached.wait(60.0)
         if self.fails:
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
@@ -72,7 +72,7 @@ def test_work_of_a_gpu_is_waited_for_on_a_thread(fails: bool) -> None:
     made[1].fails = fails
     made[1].reached.set()
     if fails:
-        work.thread.join(5.0)
+        work.thread.join(60.0)
         assert not work.thread.is_alive()
         assert waiting.look(9.0)
     else:

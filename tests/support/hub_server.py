@@ -40,7 +40,7 @@ def serving_hub(root: Path) -> Iterator[Hub]:
         yield hub
     finally:
         server.shutdown()
-        thread.join(10.0)
+        thread.join(60.0)
         server.server_close()
 
 

@@ -29,6 +29,6 @@ def run_python(
         env={**ENVIRONMENT, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
         check=check,
     )

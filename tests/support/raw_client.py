@@ -14,6 +14,7 @@ from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 Message = dict[str, Any]
+TELL_S = 0.25  # between two playheads; a server takes a client for silent after a second
 
 
 class Closed(Exception):
@@ -32,6 +33,7 @@ class RawClient:
             url, subprotocols=[Subprotocol("worldplay.v1")], compression=None, max_size=None, close_timeout=2
         )
         self._plays = plays
+        self._shown: float | None = None  # media time
         self._seq = itertools.count()
 
     def __enter__(self) -> "RawClient":
@@ -71,24 +73,35 @@ class RawClient:
         """Send anything, right or wrong."""
         self._socket.send(frame)
 
-    def recv(self, timeout: float = 30.0) -> Message:
+    def recv(self, timeout: float = 60.0) -> Message:
         """Raises: TimeoutError, or Closed with the server's close code."""
         try:
-            frame = self._socket.recv(timeout)
+            frame = self._recv_frame(time.monotonic() + timeout)
         except ConnectionClosed:
             raise Closed(self._socket.protocol.close_code or 1006) from None
         assert isinstance(frame, bytes), frame
         message: Message = msgpack.unpackb(frame)
         if message["type"] == "media" and self._plays:
-            with suppress(ConnectionClosed):  # the rest of what came can still be read
-                self._show(message)
+            self._shown = message["time"] + message["duration"]
+            self._tell_playhead()
         return message
 
-    def recv_type(self, type: str, timeout: float = 30.0) -> Message:
+    def _recv_frame(self, by_s: float) -> bytes | str:
+        """Receive, and tell the playhead all the while: nothing is made for a client that is silent."""
+        while True:
+            left_s = max(0.0, by_s - time.monotonic())
+            try:
+                return self._socket.recv(min(left_s, TELL_S))
+            except TimeoutError:
+                if left_s <= TELL_S:
+                    raise
+                self._tell_playhead()
+
+    def recv_type(self, type: str, timeout: float = 60.0) -> Message:
         """Read on to the next message of a type."""
         return self.collect(lambda message: message["type"] == type, timeout)[-1]
 
-    def collect(self, until: Callable[[Message], bool], timeout: float = 30.0) -> list[Message]:
+    def collect(self, until: Callable[[Message], bool], timeout: float = 60.0) -> list[Message]:
         """Read up to and with the first message for which `until` holds, in `timeout` seconds altogether.
 
         Raises: AssertionError at an `error` that is not what is waited for.
@@ -100,7 +113,7 @@ class RawClient:
             messages.append(self.recv(max(0.0, deadline - time.monotonic())))
         return messages
 
-    def wait_closed(self, timeout: float = 10.0, most_per_s: float = math.inf) -> tuple[list[Message], int]:
+    def wait_closed(self, timeout: float = 60.0, most_per_s: float = math.inf) -> tuple[list[Message], int]:
         """Read to the end, so many messages a second. Returns: the last messages and the close code."""
         messages: list[Message] = []
         deadline = time.monotonic() + timeout
@@ -114,9 +127,10 @@ class RawClient:
     def close(self) -> None:
         self._socket.close()
 
-    def _show(self, media: Message) -> None:
-        shown = media["time"] + media["duration"]
-        self.send("playhead", shown=shown, buffered=0.0, stalled=0, hidden=False)
+    def _tell_playhead(self) -> None:
+        if self._shown is not None:
+            with suppress(ConnectionClosed):  # the rest of what came can still be read
+                self.send("playhead", shown=self._shown, buffered=0.0, stalled=0, hidden=False)
 
 
 def of(kind: str, messages: list[Message]) -> list[Message]:

@@ -10,7 +10,7 @@ TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 _NOT_MASKED = bytes(4)  # a mask of zeros leaves the data as it is
 
 
-def connect(address: str, timeout_s: float = 10.0) -> socket.socket:
+def connect(address: str, timeout_s: float = 60.0) -> socket.socket:
     host, port = address.split(":")
     return socket.create_connection((host, int(port)), timeout_s)
 
@@ -27,6 +27,17 @@ def upgrade(address: str, headers: str = "", path: str = "/ws", host: str | None
     if " 101 " not in status:
         connection.close()
         raise AssertionError(status)
+    return connection
+
+
+def begin_post(address: str, body: bytes, length: int | None = None) -> socket.socket:
+    """Ask for a clip, and read no answer. Without the whole body, say how long it is."""
+    connection = connect(address)
+    connection.sendall(
+        f"POST /api/generate-video HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body) if length is None else length}\r\n\r\n".encode()
+        + body
+    )
     return connection
 
 
@@ -64,7 +75,7 @@ def send_until_closed(connection: socket.socket, data: bytes, times: int = 1) ->
         return
 
 
-def read_to_end(connection: socket.socket, timeout_s: float = 10.0) -> bytes:
+def read_to_end(connection: socket.socket, timeout_s: float = 60.0) -> bytes:
     """Read until the server closes. Raises: TimeoutError if it does not."""
     connection.settimeout(timeout_s)
     received = bytearray()

@@ -46,4 +46,4 @@ class Visitor:
         return f"http://{self.address}/api/sessions/{self.welcome['session']}/{name}"
 
     def get(self, name: str = "recording.mp4", **headers: str) -> httpx.Response:
-        return httpx.get(self.url(name), headers=self.headers(**headers), timeout=20)
+        return httpx.get(self.url(name), headers=self.headers(**headers), timeout=60)

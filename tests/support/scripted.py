@@ -73,7 +73,7 @@ class ScriptedServer:
 
     def _run(self, doing: Coroutine[None, None, None]) -> None:
         assert self._loop is not None, "nobody came yet"
-        asyncio.run_coroutine_threadsafe(doing, self._loop).result(10.0)
+        asyncio.run_coroutine_threadsafe(doing, self._loop).result(60.0)
 
     async def welcome(self, websocket: WebSocket) -> None:
         self._loop = asyncio.get_running_loop()

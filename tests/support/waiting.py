@@ -14,7 +14,7 @@ class Clock:
         return self.now_s
 
 
-def wait_until(is_so: Callable[[], bool], timeout_s: float = 10.0) -> None:
+def wait_until(is_so: Callable[[], bool], timeout_s: float = 50.0) -> None:
     """Wait until something is so. Raises: AssertionError if it takes too long."""
     ends = time.monotonic() + timeout_s
     while not is_so():

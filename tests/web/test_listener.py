@@ -53,7 +53,7 @@ def test_frames_follow_their_chunk_and_the_session_hears_of_them() -> None:
     listener.on_chunk(report)
     listener.on_frames(FRAMES, 8.0, 100.0)
     listener.on_state("paused", {})
-    items = [posted.get(timeout=10.0) for _ in range(7)]
+    items = [posted.get(timeout=60.0) for _ in range(7)]
     listener.close()
     assert isinstance(items[0], VideoTrack)
     assert items[1] is report
@@ -73,7 +73,7 @@ def test_only_a_client_that_asks_is_told_what_prompts_are_taken_as(
     listener, _, posted = opened(tells_taken_as=tells_taken_as)
     listener.on_started("a volcano", "Day")
     listener.on_state("prompt", {"chunk": 3, "text": "stars", "taken_as": "Night"})
-    items = [posted.get(timeout=10.0) for _ in range(1 + len(told))]
+    items = [posted.get(timeout=60.0) for _ in range(1 + len(told))]
     listener.close()
     assert [item.taken_as for item in items[1:]] == told
     assert items[-1].text == "stars"
@@ -92,11 +92,11 @@ def test_frame_that_cannot_be_encoded_ends_the_session(
     listener, engine, posted = opened()
     listener.on_chunk(SimpleNamespace())  # type: ignore[arg-type]
     listener.on_frames(FRAMES, 8.0, 100.0)
-    posted.get(timeout=10.0)
-    refusal = posted.get(timeout=10.0)
+    posted.get(timeout=60.0)
+    refusal = posted.get(timeout=60.0)
     assert isinstance(refusal, ProtocolError)
     assert (refusal.code, refusal.fatal) == (code, True)
-    assert engine.was_closed.wait(10.0)  # or a client that comes back would get the session without video
+    assert engine.was_closed.wait(60.0)  # or a client that comes back would get the session without video
 
 
 def test_client_that_waits_takes_no_thread() -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from support.tiny_world import make_world
+from support.waiting import wait_until
 from support.walks import walk_about
 from worldplay.protocol.errors import ProtocolError
 from worldplay.store.files import Files
@@ -36,8 +37,8 @@ def test_walk_that_many_open_is_in_memory_once(tmp_path: Path, snapshot: Snapsho
         assert list(opened._opened) == [id]
         del found
         gc.collect()
-        await asyncio.sleep(0.05)
-        assert not opened._opened
+        # The thread that opened it may hold it for a moment.
+        await asyncio.to_thread(wait_until, lambda: not opened._opened)
 
     asyncio.run(test())
 

@@ -18,24 +18,31 @@ def single(world: World) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture
+def patient(world: World) -> Iterator[str]:
+    """A server for one walker at a time, who may be idle for longer than a test takes."""
+    with serving(world, max_sessions=1) as address:
+        yield address
+
+
 def client(address: str, query: str = FIELDS) -> RawClient:
     return RawClient(f"ws://{address}/ws?{query}")
 
 
-def test_client_knows_before_its_start_whether_there_is_a_place(single: str) -> None:
-    with client(single) as first:
+def test_client_knows_before_its_start_whether_there_is_a_place(patient: str) -> None:
+    with client(patient) as first:
         assert first.hello()["places"] == {"free": 1, "queued": 0, "eta": 0.0}
         first.start(seed=1)
-        with client(single) as second:
+        with client(patient) as second:
             places = second.hello()["places"]
             assert (places["free"], places["queued"]) == (0, 0)
             assert places["eta"] > 0
-    with client(single, "") as old:
+    with client(patient, "") as old:
         assert "places" not in old.hello()
 
 
-def test_wait_is_always_told(single: str) -> None:
-    with client(single) as first, client(single) as second:
+def test_wait_is_always_told(patient: str) -> None:
+    with client(patient) as first, client(patient) as second:
         for each in (first, second):
             each.hello()
         first.start(seed=1)
@@ -62,8 +69,10 @@ def test_idle_walker_is_told_that_its_place_went_to_another(single: str, query: 
         assert again["index"] > 0
 
 
-def test_new_walks_are_refused_first_if_memory_is_short(single: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with client(single) as walking, client(single) as late:
+def test_new_walks_are_refused_first_if_memory_is_short(
+    patient: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with client(patient) as walking, client(patient) as late:
         walking.hello()
         walking.start(seed=1)
         monkeypatch.setattr("worldplay.web.receiver.is_memory_short", lambda: True)
@@ -114,9 +123,9 @@ def test_paused_walker_is_told_that_it_has_its_place_back(single: str, query: st
         assert [message["what"] for message in told if message["type"] == "state"] == ["resumed"]
 
 
-def test_wait_that_is_told_falls(single: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wait_that_is_told_falls(patient: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worldplay.engine.turns.TELL_WAIT_EVERY_MS", 100.0)
-    with client(single) as first, client(single) as second:
+    with client(patient) as first, client(patient) as second:
         first.hello()
         second.hello()
         first.start(seed=1)

@@ -11,7 +11,9 @@ import pytest
 
 from support.raw_client import RawClient
 from support.serving import serving
+from support.stores import has_left
 from support.tiny_world import make_world
+from support.waiting import wait_until
 from worldplay.store.files import Files
 
 FIELDS = "fields=places"
@@ -88,10 +90,10 @@ def test_place_is_kept_for_nobody_who_left(tmp_path: Path) -> None:
     options: dict[str, object] = {"store": str(tmp_path), "resume_s": 0.1, "max_sessions": 1}
     with serving(make_world(), **options) as address:
         with client(address) as walker:
-            walker.hello()
+            welcome = walker.hello()
             walker.start(seed=1)
             walker.recv_type("media")
-        time.sleep(0.4)  # nobody comes back
+        wait_until(lambda: has_left(tmp_path, welcome["session"]))  # nobody comes back
     with serving(make_world(), **options) as address, client(address) as newcomer:
         assert newcomer.hello()["places"]["free"] == 1
 

@@ -221,7 +221,7 @@ def test_one_address_has_few_requests_at_a_time(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event = Event()
-    monkeypatch.setattr(Store, "list_kept", lambda *arguments: event.wait(5.0) and [])
+    monkeypatch.setattr(Store, "list_kept", lambda *arguments: event.wait(60.0) and [])
     codes: list[int] = []
 
     def ask() -> None:
@@ -280,7 +280,7 @@ def test_download_counts_until_it_is_sent(
     send_file = KeptDownload._send_file
 
     async def wait(download: KeptDownload, answer: Answer) -> None:
-        await asyncio.to_thread(event.wait, 5.0)
+        await asyncio.to_thread(event.wait, 60.0)
         await send_file(download, answer)
 
     monkeypatch.setattr(KeptDownload, "_send_file", wait)
@@ -340,7 +340,7 @@ def test_bookmarks_that_wait_for_the_disk_take_little_memory(
 ) -> None:
     monkeypatch.setattr(BytesLimit, "add", lambda limit, *thing: not limit._held and BYTES_ADD(limit, *thing))
     event, keep = Event(), Store.keep
-    monkeypatch.setattr(Store, "keep", lambda *arguments: event.wait(5.0) and keep(*arguments))
+    monkeypatch.setattr(Store, "keep", lambda *arguments: event.wait(60.0) and keep(*arguments))
     with RawClient(f"ws://{str(client.base_url).removeprefix('http://')}ws") as walker:
         walker.hello(token="sesame")
         walker.start(seed=1)

@@ -346,7 +346,7 @@ def test_client_that_never_reads_does_not_block_another(world: World) -> None:
         other.start(seed=1)
         other.collect(is_chunk(4), timeout=60.0)
         stop.set()
-        flooding.join(5.0)
+        flooding.join(60.0)
 
 
 def _acknowledge_blindly(client: RawClient, stop: threading.Event) -> None:

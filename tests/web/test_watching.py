@@ -2,7 +2,6 @@
 
 import logging
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,8 +19,6 @@ from worldplay.settings import load_settings
 from worldplay.web.address import listen
 from worldplay.web.app import create_server
 from worldplay.world.world import World
-
-MOST_S = 1.0  # until a watcher sees something
 
 
 @pytest.fixture(scope="module")
@@ -85,19 +82,17 @@ def walk(address: str, stack: ExitStack) -> tuple[Walker, str]:
 
 
 def watch(address: str, link: str, stack: ExitStack, **hello: Any) -> RawClient:
-    """Come with a link, and read the chunk that is there."""
-    began_s = time.monotonic()
+    """Come with a link, and read the chunk that is there: the walker is paused, so no other will come."""
     watcher = stack.enter_context(RawClient(f"ws://{address}/ws?fields=resume_in", plays=False))
     watcher.hello(watch=link, **hello)
-    read_chunk(watcher, began_s + MOST_S)
+    read_chunk(watcher)
     return watcher
 
 
-def read_chunk(watcher: RawClient, by_s: float) -> None:
-    """Read a chunk, whose first frame must come by this time. A client that leaves frames closes slowly."""
+def read_chunk(watcher: RawClient) -> None:
+    """Read a chunk. A client that leaves frames closes slowly."""
     chunk = watcher.recv_type("chunk")
     assert watcher.recv_type("media")["key"]
-    assert time.monotonic() < by_s
     for _ in range(chunk["frames"] - 1):
         watcher.recv_type("media")
 
@@ -130,7 +125,7 @@ def test_welcome_of_a_watcher_tells_nothing_of_the_walk(
     welcome = watcher.hello(watch=walk[1])
     assert (welcome["session"], welcome["secret"], welcome["worlds"]) == ("", "", [])
     assert "places" not in welcome
-    read_chunk(watcher, time.monotonic() + MOST_S)
+    read_chunk(watcher)
 
 
 def test_walker_is_told_how_many_watch(address: str, walk: tuple[Walker, str], stack: ExitStack) -> None:
@@ -307,7 +302,7 @@ def test_watchers_see_the_walk_again_after_a_restart(world: World, tmp_path: Pat
 @contextmanager
 def serving_with_small_buffers(world: World) -> Iterator[str]:
     """A server that notices soon that a client does not read."""
-    settings = load_settings(port=0, store="none", send_timeout_s=0.2)
+    settings = load_settings(port=0, store="none", send_timeout_s=1.0)
     listening = listen(settings.host, settings.port)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     with running(create_server(settings, world, make_engine(settings, world)), listening) as address:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load, save
 
@@ -223,7 +223,7 @@ def test_every_cut_file_is_refused(data: bytes) -> None:
         read_snapshot(data + b"\0")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(place=st.integers(0, 6000), value=st.integers(0, 255))
 def test_changed_byte_is_refused_or_harmless(data: bytes, place: int, value: int) -> None:
     damaged = bytearray(data)
