@@ -72,6 +72,6 @@ def test_rank_that_dies_in_an_exchange_ends_the_other(kind: str) -> None:
         assert leader.stdout is not None
         assert leader.stderr is not None
         os.kill(int(leader.stdout.readline()), signal.SIGKILL)
-        assert leader.wait(60) == 1
+        assert leader.wait(10) == 1
         expected = "worldplay: rank 1 of 2 was killed by SIGKILL; the others cannot go on without it\n"
         assert leader.stderr.read() == expected

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ from worldplay.settings import load_settings
 from worldplay.web.address import listen
 from worldplay.web.app import create_server
 from worldplay.world.world import World
+
+ENDS_WITHIN_S = 10  # promised, whatever is going on
 
 
 @contextmanager
@@ -60,12 +63,15 @@ def test_sigterm_ends_walks_and_clips_politely() -> None:
             client.start(seed=1)
             client.recv_type("chunk")
             wait_until(lambda: httpx.get(f"http://{address}/health").json()["jobs"]["queued"] == 1)
+            began_s = time.monotonic()
             process.send_signal(signal.SIGTERM)
             messages, code = messages_to_the_end(client)
-        assert process.wait(60) == 0  # the clip would take minutes
+        assert process.wait(ENDS_WITHIN_S) == 0
+        took_s = time.monotonic() - began_s
         post.join()
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
+    assert took_s < ENDS_WITHIN_S
     assert (messages[-1]["type"], messages[-1]["resume_in"], code) == ("bye", 5.0, 1012)
     _check_last_chunk_is_whole(messages)
     assert (answers[0].status_code, answers[0].json()["error"]["code"]) == (503, "stopped")
@@ -81,7 +87,7 @@ def test_walk_goes_on_after_an_update(tmp_path: Path) -> None:
             client.collect(lambda message: message["type"] == "chunk" and message["index"] == 2)
             process.send_signal(signal.SIGTERM)
             messages, _ = messages_to_the_end(client)
-        assert process.wait(60) == 0
+        assert process.wait(ENDS_WITHIN_S) == 0
     last = [message for message in messages if message["type"] == "media"][-1]
     frame = last["frame"]
     with serving_process(WORLDPLAY_STORE=store) as (address, _), RawClient(f"ws://{address}/ws") as client:
@@ -153,5 +159,5 @@ def test_sigterm_ends_a_server_whose_disk_hangs(tmp_path: Path) -> None:
             client.collect(lambda message: message["type"] == "chunk" and message["index"] == 8)
             process.send_signal(signal.SIGTERM)
             _, code = messages_to_the_end(client)
-        assert process.wait(60) == 0
+        assert process.wait(ENDS_WITHIN_S) == 0
     assert code == 1012
