@@ -21,7 +21,7 @@ from worldplay.world.machine import Gpu
 from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.pace import Pace
 from worldplay.world.released import load as released_load
-from worldplay.world.released import offload_plan
+from worldplay.world.released import offload_plan, random_weights
 from worldplay.world.released.memory_estimate import Shapes, estimate_memory
 from worldplay.world.released.offload_plan import plan_offload
 from worldplay.world.released.sizes import SIZES, SizePace, choose_size, render_sizes
@@ -167,6 +167,7 @@ def test_a_chunk_is_timed_with_the_memory_that_is_left_in_service(
         return Pace(0.5, 4)
 
     monkeypatch.setattr(sizing, "measure_pace", time)
+    monkeypatch.setattr(random_weights, "choose_dtype", lambda _: torch.bfloat16)  # as on GPUs
     shapes, size = Shapes(TRANSFORMER, VAE), (32, 48)
     settings = AUTO.model_copy(
         update={"device": "cpu", "tier": "balanced", "attention": "sdpa", "max_sessions": 2}

@@ -33,7 +33,7 @@ STATE = "window.worldplay"
 KEYS = ("ArrowRight", "ArrowLeft")  # a turn is seen everywhere, and two of them lead back
 SETTLE_MS = 4_000  # the server and the page adapt to each other
 START_TIMEOUT_MS = 60_000
-SHOWN_TIMEOUT_MS = 5_000
+SHOWN_TIMEOUT_MS = 15_000  # a machine slower than real time lags by seconds
 CHUNK_MS = 667
 
 Times = NDArray[np.float64]

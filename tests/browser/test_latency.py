@@ -18,16 +18,17 @@ def test_page_and_pixels_tell_of_the_same_presses(server: str, tmp_path: Path) -
         "--url",
         f"http://{server}/",
         "--count",
-        "8",
+        "4",
         "--limit",
-        "30",
+        "90",
         "--json",
         str(path),
         check=False,
     )
+    assert done.returncode in (0, 1), done.stderr
     told = json.loads(path.read_text())
-    assert len(told["presses"]) + told["not_seen"] == 8
+    assert len(told["presses"]) + told["not_seen"] == 4
     assert abs(told["page_minus_pixels"]["median_ms"]) <= 2 * told["page_minus_pixels"]["display_frame_ms"]
     assert "by pixels" in done.stdout
     assert done.returncode == (0 if told["page_minus_pixels"]["agree"] else 1)
-    assert len(told["presses"]) <= len(told["splits"]) <= 8  # the page splits what pixels missed, too
+    assert len(told["presses"]) <= len(told["splits"]) <= 4  # the page splits what pixels missed, too
