@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from worldplay.ranks.failure import describe_end, describe_failure
+from worldplay.ranks.failure import MeetingError, describe_end, describe_failure
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,12 @@ def test_memory(error: Exception) -> None:
 def test_what_the_operator_can_mend() -> None:
     failure = describe_failure(OSError("a.safetensors is missing; worldplay download"))
     assert (failure.reason, failure.code) == ("failed: a.safetensors is missing; worldplay download", 2)
+
+
+def test_failed_meeting_is_for_the_operator_unless_another_rank_has_ended() -> None:
+    failure = describe_failure(MeetingError("the ranks cannot be connected by GLOO: Connection closed"))
+    assert failure.code == 2
+    assert failure.may_be_a_consequence
 
 
 def test_failed_exchange_may_be_the_fault_of_another_rank() -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
+from torch._C._distributed_c10d import FileStore
 
 from support import ranks
 from support.forked import start_forked
@@ -23,7 +25,7 @@ from support.waiting import wait_until
 from worldplay.cli import main
 from worldplay.model.kv_cache import TextKV
 from worldplay.ranks import team
-from worldplay.ranks.failure import STUCK, Failure
+from worldplay.ranks.failure import STUCK, Failure, MeetingError
 from worldplay.ranks.leader import Leader
 from worldplay.ranks.orders import MakeModules
 from worldplay.ranks.team import _Team, lead
@@ -285,6 +287,48 @@ def test_interrupt_while_a_rank_imports_is_rank_0s_alone(tmp_path: Path) -> None
         assert leader.stderr.read() == "interrupted\n"
         assert leader.wait(60) == 0
         wait_until(lambda: not is_running(follower))
+    assert_left_nothing(tmp_path)
+
+
+def leave_and_be_interrupted(kind: str, rank: int, size: int, meeting: str) -> None:
+    dist.init_process_group("gloo", store=FileStore(meeting, size), rank=rank, world_size=size)
+    dist.destroy_process_group()
+    time.sleep(1)  # for which the other rank could tell that its connection was closed
+    raise KeyboardInterrupt
+
+
+def see_the_other_die(kind: str, rank: int, size: int, meeting: str) -> None:
+    (other,) = multiprocessing.active_children()
+    other.kill()
+    raise MeetingError("Connection closed by peer")
+
+
+def lead_two_that_meet(meet: Callable[[str, int, int, str], None]) -> None:
+    pytest.MonkeyPatch().setattr(team, "join_group", meet)
+    try:
+        lead_two(ranks.make_nothing, do_nothing)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("meet", "told", "code"),
+    [
+        (leave_and_be_interrupted, "interrupted\n", 0),
+        (
+            see_the_other_die,
+            "worldplay: rank 1 of 2 was killed by SIGKILL; the others cannot go on without it\n",
+            1,
+        ),
+    ],
+)
+def test_end_of_a_rank_while_they_meet_is_no_failure_of_the_others(
+    tmp_path: Path, meet: Callable[[str, int, int, str], None], told: str, code: int
+) -> None:
+    said = tmp_path / "said"
+    process = start_forked(lead_two_that_meet, meet, said=said, environment=environment(tmp_path))
+    process.join(60)
+    assert (said.read_text(), process.exitcode) == (told, code)
     assert_left_nothing(tmp_path)
 
 

@@ -11,6 +11,10 @@ _OUT_OF_MEMORY_WORDS = ("can't allocate memory", "ALLOC_FAILED", "out of memory"
 _BEFORE_NCCLS_REASON = "Last error:"
 
 
+class MeetingError(OSError):
+    """The ranks cannot be connected."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """The reason, to follow the rank's name, and the exit code."""
@@ -43,7 +47,7 @@ def describe_failure(error: Exception, *, serves: bool = False) -> Failure:
     if isinstance(error, _OUT_OF_MEMORY) or any(words in str(error) for words in _OUT_OF_MEMORY_WORDS):
         return Failure("ran out of memory; take a smaller --size, more --gpus or fewer --max-sessions", 1)
     if isinstance(error, ValueError | OSError) and not serves:  # these are for the operator
-        return Failure(f"failed: {said}", 2)
+        return Failure(f"failed: {said}", 2, may_be_a_consequence=isinstance(error, MeetingError))
     return Failure(f"failed: {type(error).__name__}: {said}", 1, may_be_a_consequence=True)
 
 

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch._C._distributed_c10d import FileStore
 from torch.distributed.distributed_c10d import _abort_process_group
 
-from worldplay.ranks.failure import find_reason
+from worldplay.ranks.failure import MeetingError, find_reason
 
 BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 # Of one exchange. A rank that waits for orders is in none; one that compiles or loads lets others wait.
@@ -31,7 +31,7 @@ def join_group(kind: str, rank: int, size: int, meeting: str) -> None:
 
     Args:
         meeting: the path of a file, which exists only while the ranks do.
-    Raises: OSError if that fails.
+    Raises: MeetingError if that fails.
     """
     store = FileStore(meeting, size)
     try:
@@ -39,7 +39,7 @@ def join_group(kind: str, rank: int, size: int, meeting: str) -> None:
         meet(kind)  # NCCL connects in the first exchange
     except RuntimeError as error:
         backend, reason = BACKENDS[kind].upper(), find_reason(error)
-        raise OSError(f"the ranks cannot be connected by {backend}: {reason}") from None
+        raise MeetingError(f"the ranks cannot be connected by {backend}: {reason}") from None
 
 
 def meet(kind: str) -> None:

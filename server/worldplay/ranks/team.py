@@ -17,7 +17,15 @@ from threading import Lock, Thread
 from time import monotonic, sleep
 from typing import NoReturn
 
-from worldplay.ranks.failure import HUNG, STOPPED, STUCK, Failure, describe_end, describe_failure
+from worldplay.ranks.failure import (
+    HUNG,
+    STOPPED,
+    STUCK,
+    Failure,
+    MeetingError,
+    describe_end,
+    describe_failure,
+)
 from worldplay.ranks.follower import CONSEQUENCE_S, SENT_TO_ALL, follow
 from worldplay.ranks.group import join_group, leave_group, take_device
 from worldplay.ranks.leader import Leader
@@ -26,6 +34,7 @@ from worldplay.ranks.stopped import StoppedProcesses
 from worldplay.ranks.waiting import Waiting
 
 KILLING_S = 3.0  # at most, until killed processes are gone: a GPU's memory may take a while
+IS_NAMED_S = 2 * CONSEQUENCE_S  # if another rank has ended, this process ends meanwhile and names it
 TICK_S = 0.5  # between two looks at the processes' states
 
 _LEFT_OVER = "ignore:resource_tracker:UserWarning"  # as an option of the interpreter
@@ -48,7 +57,11 @@ def lead(size: int, kind: str, make: MakeModules, longest_wait_s: float = inf) -
         take_device(kind, 0)
         leader = Leader(size, kind, team.tell, team.fail, team.waiting)
         leader.load(make)
-        join_group(kind, 0, size, team.meeting)
+        try:
+            join_group(kind, 0, size, team.meeting)
+        except MeetingError:
+            sleep(IS_NAMED_S)
+            raise
         yield leader
     finally:
         team.close()
@@ -96,7 +109,7 @@ class _Team:
         """End all ranks because rank 0 has failed."""
         failure = describe_failure(error, serves=True)
         if failure.may_be_a_consequence or isinstance(error, ConnectionError):
-            sleep(2 * CONSEQUENCE_S)  # if another rank has ended, this process ends meanwhile
+            sleep(IS_NAMED_S)
         self._end_all(0, lambda rank: failure)
         raise error
 

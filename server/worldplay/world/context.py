@@ -215,7 +215,8 @@ def _count_seen(features: Points, forms: Points) -> NDArray[np.int64]:
 
 def _see(features: Points, forms: Points) -> NDArray[np.bool_]:
     """Return [n, m] whether each camera of forms [m, 22] sees each point of [n, 5]."""
-    ahead, right, down, square = (features @ forms[:, i : i + 5].T for i in (0, 5, 10, 15))
+    with np.errstate(invalid="ignore"):  # on some CPUs, OpenBLAS also computes with what lies beyond an array
+        ahead, right, down, square = (features @ forms[:, i : i + 5].T for i in (0, 5, 10, 15))
     seen = np.abs(right, out=right) < ahead
     seen &= square < RADIUS**2
     across = np.sqrt(np.maximum(square - down * down, 0))
