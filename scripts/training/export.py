@@ -1,7 +1,7 @@
 """Writes a trained transformer and the description of its world, as the server loads them."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args
@@ -19,7 +19,7 @@ from worldplay.world.embedded.compact_weights import compact
 from worldplay.world.embedded.manifest import NetworkName
 from worldplay.world.rollout_config import RolloutConfig
 
-EMBEDDED_ROLLOUT = RolloutConfig(
+TRAINED_ROLLOUT = RolloutConfig(
     chunk_latents=CHUNK,
     memory_latents=MEMORY_LATENTS,
     recent_latents=RECENT_LATENTS,
@@ -28,6 +28,8 @@ EMBEDDED_ROLLOUT = RolloutConfig(
     shift=SHIFT,
     guidance=1.0,
 )
+# Chosen on generated walks: docs/notes/embedded-world.md.
+EMBEDDED_ROLLOUT = replace(TRAINED_ROLLOUT, shift=12.0, history_guidance=1.4)
 
 
 def export(folder: Path, weights: dict[str, Tensor], config: TransformerConfig) -> None:

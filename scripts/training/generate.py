@@ -1,4 +1,4 @@
-"""Generates many walks in one batch, each exactly as the server would."""
+"""Generates many walks in one batch, each exactly as the server would by export.TRAINED_ROLLOUT."""
 
 import numpy as np
 import torch

@@ -109,6 +109,18 @@ def test_work_by_stage() -> None:
     assert work["latent"] == flops.decode_latent(VAE, (4, 6))
 
 
+def test_history_guidance_is_work() -> None:
+    world = build(tiny(), "cpu").world
+    config = replace(world.rollout.config, memory_latents=12, recent_latents=4, history_guidance=1.5)
+    guided = replace(world, rollout=replace(world.rollout, caches=2 * world.rollout.caches, config=config))
+    grid, tokens = (4, 6), 61
+    latest = flops.chunk(world.rollout.transformer.config, VAE, grid, 4, tokens, 1)
+    for context, more in ((8, 0), (12, 1)):
+        plain, work = (count_work(each, grid, context, tokens) for each in (world, guided))
+        assert work["denoise"] - plain["denoise"] == pytest.approx(more * latest.denoise)
+        assert work["context"] - plain["context"] == pytest.approx(more * latest.context)
+
+
 def test_a_walk_may_go_on() -> None:
     subject = replace(build(tiny(context=4), "cpu"), stays=False, warm_up=1)
     assert measure(subject, chunks=1).context_latents == 8

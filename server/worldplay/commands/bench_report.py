@@ -58,17 +58,20 @@ def count_work(world: World, grid: tuple[int, int], context: int, text_tokens: i
         context: latents of context.
     """
     model, config = world.rollout.transformer.config, world.rollout.config
-    passes = len(world.rollout.caches)
+    passes = world.rollout.num_texts
     work = flops.chunk(model, world.vae.config, grid, context, text_tokens, passes * config.steps)
-    context_work = passes * work.context
+    context_work, denoise = passes * work.context, work.denoise
+    if config.guides_by_history and context == config.memory_latents:  # not the whole walk
+        latest = flops.chunk(model, world.vae.config, grid, config.recent_latents, text_tokens, 1)
+        context_work, denoise = context_work + latest.context, denoise + latest.denoise
     return {
         "text": passes * flops.text_pass(model, text_tokens).total,
         "context": context_work,
-        "step": work.denoise / config.steps,
-        "denoise": work.denoise,
+        "step": denoise / config.steps,
+        "denoise": denoise,
         "latent": work.decode / CHUNK_LATENTS,
         "decode": work.decode,
-        "chunk": context_work + work.denoise + work.decode,
+        "chunk": context_work + denoise + work.decode,
     }
 
 

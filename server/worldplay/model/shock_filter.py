@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-PASSES = 2
+PASSES = 3
 REACH = 2  # of a pass: pixels to the farthest value that it takes
 BEND = 1.0  # levels: a second derivative of this much moves a pixel by three quarters of its way
 SLOPE = 7.0  # levels per pixel: at flatter places pixels move less than half of that

@@ -8,7 +8,7 @@ from worldplay.model.kv_cache import KVCache
 from worldplay.world.kept_rollout import ChunkContext
 from worldplay.world.walk import Walk
 
-CacheSet = list[KVCache]  # one per guidance branch, the prompt's own last
+CacheSet = list[KVCache]  # one per guidance branch, the prompt's own last, with the whole context
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Holds:
 
 def choose_caches(sets: Sequence[CacheSet], walk: Walk) -> CacheSet:
     """Choose the walk's own set, or else one that no walk uses any more, or else the one used longest ago."""
-    return min(sets, key=lambda caches: _rank(caches[0].holds, walk))
+    return min(sets, key=lambda caches: _rank(caches[-1].holds, walk))
 
 
 def _rank(holds: object, walk: Walk) -> tuple[int, float]:

@@ -47,6 +47,15 @@ class RolloutModel:
     def cache_sets(self) -> tuple[CacheSet, ...]:
         return self.caches, *self.more_caches
 
+    @property
+    def num_texts(self) -> int:
+        """Return how many texts a walk has: the prompt's, and with guidance a negative one."""
+        return len(self.caches) - self.config.guides_by_history
+
+    def spread(self, texts: list[TextKV]) -> list[TextKV]:
+        """Return the text of each cache of a set."""
+        return [*texts[-1:] * self.config.guides_by_history, *texts]
+
     def forget_contexts(self) -> None:
         """Let every context be encoded again, though the caches may hold it."""
         for cache in chain.from_iterable(self.cache_sets):
@@ -210,14 +219,25 @@ def finished_chunk(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one cache gets for a chunk."""
+
+    cache: KVCache
+    text: TextKV
+    read_back: ChunkContext | None
+    context: list[int]
+
+
 class _ChunkCaches:
     """The caches, as used by one chunk. A prompt that comes later does not change its text."""
 
     def __init__(self, model: RolloutModel, walk: Walk) -> None:
         self._model = model
         self._walk = walk
+        self._start = walk.num_latents
         self._text = walk.text
-        self._contexts: Sequence[ChunkContext | None] = [None] * len(model.caches)
+        self._contexts: Sequence[ChunkContext | None] = [None] * len(self._text)
         if model.keeping is not None:
             self._contexts = make_chunk_contexts(model.keeping, walk.kept, self._text)
         self.chosen = model.caches  # those that were filled last
@@ -231,28 +251,44 @@ class _ChunkCaches:
 
     def hold(self, context: list[int]) -> bool:
         """Return whether the caches that would be chosen hold this context."""
-        caches = choose_caches(self._model.cache_sets, self._walk)
-        wanted = self._walk.latents.identify(context)
-        parts = zip(caches, self._text, self._contexts, strict=True)
-        return all(_find(cache, text, wanted, read_back) is not None for cache, text, read_back in parts)
+        identify = self._walk.latents.identify
+        return all(
+            _find(part.cache, part.text, identify(part.context), part.read_back) is not None
+            for part in self._divide(context)
+        )
 
     def ensure(self, context: list[int]) -> bool:
         """Fill the chosen caches with the text and this context, unless they hold it already.
 
         Returns: whether anything was done.
         """
-        self.chosen = choose_caches(self._model.cache_sets, self._walk)
-        parts = zip(self.chosen, self._text, self._contexts, strict=True)
-        return any([self._fill(*part, context) for part in parts])
+        parts = self._divide(context)
+        self.chosen = [part.cache for part in parts]
+        return any([self._fill(part) for part in parts])
 
-    def _fill(self, cache: KVCache, text: TextKV, read_back: ChunkContext | None, context: list[int]) -> bool:
+    def _divide(self, context: list[int]) -> list[_Part]:
+        """Tell what each of the chosen caches gets.
+
+        History guidance needs another one, once the context no longer holds the whole walk.
+        """
+        caches = choose_caches(self._model.cache_sets, self._walk)
+        own = caches[-len(self._text) :]
+        parts = [_Part(*part, context) for part in zip(own, self._text, self._contexts, strict=True)]
+        config = self._model.config
+        if config.guides_by_history and len(context) < self._start:
+            latest = context[-config.recent_latents :]
+            parts.insert(0, _Part(caches[0], self._text[-1], None, latest))
+        return parts
+
+    def _fill(self, part: _Part) -> bool:
         """Fill one cache. Returns: whether anything was done."""
-        wanted = self._walk.latents.identify(context)
+        cache, text, read_back = part.cache, part.text, part.read_back
+        wanted = self._walk.latents.identify(part.context)
         holds, cache.holds = _find(cache, text, wanted, read_back), None  # None in case a pass fails
         is_missing = holds is None
         if holds is None:
             cache.set_text(text)
-            self._bring(context, read_back, cache)
+            self._bring(part.context, read_back, cache)
             source = None if read_back is None else ref(read_back)
             holds = Holds(ref(self._walk), wanted, source, 0.0)
         cache.holds = replace(holds, used_at=perf_counter())
@@ -331,15 +367,20 @@ def _denoising_steps(
     cond = condition_channels(walk.image_latent, len(path.labels), first=first == 0)
     cameras = _cameras(model, path.c2w, path.intrinsics)
     labels = torch.from_numpy(path.labels).to(model.transformer.device)
-    levels = sigmas(model.config.steps, model.config.shift)
+    config = model.config
+    levels = sigmas(config.steps, config.shift)
 
     def step(
         latents: Tensor, caches: CacheSet, *, timestep: float, sigma: float, sigma_next: float
     ) -> Tensor:
+        guidance = config.guidance
+        if config.guides_by_history:
+            guidance = config.history_guidance
+            caches = caches if sigma_next == 0 else caches[-1:]
         velocities = [
             model.transformer.denoise(latents, cond, cameras, labels, timestep, cache) for cache in caches
         ]
-        return euler_step(latents, guide(velocities, model.config.guidance), sigma, sigma_next)
+        return euler_step(latents, guide(velocities, guidance), sigma, sigma_next)
 
     for timestep, (sigma, sigma_next) in zip(
         timesteps(levels).tolist(), pairwise(levels.tolist()), strict=True
@@ -348,9 +389,10 @@ def _denoising_steps(
 
 
 def guide(velocities: list[Tensor], guidance: float) -> Tensor:
-    """Apply classifier-free guidance to velocities, each [1, C, n, h, w], the negative prompt's first.
+    """Lead velocities, each [1, C, n, h, w], away from the first one: classifier-free or history guidance.
 
-    A single velocity is returned unchanged.
+    The first is the negative prompt's, or what the latest latents alone tell (Song et al. 2025, arXiv
+    2502.06764). A single velocity is returned unchanged.
     """
     if len(velocities) == 1:
         return velocities[0]

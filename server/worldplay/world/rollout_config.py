@@ -29,6 +29,7 @@ class RolloutConfig:
     steps: int
     shift: float
     guidance: float
+    history_guidance: float = 1.0  # the same of the last step, away from what the latest latents alone tell
 
     def __post_init__(self) -> None:
         require_positive(
@@ -37,13 +38,20 @@ class RolloutConfig:
             steps=self.steps,
             shift=self.shift,
             guidance=self.guidance,
+            history_guidance=self.history_guidance,
         )
+        if self.guidance != 1 and self.guides_by_history:
+            raise ValueError("expected guidance or history_guidance of 1, got neither")
         if self.memory_latents < self.recent_latents:
             raise ValueError(
                 f"expected at least {self.recent_latents} memory_latents, got {self.memory_latents}"
             )
         if not 0 <= self.context_timestep <= 1000:
             raise ValueError(f"expected a context_timestep of 0 to 1000, got {self.context_timestep}")
+
+    @property
+    def guides_by_history(self) -> bool:
+        return self.history_guidance != 1
 
 
 def count_kept_latents(spare: float, latent: int, walks: int, context: int) -> int:

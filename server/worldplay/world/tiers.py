@@ -123,7 +123,7 @@ def count_kept_bytes(world: World) -> int:
     config = transformer.config
     tokens = (world.height // side) * (world.width // side) // config.patch_area
     width = transformer.ranks.count_heads(config.heads) * config.head_dim
-    return 2 * config.blocks * tokens * width * len(world.rollout.caches) * transformer.dtype.itemsize
+    return 2 * config.blocks * tokens * width * world.rollout.num_texts * transformer.dtype.itemsize
 
 
 def _round_linears(world: World, compiles: bool, levers: list[str]) -> None:

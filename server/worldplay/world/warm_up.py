@@ -44,7 +44,7 @@ def _set_texts(world: World) -> None:
     texts = world.encode_text("", Image.new("RGB", (world.width, world.height)), _make_latents(world, 1))
     world.rollout.forget_contexts()
     for caches in world.rollout.cache_sets:
-        for cache, text in zip(caches, texts, strict=True):
+        for cache, text in zip(caches, world.rollout.spread(texts), strict=True):
             cache.set_text(text)
 
 

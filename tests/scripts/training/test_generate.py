@@ -9,7 +9,7 @@ from PIL import Image
 from support.tiny import TINY, make_model
 from training.chunks import CHUNK
 from training.data import plan_walk
-from training.export import EMBEDDED_ROLLOUT
+from training.export import TRAINED_ROLLOUT
 from training.generate import choose_contexts, generate
 from training.latent_walks import LatentWalks, WalkTable
 from worldplay.model.transformer import WorldPlayTransformer
@@ -62,8 +62,8 @@ def serve(
     walk.noise = noise
     c2w = np.linalg.inv(VIEWPOINTS[view].c2w) @ walks.plans.c2w[row]
     steps = [PosedCamera(*camera) for camera in zip(c2w, walks.plans.labels[row].tolist(), strict=True)][1:]
-    cache = model.new_cache(GRID, text.length, EMBEDDED_ROLLOUT.memory_latents)
-    served = RolloutModel(model, [cache], sample_points(NUM_POINTS, 0), EMBEDDED_ROLLOUT)
+    cache = model.new_cache(GRID, text.length, TRAINED_ROLLOUT.memory_latents)
+    served = RolloutModel(model, [cache], sample_points(NUM_POINTS, 0), TRAINED_ROLLOUT)
     chunks = zip(range(NUM_CHUNKS), rollout(served, walk, TrajectorySteering(steps)), strict=False)
     return torch.cat([chunk.latents[0].transpose(0, 1) for _, chunk in chunks])
 

@@ -100,7 +100,10 @@ def _prepare_rollout(
     grid = height // side, width // side
     text_tokens = grid[0] * grid[1] + MAX_STATES  # of EmbeddedConditioner
     first, *others = (
-        [transformer.new_cache(grid, text_tokens, config.memory_latents)]
+        [
+            transformer.new_cache(grid, text_tokens, config.memory_latents)
+            for _ in range(1 + config.guides_by_history)
+        ]
         for _ in range(max(1, min(walks, MOST_CACHES)))
     )
     points = sample_points(NUM_POINTS, POINTS_SEED)

@@ -1,0 +1,124 @@
+"""The last step is led away from what the latest latents alone tell, once the context is not all there is."""
+
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import pytest
+import torch
+
+from support.rollouts import ROLLOUT, Script, latents_of, make_rollout_model, new_walk, stroll
+from support.tiny_world import ROLLOUT as OF_WORLD
+from support.tiny_world import make_world, with_sets
+from support.walks import latents_of as latents_of_live
+from worldplay.model.scheduler import sigmas
+from worldplay.world.live_walk import LiveWalk
+from worldplay.world.rollout import RolloutModel, rollout
+from worldplay.world.steering import CircleSteering, WalkRequest
+from worldplay.world.walk import Walk
+from worldplay.world.warm_up import warm_up
+from worldplay.world.world import World
+
+WHOLE = 4  # chunks whose context is the whole walk
+LATENTS, LATEST, MOST = ROLLOUT.chunk_latents, ROLLOUT.recent_latents, ROLLOUT.memory_latents
+GUIDANCE = 1.5
+
+
+def make_model(history_guidance: float) -> RolloutModel:
+    model = make_rollout_model()
+    config = replace(ROLLOUT, history_guidance=history_guidance)
+    another = model.transformer.new_cache((2, 3), max_text=4, max_context=MOST)
+    return replace(
+        model, caches=[another, *model.caches] if config.guides_by_history else model.caches, config=config
+    )
+
+
+def make_walk(model: RolloutModel, num_chunks: int) -> Walk:
+    walk = new_walk(model)
+    for _ in islice(rollout(model, walk, Script(stroll)), num_chunks):
+        pass
+    return walk
+
+
+def test_nothing_changes_while_the_context_is_the_whole_walk() -> None:
+    plain, guided = (latents_of(make_walk(make_model(guidance), WHOLE + 1)) for guidance in (1.0, GUIDANCE))
+    own = WHOLE * LATENTS
+    assert torch.equal(plain[:, :, :own], guided[:, :, :own])
+    assert (plain[:, :, own:] - guided[:, :, own:]).abs().max() > 0.01
+
+
+def test_last_velocity_is_led_away_from_that_of_the_latest_latents(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model(GUIDANCE)
+    walk = make_walk(model, WHOLE)
+    encoded, denoised = list[torch.Tensor](), list[tuple[int, torch.Tensor, torch.Tensor]]()
+    encode, denoise = model.transformer.encode_context, model.transformer.denoise
+
+    def note_encoded(latents: torch.Tensor, *rest: Any) -> None:
+        encoded.append(latents)
+        encode(latents, *rest)
+
+    def note_denoised(latents: torch.Tensor, *rest: Any) -> torch.Tensor:
+        velocity = denoise(latents, *rest)
+        denoised.append((rest[-1].num_context, latents, velocity))
+        return velocity
+
+    monkeypatch.setattr(model.transformer, "encode_context", note_encoded)
+    monkeypatch.setattr(model.transformer, "denoise", note_denoised)
+    chunk = next(rollout(model, walk, Script(stroll)))
+
+    assert [each.shape[2] for each in encoded] == [LATEST, MOST]
+    assert torch.equal(encoded[0], walk.latents.gather(chunk.context[-LATEST:]))
+    assert [context for context, _, _ in denoised] == [MOST] * (ROLLOUT.steps - 1) + [LATEST, MOST]
+    (_, before, latest), (_, _, whole) = denoised[-2:]
+    last_level = float(sigmas(ROLLOUT.steps, ROLLOUT.shift)[-2])
+    expected = before - last_level * (whole + (GUIDANCE - 1) * (whole - latest))
+    torch.testing.assert_close(chunk.latents, expected)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    shared = make_world()
+    config = replace(OF_WORLD, history_guidance=GUIDANCE)
+    return with_sets(
+        replace(shared, rollout=replace(shared.rollout, caches=2 * shared.rollout.caches, config=config)), 1
+    )
+
+
+def walk_on(live: LiveWalk, num_chunks: int) -> LiveWalk:
+    for _ in range(num_chunks):
+        live.begin_chunk(CircleSteering()).finish()
+    return live
+
+
+@pytest.mark.parametrize("num_sets", [1, 2])
+def test_walks_that_take_turns_do_not_disturb_each_other(world: World, num_sets: int) -> None:
+    requests = [WalkRequest(seed=seed) for seed in range(2)]
+    expected = [latents_of_live(walk_on(world.open_walk(request), WHOLE + 2)) for request in requests]
+    several = with_sets(world, num_sets)
+    walks = [walk_on(several.open_walk(request), WHOLE) for request in requests]
+    for _ in range(2):
+        pending = [live.begin_chunk(CircleSteering()) for live in walks]
+        for _ in range(OF_WORLD.steps + 1):
+            for each in pending:
+                each.advance()
+    for live, latents in zip(walks, expected, strict=True):
+        assert torch.equal(latents_of_live(live), latents)
+
+
+def test_cut_that_is_steered_as_before_changes_nothing(world: World) -> None:
+    live = walk_on(world.open_walk(WalkRequest(seed=0)), WHOLE + 1)
+    before = latents_of_live(live)
+    assert live.holds_context
+    live.begin_cut(2, CircleSteering()).finish()
+    assert torch.equal(latents_of_live(live), before)
+
+
+def test_warm_up_prepares_both_caches(world: World) -> None:
+    expected = latents_of_live(walk_on(world.open_walk(WalkRequest(seed=0)), WHOLE + 1))
+    warm_up(world)
+    assert torch.equal(latents_of_live(walk_on(world.open_walk(WalkRequest(seed=0)), WHOLE + 1)), expected)
+
+
+def test_two_kinds_of_guidance_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected guidance or history_guidance of 1, got neither"):
+        replace(ROLLOUT, guidance=6.0, history_guidance=GUIDANCE)
