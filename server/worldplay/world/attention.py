@@ -73,6 +73,6 @@ def _make_uses(world: World) -> Iterator[Use]:
 
     The second ones overwrite the first, which are random all the same.
     """
-    config, cache = world.rollout.config, world.rollout.caches[0]
+    config, cache = world.rollout.config, world.rollout.caches[-1]
     yield cache.make_inputs(config.chunk_latents), config.steps
     yield cache.make_inputs(config.memory_latents), 1

@@ -8,7 +8,8 @@ from worldplay.model.kv_cache import KVCache
 from worldplay.world.kept_rollout import ChunkContext
 from worldplay.world.walk import Walk
 
-CacheSet = list[KVCache]  # one per guidance branch, the prompt's own last, with the whole context
+# One per guidance branch, the prompt's own last. For history guidance one for the latest latents comes first.
+CacheSet = list[KVCache]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,5 @@
 """Runs every shape of a loaded world once, so that no walk waits for kernels, compilers or recordings."""
 
-from itertools import chain
-
 import torch
 from PIL import Image
 from torch import Tensor
@@ -21,14 +19,14 @@ def warm_up(world: World) -> None:
     The caches' contents are lost. They hold the text of an empty prompt. Cuts have no other shapes.
     """
     _set_texts(world)
-    config = world.rollout.config
-    for cache in chain.from_iterable(world.rollout.cache_sets):
-        for latents in range(0, config.memory_latents + 1, config.chunk_latents):
-            cache.clear_context()
-            if latents:
-                _encode(world, latents, cache)
-            _denoise(world, config.chunk_latents, cache)
-        _encode_behind_others(world, cache)
+    config, num_texts = world.rollout.config, world.rollout.num_texts
+    for caches in world.rollout.cache_sets:
+        for cache in caches[-num_texts:]:
+            for latents in range(0, config.memory_latents + 1, config.chunk_latents):
+                _encode_and_denoise(world, latents, cache)
+            _encode_behind_others(world, cache)
+        for cache in caches[:-num_texts]:
+            _encode_and_denoise(world, config.recent_latents, cache)
 
 
 @torch.inference_mode()
@@ -46,6 +44,13 @@ def _set_texts(world: World) -> None:
     for caches in world.rollout.cache_sets:
         for cache, text in zip(caches, world.rollout.spread(texts), strict=True):
             cache.set_text(text)
+
+
+def _encode_and_denoise(world: World, num_latents: int, cache: KVCache) -> None:
+    cache.clear_context()
+    if num_latents:
+        _encode(world, num_latents, cache)
+    _denoise(world, world.rollout.config.chunk_latents, cache)
 
 
 def _encode(world: World, num_latents: int, cache: KVCache) -> None:

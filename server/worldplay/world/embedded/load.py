@@ -28,7 +28,7 @@ from worldplay.world.world import World
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "weights" / "embedded"
 
-MOST_CACHES = 32  # of 6 MB each
+MOST_CACHES = 32  # of 9 MB each
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -99,11 +99,9 @@ def _prepare_rollout(
     (width, height), side, config = described.size, vae.config.pixels_per_latent, described.rollout
     grid = height // side, width // side
     text_tokens = grid[0] * grid[1] + MAX_STATES  # of EmbeddedConditioner
+    lengths = [config.recent_latents] * config.guides_by_history + [config.memory_latents]
     first, *others = (
-        [
-            transformer.new_cache(grid, text_tokens, config.memory_latents)
-            for _ in range(1 + config.guides_by_history)
-        ]
+        [transformer.new_cache(grid, text_tokens, length) for length in lengths]
         for _ in range(max(1, min(walks, MOST_CACHES)))
     )
     points = sample_points(NUM_POINTS, POINTS_SEED)
