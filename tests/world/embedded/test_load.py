@@ -104,6 +104,7 @@ def test_description_of_nothing(description: Path, content: str) -> None:
         ("vae", "decoder_layers", 1_000_000),
         ("text", "num_layers", 1_000_000),
         ("rollout", "shift", 1e300),
+        ("rollout", "history_guidance", 1e300),
         ("sha256", "picture", "00"),
         ("sha256", "vae", 3),
         ("transformer", "rope_theta", float("nan")),

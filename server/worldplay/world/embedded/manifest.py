@@ -17,6 +17,7 @@ from worldplay.world.rollout_config import RolloutConfig
 RESTORE = "restore it from the release"
 MAX_DEPTH = 200
 MAX_SHIFT = 100.0
+MAX_HISTORY_GUIDANCE = 10.0
 
 NetworkName = Literal["transformer", "vae", "text"]
 
@@ -56,6 +57,8 @@ class Description:
                 raise ValueError(f"expected at most {MAX_DEPTH} {name}, got {depth}")
         if self.rollout.shift > MAX_SHIFT:
             raise ValueError(f"expected a shift of at most {MAX_SHIFT}, got {self.rollout.shift}")
+        if (guidance := self.rollout.history_guidance) > MAX_HISTORY_GUIDANCE:
+            raise ValueError(f"expected a history_guidance of at most {MAX_HISTORY_GUIDANCE}, got {guidance}")
 
     def _check_size(self) -> None:
         require_positive(width=self.size[0], height=self.size[1])
