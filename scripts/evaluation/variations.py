@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from worldplay.model.config import CONTEXT_TIMESTEP
 from worldplay.model.kv_cache import Cache, KVCache
 from worldplay.model.prope import Cameras
 from worldplay.model.transformer import WorldPlayTransformer
+from worldplay.world.cache_sets import CacheSet
 from worldplay.world.context import POINTS_SEED, sample_points
 from worldplay.world.kept_rollout import Keeping
 from worldplay.world.rollout_config import MOST_KEPT
@@ -65,8 +67,10 @@ def vary(world: World, variation: Variation) -> World:
     if variation.num_points is not None:
         rollout = replace(rollout, points=sample_points(variation.num_points, POINTS_SEED))
     if variation.memory_latents or variation.unrotated or variation.dtype:
-        caches = [_new_cache(world, config.memory_latents, variation.unrotated) for _ in rollout.caches]
-        rollout = replace(rollout, caches=caches)
+        new_cache = partial(_new_cache, world, unrotated=variation.unrotated)
+        branches = [new_cache(config.memory_latents) for _ in rollout.caches.branches]
+        latest = new_cache(config.recent_latents) if config.guides_by_history else None
+        rollout = replace(rollout, caches=CacheSet(branches, latest))
     if variation.newest is not None:
         rollout = replace(rollout, transformer=RecentContextOnly(rollout.transformer, variation.newest))
     if variation.encoded is not None:
@@ -117,7 +121,7 @@ def _in_dtype(world: World, dtype: torch.dtype) -> World:
     return replace(world, vae=vae, rollout=replace(world.rollout, transformer=transformer))
 
 
-def _new_cache(world: World, memory_latents: int, unrotated: bool) -> KVCache:
+def _new_cache(world: World, memory_latents: int, *, unrotated: bool) -> KVCache:
     side = world.vae.config.pixels_per_latent
     grid = (world.height // side, world.width // side)
     return world.rollout.transformer.new_cache(grid, _text_tokens(world), memory_latents, unrotated=unrotated)

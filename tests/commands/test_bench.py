@@ -16,6 +16,7 @@ from worldplay.commands.bench_report import Report, count_work, make_rows, rende
 from worldplay.model import flops
 from worldplay.model.config import VAEConfig
 from worldplay.settings import Settings, load_settings
+from worldplay.world.cache_sets import CacheSet
 from worldplay.world.embedded.load import EMBEDDED
 
 pytestmark = pytest.mark.slow
@@ -112,7 +113,9 @@ def test_work_by_stage() -> None:
 def test_history_guidance_is_work() -> None:
     world = build(tiny(), "cpu").world
     config = replace(world.rollout.config, memory_latents=12, recent_latents=4, history_guidance=1.5)
-    guided = replace(world, rollout=replace(world.rollout, caches=2 * world.rollout.caches, config=config))
+    (cache,) = world.rollout.caches.branches
+    caches = CacheSet([cache], latest=cache)
+    guided = replace(world, rollout=replace(world.rollout, caches=caches, config=config))
     grid, tokens = (4, 6), 61
     latest = flops.chunk(world.rollout.transformer.config, VAE, grid, 4, tokens, 1)
     for context, more in ((8, 0), (12, 1)):

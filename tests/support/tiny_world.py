@@ -1,6 +1,7 @@
 """A world of random weights so small that a walk in it takes a tenth of a second, and a scale to match."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from PIL.Image import Image
@@ -15,10 +16,11 @@ from worldplay.model.config import VAEConfig
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE
+from worldplay.world.cache_sets import CacheSet
 from worldplay.world.context import sample_points
 from worldplay.world.courtyard.ground import WalkGround
 from worldplay.world.courtyard.views import render_views
-from worldplay.world.rollout import RolloutModel
+from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.world import World
 
 HEIGHT, WIDTH = 32, 48
@@ -91,7 +93,7 @@ def make_world(ranks: Ranks = ALONE, *, packs: bool = False, dtype: torch.dtype 
         width=WIDTH,
         height=HEIGHT,
         views=render_views(HEIGHT, WIDTH, lambda view: WalkGround(view.c2w)),
-        rollout=RolloutModel(transformer, [cache], sample_points(256, 0), ROLLOUT),
+        rollout=RolloutModel(transformer, CacheSet([cache]), sample_points(256, 0), ROLLOUT),
         vae=vae,
         conditioner=ByteConditioner(),
         weights="tiny weights",
@@ -101,12 +103,13 @@ def make_world(ranks: Ranks = ALONE, *, packs: bool = False, dtype: torch.dtype 
 def with_sets(world: World, count: int) -> World:
     """Give a world so many sets of caches."""
     grid = HEIGHT // VAE.pixels_per_latent, WIDTH // VAE.pixels_per_latent
-    transformer, config = world.rollout.transformer, world.rollout.config
+    rollout = world.rollout
+    new_cache = partial(rollout.transformer.new_cache, grid, TEXT_TOKENS + VISION_TOKENS)
     sets = tuple(
-        [
-            transformer.new_cache(grid, TEXT_TOKENS + VISION_TOKENS, config.memory_latents)
-            for _ in world.rollout.caches
-        ]
+        CacheSet(
+            [new_cache(rollout.config.memory_latents) for _ in rollout.caches.branches],
+            new_cache(rollout.config.recent_latents) if rollout.caches.latest else None,
+        )
         for _ in range(count)
     )
     return replace(world, rollout=replace(world.rollout, caches=sets[0], more_caches=sets[1:]))

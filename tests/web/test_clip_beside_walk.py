@@ -19,7 +19,7 @@ from torch import Tensor
 from support.raw_client import RawClient
 from support.serving import serving
 from worldplay.client.visit import Visit
-from worldplay.world import rollout
+from worldplay.world import chunk_caches
 from worldplay.world.world import World
 
 SETTLE_S = 6.0  # until what chunks take is known
@@ -136,8 +136,7 @@ def take_time(world: World, patch: pytest.MonkeyPatch) -> None:
         return torch.zeros(1, 3, 4 if len(before) > 1 else 1, world.height, world.width)
 
     patch.setattr(World, "encode_text", encode_text)
-    patch.setattr(rollout, "_encode_context", lambda *_: rest(50))
-    patch.setattr(rollout, "_append_latents", lambda *_: rest(10))
+    patch.setattr(chunk_caches, "_append_latents", lambda *_: rest(50))
     patch.setattr(world.rollout.transformer, "denoise", denoise)
     patch.setattr(world.vae, "decode_latent", decode_latent)
     patch.setattr(world.vae, "new_decoder_state", list)

@@ -43,7 +43,7 @@ def test_this_allocator_can_be_asked() -> None:
 
 COUNT_HEAPS = """
 import ctypes, threading
-from worldplay.web.freed_memory import keep_one_heap
+from worldplay.web.freed_memory import prepare_heap
 {first}
 libc = ctypes.CDLL(None)
 thread = threading.Thread(target=libc.malloc, args=(10_000,))
@@ -54,7 +54,7 @@ libc.malloc_stats()
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_stats"), reason="needs glibc")
-@pytest.mark.parametrize(("first", "heaps"), [("", 2), ("keep_one_heap()", 1)])
+@pytest.mark.parametrize(("first", "heaps"), [("", 2), ("prepare_heap()", 1)])
 def test_all_threads_share_a_heap(first: str, heaps: int) -> None:
     said = run_python("-c", COUNT_HEAPS.format(first=first)).stderr
     assert said.count("Arena ") == heaps

@@ -7,6 +7,7 @@ import torch
 
 from support.tiny_world import ROLLOUT, make_world, with_sets
 from support.walks import latents_of
+from worldplay.world.cache_sets import CacheSet
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.steering import CircleSteering, WalkRequest
 from worldplay.world.world import World
@@ -129,10 +130,9 @@ def test_set_of_a_walk_that_has_ended_is_taken_first(shared: World, monkeypatch:
 
 
 def test_with_guidance_each_walk_has_two_caches(shared: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    rollout = shared.rollout
-    guided = replace(
-        shared, rollout=replace(rollout, caches=2 * rollout.caches, config=replace(ROLLOUT, guidance=2.0))
-    )
+    caches = CacheSet(2 * shared.rollout.caches.branches)
+    config = replace(ROLLOUT, guidance=2.0)
+    guided = replace(shared, rollout=replace(shared.rollout, caches=caches, config=config))
     world = with_sets(guided, 2)
     walks = open_walks(world, 2, 2)
     counts = count_encoded(world, monkeypatch)

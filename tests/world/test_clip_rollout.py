@@ -9,12 +9,13 @@ from PIL import Image
 from support.tiny import TINY
 from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.model.conditioning import Conditioning
+from worldplay.world.cache_sets import CacheSet
 from worldplay.world.camera import Motion, build_trajectory, invert_pose
 from worldplay.world.chunk import Chunk
 from worldplay.world.clip_rollout import begin_clip_chunk, choose_context
 from worldplay.world.context import sample_points
-from worldplay.world.rollout import RolloutModel
 from worldplay.world.rollout_config import RolloutConfig
+from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.steering import Move
 from worldplay.world.walk import OpenGround, Walk
 
@@ -62,7 +63,7 @@ def straight_walk(num_latents: int) -> np.ndarray:
 
 def make_model(config: RolloutConfig = CONFIG) -> RolloutModel:
     torch.manual_seed(0)
-    return RolloutModel(BidirectionalTransformer(TINY).eval(), [], POINTS, config)
+    return RolloutModel(BidirectionalTransformer(TINY).eval(), CacheSet([]), POINTS, config)
 
 
 def make_chunk(model: RolloutModel, walk: Walk) -> Chunk:

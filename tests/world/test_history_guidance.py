@@ -13,7 +13,8 @@ from support.tiny_world import make_world, with_sets
 from support.walks import latents_of as latents_of_live
 from worldplay.model.scheduler import sigmas
 from worldplay.world.live_walk import LiveWalk
-from worldplay.world.rollout import RolloutModel, rollout
+from worldplay.world.rollout import rollout
+from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.steering import CircleSteering, WalkRequest
 from worldplay.world.walk import Walk
 from worldplay.world.warm_up import warm_up
@@ -28,9 +29,8 @@ def make_model(history_guidance: float) -> RolloutModel:
     model = make_rollout_model()
     config = replace(ROLLOUT, history_guidance=history_guidance)
     another = model.transformer.new_cache((2, 3), max_text=4, max_context=MOST)
-    return replace(
-        model, caches=[another, *model.caches] if config.guides_by_history else model.caches, config=config
-    )
+    caches = replace(model.caches, latest=another if config.guides_by_history else None)
+    return replace(model, caches=caches, config=config)
 
 
 def make_walk(model: RolloutModel, num_chunks: int) -> Walk:
@@ -66,8 +66,8 @@ def test_last_velocity_is_led_away_from_that_of_the_latest_latents(monkeypatch: 
     monkeypatch.setattr(model.transformer, "denoise", note_denoised)
     chunk = next(rollout(model, walk, Script(stroll)))
 
-    assert [each.shape[2] for each in encoded] == [LATEST, MOST]
-    assert torch.equal(encoded[0], walk.latents.gather(chunk.context[-LATEST:]))
+    assert [each.shape[2] for each in encoded] == [MOST, LATEST]
+    assert torch.equal(encoded[1], walk.latents.gather(chunk.context[-LATEST:]))
     assert [context for context, _, _ in denoised] == [MOST] * (ROLLOUT.steps - 1) + [LATEST, MOST]
     (_, before, latest), (_, _, whole) = denoised[-2:]
     last_level = float(sigmas(ROLLOUT.steps, ROLLOUT.shift)[-2])
@@ -79,9 +79,8 @@ def test_last_velocity_is_led_away_from_that_of_the_latest_latents(monkeypatch: 
 def world() -> World:
     shared = make_world()
     config = replace(OF_WORLD, history_guidance=GUIDANCE)
-    return with_sets(
-        replace(shared, rollout=replace(shared.rollout, caches=2 * shared.rollout.caches, config=config)), 1
-    )
+    caches = replace(shared.rollout.caches, latest=shared.rollout.caches.branches[0])
+    return with_sets(replace(shared, rollout=replace(shared.rollout, caches=caches, config=config)), 1)
 
 
 def walk_on(live: LiveWalk, num_chunks: int) -> LiveWalk:

@@ -13,7 +13,8 @@ from worldplay.world import timing as stopwatch
 from worldplay.world.camera import Motion, Pose
 from worldplay.world.chunk import Chunk
 from worldplay.world.context import Points, select_context
-from worldplay.world.rollout import RolloutModel, begin_chunk, rollout
+from worldplay.world.rollout import begin_chunk, rollout
+from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.steering import PosedCamera
 from worldplay.world.walk import OpenGround
 

@@ -10,7 +10,8 @@ import torch
 from support.rollouts import Script, latents_of, make_rollout_model, new_walk, spin, stroll
 from worldplay.world.camera import Motion
 from worldplay.world.chunk import Chunk
-from worldplay.world.rollout import ChunkRollout, RolloutModel, begin_chunk, rollout
+from worldplay.world.rollout import ChunkRollout, begin_chunk, rollout
+from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.walk import Walk
 
 

@@ -58,7 +58,7 @@ def count_work(world: World, grid: tuple[int, int], context: int, text_tokens: i
         context: latents of context.
     """
     model, config = world.rollout.transformer.config, world.rollout.config
-    passes = world.rollout.num_texts
+    passes = len(world.rollout.caches.branches)
     work = flops.chunk(model, world.vae.config, grid, context, text_tokens, passes * config.steps)
     context_work, denoise = passes * work.context, work.denoise
     if config.guides_by_history and context == config.memory_latents:  # not the whole walk

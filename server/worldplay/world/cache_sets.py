@@ -8,8 +8,17 @@ from worldplay.model.kv_cache import KVCache
 from worldplay.world.kept_rollout import ChunkContext
 from worldplay.world.walk import Walk
 
-# One per guidance branch, the prompt's own last. For history guidance one for the latest latents comes first.
-CacheSet = list[KVCache]
+
+@dataclass(frozen=True, slots=True)
+class CacheSet:
+    """The caches that a chunk is made with."""
+
+    branches: list[KVCache]  # one per guidance branch, the prompt's own last; none in a bidirectional model
+    latest: KVCache | None = None  # for history guidance: holds the latest latents only
+
+    @property
+    def all(self) -> list[KVCache]:
+        return self.branches if self.latest is None else [*self.branches, self.latest]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +38,7 @@ class Holds:
 
 def choose_caches(sets: Sequence[CacheSet], walk: Walk) -> CacheSet:
     """Choose the walk's own set, or else one that no walk uses any more, or else the one used longest ago."""
-    return min(sets, key=lambda caches: _rank(caches[-1].holds, walk))
+    return min(sets, key=lambda caches: _rank(caches.branches[-1].holds, walk))
 
 
 def _rank(holds: object, walk: Walk) -> tuple[int, float]:

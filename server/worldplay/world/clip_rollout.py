@@ -16,8 +16,9 @@ from worldplay.model.scheduler import euler_step, sigmas, timesteps
 from worldplay.world.camera import invert_pose
 from worldplay.world.chunk import Chunk, PendingChunk, Stage
 from worldplay.world.context import select_context
-from worldplay.world.rollout import RolloutModel, finished_chunk, guide
+from worldplay.world.rollout import finished_chunk, guide
 from worldplay.world.rollout_config import RolloutConfig
+from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.steering import Steering
 from worldplay.world.timing import Stopwatch
 from worldplay.world.walk import Path, Walk

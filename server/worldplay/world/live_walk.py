@@ -17,7 +17,8 @@ from worldplay.world.clip_rollout import begin_clip_chunk
 from worldplay.world.frames import count_frames
 from worldplay.world.own_image import blend
 from worldplay.world.pixels import pixels_to_frames, pixels_to_planes
-from worldplay.world.rollout import ChunkRollout, RolloutModel, finished_chunk
+from worldplay.world.rollout import ChunkRollout, finished_chunk
+from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.snapshot import Beginning, Snapshot, WalkedPath, since
 from worldplay.world.steering import Move, Steering
 from worldplay.world.walk import Path, Walk

@@ -1,65 +1,27 @@
 """The autoregressive rollout: makes the next chunk of noise, context and steering, in a few steps."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, pairwise
-from time import perf_counter
-from weakref import ref
+from itertools import pairwise
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from worldplay.model.conditioning import condition_channels
-from worldplay.model.kept_context import KeptLatent, encode_between, restore_context
-from worldplay.model.kv_cache import KVCache, TextKV
-from worldplay.model.prope import Cameras
 from worldplay.model.scheduler import euler_step, sigmas, timesteps
-from worldplay.model.transformer import WorldPlayTransformer
-from worldplay.world.cache_sets import CacheSet, Holds, choose_caches
-from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Pose, invert_pose
+from worldplay.world.cache_sets import CacheSet
+from worldplay.world.camera import FORWARD_STEP, TURN_STEP
 from worldplay.world.chunk import Chunk, PendingChunk, Stage
+from worldplay.world.chunk_caches import ChunkCaches, make_cameras
 from worldplay.world.context import select_context
 from worldplay.world.frames import count_frames
-from worldplay.world.kept_rollout import ChunkContext, Keeping, make_chunk_contexts
-from worldplay.world.rollout_config import RolloutConfig
+from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.steering import Move, Steering
 from worldplay.world.timing import Stopwatch
 from worldplay.world.walk import Path, Walk
 
 _VISIBLE = 0.05  # of a key's step: two pixels of 832, after a turn
-
-
-@dataclass(frozen=True, slots=True)
-class RolloutModel:
-    """What generating a chunk needs. The caches are scratch memory; a chunk fills them again if needed."""
-
-    transformer: WorldPlayTransformer
-    caches: CacheSet
-    points: NDArray[np.float32]  # [N, 3], sample points of the memory selection
-    config: RolloutConfig
-    keeping: Keeping | None = None  # None: the whole context is encoded for every chunk
-    more_caches: tuple[CacheSet, ...] = ()  # so that walks that take turns each find what they encoded
-
-    @property
-    def cache_sets(self) -> tuple[CacheSet, ...]:
-        return self.caches, *self.more_caches
-
-    @property
-    def num_texts(self) -> int:
-        """Return how many texts a walk has: the prompt's, and with guidance a negative one."""
-        return len(self.caches) - self.config.guides_by_history
-
-    def spread(self, texts: list[TextKV]) -> list[TextKV]:
-        """Return the text of each cache of a set."""
-        return [*texts[-1:] * self.config.guides_by_history, *texts]
-
-    def forget_contexts(self) -> None:
-        """Let every context be encoded again, though the caches may hold it."""
-        for cache in chain.from_iterable(self.cache_sets):
-            cache.holds = None
 
 
 def rollout(model: RolloutModel, walk: Walk, steering: Steering) -> Iterator[Chunk]:
@@ -86,7 +48,7 @@ class ChunkRollout:
         self._model = model
         self._walk = walk
         self._start = walk.num_latents
-        self._caches = _ChunkCaches(model, walk)
+        self._caches = ChunkCaches(model, walk)
         self._context: list[int] = []
         self._path: Path | None = None  # of the whole chunk, once it is generated
         self._inputs: list[Tensor] = []  # of each denoising step, for the whole chunk
@@ -219,141 +181,6 @@ def finished_chunk(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """What one cache gets for a chunk."""
-
-    cache: KVCache
-    text: TextKV
-    read_back: ChunkContext | None
-    context: list[int]
-
-
-class _ChunkCaches:
-    """The caches, as used by one chunk. A prompt that comes later does not change its text."""
-
-    def __init__(self, model: RolloutModel, walk: Walk) -> None:
-        self._model = model
-        self._walk = walk
-        self._start = walk.num_latents
-        self._text = walk.text
-        self._contexts: Sequence[ChunkContext | None] = [None] * len(self._text)
-        if model.keeping is not None:
-            self._contexts = make_chunk_contexts(model.keeping, walk.kept, self._text)
-        self.chosen = model.caches  # those that were filled last
-
-    def keep(self) -> None:
-        """Keep what later chunks may read back, when the chunk is finished."""
-        has_its_text = self._walk.text is self._text
-        for context in self._contexts:
-            if context is not None:
-                context.keep(is_of_use=has_its_text)
-
-    def hold(self, context: list[int]) -> bool:
-        """Return whether the caches that would be chosen hold this context."""
-        identify = self._walk.latents.identify
-        return all(
-            _find(part.cache, part.text, identify(part.context), part.read_back) is not None
-            for part in self._divide(context)
-        )
-
-    def ensure(self, context: list[int]) -> bool:
-        """Fill the chosen caches with the text and this context, unless they hold it already.
-
-        Returns: whether anything was done.
-        """
-        parts = self._divide(context)
-        self.chosen = [part.cache for part in parts]
-        return any([self._fill(part) for part in parts])
-
-    def _divide(self, context: list[int]) -> list[_Part]:
-        """Tell what each of the chosen caches gets.
-
-        History guidance needs another one, once the context no longer holds the whole walk.
-        """
-        caches = choose_caches(self._model.cache_sets, self._walk)
-        own = caches[-len(self._text) :]
-        parts = [_Part(*part, context) for part in zip(own, self._text, self._contexts, strict=True)]
-        config = self._model.config
-        if config.guides_by_history and len(context) < self._start:
-            latest = context[-config.recent_latents :]
-            parts.insert(0, _Part(caches[0], self._text[-1], None, latest))
-        return parts
-
-    def _fill(self, part: _Part) -> bool:
-        """Fill one cache. Returns: whether anything was done."""
-        cache, text, read_back = part.cache, part.text, part.read_back
-        wanted = self._walk.latents.identify(part.context)
-        holds, cache.holds = _find(cache, text, wanted, read_back), None  # None in case a pass fails
-        is_missing = holds is None
-        if holds is None:
-            cache.set_text(text)
-            self._bring(part.context, read_back, cache)
-            source = None if read_back is None else ref(read_back)
-            holds = Holds(ref(self._walk), wanted, source, 0.0)
-        cache.holds = replace(holds, used_at=perf_counter())
-        return is_missing
-
-    def _bring(self, context: list[int], read_back: ChunkContext | None, cache: KVCache) -> None:
-        """Bring a context into a cache that holds only the text."""
-        if read_back is None:
-            _append_latents(self._model, self._walk, context, cache)
-        else:
-            read_back.fill(LatentsOf(self._model, self._walk), context, cache)
-
-
-def _find(
-    cache: KVCache, text: TextKV, context: list[object], read_back: ChunkContext | None
-) -> Holds | None:
-    """Return what a cache holds, if it is this text and this context."""
-    holds = cache.holds
-    if not isinstance(holds, Holds) or cache.text is not text or not holds.is_for(context, read_back):
-        return None
-    return holds
-
-
-@dataclass(frozen=True, slots=True)
-class LatentsOf:
-    """Brings a walk's latents into caches, each with a time position of its own."""
-
-    model: RolloutModel
-    walk: Walk
-
-    def encode(
-        self, indices: list[int], positions: list[int], kept: Sequence[KeptLatent], cache: KVCache
-    ) -> None:
-        inputs = _context_inputs(self.model, self.walk, indices)
-        timestep = self.model.config.context_timestep
-        encode_between(self.model.transformer, *inputs, cache, timestep, positions, kept)
-
-    def restore(
-        self, indices: list[int], positions: list[int], kept: Sequence[KeptLatent], cache: KVCache
-    ) -> None:
-        walk, transformer = self.walk, self.model.transformer
-        cameras = _cameras(self.model, walk.c2w[indices], walk.intrinsics[indices])
-        height, width = walk.image_latent.shape[-2:]
-        restore_context(transformer, kept, (len(indices), height, width), cameras, cache, positions)
-
-
-def _append_latents(model: RolloutModel, walk: Walk, indices: Sequence[int], cache: KVCache) -> None:
-    """Append a walk's latents to the context of a cache."""
-    if not indices:
-        return
-    inputs = _context_inputs(model, walk, list(indices))
-    encode = model.transformer.extend_context if cache.num_context else model.transformer.encode_context
-    encode(*inputs, cache, model.config.context_timestep)
-
-
-def _context_inputs(
-    model: RolloutModel, walk: Walk, chosen: list[int]
-) -> tuple[Tensor, Tensor, Cameras, Tensor]:
-    """Gather a walk's latents with their condition, cameras and actions."""
-    latents = walk.latents.gather(chosen)
-    cond = condition_channels(walk.image_latent, len(chosen), first=chosen[0] == 0)
-    cameras = _cameras(model, walk.c2w[chosen], walk.intrinsics[chosen])
-    return latents, cond, cameras, torch.from_numpy(walk.labels[chosen]).to(latents.device)
-
-
 def _denoising_steps(
     model: RolloutModel, walk: Walk, path: Path, first: int
 ) -> Iterator[Callable[[Tensor, CacheSet], Tensor]]:
@@ -365,7 +192,7 @@ def _denoising_steps(
         first: the walk's latent at which the path begins.
     """
     cond = condition_channels(walk.image_latent, len(path.labels), first=first == 0)
-    cameras = _cameras(model, path.c2w, path.intrinsics)
+    cameras = make_cameras(model, path.c2w, path.intrinsics)
     labels = torch.from_numpy(path.labels).to(model.transformer.device)
     config = model.config
     levels = sigmas(config.steps, config.shift)
@@ -373,12 +200,11 @@ def _denoising_steps(
     def step(
         latents: Tensor, caches: CacheSet, *, timestep: float, sigma: float, sigma_next: float
     ) -> Tensor:
-        guidance = config.guidance
-        if config.guides_by_history:
-            guidance = config.history_guidance
-            caches = caches if sigma_next == 0 else caches[-1:]
+        used, guidance = caches.branches, config.guidance
+        if caches.latest is not None and sigma_next == 0:
+            used, guidance = [caches.latest, *used], config.history_guidance
         velocities = [
-            model.transformer.denoise(latents, cond, cameras, labels, timestep, cache) for cache in caches
+            model.transformer.denoise(latents, cond, cameras, labels, timestep, cache) for cache in used
         ]
         return euler_step(latents, guide(velocities, guidance), sigma, sigma_next)
 
@@ -398,9 +224,3 @@ def guide(velocities: list[Tensor], guidance: float) -> Tensor:
         return velocities[0]
     negative, positive = velocities
     return negative + guidance * (positive - negative)
-
-
-def _cameras(model: RolloutModel, c2w: Pose, intrinsics: Pose) -> Cameras:
-    """Prepare the cameras of latents: c2w [n, 4, 4] and intrinsics [n, 3, 3]."""
-    viewmats = torch.from_numpy(invert_pose(c2w)).float()[None]
-    return model.transformer.prepare_cameras(viewmats, torch.from_numpy(intrinsics).float()[None])

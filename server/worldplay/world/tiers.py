@@ -82,7 +82,7 @@ def apply_tier(
 
 def _keep_context(world: World, newest: int, walks: int, levers: list[str]) -> World:
     rollout, context = world.rollout, world.rollout.config.memory_latents
-    if any(isinstance(cache, UnrotatedKVCache) for cache in rollout.caches):
+    if any(isinstance(cache, UnrotatedKVCache) for cache in rollout.caches.branches):
         levers.append("context is not kept: memory is short, so the cache has another form")
         return world
     most = _count_kept(world, walks)
@@ -123,7 +123,8 @@ def count_kept_bytes(world: World) -> int:
     config = transformer.config
     tokens = (world.height // side) * (world.width // side) // config.patch_area
     width = transformer.ranks.count_heads(config.heads) * config.head_dim
-    return 2 * config.blocks * tokens * width * world.rollout.num_texts * transformer.dtype.itemsize
+    branches = len(world.rollout.caches.branches)
+    return 2 * config.blocks * tokens * width * branches * transformer.dtype.itemsize
 
 
 def _round_linears(world: World, compiles: bool, levers: list[str]) -> None:

@@ -19,14 +19,14 @@ def warm_up(world: World) -> None:
     The caches' contents are lost. They hold the text of an empty prompt. Cuts have no other shapes.
     """
     _set_texts(world)
-    config, num_texts = world.rollout.config, world.rollout.num_texts
+    config = world.rollout.config
     for caches in world.rollout.cache_sets:
-        for cache in caches[-num_texts:]:
+        for cache in caches.branches:
             for latents in range(0, config.memory_latents + 1, config.chunk_latents):
                 _encode_and_denoise(world, latents, cache)
             _encode_behind_others(world, cache)
-        for cache in caches[:-num_texts]:
-            _encode_and_denoise(world, config.recent_latents, cache)
+        if caches.latest is not None:
+            _encode_and_denoise(world, config.recent_latents, caches.latest)
 
 
 @torch.inference_mode()
@@ -42,8 +42,10 @@ def _set_texts(world: World) -> None:
     texts = world.encode_text("", Image.new("RGB", (world.width, world.height)), _make_latents(world, 1))
     world.rollout.forget_contexts()
     for caches in world.rollout.cache_sets:
-        for cache, text in zip(caches, world.rollout.spread(texts), strict=True):
+        for cache, text in zip(caches.branches, texts, strict=True):
             cache.set_text(text)
+        if caches.latest is not None:
+            caches.latest.set_text(texts[-1])
 
 
 def _encode_and_denoise(world: World, num_latents: int, cache: KVCache) -> None:

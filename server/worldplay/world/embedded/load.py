@@ -1,6 +1,7 @@
 """Loads an embedded world from a directory: `world.json` beside one safetensors file per network."""
 
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
@@ -11,6 +12,7 @@ from torch import nn
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, lay_out_channels_last
+from worldplay.world.cache_sets import CacheSet
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
 from worldplay.world.courtyard.ground import WalkGround
 from worldplay.world.courtyard.views import SIGHTS, SUGGESTIONS, render_views
@@ -21,7 +23,7 @@ from worldplay.world.embedded.conditioner import EmbeddedConditioner
 from worldplay.world.embedded.manifest import RESTORE, Description, read_description
 from worldplay.world.embedded.text_encoder import MAX_STATES, TextReader
 from worldplay.world.model_files import suggesting
-from worldplay.world.rollout import RolloutModel
+from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.weight_files import Weights
 from worldplay.world.weights import build_empty, fill
 from worldplay.world.world import World
@@ -99,9 +101,12 @@ def _prepare_rollout(
     (width, height), side, config = described.size, vae.config.pixels_per_latent, described.rollout
     grid = height // side, width // side
     text_tokens = grid[0] * grid[1] + MAX_STATES  # of EmbeddedConditioner
-    lengths = [config.recent_latents] * config.guides_by_history + [config.memory_latents]
+    new_cache = partial(transformer.new_cache, grid, text_tokens)
     first, *others = (
-        [transformer.new_cache(grid, text_tokens, length) for length in lengths]
+        CacheSet(
+            [new_cache(config.memory_latents)],
+            new_cache(config.recent_latents) if config.guides_by_history else None,
+        )
         for _ in range(max(1, min(walks, MOST_CACHES)))
     )
     points = sample_points(NUM_POINTS, POINTS_SEED)

@@ -1,0 +1,159 @@
+"""Fills the caches of a chunk with its text and its context."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+from weakref import ref
+
+import torch
+from torch import Tensor
+
+from worldplay.model.conditioning import condition_channels
+from worldplay.model.kept_context import KeptLatent, encode_between, restore_context
+from worldplay.model.kv_cache import KVCache, TextKV
+from worldplay.model.prope import Cameras
+from worldplay.world.cache_sets import CacheSet, Holds, choose_caches
+from worldplay.world.camera import Pose, invert_pose
+from worldplay.world.kept_rollout import ChunkContext, make_chunk_contexts
+from worldplay.world.rollout_model import RolloutModel
+from worldplay.world.walk import Walk
+
+
+@dataclass(frozen=True, slots=True)
+class CachePart:
+    """What one cache gets for a chunk."""
+
+    cache: KVCache
+    text: TextKV
+    read_back: ChunkContext | None
+    context: list[int]
+
+
+class ChunkCaches:
+    """The caches, as used by one chunk. A prompt that comes later does not change its text."""
+
+    def __init__(self, model: RolloutModel, walk: Walk) -> None:
+        self._model = model
+        self._walk = walk
+        self._start = walk.num_latents
+        self._text = walk.text
+        self._contexts: Sequence[ChunkContext | None] = [None] * len(self._text)
+        if model.keeping is not None:
+            self._contexts = make_chunk_contexts(model.keeping, walk.kept, self._text)
+        self.chosen = CacheSet([])  # those that were filled last
+
+    def keep(self) -> None:
+        """Keep what later chunks may read back, when the chunk is finished."""
+        has_its_text = self._walk.text is self._text
+        for context in self._contexts:
+            if context is not None:
+                context.keep(is_of_use=has_its_text)
+
+    def hold(self, context: list[int]) -> bool:
+        """Return whether the caches that would be chosen hold this context."""
+        identify = self._walk.latents.identify
+        return all(
+            _find(part.cache, part.text, identify(part.context), part.read_back) is not None
+            for part in self._divide(self._choose(context), context)
+        )
+
+    def ensure(self, context: list[int]) -> bool:
+        """Fill the chosen caches with the text and this context, unless they hold it already.
+
+        Returns: whether anything was done.
+        """
+        self.chosen = self._choose(context)
+        return any([self._fill(part) for part in self._divide(self.chosen, context)])
+
+    def _choose(self, context: list[int]) -> CacheSet:
+        """Choose caches. History guidance begins once the context no longer holds the whole walk."""
+        caches = choose_caches(self._model.cache_sets, self._walk)
+        return CacheSet(caches.branches) if len(context) == self._start else caches
+
+    def _divide(self, caches: CacheSet, context: list[int]) -> list[CachePart]:
+        """Tell what each of the chosen caches gets."""
+        branches = zip(caches.branches, self._text, self._contexts, strict=True)
+        parts = [CachePart(*branch, context) for branch in branches]
+        if caches.latest is not None:
+            latest = context[-self._model.config.recent_latents :]
+            parts.append(CachePart(caches.latest, self._text[-1], None, latest))
+        return parts
+
+    def _fill(self, part: CachePart) -> bool:
+        """Fill one cache. Returns: whether anything was done."""
+        cache, text, read_back = part.cache, part.text, part.read_back
+        wanted = self._walk.latents.identify(part.context)
+        holds, cache.holds = _find(cache, text, wanted, read_back), None  # None in case a pass fails
+        is_missing = holds is None
+        if holds is None:
+            cache.set_text(text)
+            self._bring(part.context, read_back, cache)
+            source = None if read_back is None else ref(read_back)
+            holds = Holds(ref(self._walk), wanted, source, 0.0)
+        cache.holds = replace(holds, used_at=perf_counter())
+        return is_missing
+
+    def _bring(self, context: list[int], read_back: ChunkContext | None, cache: KVCache) -> None:
+        """Bring a context into a cache that holds only the text."""
+        if read_back is None:
+            _append_latents(self._model, self._walk, context, cache)
+        else:
+            read_back.fill(LatentsOf(self._model, self._walk), context, cache)
+
+
+def _find(
+    cache: KVCache, text: TextKV, context: list[object], read_back: ChunkContext | None
+) -> Holds | None:
+    """Return what a cache holds, if it is this text and this context."""
+    holds = cache.holds
+    if not isinstance(holds, Holds) or cache.text is not text or not holds.is_for(context, read_back):
+        return None
+    return holds
+
+
+@dataclass(frozen=True, slots=True)
+class LatentsOf:
+    """Brings a walk's latents into caches, each with a time position of its own."""
+
+    model: RolloutModel
+    walk: Walk
+
+    def encode(
+        self, indices: list[int], positions: list[int], kept: Sequence[KeptLatent], cache: KVCache
+    ) -> None:
+        inputs = _context_inputs(self.model, self.walk, indices)
+        timestep = self.model.config.context_timestep
+        encode_between(self.model.transformer, *inputs, cache, timestep, positions, kept)
+
+    def restore(
+        self, indices: list[int], positions: list[int], kept: Sequence[KeptLatent], cache: KVCache
+    ) -> None:
+        walk, transformer = self.walk, self.model.transformer
+        cameras = make_cameras(self.model, walk.c2w[indices], walk.intrinsics[indices])
+        height, width = walk.image_latent.shape[-2:]
+        restore_context(transformer, kept, (len(indices), height, width), cameras, cache, positions)
+
+
+def _append_latents(model: RolloutModel, walk: Walk, indices: Sequence[int], cache: KVCache) -> None:
+    """Append a walk's latents to the context of a cache."""
+    if not indices:
+        return
+    inputs = _context_inputs(model, walk, list(indices))
+    encode = model.transformer.extend_context if cache.num_context else model.transformer.encode_context
+    encode(*inputs, cache, model.config.context_timestep)
+
+
+def _context_inputs(
+    model: RolloutModel, walk: Walk, chosen: list[int]
+) -> tuple[Tensor, Tensor, Cameras, Tensor]:
+    """Gather a walk's latents with their condition, cameras and actions."""
+    latents = walk.latents.gather(chosen)
+    cond = condition_channels(walk.image_latent, len(chosen), first=chosen[0] == 0)
+    cameras = make_cameras(model, walk.c2w[chosen], walk.intrinsics[chosen])
+    return latents, cond, cameras, torch.from_numpy(walk.labels[chosen]).to(latents.device)
+
+
+def make_cameras(model: RolloutModel, c2w: Pose, intrinsics: Pose) -> Cameras:
+    """Prepare the cameras of latents: c2w [n, 4, 4] and intrinsics [n, 3, 3]."""
+    viewmats = torch.from_numpy(invert_pose(c2w)).float()[None]
+    return model.transformer.prepare_cameras(viewmats, torch.from_numpy(intrinsics).float()[None])
