@@ -4,6 +4,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ from support.tiny_world import ROLLOUT as OF_WORLD
 from support.tiny_world import make_world, with_sets
 from support.walks import latents_of as latents_of_live
 from worldplay.model.scheduler import sigmas
+from worldplay.world.camera import Motion
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.rollout import rollout
 from worldplay.world.rollout_model import RolloutModel
@@ -33,23 +35,30 @@ def make_model(history_guidance: float) -> RolloutModel:
     return replace(model, caches=caches, config=config)
 
 
-def make_walk(model: RolloutModel, num_chunks: int) -> Walk:
+def make_walk(model: RolloutModel, num_chunks: int, steering: Script) -> Walk:
     walk = new_walk(model)
-    for _ in islice(rollout(model, walk, Script(stroll)), num_chunks):
+    for _ in islice(rollout(model, walk, steering), num_chunks):
         pass
     return walk
 
 
 def test_nothing_changes_while_the_context_is_the_whole_walk() -> None:
-    plain, guided = (latents_of(make_walk(make_model(guidance), WHOLE + 1)) for guidance in (1.0, GUIDANCE))
+    plain, guided = (
+        latents_of(make_walk(make_model(guidance), WHOLE + 1, Script(stroll))) for guidance in (1.0, GUIDANCE)
+    )
     own = WHOLE * LATENTS
     assert torch.equal(plain[:, :, :own], guided[:, :, :own])
     assert (plain[:, :, own:] - guided[:, :, own:]).abs().max() > 0.01
 
 
-def test_last_velocity_is_led_away_from_that_of_the_latest_latents(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("turn_deg", "share"), [(0, 1.0), (2, 1 - 2 * 17.5 / 60), (10, 0.0)])
+def test_last_velocity_is_led_away_from_that_of_the_latest_latents(
+    turn_deg: float, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is led as far as the last view is not in the first chunk, of 16 latents before; a view has 60°."""
+    turn = Script(lambda chunk: Motion(yaw=np.radians(turn_deg)))
     model = make_model(GUIDANCE)
-    walk = make_walk(model, WHOLE)
+    walk = make_walk(model, WHOLE, turn)
     encoded, denoised = list[torch.Tensor](), list[tuple[int, torch.Tensor, torch.Tensor]]()
     encode, denoise = model.transformer.encode_context, model.transformer.denoise
 
@@ -64,15 +73,17 @@ def test_last_velocity_is_led_away_from_that_of_the_latest_latents(monkeypatch: 
 
     monkeypatch.setattr(model.transformer, "encode_context", note_encoded)
     monkeypatch.setattr(model.transformer, "denoise", note_denoised)
-    chunk = next(rollout(model, walk, Script(stroll)))
+    chunk = next(rollout(model, walk, turn))
 
     assert [each.shape[2] for each in encoded] == [MOST, LATEST]
     assert torch.equal(encoded[1], walk.latents.gather(chunk.context[-LATEST:]))
     assert [context for context, _, _ in denoised] == [MOST] * (ROLLOUT.steps - 1) + [LATEST, MOST]
     (_, before, latest), (_, _, whole) = denoised[-2:]
     last_level = float(sigmas(ROLLOUT.steps, ROLLOUT.shift)[-2])
-    expected = before - last_level * (whole + (GUIDANCE - 1) * (whole - latest))
-    torch.testing.assert_close(chunk.latents, expected)
+    led = (before - chunk.latents) / last_level - whole
+    guidance = 1 + float((led * (whole - latest)).sum() / (whole - latest).square().sum())
+    torch.testing.assert_close(led, (guidance - 1) * (whole - latest), atol=1e-5, rtol=1e-3)
+    assert guidance == pytest.approx(1 + (GUIDANCE - 1) * (1 - share), abs=0.03)
 
 
 @pytest.fixture(scope="module")

@@ -1,36 +1,17 @@
 """Gives the system back the memory that sessions have freed."""
 
 import asyncio
-import ctypes
 import gc
 import linecache
 import logging
 import time
 from collections.abc import Callable
 
+from worldplay.world.heap import release_memory
+
 logger = logging.getLogger(__name__)
 
 EVERY_TICKS = 60
-# Of malloc.h. Larger blocks than the second one get pages of their own, which go back once they are freed.
-_M_ARENA_MAX, _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -8, -3, -1
-_LARGE_IN_LOADING = 256 * 1024
-# While walking such pages would cost up to a fifth more CPU time. glibc would find these sizes by itself.
-_LARGE, _MOST_FREE = 32 * 1024 * 1024, 64 * 1024 * 1024
-
-
-def find_trim() -> Callable[[int], int] | None:
-    """Return glibc's malloc_trim; None where the C library is another one, which needs none."""
-    return getattr(ctypes.CDLL(None), "malloc_trim", None)
-
-
-def prepare_heap() -> None:
-    """Let all threads share glibc's heap, without gaps after loading. To be called before there are threads.
-
-    By default each has a heap of its own, which keeps what is freed there: 22 MB after a walk in the embedded
-    world, for no gain in CPU time. What loading frees would leave gaps of up to 30 MB between the weights.
-    """
-    _set_heap(_M_ARENA_MAX, 1)
-    _set_heap(_M_MMAP_THRESHOLD, _LARGE_IN_LOADING)
 
 
 def settle_loaded() -> None:
@@ -41,21 +22,13 @@ def settle_loaded() -> None:
     linecache.clearcache()  # 3 MB of source, which importing torch has read
     gc.collect()
     gc.freeze()
-    if trim := find_trim():
-        trim(0)
-    _set_heap(_M_MMAP_THRESHOLD, _LARGE)
-    _set_heap(_M_TRIM_THRESHOLD, _MOST_FREE)
+    release_memory()
 
 
-def _set_heap(option: int, value: int) -> None:
-    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
-        mallopt(option, value)
-
-
-def _collect(trim: Callable[[int], int]) -> None:
+def _collect(release: Callable[[], None]) -> None:
     """Free the reference cycles of sessions, which hold their latest video, and return what is free."""
     gc.collect()
-    trim(0)
+    release()
 
 
 class FreedMemory:
@@ -65,10 +38,10 @@ class FreedMemory:
     a thousand sessions more than 100 MB.
     """
 
-    def __init__(self, trim: Callable[[int], int] | None, count_ended: Callable[[], int]) -> None:
+    def __init__(self, count_ended: Callable[[], int], release: Callable[[], None] = release_memory) -> None:
         """Args: count_ended: how many sessions have ended since the start."""
-        self._trim = trim
         self._count_ended = count_ended
+        self._release = release
         self._num_ended = 0
         self._ticks = 0
         self._task: asyncio.Task[None] | None = None
@@ -76,13 +49,13 @@ class FreedMemory:
     def tick(self) -> None:
         """Note that a second has passed."""
         self._ticks += 1
-        if self._trim is None or self._ticks < EVERY_TICKS:
+        if self._ticks < EVERY_TICKS:
             return
         self._ticks, before, self._num_ended = 0, self._num_ended, self._count_ended()
         if self._num_ended != before:
-            self._task = asyncio.create_task(self._return_memory(self._trim))
+            self._task = asyncio.create_task(self._return_memory())
 
-    async def _return_memory(self, trim: Callable[[int], int]) -> None:
+    async def _return_memory(self) -> None:
         began_s = time.monotonic()
-        await asyncio.to_thread(_collect, trim)
+        await asyncio.to_thread(_collect, self._release)
         logger.debug("freed memory was returned in %.0f ms", 1000.0 * (time.monotonic() - began_s))

@@ -14,7 +14,7 @@ from worldplay.world.cache_sets import CacheSet
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP
 from worldplay.world.chunk import Chunk, PendingChunk, Stage
 from worldplay.world.chunk_caches import ChunkCaches, make_cameras
-from worldplay.world.context import select_context
+from worldplay.world.context import select_context, similarity
 from worldplay.world.frames import count_frames
 from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.steering import Move, Steering
@@ -202,7 +202,7 @@ def _denoising_steps(
     ) -> Tensor:
         used, guidance = caches.branches, config.guidance
         if caches.latest is not None and sigma_next == 0:
-            used, guidance = [caches.latest, *used], config.history_guidance
+            used, guidance = [caches.latest, *used], _history_guidance(model, walk, path, first)
         velocities = [
             model.transformer.denoise(latents, cond, cameras, labels, timestep, cache) for cache in used
         ]
@@ -212,6 +212,17 @@ def _denoising_steps(
         timesteps(levels).tolist(), pairwise(levels.tolist()), strict=True
     ):
         yield partial(step, timestep=timestep, sigma=sigma, sigma_next=sigma_next)
+
+
+def _history_guidance(model: RolloutModel, walk: Walk, path: Path, start: int) -> float:
+    """Return how much latents along a path are guided by history.
+
+    The more of the last view is in the first chunk, the less: it begins with a real picture, and guidance
+    would make that sharper than it is.
+    """
+    w2c = walk.invert(path.c2w, start)
+    share = similarity(w2c[-1], w2c[: model.config.chunk_latents], model.points).mean()
+    return 1 + (model.config.history_guidance - 1) * (1 - float(share))
 
 
 def guide(velocities: list[Tensor], guidance: float) -> Tensor:
