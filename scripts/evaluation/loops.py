@@ -56,9 +56,10 @@ def measure(workers: Workers, scale: Scale) -> Report:
         "Loop closure",
         f"Walks that return to a view, mean over {scale.loop_views} start views. The last four frames, "
         "standing still, are compared with the truth and with the frame generated at the first visit; "
-        'PSNR in dB. A turn is a full circle. "Quarter more": a quarter turn after it, to a view that is '
-        "not in the first chunk, but most of which the latest latents have seen on the way. The model was "
-        'not trained for contexts without the first chunk, as in "recent only".',
+        "PSNR in dB; half size: with the truth, at half their sides. A turn is a full circle. "
+        '"Quarter more": a quarter turn after it, to a view that is not in the first chunk, but most of '
+        "which the latest latents have seen on the way. The model was not trained for contexts without the "
+        'first chunk, as in "recent only".',
         rows,
         details={
             f"{KINDS[k](v).route.name}, {VIEWPOINTS[v].name}, {m.name}": [
@@ -89,6 +90,8 @@ def _row(name: str, memory: str, returns: list[list[Return]]) -> Row:
     for number, same in enumerate(zip(*returns, strict=True)):
         where = "" if number == 0 else ", quarter more"
         row[f"true view{where}"] = float(np.mean([one.truth.psnr for one in same]))
+        row[f"half size{where}"] = float(np.mean([one.truth.half_psnr for one in same]))
+        row[f"sharpness{where}"] = float(np.mean([one.truth.sharpness for one in same]))
         row[f"first view{where}"] = float(np.mean([one.first_db for one in same]))
         row[f"first to true{where}"] = float(np.mean([one.first_truth_db for one in same]))
     return row
