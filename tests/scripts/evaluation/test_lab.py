@@ -14,6 +14,7 @@ from evaluation.lab import Lab, by_chunk, play
 from evaluation.routes import held_out, out_and_backwards, turn_round
 from evaluation.variations import NO_CONTEXT, Variation, recent_only, vary, without_retrieval
 from evaluation.workers import here
+from support.short_loop import shorten_loop
 from support.tiny_world import HEIGHT, SCALE, WIDTH, ByteConditioner, make_world
 from training.data import frame_poses
 from training.vae_streams import reconstruct
@@ -139,6 +140,7 @@ SHORT_LOOPS = (lambda view: turn_round("turn right", view, (15.0,)), lambda view
 def test_every_section(section: str, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loops, "KINDS", SHORT_LOOPS)
     monkeypatch.setattr(minutes, "CHUNKS", 2)
+    shorten_loop(monkeypatch)
     scale = replace(SCALE, loop_kinds=2)
     eval_world.evaluate(here(lab, tmp_path / "strips"), [section], scale, tmp_path, {})
     assert (tmp_path / "results.json").stat().st_size > 500

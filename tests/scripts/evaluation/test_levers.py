@@ -7,11 +7,13 @@ import pytest
 from evaluation import levers
 from evaluation.lab import Lab
 from evaluation.workers import here
+from support.short_loop import shorten_loop
 from support.tiny_world import SCALE, make_world
 
 
 @pytest.mark.slow
-def test_every_lever_and_tier_has_a_row(tmp_path: Path) -> None:
+def test_every_lever_and_tier_has_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten_loop(monkeypatch)
     world = make_world()
     world.rollout.transformer.requires_grad_(False).pack()
     report = levers.measure(here(Lab(world, tmp_path / "renders"), tmp_path / "strips"), SCALE)
