@@ -1,8 +1,11 @@
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from worldplay.world.embedded.conditioner import MOST_BYTES, shorten
+from worldplay.world.steering import CircleSteering, WalkRequest
 from worldplay.world.world import World
 
 
@@ -23,6 +26,22 @@ def test_prompt_is_taken_as_one_of_the_looks(world: World, prompt: str, look: st
 def test_every_suggestion_is_taken_as_itself(world: World) -> None:
     taken = [world.conditioner.taken_as(each.prompt) for each in world.suggestions]
     assert taken == [each.title for each in world.suggestions]
+
+
+BETWEEN = "Pan up to the sky, where fireworks burst in the darkness and throw flashes, as smoke drifts past."
+
+
+def test_prompt_between_looks_shows_the_one_that_it_is_taken_as(world: World) -> None:
+    shown: dict[str, NDArray[np.int64]] = {}
+    for title, prompt in [("", BETWEEN), *((each.title, each.prompt) for each in world.suggestions)]:
+        live = world.open_walk(WalkRequest(seed=0, prompt=prompt))
+        shown[title] = np.concatenate(list(live.decode(live.begin_chunk(CircleSteering()).finish()))).astype(
+            int
+        )
+    off = {title: np.abs(frames - shown[""]).mean() for title, frames in shown.items() if title}
+    nearest, second, *_ = sorted(off, key=off.__getitem__)
+    assert nearest == world.conditioner.taken_as(BETWEEN)
+    assert off[nearest] < 0.05 * off[second]
 
 
 def test_prompt_is_read_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

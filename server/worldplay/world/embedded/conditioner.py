@@ -28,12 +28,18 @@ class EmbeddedConditioner:
         self._looks = torch.stack([self._states(each.prompt).mean(dim=0) for each in suggestions])
 
     def encode(self, prompt: str, image: Image.Image, image_latent: Tensor) -> Conditioning:
-        return describe(self._states(prompt).to(image_latent), self._byt5_dim, image_latent)
+        """Encode a prompt, moved to the look that it is taken as: between two it would show a mixture."""
+        states = self._states(prompt)
+        states = states - states.mean(dim=0) + self._looks[self._nearest_look(prompt)]
+        return describe(states.to(image_latent), self._byt5_dim, image_latent)
 
     def taken_as(self, prompt: str) -> str | None:
         """Return the title of the suggestion whose states are nearest to the prompt's."""
+        return self._suggestions[self._nearest_look(prompt)].title
+
+    def _nearest_look(self, prompt: str) -> int:
         distances = torch.linalg.vector_norm(self._looks - self._states(prompt).mean(dim=0), dim=1)
-        return self._suggestions[int(distances.argmin())].title
+        return int(distances.argmin())
 
     @torch.inference_mode()
     def _states(self, prompt: str) -> Tensor:
