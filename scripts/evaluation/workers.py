@@ -14,6 +14,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import torch
 
 from evaluation.lab import Lab
+from training.processes import end_with_parent
 from worldplay.world.attention import set_attention
 from worldplay.world.device import choose_device
 from worldplay.world.embedded.load import find_embedded, load_embedded
@@ -85,6 +86,7 @@ def side_by_side(place: Place, strips: Path, processes: int) -> Iterator[Workers
 
 
 def _begin() -> None:
+    end_with_parent()
     torch.set_num_threads(1)
 
 

@@ -1,4 +1,4 @@
-"""How the processes of a training run end: with the one that started them, and not before it."""
+"""How the processes of a run end: with the one that started them, and not before it."""
 
 import os
 import signal
