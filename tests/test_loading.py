@@ -254,7 +254,7 @@ def test_what_cannot_be_is_refused_before_anything_is_loaded(
     monkeypatch.setattr(sizing, "measure_sizes", fail)
     monkeypatch.setattr(serve, "listen", lambda host, port: None)
     monkeypatch.setattr(serve, "setup_logs", lambda level, form: None)
-    monkeypatch.setattr(serve, "share_heap", lambda: None)
+    monkeypatch.setattr(serve, "keep_one_heap", lambda: None)
     settings = load_settings(**{"weights_dir": tiny_decoder, "port": 0, **given})
     with pytest.raises(ValueError, match=re.escape(reason)):
         open_world(settings, sessions=1, clips=1)
@@ -274,7 +274,7 @@ def test_what_cannot_be_is_refused_before_sizes_are_measured(monkeypatch: pytest
     monkeypatch.setattr(sizing, "fix_size", fail)
     monkeypatch.setattr(serve, "listen", lambda host, port: None)
     monkeypatch.setattr(serve, "setup_logs", lambda level, form: None)
-    monkeypatch.setattr(serve, "share_heap", lambda: None)
+    monkeypatch.setattr(serve, "keep_one_heap", lambda: None)
     with pytest.raises(ValueError, match="expected a GPU for --graphs on"):
         serve.run(load_settings(**RELEASED, size="auto", graphs="on", port=0))
 
@@ -289,7 +289,7 @@ def test_a_size_that_will_be_chosen_is_not_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(sizing, "fix_size", stop)
     monkeypatch.setattr(serve, "listen", lambda host, port: None)
     monkeypatch.setattr(serve, "setup_logs", lambda level, form: None)
-    monkeypatch.setattr(serve, "share_heap", lambda: None)
+    monkeypatch.setattr(serve, "keep_one_heap", lambda: None)
     for tier in ("exact", "fast"):
         with pytest.raises(ValueError, match=r"^sizes are measured$"):
             serve.run(load_settings(**RELEASED, size="auto", tier=tier, port=0))

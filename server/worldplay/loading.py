@@ -34,7 +34,6 @@ from worldplay.world.embedded.load import find_embedded, load_embedded, load_net
 from worldplay.world.embedded.manifest import read_description
 from worldplay.world.embedded.previews import show_first_frames
 from worldplay.world.frames import parse_size
-from worldplay.world.heap import without_gaps
 from worldplay.world.machine import check_heads, choose_rank_kind, list_gpus
 from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.pace import AUTO
@@ -174,8 +173,7 @@ def open_world(settings: ModelSettings, *, sessions: int, clips: int, ranks: Ran
         # needs a core as well, the two threads wait for each other, and a chunk can take seconds.
         torch.set_num_threads(1)
         walks = 1 if keeps_context(settings.tier) else sessions + clips  # walks read their context back
-        with without_gaps():
-            world = load_embedded(find_embedded(settings.model), device, ranks, walks)
+        world = load_embedded(find_embedded(settings.model), device, ranks, walks)
     return tune(settings, world, sessions=sessions, clips=clips)
 
 

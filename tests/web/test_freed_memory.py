@@ -1,26 +1,60 @@
 """Memory that sessions have freed goes back to the system now and then."""
 
 import asyncio
+import ctypes
 
-from worldplay.web.freed_memory import EVERY_TICKS, FreedMemory
+import pytest
+
+from support.paths import run_python
+from worldplay.web.freed_memory import EVERY_TICKS, FreedMemory, find_trim
 
 
-async def count_releases(ended: list[int]) -> int:
+async def count_trims(ended: list[int]) -> int:
     """Return how often memory was returned, with so many sessions that had ended at each minute."""
-    num_released = 0
+    trims: list[int] = []
 
-    def release() -> None:
-        nonlocal num_released
-        num_released += 1
+    def trim(pad: int) -> int:
+        trims.append(pad)
+        return 1
 
     minutes = iter(ended)
-    memory = FreedMemory(lambda: next(minutes), release)
+    memory = FreedMemory(trim, lambda: next(minutes))
     for _ in range(EVERY_TICKS * len(ended)):
         memory.tick()
     await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
-    return num_released
+    return len(trims)
 
 
 async def test_memory_is_returned_once_a_minute_if_sessions_ended() -> None:
-    assert await count_releases([0, 0, 0]) == 0
-    assert await count_releases([0, 3, 3, 5]) == 2
+    assert await count_trims([0, 0, 0]) == 0
+    assert await count_trims([0, 3, 3, 5]) == 2
+
+
+async def test_nothing_happens_where_the_allocator_needs_it_not() -> None:
+    memory = FreedMemory(None, lambda: 1)
+    for _ in range(2 * EVERY_TICKS):
+        memory.tick()
+
+
+def test_this_allocator_can_be_asked() -> None:
+    trim = find_trim()
+    assert trim is None or trim(0) in (0, 1)
+
+
+COUNT_HEAPS = """
+import ctypes, threading
+from worldplay.web.freed_memory import keep_one_heap
+{first}
+libc = ctypes.CDLL(None)
+thread = threading.Thread(target=libc.malloc, args=(10_000,))
+thread.start()
+thread.join()
+libc.malloc_stats()
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_stats"), reason="needs glibc")
+@pytest.mark.parametrize(("first", "heaps"), [("", 2), ("keep_one_heap()", 1)])
+def test_all_threads_share_a_heap(first: str, heaps: int) -> None:
+    said = run_python("-c", COUNT_HEAPS.format(first=first)).stderr
+    assert said.count("Arena ") == heaps

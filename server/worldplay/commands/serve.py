@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 from worldplay.media.encoder import find_live_codec
 from worldplay.settings import Settings
 from worldplay.web.address import listen, url_of
-from worldplay.web.freed_memory import settle_loaded
+from worldplay.web.freed_memory import keep_one_heap, settle_loaded
 from worldplay.web.logs import setup_logs
-from worldplay.world.heap import share_heap
 
 if TYPE_CHECKING:  # it imports torch
     from worldplay.world.world import World
@@ -28,7 +27,7 @@ def run(settings: Settings) -> None:
     """Listen, load the world and serve. Raises: ValueError or OSError saying what to do."""
     began_s = time()
     setup_logs(settings.log_level, settings.log_format)
-    share_heap()
+    keep_one_heap()
     listening = listen(settings.host, settings.port)  # before the slow loading, because the port may be taken
     logger.info("loading the model %r", settings.model)
     from worldplay.engine_setup import open_engine

@@ -1,5 +1,6 @@
 """Finds this machine's GPUs and memory without importing torch, which takes seconds."""
 
+import ctypes
 import os
 import re
 from collections.abc import Sequence
@@ -152,6 +153,13 @@ def count_usable_cores() -> int:
 def is_memory_short(beside: int = 0) -> bool:
     """Return whether too little memory is left, or would be beside so many bytes, to begin anything."""
     return available_memory() < SHORT_BYTES + beside
+
+
+def release_memory() -> None:
+    """Give freed memory back to the system, where the allocator keeps it otherwise (glibc's)."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 def has_bf16_cpu() -> bool:
