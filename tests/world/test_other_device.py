@@ -145,7 +145,7 @@ class Reader:
 def test_embedded_world(gpu: torch.device, fake: FakeTensorMode, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded_load, "_load_reader", lambda *_: Reader())
     # What a prompt is taken as is decided on the CPU, from the content of its states, of which there is none.
-    monkeypatch.setattr(EmbeddedConditioner, "taken_as", lambda *_: None)
+    monkeypatch.setattr(EmbeddedConditioner, "_nearest_look", lambda *_: 0)
     world = embedded_load.load_embedded(embedded_load.EMBEDDED, gpu)
     assert world.device == gpu
     assert walk(world, 5) == [13, *[16] * 4]

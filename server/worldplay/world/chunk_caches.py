@@ -20,7 +20,7 @@ from worldplay.world.walk import Walk
 
 
 @dataclass(frozen=True, slots=True)
-class CachePart:
+class _Part:
     """What one cache gets for a chunk."""
 
     cache: KVCache
@@ -70,16 +70,16 @@ class ChunkCaches:
         caches = choose_caches(self._model.cache_sets, self._walk)
         return CacheSet(caches.branches) if len(context) == self._start else caches
 
-    def _divide(self, caches: CacheSet, context: list[int]) -> list[CachePart]:
+    def _divide(self, caches: CacheSet, context: list[int]) -> list[_Part]:
         """Tell what each of the chosen caches gets."""
         branches = zip(caches.branches, self._text, self._contexts, strict=True)
-        parts = [CachePart(*branch, context) for branch in branches]
+        parts = [_Part(*branch, context) for branch in branches]
         if caches.latest is not None:
             latest = context[-self._model.config.recent_latents :]
-            parts.append(CachePart(caches.latest, self._text[-1], None, latest))
+            parts.append(_Part(caches.latest, self._text[-1], None, latest))
         return parts
 
-    def _fill(self, part: CachePart) -> bool:
+    def _fill(self, part: _Part) -> bool:
         """Fill one cache. Returns: whether anything was done."""
         cache, text, read_back = part.cache, part.text, part.read_back
         wanted = self._walk.latents.identify(part.context)
