@@ -136,7 +136,7 @@ def take_time(world: World, patch: pytest.MonkeyPatch) -> None:
         return torch.zeros(1, 3, 4 if len(before) > 1 else 1, world.height, world.width)
 
     patch.setattr(World, "encode_text", encode_text)
-    patch.setattr(chunk_caches, "_append_latents", lambda *_: rest(50))
+    patch.setattr(chunk_caches, "_encode_latents", lambda *_: rest(50))
     patch.setattr(world.rollout.transformer, "denoise", denoise)
     patch.setattr(world.vae, "decode_latent", decode_latent)
     patch.setattr(world.vae, "new_decoder_state", list)

@@ -123,9 +123,17 @@ def test_cut_that_is_steered_as_before_changes_nothing(world: World) -> None:
     assert torch.equal(latents_of_live(live), before)
 
 
-def test_warm_up_prepares_both_caches(world: World) -> None:
+def test_warm_up_runs_every_cache_and_changes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = latents_of_live(walk_on(world.open_walk(WalkRequest(seed=0)), WHOLE + 1))
+    run, denoise = set[int](), world.rollout.transformer.denoise
+
+    def note(*arguments: Any) -> torch.Tensor:
+        run.add(id(arguments[-1]))
+        return denoise(*arguments)
+
+    monkeypatch.setattr(world.rollout.transformer, "denoise", note)
     warm_up(world)
+    assert run == {id(cache) for caches in world.rollout.cache_sets for cache in caches.all}
     assert torch.equal(latents_of_live(walk_on(world.open_walk(WalkRequest(seed=0)), WHOLE + 1)), expected)
 
 

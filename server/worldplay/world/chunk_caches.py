@@ -96,7 +96,7 @@ class ChunkCaches:
     def _bring(self, context: list[int], read_back: ChunkContext | None, cache: KVCache) -> None:
         """Bring a context into a cache that holds only the text."""
         if read_back is None:
-            _append_latents(self._model, self._walk, context, cache)
+            _encode_latents(self._model, self._walk, context, cache)
         else:
             read_back.fill(LatentsOf(self._model, self._walk), context, cache)
 
@@ -134,13 +134,12 @@ class LatentsOf:
         restore_context(transformer, kept, (len(indices), height, width), cameras, cache, positions)
 
 
-def _append_latents(model: RolloutModel, walk: Walk, indices: Sequence[int], cache: KVCache) -> None:
-    """Append a walk's latents to the context of a cache."""
+def _encode_latents(model: RolloutModel, walk: Walk, indices: Sequence[int], cache: KVCache) -> None:
+    """Encode a walk's latents as the context of a cache that has none."""
     if not indices:
         return
     inputs = _context_inputs(model, walk, list(indices))
-    encode = model.transformer.extend_context if cache.num_context else model.transformer.encode_context
-    encode(*inputs, cache, model.config.context_timestep)
+    model.transformer.encode_context(*inputs, cache, model.config.context_timestep)
 
 
 def _context_inputs(

@@ -29,7 +29,7 @@ class RolloutConfig:
     steps: int
     shift: float
     guidance: float
-    history_guidance: float = 1.0  # of the last step, at most: away from what the latest latents alone tell
+    history_guidance: float = 1.0  # the last step's, where the first chunk does not show the view
 
     def __post_init__(self) -> None:
         require_positive(

@@ -23,7 +23,10 @@ class RolloutModel:
     more_caches: tuple[CacheSet, ...] = ()  # so that walks that take turns each find what they encoded
 
     def __post_init__(self) -> None:
-        assert all((caches.latest is not None) == self.config.guides_by_history for caches in self.cache_sets)
+        have_latest = [caches.latest is not None for caches in self.cache_sets]
+        assert have_latest == [self.config.guides_by_history] * len(have_latest), (
+            "caches for another guidance"
+        )
 
     @property
     def cache_sets(self) -> tuple[CacheSet, ...]:
