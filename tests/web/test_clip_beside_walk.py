@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from statistics import median
 from time import monotonic, sleep
+from typing import Any
 
 import httpx
 import pytest
@@ -19,6 +20,7 @@ from torch import Tensor
 from support.raw_client import RawClient
 from support.serving import serving
 from worldplay.client.visit import Visit
+from worldplay.model.kv_cache import TextKV
 from worldplay.world import chunk_caches
 from worldplay.world.world import World
 
@@ -122,9 +124,11 @@ def rest(time_ms: float) -> None:
 def take_time(world: World, patch: pytest.MonkeyPatch) -> None:
     """Put waiting in the networks' place, so that a busy machine takes as long as a quiet one."""
 
-    def encode_text(*_: object) -> list[None]:
+    encode = World.encode_text
+
+    def encode_text(*arguments: Any) -> list[TextKV]:
         rest(60)
-        return [None]
+        return encode(*arguments)
 
     def denoise(latents: Tensor, *_: object) -> Tensor:
         rest(30)
