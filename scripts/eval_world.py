@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from evaluation import actions, costs, cuts, levers, loops, minutes, prompts, rollouts, vae
+from evaluation import actions, costs, cuts, levers, loops, minutes, prompts, rollouts, standing, vae
 from evaluation.report import RESULTS, Report, merge, read_results, render
 from evaluation.scale import FULL, QUICK, Scale
 from evaluation.workers import Place, Workers, fingerprint, open_lab, side_by_side
@@ -26,6 +26,7 @@ SECTIONS: dict[str, Callable[[Workers, Scale], Report]] = {
     "cuts": cuts.measure,
     "actions": actions.measure,
     "loops": loops.measure,
+    "standing": standing.measure,
     "minutes": minutes.measure,
     "prompts": prompts.measure_prompts,
     "changes": prompts.measure_changes,

@@ -112,6 +112,14 @@ def hold(view: int, keys: str, num_chunks: int) -> Route:
     return Route(keys or "no key", view, (motion,) * (CHUNK * num_chunks - 1))
 
 
+def turn_and_stand(view: int, turn_deg: int, num_chunks: int) -> Route:
+    """Make a route that turns to the right by whole steps, and stands for some chunks."""
+    motions = [Motion(yaw=TURN_STEP)] * round(np.radians(turn_deg) / TURN_STEP)
+    rest(motions)
+    motions += [Motion()] * (CHUNK * num_chunks)
+    return Route(f"turn by {turn_deg}°", view, tuple(motions))
+
+
 def turn_round(name: str, view: int, yaws_deg: tuple[float, ...]) -> Loop:
     """Make a loop: turn a full circle on the spot, stop, turn a quarter more, stop.
 

@@ -21,6 +21,7 @@ class Scale:
     minutes: int
     loop_views: int
     loop_kinds: int  # of loops.KINDS, from the first
+    stand_views: int
     prompts: int  # of each light
     changes: int  # of the light, of 12
     step_walks: int
@@ -49,6 +50,7 @@ FULL = Scale(
     minutes=12,
     loop_views=3,
     loop_kinds=6,
+    stand_views=3,
     prompts=20,
     changes=12,
     step_walks=4,
@@ -77,6 +79,7 @@ QUICK = Scale(
     minutes=2,
     loop_views=1,
     loop_kinds=2,
+    stand_views=1,
     prompts=1,
     changes=2,
     step_walks=1,

@@ -124,7 +124,7 @@ class ChunkRollout:
             context = self._choose_context(path)
         clock.lap_of_host("select")
         whole = path if self._path is None else self._path.first(kept).followed_by(path)
-        latents = walk.draw_noise(self._start, count).to(model.transformer.device)
+        latents = walk.draw_noise(self._choose_noise(), count).to(model.transformer.device)
         inputs: list[Tensor] = []
         for index, step in enumerate(_denoising_steps(model, walk, whole, self._start)):
             if index:
@@ -144,6 +144,15 @@ class ChunkRollout:
         self._caches.keep()
         self._context, self._path, self._inputs = context, whole, inputs
         return finished_chunk(self._start, kept, latents, whole, context, clock.laps_ms)
+
+    def _choose_noise(self) -> int:
+        """Return the first latent of the chunk whose noise this one has: after a chunk that stood, that one's.
+
+        While the view stays, other noise would show another picture of what the model is not sure of.
+        """
+        if not self._model.config.holds_noise:
+            return self._start
+        return self._walk.stands_since(self._start, self._model.config.chunk_latents)
 
     def _choose_context(self, path: Path) -> list[int]:
         """Select context for the latents along a path."""

@@ -27,6 +27,8 @@ from worldplay.world.pose_history import InverseHistory
 from worldplay.world.steering import Move, PosedCamera
 from worldplay.world.walk_log import WalkLog
 
+_SAME_VIEW = 1e-6  # largest difference of two poses' and their intrinsics' numbers; far below a pixel
+
 
 class Ground(Protocol):
     """Decides where a walker may stand. Poses are in the frame of the walk's first camera."""
@@ -139,6 +141,14 @@ class Walk:
         Returns: [start + n, 4, 4]; holds until the next call.
         """
         return self._inverses.extend(self.c2w[:start], path)
+
+    def stands_since(self, start: int, num_latents: int) -> int:
+        """Return the latent since which, until `start`, each `num_latents` ended at the view they began with."""
+        firsts, lasts = slice(0, start, num_latents), slice(num_latents - 1, start, num_latents)
+        off = np.abs(self.c2w[lasts] - self.c2w[firsts]).max(axis=(1, 2))
+        zoom = np.abs(self.intrinsics[lasts] - self.intrinsics[firsts]).max(axis=(1, 2))
+        moved = np.flatnonzero(np.maximum(off, zoom) > _SAME_VIEW)
+        return (int(moved[-1]) + 1) * num_latents if len(moved) else 0
 
     def draw_noise(self, start: int, num_latents: int) -> Tensor:
         """Return standard normal noise [1, C, num_latents, h, w] float32, on the CPU.

@@ -9,7 +9,7 @@ import torch
 from PIL.Image import Image
 
 import eval_world
-from evaluation import loops, minutes
+from evaluation import loops, minutes, standing
 from evaluation.lab import Lab, by_chunk, play
 from evaluation.routes import held_out, out_and_backwards, turn_round
 from evaluation.variations import NO_CONTEXT, Variation, recent_only, vary, without_retrieval
@@ -140,6 +140,7 @@ SHORT_LOOPS = (lambda view: turn_round("turn right", view, (15.0,)), lambda view
 def test_every_section(section: str, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loops, "KINDS", SHORT_LOOPS)
     monkeypatch.setattr(minutes, "CHUNKS", 2)
+    monkeypatch.setattr(standing, "CHUNKS", 5)
     shorten_loop(monkeypatch)
     scale = replace(SCALE, loop_kinds=2)
     eval_world.evaluate(here(lab, tmp_path / "strips"), [section], scale, tmp_path, {})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from evaluation import actions, loops, rollouts
+from evaluation import actions, loops, rollouts, standing
 from evaluation.lab import Lab, Played, by_chunk
 from evaluation.metrics import EQUAL_DB
 from evaluation.routes import Route
@@ -22,7 +22,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     def play_truth(world: World, route: Route, prompts: dict[int, str] | None = None) -> Played:
         return Played(by_chunk(lab.truth(route.c2w()[: 4 * route.num_chunks], "day")), [], [])
 
-    for section in (loops, actions, rollouts):
+    for section in (loops, actions, rollouts, standing):
         monkeypatch.setattr(section, "play", play_truth)
     return lab
 
@@ -39,6 +39,12 @@ def test_every_loop_closes(lab: Lab, kind: int, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("evaluation.lab.render", draw_poses)
     for once_more in loops.run_loop(lab, kind, 0, SERVED):
         assert once_more.truth.psnr == once_more.first_db == once_more.first_truth_db == EQUAL_DB
+
+
+@pytest.mark.parametrize("turn_deg", standing.TURNS_DEG)
+def test_a_true_picture_stays(lab: Lab, turn_deg: int) -> None:
+    stand = standing.run_stand(lab, 1, turn_deg)
+    assert (stand.truth.psnr, stand.within, stand.between) == (EQUAL_DB, 0, 0)
 
 
 def test_every_chunk_is_right(lab: Lab) -> None:
