@@ -146,7 +146,7 @@ class ChunkRollout:
         return finished_chunk(self._start, kept, latents, whole, context, clock.laps_ms)
 
     def _choose_noise(self) -> int:
-        """Return the first latent of the chunk whose noise this one has: after a chunk that stood, that one's.
+        """Return where the chunk begins whose noise this one has: after a chunk that stood, it is that one.
 
         While the view stays, other noise would show another picture of what the model is not sure of.
         """

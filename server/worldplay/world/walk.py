@@ -143,7 +143,7 @@ class Walk:
         return self._inverses.extend(self.c2w[:start], path)
 
     def stands_since(self, start: int, num_latents: int) -> int:
-        """Return the latent since which, until `start`, each `num_latents` ended at the view they began with."""
+        """Return since which latent, until `start`, each `num_latents` have ended at their first view."""
         firsts, lasts = slice(0, start, num_latents), slice(num_latents - 1, start, num_latents)
         off = np.abs(self.c2w[lasts] - self.c2w[firsts]).max(axis=(1, 2))
         zoom = np.abs(self.intrinsics[lasts] - self.intrinsics[firsts]).max(axis=(1, 2))
