@@ -35,7 +35,7 @@ SIGHTS = (
     "the lighthouse, which glows at night",
     "the old tree",
     "the turquoise ball on its golden block",
-    "the purple ball",
+    "the red gate, which you can walk through",
 )
 
 # One for each of the courtyard's lights. Without a prompt the first applies.
