@@ -121,9 +121,14 @@ class LiveWalk:
         if self._behind is not None:
             self._world.vae.decode_latent(self._behind, self._state_after(self._num_decoded))
             self._behind = None
-        for index, latent in enumerate(torch.split(chunk.latents, 1, dim=2), self._first_latent(chunk)):
+        latents, motions = torch.split(chunk.latents, 1, dim=2), chunk.motions[chunk.first_latent :]
+        for index, (latent, motion) in enumerate(
+            zip(latents, motions, strict=True), self._first_latent(chunk)
+        ):
             frames = self._world.vae.decode_latent(latent, self._state_after(index))[0]
             self._num_decoded = index + 1
+            if self._rollout.config.is_still and not motion.is_visible:
+                frames = frames.mean(dim=1, keepdim=True).expand_as(frames)
             yield frames
 
     def _state_after(self, num_latents: int) -> DecoderState:

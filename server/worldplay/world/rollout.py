@@ -150,7 +150,7 @@ class ChunkRollout:
 
         While the view stays, other noise would show another picture of what the model is not sure of.
         """
-        if not self._model.config.holds_noise:
+        if not self._model.config.is_still:
             return self._start
         return self._walk.stands_since(self._start, self._model.config.chunk_latents)
 

@@ -30,7 +30,7 @@ class RolloutConfig:
     shift: float
     guidance: float
     history_guidance: float = 1.0  # the last step's, where the first chunk does not show the view
-    holds_noise: bool = False  # a chunk after one in which the view stayed has the same noise
+    is_still: bool = False  # nothing in this world moves by itself: while the view stays, the picture does
 
     def __post_init__(self) -> None:
         require_positive(

@@ -16,6 +16,7 @@ from worldplay.model.kept_context import KeptLatents
 from worldplay.model.kv_cache import TextKV
 from worldplay.world.camera import (
     DEFAULT_INTRINSICS,
+    SAME_VIEW,
     Motion,
     Pose,
     apply_motion,
@@ -26,8 +27,6 @@ from worldplay.world.latent_history import LatentHistory
 from worldplay.world.pose_history import InverseHistory
 from worldplay.world.steering import Move, PosedCamera
 from worldplay.world.walk_log import WalkLog
-
-_SAME_VIEW = 1e-6  # largest difference of two poses' and their intrinsics' numbers; far below a pixel
 
 
 class Ground(Protocol):
@@ -147,7 +146,7 @@ class Walk:
         firsts, lasts = slice(0, start, num_latents), slice(num_latents - 1, start, num_latents)
         off = np.abs(self.c2w[lasts] - self.c2w[firsts]).max(axis=(1, 2))
         zoom = np.abs(self.intrinsics[lasts] - self.intrinsics[firsts]).max(axis=(1, 2))
-        moved = np.flatnonzero(np.maximum(off, zoom) > _SAME_VIEW)
+        moved = np.flatnonzero(np.maximum(off, zoom) > SAME_VIEW)
         return (int(moved[-1]) + 1) * num_latents if len(moved) else 0
 
     def draw_noise(self, start: int, num_latents: int) -> Tensor:
