@@ -42,7 +42,7 @@ def test_neighbours_in_a_batch_and_case_do_not_matter(reader: TextReader) -> Non
 
 
 def test_a_very_long_word_is_cut(reader: TextReader) -> None:
-    (states,) = reader.read(["x" * 3000])
+    (states,) = reader.read(["x" * 600])
     assert states.shape == (3, 16)
 
 

@@ -10,7 +10,7 @@ from worldplay.world.embedded.byte_t5 import FIRST_BYTE, ByteT5, tokenize
 
 MAX_STATES = 8  # of a prompt: one per word; in a longer prompt neighbouring words share a state
 SPACE = ord(" ") + FIRST_BYTE
-MAX_BYTES = 1024  # encoded at once; a longer prompt is encoded in parts
+MAX_BYTES = 256  # encoded together, because attention is quadratic; a longer prompt is encoded in parts
 
 
 class TextReader:
