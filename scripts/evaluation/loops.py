@@ -29,11 +29,11 @@ KINDS: tuple[Callable[[int], Loop], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """A second visit: its scores against the truth, its PSNR against the first visit, and the first visit's
-    PSNR against the truth; the frames of first visit, truth and second visit."""
+    """A second visit: its scores against the truth and against the first visit, and the first visit's PSNR
+    against the truth; the frames of first visit, truth and second visit."""
 
     truth: Scores
-    first_db: float
+    first: Scores
     first_truth_db: float
     frames: Frames  # [3, H, W, 3]
 
@@ -56,14 +56,14 @@ def measure(workers: Workers, scale: Scale) -> Report:
         "Loop closure",
         f"Walks that return to a view, mean over {scale.loop_views} start views. The last four frames, "
         "standing still, are compared with the truth and with the frame generated at the first visit; "
-        "PSNR in dB; half size: with the truth, at half their sides. A turn is a full circle. "
+        "PSNR in dB; half size: at half their sides. A turn is a full circle. "
         '"Quarter more": a quarter turn after it, to a view that is not in the first chunk, but most of '
         "which the latest latents have seen on the way. The model was not trained for contexts without the "
         'first chunk, as in "recent only".',
         rows,
         details={
             f"{KINDS[k](v).route.name}, {VIEWPOINTS[v].name}, {m.name}": [
-                (r.truth.psnr, r.truth.gmsd, r.first_db, r.first_truth_db) for r in returns
+                (r.truth.psnr, r.truth.gmsd, r.first.psnr, r.first_truth_db) for r in returns
             ]
             for (k, v, m), returns in results.items()
         },
@@ -81,7 +81,7 @@ def run_loop(lab: Lab, kind: int, view: int, memory: Variation) -> list[Return]:
         truth, again = lab.truth(stand, LIGHTS[0])[-4:], made[4 * visit.again - 3 : 4 * visit.again + 1]
         first = np.broadcast_to(made[4 * visit.first], again.shape)
         frames = np.stack([first[-1], truth[-1], again[-1]])
-        returns.append(Return(compare(again, truth), psnr(again, first), psnr(first, truth), frames))
+        returns.append(Return(compare(again, truth), compare(again, first), psnr(first, truth), frames))
     return returns
 
 
@@ -92,7 +92,8 @@ def _row(name: str, memory: str, returns: list[list[Return]]) -> Row:
         row[f"true view{where}"] = float(np.mean([one.truth.psnr for one in same]))
         row[f"half size{where}"] = float(np.mean([one.truth.half_psnr for one in same]))
         row[f"sharpness{where}"] = float(np.mean([one.truth.sharpness for one in same]))
-        row[f"first view{where}"] = float(np.mean([one.first_db for one in same]))
+        row[f"first view{where}"] = float(np.mean([one.first.psnr for one in same]))
+        row[f"first view, half size{where}"] = float(np.mean([one.first.half_psnr for one in same]))
         row[f"first to true{where}"] = float(np.mean([one.first_truth_db for one in same]))
     return row
 

@@ -38,7 +38,7 @@ def draw_poses(c2w: NDArray[np.float64], height: int, width: int, light: str) ->
 def test_every_loop_closes(lab: Lab, kind: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evaluation.lab.render", draw_poses)
     for once_more in loops.run_loop(lab, kind, 0, SERVED):
-        assert once_more.truth.psnr == once_more.first_db == once_more.first_truth_db == EQUAL_DB
+        assert once_more.truth.psnr == once_more.first.psnr == once_more.first_truth_db == EQUAL_DB
 
 
 @pytest.mark.parametrize("turn_deg", standing.TURNS_DEG)
