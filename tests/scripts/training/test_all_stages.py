@@ -31,8 +31,9 @@ def look_in_colours(origin: Vec, ray: Vec, light: object) -> Colour:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages, "compile_look", lambda: look_in_colours)
     monkeypatch.setattr(stages, "WALK_LATENTS", 16)
+    monkeypatch.setattr(stages, "HELD_OUT_LATENTS", 40)
     monkeypatch.setattr(stages, "HELD_OUT_WALKS", 4)
-    monkeypatch.setattr(stages, "read_prompts", partial(read_prompts, count=200))
+    monkeypatch.setattr(stages, "read_prompts", partial(read_prompts, count=50))
     monkeypatch.setattr(stages, "ON_CPU", replace(ON_CPU, samples=1, refresh_steps=1, drawers=1))
     monkeypatch.setattr(text_stage, "STEPS", 20)
     monkeypatch.setattr(text_stage, "BATCH", 8)
@@ -45,7 +46,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("only_rank", "small")
 def test_the_short_preset_leaves_a_world_to_walk_in(tmp_path: Path) -> None:
     times = ["--vae-minutes", str(2 * SECOND), "--minutes", str(SECOND)]
-    amounts = ["--pictures", "2", "--walks", "12", "--drills", "2"]
+    amounts = ["--pictures", "2", "--walks", "4", "--drills", "2"]
     options = parse(["--preset", "short", "--folder", str(tmp_path / "run"), *times, *amounts])
     assert options.stages == PRESETS["short"]["stages"]
     for stage in options.stages:
