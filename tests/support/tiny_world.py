@@ -1,7 +1,7 @@
 """A world of random weights so small that a walk in it takes a tenth of a second, and a scale to match."""
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 
 import torch
 from PIL.Image import Image
@@ -21,7 +21,7 @@ from worldplay.world.context import sample_points
 from worldplay.world.courtyard.ground import WalkGround
 from worldplay.world.courtyard.views import render_views
 from worldplay.world.rollout_model import RolloutModel
-from worldplay.world.world import World
+from worldplay.world.world import StartView, World
 
 HEIGHT, WIDTH = 32, 48
 TEXT_TOKENS, VISION_TOKENS = 16, 6
@@ -92,12 +92,18 @@ def make_world(ranks: Ranks = ALONE, *, packs: bool = False, dtype: torch.dtype 
         title="Tiny",
         width=WIDTH,
         height=HEIGHT,
-        views=render_views(HEIGHT, WIDTH, lambda view: WalkGround(view.c2w)),
+        views=_render_views(),
         rollout=RolloutModel(transformer, CacheSet([cache]), sample_points(256, 0), ROLLOUT),
         vae=vae,
         conditioner=ByteConditioner(),
         weights="tiny weights",
     )
+
+
+@cache
+def _render_views() -> tuple[StartView, ...]:
+    """Render them once: they take most of the time of making a world."""
+    return render_views(HEIGHT, WIDTH, lambda view: WalkGround(view.c2w))
 
 
 def with_sets(world: World, count: int) -> World:
