@@ -14,6 +14,7 @@ from worldplay.world.courtyard.paint import Colour, look
 from worldplay.world.courtyard.rays import Vec
 
 SAMPLES = 2  # in each direction of a pixel
+RAYS_AT_ONCE = 32768  # of small pictures; more leave a processor's cache, and fewer are slower each
 _NUDGE = 1e-6  # keeps ray components off 0, where slab tests divide
 
 Look = Callable[[Vec, Vec, Light], Colour]
@@ -28,7 +29,10 @@ def render(c2w: NDArray[np.float64], height: int, width: int, light: str = "day"
     Returns: [n, height, width, 3] uint8 RGB; each pixel is the mean of 4 samples.
     """
     poses = torch.from_numpy(np.ascontiguousarray(c2w, np.float32))
-    return np.stack([draw(pose[None], height, width, LOOKS[light]).numpy()[0] for pose in poses])
+    at_once = max(1, RAYS_AT_ONCE // (height * width * SAMPLES**2))
+    drawn = [draw(group, height, width, LOOKS[light]) for group in poses.split(at_once)]
+    frames: NDArray[np.uint8] = torch.cat(drawn).numpy()
+    return frames
 
 
 def draw(c2w: Tensor, height: int, width: int, light: Light, look: Look = look) -> Tensor:
