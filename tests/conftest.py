@@ -50,6 +50,14 @@ def server(world: "World") -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a tiny world; not to be changed."""
+    from support.tiny_files import save_world
+
+    return str(save_world(tmp_path_factory.mktemp("tiny")))
+
+
+@pytest.fixture(scope="session")
 def layouts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Download directories with every variant and the other parts in one layout each; not to be changed."""
     from support import published

@@ -15,8 +15,14 @@ COMMON = [name for name in FAULTS if name not in LEFT_OUT]
 ALONE = [name for name in ENDINGS if name not in ("SIGKILL of the server", "two servers with one store")]
 
 
+@pytest.fixture
+def tiny_servers(monkeypatch: pytest.MonkeyPatch, tiny_model: str) -> None:
+    monkeypatch.setenv("WORLDPLAY_MODEL", tiny_model)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(400)
+@pytest.mark.usefixtures("tiny_servers")
 def test_no_fault_hurts_a_walker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FAULTS, "nothing", lambda bench: "nothing")
     usual, *rows = run(["nothing", *COMMON], tmp_path, is_short=True, least_shown=0.0)
@@ -27,6 +33,7 @@ def test_no_fault_hurts_a_walker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
+@pytest.mark.usefixtures("tiny_servers")
 def test_servers_end_as_they_should(tmp_path: Path) -> None:
     rows = run(ALONE, tmp_path, is_short=True)
     assert all(row.survived for row in rows), render(rows)

@@ -27,9 +27,10 @@ ENDS_WITHIN_S = 10  # promised, whatever is going on
 
 
 @contextmanager
-def serving_process(*arguments: str, **environment: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+def serving_process(model: str, **environment: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """Run `worldplay serve`. Yields: host and port, and the process."""
-    command = [sys.executable, "-m", "worldplay", "serve", "--port", "0", "--max-sessions", "2", *arguments]
+    options = ["--port", "0", "--max-sessions", "2", "--model", model]
+    command = [sys.executable, "-m", "worldplay", "serve", *options]
     env = {**ENVIRONMENT, **environment}
     with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -51,8 +52,8 @@ def messages_to_the_end(client: RawClient) -> tuple[list[Message], int]:
 
 
 @pytest.mark.slow
-def test_sigterm_ends_walks_and_clips_politely() -> None:
-    with serving_process() as (address, process):
+def test_sigterm_ends_walks_and_clips_politely(tiny_model: str) -> None:
+    with serving_process(tiny_model) as (address, process):
         answers: list[httpx.Response] = []
         body = {"prompt": "x", "num_frames": 2397}
         url = f"http://{address}/api/generate-video"
@@ -78,9 +79,9 @@ def test_sigterm_ends_walks_and_clips_politely() -> None:
 
 
 @pytest.mark.slow
-def test_walk_goes_on_after_an_update(tmp_path: Path) -> None:
+def test_walk_goes_on_after_an_update(tmp_path: Path, tiny_model: str) -> None:
     store = str(tmp_path / "walks")
-    with serving_process(WORLDPLAY_STORE=store) as (address, process):
+    with serving_process(tiny_model, WORLDPLAY_STORE=store) as (address, process):
         with RawClient(f"ws://{address}/ws") as client:
             welcome = client.hello()
             client.start(seed=1)
@@ -90,7 +91,10 @@ def test_walk_goes_on_after_an_update(tmp_path: Path) -> None:
         assert process.wait(ENDS_WITHIN_S) == 0
     last = [message for message in messages if message["type"] == "media"][-1]
     frame = last["frame"]
-    with serving_process(WORLDPLAY_STORE=store) as (address, _), RawClient(f"ws://{address}/ws") as client:
+    with (
+        serving_process(tiny_model, WORLDPLAY_STORE=store) as (address, _),
+        RawClient(f"ws://{address}/ws") as client,
+    ):
         resume = {"session": welcome["session"], "secret": welcome["secret"], "fragment": frame}
         assert client.hello(resume=resume)["resumed"]
         chunk = client.recv_type("chunk")
@@ -146,8 +150,8 @@ def test_engine_that_stays_dead_ends_the_server(world: World, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_sigterm_ends_a_server_whose_disk_hangs(tmp_path: Path) -> None:
-    with serving_process(WORLDPLAY_STORE=str(tmp_path)) as (address, process):
+def test_sigterm_ends_a_server_whose_disk_hangs(tmp_path: Path, tiny_model: str) -> None:
+    with serving_process(tiny_model, WORLDPLAY_STORE=str(tmp_path)) as (address, process):
         with RawClient(f"ws://{address}/ws") as client:
             client.hello()
             client.start(seed=1)
