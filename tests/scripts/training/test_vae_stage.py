@@ -26,6 +26,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VAEStage:
     ticks = count()
     monkeypatch.setattr(vae_stage, "time", SimpleNamespace(monotonic=lambda: STEP_S * next(ticks)))
     monkeypatch.setattr(vae_stage, "WHOLE", replace(WHOLE, height=96, width=160))
+    monkeypatch.setattr(vae_stage, "HELD_OUT_FRAMES", 33)
     walks = tmp_path / "walks"
     walks.mkdir()
     for seed in (0, *range(1_000_000, 1_000_004)):
