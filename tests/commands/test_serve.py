@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -48,39 +49,60 @@ def build_page(folder: Path) -> Path:
     return folder
 
 
-def test_server_says_what_it_is_doing_until_it_is_ready(tmp_path: Path) -> None:
-    with starting(WORLDPLAY_STATIC_DIR=str(build_page(tmp_path))) as lines:
-        loading, attention, measuring, counted, ready = said_until("ready", lines)
-        assert loading == "loading the model 'embedded'"
-        assert attention.startswith(("attention by sdpa (", "attention by matmul ("))
-        assert measuring == "measuring how many visitors can walk at once in real time"
-        expected = ("visitors who can walk at once in real time: ", "walks are in slow motion")
-        assert counted.startswith(expected)
-        url = ready.rpartition("walk at ")[2]
-        assert httpx.get(f"{url}/health", timeout=60).json()["ready"] is True
-        assert "A page" in httpx.get(url).text
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a server of the embedded world said until it was ready, and answered then; and what it cost."""
+
+    said: list[str]
+    health: dict[str, object]
+    page: str
+    cpu_s: float  # of its whole life
 
 
-def test_server_without_a_page_says_how_to_build_it(tmp_path: Path) -> None:
-    with starting("--max-sessions", "1", WORLDPLAY_STATIC_DIR=str(tmp_path)) as lines:
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
+    folder, before_s = build_page(tmp_path_factory.mktemp("page")), ended_children_s()
+    with starting(WORLDPLAY_STATIC_DIR=str(folder)) as lines:
+        said = said_until("ready", lines)
+        said_until("startup complete", lines)
+        url = said[-1].rpartition("walk at ")[2]
+        health, page = httpx.get(f"{url}/health", timeout=60).json(), httpx.get(url).text
+    return Start(said, health, page, ended_children_s() - before_s)
+
+
+def ended_children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def test_server_says_what_it_is_doing_until_it_is_ready(start: Start) -> None:
+    loading, attention, measuring, counted, _ = start.said
+    assert loading == "loading the model 'embedded'"
+    assert attention.startswith(("attention by sdpa (", "attention by matmul ("))
+    assert measuring == "measuring how many visitors can walk at once in real time"
+    expected = ("visitors who can walk at once in real time: ", "walks are in slow motion")
+    assert counted.startswith(expected)
+    assert start.health["ready"] is True
+    assert "A page" in start.page
+
+
+def test_embedded_world_is_ready_in_seconds(start: Start) -> None:
+    """Of a core; most of them go into importing libraries."""
+    assert start.cpu_s < 15.0
+
+
+def test_server_without_a_page_says_how_to_build_it(tmp_path: Path, tiny_model: str) -> None:
+    options = ("--max-sessions", "1", "--model", tiny_model)
+    with starting(*options, WORLDPLAY_STATIC_DIR=str(tmp_path)) as lines:
         said = said_until("startup complete", lines)
     assert f"there is no page in {tmp_path}: build it with `make page`, or name another folder" in said[4]
     assert "ready, visitors at once: 1; without a page at http://127.0.0.1:" in said[5]
     assert "walk at http" not in " ".join(said)
 
 
-def test_embedded_world_is_ready_in_seconds(tmp_path: Path) -> None:
-    """Of a core; most of them go into importing libraries."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    with starting(WORLDPLAY_STATIC_DIR=str(build_page(tmp_path))) as lines:
-        said_until("startup complete", lines)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 15.0
-
-
 @pytest.mark.parametrize("host", ["x86_64-conda-linux-gnu", ""])
-def test_host_of_another_is_ignored(host: str) -> None:
-    with starting("--max-sessions", "1", HOST=host, PORT="") as lines:
+def test_host_of_another_is_ignored(host: str, tiny_model: str) -> None:
+    with starting("--max-sessions", "1", "--model", tiny_model, HOST=host, PORT="") as lines:
         assert "at http://127.0.0.1:" in said_until("ready", lines)[-1]
 
 
