@@ -19,6 +19,7 @@ from support.serving import running
 from support.waiting import wait_until
 from worldplay.engine_setup import make_engine
 from worldplay.settings import load_settings
+from worldplay.web import world_server
 from worldplay.web.address import listen
 from worldplay.web.app import create_server
 from worldplay.world.world import World
@@ -138,7 +139,10 @@ def test_stage_that_hangs_is_noticed(world: World, tmp_path: Path) -> None:
             hanging.goes_on.set()
 
 
-def test_engine_that_stays_dead_ends_the_server(world: World, tmp_path: Path) -> None:
+def test_engine_that_stays_dead_ends_the_server(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world_server, "SHOWN_S", 2)
     settings = load_settings(port=0, max_sessions=1, static_dir=tmp_path, store="none")
     engine = make_engine(settings, world)
     server = create_server(settings, world, engine)
