@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from playwright.sync_api import Page
 
 from browser.visit import open_menu, state, wait_frames, wait_notice, wait_state, walk
 from support.serving import serving
+from support.tiny_world import make_world
 from worldplay.web import stream
+from worldplay.world.courtyard.views import SUGGESTIONS
 from worldplay.world.world import World
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -37,8 +40,8 @@ class Servers:
 
 
 @pytest.fixture
-def servers(world: World, tmp_path: Path) -> Iterator[Servers]:
-    servers = Servers(world, tmp_path)
+def servers(tmp_path: Path) -> Iterator[Servers]:
+    servers = Servers(replace(make_world(), suggestions=SUGGESTIONS), tmp_path)
     yield servers
     servers.stop()
 
