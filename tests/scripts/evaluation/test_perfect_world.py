@@ -42,7 +42,8 @@ def test_every_loop_closes(lab: Lab, kind: int, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("turn_deg", standing.TURNS_DEG)
-def test_a_true_picture_stays(lab: Lab, turn_deg: int) -> None:
+def test_a_true_picture_stays(lab: Lab, turn_deg: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standing, "CHUNKS", 6)
     stand = standing.run_stand(lab, 1, turn_deg)
     assert (stand.truth.psnr, stand.within, stand.between) == (EQUAL_DB, 0, 0)
 
