@@ -1,8 +1,5 @@
 """Networks filled from published files: single, sharded, of another model."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from support.paths import run_python
 from support.published import TRANSFORMER, save, save_transformer, shard
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.weight_files import find_weights
@@ -103,11 +101,14 @@ def test_small_file_may_be_cut_while_its_network_is_used(tmp_path: Path) -> None
     save_transformer(tmp_path)
     lines = (
         "import os, sys, torch, pathlib",
-        "from test_weights import load",
-        "model = load(pathlib.Path(sys.argv[1]))",
+        "from worldplay.model.config import TransformerConfig",
+        "from worldplay.model.transformer import WorldPlayTransformer",
+        "from worldplay.world.weight_files import find_weights",
+        "from worldplay.world.weights import build_empty, fill",
+        f"model = build_empty(lambda: WorldPlayTransformer({TRANSFORMER!r}))",
+        "weights = find_weights(pathlib.Path(sys.argv[1]))",
+        "fill(model, weights, torch.float32, lambda _: torch.device('cpu'))",
         "os.truncate(sys.argv[1] + '/model.safetensors', 0)",
         "print(sum(float(parameter.sum()) for parameter in model.parameters()))",
     )
-    paths = os.pathsep.join([*sys.path, str(Path(__file__).parent)])
-    command = [sys.executable, "-c", "; ".join(lines), str(tmp_path)]
-    subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, check=True, capture_output=True)
+    run_python("-c", "; ".join(lines), str(tmp_path))
