@@ -171,7 +171,7 @@ def test_rank_0_that_cannot_leave_nccl_ends(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def environment(folder: Path) -> dict[str, str]:
-    return {**ENVIRONMENT, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder)}
+    return {**ENVIRONMENT, "TMPDIR": str(folder)}
 
 
 def assert_left_nothing(folder: Path) -> None:

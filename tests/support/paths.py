@@ -11,9 +11,11 @@ GOLDENS = DATA / "goldens"
 PACKAGE = REPOSITORY / "server" / "worldplay"
 
 _SOURCES = [str(REPOSITORY / folder) for folder in ("server", "scripts", "tests")]
-# Of a process that a test starts: it imports this tree, wherever one is installed, and keeps nothing.
+# Of a process that a test starts: it imports this tree, wherever one is installed, computes in one thread,
+# as the tests do, and keeps nothing.
 ENVIRONMENT = {
     "PYTHONPATH": os.pathsep.join(_SOURCES),
+    "OMP_NUM_THREADS": "1",
     "WORLDPLAY_STORE": "none",
     "WORLDPLAY_RECORDINGS": "none",
 }
