@@ -11,24 +11,28 @@ from evaluation.routes import turn_and_stand
 from evaluation.scale import Scale
 from evaluation.strips import save_strip
 from evaluation.workers import Workers
+from training.data import FRAMES_PER_LATENT as FRAMES
 from worldplay.world.courtyard.light import LIGHTS
 from worldplay.world.courtyard.views import VIEWPOINTS
 
 TURNS_DEG = (0, 90, 180)
 CHUNKS = 15  # 10 s of standing
 SETTLED = 3  # chunks that are not measured: context may still hold the turn
+JUMP = 16  # levels of 255, in any channel
 
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """Ten seconds at one view: scores against the truth, and how much a pixel changes from frame to frame.
+    """Ten seconds at one view: scores against the truth, and how much the picture changes.
 
-    Changes are means in levels of 255, within chunks and from one chunk to the next.
+    `within` and `between` are mean changes in levels of 255, from frame to frame of a latent, and from one
+    latent to the next; `jumping` is the share of the pixels that then change by more than JUMP.
     """
 
     truth: Scores
     within: float
     between: float
+    jumping: float
     frames: Frames  # [3, H, W, 3]: true, settled, last
 
 
@@ -50,8 +54,9 @@ def measure(workers: Workers, scale: Scale) -> Report:
         "Standing still",
         f"A turn to the right with the key held, from a start view by day, then {CHUNKS} chunks of standing "
         f"still, of which the first {SETTLED} are not measured. PSNR in dB against the truth. Changes from "
-        "frame to frame within a chunk, and from a chunk's last frame to the next chunk's first: mean of all "
-        "pixels, in levels of 255. The true picture does not change.",
+        "frame to frame of a latent, and from one latent to the next, of which six are shown each second: mean "
+        f"of all pixels, in levels of 255; and the share of pixels that then change by more than {JUMP} "
+        "levels. The true picture does not change.",
         rows,
     )
 
@@ -62,12 +67,13 @@ def run_stand(lab: Lab, view: int, turn_deg: int) -> Stand:
     chunks = play(lab.world, route).chunks[-(CHUNKS - SETTLED) :]
     frames = np.concatenate(chunks)
     truth = np.broadcast_to(lab.truth(route.c2w()[-2:], LIGHTS[0])[-1], frames.shape)
-    change = np.abs(np.diff(frames.astype(np.int16), axis=0)).mean(axis=(1, 2, 3))
-    ends = np.cumsum([len(chunk) for chunk in chunks])[:-1] - 1
+    change = np.abs(np.diff(frames.astype(np.int16), axis=0))
+    means, ends = change.mean(axis=(1, 2, 3)), np.arange(FRAMES - 1, len(change), FRAMES)
     return Stand(
         compare(frames, truth),
-        float(np.delete(change, ends).mean()),
-        float(change[ends].mean()),
+        float(np.delete(means, ends).mean()),
+        float(means[ends].mean()),
+        float((change[ends].max(axis=3) > JUMP).mean()),
         np.stack([truth[0], frames[0], frames[-1]]),
     )
 
@@ -79,6 +85,7 @@ def _row(name: str, stands: list[Stand]) -> Row:
         "PSNR": scores.psnr,
         "half size": scores.half_psnr,
         "sharpness": scores.sharpness,
-        "change within chunks": float(np.mean([stand.within for stand in stands])),
-        "between chunks": float(np.mean([stand.between for stand in stands])),
+        "change in a latent": float(np.mean([stand.within for stand in stands])),
+        "from latent to latent": float(np.mean([stand.between for stand in stands])),
+        "pixels that jump": f"{100 * float(np.mean([stand.jumping for stand in stands])):.2f} %",
     }

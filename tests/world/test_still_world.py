@@ -1,24 +1,26 @@
-"""In a world in which nothing moves by itself, the picture stays while the view does."""
+"""In a world in which nothing moves by itself, the picture comes to rest while the view stays."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from support.rollouts import ROLLOUT, Script, latents_of, make_rollout_model, new_walk
+from support.rollouts import ROLLOUT, latents_of, make_rollout_model, new_walk
 from support.tiny_world import ROLLOUT as OF_WORLD
 from support.tiny_world import make_world
 from support.walks import cut, go_on, open_walk
-from worldplay.world.camera import DEFAULT_INTRINSICS, Motion, motion_between
+from support.walks import latents_of as latents_of_live
+from worldplay.world.camera import DEFAULT_INTRINSICS, Motion
 from worldplay.world.courtyard.ground import WalkGround
 from worldplay.world.courtyard.views import VIEWPOINTS
+from worldplay.world.live_walk import LiveWalk
 from worldplay.world.rollout import ChunkRollout, begin_chunk
 from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.steering import PosedCamera, TrajectorySteering
-from worldplay.world.walk import Walk
+from worldplay.world.walk import LIGHT_CHANGES, MOST_STOOD, Walk
 from worldplay.world.world import World
 
 COUNT = ROLLOUT.chunk_latents
@@ -29,70 +31,75 @@ def make_model(*, is_still: bool) -> RolloutModel:
     return replace(make_rollout_model(), config=replace(ROLLOUT, is_still=is_still))
 
 
-def note_noise(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Note from which latent's counter each noise was drawn."""
-    drawn = list[int]()
-    draw = Walk.draw_noise
-
-    def note(self: Walk, start: int, num_latents: int) -> Tensor:
-        drawn.append(start // COUNT)
-        return draw(self, start, num_latents)
-
-    monkeypatch.setattr(Walk, "draw_noise", note)
-    return drawn
+def play(model: RolloutModel, walk: Walk, moves: Sequence[Motion | PosedCamera]) -> list[int]:
+    """Make the chunks of these moves. Returns: for each latent since when nothing has changed."""
+    steering, stood = TrajectorySteering(list(moves)), list[int]()
+    end = walk.num_latents + len(moves) + (walk.num_latents == 0)
+    while walk.num_latents < end:
+        stood += begin_chunk(model, walk, steering).finish().stood
+    return stood
 
 
-@pytest.mark.parametrize(
-    ("is_still", "expected"),
-    [(True, [0, 0, 2, 3, 3, 3, 3, 7]), (False, [0, 1, 2, 3, 4, 5, 6, 7])],
-)
-def test_noise_is_held_after_a_chunk_in_which_the_view_stayed(
-    is_still: bool, expected: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Chunks 0, 3 and 4 stand, chunk 2 in its second half, chunk 5 after a turn at its first latent."""
-    model, drawn = make_model(is_still=is_still), note_noise(monkeypatch)
+def test_latents_count_since_when_nothing_has_changed() -> None:
+    model = make_model(is_still=True)
     walk = new_walk(model)
-    motions = [STAND] * 4 + [TURN] * 4 + [TURN, TURN, STAND, STAND] + [STAND] * 8 + [TURN] + [STAND] * 3
-    motions += [TURN] * 8
-    play(model, walk, motions[1:])
-    assert drawn == expected
+    moves = [STAND, STAND, TURN, *[STAND] * 4, TURN, TURN, STAND, STAND]
+    assert play(model, walk, moves) == [0, 1, 2, 0, 1, 2, 3, 4, 0, 0, 1, 2]
+    assert play(model, walk, [STAND] * MOST_STOOD)[-4:] == [63, 64, 64, 64]
 
 
-def play(model: RolloutModel, walk: Walk, moves: Sequence[Motion | PosedCamera]) -> None:
-    steering = TrajectorySteering(list(moves))
-    for _ in range((1 + len(moves)) // COUNT):
-        begin_chunk(model, walk, steering).finish()
+def test_worlds_that_may_move_are_left_alone() -> None:
+    model = make_model(is_still=False)
+    assert play(model, new_walk(model), [STAND] * 7) == [0] * 8
 
 
-def test_another_zoom_is_another_view(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, drawn = make_model(is_still=True), note_noise(monkeypatch)
+def test_another_zoom_is_another_view() -> None:
+    model = make_model(is_still=True)
     nearer = DEFAULT_INTRINSICS * [[1.5], [1.5], [1.0]]
     same, other = PosedCamera(np.eye(4)), PosedCamera(np.eye(4), intrinsics=nearer)
-    play(model, new_walk(model), [same] * 3 + [same, same, other, other] + [other] * 8)
-    assert drawn == [0, 0, 2, 2]
+    assert play(model, new_walk(model), [same] * 3 + [same, other, other, other]) == [0, 1, 2, 3, 4, 0, 1, 2]
 
 
-def test_walk_that_goes_on_after_a_rewind_has_the_same_noise() -> None:
+def test_light_may_change_after_another_prompt() -> None:
+    model = make_model(is_still=True)
+    walk = new_walk(model)
+    walk.log.change_prompt(0, "by day")
+    assert play(model, walk, [STAND] * 7) == [*range(8)]
+    walk.log.change_prompt(8, "at night")
+    assert play(model, walk, [STAND] * (LIGHT_CHANGES + 4)) == [*[0] * LIGHT_CHANGES, 1, 2, 3, 4]
+
+
+def test_latents_are_the_means_of_those_since_the_last_change() -> None:
+    """The first chunk has no context, so it does not depend on what was shown before."""
+    still, moving = (make_model(is_still=is_still) for is_still in (True, False))
+    settled, made = new_walk(still), new_walk(moving)
+    play(still, settled, [TURN, STAND, STAND])
+    play(moving, made, [TURN, STAND, STAND])
+    expected, found = latents_of(made).clone(), latents_of(settled)
+    expected[:, :, 3] = expected[:, :, 2:4].mean(dim=2)
+    torch.testing.assert_close(found, expected)
+    assert (latents_of(made)[:, :, 3] - found[:, :, 3]).abs().max() > 0.1
+
+
+def test_walk_that_goes_on_after_a_rewind_makes_the_same() -> None:
     model = make_model(is_still=True)
     walk = new_walk(model)
     play(model, walk, [STAND] * (4 * COUNT - 1))
     before = latents_of(walk)
     walk.truncate(2 * COUNT)
-    for _ in range(2):
-        begin_chunk(model, walk, Script(lambda chunk: STAND)).finish()
-    assert np.array_equal(latents_of(walk).numpy(), before.numpy())
+    play(model, walk, [STAND] * (2 * COUNT))
+    assert torch.equal(latents_of(walk), before)
 
 
-def test_cut_has_the_noise_of_its_chunk() -> None:
-    """The noise depends only on what came before the chunk, so a cut steered as before changes nothing."""
+def test_cut_that_is_steered_as_before_changes_nothing() -> None:
     model = make_model(is_still=True)
     walk = new_walk(model)
     play(model, walk, [STAND] * (2 * COUNT - 1))
     rollout = ChunkRollout(model, walk)
-    rollout.begin(TrajectorySteering([STAND, TURN, TURN, TURN])).finish()
+    rollout.begin(TrajectorySteering([STAND, TURN, STAND, STAND])).finish()
     before = latents_of(walk)
-    rollout.cut(2, TrajectorySteering([TURN, TURN])).finish()
-    assert np.array_equal(latents_of(walk).numpy(), before.numpy())
+    rollout.cut(3, TrajectorySteering([STAND])).finish()
+    assert torch.equal(latents_of(walk), before)
 
 
 def make_tiny_world(*, is_still: bool) -> World:
@@ -127,10 +134,35 @@ def show_a_stand(world: World) -> NDArray[np.int64]:
     return next(walk.decode(go_on(walk, [STAND]))).astype(np.int64)
 
 
+def test_walk_that_is_resumed_while_it_stands_shows_the_same() -> None:
+    world = make_tiny_world(is_still=True)
+    walk = open_walk(world)
+    for moves in ([TURN], [STAND], [STAND]):
+        shown = list(walk.decode(go_on(walk, moves)))
+    resumed = open_walk(world, snapshot=walk.snapshot(), seed=None)
+    last = resumed.show_last()
+    assert last is not None
+    assert np.array_equal(next(resumed.decode(last)), shown[-1])
+    for moves in ([STAND], [TURN]):
+        assert np.array_equal(show(walk, moves), show(resumed, moves))
+    assert torch.equal(latents_of_live(walk), latents_of_live(resumed))
+
+
+def show(walk: LiveWalk, moves: Sequence[Motion]) -> NDArray[np.uint8]:
+    return np.concatenate(list(walk.decode(go_on(walk, moves))))
+
+
 def test_a_step_that_is_refused_keeps_the_view() -> None:
     """In the ground's axes, and back: rounding moves the camera by less than is seen."""
-    ground = WalkGround(VIEWPOINTS[1].c2w)
-    pose = ground.move(np.eye(4), Motion(yaw=0.3))[0]
-    again = ground.move(pose, STAND)[0]
-    assert not motion_between(pose, again).is_visible
-    assert motion_between(pose, ground.move(pose, Motion(yaw=1e-4))[0]).is_visible
+    model = make_model(is_still=True)
+    walk = new_walk(model)
+    walk.ground = WalkGround(VIEWPOINTS[1].c2w)
+    assert play(model, walk, [Motion(yaw=0.3), STAND, Motion(yaw=1e-4)]) == [0, 0, 1, 0]
+
+
+def test_the_shipped_world_comes_to_rest(world: World) -> None:
+    walk = open_walk(world, view="gate", prompt="")
+    for _ in range(8):
+        frames = show(walk, [STAND]).astype(np.int64)
+    steps = np.abs(np.diff(frames, axis=0)).mean(axis=(1, 2, 3))
+    assert steps.max() < 0.15

@@ -29,8 +29,6 @@ NUM_LABELS = 81  # of `label_actions`
 MAX_DISTANCE = 10_000.0  # units from the origin; an hour straight ahead is 1728
 MAX_FOCAL = 20.0  # a field of view of 3 degrees; 1 / MAX_FOCAL is one of 168
 
-SAME_VIEW = 1e-6  # units, radians or of an axis, that two equal views differ by through rounding
-
 _MIN_TRANSLATION = 1e-4  # units per latent that count as a move
 _MIN_TURN = 0.05  # degrees per latent that count as a turn
 _RIGID_TOLERANCE = 1e-3  # room for poses written with float32 or six digits
@@ -52,11 +50,6 @@ class Motion:
     yaw: float = 0.0
     pitch: float = 0.0
     third_yaw: float = 0.0
-
-    @property
-    def is_visible(self) -> bool:
-        """Return whether it changes the view. Of a step that a wall refused, rounding leaves less."""
-        return max(map(abs, (self.forward, self.right, self.yaw, self.pitch, self.third_yaw))) > SAME_VIEW
 
 
 # And what word processors, phones and other keyboards put in its place.

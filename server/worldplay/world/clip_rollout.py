@@ -67,7 +67,8 @@ def _generate(model: RolloutModel, walk: Walk, steering: Steering) -> Generator[
         clock.lap("denoise")
     latents = latents.to(model.transformer.dtype)  # as in a walk that goes on
     walk.append(latents, path)
-    return finished_chunk(start, 0, latents, path, context, {"context": 0.0, **clock.laps_ms})
+    stood = [0] * len(path.c2w)
+    return finished_chunk(start, 0, latents, path, stood, context, {"context": 0.0, **clock.laps_ms})
 
 
 def _network(model: RolloutModel) -> BidirectionalTransformer:

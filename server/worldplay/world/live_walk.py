@@ -17,7 +17,7 @@ from worldplay.world.clip_rollout import begin_clip_chunk
 from worldplay.world.frames import count_frames
 from worldplay.world.own_image import blend
 from worldplay.world.pixels import pixels_to_frames, pixels_to_planes
-from worldplay.world.rollout import ChunkRollout, finished_chunk
+from worldplay.world.rollout import ChunkRollout, count_stood, finished_chunk
 from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.snapshot import Beginning, Snapshot, WalkedPath, since
 from worldplay.world.steering import Move, Steering
@@ -121,13 +121,11 @@ class LiveWalk:
         if self._behind is not None:
             self._world.vae.decode_latent(self._behind, self._state_after(self._num_decoded))
             self._behind = None
-        latents, motions = torch.split(chunk.latents, 1, dim=2), chunk.motions[chunk.first_latent :]
-        for index, (latent, motion) in enumerate(
-            zip(latents, motions, strict=True), self._first_latent(chunk)
-        ):
+        latents, stood = torch.split(chunk.latents, 1, dim=2), chunk.stood[chunk.first_latent :]
+        for index, (latent, count) in enumerate(zip(latents, stood, strict=True), self._first_latent(chunk)):
             frames = self._world.vae.decode_latent(latent, self._state_after(index))[0]
             self._num_decoded = index + 1
-            if self._rollout.config.is_still and not motion.is_visible:
+            if count > 0:
                 frames = frames.mean(dim=1, keepdim=True).expand_as(frames)
             yield frames
 
@@ -221,7 +219,8 @@ class LiveWalk:
             bumped=False,
             start=walk.c2w[max(0, start - 1)],
         )
-        return finished_chunk(start, count - 1, latent, path, [], dict.fromkeys(STAGES, 0.0))
+        stood = count_stood(self._rollout, walk, path, start)
+        return finished_chunk(start, count - 1, latent, path, stood, [], dict.fromkeys(STAGES, 0.0))
 
     @torch.inference_mode()
     def _rebuild_decoder(self, total: int) -> DecoderState:

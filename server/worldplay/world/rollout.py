@@ -124,7 +124,7 @@ class ChunkRollout:
             context = self._choose_context(path)
         clock.lap_of_host("select")
         whole = path if self._path is None else self._path.first(kept).followed_by(path)
-        latents = walk.draw_noise(self._choose_noise(), count).to(model.transformer.device)
+        latents = walk.draw_noise(self._start, count).to(model.transformer.device)
         inputs: list[Tensor] = []
         for index, step in enumerate(_denoising_steps(model, walk, whole, self._start)):
             if index:
@@ -137,22 +137,15 @@ class ChunkRollout:
             inputs.append(latents)
             latents = step(latents, self._caches.chosen)
             clock.lap("denoise")
+        stood = count_stood(model, walk, whole, self._start)
+        latents = _settle(walk, latents[:, :, kept:], first, stood[kept:])
         # In the model's dtype: half the memory with bf16. They are also shown so, as after a rewind.
-        latents = latents[:, :, kept:].to(model.transformer.dtype)
+        latents = latents.to(model.transformer.dtype)
         walk.replace(first, latents, path)
         walk.log.latch(first, moves)
         self._caches.keep()
         self._context, self._path, self._inputs = context, whole, inputs
-        return finished_chunk(self._start, kept, latents, whole, context, clock.laps_ms)
-
-    def _choose_noise(self) -> int:
-        """Return where the chunk begins whose noise this one has: after a chunk that stood, it is that one.
-
-        While the view stays, other noise would show another picture of what the model is not sure of.
-        """
-        if not self._model.config.is_still:
-            return self._start
-        return self._walk.stands_since(self._start, self._model.config.chunk_latents)
+        return finished_chunk(self._start, kept, latents, whole, stood, context, clock.laps_ms)
 
     def _choose_context(self, path: Path) -> list[int]:
         """Select context for the latents along a path."""
@@ -167,8 +160,37 @@ class ChunkRollout:
         )
 
 
+def count_stood(model: RolloutModel, walk: Walk, path: Path, start: int) -> list[int]:
+    """Count as `Walk.count_stood` if the model's world is still. Other worlds may move: 0 for each latent."""
+    return walk.count_stood(path, start) if model.config.is_still else [0] * len(path.c2w)
+
+
+def _settle(walk: Walk, latents: Tensor, first: int, stood: Sequence[int]) -> Tensor:
+    """Replace each latent in which nothing changes by the mean of those since the last change.
+
+    So the picture comes to rest, and is nearer to the truth than any one of them.
+
+    Args:
+        latents: [1, C, n, h, w] float32; first: the number of the first in the walk.
+        stood: of each of them, as `Walk.count_stood`.
+    Returns: [1, C, n, h, w].
+    """
+    mean = walk.latents.gather([first - 1]).to(latents) if first else latents[:, :, :1]
+    settled: list[Tensor] = []
+    for latent, count in zip(latents.split(1, dim=2), stood, strict=True):
+        mean = torch.lerp(mean, latent, 1 / count) if count > 1 else latent
+        settled.append(mean)
+    return torch.cat(settled, dim=2)
+
+
 def finished_chunk(
-    start: int, kept: int, latents: Tensor, path: Path, context: list[int], timings_ms: dict[str, float]
+    start: int,
+    kept: int,
+    latents: Tensor,
+    path: Path,
+    stood: list[int],
+    context: list[int],
+    timings_ms: dict[str, float],
 ) -> Chunk:
     """Describe the chunk that begins at the walk's latent `start` and follows a path.
 
@@ -184,6 +206,7 @@ def finished_chunk(
         poses=path.c2w,
         motions=path.motions(),
         labels=path.labels.tolist(),
+        stood=stood,
         bumped=path.bumped,
         context=context,
         timings_ms=timings_ms,

@@ -30,7 +30,7 @@ class RolloutConfig:
     shift: float
     guidance: float
     history_guidance: float = 1.0  # the last step's, where the first chunk does not show the view
-    is_still: bool = False  # nothing in this world moves by itself: while the view stays, the picture does
+    is_still: bool = False  # nothing in this world moves by itself: while the view stays, the picture settles
 
     def __post_init__(self) -> None:
         require_positive(

@@ -16,7 +16,6 @@ from worldplay.model.kept_context import KeptLatents
 from worldplay.model.kv_cache import TextKV
 from worldplay.world.camera import (
     DEFAULT_INTRINSICS,
-    SAME_VIEW,
     Motion,
     Pose,
     apply_motion,
@@ -27,6 +26,10 @@ from worldplay.world.latent_history import LatentHistory
 from worldplay.world.pose_history import InverseHistory
 from worldplay.world.steering import Move, PosedCamera
 from worldplay.world.walk_log import WalkLog
+
+MOST_STOOD = 64  # latents; 11 s
+LIGHT_CHANGES = 16  # latents after another prompt, within which the light changes
+_SAME_VIEW = 1e-6  # units, or of an axis: what rounding leaves of a step that was refused
 
 
 class Ground(Protocol):
@@ -141,13 +144,25 @@ class Walk:
         """
         return self._inverses.extend(self.c2w[:start], path)
 
-    def stands_since(self, start: int, num_latents: int) -> int:
-        """Return since which latent, until `start`, each `num_latents` have ended at their first view."""
-        firsts, lasts = slice(0, start, num_latents), slice(num_latents - 1, start, num_latents)
-        off = np.abs(self.c2w[lasts] - self.c2w[firsts]).max(axis=(1, 2))
-        zoom = np.abs(self.intrinsics[lasts] - self.intrinsics[firsts]).max(axis=(1, 2))
-        moved = np.flatnonzero(np.maximum(off, zoom) > SAME_VIEW)
-        return (int(moved[-1]) + 1) * num_latents if len(moved) else 0
+    def count_stood(self, path: Path, start: int) -> list[int]:
+        """Count for each latent of a path since how many latents neither view nor prompt have changed.
+
+        The first latent in which nothing changes is 1. Counts end at MOST_STOOD.
+
+        Args: start: the walk's latent at which the path begins.
+        """
+        before = max(0, start - MOST_STOOD)
+        changed = np.full(start - before + len(path.c2w), True)
+        changed[1:] = _changes(np.concatenate([self.c2w[before:start], path.c2w]))
+        changed[1:] |= _changes(np.concatenate([self.intrinsics[before:start], path.intrinsics]))
+        for each in self.log.prompts:
+            if each.latent > 0:  # the first one's light is there from the first frame on
+                first = each.latent - before
+                changed[max(0, first) : max(0, first + LIGHT_CHANGES)] = True
+        latents = np.arange(len(changed))
+        stood = latents - np.maximum.accumulate(np.where(changed, latents, 0))
+        counts: list[int] = np.minimum(stood, MOST_STOOD)[start - before :].tolist()
+        return counts
 
     def draw_noise(self, start: int, num_latents: int) -> Tensor:
         """Return standard normal noise [1, C, num_latents, h, w] float32, on the CPU.
@@ -212,6 +227,11 @@ def _reach(ground: Ground, pose: Pose, camera: PosedCamera) -> tuple[Pose, bool]
 def _intrinsics_of(move: Move) -> Pose:
     given = move.intrinsics if isinstance(move, PosedCamera) else None
     return DEFAULT_INTRINSICS if given is None else given
+
+
+def _changes(matrices: Pose) -> NDArray[np.bool_]:
+    """Return [n - 1] whether each of [n, i, j] but the first differs from the one before."""
+    return np.abs(np.diff(matrices, axis=0)).max(axis=(1, 2)) > _SAME_VIEW
 
 
 def _mix(seed: int, start: int) -> int:
