@@ -54,8 +54,8 @@ def measure(workers: Workers, scale: Scale) -> Report:
         "Standing still",
         f"A turn to the right with the key held, from a start view by day, then {CHUNKS} chunks of standing "
         f"still, of which the first {SETTLED} are not measured. PSNR in dB against the truth. Changes from "
-        "frame to frame of a latent, and from one latent to the next, of which six are shown each second: mean "
-        f"of all pixels, in levels of 255; and the share of pixels that then change by more than {JUMP} "
+        "frame to frame of a latent, and from one latent to the next, of which six are shown each second: "
+        f"mean of all pixels, in levels of 255; and the share of pixels that then change by more than {JUMP} "
         "levels. The true picture does not change.",
         rows,
     )
