@@ -192,6 +192,7 @@ class Receiver:
 
     def _welcome(self, *, resumed: bool, missing_chunks: int | None) -> m.Welcome:
         visit, engine = self.visit, self._engine
+        asks_for_places = "places" in self._fields and visit.session is None  # who walks has one
         greeting = Greeting(
             visit.id,
             visit.secret,
@@ -200,7 +201,7 @@ class Receiver:
             self._visits.store is not None,
             self._visits.records,
             engine.times_real_time,
-            count_places(engine) if "places" in self._fields else None,
+            count_places(engine) if asks_for_places else None,
             self._visits.links.most_per_walk,
             missing_chunks,
         )
