@@ -15,18 +15,12 @@ from pathlib import Path
 PRELOADED = ["worldplay.loading", "worldplay.sizing", "worldplay.web.app", "support.ranks"]
 
 
-def make_context() -> ForkServerContext:
-    """Return the context of such processes."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    return context
-
-
 def start_forked(
     run: Callable[..., None], *arguments: object, said: Path, environment: Mapping[str, str]
 ) -> BaseProcess:
     """Run a function of a module. What it writes to stderr goes to the file `said`."""
-    context = make_context()
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
     said.touch()
     process = context.Process(target=_run, args=(run, arguments, said, dict(environment)))
     process.start()

@@ -9,10 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-import pytest
 import torch
 
-from support.forked import make_context
 from worldplay.model.kv_cache import TextKV
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.transformer import WorldPlayTransformer
@@ -68,13 +66,10 @@ def share(ranks: Ranks, *modules: Module) -> None:
 
 @contextmanager
 def ranks_on_this_cpu(size: int) -> Iterator[Ranks]:
-    """Lead ranks that are forks, where the package would start them anew."""
     if size == 1:
         yield ALONE
         return
-    threads, context = torch.get_num_threads(), make_context()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(multiprocessing, "get_context", lambda method: context)
-        with lead(size, "cpu", make_nothing) as leader:
-            yield leader
+    threads = torch.get_num_threads()
+    with lead(size, "cpu", make_nothing) as leader:
+        yield leader
     torch.set_num_threads(threads)
