@@ -41,6 +41,21 @@ def test_client_knows_before_its_start_whether_there_is_a_place(patient: str) ->
         assert "places" not in old.hello()
 
 
+def test_who_comes_back_to_a_walk_is_not_told_that_all_places_are_taken(world: World) -> None:
+    with serving(world, max_sessions=1, resume_s=60.0) as address:
+        with client(address) as first:
+            welcome = first.hello()
+            first.start(seed=1)
+            frame = first.recv_type("media")["frame"]
+        with client(address) as newcomer:
+            assert newcomer.hello()["places"]["free"] == 0
+        resume = {"session": welcome["session"], "secret": welcome["secret"], "fragment": frame}
+        with client(address) as again:
+            welcome = again.hello(resume=resume)
+            assert welcome["resumed"]
+            assert "places" not in welcome
+
+
 def test_wait_is_always_told(patient: str) -> None:
     with client(patient) as first, client(patient) as second:
         for each in (first, second):

@@ -54,18 +54,6 @@ def pause(client: RawClient) -> None:
     client.collect(lambda message: message.get("what") == "paused")
 
 
-def test_who_comes_back_to_a_walk_is_not_told_that_all_places_are_taken(address: str) -> None:
-    url = f"ws://{address}/ws?fields=places"
-    with client_of(address) as client:
-        resume = begin(client)
-    with RawClient(url) as newcomer:
-        assert newcomer.hello()["places"]["free"] == 0
-    with RawClient(url) as client:
-        welcome = client.hello(resume={**resume, "fragment": 20})
-        assert welcome["resumed"]
-        assert "places" not in welcome
-
-
 def media_of(messages: list[Message]) -> list[int]:
     return [message["frame"] for message in messages if message["type"] == "media"]
 

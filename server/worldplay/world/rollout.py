@@ -138,7 +138,9 @@ class ChunkRollout:
             latents = step(latents, self._caches.chosen)
             clock.lap("denoise")
         stood = count_stood(model, walk, whole, self._start)
-        latents = _settle(walk, latents[:, :, kept:], first, stood[kept:])
+        latents = latents[:, :, kept:]
+        if max(stood) > 1:
+            latents = _settle(walk, latents, first, stood[kept:])
         # In the model's dtype: half the memory with bf16. They are also shown so, as after a rewind.
         latents = latents.to(model.transformer.dtype)
         walk.replace(first, latents, path)
