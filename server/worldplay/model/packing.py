@@ -33,13 +33,24 @@ def join_branches(rope: Tensor, prope: Tensor, num_heads: int) -> Tensor:
     return torch.stack([part.unflatten(1, (num_heads, -1)) for part in (rope, prope)], dim=2).flatten(1)
 
 
+def inputs_first(weight: Tensor) -> Tensor:
+    """Store a weight, [N, K], as [K, N] if it is multiplied in float32 on a CPU.
+
+    Products of few rows are then up to twice as fast. Returns: [N, K], a view of it.
+    """
+    if weight.device.type != "cpu" or weight.dtype != torch.float32:
+        return weight
+    return weight.t().contiguous().t()
+
+
 class PackedProjections(nn.Module):
     """Projections that were joined once."""
 
     def __init__(self, weights: Projections) -> None:
         super().__init__()
         for name, weight in weights._asdict().items():
-            self.register_buffer(name, weight.detach(), persistent=False)
+            stored = inputs_first(weight) if name in ("heads", "output") else weight
+            self.register_buffer(name, stored.detach(), persistent=False)
 
     def forward(self) -> Projections:
         # Every block does this in every pass; `get_buffer` would take 5 µs for each.
@@ -67,9 +78,8 @@ class PackedModulators(nn.Module):
     def __init__(self, linears: list[nn.Linear]) -> None:
         super().__init__()
         self.count = len(linears)
-        self.register_buffer(
-            "weight", torch.cat([linear.weight.detach() for linear in linears]), persistent=False
-        )
+        weight = torch.cat([linear.weight.detach() for linear in linears])
+        self.register_buffer("weight", inputs_first(weight), persistent=False)
         self.register_buffer(
             "bias", torch.cat([linear.bias.detach() for linear in linears]), persistent=False
         )

@@ -149,8 +149,8 @@ class Heads:
         parts = self.raw.new_empty(3, *self.raw[:, :, 0].shape)  # as in raw, but kind by kind
         parts[:VALUE].copy_(weighted.movedim(2, 0))
         parts[VALUE].copy_(self.raw[:, :, VALUE])
-        cameras = torch.cat([*self.place.turn, self.place.value])[..., self._width :]
-        prope = see_by_blocks(parts.flatten(0, 1), cameras).view(3, *shape[:2], self._width)
+        cameras = torch.cat([_block(part[..., self._width :]) for part in (*self.place.turn, self.place.value)])
+        prope = _see_by_blocks(parts.flatten(0, 1), cameras).view(3, *shape[:2], self._width)
         for part, out in ((KEY, keys), (QUERY, queries)):
             out[:, :, 0].copy_(rope[:, :, part])
             out[:, :, 1].copy_(prope[part])
@@ -182,8 +182,8 @@ def turn_keys(keys: Tensor, values: Tensor, norms: Tensor, place: Placement) -> 
     if is_on_cpu(keys):
         weighted = keys * norms[KEY].float()
         rope = _rotate_pairs(weighted[:, :, None], place.rotation)[:, :, 0].to(keys.dtype)
-        cameras = place.turn[KEY, ..., keys.shape[-1] :]
-        turned = torch.cat([rope, see_by_blocks(weighted.to(keys.dtype), cameras)], dim=-1)
+        cameras = _block(place.turn[KEY, ..., keys.shape[-1] :])
+        turned = torch.cat([rope, _see_by_blocks(weighted.to(keys.dtype), cameras)], dim=-1)
         return turned, apply_camera(values, place.value)
     turns, num_tokens = place.turns(norms), place.rotation.cos.shape[1]
     turned = turn(keys, turns.products[KEY])
@@ -212,13 +212,15 @@ def _rotate_pairs(weighted: Tensor, rotation: Rotation) -> Tensor:
     return rotation.apply(heads.unflatten(0, (-1, num_latents))).view(weighted.shape)
 
 
-def see_by_blocks(heads: Tensor, cameras: Tensor) -> Tensor:
-    """Transform heads, [N, R, d], by cameras, [N, d, d], which repeat a 4x4 matrix along the diagonal.
+def _block(cameras: Tensor) -> Tensor:
+    """Return a block of cameras, [N, d, d], which repeat a 4x4 matrix along the diagonal: [N, 16, 16]."""
+    side = gcd(16, cameras.shape[-1])
+    return cameras[:, :side, :side]
 
-    A product of each 16 numbers is enough then, and a quarter of the work.
-    """
-    side = gcd(16, heads.shape[-1])
-    return torch.bmm(heads.reshape(len(heads), -1, side), cameras[:, :side, :side]).view(heads.shape)
+
+def _see_by_blocks(heads: Tensor, blocks: Tensor) -> Tensor:
+    """Transform heads, [N, R, d], by cameras' blocks, each 16 numbers by themselves: a quarter of the work."""
+    return torch.bmm(heads.reshape(len(heads), -1, blocks.shape[-1]), blocks).view(heads.shape)
 
 
 def apply_camera(heads: Tensor, matrices: Tensor, out: Tensor | None = None) -> Tensor:
@@ -228,7 +230,7 @@ def apply_camera(heads: Tensor, matrices: Tensor, out: Tensor | None = None) -> 
     """
     if not is_on_cpu(heads):
         return torch.bmm(heads, matrices, out=out)
-    return torch.cat([heads, see_by_blocks(heads, matrices[..., heads.shape[-1] :])], dim=-1, out=out)
+    return torch.cat([heads, _see_by_blocks(heads, _block(matrices[..., heads.shape[-1] :]))], dim=-1, out=out)
 
 
 def see_by_camera(attended: Tensor, matrices: Tensor) -> Tensor:
@@ -240,7 +242,7 @@ def see_by_camera(attended: Tensor, matrices: Tensor) -> Tensor:
         return torch.bmm(attended, matrices)
     rope, prope = attended.chunk(2, dim=-1)
     width = rope.shape[-1]
-    return torch.cat([rope, see_by_blocks(prope, matrices[:, width:, width:])], dim=-1)
+    return torch.cat([rope, _see_by_blocks(prope, _block(matrices[:, width:, width:]))], dim=-1)
 
 
 def rotate(swapped: Tensor, normal: Tensor, sin: Tensor, direct: Tensor) -> None:

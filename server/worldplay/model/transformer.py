@@ -16,7 +16,7 @@ from worldplay.model.config import CHUNK_LATENTS, CONTEXT_TIMESTEP, MAX_CONTEXT,
 from worldplay.model.embedders import ByT5Mapper, PatchEmbed, ScalarEmbedder, TokenRefiner, VisionProjection
 from worldplay.model.graphs import Graphs, Tensors
 from worldplay.model.kv_cache import Cache, KVCache, PassCache, TextKV
-from worldplay.model.packing import PackedModulators
+from worldplay.model.packing import PackedModulators, inputs_first
 from worldplay.model.prope import Cameras, prepare_cameras
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.regions import Modulation, Regions, split_modulation
@@ -265,6 +265,9 @@ class WorldPlayTransformer(nn.Module):
         self._modulators = PackedModulators([block.img_mod.linear for block in self.blocks])
         for block in self.blocks:
             block.pack()
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                layer.weight.data = inputs_first(layer.weight.data)
 
     def round_weights(self) -> None:
         """Compute the linear layers of all blocks but the first and the last in 8 bits; after `pack`."""

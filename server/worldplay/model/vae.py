@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from worldplay.model import vae_stream
+from worldplay.model import vae_on_cpu, vae_stream
 from worldplay.model.config import VAEConfig
 from worldplay.model.graphs import Graphs
 from worldplay.model.ranks import ALONE, Ranks
@@ -131,6 +131,8 @@ class StreamingVAE(nn.Module):
 
     def _unfold(self, x: Tensor) -> Tensor:
         p = self.config.pixel_patch
+        if x.device.type == "cpu":
+            return vae_on_cpu.unfold_patches(x, p)
         return rearrange(x, "b (c p q) t h w -> b c t (h p) (w q)", p=p, q=p)
 
     @property

@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
+from worldplay.model.packing import inputs_first
+
 
 def convolve(conv: nn.Conv3d, surrounded: Tensor) -> Tensor:
     """Convolve what has its past and its edges, without padding, in the fastest way."""
@@ -48,6 +50,21 @@ def _convolve_by_taps(conv: nn.Conv3d, surrounded: Tensor) -> Tensor:
     return rearrange(out, "(b t) c h w -> b c t h w", b=batch)
 
 
+def lay_out_for_products(network: nn.Module, num_positions: int) -> None:
+    """Store the weights of convolutions that are computed as products as `inputs_first` does.
+
+    Args:
+        num_positions: of a latent.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv3d) and num_positions <= layer.out_channels:
+            matrix = inputs_first(rearrange(layer.weight.data, "o c i j k -> o (i j k c)"))
+            times, height, width = layer.kernel_size
+            layer.weight.data = rearrange(
+                matrix, "o (i j k c) -> o c i j k", i=times, j=height, k=width
+            )
+
+
 def project(conv: nn.Conv3d, x: Tensor) -> Tensor:
     """Compute a convolution that sees one position, in half the time of a convolution."""
     return F.linear(x.movedim(1, -1), conv.weight.flatten(1), conv.bias).movedim(-1, 1)
@@ -81,3 +98,16 @@ def add_and_unfold(h: Tensor, x: Tensor, repeats: int, times: int) -> Tensor:
     added = repeat(x, "b c t h w -> b t h w (c n)", n=repeats).add_(h.movedim(1, -1))
     folded = "b t h w (r p q c) -> b (t r) (h p) (w q) c"
     return rearrange(added, folded, r=times, p=2, q=2).movedim(-1, 1)
+
+
+def unfold_patches(x: Tensor, side: int) -> Tensor:
+    """Arrange [B, (C side side), T, h, w] as pixels, [B, C, T, h * side, w * side].
+
+    Each row of a patch is copied as one number: one by one, its pixels take five times as long.
+    """
+    kind = {4: torch.int32, 8: torch.int64, 16: torch.complex128}.get(side * x.element_size())
+    folded = x.movedim(1, -1)
+    if kind is None or torch.is_grad_enabled() or not folded.is_contiguous():
+        return rearrange(x, "b (c p q) t h w -> b c t (h p) (w q)", p=side, q=side)
+    rows = folded.view(kind)
+    return rearrange(rows, "b t h w (c p) -> b c t (h p) w", p=side).contiguous().view(x.dtype)

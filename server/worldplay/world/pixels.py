@@ -26,7 +26,10 @@ def frames_to_pixels(frames: NDArray[np.uint8]) -> Tensor:
 
 def pixels_to_frames(pixels: Tensor) -> NDArray[np.uint8]:
     """Convert clips [..., 3, F, H, W] in [-1, 1] to frames [..., F, H, W, 3] uint8 RGB."""
-    return copy_to_host(rearrange(_to_levels(pixels), "... c f h w -> ... f h w c").contiguous())
+    levels = _to_levels(pixels)
+    if levels.device.type == "cpu":  # NumPy copies single bytes twice as fast as PyTorch
+        return np.stack(np.moveaxis(levels.numpy(), -4, 0), axis=-1)
+    return copy_to_host(rearrange(levels, "... c f h w -> ... f h w c").contiguous())
 
 
 def pixels_to_planes(pixels: Tensor) -> NDArray[np.uint8]:
@@ -55,7 +58,7 @@ def copy_to_host(tensor: Tensor) -> NDArray[np.uint8]:
 
 
 def _to_levels(pixels: Tensor) -> Tensor:
-    levels = pixels.detach().to(torch.float32, copy=True).add_(1).mul_(127.5).round_()
+    levels = pixels.detach().float().mul(127.5).add_(128)  # half a level more, because fractions are cut off
     if levels.device.type != "cpu":
         return levels.to(torch.uint8)
     return torch.from_numpy(levels.numpy().astype(np.uint8))  # four times as fast as torch's conversion

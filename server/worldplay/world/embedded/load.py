@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
+from math import prod
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ from torch import nn
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, lay_out_channels_last
+from worldplay.model.vae_on_cpu import lay_out_for_products
 from worldplay.world.cache_sets import CacheSet
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
 from worldplay.world.courtyard.ground import WalkGround
@@ -61,7 +63,7 @@ def load_embedded(directory: Path, device: torch.device, ranks: Ranks = ALONE, w
         width=width,
         height=height,
         views=render_views(height, width, lambda view: WalkGround(view.c2w)),
-        rollout=_prepare_rollout(transformer, vae, described, walks),
+        rollout=_prepare_rollout(transformer, described, walks),
         vae=vae,
         conditioner=EmbeddedConditioner(reader, described.transformer.byt5_dim, SUGGESTIONS),
         suggestions=SUGGESTIONS,
@@ -82,6 +84,7 @@ def load_networks(directory: Path, device: torch.device) -> tuple[WorldPlayTrans
         vae = _load(lambda: StreamingVAE(described.vae), directory, "vae", device, vae_dtype)
     transformer.pack()
     lay_out_channels_last(vae)
+    lay_out_for_products(vae.decoder, prod(described.grid))
     return transformer, vae
 
 
@@ -96,10 +99,9 @@ def _load_reader(directory: Path, config: TextConfig) -> TextReader:
 
 
 def _prepare_rollout(
-    transformer: WorldPlayTransformer, vae: StreamingVAE, described: Description, walks: int
+    transformer: WorldPlayTransformer, described: Description, walks: int
 ) -> RolloutModel:
-    (width, height), side, config = described.size, vae.config.pixels_per_latent, described.rollout
-    grid = height // side, width // side
+    grid, config = described.grid, described.rollout
     text_tokens = grid[0] * grid[1] + MAX_STATES  # of EmbeddedConditioner
     new_cache = partial(transformer.new_cache, grid, text_tokens)
     first, *others = (

@@ -37,6 +37,12 @@ class Description:
     # Of each network's file, in hex. Finds damage that would still load, and make black pictures.
     sha256: dict[NetworkName, str] = field(default_factory=dict)
 
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Return the height and width of a latent."""
+        width, height = self.size
+        return height // self.vae.pixels_per_latent, width // self.vae.pixels_per_latent
+
     def __post_init__(self) -> None:
         self._check_bounds()
         self._check_size()
