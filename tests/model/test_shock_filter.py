@@ -40,6 +40,14 @@ def test_flat_pictures_and_slow_changes_stay() -> None:
     torch.testing.assert_close(sharpen(slow), slow, rtol=0, atol=LEVEL)
 
 
+def test_only_the_brightness_changes() -> None:
+    frame = blurred_step(0.7)
+    red, green, blue = (sharpen(frame) - frame).unbind(1)
+    torch.testing.assert_close(red, green, rtol=0, atol=1e-5)
+    torch.testing.assert_close(red, blue, rtol=0, atol=1e-5)
+    assert red.abs().amax() > 10 * LEVEL
+
+
 def test_each_frame_is_sharpened_by_itself() -> None:
     frames = torch.cat([blurred_step(0.3), blurred_step(1.2)], dim=2)
     apart = [sharpen(frame) for frame in frames.split(1, dim=2)]

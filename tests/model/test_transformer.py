@@ -113,6 +113,17 @@ def test_packing_takes_no_more_memory() -> None:
     )  # two biases are one
 
 
+def test_packed_weights_of_a_cpu_in_float32_lie_inputs_first() -> None:
+    for dtype, inputs_first in ((torch.float32, True), (torch.bfloat16, False)):
+        model = make_model().to(dtype)
+        model.pack()
+        linears = [layer.weight for layer in model.modules() if isinstance(layer, torch.nn.Linear)]
+        packed = [block.projections() for block in model.blocks]
+        for weight in (*linears, *(part for each in packed for part in (each.heads, each.output))):
+            assert isinstance(weight, torch.Tensor)
+            assert weight.t().is_contiguous() == inputs_first, weight.shape
+
+
 @torch.inference_mode()
 def test_steps_of_a_chunk_share_what_does_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
     model = make_model()

@@ -5,9 +5,16 @@ from copy import deepcopy
 import pytest
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
-from worldplay.model.vae_on_cpu import add_and_unfold, convolve, norm_and_silu
+from worldplay.model.vae_on_cpu import (
+    add_and_unfold,
+    convolve,
+    lay_out_for_products,
+    norm_and_silu,
+    unfold_patches,
+)
 from worldplay.model.vae_stream import TINY, _unfold_time_and_add
 
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
@@ -47,3 +54,27 @@ def test_norm_of_zeros_is_zero_and_of_others_the_plain_one(dtype: torch.dtype) -
 def test_upsampled_sum_is_that_of_one_operation(times: int) -> None:
     x, h = random(1, 8 * times, 2, 3, 4).bfloat16(), random(1, 16 * times, 2, 3, 4).bfloat16()
     assert torch.equal(add_and_unfold(h, x, 2, times), _unfold_time_and_add(h, x, 2, times))
+
+
+@torch.inference_mode()
+def test_weights_laid_out_for_products_are_the_same_and_inputs_first() -> None:
+    few, many = nn.Conv3d(8, 64, (3, 3, 3)), nn.Conv3d(8, 4, (1, 3, 3))  # positions, beside channels
+    before = [deepcopy(conv.weight) for conv in (few, many)]
+    strides = many.weight.stride()
+    lay_out_for_products(nn.ModuleList([few, many]), num_positions=20)
+    for conv, weight in zip((few, many), before, strict=True):
+        assert torch.equal(conv.weight, weight)
+    assert rearrange(few.weight, "o c i j k -> (i j k c) o").is_contiguous()
+    assert many.weight.stride() == strides
+    surrounded = random(1, 8, 3, 6, 7).contiguous(memory_format=torch.channels_last_3d)
+    torch.testing.assert_close(convolve(few, surrounded), few(surrounded), atol=1e-5, rtol=1e-5)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("side", [1, 2, 4, 8, 3])
+def test_patches_are_unfolded_in_any_layout(side: int, dtype: torch.dtype) -> None:
+    x = random(2, 3 * side * side, 2, 3, 5).to(dtype)
+    expected = rearrange(x, "b (c p q) t h w -> b c t (h p) (w q)", p=side, q=side)
+    for layout in (torch.contiguous_format, torch.channels_last_3d):
+        assert torch.equal(unfold_patches(x.contiguous(memory_format=layout), side), expected)
