@@ -121,7 +121,7 @@ def _count_bytes(world: World, way: Variation) -> int:
     kept = 0
     if varied.keeping is not None:
         kept = min(varied.keeping.most, CHUNK * CHUNKS) * count_kept_bytes(world)
-    return sum(part.nbytes for part in parts) + sum(cache.num_bytes for cache in varied.caches.all) + kept
+    return sum(part.nbytes for part in parts) + sum(cache.num_bytes for cache in varied.caches) + kept
 
 
 def _row(way: Variation, outcomes: list[Outcome], num_bytes: int) -> Row:

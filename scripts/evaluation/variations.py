@@ -12,7 +12,6 @@ from worldplay.model.config import CONTEXT_TIMESTEP
 from worldplay.model.kv_cache import Cache, KVCache
 from worldplay.model.prope import Cameras
 from worldplay.model.transformer import WorldPlayTransformer
-from worldplay.world.cache_sets import CacheSet
 from worldplay.world.context import POINTS_SEED, sample_points
 from worldplay.world.kept_rollout import Keeping
 from worldplay.world.rollout_config import MOST_KEPT
@@ -68,9 +67,8 @@ def vary(world: World, variation: Variation) -> World:
         rollout = replace(rollout, points=sample_points(variation.num_points, POINTS_SEED))
     if variation.memory_latents or variation.unrotated or variation.dtype:
         new_cache = partial(_new_cache, world, unrotated=variation.unrotated)
-        branches = [new_cache(config.memory_latents) for _ in rollout.caches.branches]
-        latest = new_cache(config.recent_latents) if config.guides_by_history else None
-        rollout = replace(rollout, caches=CacheSet(branches, latest))
+        branches = [new_cache(config.memory_latents) for _ in rollout.caches]
+        rollout = replace(rollout, caches=branches)
     if variation.newest is not None:
         rollout = replace(rollout, transformer=RecentContextOnly(rollout.transformer, variation.newest))
     if variation.encoded is not None:

@@ -12,7 +12,6 @@ from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.model.conditioning import Conditioning
 from worldplay.model.kv_cache import TextKV
 from worldplay.model.scheduler import sigmas, timesteps
-from worldplay.world.cache_sets import CacheSet
 from worldplay.world.camera import invert_pose
 from worldplay.world.clip_rollout import begin_clip_chunk
 from worldplay.world.rollout import begin_chunk
@@ -45,7 +44,7 @@ def run_bidirectional_rollout(case: Case) -> dict[str, Tensor]:
     ]
     config, cameras = _rollout_config(case), _placed(case)
     transformer = build(BidirectionalTransformer, case)
-    model = RolloutModel(transformer, CacheSet([]), case.inputs["points_local"].numpy(), config)
+    model = RolloutModel(transformer, [], case.inputs["points_local"].numpy(), config)
     walk = _ReplayedWalk(case, cameras[0], prompts=prompts)
     got = _schedule(config)
     for index in range(case.inputs["noise"].shape[2] // config.chunk_latents):
@@ -65,7 +64,7 @@ def run_rollout(case: Case) -> dict[str, Tensor]:
     config = _rollout_config(case)
     height, width = case.inputs["noise"].shape[3:]
     caches = [transformer.new_cache((height, width), text.length, config.memory_latents) for text in texts]
-    model = RolloutModel(transformer, CacheSet(caches), case.inputs["points_local"].numpy(), config)
+    model = RolloutModel(transformer, caches, case.inputs["points_local"].numpy(), config)
     cameras = _placed(case)
     walk = _ReplayedWalk(case, cameras[0], text=texts)
     got = _schedule(config)

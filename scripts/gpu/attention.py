@@ -25,7 +25,7 @@ _MOST_SCORES_BYTES = 8e9
 @torch.inference_mode()
 def measure_attention(setup: Setup) -> Iterator[Row]:
     """Time both branches of one block, in one denoising step and in the context pass."""
-    cache = setup.build(replace(setup.scale.transformer, blocks=1)).rollout.caches.branches[0]
+    cache = setup.build(replace(setup.scale.transformer, blocks=1)).rollout.caches[0]
     for name, latents in (("step", CHUNK_LATENTS), ("context", setup.most_context)):
         shape = cache.make_inputs(latents)
         _, heads, queries, _ = shape[0].shape

@@ -139,7 +139,7 @@ def check_prompts(setup: Setup) -> Iterator[Row]:
         record_world(world, "auto")
     passes = make_passes(setup, world)
     for tokens in (TEXT_TOKENS, TEXT_TOKENS - 9, TEXT_TOKENS):
-        world.rollout.caches.branches[0].set_text(make_text(setup, world.rollout.transformer, tokens))
+        world.rollout.caches[0].set_text(make_text(setup, world.rollout.transformer, tokens))
         for run in ("first", "second", "third"):
             row: Row = {"text tokens": tokens, "run": run}
             yield row | {f"{name} ms": setup.time_ms(function) for name, function in passes.items()}

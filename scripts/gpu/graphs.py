@@ -14,7 +14,7 @@ def measure_graphs(setup: Setup) -> list[Row]:
     """Time denoising step and context pass, launched kernel by kernel and as one graph."""
     setup.need_cuda()
     world = setup.build()
-    model, cache = world.rollout.transformer, world.rollout.caches.branches[0]
+    model, cache = world.rollout.transformer, world.rollout.caches[0]
     chunk, timestep = make_arguments(setup, world, CHUNK_LATENTS), make_timestep(setup)
     rows: list[Row] = []
     for count in setup.scale.contexts:

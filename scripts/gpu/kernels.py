@@ -20,7 +20,7 @@ def measure_kernels(setup: Setup) -> Iterator[Row]:
     """Profile each pass of a few blocks, which take the same share as in all."""
     world = setup.build(replace(setup.scale.transformer, blocks=setup.scale.profiled_blocks))
     set_attention(world, AUTO)
-    model, cache = world.rollout.transformer, world.rollout.caches.branches[0]
+    model, cache = world.rollout.transformer, world.rollout.caches[0]
     chunk, timestep = make_arguments(setup, world, CHUNK_LATENTS), make_timestep(setup)
     context = make_arguments(setup, world, setup.most_context)
     state, latents = world.vae.new_decoder_state(), chunk[0]

@@ -13,7 +13,7 @@ def measure_overlap(setup: Setup) -> list[Row]:
     """Time both alone, one after the other, and at once; and how soon the decoded chunk is ready."""
     setup.need_cuda()
     world = setup.build()
-    model, cache = world.rollout.transformer, world.rollout.caches.branches[0]
+    model, cache = world.rollout.transformer, world.rollout.caches[0]
     context = make_arguments(setup, world, setup.most_context)
     latents = make_arguments(setup, world, CHUNK_LATENTS)[0]
     state = world.vae.new_decoder_state()

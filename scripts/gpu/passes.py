@@ -38,7 +38,7 @@ def measure_passes(setup: Setup) -> Iterator[Row]:
 
 
 def make_passes(setup: Setup, world: World) -> Passes:
-    model, cache = world.rollout.transformer, world.rollout.caches.branches[0]
+    model, cache = world.rollout.transformer, world.rollout.caches[0]
     context = make_arguments(setup, world, setup.most_context)
     chunk, timestep = make_arguments(setup, world, CHUNK_LATENTS), make_timestep(setup)
     return {

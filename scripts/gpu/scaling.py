@@ -134,7 +134,7 @@ def _compare(ranks: int, ms: float, alone_ms: float) -> Row:
 
 def _make_parts(setup: Setup, world: World) -> Parts:
     """Return what a chunk consists of: with all context, and a decoder in the middle of a walk."""
-    model, cache = world.rollout.transformer, world.rollout.caches.branches[0]
+    model, cache = world.rollout.transformer, world.rollout.caches[0]
     context = make_arguments(setup, world, setup.most_context)
     chunk, timestep = make_arguments(setup, world, CHUNK_LATENTS), make_timestep(setup)
     latent, state = chunk[0][:, :, :1], world.vae.new_decoder_state()

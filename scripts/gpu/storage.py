@@ -19,7 +19,7 @@ def measure_storage(setup: Setup) -> list[Row]:
     """Time context pass and denoising step, alternating between both caches for a fair comparison."""
     world = setup.build()
     model = world.rollout.transformer
-    world.rollout.caches.branches.clear()  # frees its memory for the two that are compared
+    world.rollout.caches.clear()  # frees its memory for the two that are compared
     caches = [
         model.new_cache(setup.grid, TEXT_TOKENS, setup.most_context, unrotated=unrotated)
         for unrotated in (False, True)

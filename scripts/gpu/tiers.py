@@ -30,7 +30,7 @@ def measure_tiers(setup: Setup) -> Iterator[Row]:
     In the end, a latent of the tiny decoder.
     """
     world = set_attention(setup.build(), AUTO)
-    model, cache = world.rollout.transformer, world.rollout.caches.branches[0]
+    model, cache = world.rollout.transformer, world.rollout.caches[0]
     model.use_regions(compile_regions(setup.scale.compiler))
     context = make_arguments(setup, world, setup.most_context)
     chunk, timestep = make_arguments(setup, world, CHUNK_LATENTS), make_timestep(setup)
@@ -57,7 +57,7 @@ def _decode_tiny(setup: Setup) -> Callable[[], Tensor]:
 
 def _keep(setup: Setup, world: World) -> Callable[[], object]:
     """Keep the older latents of a context. Returns: what reads them back, and encodes the newest."""
-    model, cache = world.rollout.transformer, world.rollout.caches.branches[0]
+    model, cache = world.rollout.transformer, world.rollout.caches[0]
     num_old = max(1, setup.most_context - NEWEST)
     old, new = make_arguments(setup, world, num_old), make_arguments(setup, world, NEWEST)
     positions = list(range(num_old + NEWEST))

@@ -43,6 +43,30 @@ def test_attended_keys_are_a_slice_of_the_buffer(tokens_first: bool) -> None:
 
 @torch.inference_mode()
 @pytest.mark.parametrize("tokens_first", [False, True])
+def test_only_text_latest_context_and_own_tokens_may_be_shown(tokens_first: bool) -> None:
+    model = make_model()
+    cache = KVCache(2, 2, 16, 24, 8, 8, torch.device("cpu"), torch.float32, tokens_first=tokens_first)
+    cache.set_text(make_text(model))
+    model.encode_context(*make_latents(model, 4).arguments(), cache)
+    chunk = make_latents(model, 4, seed=1)
+    x, vec = model._enter(chunk.latents, chunk.cond, chunk.actions, 500.0)
+    place = model.place(chunk.cameras, chunk.latents.shape[2:], cache.num_context)
+    block = model.blocks[0]
+    weights = block.projections()
+    heads = block.image_heads(x, block.img_mod(vec), weights, place, place.turns(weights.norms))
+    queries, *whole = cache.extend(0, heads)
+    queries, whole = queries.clone(), [part.clone() for part in whole]
+    shown_queries, *shown = cache.show_latest(1).extend(0, heads)
+    assert torch.equal(shown_queries, queries)
+    assert cache.text is not None
+    text, tokens = cache.text.length, queries.shape[2] // 4  # of a latent
+    for part, all_tokens in zip(shown, whole, strict=True):
+        kept = [all_tokens[:, :, :text], all_tokens[:, :, text + 3 * tokens :]]
+        assert torch.equal(part, torch.cat(kept, dim=2))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("tokens_first", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_branches_are_the_same_written_or_returned(dtype: torch.dtype, tokens_first: bool) -> None:
     model = make_model().to(dtype)

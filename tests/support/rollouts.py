@@ -9,7 +9,6 @@ from PIL import Image
 
 from support.tiny import TINY
 from worldplay.model.transformer import WorldPlayTransformer
-from worldplay.world.cache_sets import CacheSet
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
 from worldplay.world.context import sample_points
 from worldplay.world.rollout_config import RolloutConfig
@@ -59,7 +58,7 @@ def make_rollout_model() -> RolloutModel:
     torch.manual_seed(0)
     transformer = WorldPlayTransformer(SMALL).requires_grad_(False).eval()
     cache = transformer.new_cache((2, 3), max_text=4, max_context=ROLLOUT.memory_latents)
-    return RolloutModel(transformer, CacheSet([cache]), sample_points(1000, seed=0), ROLLOUT)
+    return RolloutModel(transformer, [cache], sample_points(1000, seed=0), ROLLOUT)
 
 
 def new_walk(model: RolloutModel, seed: int = 1) -> Walk:

@@ -1,7 +1,7 @@
 """A world of random weights so small that a walk in it takes a tenth of a second, and a scale to match."""
 
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 
 import torch
 from PIL.Image import Image
@@ -16,7 +16,6 @@ from worldplay.model.config import VAEConfig
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE
-from worldplay.world.cache_sets import CacheSet
 from worldplay.world.context import sample_points
 from worldplay.world.courtyard.ground import WalkGround
 from worldplay.world.courtyard.views import render_views
@@ -93,7 +92,7 @@ def make_world(ranks: Ranks = ALONE, *, packs: bool = False, dtype: torch.dtype 
         width=WIDTH,
         height=HEIGHT,
         views=_render_views(),
-        rollout=RolloutModel(transformer, CacheSet([cache]), sample_points(256, 0), ROLLOUT),
+        rollout=RolloutModel(transformer, [cache], sample_points(256, 0), ROLLOUT),
         vae=vae,
         conditioner=ByteConditioner(),
         weights="tiny weights",
@@ -110,12 +109,11 @@ def with_sets(world: World, count: int) -> World:
     """Give a world so many sets of caches."""
     grid = HEIGHT // VAE.pixels_per_latent, WIDTH // VAE.pixels_per_latent
     rollout = world.rollout
-    new_cache = partial(rollout.transformer.new_cache, grid, TEXT_TOKENS + VISION_TOKENS)
     sets = tuple(
-        CacheSet(
-            [new_cache(rollout.config.memory_latents) for _ in rollout.caches.branches],
-            new_cache(rollout.config.recent_latents) if rollout.caches.latest else None,
-        )
+        [
+            rollout.transformer.new_cache(grid, TEXT_TOKENS + VISION_TOKENS, rollout.config.memory_latents)
+            for _ in rollout.caches
+        ]
         for _ in range(count)
     )
     return replace(world, rollout=replace(world.rollout, caches=sets[0], more_caches=sets[1:]))

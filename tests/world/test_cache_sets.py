@@ -7,7 +7,6 @@ import torch
 
 from support.tiny_world import ROLLOUT, make_world, with_sets
 from support.walks import latents_of
-from worldplay.world.cache_sets import CacheSet
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.steering import CircleSteering, WalkRequest
 from worldplay.world.world import World
@@ -130,7 +129,7 @@ def test_set_of_a_walk_that_has_ended_is_taken_first(shared: World, monkeypatch:
 
 
 def test_with_guidance_each_walk_has_two_caches(shared: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    caches = CacheSet(2 * shared.rollout.caches.branches)
+    caches = 2 * shared.rollout.caches
     config = replace(ROLLOUT, guidance=2.0)
     guided = replace(shared, rollout=replace(shared.rollout, caches=caches, config=config))
     world = with_sets(guided, 2)

@@ -9,7 +9,6 @@ from PIL import Image
 from support.tiny import TINY
 from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.model.conditioning import Conditioning
-from worldplay.world.cache_sets import CacheSet
 from worldplay.world.camera import Motion, build_trajectory, invert_pose
 from worldplay.world.chunk import Chunk
 from worldplay.world.clip_rollout import begin_clip_chunk, choose_context
@@ -63,7 +62,7 @@ def straight_walk(num_latents: int) -> np.ndarray:
 
 def make_model(config: RolloutConfig = CONFIG) -> RolloutModel:
     torch.manual_seed(0)
-    return RolloutModel(BidirectionalTransformer(TINY).eval(), CacheSet([]), POINTS, config)
+    return RolloutModel(BidirectionalTransformer(TINY).eval(), [], POINTS, config)
 
 
 def make_chunk(model: RolloutModel, walk: Walk) -> Chunk:

@@ -25,14 +25,13 @@ from worldplay.world.world import World
 WHOLE = 4  # chunks whose context is the whole walk
 LATENTS, LATEST, MOST = ROLLOUT.chunk_latents, ROLLOUT.recent_latents, ROLLOUT.memory_latents
 GUIDANCE = 1.5
+INPUTS = 6  # of a denoising step that attends to the whole context
 
 
 def make_model(history_guidance: float) -> RolloutModel:
     model = make_rollout_model()
     config = replace(ROLLOUT, history_guidance=history_guidance)
-    another = model.transformer.new_cache((2, 3), max_text=4, max_context=MOST)
-    caches = replace(model.caches, latest=another if config.guides_by_history else None)
-    return replace(model, caches=caches, config=config)
+    return replace(model, config=config)
 
 
 def make_walk(model: RolloutModel, num_chunks: int, steering: Script) -> Walk:
@@ -59,26 +58,25 @@ def test_last_velocity_is_led_away_from_that_of_the_latest_latents(
     turn = Script(lambda chunk: Motion(yaw=np.radians(turn_deg)))
     model = make_model(GUIDANCE)
     walk = make_walk(model, WHOLE, turn)
-    encoded, denoised = list[torch.Tensor](), list[tuple[int, torch.Tensor, torch.Tensor]]()
+    encoded, denoised = list[int](), list[tuple[int | None, torch.Tensor, torch.Tensor]]()
     encode, denoise = model.transformer.encode_context, model.transformer.denoise
 
     def note_encoded(latents: torch.Tensor, *rest: Any) -> None:
-        encoded.append(latents)
+        encoded.append(latents.shape[2])
         encode(latents, *rest)
 
-    def note_denoised(latents: torch.Tensor, *rest: Any) -> torch.Tensor:
-        velocity = denoise(latents, *rest)
-        denoised.append((rest[-1].num_context, latents, velocity))
+    def note_denoised(*inputs: Any) -> torch.Tensor:
+        velocity, latest = denoise(*inputs), None if len(inputs) == INPUTS else inputs[-1]
+        denoised.append((latest, inputs[0], velocity))
         return velocity
 
     monkeypatch.setattr(model.transformer, "encode_context", note_encoded)
     monkeypatch.setattr(model.transformer, "denoise", note_denoised)
     chunk = next(rollout(model, walk, turn))
 
-    assert [each.shape[2] for each in encoded] == [MOST, LATEST]
-    assert torch.equal(encoded[1], walk.latents.gather(chunk.context[-LATEST:]))
-    assert [context for context, _, _ in denoised] == [MOST] * (ROLLOUT.steps - 1) + [LATEST, MOST]
-    (_, before, latest), (_, _, whole) = denoised[-2:]
+    assert encoded == [MOST]
+    assert [latest for latest, _, _ in denoised] == [None] * ROLLOUT.steps + [LATEST]
+    (_, before, whole), (_, _, latest) = denoised[-2:]
     last_level = float(sigmas(ROLLOUT.steps, ROLLOUT.shift)[-2])
     led = (before - chunk.latents) / last_level - whole
     guidance = 1 + float((led * (whole - latest)).sum() / (whole - latest).square().sum())
@@ -90,8 +88,7 @@ def test_last_velocity_is_led_away_from_that_of_the_latest_latents(
 def world() -> World:
     shared = make_world()
     config = replace(OF_WORLD, history_guidance=GUIDANCE)
-    caches = replace(shared.rollout.caches, latest=shared.rollout.caches.branches[0])
-    return with_sets(replace(shared, rollout=replace(shared.rollout, caches=caches, config=config)), 1)
+    return replace(shared, rollout=replace(shared.rollout, config=config))
 
 
 def walk_on(live: LiveWalk, num_chunks: int) -> LiveWalk:
@@ -123,17 +120,19 @@ def test_cut_that_is_steered_as_before_changes_nothing(world: World) -> None:
     assert torch.equal(latents_of_live(live), before)
 
 
-def test_warm_up_runs_every_cache_and_changes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warm_up_attends_to_the_latest_too_and_changes_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = latents_of_live(walk_on(world.open_walk(WalkRequest(seed=0)), WHOLE + 1))
-    run, denoise = set[int](), world.rollout.transformer.denoise
+    run, denoise = set[int | None](), world.rollout.transformer.denoise
 
-    def note(*arguments: Any) -> torch.Tensor:
-        run.add(id(arguments[-1]))
-        return denoise(*arguments)
+    def note(*inputs: Any) -> torch.Tensor:
+        run.add(inputs[INPUTS] if len(inputs) > INPUTS else None)
+        return denoise(*inputs)
 
     monkeypatch.setattr(world.rollout.transformer, "denoise", note)
     warm_up(world)
-    assert run == {id(cache) for caches in world.rollout.cache_sets for cache in caches.all}
+    assert run == {None, LATEST}
     assert torch.equal(latents_of_live(walk_on(world.open_walk(WalkRequest(seed=0)), WHOLE + 1)), expected)
 
 

@@ -65,9 +65,9 @@ def test_a_latent_between_others_takes_its_own_position(exact: World) -> None:
     """Encoded or read back, every latent's first keys are the same: they depend on nothing before them."""
     live = walk_on(exact, 3)
     live.begin_chunk(CircleSteering()).advance()
-    expected = exact.rollout.caches.branches[0].context(0)[0].clone()
+    expected = exact.rollout.caches[0].context(0)[0].clone()
     kept = KeptLatents(MANY)
-    cache, text = exact.rollout.caches.branches[0], live.walk.text[0]
+    cache, text = exact.rollout.caches[0], live.walk.text[0]
     latents = LatentsOf(exact.rollout, live.walk)
     cache.set_text(text)
     first = ChunkContext(12, kept, text)
@@ -84,7 +84,7 @@ def test_a_latent_between_others_takes_its_own_position(exact: World) -> None:
 def test_a_context_that_is_brought_again_lies_in_the_same_order(exact: World) -> None:
     """Sums over keys in another order differ in the last digit."""
     live = walk_on(exact, 3)
-    kept, cache, text = KeptLatents(MANY), exact.rollout.caches.branches[0], live.walk.text[0]
+    kept, cache, text = KeptLatents(MANY), exact.rollout.caches[0], live.walk.text[0]
     latents = LatentsOf(exact.rollout, live.walk)
     cache.set_text(text)
     earlier = ChunkContext(12, kept, text)

@@ -9,7 +9,6 @@ import torch
 from support.tape import TapeRecorder
 from support.tiny_world import ROLLOUT, TEXT_TOKENS, VISION_TOKENS, make_world
 from worldplay.model.graphs import Graphs
-from worldplay.world.cache_sets import CacheSet
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.recording import record_world, use_recordings
 from worldplay.world.steering import CircleSteering, WalkRequest
@@ -154,11 +153,11 @@ def test_both_branches_of_guidance_are_recorded() -> None:
     for record in (True, False):
         world = make_world()
         transformer, config = world.rollout.transformer, replace(ROLLOUT, guidance=2.0)
-        (cache,) = world.rollout.caches.branches
+        (cache,) = world.rollout.caches
         side = world.vae.config.pixels_per_latent
         grid = world.height // side, world.width // side
         other = transformer.new_cache(grid, TEXT_TOKENS + VISION_TOKENS, ROLLOUT.memory_latents)
-        rollout = replace(world.rollout, caches=CacheSet([other, cache]), config=config)
+        rollout = replace(world.rollout, caches=[other, cache], config=config)
         world = replace(world, rollout=rollout)
         walks.append(
             open_walk(use_recordings(world, TapeRecorder, None) if record else world, prompt="a door")
@@ -175,7 +174,7 @@ def test_walks_with_caches_of_their_own_are_recorded_each() -> None:
         side = world.vae.config.pixels_per_latent
         grid = world.height // side, world.width // side
         more = world.rollout.transformer.new_cache(grid, TEXT_TOKENS + VISION_TOKENS, ROLLOUT.memory_latents)
-        world = replace(world, rollout=replace(world.rollout, more_caches=(CacheSet([more]),)))
+        world = replace(world, rollout=replace(world.rollout, more_caches=([more],)))
         worlds.append(use_recordings(world, TapeRecorder, None) if record else world)
     graphs = worlds[0].rollout.transformer._graphs
     assert graphs is not None

@@ -14,7 +14,6 @@ from worldplay.model.tiny_decoder import LATENT_CHANNELS, TinyDecoder
 from worldplay.ranks.exchange import Exchange
 from worldplay.settings import load_model_settings
 from worldplay.world import tiers
-from worldplay.world.cache_sets import CacheSet
 from worldplay.world.kept_rollout import Keeping
 from worldplay.world.rollout_config import MOST_KEPT, TierName, keeps_context
 from worldplay.world.steering import CircleSteering, WalkRequest
@@ -106,7 +105,7 @@ def test_context_is_not_kept_where_memory_is_short(monkeypatch: pytest.MonkeyPat
 def test_context_is_not_kept_beside_a_cache_for_little_memory() -> None:
     world = make_world()
     cache = world.rollout.transformer.new_cache((4, 6), 22, 12, unrotated=True)
-    world = replace(world, rollout=replace(world.rollout, caches=CacheSet([cache])))
+    world = replace(world, rollout=replace(world.rollout, caches=[cache]))
     world = apply(world, "balanced")
     assert world.rollout.keeping is None
     assert world.levers[0].startswith("context is not kept: memory is short")

@@ -58,12 +58,12 @@ def count_work(world: World, grid: tuple[int, int], context: int, text_tokens: i
         context: latents of context.
     """
     model, config = world.rollout.transformer.config, world.rollout.config
-    passes = len(world.rollout.caches.branches)
+    passes = len(world.rollout.caches)
     work = flops.chunk(model, world.vae.config, grid, context, text_tokens, passes * config.steps)
     context_work, denoise = passes * work.context, work.denoise
     if config.guides_by_history and context == config.memory_latents:  # not the whole walk
         latest = flops.chunk(model, world.vae.config, grid, config.recent_latents, text_tokens, 1)
-        context_work, denoise = context_work + latest.context, denoise + latest.denoise
+        denoise += latest.denoise
     return {
         "text": passes * flops.text_pass(model, text_tokens).total,
         "context": context_work,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from worldplay.model.attention import EIGHT_BITS, attend
 from worldplay.model.eight_bit_attention import attend_in_eight_bits
 from worldplay.model.eight_bit_linears import RoundedMLP
-from worldplay.model.kv_cache import KVCache, PassCache
+from worldplay.model.kv_cache import BlockCache, KVCache
 from worldplay.model.packing import (
     PackedProjections,
     Projections,
@@ -62,7 +62,7 @@ class DoubleStreamBlock(nn.Module):
         self.txt_mlp = MLP(hidden, mlp_hidden)
 
     def forward(
-        self, x: Tensor, mod: Modulation, place: Placement, turns: Turns, cache: PassCache, index: int
+        self, x: Tensor, mod: Modulation, place: Placement, turns: Turns, cache: BlockCache, index: int
     ) -> Tensor:
         """Take image tokens, [B, T, S, H], through the block.
 
@@ -84,7 +84,7 @@ class DoubleStreamBlock(nn.Module):
         return self.image_update(x, mod, weights, attended, place.output)
 
     def store(
-        self, x: Tensor, mod: Modulation, place: Placement, turns: Turns, cache: PassCache, index: int
+        self, x: Tensor, mod: Modulation, place: Placement, turns: Turns, cache: BlockCache, index: int
     ) -> None:
         """Only append the keys and values of image tokens, [B, T, S, H], to the cache. Args: as `forward`."""
         cache.extend(index, self.image_heads(x, mod, self.projections(), place, turns))

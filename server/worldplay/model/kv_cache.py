@@ -24,19 +24,23 @@ class TextKV:
         return self.keys[0].shape[2]
 
 
-class PassCache(Protocol):
-    """What a pass over image tokens needs of a cache. Blocks call `extend`, the transformer the others."""
-
-    @property
-    def num_context(self) -> int:
-        """Context latents held; the pass's own latents take time positions from here on."""
+class BlockCache(Protocol):
+    """What a block needs of a cache."""
 
     def extend(self, block: int, own: Heads) -> tuple[Tensor, Tensor, Tensor]:
         """Append a block's own keys and values.
 
-        Returns: the own queries, and all keys and values of the block, [B, 2n, L, d]; both branches of a head
-            are neighbours, rope first.
+        Returns: the own queries, and all keys and values that they attend to, [B, 2n, L, d]; both branches of
+            a head are neighbours, rope first.
         """
+
+
+class PassCache(BlockCache, Protocol):
+    """What a pass over image tokens needs of a cache."""
+
+    @property
+    def num_context(self) -> int:
+        """Context latents held; the pass's own latents take time positions from here on."""
 
     def commit_context(self, num_latents: int) -> None:
         """Make what the pass has just appended the context of later passes."""
@@ -167,6 +171,11 @@ class KVCache:
             queries = by_head.flatten(0, 1)[None]
         return queries, heads_first(keys), heads_first(values)
 
+    def show_latest(self, num_latents: int) -> BlockCache:
+        """Return this cache with only the text and so many of its context latents, the latest."""
+        hidden = slice(self._text_length, self._context_end - num_latents * self._tokens_per_latent)
+        return _WithoutTokens(self, hidden)
+
     def append_turned(self, block: int, keys: Tensor, values: Tensor) -> None:
         """Write a block's keys and values of further context latents, turned: [T, S*n, 2d] each."""
         for buffer, part in ((self._keys[block], keys), (self._values[block], values)):
@@ -215,6 +224,21 @@ class KVCache:
 
     def _buffers(self) -> list[Tensor]:
         return [self._keys, self._values]
+
+
+class _WithoutTokens:
+    """A cache some of whose tokens are not attended to."""
+
+    def __init__(self, cache: KVCache, hidden: slice) -> None:
+        self._cache = cache
+        self._hidden = hidden
+
+    def extend(self, block: int, own: Heads) -> tuple[Tensor, Tensor, Tensor]:
+        queries, keys, values = self._cache.extend(block, own)
+        return queries, self._leave_out(keys), self._leave_out(values)
+
+    def _leave_out(self, tokens: Tensor) -> Tensor:
+        return torch.cat([tokens[:, :, : self._hidden.start], tokens[:, :, self._hidden.stop :]], dim=2)
 
 
 def heads_first(tokens: Tensor) -> Tensor:

@@ -43,6 +43,13 @@ def inputs_first(weight: Tensor) -> Tensor:
     return weight.t().contiguous().t()
 
 
+def lay_inputs_first(network: nn.Module) -> None:
+    """Store the weights of a network's linear layers as `inputs_first` does."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear):
+            layer.weight.data = inputs_first(layer.weight.data)
+
+
 class PackedProjections(nn.Module):
     """Projections that were joined once."""
 

@@ -1,12 +1,12 @@
 """Sharpens decoded frames by a shock filter: blurred edges become steep, without overshoot.
 
-The brightness of each pixel moves towards the largest or the smallest around it, whichever side of the nearest
-edge it is on. The sign of the second derivative along the gradient tells the side (Kramer and Bruckner 1975,
-Osher and Rudin 1990; smoothed first, as Alvarez and Mazorra 1994). Colours keep their soft edges, which 4:2:0
-video halves anyway: a third of the work.
+The brightness of each pixel moves towards the largest or the smallest around it, whichever side of the
+nearest edge it is on. The sign of the second derivative along the gradient tells the side (Kramer and
+Bruckner 1975, Osher and Rudin 1990; smoothed first, as Alvarez and Mazorra 1994). Colours stay as they are:
+video in 4:2:0 halves their sharpness anyway, and brightness alone is a third of the work.
 
-Frames are surrounded by a margin and then taken as one row of numbers, so that a pixel's neighbour is a number
-of places away. What comes from the far side of a frame lies in the margin, and is never shown.
+Frames get a margin, and are then taken as one row of numbers, so that a pixel's neighbours are so many places
+away. What is taken from the far side of a frame lies in the margin, and is never shown.
 """
 
 from collections.abc import Callable

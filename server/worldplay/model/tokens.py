@@ -149,7 +149,8 @@ class Heads:
         parts = self.raw.new_empty(3, *self.raw[:, :, 0].shape)  # as in raw, but kind by kind
         parts[:VALUE].copy_(weighted.movedim(2, 0))
         parts[VALUE].copy_(self.raw[:, :, VALUE])
-        cameras = torch.cat([_block(part[..., self._width :]) for part in (*self.place.turn, self.place.value)])
+        matrices = *self.place.turn, self.place.value
+        cameras = torch.cat([_block(each[..., self._width :]) for each in matrices])
         prope = _see_by_blocks(parts.flatten(0, 1), cameras).view(3, *shape[:2], self._width)
         for part, out in ((KEY, keys), (QUERY, queries)):
             out[:, :, 0].copy_(rope[:, :, part])
@@ -219,7 +220,7 @@ def _block(cameras: Tensor) -> Tensor:
 
 
 def _see_by_blocks(heads: Tensor, blocks: Tensor) -> Tensor:
-    """Transform heads, [N, R, d], by cameras' blocks, each 16 numbers by themselves: a quarter of the work."""
+    """Transform heads, [N, R, d], by blocks of cameras: a quarter of the work."""
     return torch.bmm(heads.reshape(len(heads), -1, blocks.shape[-1]), blocks).view(heads.shape)
 
 
@@ -230,7 +231,8 @@ def apply_camera(heads: Tensor, matrices: Tensor, out: Tensor | None = None) -> 
     """
     if not is_on_cpu(heads):
         return torch.bmm(heads, matrices, out=out)
-    return torch.cat([heads, _see_by_blocks(heads, _block(matrices[..., heads.shape[-1] :]))], dim=-1, out=out)
+    cameras = matrices[..., heads.shape[-1] :]
+    return torch.cat([heads, _see_by_blocks(heads, _block(cameras))], dim=-1, out=out)
 
 
 def see_by_camera(attended: Tensor, matrices: Tensor) -> Tensor:

@@ -15,8 +15,8 @@ from worldplay.model.blocks import DoubleStreamBlock, FinalLayer
 from worldplay.model.config import CHUNK_LATENTS, CONTEXT_TIMESTEP, MAX_CONTEXT, TransformerConfig
 from worldplay.model.embedders import ByT5Mapper, PatchEmbed, ScalarEmbedder, TokenRefiner, VisionProjection
 from worldplay.model.graphs import Graphs, Tensors
-from worldplay.model.kv_cache import Cache, KVCache, PassCache, TextKV
-from worldplay.model.packing import PackedModulators, inputs_first
+from worldplay.model.kv_cache import BlockCache, Cache, KVCache, PassCache, TextKV
+from worldplay.model.packing import PackedModulators, lay_inputs_first
 from worldplay.model.prope import Cameras, prepare_cameras
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.regions import Modulation, Regions, split_modulation
@@ -196,6 +196,7 @@ class WorldPlayTransformer(nn.Module):
         actions: Tensor,
         timestep: float | Tensor,
         cache: Cache,
+        latest: int | None = None,
     ) -> Tensor:
         """Predict the velocity of a chunk that follows the cache's context.
 
@@ -205,17 +206,23 @@ class WorldPlayTransformer(nn.Module):
             cameras: of the T latents, from prepare_cameras.
             actions: [T] or [B, T] int64 labels, 0..80.
             timestep: 0..1000, one for all latents, or [T] or [B, T].
+            latest: of the context latents only so many are attended to; None: all.
         Returns: [B, C, T, h, w], in the model's dtype.
         """
-        with self.ranks.together("denoise", latents, cond, cameras, actions, timestep, cache):
+        with self.ranks.together("denoise", latents, cond, cameras, actions, timestep, cache, latest):
             graphs, key = self._recordable(cache)
             constants = self._chunk_constants(cameras, latents, cache.num_context, graphs)
-            step = partial(self._step, cache, constants)
+            shown: BlockCache = cache
+            if latest is not None:
+                assert isinstance(cache, KVCache), type(cache)
+                shown = cache.show_latest(latest)
+            step = partial(self._step, shown, constants)
             inputs = latents, cond, actions, self._timesteps(timestep, actions)
             if graphs is None:
                 (velocity,) = step(*inputs)
             else:
-                (velocity,) = graphs.run(("step", key, constants.turns.products.data_ptr()), step, inputs)
+                place = constants.turns.products.data_ptr()
+                (velocity,) = graphs.run(("step", key, latest, place), step, inputs)
             return velocity
 
     def _encode(
@@ -245,7 +252,7 @@ class WorldPlayTransformer(nn.Module):
 
     def _step(
         self,
-        cache: Cache,
+        cache: BlockCache,
         constants: "_ChunkConstants",
         latents: Tensor,
         cond: Tensor,
@@ -265,9 +272,7 @@ class WorldPlayTransformer(nn.Module):
         self._modulators = PackedModulators([block.img_mod.linear for block in self.blocks])
         for block in self.blocks:
             block.pack()
-        for layer in self.modules():
-            if isinstance(layer, nn.Linear):
-                layer.weight.data = inputs_first(layer.weight.data)
+        lay_inputs_first(self)
 
     def round_weights(self) -> None:
         """Compute the linear layers of all blocks but the first and the last in 8 bits; after `pack`."""

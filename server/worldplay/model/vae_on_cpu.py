@@ -60,9 +60,7 @@ def lay_out_for_products(network: nn.Module, num_positions: int) -> None:
         if isinstance(layer, nn.Conv3d) and num_positions <= layer.out_channels:
             matrix = inputs_first(rearrange(layer.weight.data, "o c i j k -> o (i j k c)"))
             times, height, width = layer.kernel_size
-            layer.weight.data = rearrange(
-                matrix, "o (i j k c) -> o c i j k", i=times, j=height, k=width
-            )
+            layer.weight.data = rearrange(matrix, "o (i j k c) -> o c i j k", i=times, j=height, k=width)
 
 
 def project(conv: nn.Conv3d, x: Tensor) -> Tensor:

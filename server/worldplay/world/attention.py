@@ -37,7 +37,7 @@ def set_attention(world: World, backend: str, *, eight_bits: bool = False) -> Wo
         if problem := find_problem(backend, (q, k, v), largest_error):
             raise ValueError(f"attention {backend!r} cannot be used here: {problem}; take --attention auto")
         model.use_attention(backend)
-    elif world.rollout.caches.branches:
+    elif world.rollout.caches:
         model.use_attention(_find_fastest(world, largest_error))
     return world
 
@@ -73,6 +73,6 @@ def _make_uses(world: World) -> Iterator[Use]:
 
     The second ones overwrite the first, which are random all the same.
     """
-    config, cache = world.rollout.config, world.rollout.caches.branches[-1]
+    config, cache = world.rollout.config, world.rollout.caches[-1]
     yield cache.make_inputs(config.chunk_latents), config.steps
     yield cache.make_inputs(config.memory_latents), 1

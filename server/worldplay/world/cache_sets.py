@@ -10,18 +10,6 @@ from worldplay.world.walk import Walk
 
 
 @dataclass(frozen=True, slots=True)
-class CacheSet:
-    """The caches that a chunk is made with."""
-
-    branches: list[KVCache]  # one per guidance branch, the prompt's own last; none in a bidirectional model
-    latest: KVCache | None = None  # for history guidance: holds the latest latents only
-
-    @property
-    def all(self) -> list[KVCache]:
-        return self.branches if self.latest is None else [*self.branches, self.latest]
-
-
-@dataclass(frozen=True, slots=True)
 class Holds:
     """What a cache holds beside its text: the context of a chunk."""
 
@@ -36,9 +24,9 @@ class Holds:
         return self.context == context and source is read_back
 
 
-def choose_caches(sets: Sequence[CacheSet], walk: Walk) -> CacheSet:
+def choose_caches(sets: Sequence[list[KVCache]], walk: Walk) -> list[KVCache]:
     """Choose the walk's own set, or else one that no walk uses any more, or else the one used longest ago."""
-    return min(sets, key=lambda caches: _rank(caches.branches[-1].holds, walk))
+    return min(sets, key=lambda caches: _rank(caches[-1].holds, walk))
 
 
 def _rank(holds: object, walk: Walk) -> tuple[int, float]:

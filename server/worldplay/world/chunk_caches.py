@@ -12,7 +12,7 @@ from worldplay.model.conditioning import condition_channels
 from worldplay.model.kept_context import KeptLatent, encode_between, restore_context
 from worldplay.model.kv_cache import KVCache, TextKV
 from worldplay.model.prope import Cameras
-from worldplay.world.cache_sets import CacheSet, Holds, choose_caches
+from worldplay.world.cache_sets import Holds, choose_caches
 from worldplay.world.camera import Pose, invert_pose
 from worldplay.world.kept_rollout import ChunkContext, make_chunk_contexts
 from worldplay.world.rollout_model import RolloutModel
@@ -40,7 +40,7 @@ class ChunkCaches:
         self._contexts: Sequence[ChunkContext | None] = [None] * len(self._text)
         if model.keeping is not None:
             self._contexts = make_chunk_contexts(model.keeping, walk.kept, self._text)
-        self.chosen = CacheSet([])  # those that were filled last
+        self.chosen: list[KVCache] = []  # those that were filled last
 
     def keep(self) -> None:
         """Keep what later chunks may read back, when the chunk is finished."""
@@ -54,7 +54,7 @@ class ChunkCaches:
         identify = self._walk.latents.identify
         return all(
             _find(part.cache, part.text, identify(part.context), part.read_back) is not None
-            for part in self._divide(self._choose(context), context)
+            for part in self._divide(choose_caches(self._model.cache_sets, self._walk), context)
         )
 
     def ensure(self, context: list[int]) -> bool:
@@ -62,22 +62,13 @@ class ChunkCaches:
 
         Returns: whether anything was done.
         """
-        self.chosen = self._choose(context)
+        self.chosen = choose_caches(self._model.cache_sets, self._walk)
         return any([self._fill(part) for part in self._divide(self.chosen, context)])
 
-    def _choose(self, context: list[int]) -> CacheSet:
-        """Choose caches. History guidance begins once the context no longer holds the whole walk."""
-        caches = choose_caches(self._model.cache_sets, self._walk)
-        return CacheSet(caches.branches) if len(context) == self._start else caches
-
-    def _divide(self, caches: CacheSet, context: list[int]) -> list[_Part]:
+    def _divide(self, caches: list[KVCache], context: list[int]) -> list[_Part]:
         """Tell what each of the chosen caches gets."""
-        branches = zip(caches.branches, self._text, self._contexts, strict=True)
-        parts = [_Part(*branch, context) for branch in branches]
-        if caches.latest is not None:
-            latest = context[-self._model.config.recent_latents :]
-            parts.append(_Part(caches.latest, self._text[-1], None, latest))
-        return parts
+        branches = zip(caches, self._text, self._contexts, strict=True)
+        return [_Part(*branch, context) for branch in branches]
 
     def _fill(self, part: _Part) -> bool:
         """Fill one cache. Returns: whether anything was done."""

@@ -28,7 +28,7 @@ def pixels_to_frames(pixels: Tensor) -> NDArray[np.uint8]:
     """Convert clips [..., 3, F, H, W] in [-1, 1] to frames [..., F, H, W, 3] uint8 RGB."""
     levels = _to_levels(pixels)
     if levels.device.type == "cpu":  # NumPy copies single bytes twice as fast as PyTorch
-        return np.stack(np.moveaxis(levels.numpy(), -4, 0), axis=-1)
+        return np.stack(list(np.moveaxis(levels.numpy(), -4, 0)), axis=-1)
     return copy_to_host(rearrange(levels, "... c f h w -> ... f h w c").contiguous())
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from worldplay.model.conditioning import condition_channels
+from worldplay.model.kv_cache import KVCache
 from worldplay.model.scheduler import euler_step, sigmas, timesteps
-from worldplay.world.cache_sets import CacheSet
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP
 from worldplay.world.chunk import Chunk, PendingChunk, Stage
 from worldplay.world.chunk_caches import ChunkCaches, make_cameras
@@ -217,7 +217,7 @@ def finished_chunk(
 
 def _denoising_steps(
     model: RolloutModel, walk: Walk, path: Path, first: int
-) -> Iterator[Callable[[Tensor, CacheSet], Tensor]]:
+) -> Iterator[Callable[[Tensor, Sequence[KVCache]], Tensor]]:
     """Yield the Euler steps from pure noise to the latents along a path, each [1, C, n, h, w] to the same.
 
     A step takes the caches that hold the context.
@@ -232,14 +232,13 @@ def _denoising_steps(
     levels = sigmas(config.steps, config.shift)
 
     def step(
-        latents: Tensor, caches: CacheSet, *, timestep: float, sigma: float, sigma_next: float
+        latents: Tensor, caches: Sequence[KVCache], *, timestep: float, sigma: float, sigma_next: float
     ) -> Tensor:
-        used, guidance = caches.branches, config.guidance
-        if caches.latest is not None and sigma_next == 0:
-            used, guidance = [caches.latest, *used], _history_guidance(model, walk, path, first)
-        velocities = [
-            model.transformer.denoise(latents, cond, cameras, labels, timestep, cache) for cache in used
-        ]
+        denoise = partial(model.transformer.denoise, latents, cond, cameras, labels, timestep)
+        velocities, guidance = [denoise(cache) for cache in caches], config.guidance
+        if config.guides_by_history and sigma_next == 0 and caches[-1].num_context < first:
+            velocities.insert(0, denoise(caches[-1], config.recent_latents))
+            guidance = _history_guidance(model, walk, path, first)
         return euler_step(latents, guide(velocities, guidance), sigma, sigma_next)
 
     for timestep, (sigma, sigma_next) in zip(

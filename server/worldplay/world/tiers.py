@@ -82,7 +82,7 @@ def apply_tier(
 
 def _keep_context(world: World, newest: int, walks: int, levers: list[str]) -> World:
     rollout, context = world.rollout, world.rollout.config.memory_latents
-    if any(isinstance(cache, UnrotatedKVCache) for cache in rollout.caches.branches):
+    if any(isinstance(cache, UnrotatedKVCache) for cache in rollout.caches):
         levers.append("context is not kept: memory is short, so the cache has another form")
         return world
     most = _count_kept(world, walks)
@@ -123,7 +123,7 @@ def count_kept_bytes(world: World) -> int:
     config = transformer.config
     tokens = (world.height // side) * (world.width // side) // config.patch_area
     width = transformer.ranks.count_heads(config.heads) * config.head_dim
-    branches = len(world.rollout.caches.branches)
+    branches = len(world.rollout.caches)
     return 2 * config.blocks * tokens * width * branches * transformer.dtype.itemsize
 
 

@@ -21,12 +21,12 @@ def warm_up(world: World) -> None:
     _set_texts(world)
     config = world.rollout.config
     for caches in world.rollout.cache_sets:
-        for cache in caches.branches:
+        for cache in caches:
             for latents in range(0, config.memory_latents + 1, config.chunk_latents):
                 _encode_and_denoise(world, latents, cache)
+            if config.guides_by_history:
+                _denoise(world, config.chunk_latents, cache, config.recent_latents)
             _encode_behind_others(world, cache)
-        if caches.latest is not None:
-            _encode_and_denoise(world, config.recent_latents, caches.latest)
 
 
 @torch.inference_mode()
@@ -42,10 +42,8 @@ def _set_texts(world: World) -> None:
     texts = world.encode_text("", Image.new("RGB", (world.width, world.height)), _make_latents(world, 1))
     world.rollout.forget_contexts()
     for caches in world.rollout.cache_sets:
-        for cache, text in zip(caches.branches, texts, strict=True):
+        for cache, text in zip(caches, texts, strict=True):
             cache.set_text(text)
-        if caches.latest is not None:
-            caches.latest.set_text(texts[-1])
 
 
 def _encode_and_denoise(world: World, num_latents: int, cache: KVCache) -> None:
@@ -77,9 +75,9 @@ def _encode_behind_others(world: World, cache: KVCache) -> None:
         encode_between(model, *inputs, cache, config.context_timestep, positions, kept)
 
 
-def _denoise(world: World, num_latents: int, cache: KVCache) -> None:
+def _denoise(world: World, num_latents: int, cache: KVCache, latest: int | None = None) -> None:
     latents = _make_latents(world, num_latents)
-    world.rollout.transformer.denoise(latents, *_stand_still(world, latents), 1000.0, cache)
+    world.rollout.transformer.denoise(latents, *_stand_still(world, latents), 1000.0, cache, latest)
 
 
 def _make_latents(world: World, num_latents: int) -> Tensor:

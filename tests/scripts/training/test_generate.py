@@ -13,7 +13,6 @@ from training.export import TRAINED_ROLLOUT
 from training.generate import choose_contexts, generate
 from training.latent_walks import LatentWalks, WalkTable
 from worldplay.model.transformer import WorldPlayTransformer
-from worldplay.world.cache_sets import CacheSet
 from worldplay.world.context import NUM_POINTS, sample_points
 from worldplay.world.courtyard.views import VIEWPOINTS
 from worldplay.world.embedded.conditioner import describe
@@ -65,7 +64,7 @@ def serve(
     c2w = np.linalg.inv(VIEWPOINTS[view].c2w) @ walks.plans.c2w[row]
     steps = [PosedCamera(*camera) for camera in zip(c2w, walks.plans.labels[row].tolist(), strict=True)][1:]
     cache = model.new_cache(GRID, text.length, TRAINED_ROLLOUT.memory_latents)
-    served = RolloutModel(model, CacheSet([cache]), sample_points(NUM_POINTS, 0), TRAINED_ROLLOUT)
+    served = RolloutModel(model, [cache], sample_points(NUM_POINTS, 0), TRAINED_ROLLOUT)
     chunks = zip(range(NUM_CHUNKS), rollout(served, walk, TrajectorySteering(steps)), strict=False)
     return torch.cat([chunk.latents[0].transpose(0, 1) for _, chunk in chunks])
 

@@ -82,7 +82,7 @@ def test_both_layouts_give_the_same_conditioning(layouts: dict[str, Path]) -> No
 def test_guidance_has_a_second_text_cache(layouts: dict[str, Path]) -> None:
     world = load(layouts["diffusers"], "ar")
     walk = open_walk(world)
-    assert (len(world.rollout.caches.branches), len(walk.walk.text)) == (2, 2)
+    assert (len(world.rollout.caches), len(walk.walk.text)) == (2, 2)
     assert walk.walk.text[0].length < walk.walk.text[1].length  # the negative prompt is empty
     assert chunks(walk, 2)[1].context == [0, 1, 2, 3]
 
@@ -211,7 +211,7 @@ def test_walks_have_caches_of_their_own_where_there_is_memory(
     budget = plan.peak + needed.working + spare_sets * needed.caches
     config = ReleasedConfig(find_variant("ar"), SIZE, 2, 1, SHAPES, keeps_context=shares)
     world = load_released(config, layouts["diffusers"], torch.device("cpu"), budget)
-    assert [len(caches.branches) for caches in world.rollout.cache_sets] == [2] * sets
+    assert [len(caches) for caches in world.rollout.cache_sets] == [2] * sets
     assert (world.max_sessions, world.spare_bytes) == (2, spare_sets * needed.caches)
 
 

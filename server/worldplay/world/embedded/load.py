@@ -1,7 +1,6 @@
 """Loads an embedded world from a directory: `world.json` beside one safetensors file per network."""
 
 from collections.abc import Callable
-from functools import partial
 from hashlib import sha256
 from math import prod
 from pathlib import Path
@@ -14,7 +13,6 @@ from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, lay_out_channels_last
 from worldplay.model.vae_on_cpu import lay_out_for_products
-from worldplay.world.cache_sets import CacheSet
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
 from worldplay.world.courtyard.ground import WalkGround
 from worldplay.world.courtyard.views import SIGHTS, SUGGESTIONS, render_views
@@ -98,17 +96,11 @@ def _load_reader(directory: Path, config: TextConfig) -> TextReader:
     return TextReader(model)
 
 
-def _prepare_rollout(
-    transformer: WorldPlayTransformer, described: Description, walks: int
-) -> RolloutModel:
+def _prepare_rollout(transformer: WorldPlayTransformer, described: Description, walks: int) -> RolloutModel:
     grid, config = described.grid, described.rollout
     text_tokens = grid[0] * grid[1] + MAX_STATES  # of EmbeddedConditioner
-    new_cache = partial(transformer.new_cache, grid, text_tokens)
     first, *others = (
-        CacheSet(
-            [new_cache(config.memory_latents)],
-            new_cache(config.recent_latents) if config.guides_by_history else None,
-        )
+        [transformer.new_cache(grid, text_tokens, config.memory_latents)]
         for _ in range(max(1, min(walks, MOST_CACHES)))
     )
     points = sample_points(NUM_POINTS, POINTS_SEED)

@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 
 from worldplay.model.bidirectional import BidirectionalTransformer
+from worldplay.model.kv_cache import KVCache
 from worldplay.model.parameters import is_encoder_parameter, is_text_parameter
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, lay_out_channels_last
 from worldplay.model.vae_keys import match_keys
-from worldplay.world.cache_sets import CacheSet
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
 from worldplay.world.courtyard.views import render_views
 from worldplay.world.device import choose_dtype, choose_vae_dtype
@@ -300,14 +300,12 @@ def _text_stream(transformer: WorldPlayTransformer) -> Iterable[torch.nn.Paramet
     return [parameter for name, parameter in transformer.named_parameters() if is_text_parameter(name)]
 
 
-def _make_caches(transformer: WorldPlayTransformer, config: ReleasedConfig, unrotated: bool) -> CacheSet:
+def _make_caches(transformer: WorldPlayTransformer, config: ReleasedConfig, unrotated: bool) -> list[KVCache]:
     """Make one cache per guidance branch; the bidirectional model needs none."""
     if not config.variant.is_live:
-        return CacheSet([])
+        return []
     side = config.shapes.vae.pixels_per_latent
     grid = (config.size[0] // side, config.size[1] // side)
     context = config.variant.rollout().memory_latents
     branches = range(config.variant.num_branches)
-    return CacheSet(
-        [transformer.new_cache(grid, MAX_TEXT_TOKENS, context, unrotated=unrotated) for _ in branches]
-    )
+    return [transformer.new_cache(grid, MAX_TEXT_TOKENS, context, unrotated=unrotated) for _ in branches]

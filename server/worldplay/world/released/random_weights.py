@@ -12,7 +12,6 @@ from worldplay.model.config import CHUNK_LATENTS, MAX_CONTEXT, TransformerConfig
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, lay_out_channels_last
-from worldplay.world.cache_sets import CacheSet
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
 from worldplay.world.device import choose_dtype, choose_vae_dtype
@@ -88,7 +87,7 @@ def build_random_world(
         width=width,
         height=height,
         views=(),
-        rollout=RolloutModel(network, CacheSet(caches), sample_points(NUM_POINTS, POINTS_SEED), rollout),
+        rollout=RolloutModel(network, caches, sample_points(NUM_POINTS, POINTS_SEED), rollout),
         vae=autoencoder,
         conditioner=RandomConditioner(transformer.text_dim, transformer.byt5_dim, transformer.vision_dim),
     )
