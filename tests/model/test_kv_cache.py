@@ -46,7 +46,8 @@ def test_attended_keys_are_a_slice_of_the_buffer(tokens_first: bool) -> None:
 def test_only_text_latest_context_and_own_tokens_may_be_shown(tokens_first: bool) -> None:
     model = make_model()
     cache = KVCache(2, 2, 16, 24, 8, 8, torch.device("cpu"), torch.float32, tokens_first=tokens_first)
-    cache.set_text(make_text(model))
+    text = make_text(model)
+    cache.set_text(text)
     model.encode_context(*make_latents(model, 4).arguments(), cache)
     chunk = make_latents(model, 4, seed=1)
     x, vec = model._enter(chunk.latents, chunk.cond, chunk.actions, 500.0)
@@ -58,10 +59,9 @@ def test_only_text_latest_context_and_own_tokens_may_be_shown(tokens_first: bool
     queries, whole = queries.clone(), [part.clone() for part in whole]
     shown_queries, *shown = cache.show_latest(1).extend(0, heads)
     assert torch.equal(shown_queries, queries)
-    assert cache.text is not None
-    text, tokens = cache.text.length, queries.shape[2] // 4  # of a latent
+    tokens = queries.shape[2] // 4  # of a latent
     for part, all_tokens in zip(shown, whole, strict=True):
-        kept = [all_tokens[:, :, :text], all_tokens[:, :, text + 3 * tokens :]]
+        kept = [all_tokens[:, :, : text.length], all_tokens[:, :, text.length + 3 * tokens :]]
         assert torch.equal(part, torch.cat(kept, dim=2))
 
 
