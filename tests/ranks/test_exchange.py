@@ -30,7 +30,7 @@ from worldplay.commands.bench import RandomModel, build, measure
 from worldplay.commands.bench_report import render
 from worldplay.model import tiny_decoder
 from worldplay.model.attention import EIGHT_BITS
-from worldplay.model.config import VAEConfig
+from worldplay.model.config import CHUNK_LATENTS, VAEConfig
 from worldplay.model.packing import RoundedProjections
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.tiny_decoder import LATENT_CHANNELS, TinyDecoder
@@ -131,6 +131,22 @@ def test_walks_in_a_tier(ranks: Ranks, monkeypatch: pytest.MonkeyPatch) -> None:
     alone, shared = (keep_walking(make_in_tier(each, TIER_OF[ranks.size])) for each in (ALONE, ranks))
     for expected, got in zip(alone, shared, strict=True):
         torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_walks_guided_by_history(ranks: Ranks) -> None:
+    """Each rank hides the same context of its heads."""
+    if ranks is ALONE:
+        pytest.skip("one rank is what the others are compared with")
+    alone, shared = (keep_walking(guide_by_history(make_world(each), 1.5)) for each in (ALONE, ranks))
+    plain = keep_walking(guide_by_history(make_world(), 1.0))
+    for expected, got, unguided in zip(alone, shared, plain, strict=True):
+        torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
+        assert (expected - unguided).abs().max() > 0.01
+
+
+def guide_by_history(world: World, guidance: float) -> World:
+    config = replace(world.rollout.config, history_guidance=guidance, memory_latents=2 * CHUNK_LATENTS)
+    return replace(world, rollout=replace(world.rollout, config=config))
 
 
 def make_in_tier(ranks: Ranks, tier: TierName) -> World:
