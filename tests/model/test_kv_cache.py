@@ -63,6 +63,8 @@ def test_only_text_latest_context_and_own_tokens_may_be_shown(tokens_first: bool
     for part, all_tokens in zip(shown, whole, strict=True):
         kept = [all_tokens[:, :, : text.length], all_tokens[:, :, text.length + 3 * tokens :]]
         assert torch.equal(part, torch.cat(kept, dim=2))
+    for most in (4, 5):  # there are no more
+        assert all(map(torch.equal, cache.show_latest(most).extend(0, heads), (queries, *whole)))
 
 
 @torch.inference_mode()

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from worldplay.model import shock_filter
 from worldplay.model.shock_filter import sharpen
 
 LEVEL = 1 / 127.5
@@ -52,6 +53,16 @@ def test_each_frame_is_sharpened_by_itself() -> None:
     frames = torch.cat([blurred_step(0.3), blurred_step(1.2)], dim=2)
     apart = [sharpen(frame) for frame in frames.split(1, dim=2)]
     assert torch.equal(sharpen(frames), torch.cat(apart, dim=2))
+
+
+def test_layout_of_the_frames_does_not_matter() -> None:
+    frames = torch.cat([blurred_step(0.3), blurred_step(1.2)], dim=2)
+    innermost = frames.movedim(2, -1).contiguous().movedim(-1, 2)
+    assert torch.equal(sharpen(innermost), sharpen(frames))
+    luma = 127 * frames[:, 0]
+    together = shock_filter._sharpen(luma.movedim(1, -1).contiguous().movedim(-1, 1))
+    apart = [shock_filter._sharpen(each) for each in luma.split(1, dim=1)]
+    assert torch.equal(together, torch.cat(apart, dim=1))
 
 
 def test_mirrored_pictures_give_mirrored_results() -> None:

@@ -119,6 +119,8 @@ def test_packed_weights_of_a_cpu_in_float32_lie_inputs_first() -> None:
         model.pack()
         linears = [layer.weight for layer in model.modules() if isinstance(layer, torch.nn.Linear)]
         packed = [block.projections() for block in model.blocks]
+        assert model._modulators is not None
+        linears.append(model._modulators.get_buffer("weight"))
         for weight in (*linears, *(part for each in packed for part in (each.heads, each.output))):
             assert isinstance(weight, torch.Tensor)
             assert weight.t().is_contiguous() == inputs_first, weight.shape

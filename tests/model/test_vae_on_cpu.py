@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from worldplay.model.config import VAEConfig
+from worldplay.model.vae_layers import Decoder
 from worldplay.model.vae_on_cpu import (
     add_and_unfold,
     convolve,
@@ -17,6 +19,19 @@ from worldplay.model.vae_on_cpu import (
 )
 from worldplay.model.vae_stream import TINY, _unfold_time_and_add
 
+VAE = VAEConfig(
+    pixel_patch=4,
+    latent_channels=32,
+    encoder_channels=(8, 8, 8),
+    encoder_layers=1,
+    decoder_channels=(64, 32, 16, 16),
+    decoder_layers=1,
+    spatial_compression=4,
+    temporal_compression=4,
+    scaling_factor=1.0,
+    still=True,
+    shrink=2,
+)
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 
 
@@ -58,16 +73,17 @@ def test_upsampled_sum_is_that_of_one_operation(times: int) -> None:
 
 @torch.inference_mode()
 def test_weights_laid_out_for_products_are_the_same_and_inputs_first() -> None:
-    few, many = nn.Conv3d(8, 64, (3, 3, 3)), nn.Conv3d(8, 4, (1, 3, 3))  # positions, beside channels
-    before = [deepcopy(conv.weight) for conv in (few, many)]
-    strides = many.weight.stride()
-    lay_out_for_products(nn.ModuleList([few, many]), num_positions=20)
-    for conv, weight in zip((few, many), before, strict=True):
-        assert torch.equal(conv.weight, weight)
-    assert rearrange(few.weight, "o c i j k -> (i j k c) o").is_contiguous()
-    assert many.weight.stride() == strides
-    surrounded = random(1, 8, 3, 6, 7).contiguous(memory_format=torch.channels_last_3d)
-    torch.testing.assert_close(convolve(few, surrounded), few(surrounded), atol=1e-5, rtol=1e-5)
+    decoder = Decoder(VAE)
+    before = deepcopy(decoder.state_dict())
+    lay_out_for_products(decoder, num_positions=24)
+    after = decoder.state_dict()
+    assert all(torch.equal(weight, before[name]) for name, weight in after.items())
+    for part in ("conv_in", "mid_block.resnets.1.conv2", "up_blocks.0.resnets.0.conv1"):
+        assert rearrange(after[f"{part}.conv.weight"], "o c i j k -> (i j k c) o").is_contiguous(), part
+    assert after["up_blocks.1.resnets.0.conv1.conv.weight"].is_contiguous()  # as it was
+    surrounded = random(1, 32, 3, 6, 8).contiguous(memory_format=torch.channels_last_3d)
+    conv = decoder.conv_in.conv
+    torch.testing.assert_close(convolve(conv, surrounded), conv(surrounded), atol=1e-5, rtol=1e-5)
 
 
 @torch.inference_mode()
@@ -78,3 +94,8 @@ def test_patches_are_unfolded_in_any_layout(side: int, dtype: torch.dtype) -> No
     expected = rearrange(x, "b (c p q) t h w -> b c t (h p) (w q)", p=side, q=side)
     for layout in (torch.contiguous_format, torch.channels_last_3d):
         assert torch.equal(unfold_patches(x.contiguous(memory_format=layout), side), expected)
+    shifted = torch.cat([x.new_zeros(1), x.permute(0, 2, 3, 4, 1).flatten()])[1:]
+    shifted = shifted.view(2, 2, 3, 5, -1).movedim(-1, 1)
+    assert torch.equal(unfold_patches(shifted, side), expected)
+    point = x[:1, :, :1, :1, :1]
+    assert torch.equal(unfold_patches(point, side), expected[:1, :, :1, :side, :side])

@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from support.rollouts import ROLLOUT, Script, latents_of, make_rollout_model, new_walk, stroll
+from support.tape import TapeRecorder
 from support.tiny_world import ROLLOUT as OF_WORLD
 from support.tiny_world import make_world, with_sets
 from support.walks import latents_of as latents_of_live
 from worldplay.model.scheduler import sigmas
 from worldplay.world.camera import Motion
 from worldplay.world.live_walk import LiveWalk
+from worldplay.world.recording import use_recordings
 from worldplay.world.rollout import rollout
 from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.steering import CircleSteering, WalkRequest
@@ -123,17 +125,31 @@ def test_cut_that_is_steered_as_before_changes_nothing(world: World) -> None:
 def test_warm_up_attends_to_the_latest_too_and_changes_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    world = with_sets(world, 2)
     expected = latents_of_live(walk_on(world.open_walk(WalkRequest(seed=0)), WHOLE + 1))
-    run, denoise = set[int | None](), world.rollout.transformer.denoise
+    run, denoise = set[tuple[int, int | None]](), world.rollout.transformer.denoise
 
     def note(*inputs: Any) -> torch.Tensor:
-        run.add(inputs[INPUTS] if len(inputs) > INPUTS else None)
+        run.add((id(inputs[INPUTS - 1]), inputs[INPUTS] if len(inputs) > INPUTS else None))
         return denoise(*inputs)
 
     monkeypatch.setattr(world.rollout.transformer, "denoise", note)
     warm_up(world)
-    assert run == {None, LATEST}
+    caches = [id(cache) for caches in world.rollout.cache_sets for cache in caches]
+    assert run == {(cache, latest) for cache in caches for latest in (None, LATEST)}
     assert torch.equal(latents_of_live(walk_on(world.open_walk(WalkRequest(seed=0)), WHOLE + 1)), expected)
+
+
+def test_recorded_walk_is_the_same() -> None:
+    config = replace(OF_WORLD, history_guidance=GUIDANCE)
+    latents = []
+    for records in (False, True):
+        world = make_world()
+        world = replace(world, rollout=replace(world.rollout, config=config))
+        if records:
+            world = use_recordings(world, TapeRecorder, None)
+        latents.append(latents_of_live(walk_on(world.open_walk(WalkRequest(seed=0)), WHOLE + 3)))
+    assert torch.equal(*latents)
 
 
 def test_two_kinds_of_guidance_are_refused() -> None:

@@ -172,8 +172,9 @@ class KVCache:
         return queries, heads_first(keys), heads_first(values)
 
     def show_latest(self, num_latents: int) -> BlockCache:
-        """Return this cache with only the text and so many of its context latents, the latest."""
-        hidden = slice(self._text_length, self._context_end - num_latents * self._tokens_per_latent)
+        """Return this cache with only the text and the latest context latents: so many, or all."""
+        shown = min(num_latents, self._num_context) * self._tokens_per_latent
+        hidden = slice(self._text_length, self._context_end - shown)
         return _WithoutTokens(self, hidden)
 
     def append_turned(self, block: int, keys: Tensor, values: Tensor) -> None:

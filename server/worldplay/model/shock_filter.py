@@ -11,7 +11,6 @@ away. What is taken from the far side of a frame lies in the margin, and is neve
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -49,7 +48,7 @@ def _luma(pixels: Tensor) -> Tensor:
 
 
 def _sharpen(luma: Tensor) -> Tensor:
-    padded = F.pad(luma, (MARGIN, MARGIN, MARGIN, MARGIN), mode="replicate")
+    padded = F.pad(luma, (MARGIN, MARGIN, MARGIN, MARGIN), mode="replicate").contiguous()
     *planes, row, _ = padded.stride()
     x = _smooth(padded.flatten(), row)
     shares = _shares(_smooth(_smooth(x, row), row), row)
@@ -101,8 +100,8 @@ def _extreme(x: Tensor, row: int, pick: Pick) -> Tensor:
 
 
 def _to_bytes(x: Tensor) -> Tensor:
-    """Cut off fractions, on a CPU in a quarter of the time that PyTorch takes."""
-    return torch.from_numpy(x.numpy().astype(np.uint8)) if x.device.type == "cpu" else x.to(torch.uint8)
+    """Cut off fractions; directly, a CPU takes twice as long."""
+    return x.to(torch.int16).to(torch.uint8)
 
 
 def _inside(x: Tensor, margin: int, row: int) -> Tensor:

@@ -6,6 +6,7 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from worldplay.model.packing import inputs_first
+from worldplay.model.vae_layers import Decoder
 
 
 def convolve(conv: nn.Conv3d, surrounded: Tensor) -> Tensor:
@@ -50,13 +51,14 @@ def _convolve_by_taps(conv: nn.Conv3d, surrounded: Tensor) -> Tensor:
     return rearrange(out, "(b t) c h w -> b c t h w", b=batch)
 
 
-def lay_out_for_products(network: nn.Module, num_positions: int) -> None:
+def lay_out_for_products(decoder: Decoder, num_positions: int) -> None:
     """Store the weights of convolutions that are computed as products as `inputs_first` does.
 
     Args:
-        num_positions: of a latent.
+        num_positions: of a latent. Behind the first upsampling there are too many for products.
     """
-    for layer in network.modules():
+    seeing_latents = decoder.conv_in, decoder.mid_block, decoder.up_blocks[0]
+    for layer in (layer for part in seeing_latents for layer in part.modules()):
         if isinstance(layer, nn.Conv3d) and num_positions <= layer.out_channels:
             matrix = inputs_first(rearrange(layer.weight.data, "o c i j k -> o (i j k c)"))
             times, height, width = layer.kernel_size
@@ -105,7 +107,8 @@ def unfold_patches(x: Tensor, side: int) -> Tensor:
     """
     kind = {4: torch.int32, 8: torch.int64, 16: torch.complex128}.get(side * x.element_size())
     folded = x.movedim(1, -1)
-    if kind is None or torch.is_grad_enabled() or not folded.is_contiguous():
+    whole = folded.is_contiguous() and x.storage_offset() % side == 0
+    if kind is None or torch.is_grad_enabled() or not whole:
         return rearrange(x, "b (c p q) t h w -> b c t (h p) (w q)", p=side, q=side)
-    rows = folded.view(kind)
+    rows = folded.flatten().view(kind).view(*folded.shape[:-1], -1)
     return rearrange(rows, "b t h w (c p) -> b c t (h p) w", p=side).contiguous().view(x.dtype)

@@ -26,7 +26,6 @@ class _Part:
     cache: KVCache
     text: TextKV
     read_back: ChunkContext | None
-    context: list[int]
 
 
 class ChunkCaches:
@@ -35,7 +34,6 @@ class ChunkCaches:
     def __init__(self, model: RolloutModel, walk: Walk) -> None:
         self._model = model
         self._walk = walk
-        self._start = walk.num_latents
         self._text = walk.text
         self._contexts: Sequence[ChunkContext | None] = [None] * len(self._text)
         if model.keeping is not None:
@@ -51,10 +49,10 @@ class ChunkCaches:
 
     def hold(self, context: list[int]) -> bool:
         """Return whether the caches that would be chosen hold this context."""
-        identify = self._walk.latents.identify
+        wanted = self._walk.latents.identify(context)
         return all(
-            _find(part.cache, part.text, identify(part.context), part.read_back) is not None
-            for part in self._divide(choose_caches(self._model.cache_sets, self._walk), context)
+            _find(part.cache, part.text, wanted, part.read_back) is not None
+            for part in self._divide(choose_caches(self._model.cache_sets, self._walk))
         )
 
     def ensure(self, context: list[int]) -> bool:
@@ -63,22 +61,22 @@ class ChunkCaches:
         Returns: whether anything was done.
         """
         self.chosen = choose_caches(self._model.cache_sets, self._walk)
-        return any([self._fill(part) for part in self._divide(self.chosen, context)])
+        return any([self._fill(part, context) for part in self._divide(self.chosen)])
 
-    def _divide(self, caches: list[KVCache], context: list[int]) -> list[_Part]:
+    def _divide(self, caches: list[KVCache]) -> list[_Part]:
         """Tell what each of the chosen caches gets."""
         branches = zip(caches, self._text, self._contexts, strict=True)
-        return [_Part(*branch, context) for branch in branches]
+        return [_Part(*branch) for branch in branches]
 
-    def _fill(self, part: _Part) -> bool:
-        """Fill one cache. Returns: whether anything was done."""
+    def _fill(self, part: _Part, context: list[int]) -> bool:
+        """Fill one cache with a context. Returns: whether anything was done."""
         cache, text, read_back = part.cache, part.text, part.read_back
-        wanted = self._walk.latents.identify(part.context)
+        wanted = self._walk.latents.identify(context)
         holds, cache.holds = _find(cache, text, wanted, read_back), None  # None in case a pass fails
         is_missing = holds is None
         if holds is None:
             cache.set_text(text)
-            self._bring(part.context, read_back, cache)
+            self._bring(context, read_back, cache)
             source = None if read_back is None else ref(read_back)
             holds = Holds(ref(self._walk), wanted, source, 0.0)
         cache.holds = replace(holds, used_at=perf_counter())
