@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from worldplay.model.config import VAEConfig
+from support.tiny_world import VAE
 from worldplay.model.vae_layers import Decoder
 from worldplay.model.vae_on_cpu import (
     add_and_unfold,
@@ -19,19 +19,6 @@ from worldplay.model.vae_on_cpu import (
 )
 from worldplay.model.vae_stream import TINY, _unfold_time_and_add
 
-VAE = VAEConfig(
-    pixel_patch=4,
-    latent_channels=32,
-    encoder_channels=(8, 8, 8),
-    encoder_layers=1,
-    decoder_channels=(64, 32, 16, 16),
-    decoder_layers=1,
-    spatial_compression=4,
-    temporal_compression=4,
-    scaling_factor=1.0,
-    still=True,
-    shrink=2,
-)
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 
 
@@ -75,13 +62,13 @@ def test_upsampled_sum_is_that_of_one_operation(times: int) -> None:
 def test_weights_laid_out_for_products_are_the_same_and_inputs_first() -> None:
     decoder = Decoder(VAE)
     before = deepcopy(decoder.state_dict())
-    lay_out_for_products(decoder, num_positions=24)
+    lay_out_for_products(decoder, num_positions=2)
     after = decoder.state_dict()
     assert all(torch.equal(weight, before[name]) for name, weight in after.items())
     for part in ("conv_in", "mid_block.resnets.1.conv2", "up_blocks.0.resnets.0.conv1"):
         assert rearrange(after[f"{part}.conv.weight"], "o c i j k -> (i j k c) o").is_contiguous(), part
     assert after["up_blocks.1.resnets.0.conv1.conv.weight"].is_contiguous()  # as it was
-    surrounded = random(1, 32, 3, 6, 8).contiguous(memory_format=torch.channels_last_3d)
+    surrounded = random(1, VAE.latent_channels, 3, 3, 4).contiguous(memory_format=torch.channels_last_3d)
     conv = decoder.conv_in.conv
     torch.testing.assert_close(convolve(conv, surrounded), conv(surrounded), atol=1e-5, rtol=1e-5)
 
