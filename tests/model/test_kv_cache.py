@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from support.tiny import make_cache, make_latents, make_model, make_text
+from support.tiny import enter, make_cache, make_latents, make_model, make_text
 from worldplay.model.kv_cache import KVCache, TextKV
 from worldplay.model.prope import Cameras
 from worldplay.model.rope import Rotation
@@ -50,11 +50,11 @@ def test_only_text_latest_context_and_own_tokens_may_be_shown(tokens_first: bool
     cache.set_text(text)
     model.encode_context(*make_latents(model, 4).arguments(), cache)
     chunk = make_latents(model, 4, seed=1)
-    x, vec = model._enter(chunk.latents, chunk.cond, chunk.actions, 500.0)
+    x, mods = enter(model, chunk)
     place = model.place(chunk.cameras, chunk.latents.shape[2:], cache.num_context)
     block = model.blocks[0]
     weights = block.projections()
-    heads = block.image_heads(x, block.img_mod(vec), weights, place, place.turns(weights.norms))
+    heads = block.image_heads(x, mods.blocks[0], weights, place, place.turns(weights.norms))
     queries, *whole = cache.extend(0, heads)
     queries, whole = queries.clone(), [part.clone() for part in whole]
     shown_queries, *shown = cache.show_latest(1).extend(0, heads)
@@ -75,11 +75,11 @@ def test_branches_are_the_same_written_or_returned(dtype: torch.dtype, tokens_fi
     latents = make_latents(model, 4)
     cache = KVCache(2, 2, 16, 24, 8, 4, torch.device("cpu"), dtype, tokens_first=tokens_first)
     cache.set_text(make_text(model))
-    x, vec = model._enter(latents.latents, latents.cond, latents.actions, 500.0)
+    x, mods = enter(model, latents)
     place = model.place(latents.cameras, latents.latents.shape[2:], 3)
     block = model.blocks[0]
     weights = block.projections()
-    heads = block.image_heads(x, block.img_mod(vec), weights, place, place.turns(weights.norms))
+    heads = block.image_heads(x, mods.blocks[0], weights, place, place.turns(weights.norms))
     for written, returned in zip(cache.extend(0, heads), heads.branches(), strict=True):
         assert torch.equal(written[:, :, -returned.shape[2] :], returned)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from support.tiny import TINY, make_latents, make_model
+from support.tiny import TINY, enter, make_latents, make_model
 from worldplay.model import tokens
 from worldplay.model.tokens import (
     KEY,
@@ -35,10 +35,13 @@ def make_heads(width: int) -> Tensor:
 def test_turned_heads_are_the_products_that_a_gpu_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     place, norms = make_place()
     raw = make_heads(3 * TINY.head_dim).unflatten(-1, (3, -1))
-    heads = Heads(raw, raw, norms, TINY.heads, place, place.turns(norms), rotate)
-    turned, keys = heads.branches(), turn_keys(raw[:, :, KEY], raw[:, :, VALUE], norms, place)
+
+    def turned_heads() -> tuple[Tensor, Tensor, Tensor]:
+        return Heads(raw, raw, norms, TINY.heads, place, place.turns(norms), rotate).branches()
+
+    turned, keys = turned_heads(), turn_keys(raw[:, :, KEY], raw[:, :, VALUE], norms, place)
     monkeypatch.setattr(tokens, "is_on_cpu", lambda tensor: False)
-    torch.testing.assert_close(turned, heads.branches())
+    torch.testing.assert_close(turned, turned_heads())
     torch.testing.assert_close(keys, turn_keys(raw[:, :, KEY], raw[:, :, VALUE], norms, place))
 
 
@@ -54,13 +57,13 @@ def test_cameras_are_the_products_that_a_gpu_computes() -> None:
 def test_branches_have_the_same_values_with_gradients(batch: int) -> None:
     model = make_model()
     latents = make_latents(model, 3, batch=batch)
-    x, vec = model._enter(latents.latents, latents.cond, latents.actions, 500.0)
+    x, mods = enter(model, latents)
     place = model.place(latents.cameras, latents.latents.shape[2:], 0)
     block = model.blocks[0]
 
     def branches() -> tuple[Tensor, Tensor, Tensor]:
         weights = block.projections()
-        heads = block.image_heads(x, block.img_mod(vec), weights, place, place.turns(weights.norms))
+        heads = block.image_heads(x, mods.blocks[0], weights, place, place.turns(weights.norms))
         assert isinstance(heads, Heads)
         return heads.branches()
 

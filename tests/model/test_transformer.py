@@ -1,10 +1,11 @@
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
-from support.tiny import GRID, TINY, Latents, make_cache, make_latents, make_model
+from support.tiny import GRID, TINY, Latents, enter, make_cache, make_latents, make_model
 from worldplay.model import attention, blocks
 from worldplay.model.kv_cache import KVCache
 from worldplay.model.prope import Cameras
@@ -124,6 +125,22 @@ def test_packed_weights_of_a_cpu_in_float32_lie_inputs_first() -> None:
         for weight in (*linears, *(part for each in packed for part in (each.heads, each.output))):
             assert isinstance(weight, torch.Tensor)
             assert weight.t().is_contiguous() == inputs_first, weight.shape
+
+
+@torch.inference_mode()
+def test_modulations_are_kept_by_action_and_timestep() -> None:
+    model = make_model()
+    latents = make_latents(model, 3, batch=2)
+    expected = enter(model, latents)[1]
+    model.pack()
+    seen: list[object] = []
+    model.time_in.register_forward_hook(lambda *_: seen.append(1))
+    for _ in range(2):
+        torch.testing.assert_close(enter(model, latents)[1], expected)
+    assert len(seen) == len(latents.actions.unique())
+    enter(model, latents, timestep=625.0)
+    assert len(seen) == 2 * len(latents.actions.unique())
+    assert enter(deepcopy(model).to(torch.bfloat16), latents)[1].last.dtype == torch.bfloat16
 
 
 @torch.inference_mode()

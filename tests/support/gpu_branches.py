@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from worldplay.model import regions, tokens
+from worldplay.model import regions, tokens, transformer
 from worldplay.model.kv_cache import KVCache
 
 PRODUCTS = {"turn", "apply_camera", "see_by_camera"}
@@ -40,6 +40,7 @@ def gpu_branches(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
     with monkeypatch.context() as patch:
         patch.setattr(KVCache, "__init__", build_tokens_first)
         patch.setattr(tokens, "is_on_cpu", lambda tensor: False)
+        patch.setattr(transformer, "are_kept", lambda actions: False)
         for function in (turn, apply_camera):
             patch.setattr(tokens, function.__name__, function)
         patch.setattr(regions, "see_by_camera", see_by_camera)

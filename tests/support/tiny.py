@@ -7,6 +7,7 @@ from torch import Tensor
 
 from worldplay.model.config import TransformerConfig
 from worldplay.model.kv_cache import KVCache, TextKV
+from worldplay.model.modulators import Modulations
 from worldplay.model.prope import Cameras
 from worldplay.model.transformer import WorldPlayTransformer
 
@@ -77,3 +78,11 @@ def make_latents(
         model.prepare_cameras(viewmats, intrinsics),
         torch.randint(0, 81, (batch, num_latents), generator=random),
     )
+
+
+def enter(
+    model: WorldPlayTransformer, latents: Latents, timestep: float = 500.0
+) -> tuple[Tensor, Modulations]:
+    """Embed latents, and compute what modulates them."""
+    timesteps = torch.full(latents.actions.shape[-1:], timestep)
+    return model._enter(latents.latents, latents.cond), model._modulate(latents.actions, timesteps)

@@ -66,11 +66,11 @@ class BidirectionalTransformer(WorldPlayTransformer):
             text_timestep,
         )
         text_vec = self.time_in(text_timestep)
-        x, vec = self._enter(latents, cond, actions, timestep)
+        x, mods = self._enter(latents, cond), self._modulate(actions, timestep)
         place = self.place(cameras, latents.shape[2:], start=0)
-        for block, mod in zip(self.blocks, self._modulations(vec), strict=True):
+        for block, mod in zip(self.blocks, mods.blocks, strict=True):
             x, text = joint_pass(block, x, mod, text, text_vec, place)
-        return self._leave(x, vec, latents)
+        return self._leave(x, mods.last, latents)
 
 
 def joint_pass(

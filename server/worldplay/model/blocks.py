@@ -62,7 +62,7 @@ class DoubleStreamBlock(nn.Module):
         self.txt_mlp = MLP(hidden, mlp_hidden)
 
     def forward(
-        self, x: Tensor, mod: Modulation, place: Placement, turns: Turns, cache: BlockCache, index: int
+        self, x: Tensor, mod: Modulation, place: Placement, turns: Turns | None, cache: BlockCache, index: int
     ) -> Tensor:
         """Take image tokens, [B, T, S, H], through the block.
 
@@ -84,13 +84,13 @@ class DoubleStreamBlock(nn.Module):
         return self.image_update(x, mod, weights, attended, place.output)
 
     def store(
-        self, x: Tensor, mod: Modulation, place: Placement, turns: Turns, cache: BlockCache, index: int
+        self, x: Tensor, mod: Modulation, place: Placement, turns: Turns | None, cache: BlockCache, index: int
     ) -> None:
         """Only append the keys and values of image tokens, [B, T, S, H], to the cache. Args: as `forward`."""
         cache.extend(index, self.image_heads(x, mod, self.projections(), place, turns))
 
     def image_heads(
-        self, x: Tensor, mod: Modulation, weights: Projections, place: Placement, turns: Turns
+        self, x: Tensor, mod: Modulation, weights: Projections, place: Placement, turns: Turns | None
     ) -> Heads:
         """Compute keys, queries and values of image tokens, [B, T, S, H], for this rank's heads."""
         raw, normal = self.regions.project(x, mod, weights, self.heads)
@@ -179,6 +179,7 @@ class FinalLayer(nn.Module):
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(hidden, 2 * hidden))
         self.linear = nn.Linear(hidden, out_features)
 
-    def forward(self, x: Tensor, vec: Tensor) -> Tensor:
-        shift, scale = self.adaLN_modulation(vec)[..., None, :].chunk(2, dim=-1)
+    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
+        """Args: modulation: of each latent, [B, T, 2 H], as `adaLN_modulation` computes it."""
+        shift, scale = modulation[..., None, :].chunk(2, dim=-1)
         return self.linear(modulated_norm(x, shift, 1 + scale))

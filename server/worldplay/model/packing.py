@@ -77,20 +77,3 @@ class RoundedProjections(nn.Module):
         heads, output = self.heads, self.output
         biases = heads.get_buffer("bias"), output.get_buffer("bias")
         return Projections(heads.weight, biases[0], self.get_buffer("norms"), output.weight, biases[1])
-
-
-class PackedModulators(nn.Module):
-    """The modulators of all blocks in one product: [..., H] to [..., blocks, 6 H]."""
-
-    def __init__(self, linears: list[nn.Linear]) -> None:
-        super().__init__()
-        self.count = len(linears)
-        weight = torch.cat([linear.weight.detach() for linear in linears])
-        self.register_buffer("weight", inputs_first(weight), persistent=False)
-        self.register_buffer(
-            "bias", torch.cat([linear.bias.detach() for linear in linears]), persistent=False
-        )
-
-    def forward(self, vec: Tensor) -> Tensor:
-        parts = nn.functional.linear(vec, self.get_buffer("weight"), self.get_buffer("bias"))
-        return parts.unflatten(-1, (self.count, -1))

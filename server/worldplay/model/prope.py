@@ -12,7 +12,8 @@ class Cameras:
     """The cameras of T latents as matrices that multiply row vectors of a head; prepared once per chunk.
 
     The same 4x4 matrix M acts on all d/4 groups of a head vector. As kron(I, M) this is one GEMM per latent
-    instead of many tiny products. Each field is [B, T, d, d].
+    instead of many tiny products. Each field is [B, T, s, s], where s is d or divides it: then the pieces of
+    a vector are multiplied.
     """
 
     query: Tensor
@@ -28,21 +29,21 @@ class Cameras:
         return Cameras(self.query[one], self.key_value[one], self.output[one])
 
 
-def prepare_cameras(viewmats: Tensor, intrinsics: Tensor, head_dim: int, dtype: torch.dtype) -> Cameras:
+def prepare_cameras(viewmats: Tensor, intrinsics: Tensor, side: int, dtype: torch.dtype) -> Cameras:
     """Build the matrices of every latent's camera.
 
     Args:
         viewmats: [B, T, 4, 4] world-to-camera, rigid; float32 or float64.
         intrinsics: [B, T, 3, 3] normalised by the image's sides; the principal point is ignored.
-        head_dim: d, a multiple of 4.
+        side: s, a multiple of 4.
         dtype: of the matrices, hence of the products; the 4x4 algebra runs in the dtype of viewmats.
     """
     projection = _projection(viewmats, intrinsics)
     inverse = _inverse_projection(viewmats, intrinsics)
     return Cameras(
-        query=_per_group(projection, head_dim).to(dtype),
-        key_value=_per_group(inverse.mT, head_dim).to(dtype),
-        output=_per_group(projection.mT, head_dim).to(dtype),
+        query=_per_group(projection, side).to(dtype),
+        key_value=_per_group(inverse.mT, side).to(dtype),
+        output=_per_group(projection.mT, side).to(dtype),
     )
 
 
@@ -64,7 +65,7 @@ def _focal(intrinsics: Tensor) -> Tensor:
     return torch.cat([focal, torch.ones_like(focal)], dim=-1)
 
 
-def _per_group(matrix: Tensor, head_dim: int) -> Tensor:
-    identity = torch.eye(head_dim // 4, dtype=matrix.dtype, device=matrix.device)
+def _per_group(matrix: Tensor, side: int) -> Tensor:
+    identity = torch.eye(side // 4, dtype=matrix.dtype, device=matrix.device)
     blocks = identity[:, None, :, None] * matrix[..., None, :, None, :]
     return rearrange(blocks, "... g i h j -> ... (g i) (h j)")

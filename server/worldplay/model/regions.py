@@ -96,7 +96,7 @@ def update_tokens(
 ) -> Tensor:
     """Compute DoubleStreamBlock.image_update."""
     heads = attended.transpose(1, 2).unflatten(2, (-1, 2)).flatten(3)  # [B, T*S, n, 2d]
-    seen = see_by_camera(heads.reshape(len(cameras), -1, cameras.shape[-1]), cameras)
+    seen = see_by_camera(heads.reshape(len(cameras), -1, heads.shape[-1]), cameras)
     update = linear(seen.view(*x.shape[:-1], -1), weights.output, weights.output_bias)
     x = torch.addcmul(x, mod.gate1, update)
     return torch.addcmul(x, mod.gate2, mlp(modulated_norm(x, mod.shift2, mod.factor2)))

@@ -31,13 +31,14 @@ class Turns:
 class Placement:
     """Where image tokens are: rotations of the rope branch, and products with cameras of the prope branch.
 
-    A head's two branches lie beside each other, [rope, prope]; what passes only one has an identity.
+    A head's two branches lie beside each other, [rope, prope]; what passes only one has an identity. `s` is
+    the side of the cameras.
     """
 
     rotation: Rotation
-    turn: Tensor  # [2, B*T, d, 2d], of keys and queries: [pairs swapped | camera]
-    value: Tensor  # [B*T, d, 2d]: [identity | camera]
-    output: Tensor  # [B*T, 2d, 2d]: identity and camera on the diagonal
+    turn: Tensor  # [2, B*T, s, 2s], of keys and queries: [pairs swapped | camera]
+    value: Tensor  # [B*T, s, 2s]: [identity | camera]
+    output: Tensor  # [B*T, 2s, 2s]: identity and camera on the diagonal
 
     @property
     def num_latents(self) -> int:
@@ -47,8 +48,13 @@ class Placement:
     def tokens_per_latent(self) -> int:
         return self.rotation.cos.shape[1]
 
-    def turns(self, norms: Tensor) -> Turns:
-        """Multiply in the weights of blocks' norms of keys and queries, [..., 2, d]."""
+    def turns(self, norms: Tensor) -> Turns | None:
+        """Multiply in the weights of blocks' norms of keys and queries, [..., 2, d].
+
+        Returns: None on a CPU, which turns heads in other ways.
+        """
+        if is_on_cpu(norms):
+            return None
         weights = norms[..., :, None, :, None]
         direct = norms.float()[..., :, None, None, None, None, :] * self.rotation.cos
         return Turns(weights * self.turn, direct)
@@ -98,7 +104,7 @@ class Heads:
     norms: Tensor  # [2, d], weights of the block's norms of keys and queries
     num_heads: int
     place: Placement
-    turns: Turns
+    turns: Turns | None  # as from Placement.turns
     rotate: Callable[[Tensor, Tensor, Tensor, Tensor], None]  # the function below, or a compiled one
 
     @property
@@ -121,8 +127,8 @@ class Heads:
     def _turn_for_gradients(self) -> tuple[Tensor, Tensor]:
         """Do what `write` does, but to new tensors, [2, ...] and [...], and fast backwards on a CPU."""
         weighted = self._keys_queries() * self.norms[:, None, None, None, None]
-        cameras = self.place.turn[..., self._width :].flatten(0, 1)
-        prope = torch.bmm(weighted.reshape(len(cameras), -1, self._width), cameras).view(weighted.shape)
+        cameras = _camera(self.place.turn).flatten(0, 1)
+        prope = _see(weighted.reshape(len(cameras), -1, self._width), cameras).view(weighted.shape)
         turned = torch.stack([self.place.rotation.apply(weighted), prope], dim=-2)
         return turned, apply_camera(self.raw[:, :, VALUE], self.place.value)
 
@@ -134,6 +140,7 @@ class Heads:
         if is_on_cpu(self.raw):
             self.write_apart(keys_queries[KEY], keys_queries[QUERY], values)
             return
+        assert self.turns is not None, "heads on a GPU have no turns"
         rows = *self.raw.shape[:2], 2 * self._width
         apply_camera(self.raw[:, :, VALUE], self.place.value, out=values.view(rows))
         for part in (KEY, QUERY):
@@ -149,9 +156,8 @@ class Heads:
         parts = self.raw.new_empty(3, *self.raw[:, :, 0].shape)  # as in raw, but kind by kind
         parts[:VALUE].copy_(weighted.movedim(2, 0))
         parts[VALUE].copy_(self.raw[:, :, VALUE])
-        matrices = *self.place.turn, self.place.value
-        cameras = torch.cat([_block(each[..., self._width :]) for each in matrices])
-        prope = _see_by_blocks(parts.flatten(0, 1), cameras).view(3, *shape[:2], self._width)
+        cameras = torch.cat([_camera(each) for each in (*self.place.turn, self.place.value)])
+        prope = _see(parts.flatten(0, 1), cameras).view(3, *shape[:2], self._width)
         for part, out in ((KEY, keys), (QUERY, queries)):
             out[:, :, 0].copy_(rope[:, :, part])
             out[:, :, 1].copy_(prope[part])
@@ -183,10 +189,10 @@ def turn_keys(keys: Tensor, values: Tensor, norms: Tensor, place: Placement) -> 
     if is_on_cpu(keys):
         weighted = keys * norms[KEY].float()
         rope = _rotate_pairs(weighted[:, :, None], place.rotation)[:, :, 0].to(keys.dtype)
-        cameras = _block(place.turn[KEY, ..., keys.shape[-1] :])
-        turned = torch.cat([rope, _see_by_blocks(weighted.to(keys.dtype), cameras)], dim=-1)
+        turned = torch.cat([rope, _see(weighted.to(keys.dtype), _camera(place.turn[KEY]))], dim=-1)
         return turned, apply_camera(values, place.value)
     turns, num_tokens = place.turns(norms), place.rotation.cos.shape[1]
+    assert turns is not None, "keys on a GPU have no turns"
     turned = turn(keys, turns.products[KEY])
     swapped, normal = (part.unflatten(1, (num_tokens, -1)) for part in (turned[..., : keys.shape[-1]], keys))
     rotate(swapped, normal, place.rotation.sin, turns.direct[KEY, 0])
@@ -213,15 +219,19 @@ def _rotate_pairs(weighted: Tensor, rotation: Rotation) -> Tensor:
     return rotation.apply(heads.unflatten(0, (-1, num_latents))).view(weighted.shape)
 
 
-def _block(cameras: Tensor) -> Tensor:
-    """Return a block of cameras, [N, d, d], which repeat a 4x4 matrix along the diagonal: [N, 16, 16]."""
-    side = gcd(16, cameras.shape[-1])
-    return cameras[:, :side, :side]
+def camera_side(head_dim: int, poses: Tensor) -> int:
+    """Return the side of the cameras of poses: a CPU multiplies heads in pieces, which is less work."""
+    return gcd(16, head_dim) if is_on_cpu(poses) else head_dim
 
 
-def _see_by_blocks(heads: Tensor, blocks: Tensor) -> Tensor:
-    """Transform heads, [N, R, d], by blocks of cameras: a quarter of the work."""
-    return torch.bmm(heads.reshape(len(heads), -1, blocks.shape[-1]), blocks).view(heads.shape)
+def _camera(beside: Tensor) -> Tensor:
+    """Return the cameras, [..., s, s], of matrices that have something else beside them, [..., s, 2s]."""
+    return beside[..., beside.shape[-2] :]
+
+
+def _see(heads: Tensor, cameras: Tensor) -> Tensor:
+    """Transform heads, [N, R, d], by cameras, [N, s, s]."""
+    return torch.bmm(heads.reshape(len(heads), -1, cameras.shape[-1]), cameras).view(heads.shape)
 
 
 def apply_camera(heads: Tensor, matrices: Tensor, out: Tensor | None = None) -> Tensor:
@@ -231,8 +241,7 @@ def apply_camera(heads: Tensor, matrices: Tensor, out: Tensor | None = None) -> 
     """
     if not is_on_cpu(heads):
         return torch.bmm(heads, matrices, out=out)
-    cameras = matrices[..., heads.shape[-1] :]
-    return torch.cat([heads, _see_by_blocks(heads, _block(cameras))], dim=-1, out=out)
+    return torch.cat([heads, _see(heads, _camera(matrices))], dim=-1, out=out)
 
 
 def see_by_camera(attended: Tensor, matrices: Tensor) -> Tensor:
@@ -243,8 +252,8 @@ def see_by_camera(attended: Tensor, matrices: Tensor) -> Tensor:
     if not is_on_cpu(attended):
         return torch.bmm(attended, matrices)
     rope, prope = attended.chunk(2, dim=-1)
-    width = rope.shape[-1]
-    return torch.cat([rope, _see_by_blocks(prope, _block(matrices[:, width:, width:]))], dim=-1)
+    side = matrices.shape[-1] // 2
+    return torch.cat([rope, _see(prope, matrices[:, side:, side:])], dim=-1)
 
 
 def rotate(swapped: Tensor, normal: Tensor, sin: Tensor, direct: Tensor) -> None:

@@ -6,7 +6,6 @@ from functools import partial
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -16,12 +15,13 @@ from worldplay.model.config import CHUNK_LATENTS, CONTEXT_TIMESTEP, MAX_CONTEXT,
 from worldplay.model.embedders import ByT5Mapper, PatchEmbed, ScalarEmbedder, TokenRefiner, VisionProjection
 from worldplay.model.graphs import Graphs, Tensors
 from worldplay.model.kv_cache import BlockCache, Cache, KVCache, PassCache, TextKV
-from worldplay.model.packing import PackedModulators, lay_inputs_first
+from worldplay.model.modulators import Modulations, PackedModulators, are_kept
+from worldplay.model.packing import lay_inputs_first
 from worldplay.model.prope import Cameras, prepare_cameras
 from worldplay.model.ranks import ALONE, Ranks
-from worldplay.model.regions import Modulation, Regions, split_modulation
+from worldplay.model.regions import Regions
 from worldplay.model.rope import Rotation, rotation_table
-from worldplay.model.tokens import Placement, Turns, place_tokens
+from worldplay.model.tokens import Placement, Turns, camera_side, place_tokens
 from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
 
 
@@ -85,7 +85,7 @@ class WorldPlayTransformer(nn.Module):
     def prepare_cameras(self, viewmats: Tensor, intrinsics: Tensor) -> Cameras:
         """Prepare the cameras of [B, T] latents, once per chunk. Args: as prope.prepare_cameras."""
         viewmats, intrinsics = viewmats.to(self.device), intrinsics.to(self.device)
-        return prepare_cameras(viewmats, intrinsics, self.config.head_dim, self.dtype)
+        return prepare_cameras(viewmats, intrinsics, camera_side(self.config.head_dim, viewmats), self.dtype)
 
     def encode_text(
         self,
@@ -221,7 +221,7 @@ class WorldPlayTransformer(nn.Module):
             if graphs is None:
                 (velocity,) = step(*inputs)
             else:
-                place = constants.turns.products.data_ptr()
+                place = constants.place.turn.data_ptr()
                 (velocity,) = graphs.run(("step", key, latest, place), step, inputs)
             return velocity
 
@@ -238,16 +238,15 @@ class WorldPlayTransformer(nn.Module):
         start: int | Tensor,
     ) -> Tensors:
         """Do the work of extend_context, from the latents' first position `start` on. Returns: nothing."""
-        x, vec = self._enter(latents, cond, actions, timestep)
-        mods = self._modulations(vec)
+        x, mods = self._enter(latents, cond), self._modulate(actions, timestep)
         place = self.place(Cameras(query, key_value, output), latents.shape[2:], start)
         last = len(self.blocks) - 1
         for index, block in enumerate(self.blocks):
             turns = place.turns(block.norms())
             if index < last:
-                x = block(x, mods[index], place, turns, cache, index)
+                x = block(x, mods.blocks[index], place, turns, cache, index)
             else:
-                block.store(x, mods[index], place, turns, cache, index)
+                block.store(x, mods.blocks[index], place, turns, cache, index)
         return ()
 
     def _step(
@@ -260,16 +259,18 @@ class WorldPlayTransformer(nn.Module):
         timestep: Tensor,
     ) -> Tensors:
         """Do the work of denoise. Returns: the velocity."""
-        x, vec = self._enter(latents, cond, actions, timestep)
-        mods = self._modulations(vec)
+        x, mods = self._enter(latents, cond), self._modulate(actions, timestep)
         for index, block in enumerate(self.blocks):
-            turns = constants.turns.of_block(index)
-            x = block(x, mods[index], constants.place, turns, cache, index)
-        return (self._leave(x, vec, latents),)
+            turns = None if constants.turns is None else constants.turns.of_block(index)
+            x = block(x, mods.blocks[index], constants.place, turns, cache, index)
+        return (self._leave(x, mods.last, latents),)
 
     def pack(self) -> None:
         """Join weights for serving: fewer, larger products. Parameters that were joined are released."""
-        self._modulators = PackedModulators([block.img_mod.linear for block in self.blocks])
+        last = cast(nn.Linear, self.final_layer.adaLN_modulation[1])
+        modulators = [block.img_mod.linear for block in self.blocks]
+        self._modulators = PackedModulators(modulators, last, self._embed)
+        del self.final_layer.adaLN_modulation
         for block in self.blocks:
             block.pack()
         lay_inputs_first(self)
@@ -330,20 +331,23 @@ class WorldPlayTransformer(nn.Module):
             return timestep
         return torch.full(actions.shape[-1:], timestep, device=self.device)
 
-    def _enter(
-        self, latents: Tensor, cond: Tensor, actions: Tensor, timestep: float | Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Embed latents: this rank's tokens, [B, T, S, H], and a vector per latent, [B or 1, T, H]."""
-        x = self.img_in(torch.cat([latents, cond.to(latents.dtype)], dim=1))
-        vec = self.time_in(self._timesteps(timestep, actions)) + self.action_in(actions)
-        return self.ranks.own_tokens(x), vec if vec.dim() == 3 else vec[None]
+    def _enter(self, latents: Tensor, cond: Tensor) -> Tensor:
+        """Embed latents: this rank's tokens, [B, T, S, H]."""
+        return self.ranks.own_tokens(self.img_in(torch.cat([latents, cond.to(latents.dtype)], dim=1)))
 
-    def _modulations(self, vec: Tensor) -> list[Modulation]:
-        """Compute all blocks' modulation of the image stream from vectors [B, T, H]."""
+    def _modulate(self, actions: Tensor, timestep: Tensor) -> Modulations:
+        """Compute what modulates latents with these actions and timesteps, [T] or [B, T] each."""
+        timestep, actions = torch.broadcast_tensors(*torch.atleast_2d(timestep, actions))
         if self._modulators is None:
-            return [block.img_mod(vec) for block in self.blocks]
-        mods = split_modulation(self._modulators(F.silu(vec)))
-        return [Modulation(*parts) for parts in zip(*(part.unbind(2) for part in mods), strict=True)]
+            vec = self._embed(actions, timestep)
+            last = self.final_layer.adaLN_modulation(vec)
+            return Modulations([block.img_mod(vec) for block in self.blocks], last)
+        keep = are_kept(actions) and self._graphs is None
+        return cast(Modulations, self._modulators(actions, timestep, keep=keep))
+
+    def _embed(self, actions: Tensor, timestep: Tensor) -> Tensor:
+        """Embed actions and timesteps: a vector for each latent, [..., H]."""
+        return self.time_in(timestep) + self.action_in(actions)
 
     def place(self, cameras: Cameras, shape: Sequence[int], start: int | Tensor) -> Placement:
         """Prepare the placement of latents, of (T, h, w). Args: start: as in rotation_table, or [T]."""
@@ -368,26 +372,27 @@ class WorldPlayTransformer(nn.Module):
 
     def _prepare(
         self, cameras: Cameras, latents: Tensor, start: int, graphs: Graphs | None
-    ) -> tuple[Placement, Turns]:
+    ) -> tuple[Placement, Turns | None]:
         """Compute the constants of a chunk; where steps are recorded, always in the same place."""
 
         def prepare(query: Tensor, key_value: Tensor, output: Tensor, start: int | Tensor) -> Tensors:
             place = self.place(Cameras(query, key_value, output), latents.shape[2:], start)
             turns = place.turns(torch.stack([block.norms() for block in self.blocks]))
-            return *place.rotation, place.turn, place.value, place.output, turns.products, turns.direct
+            parts = *place.rotation, place.turn, place.value, place.output
+            return parts if turns is None else (*parts, turns.products, turns.direct)
 
         if graphs is None:
             made = prepare(*cameras.parts(), start)
         else:
             inputs = *cameras.parts(), torch.full((), start, device=self.device)
             made = graphs.run_in_place(("chunk", latents.shape[2:]), prepare, inputs)
-        cos, sin, turn, value, output, products, direct = made
-        return Placement(Rotation(cos, sin), turn, value, output), Turns(products, direct)
+        cos, sin, turn, value, output, *turns = made
+        return Placement(Rotation(cos, sin), turn, value, output), Turns(*turns) if turns else None
 
-    def _leave(self, x: Tensor, vec: Tensor, latents: Tensor) -> Tensor:
+    def _leave(self, x: Tensor, modulation: Tensor, latents: Tensor) -> Tensor:
         rows, columns = self.config.patch_size
         num_tokens = latents.shape[3] // rows * (latents.shape[4] // columns)
-        velocity = self.ranks.all_tokens(self.final_layer(x, vec), num_tokens)
+        velocity = self.ranks.all_tokens(self.final_layer(x, modulation), num_tokens)
         pattern = "b t (h w) (c i j) -> b c t (h i) (w j)"
         return rearrange(velocity, pattern, h=latents.shape[3] // rows, i=rows, j=columns)
 
@@ -399,7 +404,7 @@ class _ChunkConstants:
     cameras: Cameras  # the chunk's, which identify it
     key: tuple[int, torch.Size]  # where it starts, and the shape of its latents
     place: Placement
-    turns: Turns  # of all blocks
+    turns: Turns | None  # of all blocks
 
 
 def _valid(tokens: Tensor, mask: Tensor) -> Tensor:
