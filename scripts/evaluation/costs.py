@@ -13,12 +13,12 @@ from evaluation.scale import Scale
 from evaluation.strips import save_strip
 from evaluation.variations import SERVED, Variation, vary
 from evaluation.workers import Workers
+from worldplay.model.config import MAX_CONTEXT
 from worldplay.world.courtyard.light import LIGHTS
 from worldplay.world.device import choose_dtype
 from worldplay.world.steering import WalkRequest
 
 STEPS = (1, 2, 4, 8)
-CONTEXTS = (8, 12, 16, 20)
 POINTS = (128, 512, 2048, 32768)
 TIMES = "Times are medians with one thread per process, several processes at once."
 
@@ -72,8 +72,10 @@ def measure_approximations(workers: Workers, scale: Scale) -> Report:
     ways += [Variation(f"{count} selection points", num_points=count) for count in POINTS]
     ways += [
         Variation(f"context of {count} latents", memory_latents=count)
-        for count in CONTEXTS
-        if count != config.memory_latents and count >= config.chunk_latents + config.recent_latents
+        for count in range(
+            config.first_latents + config.recent_latents, MAX_CONTEXT + 1, config.chunk_latents
+        )
+        if count != config.memory_latents
     ]
     chunks = scale.approximation_chunks
     outcomes = _run(workers, "approximations", ways, scale.approximation_walks, chunks)

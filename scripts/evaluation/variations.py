@@ -44,7 +44,7 @@ NO_CONTEXT = Variation("no context", newest=0)
 def without_retrieval(world: World) -> Variation:
     """Make a context of only the first chunk and the newest latents."""
     config = world.rollout.config
-    return Variation("no retrieval", memory_latents=config.chunk_latents + config.recent_latents)
+    return Variation("no retrieval", memory_latents=config.first_latents + config.recent_latents)
 
 
 def recent_only(world: World) -> Variation:

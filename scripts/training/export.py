@@ -29,7 +29,9 @@ TRAINED_ROLLOUT = RolloutConfig(
     guidance=1.0,
 )
 # Chosen on generated walks: docs/notes/embedded-world.md.
-EMBEDDED_ROLLOUT = replace(TRAINED_ROLLOUT, shift=12.0, history_guidance=1.3, is_still=True)
+EMBEDDED_ROLLOUT = replace(
+    TRAINED_ROLLOUT, memory_latents=10, first_latents=2, shift=12.0, history_guidance=1.3, is_still=True
+)
 
 
 def export(folder: Path, weights: dict[str, Tensor], config: TransformerConfig) -> None:

@@ -189,11 +189,17 @@ def court_walk(count: int, seed: int, half: float = 3.0) -> NDArray[np.float64]:
 
 
 def select_by_distance(
-    w2c: NDArray[np.float64], start: int, points: NDArray[np.float32], memory: int, recent: int, chunk: int
+    w2c: NDArray[np.float64],
+    start: int,
+    points: NDArray[np.float32],
+    memory: int,
+    recent: int,
+    chunk: int,
+    first: int | None = None,
 ) -> list[int]:
-    """Section 11 word for word."""
+    """Section 11 word for word, but perhaps with fewer of the first chunk's latents."""
     distances = mean_distances(w2c, start, points, chunk, recent).round(9)
-    starts, listed = np.arange(chunk, start - recent, chunk), list(range(chunk))
+    starts, listed = np.arange(chunk, start - recent, chunk), list(range(first or chunk))
     for best in np.argsort(distances, kind="stable"):
         if len(listed) >= memory - recent:
             break
@@ -203,14 +209,25 @@ def select_by_distance(
 
 @pytest.mark.parametrize("half", [0.0, 3.0, 40.0], ids=["turning on the spot", "court", "open"])
 @pytest.mark.parametrize(
-    ("memory", "recent", "chunk"), [(20, 12, 4), (16, 4, 4), (8, 4, 4), (12, 4, 2), (18, 12, 4)]
+    ("memory", "recent", "chunk", "first"),
+    [
+        (20, 12, 4, None),
+        (16, 4, 4, None),
+        (8, 4, 4, None),
+        (12, 4, 2, None),
+        (18, 12, 4, None),
+        (10, 4, 4, 2),
+        (17, 8, 4, 1),
+    ],
 )
-def test_selection_is_that_of_all_distances(half: float, memory: int, recent: int, chunk: int) -> None:
+def test_selection_is_that_of_all_distances(
+    half: float, memory: int, recent: int, chunk: int, first: int | None
+) -> None:
     w2c = court_walk(400, seed=memory, half=half)
     for start in range(memory + chunk, 396, 104):
-        expected = select_by_distance(w2c, start, POINTS, memory, recent, chunk)
+        expected = select_by_distance(w2c, start, POINTS, memory, recent, chunk, first)
         sizes = {"memory_latents": memory, "recent_latents": recent, "chunk_latents": chunk}
-        assert select_context(w2c, start, POINTS, **sizes) == expected
+        assert select_context(w2c, start, POINTS, first_latents=first, **sizes) == expected
 
 
 def test_short_past_is_taken_whole() -> None:
@@ -237,6 +254,15 @@ def test_room_for_the_first_chunk_only_takes_no_other() -> None:
         38,
         39,
     ]
+
+
+def test_context_may_have_fewer_than_the_first_chunk() -> None:
+    first, second, *retrieved, a, b, c, d = select_context(
+        court_walk(44, 0), 40, POINTS, memory_latents=10, first_latents=2, recent_latents=4
+    )
+    assert [first, second, a, b, c, d] == [0, 1, 36, 37, 38, 39]
+    assert retrieved == list(range(retrieved[0], retrieved[0] + 4))
+    assert retrieved[0] % 4 == 0
 
 
 def test_poses_that_end_inside_the_chunk_are_enough() -> None:

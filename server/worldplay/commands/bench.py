@@ -103,8 +103,7 @@ def load(settings: ModelSettings, ranks: Ranks = ALONE) -> Subject:
     began = perf_counter()
     world = open_world(settings, sessions=1, clips=0, ranks=ranks)
     load_s = perf_counter() - began
-    config = world.rollout.config
-    warm_up = 1 + config.memory_latents // config.chunk_latents
+    warm_up = len(world.rollout.config.context_lengths)
     blocks = world.rollout.transformer.config.blocks
     return Subject(world, world.open_walk(WalkRequest(seed=0)), load_s, blocks, warm_up, False, ranks.size)
 

@@ -32,7 +32,7 @@ def measure_pace(world: World, walk: LiveWalk | None = None) -> Pace:
 
 def _open_long_walk(world: World) -> LiveWalk:
     """Open a walk whose context is full. Its past is noise, which does not change the time of a chunk."""
-    walk, num_latents = world.open_walk(WalkRequest(seed=0)), world.rollout.config.memory_latents
+    walk, num_latents = world.open_walk(WalkRequest(seed=0)), world.rollout.config.full_after
     path = walk.walk.follow(CircleSteering().predict(num_latents - 1))
     noise = walk.walk.draw_noise(0, num_latents)
     walk.walk.append(noise.to(world.device, world.rollout.transformer.dtype), path)

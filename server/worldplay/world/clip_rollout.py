@@ -113,6 +113,7 @@ def choose_context(
                 first,
                 points,
                 memory_latents=config.memory_latents,
+                first_latents=config.first_latents,
                 recent_latents=config.recent_latents,
                 chunk_latents=_SELECTION_CHUNK,
             )

@@ -92,20 +92,23 @@ def select_context(
     points: Points,
     *,
     memory_latents: int = 20,
+    first_latents: int | None = None,
     recent_latents: int = 12,
     chunk_latents: int = 4,
 ) -> list[int]:
     """Choose the past latent frames that see most of what the next chunk will see.
 
-    These are the latest latents, the first chunk, and as many of the chunks between as there is room for:
-    those whose cameras share most sample points with the next chunk's. Of equal chunks the older is chosen.
+    These are the latest latents, the first ones, and as many of the chunks behind the first chunk as there is
+    room for: those whose cameras share most sample points with the next chunk's. Of equal chunks the older is
+    chosen.
 
     Args:
         w2c: [T, 4, 4] float64; world-to-camera, axes and units of camera.py.
         start: first latent frame of the next chunk; w2c[:start] is the past.
         points: [N, 3] float32; sample points in a ball of radius 8, camera axes.
-        memory_latents: the most to choose; recent_latents of them are the latest.
-    Returns: sorted indices, each < start; at most memory_latents if that is a multiple of chunk_latents.
+        memory_latents: the most to choose; first_latents of them (None: a chunk, which is the most) are the
+            first, and recent_latents the latest.
+    Returns: sorted indices, each < start; at most memory_latents if the others fill chunks.
     Raises: ValueError if w2c ends before the chunk.
     Source: WorldPlay (arXiv 2512.14614), reconstituted context memory.
     """
@@ -114,9 +117,10 @@ def select_context(
     if start <= memory_latents:
         return list(range(start))
     recent = start - recent_latents
-    chosen = {*range(chunk_latents), *range(recent, start)}
+    first_latents = chunk_latents if first_latents is None else first_latents
+    chosen = {*range(first_latents), *range(recent, start)}
     candidates = np.arange(chunk_latents, recent, chunk_latents)
-    room = -(-(memory_latents - recent_latents - chunk_latents) // chunk_latents)
+    room = -(-(memory_latents - recent_latents - first_latents) // chunk_latents)
     if room > 0 and len(candidates) > 0:
         seen_from = invert_pose(w2c[np.stack([candidates, candidates + chunk_latents // 2], axis=1)])
         best = _most_seen(w2c[start : start + chunk_latents], seen_from, points, min(room, len(candidates)))

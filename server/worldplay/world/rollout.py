@@ -157,6 +157,7 @@ class ChunkRollout:
             self._start,
             self._model.points,
             memory_latents=config.memory_latents,
+            first_latents=config.first_latents,
             recent_latents=config.recent_latents,
             chunk_latents=config.chunk_latents,
         )

@@ -29,12 +29,14 @@ class RolloutConfig:
     steps: int
     shift: float
     guidance: float
+    first_latents: int = CHUNK_LATENTS  # how many of the context are the walk's first
     history_guidance: float = 1.0  # the last step's, where the first chunk does not show the view
     is_still: bool = False  # nothing in this world moves by itself: while the view stays, the picture settles
 
     def __post_init__(self) -> None:
         require_positive(
             chunk_latents=self.chunk_latents,
+            first_latents=self.first_latents,
             recent_latents=self.recent_latents,
             steps=self.steps,
             shift=self.shift,
@@ -49,6 +51,16 @@ class RolloutConfig:
             )
         if not 0 <= self.context_timestep <= 1000:
             raise ValueError(f"expected a context_timestep of 0 to 1000, got {self.context_timestep}")
+
+    @property
+    def context_lengths(self) -> list[int]:
+        """Return how many latents of context chunks have, as a walk gets longer."""
+        return [*range(0, self.memory_latents, self.chunk_latents), self.memory_latents]
+
+    @property
+    def full_after(self) -> int:
+        """Return how many latents a walk must have, so that its next chunk has the most context."""
+        return (len(self.context_lengths) - 1) * self.chunk_latents
 
     @property
     def guides_by_history(self) -> bool:

@@ -22,7 +22,7 @@ def warm_up(world: World) -> None:
     config = world.rollout.config
     for caches in world.rollout.cache_sets:
         for cache in caches:
-            for latents in range(0, config.memory_latents + 1, config.chunk_latents):
+            for latents in config.context_lengths:
                 _encode_and_denoise(world, latents, cache)
             if config.guides_by_history:
                 _denoise(world, config.chunk_latents, cache, config.recent_latents)
@@ -66,8 +66,7 @@ def _encode_behind_others(world: World, cache: KVCache) -> None:
         return
     model, latents = world.rollout.transformer, _make_latents(world, keeping.newest)
     inputs = latents.to(model.dtype), *_stand_still(world, latents)
-    step, most = config.chunk_latents, config.memory_latents - keeping.newest
-    for others in range(step, most + 1, step):
+    for others in (length - keeping.newest for length in config.context_lengths if length > keeping.newest):
         cache.clear_context()
         _encode(world, others, cache)
         positions = list(range(others, others + keeping.newest))

@@ -85,12 +85,15 @@ class Description:
         rollout = self.rollout
         if rollout.chunk_latents != CHUNK_LATENTS or rollout.guidance != 1.0:
             raise ValueError(f"expected chunks of {CHUNK_LATENTS} latents and guidance 1")
-        memory, recent = rollout.memory_latents, rollout.recent_latents
-        if memory % CHUNK_LATENTS or recent % CHUNK_LATENTS:
-            raise ValueError(f"expected memory in whole chunks, got {memory} latents, {recent} recent")
-        # The context always has the first chunk beside the recent ones.
-        if not recent + CHUNK_LATENTS <= memory <= MAX_CONTEXT:
-            least = recent + CHUNK_LATENTS
+        memory, first, recent = rollout.memory_latents, rollout.first_latents, rollout.recent_latents
+        if first > CHUNK_LATENTS:
+            raise ValueError(f"expected at most {CHUNK_LATENTS} first_latents, got {first}")
+        least = first + recent
+        if (memory - least) % CHUNK_LATENTS or recent % CHUNK_LATENTS:
+            raise ValueError(
+                f"expected memory in whole chunks, got {memory} latents, {first} first, {recent} recent"
+            )
+        if not least <= memory <= MAX_CONTEXT:
             raise ValueError(f"expected {least} to {MAX_CONTEXT} memory_latents, got {memory}")
 
 
