@@ -26,13 +26,22 @@ class CompactWeights(Weights):
 
     def read(self, key: str) -> Tensor:
         """Return a tensor on the CPU, in float32 if it is stored in 8 bits."""
-        values = super().read(key)
+        stored = self.read_compact(key)
+        return super().read(key) if stored is None else spread(*stored)
+
+    def read_compact(self, key: str) -> tuple[Tensor, Tensor] | None:
+        """Return a tensor in int8 and the scales of its rows, in float32; None if it is stored otherwise."""
         if key + SCALE not in super().keys:
-            return values
-        scales = super().read(key + SCALE)
+            return None
+        values, scales = super().read(key), super().read(key + SCALE)
         if values.dtype != torch.int8 or scales.shape != values.shape[:1]:
             raise ValueError(f"{self.name} has int8 rows and scales that do not match in {key}")
-        return values.float() * scales.float().view(-1, *[1] * (values.dim() - 1))
+        return values, scales.float()
+
+
+def spread(values: Tensor, scales: Tensor) -> Tensor:
+    """Compute the numbers, in float32, that int8 values with a scale for each row stand for."""
+    return values.float().mul_(scales.view(-1, *[1] * (values.dim() - 1)))
 
 
 def read_all(path: Path) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from worldplay.world.courtyard.ground import WalkGround
 from worldplay.world.courtyard.views import SIGHTS, SUGGESTIONS, render_views
 from worldplay.world.device import choose_dtype, choose_vae_dtype
 from worldplay.world.embedded.byte_t5 import ByteT5, TextConfig
+from worldplay.world.embedded.compact_layers import keep_compact
 from worldplay.world.embedded.compact_weights import CompactWeights
 from worldplay.world.embedded.conditioner import EmbeddedConditioner
 from worldplay.world.embedded.manifest import RESTORE, Description, read_description
@@ -81,6 +82,8 @@ def load_networks(directory: Path, device: torch.device) -> tuple[WorldPlayTrans
         )
         vae = _load(lambda: StreamingVAE(described.vae), directory, "vae", device, vae_dtype)
     transformer.pack()
+    if device.type == "cpu":  # they are used once per prompt, and take a third of the weights' memory
+        keep_compact(transformer, CompactWeights([directory / "transformer.safetensors"]), _is_of_text)
     lay_out_channels_last(vae)
     lay_out_for_products(vae.decoder, prod(described.grid))
     return transformer, vae
@@ -116,6 +119,10 @@ def _load(
     fill(module, CompactWeights([_require(path)]), dtype, lambda _: device)
     _check_finite(module, path)
     return module
+
+
+def _is_of_text(layer: str) -> bool:
+    return ".txt_" in layer
 
 
 def _check_finite(module: nn.Module, path: Path) -> None:
