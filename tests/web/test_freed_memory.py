@@ -6,7 +6,7 @@ import ctypes
 import pytest
 
 from support.paths import run_python
-from worldplay.web.freed_memory import EVERY_TICKS, FreedMemory, find_trim
+from worldplay.web.freed_memory import EVERY_TICKS, FreedMemory, find_free_buffers, find_trim
 
 
 async def count_trims(ended: list[int]) -> int:
@@ -39,6 +39,24 @@ async def test_nothing_happens_where_the_allocator_needs_it_not() -> None:
 def test_this_allocator_can_be_asked() -> None:
     trim = find_trim()
     assert trim is None or trim(0) in (0, 1)
+
+
+FREE_BUFFERS = """
+import ctypes, torch
+from worldplay.web.freed_memory import find_free_buffers
+torch.ones(300, 256) @ torch.ones(768, 256).t()
+free = find_free_buffers()
+count = ctypes.CDLL(torch.__path__[0] + "/lib/libtorch_cpu.so").mkl_serv_mem_stat
+count.restype, buffers = ctypes.c_longlong, ctypes.c_int()
+before = count(ctypes.byref(buffers))
+free()
+print(before > 0, count(ctypes.byref(buffers)))
+"""
+
+
+@pytest.mark.skipif(find_free_buffers() is None, reason="needs a PyTorch with MKL, as for x86 Linux")
+def test_the_matrix_library_frees_its_buffers() -> None:
+    assert run_python("-c", FREE_BUFFERS).stdout.split() == ["True", "0"]
 
 
 COUNT_HEAPS = """

@@ -1,7 +1,9 @@
 """Keys and values that a chunk's image tokens attend to: text, context latents, and the chunk itself."""
 
+import mmap
 from collections.abc import Hashable
 from dataclasses import dataclass
+from math import prod
 from typing import Protocol
 from weakref import ref
 
@@ -86,9 +88,8 @@ class KVCache:
             self._values = torch.zeros(blocks, *shape, device=device, dtype=dtype)
         else:
             by_head = (blocks, heads, 2, capacity, head_dim)
-            # Empty, so that a cache takes memory once it is used; what was not written is never read.
-            self._keys = torch.empty(by_head, device=device, dtype=dtype).permute(0, 3, 1, 2, 4)
-            self._values = torch.empty(by_head, device=device, dtype=dtype).permute(0, 3, 1, 2, 4)
+            self._keys = _reserve(by_head, dtype).permute(0, 3, 1, 2, 4)
+            self._values = _reserve(by_head, dtype).permute(0, 3, 1, 2, 4)
         self._tokens_per_latent = tokens_per_latent
         self._max_text = max_text
         self._text_length = 0
@@ -240,6 +241,16 @@ class _WithoutTokens:
 
     def _leave_out(self, tokens: Tensor) -> Tensor:
         return torch.cat([tokens[:, :, : self._hidden.start], tokens[:, :, self._hidden.stop :]], dim=2)
+
+
+def _reserve(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Make a tensor on a CPU that takes memory once it is written to.
+
+    The allocator would give it what loading has freed, which takes memory already.
+    """
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    memory = mmap.mmap(-1, prod(shape) * dtype.itemsize, flags)
+    return torch.frombuffer(memory, dtype=dtype).view(shape)
 
 
 def heads_first(tokens: Tensor) -> Tensor:

@@ -123,11 +123,13 @@ class LiveWalk:
             self._behind = None
         latents, stood = torch.split(chunk.latents, 1, dim=2), chunk.stood[chunk.first_latent :]
         for index, (latent, count) in enumerate(zip(latents, stood, strict=True), self._first_latent(chunk)):
-            frames = self._world.vae.decode_latent(latent, self._state_after(index))[0]
-            self._num_decoded = index + 1
-            if count > 0:
-                frames = frames.mean(dim=1, keepdim=True).expand_as(frames)
-            yield frames
+            yield self._decode_latent(latent, index, count)  # kept nowhere while the next one is decoded
+
+    def _decode_latent(self, latent: Tensor, index: int, stood: int) -> Tensor:
+        """Decode the walk's latent number `index`; `stood` is its of Chunk.stood."""
+        frames = self._world.vae.decode_latent(latent, self._state_after(index))[0]
+        self._num_decoded = index + 1
+        return frames.mean(dim=1, keepdim=True).expand_as(frames) if stood > 0 else frames
 
     def _state_after(self, num_latents: int) -> DecoderState:
         """Return the decoder's state behind the walk's first latents."""
