@@ -31,7 +31,7 @@ from worldplay.world.world import World
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "weights" / "embedded"
 
-MOST_CACHES = 32  # of 11 MB each in float32, half of that in bf16
+MOST_CACHES = 32  # of 10 MB each in float32, half of that in bf16
 
 Module = TypeVar("Module", bound=nn.Module)
 
