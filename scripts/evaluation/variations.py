@@ -42,7 +42,7 @@ NO_CONTEXT = Variation("no context", newest=0)
 
 
 def without_retrieval(world: World) -> Variation:
-    """Make a context of only the first chunk and the newest latents."""
+    """Make a context of only the first and the newest latents."""
     config = world.rollout.config
     return Variation("no retrieval", memory_latents=config.first_latents + config.recent_latents)
 

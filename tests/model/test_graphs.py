@@ -16,6 +16,7 @@ from worldplay.model import transformer
 from worldplay.model.attention import MATMUL
 from worldplay.model.graphs import CudaRecorder, Graphs, Tensors
 from worldplay.model.kv_cache import KVCache, TextKV
+from worldplay.model.modulators import are_kept
 from worldplay.model.prope import Cameras
 from worldplay.model.transformer import WorldPlayTransformer
 
@@ -26,6 +27,18 @@ def _as_in_service(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(transformer, "are_kept", lambda actions: False)
     with torch.inference_mode():
         yield
+
+
+def test_recorded_passes_compute_modulations_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transformer, "are_kept", are_kept)
+    model = make_model()
+    model.pack()
+    model.use_graphs(Graphs(TapeRecorder()))
+    embedded: list[int] = []
+    model.time_in.register_forward_hook(lambda *_: embedded.append(1))
+    for _ in range(2):
+        model._modulate(torch.tensor([3]), torch.tensor([500.0]))
+    assert len(embedded) == 2
 
 
 class Pair:

@@ -1,6 +1,9 @@
+import sys
+
 import pytest
 import torch
 
+from support.paths import run_python
 from support.tiny import enter, make_cache, make_latents, make_model, make_text
 from worldplay.model.kv_cache import KVCache, TextKV
 from worldplay.model.prope import Cameras
@@ -82,6 +85,26 @@ def test_branches_are_the_same_written_or_returned(dtype: torch.dtype, tokens_fi
     heads = block.image_heads(x, mods.blocks[0], weights, place, place.turns(weights.norms))
     for written, returned in zip(cache.extend(0, heads), heads.branches(), strict=True):
         assert torch.equal(written[:, :, -returned.shape[2] :], returned)
+
+
+ALLOCATE = """
+import resource, torch
+from worldplay.model.kv_cache import KVCache
+for _ in range(3):
+    freed, behind = torch.ones(2**22), torch.ones(8)
+    del freed  # what the allocator would give out again
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+cache = KVCache(4, 8, 64, 16, 0, 60, torch.device("cpu"), torch.float32, tokens_first=False)
+taken = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+cache._keys.zero_()
+written = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before - taken
+print(taken < 1000, written * resource.getpagesize() > 0.9 * cache._keys.nbytes)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux, which counts pages when they are touched")
+def test_cache_takes_memory_once_it_is_written_to() -> None:
+    assert run_python("-c", ALLOCATE).stdout.split() == ["True", "True"]
 
 
 def test_text_that_is_held_is_not_copied_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,19 @@
 
 import asyncio
 import ctypes
+import gc
 
 import pytest
 
 from support.paths import run_python
-from worldplay.web.freed_memory import EVERY_TICKS, FreedMemory, find_free_buffers, find_trim
+from worldplay.web import freed_memory
+from worldplay.web.freed_memory import (
+    EVERY_TICKS,
+    FreedMemory,
+    find_free_buffers,
+    find_trim,
+    settle_loaded,
+)
 
 
 async def count_trims(ended: list[int]) -> int:
@@ -39,6 +47,15 @@ async def test_nothing_happens_where_the_allocator_needs_it_not() -> None:
 def test_this_allocator_can_be_asked() -> None:
     trim = find_trim()
     assert trim is None or trim(0) in (0, 1)
+
+
+def test_what_loading_leaves_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
+    freed: list[str] = []
+    monkeypatch.setattr(gc, "freeze", lambda: freed.append("frozen"))
+    monkeypatch.setattr(freed_memory, "find_free_buffers", lambda: lambda: freed.append("buffers"))
+    monkeypatch.setattr(freed_memory, "find_trim", lambda: lambda pad: freed.append("heap"))
+    settle_loaded()
+    assert freed == ["frozen", "buffers", "heap"]
 
 
 FREE_BUFFERS = """

@@ -13,9 +13,10 @@ from worldplay.world.steering import CircleSteering, WalkRequest
 from worldplay.world.warm_up import warm_up
 
 
+@pytest.mark.parametrize(("memory", "first"), [(12, 4), (10, 2)])
 @pytest.mark.parametrize("keeping", [None, Keeping(newest=8, most=64)])
 def test_attention_of_a_walk_has_no_new_shape(
-    keeping: Keeping | None, monkeypatch: pytest.MonkeyPatch
+    keeping: Keeping | None, memory: int, first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shapes: set[tuple[int, int]] = set()
 
@@ -25,7 +26,8 @@ def test_attention_of_a_walk_has_no_new_shape(
 
     monkeypatch.setattr(blocks, "attend", note)
     world = make_world()
-    world = replace(world, rollout=replace(world.rollout, keeping=keeping))
+    config = replace(world.rollout.config, memory_latents=memory, first_latents=first)
+    world = replace(world, rollout=replace(world.rollout, config=config, keeping=keeping))
     warm_up(world)
     warm, walk = set(shapes), world.open_walk(WalkRequest(seed=0, prompt=""))
     for _ in range(5):

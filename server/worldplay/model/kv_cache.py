@@ -87,6 +87,7 @@ class KVCache:
             self._keys = torch.zeros(blocks + 1, *shape, device=device, dtype=dtype)
             self._values = torch.zeros(blocks, *shape, device=device, dtype=dtype)
         else:
+            assert device.type == "cpu", device
             by_head = (blocks, heads, 2, capacity, head_dim)
             self._keys = _reserve(by_head, dtype).permute(0, 3, 1, 2, 4)
             self._values = _reserve(by_head, dtype).permute(0, 3, 1, 2, 4)

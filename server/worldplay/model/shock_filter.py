@@ -28,20 +28,19 @@ _HALF_RANGE = 127.5  # levels
 Pick = Callable[[Tensor, Tensor], Tensor]
 
 
-def sharpen(pixels: Tensor) -> Tensor:
-    """Sharpen frames [B, 3, F, H, W] in [-1, 1], each by itself. Returns: the same in float32."""
-    return sharpen_(pixels.to(torch.float32, copy=True))
+def sharpen(pixels: Tensor, out: Tensor | None = None) -> Tensor:
+    """Sharpen frames [B, 3, F, H, W] in [-1, 1], each by itself. Returns: the same in float32.
 
-
-def sharpen_(pixels: Tensor) -> Tensor:
-    """Do the same in place, to frames in float32."""
+    Args: out: where to, for example the frames themselves.
+    """
+    sharp = torch.empty_like(pixels, dtype=torch.float32) if out is None else out
     # On a CPU one frame after the other, because it stays in a core's cache.
     at_once = 1 if pixels.device.type == "cpu" else pixels.shape[2]
-    for frames in pixels.split(at_once, dim=2):
-        luma = _luma(frames)
+    for before, after in zip(pixels.float().split(at_once, dim=2), sharp.split(at_once, dim=2), strict=True):
+        luma = _luma(before)
         brighter = _sharpen(luma).sub_(luma).div_(_HALF_RANGE)
-        frames.add_(brighter[:, None]).clamp_(-1, 1)
-    return pixels
+        torch.add(before, brighter[:, None], out=after).clamp_(-1, 1)
+    return sharp
 
 
 def _luma(pixels: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from worldplay.model import vae_on_cpu, vae_stream
 from worldplay.model.config import VAEConfig
 from worldplay.model.graphs import Graphs
 from worldplay.model.ranks import ALONE, Ranks
-from worldplay.model.shock_filter import sharpen_
+from worldplay.model.shock_filter import sharpen
 from worldplay.model.tiny_decoder import REACH, TinyDecoder
 from worldplay.model.vae_layers import Decoder, Encoder
 from worldplay.model.vae_steady import SteadyDecoder
@@ -94,7 +94,10 @@ class StreamingVAE(nn.Module):
         if self._tiny is not None:
             return self._tiny.decode(latent, state)
         pixels = self._decode_clamped(latent, state)
-        return sharpen_(pixels.float()) if self.config.sharpen else pixels
+        if self.config.sharpen:
+            pixels = pixels.float()
+            sharpen(pixels, out=pixels)
+        return pixels
 
     def _decode_clamped(self, latent: Tensor, state: DecoderState) -> Tensor:
         if self._steady is None or state.is_empty or latent.shape[2] > 1 or torch.is_grad_enabled():

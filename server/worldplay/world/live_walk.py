@@ -126,7 +126,7 @@ class LiveWalk:
             yield self._decode_latent(latent, index, count)  # kept nowhere while the next one is decoded
 
     def _decode_latent(self, latent: Tensor, index: int, stood: int) -> Tensor:
-        """Decode the walk's latent number `index`; `stood` is its of Chunk.stood."""
+        """Decode the walk's latent number `index`. Args: stood: as in Chunk.stood, of this latent."""
         frames = self._world.vae.decode_latent(latent, self._state_after(index))[0]
         self._num_decoded = index + 1
         return frames.mean(dim=1, keepdim=True).expand_as(frames) if stood > 0 else frames

@@ -72,7 +72,7 @@ def count_kept_latents(spare: float, latent: int, walks: int, context: int) -> i
 
     A chunk in progress may encode its whole context anew, beside what is kept. The newest finished chunk,
     which may be cut, needs no more: its context is among what is kept, or nothing else is. Whole chunks are
-    kept, because kernels are prepared for these lengths.
+    kept, because kernels are prepared for most of these lengths.
 
     Args:
         spare: bytes for all walks.

@@ -14,13 +14,13 @@ class CompactLinear(nn.Module):
     def __init__(self, values: Tensor, scales: Tensor, bias: Tensor) -> None:
         """Args: values: [N, K] int8; scales: [N], of the rows; bias: [N], in the dtype to compute in."""
         super().__init__()
-        # Plain attributes: another dtype for the network must not round scales.
-        self._values, self._scales = values, scales
+        self._scales = scales  # no buffer: another dtype for the network must not round them
+        self.register_buffer("values", values, persistent=False)
         self.register_buffer("bias", bias, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         bias = self.get_buffer("bias")
-        return F.linear(x, spread(self._values, self._scales).to(bias.dtype), bias)
+        return F.linear(x, spread(self.get_buffer("values"), self._scales).to(bias.dtype), bias)
 
 
 def keep_compact(network: nn.Module, weights: CompactWeights, is_seldom_used: Callable[[str], bool]) -> None:
