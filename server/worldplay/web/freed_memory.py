@@ -6,6 +6,7 @@ import gc
 import logging
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -48,9 +49,10 @@ def find_free_buffers() -> Callable[[], None] | None:
     It is MKL's mkl_free_buffers, which PyTorch's builds with MKL have under an inner name. To be called while
     nothing is multiplied.
     """
-    import torch  # loaded by now; importing it takes seconds
-
-    library = Path(torch.__file__).with_name("lib") / "libtorch_cpu.so"
+    torch = find_spec("torch")
+    assert torch is not None, "PyTorch is not installed"
+    assert torch.origin is not None, "PyTorch has no files"
+    library = Path(torch.origin).with_name("lib") / "libtorch_cpu.so"
     return getattr(ctypes.CDLL(str(library)), "mkl_serv_free_buffers", None) if library.is_file() else None
 
 
