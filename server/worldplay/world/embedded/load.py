@@ -81,9 +81,9 @@ def load_networks(directory: Path, device: torch.device) -> tuple[WorldPlayTrans
             lambda: WorldPlayTransformer(described.transformer), directory, "transformer", device, dtype
         )
         vae = _load(lambda: StreamingVAE(described.vae), directory, "vae", device, vae_dtype)
-    transformer.pack()
     if device.type == "cpu":  # they are used once per prompt, and take a third of the weights' memory
         keep_compact(transformer, CompactWeights([directory / "transformer.safetensors"]), _is_of_text)
+    transformer.pack()
     lay_out_channels_last(vae)
     lay_out_for_products(vae.decoder, prod(described.grid))
     return transformer, vae
