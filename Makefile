@@ -1,11 +1,15 @@
 # One environment (.venv) and one build of the page, each made when it is missing or out of date. `make help` lists what there is.
 
+# The environment and the page are made beside each other: pip uses one core.
+MAKEFLAGS += --jobs=2
+
 PYTHON ?= python3
 TORCH_INDEX ?=
 WORKERS ?= 2
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-PYTEST := $(BIN)/python -m pytest
+# Bytecode is kept even where the environment forbids it: tests start hundreds of processes.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 # A module's tests stay together, so that what they share is made once.
 PARALLEL := --numprocesses $(WORKERS) --dist loadscope
 # Files without a fast test, which import much.
@@ -23,7 +27,7 @@ SERVE_OPTIONS = $(call option,HOST,--host)$(call option,PORT,--port)$(call optio
 	option,DEVICE,--device)$(call option,GPUS,--gpus)$(call option,ATTENTION,--attention)$(call option,MAX_SESSIONS,--max-sessions)$(call option,LOG_LEVEL,--log-level)
 
 .DELETE_ON_ERROR:
-.PHONY: install install-dev page serve help test realtime check check-style check-page check-fast check-python check-node format bench clean
+.PHONY: install install-dev page serve help test test-page realtime check check-style check-page check-fast check-python check-node format bench clean
 
 install: check-python check-node .venv/.runtime $(PAGE)
 
@@ -67,15 +71,17 @@ help:
 #:   TORCH_INDEX     package index to install PyTorch from. PyTorch has one for machines without a GPU,
 #:                   which spares gigabytes of CUDA; README.md has its address.
 
-test: check-python check-node .venv/.dev $(PAGE)
-	cd client_web && npm run --silent test
+test: check-python check-node .venv/.dev test-page
 	$(PYTEST) $(PARALLEL) -m "not realtime"
+
+test-page: $(PAGE)
+	cd client_web && npm run --silent test
 
 realtime: .venv/.dev $(PAGE)
 	$(PYTEST) -m realtime
 
 check: check-python check-node .venv/.dev client_web/node_modules/.package-lock.json
-	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target check-fast check-style check-page
+	@$(MAKE) --no-print-directory --output-sync=target check-fast check-style check-page
 
 check-fast:
 	$(PYTEST) $(PARALLEL) -m "not browser and not slow and not realtime" $(ALL_SLOW:%=--ignore %) -q
@@ -85,9 +91,8 @@ check-style:
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy server/worldplay scripts tests
 
-check-page:
+check-page: test-page
 	cd client_web && npm run --silent check
-	cd client_web && npm run --silent test
 
 format: .venv/.dev client_web/node_modules/.package-lock.json
 	$(BIN)/ruff check --fix --quiet .
