@@ -102,7 +102,8 @@ def break_everything() -> None:
     mark_victims(World)
     break_method(World, "open_walk", lambda world, request: "open" if request.seed == VICTIM_SEED else None)
     break_method(ChunkRun, "advance", lambda run: run.next_stage if is_victim(run.session.walk) else None)
-    break_method(StreamingVAE, "decode_latent", decode_stage)
+    for decode in ("decode_latent", "decode_planes"):
+        break_method(StreamingVAE, decode, decode_stage)
     break_method(LiveWalk, "set_prompt", lambda walk, text: "prompt" if is_victim(walk) else None)
     break_method(SessionListener, "_encode", encode_stage)
     break_method(receiver.Receiver, "_read_picture", lambda *args: "picture")

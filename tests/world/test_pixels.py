@@ -6,8 +6,10 @@ from safetensors.numpy import load_file
 
 from support.paths import GOLDENS
 from worldplay.media.encoder import H264Encoder
+from worldplay.model.shock_filter import HALF_RANGE, LUMA
+from worldplay.model.vae_planes import Planes
 from worldplay.world.pictures.fit import fit_image
-from worldplay.world.pixels import image_to_pixels, pixels_to_frames, pixels_to_planes
+from worldplay.world.pixels import image_to_pixels, pixels_to_frames, pixels_to_planes, planes_to_bytes
 
 GOLDEN = load_file(GOLDENS / "cond.safetensors")
 
@@ -67,3 +69,25 @@ def test_planes_of_primaries() -> None:
     planes = pixels_to_planes(colours)
     assert planes[:, 0, 0].tolist() == [16, 235, 63]
     assert planes[2, 2].tolist() == [102, 240]
+
+
+@pytest.mark.parametrize(
+    "colour", [(-1, -1, -1), (1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1), (0.3, 0, 0.9)]
+)
+def test_planes_of_one_colour_are_those_of_its_pixels(colour: tuple[float, float, float]) -> None:
+    pixels = torch.tensor(colour)[:, None, None, None].expand(3, 2, 4, 8)
+    red, green, blue = pixels[None].unbind(1)
+    luma = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+    chroma = torch.stack([(blue - luma) / 1.8556, (red - luma) / 1.5748], dim=1)[..., ::2, ::2]
+    made = planes_to_bytes(Planes((luma + 1) * HALF_RANGE, chroma * HALF_RANGE))
+    assert made.shape == (2, 6, 8)
+    assert made.dtype == np.uint8
+    assert np.abs(made.astype(int) - pixels_to_planes(pixels)).max() <= 1
+
+
+def test_planes_lie_as_an_encoder_reads_them() -> None:
+    luma = torch.arange(32.0).view(1, 1, 4, 8).mul(255 / 219)
+    chroma = torch.arange(16.0).view(1, 2, 1, 2, 4).mul(255 / 224)
+    (frame,) = planes_to_bytes(Planes(luma, chroma))
+    assert frame[:4].ravel().tolist() == [16 + level for level in range(32)]
+    assert frame[4:].ravel().tolist() == [128 + level for level in range(16)]

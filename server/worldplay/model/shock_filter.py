@@ -21,9 +21,9 @@ BEND = 1.0  # levels: a second derivative of this much moves a pixel by three qu
 SLOPE = 5.5  # levels per pixel: at flatter places pixels move less than half of that
 MARGIN = 2 + REACH * PASSES  # pixels around a frame: what smoothing, derivatives and passes look at
 
-_LUMA = 0.2126, 0.7152, 0.0722  # of BT.709
+LUMA = 0.2126, 0.7152, 0.0722  # of red, green and blue, by BT.709
 _ALL_BITS = 255
-_HALF_RANGE = 127.5  # levels
+HALF_RANGE = 127.5  # levels
 
 Pick = Callable[[Tensor, Tensor], Tensor]
 
@@ -34,20 +34,29 @@ def sharpen(pixels: Tensor, out: Tensor | None = None) -> Tensor:
     Args: out: where to, for example the frames themselves.
     """
     sharp = torch.empty_like(pixels, dtype=torch.float32) if out is None else out
-    # On a CPU one frame after the other, because it stays in a core's cache.
-    at_once = 1 if pixels.device.type == "cpu" else pixels.shape[2]
-    for before, after in zip(pixels.float().split(at_once, dim=2), sharp.split(at_once, dim=2), strict=True):
+    for before, after in zip(_portions(pixels.float(), 2), _portions(sharp, 2), strict=True):
         luma = _luma(before)
-        brighter = _sharpen(luma).sub_(luma).div_(_HALF_RANGE)
+        brighter = _sharpen(luma).sub_(luma).div_(HALF_RANGE)
         torch.add(before, brighter[:, None], out=after).clamp_(-1, 1)
     return sharp
+
+
+def sharpen_luma(luma: Tensor) -> None:
+    """Sharpen the brightness of frames, [B, F, H, W] in levels, in place."""
+    for frames in _portions(luma, 1):
+        frames.copy_(_sharpen(frames))
+
+
+def _portions(frames: Tensor, dim: int) -> tuple[Tensor, ...]:
+    """Split what is sharpened at once. On a CPU that is one frame, because it stays in a core's cache."""
+    return frames.split(1 if frames.device.type == "cpu" else frames.shape[dim], dim)
 
 
 def _luma(pixels: Tensor) -> Tensor:
     """Return the brightness of [B, 3, F, H, W] in levels, 0 to 255: [B, F, H, W]."""
     red, green, blue = pixels.unbind(1)
-    luma = torch.mul(red, _LUMA[0]).add_(green, alpha=_LUMA[1]).add_(blue, alpha=_LUMA[2])
-    return luma.add_(1).mul_(_HALF_RANGE)
+    luma = torch.mul(red, LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
+    return luma.add_(1).mul_(HALF_RANGE)
 
 
 def _sharpen(luma: Tensor) -> Tensor:

@@ -9,9 +9,10 @@ from worldplay.model import vae_on_cpu, vae_stream
 from worldplay.model.config import VAEConfig
 from worldplay.model.graphs import Graphs
 from worldplay.model.ranks import ALONE, Ranks
-from worldplay.model.shock_filter import sharpen
+from worldplay.model.shock_filter import sharpen, sharpen_luma
 from worldplay.model.tiny_decoder import REACH, TinyDecoder
 from worldplay.model.vae_layers import Decoder, Encoder
+from worldplay.model.vae_planes import Planes, PlanesHead
 from worldplay.model.vae_steady import SteadyDecoder
 from worldplay.model.vae_stream import FeatureCache, Prepare
 
@@ -33,6 +34,7 @@ class StreamingVAE(nn.Module):
         self._prepare: Prepare | None = None
         self._steady: SteadyDecoder | None = None
         self._tiny: TinyDecoder | None = None
+        self._planes: PlanesHead | None = None
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
 
@@ -83,21 +85,40 @@ class StreamingVAE(nn.Module):
         moments = [vae_stream.encode(self.encoder, piece, state) for piece in _pieces(x, state)]
         return torch.cat(moments, dim=2)
 
-    def decode_latent(self, latent: Tensor, state: DecoderState) -> Tensor:
+    def decode_latent(self, latent: Tensor, state: DecoderState, *, still: bool = False) -> Tensor:
         """Decode the next latent (or latents) of a video.
 
         Args:
             latent: [B, C, T, h, w], scaled.
             state: the past of the video; updated.
+            still: show the mean of the frames in each of them.
         Returns: [B, 3, F, H, W] in [-1, 1]; the first latent of a video gives 1 frame, every other 4.
         """
         if self._tiny is not None:
-            return self._tiny.decode(latent, state)
-        pixels = self._decode_clamped(latent, state)
-        if self.config.sharpen:
+            pixels = self._tiny.decode(latent, state)
+        else:
+            pixels = self._decode_clamped(latent, state)
+        num_frames = pixels.shape[2]
+        if still:
+            pixels = pixels.mean(dim=2, keepdim=True)
+        if self.config.sharpen and self._tiny is None:
             pixels = pixels.float()
             sharpen(pixels, out=pixels)
-        return pixels
+        return pixels.expand(-1, -1, num_frames, -1, -1)
+
+    def decode_planes(self, latent: Tensor, state: DecoderState, *, still: bool = False) -> Planes:
+        """Decode as decode_latent, one latent, [1, C, 1, h, w], to what a video encoder takes.
+
+        A pixel whose colours are out of range differs a little: luma and chroma are clamped instead.
+        """
+        assert self._planes is not None, "the weights were not prepared for planes"
+        z = (latent / self.config.scaling_factor).to(self.decoder.conv_in.conv.weight)
+        x = vae_stream.decode(self.decoder, z, state, head=self._planes.layer)
+        luma, chroma = self._planes.unfold(x.mean(dim=2, keepdim=True) if still else x)
+        if self.config.sharpen:
+            sharpen_luma(luma)
+        num_frames = x.shape[2]
+        return Planes(luma.expand(-1, num_frames, -1, -1), chroma.expand(-1, -1, num_frames, -1, -1))
 
     def _decode_clamped(self, latent: Tensor, state: DecoderState) -> Tensor:
         if self._steady is None or state.is_empty or latent.shape[2] > 1 or torch.is_grad_enabled():
@@ -117,6 +138,15 @@ class StreamingVAE(nn.Module):
     def use_tiny_decoder(self, decoder: TinyDecoder) -> None:
         """Decode latents by another network. States must be made after this."""
         self._tiny = decoder
+
+    @property
+    def makes_planes(self) -> bool:
+        """Return whether there is `decode_planes`."""
+        return self._planes is not None and self._tiny is None and self._ranks.size == 1
+
+    def use_planes(self) -> None:
+        """Prepare the weights as they are for `decode_planes`, on a CPU and one rank."""
+        self._planes = PlanesHead(self.decoder.conv_out, self.config.pixel_patch)
 
     def use_prepare(self, prepare: Prepare | None) -> None:
         """Make the inputs of the decoder's convolutions in one kernel; None: plain operations do."""

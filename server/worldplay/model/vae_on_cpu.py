@@ -107,8 +107,9 @@ def unfold_patches(x: Tensor, side: int) -> Tensor:
     """
     kind = {4: torch.int32, 8: torch.int64, 16: torch.complex128}.get(side * x.element_size())
     folded = x.movedim(1, -1)
-    whole = folded.is_contiguous() and x.storage_offset() % side == 0
+    *strides, innermost = folded.stride()
+    whole = innermost == 1 and not any(start % side for start in (*strides, x.storage_offset()))
     if kind is None or torch.is_grad_enabled() or not whole:
         return rearrange(x, "b (c p q) t h w -> b c t (h p) (w q)", p=side, q=side)
-    rows = folded.flatten().view(kind).view(*folded.shape[:-1], -1)
+    rows = folded.view(kind)
     return rearrange(rows, "b t h w (c p) -> b c t (h p) w", p=side).contiguous().view(x.dtype)

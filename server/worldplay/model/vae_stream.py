@@ -99,7 +99,7 @@ def encode(encoder: Encoder, x: Tensor, cache: FeatureCache) -> Tensor:
         x = _level(block.resnets, block.downsamplers, x, run, _downsample)
     x = _middle(encoder.mid_block, x, run)
     shortcut = reduce(x, "b (c g) t h w -> b c t h w", "mean", g=encoder.group_size)
-    x = _head(encoder, x, run) + shortcut
+    x = _normed_conv(encoder.norm_out, encoder.conv_out, x, run) + shortcut
     run.commit(cache)
     return x
 
@@ -112,6 +112,7 @@ def decode(
     prepare: Prepare | None = None,
     *,
     in_place: bool = False,
+    head: CausalConv | None = None,
 ) -> Tensor:
     """Decode the next latents of a stream.
 
@@ -123,12 +124,13 @@ def decode(
         cache: updated in place once the latents are through.
         prepare: makes the input of a convolution in one kernel; None: plain operations do.
         in_place: write over the cache's tensors, on the way; not at the start of a stream.
+        head: instead of the decoder's last convolution.
     Returns: [B, output channels, 1 | 4 * T, H, W]; not clamped; all rows on rank 0.
     """
     run = Pass(cache, in_place=in_place)
     run.prepare = prepare
     x = _up(decoder, z, run, len(decoder.up_blocks), ranks)
-    x = _head(decoder, x, run)
+    x = _normed_conv(decoder.norm_out, head or decoder.conv_out, x, run)
     run.commit(cache)
     return run.ranks.all_rows(x, z.shape[3])
 
@@ -307,10 +309,6 @@ def _attend_within_latents(layer: PositionAttention, x: Tensor) -> Tensor:
 def _project(conv: nn.Conv3d, x: Tensor) -> Tensor:
     """Compute a convolution that sees one position."""
     return vae_on_cpu.project(conv, x) if x.device.type == "cpu" else conv(x)
-
-
-def _head(network: Encoder | Decoder, x: Tensor, run: Pass) -> Tensor:
-    return _normed_conv(network.norm_out, network.conv_out, x, run)
 
 
 def _downsample(layer: Downsample, x: Tensor, run: Pass) -> Tensor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from operator import itemgetter
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from worldplay.world.chunk import Chunk, PendingChunk
 from worldplay.world.clip_rollout import begin_clip_chunk
 from worldplay.world.frames import count_frames
 from worldplay.world.own_image import blend
-from worldplay.world.pixels import pixels_to_frames, pixels_to_planes
+from worldplay.world.pixels import pixels_to_frames, pixels_to_planes, planes_to_bytes
 from worldplay.world.rollout import ChunkRollout, count_stood, finished_chunk
 from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.snapshot import Beginning, Snapshot, WalkedPath, since
@@ -27,6 +28,14 @@ if TYPE_CHECKING:
     from worldplay.world.world import World
 
 STAGES = ("select", "context", "denoise")  # of making a chunk, as in its timings
+
+Decoded = TypeVar("Decoded", covariant=True)
+
+
+class Decode(Protocol[Decoded]):
+    """A function of the autoencoder that decodes a stream's next latent."""
+
+    def __call__(self, latent: Tensor, state: DecoderState, *, still: bool) -> Decoded: ...
 
 
 class LiveWalk:
@@ -93,43 +102,51 @@ class LiveWalk:
         Yields: [F, H, W, 3] uint8 RGB; F is 1 for a walk's first latent, 4 for every other.
         """
         if self._own_image is None:
-            return map(pixels_to_frames, self._decode(chunk))
+            return map(pixels_to_frames, self._decode_pixels(chunk))
         return self._blend(self._own_image, chunk)
 
     def decode_for_encoder(self, chunk: Chunk) -> Iterator[NDArray[np.uint8]]:
-        """Decode in the form that an encoder takes with the least copying.
+        """Decode in the form that an encoder takes with the least work.
 
-        Yields: as `decode`; on a GPU the planes [F, 3 * H / 2, W] of pixels_to_planes.
+        Yields: as `decode`, or the planes [F, 3 * H / 2, W] of pixels_to_planes.
         """
-        if self._world.device.type == "cpu" or self._own_image is not None:
+        if self._own_image is not None:
             return self.decode(chunk)
-        return map(pixels_to_planes, self._decode(chunk))
+        if self._world.vae.makes_planes:
+            return map(planes_to_bytes, self._decode(chunk, self._world.vae.decode_planes))
+        if self._world.device.type == "cpu":
+            return self.decode(chunk)
+        return map(pixels_to_planes, self._decode_pixels(chunk))
 
     def _blend(self, own_image: NDArray[np.uint8], chunk: Chunk) -> Iterator[NDArray[np.uint8]]:
         """Blend after decoding, so that the model never sees the image: it does not know that place."""
         first_frame = count_frames(self._first_latent(chunk))
-        for frames in map(pixels_to_frames, self._decode(chunk)):
+        for frames in map(pixels_to_frames, self._decode_pixels(chunk)):
             yield blend(own_image, frames, first_frame)
             first_frame += len(frames)
 
     def _first_latent(self, chunk: Chunk) -> int:
         return chunk.index * self._rollout.config.chunk_latents + chunk.first_latent
 
-    @torch.inference_mode()
-    def _decode(self, chunk: Chunk) -> Iterator[Tensor]:
+    def _decode_pixels(self, chunk: Chunk) -> Iterator[Tensor]:
         """Decode latents one by one. Yields: [3, F, H, W] in [-1, 1]."""
+        return map(itemgetter(0), self._decode(chunk, self._world.vae.decode_latent))
+
+    @torch.inference_mode()
+    def _decode(self, chunk: Chunk, decode: Decode[Decoded]) -> Iterator[Decoded]:
+        """Decode latents one by one by a function."""
         if self._behind is not None:
-            self._world.vae.decode_latent(self._behind, self._state_after(self._num_decoded))
+            decode(self._behind, self._state_after(self._num_decoded), still=False)
             self._behind = None
         latents, stood = torch.split(chunk.latents, 1, dim=2), chunk.stood[chunk.first_latent :]
         for index, (latent, count) in enumerate(zip(latents, stood, strict=True), self._first_latent(chunk)):
-            yield self._decode_latent(latent, index, count)  # kept nowhere while the next one is decoded
+            yield self._decode_latent(decode, latent, index, count)  # kept nowhere while the next is decoded
 
-    def _decode_latent(self, latent: Tensor, index: int, stood: int) -> Tensor:
+    def _decode_latent(self, decode: Decode[Decoded], latent: Tensor, index: int, stood: int) -> Decoded:
         """Decode the walk's latent number `index`. Args: stood: as in Chunk.stood, of this latent."""
-        frames = self._world.vae.decode_latent(latent, self._state_after(index))[0]
+        decoded = decode(latent, self._state_after(index), still=stood > 0)
         self._num_decoded = index + 1
-        return frames.mean(dim=1, keepdim=True).expand_as(frames) if stood > 0 else frames
+        return decoded
 
     def _state_after(self, num_latents: int) -> DecoderState:
         """Return the decoder's state behind the walk's first latents."""

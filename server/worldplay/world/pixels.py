@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from worldplay.model.shock_filter import LUMA
+from worldplay.model.vae_planes import Planes
 from worldplay.world.device import synchronize
-
-_RED, _GREEN, _BLUE = 0.2126, 0.7152, 0.0722  # of BT.709
 
 
 def image_to_pixels(image: Image.Image) -> Tensor:
@@ -41,11 +41,21 @@ def pixels_to_planes(pixels: Tensor) -> NDArray[np.uint8]:
     Returns: [F, 3 * H / 2, W] uint8, BT.709 in limited range, 4:2:0: H rows of luma, then both chroma planes.
     """
     red, green, blue = _to_levels(pixels).float().div(255).unbind(0)
-    luma = _RED * red + _GREEN * green + _BLUE * blue
-    chroma = torch.stack([(blue - luma) / (2 - 2 * _BLUE), (red - luma) / (2 - 2 * _RED)], dim=1)
+    luma = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+    chroma = torch.stack([(blue - luma) / (2 - 2 * LUMA[2]), (red - luma) / (2 - 2 * LUMA[0])], dim=1)
     small = _halve_rows(F.avg_pool2d(chroma, (1, 2))).mul(224).add(128)
     planes = torch.cat([luma.mul(219).add(16).flatten(1), small.flatten(1)], dim=1)
     return copy_to_host(planes.round().to(torch.uint8).view(len(planes), -1, pixels.shape[-1]))
+
+
+def planes_to_bytes(planes: Planes) -> NDArray[np.uint8]:
+    """Convert planes on a CPU to limited range. Returns: as pixels_to_planes."""
+    _, num_frames, height, width = planes.luma.shape
+    joined = np.empty((num_frames, 3 * height // 2, width), dtype=np.uint8)
+    for frame, luma, chroma in zip(joined, planes.luma[0], planes.chroma[0].movedim(1, 0), strict=True):
+        frame[:height] = luma.mul(219 / 255).add_(16.5).numpy()  # half a level more, as below
+        frame[height:] = chroma.mul(224 / 255).add_(128.5).numpy().reshape(-1, width)
+    return joined
 
 
 def copy_to_host(tensor: Tensor) -> NDArray[np.uint8]:

@@ -33,8 +33,9 @@ def warm_up(world: World) -> None:
 def warm_up_decoder(world: World) -> DecoderState:
     """Decode the beginning of a stream, and return its state."""
     state = world.vae.new_decoder_state()
+    decode = world.vae.decode_planes if world.vae.makes_planes else world.vae.decode_latent
     for _ in range(2):  # the first latent is a single frame
-        world.vae.decode_latent(_make_latents(world, 1), state)
+        decode(_make_latents(world, 1), state)
     return state
 
 

@@ -86,6 +86,8 @@ def load_networks(directory: Path, device: torch.device) -> tuple[WorldPlayTrans
     transformer.pack()
     lay_out_channels_last(vae)
     lay_out_for_products(vae.decoder, prod(described.grid))
+    if device.type == "cpu":
+        vae.use_planes()
     return transformer, vae
 
 
