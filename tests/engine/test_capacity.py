@@ -72,12 +72,12 @@ def test_slow_machine_is_measured_for_a_moment_only(
 @pytest.mark.slow
 def test_chunks_are_walked_on_with_all_their_context(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    decode = LiveWalk.decode
+    decode = LiveWalk.decode_for_encoder
 
     def see_and_decode(walk: LiveWalk, chunk: Chunk) -> Iterator[Frames]:
         seen.append(len(chunk.context))
         return decode(walk, chunk)
 
-    monkeypatch.setattr(LiveWalk, "decode", see_and_decode)
+    monkeypatch.setattr(LiveWalk, "decode_for_encoder", see_and_decode)
     count_in_time(world, 4)
     assert set(seen) == {world.rollout.config.memory_latents}

@@ -60,7 +60,7 @@ class WalkPort(Protocol):
         ...
 
     def decode_for_encoder(self, chunk: Chunk) -> Iterator[Frames]:
-        """Decode as `decode`, but in the form that an encoder takes with the least copying."""
+        """Decode as `decode`, but in the form that an encoder takes with the least work."""
         ...
 
     def truncate(self, num_chunks: int) -> None:
