@@ -3,6 +3,7 @@
 import math
 import zlib
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,8 +13,9 @@ from torch import Tensor, nn
 Network = TypeVar("Network", bound=nn.Module)
 
 
+@cache
 def generate(name: str, shape: tuple[int, ...]) -> Tensor:
-    """Generate the float32 parameter of a name, in the checkpoint layout."""
+    """Generate the float32 parameter of a name, in the checkpoint layout. Cases share it: do not change it."""
     generator = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode("utf-8"))))
     x = generator.standard_normal(shape, dtype=np.float32)
     if len(shape) > 1 and not name.endswith(".gamma"):
@@ -27,7 +29,7 @@ def generate(name: str, shape: tuple[int, ...]) -> Tensor:
 
 def fill(module: Network) -> Network:
     """Fill a module, which may be on the meta device; its parameters have the checkpoint's names."""
-    state = {name: generate(name, tuple(old.shape)) for name, old in module.state_dict().items()}
+    state = {name: generate(name, tuple(old.shape)).clone() for name, old in module.state_dict().items()}
     module.load_state_dict(state, strict=True, assign=True)
     return module
 
