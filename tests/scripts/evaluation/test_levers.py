@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+import eval_world
 from evaluation import levers
 from evaluation.lab import Lab
+from evaluation.report import RESULTS, read_results
 from evaluation.workers import here
+from support.drawn_truth import draw_poses
 from support.short_loop import shorten_loop
 from support.tiny_world import SCALE, make_world
 
@@ -16,8 +19,11 @@ def test_every_lever_and_tier_has_a_row(tmp_path: Path, monkeypatch: pytest.Monk
     shorten_loop(monkeypatch)
     world = make_world()
     world.rollout.transformer.requires_grad_(False).pack()
-    report = levers.measure(here(Lab(world, tmp_path / "renders"), tmp_path / "strips"), SCALE)
-    assert [row[""] for row in report.rows] == [
+    monkeypatch.setattr("evaluation.lab.render", draw_poses)
+    workers = here(Lab(world, tmp_path / "renders"), tmp_path / "strips")
+    eval_world.evaluate(workers, ["levers"], SCALE, tmp_path, {})
+    rows = read_results(tmp_path / RESULTS)["sections"]["levers"]["rows"]
+    assert [row[""] for row in rows] == [
         "as served",
         "context kept, newest 8 encoded",
         "context kept, newest 4 encoded",
@@ -27,11 +33,12 @@ def test_every_lever_and_tier_has_a_row(tmp_path: Path, monkeypatch: pytest.Monk
         "tier balanced",
         "tier fast",
     ]
-    exact, kept = report.rows[:2]
+    exact, kept = rows[:2]
     assert exact["to the exact path"] == 99.0
     assert isinstance(kept["to the exact path"], float)
     assert kept["to the exact path"] < 99.0
-    assert kept["MB"] > exact["MB"]  # type: ignore[operator]
+    assert kept["MB"] > exact["MB"]
+    assert (tmp_path / "strips" / "levers.png").exists()
 
 
 def test_loop_returns_to_a_view_in_its_last_chunk() -> None:

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from evaluation import actions, loops, rollouts, standing
 from evaluation.lab import Lab, Played, by_chunk
 from evaluation.metrics import EQUAL_DB
 from evaluation.routes import Route
 from evaluation.variations import SERVED
+from support.drawn_truth import draw_poses
 from support.tiny_world import make_world
 from worldplay.world.world import World
 
@@ -27,13 +27,6 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     return lab
 
 
-def draw_poses(c2w: NDArray[np.float64], height: int, width: int, light: str) -> NDArray[np.uint8]:
-    """Draw a picture of the pose alone, in no time: it differs wherever the pose does."""
-    directions = np.random.default_rng(0).normal(0, 20, (16, height * width * 3))
-    waves = np.sin(c2w.reshape(-1, 16) @ directions)
-    return (127.5 * (1 + waves)).astype(np.uint8).reshape(-1, height, width, 3)
-
-
 @pytest.mark.parametrize("kind", range(len(loops.KINDS)))
 def test_every_loop_closes(lab: Lab, kind: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evaluation.lab.render", draw_poses)
@@ -43,6 +36,7 @@ def test_every_loop_closes(lab: Lab, kind: int, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("turn_deg", standing.TURNS_DEG)
 def test_a_true_picture_stays(lab: Lab, turn_deg: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evaluation.lab.render", draw_poses)
     monkeypatch.setattr(standing, "CHUNKS", 6)
     stand = standing.run_stand(lab, 1, turn_deg)
     assert (stand.truth.psnr, stand.within, stand.between) == (EQUAL_DB, 0, 0)
