@@ -199,7 +199,8 @@ class Trainer:
         by_chunk = errors.unflatten(1, (-1, CHUNK)).mean(dim=(0, 2, 3, 4, 5)).cpu()
         dist.all_reduce(by_chunk)
         by_chunk /= dist.get_world_size()
-        return {f"held_{chunk}": float(by_chunk[chunk]) for chunk in (0, 1, 3, 5, 9)}
+        shown = [chunk for chunk in (0, 1, 3, 5, 9) if chunk < len(by_chunk)]
+        return {f"held_{chunk}": float(by_chunk[chunk]) for chunk in shown}
 
     def _agree(self, value: float) -> float:
         """Return the first rank's value on every rank."""

@@ -15,31 +15,32 @@ from training import stages, text_stage, vae_stage
 from training.prompt_book import read_prompts
 from training.stages import ON_CPU
 from training.vae_stage import PARTS, WHOLE
-from worldplay.world.courtyard.paint import Colour
-from worldplay.world.courtyard.rays import Vec
+from training.walk_files import HEIGHT, WIDTH, Drawer
 from worldplay.world.embedded.load import load_embedded
 
 SECOND = 1 / 60
 
 
-def look_in_colours(origin: Vec, ray: Vec, light: object) -> Colour:
-    """Colour rays by their direction, at a small part of the court's cost."""
-    return ray.x.abs(), ray.y.abs(), ray.z.abs()
+def make_colourer(scale: int, device: str, look: None) -> Drawer:
+    """Prepare to colour frames by the pose: no court is rendered."""
+    ramp = torch.linspace(0, 255, WIDTH * scale)[:, None].expand(HEIGHT * scale, -1, 3)
+    return lambda c2w, light: (c2w[:, None, None, :3, 2].abs() * ramp).to(torch.uint8)
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stages, "compile_look", lambda: look_in_colours)
+    monkeypatch.setattr(stages, "compile_look", lambda: None)
+    monkeypatch.setattr(stages, "make_drawer", make_colourer)
     monkeypatch.setattr(stages, "WALK_LATENTS", 16)
-    monkeypatch.setattr(stages, "HELD_OUT_LATENTS", 40)
+    monkeypatch.setattr(stages, "HELD_OUT_LATENTS", 16)
     monkeypatch.setattr(stages, "HELD_OUT_WALKS", 4)
     monkeypatch.setattr(stages, "read_prompts", partial(read_prompts, count=50))
     monkeypatch.setattr(stages, "ON_CPU", replace(ON_CPU, samples=1, refresh_steps=1, drawers=1))
     monkeypatch.setattr(text_stage, "STEPS", 20)
-    monkeypatch.setattr(text_stage, "BATCH", 8)
+    monkeypatch.setattr(text_stage, "BATCH", 2)
     monkeypatch.setattr(vae_stage, "PARTS", replace(PARTS, num_streams=1, longest=2))
     monkeypatch.setattr(vae_stage, "WHOLE", replace(WHOLE, num_streams=1, longest=2))
-    monkeypatch.setattr(vae_stage, "HELD_OUT_FRAMES", 33)
+    monkeypatch.setattr(vae_stage, "HELD_OUT_FRAMES", 9)
 
 
 @pytest.mark.slow
