@@ -15,7 +15,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 @cache
 def generate(name: str, shape: tuple[int, ...]) -> Tensor:
-    """Generate the float32 parameter of a name, in the checkpoint layout. Cases share it: do not change it."""
+    """Generate the float32 parameter of a name, in the checkpoint layout. Cases share it: never change it."""
     generator = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode("utf-8"))))
     x = generator.standard_normal(shape, dtype=np.float32)
     if len(shape) > 1 and not name.endswith(".gamma"):

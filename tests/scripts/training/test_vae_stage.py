@@ -13,19 +13,22 @@ from safetensors.torch import load_file, save_file
 from training import vae_stage
 from training.progress import Progress
 from training.stages import load_vae
-from training.vae_stage import EMBEDDED_VAE, WHOLE, Known, VAEStage, take_over, train_vae
+from training.vae_stage import EMBEDDED_VAE, PARTS, WHOLE, Known, VAEStage, take_over, train_vae
 from training.vae_streams import Piece
 from worldplay.model.vae import StreamingVAE
 
 STEP_S = 0.2
+TINY = replace(EMBEDDED_VAE, latent_channels=4, encoder_channels=(8, 8, 8), decoder_channels=(8, 8, 8, 8))
 
 
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VAEStage:
-    """Six steps by a clock of its own, on frames of half the size: two of parts, four of whole frames."""
+    """Six steps of a tiny network by a clock of its own: two on parts of small frames, four on whole ones."""
     ticks = count()
     monkeypatch.setattr(vae_stage, "time", SimpleNamespace(monotonic=lambda: STEP_S * next(ticks)))
-    monkeypatch.setattr(vae_stage, "WHOLE", replace(WHOLE, height=96, width=160))
+    monkeypatch.setattr(vae_stage, "EMBEDDED_VAE", TINY)
+    monkeypatch.setattr(vae_stage, "PARTS", replace(PARTS, num_streams=1, longest=2, height=32, width=32))
+    monkeypatch.setattr(vae_stage, "WHOLE", replace(WHOLE, num_streams=1, longest=2, height=96, width=160))
     monkeypatch.setattr(vae_stage, "HELD_OUT_FRAMES", 33)
     walks = tmp_path / "walks"
     walks.mkdir()
@@ -37,7 +40,16 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VAEStage:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("only_rank")
-def test_training_leaves_a_network_that_loads_and_goes_on_where_it_stopped(stage: VAEStage) -> None:
+def test_training_leaves_a_network_that_loads_and_goes_on_where_it_stopped(
+    stage: VAEStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn, learned = vae_stage.Trainer._learn, count()
+
+    def learn_and_count(trainer: vae_stage.Trainer, piece: Piece) -> None:
+        next(learned)
+        learn(trainer, piece)
+
+    monkeypatch.setattr(vae_stage.Trainer, "_learn", learn_and_count)
     train_vae(stage)
     first = [json.loads(line) for line in (stage.out / "vae.jsonl").read_text().splitlines()]
     before = load_file(stage.out / "vae.safetensors")
@@ -45,30 +57,23 @@ def test_training_leaves_a_network_that_loads_and_goes_on_where_it_stopped(stage
     assert (stage.out / "vae.png").exists()
     train_vae(replace(stage, minutes=8 * STEP_S / 60))
     resumed = [json.loads(line)["step"] for line in (stage.out / "vae.jsonl").read_text().splitlines()]
-    assert (first[-1]["step"], resumed[-1]) == (6, 8)
+    assert (first[-1]["step"], resumed[-1], next(learned)) == (6, 8, 8)
     after = load_file(stage.out / "vae.safetensors")
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
-TINY = replace(EMBEDDED_VAE, latent_channels=4, encoder_channels=(8, 8, 8), decoder_channels=(8, 8, 8, 8))
-
-
 @pytest.fixture
-def tiny(stage: VAEStage, monkeypatch: pytest.MonkeyPatch) -> VAEStage:
-    """The same steps of a network and on pieces of a few numbers."""
-    monkeypatch.setattr(vae_stage, "EMBEDDED_VAE", TINY)
+def unmeasured(stage: VAEStage, monkeypatch: pytest.MonkeyPatch) -> VAEStage:
+    """The same, and an export measures and draws next to nothing."""
     monkeypatch.setattr(vae_stage, "HELD_OUT_FRAMES", 5)
     monkeypatch.setattr(Progress, "draw", lambda _: None)
-    for name in ("PARTS", "WHOLE"):
-        plan = replace(getattr(vae_stage, name), num_streams=1, longest=2, height=32, width=32)
-        monkeypatch.setattr(vae_stage, name, plan)
     return stage
 
 
 @pytest.mark.usefixtures("only_rank")
 @pytest.mark.parametrize("fails", ["reconstruct", "write_description"])
 def test_a_run_that_ended_before_its_last_export_exports_when_it_goes_on(
-    tiny: VAEStage, monkeypatch: pytest.MonkeyPatch, fails: str
+    unmeasured: VAEStage, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     def fail(*_: object) -> None:
         raise OSError("no space left on device")
@@ -76,16 +81,16 @@ def test_a_run_that_ended_before_its_last_export_exports_when_it_goes_on(
     with monkeypatch.context() as full:
         full.setattr(vae_stage, fails, fail)
         with pytest.raises(OSError, match="no space left"):
-            train_vae(tiny)
-    train_vae(tiny)
-    assert load_vae(tiny.out, "cpu").config.scaling_factor != 1
-    steps = [json.loads(line)["step"] for line in (tiny.out / "vae.jsonl").read_text().splitlines()]
+            train_vae(unmeasured)
+    train_vae(unmeasured)
+    assert load_vae(unmeasured.out, "cpu").config.scaling_factor != 1
+    steps = [json.loads(line)["step"] for line in (unmeasured.out / "vae.jsonl").read_text().splitlines()]
     assert steps[-1] == 6
 
 
 @pytest.mark.usefixtures("only_rank")
 def test_training_that_is_killed_goes_on_from_its_last_seconds(
-    tiny: VAEStage, monkeypatch: pytest.MonkeyPatch
+    unmeasured: VAEStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vae_stage, "SAVE_EVERY_S", 1.5 * STEP_S)
     monkeypatch.setattr(vae_stage.Trainer, "_export", lambda _: pytest.fail("exported too early"))
@@ -98,8 +103,8 @@ def test_training_that_is_killed_goes_on_from_its_last_seconds(
 
     monkeypatch.setattr(vae_stage.Trainer, "_learn", learn_and_die)
     with pytest.raises(KeyboardInterrupt):
-        train_vae(tiny)
-    assert torch.load(tiny.out / "vae.ckpt", weights_only=True)["step"] == 2
+        train_vae(unmeasured)
+    assert torch.load(unmeasured.out / "vae.ckpt", weights_only=True)["step"] == 2
 
 
 @pytest.mark.parametrize(
