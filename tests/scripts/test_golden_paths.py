@@ -24,8 +24,7 @@ WAYS: dict[str, Callable[[WorldPlayTransformer], None]] = {
     "packed": lambda model: model.pack(),
     "products": lambda model: model.use_attention(MATMUL),
     "kernel": lambda model: model.use_attention("sdpa-flash"),
-    "eager": lambda model: model.use_regions(compile_regions("eager")),
-    "aot_eager": lambda model: model.use_regions(compile_regions("aot_eager")),
+    "compiled": lambda model: model.use_regions(compile_regions("aot_eager")),
 }
 
 
@@ -36,7 +35,7 @@ def check(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "way", [pytest.param(way, marks=pytest.mark.slow) if "eager" in way else way for way in WAYS]
+    "way", [pytest.param(way, marks=pytest.mark.slow) if way == "compiled" else way for way in WAYS]
 )
 @pytest.mark.parametrize("name", CASES)
 def test_case_in_another_way(monkeypatch: pytest.MonkeyPatch, name: str, way: str) -> None:
