@@ -40,6 +40,12 @@ def load(root: Path, variant: str = "ar-distilled", budget: int | None = None) -
     return load_released(config, root, torch.device("cpu"), budget)
 
 
+@pytest.fixture(scope="module")
+def distilled(layouts: dict[str, Path]) -> World:
+    """The fast variant with all the memory it wants; not to be changed."""
+    return load(layouts["diffusers"])
+
+
 def picture() -> Image.Image:
     pixels = np.random.default_rng(0).integers(0, 255, (48, 80, 3), dtype=np.uint8)
     return Image.fromarray(pixels)
@@ -53,8 +59,8 @@ def chunks(walk: LiveWalk, count: int) -> list[Chunk]:
     return [walk.begin_chunk(CircleSteering()).finish() for _ in range(count)]
 
 
-def test_walk_through_a_released_model(layouts: dict[str, Path]) -> None:
-    walk = open_walk(load(layouts["diffusers"]))
+def test_walk_through_a_released_model(distilled: World) -> None:
+    walk = open_walk(distilled)
     for number, chunk in enumerate(chunks(walk, 2)):
         frames = np.concatenate(list(walk.decode(chunk)))
         assert frames.shape == (16 if number else 13, 32, 64, 3)
@@ -87,9 +93,9 @@ def test_guidance_has_a_second_text_cache(layouts: dict[str, Path]) -> None:
     assert chunks(walk, 2)[1].context == [0, 1, 2, 3]
 
 
-def test_guidance_of_one_is_the_prompt_alone(layouts: dict[str, Path]) -> None:
+def test_guidance_of_one_is_the_prompt_alone(layouts: dict[str, Path], distilled: World) -> None:
     guided, plain = (
-        chunks(open_walk(load(layouts["diffusers"], name)), 1)[0] for name in ("ar", "ar-distilled")
+        chunks(open_walk(world), 1)[0] for world in (load(layouts["diffusers"], "ar"), distilled)
     )
     assert not torch.allclose(guided.latents, plain.latents)
 
@@ -110,9 +116,8 @@ def test_bidirectional_rollout_that_is_given_up_leaves_no_trace(layouts: dict[st
     assert walk.num_chunks == 0
 
 
-def test_prompt_may_change_on_the_way(layouts: dict[str, Path]) -> None:
-    world = load(layouts["diffusers"])
-    walks = [open_walk(world) for _ in range(2)]
+def test_prompt_may_change_on_the_way(distilled: World) -> None:
+    walks = [open_walk(distilled) for _ in range(2)]
     for walk in walks:
         chunks(walk, 1)
     walks[1].set_prompt("A desert")
@@ -120,12 +125,9 @@ def test_prompt_may_change_on_the_way(layouts: dict[str, Path]) -> None:
     assert not torch.allclose(kept, changed)
 
 
-def test_prompts_and_images_are_encoded_once(
-    layouts: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world = load(layouts["diffusers"])
-    first = world.conditioner.encode(PROMPT, picture(), torch.zeros(1, 4, 1, 2, 4))
-    again = world.conditioner.encode(PROMPT, picture(), torch.zeros(1, 4, 1, 2, 4))
+def test_prompts_and_images_are_encoded_once(distilled: World) -> None:
+    first = distilled.conditioner.encode(PROMPT, picture(), torch.zeros(1, 4, 1, 2, 4))
+    again = distilled.conditioner.encode(PROMPT, picture(), torch.zeros(1, 4, 1, 2, 4))
     assert again.text_states is first.text_states
     assert again.vision_states is first.vision_states
 
@@ -154,11 +156,15 @@ def budget_for(unrotated_caches: bool, encoders: OffloadMode, text_stream: Offlo
     ],
 )
 def test_every_plan_gives_the_same_latents(
-    layouts: dict[str, Path], unrotated_caches: bool, encoders: OffloadMode, text_stream: OffloadMode
+    layouts: dict[str, Path],
+    distilled: World,
+    unrotated_caches: bool,
+    encoders: OffloadMode,
+    text_stream: OffloadMode,
 ) -> None:
     budget = budget_for(unrotated_caches, encoders, text_stream)
     tight = chunks(open_walk(load(layouts["diffusers"], budget=budget)), 2)[1]
-    roomy = chunks(open_walk(load(layouts["diffusers"])), 2)[1]
+    roomy = chunks(open_walk(distilled), 2)[1]
     torch.testing.assert_close(tight.latents, roomy.latents, atol=1e-5, rtol=0)
 
 
@@ -291,7 +297,6 @@ def test_link_to_weights_that_are_gone(layouts: dict[str, Path], tmp_path: Path)
         load(root)
 
 
-def test_views_have_open_ground(layouts: dict[str, Path]) -> None:
-    world = load(layouts["diffusers"])
-    walk = world.open_walk(WalkRequest(seed=1, steps=1))
+def test_views_have_open_ground(distilled: World) -> None:
+    walk = distilled.open_walk(WalkRequest(seed=1, steps=1))
     assert not any(chunk.bumped for chunk in chunks(walk, 2))
