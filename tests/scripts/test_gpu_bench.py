@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,12 @@ def carry_out(name: str, setup: Setup) -> Outcome:
     return list(plan.carry_out(name, setup))[-1]
 
 
+@cache
+def measure(name: str) -> Outcome:
+    """Carry out a measurement in miniature, once for all tests."""
+    return carry_out(name, MINI)
+
+
 @pytest.mark.parametrize(
     ("name", "column"),
     [
@@ -49,7 +56,7 @@ def carry_out(name: str, setup: Setup) -> Outcome:
     ],
 )
 def test_measurements_run_in_miniature(name: str, column: str) -> None:
-    outcome = carry_out(name, MINI)
+    outcome = measure(name)
     assert (outcome.status, outcome.size, outcome.detail) == ("ok", "16x24", "")
     assert column in outcome.rows[0]
     assert outcome.rows[-1].keys() == {"peak GB"}
@@ -90,13 +97,13 @@ def test_walks_go_through_the_server(name: str) -> None:
 
 
 def test_decoders_are_compared_with_float32() -> None:
-    errors = {row["way"]: row["rms error"] for row in carry_out("decode", MINI).rows if "rms error" in row}
+    errors = {row["way"]: row["rms error"] for row in measure("decode").rows if "rms error" in row}
     assert errors["fp16, norms in float32"] == pytest.approx(errors["fp16, fused norms"], rel=0.1)
     assert float(errors["fp16, norms in float32"]) < float(errors["bf16, as served"]) / 4
 
 
 def test_both_ways_to_run_a_pass_are_compared() -> None:
-    rows = carry_out("passes", MINI).rows[:-1]
+    rows = measure("passes").rows[:-1]
     assert [row["way"] for row in rows] == ["launched", "compiled"]
 
 
@@ -109,7 +116,7 @@ def test_rows_are_rounded_to_8_bits_by_their_own_scale() -> None:
 
 
 def test_storage_compares_both_caches_at_each_context() -> None:
-    rows = carry_out("storage", MINI).rows[:-1]
+    rows = measure("storage").rows[:-1]
     assert [(row["keeps"], row["context"]) for row in rows] == [("both branches", 4), ("unrotated", 4)]
 
 
@@ -183,7 +190,7 @@ def test_scaling_is_measured_at_all_sizes_the_largest_first() -> None:
 
 
 def test_a_missing_backend_is_a_row_of_its_own() -> None:
-    rows = carry_out("attention", MINI).rows
+    rows = measure("attention").rows
     assert "failed" in next(row for row in rows if row.get("backend") == "sdpa-cudnn")
     assert "ms" in next(row for row in rows if row.get("backend") == "sdpa-math")
 
