@@ -66,7 +66,8 @@ def test_report_says_what_the_tier_did(report: Report) -> None:
 
 
 def test_report_says_what_was_measured(report: Report) -> None:
-    assert (report.height, report.width, report.blocks) == (16, 24, 2)
+    assert (report.height, report.width, report.blocks, report.ranks) == (16, 24, 2, 1)
+    assert "ranks" not in render(report)
     assert (report.context_latents, report.text_tokens, report.frames_per_chunk) == (8, 880, 16)
     assert json.loads(json.dumps(asdict(report)))["rows"][-1]["stage"] == "chunk"
     assert "8 context latents, 880 text tokens" in render(report)

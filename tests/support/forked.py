@@ -6,7 +6,8 @@ in the same way, where the package would start them anew.
 
 import multiprocessing
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from multiprocessing.context import ForkServerContext
 from multiprocessing.forkserver import _forkserver as forkserver
 from multiprocessing.process import BaseProcess
@@ -19,12 +20,29 @@ def start_forked(
     run: Callable[..., None], *arguments: object, said: Path, environment: Mapping[str, str]
 ) -> BaseProcess:
     """Run a function of a module. What it writes to stderr goes to the file `said`."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
     said.touch()
-    process = context.Process(target=_run, args=(run, arguments, said, dict(environment)))
+    process = _start_server().Process(target=_run, args=(run, arguments, said, dict(environment)))
     process.start()
     return process
+
+
+@contextmanager
+def forking() -> Iterator[None]:
+    """Fork what would be started anew."""
+    context, get_context = _start_server(), multiprocessing.get_context
+    multiprocessing.get_context = lambda method=None: context  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        multiprocessing.get_context = get_context
+
+
+def _start_server() -> ForkServerContext:
+    """Start the process that is forked, now: forks have what its parent's thread blocks of signals then."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    forkserver.ensure_running()
+    return context
 
 
 def _run(

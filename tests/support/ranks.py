@@ -6,13 +6,14 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import torch
 
+from support.forked import forking
 from worldplay.model.kv_cache import TextKV
-from worldplay.model.ranks import ALONE, Ranks
+from worldplay.model.ranks import Ranks
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE
 from worldplay.ranks.leader import Leader
@@ -65,11 +66,10 @@ def share(ranks: Ranks, *modules: Module) -> None:
 
 
 @contextmanager
-def ranks_on_this_cpu(size: int) -> Iterator[Ranks]:
-    if size == 1:
-        yield ALONE
-        return
+def ranks_on_this_cpu(size: int) -> Iterator[Leader]:
     threads = torch.get_num_threads()
-    with lead(size, "cpu", make_nothing) as leader:
+    with ExitStack() as stack:
+        with forking():
+            leader = stack.enter_context(lead(size, "cpu", make_nothing))
         yield leader
     torch.set_num_threads(threads)
