@@ -178,16 +178,16 @@ def assert_left_nothing(folder: Path) -> None:
     wait_until(lambda: not list(folder.glob("worldplay-ranks-*")))
 
 
-def serve_two() -> None:
-    sys.argv = ["worldplay", *SERVE, "0"]
+def serve_two(model: str) -> None:
+    sys.argv = ["worldplay", *SERVE, "0", "--model", model]
     main()
 
 
 @contextmanager
-def serving_two(folder: Path) -> Iterator[tuple[BaseProcess, int, str]]:
+def serving_two(folder: Path, model: str) -> Iterator[tuple[BaseProcess, int, str]]:
     """Serve on two ranks. Yields: rank 0, the other one's process id, and host and port."""
     said = folder / "said"
-    server = start_forked(serve_two, said=said, environment=environment(folder))
+    server = start_forked(serve_two, model, said=said, environment=environment(folder))
     try:
         wait_until(lambda: "startup complete" in said.read_text())
         (ready,) = [line for line in said.read_text().splitlines() if "ready, visitors" in line]
@@ -224,8 +224,8 @@ def is_running(process: int) -> bool:
     return state_of(process)[:1] not in ([], ["Z"])
 
 
-def test_visitor_walks_on_two_ranks_until_one_is_killed(tmp_path: Path) -> None:
-    with serving_two(tmp_path) as (server, follower, address):
+def test_visitor_walks_on_two_ranks_until_one_is_killed(tmp_path: Path, tiny_model: str) -> None:
+    with serving_two(tmp_path, tiny_model) as (server, follower, address):
         with RawClient(f"ws://{address}/ws") as client:
             client.hello()
             client.start(seed=1)
@@ -247,8 +247,8 @@ def wait_ended(process: BaseProcess) -> int | None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_other_ranks_end_with_rank_0(tmp_path: Path, how: signal.Signals) -> None:
-    with serving_two(tmp_path) as (server, follower, _):
+def test_other_ranks_end_with_rank_0(tmp_path: Path, tiny_model: str, how: signal.Signals) -> None:
+    with serving_two(tmp_path, tiny_model) as (server, follower, _):
         assert server.pid is not None
         os.kill(server.pid, how)
         if how == signal.SIGTERM:  # as service managers do
