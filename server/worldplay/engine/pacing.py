@@ -18,44 +18,32 @@ Stage = Literal["open", "context", "step", "decode"]  # what the worker does in 
 
 
 class RecentTimes:
-    """The latest few durations of something."""
+    """The latest few durations of something. Its numbers are 0 if nothing was measured yet."""
 
     def __init__(self, count: int = _NUM_RECENT) -> None:
         self._times_ms: deque[float] = deque(maxlen=count)
-        self._sorted_ms: list[float] = []  # they are read much more often than added
+        # Kept, as they are read much more often than a time is added.
+        self.least_ms = self.median_ms = self.p95_ms = self.p995_ms = 0.0
 
     def add(self, time_ms: float) -> None:
         self._times_ms.append(time_ms)
-        self._sorted_ms = sorted(self._times_ms)
+        ascending = sorted(self._times_ms)
+        self.least_ms = ascending[0]
+        self.median_ms = _rank(ascending, 0.5)
+        self.p95_ms = _rank(ascending, 0.95)
+        self.p995_ms = _rank(ascending, 0.995)
 
     def __bool__(self) -> bool:
         return bool(self._times_ms)
 
     @property
-    def median_ms(self) -> float:
-        return self._rank(0.5)
-
-    @property
-    def p95_ms(self) -> float:
-        return self._rank(0.95)
-
-    @property
-    def p995_ms(self) -> float:
-        return self._rank(0.995)
-
-    @property
-    def least_ms(self) -> float:
-        return self._sorted_ms[0] if self._sorted_ms else 0.0
-
-    @property
     def jitter_ms(self) -> float:
         return self.p95_ms - self.median_ms
 
-    def _rank(self, share: float) -> float:
-        """Nearest rank; 0 if nothing was measured yet."""
-        if not self._sorted_ms:
-            return 0.0
-        return self._sorted_ms[math.ceil(share * len(self._sorted_ms)) - 1]
+
+def _rank(ascending: list[float], share: float) -> float:
+    """Return the nearest rank."""
+    return ascending[math.ceil(share * len(ascending)) - 1]
 
 
 class AckDelays:
