@@ -23,12 +23,18 @@ from support.raw_socket import (
     upgrade,
 )
 from support.serving import computed_s, serving
+from support.tiny_world import make_world
 from support.waiting import wait_until
 from worldplay.web import connections, world_server
 from worldplay.world.world import World
 
 HELLO, START = message("hello", protocol=1), message("start", seed=1)
 POSE = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world()
 
 
 @pytest.fixture(scope="module")

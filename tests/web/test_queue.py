@@ -6,9 +6,15 @@ import pytest
 
 from support.raw_client import RawClient
 from support.serving import serving
+from support.tiny_world import make_world
 from worldplay.world.world import World
 
 FIELDS = "fields=places,yielded"
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world()
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from support.pictures import decode_file
 from support.raw_client import RawClient
 from support.recording_visitor import Visitor
 from support.serving import serving
+from support.tiny_world import make_world
 from worldplay.store import recordings as recordings_module
 from worldplay.store.about import hash_key
 from worldplay.store.errors import MissingRecordingError
@@ -23,6 +24,11 @@ from worldplay.web.recording_links import make_token
 from worldplay.world.world import World
 
 NAMES = ("recording.mp4", "walk.json")
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world()
 
 
 @pytest.fixture(scope="module")

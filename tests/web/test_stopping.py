@@ -16,6 +16,7 @@ import pytest
 from support.paths import ENVIRONMENT
 from support.raw_client import Closed, Message, RawClient
 from support.serving import running
+from support.tiny_world import make_world
 from support.waiting import wait_until
 from worldplay.engine_setup import make_engine
 from worldplay.settings import load_settings
@@ -25,6 +26,11 @@ from worldplay.web.app import create_server
 from worldplay.world.world import World
 
 ENDS_WITHIN_S = 10  # promised, whatever is going on
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world()
 
 
 @contextmanager

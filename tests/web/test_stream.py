@@ -1,20 +1,24 @@
-"""Walks over a real socket, by a client written from the protocol table alone."""
+"""Walks in a tiny world over a real socket, by a client written from the protocol table alone."""
 
 import io
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import httpx
 import msgpack
 import pytest
 from PIL import Image
 
-from support.raw_client import Closed, Message, RawClient, of
+from support.raw_client import Message, RawClient, of
 from support.serving import serving
+from support.tiny_world import make_world
 from worldplay.web.limits import LIMITS
 from worldplay.world.world import World
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world()
 
 
 def walk(address: str) -> RawClient:
@@ -29,16 +33,6 @@ def png(width: int, height: int) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (width, height), (200, 80, 40)).save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def test_welcome_describes_the_world(server: str) -> None:
-    with walk(server) as client:
-        welcome = client.hello()
-        assert client.subprotocol == "worldplay.v1"
-    assert (welcome["fps"], welcome["size"], welcome["resumed"]) == (24, [320, 192], False)
-    views = welcome["worlds"][0]["views"]
-    assert len(views) == 3
-    assert Image.open(io.BytesIO(views[0]["preview"])).size == (320, 192)
 
 
 def test_walk_streams_contiguous_fragments(server: str) -> None:
@@ -135,23 +129,6 @@ def test_prompt_is_acknowledged(server: str) -> None:
         client.send("prompt", text="at night")
         state = client.recv_type("state")
     assert (state["what"], state["text"]) == ("prompt", "at night")
-
-
-def test_welcome_suggests_prompts_and_says_what_becomes_of_pictures(server: str) -> None:
-    with walk(server) as client:
-        courtyard = client.hello()["worlds"][0]
-    assert courtyard["suggestions"][2] == {"title": "Night", "prompt": "the courtyard at night"}
-    assert courtyard["own_pictures"] == "nearest_view"
-
-
-def test_own_image_is_answered_with_the_view_most_like_it(server: str) -> None:
-    with walk(server) as client:
-        garden = client.hello()["worlds"][0]["views"][1]
-        client.send("start", image=garden["preview"])
-        messages = client.collect(lambda message: message["type"] == "chunk")
-    told = next(message for message in messages if message["type"] == "state")
-    assert told == {"type": "state", "what": "view", "view": garden["name"]}
-    assert messages.index(told) < [message["type"] for message in messages].index("init")
 
 
 def picture(mode: str, size: tuple[int, int], format: str, **options: object) -> bytes:
@@ -331,52 +308,6 @@ def test_disconnect_in_mid_chunk_frees_the_worker(server: str) -> None:
     while httpx.get(f"http://{server}/health").json()["sessions"]["active"]:
         assert time.monotonic() < deadline, "the session outlived its visitor"
         time.sleep(0.02)
-
-
-@pytest.mark.slow
-def test_client_that_never_reads_does_not_block_another(world: World) -> None:
-    quick = replace(world, rollout=replace(world.rollout, config=replace(world.rollout.config, steps=1)))
-    with serving(quick, send_timeout_s=1.0) as address, walk(address) as deaf, walk(address) as other:
-        deaf.hello()
-        deaf.start(seed=1)
-        stop = threading.Event()
-        flooding = threading.Thread(target=_acknowledge_blindly, args=(deaf, stop))
-        flooding.start()
-        other.hello()
-        other.start(seed=1)
-        other.collect(is_chunk(4), timeout=60.0)
-        stop.set()
-        flooding.join(60.0)
-
-
-def _acknowledge_blindly(client: RawClient, stop: threading.Event) -> None:
-    """Ask for ever more video without reading any."""
-    shown = 0.0
-    while not stop.wait(0.05):
-        shown += 1.0
-        try:
-            client.send("playhead", shown=shown, buffered=0.0, stalled=0, hidden=False)
-        except Closed:
-            return
-
-
-def test_health_and_metrics(server: str) -> None:
-    with walk(server) as client:
-        client.hello()
-        client.start(seed=1)
-        client.press(["w"])
-        client.collect(is_chunk(2))
-        health = httpx.get(f"http://{server}/health").json()
-    assert (health["live"], health["ready"], health["model"], health["device"]) == (
-        True,
-        True,
-        "embedded",
-        "cpu",
-    )
-    assert health["sessions"]["active"] == 1
-    text = httpx.get(f"http://{server}/metrics").text
-    assert 'worldplay_stage_seconds_total{stage="denoise"}' in text
-    assert "worldplay_input_to_photon_seconds_count" in text
 
 
 @pytest.mark.parametrize(
