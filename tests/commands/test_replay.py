@@ -10,6 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from support.clips import decode, render_options
+from support.forked import forking
 from support.walks import AHEAD, go_on, open_walk
 from worldplay import cli, loading
 from worldplay.commands import render, replay
@@ -18,19 +19,31 @@ from worldplay.ranks.leader import Leader
 from worldplay.ranks.orders import MakeModules
 from worldplay.ranks.team import lead
 from worldplay.settings import ModelSettings, load_settings
+from worldplay.world.embedded import load
 from worldplay.world.snapshot_file import write_snapshot
 from worldplay.world.world import World
 
 
-@pytest.fixture
-def path(world: World, tmp_path: Path) -> Path:
+@pytest.fixture(autouse=True)
+def _views_of_the_world(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not render the views again whenever the world is loaded: that takes most of the time."""
+    monkeypatch.setattr(load, "render_views", lambda *_: world.views)
+
+
+@pytest.fixture(scope="module")
+def saved(world: World) -> bytes:
     with torch.inference_mode():
         walk = open_walk(world)
         go_on(walk, [AHEAD])
         walk.set_prompt("the courtyard at night")
         go_on(walk, [AHEAD])
-        path = tmp_path / "walk.safetensors"
-        path.write_bytes(write_snapshot(walk.snapshot()))
+        return write_snapshot(walk.snapshot())
+
+
+@pytest.fixture
+def path(saved: bytes, tmp_path: Path) -> Path:
+    path = tmp_path / "walk.safetensors"
+    path.write_bytes(saved)
     return path
 
 
@@ -75,7 +88,8 @@ def test_several_ranks_make_the_walk_again(path: Path, monkeypatch: pytest.Monke
     started: list[int] = []
     monkeypatch.setattr(loading, "lead", count_ranks(started))
     threads = torch.get_num_threads()
-    assert replay.run(load_settings(device="cpu", gpus=2), path)
+    with forking():
+        assert replay.run(load_settings(device="cpu", gpus=2), path)
     torch.set_num_threads(threads)
     assert started == [2]
 
@@ -102,10 +116,10 @@ def count_ranks(started: list[int]) -> Callable[..., AbstractContextManager[Lead
 def test_ranks_that_cannot_be_are_refused_for_a_saved_walk(
     given: dict[str, object], expected: str, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def load(*arguments: object) -> World:
+    def refuse(*arguments: object) -> World:
         raise AssertionError("it was loaded")
 
-    monkeypatch.setattr(loading, "load_embedded", load)
+    monkeypatch.setattr(loading, "load_embedded", refuse)
     settings = load_settings(**{"device": "cpu", **given})
     options = render_options(tmp_path / "a.mp4", pose=str(path), prompt=None)
     for run in (lambda: render.run(settings, options), lambda: replay.run(settings, path)):
