@@ -12,10 +12,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+import torch
 
 from support.paths import ENVIRONMENT
 from support.raw_client import Closed, Message, RawClient
-from support.serving import running
+from support.serving import running, serving
 from support.tiny_world import make_world
 from support.waiting import wait_until
 from worldplay.engine_setup import make_engine
@@ -23,6 +24,7 @@ from worldplay.settings import load_settings
 from worldplay.web import world_server
 from worldplay.web.address import listen
 from worldplay.web.app import create_server
+from worldplay.world.embedded.load import load_embedded
 from worldplay.world.world import World
 
 ENDS_WITHIN_S = 10  # promised, whatever is going on
@@ -98,10 +100,8 @@ def test_walk_goes_on_after_an_update(tmp_path: Path, tiny_model: str) -> None:
         assert process.wait(ENDS_WITHIN_S) == 0
     last = [message for message in messages if message["type"] == "media"][-1]
     frame = last["frame"]
-    with (
-        serving_process(tiny_model, WORLDPLAY_STORE=store) as (address, _),
-        RawClient(f"ws://{address}/ws") as client,
-    ):
+    world = load_embedded(Path(tiny_model), torch.device("cpu"))
+    with serving(world, store=store, resume_s=60.0) as address, RawClient(f"ws://{address}/ws") as client:
         resume = {"session": welcome["session"], "secret": welcome["secret"], "fragment": frame}
         assert client.hello(resume=resume)["resumed"]
         chunk = client.recv_type("chunk")
