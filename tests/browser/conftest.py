@@ -26,7 +26,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
     # Playwright evaluates strings in the page, which its policy forbids; test_policy.py does without.
-    with chromium.new_page(bypass_csp=True) as page:
+    with chromium.new_page(bypass_csp=True, viewport={"width": 1000, "height": 600}) as page:
         page.set_default_timeout(60_000)  # of a busy machine
         yield page
 
