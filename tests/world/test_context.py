@@ -45,12 +45,10 @@ def mean_distances(
     w2c: NDArray[np.float64], start: int, points: NDArray[np.float32], chunk: int = 4, recent: int = 12
 ) -> NDArray[np.float64]:
     """Section 11's distance of every candidate chunk, from similarities."""
-    distances = []
-    for candidate in range(chunk, start - recent, chunk):
-        pair = w2c[[candidate, candidate + chunk // 2]]
-        shared = [similarity(query, pair, points).mean() for query in w2c[start : start + chunk]]
-        distances.append(1 - np.mean(shared))
-    return np.array(distances)
+    candidates = np.arange(chunk, start - recent, chunk)
+    pairs = w2c[np.stack([candidates, candidates + chunk // 2], axis=1).flatten()]
+    shared = [similarity(query, pairs, points) for query in w2c[start : start + chunk]]
+    return 1 - np.mean(shared, axis=0).reshape(-1, 2).mean(axis=1)
 
 
 def test_distances_match_golden(golden: Golden) -> None:
