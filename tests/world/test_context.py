@@ -48,7 +48,8 @@ def mean_distances(
     candidates = np.arange(chunk, start - recent, chunk)
     pairs = w2c[np.stack([candidates, candidates + chunk // 2], axis=1).flatten()]
     shared = [similarity(query, pairs, points) for query in w2c[start : start + chunk]]
-    return 1 - np.mean(shared, axis=0).reshape(-1, 2).mean(axis=1)
+    distances: NDArray[np.float64] = 1 - np.mean(shared, axis=0).reshape(-1, 2).mean(axis=1)
+    return distances
 
 
 def test_distances_match_golden(golden: Golden) -> None:
