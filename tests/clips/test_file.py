@@ -48,10 +48,10 @@ def test_failure_is_told_with_what_there_is_of_the_file(
 ) -> None:
     decode_latent, calls = StreamingVAE.decode_latent, count()
 
-    def fail_at_the_sixth(self: StreamingVAE, *arguments: Any) -> object:
+    def fail_at_the_sixth(self: StreamingVAE, *arguments: Any, **options: Any) -> object:
         if next(calls) == 5:
             raise torch.OutOfMemoryError
-        return decode_latent(self, *arguments)
+        return decode_latent(self, *arguments, **options)
 
     monkeypatch.setattr(StreamingVAE, "decode_latent", fail_at_the_sixth)
     out = tmp_path / "a.mp4"
