@@ -15,6 +15,7 @@ from worldplay.commands.bench import RandomModel, build, measure
 from worldplay.commands.bench_report import Report, count_work, make_rows, render
 from worldplay.model import flops
 from worldplay.model.config import VAEConfig
+from worldplay.model.vae import StreamingVAE
 from worldplay.settings import Settings, load_settings
 from worldplay.world.embedded.load import EMBEDDED
 
@@ -108,6 +109,15 @@ def test_work_by_stage() -> None:
     assert work["chunk"] == work["context"] + work["denoise"] + work["decode"]
     assert work["denoise"] == 4 * work["step"]
     assert work["latent"] == flops.decode_latent(VAE, (4, 6))
+
+
+def test_planes_are_less_work() -> None:
+    config = replace(VAE, pixel_patch=2)
+    world = replace(build(tiny(), "cpu").world, vae=StreamingVAE(config))
+    before = count_work(world, (4, 6), context=8, text_tokens=61)["latent"]
+    world.vae.use_planes()
+    after = count_work(world, (4, 6), context=8, text_tokens=61)["latent"]
+    assert after == flops.decode_latent(config, (4, 6), to_planes=True) < before
 
 
 def test_history_guidance_is_work() -> None:

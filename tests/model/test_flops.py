@@ -80,16 +80,19 @@ def test_decoding_agrees_with_torch_on_the_real_configuration() -> None:
             assert counter.get_total_flops() == pytest.approx(expected, rel=3e-4)
 
 
+@pytest.mark.parametrize("to_planes", [False, True])
 @pytest.mark.parametrize("still", [False, True])
-def test_decoding_agrees_with_torch_on_a_small_configuration(still: bool) -> None:
-    config = replace(VAE, still=still)
+def test_decoding_agrees_with_torch_on_a_small_configuration(still: bool, to_planes: bool) -> None:
+    config = replace(VAE, still=still, pixel_patch=2)
     with torch.device("meta"), torch.inference_mode():
         vae = StreamingVAE(config)
+        vae.use_planes()
         state = vae.new_decoder_state()
+        decode = vae.decode_planes if to_planes else vae.decode_latent
         for first in (True, False):
             with FlopCounterMode(display=False) as counter:
-                vae.decode_latent(torch.empty(1, config.latent_channels, 1, 6, 10), state)
-            expected = flops.decode_latent(config, (6, 10), first)
+                decode(torch.empty(1, config.latent_channels, 1, 6, 10), state)
+            expected = flops.decode_latent(config, (6, 10), first, to_planes=to_planes)
             assert counter.get_total_flops() == pytest.approx(
                 expected, rel=0.05
             )  # torch counts the norms, too

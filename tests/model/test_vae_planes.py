@@ -12,7 +12,7 @@ from worldplay.model.config import VAEConfig
 from worldplay.model.shock_filter import HALF_RANGE, LUMA, sharpen, sharpen_luma
 from worldplay.model.tiny_decoder import TinyDecoder
 from worldplay.model.vae import StreamingVAE
-from worldplay.model.vae_planes import Planes
+from worldplay.model.vae_planes import Planes, PlanesHead
 
 CONFIGS = {
     "as embedded": replace(STILL, pixel_patch=4, sharpen=True),
@@ -123,6 +123,22 @@ def test_frames_of_a_still_latent_share_memory() -> None:
     vae = make_vae(CONFIGS["as embedded"])
     state = vae.new_decoder_state()
     planes = [vae.decode_planes(latent, state, still=True) for latent in make_latents(2)][1]
-    assert isinstance(planes, Planes)
     assert planes.luma.shape[1] == 4
     assert planes.luma.stride(1) == 0
+
+
+def test_channels_lie_together_until_they_are_unfolded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only so are a patch's rows copied as one number each."""
+    vae, seen = make_vae(CONFIGS["as embedded"]), list[Tensor]()
+    unfold = PlanesHead.unfold
+
+    def see_and_unfold(head: PlanesHead, x: Tensor) -> Planes:
+        seen.append(x)
+        return unfold(head, x)
+
+    monkeypatch.setattr(PlanesHead, "unfold", see_and_unfold)
+    state = vae.new_decoder_state()
+    for still in (False, True):
+        for latent in make_latents(2):
+            vae.decode_planes(latent, state, still=still)
+    assert [x.stride(1) for x in seen] == [1] * 4

@@ -21,6 +21,7 @@ from support.raw_client import RawClient
 from support.serving import serving
 from worldplay.client.visit import Visit
 from worldplay.model.kv_cache import TextKV
+from worldplay.model.vae_planes import Planes
 from worldplay.world import chunk_caches
 from worldplay.world.world import World
 
@@ -134,15 +135,20 @@ def take_time(world: World, patch: pytest.MonkeyPatch) -> None:
         rest(30)
         return latents
 
-    def decode_latent(latent: Tensor, before: list[Tensor]) -> Tensor:
+    def decode_latent(latent: Tensor, before: list[Tensor], *, still: bool) -> Tensor:
         rest(40)
         before.append(latent)
         return torch.zeros(1, 3, 4 if len(before) > 1 else 1, world.height, world.width)
+
+    def decode_planes(latent: Tensor, before: list[Tensor], *, still: bool) -> Planes:
+        black = decode_latent(latent, before, still=still)
+        return Planes(black[:, 0], black[:, :2, :, ::2, ::2])
 
     patch.setattr(World, "encode_text", encode_text)
     patch.setattr(chunk_caches, "_encode_latents", lambda *_: rest(50))
     patch.setattr(world.rollout.transformer, "denoise", denoise)
     patch.setattr(world.vae, "decode_latent", decode_latent)
+    patch.setattr(world.vae, "decode_planes", decode_planes)
     patch.setattr(world.vae, "new_decoder_state", list)
 
 

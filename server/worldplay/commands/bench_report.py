@@ -59,7 +59,8 @@ def count_work(world: World, grid: tuple[int, int], context: int, text_tokens: i
     """
     model, config = world.rollout.transformer.config, world.rollout.config
     passes = len(world.rollout.caches)
-    work = flops.chunk(model, world.vae.config, grid, context, text_tokens, passes * config.steps)
+    steps, to_planes = passes * config.steps, world.vae.makes_planes
+    work = flops.chunk(model, world.vae.config, grid, context, text_tokens, steps, to_planes=to_planes)
     context_work, denoise = passes * work.context, work.denoise
     if config.guides_by_history and context == config.memory_latents:  # not the whole walk
         latest = flops.chunk(model, world.vae.config, grid, config.recent_latents, text_tokens, 1)

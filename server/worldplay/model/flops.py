@@ -72,8 +72,13 @@ def text_pass(config: TransformerConfig, tokens: int) -> Work:
     return block.times(config.blocks - 1).plus(Work(6.0 * hidden**2 * tokens, 0.0))
 
 
-def decode_latent(config: VAEConfig, grid: tuple[int, int], first: bool = False) -> float:
-    """Decode one latent of a grid, (h, w); the first of a video gives one frame, every other four."""
+def decode_latent(
+    config: VAEConfig, grid: tuple[int, int], first: bool = False, *, to_planes: bool = False
+) -> float:
+    """Decode one latent of a grid, (h, w); the first of a video gives one frame, every other four.
+
+    Args: to_planes: as `StreamingVAE.decode_planes` does.
+    """
     frames, positions = 1, grid[0] * grid[1]
     channels = config.decoder_channels
     late = 1 / 3 if config.still else 1.0  # of the taps, from the first upsampling on
@@ -87,7 +92,8 @@ def decode_latent(config: VAEConfig, grid: tuple[int, int], first: bool = False)
         work += late * _conv(here, following * (8 if doubles_time else 4)) * frames * positions
         frames *= 2 if doubles_time and not first else 1
         positions *= 4
-    return work + late * _conv(channels[-1], 3 * config.pixel_patch**2) * frames * positions
+    last = 3 * config.pixel_patch**2 // (2 if to_planes else 1)
+    return work + late * _conv(channels[-1], last) * frames * positions
 
 
 def chunk(
@@ -97,13 +103,15 @@ def chunk(
     context: int,
     text_tokens: int,
     steps: int,
+    *,
+    to_planes: bool = False,
 ) -> ChunkWork:
     """One chunk, but not a walk's first; grid is (h, w) of a latent, before the transformer's patches."""
     tokens = grid[0] * grid[1] // transformer.patch_area
     return ChunkWork(
         context=context_pass(transformer, context * tokens, text_tokens).total,
         denoise=denoise_step(transformer, tokens, context, text_tokens).times(steps).total,
-        decode=CHUNK_LATENTS * decode_latent(vae, grid),
+        decode=CHUNK_LATENTS * decode_latent(vae, grid, to_planes=to_planes),
     )
 
 

@@ -91,7 +91,7 @@ class StreamingVAE(nn.Module):
         Args:
             latent: [B, C, T, h, w], scaled.
             state: the past of the video; updated.
-            still: show the mean of the frames in each of them.
+            still: show the mean of all frames in place of each.
         Returns: [B, 3, F, H, W] in [-1, 1]; the first latent of a video gives 1 frame, every other 4.
         """
         if self._tiny is not None:
@@ -100,7 +100,7 @@ class StreamingVAE(nn.Module):
             pixels = self._decode_clamped(latent, state)
         num_frames = pixels.shape[2]
         if still:
-            pixels = pixels.mean(dim=2, keepdim=True)
+            pixels = pixels.mean(dim=2, keepdim=True, dtype=torch.float32)
         if self.config.sharpen and self._tiny is None:
             pixels = pixels.float()
             sharpen(pixels, out=pixels)
@@ -114,10 +114,12 @@ class StreamingVAE(nn.Module):
         assert self._planes is not None, "the weights were not prepared for planes"
         z = (latent / self.config.scaling_factor).to(self.decoder.conv_in.conv.weight)
         x = vae_stream.decode(self.decoder, z, state, head=self._planes.layer)
-        luma, chroma = self._planes.unfold(x.mean(dim=2, keepdim=True) if still else x)
+        num_frames = x.shape[2]
+        if still:  # channels stay last
+            x = x.movedim(1, -1).mean(dim=1, keepdim=True, dtype=torch.float32).movedim(-1, 1)
+        luma, chroma = self._planes.unfold(x)
         if self.config.sharpen:
             sharpen_luma(luma)
-        num_frames = x.shape[2]
         return Planes(luma.expand(-1, num_frames, -1, -1), chroma.expand(-1, -1, num_frames, -1, -1))
 
     def _decode_clamped(self, latent: Tensor, state: DecoderState) -> Tensor:
@@ -142,7 +144,7 @@ class StreamingVAE(nn.Module):
     @property
     def makes_planes(self) -> bool:
         """Return whether there is `decode_planes`."""
-        return self._planes is not None and self._tiny is None and self._ranks.size == 1
+        return self._planes is not None and self._tiny is None
 
     def use_planes(self) -> None:
         """Prepare the weights as they are for `decode_planes`, on a CPU and one rank."""

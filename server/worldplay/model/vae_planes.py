@@ -30,12 +30,13 @@ class PlanesHead:
         assert patch % 2 == 0, patch
         conv = last.conv
         assert conv.bias is not None
-        sums = _sums(patch).to(conv.weight)
+        sums = _sums(patch).to(conv.weight.device)
         self._patch = patch
         self.layer = CausalConv(conv.in_channels, len(sums), still=last.is_still).requires_grad_(False)
-        weight = (sums @ conv.weight.detach().flatten(1)).view(len(sums), *conv.weight.shape[1:])
-        self.layer.conv.weight.data = weight.contiguous(memory_format=torch.channels_last_3d)
-        self.layer.conv.bias = nn.Parameter(sums @ conv.bias.detach(), requires_grad=False)
+        weight = (sums @ conv.weight.detach().float().flatten(1)).view(len(sums), *conv.weight.shape[1:])
+        self.layer.conv.weight.data = weight.to(conv.weight, memory_format=torch.channels_last_3d)
+        bias = (sums @ conv.bias.detach().float()).to(conv.bias)
+        self.layer.conv.bias = nn.Parameter(bias, requires_grad=False)
 
     def unfold(self, x: Tensor) -> Planes:
         """Arrange what the layer made, [1, C, F, h, w], as planes."""

@@ -11,6 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from support.tiny_files import save_world
+from support.tiny_world import VAE
+from support.walks import AHEAD, go_on, open_walk
+from worldplay.model.ranks import ALONE, Ranks
 from worldplay.world.embedded.load import EMBEDDED, load_embedded
 from worldplay.world.embedded.manifest import read_description
 
@@ -208,3 +212,28 @@ def test_damage_that_still_loads(directory: Path, network: str) -> None:
 def test_world_without_digests_is_taken_as_it_is(description: Path) -> None:
     edit(description, lambda all_: all_.pop("sha256"))
     assert load_embedded(description, CPU).name == "embedded"
+
+
+class TwoRanks(Ranks):
+    size = 2
+
+
+@pytest.mark.parametrize(
+    ("patch", "size", "ranks", "makes"),
+    [
+        (4, (48, 32), ALONE, True),
+        (4, (48, 32), TwoRanks(), False),
+        (3, (48, 36), ALONE, False),
+        (1, (48, 32), ALONE, False),
+    ],
+)
+def test_planes_are_made_by_one_rank_of_even_patches(
+    tmp_path: Path, patch: int, size: tuple[int, int], ranks: Ranks, makes: bool
+) -> None:
+    folder = save_world(tmp_path, replace(VAE, pixel_patch=patch), size)
+    world = load_embedded(folder, CPU, ranks)
+    assert world.vae.makes_planes is makes
+    if ranks is ALONE:
+        walk = open_walk(world)
+        (frame,) = next(walk.decode_for_encoder(go_on(walk, [AHEAD])))
+        assert frame.shape == ((3 * size[1] // 2, size[0]) if makes else (size[1], size[0], 3))

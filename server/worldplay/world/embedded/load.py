@@ -51,6 +51,8 @@ def load_embedded(directory: Path, device: torch.device, ranks: Ranks = ALONE, w
     transformer, vae = load_networks(directory, device)
     transformer.use_ranks(ranks)
     vae.use_ranks(ranks)
+    if device.type == "cpu" and ranks.size == 1 and described.vae.pixel_patch % 2 == 0:
+        vae.use_planes()
     with suggesting(RESTORE):
         reader = _load_reader(directory, described.text)
         for network, digest in described.sha256.items():
@@ -86,8 +88,6 @@ def load_networks(directory: Path, device: torch.device) -> tuple[WorldPlayTrans
     transformer.pack()
     lay_out_channels_last(vae)
     lay_out_for_products(vae.decoder, prod(described.grid))
-    if device.type == "cpu":
-        vae.use_planes()
     return transformer, vae
 
 
