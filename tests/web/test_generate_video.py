@@ -304,7 +304,8 @@ def test_client_chooses_between_json_and_the_file(server: str, accept: list[str]
 
 @pytest.mark.slow
 def test_client_who_does_not_read_is_cut_off(world: World) -> None:
-    body = json.dumps({"prompt": "", "pose": {**HERE, "note": "x" * 2**23}}).encode()
+    poses = [np.eye(4).tolist()] * 80  # so the job can be seen while it waits or is done
+    body = json.dumps({"prompt": "", "pose": {"poses": poses, "note": "x" * 2**23}}).encode()
     head = "POST /api/generate-video HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     with serving(world, max_jobs=1, send_timeout_s=4) as address, socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)
