@@ -10,8 +10,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Bytecode is kept even where the environment forbids it: tests start hundreds of processes.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
-# A module's tests stay together, so that what they share is made once. tests/conftest.py orders them.
-PARALLEL := --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
+# A module's tests stay together, so that what they share is made once.
+PARALLEL := --numprocesses $(WORKERS) --dist loadscope
 # Files without a fast test, which import much.
 ALL_SLOW := tests/browser tests/web/test_api_fuzz.py
 TORCH := $(shell sed -n 's/^torch==/torch==/p' requirements.lock)

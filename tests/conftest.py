@@ -31,14 +31,6 @@ def pytest_terminal_summary(
         terminalreporter.write_line("The tests marked realtime judge how fast this machine is: make realtime")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let files with slow tests go first: of several processes none has one left at the end."""
-    slow = {
-        item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")
-    }
-    items.sort(key=lambda item: item.path not in slow)
-
-
 @pytest.fixture(scope="session")
 def world() -> "World":
     import torch
