@@ -5,7 +5,7 @@ MAKEFLAGS += --jobs=2
 
 PYTHON ?= python3
 TORCH_INDEX ?=
-WORKERS ?= 2
+WORKERS ?= 3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Bytecode is kept even where the environment forbids it: tests start hundreds of processes.

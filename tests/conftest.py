@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.turns import turn
+
 if TYPE_CHECKING:
     from worldplay.world.world import World
 
@@ -29,6 +31,15 @@ def pytest_terminal_summary(
         terminalreporter.write_line(f"NOT SELECTED: tests other than -m '{selected}'")
     if "not realtime" in selected:
         terminalreporter.write_line("The tests marked realtime judge how fast this machine is: make realtime")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # waiting is not part of the test
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    if not hasattr(item.config, "workerinput"):  # this process runs all tests
+        return (yield)
+    shared = Path(item.config.option.basetemp).parent
+    with turn(shared, alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 @pytest.fixture(scope="session")

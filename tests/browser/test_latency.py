@@ -7,7 +7,7 @@ import pytest
 
 from support.paths import REPOSITORY, run_python
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(300)]
 
 
 def test_page_and_pixels_tell_of_the_same_presses(server: str, tmp_path: Path) -> None:

@@ -15,13 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from worldplay.model.bt709 import to_luma
+
 PASSES = 3
 REACH = 2  # of a pass: pixels to the farthest value that it takes
 BEND = 1.0  # levels: a second derivative of this much moves a pixel by three quarters of its way
 SLOPE = 5.5  # levels per pixel: at flatter places pixels move less than half of that
 MARGIN = 2 + REACH * PASSES  # pixels around a frame: what smoothing, derivatives and passes look at
 
-LUMA = 0.2126, 0.7152, 0.0722  # of red, green and blue, by BT.709
 _ALL_BITS = 255
 HALF_RANGE = 127.5  # levels
 
@@ -54,9 +55,7 @@ def _portions(frames: Tensor, dim: int) -> tuple[Tensor, ...]:
 
 def _luma(pixels: Tensor) -> Tensor:
     """Return the brightness of [B, 3, F, H, W] in levels, 0 to 255: [B, F, H, W]."""
-    red, green, blue = pixels.unbind(1)
-    luma = torch.mul(red, LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
-    return luma.add_(1).mul_(HALF_RANGE)
+    return to_luma(*pixels.unbind(1)).add_(1).mul_(HALF_RANGE)
 
 
 def _sharpen(luma: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from worldplay.model.shock_filter import HALF_RANGE, LUMA
+from worldplay.model.bt709 import to_chroma, to_luma
+from worldplay.model.shock_filter import HALF_RANGE
 from worldplay.model.vae_layers import CausalConv
 from worldplay.model.vae_on_cpu import unfold_patches
 
@@ -52,6 +53,6 @@ class PlanesHead:
 def _sums(patch: int) -> Tensor:
     """Return what makes planes of a patch, luma first, from its colours: [1.5 * patch**2, 3 * patch**2]."""
     red, green, blue = torch.eye(3 * patch**2).view(-1, 3, patch, patch).unbind(1)
-    luma = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
-    chroma = torch.stack([(blue - luma) / (2 - 2 * LUMA[2]), (red - luma) / (2 - 2 * LUMA[0])], dim=1)
+    luma = to_luma(red, green, blue)
+    chroma = to_chroma(luma, red, blue, dim=1)
     return torch.cat([luma.flatten(1), F.avg_pool2d(chroma, 2).flatten(1)], dim=1).T

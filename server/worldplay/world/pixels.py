@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from worldplay.model.shock_filter import LUMA
+from worldplay.model.bt709 import to_chroma, to_luma
 from worldplay.model.vae_planes import Planes
 from worldplay.world.device import synchronize
 
@@ -41,9 +41,8 @@ def pixels_to_planes(pixels: Tensor) -> NDArray[np.uint8]:
     Returns: [F, 3 * H / 2, W] uint8, BT.709 in limited range, 4:2:0: H rows of luma, then both chroma planes.
     """
     red, green, blue = _to_levels(pixels).float().div(255).unbind(0)
-    luma = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
-    chroma = torch.stack([(blue - luma) / (2 - 2 * LUMA[2]), (red - luma) / (2 - 2 * LUMA[0])], dim=1)
-    small = _halve_rows(F.avg_pool2d(chroma, (1, 2))).mul(224).add(128)
+    luma = to_luma(red, green, blue)
+    small = _halve_rows(F.avg_pool2d(to_chroma(luma, red, blue, dim=1), (1, 2))).mul(224).add(128)
     planes = torch.cat([luma.mul(219).add(16).flatten(1), small.flatten(1)], dim=1)
     return copy_to_host(planes.round().to(torch.uint8).view(len(planes), -1, pixels.shape[-1]))
 
