@@ -7,9 +7,12 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 WORKERS ?= 3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# Bytecode is kept even where the environment forbids it: tests start hundreds of processes.
-PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
+# Bytecode is made of what is imported, not of all that is installed, which takes a minute more. It is kept even
+# where the environment forbids it: every start would take ten seconds longer, and tests start hundreds of processes.
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
+PYTHON_KEEPING_BYTECODE := PYTHONDONTWRITEBYTECODE= $(BIN)/python
+COMPILE := $(PYTHON_KEEPING_BYTECODE) -c 'import worldplay.web.app, worldplay.world.released.load'
+PYTEST := $(PYTHON_KEEPING_BYTECODE) -m pytest
 # A module's tests stay together, so that what they share is made once.
 PARALLEL := --numprocesses $(WORKERS) --dist loadscope
 # Files without a fast test, which import much.
@@ -123,15 +126,18 @@ check-node:
 
 .venv/.torch: requirements.lock | check-python
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	$(INSTALL) --upgrade pip  # that of Python 3.11 takes three times as long
+	$(INSTALL) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
 	@touch $@
 
 .venv/.runtime: .venv/.torch pyproject.toml
-	$(PIP) install -c requirements.lock -e .
+	$(INSTALL) -c requirements.lock -e .
+	$(COMPILE)
 	@touch $@
 
 .venv/.dev: .venv/.torch pyproject.toml
-	$(PIP) install -c requirements.lock -e '.[dev]'
+	$(INSTALL) -c requirements.lock -e '.[dev]'
+	$(COMPILE)
 	@touch $@ .venv/.runtime
 
 $(PAGE): client_web/node_modules/.package-lock.json $(PAGE_SOURCES)
