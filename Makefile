@@ -124,9 +124,10 @@ check-node:
 		found=$$(node --version 2>/dev/null || echo none); command -v npm >/dev/null || found="$$found, without npm"; \
 		echo "Node.js 20.19, 22.12 or newer is needed to build the page, found $$found" >&2; exit 1; }
 
+# The pip that comes with Python 3.11 takes three times as long to install this.
 .venv/.torch: requirements.lock | check-python
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(INSTALL) --upgrade pip  # that of Python 3.11 takes three times as long
+	$(INSTALL) --upgrade pip
 	$(INSTALL) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
 	@touch $@
 

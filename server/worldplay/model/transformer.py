@@ -1,7 +1,6 @@
 """The WorldPlay transformer: turns text and context latents into keys and values, noise into velocity."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from worldplay.model.attention import EIGHT_BITS, SDPA
 from worldplay.model.blocks import DoubleStreamBlock, FinalLayer
+from worldplay.model.chunk_constants import ChunkConstants, prepare_chunk
 from worldplay.model.config import CHUNK_LATENTS, CONTEXT_TIMESTEP, MAX_CONTEXT, TransformerConfig
 from worldplay.model.embedders import ByT5Mapper, PatchEmbed, ScalarEmbedder, TokenRefiner, VisionProjection
 from worldplay.model.graphs import Graphs, Tensors
@@ -20,8 +20,8 @@ from worldplay.model.packing import lay_inputs_first
 from worldplay.model.prope import Cameras, prepare_cameras
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.regions import Regions
-from worldplay.model.rope import Rotation, rotation_table
-from worldplay.model.tokens import Placement, Turns, camera_side, place_tokens
+from worldplay.model.rope import rotation_table
+from worldplay.model.tokens import Placement, camera_side, place_tokens
 from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
 
 
@@ -45,7 +45,7 @@ class WorldPlayTransformer(nn.Module):
         self.final_layer = FinalLayer(hidden, config.patch_area * config.latent_channels)
         self.ranks: Ranks = ALONE
         self._modulators: PackedModulators | None = None
-        self._chunk: _ChunkConstants | None = None
+        self._chunk: ChunkConstants | None = None
         self._graphs: Graphs | None = None
 
     @property
@@ -252,7 +252,7 @@ class WorldPlayTransformer(nn.Module):
     def _step(
         self,
         cache: BlockCache,
-        constants: "_ChunkConstants",
+        constants: ChunkConstants,
         latents: Tensor,
         cond: Tensor,
         actions: Tensor,
@@ -359,35 +359,18 @@ class WorldPlayTransformer(nn.Module):
 
     def _chunk_constants(
         self, cameras: Cameras, latents: Tensor, start: int, graphs: Graphs | None
-    ) -> "_ChunkConstants":
+    ) -> ChunkConstants:
         """Return what does not change between a chunk's denoising steps; computed in its first step."""
-        kept = self._chunk
-        if kept is None or kept.cameras is not cameras or kept.key != (start, latents.shape[2:]):
+        kept, shape = self._chunk, latents.shape[2:]
+        if kept is None or kept.cameras is not cameras or kept.key != (start, shape):
             self._chunk = None  # release its memory first
-            parts = self._prepare(cameras, latents, start, graphs)
-            kept = _ChunkConstants(cameras, (start, latents.shape[2:]), *parts)
+            kept = prepare_chunk(self.place, self._norms, cameras, shape, start, graphs)
             if not torch.is_grad_enabled():
                 self._chunk = kept
         return kept
 
-    def _prepare(
-        self, cameras: Cameras, latents: Tensor, start: int, graphs: Graphs | None
-    ) -> tuple[Placement, Turns | None]:
-        """Compute the constants of a chunk; where steps are recorded, always in the same place."""
-
-        def prepare(query: Tensor, key_value: Tensor, output: Tensor, start: int | Tensor) -> Tensors:
-            place = self.place(Cameras(query, key_value, output), latents.shape[2:], start)
-            turns = place.turns(torch.stack([block.norms() for block in self.blocks]))
-            parts = *place.rotation, place.turn, place.value, place.output
-            return parts if turns is None else (*parts, turns.products, turns.direct)
-
-        if graphs is None:
-            made = prepare(*cameras.parts(), start)
-        else:
-            inputs = *cameras.parts(), torch.full((), start, device=self.device)
-            made = graphs.run_in_place(("chunk", latents.shape[2:]), prepare, inputs)
-        cos, sin, turn, value, output, *turns = made
-        return Placement(Rotation(cos, sin), turn, value, output), Turns(*turns) if turns else None
+    def _norms(self) -> Tensor:
+        return torch.stack([block.norms() for block in self.blocks])
 
     def _leave(self, x: Tensor, modulation: Tensor, latents: Tensor) -> Tensor:
         rows, columns = self.config.patch_size
@@ -395,16 +378,6 @@ class WorldPlayTransformer(nn.Module):
         velocity = self.ranks.all_tokens(self.final_layer(x, modulation), num_tokens)
         pattern = "b t (h w) (c i j) -> b c t (h i) (w j)"
         return rearrange(velocity, pattern, h=latents.shape[3] // rows, i=rows, j=columns)
-
-
-@dataclass(frozen=True, slots=True)
-class _ChunkConstants:
-    """What the denoising steps of one chunk share."""
-
-    cameras: Cameras  # the chunk's, which identify it
-    key: tuple[int, torch.Size]  # where it starts, and the shape of its latents
-    place: Placement
-    turns: Turns | None  # of all blocks
 
 
 def _valid(tokens: Tensor, mask: Tensor) -> Tensor:
