@@ -1,6 +1,7 @@
 """What the shipped world gives an encoder is what it decodes: planes, without a detour over RGB."""
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -39,7 +40,7 @@ def test_a_cut_goes_on_from_planes_as_from_pixels(world: World) -> None:
     first, second = walk._decoder_state, twin._decoder_state
     assert first is not None
     assert second is not None
-    assert all(np.array_equal(*pair) for pair in zip(first.slots, second.slots, strict=True))
+    assert all(torch.equal(*pair) for pair in zip(first.slots, second.slots, strict=True))
 
 
 def test_an_own_image_is_blended_into_pixels(world: World) -> None:
