@@ -1,20 +1,23 @@
 # One environment (.venv) and one build of the page, each made when it is missing or out of date. `make help` lists what there is.
 
 # The environment and the page are made beside each other: pip uses one core.
+ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += --jobs=2
+endif
 
 PYTHON ?= python3
 TORCH_INDEX ?=
-WORKERS ?= 3
+WORKERS := 3
 BIN := .venv/bin
 # Bytecode is made of what is imported, not of all that is installed, which takes a minute more. It is kept even
 # where the environment forbids it: every start would take ten seconds longer, and tests start hundreds of processes.
+HAS_PIP := $(BIN)/python -c 'import pip' 2>/dev/null
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
 PYTHON_KEEPING_BYTECODE := PYTHONDONTWRITEBYTECODE= $(BIN)/python
 COMPILE := $(PYTHON_KEEPING_BYTECODE) -c 'import worldplay.web.app, worldplay.world.released.load'
 PYTEST := $(PYTHON_KEEPING_BYTECODE) -m pytest
-# A module's tests stay together, so that what they share is made once.
-PARALLEL := --numprocesses $(WORKERS) --dist loadscope
+# A module's tests stay together, so that what they share is made once; tests/conftest.py orders modules.
+PARALLEL := --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
 # Files without a fast test, which import much.
 ALL_SLOW := tests/browser tests/web/test_api_fuzz.py
 TORCH := $(shell sed -n 's/^torch==/torch==/p' requirements.lock)
@@ -69,8 +72,9 @@ help:
 #:   LOG_LEVEL       debug, info, warning or error [info]
 #: docs/settings.md has the settings that are environment variables only.
 #:
-#: For the installation:
+#: For the installation and the tests:
 #:   PYTHON          the Python that makes .venv [python3]
+#:   WORKERS         processes that run the tests [3]
 #:   TORCH_INDEX     package index to install PyTorch from. PyTorch has one for machines without a GPU,
 #:                   which spares gigabytes of CUDA; README.md has its address.
 
@@ -113,7 +117,7 @@ check-python:
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.10 or newer is needed, found no $(PYTHON): name another with PYTHON=" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 10) else \
 		"Python 3.10 or newer is needed, found " + sys.version.split()[0] + ": name another with PYTHON=")'
-	@test -x $(BIN)/python || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	@test -e .venv/.torch || $(HAS_PIP) || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "Python's venv module is needed, found none: on Debian, apt install python3-venv" >&2; exit 1; }
 
 NODE_FITS := const [major, minor] = process.versions.node.split(".").map(Number); \
@@ -126,7 +130,7 @@ check-node:
 
 # The pip that comes with Python 3.11 takes three times as long to install this.
 .venv/.torch: requirements.lock | check-python
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(HAS_PIP) || $(PYTHON) -m venv .venv
 	$(INSTALL) --upgrade pip
 	$(INSTALL) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
 	@touch $@
@@ -136,7 +140,8 @@ check-node:
 	$(COMPILE)
 	@touch $@
 
-.venv/.dev: .venv/.torch pyproject.toml
+# Two at once would be in each other's way.
+.venv/.dev: .venv/.torch pyproject.toml $(if $(filter install serve bench,$(MAKECMDGOALS)),.venv/.runtime)
 	$(INSTALL) -c requirements.lock -e '.[dev]'
 	$(COMPILE)
 	@touch $@ .venv/.runtime

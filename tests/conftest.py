@@ -5,20 +5,34 @@ does the process that only hands tests to others.
 """
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from support.turns import turn
-
 if TYPE_CHECKING:
     from worldplay.world.world import World
+
+pytest_plugins = ["support.turns"]
 
 # Set before PyTorch is imported, and inherited by the processes that tests start. Tests run in several
 # processes side by side, and two threads of each would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the modules that take longest, so that all processes end together.
+
+    They are in the order of their names, which mixes those that drive a browser with others.
+    """
+    marks: defaultdict[Path, set[str]] = defaultdict(set)
+    for item in items:
+        marks[item.path].update(mark.name for mark in item.iter_markers())
+    last = {path for path, names in marks.items() if not names & {"browser", "slow"}}
+    alone = {path for path, names in marks.items() if "alone" in names}
+    items.sort(key=lambda item: (item.path in last, item.path not in alone, item.path.name, item.path))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -31,15 +45,6 @@ def pytest_terminal_summary(
         terminalreporter.write_line(f"NOT SELECTED: tests other than -m '{selected}'")
     if "not realtime" in selected:
         terminalreporter.write_line("The tests marked realtime judge how fast this machine is: make realtime")
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)  # waiting is not part of the test
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    if not hasattr(item.config, "workerinput"):  # this process runs all tests
-        return (yield)
-    shared = Path(item.config.option.basetemp).parent
-    with turn(shared, alone=item.get_closest_marker("alone") is not None):
-        return (yield)
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,13 @@
 """Tests that run alone, and those that run beside others."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from support.paths import run_python
 from support.turns import turn
 
 SOON_S = 0.2
@@ -74,3 +76,31 @@ def test_a_test_that_waits_to_be_alone_lets_nobody_in_before_it(start: Callable[
     assert not late.is_in(SOON_S)
     alone.leave()
     assert late.is_in()
+
+
+def test_a_test_marked_so_runs_alone(tmp_path: Path) -> None:
+    """Each process has a file of tests; both write when they began and ended."""
+    for name, mark in (("beside", "timeout(60)"), ("alone", "alone")):
+        lines = [
+            "import json, pathlib, time, pytest",
+            f"@pytest.mark.{mark}",
+            "@pytest.mark.parametrize('number', range(4))",
+            "def test_takes_time(number):",
+            "    began = time.monotonic()",
+            "    time.sleep(0.1)",
+            "    times = json.dumps([began, time.monotonic()])",
+            f"    (pathlib.Path(__file__).parent / f'{name}-{{number}}.json').write_text(times)",
+        ]
+        (tmp_path / f"test_{name}.py").write_text("\n".join(lines))
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = alone")
+    options = ["-n2", "--dist=loadscope", "-p", "support.turns", "-p", "no:schemathesis", "-q"]
+    run_python("-m", "pytest", *options, str(tmp_path))
+    runs = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("*.json")}
+    assert len(runs) == 8
+    overlapping = [
+        {one, other}
+        for one, (began, ended) in runs.items()
+        for other, (others_began, others_ended) in runs.items()
+        if one < other and began < others_ended and others_began < ended
+    ]
+    assert overlapping == []

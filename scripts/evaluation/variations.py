@@ -120,9 +120,8 @@ def _in_dtype(world: World, dtype: torch.dtype) -> World:
 
 
 def _new_cache(world: World, memory_latents: int, *, unrotated: bool) -> KVCache:
-    side = world.vae.config.pixels_per_latent
-    grid = (world.height // side, world.width // side)
-    return world.rollout.transformer.new_cache(grid, _text_tokens(world), memory_latents, unrotated=unrotated)
+    tokens = _text_tokens(world)
+    return world.rollout.transformer.new_cache(world.grid, tokens, memory_latents, unrotated=unrotated)
 
 
 def _text_tokens(world: World) -> int:

@@ -21,10 +21,10 @@ from worldplay.model.vae_stream import TINY, Prepare, _silu, _surround
 from worldplay.settings import load_model_settings
 from worldplay.sizing import measure_sizes
 from worldplay.world.attention import set_attention
+from worldplay.world.cuda_graphs import record_world
 from worldplay.world.decoder_norms import _LARGEST_ERROR, import_kernel
 from worldplay.world.frames import FPS, show_size
 from worldplay.world.pace import AUTO
-from worldplay.world.recording import record_world
 from worldplay.world.released.variants import MODEL
 from worldplay.world.tiers import find_rounding_problem
 

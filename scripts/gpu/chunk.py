@@ -7,8 +7,8 @@ from functools import partial
 from gpu.setup import Row, Setup
 from worldplay.commands.bench import RandomModel, Subject, build, measure
 from worldplay.world.attention import set_attention
+from worldplay.world.cuda_graphs import record_world
 from worldplay.world.pace import AUTO
-from worldplay.world.recording import record_world
 
 
 def measure_chunk(setup: Setup) -> Iterator[Row]:

@@ -106,8 +106,7 @@ class Setup:
 
     @property
     def grid(self) -> tuple[int, int]:
-        side = self.scale.vae.pixels_per_latent
-        return self.size[0] // side, self.size[1] // side
+        return self.scale.vae.grid(self.size)
 
     @property
     def tokens(self) -> int:

@@ -28,6 +28,7 @@ from worldplay.settings import (
 from worldplay.world.attention import set_attention
 from worldplay.world.compiling import can_compile, compile_world
 from worldplay.world.courtyard.views import VIEWPOINTS, Viewpoint
+from worldplay.world.cuda_graphs import check_recording, record_world
 from worldplay.world.decoder_norms import fuse_norms
 from worldplay.world.device import choose_device, choose_dtype
 from worldplay.world.embedded.load import find_embedded, load_embedded, load_networks
@@ -37,7 +38,6 @@ from worldplay.world.frames import parse_size
 from worldplay.world.machine import check_heads, choose_rank_kind, list_gpus
 from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.pace import AUTO
-from worldplay.world.recording import check_recording, record_world
 from worldplay.world.released.files import find_root, is_released
 from worldplay.world.released.variants import find_variant
 from worldplay.world.rollout_config import keeps_context

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from model.test_vae import EMBEDDED, STILL, tiny_vae
-from worldplay.model.bt709 import LUMA
+from worldplay.model.bt709 import HALF_RANGE, LUMA
 from worldplay.model.config import VAEConfig
-from worldplay.model.shock_filter import HALF_RANGE, sharpen, sharpen_luma
+from worldplay.model.shock_filter import sharpen, sharpen_luma
 from worldplay.model.tiny_decoder import TinyDecoder
 from worldplay.model.vae import StreamingVAE
 from worldplay.model.vae_planes import Planes, PlanesHead

@@ -10,14 +10,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 FAR = torch.device("meta")
 
 aten = torch.ops.aten
-TAKES_INDICES_FROM_THE_CPU = {aten.index.Tensor, aten.index_put_.default, aten._index_put_impl_.default}
+TAKES_INDICES = {aten.index.Tensor, aten.index_put_.default, aten._index_put_impl_.default}
 
 
 class FarDevice(TorchDispatchMode):
-    """Raises if operands are in two places, or content is asked for. Copies on the CPU are zeros."""
+    """Raises if operands are in two places, or content is asked for otherwise than by copying to the CPU.
+
+    Copies on the CPU are zeros; `num_read` counts them.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.num_read = 0
 
     def __torch_dispatch__(
         self,
@@ -31,13 +35,33 @@ class FarDevice(TorchDispatchMode):
             with self:
                 return func.decompose(*args, **given)
         if func is aten._to_copy.default and _is_to_cpu(args[0], given.get("device")):
+            self.num_read += 1
             return torch.zeros(args[0].shape, dtype=given.get("dtype") or args[0].dtype)
         if func is aten.copy_.default:
-            return args[0] if args[1].device == FAR else func(*args, **given)
-        places = {each.device for each in _tensors((*args, *given.values())) if each.dim()}
-        if len(places) > 1 and func not in TAKES_INDICES_FROM_THE_CPU:
+            return self._copy(*args[:2])
+        operands = [*args, *given.values()]
+        if func in TAKES_INDICES and args[0].device == FAR:  # on the CPU, too
+            del operands[1]
+        places = {each.device for each in _tensors(operands) if each.dim()}
+        if isinstance(drawn_by := given.get("generator"), torch.Generator):
+            places |= {drawn_by.device, given.get("device") or drawn_by.device}
+        if len(places) > 1:
             raise RuntimeError(f"{func} of operands on two devices: {sorted(map(str, places))}")
         return func(*args, **given)
+
+    def _copy(self, target: Tensor, source: Tensor) -> Tensor:
+        torch.broadcast_to(source, target.shape)
+        if source.device == FAR:
+            if target.device == FAR:
+                return target
+            self.num_read += 1
+            return target.zero_()
+        return target if target.device == FAR else target.copy_(source)
+
+
+def to_list(tensor: Tensor) -> object:
+    """Do what Tensor.tolist does, so that it raises without content; by itself it would return zeros."""
+    return tensor.numpy().tolist()
 
 
 def _is_to_cpu(tensor: Tensor, device: torch.device | None) -> bool:

@@ -1,9 +1,20 @@
-"""Lets a test run while no other does, though tests run in several processes."""
+"""A plugin of pytest: a test marked `alone` runs while no other does, though several processes run tests."""
 
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # waiting is not part of the test
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    if not hasattr(item.config, "workerinput"):  # this process runs all tests
+        return (yield)
+    shared = Path(item.config.option.basetemp).parent
+    with turn(shared, alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from support.tiny_world import make_world, with_sets
 from support.walks import latents_of as latents_of_live
 from worldplay.model.scheduler import sigmas
 from worldplay.world.camera import Motion
+from worldplay.world.cuda_graphs import use_recordings
 from worldplay.world.live_walk import LiveWalk
-from worldplay.world.recording import use_recordings
 from worldplay.world.rollout import rollout
 from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.steering import CircleSteering, WalkRequest

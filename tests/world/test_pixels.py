@@ -6,8 +6,7 @@ from safetensors.numpy import load_file
 
 from support.paths import GOLDENS
 from worldplay.media.encoder import H264Encoder
-from worldplay.model.bt709 import LUMA
-from worldplay.model.shock_filter import HALF_RANGE
+from worldplay.model.bt709 import HALF_RANGE, LUMA
 from worldplay.model.vae_planes import Planes
 from worldplay.world.pictures.fit import fit_image
 from worldplay.world.pixels import image_to_pixels, pixels_to_frames, pixels_to_planes, planes_to_bytes

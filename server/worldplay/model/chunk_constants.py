@@ -31,14 +31,15 @@ def prepare_chunk(
     """Compute the constants of a chunk; where steps are recorded, always in the same place.
 
     Args:
-        place_latents: as WorldPlayTransformer.place.
-        norms: returns all blocks' norms, stacked.
+        place_latents, norms: WorldPlayTransformer.place, and what stacks all blocks' norms. They are called
+            where they are recorded.
         shape: T, h, w of the chunk's latents.
         start: the position of its first latent.
+        graphs: records steps; None: nothing does.
     """
 
-    def prepare(query: Tensor, key_value: Tensor, output: Tensor, start: int | Tensor) -> Tensors:
-        place = place_latents(Cameras(query, key_value, output), shape, start)
+    def prepare(query: Tensor, key_value: Tensor, output: Tensor, first: int | Tensor) -> Tensors:
+        place = place_latents(Cameras(query, key_value, output), shape, first)
         turns = place.turns(norms())
         parts = *place.rotation, place.turn, place.value, place.output
         return parts if turns is None else (*parts, turns.products, turns.direct)
@@ -49,6 +50,6 @@ def prepare_chunk(
         query, key_value, output = cameras.parts()
         inputs = query, key_value, output, torch.full((), start, device=query.device)
         made = graphs.run_in_place(("chunk", shape), prepare, inputs)
-    cos, sin, turn, value, output, *turns = made
-    place = Placement(Rotation(cos, sin), turn, value, output)
+    cos, sin, turn, value, back, *turns = made
+    place = Placement(Rotation(cos, sin), turn, value, back)
     return ChunkConstants(cameras, (start, shape), place, Turns(*turns) if turns else None)

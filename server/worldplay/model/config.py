@@ -120,6 +120,11 @@ class VAEConfig:
     def pixels_per_latent(self) -> int:
         return self.pixel_patch * self.decoder_compression
 
+    def grid(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the height and width of a latent. Args: size: height and width in pixels."""
+        height, width = size
+        return height // self.pixels_per_latent, width // self.pixels_per_latent
+
     @property
     def decoder_compression(self) -> int:
         """Return spatial_compression of the decoder."""

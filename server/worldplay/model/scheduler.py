@@ -1,5 +1,7 @@
 """Flow matching: the noise levels of a chunk's denoising steps, and one Euler step between two of them."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -14,6 +16,12 @@ def sigmas(steps: int, shift: float) -> Tensor:
     """
     linear = torch.linspace(1, 0, steps + 1, dtype=torch.float32)
     return shift * linear / (1 + (shift - 1) * linear)
+
+
+def denoising_levels(steps: int, shift: float) -> Iterator[tuple[float, float, float]]:
+    """Yield each step's timestep, noise level and next noise level. Args: as `sigmas`."""
+    levels = sigmas(steps, shift)
+    yield from zip(timesteps(levels).tolist(), levels[:-1].tolist(), levels[1:].tolist(), strict=True)
 
 
 def timesteps(levels: Tensor) -> Tensor:

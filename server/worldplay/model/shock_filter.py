@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from worldplay.model.bt709 import to_luma
+from worldplay.model.bt709 import HALF_RANGE, to_luma
 
 PASSES = 3
 REACH = 2  # of a pass: pixels to the farthest value that it takes
@@ -24,7 +24,6 @@ SLOPE = 5.5  # levels per pixel: at flatter places pixels move less than half of
 MARGIN = 2 + REACH * PASSES  # pixels around a frame: what smoothing, derivatives and passes look at
 
 _ALL_BITS = 255
-HALF_RANGE = 127.5  # levels
 
 Pick = Callable[[Tensor, Tensor], Tensor]
 

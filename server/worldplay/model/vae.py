@@ -112,7 +112,7 @@ class StreamingVAE(nn.Module):
         A pixel whose colours are out of range differs a little: luma and chroma are clamped instead.
         """
         assert self._planes is not None, "the weights were not prepared for planes"
-        z = (latent / self.config.scaling_factor).to(self.decoder.conv_in.conv.weight)
+        z = self._unscale(latent)
         x = vae_stream.decode(self.decoder, z, state, head=self._planes.layer)
         num_frames = x.shape[2]
         if still:  # channels stay last
@@ -160,9 +160,12 @@ class StreamingVAE(nn.Module):
 
     def _decode_in_place(self, latent: Tensor, state: DecoderState) -> Tensor:
         """Decode a latent in the middle of a stream, and write over the tensors of its past."""
-        z = (latent / self.config.scaling_factor).to(self.decoder.conv_in.conv.weight)
+        z = self._unscale(latent)
         x = vae_stream.decode(self.decoder, z, state, prepare=self._prepare, in_place=True)
         return self._unfold(x).clamp(-1, 1)
+
+    def _unscale(self, latents: Tensor) -> Tensor:
+        return (latents / self.config.scaling_factor).to(self.decoder.conv_in.conv.weight)
 
     def _unfold(self, x: Tensor) -> Tensor:
         p = self.config.pixel_patch
@@ -194,7 +197,7 @@ class StreamingVAE(nn.Module):
         """Fill a new state as `decoder_state_after` says."""
         reaches = vae_stream.reaches(self.decoder)
         with self._ranks.together("catch_up", latents, state):
-            z = (latents / self.config.scaling_factor).to(self.decoder.conv_in.conv.weight)
+            z = self._unscale(latents)
             for left, latent in zip(range(z.shape[2], 0, -1), z.split(1, dim=2), strict=True):
                 num_levels = sum(reach >= left for reach in reaches[1:-1])
                 if left <= reaches[-1]:

@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from worldplay.model.bt709 import to_chroma, to_luma
-from worldplay.model.shock_filter import HALF_RANGE
+from worldplay.model.bt709 import HALF_RANGE, to_chroma, to_luma
 from worldplay.model.vae_layers import CausalConv
 from worldplay.model.vae_on_cpu import unfold_patches
 

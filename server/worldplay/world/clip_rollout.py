@@ -3,7 +3,6 @@
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.model.conditioning import Conditioning, condition_channels
-from worldplay.model.scheduler import euler_step, sigmas, timesteps
+from worldplay.model.scheduler import denoising_levels, euler_step
 from worldplay.world.camera import invert_pose
 from worldplay.world.chunk import Chunk, PendingChunk, Stage
 from worldplay.world.context import select_context
@@ -134,7 +133,6 @@ def _denoising_steps(
     )
     actions = torch.from_numpy(span.labels).to(model.device)[None]
     cond = condition_channels(span.image_latent, len(span.labels), first=span.is_first)
-    levels = sigmas(config.steps, config.shift)
 
     def step(latents: Tensor, timestep: float, sigma: float, sigma_next: float) -> Tensor:
         times = torch.full((1, len(span.labels)), timestep, device=model.device)
@@ -147,7 +145,5 @@ def _denoising_steps(
         velocity = guide(velocities, config.guidance)
         return euler_step(latents, velocity[:, :, num_past:], sigma, sigma_next)
 
-    for timestep, (sigma, sigma_next) in zip(
-        timesteps(levels).tolist(), pairwise(levels.tolist()), strict=True
-    ):
+    for timestep, sigma, sigma_next in denoising_levels(config.steps, config.shift):
         yield partial(step, timestep=timestep, sigma=sigma, sigma_next=sigma_next)

@@ -56,8 +56,8 @@ def choose_prepare(world: World, load: Callable[[], Prepare]) -> None:
 
 def _decode(world: World) -> tuple[Tensor, float]:
     """Decode some latents. Returns: the last picture, and the median time in ms."""
-    vae, side = world.vae, world.vae.config.pixels_per_latent
-    shape = _LATENTS, 1, vae.config.latent_channels, 1, world.height // side, world.width // side
+    vae = world.vae
+    shape = _LATENTS, 1, vae.config.latent_channels, 1, *world.grid
     latents = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(world.device)
     state, times = vae.new_decoder_state(), []
     for latent in latents:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from worldplay.model.bt709 import to_chroma, to_luma
+from worldplay.model.bt709 import BLACK, CHROMA_RANGE, GREY, HALF_RANGE, LUMA_RANGE, to_chroma, to_luma
 from worldplay.model.vae_planes import Planes
 from worldplay.world.device import synchronize
 
@@ -21,7 +21,7 @@ def image_to_pixels(image: Image.Image) -> Tensor:
 
 def frames_to_pixels(frames: NDArray[np.uint8]) -> Tensor:
     """Convert frames [..., F, H, W, 3] uint8 RGB to clips [..., 3, F, H, W] float32 in [-1, 1], on CPU."""
-    return rearrange(torch.from_numpy(frames), "... f h w c -> ... c f h w").float() / 127.5 - 1
+    return rearrange(torch.from_numpy(frames), "... f h w c -> ... c f h w").float() / HALF_RANGE - 1
 
 
 def pixels_to_frames(pixels: Tensor) -> NDArray[np.uint8]:
@@ -42,8 +42,8 @@ def pixels_to_planes(pixels: Tensor) -> NDArray[np.uint8]:
     """
     red, green, blue = _to_levels(pixels).float().div(255).unbind(0)
     luma = to_luma(red, green, blue)
-    small = _halve_rows(F.avg_pool2d(to_chroma(luma, red, blue, dim=1), (1, 2))).mul(224).add(128)
-    planes = torch.cat([luma.mul(219).add(16).flatten(1), small.flatten(1)], dim=1)
+    small = _halve_rows(F.avg_pool2d(to_chroma(luma, red, blue, dim=1), (1, 2))).mul(CHROMA_RANGE).add(GREY)
+    planes = torch.cat([luma.mul(LUMA_RANGE).add(BLACK).flatten(1), small.flatten(1)], dim=1)
     return copy_to_host(planes.round().to(torch.uint8).view(len(planes), -1, pixels.shape[-1]))
 
 
@@ -52,8 +52,8 @@ def planes_to_bytes(planes: Planes) -> NDArray[np.uint8]:
     _, num_frames, height, width = planes.luma.shape
     joined = np.empty((num_frames, 3 * height // 2, width), dtype=np.uint8)
     for frame, luma, chroma in zip(joined, planes.luma[0], planes.chroma[0].movedim(1, 0), strict=True):
-        frame[:height] = luma.mul(219 / 255).add_(16.5).numpy()  # half a level more, as below
-        frame[height:] = chroma.mul(224 / 255).add_(128.5).numpy().reshape(-1, width)
+        frame[:height] = luma.mul(LUMA_RANGE / 255).add_(BLACK + 0.5).numpy()  # half more, as below
+        frame[height:] = chroma.mul(CHROMA_RANGE / 255).add_(GREY + 0.5).numpy().reshape(-1, width)
     return joined
 
 
@@ -68,7 +68,8 @@ def copy_to_host(tensor: Tensor) -> NDArray[np.uint8]:
 
 
 def _to_levels(pixels: Tensor) -> Tensor:
-    levels = pixels.detach().float().mul(127.5).add_(128)  # half a level more, because fractions are cut off
+    half_more = HALF_RANGE + 0.5  # because fractions are cut off
+    levels = pixels.detach().float().mul(HALF_RANGE).add_(half_more)
     if levels.device.type != "cpu":
         return levels.to(torch.uint8)
     return torch.from_numpy(levels.numpy().astype(np.uint8))  # four times as fast as torch's conversion

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from worldplay.model.conditioning import condition_channels
 from worldplay.model.kv_cache import KVCache
-from worldplay.model.scheduler import euler_step, sigmas, timesteps
+from worldplay.model.scheduler import denoising_levels, euler_step
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP
 from worldplay.world.chunk import Chunk, PendingChunk, Stage
 from worldplay.world.chunk_caches import ChunkCaches, make_cameras
@@ -230,7 +229,6 @@ def _denoising_steps(
     cameras = make_cameras(model, path.c2w, path.intrinsics)
     labels = torch.from_numpy(path.labels).to(model.transformer.device)
     config = model.config
-    levels = sigmas(config.steps, config.shift)
 
     def step(
         latents: Tensor, caches: Sequence[KVCache], *, timestep: float, sigma: float, sigma_next: float
@@ -242,9 +240,7 @@ def _denoising_steps(
             guidance = _history_guidance(model, walk, path, first)
         return euler_step(latents, guide(velocities, guidance), sigma, sigma_next)
 
-    for timestep, (sigma, sigma_next) in zip(
-        timesteps(levels).tolist(), pairwise(levels.tolist()), strict=True
-    ):
+    for timestep, sigma, sigma_next in denoising_levels(config.steps, config.shift):
         yield partial(step, timestep=timestep, sigma=sigma, sigma_next=sigma_next)
 
 

@@ -1,6 +1,7 @@
 """Tiers by name: levers that make chunks faster and change the result, where this machine gains by them."""
 
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 
 import torch
@@ -119,9 +120,9 @@ def _free_bytes(world: World) -> int:
 
 def count_kept_bytes(world: World) -> int:
     """Return the bytes that a kept latent takes on a rank, of all guidance branches."""
-    transformer, side = world.rollout.transformer, world.vae.config.pixels_per_latent
+    transformer = world.rollout.transformer
     config = transformer.config
-    tokens = (world.height // side) * (world.width // side) // config.patch_area
+    tokens = prod(world.grid) // config.patch_area
     width = transformer.ranks.count_heads(config.heads) * config.head_dim
     branches = len(world.rollout.caches)
     return 2 * config.blocks * tokens * width * branches * transformer.dtype.itemsize
@@ -176,9 +177,9 @@ def _decode_tiny(world: World, path: Path | None, levers: list[str]) -> None:
 
 def describe_attention(world: World) -> World:
     """Say whether attention, which has been chosen, is in 8 bits, if the tier wants it so."""
-    if not any(tier.eight_bits and name == world.tier for name, tier in TIERS.items()):
+    if not TIERS[world.tier].eight_bits:
         return world
-    backend = world.rollout.transformer.blocks[0].backend
+    backend = world.rollout.transformer.attention
     if is_in_eight_bits(backend):
         said = f"attention is in 8 bits, by {backend}"
     else:

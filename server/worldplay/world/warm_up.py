@@ -81,9 +81,7 @@ def _denoise(world: World, num_latents: int, cache: KVCache, latest: int | None 
 
 
 def _make_latents(world: World, num_latents: int) -> Tensor:
-    side = world.vae.config.pixels_per_latent
-    size = world.height // side, world.width // side
-    return torch.zeros(1, world.vae.config.latent_channels, num_latents, *size, device=world.device)
+    return torch.zeros(1, world.vae.config.latent_channels, num_latents, *world.grid, device=world.device)
 
 
 def _stand_still(world: World, latents: Tensor) -> tuple[Tensor, Cameras, Tensor]:

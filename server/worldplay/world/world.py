@@ -122,6 +122,11 @@ class World:
         return self.rollout.transformer.device
 
     @property
+    def grid(self) -> tuple[int, int]:
+        """Return the height and width of a latent."""
+        return self.vae.config.grid((self.height, self.width))
+
+    @property
     def can_walk(self) -> bool:
         """Return whether walks can be steered live; if not, the model only makes clips."""
         return not isinstance(self.rollout.transformer, BidirectionalTransformer)
@@ -158,8 +163,7 @@ class World:
 
     def check_snapshot(self, snapshot: Snapshot) -> Beginning:
         """Return how a walk of this world began. Raises: ValueError if it cannot go on here. Any thread."""
-        side = self.vae.config.pixels_per_latent
-        latent_shape = (self.vae.config.latent_channels, self.height // side, self.width // side)
+        latent_shape = (self.vae.config.latent_channels, *self.grid)
         beginning, most = check_fits(snapshot, self.identity, latent_shape), self.rollout.config.steps
         if beginning.steps is not None and beginning.steps > most:  # others would pay for them
             raise ValueError(f"expected at most {most} denoising steps, got {beginning.steps}")

@@ -41,7 +41,7 @@ class Description:
     def grid(self) -> tuple[int, int]:
         """Return the height and width of a latent."""
         width, height = self.size
-        return height // self.vae.pixels_per_latent, width // self.vae.pixels_per_latent
+        return self.vae.grid((height, width))
 
     def __post_init__(self) -> None:
         self._check_bounds()

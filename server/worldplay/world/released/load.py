@@ -304,8 +304,7 @@ def _make_caches(transformer: WorldPlayTransformer, config: ReleasedConfig, unro
     """Make one cache per guidance branch; the bidirectional model needs none."""
     if not config.variant.is_live:
         return []
-    side = config.shapes.vae.pixels_per_latent
-    grid = (config.size[0] // side, config.size[1] // side)
+    grid = config.shapes.vae.grid(config.size)
     context = config.variant.rollout().memory_latents
     branches = range(config.variant.num_branches)
     return [transformer.new_cache(grid, MAX_TEXT_TOKENS, context, unrotated=unrotated) for _ in branches]

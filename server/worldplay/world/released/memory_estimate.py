@@ -173,7 +173,7 @@ def _autoencoder_bytes(config: VAEConfig) -> tuple[int, int]:
 
 def decoder_state_bytes(config: VAEConfig, size: tuple[int, int]) -> int:
     """Count the bytes of a decoder's state: the latest input frames of every causal convolution."""
-    height, width = (side // config.pixels_per_latent for side in size)
+    height, width = config.grid(size)
     coarsest = config.decoder_channels[0]
     numbers = config.latent_channels + 4 * coarsest  # into the network, and in its middle
     for level, channels in enumerate(config.decoder_channels):

@@ -77,10 +77,9 @@ def build_random_world(
     network, autoencoder = build_networks(transformer, vae, device)
     network.use_ranks(ranks)
     autoencoder.use_ranks(ranks)
-    grid = (height // vae.pixels_per_latent, width // vae.pixels_per_latent)
     branches = range(1 if rollout.guidance == 1.0 else 2)
     lengths = VISION_TOKENS + TEXT_TOKENS, rollout.memory_latents
-    caches = [network.new_cache(grid, *lengths, unrotated=unrotated) for _ in branches]
+    caches = [network.new_cache(vae.grid(size), *lengths, unrotated=unrotated) for _ in branches]
     return World(
         name="hy-worldplay with random weights",
         title="Noise",
@@ -135,8 +134,7 @@ def open_random_walk(world: World, num_latents: int) -> LiveWalk:
     """Open a walk with a past of `num_latents`, in a wide circle. Raises: ValueError as `check_context`."""
     check_context(num_latents)
     model = world.rollout.transformer
-    side = world.vae.config.pixels_per_latent
-    shape = (1, model.config.latent_channels, 1, world.height // side, world.width // side)
+    shape = (1, model.config.latent_channels, 1, *world.grid)
     image_latent = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(world.device)
     picture = Image.new("RGB", (world.width, world.height))
     walk = Walk(

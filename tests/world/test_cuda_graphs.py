@@ -9,8 +9,8 @@ import torch
 from support.tape import TapeRecorder
 from support.tiny_world import ROLLOUT, TEXT_TOKENS, VISION_TOKENS, make_world
 from worldplay.model.graphs import Graphs
+from worldplay.world.cuda_graphs import record_world, use_recordings
 from worldplay.world.live_walk import LiveWalk
-from worldplay.world.recording import record_world, use_recordings
 from worldplay.world.steering import CircleSteering, WalkRequest
 from worldplay.world.warm_up import warm_up_decoder
 from worldplay.world.world import World
