@@ -30,7 +30,13 @@ TRAINED_ROLLOUT = RolloutConfig(
 )
 # Chosen on generated walks: docs/notes/embedded-world.md.
 EMBEDDED_ROLLOUT = replace(
-    TRAINED_ROLLOUT, memory_latents=10, first_latents=2, shift=12.0, history_guidance=1.3, is_still=True
+    TRAINED_ROLLOUT,
+    memory_latents=10,
+    first_latents=2,
+    shift=12.0,
+    history_guidance=1.3,
+    is_still=True,
+    relights=True,
 )
 
 

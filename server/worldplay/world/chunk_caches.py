@@ -15,6 +15,7 @@ from worldplay.model.prope import Cameras
 from worldplay.world.cache_sets import Holds, choose_caches
 from worldplay.world.camera import Pose, invert_pose
 from worldplay.world.kept_rollout import ChunkContext, make_chunk_contexts
+from worldplay.world.relighting import Relighting
 from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.walk import Walk
 
@@ -35,6 +36,7 @@ class ChunkCaches:
         self._model = model
         self._walk = walk
         self._text = walk.text
+        self.relighting = Relighting(model.config, walk)
         self._contexts: Sequence[ChunkContext | None] = [None] * len(self._text)
         if model.keeping is not None:
             self._contexts = make_chunk_contexts(model.keeping, walk.kept, self._text)
@@ -85,9 +87,12 @@ class ChunkCaches:
     def _bring(self, context: list[int], read_back: ChunkContext | None, cache: KVCache) -> None:
         """Bring a context into a cache that holds only the text."""
         if read_back is None:
-            _encode_latents(self._model, self._walk, context, cache)
+            _encode_latents(self._latents(), context, cache)
         else:
-            read_back.fill(LatentsOf(self._model, self._walk), context, cache)
+            read_back.fill(self._latents(), context, cache)
+
+    def _latents(self) -> "LatentsOf":
+        return LatentsOf(self._model, self._walk, self.relighting.first_chunk)
 
 
 def _find(
@@ -106,11 +111,22 @@ class LatentsOf:
 
     model: RolloutModel
     walk: Walk
+    first_chunk: Tensor | None = None  # [1, C, n, h, w], instead of the walk's; None: the walk's
+
+    def inputs(self, chosen: list[int]) -> tuple[Tensor, Tensor, Cameras, Tensor]:
+        """Gather latents with their condition, cameras and actions."""
+        walk, latents = self.walk, self.walk.latents.gather(chosen)
+        if self.first_chunk is not None:
+            first = [index for index in chosen if index < self.first_chunk.shape[2]]
+            latents = torch.cat([self.first_chunk[:, :, first], latents[:, :, len(first) :]], dim=2)
+        cond = condition_channels(walk.image_latent, len(chosen), first=chosen[0] == 0)
+        cameras = make_cameras(self.model, walk.c2w[chosen], walk.intrinsics[chosen])
+        return latents, cond, cameras, torch.from_numpy(walk.labels[chosen]).to(latents.device)
 
     def encode(
         self, indices: list[int], positions: list[int], kept: Sequence[KeptLatent], cache: KVCache
     ) -> None:
-        inputs = _context_inputs(self.model, self.walk, indices)
+        inputs = self.inputs(indices)
         timestep = self.model.config.context_timestep
         encode_between(self.model.transformer, *inputs, cache, timestep, positions, kept)
 
@@ -123,22 +139,11 @@ class LatentsOf:
         restore_context(transformer, kept, (len(indices), height, width), cameras, cache, positions)
 
 
-def _encode_latents(model: RolloutModel, walk: Walk, indices: Sequence[int], cache: KVCache) -> None:
+def _encode_latents(latents: LatentsOf, indices: list[int], cache: KVCache) -> None:
     """Encode a walk's latents as the context of a cache that has none."""
-    if not indices:
-        return
-    inputs = _context_inputs(model, walk, list(indices))
-    model.transformer.encode_context(*inputs, cache, model.config.context_timestep)
-
-
-def _context_inputs(
-    model: RolloutModel, walk: Walk, chosen: list[int]
-) -> tuple[Tensor, Tensor, Cameras, Tensor]:
-    """Gather a walk's latents with their condition, cameras and actions."""
-    latents = walk.latents.gather(chosen)
-    cond = condition_channels(walk.image_latent, len(chosen), first=chosen[0] == 0)
-    cameras = make_cameras(model, walk.c2w[chosen], walk.intrinsics[chosen])
-    return latents, cond, cameras, torch.from_numpy(walk.labels[chosen]).to(latents.device)
+    if indices:
+        config = latents.model.config
+        latents.model.transformer.encode_context(*latents.inputs(indices), cache, config.context_timestep)
 
 
 def make_cameras(model: RolloutModel, c2w: Pose, intrinsics: Pose) -> Cameras:

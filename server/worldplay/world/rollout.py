@@ -48,6 +48,7 @@ class ChunkRollout:
         self._walk = walk
         self._start = walk.num_latents
         self._caches = ChunkCaches(model, walk)
+        self._relighting = self._caches.relighting
         self._context: list[int] = []
         self._path: Path | None = None  # of the whole chunk, once it is generated
         self._inputs: list[Tensor] = []  # of each denoising step, for the whole chunk
@@ -112,6 +113,7 @@ class ChunkRollout:
             context = self._choose_context(predicted)
         clock.lap_of_host("select")
         clock.laps_ms["context"] = 0.0
+        yield from self._relight(clock)
         if self._caches.ensure(context):
             clock.lap("context")
 
@@ -148,18 +150,38 @@ class ChunkRollout:
         self._context, self._path, self._inputs = context, whole, inputs
         return finished_chunk(self._start, kept, latents, whole, stood, context, clock.laps_ms)
 
+    def _relight(self, clock: Stopwatch) -> Iterator[Stage]:
+        """Generate the walk's first chunk again, along the same path, by another prompt, if there is one."""
+        model, walk, count = self._model, self._walk, self._model.config.chunk_latents
+        if not self._relighting.is_missing:
+            return
+        first = slice(0, count)
+        path = Path(walk.c2w[first], walk.labels[first], walk.intrinsics[first], False, walk.origin.c2w)
+        latents = walk.draw_noise(0, count).to(model.transformer.device)
+        for step in _denoising_steps(model, walk, path, 0):
+            self._caches.ensure([])
+            latents = step(latents, self._caches.chosen)
+            clock.lap("context")
+            yield "context"
+            clock.restart()
+        self._relighting.keep(latents.to(model.transformer.dtype))
+
     def _choose_context(self, path: Path) -> list[int]:
         """Select context for the latents along a path."""
-        config = self._model.config
-        return select_context(
-            self._walk.invert(path.c2w, self._start),
-            self._start,
+        config, w2c = self._model.config, self._walk.invert(path.c2w, self._start)
+        remembered = self._relighting.remembered(self._start)
+        if len(remembered) < self._start:
+            w2c = np.concatenate([w2c[remembered], w2c[self._start :]])
+        chosen = select_context(
+            w2c,
+            len(remembered),
             self._model.points,
             memory_latents=config.memory_latents,
             first_latents=config.first_latents,
             recent_latents=config.recent_latents,
             chunk_latents=config.chunk_latents,
         )
+        return [remembered[index] for index in chosen]
 
 
 def count_stood(model: RolloutModel, walk: Walk, path: Path, start: int) -> list[int]:

@@ -32,6 +32,7 @@ class RolloutConfig:
     first_latents: int = CHUNK_LATENTS  # how many of the context are the walk's first
     history_guidance: float = 1.0  # the last step's, where the first chunk does not show the view
     is_still: bool = False  # nothing in this world moves by itself: while the view stays, the picture settles
+    relights: bool = False  # a prompt decides the light alone; see relighting.py
 
     def __post_init__(self) -> None:
         require_positive(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ from worldplay.world.latent_history import LatentHistory
 from worldplay.world.pose_history import InverseHistory
 from worldplay.world.steering import Move, PosedCamera
 from worldplay.world.walk_log import WalkLog
+
+if TYPE_CHECKING:  # it imports this module
+    from worldplay.world.relighting import Relit
 
 MOST_STOOD = 64  # latents; 11 s
 LIGHT_CHANGES = 16  # latents after another prompt, within which the light changes
@@ -110,6 +113,7 @@ class Walk:
     log: WalkLog = field(default_factory=WalkLog)
     num_saved: int = 0  # latents that are in the store and have not changed since
     kept: list[KeptLatents] = field(default_factory=list)  # one per guidance branch, if context is kept
+    relit: "Relit | None" = None
 
     @property
     def num_latents(self) -> int:

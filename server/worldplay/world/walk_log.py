@@ -16,6 +16,11 @@ class WalkLog:
         """Return the newest prompt."""
         return self.prompts[-1].text if self.prompts else ""
 
+    @property
+    def prompt_since(self) -> int:
+        """Return the latent from which on the newest prompt holds."""
+        return self.prompts[-1].latent if self.prompts else 0
+
     def latch(self, latent: int, moves: list[Move]) -> None:
         """Note the moves that were read for the latents from one on. They replace all later ones."""
         self.latches = (*before(self.latches, latent), LoggedLatch(latent, tuple(moves)))
