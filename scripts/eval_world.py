@@ -45,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     place = Place(options.weights, options.device, options.folder / "renders")
     try:
+        options.folder.mkdir(parents=True, exist_ok=True)
         open_lab(place)  # kept for later; a bad folder or device fails here, before any process starts
     except (ValueError, OSError) as error:
         print(f"eval_world.py: {error}", file=sys.stderr)

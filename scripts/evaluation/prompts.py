@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from evaluation.lab import Lab, by_chunk, play
 from evaluation.metrics import Frames, psnr
 from evaluation.report import Report, Row
-from evaluation.routes import held_out
+from evaluation.routes import Route, held_out, hold
 from evaluation.scale import Scale
 from evaluation.strips import save_strip
 from evaluation.workers import Workers
 from training.data import HELD_OUT_SEED
 from training.vocabulary import SIGNS
 from worldplay.world.courtyard.light import LIGHTS
+from worldplay.world.courtyard.views import VIEWPOINTS
 
 PLAIN = {
     "day": "",
@@ -59,7 +60,8 @@ class Seen:
 def measure_prompts(workers: Workers, scale: Scale) -> Report:
     """Make a row for each prompt."""
     wanted = [(light, words) for light in LIGHTS for words in (PLAIN[light], *BLIND[light][: scale.prompts])]
-    jobs = [(START_CHUNKS, {0: words}) for _, words in wanted]
+    route = held_out(ROUTE, START_CHUNKS)
+    jobs = [(route, {0: words}) for _, words in wanted]
     walks = workers.map("prompts", run_prompts, jobs)
     rows: list[Row] = []
     for (light, words), seen in zip(wanted, walks, strict=True):
@@ -100,16 +102,20 @@ def _holds_sign(prompt: str, light: str) -> bool:
 
 
 def measure_changes(workers: Workers, scale: Scale) -> Report:
-    """Make a row for each change of the light."""
-    pairs = list(permutations(LIGHTS, 2))[:: -(-12 // scale.changes)]
+    """Make a row for each change of the light, along a walk and standing at each start view."""
     num_chunks = CHANGE_AT + CHANGED_CHUNKS
-    jobs = [(num_chunks, {0: CHANGES[old], CHANGE_AT: CHANGES[new]}) for old, new in pairs]
+    routes = {f"walk of seed {HELD_OUT_SEED + ROUTE}": held_out(ROUTE, num_chunks)}
+    routes |= {f"standing: {view.title}": hold(at, "", num_chunks) for at, view in enumerate(VIEWPOINTS)}
+    pairs = list(permutations(LIGHTS, 2))[:: -(-12 // scale.changes)]
+    cases = [(place, old, new) for place in routes for old, new in pairs]
+    jobs = [(routes[place], {0: CHANGES[old], CHANGE_AT: CHANGES[new]}) for place, old, new in cases]
     walks = workers.map("changes", run_prompts, jobs)
     rows: list[Row] = []
-    for (old, new), seen in zip(pairs, walks, strict=True):
+    for (place, old, new), seen in zip(cases, walks, strict=True):
         settled = [c for c in range(CHANGE_AT, num_chunks) if seen.nearest(c) == new]
         rows.append(
             {
+                "place": place,
                 "from": old,
                 "to": new,
                 "chunks until nearest": settled[0] - CHANGE_AT if settled else "never",
@@ -119,14 +125,14 @@ def measure_changes(workers: Workers, scale: Scale) -> Report:
             }
         )
     strip: dict[str, list[Frames]] = {}
-    for (old, new), seen in zip(pairs, walks, strict=True):
+    for (_, old, new), seen in zip(cases[: len(pairs)], walks, strict=False):
         before, after = (list(seen.true_ends[light]) for light in (old, new))
         strip[f"{old} to {new},\ntrue"] = before[:CHANGE_AT] + after[CHANGE_AT:]
         strip[f"{old} to {new}"] = list(seen.ends)
     save_strip(workers.strips / "changes.png", strip, [f"chunk {c}" for c in range(num_chunks)])
     return Report(
         "A change of the prompt during the walk",
-        f"The walk of seed {HELD_OUT_SEED + ROUTE}. The prompt changes before chunk {CHANGE_AT}, for example "
+        f"The prompt changes before chunk {CHANGE_AT}, for example "
         f'from "{CHANGES["day"]}" to "{CHANGES["night"]}". Chunks until the new light\'s truth is nearest '
         "(0: already in the first chunk after the change), and PSNR in dB against the truth. Training uses "
         "these words.",
@@ -135,9 +141,8 @@ def measure_changes(workers: Workers, scale: Scale) -> Report:
     )
 
 
-def run_prompts(lab: Lab, num_chunks: int, prompts: dict[int, str]) -> Seen:
+def run_prompts(lab: Lab, route: Route, prompts: dict[int, str]) -> Seen:
     """Walk with prompts, given by the chunk from which each applies."""
-    route = held_out(ROUTE, num_chunks)
     chunks = play(lab.world, route, prompts).chunks
     truths = [by_chunk(lab.truth(route.c2w(), light)) for light in LIGHTS]
     db = [[psnr(chunk, truth[c]) for truth in truths] for c, chunk in enumerate(chunks)]
