@@ -14,10 +14,11 @@ from websockets.sync.client import connect as ws_connect
 Message = dict[str, Any]
 PATIENCE_S = 30.0
 RETRY_S = 0.2
+FRAME_S = 0.01  # at least, from frame to frame: each is acknowledged, and 200 messages a second are allowed
 
 
 class Walker:
-    """One walk, over one connection after the other. Every frame counts as shown when it arrives."""
+    """One walk, over one connection after the other. Every frame counts as shown when it is read."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -25,6 +26,7 @@ class Walker:
         self.chunk = -1  # of the latest frame
         self.frame = 0
         self.opened_s = 0.0  # when the newest socket was open
+        self._read_s = 0.0  # when the newest frame was read
         self._resume: dict[str, str] | None = None
         self._socket: ClientConnection | None = None
 
@@ -76,6 +78,8 @@ class Walker:
         assert self._socket is not None, "not connected"
         message: Message = msgpack.unpackb(self._socket.recv(PATIENCE_S))
         if message["type"] == "media":
+            time.sleep(max(0.0, self._read_s + FRAME_S - time.monotonic()))
+            self._read_s = time.monotonic()
             self.num_frames += 1
             self.chunk, self.frame = message["chunk"], message["frame"]
             shown = message["time"] + message["duration"]
