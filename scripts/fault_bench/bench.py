@@ -1,9 +1,8 @@
 """Runs faults one after the other while somebody walks, and measures what the walker notices."""
 
-import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,10 +14,7 @@ LEAST_S = 5.0  # for which the walker is watched
 SHORT_LEAST_S = 1.5  # in the short form
 MOST_HEALTH_MS = 1000.0
 SETTLE_S = 15.0  # for what a fault has left behind to be cleaned up
-MORE_FILES, MORE_TASKS = 1, 2
-# Threads of the event loop come when they are first needed, and stay: so many at most (concurrent.futures).
-POOL_THREADS = min(32, (os.cpu_count() or 1) + 4)
-MORE_THREADS = POOL_THREADS + 2  # of all faults together
+MORE_FILES, MORE_THREADS, MORE_TASKS = 1, 2, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +46,15 @@ def run_faults(names: Sequence[str], folder: Path, is_short: bool, least_shown: 
     try:
         wait_until(lambda: player.visitor.num_frames > 48, 30)
         time.sleep(2)
-        num_threads = server.usage().threads
-        return [_run(name, Bench(server, is_short), player, least_shown, num_threads) for name in names]
+        return [_run(name, Bench(server, is_short), player, least_shown) for name in names]
     finally:
         player.leave()
         server.stop()
 
 
-def _run(name: str, bench: Bench, player: Player, least_shown: float, num_threads: int) -> Row:
-    """Args: num_threads: the server's, before the first fault."""
+def _run(name: str, bench: Bench, player: Player, least_shown: float) -> Row:
     visitor, server = player.visitor, bench.server
-    before = replace(server.usage(), threads=num_threads)
+    before = server.usage()
     frames, stalled_s, began_s = visitor.num_frames, visitor.player.stalled_s, time.monotonic()
     outcome = try_fault(partial(FAULTS[name], bench))
     least_s = SHORT_LEAST_S if bench.is_short else LEAST_S

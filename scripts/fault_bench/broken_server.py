@@ -7,7 +7,7 @@ name of an exception, `hang`, or how many seconds the clock jumps. Only walks wi
 While there is a file named by DISK_FILE, nothing can be written to the disk. It holds the name of the error,
 or `hang`: then writing does not return.
 
-At SIGUSR1 it writes the number of its event loop's tasks to the file named by TASKS_FILE.
+At SIGUSR1 it writes the numbers of its event loop's tasks and threads to the file named by TASKS_FILE.
 """
 
 import asyncio
@@ -156,9 +156,10 @@ def shifted(clock: Callable[[], float], seconds: float) -> float:
 
 
 def tell_tasks(*_: object) -> None:
-    """Write the number of tasks. In the main thread, while its event loop runs."""
+    """Write the numbers of tasks and of their threads. In the main thread, while its event loop runs."""
+    num_threads = sum(thread.name.startswith("asyncio_") for thread in threading.enumerate())
     unfinished = TASKS_FILE.with_suffix(".new")
-    unfinished.write_text(str(len(asyncio.all_tasks())))
+    unfinished.write_text(f"{len(asyncio.all_tasks())} {num_threads}")
     unfinished.rename(TASKS_FILE)
 
 

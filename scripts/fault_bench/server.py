@@ -23,7 +23,7 @@ class Usage:
     """What a process uses."""
 
     resident_mb: float
-    threads: int
+    threads: int  # without those of the event loop, which come when they are first needed, and stay
     files: int
     tasks: int  # of the event loop
 
@@ -111,14 +111,16 @@ class FaultServer:
     def usage(self) -> Usage:
         folder = Path(f"/proc/{self.process.pid}")
         status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
+        num_tasks, loop_threads = self._count_tasks()
         return Usage(
             resident_mb=int(status["VmRSS"].split()[0]) / 1024,
-            threads=int(status["Threads"]),
+            threads=int(status["Threads"]) - loop_threads,
             files=len(list((folder / "fd").iterdir())),
-            tasks=self._count_tasks(),
+            tasks=num_tasks,
         )
 
-    def _count_tasks(self) -> int:
+    def _count_tasks(self) -> tuple[int, int]:
+        """Return the numbers of the event loop's tasks and threads."""
         self._tasks_file.unlink(missing_ok=True)
         self.process.send_signal(signal.SIGUSR1)
         end_s = time.monotonic() + TASKS_S
@@ -126,7 +128,8 @@ class FaultServer:
             if time.monotonic() > end_s:
                 raise TimeoutError("the server does not tell how many tasks it has")
             time.sleep(0.01)
-        return int(self._tasks_file.read_text())
+        tasks, threads = self._tasks_file.read_text().split()
+        return int(tasks), int(threads)
 
     def stop(self, number: int = signal.SIGTERM, timeout_s: float = 15.0) -> int:
         """Send a signal. Returns: the exit code."""
