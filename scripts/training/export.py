@@ -33,6 +33,7 @@ EMBEDDED_ROLLOUT = replace(
     TRAINED_ROLLOUT,
     memory_latents=10,
     first_latents=2,
+    steps=2,
     shift=12.0,
     history_guidance=1.3,
     is_still=True,

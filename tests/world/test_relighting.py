@@ -1,8 +1,10 @@
 """After another prompt, a world that relights sees its first chunk in the new light, and not the old one."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -11,6 +13,7 @@ from support.rollouts import ROLLOUT, make_rollout_model, new_walk
 from support.tiny_world import make_world
 from support.walks import AHEAD, TURN, cut, go_on, latents_of, open_walk
 from worldplay.world.live_walk import LiveWalk
+from worldplay.world.pixels import pixels_to_frames
 from worldplay.world.relighting import Relighting
 from worldplay.world.steering import WalkRequest
 from worldplay.world.world import World
@@ -135,3 +138,46 @@ def test_a_walk_that_went_back_has_its_prompt_from_there_on(world: World) -> Non
     assert torch.equal(go_on(gone_back, [TURN]).latents, go_on(straight, [TURN]).latents)
     gone_back.truncate(0)
     assert torch.equal(go_on(gone_back, [AHEAD]).latents, latents_of(start(world, 1, NEW)))
+
+
+@pytest.mark.parametrize("relights", [True, False])
+def test_first_latent_in_another_light_is_decoded_as_if_it_had_been_there_before(relights: bool) -> None:
+    world = make_relighting_world(relights=relights)
+    walk, shown = open_walk(world), list[np.ndarray]()
+    for prompt in ("", "", NEW, NEW):
+        walk.set_prompt(prompt)
+        shown += walk.decode(go_on(walk, [AHEAD]))
+    state, latents = world.vae.new_decoder_state(), list(latents_of(walk).split(1, dim=2))
+    with torch.inference_mode():
+        for index, (latent, frames) in enumerate(zip(latents, shown, strict=True)):
+            if relights and index == 8:
+                world.vae.decode_latent(latent, state, still=False)
+            expected = pixels_to_frames(world.vae.decode_latent(latent, state, still=False)[0])
+            assert np.array_equal(frames, expected), index
+
+
+def test_decoders_that_are_made_again_know_where_the_light_has_changed(world: World) -> None:
+    def release(walk: LiveWalk) -> LiveWalk:
+        walk.release()
+        walk.prepare()
+        return walk
+
+    def go_back(walk: LiveWalk) -> LiveWalk:
+        go_on(walk, [TURN])
+        walk.truncate(3)
+        return walk
+
+    def reopen(walk: LiveWalk) -> LiveWalk:
+        return world.open_walk(WalkRequest(snapshot=walk.snapshot()))
+
+    ways: list[Callable[[LiveWalk], LiveWalk]] = [lambda walk: walk, release, go_back, reopen]
+    shown: list[np.ndarray] = []
+    for way in ways:
+        walk = open_walk(world)
+        for prompt in ("", "", NEW):
+            walk.set_prompt(prompt)
+            list(walk.decode(go_on(walk, [AHEAD])))
+        walk = way(walk)
+        shown.append(np.concatenate(list(walk.decode(go_on(walk, [AHEAD])))))
+    for frames in shown[1:]:
+        assert np.array_equal(frames, shown[0])

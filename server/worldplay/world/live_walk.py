@@ -144,9 +144,20 @@ class LiveWalk:
 
     def _decode_latent(self, decode: Decode[Decoded], latent: Tensor, index: int, stood: int) -> Decoded:
         """Decode the walk's latent number `index`. Args: stood: as in Chunk.stood, of this latent."""
-        decoded = decode(latent, self._state_after(index), still=stood > 0)
+        state = self._state_after(index)
+        if self._is_relit(index):
+            decode(latent, state, still=False)
+        decoded = decode(latent, state, still=stood > 0)
         self._num_decoded = index + 1
         return decoded
+
+    def _is_relit(self, index: int) -> bool:
+        """Return whether another light begins at a latent.
+
+        Such a latent is decoded twice: first, to take the place of the old light in the decoder's past, which
+        would shine through for four latents.
+        """
+        return self._rollout.config.relights and self.walk.log.changes_at(index)
 
     def _state_after(self, num_latents: int) -> DecoderState:
         """Return the decoder's state behind the walk's first latents."""
@@ -247,9 +258,9 @@ class LiveWalk:
         vae = self._world.vae
         if not total:
             return vae.new_decoder_state()
-        return vae.decoder_state_after(
-            self.walk.latents.gather(range(max(0, total - vae.decoder_reach), total))
-        )
+        reach = vae.decoder_reach
+        order = [i for i in range(max(0, total - reach), total) for _ in range(1 + self._is_relit(i))]
+        return vae.decoder_state_after(self.walk.latents.gather(order[-reach:]))
 
     @torch.inference_mode()
     def set_prompt(self, text: str) -> None:

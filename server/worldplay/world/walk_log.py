@@ -21,6 +21,10 @@ class WalkLog:
         """Return the latent from which on the newest prompt holds."""
         return self.prompts[-1].latent if self.prompts else 0
 
+    def changes_at(self, latent: int) -> bool:
+        """Return whether another prompt holds from this latent on than before it."""
+        return latent > 0 and any(change.latent == latent for change in self.prompts)
+
     def latch(self, latent: int, moves: list[Move]) -> None:
         """Note the moves that were read for the latents from one on. They replace all later ones."""
         self.latches = (*before(self.latches, latent), LoggedLatch(latent, tuple(moves)))
