@@ -124,10 +124,8 @@ def _render(options: Options, folder: Path, seeds: list[int], length: int, scale
     if not missing:
         return
     if options.device == "cpu":
-        drawer, at_once = (
-            make_drawer(scale, "cpu", compile_look()),
-            1,
-        )  # more frames leave a processor's cache
+        print(f"rendering {len(missing)} walks, the first for minutes: it compiles the renderer", flush=True)
+        drawer, at_once = make_drawer(scale, "cpu", compile_look()), 1  # more leave a processor's cache
     else:
         drawer, at_once = make_drawer(scale, options.device), 64 // scale**2  # compiling would take longer
     say_each("rendered", render_walks(folder, missing, length, drawer, at_once), len(missing))
