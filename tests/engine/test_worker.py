@@ -1,7 +1,12 @@
+from dataclasses import replace
+
 import pytest
 
+from support.fake_world import FakeWalk
 from support.fakes import Recorder, Theatre, names, stages, started
+from worldplay.engine.chunk_run import ChunkRun
 from worldplay.engine.failures import BUSY_BUT_KEPT
+from worldplay.engine.pacing import Costs
 from worldplay.engine.ports import ChunkReport, Frames
 from worldplay.world.camera import FORWARD_STEP, Motion
 from worldplay.world.steering import WalkRequest
@@ -241,3 +246,17 @@ def test_counters_add_up() -> None:
     assert counters.busy_ms == 160.0 * counters.chunks
     assert counters.speculation_hits == counters.chunks
     assert counters.walks_opened == counters.sessions_opened == 1
+
+
+@pytest.mark.parametrize("relit", [False, True])
+def test_context_pass_of_a_relit_chunk_predicts_no_other(relit: bool) -> None:
+    theatre = Theatre()
+    session = theatre.open(Recorder())
+    run = ChunkRun(session, FakeWalk(theatre.world, None), theatre.clock)
+    while run.chunk is None:
+        run.advance()
+    run.chunk = replace(run.chunk, relit=relit)
+    costs = Costs()
+    run.count(costs)
+    assert bool(costs.context) is not relit
+    assert costs.generate

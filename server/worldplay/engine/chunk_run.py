@@ -89,7 +89,8 @@ class ChunkRun:
         num_latents = len(report.chunk.poses) - report.chunk.first_latent
         costs.count_generated(num_latents, self._clock() - report.latch.at_ms)
         if self.cut is None:
-            if report.chunk.timings_ms["context"]:  # otherwise an earlier attempt had encoded it
+            was_encoded = report.chunk.timings_ms["context"] > 0  # otherwise an earlier attempt had
+            if was_encoded and not report.chunk.relit:
                 costs.context.add(self._context_ms)
         elif self._was_cached and self.cut.kept:
             costs.kept.add(self._context_ms)

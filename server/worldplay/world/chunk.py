@@ -32,6 +32,7 @@ class Chunk:
     bumped: bool  # on the way to the latents made
     context: list[int]  # the latent frames it was generated from
     timings_ms: dict[str, float]  # select, context, denoise
+    relit: bool = False  # context includes that the walk's first chunk was made again
 
 
 class PendingChunk:

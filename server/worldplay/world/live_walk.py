@@ -145,19 +145,19 @@ class LiveWalk:
     def _decode_latent(self, decode: Decode[Decoded], latent: Tensor, index: int, stood: int) -> Decoded:
         """Decode the walk's latent number `index`. Args: stood: as in Chunk.stood, of this latent."""
         state = self._state_after(index)
-        if self._is_relit(index):
+        if self._begins_light(index):
             decode(latent, state, still=False)
         decoded = decode(latent, state, still=stood > 0)
         self._num_decoded = index + 1
         return decoded
 
-    def _is_relit(self, index: int) -> bool:
+    def _begins_light(self, index: int) -> bool:
         """Return whether another light begins at a latent.
 
         Such a latent is decoded twice: first, to take the place of the old light in the decoder's past, which
         would shine through for four latents.
         """
-        return self._rollout.config.relights and self.walk.log.changes_at(index)
+        return self._rollout.config.relights and index in self.walk.log.light_changes
 
     def _state_after(self, num_latents: int) -> DecoderState:
         """Return the decoder's state behind the walk's first latents."""
@@ -226,7 +226,7 @@ class LiveWalk:
         latents = snapshot.latents.to(self._world.device, self._rollout.transformer.dtype)
         path = Path(snapshot.c2w, snapshot.labels, snapshot.intrinsics, False, walk.origin.c2w)
         walk.append(latents.transpose(0, 1)[None], path)
-        walk.log.latches, walk.log.prompts = snapshot.latches, snapshot.prompts
+        walk.log.restore(snapshot.latches, snapshot.prompts)
         if walk.num_latents:
             self._behind = walk.latents.gather([walk.num_latents - 1])
             self._num_decoded = walk.num_latents - 1
@@ -259,18 +259,19 @@ class LiveWalk:
         if not total:
             return vae.new_decoder_state()
         reach = vae.decoder_reach
-        order = [i for i in range(max(0, total - reach), total) for _ in range(1 + self._is_relit(i))]
+        order = [i for i in range(max(0, total - reach), total) for _ in range(1 + self._begins_light(i))]
         return vae.decoder_state_after(self.walk.latents.gather(order[-reach:]))
 
     @torch.inference_mode()
     def set_prompt(self, text: str) -> None:
         """Use another prompt from the next chunk on; the start image stays."""
         walk, world = self.walk, self._world
+        is_known = bool(walk.text) and text == walk.log.prompt
         walk.log.change_prompt(walk.num_latents, text)
         self.taken_as = world.conditioner.taken_as(text)
         if isinstance(self._rollout.transformer, BidirectionalTransformer):  # it reads the text at every step
             walk.prompts = world.condition(text, walk.picture, walk.image_latent)
-        else:
+        elif not is_known:
             self._encode_text(text)
 
     def _encode_text(self, text: str) -> None:

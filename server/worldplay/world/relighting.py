@@ -24,13 +24,13 @@ class Relit:
 
 
 class Relighting:
-    """What a chunk sees of the walk before it, if the prompt has changed since the first chunk."""
+    """What a chunk sees of the walk before it, if the light has changed since the first chunk."""
 
     def __init__(self, config: RolloutConfig, walk: Walk) -> None:
         self._config = config
         self._walk = walk
         self._prompt = walk.log.prompt
-        self._since = walk.log.prompt_since if config.relights else 0
+        self._since = walk.log.light_since if config.relights else 0
         self.first_chunk = self._find()  # [1, C, n, h, w], instead of the walk's; None: the walk's
 
     @property

@@ -113,6 +113,7 @@ class ChunkRollout:
             context = self._choose_context(predicted)
         clock.lap_of_host("select")
         clock.laps_ms["context"] = 0.0
+        relit = self._relighting.is_missing
         yield from self._relight(clock)
         if self._caches.ensure(context):
             clock.lap("context")
@@ -140,15 +141,14 @@ class ChunkRollout:
             clock.lap("denoise")
         stood = count_stood(model, walk, whole, self._start)
         latents = latents[:, :, kept:]
-        if max(stood) > 1:
-            latents = _settle(walk, latents, first, stood[kept:])
+        latents = _settle(walk, latents, first, stood[kept:])
         # In the model's dtype: half the memory with bf16. They are also shown so, as after a rewind.
         latents = latents.to(model.transformer.dtype)
         walk.replace(first, latents, path)
         walk.log.latch(first, moves)
         self._caches.keep()
         self._context, self._path, self._inputs = context, whole, inputs
-        return finished_chunk(self._start, kept, latents, whole, stood, context, clock.laps_ms)
+        return finished_chunk(self._start, kept, latents, whole, stood, context, clock.laps_ms, relit=relit)
 
     def _relight(self, clock: Stopwatch) -> Iterator[Stage]:
         """Generate the walk's first chunk again, along the same path, by another prompt, if there is one."""
@@ -164,6 +164,7 @@ class ChunkRollout:
             clock.lap("context")
             yield "context"
             clock.restart()
+        latents = _settle(walk, latents, 0, count_stood(model, walk, path, 0))
         self._relighting.keep(latents.to(model.transformer.dtype))
 
     def _choose_context(self, path: Path) -> list[int]:
@@ -199,6 +200,8 @@ def _settle(walk: Walk, latents: Tensor, first: int, stood: Sequence[int]) -> Te
         stood: of each of them, as `Walk.count_stood`.
     Returns: [1, C, n, h, w].
     """
+    if max(stood) <= 1:
+        return latents
     mean = walk.latents.gather([first - 1]).to(latents) if first else latents[:, :, :1]
     settled: list[Tensor] = []
     for latent, count in zip(latents.split(1, dim=2), stood, strict=True):
@@ -215,6 +218,8 @@ def finished_chunk(
     stood: list[int],
     context: list[int],
     timings_ms: dict[str, float],
+    *,
+    relit: bool = False,
 ) -> Chunk:
     """Describe the chunk that begins at the walk's latent `start` and follows a path.
 
@@ -234,6 +239,7 @@ def finished_chunk(
         bumped=path.bumped,
         context=context,
         timings_ms=timings_ms,
+        relit=relit,
     )
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # it imports this module
     from worldplay.world.relighting import Relit
 
 MOST_STOOD = 64  # latents; 11 s
-LIGHT_CHANGES = 16  # latents after another prompt, within which the light changes
+LIGHT_CHANGES = 16  # latents within which the light changes
 _SAME_VIEW = 1e-6  # units, or of an axis: what rounding leaves of a step that was refused
 
 
@@ -149,7 +149,7 @@ class Walk:
         return self._inverses.extend(self.c2w[:start], path)
 
     def count_stood(self, path: Path, start: int) -> list[int]:
-        """Count for each latent of a path since how many latents neither view nor prompt have changed.
+        """Count for each latent of a path since how many latents neither view nor light have changed.
 
         The first latent in which nothing changes is 1. Counts end at MOST_STOOD.
 
@@ -159,10 +159,9 @@ class Walk:
         changed = np.full(start - before + len(path.c2w), True)
         changed[1:] = _changes(np.concatenate([self.c2w[before:start], path.c2w]))
         changed[1:] |= _changes(np.concatenate([self.intrinsics[before:start], path.intrinsics]))
-        for each in self.log.prompts:
-            if each.latent > 0:  # the first one's light is there from the first frame on
-                first = each.latent - before
-                changed[max(0, first) : max(0, first + LIGHT_CHANGES)] = True
+        for latent in self.log.light_changes:
+            first = latent - before
+            changed[max(0, first) : max(0, first + LIGHT_CHANGES)] = True
         latents = np.arange(len(changed))
         stood = latents - np.maximum.accumulate(np.where(changed, latents, 0))
         counts: list[int] = np.minimum(stood, MOST_STOOD)[start - before :].tolist()

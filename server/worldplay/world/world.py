@@ -29,6 +29,7 @@ from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.snapshot import Beginning, Snapshot, WorldIdentity, new_identity
 from worldplay.world.steering import PosedCamera, WalkRequest
 from worldplay.world.walk import Ground, Walk
+from worldplay.world.walk_log import WalkLog
 
 # How a visitor's own image is used: as the place to walk in, or blended into the most similar view.
 OwnPictures: TypeAlias = Literal["as_is", "nearest_view"]
@@ -188,11 +189,16 @@ class World:
             seed=beginning.seed,
             ground=view.make_ground(),
             origin=beginning.origin,
+            log=WalkLog(self._look_of),
         )
         own_image = given.fitted if given is not None and not is_own else None
         opened = LiveWalk(self, walk, self._rollout_with(beginning.steps), beginning, own_image)
         opened.set_prompt(prompt)
         return opened
+
+    def _look_of(self, prompt: str) -> str:
+        """Name what a prompt looks like: prompts that are taken as the same suggestion look the same."""
+        return self.conditioner.taken_as(prompt) or prompt
 
     def crop(self, image: Image.Image) -> StartPicture:
         """Crop an RGB image to start a walk with. Any thread."""
