@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import gc
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,9 @@ from support.paths import run_python
 from worldplay.web import freed_memory
 from worldplay.web.freed_memory import (
     EVERY_TICKS,
+    SMAPS,
     FreedMemory,
+    find_code,
     find_free_buffers,
     find_trim,
     settle_loaded,
@@ -54,8 +57,42 @@ def test_what_loading_leaves_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gc, "freeze", lambda: freed.append("frozen"))
     monkeypatch.setattr(freed_memory, "find_free_buffers", lambda: lambda: freed.append("buffers"))
     monkeypatch.setattr(freed_memory, "find_trim", lambda: lambda pad: freed.append("heap"))
+    monkeypatch.setattr(freed_memory, "unmap_code", lambda: freed.append("code"))
     settle_loaded()
-    assert freed == ["frozen", "buffers", "heap"]
+    assert freed == ["frozen", "buffers", "heap", "code"]
+
+
+UNMAP_CODE = """
+import re, torch
+from pathlib import Path
+from worldplay.web.freed_memory import unmap_code
+def mapped():
+    return int(re.search("RssFile:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+before = mapped()
+unmap_code()
+print(before - mapped(), (torch.ones(30, 20) @ torch.ones(20, 10)).sum().item())
+"""
+
+
+@pytest.mark.skipif(not SMAPS.is_file(), reason="needs Linux")
+def test_code_that_is_unmapped_still_runs() -> None:
+    fewer_kib, total = run_python("-c", UNMAP_CODE).stdout.split()
+    assert int(fewer_kib) > 10_000
+    assert total == "6000.0"
+
+
+def test_changed_code_and_what_is_no_file_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    smaps = tmp_path / "smaps"
+    smaps.write_text(
+        "1000-3000 r-xp 00000000 fe:00 7 /lib/a.so\nRss: 8 kB\nAnonymous:             0 kB\n"
+        "3000-4000 r-xp 00002000 fe:00 7 /lib/b.so\nAnonymous:             4 kB\n"
+        "4000-5000 r--p 00003000 fe:00 7 /lib/a.so\nAnonymous:             0 kB\n"
+        "5000-6000 r-xp 00000000 00:00 0 [vdso]\nAnonymous:             0 kB\n"
+    )
+    monkeypatch.setattr(freed_memory, "SMAPS", smaps)
+    assert list(find_code()) == [(0x1000, 0x2000)]
+    monkeypatch.setattr(freed_memory, "SMAPS", tmp_path / "none")
+    assert list(find_code()) == []
 
 
 FREE_BUFFERS = """
