@@ -55,11 +55,9 @@ def unmap_code() -> None:
 
     Of files that were just written it maps far more than is used: 80 MB after an installation.
     """
-    madvise = getattr(ctypes.CDLL(None), "madvise", None)
-    if madvise is None:
-        return
+    libc = ctypes.CDLL(None)
     for address, size in find_code():
-        madvise(ctypes.c_void_p(address), ctypes.c_size_t(size), mmap.MADV_DONTNEED)
+        libc.madvise(ctypes.c_void_p(address), ctypes.c_size_t(size), mmap.MADV_DONTNEED)
 
 
 def find_code() -> Iterator[tuple[int, int]]:
