@@ -19,7 +19,7 @@ from worldplay.settings import Settings, load_settings
 from worldplay.world import tiers
 from worldplay.world.compiling import can_compile
 from worldplay.world.embedded.load import EMBEDDED
-from worldplay.world.machine import Gpu
+from worldplay.world.gpus import Gpu
 from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.released import load
 from worldplay.world.released.load import ReleasedConfig

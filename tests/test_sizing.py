@@ -15,9 +15,9 @@ from worldplay.chunk_times import recall, remember
 from worldplay.engine import capacity
 from worldplay.settings import load_settings
 from worldplay.sizing import fix_size, list_paces, measure_embedded, time_apart, time_random_chunk
+from worldplay.world.gpus import Gpu
 from worldplay.world.kept_rollout import Keeping
 from worldplay.world.live_walk import LiveWalk
-from worldplay.world.machine import Gpu
 from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.pace import Pace
 from worldplay.world.released import load as released_load

@@ -13,7 +13,7 @@ from gpu.setup import Row, Setup
 from worldplay.model.attention import KERNELS, MATMUL, SDPA, attend
 from worldplay.model.attention_choice import FAILURES, QKV, find_problem
 from worldplay.model.config import CHUNK_LATENTS
-from worldplay.world.machine import list_attention_packages
+from worldplay.world.attention_packages import list_attention_packages
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 

@@ -8,7 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from worldplay.settings import CHUNK_TIMES, ModelSettings, read_visible_gpus
-from worldplay.world.machine import find_gpu, list_attention_packages
+from worldplay.world.attention_packages import list_attention_packages
+from worldplay.world.gpus import find_gpu
 from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.released.files import find_root
 

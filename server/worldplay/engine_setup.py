@@ -15,8 +15,8 @@ from worldplay.loading import open_live_world
 from worldplay.model.attention import KERNELS
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.settings import ModelSettings, Settings
-from worldplay.world.machine import count_usable_cores
 from worldplay.world.pace import Pace
+from worldplay.world.processor import count_usable_cores
 from worldplay.world.released.files import is_released
 from worldplay.world.warm_up import warm_up
 from worldplay.world.world import World

@@ -35,7 +35,7 @@ from worldplay.world.embedded.load import find_embedded, load_embedded, load_net
 from worldplay.world.embedded.manifest import read_description
 from worldplay.world.embedded.previews import show_first_frames
 from worldplay.world.frames import parse_size
-from worldplay.world.machine import check_heads, choose_rank_kind, list_gpus
+from worldplay.world.gpus import check_heads, choose_rank_kind, list_gpus
 from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.pace import AUTO
 from worldplay.world.released.files import find_root, is_released

@@ -24,7 +24,7 @@ from worldplay.commands.doctor import (
 from worldplay.commands.list_models import find_problem
 from worldplay.settings import load_settings
 from worldplay.world.frames import SIZE
-from worldplay.world.machine import Gpu
+from worldplay.world.gpus import Gpu
 from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.released.memory_estimate import estimate_memory
 from worldplay.world.released.offload_plan import count_sessions

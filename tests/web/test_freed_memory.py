@@ -13,50 +13,42 @@ from worldplay.web.freed_memory import (
     EVERY_TICKS,
     SMAPS,
     FreedMemory,
+    collect_freed,
     find_code,
     find_free_buffers,
-    find_trim,
     settle_loaded,
 )
 
 
-async def count_trims(ended: list[int]) -> int:
+async def count_returns(ended: list[int]) -> int:
     """Return how often memory was returned, with so many sessions that had ended at each minute."""
-    trims: list[int] = []
-
-    def trim(pad: int) -> int:
-        trims.append(pad)
-        return 1
-
+    collected: list[bool] = []
     minutes = iter(ended)
-    memory = FreedMemory(trim, lambda: next(minutes))
+    memory = FreedMemory(lambda: collected.append(True), lambda: next(minutes))
     for _ in range(EVERY_TICKS * len(ended)):
         memory.tick()
     await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
-    return len(trims)
+    return len(collected)
 
 
 async def test_memory_is_returned_once_a_minute_if_sessions_ended() -> None:
-    assert await count_trims([0, 0, 0]) == 0
-    assert await count_trims([0, 3, 3, 5]) == 2
+    assert await count_returns([0, 0, 0]) == 0
+    assert await count_returns([0, 3, 3, 5]) == 2
 
 
-async def test_nothing_happens_where_the_allocator_needs_it_not() -> None:
-    memory = FreedMemory(None, lambda: 1)
-    for _ in range(2 * EVERY_TICKS):
-        memory.tick()
-
-
-def test_this_allocator_can_be_asked() -> None:
-    trim = find_trim()
-    assert trim is None or trim(0) in (0, 1)
+def test_cycles_are_freed_before_memory_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(gc, "collect", lambda: done.append("cycles"))
+    monkeypatch.setattr(freed_memory, "release_memory", lambda: done.append("heap"))
+    collect_freed()
+    assert done == ["cycles", "heap"]
 
 
 def test_what_loading_leaves_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
     freed: list[str] = []
     monkeypatch.setattr(gc, "freeze", lambda: freed.append("frozen"))
     monkeypatch.setattr(freed_memory, "find_free_buffers", lambda: lambda: freed.append("buffers"))
-    monkeypatch.setattr(freed_memory, "find_trim", lambda: lambda pad: freed.append("heap"))
+    monkeypatch.setattr(freed_memory, "release_memory", lambda: freed.append("heap"))
     monkeypatch.setattr(freed_memory, "unmap_code", lambda: freed.append("code"))
     settle_loaded()
     assert freed == ["frozen", "buffers", "heap", "code"]

@@ -23,7 +23,7 @@ from worldplay.settings import ModelSettings
 from worldplay.world.chunk import Chunk
 from worldplay.world.device import choose_device, choose_dtype, synchronize
 from worldplay.world.live_walk import LiveWalk
-from worldplay.world.machine import available_memory
+from worldplay.world.memory import available_memory
 from worldplay.world.released.files import is_released
 from worldplay.world.released.memory_estimate import Shapes, count_host_bytes, estimate_memory
 from worldplay.world.released.random_weights import (

@@ -19,15 +19,9 @@ from worldplay.commands.list_models import disk_bytes, find_problem
 from worldplay.commands.paths import existing_folder
 from worldplay.model.config import RELEASED_TRANSFORMER
 from worldplay.settings import ModelSettings, read_visible_gpus
-from worldplay.world.machine import (
-    Gpu,
-    available_memory,
-    check_heads,
-    choose_rank_kind,
-    find_gpu,
-    list_attention_packages,
-    list_gpus,
-)
+from worldplay.world.attention_packages import list_attention_packages
+from worldplay.world.gpus import Gpu, check_heads, choose_rank_kind, find_gpu, list_gpus
+from worldplay.world.memory import available_memory
 from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.released.memory_estimate import RELEASED, Shapes, estimate_memory
 from worldplay.world.released.offload_plan import RESERVE

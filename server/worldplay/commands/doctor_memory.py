@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf
 
 from worldplay.world.frames import FPS, FRAMES_PER_LATENT, show_size
-from worldplay.world.machine import has_bf16_cpu
+from worldplay.world.processor import has_bf16_cpu
 from worldplay.world.released.memory_estimate import MemoryEstimate, count_other_rank, estimate_memory
 from worldplay.world.released.offload_plan import (
     OffloadMode,

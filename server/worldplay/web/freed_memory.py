@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from worldplay.world.memory import release_memory
+
 logger = logging.getLogger(__name__)
 
 EVERY_TICKS = 60
@@ -19,11 +21,6 @@ _M_ARENA_MAX = -8  # of malloc.h
 _MAPPING = re.compile(r"^(?=[0-9a-f]+-[0-9a-f]+ )", re.MULTILINE)  # where the description of each begins
 _CODE = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r-xp \S+ \S+ [1-9]")  # of a file, which has an inode
 _IS_UNCHANGED = re.compile(r"^Anonymous: +0 kB$", re.MULTILINE)
-
-
-def find_trim() -> Callable[[int], int] | None:
-    """Return glibc's malloc_trim; None where the C library is another one, which needs none."""
-    return getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
 def keep_one_heap() -> None:
@@ -45,8 +42,7 @@ def settle_loaded() -> None:
     gc.freeze()
     if free := find_free_buffers():
         free()
-    if trim := find_trim():
-        trim(0)
+    release_memory()
     unmap_code()
 
 
@@ -84,10 +80,10 @@ def find_free_buffers() -> Callable[[], None] | None:
     return getattr(ctypes.CDLL(str(library)), "mkl_serv_free_buffers", None) if library.is_file() else None
 
 
-def _collect(trim: Callable[[int], int]) -> None:
+def collect_freed() -> None:
     """Free the reference cycles of sessions, which hold their latest video, and return what is free."""
     gc.collect()
-    trim(0)
+    release_memory()
 
 
 class FreedMemory:
@@ -97,9 +93,9 @@ class FreedMemory:
     a thousand sessions more than 100 MB.
     """
 
-    def __init__(self, trim: Callable[[int], int] | None, count_ended: Callable[[], int]) -> None:
-        """Args: count_ended: how many sessions have ended since the start."""
-        self._trim = trim
+    def __init__(self, collect: Callable[[], None], count_ended: Callable[[], int]) -> None:
+        """Args: collect: run in a thread. count_ended: how many sessions have ended since the start."""
+        self._collect = collect
         self._count_ended = count_ended
         self._num_ended = 0
         self._ticks = 0
@@ -108,13 +104,13 @@ class FreedMemory:
     def tick(self) -> None:
         """Note that a second has passed."""
         self._ticks += 1
-        if self._trim is None or self._ticks < EVERY_TICKS:
+        if self._ticks < EVERY_TICKS:
             return
         self._ticks, before, self._num_ended = 0, self._num_ended, self._count_ended()
         if self._num_ended != before:
-            self._task = asyncio.create_task(self._return_memory(self._trim))
+            self._task = asyncio.create_task(self._return_memory())
 
-    async def _return_memory(self, trim: Callable[[int], int]) -> None:
+    async def _return_memory(self) -> None:
         began_s = time.monotonic()
-        await asyncio.to_thread(_collect, trim)
+        await asyncio.to_thread(self._collect)
         logger.debug("freed memory was returned in %.0f ms", 1000.0 * (time.monotonic() - began_s))

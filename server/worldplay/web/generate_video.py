@@ -37,7 +37,7 @@ from worldplay.web.routes import OwnRoute
 from worldplay.web.schemas import MAX_FRAMES, SessionList
 from worldplay.web.streams import Streams
 from worldplay.wording import without_values
-from worldplay.world.machine import is_memory_short
+from worldplay.world.memory import is_memory_short
 from worldplay.world.world import World
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from worldplay.world.machine import release_memory
+from worldplay.world.memory import release_memory
 
 T = TypeVar("T")
 

@@ -32,7 +32,7 @@ from worldplay.web.visit import BOOKMARKS_BURST, Visit
 from worldplay.web.visits import Visits
 from worldplay.web.watch_links import REVOKED
 from worldplay.web.watcher import Watcher
-from worldplay.world.machine import is_memory_short
+from worldplay.world.memory import is_memory_short
 from worldplay.world.pictures.fit import StartPicture
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.steering import WalkRequest

@@ -23,7 +23,7 @@ from worldplay.web.schemas import NewSnapshot, SnapshotInfo, SnapshotList
 from worldplay.web.snapshots import DAMAGED, FULL, MISSING, OWNER_FULL, STORE_FAILS
 from worldplay.web.work_pace import WorkPace
 from worldplay.wording import show
-from worldplay.world.machine import is_memory_short
+from worldplay.world.memory import is_memory_short
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_reader import read_snapshot
 from worldplay.world.world import World

@@ -11,7 +11,7 @@ import uvicorn
 
 from worldplay.engine.engine import Engine
 from worldplay.web.connections import Connections
-from worldplay.web.freed_memory import FreedMemory, find_trim
+from worldplay.web.freed_memory import FreedMemory, collect_freed
 from worldplay.web.guarded_http import GuardedConfig
 from worldplay.web.streams import Streams
 
@@ -38,7 +38,7 @@ class WorldServer(uvicorn.Server):
         self._streams = streams
         self._connections = connections
         self._failed_s = 0
-        self._memory = FreedMemory(find_trim(), lambda: engine.stats().counters.sessions_ended)
+        self._memory = FreedMemory(collect_freed, lambda: engine.stats().counters.sessions_ended)
 
     async def main_loop(self) -> None:
         seconds = asyncio.create_task(_every_second(self._tick))

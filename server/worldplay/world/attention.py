@@ -8,8 +8,8 @@ import torch
 
 from worldplay.model.attention import KERNELS, MATMUL, SDPA
 from worldplay.model.attention_choice import EIGHT_BIT_ERROR, Measured, Use, choose, find_problem, measure
+from worldplay.world.attention_packages import list_attention_packages
 from worldplay.world.device import synchronize
-from worldplay.world.machine import list_attention_packages
 from worldplay.world.pace import AUTO
 from worldplay.world.world import World
 

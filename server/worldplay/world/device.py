@@ -2,7 +2,7 @@
 
 import torch
 
-from worldplay.world.machine import parse_device
+from worldplay.world.gpus import parse_device
 
 
 def choose_device(name: str) -> torch.device:

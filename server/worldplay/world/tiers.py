@@ -12,7 +12,7 @@ from worldplay.model.eight_bit_linears import emulated_product, round_rows, roun
 from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
 from worldplay.wording import first_line
 from worldplay.world.kept_rollout import Keeping
-from worldplay.world.machine import available_memory
+from worldplay.world.memory import available_memory
 from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.rollout_config import MOST_KEPT, TierName, count_kept_latents
 from worldplay.world.tiny_decoder_file import load_tiny_decoder

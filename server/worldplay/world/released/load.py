@@ -17,7 +17,7 @@ from worldplay.model.vae_keys import match_keys
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
 from worldplay.world.courtyard.views import render_views
 from worldplay.world.device import choose_dtype, choose_vae_dtype
-from worldplay.world.machine import available_memory
+from worldplay.world.memory import available_memory
 from worldplay.world.model_files import suggesting
 from worldplay.world.released.conditioner import Encoders, ReleasedConditioner
 from worldplay.world.released.files import ReleasedFiles, locate, suggest_download

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from math import inf
 
-from worldplay.world.machine import available_memory
+from worldplay.world.memory import available_memory
 from worldplay.world.released.memory_estimate import MemoryEstimate, count_other_rank
 from worldplay.world.rollout_config import count_kept_latents
 

@@ -1,25 +1,20 @@
-"""What a machine has, with a driver that is a list of GPUs."""
+"""This machine's GPUs, with a driver that is a list of them."""
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import pynvml
 import pytest
 import torch
 
-from worldplay.world import machine
-from worldplay.world.device import choose_dtype
-from worldplay.world.machine import (
+from worldplay.world import gpus
+from worldplay.world.gpus import (
     CONTEXT_BYTES,
     Gpu,
-    available_memory,
     check_heads,
     choose_rank_kind,
     choose_visible,
     find_gpu,
-    has_bf16_cpu,
-    is_memory_short,
     list_gpus,
     parse_device,
 )
@@ -36,7 +31,7 @@ class Memory:
 @pytest.fixture
 def driver(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three GPUs; a handle is a GPU's number."""
-    monkeypatch.setattr(machine, "version", lambda package: "2.13.0")
+    monkeypatch.setattr(gpus, "version", lambda package: "2.13.0")
     for name, answer in {
         "nvmlInit": lambda: None,
         "nvmlShutdown": lambda: None,
@@ -103,12 +98,12 @@ def test_driver_that_fails_is_no_gpu(monkeypatch: pytest.MonkeyPatch, name: str)
 
 @pytest.mark.usefixtures("driver")
 def test_torch_without_cuda_sees_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "version", lambda package: "2.13.0+cpu")
+    monkeypatch.setattr(gpus, "version", lambda package: "2.13.0+cpu")
     assert list_gpus(None) == []
 
 
 def test_machine_without_a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "version", lambda package: "2.13.0")
+    monkeypatch.setattr(gpus, "version", lambda package: "2.13.0")
     assert len(list_gpus(None)) == torch.cuda.device_count()
 
 
@@ -125,22 +120,6 @@ def test_device(name: str, device: tuple[str, int]) -> None:
 def test_name_of_no_device(name: str) -> None:
     with pytest.raises(ValueError, match=f"expected a device like 'cpu', 'cuda' or 'cuda:0', got '{name}'"):
         parse_device(name)
-
-
-def test_processor_is_judged_as_torch_does() -> None:
-    assert has_bf16_cpu() == (choose_dtype(torch.device("cpu")) == torch.bfloat16)
-
-
-def test_memory_of_a_container(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    limit = tmp_path_factory.mktemp("cgroup") / "memory.max"
-    monkeypatch.setattr(machine, "CGROUP_LIMIT", limit)
-    whole = available_memory()
-    limit.write_text("1000000\n")
-    assert whole > available_memory() == 1_000_000
-    limit.write_text("max\n")
-    assert available_memory() > 1_000_000
 
 
 @pytest.mark.parametrize(
@@ -178,26 +157,3 @@ def test_heads_must_be_shared_equally() -> None:
     check_heads(8, 16)
     with pytest.raises(ValueError, match=r"expected --gpus 1, 2, 4, 8, 16, which divide .* 16 heads, got 3"):
         check_heads(3, 16)
-
-
-def test_container_has_what_it_does_not_use_yet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name, text in {
-        "CGROUP_LIMIT": "1000000000\n",
-        "CGROUP_USAGE": "700000000\n",
-        "CGROUP_DETAILS": "anon 5\ninactive_file 50000000\n",
-    }.items():
-        (tmp_path / name).write_text(text)
-        monkeypatch.setattr(machine, name, tmp_path / name)
-    assert available_memory() == 350_000_000
-    assert is_memory_short()
-
-
-@pytest.mark.parametrize(
-    ("quota", "cores"),
-    [("max 100000", 8), ("150000 100000", 1), ("400000 100000", 4), ("50000 100000", 1), ("", 8)],
-)
-def test_usable_cores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quota: str, cores: int) -> None:
-    (tmp_path / "cpu.max").write_text(quota)
-    monkeypatch.setattr(machine, "CGROUP_CPU", tmp_path / "cpu.max")
-    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(8)))
-    assert machine.count_usable_cores() == cores

@@ -1,21 +1,10 @@
-"""Finds this machine's GPUs and memory without importing torch, which takes seconds."""
+"""Finds this machine's GPUs without importing torch, which takes seconds."""
 
-import ctypes
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from importlib.util import find_spec
-from pathlib import Path
 
-MEMINFO = Path("/proc/meminfo")
-CPUINFO = Path("/proc/cpuinfo")
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container
-CGROUP_CPU = Path("/sys/fs/cgroup/cpu.max")  # quota and period, in microseconds
-CGROUP_USAGE = Path("/sys/fs/cgroup/memory.current")
-CGROUP_DETAILS = Path("/sys/fs/cgroup/memory.stat")
-SHORT_BYTES = 400_000_000  # less than this, and decoding one picture could end the process
 CONTEXT_BYTES = 600_000_000  # GPU memory that CUDA takes as soon as a process uses it; an estimate
 
 _DEVICE = re.compile(r"(cpu|cuda)(?::(0|[1-9][0-9]{0,3}))?")
@@ -120,62 +109,3 @@ def choose_visible(visible: str | None, uuids: Sequence[str]) -> list[int]:
             break
         chosen += found
     return chosen if len(set(chosen)) == len(chosen) else []  # CUDA refuses a list that repeats itself
-
-
-def available_memory() -> int:
-    """Return the bytes of main memory that are available, as far as the system tells."""
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if MEMINFO.is_file():
-        lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines())
-        available = 1024 * int(lines["MemAvailable"].split()[0])
-    limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.is_file() else "max"
-    return min(available, int(limit) - _cgroup_usage()) if limit.isdecimal() else available
-
-
-def _cgroup_usage() -> int:
-    """Return the bytes that this container uses, without files that can be dropped from memory."""
-    if not (CGROUP_USAGE.is_file() and CGROUP_DETAILS.is_file()):
-        return 0
-    details = dict(line.split(" ", 1) for line in CGROUP_DETAILS.read_text().splitlines())
-    return int(CGROUP_USAGE.read_text()) - int(details.get("inactive_file", "0"))
-
-
-def count_usable_cores() -> int:
-    """Count the cores that this process may use, by its affinity and its container's quota."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = CGROUP_CPU.read_text().split()
-        return min(cores, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):  # no container, or one without a quota ("max")
-        return cores
-
-
-def is_memory_short(beside: int = 0) -> bool:
-    """Return whether too little memory is left, or would be beside so many bytes, to begin anything."""
-    return available_memory() < SHORT_BYTES + beside
-
-
-def release_memory() -> None:
-    """Give freed memory back to the system, where the allocator keeps it otherwise (glibc's)."""
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "malloc_trim"):
-        libc.malloc_trim(0)
-
-
-def has_bf16_cpu() -> bool:
-    """Return whether the processor multiplies bfloat16; if not, it computes in float32."""
-    return CPUINFO.is_file() and " avx512_bf16" in CPUINFO.read_text()
-
-
-# Backends of attention that are packages of their own, and what must be importable for each.
-ATTENTION_PACKAGES = {
-    "_flash_3": "flash_attn_interface",
-    "flash": "flash_attn",
-    "flashinfer": "flashinfer",
-    "sage": "sageattention",  # computes in 8 bits: taken only where it is exact enough
-}
-
-
-def list_attention_packages() -> list[str]:
-    """List the backends of attention whose packages are installed. Nothing is imported."""
-    return [name for name, package in ATTENTION_PACKAGES.items() if find_spec(package) is not None]
