@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from goldens.cases import Case, GoldenError
 from goldens.networks import build, text_inputs
 from worldplay.model.embedders import sinusoid
+from worldplay.model.heads import Heads, rotate
 from worldplay.model.kv_cache import KVCache, TextKV
 from worldplay.model.prope import prepare_cameras
 from worldplay.model.rope import rotation_table
 from worldplay.model.scheduler import sigmas, timesteps
-from worldplay.model.tokens import Heads, place_tokens, rotate
+from worldplay.model.token_positions import prepare_positions
 from worldplay.model.transformer import WorldPlayTransformer
 
 _THETA = 256.0
@@ -27,15 +28,17 @@ def run_primitives(case: Case) -> dict[str, Tensor]:
     q, k, v = (rearrange(inputs[name], "b (t s) n d -> b t s n d", t=grid[0]) for name in ("q", "k", "v"))
     num_heads, width = q.shape[-2:]
     cameras = prepare_cameras(inputs["viewmats"], inputs["Ks"], width, torch.float32)
-    place = place_tokens(table, cameras)
+    positions = prepare_positions(table, cameras)
     heads = torch.stack([k, q, v], dim=-2).flatten(0, 1).flatten(1, 2)
     norms = torch.ones(2, width, device=device)
-    turned = Heads(heads, heads, norms, num_heads, place, place.turns(norms), rotate).branches()
+    positioned = Heads(
+        heads, heads, norms, num_heads, positions, positions.with_norms(norms), rotate
+    ).branches()
     (q_rope, q_prope), (k_rope, k_prope), (_, v_prope) = (
-        rearrange(part, "b (n two) l d -> two b l n d", two=2) for part in turned
+        rearrange(part, "b (n two) l d -> two b l n d", two=2) for part in positioned
     )
     attended = rearrange(v, "b t s n d -> (b t) (s n) d")
-    seen = torch.bmm(torch.cat([attended, attended], dim=-1), place.output)[..., width:]
+    seen = torch.bmm(torch.cat([attended, attended], dim=-1), positions.output)[..., width:]
     return {
         "rope_cos": table.cos.flatten(0, 2),
         "rope_sin": table.sin.flatten(0, 2),

@@ -6,9 +6,9 @@ from torch import Tensor
 
 from training.batch import Batch
 from training.chunks import CHUNK
+from worldplay.model.heads import Heads
 from worldplay.model.kv_cache import TextKV
 from worldplay.model.prope import Cameras
-from worldplay.model.tokens import Heads
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.embedded.conditioner import describe
 

@@ -156,7 +156,7 @@ def test_another_cache_is_written_to() -> None:
         pair.caches = [pair.new_cache(model) for model in (pair.plain, pair.graphed)]
 
 
-def test_a_cache_that_keeps_placements_is_not_recorded() -> None:
+def test_a_cache_that_keeps_positions_is_not_recorded() -> None:
     pair = Pair()
     pair.caches = [pair.new_cache(model, unrotated=True) for model in (pair.plain, pair.graphed)]
     for seed in range(3):

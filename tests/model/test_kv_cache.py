@@ -5,10 +5,11 @@ import torch
 
 from support.paths import run_python
 from support.tiny import enter, make_cache, make_latents, make_model, make_text
+from worldplay.model.heads import Heads, rotate
 from worldplay.model.kv_cache import KVCache, TextKV
 from worldplay.model.prope import Cameras
 from worldplay.model.rope import Rotation
-from worldplay.model.tokens import Heads, place_tokens, rotate
+from worldplay.model.token_positions import prepare_positions
 
 
 @torch.inference_mode()
@@ -31,11 +32,13 @@ def test_attended_keys_are_a_slice_of_the_buffer(tokens_first: bool) -> None:
     cache.set_text(make_text(make_model()))
     buffer = cache.context(0)[0].untyped_storage().data_ptr()
     twice = 2 * torch.eye(16)[None, None]
-    unturned = Rotation(torch.ones(1, 24, 1, 16), torch.zeros(1, 24, 1, 16))
-    place = place_tokens(unturned, Cameras(3 * twice, twice, twice))
+    unrotated = Rotation(torch.ones(1, 24, 1, 16), torch.zeros(1, 24, 1, 16))
+    positions = prepare_positions(unrotated, Cameras(3 * twice, twice, twice))
     parts = torch.tensor([1.0, 5.0, 3.0])[:, None].expand(1, 48, 3, 16)  # key, query, value
     norms = torch.tensor([[1.0], [10.0]]).expand(2, 16)
-    queries, keys, values = cache.extend(0, Heads(parts, parts, norms, 2, place, place.turns(norms), rotate))
+    queries, keys, values = cache.extend(
+        0, Heads(parts, parts, norms, 2, positions, positions.with_norms(norms), rotate)
+    )
     assert queries.shape == (1, 4, 24, 16)
     assert keys.shape == values.shape == (1, 4, 5 + 24, 16)
     assert keys.untyped_storage().data_ptr() == buffer
@@ -54,10 +57,10 @@ def test_only_text_latest_context_and_own_tokens_may_be_shown(tokens_first: bool
     model.encode_context(*make_latents(model, 4).arguments(), cache)
     chunk = make_latents(model, 4, seed=1)
     x, mods = enter(model, chunk)
-    place = model.place(chunk.cameras, chunk.latents.shape[2:], cache.num_context)
+    positions = model.positions_of(chunk.cameras, chunk.latents.shape[2:], cache.num_context)
     block = model.blocks[0]
     weights = block.projections()
-    heads = block.image_heads(x, mods.blocks[0], weights, place, place.turns(weights.norms))
+    heads = block.image_heads(x, mods.blocks[0], weights, positions, positions.with_norms(weights.norms))
     queries, *whole = cache.extend(0, heads)
     queries, whole = queries.clone(), [part.clone() for part in whole]
     shown_queries, *shown = cache.show_latest(1).extend(0, heads)
@@ -79,10 +82,10 @@ def test_branches_are_the_same_written_or_returned(dtype: torch.dtype, tokens_fi
     cache = KVCache(2, 2, 16, 24, 8, 4, torch.device("cpu"), dtype, tokens_first=tokens_first)
     cache.set_text(make_text(model))
     x, mods = enter(model, latents)
-    place = model.place(latents.cameras, latents.latents.shape[2:], 3)
+    positions = model.positions_of(latents.cameras, latents.latents.shape[2:], 3)
     block = model.blocks[0]
     weights = block.projections()
-    heads = block.image_heads(x, mods.blocks[0], weights, place, place.turns(weights.norms))
+    heads = block.image_heads(x, mods.blocks[0], weights, positions, positions.with_norms(weights.norms))
     for written, returned in zip(cache.extend(0, heads), heads.branches(), strict=True):
         assert torch.equal(written[:, :, -returned.shape[2] :], returned)
 

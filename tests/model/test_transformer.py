@@ -7,9 +7,10 @@ import torch
 
 from support.tiny import GRID, TINY, Latents, enter, make_cache, make_latents, make_model
 from worldplay.model import attention, blocks
+from worldplay.model.heads import Heads
 from worldplay.model.kv_cache import KVCache
 from worldplay.model.prope import Cameras
-from worldplay.model.tokens import Heads, Placement
+from worldplay.model.token_positions import TokenPositions
 from worldplay.model.transformer import WorldPlayTransformer
 
 
@@ -148,11 +149,11 @@ def test_steps_of_a_chunk_share_what_does_not_change(monkeypatch: pytest.MonkeyP
     model = make_model()
     cache, placed = make_cache(model), list[object]()
 
-    def place(*arguments: Any) -> Placement:
+    def positions_of(*arguments: Any) -> TokenPositions:
         placed.append(arguments)
-        return type(model).place(model, *arguments)
+        return type(model).positions_of(model, *arguments)
 
-    monkeypatch.setattr(model, "place", place)
+    monkeypatch.setattr(model, "positions_of", positions_of)
     chunk = make_latents(model, 4)
     for timestep in (1000.0, 625.0):
         model.denoise(*chunk.arguments(), timestep, cache)

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from worldplay.model import regions, tokens, transformer
+from worldplay.model import heads, regions, token_positions, transformer
 from worldplay.model.kv_cache import KVCache
 
-PRODUCTS = {"turn", "apply_camera", "see_by_camera"}
+PRODUCTS = {"multiply_key_query", "apply_camera", "see_by_camera"}
 CACHE = {"cache"}
 
 
@@ -25,13 +25,13 @@ def gpu_branches(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
         taken.add("cache")
         build(cache, *args, tokens_first=True, **others)
 
-    def turn(normal: Tensor, products: Tensor, out: Tensor | None = None) -> Tensor:
-        taken.add("turn")
+    def multiply_key_query(normal: Tensor, products: Tensor, out: Tensor | None = None) -> Tensor:
+        taken.add("multiply_key_query")
         return torch.bmm(normal, products, out=out)
 
-    def apply_camera(heads: Tensor, matrices: Tensor, out: Tensor | None = None) -> Tensor:
+    def apply_camera(raw: Tensor, matrices: Tensor, out: Tensor | None = None) -> Tensor:
         taken.add("apply_camera")
-        return torch.bmm(heads, matrices, out=out)
+        return torch.bmm(raw, matrices, out=out)
 
     def see_by_camera(attended: Tensor, matrices: Tensor) -> Tensor:
         taken.add("see_by_camera")
@@ -39,9 +39,10 @@ def gpu_branches(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
 
     with monkeypatch.context() as patch:
         patch.setattr(KVCache, "__init__", build_tokens_first)
-        patch.setattr(tokens, "is_on_cpu", lambda tensor: False)
+        for module in (heads, token_positions):
+            patch.setattr(module, "is_on_cpu", lambda tensor: False)
         patch.setattr(transformer, "are_kept", lambda actions: False)
-        for function in (turn, apply_camera):
-            patch.setattr(tokens, function.__name__, function)
+        for function in (multiply_key_query, apply_camera):
+            patch.setattr(heads, function.__name__, function)
         patch.setattr(regions, "see_by_camera", see_by_camera)
         yield taken

@@ -8,8 +8,8 @@ import pytest
 from torch import Tensor
 
 from support.tiny_world import ROLLOUT, make_world
+from worldplay.model.heads import Heads
 from worldplay.model.kept_context import CapturingCache
-from worldplay.model.tokens import Heads
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
 from worldplay.world.chunk import PendingChunk
 from worldplay.world.kept_rollout import Keeping

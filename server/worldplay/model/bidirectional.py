@@ -8,7 +8,7 @@ from worldplay.model.blocks import DoubleStreamBlock
 from worldplay.model.conditioning import Conditioning
 from worldplay.model.prope import Cameras
 from worldplay.model.regions import Modulation
-from worldplay.model.tokens import Placement
+from worldplay.model.token_positions import TokenPositions
 from worldplay.model.transformer import WorldPlayTransformer
 
 _QKV = tuple[Tensor, Tensor, Tensor]
@@ -67,14 +67,19 @@ class BidirectionalTransformer(WorldPlayTransformer):
         )
         text_vec = self.time_in(text_timestep)
         x, mods = self._enter(latents, cond), self._modulate(actions, timestep)
-        place = self.place(cameras, latents.shape[2:], start=0)
+        positions = self.positions_of(cameras, latents.shape[2:], start=0)
         for block, mod in zip(self.blocks, mods.blocks, strict=True):
-            x, text = joint_pass(block, x, mod, text, text_vec, place)
+            x, text = joint_pass(block, x, mod, text, text_vec, positions)
         return self._leave(x, mods.last, latents)
 
 
 def joint_pass(
-    block: DoubleStreamBlock, x: Tensor, mod: Modulation, text: Tensor, text_vec: Tensor, place: Placement
+    block: DoubleStreamBlock,
+    x: Tensor,
+    mod: Modulation,
+    text: Tensor,
+    text_vec: Tensor,
+    positions: TokenPositions,
 ) -> tuple[Tensor, Tensor]:
     """Take image tokens, [B, T, S, H], and text tokens, [B, L, H], through a block with joint attention.
 
@@ -82,11 +87,11 @@ def joint_pass(
     Returns: the image tokens and the text tokens.
     """
     text_mod, weights = block.txt_mod(text_vec), block.projections()
-    turns = place.turns(weights.norms)
-    image = block.image_heads(x, mod, weights, place, turns).branches()
+    normed = positions.with_norms(weights.norms)
+    image = block.image_heads(x, mod, weights, positions, normed).branches()
     seen, text_seen = _attend_jointly(image, block.text_queries_keys_values(text, text_mod), block.backend)
     del image  # its memory is needed
-    x = block.image_update(x, mod, weights, seen, place.output)
+    x = block.image_update(x, mod, weights, seen, positions.output)
     return x, block.text_output(text, text_seen, text_mod)
 
 

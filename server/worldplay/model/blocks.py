@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from worldplay.model.attention import EIGHT_BITS, attend
 from worldplay.model.eight_bit_attention import attend_in_eight_bits
 from worldplay.model.eight_bit_linears import RoundedMLP
+from worldplay.model.heads import Heads
 from worldplay.model.kv_cache import BlockCache, KVCache
 from worldplay.model.packing import (
     PackedProjections,
@@ -18,7 +19,7 @@ from worldplay.model.packing import (
 )
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.regions import EAGER, MLP, Modulation, modulated_norm, split_modulation
-from worldplay.model.tokens import Heads, Placement, Turns
+from worldplay.model.token_positions import NormedPositions, TokenPositions
 
 _EPS = 1e-6
 
@@ -62,39 +63,56 @@ class DoubleStreamBlock(nn.Module):
         self.txt_mlp = MLP(hidden, mlp_hidden)
 
     def forward(
-        self, x: Tensor, mod: Modulation, place: Placement, turns: Turns | None, cache: BlockCache, index: int
+        self,
+        x: Tensor,
+        mod: Modulation,
+        positions: TokenPositions,
+        normed: NormedPositions | None,
+        cache: BlockCache,
+        index: int,
     ) -> Tensor:
         """Take image tokens, [B, T, S, H], through the block.
 
         Args:
             mod: of the image stream.
-            turns: the placement's, with this block's norms.
+            normed: positions, with this block's norms; None on a CPU.
             cache: the text's and context's keys and values; the tokens' own are appended to it.
             index: the block's in the cache.
         """
         weights = self.projections()
-        own = self.image_heads(x, mod, weights, place, turns)
+        own = self.image_heads(x, mod, weights, positions, normed)
         queries, keys, values = cache.extend(index, own)
         if self.backend == EIGHT_BITS and isinstance(cache, KVCache):
             before = cache.round_before(index, keys, values)
             attended = attend_in_eight_bits(queries, keys, values, before)
         else:
             attended = attend(queries, keys, values, self.backend)
-        attended = self.ranks.own_attended(attended, place.num_latents, self.heads)
-        return self.image_update(x, mod, weights, attended, place.output)
+        attended = self.ranks.own_attended(attended, positions.num_latents, self.heads)
+        return self.image_update(x, mod, weights, attended, positions.output)
 
     def store(
-        self, x: Tensor, mod: Modulation, place: Placement, turns: Turns | None, cache: BlockCache, index: int
+        self,
+        x: Tensor,
+        mod: Modulation,
+        positions: TokenPositions,
+        normed: NormedPositions | None,
+        cache: BlockCache,
+        index: int,
     ) -> None:
         """Only append the keys and values of image tokens, [B, T, S, H], to the cache. Args: as `forward`."""
-        cache.extend(index, self.image_heads(x, mod, self.projections(), place, turns))
+        cache.extend(index, self.image_heads(x, mod, self.projections(), positions, normed))
 
     def image_heads(
-        self, x: Tensor, mod: Modulation, weights: Projections, place: Placement, turns: Turns | None
+        self,
+        x: Tensor,
+        mod: Modulation,
+        weights: Projections,
+        positions: TokenPositions,
+        normed: NormedPositions | None,
     ) -> Heads:
         """Compute keys, queries and values of image tokens, [B, T, S, H], for this rank's heads."""
         raw, normal = self.regions.project(x, mod, weights, self.heads)
-        own = Heads(raw, normal, weights.norms, self.heads, place, turns, self.regions.rotate)
+        own = Heads(raw, normal, weights.norms, self.heads, positions, normed, self.regions.rotate)
         return self.ranks.own_heads(own)
 
     def image_update(
@@ -102,7 +120,7 @@ class DoubleStreamBlock(nn.Module):
     ) -> Tensor:
         """Add both branches' attention, [B, 2n, T*S, d], and the MLP's update to image tokens, [B, T, S, H].
 
-        Args: cameras: as Placement.output.
+        Args: cameras: as TokenPositions.output.
         """
         return self.regions.update(x, mod, weights, attended, cameras, self.img_mlp)
 

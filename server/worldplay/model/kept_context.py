@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from worldplay.model.heads import KEY, VALUE, Heads, position_keys
 from worldplay.model.kv_cache import KVCache, TextKV
 from worldplay.model.prope import Cameras
-from worldplay.model.tokens import KEY, VALUE, Heads, turn_keys
 
 if TYPE_CHECKING:  # it imports this module
     from worldplay.model.transformer import WorldPlayTransformer
@@ -143,10 +143,10 @@ def restore_context(
     Args: shape: of the latents, T, h, w.
     """
     with model.ranks.together("restore_context", kept, shape, cameras, cache, positions):
-        place = model.place(cameras, shape, offsets_of(positions, model.device))
+        token_positions = model.positions_of(cameras, shape, offsets_of(positions, model.device))
         for index, block in enumerate(model.blocks):
             keys, values = torch.stack([_of_block(latent, index) for latent in kept], dim=1)
-            cache.append_turned(index, *turn_keys(keys, values, block.norms(), place))
+            cache.append_positioned(index, *position_keys(keys, values, block.norms(), token_positions))
         cache.commit_context(cache.num_context + len(kept))
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from worldplay.model.eight_bit_attention import RoundedTokens, round_tokens
-from worldplay.model.tokens import Heads
+from worldplay.model.heads import Heads
 
 
 @dataclass(frozen=True)  # without slots, so that it can be referred to weakly
@@ -179,8 +179,8 @@ class KVCache:
         hidden = slice(self._text_length, self._context_end - shown)
         return _WithoutTokens(self, hidden)
 
-    def append_turned(self, block: int, keys: Tensor, values: Tensor) -> None:
-        """Write a block's keys and values of further context latents, turned: [T, S*n, 2d] each."""
+    def append_positioned(self, block: int, keys: Tensor, values: Tensor) -> None:
+        """Write a block's keys and values of further context latents, positioned: [T, S*n, 2d] each."""
         for buffer, part in ((self._keys[block], keys), (self._values[block], values)):
             tokens = part.unflatten(1, (self._tokens_per_latent, -1)).flatten(0, 1)  # [T*S, n, 2d]
             span = buffer[self._context_end : self._context_end + len(tokens)]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from worldplay.model.heads import Heads
 from worldplay.model.kv_cache import KVCache, TextKV
-from worldplay.model.tokens import Heads
 
 if TYPE_CHECKING:  # it imports this module
     from worldplay.model.vae_stream import FeatureCache

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from worldplay.model.eight_bit_linears import RoundedMLP, linear
+from worldplay.model.heads import VALUE, rotate, rotate_compiled, see_by_camera
 from worldplay.model.packing import Projections
-from worldplay.model.tokens import VALUE, rotate, rotate_compiled, see_by_camera
 
 _EPS = 1e-6
 

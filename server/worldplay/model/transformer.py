@@ -21,7 +21,7 @@ from worldplay.model.prope import Cameras, prepare_cameras
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.regions import Regions
 from worldplay.model.rope import rotation_table
-from worldplay.model.tokens import Placement, camera_side, place_tokens
+from worldplay.model.token_positions import TokenPositions, camera_side, prepare_positions
 from worldplay.model.unrotated_kv_cache import UnrotatedKVCache
 
 
@@ -221,8 +221,8 @@ class WorldPlayTransformer(nn.Module):
             if graphs is None:
                 (velocity,) = step(*inputs)
             else:
-                place = constants.place.turn.data_ptr()
-                (velocity,) = graphs.run(("step", key, latest, place), step, inputs)
+                address = constants.positions.key_query.data_ptr()
+                (velocity,) = graphs.run(("step", key, latest, address), step, inputs)
             return velocity
 
     def _encode(
@@ -239,14 +239,14 @@ class WorldPlayTransformer(nn.Module):
     ) -> Tensors:
         """Do the work of extend_context, from the latents' first position `start` on. Returns: nothing."""
         x, mods = self._enter(latents, cond), self._modulate(actions, timestep)
-        place = self.place(Cameras(query, key_value, output), latents.shape[2:], start)
+        positions = self.positions_of(Cameras(query, key_value, output), latents.shape[2:], start)
         last = len(self.blocks) - 1
         for index, block in enumerate(self.blocks):
-            turns = place.turns(block.norms())
+            normed = positions.with_norms(block.norms())
             if index < last:
-                x = block(x, mods.blocks[index], place, turns, cache, index)
+                x = block(x, mods.blocks[index], positions, normed, cache, index)
             else:
-                block.store(x, mods.blocks[index], place, turns, cache, index)
+                block.store(x, mods.blocks[index], positions, normed, cache, index)
         return ()
 
     def _step(
@@ -261,8 +261,8 @@ class WorldPlayTransformer(nn.Module):
         """Do the work of denoise. Returns: the velocity."""
         x, mods = self._enter(latents, cond), self._modulate(actions, timestep)
         for index, block in enumerate(self.blocks):
-            turns = None if constants.turns is None else constants.turns.of_block(index)
-            x = block(x, mods.blocks[index], constants.place, turns, cache, index)
+            normed = None if constants.normed is None else constants.normed.of_block(index)
+            x = block(x, mods.blocks[index], constants.positions, normed, cache, index)
         return (self._leave(x, mods.last, latents),)
 
     def pack(self) -> None:
@@ -349,13 +349,13 @@ class WorldPlayTransformer(nn.Module):
         """Embed actions and timesteps: a vector for each latent, [..., H]."""
         return self.time_in(timestep) + self.action_in(actions)
 
-    def place(self, cameras: Cameras, shape: Sequence[int], start: int | Tensor) -> Placement:
-        """Prepare the placement of latents, of (T, h, w). Args: start: as in rotation_table, or [T]."""
+    def positions_of(self, cameras: Cameras, shape: Sequence[int], start: int | Tensor) -> TokenPositions:
+        """Prepare the positions of latents, of (T, h, w). Args: start: as in rotation_table, or [T]."""
         num_latents, height, width = shape
         rows, columns = self.config.patch_size
         grid = (num_latents, height // rows, width // columns)
         table = rotation_table(self.config.rope_dims, grid, self.config.rope_theta, start, self.device)
-        return place_tokens(table, cameras)
+        return prepare_positions(table, cameras)
 
     def _chunk_constants(
         self, cameras: Cameras, latents: Tensor, start: int, graphs: Graphs | None
@@ -364,7 +364,7 @@ class WorldPlayTransformer(nn.Module):
         kept, shape = self._chunk, latents.shape[2:]
         if kept is None or kept.cameras is not cameras or kept.key != (start, shape):
             self._chunk = None  # release its memory first
-            kept = prepare_chunk(self.place, self._norms, cameras, shape, start, graphs)
+            kept = prepare_chunk(self.positions_of, self._norms, cameras, shape, start, graphs)
             if not torch.is_grad_enabled():
                 self._chunk = kept
         return kept

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
+from worldplay.model.heads import KEY, VALUE, Heads, position_keys
 from worldplay.model.kv_cache import KVCache, TextKV
-from worldplay.model.tokens import KEY, VALUE, Heads, Placement, turn_keys
+from worldplay.model.token_positions import TokenPositions
 
 
 class UnrotatedKVCache(KVCache):
@@ -34,30 +35,30 @@ class UnrotatedKVCache(KVCache):
         self._unrotated_values = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(blocks)]
         self._norms = [torch.ones(2, head_dim, device=device, dtype=dtype) for _ in range(blocks)]
         self._text = TextKV([], [])
-        self._context_place: Placement | None = None
-        self._latest_place: Placement | None = None
+        self._context_positions: TokenPositions | None = None
+        self._latest_positions: TokenPositions | None = None
 
     @property
     def recording_key(self) -> None:
-        return None  # a pass leaves placements here, which a recording would not change
+        return None  # a pass leaves positions here, which a recording would not change
 
     def truncate_context(self, num_latents: int) -> None:
         super().truncate_context(num_latents)
-        if self._context_place is not None:
-            self._context_place = self._context_place.first(num_latents)
+        if self._context_positions is not None:
+            self._context_positions = self._context_positions.first(num_latents)
 
     def commit_context(self, num_latents: int) -> None:
-        before, latest = self._context_place, self._latest_place
+        before, latest = self._context_positions, self._latest_positions
         if self.num_context and before is not None and latest is not None:
             latest = before.followed_by(latest)
         super().commit_context(num_latents)
-        self._context_place = latest
+        self._context_positions = latest
 
     def extend(self, block: int, own: Heads) -> tuple[Tensor, Tensor, Tensor]:
-        start, count = self.num_context, own.place.num_latents
+        start, count = self.num_context, own.positions.num_latents
         self._unrotated_keys[block][start : start + count].copy_(own.normal[:, :, KEY])
         self._unrotated_values[block][start : start + count].copy_(own.raw[:, :, VALUE])
-        self._latest_place = own.place
+        self._latest_positions = own.positions
         self._norms[block] = own.norms
         self._restore(block)
         return super().extend(0, own)
@@ -74,11 +75,11 @@ class UnrotatedKVCache(KVCache):
         self._store_text_of(0, self._text.keys[block], self._text.values[block])
         if self.num_context == 0:
             return
-        assert self._context_place is not None
+        assert self._context_positions is not None
         keys, values = self._unrotated_keys[block], self._unrotated_values[block]
         held, span = slice(self.num_context), slice(self._text_length, self._context_end)
-        turned = turn_keys(keys[held], values[held], self._norms[block], self._context_place)
-        for buffer, part in zip((self._keys, self._values), turned, strict=True):
+        positioned = position_keys(keys[held], values[held], self._norms[block], self._context_positions)
+        for buffer, part in zip((self._keys, self._values), positioned, strict=True):
             buffer[0, span].copy_(part.view(buffer[0, span].shape))
 
     def _buffers(self) -> list[Tensor]:

@@ -7,9 +7,9 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
+from worldplay.model.heads import VALUE, Heads
 from worldplay.model.kv_cache import TextKV
 from worldplay.model.ranks import Ranks
-from worldplay.model.tokens import VALUE, Heads
 from worldplay.ranks.waiting import Waiting
 
 
@@ -17,7 +17,7 @@ class Exchange(Ranks):
     """One of several ranks, in torch.distributed's default group.
 
     Tokens and heads that do not divide by the ranks are filled up with zeros, so that all parts are equal.
-    Keys, queries and values are exchanged before they are turned: half of what both branches would be.
+    Keys, queries and values are exchanged before positions are applied: half of what both branches would be.
     """
 
     def __init__(self, rank: int, size: int) -> None:
@@ -41,7 +41,7 @@ class Exchange(Ranks):
 
     def own_heads(self, own: Heads) -> Heads:
         heads, width = self.count_heads(own.num_heads), own.raw.shape[-1]
-        latents, tokens = own.place.num_latents, own.raw.shape[1] // own.num_heads
+        latents, tokens = own.positions.num_latents, own.raw.shape[1] // own.num_heads
         parts = own.raw.new_empty(self.size * heads, latents, tokens, 3, width)
         if len(parts) > own.num_heads:
             parts[own.num_heads :] = 0
@@ -50,8 +50,8 @@ class Exchange(Ranks):
         filled[..., VALUE, :] = own.raw.unflatten(1, (tokens, own.num_heads))[..., VALUE, :]
         by_rank = self._swap(parts).unflatten(0, (self.size, heads))
         got = by_rank.permute(2, 0, 3, 1, 4, 5).reshape(latents, -1, 3, width)
-        got = got[:, : own.place.tokens_per_latent * heads]
-        return Heads(got, got, own.norms, heads, own.place, own.turns, own.rotate)
+        got = got[:, : own.positions.tokens_per_latent * heads]
+        return Heads(got, got, own.norms, heads, own.positions, own.normed, own.rotate)
 
     def own_attended(self, attended: Tensor, num_latents: int, num_heads: int) -> Tensor:
         filled = _fill(attended[0].unflatten(1, (num_latents, -1)), 2, self.size)  # [2n, T, S, d]

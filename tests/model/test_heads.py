@@ -5,26 +5,19 @@ import torch
 from torch import Tensor
 
 from support.tiny import TINY, enter, make_latents, make_model
-from worldplay.model import tokens
-from worldplay.model.tokens import (
-    KEY,
-    VALUE,
-    Heads,
-    Placement,
-    apply_camera,
-    rotate,
-    see_by_camera,
-    turn_keys,
-)
+from worldplay.model import heads as heads_module
+from worldplay.model import token_positions
+from worldplay.model.heads import KEY, VALUE, Heads, apply_camera, position_keys, rotate, see_by_camera
+from worldplay.model.token_positions import TokenPositions
 
 RANDOM = torch.Generator().manual_seed(0)
 
 
-def make_place() -> tuple[Placement, Tensor]:
+def make_positions() -> tuple[TokenPositions, Tensor]:
     model = make_model()
     latents = make_latents(model, 3)
     norms = torch.rand(2, TINY.head_dim, generator=RANDOM) + 0.5
-    return model.place(latents.cameras, latents.latents.shape[2:], 2), norms
+    return model.positions_of(latents.cameras, latents.latents.shape[2:], 2), norms
 
 
 def make_heads(width: int) -> Tensor:
@@ -32,25 +25,28 @@ def make_heads(width: int) -> Tensor:
 
 
 @torch.no_grad()
-def test_turned_heads_are_the_products_that_a_gpu_computes(monkeypatch: pytest.MonkeyPatch) -> None:
-    place, norms = make_place()
+def test_positioned_heads_are_the_products_that_a_gpu_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    positions, norms = make_positions()
     raw = make_heads(3 * TINY.head_dim).unflatten(-1, (3, -1))
 
-    def turned_heads() -> tuple[Tensor, Tensor, Tensor]:
-        return Heads(raw, raw, norms, TINY.heads, place, place.turns(norms), rotate).branches()
+    def positioned_heads() -> tuple[Tensor, Tensor, Tensor]:
+        return Heads(raw, raw, norms, TINY.heads, positions, positions.with_norms(norms), rotate).branches()
 
-    turned, keys = turned_heads(), turn_keys(raw[:, :, KEY], raw[:, :, VALUE], norms, place)
-    monkeypatch.setattr(tokens, "is_on_cpu", lambda tensor: False)
-    torch.testing.assert_close(turned, turned_heads())
-    torch.testing.assert_close(keys, turn_keys(raw[:, :, KEY], raw[:, :, VALUE], norms, place))
+    positioned, keys = positioned_heads(), position_keys(raw[:, :, KEY], raw[:, :, VALUE], norms, positions)
+    for module in (heads_module, token_positions):
+        monkeypatch.setattr(module, "is_on_cpu", lambda tensor: False)
+    torch.testing.assert_close(positioned, positioned_heads())
+    torch.testing.assert_close(keys, position_keys(raw[:, :, KEY], raw[:, :, VALUE], norms, positions))
 
 
 @torch.no_grad()
 def test_cameras_are_the_products_that_a_gpu_computes() -> None:
-    place, _ = make_place()
+    positions, _ = make_positions()
     heads, attended = make_heads(TINY.head_dim), make_heads(2 * TINY.head_dim)
-    torch.testing.assert_close(apply_camera(heads, place.value), torch.bmm(heads, place.value))
-    torch.testing.assert_close(see_by_camera(attended, place.output), torch.bmm(attended, place.output))
+    torch.testing.assert_close(apply_camera(heads, positions.value), torch.bmm(heads, positions.value))
+    torch.testing.assert_close(
+        see_by_camera(attended, positions.output), torch.bmm(attended, positions.output)
+    )
 
 
 @pytest.mark.parametrize("batch", [1, 2])
@@ -58,12 +54,12 @@ def test_branches_have_the_same_values_with_gradients(batch: int) -> None:
     model = make_model()
     latents = make_latents(model, 3, batch=batch)
     x, mods = enter(model, latents)
-    place = model.place(latents.cameras, latents.latents.shape[2:], 0)
+    positions = model.positions_of(latents.cameras, latents.latents.shape[2:], 0)
     block = model.blocks[0]
 
     def branches() -> tuple[Tensor, Tensor, Tensor]:
         weights = block.projections()
-        heads = block.image_heads(x, mods.blocks[0], weights, place, place.turns(weights.norms))
+        heads = block.image_heads(x, mods.blocks[0], weights, positions, positions.with_norms(weights.norms))
         assert isinstance(heads, Heads)
         return heads.branches()
 
