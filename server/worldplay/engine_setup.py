@@ -7,7 +7,7 @@ from functools import partial
 import torch
 
 from worldplay.chunk_times import recall, remember
-from worldplay.engine.activity import TurnLimits
+from worldplay.engine.activity import SlotLimits
 from worldplay.engine.capacity import measure_pace
 from worldplay.engine.engine import Engine
 from worldplay.engine.pacing import LatchMode
@@ -67,7 +67,9 @@ def make_engine(settings: Settings, world: World, pace: Pace | None = None) -> E
         if "max_sessions" not in settings.model_fields_set:
             num_slots = pace.limit(num_slots)
         _tell_pace(pace)
-    turns = TurnLimits(settings.idle_limit_s, settings.visit_limit_s or math.inf, settings.slots_per_address)
+    slot_limits = SlotLimits(
+        settings.idle_limit_s, settings.visit_limit_s or math.inf, settings.slots_per_address
+    )
     timeout_s = _stage_timeout_s(settings, world)
     times = None if pace is None else pace.times_real_time
     return Engine(
@@ -76,7 +78,7 @@ def make_engine(settings: Settings, world: World, pace: Pace | None = None) -> E
         settings.max_queued,
         _choose_latch(settings),
         timeout_s,
-        turns,
+        slot_limits,
         times,
         decodes_beside=decodes_beside(settings, world),
         # cuDNN keeps its plans by thread.

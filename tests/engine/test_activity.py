@@ -2,9 +2,9 @@
 
 import pytest
 
-from worldplay.engine.activity import PAUSED_S, SILENT_S, Activity, TurnLimits
+from worldplay.engine.activity import PAUSED_S, SILENT_S, Activity, SlotLimits
 
-LIMITS = TurnLimits(idle_s=120, visit_s=600)
+LIMITS = SlotLimits(idle_s=120, visit_s=600)
 
 
 def playing(activity: Activity, until_s: float, is_stopped: bool = False) -> None:
@@ -66,10 +66,10 @@ def test_longest_visit_is_a_choice(visit_s: float, reason: str | None) -> None:
     activity = Activity(0)
     activity.note_keys(True, 600_500)
     playing(activity, 601)
-    assert activity.find_reason(TurnLimits(120, visit_s), 601_000) == reason
+    assert activity.find_reason(SlotLimits(120, visit_s), 601_000) == reason
 
 
 def test_limits_count_from_when_the_slot_was_given() -> None:
     activity = Activity(0)
-    activity.note_seated(1_000_000)
+    activity.note_slot(1_000_000)
     assert activity.find_reason(LIMITS, 1_100_000) is None

@@ -89,7 +89,7 @@ def test_disconnect_in_mid_chunk_frees_the_worker_within_one_stage(stage: str) -
     theatre.settle()
     assert stages(theatre)[-1] == stage
     assert stages(theatre).count(stage) == 1
-    assert theatre.worker.admission.num_seated == 0
+    assert theatre.worker.admission.num_slots_taken == 0
     assert session.walk is None
 
 
@@ -225,7 +225,7 @@ def test_listener_that_fails_ends_its_session_only(caplog: pytest.LogCaptureFixt
     theatre.open(FailingListener())
     page = theatre.open_page()
     theatre.run(2000)
-    assert theatre.worker.admission.num_seated == 1
+    assert theatre.worker.admission.num_slots_taken == 1
     assert len(page.reports) >= 2
     assert "could not be told" in caplog.text
 

@@ -53,7 +53,7 @@ class Recorder:
         self.num_frames = 0
         self.num_changes = 0
         self.num_rests = 0
-        self.num_seated = 0
+        self.num_slots_given = 0
         self.waits: list[tuple[int, float | None, float]] = []
 
     @property
@@ -71,8 +71,8 @@ class Recorder:
     def on_still_queued(self, position: int, eta_s: float | None, waited_s: float) -> None:
         self.waits.append((position, eta_s, waited_s))
 
-    def on_seated(self) -> None:
-        self.num_seated += 1
+    def on_slot(self) -> None:
+        self.num_slots_given += 1
 
     def on_started(self, prompt: str, taken_as: str | None) -> None:
         self.events.append(("started",))

@@ -103,7 +103,7 @@ def test_client_that_waits_takes_no_thread() -> None:
     listener, _, posted = opened()
     before = threading.active_count()
     listener.on_queued(1, None)
-    listener.on_seated()
+    listener.on_slot()
     assert [posted.get_nowait().type for _ in range(2)] == ["queued", "state"]
     assert threading.active_count() == before
     listener.close()

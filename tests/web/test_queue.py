@@ -144,7 +144,7 @@ def test_paused_walker_is_told_that_it_has_its_place_back(single: str, query: st
 
 
 def test_wait_that_is_told_falls(patient: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worldplay.engine.turns.TELL_WAIT_EVERY_MS", 100.0)
+    monkeypatch.setattr("worldplay.engine.slot_sharing.TELL_WAIT_EVERY_MS", 100.0)
     with client(patient) as first, client(patient) as second:
         first.hello()
         second.hello()

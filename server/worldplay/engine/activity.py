@@ -12,7 +12,7 @@ Reason = Literal["silent", "paused", "idle", "turn"]
 
 
 @dataclass(frozen=True, slots=True)
-class TurnLimits:
+class SlotLimits:
     """How long a client may keep its slot while others wait, and how many slots one address may keep."""
 
     idle_s: float = 120.0  # without any input
@@ -26,7 +26,7 @@ class Activity:
     def __init__(self, now_ms: float) -> None:
         self._input_ms = now_ms
         self._heard_ms = now_ms
-        self._seated_ms = now_ms
+        self._slot_since_ms = now_ms
         self._handed_ms: float | None = None  # when media was last handed over since it has its slot
         self._stopped_ms: float | None = None  # since when it is paused or hidden
         self._is_holding = False  # any keys
@@ -68,18 +68,18 @@ class Activity:
     def note_media(self, now_ms: float) -> None:
         self._handed_ms = now_ms
 
-    def note_seated(self, now_ms: float) -> None:
+    def note_slot(self, now_ms: float) -> None:
         """Note that the client has got its slot."""
-        self._seated_ms = now_ms
+        self._slot_since_ms = now_ms
         self._handed_ms = self._asked_ms = None
 
-    def ask(self, limits: TurnLimits, now_ms: float) -> bool:
+    def ask(self, limits: SlotLimits, now_ms: float) -> bool:
         """Return whether the client should be asked for input now, and note that it is.
 
         It is if keys are held, or a trajectory is followed, for long without any other input.
         """
         is_led = self._is_holding or now_ms < self._follows_until_ms
-        quiet_ms = now_ms - max(self._input_ms, self._seated_ms)
+        quiet_ms = now_ms - max(self._input_ms, self._slot_since_ms)
         if self._unanswered_ms is not None or not is_led or quiet_ms <= limits.idle_s * 1000.0:
             return False
         self._asked_ms = now_ms
@@ -94,20 +94,20 @@ class Activity:
         """Return when the client was asked; None: it was not, or has answered."""
         return None if self._asked_ms is None or self._input_ms >= self._asked_ms else self._asked_ms
 
-    def find_reason(self, limits: TurnLimits, now_ms: float) -> Reason | None:
+    def find_reason(self, limits: SlotLimits, now_ms: float) -> Reason | None:
         """Return why the slot should go to somebody who waits; None if it should not."""
         if self._is_away:
             return "silent"
-        seated_ms = self._seated_ms
-        heard_ms = max(self._heard_ms, seated_ms, self._handed_ms or 0.0)
+        since_ms = self._slot_since_ms
+        heard_ms = max(self._heard_ms, since_ms, self._handed_ms or 0.0)
         if self._handed_ms is not None and now_ms - heard_ms > SILENT_S * 1000.0:
             return "silent"
-        if self._stopped_ms is not None and now_ms - max(self._stopped_ms, seated_ms) > PAUSED_S * 1000.0:
+        if self._stopped_ms is not None and now_ms - max(self._stopped_ms, since_ms) > PAUSED_S * 1000.0:
             return "paused"
         walked_ms = now_ms if self._is_holding else max(self._input_ms, self._follows_until_ms)
-        if now_ms - max(walked_ms, seated_ms) > limits.idle_s * 1000.0:
+        if now_ms - max(walked_ms, since_ms) > limits.idle_s * 1000.0:
             return "idle"
         asked_ms = self._unanswered_ms
         if asked_ms is not None and now_ms - asked_ms > ANSWER_S * 1000.0:
             return "idle"
-        return "turn" if now_ms - seated_ms > limits.visit_s * 1000.0 else None
+        return "turn" if now_ms - since_ms > limits.visit_s * 1000.0 else None

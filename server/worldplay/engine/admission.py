@@ -2,7 +2,7 @@
 
 from collections import Counter, deque
 
-from worldplay.engine.activity import TurnLimits
+from worldplay.engine.activity import SlotLimits
 from worldplay.engine.pacing import RecentTimes
 from worldplay.engine.reservations import Reservations
 
@@ -16,14 +16,14 @@ class Admission:
     the queue's limit.
     """
 
-    def __init__(self, max_sessions: int, max_queued: int, limits: TurnLimits | None = None) -> None:
+    def __init__(self, max_sessions: int, max_queued: int, limits: SlotLimits | None = None) -> None:
         """`limits.per_address` is the share of an address. A key whose address has it all is passed over."""
         if max_sessions < 1 or max_queued < 0:
             raise ValueError(f"expected slots >= 1 and a queue >= 0, got {max_sessions} and {max_queued}")
         self.max_sessions = max_sessions
-        self.limits = limits or TurnLimits()
+        self.limits = limits or SlotLimits()
         self._max_queued = max_queued
-        self._seated_ms: dict[int, float] = {}
+        self._slot_since_ms: dict[int, float] = {}
         self._queue: deque[int] = deque()
         self._resting_ms: dict[int, float] = {}  # since when; the longest first
         self._stays = RecentTimes()
@@ -32,8 +32,8 @@ class Admission:
         self.reserved = Reservations()
 
     @property
-    def num_seated(self) -> int:
-        return len(self._seated_ms)
+    def num_slots_taken(self) -> int:
+        return len(self._slot_since_ms)
 
     @property
     def num_queued(self) -> int:
@@ -47,7 +47,7 @@ class Admission:
     @property
     def num_free(self) -> int:
         """Return how many slots nobody has, and nobody may come back to."""
-        return max(0, self.max_sessions - self.num_seated - len(self.reserved))
+        return max(0, self.max_sessions - self.num_slots_taken - len(self.reserved))
 
     @property
     def is_full(self) -> bool:
@@ -80,7 +80,7 @@ class Admission:
         """Give slots that are not reserved any more to those who wait."""
         if len(self.reserved):
             if any(self._has_share_left(key) for key in self._queue):
-                self.reserved.drop_crowding(self._count_seats(), self._share)
+                self.reserved.drop_crowding(self._count_slots(), self._share)
             self.reserved.settle(now_ms)
             self._fill(now_ms)
 
@@ -94,19 +94,19 @@ class Admission:
             return False
         self._addresses[key] = address
         if self.reserved.take(name):
-            self._seated_ms[key] = now_ms
+            self._slot_since_ms[key] = now_ms
             return True
         if self.num_free and not self._queue:
-            self._seated_ms[key] = now_ms
+            self._slot_since_ms[key] = now_ms
             return True
         self._queue.append(key)
         return True
 
     def leave(self, key: int, now_ms: float) -> None:
         """Remove a key, if it is there. A freed slot goes to the key that has waited longest."""
-        seated_ms = self._seated_ms.pop(key, None)
-        if seated_ms is not None:
-            self._stays.add(now_ms - seated_ms)
+        since_ms = self._slot_since_ms.pop(key, None)
+        if since_ms is not None:
+            self._stays.add(now_ms - since_ms)
         elif key in self._queue:
             self._queue.remove(key)
         self._resting_ms.pop(key, None)
@@ -117,9 +117,9 @@ class Admission:
         """Find the key that got its slot last, of an address with more than its share, if another waits."""
         if not any(self._has_share_left(key) for key in self._queue):
             return None
-        seats = self._count_seats()
-        crowding = [key for key in self._seated_ms if seats[self._addresses[key]] > self._share]
-        return max(crowding, key=lambda key: (self._seated_ms[key], key), default=None)
+        slots = self._count_slots()
+        crowding = [key for key in self._slot_since_ms if slots[self._addresses[key]] > self._share]
+        return max(crowding, key=lambda key: (self._slot_since_ms[key], key), default=None)
 
     def find_crowding_waiter(self, address: str) -> int | None:
         """Find the last of an address that fills the queue, to make room for another that has no key here."""
@@ -129,16 +129,16 @@ class Admission:
         most = max(waiting.values(), default=0)
         return next((key for key in reversed(self._queue) if waiting[self._addresses[key]] == most > 1), None)
 
-    def _count_seats(self) -> Counter[str]:
+    def _count_slots(self) -> Counter[str]:
         """Count the slots of each address, with those that wait for it."""
-        return Counter(self._addresses[key] for key in self._seated_ms) + self.reserved.count_by_address()
+        return Counter(self._addresses[key] for key in self._slot_since_ms) + self.reserved.count_by_address()
 
     def _has_share_left(self, key: int) -> bool:
-        return self._count_seats()[self._addresses[key]] < self._share
+        return self._count_slots()[self._addresses[key]] < self._share
 
-    def yield_seat(self, key: int, now_ms: float, *, rests: bool) -> None:
+    def yield_slot(self, key: int, now_ms: float, *, rests: bool) -> None:
         """Move a key that has a slot to the end of the queue, or to those that rest."""
-        self._stays.add(now_ms - self._seated_ms.pop(key))
+        self._stays.add(now_ms - self._slot_since_ms.pop(key))
         self._fill(now_ms)
         if rests:
             self._resting_ms[key] = now_ms
@@ -151,8 +151,8 @@ class Admission:
         del self._resting_ms[key]
         self._queue.append(key)
 
-    def is_seated(self, key: int) -> bool:
-        return key in self._seated_ms
+    def has_slot(self, key: int) -> bool:
+        return key in self._slot_since_ms
 
     def eta_s(self, position: int) -> float | None:
         """Estimate the wait at a position (1 is next) from recent visits; None if none has ended yet."""
@@ -165,7 +165,7 @@ class Admission:
         while self.num_queued and self.num_free:
             key = self._next_waiting() if self._queue else next(iter(self._resting_ms))
             self._resting_ms.pop(key, None)
-            self._seated_ms[key] = now_ms
+            self._slot_since_ms[key] = now_ms
 
     def _next_waiting(self) -> int:
         """Take the first key out of the queue whose address has a share left; the first one if none has."""

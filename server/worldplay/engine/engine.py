@@ -8,7 +8,7 @@ from threading import Event, Thread
 from time import monotonic
 from typing import Literal
 
-from worldplay.engine.activity import TurnLimits
+from worldplay.engine.activity import SlotLimits
 from worldplay.engine.admission import Admission
 from worldplay.engine.clip_run import ClipJob, ClipListener, ClipRequest
 from worldplay.engine.decoder import DecoderThread
@@ -40,7 +40,7 @@ class Engine:
         max_queued: int,
         latch: LatchMode = "chunk",
         stage_timeout_s: float = math.inf,
-        turns: TurnLimits | None = None,
+        slot_limits: SlotLimits | None = None,
         times_real_time: float | None = None,
         *,
         decodes_beside: bool = False,
@@ -50,7 +50,7 @@ class Engine:
 
         Args:
             stage_timeout_s: a stage that takes longer counts as hung.
-            turns: how long a client may keep its slot while others wait.
+            slot_limits: how long a client may keep its slot while others wait.
             times_real_time: how fast the world makes one walk's chunks; None if that was not measured.
             decodes_beside: decode on a thread of its own, beside the next chunk.
             prepare: what the worker thread does before all else, for libraries that plan anew in each thread.
@@ -69,7 +69,7 @@ class Engine:
         self._decoder: DecoderThread | None = None
         if decodes_beside:
             self._decoder = DecoderThread(monotonic_ms, self._wake.set, decoder_watchdog)
-        admission = Admission(max_sessions, max_queued, turns)
+        admission = Admission(max_sessions, max_queued, slot_limits)
         self._worker = Worker(world, admission, monotonic_ms, latch, self._decoder)
         self._started_ms = monotonic_ms()
 
@@ -155,7 +155,7 @@ class Engine:
 
     def place_of(self, session: Session) -> Literal["walking", "queued", "resting"]:
         """Return whether a session has a slot, waits for one, or rests without."""
-        if self._worker.admission.is_seated(session.number):
+        if self._worker.admission.has_slot(session.number):
             return "walking"
         return "resting" if session.number in self._worker.admission.resting else "queued"
 
@@ -171,7 +171,7 @@ class Engine:
     def stats(self) -> EngineStats:
         """Return the current state and the totals so far."""
         return EngineStats(
-            sessions=self._worker.admission.num_seated,
+            sessions=self._worker.admission.num_slots_taken,
             queued=self._worker.admission.num_queued,
             clips_queued=len(self._worker.clips),
             uptime_ms=monotonic_ms() - self._started_ms,

@@ -127,7 +127,7 @@ class Listener(Protocol):
         """The session has waited at this position for so long. Told now and then."""
         ...
 
-    def on_seated(self) -> None:
+    def on_slot(self) -> None:
         """The session has got a slot, or has it again."""
         ...
 

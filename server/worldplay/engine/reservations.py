@@ -47,13 +47,13 @@ class Reservations:
         """Count the slots that wait, by the address of their client, if that is known."""
         return Counter(filter(None, self._addresses.values()))
 
-    def drop_crowding(self, seats: Counter[str], share: int) -> None:
+    def drop_crowding(self, slots: Counter[str], share: int) -> None:
         """Give up the last slot of an address that has more than its share, because another waits.
 
         Args:
-            seats: how many slots each address has, with those that wait for it.
+            slots: how many slots each address has, with those that wait for it.
         """
         for name, address in reversed(list(self._addresses.items())):
-            if address and seats[address] > share:
+            if address and slots[address] > share:
                 del self._addresses[name]
                 return

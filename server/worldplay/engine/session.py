@@ -251,7 +251,7 @@ class Session:
         """Begin nothing more, because the slot goes to somebody else; or go on after all."""
         self._is_held = is_held
 
-    def mark_seated(self, now_ms: float) -> None:
+    def mark_slot(self, now_ms: float) -> None:
         """Note that the session has got a slot. What it asked for before is due from now on.
 
         Otherwise somebody who waited long would go before those who walk and are late.
@@ -260,7 +260,7 @@ class Session:
             self._is_held = False
             self._served_ms = now_ms
             self._commands.begin_at(now_ms)
-            self.activity.note_seated(now_ms)
+            self.activity.note_slot(now_ms)
             self._playback.renew()
             if self.walk is not None:
                 self._commands.add_first(Prepare(), now_ms)

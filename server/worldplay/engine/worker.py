@@ -19,8 +19,8 @@ from worldplay.engine.failures import BUSY_BUT_KEPT, REASONS, code_of
 from worldplay.engine.pacing import Costs, LatchMode
 from worldplay.engine.ports import WorldPort
 from worldplay.engine.session import Session
+from worldplay.engine.slot_sharing import SlotSharing
 from worldplay.engine.stats import Counters
-from worldplay.engine.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Worker:
         self._undecoded: dict[int, DecodeQueue] = {}  # by session
         self._commands = Commands(world, clock, self._costs, self.counters, self._undecoded)
         self._sessions: dict[int, Session] = {}
-        self._turns = Turns(admission, self._sessions, self._is_in_chunk, self._guard, self._end)
+        self._slots = SlotSharing(admission, self._sessions, self._is_in_chunk, self._guard, self._end)
         self._run: ChunkRun | None = None
         self._latch = latch
         self._planner = DecodePlanner(self._undecoded, self._costs, latch)
@@ -87,7 +87,7 @@ class Worker:
         """End every session and clip. If a code is given, the sessions' clients get it as an error."""
         with self._decoder.lock:
             self.clips.end_all()
-            self._seat_arrivals()
+            self._admit_arrivals()
             for session in list(self._sessions.values()):
                 self._end(session, code)
 
@@ -98,14 +98,14 @@ class Worker:
         while self._decoder.failures:
             self._end_failed(*self._decoder.failures.popleft())
         self._end_closed()  # first: who has just left makes room
-        self._seat_arrivals()
+        self._admit_arrivals()
         self._end_closed()
         for session in self._sessions.values():
             if session.is_cancelling:
                 self._cancel(session, session.num_staying)
         for session in list(self._sessions.values()):
             self._guard(session, partial(self._answer, session))
-        self._turns.check(self._clock())
+        self._slots.check(self._clock())
         self.clips.check_jobs()
 
     def _end_closed(self) -> None:
@@ -113,7 +113,7 @@ class Worker:
             if session.is_closed:
                 self._end(session, None)
 
-    def _seat_arrivals(self) -> None:
+    def _admit_arrivals(self) -> None:
         while self.arrivals:
             session = self.arrivals.popleft()
             self._sessions[session.number] = session
@@ -209,8 +209,8 @@ class Worker:
         Args:
             with_decoding: leave time to decode what is waiting before the next chunk's latch.
         """
-        seated = [s for s in self._sessions.values() if self.admission.is_seated(s.number)]
-        waiting = [(s, self._undecoded[s.number]) for s in seated]
+        holders = [s for s in self._sessions.values() if self.admission.has_slot(s.number)]
+        waiting = [(s, self._undecoded[s.number]) for s in holders]
         tasks = (
             s.next_task(now_ms, self._costs, queue.media_ms, with_decoding * queue.num_latents)
             for s, queue in waiting

@@ -98,7 +98,7 @@ class SessionListener:
         eta_s = expect_wait_s(position, eta_s, waited_s)
         self._tell(m.Queued(position=position, eta=eta_s))
 
-    def on_seated(self) -> None:
+    def on_slot(self) -> None:
         if self._kept is not None:
             self._kept.set_place(is_walking=True)
         if self._is_queued:

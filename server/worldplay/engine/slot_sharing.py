@@ -1,4 +1,4 @@
-"""Gives slots back that are not used while others wait, and tells everybody their place in the queue."""
+"""Gives unused slots to sessions that wait, and tells every session its position in the queue."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -20,8 +20,8 @@ class _Told:
     at_ms: float
 
 
-class Turns:
-    """The order in which sessions get slots. Worker thread only."""
+class SlotSharing:
+    """Passes slots on between sessions. Worker thread only."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Turns:
         guard: Callable[[Session, Callable[[], None]], None],
         end: Callable[[Session, str], None],
     ) -> None:
-        """Order these sessions, which come and go.
+        """Share slots between these sessions, which come and go.
 
         Args:
             is_busy: whether the worker is in the middle of a session's chunk.
@@ -44,13 +44,13 @@ class Turns:
         self._guard = guard
         self._end = end
         self._told: dict[int, _Told] = {}  # by the numbers of those in the queue
-        self._seated: set[int] = set()
+        self._holders: set[int] = set()
 
     def check(self, now_ms: float) -> None:
-        """Let those who wait have the slots of those who do nothing."""
+        """Give sessions that wait the slots of sessions that do nothing."""
         self._admission.check_reserved(now_ms)
         self._wake(now_ms)
-        self._note_seated(now_ms)  # first: who has just got a slot may have waited for long
+        self._note_slots(now_ms)  # first: who has just got a slot may have waited for long
         if self._admission.num_waiting:
             self._collect(now_ms)
         else:
@@ -60,7 +60,7 @@ class Turns:
         surplus = self._admission.surplus
         if surplus is not None:
             self._end(self._sessions[surplus], "busy")
-        self._note_seated(now_ms)
+        self._note_slots(now_ms)
         self._tell_queue(now_ms)
 
     def _wake(self, now_ms: float) -> None:
@@ -71,30 +71,30 @@ class Turns:
 
     def _collect(self, now_ms: float) -> None:
         limits = self._admission.limits
-        seated = [s for s in self._sessions.values() if self._admission.is_seated(s.number)]
-        for session in seated:
+        holders = [s for s in self._sessions.values() if self._admission.has_slot(s.number)]
+        for session in holders:
             if session.activity.ask(limits, now_ms):
                 self._guard(session, partial(session.listener.on_state, "idle", {}))
-        reasons = [(session, session.activity.find_reason(limits, now_ms)) for session in seated]
+        reasons = [(session, session.activity.find_reason(limits, now_ms)) for session in holders]
         unused = [(session, reason) for session, reason in reasons if reason is not None]
         crowding = self._admission.find_crowding()
         if crowding is not None and all(session.number != crowding for session, _ in unused):
             unused.append((self._sessions[crowding], "turn"))
         given = unused[: self._admission.num_waiting]
-        for session in seated:  # one that does something again goes on
+        for session in holders:  # one that does something again goes on
             session.hold(any(session is each for each, _ in given))
         for session, reason in given:
             if not self._is_busy(session):
-                self._admission.yield_seat(session.number, now_ms, rests=reason != "turn")
+                self._admission.yield_slot(session.number, now_ms, rests=reason != "turn")
                 self._guard(session, partial(_rest, session, reason))
 
-    def _note_seated(self, now_ms: float) -> None:
-        seated = {number for number in self._sessions if self._admission.is_seated(number)}
-        for number in seated - self._seated:
+    def _note_slots(self, now_ms: float) -> None:
+        holders = {number for number in self._sessions if self._admission.has_slot(number)}
+        for number in holders - self._holders:
             session = self._sessions[number]
-            session.mark_seated(now_ms)
-            self._guard(session, session.listener.on_seated)
-        self._seated = seated
+            session.mark_slot(now_ms)
+            self._guard(session, session.listener.on_slot)
+        self._holders = holders
 
     def _tell_queue(self, now_ms: float) -> None:
         """Tell those whose position is another one, and the others now and then how long they wait."""

@@ -3,13 +3,13 @@
 import pytest
 
 from support.fakes import Page, Recorder, Theatre, names, stages
-from worldplay.engine.activity import ANSWER_S, PAUSED_S, SILENT_S, TurnLimits
+from worldplay.engine.activity import ANSWER_S, PAUSED_S, SILENT_S, SlotLimits
 from worldplay.engine.admission import Admission
 from worldplay.engine.worker import Worker
 from worldplay.world.camera import Motion
 
 
-def theatre_with(limits: TurnLimits, max_sessions: int = 1) -> Theatre:
+def theatre_with(limits: SlotLimits, max_sessions: int = 1) -> Theatre:
     theatre = Theatre(max_sessions)
     theatre.worker = Worker(theatre.world, Admission(max_sessions, 2, limits), theatre.clock)
     return theatre
@@ -20,7 +20,7 @@ def states(page: Recorder) -> list[tuple[object, ...]]:
 
 
 def test_idle_walker_keeps_its_slot_while_nobody_waits() -> None:
-    theatre = theatre_with(TurnLimits(idle_s=20))
+    theatre = theatre_with(SlotLimits(idle_s=20))
     page = theatre.open_page()
     theatre.run(60_000)
     assert states(page) == []
@@ -28,7 +28,7 @@ def test_idle_walker_keeps_its_slot_while_nobody_waits() -> None:
 
 
 def test_idle_walker_makes_room_and_its_walk_goes_on_later() -> None:
-    theatre = theatre_with(TurnLimits(idle_s=20))
+    theatre = theatre_with(SlotLimits(idle_s=20))
     first = theatre.open_page()
     theatre.run(10_000)
     second = theatre.open_page()
@@ -48,7 +48,7 @@ def test_idle_walker_makes_room_and_its_walk_goes_on_later() -> None:
 
 
 def test_chunk_in_progress_is_finished_before_the_slot_is_given_away() -> None:
-    theatre = theatre_with(TurnLimits(idle_s=5))
+    theatre = theatre_with(SlotLimits(idle_s=5))
     first = theatre.open_page()
     theatre.open_page()
     theatre.run(10_000)
@@ -56,7 +56,7 @@ def test_chunk_in_progress_is_finished_before_the_slot_is_given_away() -> None:
 
 
 def test_walker_that_does_something_again_before_its_chunk_is_finished_goes_on() -> None:
-    theatre = theatre_with(TurnLimits(idle_s=5.2))
+    theatre = theatre_with(SlotLimits(idle_s=5.2))
     first = theatre.open_page()
     theatre.open_page()
     theatre.run(5200)
@@ -71,7 +71,7 @@ def test_walker_that_does_something_again_before_its_chunk_is_finished_goes_on()
 
 
 def test_who_has_waited_longer_than_walkers_may_be_idle_keeps_the_slot_that_it_gets() -> None:
-    theatre = theatre_with(TurnLimits(idle_s=20))
+    theatre = theatre_with(SlotLimits(idle_s=20))
     first, second, third = (theatre.open_page() for _ in range(3))
     for _ in range(6):
         first.session.controls(0, 0.0, frozenset(["w"]))
@@ -85,7 +85,7 @@ def test_who_has_waited_longer_than_walkers_may_be_idle_keeps_the_slot_that_it_g
 
 
 def test_silent_walkers_lose_their_slots_to_one_who_plays() -> None:
-    theatre = theatre_with(TurnLimits())
+    theatre = theatre_with(SlotLimits())
     silent = Recorder()
     theatre.open(silent)
     theatre.run(1000)
@@ -96,7 +96,7 @@ def test_silent_walkers_lose_their_slots_to_one_who_plays() -> None:
 
 
 def test_paused_walker_loses_its_slot() -> None:
-    theatre = theatre_with(TurnLimits())
+    theatre = theatre_with(SlotLimits())
     first = theatre.open_page()
     theatre.run(1000)
     first.session.pause()
@@ -107,7 +107,7 @@ def test_paused_walker_loses_its_slot() -> None:
 
 
 def test_one_who_waits_takes_only_one_slot() -> None:
-    theatre = theatre_with(TurnLimits(idle_s=5), max_sessions=2)
+    theatre = theatre_with(SlotLimits(idle_s=5), max_sessions=2)
     pages = [theatre.open_page() for _ in range(3)]
     theatre.run(8000)
     yielded = [page for page in pages if "yielded" in names(page)]
@@ -115,7 +115,7 @@ def test_one_who_waits_takes_only_one_slot() -> None:
 
 
 def test_visits_may_be_limited_so_that_all_take_turns() -> None:
-    theatre = theatre_with(TurnLimits(visit_s=5))
+    theatre = theatre_with(SlotLimits(visit_s=5))
     pages = [theatre.open_page() for _ in range(3)]
     for page in pages:
         page.session.controls(0, 0.0, frozenset(["w"]))
@@ -133,8 +133,8 @@ def test_queue_keeps_its_order() -> None:
     admission = Admission(1, 3)
     for key in (1, 2, 3):
         admission.enter(key, 0.0)
-    admission.yield_seat(1, 1.0, rests=True)
-    assert admission.is_seated(2)
+    admission.yield_slot(1, 1.0, rests=True)
+    assert admission.has_slot(2)
     assert admission.queue == [3, 1]
     admission.enter(4, 2.0)
     assert admission.queue == [3, 4, 1]
@@ -142,20 +142,20 @@ def test_queue_keeps_its_order() -> None:
     assert admission.queue == [3, 4, 1]
     admission.leave(2, 3.0)
     admission.leave(3, 3.0)
-    assert admission.is_seated(4)
+    assert admission.has_slot(4)
 
 
 def test_slot_that_nobody_else_wants_goes_back_to_one_that_rests() -> None:
     admission = Admission(1, 3)
     for key in (1, 2):
         admission.enter(key, 0.0)
-    admission.yield_seat(1, 1.0, rests=True)
+    admission.yield_slot(1, 1.0, rests=True)
     admission.leave(2, 2.0)
-    assert admission.is_seated(1)
+    assert admission.has_slot(1)
 
 
 def test_those_that_rest_do_not_keep_others_out() -> None:
-    theatre = theatre_with(TurnLimits(idle_s=5))
+    theatre = theatre_with(SlotLimits(idle_s=5))
     pages = []
     for _ in range(8):
         pages.append(theatre.open_page())
@@ -180,7 +180,7 @@ def test_clients_that_are_away_do_not_fill_the_queue() -> None:
 
 
 def test_address_with_all_slots_gives_one_to_another_that_waits() -> None:
-    theatre = theatre_with(TurnLimits(), max_sessions=2)
+    theatre = theatre_with(SlotLimits(), max_sessions=2)
     crowd = [theatre.open_page(address="one") for _ in range(3)]
     theatre.run(1000)
     other = theatre.open_page(address="other")
@@ -191,24 +191,24 @@ def test_address_with_all_slots_gives_one_to_another_that_waits() -> None:
     assert all(_are_continuous(page) for page in crowd)
 
 
-@pytest.mark.parametrize(("per_address", "seated"), [(0, [1, 2, 4]), (1, [1, 4, 5]), (3, [1, 2, 3])])
-def test_share_of_an_address(per_address: int, seated: list[int]) -> None:
-    admission = Admission(3, 9, TurnLimits(per_address=per_address))
+@pytest.mark.parametrize(("per_address", "holders"), [(0, [1, 2, 4]), (1, [1, 4, 5]), (3, [1, 2, 3])])
+def test_share_of_an_address(per_address: int, holders: list[int]) -> None:
+    admission = Admission(3, 9, SlotLimits(per_address=per_address))
     for key, address in enumerate(["one", "one", "one", "two", "two"], start=1):
         admission.enter(key, float(key), address if key < 5 else "three")
     for _ in range(3):
         if (crowding := admission.find_crowding()) is not None:
-            admission.yield_seat(crowding, 10.0, rests=False)
-    assert [key for key in range(1, 6) if admission.is_seated(key)] == seated
+            admission.yield_slot(crowding, 10.0, rests=False)
+    assert [key for key in range(1, 6) if admission.has_slot(key)] == holders
 
 
 def test_slots_are_used_though_nobody_else_wants_them() -> None:
-    admission = Admission(2, 9, TurnLimits(per_address=1))
+    admission = Admission(2, 9, SlotLimits(per_address=1))
     for key in range(1, 5):
         admission.enter(key, 0.0, "one")
-    assert admission.num_seated == 2
+    assert admission.num_slots_taken == 2
     admission.leave(1, 1.0)
-    assert admission.is_seated(3)
+    assert admission.has_slot(3)
     assert admission.find_crowding() is None
 
 
@@ -225,7 +225,7 @@ def test_full_queue_has_room_for_another_address() -> None:
 
 
 def test_resting_walk_holds_no_memory_that_can_be_computed_again() -> None:
-    theatre = theatre_with(TurnLimits(idle_s=20))
+    theatre = theatre_with(SlotLimits(idle_s=20))
     first = theatre.open_page("first")
     theatre.run(15_000)
     second = theatre.open_page("second")
@@ -280,17 +280,17 @@ def test_only_those_whose_position_changes_are_told_at_once() -> None:
 
 
 def test_paused_walker_hears_that_it_has_its_place_back() -> None:
-    theatre = theatre_with(TurnLimits())
+    theatre = theatre_with(SlotLimits())
     first = theatre.open_page()
     theatre.run(1000)
     first.session.pause()
     second = theatre.open_page()
     theatre.run(PAUSED_S * 1000 + 3000)
-    assert (first.num_seated, second.num_seated) == (1, 1)
+    assert (first.num_slots_given, second.num_slots_given) == (1, 1)
     second.session.close()
     theatre.clock.pages.remove(second)
     theatre.run(1000)
-    assert first.num_seated == 2
+    assert first.num_slots_given == 2
 
 
 def test_newcomer_walks_when_nobody_has_come_back() -> None:
@@ -311,7 +311,7 @@ def test_who_is_back_ends_nobody_who_waits() -> None:
     theatre.open(back, name="back")
     theatre.run(100)
     assert names(waiting) == ["queued"]
-    assert (waiting.num_seated, back.num_seated) == (0, 1)
+    assert (waiting.num_slots_given, back.num_slots_given) == (0, 1)
 
 
 def hold_one_key(theatre: Theatre) -> Page:
@@ -321,14 +321,14 @@ def hold_one_key(theatre: Theatre) -> Page:
 
 
 def test_key_that_is_only_held_keeps_a_slot_while_nobody_waits() -> None:
-    theatre = theatre_with(TurnLimits(idle_s=5))
+    theatre = theatre_with(SlotLimits(idle_s=5))
     page = hold_one_key(theatre)
     theatre.run(60_000)
     assert not {"idle", "yielded"} & set(names(page))
 
 
 def test_key_that_is_only_held_is_no_input_after_a_question_that_nobody_answers() -> None:
-    theatre = theatre_with(TurnLimits(idle_s=5))
+    theatre = theatre_with(SlotLimits(idle_s=5))
     page = hold_one_key(theatre)
     theatre.open_page()
     theatre.run(5000 + ANSWER_S * 1000)
@@ -340,7 +340,7 @@ def test_key_that_is_only_held_is_no_input_after_a_question_that_nobody_answers(
 
 @pytest.mark.parametrize("keys", [["w", "a"], ["w"], []])
 def test_any_input_answers_the_question(keys: list[str]) -> None:
-    theatre = theatre_with(TurnLimits(idle_s=30))
+    theatre = theatre_with(SlotLimits(idle_s=30))
     page = hold_one_key(theatre)
     theatre.open_page()
     theatre.run(32_000)
@@ -351,7 +351,7 @@ def test_any_input_answers_the_question(keys: list[str]) -> None:
 
 
 def test_question_is_forgotten_when_nobody_waits_any_more() -> None:
-    theatre = theatre_with(TurnLimits(idle_s=5))
+    theatre = theatre_with(SlotLimits(idle_s=5))
     page = hold_one_key(theatre)
     for num_asked in (1, 2):
         other = theatre.open_page()
@@ -364,7 +364,7 @@ def test_question_is_forgotten_when_nobody_waits_any_more() -> None:
 
 
 def test_trajectory_that_was_asked_for_long_ago_is_no_input_after_the_question_either() -> None:
-    theatre = theatre_with(TurnLimits(idle_s=5))
+    theatre = theatre_with(SlotLimits(idle_s=5))
     page = theatre.open_page()
     page.session.poses(0, [Motion(forward=0.1)] * 6 * 60)
     theatre.open_page()
