@@ -11,10 +11,11 @@ from typer.testing import CliRunner
 from support.tiny import TINY
 from worldplay import cli
 from worldplay.commands import bench
-from worldplay.commands.bench import RandomModel, build, measure
+from worldplay.commands.bench import TEXT_PASSES, RandomModel, build, measure
 from worldplay.commands.bench_report import Report, count_work, make_rows, render
 from worldplay.model import flops
 from worldplay.model.config import VAEConfig
+from worldplay.model.kv_cache import TextKV
 from worldplay.model.vae import StreamingVAE
 from worldplay.settings import Settings, load_settings
 from worldplay.world.embedded.load import EMBEDDED
@@ -87,6 +88,21 @@ def test_context_is_encoded_for_every_chunk(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(transformer, "extend_context", count)
     measure(subject, chunks=3)
     assert encoded == [8] * (subject.warm_up + 3)
+
+
+def test_every_text_pass_encodes_a_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though a walk does not encode the prompt that it has."""
+    subject = build(tiny(), "cpu")
+    transformer = subject.world.rollout.transformer
+    encode, encoded = transformer.encode_text, []
+
+    def count(*arguments: torch.Tensor) -> TextKV:
+        encoded.append(arguments)
+        return encode(*arguments)
+
+    monkeypatch.setattr(transformer, "encode_text", count)
+    measure(subject, chunks=1)
+    assert len(encoded) == TEXT_PASSES
 
 
 def test_context_stays_what_was_asked_for() -> None:

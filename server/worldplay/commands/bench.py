@@ -233,11 +233,11 @@ def _generate(walk: LiveWalk, lap: Callable[[], float]) -> tuple[Chunk, list[flo
 
 
 def _time_text(world: World, walk: LiveWalk) -> list[float]:
-    """Time some text passes, including the encoders, in ms."""
+    """Time some text passes, including the encoders, in ms: each with a prompt of its own."""
     lap = _start_laps(world)
     times = []
-    for _ in range(TEXT_PASSES):
-        walk.set_prompt("A walk")
+    for number in range(TEXT_PASSES):
+        walk.set_prompt(f"A walk, take {number}")
         times.append(lap())
     return times
 
