@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from support.fake_decoder import FakeDecoder
+from support.fake_world import FakeWalk
 from support.fakes import FakeClock, Page, Theatre
 from worldplay.engine.admission import Admission
 from worldplay.engine.cuts import Cut, Cuttable, plan_cut
@@ -346,3 +347,30 @@ def test_session_that_cannot_be_compared_ends_alone(monkeypatch: pytest.MonkeyPa
     theatre.run(2000)
     assert page.num_frames > num_frames + 40
     assert theatre.counters.failures == 1
+
+
+@pytest.mark.parametrize("num_pages", [1, 2])
+@pytest.mark.parametrize("costs", [EMBEDDED, SLOWER])
+def test_session_that_fails_while_a_cut_is_planned_ends_alone(
+    monkeypatch: pytest.MonkeyPatch, costs: dict[str, float], num_pages: int
+) -> None:
+    """Whatever is in progress then: the failures come after the first, second, ... question."""
+    holds_context: property = vars(FakeWalk)["holds_context"]
+    for num_good in range(12):
+        theatre, pages = open_theatre(Setup(costs, num_pages=num_pages))
+        walk, num_asked = theatre.world.walks[0], 0
+
+        def ask(asked: FakeWalk, walk: FakeWalk = walk, num_good: int = num_good) -> bool:
+            nonlocal num_asked
+            num_asked += asked is walk
+            if num_asked > num_good:
+                raise RuntimeError("no way to tell")
+            return bool(holds_context.__get__(asked))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(FakeWalk, "holds_context", property(ask))
+            for _ in range(40):
+                for page in pages:
+                    page.press()
+                    theatre.run(97)
+        assert theatre.counters.failures >= 1, num_good

@@ -7,6 +7,7 @@ from worldplay.engine.activity import ANSWER_S, PAUSED_S, SILENT_S, SlotLimits
 from worldplay.engine.admission import Admission
 from worldplay.engine.worker import Worker
 from worldplay.world.camera import Motion
+from worldplay.world.steering import WalkRequest
 
 
 def theatre_with(limits: SlotLimits, max_sessions: int = 1) -> Theatre:
@@ -112,6 +113,59 @@ def test_one_who_waits_takes_only_one_slot() -> None:
     theatre.run(8000)
     yielded = [page for page in pages if "yielded" in names(page)]
     assert len(yielded) == 1
+
+
+class Deaf(Page):
+    """A page that cannot be told that it is idle."""
+
+    def on_state(self, what: str, detail: dict[str, object]) -> None:
+        if what == "idle":
+            raise RuntimeError("gone")
+        super().on_state(what, detail)
+
+
+def test_walker_that_cannot_be_asked_ends_alone() -> None:
+    theatre = theatre_with(SlotLimits(idle_s=1, visit_s=1))
+    deaf = Deaf(theatre.clock)
+    theatre.open(deaf)
+    theatre.clock.pages.append(deaf)
+    theatre.run(100)
+    deaf.session.controls(1, 0.0, frozenset(["w"]))
+    theatre.run(1500)
+    waiting = [theatre.open_page() for _ in range(2)]
+    theatre.run(5000)
+    assert deaf.events[-1][:2] == ("error", "internal")
+    assert all(page.reports for page in waiting)
+
+
+class Starter(Page):
+    """A page that asks for another walk as soon as it has its slot again; there is none of that name."""
+
+    def on_slot(self) -> None:
+        super().on_slot()
+        if self.num_slots_given == 2:
+            self.session.start(WalkRequest("nowhere"))
+            self.session.controls(0, 0.0, frozenset(["w"]))
+
+
+def test_walk_goes_on_if_a_start_after_waiting_is_refused() -> None:
+    """What it released while it had no slot is computed again."""
+    theatre = theatre_with(SlotLimits(idle_s=5))
+    first = Starter(theatre.clock)
+    theatre.open(first)
+    theatre.clock.pages.append(first)
+    theatre.run(2000)
+    second = theatre.open_page()
+    theatre.run(6000)
+    assert ("yielded", {"text": "idle"}) in first.events
+    num_chunks = len(first.reports)
+    second.session.close()
+    theatre.clock.pages.remove(second)
+    theatre.run(2000)
+    assert ("error", "bad_request") in [event[:2] for event in first.events]
+    assert len(first.reports) > num_chunks
+    walked = stages(theatre, "walk1")
+    assert "prepare" in walked[len(walked) - walked[::-1].index("release") - 1 :]
 
 
 def test_visits_may_be_limited_so_that_all_take_turns() -> None:

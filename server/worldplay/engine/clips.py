@@ -3,6 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from worldplay.engine.clip_run import ClipJob, ClipRun, RefusedClipError
 from worldplay.engine.failures import REASONS, code_of
@@ -83,10 +84,13 @@ class ClipQueue:
     def _is_patient(self) -> bool:
         return self._clock() - self._waits_since_ms < PATIENCE_MS
 
-    def advance(self) -> None:
-        """Do the next stage. If it fails, only this clip ends."""
+    def advance(self, beside: Callable[[], AbstractContextManager[None]]) -> None:
+        """Do the next stage. If it fails, only this clip ends.
+
+        Args: beside: within it the stage is computed, and other threads may count.
+        """
         assert self._run is not None, "nothing to advance"
-        code = self._do_stage(self._run)
+        code = self._do_stage(self._run, beside)
         if code == "out_of_memory":
             self._world.free_memory()  # only here: before, the traceback still refers to the tensors
 
@@ -100,11 +104,12 @@ class ClipQueue:
             if not job.is_cancelled:
                 _tell_reason(job, "stopped", REASONS["stopped"])
 
-    def _do_stage(self, run: ClipRun) -> str | None:
+    def _do_stage(self, run: ClipRun, beside: Callable[[], AbstractContextManager[None]]) -> str | None:
         """Do the next stage. Returns: the code of the failure; None if it succeeded."""
         stage, was_interrupted, started_ms = run.next_stage, self._was_interrupted, self._clock()
         try:
-            run.advance()
+            with beside():
+                run.advance()
             if run.is_done:
                 run.job.listener.on_finished()
         except RefusedClipError as refusal:

@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from worldplay.engine.session_commands import Command, Open, Prompt, Rewind
+from worldplay.engine.session_commands import Command, Open, Prepare, Prompt, Rest, Rewind
 
 MAX_COMMANDS = 8
 COMMAND_REST = 3.0  # after a command, its session begins no other for this many times as long as it took
@@ -22,8 +22,8 @@ class CommandQueue:
 
     @property
     def is_full(self) -> bool:
-        """Return whether the client may ask for nothing more; the server's own commands are always added."""
-        return len(self._waiting) >= MAX_COMMANDS
+        """Return whether the client may ask for nothing more; the server's own commands do not count."""
+        return sum(_is_request(command) for command, _ in self._waiting) >= MAX_COMMANDS
 
     @property
     def has_change(self) -> bool:
@@ -50,18 +50,31 @@ class CommandQueue:
         self._rests_until_ms = max(self._rests_until_ms, now_ms)
 
     def add(self, command: Command, now_ms: float) -> None:
+        """Add what the client asks for."""
         self._waiting.append((command, now_ms))
 
-    def add_first(self, command: Command, now_ms: float) -> None:
-        self._waiting.appendleft((command, now_ms))
+    def add_rest(self, now_ms: float) -> None:
+        """Save the walk after all that waits: one such command is enough, however often the client leaves."""
+        self._drop(Rest)
+        self._waiting.append((Rest(), now_ms))
+
+    def add_prepare(self, now_ms: float) -> None:
+        """Prepare the walk before all that waits, once."""
+        self._drop(Prepare)
+        self._waiting.appendleft((Prepare(), now_ms))
 
     def drop_newest_prompt(self) -> None:
-        """Drop the newest command if it is a prompt, because another text follows."""
-        if self._waiting and isinstance(self._waiting[-1][0], Prompt):
-            self._waiting.pop()
+        """Drop the client's newest request if it is a prompt, because another text follows."""
+        requests = [entry for entry in self._waiting if _is_request(entry[0])]
+        if requests and isinstance(requests[-1][0], Prompt):
+            self._waiting.remove(requests[-1])
 
-    def clear(self) -> None:
-        self._waiting.clear()
+    def drop_requests(self) -> None:
+        """Drop what the client asked for. The server's own commands stay: the walk may need them."""
+        self._waiting = deque(entry for entry in self._waiting if not _is_request(entry[0]))
+
+    def _drop(self, kind: type[Rest | Prepare]) -> None:
+        self._waiting = deque(entry for entry in self._waiting if not isinstance(entry[0], kind))
 
     def take(self, now_ms: float) -> Command | None:
         self._began_ms = now_ms
@@ -71,3 +84,8 @@ class CommandQueue:
         """Note that the command taken last has ended. The next one waits, so that others get turns."""
         rest_ms = COMMAND_REST * (now_ms - self._began_ms)
         self._rests_until_ms = now_ms + min(rest_ms, MAX_COMMAND_REST_MS)
+
+
+def _is_request(command: Command) -> bool:
+    """Return whether the client asked for this; the server adds the others itself."""
+    return not isinstance(command, Rest | Prepare)

@@ -33,7 +33,10 @@ class PlannedCut:
         return self.cut.begin_by_ms - self.slack_ms
 
     def goes_before(self, run: Run, tasks: Sequence[Task], now_ms: float) -> bool:
-        """Return whether this cut goes first: other work would make it late, and is early only by a wish."""
+        """Return whether to wait for this cut rather than do `run` now.
+
+        So it is if `run` would make the cut late, and is due now only because its client wants more buffered.
+        """
         task = next(task for task in tasks if task.session == run.session)
         return task.wish_ms > 0 and now_ms + task.work_ms > self.cut.begin_by_ms
 

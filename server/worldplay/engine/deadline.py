@@ -76,7 +76,8 @@ def latest_start(order: Sequence[Task], ready: int | None, wishing: int) -> floa
 
     Args:
         order: tasks, the first one's deadline first.
-        wishing: the session whose client's wish counts; of the others only what they need.
+        ready: as for `decide`.
+        wishing: the session whose larger reserve is respected; the others count with what prevents a stall.
     """
     start_ms = float("inf")
     for task in reversed(order):

@@ -114,9 +114,11 @@ class WorldPort(Protocol):
 
 
 class Listener(Protocol):
-    """A client's connection. Called one call at a time, on the worker thread; must return quickly.
+    """A client's connection. Called one call at a time; must return quickly.
 
-    `on_chunk` and `on_frames` come from the decoder thread if there is one.
+    Calls come from the worker thread. What is told when a latent is decoded, `on_chunk`, `on_frames` and
+    `on_state` of a bump, comes from the decoder thread if there is one, and an
+    error from the thread that opens a session with an engine that has stopped.
     """
 
     def on_queued(self, position: int, eta_s: float | None) -> None:

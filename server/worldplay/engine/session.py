@@ -11,7 +11,7 @@ from worldplay.engine.deadline import Task
 from worldplay.engine.pacing import Costs
 from worldplay.engine.playback import MAX_UNENCODED_S, Playback, Playhead
 from worldplay.engine.ports import Listener, WalkPort
-from worldplay.engine.session_commands import Command, Copy, Open, Prepare, Prompt, Rest, Rewind
+from worldplay.engine.session_commands import Command, Copy, Open, Prompt, Rewind
 from worldplay.world.frames import FPS, FRAMES_PER_LATENT
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.steering import Move, WalkRequest
@@ -77,7 +77,7 @@ class Session:
     def start(self, request: WalkRequest) -> None:
         """Open a walk. Waiting commands for the current one are dropped."""
         with self._lock:
-            self._commands.clear()
+            self._commands.drop_requests()
             self._is_paused = False
             self._steps.clear()
             self._change(Open(request), num_chunks=0)
@@ -184,7 +184,7 @@ class Session:
             self._is_away = True
             self._controls.release(now_ms)
             self.activity.note_away(True, now_ms)
-            self._commands.add(Rest(), now_ms)
+            self._commands.add_rest(now_ms)
         self._wake()
 
     def come_back(self, resent_s: float = 0.0, skipped_s: float = 0.0) -> None:
@@ -263,7 +263,7 @@ class Session:
             self.activity.note_slot(now_ms)
             self._playback.renew()
             if self.walk is not None:
-                self._commands.add_first(Prepare(), now_ms)
+                self._commands.add_prepare(now_ms)
 
     def current_controls(self) -> ControlState:
         with self._lock:

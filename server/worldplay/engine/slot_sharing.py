@@ -75,6 +75,7 @@ class SlotSharing:
         for session in holders:
             if session.activity.ask(limits, now_ms):
                 self._guard(session, partial(session.listener.on_state, "idle", {}))
+        holders = [s for s in holders if s.number in self._sessions]  # those that could be asked
         reasons = [(session, session.activity.find_reason(limits, now_ms)) for session in holders]
         unused = [(session, reason) for session, reason in reasons if reason is not None]
         crowding = self._admission.find_crowding()

@@ -7,7 +7,7 @@ from worldplay.engine.pacing import RecentTimes
 
 @dataclass(slots=True)
 class Counters:
-    """Totals since the start. Written by the worker thread alone; other threads may read them."""
+    """Totals since the start. Written with the decoder's lock held; any thread may read them."""
 
     chunks: int = 0
     frames: int = 0

@@ -1,4 +1,4 @@
-"""Notices a stage of the worker that never ends."""
+"""Notices a stage of a thread that never ends."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ class Watchdog:
 
     @contextmanager
     def watch(self) -> Iterator[None]:
-        """Mark a stage. Worker thread only."""
+        """Mark a stage. On the thread that is watched."""
         self._stage += 1
         self._is_working = True
         try:

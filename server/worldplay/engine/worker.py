@@ -74,8 +74,7 @@ class Worker:
         decision = self._decide()
         if isinstance(decision, Wait | Run) and self._has_time_for_clip(decision):
             self._displace_run()
-            with self._decoder.beside():
-                self.clips.advance()
+            self.clips.advance(self._decoder.beside)
         elif isinstance(decision, Wait):
             return None if decision.until_ms is None else max(0.0, decision.until_ms - self._clock())
         else:
@@ -183,13 +182,13 @@ class Worker:
     def _decide(self) -> Run | Decode | PlannedCut | Wait:
         """Choose what to do now. Decoding comes first if it cannot wait for the stage that would be next."""
         now_ms = self._clock()
-        tasks = self._list_tasks(now_ms, with_decoding=True)
         is_committed = self._run is not None and self._run.is_committed
+        cut = None if is_committed else self._next_cut(now_ms)  # first: it ends the sessions that fail in it
+        tasks = self._list_tasks(now_ms, with_decoding=True)
         if self._run is not None and is_committed:
             decision: Run | Wait = Run(self._run.session.number)
         else:
             decision = decide(tasks, None if self._run is None else self._run.session.number, now_ms)
-        cut = None if is_committed else self._next_cut(now_ms)
         if isinstance(cut, MakeWay):
             decision = decision if isinstance(decision, Run) else Run(cut.session)
             cut = None
@@ -241,7 +240,8 @@ class Worker:
             for s in self._sessions.values()
             if s.walk and not s.has_commands and not s.is_away
         ]
-        return self._cuts.plan(sessions, order, now_ms)
+        cut = self._cuts.plan(sessions, order, now_ms)
+        return None if isinstance(cut, MakeWay) and cut.session not in self._sessions else cut
 
     def _do(self, decision: Run | Decode | PlannedCut) -> None:
         match decision:
