@@ -26,6 +26,7 @@ from worldplay.settings import load_settings
 from worldplay.world.frames import SIZE
 from worldplay.world.gpus import Gpu
 from worldplay.world.model_files import TINY_DECODER
+from worldplay.world.released.files import ACTION_MODELS
 from worldplay.world.released.memory_estimate import estimate_memory
 from worldplay.world.released.offload_plan import count_sessions
 from worldplay.world.released.variants import find_variant
@@ -165,6 +166,21 @@ def test_tiny_decoder_is_counted_where_it_is_used(
     assert (missing in said) is (tier == "fast" and not is_there)
     run(load_settings(weights_dir=tmp_path, tier=tier), 80.0, check=False)
     assert "a tiny decoder" not in capsys.readouterr().out
+
+
+def test_folder_that_is_served_is_the_one_that_is_examined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "find_gpu", lambda device, visible: H100.gpu)
+    served, empty = tmp_path / "served", tmp_path / "empty"
+    (served / TINY_DECODER).parent.mkdir(parents=True)
+    (served / TINY_DECODER).touch()
+    (served / ACTION_MODELS).mkdir()
+    run(load_settings(model=str(served), weights_dir=empty, tier="fast"), None, check=False)
+    said = capsys.readouterr().out
+    assert "a tiny decoder shows the latents" in said
+    assert str(served) in said
+    assert str(empty) not in said
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.web.latency import LatencyTracker
 from worldplay.web.outlet import Close, Outlet, Resumption, Sample
+from worldplay.web.send_queue import MAX_MESSAGES
 from worldplay.web.sender import Sender
 from worldplay.web.sent_messages import REMEMBERED_FRAMES
 
@@ -168,6 +169,20 @@ async def test_client_without_any_frame_gets_everything() -> None:
     assert client.outlet.resume(welcome(resumed=True), last_frame=None) == Resumption(0)
     await again.sent("init")
     assert [each["type"] for each in again.socket.messages] == ["welcome", "queued", "init"]
+
+
+async def test_only_the_newest_news_wait_for_a_client_that_is_away() -> None:
+    client = Client()
+    client.outlet.put(TRACK)
+    await client.sent("init")
+    for number in range(MAX_MESSAGES + 1):
+        client.outlet.put(m.Watchers(count=number))
+        client.outlet.put(m.Queued(position=number + 1, eta=None))
+    again = on_a_new_connection(client)
+    client.outlet.resume(welcome(resumed=True), last_frame=None)
+    await again.sent("queued")
+    positions = [each["position"] for each in again.socket.messages if each["type"] == "queued"]
+    assert positions == [MAX_MESSAGES + 1]
 
 
 async def lost(num_chunks: int = REMEMBERED_FRAMES // 2 + 2) -> Client:

@@ -14,7 +14,13 @@ from worldplay.commands.doctor_memory import (
     describe_way_out,
     in_gb,
 )
-from worldplay.commands.doctor_speed import choose_shown_size, describe_speed, find_paces, find_tiny_decoder
+from worldplay.commands.doctor_speed import (
+    choose_shown_size,
+    describe_speed,
+    find_examined,
+    find_paces,
+    find_tiny_decoder,
+)
 from worldplay.commands.list_models import disk_bytes, find_problem
 from worldplay.commands.paths import existing_folder
 from worldplay.model.config import RELEASED_TRANSFORMER
@@ -27,6 +33,7 @@ from worldplay.world.released.memory_estimate import RELEASED, Shapes, estimate_
 from worldplay.world.released.offload_plan import RESERVE
 from worldplay.world.released.sizes import SIZES
 from worldplay.world.released.variants import Variant, find_variant
+from worldplay.world.rollout_config import TierName
 
 PRESENT = "present; --check finds out whether they also load, and takes seconds"
 CHECKED = "checked: the networks can be built from them; only the values of the weights were not read"
@@ -133,13 +140,13 @@ def _check_tier(settings: ModelSettings, variant: Variant) -> None:
         check_tier(settings.tier, can_walk=variant.is_live)
 
 
-def _describe_missing_decoder(settings: ModelSettings) -> Iterator[str]:
+def _describe_missing_decoder(tier: TierName, root: Path) -> Iterator[str]:
     """Say that the tier's tiny decoder is not there, which `download` does not fetch."""
-    path = settings.weights_dir / TINY_DECODER
-    if settings.tier != "exact" and not path.is_file():
+    path = root / TINY_DECODER
+    if tier != "exact" and not path.is_file():
         from worldplay.world.tiers import TIERS  # importing it takes seconds
 
-        if TIERS[settings.tier].tiny_decoder:
+        if TIERS[tier].tiny_decoder:
             yield f"\nThe tiny decoder of this tier is not there: {path}; see docs/performance.md\n"
 
 
@@ -152,15 +159,16 @@ def run(settings: ModelSettings, memory_gb: float | None, *, check: bool) -> Non
     if settings.gpus > 1:
         _check_ranks(settings, variant, planned=memory_gb is not None)
     _check_tier(settings, variant)
+    root = find_examined(settings)
     ranks_here = settings.gpus if memory_gb is None else 1
-    machine = examine(settings.device, settings.weights_dir, ranks_here)
+    machine = examine(settings.device, root, ranks_here)
     free = machine.gpu.free if machine.gpu else None
     planned = free if memory_gb is None else int(memory_gb * 1e9)
     budget = None if planned is None else max(0, planned - RESERVE)
     rows = [] if free is None or memory_gb is not None else find_paces(settings, variant, free - RESERVE)
     size = choose_shown_size(settings, rows, planned=memory_gb is not None)
-    files = describe_files(variant, settings.weights_dir, check=check)
-    is_tiny = memory_gb is None and find_tiny_decoder(settings.tier, settings.weights_dir)
+    files = describe_files(variant, root, check=check)
+    is_tiny = memory_gb is None and find_tiny_decoder(settings.tier, root)
     for line in report(
         machine,
         variant,
@@ -174,6 +182,6 @@ def run(settings: ModelSettings, memory_gb: float | None, *, check: bool) -> Non
     ):
         sys.stdout.write(line + "\n")
     if budget is not None and memory_gb is None:
-        sys.stdout.writelines(_describe_missing_decoder(settings))
+        sys.stdout.writelines(_describe_missing_decoder(settings.tier, root))
     for line in describe_speed(settings, rows):
         sys.stdout.write(line + "\n")

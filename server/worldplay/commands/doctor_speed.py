@@ -9,7 +9,7 @@ from worldplay.settings import ModelSettings
 from worldplay.world.frames import parse_size, show_size
 from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.pace import AUTO, Pace
-from worldplay.world.released.files import is_released
+from worldplay.world.released.files import find_root, is_released
 from worldplay.world.released.memory_estimate import estimate_memory
 from worldplay.world.released.offload_plan import MAX_SESSIONS, count_room
 from worldplay.world.released.sizes import SIZES, SizePace, choose_size, render_sizes, render_tiers
@@ -46,10 +46,16 @@ def _recall_pace(
 ) -> SizePace:
     seconds = recall(settings.model_copy(update={"tier": tier}), size)
     pace = None if seconds is None else Pace(seconds, variant.chunk_latents)
-    is_tiny = find_tiny_decoder(tier, settings.weights_dir)
+    is_tiny = find_tiny_decoder(tier, find_examined(settings))
     needed = estimate_memory(variant, size, ranks=settings.gpus, tiny_decoder=is_tiny)
     context = variant.rollout().memory_latents if keeps_context(tier) else None
     return SizePace(size, pace, count_room(needed, budget, context), tier)
+
+
+def find_examined(settings: ModelSettings) -> Path:
+    """Return the folder of the released model that `doctor` examines, whatever else may be served."""
+    model = settings.model if is_released(settings.model) else MODEL
+    return find_root(model, settings.weights_dir)
 
 
 def find_tiny_decoder(tier: TierName, weights_dir: Path) -> bool:

@@ -40,7 +40,7 @@ _ERROR_HEADERS = {
     401: {"WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}}},
     503: {
         "Retry-After": {
-            "description": "Seconds that the latest clip took. Sent only if too many clips wait.",
+            "description": "Seconds after which to try again, where that is known.",
             "schema": {"type": "integer"},
         }
     },

@@ -119,8 +119,8 @@ class Outlet:
                     self._queue.put(each)
             case ChunkReport():
                 self._queue.put(item, item, is_frame=False)
-            case m.Queued():  # only the newest counts
-                self._queue.discard(lambda each: isinstance(each, m.Queued))
+            case m.Queued() | m.Watchers():  # only the newest counts
+                self._queue.discard(lambda each: isinstance(each, type(item)))
                 self._queue.put(item)
             case Sample(report=report):
                 self._queue.put(item, report)
