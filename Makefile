@@ -30,7 +30,10 @@ given = $(filter command,$(firstword $(origin $1)))
 option = $(if $(call given,$1), $2 '$(subst ','\'',$($1))')
 SERVE_OPTIONS = $(call option,HOST,--host)$(call option,PORT,--port)$(call option,MODEL,--model)$(call \
 	option,VARIANT,--variant)$(call option,SIZE,--size)$(call option,WEIGHTS_DIR,--weights-dir)$(call \
-	option,DEVICE,--device)$(call option,GPUS,--gpus)$(call option,ATTENTION,--attention)$(call option,MAX_SESSIONS,--max-sessions)$(call option,LOG_LEVEL,--log-level)
+	option,DEVICE,--device)$(call option,GPUS,--gpus)$(call option,ATTENTION,--attention)$(call option,TIER,--tier)$(call \
+	option,GRAPHS,--graphs)$(call option,MAX_SESSIONS,--max-sessions)$(call option,LATCH,--latch)$(call \
+	option,TOKEN_FILE,--token-file)$(call option,ALLOW_ORIGIN,--allow-origin)$(call option,ALLOW_HOST,--allow-host)$(call \
+	option,LOG_LEVEL,--log-level)$(call option,LOG_FORMAT,--log-format)
 
 .DELETE_ON_ERROR:
 .PHONY: install install-dev page serve help test test-page realtime check check-style check-page check-fast check-python check-node format bench clean
@@ -67,10 +70,13 @@ help:
 #:   WEIGHTS_DIR     where hy-worldplay was downloaded to [~/.cache/worldplay]
 #:   DEVICE          auto, cpu, cuda or cuda:N [auto]
 #:   GPUS            how many compute the model together [1]
+#:   ATTENTION, TIER, GRAPHS   how it is computed [auto, exact, auto]
 #:   MAX_SESSIONS    visitors who walk at once [4, or as many as fit]
-#:   TOKEN           secret that visitors must present [none]
-#:   LOG_LEVEL       debug, info, warning or error [info]
-#: docs/settings.md has the settings that are environment variables only.
+#:   LATCH           latent or chunk: when keys are read [latent; chunk for hy-worldplay]
+#:   TOKEN, TOKEN_FILE           secret that visitors must present, or a file that holds it [none]
+#:   ALLOW_ORIGIN, ALLOW_HOST    other origins and names under which the page may be reached [none]
+#:   LOG_LEVEL, LOG_FORMAT       debug, info, warning or error; text or json [info, text]
+#: Any other setting of docs/settings.md is given as in `make serve WORLDPLAY_MAX_QUEUED=3`.
 #:
 #: For the installation and the tests:
 #:   PYTHON          the Python that makes .venv [python3]

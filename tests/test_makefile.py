@@ -1,6 +1,8 @@
 """What make looks for before it downloads anything, and what it passes on to the server."""
 
+import inspect
 import os
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.paths import REPOSITORY
+from worldplay import cli
 
 
 def make(*arguments: str, **environment: str) -> tuple[int, str]:
@@ -77,7 +80,15 @@ def test_variables_of_the_environment_are_not_taken_for_options() -> None:
     assert serve_options(HOST="x86_64-conda-linux-gnu", MODEL="gpt", TOKEN="another's") == []
 
 
+SERVE_OPTIONS = sorted(set(inspect.signature(cli.serve).parameters) - {"token"})
+
+
+@pytest.mark.parametrize("name", SERVE_OPTIONS)
+def test_every_option_of_serve_is_a_variable(name: str) -> None:
+    assert serve_options(f"{name.upper()}=it") == [f"--{name.replace('_', '-')}", "it"]
+
+
 def test_variables_are_explained() -> None:
     _, said = make("help")
-    for variable in ("HOST", "MODEL", "VARIANT", "SIZE", "WEIGHTS_DIR", "DEVICE", "MAX_SESSIONS", "TOKEN"):
-        assert variable in said
+    for name in (*SERVE_OPTIONS, "token"):
+        assert re.search(rf"\b{name.upper()}\b", said), name

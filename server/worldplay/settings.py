@@ -136,7 +136,7 @@ class Settings(ModelSettings):
         ge=1,
         le=3600,
         description="Seconds after which a stage of the model counts as hung, and the process ends; never "
-        "with --compile on, or with hy-worldplay on a CPU",
+        "with compile 'on', or with hy-worldplay on a CPU",
     )
     allow_origin: Origins = Field(
         "",
