@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 GPU = "H100"
 VARIANT = "ar-distilled"
+SIZE = "240x416"  # in real time on one H200; larger sizes are shown in slow motion
 WEIGHTS = "/weights"
 REPOSITORY = Path(__file__).resolve().parents[1]
 IDLE_S = 300  # until an unused GPU is stopped
@@ -34,6 +35,7 @@ image = (
         {
             "WORLDPLAY_MODEL": "hy-worldplay",
             "WORLDPLAY_VARIANT": VARIANT,
+            "WORLDPLAY_SIZE": SIZE,
             "WORLDPLAY_WEIGHTS_DIR": WEIGHTS,
         }
     )

@@ -107,7 +107,7 @@ class Settings(ModelSettings):
         120.0,
         ge=1,
         le=86_400,
-        description="Seconds without input after which a visitor's place goes to those who wait, if any",
+        description="Seconds without input after which a visitor's slot goes to those who wait, if any",
     )
     visit_limit_s: float = Field(
         0.0,
@@ -119,7 +119,7 @@ class Settings(ModelSettings):
         0,
         ge=0,
         le=1000,
-        description="Places that visitors from one IP address, or from one IPv6 network /64, keep while "
+        description="Slots that visitors from one IP address, or from one IPv6 network /64, keep while "
         "others wait; 0: all but one",
     )
     latch: Literal["latent", "chunk"] | None = Field(
@@ -184,14 +184,14 @@ class Settings(ModelSettings):
         60.0,
         ge=0,
         le=3600,
-        description="Seconds for which a visitor without a connection keeps the place, unless others wait; "
+        description="Seconds for which a visitor without a connection keeps the slot, unless others wait; "
         "afterwards the walk goes on from the store",
     )
     return_s: float = Field(
         20.0,
         ge=0,
         le=600,
-        description="Seconds after a start for which the places of visitors who walked when the server ended "
+        description="Seconds after a start for which the slots of visitors who walked when the server ended "
         "wait for them; 0: newcomers take them",
     )
     max_watchers: int = Field(
