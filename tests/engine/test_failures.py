@@ -17,6 +17,7 @@ class OutOfMemoryError(RuntimeError):
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"), "out_of_memory"),
         (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), "out_of_memory"),
         (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be"), "out_of_memory"),
+        (RuntimeError("NCCL error: Last error:\nCuda failure 2 'out of memory'"), "out_of_memory"),
         (RuntimeError("CUDA error: an illegal memory access was encountered"), "internal"),
         (ValueError("out of memory"), "internal"),
     ],

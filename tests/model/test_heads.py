@@ -34,7 +34,7 @@ def test_positioned_heads_are_the_products_that_a_gpu_computes(monkeypatch: pyte
 
     positioned, keys = positioned_heads(), position_keys(raw[:, :, KEY], raw[:, :, VALUE], norms, positions)
     for module in (heads_module, token_positions):
-        monkeypatch.setattr(module, "is_on_cpu", lambda tensor: False)
+        monkeypatch.setattr(module, "prefers_copies", lambda tensor: False)
     torch.testing.assert_close(positioned, positioned_heads())
     torch.testing.assert_close(keys, position_keys(raw[:, :, KEY], raw[:, :, VALUE], norms, positions))
 

@@ -40,7 +40,7 @@ def gpu_branches(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
     with monkeypatch.context() as patch:
         patch.setattr(KVCache, "__init__", build_tokens_first)
         for module in (heads, token_positions):
-            patch.setattr(module, "is_on_cpu", lambda tensor: False)
+            patch.setattr(module, "prefers_copies", lambda tensor: False)
         patch.setattr(transformer, "are_kept", lambda actions: False)
         for function in (multiply_key_query, apply_camera):
             patch.setattr(heads, function.__name__, function)

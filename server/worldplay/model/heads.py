@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from worldplay.model.rope import Rotation
-from worldplay.model.token_positions import NormedPositions, TokenPositions, is_on_cpu
+from worldplay.model.token_positions import NormedPositions, TokenPositions, prefers_copies
 
 KEY, QUERY, VALUE = range(3)  # of each head, in the product that computes all three
 
@@ -57,7 +57,7 @@ class Heads:
 
         Args: keys_queries: [2, B*T*S, n, 2, d]; values: [B*T*S, n, 2, d].
         """
-        if is_on_cpu(self.raw):
+        if prefers_copies(self.raw):
             self.write_apart(keys_queries[KEY], keys_queries[QUERY], values)
             return
         assert self.normed is not None, "heads on a GPU have no normed positions"
@@ -110,7 +110,7 @@ def position_keys(
 
     Args: norms: as in Heads.
     """
-    if is_on_cpu(keys):
+    if prefers_copies(keys):
         weighted = keys * norms[KEY].float()
         rope = _rotate_pairs(weighted[:, :, None], positions.rotation)[:, :, 0].to(keys.dtype)
         positioned = torch.cat(
@@ -157,7 +157,7 @@ def apply_camera(heads: Tensor, matrices: Tensor, out: Tensor | None = None) -> 
 
     Args: matrices: as TokenPositions.value.
     """
-    if not is_on_cpu(heads):
+    if not prefers_copies(heads):
         return torch.bmm(heads, matrices, out=out)
     return torch.cat([heads, _see(heads, _camera(matrices))], dim=-1, out=out)
 
@@ -167,7 +167,7 @@ def see_by_camera(attended: Tensor, matrices: Tensor) -> Tensor:
 
     Args: matrices: as TokenPositions.output.
     """
-    if not is_on_cpu(attended):
+    if not prefers_copies(attended):
         return torch.bmm(attended, matrices)
     rope, prope = attended.chunk(2, dim=-1)
     side = matrices.shape[-1] // 2

@@ -50,7 +50,7 @@ class TokenPositions:
 
         Returns: None on a CPU, which computes both branches in other ways.
         """
-        if is_on_cpu(norms):
+        if prefers_copies(norms):
             return None
         weights = norms[..., :, None, :, None]
         direct = norms.float()[..., :, None, None, None, None, :] * self.rotation.cos
@@ -91,9 +91,9 @@ def prepare_positions(rotation: Rotation, cameras: Cameras) -> TokenPositions:
 
 def camera_side(head_dim: int, poses: Tensor) -> int:
     """Return the side of the cameras of poses: a CPU multiplies heads in pieces, which is less work."""
-    return gcd(16, head_dim) if is_on_cpu(poses) else head_dim
+    return gcd(16, head_dim) if prefers_copies(poses) else head_dim
 
 
-def is_on_cpu(tensor: Tensor) -> bool:
-    """Return whether copies and small products are faster than large products."""
+def prefers_copies(tensor: Tensor) -> bool:
+    """Return whether copies and small products are faster than large products: on a CPU."""
     return tensor.device.type == "cpu"

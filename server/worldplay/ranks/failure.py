@@ -3,11 +3,8 @@
 import signal
 from dataclasses import dataclass
 
-import torch
+from worldplay.model.out_of_memory import is_out_of_memory
 
-_OUT_OF_MEMORY = (MemoryError, torch.OutOfMemoryError)
-# In the errors of PyTorch's CPU allocator and of CUDA's libraries.
-_OUT_OF_MEMORY_WORDS = ("can't allocate memory", "ALLOC_FAILED", "out of memory")
 _BEFORE_NCCLS_REASON = "Last error:"
 
 
@@ -44,7 +41,7 @@ def describe_failure(error: Exception, *, serves: bool = False) -> Failure:
         serves: it has loaded its networks, so the operator cannot be at fault.
     """
     said = find_reason(error)
-    if isinstance(error, _OUT_OF_MEMORY) or any(words in str(error) for words in _OUT_OF_MEMORY_WORDS):
+    if is_out_of_memory(error):
         return Failure("ran out of memory; take a smaller --size, more --gpus or fewer --max-sessions", 1)
     if isinstance(error, ValueError | OSError) and not serves:  # these are for the operator
         return Failure(f"failed: {said}", 2, may_be_a_consequence=isinstance(error, MeetingError))
