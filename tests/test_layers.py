@@ -15,9 +15,10 @@ ROOT_FILES: dict[str, set[str]] = {
     "setting_kinds": {"protocol", "world"},
     "settings": {"folders", "setting_kinds", "variables", "world"},
     "chunk_times": {"settings", "world"},
+    "size_paces": {"settings", "world"},
     "loading": {"settings", "ranks", "world"},
     "engine_setup": {"settings", "chunk_times", "loading", "engine", "world"},
-    "sizing": {"settings", "chunk_times", "loading", "engine", "ranks", "world"},
+    "sizing": {"settings", "chunk_times", "size_paces", "loading", "engine", "ranks", "world"},
 }
 MAY_IMPORT = {
     "model": set(),

@@ -14,7 +14,8 @@ from worldplay import chunk_times, sizing
 from worldplay.chunk_times import recall, remember
 from worldplay.engine import capacity
 from worldplay.settings import load_settings
-from worldplay.sizing import fix_size, list_paces, measure_embedded, time_apart, time_random_chunk
+from worldplay.size_paces import list_paces
+from worldplay.sizing import fix_size, measure_embedded, time_apart, time_random_chunk
 from worldplay.world.gpus import Gpu
 from worldplay.world.kept_rollout import Keeping
 from worldplay.world.live_walk import LiveWalk

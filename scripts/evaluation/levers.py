@@ -14,7 +14,8 @@ from evaluation.variations import SERVED, Variation, vary
 from evaluation.workers import Workers
 from training.chunks import CHUNK
 from worldplay.world.courtyard.light import LIGHTS
-from worldplay.world.tiers import TIERS, Tier, count_kept_bytes
+from worldplay.world.tier import TIERS, Tier
+from worldplay.world.tiers import count_kept_bytes
 from worldplay.world.world import World
 
 CHUNKS = 20

@@ -27,7 +27,7 @@ from worldplay.world.frames import FPS, FRAMES_PER_LATENT
 from worldplay.world.pace import AUTO
 from worldplay.world.released.random_weights import build_networks, build_random_world, open_random_walk
 from worldplay.world.released.variants import DEFAULT_VARIANT, MODEL, VARIANTS
-from worldplay.world.rollout_config import TierName
+from worldplay.world.tier import TierName
 from worldplay.world.world import World
 
 NUM_RANKS = (1, 2, 4, 8)

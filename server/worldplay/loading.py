@@ -40,8 +40,8 @@ from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.pace import AUTO
 from worldplay.world.released.files import find_root, is_released
 from worldplay.world.released.variants import find_variant
-from worldplay.world.rollout_config import keeps_context
-from worldplay.world.tiers import TIERS, apply_tier, check_tier, describe_attention, uses_tiny_decoder
+from worldplay.world.tier import TIERS, check_tier, uses_tiny_decoder
+from worldplay.world.tiers import apply_tier, describe_attention
 from worldplay.world.tiny_decoder_file import load_tiny_decoder
 from worldplay.world.world import World, pick_view
 
@@ -172,7 +172,7 @@ def open_world(settings: ModelSettings, *, sessions: int, clips: int, ranks: Ran
         # A second thread makes a chunk of a small world a fifth faster on an idle machine. Where a browser
         # needs a core as well, the two threads wait for each other, and a chunk can take seconds.
         torch.set_num_threads(1)
-        walks = 1 if keeps_context(settings.tier) else sessions + clips  # walks read their context back
+        walks = 1 if TIERS[settings.tier].keeps_context else sessions + clips  # walks read their context back
         world = load_embedded(find_embedded(settings.model), device, ranks, walks)
     return tune(settings, world, sessions=sessions, clips=clips)
 
@@ -256,6 +256,6 @@ def describe_released(settings: ModelSettings) -> "tuple[ReleasedConfig, Path]":
         variant,
         parse_size(settings.size),
         tiny_decoder=uses_tiny_decoder(settings.tier, root),
-        keeps_context=keeps_context(settings.tier),
+        keeps_context=TIERS[settings.tier].keeps_context,
     )
     return config, root

@@ -23,7 +23,7 @@ from worldplay.setting_kinds import (
 )
 from worldplay.variables import PREFIX, is_of_another_container, unquote
 from worldplay.wording import find_fault
-from worldplay.world.rollout_config import TierName
+from worldplay.world.tier import TierName
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """Measures a chunk at each published size of the released model, and chooses the largest in real time."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -16,23 +16,22 @@ from worldplay.engine.capacity import measure_pace
 from worldplay.loading import describe_released, open_world, start_ranks, tune
 from worldplay.model.ranks import Ranks
 from worldplay.settings import ModelSettings
+from worldplay.size_paces import list_paces
 from worldplay.world.device import choose_device
 from worldplay.world.frames import show_size
 from worldplay.world.pace import AUTO, Pace
-from worldplay.world.released.files import find_root, is_released
-from worldplay.world.released.memory_estimate import RELEASED, Shapes, estimate_memory
+from worldplay.world.released.files import is_released
+from worldplay.world.released.memory_estimate import RELEASED, Shapes
 from worldplay.world.released.offload_plan import (
     RESERVE,
     OffloadPlan,
-    count_room,
     count_spare,
     least_of_others,
 )
 from worldplay.world.released.random_weights import build_networks, build_random_world, open_random_walk
 from worldplay.world.released.sizes import SIZES, SizePace, choose_size, render_sizes
 from worldplay.world.released.variants import find_variant
-from worldplay.world.rollout_config import TierName, keeps_context
-from worldplay.world.tiers import uses_tiny_decoder
+from worldplay.world.tier import TierName
 
 logger = logging.getLogger(__name__)
 
@@ -92,26 +91,6 @@ def measure_tiers(settings: ModelSettings, tiers: Sequence[TierName]) -> list[Si
 def find_free(device: str) -> int:
     """Return the free bytes of a GPU."""
     return torch.cuda.mem_get_info(choose_device(device))[0]
-
-
-def list_paces(
-    settings: ModelSettings, budget: int, find_seconds: Callable[[Size], float | None]
-) -> Iterator[SizePace]:
-    """Yield the pace of each size.
-
-    Args:
-        budget: bytes of the GPU's memory.
-        find_seconds: returns what a chunk takes; None if it cannot be measured.
-    """
-    variant = find_variant(settings.variant)
-    is_tiny = uses_tiny_decoder(settings.tier, find_root(settings.model, settings.weights_dir))
-    for size in SIZES:
-        needed = estimate_memory(variant, size, ranks=settings.gpus, tiny_decoder=is_tiny)
-        context = variant.rollout().memory_latents if keeps_context(settings.tier) else None
-        room = count_room(needed, budget, context)
-        seconds = find_seconds(size) if room else None
-        pace = None if seconds is None else Pace(seconds, variant.chunk_latents)
-        yield SizePace(size, pace, room, settings.tier)
 
 
 def find_seconds(settings: ModelSettings, size: Size) -> float | None:

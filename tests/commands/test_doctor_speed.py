@@ -11,6 +11,7 @@ from worldplay.commands import doctor_speed
 from worldplay.commands.doctor import run
 from worldplay.commands.doctor_speed import choose_shown_size, describe_speed, find_paces
 from worldplay.settings import ModelSettings, load_settings
+from worldplay.size_paces import list_paces
 from worldplay.world.model_files import TINY_DECODER
 from worldplay.world.pace import Pace
 from worldplay.world.released import offload_plan
@@ -56,7 +57,7 @@ def test_sessions_are_counted_with_the_tiny_decoder_where_it_is_used(
     more = [now.room > was.room for was, now in zip(before, after, strict=True)]
     assert more == [row.tier == "fast" for row in before]
     fast = settings.model_copy(update={"tier": "fast"})
-    served = sizing.list_paces(fast, 100_000_000_000, lambda size: None)
+    served = list_paces(fast, 100_000_000_000, lambda size: None)
     assert [row.room for row in served] == [row.room for row in after if row.tier == "fast"]
 
 

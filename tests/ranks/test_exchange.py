@@ -48,8 +48,8 @@ from worldplay.world.released.load import ReleasedConfig, load_released, load_re
 from worldplay.world.released.memory_estimate import Shapes
 from worldplay.world.released.random_weights import build_networks
 from worldplay.world.released.variants import find_variant
-from worldplay.world.rollout_config import TierName
 from worldplay.world.steering import CircleSteering, TrajectorySteering, WalkRequest
+from worldplay.world.tier import TierName
 from worldplay.world.tiers import apply_tier
 from worldplay.world.world import World
 

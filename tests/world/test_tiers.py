@@ -15,10 +15,10 @@ from worldplay.ranks.exchange import Exchange
 from worldplay.settings import load_model_settings
 from worldplay.world import tiers
 from worldplay.world.kept_rollout import Keeping
-from worldplay.world.rollout_config import MOST_KEPT, TierName, keeps_context
+from worldplay.world.rollout_config import MOST_KEPT
 from worldplay.world.steering import CircleSteering, WalkRequest
+from worldplay.world.tier import TIERS, Tier, TierName
 from worldplay.world.tiers import (
-    TIERS,
     _count_kept,
     apply_tier,
     count_kept_bytes,
@@ -53,7 +53,7 @@ def test_exact_is_the_default_and_changes_nothing() -> None:
 
 
 def test_exact_has_no_lever() -> None:
-    assert TIERS["exact"] == tiers.Tier()
+    assert TIERS["exact"] == Tier()
 
 
 def test_balanced_keeps_context() -> None:
@@ -186,11 +186,6 @@ def test_other_ranks_limit_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (10**9, 10**9))
     ranks.free = {1: 100 * count_kept_bytes(world)}
     assert _count_kept(world, walks=1) == 36
-
-
-@pytest.mark.parametrize("name", TIERS)
-def test_tiers_that_keep_context_are_known_without_torch(name: TierName) -> None:
-    assert keeps_context(name) is (TIERS[name].newest is not None)
 
 
 def test_unknown_tier_is_refused() -> None:

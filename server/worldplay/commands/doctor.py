@@ -19,7 +19,6 @@ from worldplay.commands.doctor_speed import (
     describe_speed,
     find_examined,
     find_paces,
-    find_tiny_decoder,
 )
 from worldplay.commands.list_models import disk_bytes, find_problem
 from worldplay.commands.paths import existing_folder
@@ -33,7 +32,7 @@ from worldplay.world.released.memory_estimate import RELEASED, Shapes, estimate_
 from worldplay.world.released.offload_plan import RESERVE
 from worldplay.world.released.sizes import SIZES
 from worldplay.world.released.variants import Variant, find_variant
-from worldplay.world.rollout_config import TierName
+from worldplay.world.tier import TIERS, TierName, check_tier, uses_tiny_decoder
 
 PRESENT = "present; --check finds out whether they also load, and takes seconds"
 CHECKED = "checked: the networks can be built from them; only the values of the weights were not read"
@@ -132,22 +131,11 @@ def _check_ranks(settings: ModelSettings, variant: Variant, *, planned: bool) ->
         choose_rank_kind(settings.device, settings.gpus, names)
 
 
-def _check_tier(settings: ModelSettings, variant: Variant) -> None:
-    """Raises: ValueError if the variant cannot be computed in the tier."""
-    if settings.tier != "exact":
-        from worldplay.world.tiers import check_tier  # importing it takes seconds
-
-        check_tier(settings.tier, can_walk=variant.is_live)
-
-
 def _describe_missing_decoder(tier: TierName, root: Path) -> Iterator[str]:
     """Say that the tier's tiny decoder is not there, which `download` does not fetch."""
     path = root / TINY_DECODER
-    if tier != "exact" and not path.is_file():
-        from worldplay.world.tiers import TIERS  # importing it takes seconds
-
-        if TIERS[tier].tiny_decoder:
-            yield f"\nThe tiny decoder of this tier is not there: {path}; see docs/performance.md\n"
+    if TIERS[tier].tiny_decoder and not path.is_file():
+        yield f"\nThe tiny decoder of this tier is not there: {path}; see docs/performance.md\n"
 
 
 def run(settings: ModelSettings, memory_gb: float | None, *, check: bool) -> None:
@@ -158,7 +146,7 @@ def run(settings: ModelSettings, memory_gb: float | None, *, check: bool) -> Non
     variant = find_variant(settings.variant)
     if settings.gpus > 1:
         _check_ranks(settings, variant, planned=memory_gb is not None)
-    _check_tier(settings, variant)
+    check_tier(settings.tier, can_walk=variant.is_live)
     root = find_examined(settings)
     ranks_here = settings.gpus if memory_gb is None else 1
     machine = examine(settings.device, root, ranks_here)
@@ -168,7 +156,7 @@ def run(settings: ModelSettings, memory_gb: float | None, *, check: bool) -> Non
     rows = [] if free is None or memory_gb is not None else find_paces(settings, variant, free - RESERVE)
     size = choose_shown_size(settings, rows, planned=memory_gb is not None)
     files = describe_files(variant, root, check=check)
-    is_tiny = memory_gb is None and find_tiny_decoder(settings.tier, root)
+    is_tiny = memory_gb is None and uses_tiny_decoder(settings.tier, root)
     for line in report(
         machine,
         variant,

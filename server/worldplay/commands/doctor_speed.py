@@ -1,20 +1,20 @@
 """What chunks of a model take on this machine, and which size walks in real time; for `doctor`."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
 from worldplay.chunk_times import recall
 from worldplay.settings import ModelSettings
+from worldplay.size_paces import list_paces
 from worldplay.world.frames import parse_size, show_size
-from worldplay.world.model_files import TINY_DECODER
-from worldplay.world.pace import AUTO, Pace
+from worldplay.world.pace import AUTO
 from worldplay.world.released.files import find_root, is_released
-from worldplay.world.released.memory_estimate import estimate_memory
-from worldplay.world.released.offload_plan import MAX_SESSIONS, count_room
+from worldplay.world.released.offload_plan import MAX_SESSIONS
 from worldplay.world.released.sizes import SIZES, SizePace, choose_size, render_sizes, render_tiers
 from worldplay.world.released.variants import MODEL, Variant
-from worldplay.world.rollout_config import TierName, keeps_context
+from worldplay.world.tier import TierName
 
 
 def find_paces(settings: ModelSettings, variant: Variant, budget: int) -> list[SizePace]:
@@ -31,7 +31,8 @@ def find_paces(settings: ModelSettings, variant: Variant, budget: int) -> list[S
         from worldplay.sizing import measure_tiers  # importing it takes seconds
 
         return measure_tiers(settings, tiers)
-    return [_recall_pace(settings, variant, budget, tier, size) for tier in tiers for size in SIZES]
+    each = [settings.model_copy(update={"tier": tier}) for tier in tiers]
+    return [row for tiered in each for row in list_paces(tiered, budget, partial(recall, tiered))]
 
 
 def _list_tiers(settings: ModelSettings) -> list[TierName]:
@@ -41,30 +42,10 @@ def _list_tiers(settings: ModelSettings) -> list[TierName]:
     return list(get_args(TierName))
 
 
-def _recall_pace(
-    settings: ModelSettings, variant: Variant, budget: int, tier: TierName, size: tuple[int, int]
-) -> SizePace:
-    seconds = recall(settings.model_copy(update={"tier": tier}), size)
-    pace = None if seconds is None else Pace(seconds, variant.chunk_latents)
-    is_tiny = find_tiny_decoder(tier, find_examined(settings))
-    needed = estimate_memory(variant, size, ranks=settings.gpus, tiny_decoder=is_tiny)
-    context = variant.rollout().memory_latents if keeps_context(tier) else None
-    return SizePace(size, pace, count_room(needed, budget, context), tier)
-
-
 def find_examined(settings: ModelSettings) -> Path:
     """Return the folder of the released model that `doctor` examines, whatever else may be served."""
     model = settings.model if is_released(settings.model) else MODEL
     return find_root(model, settings.weights_dir)
-
-
-def find_tiny_decoder(tier: TierName, weights_dir: Path) -> bool:
-    """Return whether a tiny decoder would show the latents."""
-    if tier == "exact" or not (weights_dir / TINY_DECODER).is_file():
-        return False
-    from worldplay.world.tiers import uses_tiny_decoder  # importing it takes seconds
-
-    return uses_tiny_decoder(tier, weights_dir)
 
 
 def choose_shown_size(settings: ModelSettings, rows: Sequence[SizePace], *, planned: bool) -> tuple[int, int]:

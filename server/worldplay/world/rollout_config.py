@@ -1,21 +1,13 @@
 """The settings of a rollout: length, context and sampling of chunks."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from worldplay.model.config import CHUNK_LATENTS, require_positive
-
-TierName = Literal["exact", "balanced", "fast"]  # see tiers.py
 
 MAX_STEPS = 100  # denoising steps that may be asked for
 LATENTS_ON_DEVICE = 1024  # the latest of each walk, 3 minutes; older ones are in the host's memory
 MOST_KEPT = 256  # latents whose context is kept of a walk on a CPU; 43 s
 MOST_KEPT_ON_GPU = 3600  # where memory is not short; 10 minutes
-
-
-def keeps_context(tier: TierName) -> bool:
-    """Return whether a tier keeps latents' context; tiers.py needs torch."""
-    return tier != "exact"
 
 
 @dataclass(frozen=True, slots=True)

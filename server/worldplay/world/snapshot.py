@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from worldplay.model.config import CHUNK_LATENTS
 from worldplay.world.camera import Pose
-from worldplay.world.rollout_config import TierName
 from worldplay.world.steering import Move, PosedCamera
+from worldplay.world.tier import TierName
 
 if TYPE_CHECKING:  # only for its name: the engine runs without torch
     from torch import Tensor

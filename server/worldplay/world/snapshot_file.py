@@ -13,9 +13,10 @@ from torch import Tensor
 from worldplay.world.camera import DEFAULT_INTRINSICS, MAX_POSES, Motion, Pose
 from worldplay.world.frames import MAX_SIDE
 from worldplay.world.pose_files import MAX_PROMPT_CHARS
-from worldplay.world.rollout_config import MAX_STEPS, TierName
+from worldplay.world.rollout_config import MAX_STEPS
 from worldplay.world.snapshot import Beginning, LoggedLatch, Snapshot
 from worldplay.world.steering import Move, PosedCamera
+from worldplay.world.tier import TierName
 
 METADATA = "worldplay"
 NO_LABEL = -1  # in the file: the label is that of the motion that leads to the camera

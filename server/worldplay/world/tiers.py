@@ -1,6 +1,6 @@
-"""Tiers by name: levers that make chunks faster and change the result, where this machine gains by them."""
+"""Applies a tier: levers that make chunks faster and change the result, where this machine gains by them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
@@ -14,41 +14,14 @@ from worldplay.wording import first_line
 from worldplay.world.kept_rollout import Keeping
 from worldplay.world.memory import available_memory
 from worldplay.world.model_files import TINY_DECODER
-from worldplay.world.rollout_config import MOST_KEPT, TierName, count_kept_latents
+from worldplay.world.rollout_config import MOST_KEPT, count_kept_latents
+from worldplay.world.tier import TIERS, TierName, check_tier
 from worldplay.world.tiny_decoder_file import load_tiny_decoder
 from worldplay.world.world import World
 
 _UNITS_FOR_FP8 = (8, 9)  # CUDA's compute capability of Ada; Hopper has 9, 0
 _LARGEST_DIFFERENCE = 0.01  # relative, between units for 8 bits and their emulation
 _SHARE_KEPT = 0.5  # of the free memory; the rest is for recordings and for what passes need
-
-
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """Which levers are used."""
-
-    newest: int | None = None  # context latents encoded for every chunk, the others are kept; None: all
-    eight_bits: bool = False  # in linear layers and attention
-    halved_steps: bool = False
-    tiny_decoder: bool = False
-
-
-TIERS: dict[TierName, Tier] = {
-    "exact": Tier(),
-    "balanced": Tier(newest=8, eight_bits=True),
-    "fast": Tier(newest=4, eight_bits=True, halved_steps=True, tiny_decoder=True),
-}
-
-
-def uses_tiny_decoder(name: TierName, root: Path) -> bool:
-    """Return whether a tiny decoder shows the released model's latents: the tier has one, and it is there."""
-    return TIERS[name].tiny_decoder and (root / TINY_DECODER).is_file()
-
-
-def check_tier(name: TierName, *, can_walk: bool) -> None:
-    """Raises: ValueError if the model cannot walk: its context is never encoded apart."""
-    if name != "exact" and not can_walk:
-        raise ValueError(f"expected --tier exact for a model that only makes clips, got {name!r}")
 
 
 def apply_tier(

@@ -24,10 +24,10 @@ from worldplay.world.own_image import find_nearest
 from worldplay.world.pictures.fit import StartPicture, crop_picture
 from worldplay.world.pixels import image_to_pixels
 from worldplay.world.reopening import check_fits, keep_picture, restore_picture
-from worldplay.world.rollout_config import TierName
 from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.snapshot import Beginning, Snapshot, WorldIdentity, new_identity
 from worldplay.world.steering import PosedCamera, WalkRequest
+from worldplay.world.tier import TierName
 from worldplay.world.walk import Ground, Walk
 from worldplay.world.walk_log import WalkLog
 
