@@ -3,6 +3,7 @@ import { type Action, actionOf } from "./input/commands";
 import { Controls, type ControlsMessage } from "./input/controls";
 import { bindInput } from "./input/input";
 import { lightKeyPad } from "./input/key_pad";
+import { Api } from "./net/api";
 import { Connection, type Status } from "./net/connection";
 import { browserMemory, KeptWalks } from "./net/kept_walks";
 import { readLink, watchLink, withoutLink } from "./net/links";
@@ -134,8 +135,9 @@ export class App {
       { openSocket: (events) => openWebSocket(serverUrl(location.href), events), token, resume },
       { status: (status) => this.statusChanged(status), message: (message) => this.received(message) },
     );
-    this.keptWalks = new KeptWalks(location.href, token, browserMemory(), (url, init) => fetch(url, init));
-    this.recording = new Recording(location.href, token, (url, init) => fetch(url, init));
+    const api = new Api(location.href, token, (url, init) => fetch(url, init));
+    this.keptWalks = new KeptWalks(api, browserMemory());
+    this.recording = new Recording(api);
     this.recordingSaver = new RecordingSaver(this.recording, (words) => this.notice.say(words));
     this.keptList = new KeptList(this.keptWalks, {
       open: (id) => this.begin(keptWalk(id)),

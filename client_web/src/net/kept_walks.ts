@@ -1,4 +1,5 @@
 /** The walks that this browser's visitor keeps on the server, over HTTP. */
+import type { Api } from "./api";
 
 export interface KeptWalk {
   id: string;
@@ -8,7 +9,6 @@ export interface KeptWalk {
 
 /** Where the page remembers things between visits. */
 export type Memory = Pick<Storage, "getItem" | "setItem">;
-type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
 const KEY = "worldplay.walk-key";
 const KEY_BYTES = 24;
@@ -28,10 +28,8 @@ export function browserMemory(): Memory {
 
 export class KeptWalks {
   constructor(
-    private readonly page: string,
-    private readonly token: () => string | undefined,
+    private readonly api: Api,
     private readonly memory: Memory,
-    private readonly fetch: Fetch,
   ) {}
 
   /** The secret that the walks of this browser are kept under. It is made at its first use. */
@@ -46,7 +44,7 @@ export class KeptWalks {
 
   /** A link that opens a walk, for whoever has it. */
   link(id: string): string {
-    return new URL(`w/${id}`, this.page).href;
+    return this.api.url(`w/${id}`).href;
   }
 
   async list(): Promise<KeptWalk[]> {
@@ -68,17 +66,8 @@ export class KeptWalks {
   }
 
   /** Throws an Error with the server's words. */
-  private async ask(path: string, init: RequestInit): Promise<Response> {
-    const token = this.token();
-    const headers = {
-      ...init.headers,
-      "X-Walk-Key": this.key,
-      ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
-    };
-    const url = new URL(`api/snapshots/${path}`, this.page).href;
-    const answer = await this.fetch(url, { ...init, headers });
-    if (answer.ok) return answer;
-    const { error } = (await answer.json()) as { error: { message: string } };
-    throw new Error(error.message);
+  private ask(path: string, init: RequestInit): Promise<Response> {
+    const headers = { ...init.headers, "X-Walk-Key": this.key };
+    return this.api.ask(`api/snapshots/${path}`, { ...init, headers });
   }
 }

@@ -1,15 +1,11 @@
 /** The recording of this session, over HTTP. The secret goes in a header, so it is in no address or log. */
+import type { Api } from "./api";
 import type { Welcome } from "./protocol";
 
 type Session = Pick<Welcome, "session" | "secret">;
-type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
 export class Recording {
-  constructor(
-    private readonly page: string,
-    private readonly token: () => string | undefined,
-    private readonly fetch: Fetch,
-  ) {}
+  constructor(private readonly api: Api) {}
 
   /** The video of the walk so far. Throws an Error with the server's words. */
   video(session: Session): Promise<Blob> {
@@ -23,24 +19,17 @@ export class Recording {
 
   /** A link to the video, for whoever has it. It does not hold the server's own token. */
   link({ session }: Pick<Welcome, "session">, token: string): string {
-    const url = this.urlOf(session, "recording.mp4");
+    const url = this.api.url(pathOf(session, "recording.mp4"));
     url.searchParams.set("share", token);
     return url.href;
   }
 
   private async download({ session, secret }: Session, name: string): Promise<Blob> {
-    const token = this.token();
-    const headers = {
-      "X-Session-Secret": secret,
-      ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
-    };
-    const answer = await this.fetch(this.urlOf(session, name).href, { headers });
-    if (answer.ok) return answer.blob();
-    const { error } = (await answer.json()) as { error: { message: string } };
-    throw new Error(error.message);
+    const headers = { "X-Session-Secret": secret };
+    return (await this.api.ask(pathOf(session, name), { headers })).blob();
   }
+}
 
-  private urlOf(session: string, name: string): URL {
-    return new URL(`api/sessions/${session}/${name}`, this.page);
-  }
+function pathOf(session: string, name: string): string {
+  return `api/sessions/${session}/${name}`;
 }

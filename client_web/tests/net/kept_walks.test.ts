@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { Api } from "../../src/net/api";
 import { KeptWalks, type Memory } from "../../src/net/kept_walks";
 
 interface Asked {
@@ -19,7 +20,7 @@ function walks(answer: Response, asked: Asked[] = [], token?: string): KeptWalks
     asked.push({ url, init });
     return answer;
   };
-  return new KeptWalks("https://example.org/walk/#token=x", () => token, memory(), fetch);
+  return new KeptWalks(new Api("https://example.org/walk/#token=x", () => token, fetch), memory());
 }
 
 it("makes a key once, and remembers it", () => {

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { Api } from "../../src/net/api";
 import { Recording } from "../../src/net/recording";
 
 interface Asked {
@@ -13,7 +14,7 @@ function recording(answer: Response, asked: Asked[] = [], token?: string): Recor
     asked.push({ url, init });
     return answer;
   };
-  return new Recording("https://example.org/walk/#token=x", () => token, fetch);
+  return new Recording(new Api("https://example.org/walk/#token=x", () => token, fetch));
 }
 
 it("asks beside the page, with the secret in a header", async () => {
