@@ -10,6 +10,7 @@ import typer
 from worldplay.commands.options import refuse, refuse_released_options
 from worldplay.commands.paths import check_writable
 from worldplay.settings import Settings, load_model_settings, load_settings
+from worldplay.world.rollout_config import MAX_SEED, MAX_STEPS
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
@@ -140,8 +141,10 @@ def render(
     frames: Annotated[
         int | None, typer.Option(help="13, 29, 45, 61, ... [as many as poses, or 125].")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, max=2**53, help="Seed of the noise [random].")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, max=100, help="Denoising steps [the model's].")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=MAX_SEED, help="Seed of the noise [random].")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, max=MAX_STEPS, help="Denoising steps [the model's].")
+    ] = None,
     variant: Variant = None,
     size: Size = None,
     weights_dir: WeightsDir = None,

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from worldplay.wording import find_fault, show
-from worldplay.world.rollout_config import MAX_STEPS
+from worldplay.world.rollout_config import MAX_SEED, MAX_STEPS
 
 
 class Picture(BaseModel):
@@ -27,7 +27,7 @@ class RecordedBeginning(BaseModel):
 
     view: str | None = None
     prompt: str | None = None
-    seed: Annotated[int, Field(ge=0, le=2**53)] | None = None
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None
     steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None = None
     shift: float | None = None
     image: Picture | None = None

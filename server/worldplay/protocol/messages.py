@@ -54,6 +54,7 @@ class Start(Record):
     view: Name | None = None
     image: bytes | None = None
     prompt: str | None = None
+    # Less than MAX_SEED of rollout_config.py, which clips and files allow.
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] | None = None
     size: Size | None = None
     snapshot: Name | None = None

@@ -7,14 +7,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from worldplay.web.limits import LIMITS
 from worldplay.wording import show
 from worldplay.world.frames import MAX_SIDE, SIZE_UNIT
-from worldplay.world.rollout_config import MAX_STEPS
+from worldplay.world.rollout_config import MAX_SEED, MAX_STEPS
 
 MAX_DATA_URL_HEAD = 4096  # bytes before a data URL's base64: media type, file name, other parameters
 # Lines may be as short as 64 characters, with two to end each.
 MAX_BASE64_CHARS = (LIMITS.image_bytes + 2) // 3 * 4 * 66 // 64 + MAX_DATA_URL_HEAD
 MAX_FRAMES = 2400  # 100 s
 MAX_POSE_CHARS = 2**16  # of a pose string: about a hundred for each motion of the longest clip
-MAX_SEED = 2**53  # the largest that JSON's numbers hold everywhere
 
 
 def _take_whole(value: object) -> object:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from worldplay.model.config import CHUNK_LATENTS, require_positive
 
 MAX_STEPS = 100  # denoising steps that may be asked for
+# JSON's numbers are doubles to many of its readers, and hold every integer up to this one exactly.
+MAX_SEED = 2**53
 LATENTS_ON_DEVICE = 1024  # the latest of each walk, 3 minutes; older ones are in the host's memory
 MOST_KEPT = 256  # latents whose context is kept of a walk on a CPU; 43 s
 MOST_KEPT_ON_GPU = 3600  # where memory is not short; 10 minutes

@@ -13,7 +13,7 @@ from torch import Tensor
 from worldplay.world.camera import DEFAULT_INTRINSICS, MAX_POSES, Motion, Pose
 from worldplay.world.frames import MAX_SIDE
 from worldplay.world.pose_files import MAX_PROMPT_CHARS
-from worldplay.world.rollout_config import MAX_STEPS
+from worldplay.world.rollout_config import MAX_SEED, MAX_STEPS
 from worldplay.world.snapshot import Beginning, LoggedLatch, Snapshot
 from worldplay.world.steering import Move, PosedCamera
 from worldplay.world.tier import TierName
@@ -44,7 +44,7 @@ class BeginningHeader(_Part):
 
     world: WorldHeader
     view: Name
-    seed: Annotated[int, Field(ge=0, le=2**53)]
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
     steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None
     origin_label: Annotated[int, Field(ge=0, le=80)] | None
     attention: Name
