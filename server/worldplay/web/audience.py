@@ -29,8 +29,7 @@ class Audience:
         self._later = later
         self._watchers: list[Watcher] = []
         self._track: VideoTrack | None = None
-        self._report: ChunkReport | None = None
-        self._place = 0  # of the next frame in its chunk
+        self._frame_in_chunk = 0  # of the next frame
         self._group: Group | None = None  # the newest frames
         self._next_frame = 0
         self._is_paused = self._is_queued = self._is_away = False
@@ -90,7 +89,7 @@ class Audience:
             case VideoTrack():
                 self._open(item)
             case ChunkReport():
-                self._report, self._place = item, 0
+                self._frame_in_chunk = 0
                 self._is_queued = False
                 self._forget_pause()
             case Sample():
@@ -106,7 +105,7 @@ class Audience:
         self._tell_soon()
 
     def _open(self, track: VideoTrack) -> None:
-        self._track, self._report, self._group = track, None, None
+        self._track, self._group = track, None
         self._forget_pause()
         for watcher in self._watchers:
             watcher.put(track)
@@ -117,9 +116,9 @@ class Audience:
 
     def _show(self, sample: Sample) -> None:
         assert self._track is not None, "a frame before its track"
-        frame = SharedFrame(self._track, sample, self._next_frame, self._place)
+        frame = SharedFrame(self._track, sample, self._next_frame, self._frame_in_chunk)
         self._next_frame += 1
-        self._place += 1
+        self._frame_in_chunk += 1
         if sample.frame.key:
             self._group = Group()
         if self._group is None:
