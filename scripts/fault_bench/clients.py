@@ -14,6 +14,7 @@ from fault_bench import VICTIM_SEED
 from worldplay.client.visit import Visit
 
 MESSAGE = Opcode.BINARY
+VICTIM_S = 30.0  # how long a victim walks
 
 
 class Player(threading.Thread):
@@ -38,9 +39,9 @@ class Player(threading.Thread):
 
 
 @contextmanager
-def victim(url: str, seconds: float = 30.0) -> Iterator[Player]:
+def victim(url: str) -> Iterator[Player]:
     """A walk that faults are meant for."""
-    player = Player(url, seconds, VICTIM_SEED)
+    player = Player(url, VICTIM_S, VICTIM_SEED)
     player.start()
     try:
         yield player

@@ -14,7 +14,7 @@ from worldplay.model.kv_cache import TextKV
 from worldplay.model.scheduler import sigmas, timesteps
 from worldplay.world.camera import invert_pose
 from worldplay.world.clip_rollout import begin_clip_chunk
-from worldplay.world.rollout import begin_chunk
+from worldplay.world.rollout import ChunkRollout
 from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.steering import Move, PosedCamera
@@ -69,7 +69,7 @@ def run_rollout(case: Case) -> dict[str, Tensor]:
     walk = _ReplayedWalk(case, cameras[0], text=texts)
     got = _schedule(config)
     for index in range(case.inputs["noise"].shape[2] // config.chunk_latents):
-        chunk = begin_chunk(model, walk, _rest(cameras, walk)).finish()
+        chunk = ChunkRollout(model, walk).begin(_rest(cameras, walk)).finish()
         got[f"selected.{index}"] = torch.tensor(chunk.context, dtype=torch.int64)
         # A step's input is the previous step's output; every branch gets it once.
         traces = [*transformer.take_observed()[len(texts) :: len(texts)], chunk.latents]

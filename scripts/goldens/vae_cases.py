@@ -7,7 +7,7 @@ from goldens.cases import Case
 from goldens.weights import generate
 from worldplay.model.config import VAEConfig
 from worldplay.model.vae import StreamingVAE
-from worldplay.model.vae_keys import from_published_layout, published_key
+from worldplay.model.vae_keys import published_key
 
 
 def run_vae(case: Case) -> dict[str, Tensor]:
@@ -41,9 +41,6 @@ def _build(case: Case) -> StreamingVAE:
         scaling_factor=1.03682,
     )
     vae = StreamingVAE(config)
-    state = vae.state_dict()
-    published = {
-        published_key(name): generate(published_key(name), tuple(old.shape)) for name, old in state.items()
-    }
-    vae.load_state_dict(from_published_layout(published, state), strict=True)
+    drawn = {name: generate(published_key(name), tuple(old.shape)) for name, old in vae.state_dict().items()}
+    vae.load_state_dict(drawn, strict=True)
     return vae.eval().to(case.place.device, case.place.dtype)

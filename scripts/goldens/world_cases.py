@@ -1,6 +1,7 @@
 """Runs the cases around the model: cameras, memory selection, image conditioning."""
 
 import re
+from collections.abc import Sequence
 from itertools import chain, repeat
 from typing import Any
 
@@ -15,7 +16,7 @@ from worldplay.model.conditioning import condition_channels
 from worldplay.world.camera import (
     DEFAULT_INTRINSICS,
     Motion,
-    build_trajectory,
+    apply_motion,
     invert_pose,
     label_actions,
     normalize_intrinsics,
@@ -42,11 +43,27 @@ def run_camera(case: Case) -> dict[str, Tensor]:
 
 def _trajectory(name: str, motions: list[Motion], intrinsics: Array, third_person: bool) -> dict[str, Tensor]:
     c2w = build_trajectory(motions)
+    labels = label_third_person(c2w) if third_person else label_actions(c2w, None)
     return {
         f"{name}.w2c": torch.from_numpy(invert_pose(c2w)),
         f"{name}.K": torch.from_numpy(np.tile(intrinsics, (len(c2w), 1, 1))),
-        f"{name}.action": torch.from_numpy(label_actions(c2w, None, third_person)),
+        f"{name}.action": torch.from_numpy(labels),
     }
+
+
+def build_trajectory(motions: Sequence[Motion]) -> Array:
+    """Walk from the origin. Returns: c2w [n + 1, 4, 4], the identity and one pose per motion."""
+    poses = [np.eye(4)]
+    for motion in motions:
+        poses.append(apply_motion(poses[-1], motion))
+    return np.stack(poses)
+
+
+def label_third_person(c2w: Array) -> NDArray[np.int64]:
+    """Label poses [T, 4, 4] of a camera that orbits its subject: where it turns, it does not move."""
+    labels = label_actions(c2w, None)
+    rotation = labels % 9
+    return np.where(rotation > 0, rotation, labels)
 
 
 def run_memory(case: Case) -> dict[str, Tensor]:

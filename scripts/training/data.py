@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from worldplay.world.camera import Motion, invert_pose, label_actions
+from worldplay.world.camera import Motion, label_actions
 from worldplay.world.courtyard.ground import Ground, heading
 from worldplay.world.courtyard.light import LIGHTS
 from worldplay.world.courtyard.scene import HALF_SIZE, stand_pose
@@ -36,10 +36,6 @@ class WalkPlan:
     view: int | None
     c2w: Pose
     lights: NDArray[np.int64]
-
-    def in_frame_of(self, view: int) -> Pose:
-        """Return poses [T, 4, 4] relative to a start view."""
-        return invert_pose(VIEWPOINTS[view].c2w) @ self.c2w
 
     def labels(self) -> NDArray[np.int64]:
         """Return the action label of each latent [T]; it is the same in every frame of reference."""

@@ -10,12 +10,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from training.chunks import CHUNK
+from training.compact import compact
 from training.generate import SHIFT, STEPS
 from training.samples import MEMORY_LATENTS, RECENT_LATENTS
 from training.text_stage import EMBEDDED_TEXT
 from training.walk_files import HEIGHT, SHRINK, WIDTH
 from worldplay.model.config import CONTEXT_TIMESTEP, TransformerConfig
-from worldplay.world.embedded.compact_weights import compact
 from worldplay.world.embedded.manifest import NetworkName
 from worldplay.world.rollout_config import RolloutConfig
 

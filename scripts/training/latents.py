@@ -10,11 +10,11 @@ from einops import rearrange
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
+from training.vae_streams import frames_to_pixels
 from training.walk_files import HEIGHT, WIDTH
 from worldplay.model.vae import StreamingVAE
 from worldplay.world.courtyard.renderer import render
 from worldplay.world.courtyard.views import VIEWPOINTS
-from worldplay.world.pixels import frames_to_pixels
 
 _PIECE = 16  # frames encoded at once: few enough for the processor's cache
 

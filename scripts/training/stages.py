@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
 
+from training.compact import compact
 from training.data import DRILL_SEED, HELD_OUT_SEED
 from training.export import seal, write_description
 from training.latent_walks import load_latents
@@ -25,7 +26,7 @@ from worldplay.model.config import VAEConfig
 from worldplay.model.vae import StreamingVAE
 from worldplay.world.device import choose_dtype
 from worldplay.world.embedded.byte_t5 import ByteT5
-from worldplay.world.embedded.compact_weights import compact, read_all
+from worldplay.world.embedded.compact_weights import read_all
 from worldplay.world.embedded.text_encoder import TextReader
 
 WALK_LATENTS = 64
@@ -191,11 +192,11 @@ def compact_stage(options: Options) -> None:
     _seal(options)
 
 
-def load_prompts(folder: Path, seed: int = 0) -> PromptBook:
-    """Draw prompts by a seed, and encode them with the trained text encoder."""
+def load_prompts(folder: Path) -> PromptBook:
+    """Draw prompts, and encode them with the trained text encoder."""
     reader = TextReader(ByteT5(EMBEDDED_TEXT))
     load_text(reader, folder / "text.safetensors")
-    return read_prompts(reader, seed)
+    return read_prompts(reader, seed=0)
 
 
 def _read_config(path: Path) -> dict[str, Any]:

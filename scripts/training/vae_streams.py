@@ -12,8 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 from training.data import HELD_OUT_SEED
+from worldplay.model.bt709 import HALF_RANGE
 from worldplay.model.vae import StreamingVAE
-from worldplay.world.pixels import frames_to_pixels, pixels_to_frames
+from worldplay.world.pixels import pixels_to_frames
 
 Frames = NDArray[np.uint8]  # [n, H, W, 3]
 
@@ -112,3 +113,8 @@ def psnr(frames: Frames, expected: Frames) -> NDArray[np.float64]:
 def save_strip(path: Path, rows: list[Frames]) -> None:
     """Save a picture of rows of frames."""
     Image.fromarray(np.concatenate([np.concatenate(list(row), axis=1) for row in rows])).save(path)
+
+
+def frames_to_pixels(frames: NDArray[np.uint8]) -> Tensor:
+    """Convert frames [..., F, H, W, 3] uint8 RGB to clips [..., 3, F, H, W] float32 in [-1, 1], on CPU."""
+    return rearrange(torch.from_numpy(frames), "... f h w c -> ... c f h w").float() / HALF_RANGE - 1

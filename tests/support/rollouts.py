@@ -1,6 +1,6 @@
 """A tiny model, steering and walks for the tests of rollouts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +10,12 @@ from PIL import Image
 from support.tiny import TINY
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
+from worldplay.world.chunk import Chunk
 from worldplay.world.context import sample_points
+from worldplay.world.rollout import ChunkRollout
 from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.rollout_model import RolloutModel
-from worldplay.world.steering import Move
+from worldplay.world.steering import Move, Steering
 from worldplay.world.walk import OpenGround, Walk
 
 SMALL = replace(TINY, text_dim=8, vision_dim=8, byt5_dim=8)
@@ -52,6 +54,12 @@ def spin(chunk: int) -> Motion:
 
 def stroll(chunk: int) -> Motion:
     return Motion(forward=FORWARD_STEP, yaw=TURN_STEP if chunk % 2 else -TURN_STEP)
+
+
+def rollout(model: RolloutModel, walk: Walk, steering: Steering) -> Iterator[Chunk]:
+    """Generate chunks of a walk, for as long as the caller asks for more."""
+    while True:
+        yield ChunkRollout(model, walk).begin(steering).finish()
 
 
 def make_rollout_model() -> RolloutModel:

@@ -6,6 +6,7 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from goldens.world_cases import build_trajectory, label_third_person
 from support.paths import GOLDENS
 from worldplay.world.camera import (
     DEFAULT_INTRINSICS,
@@ -14,7 +15,6 @@ from worldplay.world.camera import (
     TURN_STEP,
     Motion,
     apply_motion,
-    build_trajectory,
     check_rigid,
     invert_pose,
     label_actions,
@@ -31,7 +31,8 @@ PIXELS = np.array([[969.6969696969696, 0, 960], [0, 969.6969696969696, 540], [0,
 def check_golden(name: str, motions: list[Motion], third_person: bool = False) -> None:
     c2w = build_trajectory(motions)
     np.testing.assert_allclose(invert_pose(c2w), GOLDEN[f"out.{name}.w2c"], rtol=0, atol=1e-9)
-    np.testing.assert_array_equal(label_actions(c2w, None, third_person), GOLDEN[f"out.{name}.action"])
+    labels = label_third_person(c2w) if third_person else label_actions(c2w, None)
+    np.testing.assert_array_equal(labels, GOLDEN[f"out.{name}.action"])
 
 
 @pytest.mark.parametrize("index", range(len(CASE["motions"])))

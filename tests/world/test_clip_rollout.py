@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from goldens.world_cases import build_trajectory
 from support.tiny import TINY
 from worldplay.model.bidirectional import BidirectionalTransformer
 from worldplay.model.conditioning import Conditioning
-from worldplay.world.camera import Motion, build_trajectory, invert_pose
+from worldplay.world.camera import Motion, invert_pose
 from worldplay.world.chunk import Chunk
 from worldplay.world.clip_rollout import begin_clip_chunk, choose_context
 from worldplay.world.context import sample_points

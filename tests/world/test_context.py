@@ -7,13 +7,13 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from goldens.world_cases import build_trajectory
 from support.paths import GOLDENS
 from worldplay.world.camera import (
     FORWARD_STEP,
     TURN_STEP,
     Motion,
     apply_motion,
-    build_trajectory,
     invert_pose,
 )
 from worldplay.world.context import NUM_POINTS, RADIUS, FieldOfView, sample_points, select_context, similarity

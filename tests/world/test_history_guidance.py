@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from support.rollouts import ROLLOUT, Script, latents_of, make_rollout_model, new_walk, stroll
+from support.rollouts import ROLLOUT, Script, latents_of, make_rollout_model, new_walk, rollout, stroll
 from support.tape import TapeRecorder
 from support.tiny_world import ROLLOUT as OF_WORLD
 from support.tiny_world import make_world, with_sets
@@ -17,7 +17,6 @@ from worldplay.model.scheduler import sigmas
 from worldplay.world.camera import Motion
 from worldplay.world.cuda_graphs import use_recordings
 from worldplay.world.live_walk import LiveWalk
-from worldplay.world.rollout import rollout
 from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.steering import CircleSteering, WalkRequest
 from worldplay.world.walk import Walk

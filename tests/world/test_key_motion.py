@@ -3,7 +3,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion, build_trajectory, label_actions
+from goldens.world_cases import build_trajectory
+from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion, label_actions
 from worldplay.world.key_motion import Edge, motion_of, tapped_keys
 
 NONE: frozenset[str] = frozenset()

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from goldens.world_cases import build_trajectory
 from support.tiny_world import make_world
 from support.walks import AHEAD, TURN, cut, go_on, open_walk, walk_about
 from worldplay.clips.plan import ClipOptions, ClipPlan, plan_clip
-from worldplay.world.camera import Motion, build_trajectory
+from worldplay.world.camera import Motion
 from worldplay.world.live_walk import LiveWalk
 from worldplay.world.pose_files import parse_trajectory
 from worldplay.world.recorded_walk import describe_walk

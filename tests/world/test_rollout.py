@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from support.rollouts import ROLLOUT, Script, latents_of, make_rollout_model, new_walk, spin, stroll
+from support.rollouts import ROLLOUT, Script, latents_of, make_rollout_model, new_walk, rollout, spin, stroll
 from worldplay.world import timing as stopwatch
 from worldplay.world.camera import Motion, Pose
 from worldplay.world.chunk import Chunk
 from worldplay.world.context import Points, select_context
-from worldplay.world.rollout import begin_chunk, rollout
+from worldplay.world.rollout import ChunkRollout
 from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.steering import PosedCamera
 from worldplay.world.walk import OpenGround
@@ -26,7 +26,7 @@ def model() -> RolloutModel:
 
 def test_first_chunk_begins_at_the_origin(model: RolloutModel) -> None:
     walk = new_walk(model)
-    chunk = begin_chunk(model, walk, Script(stroll)).finish()
+    chunk = ChunkRollout(model, walk).begin(Script(stroll)).finish()
     assert (chunk.index, chunk.num_frames, chunk.context) == (0, 13, [])
     assert chunk.poses[0].tolist() == np.eye(4).tolist()
     assert chunk.labels == [0, 11, 11, 11]
@@ -65,13 +65,13 @@ def test_context_is_selected_again_only_where_the_prediction_was_wrong(
         return select_context(w2c, start, points, **sizes)
 
     monkeypatch.setattr("worldplay.world.rollout.select_context", count)
-    begin_chunk(model, new_walk(model), Script(stroll, predicted)).finish()
+    ChunkRollout(model, new_walk(model)).begin(Script(stroll, predicted)).finish()
     assert len(selected) == times
 
 
 def test_steering_is_latched_after_the_context_pass(model: RolloutModel) -> None:
     script = Script(stroll)
-    pending = begin_chunk(model, new_walk(model), script)
+    pending = ChunkRollout(model, new_walk(model)).begin(script)
     assert pending.next_stage == "context"
     pending.advance()
     assert (pending.next_stage, script.latched) == ("step", 0)
@@ -83,15 +83,15 @@ def test_steering_is_latched_after_the_context_pass(model: RolloutModel) -> None
 def test_cancelled_chunk_leaves_no_trace(model: RolloutModel, stages_done: int) -> None:
     undisturbed, walk = new_walk(model), new_walk(model)
     expected = list(islice(rollout(model, undisturbed, Script(stroll)), 2))[1]
-    begin_chunk(model, walk, Script(stroll)).finish()
-    cancelled = begin_chunk(model, walk, Script(spin))
+    ChunkRollout(model, walk).begin(Script(stroll)).finish()
+    cancelled = ChunkRollout(model, walk).begin(Script(spin))
     for _ in range(stages_done):
         assert cancelled.advance() is None
     cancelled.close()
     assert walk.num_latents == 4
     script = Script(stroll)
     script.latched = 1
-    chunk = begin_chunk(model, walk, script).finish()
+    chunk = ChunkRollout(model, walk).begin(script).finish()
     torch.testing.assert_close(chunk.latents, expected.latents, rtol=0, atol=0)
 
 
@@ -114,7 +114,7 @@ def test_chunks_may_take_turns_stage_by_stage(model: RolloutModel) -> None:
     for walk in (mixed, visitor):
         list(islice(rollout(model, walk, Script(stroll)), 2))
     script = Script(stroll)
-    ours, theirs = begin_chunk(model, mixed, script), begin_chunk(model, visitor, Script(spin))
+    ours, theirs = ChunkRollout(model, mixed).begin(script), ChunkRollout(model, visitor).begin(Script(spin))
     for _ in range(ROLLOUT.steps):
         ours.advance()
         theirs.advance()
@@ -146,9 +146,9 @@ def test_a_stage_is_over_when_the_device_has_done_it(
         asked = partial(_note, events, name, work)
         monkeypatch.setattr(model.transformer, name, asked)
     walk = new_walk(model)
-    begin_chunk(model, walk, script).finish()
+    ChunkRollout(model, walk).begin(script).finish()
     events.clear()
-    pending = begin_chunk(model, walk, script)
+    pending = ChunkRollout(model, walk).begin(script)
     while pending.advance() is None:
         events.append("stage")
     stages = [event for event in events if event != "latch"]
@@ -165,7 +165,7 @@ def test_a_stage_waits_for_the_device_once(model: RolloutModel, monkeypatch: pyt
     monkeypatch.setattr(stopwatch, "synchronize", lambda device: waits.append(1))
     walk = new_walk(model)
     for _ in range(3):
-        pending = begin_chunk(model, walk, Script(stroll))
+        pending = ChunkRollout(model, walk).begin(Script(stroll))
         num_stages = 1
         while pending.advance() is None:
             num_stages += 1
@@ -237,7 +237,7 @@ def test_a_label_stays_with_its_pose_alone(model: RolloutModel) -> None:
 def test_step_into_a_wall_is_reported(model: RolloutModel) -> None:
     walk = new_walk(model)
     walk.ground = Wall()
-    chunk = begin_chunk(model, walk, Script(stroll)).finish()
+    chunk = ChunkRollout(model, walk).begin(Script(stroll)).finish()
     assert chunk.bumped
     assert chunk.labels == [0, 0, 0, 0]
     assert chunk.motions[1] == Motion()

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from support.rollouts import Script, latents_of, make_rollout_model, new_walk, spin, stroll
+from support.rollouts import Script, latents_of, make_rollout_model, new_walk, rollout, spin, stroll
 from worldplay.world.camera import Motion
 from worldplay.world.chunk import Chunk
-from worldplay.world.rollout import ChunkRollout, begin_chunk, rollout
+from worldplay.world.rollout import ChunkRollout
 from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.walk import Walk
 
@@ -24,7 +24,7 @@ def cut_walk(model: RolloutModel, kept: int, num_chunks: int = 3) -> tuple[Walk,
     """A walk whose last chunk was cut, with other steering after `kept` latents."""
     walk = new_walk(model)
     for _ in range(num_chunks - 1):
-        begin_chunk(model, walk, Script(stroll)).finish()
+        ChunkRollout(model, walk).begin(Script(stroll)).finish()
     chunk = ChunkRollout(model, walk)
     chunk.begin(Script(stroll)).finish()
     return walk, chunk, chunk.cut(kept, Script(spin)).finish()
@@ -72,7 +72,7 @@ def test_cut_does_not_depend_on_who_has_used_the_caches(model: RolloutModel) -> 
     expected, chunk, _ = cut_walk(model, 1)
     chunk.cut(3, Script(stroll)).finish()
     walk, chunk, _ = cut_walk(model, 1)
-    begin_chunk(model, new_walk(model, seed=5), Script(spin)).finish()
+    ChunkRollout(model, new_walk(model, seed=5)).begin(Script(spin)).finish()
     chunk.cut(3, Script(stroll)).finish()
     assert torch.equal(latents_of(walk), latents_of(expected))
 
@@ -91,7 +91,7 @@ def test_cut_encodes_nothing_unless_others_have_used_the_caches(
     monkeypatch.setattr(model.transformer, "extend_context", count)
     chunk.cut(2, Script(stroll)).finish()
     assert counts == []
-    begin_chunk(model, walk, Script(stroll)).advance()
+    ChunkRollout(model, walk).begin(Script(stroll)).advance()
     chunk.cut(3, Script(stroll)).finish()
     assert counts == [12, 8]
 
@@ -119,7 +119,7 @@ def test_cut_goes_on_from_what_every_cut_before_it_has_made(model: RolloutModel)
 
 def test_next_chunk_after_a_cut_has_the_whole_chunk_in_its_context(model: RolloutModel) -> None:
     walk, _, _ = cut_walk(model, 2)
-    assert begin_chunk(model, walk, Script(stroll)).finish().context == list(range(12))
+    assert ChunkRollout(model, walk).begin(Script(stroll)).finish().context == list(range(12))
 
 
 def test_cut_that_is_dropped_leaves_the_walk_unchanged(model: RolloutModel) -> None:
@@ -137,7 +137,7 @@ def test_new_prompt_does_not_reach_a_chunk_that_is_cut(model: RolloutModel) -> N
     chunk.cut(2, Script(stroll)).finish()
     walk, chunk, _ = cut_walk(model, 1)
     walk.text = [replace(walk.text[0], values=[2 * part for part in walk.text[0].values])]
-    begin_chunk(model, walk, Script(stroll)).advance()
+    ChunkRollout(model, walk).begin(Script(stroll)).advance()
     chunk.cut(2, Script(stroll)).finish()
     assert torch.equal(latents_of(walk), latents_of(expected))
 

@@ -17,7 +17,7 @@ from worldplay.world.camera import DEFAULT_INTRINSICS, Motion
 from worldplay.world.courtyard.ground import WalkGround
 from worldplay.world.courtyard.views import VIEWPOINTS
 from worldplay.world.live_walk import LiveWalk
-from worldplay.world.rollout import ChunkRollout, begin_chunk
+from worldplay.world.rollout import ChunkRollout
 from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.steering import PosedCamera, TrajectorySteering
 from worldplay.world.walk import LIGHT_CHANGES, MOST_STOOD, Walk
@@ -36,7 +36,7 @@ def play(model: RolloutModel, walk: Walk, moves: Sequence[Motion | PosedCamera])
     steering, stood = TrajectorySteering(list(moves)), list[int]()
     end = walk.num_latents + len(moves) + (walk.num_latents == 0)
     while walk.num_latents < end:
-        stood += begin_chunk(model, walk, steering).finish().stood
+        stood += ChunkRollout(model, walk).begin(steering).finish().stood
     return stood
 
 

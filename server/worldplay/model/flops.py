@@ -72,10 +72,8 @@ def text_pass(config: TransformerConfig, tokens: int) -> Work:
     return block.times(config.blocks - 1).plus(Work(6.0 * hidden**2 * tokens, 0.0))
 
 
-def decode_latent(
-    config: VAEConfig, grid: tuple[int, int], first: bool = False, *, to_planes: bool = False
-) -> float:
-    """Decode one latent of a grid, (h, w); the first of a video gives one frame, every other four.
+def decode_latent(config: VAEConfig, grid: tuple[int, int], *, to_planes: bool = False) -> float:
+    """Decode one latent of a grid, (h, w), but not a video's first, which gives one frame instead of four.
 
     Args: to_planes: as `StreamingVAE.decode_planes` does.
     """
@@ -90,7 +88,7 @@ def decode_latent(
             continue
         doubles_time = 2**level < config.temporal_compression
         work += late * _conv(here, following * (8 if doubles_time else 4)) * frames * positions
-        frames *= 2 if doubles_time and not first else 1
+        frames *= 2 if doubles_time else 1
         positions *= 4
     last = 3 * config.pixel_patch**2 // (2 if to_planes else 1)
     return work + late * _conv(channels[-1], last) * frames * positions

@@ -1,10 +1,7 @@
 """Maps the weights of the published autoencoder to diffusers' parameters."""
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import TypeVar
-
-Value = TypeVar("Value")
+from collections.abc import Iterable
 
 _RENAMED = (  # diffusers -> published
     (r"\.(down|up)_blocks\.(\d+)\.resnets\.", r".\1.\2.block."),
@@ -28,19 +25,3 @@ def match_keys(keys: Iterable[str], names: Iterable[str]) -> dict[str, str]:
     """Map each parameter to its stored key, for weights in either layout."""
     ours = {published_key(name): name for name in names}
     return {ours.get(key, key): key for key in keys}
-
-
-def from_published_layout(weights: Mapping[str, Value], names: Iterable[str]) -> dict[str, Value]:
-    """Rename published weights.
-
-    Args:
-        weights: tensors under their published names.
-        names: every parameter of the model (`model.state_dict()`).
-    Returns: the same tensors under the model's names.
-    Raises: ValueError if the two sets do not correspond one to one.
-    """
-    wanted = {published_key(name): name for name in names}
-    if wanted.keys() != weights.keys():
-        missing, unknown = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
-        raise ValueError(f"autoencoder weights: missing {missing[:3]}, unknown {unknown[:3]}")
-    return {name: weights[key] for key, name in wanted.items()}

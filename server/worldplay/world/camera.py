@@ -6,7 +6,7 @@ The first camera of a walk is the world's origin and is never moved: the model's
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,14 +104,6 @@ def _orbit(third_yaw: float) -> Pose:
     return step
 
 
-def build_trajectory(motions: Sequence[Motion]) -> Pose:
-    """Walk from the origin. Returns: c2w [n + 1, 4, 4], the identity and one pose per motion."""
-    poses = [np.eye(4)]
-    for motion in motions:
-        poses.append(apply_motion(poses[-1], motion))
-    return np.stack(poses)
-
-
 def invert_pose(pose: Pose) -> Pose:
     """Invert rigid poses [..., 4, 4]: c2w to w2c and back."""
     inverse = np.zeros_like(pose)
@@ -122,21 +114,18 @@ def invert_pose(pose: Pose) -> Pose:
     return inverse
 
 
-def label_actions(c2w: Pose, previous: Pose | None, third_person: bool = False) -> NDArray[np.int64]:
+def label_actions(c2w: Pose, previous: Pose | None) -> NDArray[np.int64]:
     """Label the motion that led to each latent: 9 * translation code + rotation code, 0..80.
 
     Args:
         c2w: [T, 4, 4] consecutive poses.
         previous: [4, 4] pose of the latent before; None if c2w[0] is a walk's first latent, whose label is 0.
-        third_person: count translations only where the camera did not turn (it orbits its subject).
     Returns: [T] labels.
     """
     before = c2w[0] if previous is None else previous
     steps = invert_pose(np.concatenate([before[None], c2w[:-1]])) @ c2w
     right, up = _turn_degrees(steps[:, :3, :3])
     translation = _translation_codes(steps[:, :3, 3])
-    if third_person:
-        translation[(np.abs(right) >= _MIN_TURN) | (np.abs(up) >= _MIN_TURN)] = 0
     rotation = _CODES[_sign_codes(right, _MIN_TURN), _sign_codes(up, _MIN_TURN)]
     return (9 * translation + rotation).astype(np.int64)
 

@@ -19,11 +19,6 @@ def image_to_pixels(image: Image.Image) -> Tensor:
     return rearrange(pixels * 2 - 1, "h w c -> 1 c 1 h w")
 
 
-def frames_to_pixels(frames: NDArray[np.uint8]) -> Tensor:
-    """Convert frames [..., F, H, W, 3] uint8 RGB to clips [..., 3, F, H, W] float32 in [-1, 1], on CPU."""
-    return rearrange(torch.from_numpy(frames), "... f h w c -> ... c f h w").float() / HALF_RANGE - 1
-
-
 def pixels_to_frames(pixels: Tensor) -> NDArray[np.uint8]:
     """Convert clips [..., 3, F, H, W] in [-1, 1] to frames [..., F, H, W, 3] uint8 RGB."""
     if pixels.device.type != "cpu":

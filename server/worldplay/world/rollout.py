@@ -23,17 +23,6 @@ from worldplay.world.walk import Path, Walk
 _VISIBLE = 0.05  # of a key's step: two pixels of 832, after a turn
 
 
-def rollout(model: RolloutModel, walk: Walk, steering: Steering) -> Iterator[Chunk]:
-    """Generate chunks of a walk, for as long as the caller asks for more."""
-    while True:
-        yield begin_chunk(model, walk, steering).finish()
-
-
-def begin_chunk(model: RolloutModel, walk: Walk, steering: Steering) -> PendingChunk:
-    """Begin the next chunk of a walk; see `ChunkRollout.begin`."""
-    return ChunkRollout(model, walk).begin(steering)
-
-
 class ChunkRollout:
     """The next chunk of a walk. It can be cut: the latents from any one on are generated again.
 

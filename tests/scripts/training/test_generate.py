@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from support.rollouts import rollout
 from support.tiny import TINY, make_model
 from training.chunks import CHUNK
 from training.data import plan_walk
@@ -16,7 +17,6 @@ from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.world.context import NUM_POINTS, sample_points
 from worldplay.world.courtyard.views import VIEWPOINTS
 from worldplay.world.embedded.conditioner import describe
-from worldplay.world.rollout import rollout
 from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.steering import PosedCamera, TrajectorySteering
 from worldplay.world.walk import OpenGround, Walk

@@ -6,9 +6,17 @@ import pytest
 import torch
 
 from training.vae_stage import EMBEDDED_VAE
-from training.vae_streams import StreamPlan, Videos, draw_pieces, load_held_out, psnr, reconstruct
+from training.vae_streams import (
+    StreamPlan,
+    Videos,
+    draw_pieces,
+    frames_to_pixels,
+    load_held_out,
+    psnr,
+    reconstruct,
+)
 from worldplay.model.vae import StreamingVAE
-from worldplay.world.pixels import frames_to_pixels, pixels_to_frames
+from worldplay.world.pixels import pixels_to_frames
 
 PLAN = StreamPlan(num_streams=2, frames_per_piece=8, longest=4, height=16, width=32)
 

@@ -7,8 +7,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from training.compact import compact
 from worldplay.world.embedded.compact_layers import CompactLinear, keep_compact
-from worldplay.world.embedded.compact_weights import CompactWeights, compact
+from worldplay.world.embedded.compact_weights import CompactWeights
 from worldplay.world.embedded.load import EMBEDDED, load_networks
 from worldplay.world.weights import build_empty, fill
 

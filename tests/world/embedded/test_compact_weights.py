@@ -6,7 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from worldplay.world.embedded.compact_weights import CompactWeights, compact
+from training.compact import compact
+from worldplay.world.embedded.compact_weights import CompactWeights
 
 
 def test_what_was_compacted_reads_back_within_half_a_level(tmp_path: Path) -> None:

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 RGB = tuple[float, float, float]
 
-LIGHTS = ("day", "dusk", "night", "snow")
-
 
 @dataclass(frozen=True, slots=True)
 class Sky:
@@ -89,3 +87,5 @@ LOOKS: dict[str, Light] = {
         snow=True,
     ),
 }
+
+LIGHTS = tuple(LOOKS)

@@ -25,7 +25,7 @@ def render(c2w: NDArray[np.float64], height: int, width: int, light: str = "day"
 
     Args:
         c2w: [n, 4, 4] camera-to-court poses, eyes inside the walls; axes and intrinsics of camera.py.
-        light: one of LIGHTS.
+        light: a key of LOOKS.
     Returns: [n, height, width, 3] uint8 RGB; each pixel is the mean of 4 samples.
     """
     poses = torch.from_numpy(np.ascontiguousarray(c2w, np.float32))

@@ -1,6 +1,6 @@
 """Reads weights of which the matrices are stored in 8 bits, with a scale for each row."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -9,7 +9,6 @@ from torch import Tensor
 from worldplay.world.weight_files import Weights
 
 SCALE = ".scale"  # suffix of the tensor with the scales of the rows of another
-_LARGEST = 127
 
 
 class CompactWeights(Weights):
@@ -48,17 +47,3 @@ def read_all(path: Path) -> dict[str, Tensor]:
     """Read a file of compact weights, or of others. Raises: as Weights."""
     stored = CompactWeights([path])
     return {name: stored.read(name) for name in stored.keys}
-
-
-def compact(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Round matrices and kernels to 8 bits by row, and everything else to bf16."""
-    stored: dict[str, Tensor] = {}
-    for name, weight in weights.items():
-        if weight.dim() < 2:
-            stored[name] = weight.bfloat16().contiguous()
-            continue
-        rows = weight.float().flatten(1)
-        scales = rows.abs().amax(dim=1).clamp(min=1e-12) / _LARGEST
-        stored[name] = (rows / scales[:, None]).round().to(torch.int8).view_as(weight).contiguous()
-        stored[name + SCALE] = scales
-    return stored
