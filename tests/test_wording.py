@@ -5,7 +5,17 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from worldplay.wording import JSON, MESSAGE_PACK, Fault, Notation, find_fault, first_line, show, show_name
+from worldplay.wording import (
+    JSON,
+    MESSAGE_PACK,
+    Fault,
+    Notation,
+    describe_error,
+    find_fault,
+    first_line,
+    show,
+    show_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -115,3 +125,7 @@ def test_text_that_is_no_json_is_told_where() -> None:
 )
 def test_first_line_of_an_error_ends_after_a_word(error: Exception, said: str) -> None:
     assert first_line(error) == said
+
+
+def test_described_error_begins_with_its_kind() -> None:
+    assert describe_error(RuntimeError("no kernel\nat 0x0")) == "RuntimeError: no kernel"

@@ -13,6 +13,7 @@ from gpu.setup import Row, Setup
 from worldplay.model.attention import KERNELS, MATMUL, SDPA, attend
 from worldplay.model.attention_choice import FAILURES, QKV, find_problem
 from worldplay.model.config import CHUNK_LATENTS
+from worldplay.wording import describe_error
 from worldplay.world.attention_packages import list_attention_packages
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -49,7 +50,7 @@ def _try(setup: Setup, function: Attend, shape: QKV, problem: str | None) -> Row
     try:
         ms = setup.median_ms(partial(function, *shape))
     except FAILURES as error:  # also raised out of memory; the other backends must still be measured
-        return {"failed": (str(error).strip().splitlines() or [type(error).__name__])[0][:120]}
+        return {"failed": describe_error(error)}
     _, _, queries, _ = shape[0].shape
     _, heads, keys, width = shape[1].shape
     return {"ms": ms, "TFLOP/s": 4.0 * queries * keys * heads * width / ms / 1e9}

@@ -10,6 +10,7 @@ from torch import Tensor
 from gpu.setup import Row, Setup
 from worldplay.model.attention_choice import FAILURES
 from worldplay.model.config import CHUNK_LATENTS, TransformerConfig
+from worldplay.wording import describe_error
 from worldplay.world.tiers import find_rounding_problem
 
 FP8 = torch.float8_e4m3fn
@@ -79,8 +80,7 @@ def _compare(setup: Setup, rows: int, inputs: int, outputs: int) -> Row:
         off = (multiply(small, small_weight).float() - expected).norm() / expected.norm()
         fp8_ms = setup.median_ms(partial(multiply, small, small_weight))
     except FAILURES as error:  # the device may lack units for it
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        return row | {name_failure(setup.device): said[:120]}
+        return row | {name_failure(setup.device): describe_error(error)}
     rounding_ms = setup.median_ms(partial(quantise, x))
     row |= {"fp8 ms": fp8_ms, "fp8 TFLOP/s": 1000 * tflop / fp8_ms, "rounding ms, not fused": rounding_ms}
     return row | {"times as fast": ms / fp8_ms, "fp8 error": off.item()}

@@ -16,6 +16,7 @@ from playwright.sync_api import Error, Page, TimeoutError, WebSocket, sync_playw
 
 from key_to_screen.frame_counter import HEIGHT, WIDTH, Pixels
 from key_to_screen.wire import Wire
+from worldplay.wording import first_line
 
 FLAGS = (
     "--headless=new",
@@ -77,7 +78,7 @@ def visiting(url: str, wire: Wire) -> Iterator[Page]:
         try:
             answer = page.goto(url)
         except Error as error:
-            raise UnmeasurableError(f"expected a page at {url}, got: {_first_line(error)}") from None
+            raise UnmeasurableError(f"expected a page at {url}, got: {first_line(error)}") from None
         if answer is not None and not answer.ok:
             raise UnmeasurableError(f"expected a page at {url}, got: HTTP {answer.status}")
         yield page
@@ -143,7 +144,3 @@ def _press(page: Page, key: str, hold_ms: float) -> Pressed | None:
     # The first latencies may have no parts, so these are counted from the end. An older page has none.
     split = page.evaluate(f"{STATE}.latencySplits?.at({num_before} - {STATE}.latencies.length)")
     return Pressed(seq, at_ms, page_ms, split)
-
-
-def _first_line(error: Error) -> str:
-    return str(error).strip().splitlines()[0]

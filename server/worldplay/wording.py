@@ -78,6 +78,11 @@ def first_line(error: Exception) -> str:
     return shorten(lines[0], _SHOWN_LINE, placeholder=" ...")
 
 
+def describe_error(error: Exception) -> str:
+    """Describe a library's error, whose message alone may say too little."""
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
 def show_name(name: str) -> str:
     """Show a name as it is; in quotes if it is long or could break a log line."""
     return name if name.isprintable() and len(name) <= _SHOWN_CHARS else show(name)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from worldplay.model.attention import MATMUL, SDPA, attend
-from worldplay.wording import first_line
+from worldplay.wording import describe_error
 
 QKV = tuple[Tensor, Tensor, Tensor]
 Use = tuple[QKV, int]  # and how often a chunk attends to so much
@@ -52,7 +52,7 @@ def measure(
     try:
         return Measured(backend, sum(times * _least_ms(backend, shape, wait) for shape, times in uses))
     except FAILURES as error:  # some need memory for all scores
-        return Measured(backend, problem=_describe(error))
+        return Measured(backend, problem=describe_error(error))
 
 
 def find_problem(backend: str, shape: QKV, largest_error: float | None = None) -> str | None:
@@ -63,7 +63,7 @@ def find_problem(backend: str, shape: QKV, largest_error: float | None = None) -
     try:
         got = attend(*shape, backend)[:, -_CHECKED_HEADS:, -_CHECKED_QUERIES:].float()
     except FAILURES as error:
-        return _describe(error)
+        return describe_error(error)
     q, k, v = (x[:, -_CHECKED_HEADS:].float() for x in shape)
     expected = attend(q[:, :, -_CHECKED_QUERIES:], k, v, MATMUL)
     off = ((got - expected).norm() / expected.norm()).item()
@@ -71,10 +71,6 @@ def find_problem(backend: str, shape: QKV, largest_error: float | None = None) -
     if not off <= largest:
         return f"differs from float32 by {100 * off:.2g} %, expected at most {100 * largest:.2g} %"
     return None
-
-
-def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def _least_ms(backend: str, shape: QKV, wait: Callable[[], None]) -> float:

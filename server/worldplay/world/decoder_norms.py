@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from worldplay.model.vae_stream import Prepare
-from worldplay.wording import first_line
+from worldplay.wording import describe_error
 from worldplay.world.device import synchronize
 from worldplay.world.world import World
 
@@ -41,7 +41,7 @@ def choose_prepare(world: World, load: Callable[[], Prepare]) -> None:
         world.vae.use_prepare(load())
         fused, fused_ms = _decode(world)
     except Exception as error:  # noqa: BLE001  # Triton raises anything where it cannot compile
-        problem = f"{type(error).__name__}: {first_line(error)}"
+        problem = describe_error(error)
     else:
         off = ((fused - plain).norm() / plain.norm()).item()
         problem = "" if off <= _LARGEST_ERROR else f"differs by {100 * off:.2g} %"
