@@ -9,7 +9,7 @@ from worldplay.world import recorded_walk
 from worldplay.world.frames import count_frames
 from worldplay.world.pictures.fit import StartPicture
 from worldplay.world.pose_files import Trajectory
-from worldplay.world.snapshot import Beginning, Snapshot, WalkedPath
+from worldplay.world.snapshot import Beginning, Snapshot
 from worldplay.world.steering import PosedCamera, ReplaySteering, WalkRequest
 from worldplay.world.walk import Ground
 
@@ -63,9 +63,6 @@ def _trajectory(snapshot: Snapshot, beginning: Beginning, ground: Ground) -> Tra
     """Return the cameras as they were in the end, and what led to other latents than these alone."""
     cameras = zip(snapshot.c2w, snapshot.labels.tolist(), snapshot.intrinsics, strict=True)
     placed = [PosedCamera(*camera) for camera in cameras]
-    path = WalkedPath(
-        beginning, snapshot.c2w, snapshot.labels, snapshot.intrinsics, snapshot.latches, snapshot.prompts
-    )
-    cuts = list(recorded_walk.list_cuts(path, ground, snapshot.end))
+    cuts = list(recorded_walk.list_cuts(snapshot.path(), ground, snapshot.end))
     prompts = {change.latent: change.text for change in snapshot.prompts[1:] if change.latent < snapshot.end}
     return Trajectory(beginning.origin, list(placed[1:]), cuts, prompts)
