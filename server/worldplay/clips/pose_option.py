@@ -1,6 +1,5 @@
 """Reads `render --pose`: a pose string, or JSON with poses. The JSON may be a recorded walk."""
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from worldplay.wording import find_fault, show
+from worldplay.world.pose_files import decode_json
 from worldplay.world.rollout_config import MAX_SEED, MAX_STEPS
 
 
@@ -68,9 +68,9 @@ def read_pose(option: str | None) -> object:
 
 def _decode(text: str | bytes, name: str) -> object:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{name}: expected JSON: {error}") from None
+        return decode_json(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def read_file(path: Path) -> bytes:

@@ -56,7 +56,7 @@ def parse_trajectory(document: object) -> Trajectory:
     Raises: ValueError saying what was expected and what was found.
     """
     if isinstance(document, str) and document.lstrip().startswith(("{", "[")):
-        return parse_trajectory(_decode(document))
+        return parse_trajectory(decode_json(document))
     if isinstance(document, str):
         return Trajectory(_origin(), list(parse_pose_string(document)))
     if isinstance(document, Mapping) and "poses" not in document:
@@ -70,7 +70,8 @@ def parse_trajectory(document: object) -> Trajectory:
     return _parse_walk({"poses": document})
 
 
-def _decode(text: str) -> object:
+def decode_json(text: str | bytes) -> object:
+    """Decode any text. Raises: ValueError saying where it is no JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
