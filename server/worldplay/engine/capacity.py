@@ -4,6 +4,7 @@ from time import perf_counter
 
 from worldplay.world.device import synchronize
 from worldplay.world.live_walk import LiveWalk
+from worldplay.world.noise_past import append_noise
 from worldplay.world.pace import Pace
 from worldplay.world.steering import CircleSteering, WalkRequest
 from worldplay.world.world import World
@@ -31,11 +32,9 @@ def measure_pace(world: World, walk: LiveWalk | None = None) -> Pace:
 
 
 def _open_long_walk(world: World) -> LiveWalk:
-    """Open a walk whose context is full. Its past is noise, which does not change the time of a chunk."""
-    walk, num_latents = world.open_walk(WalkRequest(seed=0)), world.rollout.config.full_after
-    path = walk.walk.follow(CircleSteering().predict(num_latents - 1))
-    noise = walk.walk.draw_noise(0, num_latents)
-    walk.walk.append(noise.to(world.device, world.rollout.transformer.dtype), path)
+    """Open a walk whose context is full."""
+    walk = world.open_walk(WalkRequest(seed=0))
+    append_noise(walk.walk, world.rollout.config.full_after, world.rollout)
     return walk
 
 

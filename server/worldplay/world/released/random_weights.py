@@ -12,10 +12,10 @@ from worldplay.model.config import CHUNK_LATENTS, MAX_CONTEXT, TransformerConfig
 from worldplay.model.ranks import ALONE, Ranks
 from worldplay.model.transformer import WorldPlayTransformer
 from worldplay.model.vae import StreamingVAE, lay_out_channels_last
-from worldplay.world.camera import FORWARD_STEP, TURN_STEP, Motion
 from worldplay.world.context import NUM_POINTS, POINTS_SEED, sample_points
 from worldplay.world.device import choose_dtype, choose_vae_dtype
 from worldplay.world.live_walk import LiveWalk
+from worldplay.world.noise_past import append_noise
 from worldplay.world.rollout_config import RolloutConfig
 from worldplay.world.rollout_model import RolloutModel
 from worldplay.world.snapshot import Beginning
@@ -145,8 +145,6 @@ def open_random_walk(world: World, num_latents: int) -> LiveWalk:
         ground=OpenGround(),
     )
     if num_latents:
-        path = walk.follow([Motion(forward=FORWARD_STEP, yaw=TURN_STEP)] * (num_latents - 1))
-        latents = walk.draw_noise(0, num_latents).to(model.device, model.dtype)
-        walk.append(latents, path)
+        append_noise(walk, num_latents, world.rollout)
     beginning = Beginning(world.identity, "noise", walk.seed, None, walk.origin, model.attention)
     return LiveWalk(world, walk, world.rollout, beginning)
