@@ -9,12 +9,14 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.requests import Request
 
 from support.picture_files import green, indexed
 from worldplay.web import request
 from worldplay.web.errors import ApiError
 from worldplay.web.limits import LIMITS
-from worldplay.web.request import BodyBudget, decode_image, parse_request
+from worldplay.web.recording_links import check_password
+from worldplay.web.request import BodyBudget, check_token, decode_image, parse_request
 from worldplay.web.schemas import MAX_FRAMES
 
 
@@ -121,3 +123,9 @@ def test_one_address_cannot_take_the_room_of_all_bodies() -> None:
             add_other(39)
     with budget.open("greedy") as add:
         add(60)
+
+
+@pytest.mark.parametrize("check", [check_token, check_password])
+def test_token_may_end_in_any_letter(check: Callable[[Request, str], None]) -> None:
+    header = b"bearer  " + "voilà".encode()  # the last byte alone would be a space
+    check(Request({"type": "http", "headers": [(b"authorization", header)]}), "voilà")

@@ -1,6 +1,7 @@
 """Error responses of the HTTP API."""
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,11 @@ class ApiError(Exception):
     def response(self) -> Response:
         body = {"error": {"code": self.code, "message": str(self)}}
         return JSONResponse(body, self.status, headers=self.headers)
+
+
+def busy(message: str, retry_s: float) -> ApiError:
+    """Return the error response for a request that may be made again after `retry_s`."""
+    return ApiError(503, "busy", message, {"Retry-After": str(math.ceil(retry_s))})
 
 
 def clip_error(code: str, message: str) -> ApiError:

@@ -19,7 +19,7 @@ from worldplay.web.accept import prefers_video
 from worldplay.web.answer import Answer, ClientGoneError
 from worldplay.web.clip_pieces import ClipPieces
 from worldplay.web.compression import compressed
-from worldplay.web.errors import ApiError
+from worldplay.web.errors import ApiError, busy
 from worldplay.web.limits import RequestLimit
 from worldplay.web.openapi import describe_api
 from worldplay.web.picture_decoding import PictureDecoding
@@ -93,7 +93,7 @@ class GenerateVideo:
             check_headers(request)
             self._making.check(self._latest_s)  # before the body is read
             if is_memory_short():
-                raise ApiError(503, "busy", "the server is short of memory", {"Retry-After": "30"})
+                raise busy("the server is short of memory", 30)
             body = await read_body(request, self._bodies)
             with self._making.hold(self._latest_s):
                 plan = await self._decoding.run(self._plan, body)

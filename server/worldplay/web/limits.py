@@ -1,12 +1,11 @@
 """Limits on what clients may send, and on how many requests are handled at a time."""
 
-import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from worldplay.protocol.messages import Limits
-from worldplay.web.errors import ApiError
+from worldplay.web.errors import ApiError, busy
 from worldplay.world.pose_files import MAX_PROMPT_CHARS
 
 LIMITS = Limits(
@@ -29,7 +28,7 @@ class RequestLimit:
     def check(self, retry_s: float) -> None:
         """Raises: ApiError (busy) if the limit is reached; it says to retry after `retry_s`."""
         if self._num_held >= self._most:
-            raise _busy(f"{self._most} {self._what}", retry_s)
+            raise _too_many(f"{self._most} {self._what}", retry_s)
 
     @contextmanager
     def hold(self, retry_s: float) -> Iterator[None]:
@@ -55,9 +54,9 @@ class AddressLimit:
     def hold(self, address: str, retry_s: float) -> Iterator[None]:
         """Count one request while this context is open. Raises: ApiError (busy) if there are too many."""
         if self._held[address] >= self._each:
-            raise _busy(f"{self._each} {self._what} of one address", retry_s)
+            raise _too_many(f"{self._each} {self._what} of one address", retry_s)
         if self._held.total() >= self._most:
-            raise _busy(f"{self._most} {self._what}", retry_s)
+            raise _too_many(f"{self._most} {self._what}", retry_s)
         self._held[address] += 1
         try:
             yield
@@ -90,6 +89,5 @@ class BytesLimit:
             del self._held[address]
 
 
-def _busy(limit: str, retry_s: float) -> ApiError:
-    headers = {"Retry-After": str(math.ceil(retry_s))}
-    return ApiError(503, "busy", f"at most {limit} at a time: try again later", headers)
+def _too_many(limit: str, retry_s: float) -> ApiError:
+    return busy(f"at most {limit} at a time: try again later", retry_s)

@@ -25,7 +25,7 @@ from worldplay.store.recorder import Recorder
 from worldplay.store.recordings import Recorded, Recordings
 from worldplay.web.answer import PART_BYTES, Answer, ClientGoneError
 from worldplay.web.byte_ranges import UnsatisfiableError, read_range
-from worldplay.web.errors import ApiError
+from worldplay.web.errors import ApiError, busy
 from worldplay.web.limits import AddressLimit
 from worldplay.web.recording_links import NOT_REVOKED, SHARE_PARAMETER, check_password
 from worldplay.web.request import address_of, check_token
@@ -167,7 +167,7 @@ class RecordingApi:
             self._recordings.revoke(access.id)
             await self._read(access.address, self._recordings.unlink, access.id)
         elif recording is None or not await recording.wait_revoked():
-            raise ApiError(503, "busy", NOT_REVOKED, {"Retry-After": "5"})
+            raise busy(NOT_REVOKED, 5)
         await answer.begin([], 204)
         await answer.end()
 
@@ -222,7 +222,7 @@ class RecordingApi:
             )
         except OSError as error:
             logger.warning("a walk could not be read: %s", error)
-            raise ApiError(503, "busy", STORE_FAILS, {"Retry-After": "10"}) from None
+            raise busy(STORE_FAILS, 10) from None
 
     def _read_walk(self, access: Access) -> bytes:
         data = self._recordings.read_walk(access.id)
@@ -236,7 +236,7 @@ class RecordingApi:
         most = MAX_ANSWERS if access.walk is None else MAX_LINK_ANSWERS
         if self._answers[who] >= most:
             message = f"at most {most} answers about one recording at a time: try again later"
-            raise ApiError(503, "busy", message, {"Retry-After": "5"})
+            raise busy(message, 5)
         self._answers[who] += 1
         try:
             with self._recordings.held(access.id):

@@ -6,6 +6,7 @@ from base64 import b64decode, urlsafe_b64encode
 from starlette.requests import Request
 
 from worldplay.web.errors import ApiError
+from worldplay.web.request import read_authorization
 
 SHARE_PARAMETER = "share"
 NOT_REVOKED = "the disk fails: the link to the recording may open again after a restart; try again later"
@@ -32,20 +33,18 @@ def check_password(request: Request, token: str | None) -> None:
     """
     if token is None:
         return
-    if hmac.compare_digest(_read_token(request.headers.get("authorization", "")), token.encode()):
+    if hmac.compare_digest(_read_token(request), token.encode()):
         return
     message = "expected this server's token as the password, or in the header `Authorization: Bearer <token>`"
     raise ApiError(401, "unauthorized", message, _CHALLENGE)
 
 
-def _read_token(header: str) -> bytes:
-    """Return the token of a header, or the password; nothing if it is malformed."""
-    scheme, _, given = header.partition(" ")
-    if scheme.lower() == "bearer":
-        return given.strip().encode("latin-1")  # the bytes as they came
+def _read_token(request: Request) -> bytes:
+    """Return the token of the header, or the password; nothing if it is malformed."""
+    scheme, given = read_authorization(request)
+    if scheme == b"bearer":
+        return given
     try:
-        return (
-            b64decode(given.strip(), validate=True).partition(b":")[2] if scheme.lower() == "basic" else b""
-        )
+        return b64decode(given, validate=True).partition(b":")[2] if scheme == b"basic" else b""
     except ValueError:
         return b""

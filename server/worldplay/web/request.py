@@ -6,7 +6,6 @@ import codecs
 import hmac
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
@@ -18,8 +17,8 @@ from starlette.requests import Request
 
 from worldplay.clips.plan import ClipOptions
 from worldplay.web.connections import group_address
-from worldplay.web.errors import ApiError
-from worldplay.web.limits import LIMITS
+from worldplay.web.errors import ApiError, busy
+from worldplay.web.limits import LIMITS, BytesLimit
 from worldplay.web.schemas import MAX_DATA_URL_HEAD, MAX_FRAMES, GenerateVideoRequest
 from worldplay.wording import find_fault, show
 from worldplay.world.frames import count_latents
@@ -45,11 +44,17 @@ def check_token(request: Request, token: str | None) -> None:
     """Raises: ApiError if the server has a token and the request does not have it."""
     if token is None:
         return
-    header = request.headers.get("authorization", "").encode("latin-1")  # the bytes as they came
-    scheme, _, given = header.partition(b" ")
-    if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), token.encode()):
+    scheme, given = read_authorization(request)
+    if scheme != b"bearer" or not hmac.compare_digest(given, token.encode()):
         message = "expected the header `Authorization: Bearer <token>` with this server's token"
         raise ApiError(401, "unauthorized", message, {"WWW-Authenticate": "Bearer"})
+
+
+def read_authorization(request: Request) -> tuple[bytes, bytes]:
+    """Return the scheme of the header, in lower case, and what follows it."""
+    header = request.headers.get("authorization", "").encode("latin-1")  # the bytes as they came
+    scheme, _, given = header.partition(b" ")
+    return scheme.lower(), given.strip()
 
 
 def check_operator(request: Request, token: str | None) -> None:
@@ -61,22 +66,25 @@ def check_operator(request: Request, token: str | None) -> None:
 
 def check_headers(request: Request) -> None:
     """Refuse a request by its headers, before its body is read."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":  # of other sites, too: browsers ask before they send JSON elsewhere
-        message = f"expected the header `Content-Type: application/json`, got {show(kind)}"
-        raise ApiError(415, "unsupported_media_type", message)
+    check_type(request, "application/json")  # of other sites, too: browsers ask before they send it elsewhere
     length = request.headers.get("content-length", "0")
     if not length.isdecimal() or len(length) > 20 or int(length) > MAX_BODY_BYTES:
         raise _too_large(f"{length[:20]} bytes")
+
+
+def check_type(request: Request, wanted: str) -> None:
+    """Raises: ApiError if the request does not say that its body is of the wanted type."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != wanted:
+        message = f"expected the header `Content-Type: {wanted}`, got {show(kind)}"
+        raise ApiError(415, "unsupported_media_type", message)
 
 
 class BodyBudget:
     """Bounds the bytes of all bodies that are being received. A body that has not come yet costs nothing."""
 
     def __init__(self, most: int = MAX_BODIES_BYTES, per_address: int = MAX_ADDRESS_BYTES) -> None:
-        self._most = most
-        self._per_address = per_address
-        self._held: Counter[str] = Counter()  # by address
+        self._held = BytesLimit(per_address, most)
 
     @contextmanager
     def open(self, address: str) -> Iterator[Callable[[int], None]]:
@@ -85,18 +93,16 @@ class BodyBudget:
 
         def add(num_bytes: int) -> None:
             nonlocal mine
+            if not self._held.add(address, num_bytes):
+                refusal = busy("too many bytes of requests are being received: try again later", 5)
+                refusal.headers["Connection"] = "close"
+                raise refusal
             mine += num_bytes
-            self._held[address] += num_bytes
-            if self._held[address] > self._per_address or self._held.total() > self._most:
-                message = "too many bytes of requests are being received: try again later"
-                raise ApiError(503, "busy", message, {"Retry-After": "5", "Connection": "close"})
 
         try:
             yield add
         finally:
-            self._held[address] -= mine
-            if not self._held[address]:
-                del self._held[address]
+            self._held.remove(address, mine)
 
 
 async def read_body(request: Request, budget: BodyBudget) -> bytes:

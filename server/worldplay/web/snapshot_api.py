@@ -14,15 +14,14 @@ from worldplay.store.about import MAX_NAME_CHARS, About
 from worldplay.store.errors import MissingWalkError, OwnerFullError, StoreFullError
 from worldplay.store.store import Store
 from worldplay.web.disk_threads import DiskThreads
-from worldplay.web.errors import ApiError
+from worldplay.web.errors import ApiError, busy
 from worldplay.web.kept_download import FILE_TYPE, KeptDownload
 from worldplay.web.limits import AddressLimit, RequestLimit
-from worldplay.web.request import BodyBudget, address_of, check_token, receive
+from worldplay.web.request import BodyBudget, address_of, check_token, check_type, receive
 from worldplay.web.routes import Endpoint, OwnRoute, route_by_method
 from worldplay.web.schemas import NewSnapshot, SnapshotInfo, SnapshotList
 from worldplay.web.snapshots import DAMAGED, FULL, MISSING, OWNER_FULL, STORE_FAILS
 from worldplay.web.work_pace import WorkPace
-from worldplay.wording import show
 from worldplay.world.memory import is_memory_short
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_reader import read_snapshot
@@ -193,14 +192,11 @@ def _read_key(request: Request) -> str:
 def _check_memory(num_bytes: int) -> None:
     """Check that there is memory for what is made of a file. Raises: ApiError."""
     if is_memory_short(COPIES * num_bytes):
-        raise ApiError(503, "busy", "the server is short of memory", {"Retry-After": "30"})
+        raise busy("the server is short of memory", 30)
 
 
 async def _read_file(request: Request, uploads: BodyBudget) -> bytes:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != FILE_TYPE:
-        message = f"expected the header `Content-Type: {FILE_TYPE}`, got {show(kind)}"
-        raise ApiError(415, "unsupported_media_type", message)
+    check_type(request, FILE_TYPE)
     return await receive(request, uploads, MAX_UPLOAD_BYTES, UPLOAD_TIMEOUT_S)
 
 
@@ -214,6 +210,6 @@ def _explained(endpoint: Endpoint) -> Endpoint:
             return error.response()
         except OSError as error:
             logger.warning("the store of walks fails: %s", error)
-            return ApiError(503, "busy", STORE_FAILS, {"Retry-After": f"{RETRY_S:.0f}"}).response()
+            return busy(STORE_FAILS, RETRY_S).response()
 
     return answer

@@ -1,6 +1,5 @@
 """Bounds how much one address may have computed by its requests, because they compute beside the walks."""
 
-import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from typing import TypeVar
 
 from cachetools import LRUCache
 
-from worldplay.web.errors import ApiError
+from worldplay.web.errors import busy
 
 T = TypeVar("T")
 
@@ -53,7 +52,7 @@ class WorkPace:
         """Raises: ApiError (busy) if an address must rest."""
         wait_s = self.wait_s(address)
         if wait_s > 0:
-            raise ApiError(503, "busy", TOO_MUCH, {"Retry-After": str(math.ceil(wait_s))})
+            raise busy(TOO_MUCH, wait_s)
 
     def counted(self, address: str, work: Callable[..., T]) -> Callable[..., T]:
         """Return a function that does some work on a thread, and counts what it computes."""
