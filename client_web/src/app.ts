@@ -300,7 +300,7 @@ export class App {
     this.showPrompts();
     this.playback.welcomed(welcome);
     this.playback.measured.clock.reset();
-    this.keptList.offer(welcome.snapshots === true);
+    this.keptList.offer(welcome);
     this.recordingSaver.offer(welcome);
     this.walking.reconnected(welcome.resumed);
     this.sharing.welcomed(welcome, this.walk !== null);

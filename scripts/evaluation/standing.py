@@ -11,9 +11,9 @@ from evaluation.routes import turn_and_stand
 from evaluation.scale import Scale
 from evaluation.strips import save_strip
 from evaluation.workers import Workers
-from training.data import FRAMES_PER_LATENT as FRAMES
 from worldplay.world.courtyard.light import LIGHTS
 from worldplay.world.courtyard.views import VIEWPOINTS
+from worldplay.world.frames import FRAMES_PER_LATENT as FRAMES
 
 TURNS_DEG = (0, 90, 180)
 CHUNKS = 15  # 10 s of standing

@@ -12,9 +12,9 @@ from worldplay.world.courtyard.ground import Ground, heading
 from worldplay.world.courtyard.light import LIGHTS
 from worldplay.world.courtyard.scene import HALF_SIZE, stand_pose
 from worldplay.world.courtyard.views import VIEWPOINTS
+from worldplay.world.frames import FRAMES_PER_LATENT
 from worldplay.world.key_motion import motion_of
 
-FRAMES_PER_LATENT = 4
 DRILL_SEED = 500_000  # from here on walks are drills: random play rarely has most combinations of keys
 HELD_OUT_SEED = 1_000_000
 LIGHT_SHARES = (0.4, 0.2, 0.2, 0.2)  # of LIGHTS, in the training walks

@@ -9,10 +9,11 @@ from einops import reduce
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.data import FRAMES_PER_LATENT, HELD_OUT_SEED, WalkPlan, frame_poses, plan_walk
+from training.data import HELD_OUT_SEED, WalkPlan, frame_poses, plan_walk
 from worldplay.world.courtyard import paint
 from worldplay.world.courtyard.light import LIGHTS, LOOKS, Light
 from worldplay.world.courtyard.renderer import Look, draw, render
+from worldplay.world.frames import FRAMES_PER_LATENT
 
 HEIGHT, WIDTH = 96, 160  # of the pictures that the encoder sees
 SHRINK = 2  # those that the decoder makes are so many times as high and wide

@@ -1,5 +1,6 @@
 /** The list of kept walks in the start panel: open, share, download and delete them, or bring one from a file. */
 import type { KeptWalk, KeptWalks } from "../net/kept_walks";
+import type { Welcome } from "../net/protocol";
 import { saveBlob } from "../walk/walk_record";
 import { copyText } from "./copy_text";
 import { find, make } from "./elements";
@@ -9,13 +10,12 @@ interface KeptEvents {
   say(words: string): void;
 }
 
-const CHUNK_S = 2 / 3;
-
 export class KeptList {
   private readonly section = find("kept", HTMLElement);
   private readonly list = find("kept-list", HTMLElement);
   private readonly file = find("kept-file", HTMLInputElement);
   private isOffered = false;
+  private chunkS = 0;
 
   constructor(
     private readonly walks: KeptWalks,
@@ -24,11 +24,12 @@ export class KeptList {
     this.file.addEventListener("change", () => this.take(this.file.files?.[0]));
   }
 
-  /** Whether this server keeps walks. */
-  offer(isOffered: boolean): void {
-    this.isOffered = isOffered;
-    this.section.hidden = !isOffered;
-    if (isOffered) void this.refresh();
+  /** Show the walks, if this server keeps any. */
+  offer({ snapshots, chunk, fps }: Pick<Welcome, "snapshots" | "chunk" | "fps">): void {
+    this.isOffered = snapshots === true;
+    this.chunkS = (chunk.frames ?? 0) / fps;
+    this.section.hidden = !this.isOffered;
+    if (this.isOffered) void this.refresh();
   }
 
   async refresh(): Promise<void> {
@@ -40,7 +41,7 @@ export class KeptList {
   }
 
   private row(walk: KeptWalk): HTMLElement {
-    const seconds = Math.round(walk.chunks * CHUNK_S);
+    const seconds = Math.round(walk.chunks * this.chunkS);
     const open = this.button(`${walk.name || "A walk"} · ${seconds} s`, "open", () =>
       this.events.open(walk.id),
     );

@@ -121,7 +121,7 @@ export function placesInWords(places: { free: number; queued: number; eta: numbe
 
 /** Keys were held for long without any other input, and others wait. */
 export const ASKED_IN_WORDS = "Others wait. Press another key to keep your place.";
-/** The server waits so long for it. */
+/** The server waits so long for it: ANSWER_S of engine/activity.py. */
 export const ANSWER_MS = 20_000;
 
 const YIELDED: Readonly<Record<string, string>> = {

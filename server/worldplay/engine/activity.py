@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 SILENT_S = 15.0  # without any message, although it was sent media; a page reports its playhead every 100 ms
-ANSWER_S = 20.0  # for input, after a client was asked for some
+ANSWER_S = 20.0  # for input, after a client was asked for some; ANSWER_MS of the page (words.ts)
 PAUSED_S = 10.0  # paused, or hidden
 
 Reason = Literal["silent", "paused", "idle", "turn"]

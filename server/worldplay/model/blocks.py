@@ -18,10 +18,8 @@ from worldplay.model.packing import (
     join_heads,
 )
 from worldplay.model.ranks import ALONE, Ranks
-from worldplay.model.regions import EAGER, MLP, Modulation, modulated_norm, split_modulation
+from worldplay.model.regions import EAGER, MLP, NORM_EPS, Modulation, modulated_norm, split_modulation
 from worldplay.model.token_positions import NormedPositions, TokenPositions
-
-_EPS = 1e-6
 
 
 class Modulator(nn.Module):
@@ -48,8 +46,8 @@ class DoubleStreamBlock(nn.Module):
         self.img_attn_q = nn.Linear(hidden, hidden)
         self.img_attn_k = nn.Linear(hidden, hidden)
         self.img_attn_v = nn.Linear(hidden, hidden)
-        self.img_attn_q_norm = nn.RMSNorm(head_dim, eps=_EPS)
-        self.img_attn_k_norm = nn.RMSNorm(head_dim, eps=_EPS)
+        self.img_attn_q_norm = nn.RMSNorm(head_dim, eps=NORM_EPS)
+        self.img_attn_k_norm = nn.RMSNorm(head_dim, eps=NORM_EPS)
         self.img_attn_proj = nn.Linear(hidden, hidden)
         self.img_attn_prope_proj = nn.Linear(hidden, hidden)
         self.img_mlp: MLP | RoundedMLP = MLP(hidden, mlp_hidden)
@@ -57,8 +55,8 @@ class DoubleStreamBlock(nn.Module):
         self.txt_attn_q = nn.Linear(hidden, hidden)
         self.txt_attn_k = nn.Linear(hidden, hidden)
         self.txt_attn_v = nn.Linear(hidden, hidden)
-        self.txt_attn_q_norm = nn.RMSNorm(head_dim, eps=_EPS)
-        self.txt_attn_k_norm = nn.RMSNorm(head_dim, eps=_EPS)
+        self.txt_attn_q_norm = nn.RMSNorm(head_dim, eps=NORM_EPS)
+        self.txt_attn_k_norm = nn.RMSNorm(head_dim, eps=NORM_EPS)
         self.txt_attn_proj = nn.Linear(hidden, hidden)
         self.txt_mlp = MLP(hidden, mlp_hidden)
 

@@ -6,6 +6,7 @@ from math import inf
 CONTEXT_TIMESTEP = 14.0  # of context latents, as if a little noisy: stabilisation level 15, minus 1
 MAX_CONTEXT = 20
 CHUNK_LATENTS = 4
+FRAMES_PER_LATENT = 4  # but 1 for a walk's first latent
 PAST_FRAMES = 2  # seen by a causal convolution of the autoencoder, whose kernel has 3
 
 

@@ -16,7 +16,7 @@ from worldplay.model.eight_bit_linears import RoundedMLP, linear
 from worldplay.model.heads import VALUE, rotate, rotate_compiled, see_by_camera
 from worldplay.model.packing import Projections
 
-_EPS = 1e-6
+NORM_EPS = 1e-6
 
 
 class Modulation(NamedTuple):
@@ -74,7 +74,7 @@ def _gelu(x: Tensor) -> Tensor:
 
 def modulated_norm(x: Tensor, shift: Tensor, factor: Tensor) -> Tensor:
     """Layer norm without parameters of its own, then x * factor + shift."""
-    return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:], eps=_EPS), factor)
+    return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:], eps=NORM_EPS), factor)
 
 
 def project_heads(x: Tensor, mod: Modulation, weights: Projections, num_heads: int) -> tuple[Tensor, Tensor]:
@@ -83,7 +83,7 @@ def project_heads(x: Tensor, mod: Modulation, weights: Projections, num_heads: i
     raw = y.flatten(0, 1).unflatten(-1, (num_heads, 3, -1)).flatten(1, 2)
     # A GPU's kernel would copy a part of them first; on a CPU the part is faster.
     normed = raw if raw.device.type != "cpu" else raw[:, :, :VALUE]
-    return raw, F.rms_norm(normed, raw.shape[-1:], eps=_EPS)
+    return raw, F.rms_norm(normed, raw.shape[-1:], eps=NORM_EPS)
 
 
 def update_tokens(

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from worldplay.model.config import FRAMES_PER_LATENT
 from worldplay.model.vae_stream import FeatureCache
 
 LATENT_CHANNELS = 32
-FRAMES_PER_LATENT = 4
 REACH = 9  # past latents that the next frames can depend on: one for each memory block
 _WIDTHS = (256, 128, 64, 64)
 _PIXEL_PATCH = 2

@@ -1,9 +1,10 @@
 """Converts and checks frame counts and picture sizes (docs/worldplay-model.md 13)."""
 
+from worldplay.model import config
 from worldplay.wording import show
 
 FPS = 24
-FRAMES_PER_LATENT = 4  # but 1 for a walk's first latent
+FRAMES_PER_LATENT = config.FRAMES_PER_LATENT
 
 SIZE = (480, 832)  # (height, width) the released models were trained at
 SIZE_UNIT = 16  # pixels per latent
