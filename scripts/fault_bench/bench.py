@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from fault_bench.clients import Player
-from fault_bench.faults import FAULTS, Bench, wait_until
+from fault_bench.faults import FAULTS, Bench
 from fault_bench.server import FaultServer, Usage
+from fault_bench.waiting import wait_until
 
 LEAST_S = 5.0  # for which the walker is watched
 SHORT_LEAST_S = 1.5  # in the short form

@@ -6,8 +6,7 @@ from typing import Any
 
 from playwright.sync_api import Page, TimeoutError
 
-from fault_bench.clients import Player
-from fault_bench.faults import start_walking
+from fault_bench.clients import Player, start_walking
 from fault_bench.processes import browser_processes, stand_still
 from fault_bench.server import FaultServer
 from key_to_screen.visit import START_TIMEOUT_MS, STATE, UnmeasurableError, visiting
@@ -20,11 +19,11 @@ WALKED_CHUNKS = 8
 def sigstop_of_a_browser(folder: Path, is_short: bool) -> str:
     """All processes of a browser are stopped, longer than the server keeps their walk in memory."""
     server = FaultServer(folder)
-    player = start_walking(server, 600)
+    player = start_walking(server.url, 600)
     try:
         with visiting(f"http://{server.address}/", Wire()) as page:
             said = _stop(page, SHORT_STILL_S if is_short else STILL_S, player)
-        said += f"; resumed {_count_resumed(server)}x"
+        said += f"; resumed {server.metric_sum('worldplay_resumes_total'):.0f}x"
     except UnmeasurableError as error:
         said = f"skipped: {error}"
     except TimeoutError:
@@ -33,11 +32,6 @@ def sigstop_of_a_browser(folder: Path, is_short: bool) -> str:
         player.leave()
         server.stop()
     return f"FAILED: the other walker: {player.ended}" if player.ended else said
-
-
-def _count_resumed(server: FaultServer) -> int:
-    lines = server.get("/metrics").decode().splitlines()
-    return sum(int(float(line.split()[-1])) for line in lines if line.startswith("worldplay_resumes_total{"))
 
 
 def _stop(page: Page, seconds: float, player: Player) -> str:

@@ -11,6 +11,7 @@ import msgpack
 from websockets.frames import Frame, Opcode
 
 from fault_bench import VICTIM_SEED
+from fault_bench.waiting import wait_until
 from worldplay.client.visit import Visit
 
 MESSAGE = Opcode.BINARY
@@ -36,6 +37,14 @@ class Player(threading.Thread):
     def leave(self) -> None:
         self.visitor.leave()
         self.join(10)
+
+
+def start_walking(url: str, seconds: float) -> Player:
+    """Let somebody walk for so long. Returns: once video comes."""
+    player = Player(url, seconds)
+    player.start()
+    wait_until(lambda: player.visitor.num_frames > 20, 20)
+    return player
 
 
 @contextmanager

@@ -3,8 +3,9 @@
 import signal
 from pathlib import Path
 
-from fault_bench.faults import NOT_SAVED, wait_until
+from fault_bench.faults import NOT_SAVED
 from fault_bench.server import FaultServer
+from fault_bench.waiting import wait_until
 from fault_bench.walker import Walker
 
 KEY = "the key of an owner"

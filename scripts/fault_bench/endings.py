@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from fault_bench import VICTIM_SEED
+from fault_bench.clients import start_walking
 from fault_bench.disks import PART_CHUNKS
-from fault_bench.faults import start_walking, wait_until
 from fault_bench.server import FaultServer
 from fault_bench.store_faults import ClientProcess, two_servers_with_one_store
+from fault_bench.waiting import wait_until
 from fault_bench.walker import Walker
 
 EXIT_FAILED = 70
@@ -20,7 +21,7 @@ EXIT_FAILED = 70
 def sigterm_in_mid_chunk(folder: Path, is_short: bool) -> str:
     """SIGTERM while two walk; one of them goes on on the next server."""
     server = FaultServer(folder)
-    player, walker = start_walking(server, 60), begin_walk(server.url)
+    player, walker = start_walking(server.url, 60), begin_walk(server.url)
     began_s = time.monotonic()
     with ThreadPoolExecutor(1) as pool:
         pool.submit(walker.receive_type, "bye")
@@ -35,7 +36,7 @@ def sigterm_in_mid_chunk(folder: Path, is_short: bool) -> str:
 def sigkill_and_start_again(folder: Path, is_short: bool) -> str:
     """The server is killed while two walk; another one starts on the same machine."""
     server = FaultServer(folder)
-    player, walker = start_walking(server, 60), begin_walk(server.url)
+    player, walker = start_walking(server.url, 60), begin_walk(server.url)
     server.stop(signal.SIGKILL)
     player.join(5)
     if player.is_alive():

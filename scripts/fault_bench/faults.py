@@ -16,8 +16,9 @@ from websockets.frames import Opcode
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as ws_connect
 
-from fault_bench.clients import Player, connect, frame, message, send, upgrade, victim
+from fault_bench.clients import connect, frame, message, send, upgrade, victim
 from fault_bench.server import SCRIPTS, FaultServer
+from fault_bench.waiting import wait_until
 
 HELLO, START = message("hello", protocol=1), message("start", seed=2)
 NOT_SAVED = "a walk could not be saved"  # in the log
@@ -52,23 +53,6 @@ def many(opened: list[socket.socket]) -> Iterator[list[socket.socket]]:
     finally:
         for each in opened:
             each.close()
-
-
-def wait_until(is_so: Callable[[], bool], timeout_s: float) -> bool:
-    end_s = time.monotonic() + timeout_s
-    while not is_so():
-        if time.monotonic() > end_s:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def start_walking(server: FaultServer, seconds: float) -> Player:
-    """Let somebody walk for so long. Returns: once video comes."""
-    player = Player(server.url, seconds)
-    player.start()
-    wait_until(lambda: player.visitor.num_frames > 20, 20)
-    return player
 
 
 @fault

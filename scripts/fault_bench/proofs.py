@@ -22,9 +22,10 @@ from fault_bench.disks import (
     store_that_hangs,
     torn_part,
 )
-from fault_bench.faults import HELLO, START, wait_until
+from fault_bench.faults import HELLO, START
 from fault_bench.keeping import places_after_a_kill, walks_begun_and_dropped
 from fault_bench.server import FaultServer, Usage
+from fault_bench.waiting import wait_until
 from worldplay.client.visit import Visit
 
 MOST_MORE_MB = 20.0

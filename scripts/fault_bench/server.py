@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 import weakref
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,9 +91,18 @@ class FaultServer:
         self._disk_file.unlink()
 
     def metric(self, name: str) -> float:
-        """Read a metric, with its labels."""
-        lines = self.get("/metrics").decode().splitlines()
-        return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} "))
+        """Read a metric; the name has its labels."""
+        return next(value for key, value in self._metrics() if key == name)
+
+    def metric_sum(self, name: str) -> float:
+        """Add up a metric of all labels."""
+        return sum(value for key, value in self._metrics() if key.startswith(f"{name}{{"))
+
+    def _metrics(self) -> Iterator[tuple[str, float]]:
+        for line in self.get("/metrics").decode().splitlines():
+            if not line.startswith("#"):
+                key, _, value = line.rpartition(" ")
+                yield key, float(value)
 
     def get(self, path: str, timeout_s: float = 10.0) -> bytes:
         with urllib.request.urlopen(f"http://{self.address}{path}", timeout=timeout_s) as answer:

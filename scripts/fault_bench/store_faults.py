@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 from fault_bench import VICTIM_SEED
-from fault_bench.faults import Bench, fault, wait_until
+from fault_bench.faults import Bench, fault
 from fault_bench.server import RESUME_S, SCRIPTS, FaultServer
+from fault_bench.waiting import wait_until
 from fault_bench.walker import Walker
 
 KEY = "the key of an owner"
