@@ -28,12 +28,12 @@ class SlowStoreError(OSError):
 class DiskThreads:
     """Does a few things with the store at a time, each on a thread of its own. Event loop only.
 
-    A thread that may hang leaves its place to others, until too many do.
+    A thread that may hang leaves its permit to others, until too many do.
     """
 
     def __init__(self, most: int) -> None:
-        self._places = asyncio.Semaphore(most)
-        self._slow = Counter[str]()  # threads without a place, by address; nobody may wait for them any more
+        self._permits = asyncio.Semaphore(most)
+        self._slow = Counter[str]()  # threads without a permit, by address; nobody may wait for them any more
 
     async def run(
         self, address: str, task: Callable[..., T], *arguments: object, patience_s: float = PATIENCE_S
@@ -47,7 +47,7 @@ class DiskThreads:
             raise SlowStoreError from None
 
     async def _run(self, address: str, task: Callable[[], T]) -> T:
-        async with self._places:
+        async with self._permits:
             done = _start(task)
             try:
                 await asyncio.wait({done}, timeout=GIVE_WAY_S)

@@ -14,17 +14,17 @@ class PictureDecoding:
     """Runs functions that decode pictures, one at a time. Event loop only."""
 
     def __init__(self) -> None:
-        self._turn = asyncio.Semaphore(1)
+        self._one_at_a_time = asyncio.Semaphore(1)
 
     async def run(self, decode: Callable[[bytes], T], data: bytes) -> T:
         """Wait for the turn, and call a function in a thread. Its memory is given back to the system."""
-        await self._turn.acquire()
+        await self._one_at_a_time.acquire()
         decoding = asyncio.ensure_future(asyncio.to_thread(partial(_run, decode, data)))
-        decoding.add_done_callback(self._pass_turn)
+        decoding.add_done_callback(self._release)
         return await asyncio.shield(decoding)  # a client that leaves does not end the thread
 
-    def _pass_turn(self, decoding: "asyncio.Future[T]") -> None:
-        self._turn.release()
+    def _release(self, decoding: "asyncio.Future[T]") -> None:
+        self._one_at_a_time.release()
         if not decoding.cancelled():
             decoding.exception()  # if its client has left, nobody else reads it
 

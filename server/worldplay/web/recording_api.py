@@ -113,7 +113,7 @@ class RecordingApi:
         self._visits = visits
         self._recordings = recordings
         self._threads = CapacityLimiter(MAX_READS)
-        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # by address
+        self._permits: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # by address
         self._answers: Counter[tuple[str, bool]] = Counter()  # in progress, by session, and whether by a link
 
     async def send_video(self, request: Request, answer: Answer) -> None:
@@ -276,7 +276,7 @@ class RecordingApi:
         Raises: ApiError if there is no such recording, or the disk fails.
         """
         try:
-            async with self._turns.setdefault(address, asyncio.Semaphore(MAX_READS_EACH)):
+            async with self._permits.setdefault(address, asyncio.Semaphore(MAX_READS_EACH)):
                 return await run_sync(function, *arguments, limiter=self._threads)
         except MissingRecordingError:
             raise ApiError(404, "not_found", MISSING) from None
