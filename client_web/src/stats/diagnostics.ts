@@ -73,7 +73,7 @@ export function playbackSnapshot(player: Player, measured: Measurements): Omit<D
     skips: player.numSkips,
     rebuilds: player.numRebuilds,
     lead: player.bufferedS,
-    wantedLead: player.wantedS,
+    wantedLead: player.liveEdgeS,
     playbackRate: player.playbackRate,
     latencies: measured.latencies.values,
     latencySplits: measured.splits.values,

@@ -123,7 +123,7 @@ export class Player {
   }
 
   /** Media seconds that should be buffered when a fragment arrives. */
-  get wantedS(): number {
+  get liveEdgeS(): number {
     return this.edge.wantedS(performance.now());
   }
 

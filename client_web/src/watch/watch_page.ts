@@ -57,9 +57,9 @@ export class WatchPage {
   }
 
   private received(message: ServerMessage): void {
-    if (message.type === "media") this.shown(message);
+    if (message.type === "media") this.mediaReceived(message);
     else if (message.type === "init") this.opened(message);
-    else if (message.type === "watchers") this.told(message);
+    else if (message.type === "watchers") this.tell(message);
     else if (message.type === "welcome") this.welcomed(message);
     else if (message.type === "bye") this.comeback.said(message);
   }
@@ -77,13 +77,13 @@ export class WatchPage {
     this.player.open(mime, data);
   }
 
-  private shown(media: Media): void {
+  private mediaReceived(media: Media): void {
     this.comeback.watches();
     this.stage.expect(media.frame);
     this.player.append(media, performance.now());
   }
 
-  private told(watchers: Watchers): void {
+  private tell(watchers: Watchers): void {
     this.line.show(watchers);
     const words = walkerInWords(watchers);
     this.isMoving = words === null;

@@ -149,11 +149,11 @@ it("undoes what others did to the video", () => {
 it("wants more buffered after a stall, though the browser stopped just before the end", () => {
   const buffer = open();
   appendAll(buffer, 0, 2);
-  const before = player.wantedS;
+  const before = player.liveEdgeS;
   video.currentTime = 2 * FRAME_S - 0.01;
   vi.advanceTimersByTime(2 * FRAME_S * 1_000 + 300);
   appendAll(buffer, 2, 3);
-  expect(player.wantedS).toBeCloseTo(before + 0.3, 2);
+  expect(player.liveEdgeS).toBeCloseTo(before + 0.3, 2);
 });
 
 it.each([300, 650, 900])("wants no more after %i ms out of sight, which no timer noticed", (hiddenMs) => {
@@ -164,7 +164,7 @@ it.each([300, 650, 900])("wants no more after %i ms out of sight, which no timer
   player.returned();
   appendAll(buffer, 2, 3);
   expect(player.reserveS).toBeCloseTo(FRAME_S, 3);
-  expect(player.wantedS).toBeCloseTo(FRAME_S, 3);
+  expect(player.liveEdgeS).toBeCloseTo(FRAME_S, 3);
 });
 
 it("takes nothing for late that comes after the video was rebuilt", () => {
