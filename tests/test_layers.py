@@ -63,7 +63,7 @@ JOIN = {
     f"web/{name}.py"
     for name in ("stream", "receiver", "listener", "outlet", "translate", "visit", "visits", "recording")
 }
-JOIN |= {"web/audience.py", "web/watcher.py", "clips/writer.py"}
+JOIN |= {"web/audience.py", "web/watcher.py", "clips/file.py"}
 
 
 def imported_names(path: Path) -> Iterator[str]:

@@ -1,93 +1,69 @@
-"""A clip's file in the making, with an engine that only listens."""
+"""A clip's file, made by the embedded world."""
 
-from queue import Queue
-from types import SimpleNamespace
+from itertools import count
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+import torch
 
-from worldplay.clips.writer import ChunkDone, ClipFile, Data, Decorate, Failed, Finished, PassDone
-from worldplay.media.track import VideoTrack
-
-WORLD: Any = SimpleNamespace(width=16, height=16, fps=24)
-PLAN: Any = SimpleNamespace(request="the request")
-FRAMES = np.zeros((4, 16, 16, 3), np.uint8)
-
-
-class FakeEngine:
-    """Takes a clip and remembers what becomes of it."""
-
-    def __init__(self) -> None:
-        self.requests: list[object] = []
-        self.allowed: list[bool] = []
-        self.cancelled: list[bool] = []
-
-    def render(self, request: object, listener: object) -> SimpleNamespace:
-        self.requests.append(request)
-        return SimpleNamespace(
-            allow_chunk=lambda: self.allowed.append(True), cancel=lambda: self.cancelled.append(True)
-        )
+from support.clips import decode, make_plan, write
+from worldplay.clips.writer import count_passes, write_clip
+from worldplay.model.vae import StreamingVAE
+from worldplay.world.world import World
 
 
-def begun(decorate: Decorate | None = None) -> tuple[ClipFile, Any, "Queue[Any]"]:
-    pieces: Queue[Any] = Queue()
-    clip, engine = ClipFile(WORLD, pieces.put, decorate), FakeEngine()
-    clip.begin(engine, PLAN)  # type: ignore[arg-type]
-    return clip, engine, pieces
+def test_clip_has_the_frames_asked_for(world: World, tmp_path: Path) -> None:
+    record = write(world, make_plan(world, num_frames=29), tmp_path / "clip.mp4")
+    frames = decode((tmp_path / "clip.mp4").read_bytes())
+    assert [frame.shape for frame in frames] == [(world.height, world.width, 3)] * 29
+    assert [done.report.chunk.num_frames for done in record.chunks] == [13, 16]
+    assert record.timings_ms().keys() == {"select", "context", "denoise", "decode", "encode"}
 
 
-def report(num_frames: int) -> Any:
-    return SimpleNamespace(chunk=SimpleNamespace(num_frames=num_frames, labels=[9, 27]))
+def test_file_that_is_still_growing_can_be_played(world: World, tmp_path: Path) -> None:
+    write(world, make_plan(world, num_frames=29), tmp_path / "clip.mp4")
+    data = (tmp_path / "clip.mp4").read_bytes()
+    half = data[: data.rindex(b"moof", 0, len(data) // 2) - 4]
+    assert 5 < len(decode(half)) < 29
 
 
-def take(pieces: "Queue[Any]", count: int) -> list[Any]:
-    return [pieces.get(timeout=60.0) for _ in range(count)]
+def test_seed_decides(world: World, tmp_path: Path) -> None:
+    files = [tmp_path / f"{index}.mp4" for index in range(3)]
+    for file, seed in zip(files, (1, 1, 2), strict=True):
+        write(world, make_plan(world, num_frames=13, seed=seed), file)
+    one, same, other = (file.read_bytes() for file in files)
+    assert one == same != other
 
 
-def test_pieces_come_in_the_order_of_the_engines_calls() -> None:
-    clip, engine, pieces = begun()
-    clip.on_opened()
-    clip.on_pass()
-    clip.on_chunk(report(8))
-    clip.on_frames(FRAMES, 5.0)
-    clip.on_frames(FRAMES, 6.0)
-    clip.on_finished()
-    came = take(pieces, 12)
-    kinds = [type(piece) for piece in came]
-    assert kinds == [Data, PassDone, *[Data] * 8, ChunkDone, Finished]
-    assert came[10].decode_ms == 11.0
-    assert came[0].data[4:8] == b"ftyp"
-    assert (engine.requests, engine.allowed, engine.cancelled) == (["the request"], [True], [])
+def test_full_disk_is_told_with_the_file_and_what_there_is_of_it(world: World) -> None:
+    expected = r"^cannot write /dev/full: No space left on device; nothing of /dev/full can be played$"
+    with pytest.raises(OSError, match=expected):
+        write(world, make_plan(world, num_frames=13), Path("/dev/full"))
 
 
-def test_frames_are_decorated_with_the_label_of_their_latent() -> None:
-    labels: list[int] = []
-
-    def decorate(frames: Any, label: int) -> Any:
-        labels.append(label)
-        return frames
-
-    clip, _, pieces = begun(decorate)
-    clip.on_chunk(report(8))
-    clip.on_frames(FRAMES, 5.0)
-    clip.on_frames(FRAMES, 5.0)
-    take(pieces, 9)
-    assert labels == [9, 27]
-
-
-@pytest.mark.parametrize(("error", "code"), [(MemoryError(), "out_of_memory"), (ValueError("?"), "internal")])
-def test_frame_that_cannot_be_encoded_ends_the_clip(
-    error: Exception, code: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.slow
+def test_failure_is_told_with_what_there_is_of_the_file(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise error
+    decode_latent, calls = StreamingVAE.decode_latent, count()
 
-    monkeypatch.setattr(VideoTrack, "encode", fail)
-    clip, engine, pieces = begun()
-    clip.on_chunk(report(8))
-    clip.on_frames(FRAMES, 5.0)
-    (failed,) = take(pieces, 1)
-    assert isinstance(failed, Failed)
-    assert failed.code == code
-    assert engine.cancelled == [True]
+    def fail_at_the_sixth(self: StreamingVAE, *arguments: Any, **options: Any) -> object:
+        if next(calls) == 5:
+            raise torch.OutOfMemoryError
+        return decode_latent(self, *arguments, **options)
+
+    monkeypatch.setattr(StreamingVAE, "decode_latent", fail_at_the_sixth)
+    out = tmp_path / "a.mp4"
+    expected = r"^not enough memory for this clip: .*; the first 13 frames of .*a.mp4 can be played$"
+    with pytest.raises(OSError, match=expected):
+        write(world, make_plan(world, num_frames=29), out)
+    assert len(decode(out.read_bytes())) >= 13
+
+
+def test_progress_is_told_at_every_pass(world: World, tmp_path: Path) -> None:
+    told: list[int] = []
+    clip = make_plan(world, num_frames=29, steps=3)
+    write_clip(world, clip, tmp_path / "clip.mp4", told.append, overlay=False)
+    assert told == [0] * (1 + 3) + [13] * (1 + 3)
+    assert len(told) == count_passes(world, clip)

@@ -7,8 +7,8 @@ from typing import Any
 import av
 from numpy.typing import NDArray
 
-from worldplay.clips.file import ClipReport, write_clip
 from worldplay.clips.plan import ClipOptions, ClipPlan, ClipTarget, plan_clip
+from worldplay.clips.writer import ClipReport, write_clip
 from worldplay.commands.render import RenderOptions
 from worldplay.world.world import World
 

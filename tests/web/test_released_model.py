@@ -13,8 +13,8 @@ from PIL import Image
 from support.published import TRANSFORMER, VAE
 from support.raw_client import RawClient
 from support.serving import serving
-from worldplay.clips.file import write_clip
 from worldplay.clips.plan import ClipError, ClipOptions, plan_clip
+from worldplay.clips.writer import write_clip
 from worldplay.world.released.load import ReleasedConfig, load_released
 from worldplay.world.released.memory_estimate import Shapes
 from worldplay.world.released.variants import find_variant

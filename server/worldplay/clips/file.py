@@ -1,125 +1,141 @@
-"""Makes a clip and writes it to a file, fragment by fragment, so that it can be played while it grows."""
+"""Makes a clip's MP4 file: connects the engine, which makes the frames, with the encoder."""
 
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from io import FileIO
-from pathlib import Path
-from queue import SimpleQueue
 
-from worldplay.clips.key_overlay import draw_keys
 from worldplay.clips.plan import ClipPlan
-from worldplay.clips.writer import ChunkDone, ClipFile, Data, Failed, Finished, PassDone, Piece
+from worldplay.engine.clip_run import ClipJob
 from worldplay.engine.engine import Engine
+from worldplay.engine.failures import REASONS, code_of
+from worldplay.engine.ports import ChunkReport, Frames
+from worldplay.media.frame_encoder import FrameEncoder
 from worldplay.world.world import World
-
-OnPass = Callable[[int], None]  # called after every pass of the network with the number of frames written
-
-_FAILURES = {
-    "out_of_memory": "not enough memory for this clip: try a smaller --size, and see `worldplay doctor`",
-    "internal": "the model failed; the log above says why",
-}
 
 
 @dataclass(frozen=True, slots=True)
-class ClipReport:
-    """How a clip was made."""
+class Data:
+    """The next bytes of the file: first the init segment, then one fragment a frame."""
 
-    chunks: list[ChunkDone]
-    wall_s: float
-    cpu_s: float
-
-    def timings_ms(self) -> dict[str, float]:
-        """Add up the times of all chunks, by stage."""
-        totals: dict[str, float] = defaultdict(float)
-        for chunk in self.chunks:
-            for stage, time_ms in timings_of(chunk).items():
-                totals[stage] += time_ms
-        return dict(totals)
+    data: bytes
 
 
-def timings_of(chunk: ChunkDone) -> dict[str, float]:
-    """Return a chunk's times in ms, by stage."""
-    return {**chunk.report.chunk.timings_ms, "decode": chunk.decode_ms, "encode": chunk.encode_ms}
+@dataclass(frozen=True, slots=True)
+class PassDone:
+    """The network has finished a pass: over a chunk's context, or one denoising step."""
 
 
-def write_clip(world: World, plan: ClipPlan, out: Path, on_pass: OnPass, *, overlay: bool) -> ClipReport:
-    """Make a clip and write it to a file. If this fails, the part already written can be played.
+@dataclass(frozen=True, slots=True)
+class ChunkDone:
+    """All fragments of a chunk have been passed on."""
 
-    Raises: OSError if the file or the model fails.
+    report: ChunkReport
+    decode_ms: float
+    encode_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The file is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The clip failed; no more pieces follow. The code is `bad_request`, or one of engine/failures.py."""
+
+    code: str
+    message: str
+
+
+Piece = Data | PassDone | ChunkDone | Finished | Failed
+Decorate = Callable[[Frames, int], Frames]  # frames of one latent and its label
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """A chunk that is being encoded, and its progress."""
+
+    report: ChunkReport
+    num_latents: int = 0
+    num_frames: int = 0
+    decode_ms: float = 0.0
+    encode_ms: float = 0.0
+
+
+class ClipFile:
+    """Makes the file of one clip. `put` gets its pieces in order, on the encoding thread.
+
+    Chunks are made no faster than they are encoded, because raw frames are large. Encoded pieces are small,
+    and may accumulate: a client that reads slowly does not delay the next clip.
     """
-    began, began_cpu = time.perf_counter(), time.process_time()
-    chunks: list[ChunkDone] = []
-    with out.open("wb", buffering=0) as file, _pieces(world, plan, overlay) as pieces:
-        _write(pieces, file, chunks, on_pass)
-    return ClipReport(chunks, time.perf_counter() - began, time.process_time() - began_cpu)
 
+    def __init__(self, world: World, put: Callable[[Piece], None], decorate: Decorate | None = None) -> None:
+        self._put = put
+        self._decorate = decorate
+        self._encoder = FrameEncoder(world.width, world.height, world.fps, self._fail)
+        self._job: ClipJob | None = None
+        self._chunk: _Chunk | None = None
+        self._num_frames = 0  # of the whole file
 
-def count_passes(world: World, plan: ClipPlan) -> int:
-    """Count the network's passes: one per step of each chunk, and in causal models one for its context."""
-    steps = plan.request.walk.steps or world.rollout.config.steps
-    num_cuts = sum(len(kept) for kept in plan.request.cuts or ())
-    return (plan.request.num_chunks + num_cuts) * (steps + world.can_walk)
+    def begin(self, engine: Engine, plan: ClipPlan) -> None:
+        """Queue the clip after earlier ones."""
+        self._job = engine.render(plan.request, self)
 
+    def close(self) -> None:
+        """Stop making the clip, unless it is finished. At most one more piece follows."""
+        if self._job is not None:
+            self._job.cancel()
+        self._encoder.close()
 
-def _write(pieces: Iterator[Piece], file: FileIO, done: list[ChunkDone], on_pass: OnPass) -> None:
-    """Write pieces as they come. `done` collects the chunks that are completely written."""
-    for piece in pieces:
-        match piece:
-            case Data(data):
-                _append(file, data, done)
-            case PassDone():
-                on_pass(_count_frames(done))
-            case ChunkDone():
-                done.append(piece)
-            case Failed(code, message):
-                raise OSError(f"{_FAILURES.get(code, message)}; {_describe_playable(file.name, done)}")
+    # -- from the engine, on its worker thread
 
+    def on_opened(self) -> None:
+        self._encoder.run(self._open)
 
-def _append(file: FileIO, data: bytes, done: list[ChunkDone]) -> None:
-    try:
-        while data:  # as the disk becomes full, a write may take only a part
-            data = data[file.write(data) :]
-    except OSError as error:
-        raise OSError(
-            f"cannot write {file.name}: {error.strerror}; {_describe_playable(file.name, done)}"
-        ) from None
+    def on_pass(self) -> None:
+        self._encoder.run(self._put, PassDone())
 
+    def on_chunk(self, report: ChunkReport) -> None:
+        self._encoder.run(self._begin_chunk, report)
 
-def _describe_playable(name: str, done: list[ChunkDone]) -> str:
-    """Say how much of an unfinished file can be played."""
-    if not done:
-        return f"nothing of {name} can be played"
-    return f"the first {_count_frames(done)} frames of {name} can be played"
+    def on_frames(self, frames: Frames, decode_ms: float) -> None:
+        self._encoder.run(self._encode, frames, decode_ms)
 
+    def on_finished(self) -> None:
+        self._encoder.run(self._put, Finished())
 
-def _count_frames(chunks: list[ChunkDone]) -> int:
-    return sum(chunk.report.chunk.num_frames for chunk in chunks)
+    def on_failed(self, code: str, message: str) -> None:
+        self._encoder.run(self._put, Failed(code, message))
 
+    # -- on the encoding thread
 
-@contextmanager
-def _pieces(world: World, plan: ClipPlan, overlay: bool) -> Iterator[Iterator[Piece]]:
-    """Run an engine for one clip, and yield its pieces. Leaving the context stops it."""
-    engine = Engine(world, max_sessions=1, max_queued=0)
-    queue: SimpleQueue[Piece] = SimpleQueue()
-    clip = ClipFile(world, queue.put, draw_keys if overlay else None)
-    engine.start()
-    try:
-        clip.begin(engine, plan)
-        yield _take(queue)
-    finally:
-        clip.close()
-        engine.close()
+    def _fail(self, error: Exception) -> None:
+        self.close()
+        code = code_of(error)
+        self._put(Failed(code, REASONS[code]))
 
+    def _open(self) -> None:
+        self._put(Data(self._encoder.track.init_segment))
 
-def _take(queue: "SimpleQueue[Piece]") -> Iterator[Piece]:
-    """Yield pieces as they come, up to the end or a failure."""
-    while True:
-        piece = queue.get()
-        if isinstance(piece, Finished):
-            return
-        yield piece
-        if isinstance(piece, Failed):
-            return
+    def _begin_chunk(self, report: ChunkReport) -> None:
+        self._chunk = _Chunk(report)
+        self._encoder.begin_chunk()
+
+    def _encode(self, frames: Frames, decode_ms: float) -> None:
+        chunk = self._chunk
+        assert chunk is not None, "frames before their chunk"
+        if self._decorate is not None:
+            frames = self._decorate(frames, chunk.report.chunk.labels[chunk.num_latents])
+        for frame, encode_ms in self._encoder.encode(frames):
+            self._put(Data(self._encoder.track.fragment(frame, self._num_frames)))
+            self._num_frames += 1
+            chunk.encode_ms += encode_ms
+        chunk.num_latents += 1
+        chunk.num_frames += len(frames)
+        chunk.decode_ms += decode_ms
+        if chunk.num_frames == chunk.report.chunk.num_frames:
+            self._finish(chunk)
+
+    def _finish(self, chunk: _Chunk) -> None:
+        assert self._job is not None, "a chunk of a clip that was not begun"
+        self._put(ChunkDone(chunk.report, chunk.decode_ms, chunk.encode_ms))
+        self._job.allow_chunk()

@@ -104,7 +104,7 @@ def _render_saved_walk(settings: ModelSettings, options: RenderOptions) -> None:
 
 
 def _render(world: "World", plan: ClipPlan, options: RenderOptions, source: dict[str, str] | None) -> None:
-    from worldplay.clips.file import count_passes, write_clip
+    from worldplay.clips.writer import count_passes, write_clip
     from worldplay.commands.render_report import describe, summarise
 
     progress = Progress(plan.num_frames, count_passes(world, plan), sys.stderr)

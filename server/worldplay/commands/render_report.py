@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from worldplay.clips.file import ClipReport, timings_of
 from worldplay.clips.plan import ClipPlan
+from worldplay.clips.writer import ClipReport, timings_of
 from worldplay.world.camera import DEFAULT_INTRINSICS
 from worldplay.world.recorded_walk import describe_cut
 from worldplay.world.steering import PosedCamera

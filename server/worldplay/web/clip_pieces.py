@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from worldplay.clips.file import ChunkDone, ClipFile, Data, Failed, Finished, PassDone, Piece
 from worldplay.clips.plan import ClipPlan
-from worldplay.clips.writer import ChunkDone, ClipFile, Data, Failed, Finished, PassDone, Piece
 from worldplay.engine.engine import Engine
 from worldplay.web.answer import ClientGoneError
 from worldplay.web.errors import clip_error
