@@ -115,8 +115,8 @@ def test_the_gpu_that_computes_a_world_encodes_it(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(serve, "find_live_codec", find)
     world = make_world()
-    assert serve.choose_codec(world) is world
+    assert serve.with_live_codec(world) is world
     assert sizes == []
     monkeypatch.setattr(World, "device", torch.device("meta"))
-    assert serve.choose_codec(world).codec == "h264_nvenc"
+    assert serve.with_live_codec(world).codec == "h264_nvenc"
     assert sizes == [(WIDTH, HEIGHT, 24)]

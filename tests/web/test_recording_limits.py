@@ -10,12 +10,12 @@ from starlette.requests import Request
 from worldplay.settings import load_settings
 from worldplay.web.answer import Answer
 from worldplay.web.limits import AddressLimit
-from worldplay.web.recording_api import MAX_READS_EACH, Endpoint, RecordingApi
+from worldplay.web.recording_api import MAX_READS_EACH, RecordingApi, RecordingEndpoint
 
 ONE, OTHER = "192.0.2.1", "192.0.2.2"
 
 
-async def get_status(endpoint: Endpoint, address: str) -> int:
+async def get_status(endpoint: RecordingEndpoint, address: str) -> int:
     """Ask an endpoint. Returns: the status of its answer."""
     sent: list[MutableMapping[str, Any]] = []
 
@@ -38,7 +38,7 @@ async def test_requests_of_one_address_are_bounded() -> None:
         await answer.begin([], 204)
         await answer.end()
 
-    endpoint = Endpoint(handle, load_settings(), AddressLimit(2, 9, "requests for recordings"))
+    endpoint = RecordingEndpoint(handle, load_settings(), AddressLimit(2, 9, "requests for recordings"))
     held = [asyncio.create_task(get_status(endpoint, address)) for address in (ONE, ONE, OTHER)]
     await asyncio.sleep(0)
     assert await get_status(endpoint, ONE) == 503

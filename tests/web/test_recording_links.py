@@ -20,7 +20,7 @@ from worldplay.store.errors import MissingRecordingError
 from worldplay.store.recordings import RecordingLimits, Recordings
 from worldplay.web import recording_api
 from worldplay.web.logs import has_no_url
-from worldplay.web.recording_links import make_token
+from worldplay.web.recording_links import make_recording_token
 from worldplay.world.world import World
 
 NAMES = ("recording.mp4", "walk.json")
@@ -98,7 +98,8 @@ def test_nothing_opens_without_a_link_of_its_own(visitor: Visitor, address: str)
     assert "right" not in watch
     before = opened(visitor, watch["token"])
     token, other = share(visitor), Visitor(address).walk(1, seed=1)
-    wrong = ["", "x", "a" * 4000, "é\x00", token[:-1], token + "x", watch["token"], make_token("x", "y", 0)]
+    wrong = ["", "x", "a" * 4000, "é\x00", token[:-1], token + "x", watch["token"]]
+    wrong.append(make_recording_token("x", "y", 0))
     tries = [opened(visitor, each, name) for each in wrong for name in NAMES]
     tries += [opened(other, token), opened(visitor, share(other))]
     assert {(answer.status_code, answer.content) for answer in tries} == {(404, before.content)}

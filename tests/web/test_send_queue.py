@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from support.sent import MAX_CHUNKS
-from worldplay.web.send_queue import MAX_FRAMES, MAX_MESSAGES, SendQueue
+from worldplay.web.send_queue import MAX_MESSAGES, MAX_WAITING_FRAMES, SendQueue
 
 
 async def drain(queue: SendQueue[str], count: int) -> list[str]:
@@ -67,7 +67,7 @@ async def test_get_fails_once_there_were_more_messages_than_anybody_reads() -> N
 async def test_two_seconds_wait_however_often_chunks_are_cut(frames_per_part: int) -> None:
     dropped: list[str] = []
     queue: SendQueue[str] = SendQueue(dropped.extend)
-    for number in range(MAX_FRAMES):
+    for number in range(MAX_WAITING_FRAMES):
         if number % frames_per_part == 0:
             part = object()
             queue.put("chunk", part, is_frame=False)
@@ -80,7 +80,7 @@ async def test_two_seconds_wait_however_often_chunks_are_cut(frames_per_part: in
 async def test_chunk_that_is_being_made_is_never_dropped() -> None:
     dropped: list[str] = []
     queue: SendQueue[str] = SendQueue(dropped.extend)
-    for _ in range(MAX_FRAMES + 1):
+    for _ in range(MAX_WAITING_FRAMES + 1):
         queue.put("frame", 0)
     queue.put("pong")
     assert dropped == []

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter
 from support.sent import welcome
 from worldplay.protocol.errors import ProtocolError
 from worldplay.web.audience import Audience
-from worldplay.web.watch_links import WatchLinks, is_token_of, make_token
+from worldplay.web.watch_links import WatchLinks, is_token_of, make_watch_token
 
 
 def audience() -> Audience:
@@ -25,7 +25,7 @@ def answer(links: WatchLinks, token: str) -> str:
 
 
 def test_token_holds_enough_chance_and_does_not_hold_the_secret() -> None:
-    tokens = {make_token("the secret") for _ in range(100)}
+    tokens = {make_watch_token("the secret") for _ in range(100)}
     assert len(tokens) == 100
     data = urlsafe_b64decode(tokens.pop() + "=")
     assert len(data) == 32  # half of it chance: 128 bits
@@ -43,7 +43,7 @@ def test_token_holds_enough_chance_and_does_not_hold_the_secret() -> None:
     ],
 )
 def test_only_the_sessions_own_token_is_known_again(change: Any) -> None:
-    token = make_token("the secret")
+    token = make_watch_token("the secret")
     assert is_token_of(token, "the secret")
     assert not is_token_of(token, "another secret")
     assert not is_token_of(change(token), "the secret")
@@ -57,7 +57,7 @@ def test_link_opens_its_walk_and_no_other() -> None:
 
 def test_walk_has_one_link_at_a_time() -> None:
     links, walk = WatchLinks(9, 9), audience()
-    assert links.share(walk, "secret", None) == links.share(walk, "secret", make_token("secret"))
+    assert links.share(walk, "secret", None) == links.share(walk, "secret", make_watch_token("secret"))
 
 
 def test_wrong_revoked_and_ended_links_are_answered_alike() -> None:
@@ -65,7 +65,7 @@ def test_wrong_revoked_and_ended_links_are_answered_alike() -> None:
     tokens = [links.share(each, "secret", None) for each in (revoked, ended)]
     links.close(revoked, "the walk is no longer shared")
     links.close(ended, "the walk has ended")
-    answers = {answer(links, token) for token in (*tokens, make_token("secret"), "guessed", "")}
+    answers = {answer(links, token) for token in (*tokens, make_watch_token("secret"), "guessed", "")}
     assert len(answers) == 1
     assert answers.pop().startswith("not_found: expected hello.watch to be the token of a walk")
 

@@ -22,7 +22,7 @@ def plan_saved_walk(snapshot: Snapshot, ground: Ground) -> ClipPlan:
         walk=begin_again(snapshot),
         steering=ReplaySteering([latch.moves for latch in snapshot.latches]),
         num_chunks=snapshot.num_chunks,
-        cuts=list_cuts(snapshot),
+        cuts=kept_by_cuts(snapshot),
         prompts=list_prompts(snapshot),
     )
     num_frames = count_frames(snapshot.end)
@@ -44,8 +44,8 @@ def _beginning_of(snapshot: Snapshot) -> Beginning:
     return snapshot.beginning
 
 
-def list_cuts(snapshot: Snapshot) -> list[list[int]]:
-    """List for each chunk how many latents each of its cuts kept."""
+def kept_by_cuts(snapshot: Snapshot) -> list[list[int]]:
+    """Return for each chunk how many latents each of its cuts kept."""
     cuts: list[list[int]] = [[] for _ in range(snapshot.num_chunks)]
     for latch in snapshot.latches:
         chunk, kept = divmod(latch.latent, CHUNK_LATENTS)

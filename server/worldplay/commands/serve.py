@@ -43,7 +43,7 @@ def run(settings: Settings) -> None:
     settings = fix_size(settings)
     with open_ranks(settings) as ranks:
         world, engine = open_engine(settings, ranks)
-        server = create_server(settings, choose_codec(world), engine, began_s)
+        server = create_server(settings, with_live_codec(world), engine, began_s)
         server.on_stopping = lambda: _end_process_soon(EXIT_FAILED if server.has_failed else 0)
         num_slots = engine.max_sessions if world.can_walk else 0
         settle_loaded()
@@ -54,7 +54,7 @@ def run(settings: Settings) -> None:
             os._exit(EXIT_FAILED)  # a thread that hangs would keep the process
 
 
-def choose_codec(world: "World") -> "World":
+def with_live_codec(world: "World") -> "World":
     """Let the GPU that computes a world encode its live video, if it can."""
     if world.device.type == "cpu":
         return world

@@ -9,7 +9,7 @@ from functools import partial
 from worldplay.engine.ports import WalkPort
 from worldplay.protocol import messages as m
 from worldplay.store.tape import Begin, Finish, Fragment, Revoke, Share, Sync, Tape, Title, Walk
-from worldplay.web.recording_links import make_token
+from worldplay.web.recording_links import make_recording_token
 from worldplay.web.send_queue import post
 from worldplay.world.recorded_walk import describe_walk
 from worldplay.world.snapshot import WalkedPath
@@ -72,7 +72,7 @@ class SessionRecording:
             tell: gets the link's token; None if nothing is recorded. Not called while the disk hangs.
         """
         done = partial(post, asyncio.get_running_loop(), tell)
-        self._tape.put(Share(partial(make_token, secret), done))
+        self._tape.put(Share(partial(make_recording_token, secret), done))
 
     def revoke(self, tell: Callable[[bool], None]) -> None:
         """Let the link work no more.

@@ -66,13 +66,14 @@ def recording_routes(settings: Settings, visits: Visits, recorder: Recorder | No
         "recording-link": ("DELETE", api.revoke_link),
     }
     requests = AddressLimit(MAX_REQUESTS_EACH, MAX_REQUESTS, "requests for recordings")
-    return [
-        OwnRoute(f"/api/sessions/{{id}}/{name}", Endpoint(handler, settings, requests), methods=[method])
-        for name, (method, handler) in handlers.items()
-    ]
+    routes: list[BaseRoute] = []
+    for name, (method, handler) in handlers.items():
+        endpoint = RecordingEndpoint(handler, settings, requests)
+        routes.append(OwnRoute(f"/api/sessions/{{id}}/{name}", endpoint, methods=[method]))
+    return routes
 
 
-class Endpoint:
+class RecordingEndpoint:
     """An ASGI application that answers with what a handler sends, or with the error that it raises."""
 
     def __init__(self, handler: Handler, settings: Settings, requests: AddressLimit) -> None:

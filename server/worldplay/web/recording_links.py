@@ -15,7 +15,7 @@ _CHALLENGE = {
 }
 
 
-def make_token(secret: str, take: str, num_revoked: int) -> str:
+def make_recording_token(secret: str, take: str, num_revoked: int) -> str:
     """Make the token of a link, which shows nothing of the session's secret.
 
     Args:

@@ -11,7 +11,8 @@ logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
-MAX_FRAMES = 48  # two seconds; pacing keeps one or two chunks waiting, unless the client does not read
+# Two seconds. Pacing keeps one or two chunks waiting, unless the client does not read.
+MAX_WAITING_FRAMES = 48
 MAX_MESSAGES = 1000  # that belong to no chunk
 
 
@@ -68,7 +69,7 @@ class SendQueue(Generic[Item]):
 
     def _drop_oldest(self, newest: object | None) -> None:
         """Drop the oldest chunks if too many frames wait. The next chunk begins with a keyframe."""
-        while newest is not None and sum(entry.is_frame for entry in self._items) > MAX_FRAMES:
+        while newest is not None and sum(entry.is_frame for entry in self._items) > MAX_WAITING_FRAMES:
             oldest = next(entry.chunk for entry in self._items if entry.chunk is not None)
             if oldest is newest:
                 return

@@ -14,7 +14,7 @@ ENDED = "the walk has ended"
 REVOKED = "the walk is no longer shared"
 
 
-def make_token(secret: str) -> str:
+def make_watch_token(secret: str) -> str:
     """Make a token that nobody can guess, for the session with this secret."""
     nonce = secrets.token_bytes(HALF_BYTES)
     return urlsafe_b64encode(nonce + _sign(nonce, secret)).rstrip(b"=").decode()
@@ -60,7 +60,7 @@ class WatchLinks:
             raise ProtocolError(ErrorCode.BAD_REQUEST, "expected no share: nobody can watch on this server")
         if audience not in self._tokens:
             is_own = token is not None and is_token_of(token, secret)
-            self._tokens[audience] = token if token is not None and is_own else make_token(secret)
+            self._tokens[audience] = token if token is not None and is_own else make_watch_token(secret)
             self._audiences[_hash(self._tokens[audience])] = audience
         return self._tokens[audience]
 

@@ -46,7 +46,7 @@ class _News:
 
 
 _NEWS = _News()
-Queued = m.ServerMessage | VideoTrack | SharedFrame | Close | _News
+ToWatcher = m.ServerMessage | VideoTrack | SharedFrame | Close | _News
 
 
 class Watcher:
@@ -60,7 +60,7 @@ class Watcher:
         """
         self._metrics = metrics
         self._on_leave = on_leave
-        self._queue: SendQueue[Queued] = SendQueue(self._count_dropped)
+        self._queue: SendQueue[ToWatcher] = SendQueue(self._count_dropped)
         self._due: deque[m.ServerMessage | Packed] = deque()
         self._first_frame = self._next_frame = first_frame
         self._announced: ChunkReport | None = None
@@ -127,5 +127,5 @@ class Watcher:
         yield frame.pack(self._next_frame)
         self._next_frame += 1
 
-    def _count_dropped(self, items: list[Queued]) -> None:
+    def _count_dropped(self, items: list[ToWatcher]) -> None:
         self._metrics.watch_frames_dropped.inc(len(items))
