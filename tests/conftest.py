@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from worldplay.world.world import World
 
-pytest_plugins = ["support.turns"]
+pytest_plugins = ["support.alone"]
 
 # Set before PyTorch is imported, and inherited by the processes that tests start. Tests run in several
 # processes side by side, and two threads of each would wait for each other.

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from support.alone import turn
 from support.paths import run_python
-from support.turns import turn
 
 SOON_S = 0.2
 LONG_S = 30.0
@@ -93,7 +93,7 @@ def test_a_test_marked_so_runs_alone(tmp_path: Path) -> None:
         ]
         (tmp_path / f"test_{name}.py").write_text("\n".join(lines))
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = alone")
-    options = ["-n2", "--dist=loadscope", "-p", "support.turns", "-p", "no:schemathesis", "-q"]
+    options = ["-n2", "--dist=loadscope", "-p", "support.alone", "-p", "no:schemathesis", "-q"]
     run_python("-m", "pytest", *options, str(tmp_path))
     runs = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("*.json")}
     assert len(runs) == 8
