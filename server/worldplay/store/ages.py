@@ -19,7 +19,7 @@ class Ages:
     def times(
         self, about: About | None, entries: Sequence[Entry], is_bookmark: bool
     ) -> tuple[float, float, float]:
-        """Return when a walk was changed, and until when it is live and kept if it is not changed again."""
+        """Return (changed_s, live_until_s, kept_until_s), for a walk that does not change again."""
         changed_s, longest_s = max(entry.changed_s for entry in entries), max(self.keep_s, self.live_s)
         if not changed_s:  # the file system does not say
             created_s = 0.0 if about is None else about.created_s

@@ -56,7 +56,7 @@ class WrittenParts:
         return []
 
     def _begin(self, level: int) -> int:
-        """Return where the parts begin behind which none was joined more often than this."""
+        """Return the index after the last part with a higher level."""
         higher = [index for index, part in enumerate(self._parts) if part.level > level]
         return higher[-1] + 1 if higher else 0
 

@@ -1,4 +1,7 @@
-"""The time of day, for decisions about what is old enough to be removed. It does not believe one look."""
+"""The time of day, for decisions about what is old enough to be removed.
+
+A jump of the system clock counts only after it has lasted an hour.
+"""
 
 import logging
 from collections.abc import Callable

@@ -112,7 +112,7 @@ class Tape:
         self._lock = Lock()
         self._waiting: list[Item] = []
         self._waiting_bytes = 0
-        self._num_begun = self._num_ended = 0  # walks; fragments are taken while these differ
+        self._num_begun = self._num_ended = 0  # a walk's fragments are accepted from its Begin until its end
         self._num_revoking = 0  # links that will be revoked
         self._take: Take | None = None  # recorder's thread only, as the next one
         self._num_written = 0  # walks whose recordings were begun, or could not be

@@ -17,7 +17,10 @@ from worldplay.web.streams import Streams
 
 
 class OperatorMetrics:
-    """Names in base units: seconds and bytes."""
+    """What an operator wants to know beside the engine's metrics: the process, its garbage, stalls, slots.
+
+    Units: seconds and bytes.
+    """
 
     def __init__(self, engine: Engine, streams: Streams, connections: Connections) -> None:
         self._registry = CollectorRegistry()

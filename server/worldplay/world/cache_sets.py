@@ -14,7 +14,7 @@ class Holds:
     """What a cache holds beside its text: the context of a chunk."""
 
     walk: ref[Walk]
-    context: list[object]  # the latents, as LatentHistory.identify tells them apart
+    context: list[object]  # identities of the latents, from LatentHistory.identify
     read_back: ref[ChunkContext] | None  # where some of the context came from; None: all of it was encoded
     used_at: float  # perf_counter
 

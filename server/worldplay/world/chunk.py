@@ -28,7 +28,8 @@ class Chunk:
     poses: Pose  # [n, 4, 4] c2w
     motions: list[Motion]  # that led to each pose, as taken
     labels: list[int]
-    stood: list[int]  # for how many latents nothing had changed, each included; 0 if the world may move
+    # Per latent: length of the run of unchanged latents that ends with it; 0 if the world may move.
+    stood: list[int]
     bumped: bool  # on the way to the latents made
     context: list[int]  # the latent frames it was generated from
     timings_ms: dict[str, float]  # select, context, denoise

@@ -211,7 +211,7 @@ class LiveWalk:
         return WalkedPath(self.beginning, walk.c2w, walk.labels, walk.intrinsics, log.latches, log.prompts)
 
     def take_unsaved(self) -> Snapshot:
-        """Return the part that is not saved, which counts as saved from now on."""
+        """Return what is not saved yet, and mark it as saved."""
         part = self.snapshot(self.walk.num_saved)
         self.walk.num_saved = part.end
         return part

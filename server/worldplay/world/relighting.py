@@ -20,7 +20,7 @@ class Relit:
 
     latents: Tensor  # [1, C, n, h, w]
     prompt: str
-    instead_of: Sequence[object]  # the first chunk's latents, as LatentHistory.identify tells them apart
+    instead_of: Sequence[object]  # identities of the first chunk's latents, from LatentHistory.identify
 
 
 class Relighting:
