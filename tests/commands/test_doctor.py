@@ -21,7 +21,7 @@ from worldplay.commands.doctor import (
     report,
     run,
 )
-from worldplay.commands.list_models import find_problem
+from worldplay.commands.list_models import find_file_problem
 from worldplay.settings import load_settings
 from worldplay.world.frames import SIZE
 from worldplay.world.gpus import Gpu
@@ -47,7 +47,9 @@ def root(tmp_path: Path, layouts: dict[str, Path]) -> Path:
 def test_files_that_are_looked_at_and_files_that_are_checked(
     root: Path, monkeypatch: pytest.MonkeyPatch, check: bool
 ) -> None:
-    monkeypatch.setattr(doctor, "find_problem", lambda variant, folder: find_problem(variant, folder, SHAPES))
+    monkeypatch.setattr(
+        doctor, "find_file_problem", lambda variant, folder: find_file_problem(variant, folder, SHAPES)
+    )
     monkeypatch.setattr(
         doctor, "check_everything", lambda variant, folder: check_everything(variant, folder, SHAPES)
     )

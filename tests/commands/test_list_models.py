@@ -46,7 +46,7 @@ def test_model_that_is_damaged(
     assert "ar-rl: " in said
     assert "ar_rl_model/model.safetensors is damaged or incomplete" in said.splitlines()[-1]
     assert f"run `worldplay download --variant ar-rl --weights-dir {root}`" in said.splitlines()[-1]
-    assert list_models.find_problem(DISTILLED, root, SHAPES) is None
+    assert list_models.find_file_problem(DISTILLED, root, SHAPES) is None
 
 
 @pytest.mark.parametrize(
@@ -64,13 +64,13 @@ def test_small_file_that_is_damaged(
     shutil.copytree(layouts["diffusers"], tmp_path / "weights")
     path = tmp_path / "weights/HunyuanVideo-1.5-Diffusers-480p_i2v" / name
     path.unlink() if content is None else path.write_text(content)
-    found = list_models.find_problem(DISTILLED, tmp_path / "weights", SHAPES)
+    found = list_models.find_file_problem(DISTILLED, tmp_path / "weights", SHAPES)
     assert found is not None
     assert re.fullmatch(f".*{problem}; run `worldplay download .*`", found)
 
 
 def test_weights_of_another_size(layouts: dict[str, Path]) -> None:
-    found = list_models.find_problem(DISTILLED, layouts["diffusers"])
+    found = list_models.find_file_problem(DISTILLED, layouts["diffusers"])
     assert found is not None
     assert "model.safetensors lacks " in found
 

@@ -22,8 +22,8 @@ from worldplay.store.keeper import (
     SAVE_EVERY_MS,
     SLOW_MS,
     Keeper,
-    KeptWalk,
     Saving,
+    WalkSaver,
 )
 from worldplay.store.store import SILENT_S, Store, new_id
 from worldplay.world.live_walk import LiveWalk
@@ -182,7 +182,7 @@ def _fail(*arguments: object) -> None:
 
 def test_kept_walk_goes_on_behind_its_parts(saved: Saved) -> None:
     saved.go_on(0.0)
-    kept: KeptWalk = saved.keeper.keep(saved.id, "secret", saved.store.claim(saved.id))
+    kept: WalkSaver = saved.keeper.keep(saved.id, "secret", saved.store.claim(saved.id))
     go_on(saved.walk, [AHEAD])
     kept.finish(saved.walk)
     saved.keeper.close()

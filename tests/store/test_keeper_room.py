@@ -11,8 +11,8 @@ from support.walks import AHEAD, go_on, open_walk
 from worldplay.store.files import Files
 from worldplay.store.keeper import (
     Keeper,
-    KeptWalk,
     Saving,
+    WalkSaver,
 )
 from worldplay.store.store import Store, new_id
 from worldplay.world.snapshot_file import write_snapshot
@@ -30,18 +30,18 @@ class Crowd:
         self.store = Store(Files(str(folder)), quota_bytes, 3600.0, walks_per_address=walks_per_address)
         self.keeper = Keeper(self.store, lambda: self.now_ms)
 
-    def begin(self, address: str) -> KeptWalk:
+    def begin(self, address: str) -> WalkSaver:
         kept = self.keeper.keep(new_id(), "secret", address=address)
         self.save(kept)
         return kept
 
-    def save(self, kept: KeptWalk) -> None:
+    def save(self, kept: WalkSaver) -> None:
         """Save all of the walk."""
         self.walk.count_unsaved(0)
         kept.finish(self.walk)
         self.wait()
 
-    def leave(self, kept: KeptWalk) -> None:
+    def leave(self, kept: WalkSaver) -> None:
         self.walk.count_unsaved(0)
         kept.leave(self.walk)
         self.wait()
@@ -49,7 +49,7 @@ class Crowd:
     def wait(self) -> None:
         self.keeper._thread.submit(lambda: None).result()
 
-    def has(self, kept: KeptWalk) -> bool:
+    def has(self, kept: WalkSaver) -> bool:
         return self.store.has(kept.id)
 
 

@@ -20,7 +20,7 @@ from worldplay.commands.doctor_speed import (
     find_examined,
     find_paces,
 )
-from worldplay.commands.list_models import disk_bytes, find_problem
+from worldplay.commands.list_models import disk_bytes, find_file_problem
 from worldplay.commands.paths import existing_folder
 from worldplay.model.config import RELEASED_TRANSFORMER
 from worldplay.settings import ModelSettings, read_visible_gpus
@@ -69,7 +69,7 @@ def check_everything(variant: Variant, weights_dir: Path, shapes: Shapes = RELEA
 
 def describe_files(variant: Variant, weights_dir: Path, *, check: bool) -> str:
     """Describe what is wrong with the files, or how thoroughly they were checked."""
-    if problem := find_problem(variant, weights_dir):
+    if problem := find_file_problem(variant, weights_dir):
         return problem
     if not check:
         return PRESENT

@@ -40,7 +40,7 @@ def _describe(variant: Variant, weights_dir: Path, shapes: Shapes) -> ListedVari
     walks = 2 if variant.is_live else 1  # what `serve` keeps memory for: one session and a clip
     return ListedVariant(
         variant,
-        find_problem(variant, weights_dir, shapes),
+        find_file_problem(variant, weights_dir, shapes),
         disk=disk_bytes(needed),
         memory=plan_offload(needed, walks, None).peak + RESERVE,
         least_memory=plan_offload(needed, walks, 0).peak + RESERVE,
@@ -53,7 +53,7 @@ def disk_bytes(needed: MemoryEstimate) -> int:
     return needed.image_stream + needed.text_stream + autoencoder + needed.encoders
 
 
-def find_problem(variant: Variant, weights_dir: Path, shapes: Shapes = RELEASED) -> str | None:
+def find_file_problem(variant: Variant, weights_dir: Path, shapes: Shapes = RELEASED) -> str | None:
     """Run the quick check on a variant's files. Returns: what is wrong; None if nothing."""
     try:
         check_files(weights_dir, variant, shapes)

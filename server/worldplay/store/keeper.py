@@ -67,32 +67,32 @@ class Keeper:
         self.totals = SaveTotals()
         self._clock = clock
         self._thread = DaemonThread("snapshots")
-        self._open = WeakSet[KeptWalk]()
+        self._open = WeakSet[WalkSaver]()
 
-    def keep(self, id: str, secret: str, writer: str = FIRST_WRITER, address: str = "") -> "KeptWalk":
+    def keep(self, id: str, secret: str, writer: str = FIRST_WRITER, address: str = "") -> "WalkSaver":
         """Begin to save a session's walk under its id, or go on with it as a writer that has claimed it.
 
         Args:
             address: of the session's client; empty if that is not known.
         """
         about = About(kind="live", key=hash_key(secret), address=hash_address(address))
-        kept = KeptWalk(self.store, self._thread, self._clock, self.totals, id, about, writer)
-        self._open.add(kept)
-        return kept
+        saver = WalkSaver(self.store, self._thread, self._clock, self.totals, id, about, writer)
+        self._open.add(saver)
+        return saver
 
-    def find(self, id: str) -> "list[KeptWalk]":
+    def find(self, id: str) -> "list[WalkSaver]":
         """Find the sessions that save a walk here, or did a moment ago. On the thread of `keep`."""
-        return [kept for kept in list(self._open) if kept.id == id]
+        return [saver for saver in list(self._open) if saver.id == id]
 
     def give_signs(self) -> None:
         """Let all walks give a sign of life. To be called every SIGN_EVERY_S, on the thread of `keep`."""
-        for kept in list(self._open):
-            kept.give_sign()
+        for saver in list(self._open):
+            saver.give_sign()
 
     @property
     def num_unsaved(self) -> int:
         """Return how many walks cannot be saved at the moment."""
-        return sum(kept.fault is not None for kept in list(self._open))
+        return sum(saver.fault is not None for saver in list(self._open))
 
     def close(self, timeout_s: float | None = None) -> None:
         """Finish what was begun, unless it takes longer: the disk may hang."""
@@ -100,7 +100,7 @@ class Keeper:
             logger.warning("some walks were not saved: the store does not answer")
 
 
-class KeptWalk:
+class WalkSaver:
     """The saved walk of one session.
 
     `changed`, `finish` and `leave` are called on the worker thread; they only copy what is new.

@@ -9,7 +9,7 @@ from worldplay.media.frame_encoder import FrameEncoder
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.store.about import hash_address
-from worldplay.store.keeper import KeptWalk
+from worldplay.store.keeper import WalkSaver
 from worldplay.web.outlet import Item, Sample
 from worldplay.web.translate import expect_wait_s, our_fault
 from worldplay.world.world import World
@@ -22,7 +22,7 @@ class SessionListener:
         self,
         world: World,
         post: Callable[[Item | ProtocolError], None],
-        kept: KeptWalk | None = None,
+        saver: WalkSaver | None = None,
         media_s: float = 0.0,
         on_yielded: Callable[[str], None] | None = None,
         on_walked: Callable[[WalkPort], None] | None = None,
@@ -30,7 +30,7 @@ class SessionListener:
         """Post on the encoding thread, so `post` must return at once.
 
         Args:
-            kept: saves the walk; None: it is not saved.
+            saver: saves the walk; None: it is not saved.
             media_s: where the client's timeline begins.
             on_yielded: hears why the session lost its slot, on the worker thread.
             on_walked: gets the walk when it has begun or changed, on the worker thread.
@@ -42,7 +42,7 @@ class SessionListener:
         self._is_queued = False  # the client was told that it waits; worker thread only
         self._has_begun = False  # to encode
         self._is_closed = False
-        self._kept = kept
+        self._saver = saver
         self._media_s = media_s
         self._on_yielded = on_yielded or (lambda reason: None)
         self._on_walked = on_walked or (lambda walk: None)
@@ -59,8 +59,8 @@ class SessionListener:
         """
         if self.session is None:
             self._engine = engine
-            if self._kept is not None:
-                self._kept.begin()
+            if self._saver is not None:
+                self._saver.begin()
             self.session = engine.open(self, self._media_s, hash_address(address), name)
         return self.session
 
@@ -99,8 +99,8 @@ class SessionListener:
         self._tell(m.Queued(position=position, eta=eta_s))
 
     def on_slot(self) -> None:
-        if self._kept is not None:
-            self._kept.set_place(is_walking=True)
+        if self._saver is not None:
+            self._saver.set_place(is_walking=True)
         if self._is_queued:
             self._is_queued = False
             self._tell(m.State(what="seated"))
@@ -125,8 +125,8 @@ class SessionListener:
             return
         if what == "yielded":
             self._on_yielded(str(detail["text"]))
-            if self._kept is not None:
-                self._kept.set_place(is_walking=False)
+            if self._saver is not None:
+                self._saver.set_place(is_walking=False)
         if not self.tells_taken_as:
             detail = {name: value for name, value in detail.items() if name != "taken_as"}
         self._tell(m.State.model_validate({"what": what, **detail}))
@@ -136,21 +136,21 @@ class SessionListener:
 
     def on_changed(self, walk: WalkPort) -> None:
         self._on_walked(walk)
-        if self._kept is not None:
-            self._kept.changed(walk)
+        if self._saver is not None:
+            self._saver.changed(walk)
 
     def on_resting(self, walk: WalkPort) -> None:
-        if self._kept is not None:
-            self._kept.finish(walk)
+        if self._saver is not None:
+            self._saver.finish(walk)
 
     def on_ended(self, walk: WalkPort | None) -> None:
         """Save the walk. Unless the server stops, nobody may come back to it, and it may make room."""
-        if self._kept is None:
+        if self._saver is None:
             return
         if self._engine is not None and self._engine.healthy:
-            self._kept.leave(walk)
+            self._saver.leave(walk)
         elif walk is not None:
-            self._kept.finish(walk)
+            self._saver.finish(walk)
 
     # -- on the encoding thread
 

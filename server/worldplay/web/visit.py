@@ -11,7 +11,7 @@ from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ProtocolError
 from worldplay.protocol.fields import MAX_INT
 from worldplay.protocol.rate import TokenBucket
-from worldplay.store.keeper import KeptWalk, Saving
+from worldplay.store.keeper import Saving, WalkSaver
 from worldplay.store.recorder import Recorder
 from worldplay.store.tape import EndReason
 from worldplay.web.audience import Audience
@@ -45,14 +45,14 @@ class Visit:
         metrics: Metrics,
         id: str,
         secret: str,
-        kept: KeptWalk | None,
+        saver: WalkSaver | None,
         on_yielded: Callable[[str], None],
         first_frame: int,
         audience: Audience,
         recorder: Recorder | None = None,
         is_back: bool = False,
     ) -> None:
-        """`kept` saves its walk; None: nothing is saved. Its timeline begins at `first_frame`.
+        """`saver` saves its walk; None: nothing is saved. Its timeline begins at `first_frame`.
 
         Args:
             on_yielded: hears why the session lost its slot.
@@ -63,7 +63,7 @@ class Visit:
         self._is_back = is_back
         self.secret = secret
         self._fps = world.fps
-        self.kept = kept
+        self.saver = saver
         self.latency = LatencyTracker()
         self.bookmarks = TokenBucket(BOOKMARKS_PER_SECOND, BOOKMARKS_BURST)
         self.timer: asyncio.TimerHandle | None = None  # ends the visit if nobody comes back
@@ -75,7 +75,7 @@ class Visit:
         self.listener = SessionListener(
             world,
             lambda item: post(loop, self._deliver, item),
-            kept,
+            saver,
             first_frame / world.fps,
             lambda reason: post(loop, on_yielded, reason),
             None if self.recording is None else self.recording.walked,
@@ -87,9 +87,9 @@ class Visit:
         audience.is_paused = lambda: self.session is not None and self.session.is_paused
         self._dismiss: Callable[[], None] | None = None  # ends the connection that is attached
         self._chunk_latents = world.chunk_latents
-        if kept is not None:
-            kept.on_moved = lambda: post(loop, Visit.dismiss, self)
-            kept.on_saving = lambda saving: post(loop, self._tell_saving, saving)
+        if saver is not None:
+            saver.on_moved = lambda: post(loop, Visit.dismiss, self)
+            saver.on_saving = lambda saving: post(loop, self._tell_saving, saving)
 
     def _begin_recording(self, recorder: Recorder, world: World, is_back: bool) -> SessionRecording:
         loop = asyncio.get_running_loop()
@@ -184,8 +184,8 @@ class Visit:
 
     def forget(self) -> None:
         """Remove the walk from the store, because the client ended it."""
-        if self.kept is not None:
-            self.kept.forget()
+        if self.saver is not None:
+            self.saver.forget()
 
     def _deliver(self, item: Item | ProtocolError) -> None:
         """Queue an item for the client, if it knows it, and then for those who watch."""

@@ -15,7 +15,7 @@ from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.store.chain import FIRST_WRITER
 from worldplay.store.errors import MissingWalkError
-from worldplay.store.keeper import Keeper, KeptWalk
+from worldplay.store.keeper import Keeper, WalkSaver
 from worldplay.store.recorder import Recorder
 from worldplay.store.store import Store
 from worldplay.web.audience import Audience
@@ -118,13 +118,13 @@ class Visits:
         audience: Audience,
         writer: str = FIRST_WRITER,
     ) -> Visit:
-        kept = None if self._keeper is None else self._keeper.keep(id, secret, writer, address)
+        saver = None if self._keeper is None else self._keeper.keep(id, secret, writer, address)
         visit = Visit(
             self._world,
             self._metrics,
             id,
             secret,
-            kept,
+            saver,
             self._on_yielded,
             first_frame,
             audience,
@@ -192,11 +192,11 @@ class Visits:
 
     async def _has_moved(self, visit: Visit, address: str) -> bool:
         """Return whether a visit's walk went on on another server meanwhile. If so, it ends here."""
-        kept, has_moved = visit.kept, False
-        if kept is not None:
+        saver, has_moved = visit.saver, False
+        if saver is not None:
             with suppress(SlowStoreError):
                 has_moved = await self._looks.run(
-                    address, lambda: kept.has_moved, patience_s=STORE_PATIENCE_S
+                    address, lambda: saver.has_moved, patience_s=STORE_PATIENCE_S
                 )
         if has_moved:
             visit.dismiss()
@@ -225,12 +225,12 @@ class Visits:
             self.end(other)
         visit = self._make(resume.session, resume.secret, address, first_frame, audience, writer)
         visit.num_restored = snapshot.num_chunks
-        if visit.kept is not None:
-            visit.kept.set_place(is_walking=False)  # until it has one
+        if visit.saver is not None:
+            visit.saver.set_place(is_walking=False)  # until it has one
         visit.open(self._engine, address).start(WalkRequest(snapshot=snapshot, is_saved=True))
         return visit
 
-    def _load(self, resume: m.Resume, leaving: Sequence[KeptWalk]) -> tuple[Snapshot, str] | None:
+    def _load(self, resume: m.Resume, leaving: Sequence[WalkSaver]) -> tuple[Snapshot, str] | None:
         """Read a session's walk, and claim it. On a thread.
 
         Args:
@@ -243,8 +243,8 @@ class Visits:
         try:
             if not self.owns_stored(resume.session, resume.secret) or store is None:
                 return None
-            for kept in leaving:
-                kept.wait_left(LEAVE_PATIENCE_S)
+            for saver in leaving:
+                saver.wait_left(LEAVE_PATIENCE_S)
             writer = store.claim(resume.session)  # first, so that nothing is added meanwhile
             snapshot = store.load(resume.session)
             self._world.check_snapshot(snapshot)
