@@ -6,7 +6,7 @@ import { lightKeyPad } from "./input/key_pad";
 import { Api } from "./net/api";
 import { Connection, type Status } from "./net/connection";
 import { browserMemory, KeptWalks } from "./net/kept_walks";
-import { readLink, watchLink, withoutLink } from "./net/links";
+import { takeWalkLink, watchLink } from "./net/links";
 import type { Chunk, ServerError, ServerMessage, StateChange, Welcome } from "./net/protocol";
 import { Recording } from "./net/recording";
 import { openWebSocket, serverUrl } from "./net/socket";
@@ -85,22 +85,24 @@ export class App {
     notice: this.notice,
     connectionNotice: this.connectionNotice,
     send: (message) => this.connection.send(message),
-    openPanel: () => this.openPanel(),
+    openPanel: (keepsPrompt) => this.openPanel(keepsPrompt),
     savePath: () => this.recordingSaver.savePath(),
   });
   private readonly tab = new TabMemory(tabStorage());
-  private readonly sharing = new Sharing({
-    box: new ShareBox({
-      watch: () => this.sharing.watch(),
-      stop: () => this.sharing.stop(),
-      video: () => this.sharing.video(),
-      stopVideo: () => this.sharing.stopVideo(),
-      walkOn: () => this.sharing.walkOn(),
-    }),
+  private readonly shareBox: ShareBox = new ShareBox({
+    watch: () => this.sharing.watch(),
+    stop: () => this.sharing.stop(),
+    video: () => this.sharing.video(),
+    stopVideo: () => this.sharing.stopVideo(),
+    walkOn: () => this.sharing.walkOn(),
+  });
+  private readonly sharing: Sharing = new Sharing({
+    box: this.shareBox,
     send: (message) => this.connection.send(message),
+    isOpened: () => this.walk?.opened === true,
     keep: () => this.walking.keep(this.keptWalks.key),
     watchLink: (token) => watchLink(location.href, token),
-    videoLink: (token) => this.videoLink(token),
+    videoLink: (token) => (this.welcome === null ? "" : this.recording.link(this.welcome, token)),
     walkLink: (id) => this.keptWalks.link(id),
     say: (words) => this.notice.say(words),
   });
@@ -147,7 +149,7 @@ export class App {
       pad: this.pad,
       stage: this.stage.element,
       controls: this.controls,
-      isSteering: () => this.walk !== null && !this.panel.isOpen,
+      isSteering: () => this.walk !== null && !this.panel.isOpen && !this.shareBox.isOpen,
       command: (code) => this.command(code),
       gesture: () => this.playback.playInGesture(),
     });
@@ -155,10 +157,15 @@ export class App {
       () => this.welcome,
       () => this.controls.lastSeq,
     );
-    // The visitor may have added a token to the address.
-    for (const type of ["online", "hashchange"]) {
-      window.addEventListener(type, () => this.connection.connect());
-    }
+    // A walk that goes on in another window is not taken back by itself.
+    window.addEventListener("online", () => {
+      if (this.status.kind !== "failed") this.connection.networkChanged();
+    });
+    // The visitor may have added a token or a link to the address.
+    window.addEventListener("hashchange", () => {
+      if (this.status.kind === "open") this.openLink();
+      else this.connection.connect();
+    });
     window.addEventListener("pagehide", () => this.leave());
     window.addEventListener("pageshow", () => this.tab.take()); // the browser may bring a page back as it was
     this.stage.cover(null);
@@ -200,6 +207,7 @@ export class App {
 
   /** What a key does that does not steer; true when it does something. */
   private command(code: string): boolean {
+    if (this.shareBox.isOpen) return false;
     const suggestion = this.prompts.suggestionAt(code);
     if (suggestion !== undefined) {
       if (this.panel.isOpen) this.panel.suggest(suggestion);
@@ -233,11 +241,11 @@ export class App {
     this.openPanel();
   }
 
-  private openPanel(): void {
+  private openPanel(keepsPrompt = false): void {
     this.controls.releaseAll();
     // Missing in browsers that cannot capture the mouse.
     document.exitPointerLock?.();
-    this.panel.open(this.walk !== null);
+    this.panel.open(this.walk !== null, keepsPrompt);
     this.walking.updatePause();
   }
 
@@ -315,14 +323,8 @@ export class App {
 
   /** Go on with the walk that the address names. */
   private openLink(): void {
-    const id = readLink(location.hash, "walk");
-    if (id === null) return;
-    history.replaceState(
-      null,
-      "",
-      `${location.pathname}${location.search}${withoutLink(location.hash, "walk")}`,
-    );
-    this.begin(keptWalk(id));
+    const id = takeWalkLink();
+    if (id !== null) this.begin(keptWalk(id));
   }
 
   private keepWalk(): void {
@@ -334,10 +336,6 @@ export class App {
     if (!this.sharing.kept(id))
       this.notice.say("This place is kept. The menu has it: walk on from there, share or download it.");
     void this.keptList.refresh();
-  }
-
-  private videoLink(token: string): string {
-    return this.welcome === null ? "" : this.recording.link(this.welcome, token);
   }
 
   private share(): void {
@@ -385,9 +383,10 @@ export class App {
 
   private refused(error: ServerError): void {
     if (error.fatal) return; // the notice about the lost connection gives this reason
-    this.complain(error, errorInWords(error, this.walking.opensKept));
+    const words = errorInWords(error, this.walking.opensKept);
+    this.complain(error, words);
     this.walking.refused();
-    this.sharing.refused();
+    this.sharing.refused(words);
   }
 
   private note({ code, message }: { code: string; message: string }): void {

@@ -111,6 +111,13 @@ export class Connection {
     this.heartbeat = setInterval(() => this.beat(), PING_MS);
   }
 
+  /** The network is another one: connect, or find out soon whether the line still works. */
+  networkChanged(): void {
+    if (this.socket === null) return this.connect();
+    this.numSilentBeats = Math.max(this.numSilentBeats, SILENT_BEATS - 2);
+    this.ping();
+  }
+
   /** Connect as a new visitor. The session so far is not asked for again. */
   connectAnew(): void {
     this.resume = null;

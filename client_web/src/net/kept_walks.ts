@@ -13,17 +13,25 @@ export type Memory = Pick<Storage, "getItem" | "setItem">;
 const KEY = "worldplay.walk-key";
 const KEY_BYTES = 24;
 
+/** It throws where storage is forbidden, and where it is full. */
+function attempt<T>(action: () => T): T | undefined {
+  try {
+    return action();
+  } catch {
+    return undefined;
+  }
+}
+
 /** This browser's memory; where it is forbidden, one that lasts as long as the page. */
 export function browserMemory(): Memory {
-  try {
-    return localStorage;
-  } catch {
-    const items = new Map<string, string>();
-    return {
-      getItem: (name) => items.get(name) ?? null,
-      setItem: (name, value) => void items.set(name, value),
-    };
-  }
+  const items = new Map<string, string>();
+  return {
+    getItem: (name) => items.get(name) ?? attempt(() => localStorage.getItem(name)) ?? null,
+    setItem: (name, value) => {
+      items.set(name, value);
+      attempt(() => localStorage.setItem(name, value));
+    },
+  };
 }
 
 export class KeptWalks {

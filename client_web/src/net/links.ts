@@ -15,6 +15,14 @@ export function withoutLink(hash: string, linked: Linked): string {
   return parts.size === 0 ? "" : `#${parts}`;
 }
 
+/** Read and remove the address's link to a kept walk, so that it opens once; null if it has none. */
+export function takeWalkLink(): string | null {
+  const { hash, pathname, search } = location;
+  const id = readLink(hash, "walk");
+  if (id !== null) history.replaceState(null, "", `${pathname}${search}${withoutLink(hash, "walk")}`);
+  return id;
+}
+
 /** A link to watch a walk, for whoever has it. It does not hold the server's own token. */
 export function watchLink(page: string, token: string): string {
   const url = new URL(page);

@@ -54,7 +54,8 @@ export class Notice {
   /** Show a state until `end`, but no longer than this. */
   stayFor(state: State, text: string, timeMs: number): void {
     this.stay(state, text);
-    setTimeout(() => this.end(state), timeMs);
+    const asked = this.states.get(state);
+    setTimeout(() => this.states.get(state) === asked && this.end(state), timeMs);
   }
 
   end(state: State): void {

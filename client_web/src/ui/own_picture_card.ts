@@ -15,6 +15,7 @@ export class OwnPictureCard {
   limits: ImageLimits = { bytes: 0, pixels: 0 };
   /** Address of the picture; null before there is one. */
   poster: string | null = null;
+  private numTaken = 0;
   private readonly file = find("own-file", HTMLInputElement);
 
   constructor(private readonly events: CardEvents) {
@@ -59,7 +60,9 @@ export class OwnPictureCard {
   }
 
   private async take(file: File): Promise<void> {
+    const number = ++this.numTaken;
     const image = await readPicture(file, this.limits);
+    if (number !== this.numTaken) return; // another one was chosen meanwhile
     if (this.poster !== null) URL.revokeObjectURL(this.poster);
     this.poster = URL.createObjectURL(image.blob);
     find("own-picture", HTMLElement).style.backgroundImage = `url("${this.poster}")`;

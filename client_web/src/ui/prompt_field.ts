@@ -4,6 +4,8 @@ import { isComposing } from "../input/keyboard";
 export interface TextField extends EventTarget {
   value: string;
   blur(): void;
+  /** Of an element. */
+  readonly ownerDocument?: { readonly activeElement: unknown };
 }
 
 export class PromptField {
@@ -25,6 +27,7 @@ export class PromptField {
       this.isEdited = true;
     });
     field.addEventListener("blur", () => {
+      if (field.ownerDocument?.activeElement === field) return; // the window lost the focus, not the field
       this.isEdited = false;
       // Text that was not sent is not in force, so the field shows the prompt that is.
       field.value = this.shown;

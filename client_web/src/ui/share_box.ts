@@ -50,6 +50,10 @@ export class ShareBox {
     this.link.addEventListener("focus", () => this.link.select());
   }
 
+  get isOpen(): boolean {
+    return this.dialog.open;
+  }
+
   open(offer: Offer): void {
     for (const name of ["watch", "video", "walkOn"] as const) this.parts[name].hidden = !offer[name];
     this.say("");

@@ -47,6 +47,8 @@ export class StartPanel {
   /** What had the focus when the panel opened. */
   private opener: Element | null = null;
   private knowsOwnPictures = true;
+  /** Names of the views and prompts that are shown. */
+  private offered = "";
 
   constructor(
     private readonly events: PanelEvents,
@@ -76,13 +78,13 @@ export class StartPanel {
     return this.choice === null ? null : (this.posters.get(this.choice.name) ?? null);
   }
 
-  /** `walking`: a walk is going on, whose prompt can be changed. */
-  open(walking: boolean): void {
+  /** `walking`: a walk is going on, whose prompt can be changed; it is shown, unless what is typed stays. */
+  open(walking: boolean, keepsPrompt = false): void {
     if (!this.isOpen) this.opener = document.activeElement;
     this.panel.hidden = false;
     this.panel.scrollTop = 0;
     this.panel.classList.toggle("walking", walking);
-    if (walking) this.prompt.value = this.prompts.current;
+    if (walking && !keepsPrompt) this.prompt.value = this.prompts.current;
     this.showPrompt();
     this.nameTheStart();
     this.walk.focus({ preventScroll: true });
@@ -116,14 +118,11 @@ export class StartPanel {
     const limit = (name: string): number => welcome.limits[name] ?? 0;
     this.own.limits = { bytes: limit("image_bytes"), pixels: limit("image_pixels") };
     this.prompt.maxLength = limit("prompt_chars");
-    for (const poster of this.posters.values()) URL.revokeObjectURL(poster);
-    this.posters.clear();
     const views = welcome.worlds.flatMap((world) => world.views);
-    this.chips.offer(this.prompts);
+    this.offerChoices(views);
     this.showPrompt();
     this.knowsOwnPictures = welcome.worlds[0]?.own_pictures !== "nearest_view";
     find("own-note", HTMLElement).hidden = this.knowsOwnPictures;
-    this.views.replaceChildren(...views.map((view) => this.card(view)), this.own.card);
     if (this.choice?.kind !== "image") this.choose(this.viewAmong(views));
     this.offerSizes(welcome.sizes);
     this.nameSights(welcome.worlds[0]?.sights ?? []);
@@ -131,6 +130,17 @@ export class StartPanel {
     this.walk.disabled = welcome.can_walk === false;
     this.panel.classList.toggle("clips-only", this.walk.disabled);
     this.panel.classList.add("offered");
+  }
+
+  /** After a reconnect they mostly are the same: then the focus stays, and so does the poster of the walk. */
+  private offerChoices(views: readonly StartView[]): void {
+    const offered = JSON.stringify([views.map(({ name, title }) => [name, title]), this.prompts.suggestions]);
+    if (offered === this.offered) return;
+    this.offered = offered;
+    for (const poster of this.posters.values()) URL.revokeObjectURL(poster);
+    this.posters.clear();
+    this.chips.offer(this.prompts);
+    this.views.replaceChildren(...views.map((view) => this.card(view)), this.own.card);
   }
 
   private tellPlaces({ places, can_walk }: Welcome): void {

@@ -6,6 +6,8 @@ export class Pause {
   private readonly sign = find("paused-sign", HTMLElement);
   private byVisitor = false;
   private told = false;
+  /** The server may know another state: what was told on this connection may not have arrived. */
+  private mayDiffer = false;
 
   /** `tell` sends it to the server. */
   constructor(private readonly tell: (paused: boolean) => void) {}
@@ -27,6 +29,13 @@ export class Pause {
   /** A walk that was just opened is never paused. */
   opened(): void {
     this.told = false;
+    this.mayDiffer = false;
+  }
+
+  /** The connection is back, and the walk goes on. */
+  tellAgain(): void {
+    if (this.told || this.mayDiffer) this.tell(this.told);
+    this.mayDiffer = this.told;
   }
 
   /** A walk behind the open panel is paused, because nobody would see its frames. */
@@ -35,6 +44,7 @@ export class Pause {
     const paused = isWalking && (this.byVisitor || isPanelOpen);
     if (paused === this.told) return;
     this.told = paused;
+    this.mayDiffer = true;
     this.tell(paused);
   }
 

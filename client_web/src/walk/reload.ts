@@ -3,11 +3,13 @@ import type { Resume, StartRequest } from "../net/protocol";
 import { firstProblem, integer, isMap, map, number, optional, string } from "../net/schema";
 import type { OpenVideo } from "../video/player";
 
-export interface LeftWalk extends OpenVideo {
+export interface LeftWalk {
   /** The session, with the last frame that came. */
   resume: Resume;
   /** What the walk began with, but for a picture, which may be too large. */
   request: Omit<StartRequest, "image" | "size">;
+  /** Null before the first frame. */
+  video: OpenVideo | null;
 }
 
 /** A part of the browser's Storage. */
@@ -23,10 +25,8 @@ const FIELDS = {
     seed: optional(integer),
     snapshot: optional(string),
   }),
-  mime: string,
-  init: string,
-  receivedS: number,
 };
+const VIDEO_FIELDS = { mime: string, init: string, receivedS: number };
 
 /**
  * The session as another page asks for it, which can decode nothing before a key frame: from the newest one on that
@@ -65,9 +65,10 @@ export class TabMemory {
   }
 
   private write(key: string, walk: LeftWalk): void {
-    const init = btoa(String.fromCharCode(...walk.init));
+    const { resume, request, video } = walk;
+    const init = video === null ? {} : { init: btoa(String.fromCharCode(...video.init)) };
     try {
-      this.storage?.setItem(key, JSON.stringify({ ...walk, init }));
+      this.storage?.setItem(key, JSON.stringify({ resume, request, ...video, ...init }));
     } catch {
       // The memory is full. The walk does not go on after a reload.
     }
@@ -94,9 +95,17 @@ function read(text: string): LeftWalk | null {
   try {
     const value: unknown = JSON.parse(text);
     if (!isMap(value) || firstProblem(value, FIELDS) !== null) return null;
-    const left = value as unknown as Omit<LeftWalk, "init"> & { init: string };
-    return { ...left, init: Uint8Array.from(atob(left.init), (letter) => letter.charCodeAt(0)) };
+    const { resume, request } = value as unknown as LeftWalk;
+    if (!Object.keys(VIDEO_FIELDS).some((name) => name in value)) return { resume, request, video: null };
+    const video = readVideo(value);
+    return video === null ? null : { resume, request, video };
   } catch {
     return null; // not what `leave` wrote
   }
+}
+
+function readVideo(value: Record<string, unknown>): OpenVideo | null {
+  if (firstProblem(value, VIDEO_FIELDS) !== null) return null;
+  const { mime, init, receivedS } = value as unknown as Omit<OpenVideo, "init"> & { init: string };
+  return { mime, init: Uint8Array.from(atob(init), (letter) => letter.charCodeAt(0)), receivedS };
 }

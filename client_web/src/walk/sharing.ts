@@ -13,6 +13,8 @@ interface SharingParts {
     say(words: string): void;
   };
   send(message: ClientMessage): boolean;
+  /** The server has opened the walk. Before that, any refusal counts as that of the start. */
+  isOpened(): boolean;
   /** Ask for a copy of the walk; false if there is none. */
   keep(): boolean;
   watchLink(token: string): string;
@@ -22,6 +24,7 @@ interface SharingParts {
 }
 
 const NO_CONNECTION = "There is no connection at the moment.";
+const WALK_FIRST = "Walk a few steps first.";
 const CAN_WATCH = "Whoever has it sees your walk, until it ends or you stop sharing.";
 const CAN_SEE_VIDEO =
   "Whoever has it sees the video of this walk, and where it went, for as long as the server keeps it.";
@@ -42,7 +45,9 @@ export class Sharing {
     this.offer = { watch: watchers > 0, video: rights.includes("recording"), walkOn: snapshots };
     this.wantsCopy = false;
     this.watchersChanged(0);
-    if (isWalking && this.token !== null) this.parts.send({ type: "share", token: this.token });
+    if (isWalking && this.wantsLink)
+      this.watch(); // the request may have been lost
+    else if (isWalking && this.token !== null) this.parts.send({ type: "share", token: this.token });
   }
 
   /** After a reload the page does not know the link any more, but those who watch are still there. */
@@ -66,10 +71,11 @@ export class Sharing {
   }
 
   stop(): void {
-    this.parts.send({ type: "unshare" });
+    if (!this.parts.send({ type: "unshare" })) this.parts.box.say(NO_CONNECTION);
   }
 
   video(): void {
+    if (!this.parts.isOpened()) return this.parts.box.say(WALK_FIRST);
     if (!this.parts.send({ type: "share", right: "recording" })) this.parts.box.say(NO_CONNECTION);
   }
 
@@ -79,7 +85,7 @@ export class Sharing {
 
   walkOn(): void {
     this.wantsCopy = this.parts.keep();
-    if (!this.wantsCopy) this.parts.box.say("Walk a few steps first.");
+    if (!this.wantsCopy) this.parts.box.say(WALK_FIRST);
   }
 
   /** The server has made a link, or ended it. */
@@ -126,8 +132,9 @@ export class Sharing {
     return true;
   }
 
-  /** The server refused something; it may have been the link. */
-  refused(): void {
+  /** The server refused something; it may have been the link. The box covers what is said elsewhere. */
+  refused(words: string): void {
+    this.parts.box.say(words);
     this.wantsLink = false;
     this.wantsCopy = false;
   }

@@ -32,8 +32,8 @@ export function keptWalk(snapshot: string): Walk {
 }
 
 /** The walk of the page before this one, in the same tab. */
-export function reloadedWalk(request: StartRequest): Walk {
-  return { ...UNOPENED, request, poster: null, picture: null, opened: true, isReloaded: true };
+export function reloadedWalk(request: StartRequest, opened: boolean): Walk {
+  return { ...UNOPENED, request, poster: null, picture: null, opened, isReloaded: true };
 }
 
 const UNOPENED = { opened: false, isAgain: false, isResumed: false, isReloaded: false, view: null };
@@ -51,7 +51,7 @@ export class Walks {
   private before: Walk | null = null;
 
   begin(walk: Walk): void {
-    this.before = this.current;
+    if (this.current?.opened !== false) this.before = this.current; // one that is not open yet is given up
     this.current = walk;
   }
 

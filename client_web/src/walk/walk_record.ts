@@ -53,6 +53,7 @@ export class WalkRecord {
     this.cuts = [];
     this.prompts = [];
     this.numLatents = 0;
+    this.numChunks = 0;
   }
 
   /**

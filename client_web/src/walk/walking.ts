@@ -23,7 +23,8 @@ interface WalkingParts {
   connectionNotice: ConnectionNotice;
   /** False when there is nobody to send to. */
   send(message: ClientMessage): boolean;
-  openPanel(): void;
+  /** With the prompt that is typed there, or else the walk's. */
+  openPanel(keepsPrompt?: boolean): void;
   /** Save the path of the walk as the server knows it; false if it does not. */
   savePath(): boolean;
 }
@@ -85,19 +86,22 @@ export class Walking {
 
   /** Go on with the walk of the page before this one, once the server says that it still has it. */
   reload(left: LeftWalk): void {
-    this.walks.begin(reloadedWalk(left.request));
+    this.walks.begin(reloadedWalk(left.request, left.video !== null));
     this.record.begin({}, false);
     document.body.classList.add("walking");
     this.parts.prompts.begin(left.request.prompt ?? "");
-    this.parts.playback.continueFrom(left);
+    if (left.video !== null) this.parts.playback.continueFrom(left.video);
   }
 
   /** What another page of this tab needs to go on with the walk; null without one. */
   leave(resume: Resume | null): LeftWalk | null {
-    const video = this.parts.playback.openVideo;
-    if (this.walk?.opened !== true || resume === null || video === null) return null;
-    const { image: _, size: __, ...request } = this.walk.request;
-    return { resume: fromKeyFrame(resume, this.parts.playback.newestKeyFrame), request, ...video };
+    if (this.walk === null || resume === null) return null;
+    const { image, size: _, ...request } = this.walk.request;
+    const video = this.walk.opened ? this.parts.playback.openVideo : null;
+    // One that is not open yet waits for its turn; it can be asked for again if nothing came in this session.
+    const isWaiting = !this.walk.opened && image === undefined && resume.fragment === undefined;
+    if (video === null && !isWaiting) return null;
+    return { resume: fromKeyFrame(resume, this.parts.playback.newestKeyFrame), request, video };
   }
 
   private open(walk: Walk): void {
@@ -143,7 +147,7 @@ export class Walking {
     if (this.walk?.opened !== false) this.parts.notice.end("queue");
     if (this.walk === null) this.parts.playback.stage.cover(this.parts.panel.poster);
     else this.goOn(this.walk);
-    this.parts.openPanel();
+    this.parts.openPanel(true);
   }
 
   /** The walk before the one that was refused. */
@@ -153,28 +157,34 @@ export class Walking {
     this.parts.prompts.begin(walk.request.prompt ?? "");
   }
 
+  private get hasChunks(): boolean {
+    return this.walk?.opened === true && this.record.numChunks > 0;
+  }
+
   /** Go back a few steps. */
   undo(): void {
-    if (this.walk === null || this.record.numChunks === 0) return;
+    if (!this.hasChunks) return;
     this.parts.send({ type: "rewind", chunk: Math.max(0, this.record.numChunks - UNDONE_CHUNKS) });
     this.parts.notice.say("Back a few steps.");
   }
 
   /** Keep a copy of the walk as it is. The server answers when it has one. False without anything to keep. */
   keep(key: string): boolean {
-    if (this.walk === null || this.record.numChunks === 0) return false;
+    if (!this.hasChunks) return false;
     return this.parts.send({ type: "bookmark", name: new Date().toLocaleString(), key });
   }
 
   /** The server went back to the beginning of a chunk. */
   rewound(chunk: number | undefined): void {
     this.parts.playback.interrupted();
+    if (chunk !== undefined) this.record.numChunks = chunk;
     if (chunk === 0) this.record.restarted();
     else if (chunk !== undefined) this.record.rewound(chunk);
   }
 
   wentBack(): void {
     this.parts.playback.interrupted();
+    this.record.numChunks = 0;
     this.record.restarted();
     this.parts.notice.say("Back where the walk began.");
   }
@@ -186,6 +196,7 @@ export class Walking {
     if (resumed) return this.goOnAfterLoss(this.walk);
     if (this.walk.isReloaded) return this.end();
     this.parts.playback.newSession();
+    if (this.parts.prompts.asked !== null) this.walks.remember(this.parts.prompts.asked);
     this.walks.lost();
     this.open(this.walk);
     this.updatePause();
@@ -201,6 +212,8 @@ export class Walking {
 
   /** The server no longer has the walk of the page before this one, or cannot take it back for now. */
   private end(): void {
+    this.pause.forget();
+    this.pause.opened(); // this server was told nothing of the walk
     this.walks.current = null;
     this.parts.connectionNotice.over();
     document.body.classList.remove("walking");
@@ -212,10 +225,12 @@ export class Walking {
 
   private goOnAfterLoss(walk: Walk): void {
     walk.isResumed = walk.opened;
-    if (walk.isReloaded) this.parts.send({ type: "resume" }); // the page before may have paused it
+    // The page before may have paused it. What was asked without a connection never reached the server.
+    if (walk.isReloaded) this.parts.send({ type: "resume" });
+    else if (!walk.opened) this.parts.send({ type: "start", ...walk.request });
     walk.isReloaded = false;
+    this.pause.tellAgain();
     this.tellAgain();
-    if (this.pause.isOn) this.parts.send({ type: "pause" });
     this.parts.playback.interrupted();
   }
 

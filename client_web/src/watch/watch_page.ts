@@ -25,7 +25,10 @@ export class WatchPage {
   constructor(watch: string, token: () => string | undefined) {
     this.player = new Player(this.stage.video, {
       isExpecting: () => this.isMoving,
-      shown: ({ frame }) => this.stage.shown(frame),
+      shown: ({ frame }) => {
+        this.notice.end("video");
+        this.stage.shown(frame);
+      },
       stalled: () => undefined,
       jumped: () => undefined,
       failed: () => this.notice.say("The video failed and was started again."),
@@ -47,10 +50,8 @@ export class WatchPage {
     for (const type of ["pointerup", "click", "keydown"]) {
       window.addEventListener(type, () => this.player.playInGesture(), { capture: true });
     }
-    // The visitor may have added a token to the address.
-    for (const type of ["online", "hashchange"]) {
-      window.addEventListener(type, () => this.connection.connect());
-    }
+    window.addEventListener("online", () => this.connection.networkChanged());
+    window.addEventListener("hashchange", () => this.connection.connect()); // it may have a token now
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) this.player.returned();
     });

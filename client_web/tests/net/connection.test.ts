@@ -276,6 +276,28 @@ it("drops a line that has gone silent", () => {
   expect(kinds().at(-1)).toBe("waiting");
 });
 
+it("finds out soon whether the line works on another network", () => {
+  const connection = welcomed();
+  connection.networkChanged();
+  vi.advanceTimersByTime(3_000);
+  expect(kinds().at(-1)).toBe("waiting");
+});
+
+it("stays on another network where the line works", () => {
+  const connection = welcomed();
+  connection.networkChanged();
+  hear({ type: "pong", t: 0, server: 0 });
+  vi.advanceTimersByTime(5_000);
+  expect(kinds().at(-1)).toBe("open");
+});
+
+it("connects at once when there is a network again", () => {
+  const connection = welcomed();
+  newest().events.closed(1006);
+  connection.networkChanged();
+  expect(sockets.length).toBe(2);
+});
+
 it("stays as long as pongs come", () => {
   welcomed();
   for (let second = 0; second < 20; second++) {

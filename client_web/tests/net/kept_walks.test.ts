@@ -1,6 +1,6 @@
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { Api } from "../../src/net/api";
-import { KeptWalks, type Memory } from "../../src/net/kept_walks";
+import { browserMemory, KeptWalks, type Memory } from "../../src/net/kept_walks";
 
 interface Asked {
   url: string;
@@ -27,6 +27,21 @@ it("makes a key once, and remembers it", () => {
   const kept = walks(new Response());
   expect(kept.key).toMatch(/^[0-9a-f]{48}$/);
   expect(kept.key).toBe(kept.key);
+});
+
+it.each(["forbidden", "full"])("remembers for as long as the page lasts where storage is %s", (how) => {
+  const refuse = (): never => {
+    throw new DOMException(how, "SecurityError");
+  };
+  const full = { getItem: () => null, setItem: refuse };
+  vi.stubGlobal("localStorage", full);
+  if (how === "forbidden")
+    Object.defineProperty(globalThis, "localStorage", { get: refuse, configurable: true });
+  const memory = browserMemory();
+  expect(memory.getItem("key")).toBeNull();
+  memory.setItem("key", "value");
+  expect(memory.getItem("key")).toBe("value");
+  vi.unstubAllGlobals();
 });
 
 it("asks beside the page, with the key and the token", async () => {

@@ -73,6 +73,18 @@ it("shows a question for as long as the answer counts, and no longer", () => {
   expect(shown).toBe("Place 2");
 });
 
+it("shows a question that is asked again for its whole time", () => {
+  notice.stayFor("idle", "Are you there?", 20_000);
+  vi.advanceTimersByTime(5_000);
+  notice.end("idle");
+  vi.advanceTimersByTime(10_000);
+  notice.stayFor("idle", "Are you there?", 20_000);
+  vi.advanceTimersByTime(19_999);
+  expect(shown).toBe("Are you there?");
+  vi.advanceTimersByTime(1);
+  expect(shown).toBeNull();
+});
+
 it("keeps saying why the connection was lost until the server does what was asked", () => {
   connection.changed({ kind: "connecting" });
   expect(shown).toBe("Connecting…");

@@ -3,6 +3,7 @@ import { PromptField, type TextField } from "../../src/ui/prompt_field";
 
 class Field extends EventTarget implements TextField {
   value = "";
+  ownerDocument: { activeElement: unknown } = { activeElement: null };
   type(text: string): void {
     this.dispatchEvent(new Event("focus"));
     this.value = text;
@@ -74,6 +75,14 @@ it("does not overwrite what is being typed", () => {
   expect(input.value).toBe("in th");
   input.blur();
   expect(input.value).toBe("snow");
+});
+
+it("keeps what is being typed while another window has the focus", () => {
+  input.type("a storm");
+  input.ownerDocument.activeElement = input;
+  input.blur();
+  field.show("at night");
+  expect(input.value).toBe("a storm");
 });
 
 it("forgets what was typed on Escape", () => {

@@ -4,10 +4,14 @@ import { fromKeyFrame, type LeftWalk, TabMemory } from "../../src/walk/reload";
 const WALK: LeftWalk = {
   resume: { session: "s", secret: "k", fragment: 41 },
   request: { seed: 3, prompt: "at night" },
-  mime: 'video/mp4; codecs="avc1.64000c"',
-  init: new Uint8Array([0, 127, 128, 255]),
-  receivedS: 1.75,
+  video: {
+    mime: 'video/mp4; codecs="avc1.64000c"',
+    init: new Uint8Array([0, 127, 128, 255]),
+    receivedS: 1.75,
+  },
 };
+/** As it is written, but for the damage that a test does. */
+const WRITTEN = { ...WALK, video: undefined, ...WALK.video, init: "AA==" };
 
 /** What `sessionStorage` does; `items` are what a duplicated tab would copy. */
 function storage(items = new Map<string, string>()) {
@@ -23,6 +27,13 @@ it("goes on with the walk that was left", () => {
   const tab = storage();
   new TabMemory(tab).leave(WALK);
   expect(new TabMemory(tab).take()).toEqual(WALK);
+});
+
+it("goes on with a walk that was left before its first frame", () => {
+  const tab = storage();
+  const waiting = { ...WALK, resume: { session: "s", secret: "k" }, video: null };
+  new TabMemory(tab).leave(waiting);
+  expect(new TabMemory(tab).take()).toEqual(waiting);
 });
 
 it("has no walk in a tab that is duplicated while its page is open", () => {
@@ -58,8 +69,9 @@ it.each([
   "{",
   "[]",
   "{}",
-  JSON.stringify({ ...WALK, init: "AA==", receivedS: "soon" }),
-  JSON.stringify({ ...WALK, init: 5 }),
+  JSON.stringify({ ...WRITTEN, receivedS: "soon" }),
+  JSON.stringify({ ...WRITTEN, init: 5 }),
+  JSON.stringify({ ...WRITTEN, init: undefined }),
 ])("ignores %s", (text) => {
   const tab = storage(new Map([["worldplay.left-walk", text]]));
   expect(new TabMemory(tab).take()).toBeNull();
@@ -67,7 +79,7 @@ it.each([
 });
 
 it("ignores a video that is not base64", () => {
-  const text = JSON.stringify({ ...WALK, init: "%" });
+  const text = JSON.stringify({ ...WRITTEN, init: "%" });
   expect(new TabMemory(storage(new Map([["worldplay.left-walk", text]]))).take()).toBeNull();
 });
 

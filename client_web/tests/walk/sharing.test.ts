@@ -14,14 +14,17 @@ let opened: Offer[];
 let isVideoShared: boolean;
 let isSharing: boolean;
 let canKeep: boolean;
+let isConnected: boolean;
+let isOpened: boolean;
 let sharing: Sharing;
 
 beforeEach(() => {
   [sent, shown, said, counts, opened] = [[], [], [], [], []];
   isSharing = false;
   isVideoShared = false;
-  canKeep = true;
+  canKeep = isConnected = isOpened = true;
   sharing = new Sharing({
+    isOpened: () => isOpened,
     box: {
       open: (offer) => opened.push(offer),
       show: async (link) => void shown.push(link),
@@ -35,7 +38,7 @@ beforeEach(() => {
       showCount: (count) => counts.push(count),
       say: (words) => said.push(words),
     },
-    send: (message) => sent.push(message) > 0,
+    send: (message) => isConnected && sent.push(message) > 0,
     keep: () => canKeep,
     watchLink: (token) => `#watch=${token}`,
     videoLink: (token) => `video?share=${token}`,
@@ -81,6 +84,35 @@ it("asks for the same link after a loss, without showing it again", () => {
   sharing.shared("abc", undefined);
   expect(sent.at(-1)).toEqual({ type: "share", token: "abc" });
   expect([shown, said]).toEqual([["#watch=abc"], []]);
+});
+
+it("asks again for a link that was not answered before a loss", () => {
+  sharing.watch();
+  sharing.welcomed(welcome(50), true);
+  sharing.shared("abc", undefined);
+  expect(sent).toEqual([{ type: "share" }, { type: "share" }]);
+  expect(shown).toEqual(["#watch=abc"]);
+});
+
+it("says that it cannot stop without a connection", () => {
+  sharing.watch();
+  sharing.shared("abc", undefined);
+  isConnected = false;
+  sharing.stop();
+  expect(said).toEqual(["There is no connection at the moment."]);
+});
+
+it("asks for no link to the video before the walk is open, when a refusal would be that of the start", () => {
+  isOpened = false;
+  sharing.video();
+  expect(sent).toEqual([]);
+  expect(said).toEqual(["Walk a few steps first."]);
+});
+
+it("says in the box what was refused", () => {
+  sharing.video();
+  sharing.refused("This walk is not recorded.");
+  expect(said).toEqual(["This walk is not recorded."]);
 });
 
 it("says that the link has changed", () => {

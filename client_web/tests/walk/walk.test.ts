@@ -19,6 +19,13 @@ it("goes back to the walk before one that is refused", () => {
   expect(walks.current).toBe(first);
 });
 
+it("goes back to the walk before two that are refused", () => {
+  walks.begin(newWalk({ seed: 3 }, null, null));
+  walks.refused();
+  walks.refused();
+  expect(walks.current).toBe(first);
+});
+
 it.each(["opened", "lost"])("has nothing to go back to once a walk is %s", (what) => {
   if (what === "opened") walks.opened(second);
   else walks.lost();

@@ -93,6 +93,14 @@ it("forgets everything when another walk begins", () => {
   expect(saved()).toEqual({ view: "garden", poses: [[5], [5], [5], [5]], labels: [5, 5, 5, 5] });
 });
 
+it("has no chunks when another walk begins", () => {
+  record.begin({});
+  record.chunk(chunk(9, 1));
+  expect(record.numChunks).toBe(10);
+  record.begin({});
+  expect(record.numChunks).toBe(0);
+});
+
 it("knows the prompt of the first chunk, whatever the walk follows later", () => {
   record.begin({ prompt: "rain" });
   record.promptChanged("dusk", 0);
