@@ -3,6 +3,7 @@
 import pytest
 
 from support.fakes import Page, Theatre, names, run_to_waiting_context, stages, started
+from worldplay.engine.session import Session
 from worldplay.world.snapshot import Snapshot
 
 
@@ -166,3 +167,34 @@ def test_walk_can_be_copied_while_it_is_made() -> None:
     theatre.run(1000)
     assert len(copies) == 1
     assert len(page.reports) >= 3
+
+
+def test_client_that_comes_back_while_room_is_made_keeps_its_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    theatre = Theatre(max_sessions=1, max_queued=0)
+    page = theatre.open_page()
+    theatre.run(700)
+    page.session.leave()
+    theatre.run(50)
+    find = theatre.worker._find_away
+
+    def find_and_come_back() -> Session | None:
+        found = find()
+        if found is not None:
+            assert found.come_back()
+        return found
+
+    monkeypatch.setattr(theatre.worker, "_find_away", find_and_come_back)
+    theatre.open(Page(theatre.clock))
+    theatre.run(1000)
+    assert not page.session.is_closed
+
+
+def test_client_hears_that_its_session_has_just_ended() -> None:
+    theatre = Theatre(max_sessions=1, max_queued=0)
+    page = theatre.open_page()
+    theatre.run(700)
+    page.session.leave()
+    assert page.session.close_if_away()
+    assert not page.session.come_back()

@@ -196,3 +196,28 @@ def test_flood_of_requests_is_bounded_and_refused() -> None:
     theatre.settle()
     assert names(listener).count("error") == 32
     assert listener.reports
+
+
+def test_refused_start_leaves_a_walk_paused() -> None:
+    theatre, page, session = started()
+    session.pause()
+    theatre.run(2000)
+    num_made = len(page.reports)
+    session.start(WalkRequest("nowhere"))
+    theatre.run(3000)
+    assert (session.is_paused, len(page.reports)) == (True, num_made)
+    session.resume()
+    theatre.run(3000)
+    assert len(page.reports) > num_made
+
+
+def test_walk_that_begins_is_not_paused_by_a_later_refusal() -> None:
+    theatre, page, session = started()
+    session.pause()
+    session.start(WalkRequest("another"))
+    theatre.run(2000)
+    num_made = len(page.reports)
+    session.start(WalkRequest("nowhere"))
+    theatre.run(3000)
+    assert not session.is_paused
+    assert len(page.reports) > num_made

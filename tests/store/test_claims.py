@@ -65,3 +65,21 @@ def test_claim_that_is_not_written_yet_leaves_damaged_parts_out(files: Files) ->
     assert list_parts(names(files)) == [name_part("", 0), name_part(writer, 0)]
     claims.settle(WALK, writer)
     assert list_parts(names(files)) == [name_part("", 0), name_part(writer, 0)]
+
+
+def test_claim_of_a_walk_that_cannot_go_on_is_used_again(files: Files) -> None:
+    """A walk that cannot be opened here may be asked for again and again."""
+    claims = Claims(files)
+    writer = claims.make(WALK, names(files))
+    for _ in range(5):
+        claims.give_up(WALK, writer)
+        assert claims.make(WALK, names(files)) == writer
+    assert len(names(files)) == 4
+    assert claims.make(WALK, names(files)) > writer
+
+
+def test_claim_that_was_given_up_is_not_used_after_that_of_another_server(files: Files) -> None:
+    claims = Claims(files)
+    claims.give_up(WALK, claims.make(WALK, names(files)))
+    other = Claims(files).make(WALK, names(files))
+    assert claims.make(WALK, names(files)) > other

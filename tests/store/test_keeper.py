@@ -375,3 +375,37 @@ def test_disk_that_hangs_does_not_keep_the_process(saved: Saved, monkeypatch: py
     saved.keeper.close(0.05)  # or it would wait for ever
     assert all(thread.daemon for thread in threading.enumerate() if thread.name == "snapshots")
     event.set()
+
+
+def test_walk_that_cannot_be_copied_at_its_end_is_released(
+    saved: Saved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise MemoryError
+
+    saved.go_on(0.0)
+    go_on(saved.walk, [AHEAD])
+    monkeypatch.setattr(saved.walk, "take_unsaved", fail)
+    with pytest.raises(MemoryError):
+        saved.kept.leave(saved.walk)
+    saved.keeper.close()
+    assert saved.kept.wait_left(0)
+    assert saved.store.about(saved.id).state == "left"
+
+
+def test_walk_that_is_ended_while_it_is_copied_is_not_written(
+    saved: Saved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved.go_on(0.0)
+    go_on(saved.walk, [AHEAD])
+    copy = saved.walk.take_unsaved
+
+    def copy_and_forget() -> object:
+        part = copy()
+        saved.kept.forget()
+        return part
+
+    monkeypatch.setattr(saved.walk, "take_unsaved", copy_and_forget)
+    saved.kept.finish(saved.walk)
+    saved.keeper.close()
+    assert saved.store._files.list(saved.id) == []

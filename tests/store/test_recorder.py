@@ -243,3 +243,22 @@ def test_no_file_stays_open(studio: Studio) -> None:
     studio.record()
     studio.recordings.read(studio.recordings.find(ID), 0, 10)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_link_that_is_revoked_before_the_walk_is_open_again_stays_revoked(studio: Studio) -> None:
+    """After a restart the walk goes on in the same recording."""
+    made: list[str | None] = []
+    revoked: list[bool] = []
+    studio.record()
+    studio.tape.put(Share(make_token, made.append))
+    studio.tape.put(Finish())
+    studio.sync()
+    studio.tape = studio.open(goes_on=True)
+    studio.tape.put(Revoke(revoked.append))
+    studio.sync()
+    assert (revoked, studio.recordings.find(ID).about.link) == ([True], "")
+    studio.tape.put(Begin(INIT, "a walk"))
+    studio.tape.put(Share(make_token, made.append))
+    studio.sync()
+    assert made[0] is not None
+    assert made[1] not in (None, made[0])

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -264,3 +265,29 @@ def test_link_that_was_revoked_on_a_full_disk_stays_so_after_a_restart(
     gone_on = Take.go_on(again, ID, "key", "a walk", INIT)
     assert gone_on is not None
     assert gone_on.share(lambda take, number: f"{take}{number}") != token
+
+
+def test_reading_the_disk_delays_nobody_who_begins_a_walk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event loop says that a walk begins."""
+    recordings = make(tmp_path)
+    record(recordings)
+    reads, goes_on, pread = threading.Event(), threading.Event(), os.pread
+
+    def hang(file: int, count: int, offset: int) -> bytes:
+        reads.set()
+        assert goes_on.wait(10)
+        return pread(file, count, offset)
+
+    monkeypatch.setattr(os, "pread", hang)
+    reader = threading.Thread(target=recordings.find, args=(ID,))
+    reader.start()
+    assert reads.wait(10)
+    begins = threading.Thread(target=recordings.expect, args=(OTHER, WALK), daemon=True)
+    begins.start()
+    begins.join(1)
+    is_free = not begins.is_alive()
+    goes_on.set()
+    reader.join(10)
+    assert is_free

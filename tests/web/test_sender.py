@@ -388,3 +388,30 @@ async def test_socket_that_was_closed_because_nobody_answers_is_lost(item: m.Sta
     client.outlet.put(item)
     with pytest.raises(WebSocketDisconnect):
         await sending.run(timeout_s=1.0)
+
+
+async def test_client_that_read_too_slowly_may_come_back() -> None:
+    """And gets the init of a walk that began meanwhile."""
+    client = Client()
+    for seq in range(MAX_MESSAGES + 1):
+        client.outlet.put(m.Received(seq=seq, at=0.0))
+    client.outlet.put(TRACK)
+    with pytest.raises(BufferError):
+        await client.outlet.next()
+    again = on_a_new_connection(client)
+    client.outlet.resume(welcome(resumed=True), last_frame=None)
+    await again.sent("init")
+    assert [each["type"] for each in again.socket.messages] == ["welcome", "init"]
+
+
+async def test_chunk_of_which_no_frame_was_sent_is_announced_again() -> None:
+    client = Client()
+    client.outlet.put(TRACK)
+    client.outlet.put(report(0))
+    await client.sent("chunk")
+    for sample in samples(report(0)):
+        client.outlet.put(sample)
+    again = on_a_new_connection(client)
+    client.outlet.resume(welcome(resumed=True), last_frame=7)  # of another server
+    await again.sent("media")
+    assert [each["type"] for each in again.socket.messages][:4] == ["welcome", "init", "chunk", "media"]

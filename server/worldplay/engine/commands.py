@@ -48,6 +48,8 @@ class Commands:
         try:
             self._carry_out(session, command)
         except RefusedError as refusal:
+            if isinstance(command, Open):
+                session.mark_start_refused()
             session.listener.on_error("bad_request", str(refusal), False)
         session.mark_command_done()
         self._costs.command.add(self._clock() - started_ms)

@@ -9,6 +9,7 @@ MIN_MARGIN_MS = 50.0  # for a client that does not say what it wants to have buf
 MAX_BUFFERED_MS = 1333.0  # two chunks; if these do not prevent underruns, the server is too slow
 MIN_CUT_SLACK_MS = 5.0
 MAX_CUT_SLACK_MS = 50.0
+CONTEXT_SLACK_MS = 20.0
 MAX_SPREAD_MS = 150.0  # more reserve would be felt more than a rare stall
 _NUM_STAGES = 256  # half a minute of one visitor's stages
 _NUM_RECENT = 32  # 20 s of one visitor's chunks
@@ -110,6 +111,11 @@ class Costs:
         self._excess.add(max(0.0, excess_ms))
         if stage == "decode":
             self._decode_excess.add(max(0.0, excess_ms))
+
+    @property
+    def planned_context_ms(self) -> float:
+        """Return how long before its latch a chunk begins: mostly a little earlier than it must."""
+        return self.context.p95_ms + CONTEXT_SLACK_MS
 
     @property
     def spread_ms(self) -> float:

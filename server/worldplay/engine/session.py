@@ -9,6 +9,7 @@ from worldplay.engine.command_queue import MAX_COMMANDS, CommandQueue
 from worldplay.engine.controls import ControlState
 from worldplay.engine.deadline import Task
 from worldplay.engine.pacing import Costs
+from worldplay.engine.pausing import Pausing
 from worldplay.engine.playback import MAX_UNENCODED_S, Playback, Playhead
 from worldplay.engine.ports import Listener, WalkPort
 from worldplay.engine.session_commands import Command, Copy, Open, Prompt, Rewind
@@ -17,8 +18,6 @@ from worldplay.world.snapshot import Snapshot
 from worldplay.world.steering import Move, WalkRequest
 
 OPENING_SLACK_MS = 500.0  # a first picture may be this late: a stall while walking is worse
-MAX_WAITING_STEPS = 8
-CONTEXT_SLACK_MS = 20.0  # how much earlier the context pass starts than it usually must
 SECONDS_PER_LATENT = FRAMES_PER_LATENT / FPS
 _MAX_NOTICES = 32
 
@@ -61,10 +60,9 @@ class Session:
         self._controls = ControlState(clock())
         self._playback = Playback(media_s)
         self._commands = CommandQueue()
-        self._steps: deque[float] = deque()
         self._notices: deque[Notice] = deque(maxlen=_MAX_NOTICES)
-        self._num_chunks: int | None = None  # once all commands are done; None: no walk requested
-        self._is_paused = False
+        self._num_chunks: int | None = None  # once all commands are done; None: no walk
+        self._pausing = Pausing()
         self._is_closed = False
         self.activity = Activity(clock())
         self._is_held = False  # its slot goes to somebody else, as soon as its chunk is finished
@@ -78,8 +76,7 @@ class Session:
         """Open a walk. Waiting commands for the current one are dropped."""
         with self._lock:
             self._commands.drop_requests()
-            self._is_paused = False
-            self._steps.clear()
+            self._pausing.start()
             self._change(Open(request), num_chunks=0)
         self._wake()
 
@@ -129,7 +126,7 @@ class Session:
             if self._playback.is_hidden and not hidden:
                 self._controls.forget_taps(now_ms)
             self._playback.acknowledge(Playhead(shown_s, buffered_s, hidden, now_ms, wanted_ms))
-            self.activity.note_report(hidden or self._is_paused, now_ms)
+            self.activity.note_report(hidden or self._pausing.is_paused, now_ms)
         self._wake()
 
     def media_encoded(self, duration_s: float) -> None:
@@ -147,7 +144,7 @@ class Session:
     def pause(self) -> None:
         """Make no more chunks; a chunk that has read its controls is finished before `paused` is answered."""
         with self._lock:
-            self._is_paused = True
+            self._pausing.pause()
             self.activity.note_report(True, self._clock())
             self._notices.append(lambda listener: listener.on_state("paused", {}))
         self._wake()
@@ -155,8 +152,7 @@ class Session:
     def resume(self) -> None:
         now_ms = self._clock()
         with self._lock:
-            self._is_paused = False
-            self._steps.clear()
+            self._pausing.resume()
             self._controls.forget_taps(now_ms)
             self._playback.renew()
             self.activity.note_report(False, now_ms)
@@ -169,12 +165,8 @@ class Session:
         now_ms = self._clock()
         with self._lock:
             self.activity.note_report(False, now_ms)
-            if not self._is_paused:
-                self._refuse("expected `pause` before `step`, got `step` while walking")
-            elif len(self._steps) >= MAX_WAITING_STEPS:
-                self._refuse(f"expected at most {MAX_WAITING_STEPS} steps waiting, got one more")
-            else:
-                self._steps.append(now_ms)
+            if reason := self._pausing.add_step(now_ms):
+                self._refuse(reason)
         self._wake()
 
     def leave(self) -> None:
@@ -187,8 +179,8 @@ class Session:
             self._commands.add_rest(now_ms)
         self._wake()
 
-    def come_back(self, resent_s: float = 0.0, skipped_s: float = 0.0) -> None:
-        """Note that the client is back, on another connection.
+    def come_back(self, resent_s: float = 0.0, skipped_s: float = 0.0) -> bool:
+        """Note that the client is back, on another connection. Returns: False if the session has just ended.
 
         Args:
             resent_s: media that it is sent again; it may have lost all other.
@@ -200,7 +192,15 @@ class Session:
             self._controls.release(now_ms)  # the earlier connection may not have been lost
             self.activity.note_away(False, now_ms)
             self._playback.come_back(resent_s, skipped_s, now_ms)
+            goes_on = not self._is_closed
         self._wake()
+        return goes_on
+
+    def close_if_away(self) -> bool:
+        """Close the session, unless its client has come back. Returns: whether it is closed."""
+        with self._lock:
+            self._is_closed |= self._is_away
+            return self._is_closed
 
     def close(self) -> None:
         """Close the session. The worker drops it at its next stage. May be called again."""
@@ -284,7 +284,7 @@ class Session:
 
     @property
     def is_paused(self) -> bool:
-        return self._is_paused
+        return self._pausing.is_paused
 
     def decode_due_ms(self, costs: Costs, now_ms: float) -> float:
         """Return when the next latent should be decoded: in time for the client, and for its jitter."""
@@ -308,18 +308,16 @@ class Session:
                 return None if waits else self._command_task(costs)
             if self.walk is None or self._is_away or self._playback.unencoded_s >= MAX_UNENCODED_S:
                 return None
-            if self._is_paused:
-                return self._chunk_task(self._steps[0], self._steps[0], costs) if self._steps else None
-            if not self._playback.wants_chunk(now_ms):
-                return None
-            return self._walking_task(now_ms, costs, undecoded_ms, num_undecoded)
+            if self._pausing.is_paused:
+                return self._step_task(costs)
+            wants = self._playback.wants_chunk(now_ms)
+            return self._walking_task(now_ms, costs, undecoded_ms, num_undecoded) if wants else None
 
     def mark_latched(self, now_ms: float) -> None:
         """Note that a chunk has read its controls; it will be finished unless it is cancelled."""
         with self._lock:
             self._served_ms = now_ms
-            if self._steps:
-                self._steps.popleft()
+            self._pausing.take_step()
 
     def mark_made(self, num_chunks: int, now_ms: float) -> bool:
         """Note that the walk now has this many chunks. Returns: whether the newest is late."""
@@ -338,7 +336,13 @@ class Session:
     def mark_opened(self, now_ms: float) -> None:
         with self._lock:
             self._opened_ms = now_ms
+            self._pausing.mark_opened()
             self._playback.renew()  # reports that came meanwhile were about the previous walk
+
+    def mark_start_refused(self) -> None:
+        """Note that the walk before goes on, paused if it was."""
+        with self._lock:
+            self._pausing.mark_refused()
 
     def mark_command_done(self) -> None:
         """Note that a command was carried out or refused."""
@@ -379,22 +383,18 @@ class Session:
         due_ms, tail_ms = self._commands.due_ms, costs.command.median_ms
         return Task(self.number, due_ms + OPENING_SLACK_MS, due_ms, 0.0, tail_ms, self._served_ms)
 
+    def _step_task(self, costs: Costs) -> Task | None:
+        if (due_ms := self._pausing.step_ms) is None:
+            return None
+        times_ms = costs.planned_context_ms, costs.tail.median_ms
+        return Task(self.number, due_ms, due_ms, *times_ms, self._served_ms)
+
     def _walking_task(self, now_ms: float, costs: Costs, undecoded_ms: float, num_undecoded: int) -> Task:
         """Return the next chunk of a walk that is not paused, timed by what its client has buffered."""
         underrun_ms = self._playback.underrun_ms(now_ms) + undecoded_ms
         buffered_ms = self._playback.latch_buffered_ms(costs.needed, costs.spread_ms)
         deadline_ms = max(underrun_ms, self._opened_ms + OPENING_SLACK_MS)
-        decode_ms = costs.decoding_delay_ms(num_undecoded)
+        context_ms = costs.planned_context_ms + costs.decoding_delay_ms(num_undecoded)
         wish_ms = self._playback.wish_ms(costs.needed, costs.spread_ms)
-        return self._chunk_task(deadline_ms, underrun_ms - buffered_ms, costs, decode_ms, wish_ms)
-
-    def _chunk_task(
-        self,
-        deadline_ms: float,
-        latch_by_ms: float,
-        costs: Costs,
-        decode_ms: float = 0.0,
-        wish_ms: float = 0.0,
-    ) -> Task:
-        context_ms, tail_ms = costs.context.p95_ms + CONTEXT_SLACK_MS + decode_ms, costs.tail.median_ms
+        latch_by_ms, tail_ms = underrun_ms - buffered_ms, costs.tail.median_ms
         return Task(self.number, deadline_ms, latch_by_ms, context_ms, tail_ms, self._served_ms, wish_ms)

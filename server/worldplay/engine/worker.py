@@ -129,7 +129,7 @@ class Worker:
     def _make_room(self, address: str) -> None:
         """End a session whose client is away, or one of an address that fills the queue, for a new one."""
         away, crowding = self._find_away(), self.admission.find_crowding_waiter(address)
-        if away is not None:
+        if away is not None and away.close_if_away():
             self._end(away, None)  # its walk is saved
         elif crowding is not None:
             self._end(self._sessions[crowding], "busy")

@@ -33,16 +33,27 @@ class Claims:
     def __init__(self, files: Files) -> None:
         self._files = files
         self._writers: LRUCache[str, str] = LRUCache(REMEMBERED)
+        self._spare: LRUCache[str, str] = LRUCache(REMEMBERED)  # writers, of claims that were given up
         self._unwritten: LRUCache[str, _Unwritten] = LRUCache(REMEMBERED)
         self._lock = Lock()
 
     def make(self, id: str, names: Sequence[str]) -> str:
         """Claim the walk with these files. Returns: the writer of what follows."""
+        newest = find_newest(names)
+        with self._lock:
+            if newest and self._spare.pop(id, None) == newest:
+                self._writers[id] = newest
+                return newest
         claim = make_claim(names)
         with self._lock:
             self._writers[id] = claim.writer
         self._try_to_write(id, claim, names)
         return claim.writer
+
+    def give_up(self, id: str, writer: str) -> None:
+        """Leave a claim to the next one here. Nothing was written behind it: the walk cannot go on."""
+        with self._lock:
+            self._spare[id] = writer
 
     def shorten(self, id: str, names: Sequence[str], whole: Sequence[str]) -> None:
         """Let what is saved from now on follow the whole parts, if the walk was just claimed here."""

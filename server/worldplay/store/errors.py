@@ -33,3 +33,8 @@ class MissingRecordingError(Exception):
 
 class TakenOverError(Exception):
     """Another server goes on with the recording, in the same folder."""
+
+
+def without_path(error: OSError) -> str:
+    """Say what is wrong, for the log. A path may hold the id of a kept walk, which opens it."""
+    return error.strerror or type(error).__name__

@@ -172,9 +172,11 @@ class WalkSaver:
             walk: None if it is as it was in the store, because the session never opened it.
         """
         self._joins = False
-        if walk is not None:
-            self._save(walk)
-        self._submit(self._leave)
+        try:
+            if walk is not None:
+                self._save(walk)
+        finally:  # also if there is no memory for a copy
+            self._submit(self._leave)
 
     def forget(self) -> None:
         """Remove the walk from the store, because it was ended on purpose."""
@@ -238,7 +240,7 @@ class WalkSaver:
     def _write(self, part: Snapshot) -> bool:
         """Write a part. Returns: whether it is in the store."""
         try:
-            if not self._is_here() or not self._is_whole_with(part):
+            if self._is_ended or not self._is_here() or not self._is_whole_with(part):
                 return False
             self._store.hold(self.id, self)
             if not self._is_described:

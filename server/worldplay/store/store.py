@@ -15,21 +15,16 @@ from pydantic import ValidationError
 from worldplay.store.about import About, hash_address, hash_key
 from worldplay.store.ages import Ages
 from worldplay.store.byte_count import ByteCount
-from worldplay.store.chain import (
-    FIRST_WRITER,
-    find_newest,
-    list_parts,
-    name_part,
-)
+from worldplay.store.chain import FIRST_WRITER, find_newest, list_parts, name_part
 from worldplay.store.claims import Claims
-from worldplay.store.errors import ExpiredWalkError, MissingWalkError, OwnerFullError, StoreFullError
-from worldplay.store.eviction import (
-    StoredWalk,
-    find_expired,
-    find_room,
-    find_surplus,
-    find_walking,
+from worldplay.store.errors import (
+    ExpiredWalkError,
+    MissingWalkError,
+    OwnerFullError,
+    StoreFullError,
+    without_path,
 )
+from worldplay.store.eviction import StoredWalk, find_expired, find_room, find_surplus, find_walking
 from worldplay.store.files import ID, Entry, Files
 from worldplay.store.folders import ABOUT, by_folder, has_about, has_part, is_of_walk, is_walk, remove_ours
 from worldplay.store.joining import WrittenPart, join_files
@@ -175,6 +170,10 @@ class Store:
         """
         return self._claims.make(id, self._names(id))
 
+    def give_up_claim(self, id: str, writer: str) -> None:
+        """Leave a claim to whoever claims the walk here next, because it could not go on."""
+        self._claims.give_up(id, writer)
+
     def is_newest(self, id: str, writer: str) -> bool:
         """Return whether nobody has claimed a walk after this writer. Raises: OSError."""
         return find_newest(self._names(id)) <= self._claims.newest_known(id, writer)
@@ -272,8 +271,10 @@ class Store:
         """Remove a walk. Raises: MissingWalkError or OSError."""
         if ID.fullmatch(id) is None:
             raise MissingWalkError
-        self._index.change([id])
-        self._files.remove_folder(id)
+        try:
+            remove_ours(self._files, id, is_of_walk)
+        finally:
+            self._index.change([id])  # afterwards, or others find it once more
 
     def clean(self, room_bytes: int = 0) -> None:
         """Remove what has expired and, until there is this much room, walks that were left."""
@@ -325,7 +326,7 @@ class Store:
         try:
             about, is_unknown = self._remember_about(id, entries), False
         except OSError as error:
-            logger.warning("the description of a walk could not be read: %s", error)
+            logger.warning("the description of a walk could not be read: %s", without_path(error))
             about, is_unknown = None, True
         is_kept = about is not None and about.kind == "kept" and has_part(id, entries)
         is_bookmark = is_kept or (about is None and has_about(id, entries))  # or a newer version's
@@ -385,10 +386,9 @@ class Store:
         return sum(removed)
 
     def _remove(self, id: str) -> bool:
-        self._index.change([id])
         try:
-            remove_ours(self._files, id, is_of_walk)
+            self.delete(id)
         except OSError as error:  # another server may be doing the same
-            logger.warning("a walk could not be removed: %s", error)
+            logger.warning("a walk could not be removed: %s", without_path(error))
             return False
         return True

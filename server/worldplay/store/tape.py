@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Literal, TypeVar
 
-from worldplay.store.errors import RecordingsFullError, TakenOverError
+from worldplay.store.errors import MissingRecordingError, RecordingsFullError, TakenOverError
 from worldplay.store.recordings import Recordings
 from worldplay.store.take import LimitError, MakeToken, Take
 
@@ -167,7 +167,7 @@ class Tape:
             case Revoke(done):
                 with self._lock:
                     self._num_revoking -= 1
-                done(self._take is None or self._change_link(_revoke) is not None)
+                done(self._revoke())
             case Walk(describe):
                 self._write_walk(describe)
             case Finish():
@@ -187,6 +187,19 @@ class Tape:
         if fragments and self._take is not None and not self._is_failed:
             with self._ending_on_failure():
                 self._take.write(fragments)
+
+    def _revoke(self) -> bool:
+        """Let no link open the recording any more. Returns: whether that is on disk."""
+        if self._take is not None:
+            return self._change_link(_revoke) is not None
+        try:  # an earlier process may have left a recording, with which this walk goes on
+            self._recordings.unlink(self._id)
+        except MissingRecordingError:
+            return True
+        except OSError as error:
+            logger.warning("the link to a recording was not changed: %s", error)
+            return False
+        return True
 
     def _change_link(self, change: Callable[[Take], T]) -> T | None:
         """Change the recording's link. Returns: None if that is not possible."""

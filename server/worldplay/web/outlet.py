@@ -122,6 +122,8 @@ class Outlet:
             case m.Queued() | m.Watchers():  # only the newest counts
                 self._queue.discard(lambda each: isinstance(each, type(item)))
                 self._queue.put(item)
+            case VideoTrack():
+                self._queue.put(item, may_drop=False)
             case Sample(report=report):
                 self._queue.put(item, report)
             case _:
@@ -149,6 +151,7 @@ class Outlet:
             last_frame: number of the last frame that the client has.
         """
         self._queue.discard(lambda item: isinstance(item, Close | Handover) or is_of_one_connection(item))
+        self._queue.begin_again()
         self._due = deque([welcome])
         missed, num_skipped = self._sent.after(last_frame), 0
         if missed is None:

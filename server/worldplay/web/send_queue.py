@@ -41,13 +41,16 @@ class SendQueue(Generic[Item]):
         self._is_overfull = False
         self._on_drop = on_drop
 
-    def put(self, item: Item, chunk: object | None = None, *, is_frame: bool = True) -> None:
+    def put(
+        self, item: Item, chunk: object | None = None, *, is_frame: bool = True, may_drop: bool = True
+    ) -> None:
         """Add an item. If a message finds no room, it is dropped, and `get` fails from then on.
 
         Args:
             is_frame: of an item that belongs to a chunk: whether it counts as a frame.
+            may_drop: of a message: whether what follows can be understood without it.
         """
-        if chunk is None and sum(entry.chunk is None for entry in self._items) >= MAX_MESSAGES:
+        if may_drop and chunk is None and sum(entry.chunk is None for entry in self._items) >= MAX_MESSAGES:
             self._is_overfull = True
         else:
             self._items.append(_Entry(chunk, item, is_frame and chunk is not None))
@@ -66,6 +69,10 @@ class SendQueue(Generic[Item]):
     def discard(self, is_obsolete: Callable[[Item], bool]) -> None:
         """Remove items that nobody needs any more."""
         self._items = deque(entry for entry in self._items if not is_obsolete(entry.item))
+
+    def begin_again(self) -> None:
+        """Note that another reader begins: that messages found no room was the fault of the one before."""
+        self._is_overfull = False
 
     def _drop_oldest(self, newest: object | None) -> None:
         """Drop the oldest chunks if too many frames wait. The next chunk begins with a keyframe."""

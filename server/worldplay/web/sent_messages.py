@@ -52,7 +52,7 @@ class SentMessages:
             has_key = has_key or (isinstance(message, m.Media) and message.key)
             if has_key and isinstance(message, m.Chunk):
                 return list(found)
-        return []
+        return list(found)  # a walk's first chunk, of which no frame was sent yet
 
     def after(self, last_frame: int | None) -> list[m.ServerMessage] | None:
         """Return what was sent after a frame, or everything after none; None if that is not known."""

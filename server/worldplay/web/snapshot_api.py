@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Mount, Router
 
 from worldplay.settings import Settings
 from worldplay.store.about import MAX_NAME_CHARS, About
-from worldplay.store.errors import MissingWalkError, OwnerFullError, StoreFullError
+from worldplay.store.errors import MissingWalkError, OwnerFullError, StoreFullError, without_path
 from worldplay.store.store import Store
 from worldplay.web.disk_threads import DiskThreads
 from worldplay.web.errors import ApiError, busy
@@ -209,7 +209,7 @@ def _explained(endpoint: Endpoint) -> Endpoint:
         except ApiError as error:
             return error.response()
         except OSError as error:
-            logger.warning("the store of walks fails: %s", error)
+            logger.warning("the store of walks fails: %s", without_path(error))
             return busy(STORE_FAILS, RETRY_S).response()
 
     return answer

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from worldplay.protocol import messages as m
 from worldplay.protocol.errors import ErrorCode, ProtocolError
-from worldplay.store.errors import MissingWalkError, OwnerFullError, StoreFullError
+from worldplay.store.errors import MissingWalkError, OwnerFullError, StoreFullError, without_path
 from worldplay.store.store import Store
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.snapshot_file import TooLongError
@@ -34,7 +34,7 @@ def keep_snapshot(
     except TooLongError:
         return ProtocolError(ErrorCode.BAD_REQUEST, TOO_LONG)
     except OSError as error:
-        logger.warning("a walk could not be kept: %s", error)
+        logger.warning("a walk could not be kept: %s", without_path(error))
         return ProtocolError(ErrorCode.BAD_REQUEST, "the walk could not be kept: try again later")
     return m.Bookmarked(snapshot=id, name=name, chunk=snapshot.num_chunks)
 
@@ -70,5 +70,5 @@ def _explaining() -> Iterator[None]:
     except ValueError as error:
         raise ProtocolError(ErrorCode.BAD_REQUEST, f"start.snapshot: {error}") from None
     except OSError as error:
-        logger.warning("a walk that is kept could not be read: %s", error)
+        logger.warning("a walk that is kept could not be read: %s", without_path(error))
         raise ProtocolError(ErrorCode.BAD_REQUEST, f"start.snapshot: {STORE_FAILS}") from None

@@ -122,8 +122,13 @@ class Stream:
 
     async def run(self) -> None:
         """Serve until either side ends the connection."""
-        if not await self._accept():
-            self._visits.end(self._receiver.visit)
+        is_accepted = False
+        try:
+            is_accepted = await self._accept()
+        finally:
+            if not is_accepted:
+                self._visits.end(self._receiver.visit)
+        if not is_accepted:
             return
         reader = asyncio.create_task(self._read())
         writer = asyncio.create_task(self._sender.run(self._settings.send_timeout_s))

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 
 from worldplay.engine.engine import Engine, monotonic_ms
+from worldplay.engine.failures import BUSY_BUT_KEPT
 from worldplay.engine.session import Session
 from worldplay.protocol import messages as m
-from worldplay.protocol.errors import ProtocolError
+from worldplay.protocol.errors import ErrorCode, ProtocolError
 from worldplay.protocol.fields import MAX_INT
 from worldplay.protocol.rate import TokenBucket
 from worldplay.store.keeper import Saving, WalkSaver
@@ -141,8 +142,10 @@ class Visit:
         self._tell_watchers(len(self.audience))
         if self._unsaved is not None:
             self._deliver(self._unsaved)
-        if self.session is not None:
-            self.session.come_back(sent.num_frames / self._fps, sent.num_skipped / self._fps)
+        if self.session is not None and not self.session.come_back(
+            sent.num_frames / self._fps, sent.num_skipped / self._fps
+        ):
+            self._deliver(ProtocolError(ErrorCode.BUSY, BUSY_BUT_KEPT))
         self.outlet.begin_connection(monotonic_ms())  # the session holds no older controls any more
 
     def leave(self) -> None:

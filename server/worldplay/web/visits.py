@@ -151,6 +151,9 @@ class Visits:
             self._count("refused")
             return None
         if visit is not None and not visit.is_over and not await self._has_moved(visit, address):
+            if resume.session in self._forgotten:  # its client has ended it meanwhile
+                self._count("unknown")
+                return None
             self._count("memory")
             return visit
         reopened = await self._reopen(resume, address)
@@ -222,6 +225,7 @@ class Visits:
         audience = self._new_audience()
         if other is not None:  # those who watch go on with the walk
             audience, other.audience = other.audience, audience
+            other.dismiss()  # its connection may still be sending, and recording
             self.end(other)
         visit = self._make(resume.session, resume.secret, address, first_frame, audience, writer)
         visit.num_restored = snapshot.num_chunks
@@ -246,14 +250,21 @@ class Visits:
             for saver in leaving:
                 saver.wait_left(LEAVE_PATIENCE_S)
             writer = store.claim(resume.session)  # first, so that nothing is added meanwhile
-            snapshot = store.load(resume.session)
-            self._world.check_snapshot(snapshot)
+            snapshot = self._check(store, resume.session, writer)
         except MissingWalkError:
             return None
+        return None if snapshot is None else (snapshot, writer)
+
+    def _check(self, store: Store, id: str, writer: str) -> Snapshot | None:
+        """Read a walk that was claimed; None if it cannot go on here."""
+        try:
+            snapshot = store.load(id)
+            self._world.check_snapshot(snapshot)
         except ValueError as error:
             logger.warning("a walk cannot go on here: %s", error)
+            store.give_up_claim(id, writer)
             return None
-        return snapshot, writer
+        return snapshot
 
     def is_secret(self, id: str, secret: str) -> bool | None:
         """Return whether a secret is that of a session whose visit lasts; None if there is no such visit."""
