@@ -264,3 +264,13 @@ def test_compiled_code_is_kept_where_the_operator_says(monkeypatch: pytest.Monke
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/elsewhere")
     keep_compiled_code()
     assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/elsewhere"
+
+
+def test_home_is_expanded_in_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLDPLAY_MODEL", "~/my-world")
+    assert load_settings().model == str(Path.home() / "my-world")
+
+
+def test_token_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "token").write_bytes(b"\xef\xbb\xbfsecret\n")
+    assert load_settings(token_file=tmp_path / "token").token == "secret"

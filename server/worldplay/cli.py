@@ -9,6 +9,7 @@ import typer
 
 from worldplay.commands.options import refuse, refuse_released_options
 from worldplay.commands.paths import check_writable
+from worldplay.commands.streams import prepare_streams
 from worldplay.settings import Settings, load_model_settings, load_settings
 from worldplay.world.rollout_config import MAX_SEED, MAX_STEPS
 
@@ -19,6 +20,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run a command. An error that the operator can fix ends it with one sentence and exit code 2."""
+    prepare_streams()
     try:
         app()
     except (ValueError, OSError) as error:

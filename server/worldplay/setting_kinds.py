@@ -65,6 +65,7 @@ def _read_switch(value: object) -> object:
 
 
 Folder = Annotated[Path, AfterValidator(expand_home)]
+NameOrFolder = Annotated[str, AfterValidator(os.path.expanduser)]
 Size = Annotated[str, AfterValidator(_check_size)]
 Host = Annotated[str, Field(min_length=1), AfterValidator(strip_brackets)]
 Token = Annotated[str, Field(max_length=512), AfterValidator(_refuse_blank)]

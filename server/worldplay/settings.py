@@ -13,6 +13,7 @@ from worldplay.setting_kinds import (
     Choice,
     Folder,
     Host,
+    NameOrFolder,
     Origins,
     Proxies,
     Size,
@@ -37,7 +38,7 @@ class ModelSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str = Field(
+    model: NameOrFolder = Field(
         "embedded", description="Model to load: 'embedded', 'hy-worldplay', or a folder that holds either"
     )
     variant: Variant = Field(
@@ -263,7 +264,7 @@ def _read_token_file(variables: dict[str, _Given], arguments: dict[str, object])
     if "token" in variables or arguments.get("token") is not None:
         raise ValueError("setting token_file: expected either a token or a file of one, got both")
     try:
-        token = expand_home(Path(str(named))).read_text().strip()
+        token = expand_home(Path(str(named))).read_text("utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"setting token_file: cannot be read ({error})") from None
     return {**variables, "token": _Given(token, None)}

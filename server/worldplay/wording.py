@@ -5,6 +5,7 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import shorten
+from typing import TypeGuard
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -119,3 +120,8 @@ def _reword(pydantic_message: str) -> str:
     for pattern, replacement in _REWORDINGS:
         pydantic_message = re.sub(pattern, replacement, pydantic_message)
     return pydantic_message
+
+
+def is_text(value: object) -> TypeGuard[str]:
+    """Return whether this is text that UTF-8 can hold. Shells and JSON may bring lone surrogates."""
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import cast
 
 import pytest
 
@@ -10,7 +11,7 @@ from support.waiting import Clock
 from worldplay.client import visit as visiting
 from worldplay.client.delivery import Delivery, describe, render
 from worldplay.client.visit import Visit
-from worldplay.client.wire import VisitEndedError
+from worldplay.client.wire import VisitEndedError, Wire
 from worldplay.protocol import messages as m
 from worldplay.protocol.connection import ClientConnection
 from worldplay.protocol.errors import ProtocolError
@@ -228,3 +229,25 @@ def test_a_server_may_say_goodbye_at_once(clock: Clock, monkeypatch: pytest.Monk
 def test_nothing_is_said_about_presses_that_were_never_made() -> None:
     nothing = Delivery(0, "refused")
     assert render([nothing], nothing).splitlines()[2:] == ["session 1 ended after 0 frames: refused"]
+
+
+class SilentWire:
+    """A connection on which nothing comes; whoever waits for it leaves meanwhile."""
+
+    def __init__(self, visit: Visit) -> None:
+        self._visit = visit
+        self.waited_s = 0.0
+
+    def send(self, message: m.ClientMessage) -> None: ...
+
+    def receive(self, timeout_s: float) -> m.ServerMessage | None:
+        self.waited_s += timeout_s
+        self._visit.leave()
+        return None
+
+
+def test_visit_can_be_left_before_the_server_answers() -> None:
+    visit = Visit()
+    wire = SilentWire(visit)
+    visit._be_welcomed(cast(Wire, wire))
+    assert wire.waited_s < 1

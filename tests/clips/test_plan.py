@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from support.clips import make_plan
+from worldplay.loading import WorldSpec
 from worldplay.world.world import World
 
 
@@ -27,6 +28,7 @@ def test_large_picture_is_cut_before_the_model_is_asked(world: World) -> None:
         ({"variant": "ar-rl"}, "variant: expected 'embedded', which is loaded, got 'ar-rl'"),
         ({"width": 150}, "width: expected a multiple of 16, got 150"),
         ({"height": 480}, "height: expected 192, the size of the loaded model, got 480"),
+        ({"prompt": "caf\udce9"}, "prompt: expected text in UTF-8, got other bytes"),
         ({"steps": 0}, "num_inference_steps: expected 1 to 100, got 0"),
     ],
 )
@@ -66,3 +68,10 @@ def test_longer_pose_is_cut_to_the_frames_that_are_asked_for(world: World) -> No
         == make_plan(world, pose="w-3").trajectory.moves
     )
     assert make_plan(world, pose="w-3").num_unused_poses == 0
+
+
+def test_first_prompt_stays_where_chunks_are_longer_than_the_walks() -> None:
+    changes = [{"latent": 4, "text": "at dusk"}, {"latent": 12, "text": "at night"}]
+    pose = {"poses": [np.eye(4).tolist()] * 32, "prompts": changes}
+    plan = make_plan(WorldSpec("bidirectional", 64, 64, 16), pose=pose, prompt="sunny")
+    assert (plan.request.walk.prompt, plan.request.prompts) == ("sunny", {1: "at night"})

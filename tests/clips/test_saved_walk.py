@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from support.clips import decode, write
 from support.tiny_world import make_world
 from support.walks import AHEAD, TURN, cut, go_on, open_walk, walk_about
 from worldplay.clips.plan import ClipOptions, ClipPlan, plan_clip
-from worldplay.clips.saved_walk import plan_saved_walk
+from worldplay.clips.saved_walk import own_picture, plan_saved_walk
 from worldplay.commands.render_report import describe
 from worldplay.engine.clip_run import ClipJob, ClipRun
 from worldplay.engine.ports import ChunkReport, Frames
 from worldplay.world.live_walk import LiveWalk
+from worldplay.world.pictures.fit import crop_picture
 from worldplay.world.snapshot import Snapshot
 from worldplay.world.steering import PosedCamera
 from worldplay.world.world import World
@@ -110,3 +112,9 @@ def test_description_of_the_clip_makes_the_same_walk_again(world: World, tmp_pat
         np.array_equal(*pair)
         for pair in zip(decode(video), decode((tmp_path / "clip.mp4").read_bytes()), strict=True)
     )
+
+
+def test_walk_that_began_at_a_picture_says_so(world: World) -> None:
+    picture = crop_picture(Image.new("RGB", (64, 64), "red"), world.width, world.height)
+    assert own_picture(walk_about(world, picture=picture).snapshot()) == {"path": "the visitor's picture"}
+    assert own_picture(walk_about(world).snapshot()) is None

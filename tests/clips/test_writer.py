@@ -4,6 +4,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -67,3 +68,14 @@ def test_progress_is_told_at_every_pass(world: World, tmp_path: Path) -> None:
     write_clip(world, clip, tmp_path / "clip.mp4", told.append, overlay=False)
     assert told == [0] * (1 + 3) + [13] * (1 + 3)
     assert len(told) == count_passes(world, clip)
+
+
+@pytest.mark.parametrize("prompts", [{4: "at night"}, {4: "at night", 12: "at dusk"}, {8: "a sunny day"}])
+def test_progress_counts_the_passes_that_another_light_takes(
+    world: World, tmp_path: Path, prompts: dict[int, str]
+) -> None:
+    told: list[int] = []
+    changes = [{"latent": latent, "text": text} for latent, text in prompts.items()]
+    plan = make_plan(world, pose={"poses": [np.eye(4).tolist()] * 16, "prompts": changes})
+    write_clip(world, plan, tmp_path / "clip.mp4", told.append, overlay=False)
+    assert len(told) == count_passes(world, plan)

@@ -184,3 +184,21 @@ def test_repository_without_the_files(tmp_path: Path) -> None:
 def test_no_pickle_is_ever_asked_for(layout: str) -> None:
     patterns = [p for source in list_sources(VARIANT, layout) for p in source.patterns]  # type: ignore[arg-type]
     assert all(p.endswith((".safetensors", ".json", ".jinja", ".txt")) for p in patterns)
+
+
+def test_what_another_download_fetched_meanwhile_is_not_fetched_again(tmp_path: Path) -> None:
+    this, other = FakeHub(), FakeHub()
+
+    def agree(question: str) -> bool:
+        download(VARIANT, "diffusers", tmp_path, lambda question: True, other)
+        return True
+
+    download(VARIANT, "diffusers", tmp_path, agree, this)
+    assert (this.fetched, len(other.fetched)) == ([], 2)
+
+
+def test_complete_download_is_not_locked(tmp_path: Path) -> None:
+    """Its folder may be read-only."""
+    download(VARIANT, "diffusers", tmp_path, answer(True), FakeHub())
+    with FileLock(tmp_path / LOCK):
+        download(VARIANT, "diffusers", tmp_path, answer(True), FakeHub())

@@ -1,8 +1,12 @@
 """Clips from the command line, made by the embedded world."""
 
 import json
+import os
+import subprocess
+import sys
 from hashlib import sha256
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -10,6 +14,7 @@ import pytest
 from PIL import Image
 
 from support.clips import decode, render_options
+from support.paths import ENVIRONMENT
 from worldplay.clips.plan import ClipOptions, ClipPlan, plan_clip
 from worldplay.commands.render import run
 from worldplay.settings import load_settings
@@ -245,3 +250,52 @@ def test_longer_pose_is_cut_and_that_is_said(tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr().err == "--pose has 33 poses; the first 4 make 13 frames\n"
     assert len(json.loads(metadata.read_text())["poses"]) == 4
     assert len(decode(out.read_bytes())) == 13
+
+
+def test_summary_is_not_written_over_a_clip_that_goes_to_stdout(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    command = [sys.executable, "-m", "worldplay", "render", "--frames", "13", "--out", "/dev/stdout"]
+    with path.open("wb") as file:
+        done = subprocess.run(
+            command, stdout=file, stderr=subprocess.PIPE, env={**os.environ, **ENVIRONMENT}, check=True
+        )
+    assert len(decode(path.read_bytes())) == 13
+    assert b"13 frames" in done.stderr
+
+
+def test_closed_and_narrow_streams_do_not_end_a_command(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m worldplay render --frames 13 --out {tmp_path}/b\u00e9.mp4 2>&-"
+    environment = {**os.environ, **ENVIRONMENT, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(["sh", "-c", command], env=environment, capture_output=True)
+    assert done.returncode == 0
+    assert len(decode((tmp_path / "b\u00e9.mp4").read_bytes())) == 13
+
+
+def test_picture_may_come_through_a_pipe(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "red.png")
+    data, pipe = (tmp_path / "red.png").read_bytes(), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = Thread(target=pipe.write_bytes, args=(data,))
+    writer.start()
+    metadata = tmp_path / "clip.json"
+    run(
+        load_settings(device="cpu"),
+        render_options(tmp_path / "a.mp4", image=pipe, num_frames=13, steps=1, metadata=metadata),
+    )
+    writer.join(10)
+    assert json.loads(metadata.read_text())["image"] == {
+        "path": str(pipe),
+        "sha256": sha256(data).hexdigest(),
+    }
+
+
+def test_link_to_nowhere_is_told_before_the_model_is_loaded(tmp_path: Path) -> None:
+    link, loop = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    link.symlink_to(tmp_path / "nowhere" / "x.mp4")
+    loop.symlink_to(loop)
+    settings = load_settings(model="hy-worldplay", weights_dir=tmp_path)
+    for path in (link, loop):
+        with pytest.raises(OSError, match=f"cannot write {path}"):
+            run(settings, render_options(path))

@@ -154,3 +154,11 @@ def test_path_that_is_a_folder(hub: Hub, path: Path) -> None:
     path.mkdir(parents=True)
     with pytest.raises(OSError, match=r"fetching .* failed \(.*Is a directory.*\); what"):
         fetch(hub, path)
+
+
+def test_proxy_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
+    huggingface_hub.close_session()
+    with pytest.raises(OSError, match="SOCKS"):
+        HuggingFace().list_files(SOURCE)
+    huggingface_hub.close_session()

@@ -114,7 +114,9 @@ class Visit:
                 wire.send(answer)
 
     def _be_welcomed(self, wire: Wire) -> None:
-        message = wire.receive(self._patience_s)
+        message = self._await_answer(wire)
+        if self._leaves:
+            return
         if message is None:
             raise VisitEndedError(f"the server did not answer hello for {self._patience_s:g} s")
         if not isinstance(message, m.Welcome):
@@ -129,6 +131,13 @@ class Visit:
         self.welcome = message
         if message.can_walk is False:
             raise VisitEndedError(f"the server's model, {message.model}, makes clips only")
+
+    def _await_answer(self, wire: Wire) -> m.ServerMessage | None:
+        ends_s = monotonic() + self._patience_s
+        while not self._leaves and monotonic() < ends_s:
+            if (message := wire.receive(WAIT_S)) is not None:
+                return message
+        return None
 
     def _is_done(self, now_s: float, seconds: float) -> bool:
         arrived = self.arrivals_s

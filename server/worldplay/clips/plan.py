@@ -8,7 +8,7 @@ from PIL.Image import Image
 
 from worldplay.engine.clip_run import ClipRequest
 from worldplay.model.config import CHUNK_LATENTS
-from worldplay.wording import show
+from worldplay.wording import is_text, show
 from worldplay.world.camera import MAX_POSES
 from worldplay.world.frames import SIZE_UNIT, check_num_frames, count_frames, count_latents
 from worldplay.world.pictures.fit import crop_picture
@@ -82,6 +82,8 @@ def plan_clip(target: ClipTarget, options: ClipOptions, max_frames: int = LONGES
     Raises: ClipError naming the field, what was expected and what was found.
     """
     _check_target(target, options)
+    if not is_text(options.prompt):
+        raise ClipError("prompt", "expected text in UTF-8, got other bytes")
     given = None if options.pose is None else _read_pose(options.pose)
     num_frames = _choose_num_frames(options, given)
     num_latents = _count_latents(options, num_frames, target.chunk_latents, max_frames)
@@ -98,7 +100,9 @@ def plan_clip(target: ClipTarget, options: ClipOptions, max_frames: int = LONGES
 def _request(target: ClipTarget, walk: WalkRequest, trajectory: Trajectory) -> ClipRequest:
     """Make the engine's request. Only models whose chunks are as long as the walk's make its cuts again."""
     num_chunks = trajectory.num_latents // target.chunk_latents
-    prompts = {latent // target.chunk_latents: text for latent, text in trajectory.prompts.items()}
+    # In a longer chunk than the walk's, a prompt begins with the next chunk.
+    starts = {-(-latent // target.chunk_latents): text for latent, text in trajectory.prompts.items()}
+    prompts = {chunk: text for chunk, text in starts.items() if chunk < num_chunks}
     if not trajectory.cuts or target.chunk_latents != CHUNK_LATENTS:
         return ClipRequest(walk, TrajectorySteering(trajectory.moves), num_chunks, prompts=prompts)
     steering = ReplaySteering(list_latches(trajectory.moves, trajectory.cuts))

@@ -61,7 +61,7 @@ def read_pose(option: str | None) -> object:
         return None
     if option.lstrip().startswith(("{", "[")):
         return _decode(option, show(option))
-    if os.path.isfile(option) or option.lower().endswith(".json"):
+    if (os.path.exists(option) and not os.path.isdir(option)) or option.lower().endswith(".json"):
         return _decode(read_file(Path(option)), option)
     return option
 

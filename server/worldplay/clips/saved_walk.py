@@ -44,6 +44,12 @@ def _beginning_of(snapshot: Snapshot) -> Beginning:
     return snapshot.beginning
 
 
+def own_picture(snapshot: Snapshot) -> dict[str, str] | None:
+    """Return how a walk's JSON names the visitor's own picture, which it does not hold; None without one."""
+    beginning = snapshot.beginning
+    return None if beginning is None or beginning.picture is None else {"path": recorded_walk.OWN_PICTURE}
+
+
 def kept_by_cuts(snapshot: Snapshot) -> list[list[int]]:
     """Return for each chunk how many latents each of its cuts kept."""
     cuts: list[list[int]] = [[] for _ in range(snapshot.num_chunks)]

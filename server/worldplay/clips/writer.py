@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import FileIO
+from itertools import pairwise
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -61,7 +62,17 @@ def count_passes(world: World, plan: ClipPlan) -> int:
     """Count the network's passes: one per step of each chunk, and in causal models one for its context."""
     steps = plan.request.walk.steps or world.rollout.config.steps
     num_cuts = sum(len(kept) for kept in plan.request.cuts or ())
-    return (plan.request.num_chunks + num_cuts) * (steps + world.can_walk)
+    passes = (plan.request.num_chunks + num_cuts) * (steps + world.can_walk)
+    return passes + steps * _count_relit(world, plan)
+
+
+def _count_relit(world: World, plan: ClipPlan) -> int:
+    """Count how often the walk's first chunk is generated again, in another light."""
+    if not world.rollout.config.relights:
+        return 0
+    later = [text for _, text in sorted(plan.request.prompts.items())]
+    looks = [world.conditioner.taken_as(text) or text for text in (plan.request.walk.prompt or "", *later)]
+    return sum(old != new for old, new in pairwise(looks))
 
 
 def _write(pieces: Iterator[Piece], file: FileIO, done: list[ChunkDone], on_pass: OnPass) -> None:

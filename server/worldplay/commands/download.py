@@ -81,13 +81,20 @@ def download(
     _check_disk(weights_dir, sum(item.bytes_left for item in missing))
     if missing and not agree(QUESTION):
         raise OSError("nothing was fetched: the terms were not accepted")
-    with _lock(weights_dir):
-        _clean_up(sources, weights_dir)
-        with suggesting(command):
-            for item in missing:
-                hub.fetch(item.source, item.file, item.path)
-                _check_fetched(item)
+    if missing:  # the folder of a complete download may be read-only
+        with _lock(weights_dir):
+            _clean_up(sources, weights_dir)
+            with suggesting(command):
+                _fetch(missing, hub, verify)
     sys.stdout.write(f"\nComplete: {variant.name} in {weights_dir}\n")
+
+
+def _fetch(missing: Sequence[Item], hub: Hub, verify: bool) -> None:
+    for item in missing:
+        if find_damage(item.file, item.path, every_byte=verify) is None:
+            continue  # another download fetched it while the question was open
+        hub.fetch(item.source, item.file, item.path)
+        _check_fetched(item)
 
 
 def _find_items(source: Source, files: Sequence[HubFile], weights_dir: Path, verify: bool) -> Iterator[Item]:

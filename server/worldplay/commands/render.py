@@ -16,6 +16,7 @@ from worldplay.commands.options import refuse
 from worldplay.commands.paths import check_apart, check_writable
 from worldplay.commands.progress import Progress
 from worldplay.commands.saved_walk import open_with_world
+from worldplay.commands.streams import is_stdout
 from worldplay.settings import ModelSettings
 from worldplay.world.frames import parse_size
 from worldplay.world.pictures.open_image import open_image
@@ -64,7 +65,9 @@ def run(settings: ModelSettings, options: RenderOptions) -> None:
     if is_saved_walk(options.pose):
         _render_saved_walk(settings, options)
         return
-    source, image, pose = _identify(options.image), _read_image(options.image), read_pose(options.pose)
+    data = None if options.image is None else read_file(options.image)  # a pipe can be read only once
+    source, image = _identify(options.image, data), _read_image(options.image, data)
+    pose = read_pose(options.pose)
     beginning = read_beginning(pose)
     _check_pose(pose)
     from worldplay.loading import open_ranks, open_world, read_spec  # here, as it takes seconds
@@ -97,10 +100,11 @@ def _render_saved_walk(settings: ModelSettings, options: RenderOptions) -> None:
     path = Path(options.pose or "")
     refuse(f"with a saved walk, {path}", given)
     with open_with_world(settings, path) as (world, snapshot):
-        from worldplay.clips.saved_walk import plan_saved_walk
+        from worldplay.clips.saved_walk import own_picture, plan_saved_walk
 
         view = None if snapshot.beginning is None else snapshot.beginning.view
-        _render(world, plan_saved_walk(snapshot, world.find_view(view).make_ground()), options, None)
+        plan = plan_saved_walk(snapshot, world.find_view(view).make_ground())
+        _render(world, plan, options, own_picture(snapshot))
 
 
 def _render(world: "World", plan: ClipPlan, options: RenderOptions, source: dict[str, str] | None) -> None:
@@ -114,7 +118,8 @@ def _render(world: "World", plan: ClipPlan, options: RenderOptions, source: dict
         progress.close()
     if options.metadata is not None:
         _write_metadata(options.metadata, describe(world, plan, record, source))
-    sys.stdout.write(summarise(world, plan, record, options.out) + "\n")
+    told = sys.stderr if is_stdout(options.out) else sys.stdout
+    told.write(summarise(world, plan, record, options.out) + "\n")
 
 
 def _write_metadata(path: Path, description: dict[str, object]) -> None:
@@ -216,15 +221,15 @@ def _warn_of_shift(beginning: RecordedBeginning, settings: ModelSettings) -> Non
         sys.stderr.write(f"the recorded walk's shift was {was}, not {now}: WORLDPLAY_SHIFT sets it\n")
 
 
-def _read_image(path: Path | None) -> Image | None:
-    if path is None:
+def _read_image(path: Path | None, data: bytes | None) -> Image | None:
+    if data is None:
         return None
     try:
-        return open_image(read_file(path), MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS)
+        return open_image(data, MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
-def _identify(path: Path | None) -> dict[str, str] | None:
+def _identify(path: Path | None, data: bytes | None) -> dict[str, str] | None:
     """Identify a picture by its path and the hash of its content."""
-    return None if path is None else {"path": str(path), "sha256": sha256(read_file(path)).hexdigest()}
+    return None if data is None else {"path": str(path), "sha256": sha256(data).hexdigest()}

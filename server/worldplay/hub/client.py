@@ -95,7 +95,7 @@ def _explaining(source: Source, doing: str) -> Iterator[None]:
             f"{source.repository} is gated: accept its terms at {page} and log in with `hf auth login`, "
             "or take --layout diffusers"
         ) from None
-    except (OSError, ValueError, HTTPError) as error:  # ValueError: an answer that is not JSON
+    except (OSError, ValueError, ImportError, HTTPError) as error:  # ValueError: an answer that is not JSON
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise OSError(f"{doing} failed ({reason}); what was fetched is kept") from None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from worldplay.model.config import CHUNK_LATENTS
-from worldplay.wording import show
+from worldplay.wording import is_text, show
 from worldplay.world.camera import (
     MAX_POSES,
     NUM_LABELS,
@@ -106,7 +106,7 @@ def _parse_prompts(walk: Mapping[object, object], num_latents: int) -> dict[int,
                 f"{least} to the end of the walk, got {latent}"
             )
         text = change.get("text")
-        if not isinstance(text, str) or len(text) > MAX_PROMPT_CHARS:
+        if not is_text(text) or len(text) > MAX_PROMPT_CHARS:
             wanted = f"text of at most {MAX_PROMPT_CHARS} characters"
             raise ValueError(f"prompts[{index}].text: expected {wanted}, got {show(text)}")
         prompts[latent] = text

@@ -108,6 +108,7 @@ def test_description_of_nothing(description: Path, content: str) -> None:
         ("vae", "decoder_layers", 1_000_000),
         ("text", "num_layers", 1_000_000),
         ("rollout", "shift", 1e300),
+        ("rollout", "steps", 101),
         ("rollout", "history_guidance", 1e300),
         ("sha256", "picture", "00"),
         ("sha256", "vae", 3),
@@ -209,9 +210,11 @@ def test_damage_that_still_loads(directory: Path, network: str) -> None:
         load_embedded(directory, CPU)
 
 
-def test_world_without_digests_is_taken_as_it_is(description: Path) -> None:
+def test_world_without_digests_is_known_by_its_files(description: Path) -> None:
+    described = load_embedded(description, CPU)
     edit(description, lambda all_: all_.pop("sha256"))
-    assert load_embedded(description, CPU).name == "embedded"
+    found = load_embedded(description, CPU)
+    assert (found.name, found.weights) == ("embedded", described.weights)
 
 
 class TwoRanks(Ranks):

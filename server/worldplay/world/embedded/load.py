@@ -4,7 +4,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from math import prod
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import torch
 from torch import nn
@@ -21,7 +21,7 @@ from worldplay.world.embedded.byte_t5 import ByteT5, TextConfig
 from worldplay.world.embedded.compact_layers import keep_compact
 from worldplay.world.embedded.compact_weights import CompactWeights
 from worldplay.world.embedded.conditioner import EmbeddedConditioner
-from worldplay.world.embedded.manifest import RESTORE, Description, read_description
+from worldplay.world.embedded.manifest import RESTORE, Description, NetworkName, read_description
 from worldplay.world.embedded.text_encoder import MAX_STATES, TextReader
 from worldplay.world.model_files import suggesting
 from worldplay.world.rollout_model import RolloutModel
@@ -70,8 +70,17 @@ def load_embedded(directory: Path, device: torch.device, ranks: Ranks = ALONE, w
         suggestions=SUGGESTIONS,
         sights=SIGHTS,
         own_pictures="nearest_view",
-        weights=sha256("".join(described.sha256.values()).encode()).hexdigest()[:16],
+        weights=_identify(directory, described),
     )
+
+
+def _identify(directory: Path, described: Description) -> str:
+    """Identify the weights by the hashes that the description has, or else by those of the files."""
+    digests = dict(described.sha256)
+    for name in get_args(NetworkName):
+        if name not in digests:
+            digests[name] = sha256((directory / f"{name}.safetensors").read_bytes()).hexdigest()
+    return sha256("".join(digests.values()).encode()).hexdigest()[:16]
 
 
 def load_networks(directory: Path, device: torch.device) -> tuple[WorldPlayTransformer, StreamingVAE]:

@@ -12,7 +12,7 @@ from worldplay.wording import find_fault
 from worldplay.world.embedded.byte_t5 import TextConfig
 from worldplay.world.frames import MAX_SIDE
 from worldplay.world.model_files import suggesting
-from worldplay.world.rollout_config import RolloutConfig
+from worldplay.world.rollout_config import MAX_STEPS, RolloutConfig
 
 RESTORE = "restore it from the release"
 MAX_DEPTH = 200
@@ -61,6 +61,8 @@ class Description:
         for name, depth in depths.items():
             if depth > MAX_DEPTH:
                 raise ValueError(f"expected at most {MAX_DEPTH} {name}, got {depth}")
+        if self.rollout.steps > MAX_STEPS:
+            raise ValueError(f"expected at most {MAX_STEPS} steps, got {self.rollout.steps}")
         if self.rollout.shift > MAX_SHIFT:
             raise ValueError(f"expected a shift of at most {MAX_SHIFT}, got {self.rollout.shift}")
         if (guidance := self.rollout.history_guidance) > MAX_HISTORY_GUIDANCE:
