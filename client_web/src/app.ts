@@ -99,7 +99,7 @@ export class App {
   private readonly sharing: Sharing = new Sharing({
     box: this.shareBox,
     send: (message) => this.connection.send(message),
-    isOpened: () => this.walk?.opened === true,
+    hasChunks: () => this.walking.hasChunks,
     keep: () => this.walking.keep(this.keptWalks.key),
     watchLink: (token) => watchLink(location.href, token),
     videoLink: (token) => (this.welcome === null ? "" : this.recording.link(this.welcome, token)),
@@ -115,7 +115,7 @@ export class App {
     openPanel: () => this.openMenu(),
     closePanel: () => this.closePanel(),
     start: () => this.panel.start(),
-    reset: () => this.connection.send({ type: "reset" }),
+    reset: () => this.walking.reset(),
     togglePause: () => this.walking.togglePause(),
     toggleBare: () => this.toggleBare(),
     saveWalk: () => this.walking.saveWalk(),
@@ -162,10 +162,9 @@ export class App {
       if (this.status.kind !== "failed") this.connection.networkChanged();
     });
     // The visitor may have added a token or a link to the address.
-    window.addEventListener("hashchange", () => {
-      if (this.status.kind === "open") this.openLink();
-      else this.connection.connect();
-    });
+    window.addEventListener("hashchange", () =>
+      this.status.kind === "open" ? this.openLink() : this.connection.connect(),
+    );
     window.addEventListener("pagehide", () => this.leave());
     window.addEventListener("pageshow", () => this.tab.take()); // the browser may bring a page back as it was
     this.stage.cover(null);
@@ -374,6 +373,7 @@ export class App {
     if (what === "unsaved") this.notice.add(unsavedInWords(text ?? ""));
     if (what === "saved") this.notice.say("Your walk is saved again.");
     if (what === "seated") this.seated();
+    if (what === "paused" || what === "resumed") this.walking.pauseConfirmed(what);
   }
 
   private yielded(reason: string): void {

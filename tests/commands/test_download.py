@@ -1,5 +1,6 @@
 """Fetching a released model from a hub that is a dictionary."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -197,8 +198,10 @@ def test_what_another_download_fetched_meanwhile_is_not_fetched_again(tmp_path: 
     assert (this.fetched, len(other.fetched)) == ([], 2)
 
 
-def test_complete_download_is_not_locked(tmp_path: Path) -> None:
-    """Its folder may be read-only."""
+def test_complete_download_is_not_locked_where_it_is_read_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     download(VARIANT, "diffusers", tmp_path, answer(True), FakeHub())
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
     with FileLock(tmp_path / LOCK):
         download(VARIANT, "diffusers", tmp_path, answer(True), FakeHub())

@@ -252,14 +252,19 @@ def test_longer_pose_is_cut_and_that_is_said(tmp_path: Path, capsys: pytest.Capt
     assert len(decode(out.read_bytes())) == 13
 
 
-def test_summary_is_not_written_over_a_clip_that_goes_to_stdout(tmp_path: Path) -> None:
-    path = tmp_path / "clip.mp4"
-    command = [sys.executable, "-m", "worldplay", "render", "--frames", "13", "--out", "/dev/stdout"]
+@pytest.mark.parametrize("option", ["--out", "--json"])
+def test_summary_is_not_written_over_what_goes_to_stdout(tmp_path: Path, option: str) -> None:
+    path, out = tmp_path / "clip", tmp_path / "other.mp4"
+    command = [sys.executable, "-m", "worldplay", "render", "--frames", "13", option, "/dev/stdout"]
+    command += [] if option == "--out" else ["--out", str(out)]
     with path.open("wb") as file:
         done = subprocess.run(
             command, stdout=file, stderr=subprocess.PIPE, env={**os.environ, **ENVIRONMENT}, check=True
         )
-    assert len(decode(path.read_bytes())) == 13
+    if option == "--out":
+        assert len(decode(path.read_bytes())) == 13
+    else:
+        assert len(json.loads(path.read_text())["poses"]) == 4
     assert b"13 frames" in done.stderr
 
 

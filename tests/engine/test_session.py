@@ -1,6 +1,7 @@
 import pytest
 
-from support.fakes import Recorder, Theatre, names, run_to_waiting_context, stages, started
+from support.fake_world import FakeWalk
+from support.fakes import Page, Recorder, Theatre, names, run_to_waiting_context, stages, started
 from worldplay.world.camera import FORWARD_STEP, Motion
 from worldplay.world.steering import WalkRequest
 
@@ -221,3 +222,37 @@ def test_walk_that_begins_is_not_paused_by_a_later_refusal() -> None:
     theatre.run(3000)
     assert not session.is_paused
     assert len(page.reports) > num_made
+
+
+def test_refusal_of_a_start_that_another_followed_pauses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    theatre, page, session = started()
+    session.pause()
+    theatre.run(2000)
+    open_walk = theatre.world.open_walk
+
+    def open_and_be_asked_again(request: WalkRequest) -> FakeWalk:
+        if request.view == "nowhere":
+            session.start(WalkRequest("another"))
+        return open_walk(request)
+
+    monkeypatch.setattr(theatre.world, "open_walk", open_and_be_asked_again)
+    session.start(WalkRequest("nowhere"))
+    theatre.run(3000)
+    assert names(page)[-2:] != ["error", "started"]
+    assert not session.is_paused
+
+
+def test_refused_start_leaves_a_walk_that_waits_to_go_on() -> None:
+    """After a restart of the server, while others have its slot."""
+    theatre = Theatre(max_sessions=1, max_queued=3)
+    first = theatre.open_page()
+    theatre.run(500)
+    page = Page(theatre.clock)
+    theatre.open(page, start=False)
+    page.session.start(WalkRequest("restored", is_saved=True))
+    theatre.run(200)
+    page.session.start(WalkRequest("nowhere"))
+    first.session.close()
+    theatre.run(1000)
+    assert names(page)[:3] == ["queued", "started", "error"]
+    assert page.session.walk is theatre.world.walks[-1]

@@ -262,3 +262,18 @@ def test_link_that_is_revoked_before_the_walk_is_open_again_stays_revoked(studio
     studio.sync()
     assert made[0] is not None
     assert made[1] not in (None, made[0])
+
+
+def test_whatever_goes_wrong_with_a_link_the_recorder_goes_on(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(id: str) -> None:
+        raise ValueError("the link changed meanwhile")
+
+    revoked: list[bool] = []
+    studio.record()
+    studio.tape = studio.open(goes_on=True)
+    monkeypatch.setattr(studio.recordings, "unlink", fail)
+    studio.tape.put(Revoke(revoked.append))
+    studio.sync()
+    assert revoked == [False]

@@ -286,7 +286,7 @@ def test_reading_the_disk_delays_nobody_who_begins_a_walk(
     assert reads.wait(10)
     begins = threading.Thread(target=recordings.expect, args=(OTHER, WALK), daemon=True)
     begins.start()
-    begins.join(1)
+    begins.join(5)
     is_free = not begins.is_alive()
     goes_on.set()
     reader.join(10)

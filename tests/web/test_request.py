@@ -129,3 +129,9 @@ def test_one_address_cannot_take_the_room_of_all_bodies() -> None:
 def test_token_may_end_in_any_letter(check: Callable[[Request, str], None]) -> None:
     header = b"bearer  " + "voilà".encode()  # the last byte alone would be a space
     check(Request({"type": "http", "headers": [(b"authorization", header)]}), "voilà")
+
+
+def test_first_piece_of_a_body_is_no_exception() -> None:
+    budget = BodyBudget(most=100, per_address=60)
+    with budget.open("greedy") as add, pytest.raises(ApiError, match="too many bytes"):
+        add(61)

@@ -114,6 +114,7 @@ export class Connection {
   /** The network is another one: connect, or find out soon whether the line still works. */
   networkChanged(): void {
     if (this.socket === null) return this.connect();
+    if (this.welcomedAt === null) return;
     this.numSilentBeats = Math.max(this.numSilentBeats, SILENT_BEATS - 2);
     this.ping();
   }

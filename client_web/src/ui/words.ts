@@ -180,3 +180,5 @@ export function queueInWords(position: number, etaS: number | null): string {
   const wait = etaS === null ? "" : `, ${waitInWords(etaS)}`;
   return position === 1 ? `You are next${wait}.` : `Place ${position} in the queue${wait}.`;
 }
+
+export const NO_CONNECTION = "There is no connection at the moment.";

@@ -6,7 +6,7 @@ export class Pause {
   private readonly sign = find("paused-sign", HTMLElement);
   private byVisitor = false;
   private told = false;
-  /** The server may know another state: what was told on this connection may not have arrived. */
+  /** The server may know another state: it has not confirmed this one. */
   private mayDiffer = false;
 
   /** `tell` sends it to the server. */
@@ -32,10 +32,19 @@ export class Pause {
     this.mayDiffer = false;
   }
 
+  /** The page before this one may have paused the walk. */
+  reloaded(): void {
+    this.mayDiffer = true;
+  }
+
   /** The connection is back, and the walk goes on. */
   tellAgain(): void {
     if (this.told || this.mayDiffer) this.tell(this.told);
-    this.mayDiffer = this.told;
+  }
+
+  /** The server says so. */
+  confirmed(paused: boolean): void {
+    if (paused === this.told) this.mayDiffer = false;
   }
 
   /** A walk behind the open panel is paused, because nobody would see its frames. */

@@ -1,6 +1,7 @@
 /** The links that the walker gives to others: to watch the walk, to see its video, and to walk on from here. */
 import type { ClientMessage, Welcome } from "../net/protocol";
 import type { Offer } from "../ui/share_box";
+import { NO_CONNECTION } from "../ui/words";
 
 interface SharingParts {
   box: {
@@ -13,8 +14,8 @@ interface SharingParts {
     say(words: string): void;
   };
   send(message: ClientMessage): boolean;
-  /** The server has opened the walk. Before that, any refusal counts as that of the start. */
-  isOpened(): boolean;
+  /** The walk is open and has a chunk. Before that, any refusal counts as that of the start. */
+  hasChunks(): boolean;
   /** Ask for a copy of the walk; false if there is none. */
   keep(): boolean;
   watchLink(token: string): string;
@@ -23,7 +24,6 @@ interface SharingParts {
   say(words: string): void;
 }
 
-const NO_CONNECTION = "There is no connection at the moment.";
 const WALK_FIRST = "Walk a few steps first.";
 const CAN_WATCH = "Whoever has it sees your walk, until it ends or you stop sharing.";
 const CAN_SEE_VIDEO =
@@ -36,6 +36,7 @@ export class Sharing {
   /** Copy the link when it comes. Otherwise it is only made to work again. */
   private wantsLink = false;
   private wantsCopy = false;
+  private wantsVideo = false;
   private offer: Offer = { watch: false, video: false, walkOn: false };
 
   constructor(private readonly parts: SharingParts) {}
@@ -43,11 +44,17 @@ export class Sharing {
   /** The connection is there, or is back: what the server offers, and the link that others may have. */
   welcomed({ watchers = 0, snapshots = false, rights = [] }: Welcome, isWalking: boolean): void {
     this.offer = { watch: watchers > 0, video: rights.includes("recording"), walkOn: snapshots };
-    this.wantsCopy = false;
     this.watchersChanged(0);
-    if (isWalking && this.wantsLink)
-      this.watch(); // the request may have been lost
-    else if (isWalking && this.token !== null) this.parts.send({ type: "share", token: this.token });
+    if (isWalking) this.askAgain();
+    else this.wantsLink = this.wantsCopy = this.wantsVideo = false;
+  }
+
+  /** What was not answered may have been lost. */
+  private askAgain(): void {
+    if (this.wantsLink) this.watch();
+    else if (this.token !== null) this.parts.send({ type: "share", token: this.token });
+    if (this.wantsVideo) this.video();
+    if (this.wantsCopy) this.walkOn();
   }
 
   /** After a reload the page does not know the link any more, but those who watch are still there. */
@@ -75,8 +82,9 @@ export class Sharing {
   }
 
   video(): void {
-    if (!this.parts.isOpened()) return this.parts.box.say(WALK_FIRST);
-    if (!this.parts.send({ type: "share", right: "recording" })) this.parts.box.say(NO_CONNECTION);
+    if (!this.parts.hasChunks()) return this.parts.box.say(WALK_FIRST);
+    this.wantsVideo = this.parts.send({ type: "share", right: "recording" });
+    if (!this.wantsVideo) this.parts.box.say(NO_CONNECTION);
   }
 
   stopVideo(): void {
@@ -84,8 +92,9 @@ export class Sharing {
   }
 
   walkOn(): void {
+    if (!this.parts.hasChunks()) return this.parts.box.say(WALK_FIRST);
     this.wantsCopy = this.parts.keep();
-    if (!this.wantsCopy) this.parts.box.say(WALK_FIRST);
+    if (!this.wantsCopy) this.parts.box.say(NO_CONNECTION);
   }
 
   /** The server has made a link, or ended it. */
@@ -96,6 +105,7 @@ export class Sharing {
 
   private videoShared(token: string | undefined): void {
     const { box } = this.parts;
+    this.wantsVideo = false;
     box.showVideoShared(token !== undefined);
     if (token !== undefined) return void box.show(this.parts.videoLink(token), CAN_SEE_VIDEO);
     box.hideLink();
@@ -135,7 +145,6 @@ export class Sharing {
   /** The server refused something; it may have been the link. The box covers what is said elsewhere. */
   refused(words: string): void {
     this.parts.box.say(words);
-    this.wantsLink = false;
-    this.wantsCopy = false;
+    this.wantsLink = this.wantsCopy = this.wantsVideo = false;
   }
 }

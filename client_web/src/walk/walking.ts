@@ -5,7 +5,7 @@ import type { ConnectionNotice } from "../ui/connection_notice";
 import type { Notice } from "../ui/notice";
 import type { PromptChoice } from "../ui/prompt_choice";
 import type { StartPanel } from "../ui/start_panel";
-import { beginningInWords, promptInWords, SET_ASIDE_IN_WORDS } from "../ui/words";
+import { beginningInWords, NO_CONNECTION, promptInWords, SET_ASIDE_IN_WORDS } from "../ui/words";
 import { paceInWords } from "../video/pace";
 import type { Playback } from "../video/playback";
 import { Pause } from "./pause";
@@ -91,6 +91,7 @@ export class Walking {
     document.body.classList.add("walking");
     this.parts.prompts.begin(left.request.prompt ?? "");
     if (left.video !== null) this.parts.playback.continueFrom(left.video);
+    this.pause.reloaded();
   }
 
   /** What another page of this tab needs to go on with the walk; null without one. */
@@ -157,21 +158,32 @@ export class Walking {
     this.parts.prompts.begin(walk.request.prompt ?? "");
   }
 
-  private get hasChunks(): boolean {
+  /** There is something to go back in, to keep and to share. */
+  get hasChunks(): boolean {
     return this.walk?.opened === true && this.record.numChunks > 0;
   }
 
   /** Go back a few steps. */
   undo(): void {
     if (!this.hasChunks) return;
-    this.parts.send({ type: "rewind", chunk: Math.max(0, this.record.numChunks - UNDONE_CHUNKS) });
-    this.parts.notice.say("Back a few steps.");
+    const chunk = Math.max(0, this.record.numChunks - UNDONE_CHUNKS);
+    if (this.ask({ type: "rewind", chunk })) this.parts.notice.say("Back a few steps.");
+  }
+
+  reset(): void {
+    if (this.walk !== null) this.ask({ type: "reset" });
+  }
+
+  private ask(message: ClientMessage): boolean {
+    const isSent = this.parts.send(message);
+    if (!isSent) this.parts.notice.say(NO_CONNECTION);
+    return isSent;
   }
 
   /** Keep a copy of the walk as it is. The server answers when it has one. False without anything to keep. */
   keep(key: string): boolean {
     if (!this.hasChunks) return false;
-    return this.parts.send({ type: "bookmark", name: new Date().toLocaleString(), key });
+    return this.ask({ type: "bookmark", name: new Date().toLocaleString(), key });
   }
 
   /** The server went back to the beginning of a chunk. */
@@ -194,7 +206,8 @@ export class Walking {
     if (this.walk === null || resumed) this.parts.connectionNotice.over();
     if (this.walk === null) return this.parts.playback.stage.cover(this.parts.panel.poster);
     if (resumed) return this.goOnAfterLoss(this.walk);
-    if (this.walk.isReloaded) return this.end();
+    if (this.walk.isReloaded && this.walk.opened) return this.end();
+    this.walk.isReloaded = false;
     this.parts.playback.newSession();
     if (this.parts.prompts.asked !== null) this.walks.remember(this.parts.prompts.asked);
     this.walks.lost();
@@ -225,9 +238,8 @@ export class Walking {
 
   private goOnAfterLoss(walk: Walk): void {
     walk.isResumed = walk.opened;
-    // The page before may have paused it. What was asked without a connection never reached the server.
-    if (walk.isReloaded) this.parts.send({ type: "resume" });
-    else if (!walk.opened) this.parts.send({ type: "start", ...walk.request });
+    // What was asked without a connection never reached the server; a page that is reloaded had asked before.
+    if (!walk.opened && !walk.isReloaded) this.parts.send({ type: "start", ...walk.request });
     walk.isReloaded = false;
     this.pause.tellAgain();
     this.tellAgain();
@@ -257,6 +269,10 @@ export class Walking {
 
   updatePause(): void {
     this.pause.update(this.walk !== null, this.parts.panel.isOpen);
+  }
+
+  pauseConfirmed(what: "paused" | "resumed"): void {
+    this.pause.confirmed(what === "paused");
   }
 
   private tellPause(paused: boolean): void {

@@ -291,6 +291,14 @@ it("stays on another network where the line works", () => {
   expect(kinds().at(-1)).toBe("open");
 });
 
+it("lets a connection that is just being made go on", () => {
+  const connection = connect();
+  newest().events.opened();
+  connection.networkChanged();
+  vi.advanceTimersByTime(5_000);
+  expect(newest().isClosed).toBe(false);
+});
+
 it("connects at once when there is a network again", () => {
   const connection = welcomed();
   newest().events.closed(1006);

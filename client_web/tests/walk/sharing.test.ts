@@ -15,16 +15,16 @@ let isVideoShared: boolean;
 let isSharing: boolean;
 let canKeep: boolean;
 let isConnected: boolean;
-let isOpened: boolean;
+let hasChunks: boolean;
 let sharing: Sharing;
 
 beforeEach(() => {
   [sent, shown, said, counts, opened] = [[], [], [], [], []];
   isSharing = false;
   isVideoShared = false;
-  canKeep = isConnected = isOpened = true;
+  canKeep = isConnected = hasChunks = true;
   sharing = new Sharing({
-    isOpened: () => isOpened,
+    hasChunks: () => hasChunks,
     box: {
       open: (offer) => opened.push(offer),
       show: async (link) => void shown.push(link),
@@ -103,7 +103,7 @@ it("says that it cannot stop without a connection", () => {
 });
 
 it("asks for no link to the video before the walk is open, when a refusal would be that of the start", () => {
-  isOpened = false;
+  hasChunks = false;
   sharing.video();
   expect(sent).toEqual([]);
   expect(said).toEqual(["Walk a few steps first."]);
@@ -138,10 +138,24 @@ it("shows a link to walk on when the walk is kept", () => {
   expect(sharing.kept("y")).toBe(false);
 });
 
-it("says that there is nothing to walk on from", () => {
-  canKeep = false;
+it("says why there is no link to walk on", () => {
+  hasChunks = false;
   sharing.walkOn();
-  expect(said).toEqual(["Walk a few steps first."]);
+  hasChunks = true;
+  canKeep = false; // without a connection
+  sharing.walkOn();
+  expect(said).toEqual(["Walk a few steps first.", "There is no connection at the moment."]);
+});
+
+it("asks again for the links to the video and to walk on", () => {
+  sharing.video();
+  sharing.walkOn();
+  sharing.welcomed(welcome(50), true);
+  expect(sent).toEqual([
+    { type: "share", right: "recording" },
+    { type: "share", right: "recording" },
+  ]);
+  expect(sharing.kept("x")).toBe(true);
 });
 
 it("can be stopped by a page that was reloaded", () => {

@@ -1,5 +1,6 @@
 """`worldplay download`: shows what will be fetched and under which terms, fetches it, and checks it."""
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -49,6 +50,7 @@ class Item:
     path: Path
     damage: str | None  # what was wrong with it before the download; None if nothing
     bytes_left: int
+    stamp: tuple[int, int] | None  # of what was there, to notice what another download does
 
 
 def download(
@@ -81,7 +83,7 @@ def download(
     _check_disk(weights_dir, sum(item.bytes_left for item in missing))
     if missing and not agree(QUESTION):
         raise OSError("nothing was fetched: the terms were not accepted")
-    if missing:  # the folder of a complete download may be read-only
+    if missing or os.access(weights_dir, os.W_OK):  # the folder of a complete download may be read-only
         with _lock(weights_dir):
             _clean_up(sources, weights_dir)
             with suggesting(command):
@@ -91,7 +93,7 @@ def download(
 
 def _fetch(missing: Sequence[Item], hub: Hub, verify: bool) -> None:
     for item in missing:
-        if find_damage(item.file, item.path, every_byte=verify) is None:
+        if _stamp(item.path) != item.stamp and find_damage(item.file, item.path, every_byte=verify) is None:
             continue  # another download fetched it while the question was open
         hub.fetch(item.source, item.file, item.path)
         _check_fetched(item)
@@ -105,7 +107,13 @@ def _find_items(source: Source, files: Sequence[HubFile], weights_dir: Path, ver
     for file in files:
         path = weights_dir / source.folder / file.name
         damage = find_damage(file, path, every_byte=verify)
-        yield Item(source, file, path, damage, 0 if damage is None else bytes_left(file, path))
+        num_left = 0 if damage is None else bytes_left(file, path)
+        yield Item(source, file, path, damage, num_left, _stamp(path))
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return a file's size and when it was changed; None without one."""
+    return (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else None
 
 
 def _clean_up(sources: list[Source], weights_dir: Path) -> None:

@@ -118,7 +118,8 @@ def _render(world: "World", plan: ClipPlan, options: RenderOptions, source: dict
         progress.close()
     if options.metadata is not None:
         _write_metadata(options.metadata, describe(world, plan, record, source))
-    told = sys.stderr if is_stdout(options.out) else sys.stdout
+    files = [path for path in (options.out, options.metadata) if path is not None]
+    told = sys.stderr if any(map(is_stdout, files)) else sys.stdout
     told.write(summarise(world, plan, record, options.out) + "\n")
 
 

@@ -31,6 +31,10 @@ class CommandQueue:
         return any(isinstance(command, Open | Rewind) for command, _ in self._waiting)
 
     @property
+    def has_open(self) -> bool:
+        return any(isinstance(command, Open) for command, _ in self._waiting)
+
+    @property
     def is_rewind_next(self) -> bool:
         return bool(self._waiting) and isinstance(self._waiting[0][0], Rewind)
 
@@ -70,8 +74,8 @@ class CommandQueue:
             self._waiting.remove(requests[-1])
 
     def drop_requests(self) -> None:
-        """Drop what the client asked for. The server's own commands stay: the walk may need them."""
-        self._waiting = deque(entry for entry in self._waiting if not _is_request(entry[0]))
+        """Drop what the client asked for. What the server does for the walk stays: it may have to go on."""
+        self._waiting = deque(entry for entry in self._waiting if _is_for_the_walk(entry[0]))
 
     def _drop(self, kind: type[Rest | Prepare]) -> None:
         self._waiting = deque(entry for entry in self._waiting if not isinstance(entry[0], kind))
@@ -89,3 +93,8 @@ class CommandQueue:
 def _is_request(command: Command) -> bool:
     """Return whether the client asked for this; the server adds the others itself."""
     return not isinstance(command, Rest | Prepare)
+
+
+def _is_for_the_walk(command: Command) -> bool:
+    """Return whether a walk needs this to go on, whatever its client asked for meanwhile."""
+    return not _is_request(command) or (isinstance(command, Open) and command.request.is_saved)

@@ -342,7 +342,8 @@ class Session:
     def mark_start_refused(self) -> None:
         """Note that the walk before goes on, paused if it was."""
         with self._lock:
-            self._pausing.mark_refused()
+            if not self._commands.has_open:  # otherwise another one decides
+                self._pausing.mark_refused()
 
     def mark_command_done(self) -> None:
         """Note that a command was carried out or refused."""

@@ -4,10 +4,11 @@ _OUT_OF_MEMORY = {"MemoryError", "OutOfMemoryError"}  # the latter is torch's, w
 # In the errors that torch raises if a CPU, or one of CUDA's own libraries, runs out of memory.
 _OUT_OF_MEMORY_WORDS = (
     "DefaultCPUAllocator: can't allocate memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED",
+    "_ALLOC_FAILED",
     "CUDA error: out of memory",
-    "Cuda failure 2 'out of memory'",  # NCCL's
+    "CUDA driver error: out of memory",
+    "Triton Error [CUDA]: out of memory",
+    "'out of memory'",  # NCCL's
 )
 
 

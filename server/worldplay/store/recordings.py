@@ -68,9 +68,8 @@ class Recordings:
         self._files = Files(str(self._root))
         self.limits = limits
         self._now, self._monotonic = SteadyClock(now, monotonic), monotonic
-        # Of the expected walks and the holds. The event loop takes it, so nothing is read meanwhile.
+        # Of the expected walks, the holds and the indices. The event loop takes it: nothing is read meanwhile.
         self._lock = Lock()
-        self._indexing = Lock()  # of the indices: the disk is read with it
         self._indices: LRUCache[tuple[str, str], FragmentIndex] = LRUCache(REMEMBERED_INDICES)
         self.num_bytes = 0  # as of the last cleaning, and what was written since
         self.num_written_bytes = 0
@@ -301,10 +300,13 @@ class Recordings:
             size = os.fstat(file).st_size
             if self._age_s(self._last_alive_s(id, file)) > self.limits.keep_s:
                 raise MissingRecordingError
-            with self._indexing:
-                index = self._indices.setdefault((id, about.take), FragmentIndex(about.init_bytes))
-                index.extend(lambda offset, most: os.pread(file, most, offset), size)
-                return Recorded(id, about, os.pread(file, about.init_bytes, 0), index.copy())
+            with self._lock:
+                index = self._indices.get((id, about.take), FragmentIndex(about.init_bytes)).copy()
+            index.extend(lambda offset, most: os.pread(file, most, offset), size)
+            init = os.pread(file, about.init_bytes, 0)
+            with self._lock:
+                self._indices[id, about.take] = index.copy()
+            return Recorded(id, about, init, index)
 
     def about(self, id: str) -> RecordingAbout:
         """Read the description. Raises: as `find`."""

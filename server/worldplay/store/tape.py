@@ -199,6 +199,9 @@ class Tape:
         except OSError as error:
             logger.warning("the link to a recording was not changed: %s", error)
             return False
+        except Exception:  # the top of this thread
+            logger.exception("the link to a recording was not changed")
+            return False
         return True
 
     def _change_link(self, change: Callable[[Take], T]) -> T | None:

@@ -67,17 +67,19 @@ class AddressLimit:
 
 
 class BytesLimit:
-    """Bounds the bytes that are held for one address, and for all together. One thing may have any size."""
+    """Bounds the bytes that are held for one address, and for all together."""
 
-    def __init__(self, each: int, most: int) -> None:
+    def __init__(self, each: int, most: int, *, one_fits: bool = True) -> None:
+        """Args: one_fits: something of any size may be held if nothing else is."""
         self._each = each
         self._most = most
+        self._one_fits = one_fits
         self._held = Counter[str]()
 
     def add(self, address: str, num_bytes: int) -> bool:
         """Count bytes, if there is room for them. Returns: whether there is."""
         for held, most in ((self._held[address], self._each), (self._held.total(), self._most)):
-            if held > 0 and held + num_bytes > most:
+            if (held > 0 or not self._one_fits) and held + num_bytes > most:
                 return False
         self._held[address] += num_bytes
         return True

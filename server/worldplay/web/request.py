@@ -84,7 +84,7 @@ class BodyBudget:
     """Bounds the bytes of all bodies that are being received. A body that has not come yet costs nothing."""
 
     def __init__(self, most: int = MAX_BODIES_BYTES, per_address: int = MAX_ADDRESS_BYTES) -> None:
-        self._held = BytesLimit(per_address, most)
+        self._held = BytesLimit(per_address, most, one_fits=False)
 
     @contextmanager
     def open(self, address: str) -> Iterator[Callable[[int], None]]:

@@ -52,7 +52,8 @@ class SentMessages:
             has_key = has_key or (isinstance(message, m.Media) and message.key)
             if has_key and isinstance(message, m.Chunk):
                 return list(found)
-        return list(found)  # a walk's first chunk, of which no frame was sent yet
+        # A walk's first chunk may have no frame yet. Frames without their key frame are of no use.
+        return [] if any(isinstance(message, m.Media) for message in found) else list(found)
 
     def after(self, last_frame: int | None) -> list[m.ServerMessage] | None:
         """Return what was sent after a frame, or everything after none; None if that is not known."""

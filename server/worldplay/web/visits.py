@@ -264,6 +264,9 @@ class Visits:
             logger.warning("a walk cannot go on here: %s", error)
             store.give_up_claim(id, writer)
             return None
+        except BaseException:  # for example the disk's
+            store.give_up_claim(id, writer)
+            raise
         return snapshot
 
     def is_secret(self, id: str, secret: str) -> bool | None:
