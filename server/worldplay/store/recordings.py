@@ -68,7 +68,7 @@ class Recordings:
         self._files = Files(str(self._root))
         self.limits = limits
         self._now, self._monotonic = SteadyClock(now, monotonic), monotonic
-        # Of the expected walks, the holds and the indices. The event loop takes it: nothing is read meanwhile.
+        # Of expected walks, holds and indices. The event loop takes it, so nothing is read meanwhile.
         self._lock = Lock()
         self._indices: LRUCache[tuple[str, str], FragmentIndex] = LRUCache(REMEMBERED_INDICES)
         self.num_bytes = 0  # as of the last cleaning, and what was written since
