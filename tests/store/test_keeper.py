@@ -409,3 +409,17 @@ def test_walk_that_is_ended_while_it_is_copied_is_not_written(
     saved.kept.finish(saved.walk)
     saved.keeper.close()
     assert saved.store._files.list(saved.id) == []
+
+
+def test_visit_that_saves_nothing_leaves_its_claim_to_the_next(saved: Saved) -> None:
+    """Otherwise each would leave a file."""
+    saved.go_on(0.0)
+    saved.kept.leave(saved.walk)
+    assert saved.kept.wait_left(10)
+    writers = []
+    for _ in range(3):
+        writers.append(saved.store.claim(saved.id))
+        visit = saved.keeper.keep(saved.id, "secret", writers[-1])
+        visit.leave(None)
+        assert visit.wait_left(10)
+    assert len(set(writers)) == 1

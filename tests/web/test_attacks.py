@@ -4,9 +4,12 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect as connect_websocket
 
 from support.raw_client import RawClient
 from support.raw_socket import (
@@ -220,3 +223,26 @@ def test_answers_that_nobody_reads_do_not_disturb_the_end(
         time.sleep(0.2)  # until the socket's buffers are full
     attacker.close()
     assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize(("count", "status"), [(60, b"200"), (3900, b"400")])
+def test_headers_are_limited_in_number(server: str, count: int, status: bytes) -> None:
+    """Each costs as much as a long one."""
+    with connect(server) as client:
+        lines = f"GET /live HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n" + "a:\r\n" * count
+        client.sendall(lines.encode()[: 16 * 1024 - 2] + b"\r\n")
+        assert read_to_end(client).startswith(b"HTTP/1.1 " + status)
+
+
+def test_client_behind_a_proxy_has_its_own_connections_alone(world: World) -> None:
+    with serving(world, trusted_proxies="127.0.0.1", max_per_address=3) as address, ExitStack() as open_:
+
+        def come(client: str) -> None:
+            headers = {"X-Forwarded-For": client}
+            open_.enter_context(connect_websocket(f"ws://{address}/ws", additional_headers=headers))
+
+        for _ in range(3):
+            come("203.0.113.5")
+        with pytest.raises(InvalidStatus, match="503"):
+            come("203.0.113.5")
+        come("203.0.113.6")

@@ -10,6 +10,7 @@ from worldplay.web.connections import (
     CLOSING_TIMEOUT_S,
     MAX_UNFINISHED_BYTES,
     REQUEST_TIMEOUT_S,
+    Connection,
     ConnectionLimits,
     Connections,
     group_address,
@@ -136,3 +137,23 @@ def test_connections_leave_file_descriptors_for_others(files: int) -> None:
     limits = plan_limits(1000, 128, files)
     assert limits.total + limits.backlog <= max(4, files - 24)
     assert limits.per_address <= limits.total
+
+
+def test_oldest_unfinished_messages_make_room_for_newer_ones(clock: Clock) -> None:
+    """Otherwise whoever holds them could end those of everybody else."""
+    connections, failed = limited(clock), list[str]()
+    held = {}
+    for name in ("first", "second"):
+        connection = connections.find(cast(asyncio.Transport, enter(connections)))
+        assert connection
+
+        def fail(code: int, reason: str, name: str = name, connection: Connection = connection) -> None:
+            failed.append(f"{name} {code}")
+            connections.hold(connection, 0)
+
+        connection.fail, held[name] = fail, connection
+        clock.now_s += 1
+    assert connections.hold(held["first"], MAX_UNFINISHED_BYTES)
+    assert not connections.hold(held["second"], 1000)
+    connections.make_room(500)
+    assert (failed, connections.unfinished_bytes) == (["first 1013"], 1000)

@@ -21,6 +21,7 @@ from worldplay.store.recordings import RecordingLimits, Recordings
 from worldplay.web import recording_api
 from worldplay.web.logs import has_no_url
 from worldplay.web.recording_links import make_recording_token
+from worldplay.web.visit import LINKS_BURST
 from worldplay.world.world import World
 
 NAMES = ("recording.mp4", "walk.json")
@@ -237,3 +238,12 @@ def test_link_can_be_revoked_after_the_session(visitor: Visitor, folder: Path) -
     limits = RecordingLimits(10**6, 10**7, 3600.0)
     with pytest.raises(MissingRecordingError):  # as after a restart
         Recordings(str(folder), limits).linked_walk(visitor.welcome["session"], hash_key(token))
+
+
+def test_changes_of_a_link_are_limited(visitor: Visitor) -> None:
+    """Each waits for the disk, and so do all recordings."""
+    for _ in range(2 * LINKS_BURST):
+        visitor.client.send("share", right="recording")
+    kinds = [visitor.client.recv()["type"] for _ in range(2 * LINKS_BURST)]
+    assert set(kinds) == {"shared", "error"}
+    assert kinds.count("shared") <= LINKS_BURST + 2  # some more with time

@@ -350,6 +350,8 @@ class WalkSaver:
             self._store.release(self.id, self)
             self._try(lambda: self._store.limit(self._about.address))
         self._store.release(self.id, self)
+        if self._writer != FIRST_WRITER and not self._num_parts:
+            self._store.give_up_claim(self.id, self._writer)  # or every visit would leave a file
         self._is_ended = True
         self._left.set()
 

@@ -25,16 +25,17 @@ from worldplay.store.recordings import RecordingLimits, Recordings
 from worldplay.store.store import Store
 from worldplay.web.address_rates import AddressRates
 from worldplay.web.connections import ConnectionLimits, Connections, plan_limits, raise_file_limit
-from worldplay.web.errors import EXCEPTION_HANDLERS
+from worldplay.web.errors import EXCEPTION_HANDLERS, ApiError
 from worldplay.web.generate_video import api_routes
 from worldplay.web.guarded_http import GuardedConfig, GuardedHttp
 from worldplay.web.guarded_websocket import GuardedWebSocket
-from worldplay.web.limits import LIMITS
+from worldplay.web.limits import LIMITS, AddressLimit
 from worldplay.web.monitoring import Metrics
 from worldplay.web.operator_metrics import OperatorMetrics
 from worldplay.web.picture_decoding import PictureDecoding
 from worldplay.web.recording_api import recording_routes
 from worldplay.web.recording_metrics import RecordingCollector
+from worldplay.web.request import address_of
 from worldplay.web.returning import Returning
 from worldplay.web.secured import secured
 from worldplay.web.snapshot_api import snapshot_routes
@@ -48,6 +49,7 @@ from worldplay.web.watch_links import WatchLinks
 from worldplay.web.world_server import REQUESTS_S, WorldServer
 from worldplay.world.world import World
 
+SOCKETS_RETRY_S = 5.0
 CLOSE_ENGINE_S = 2.0  # for the stage in progress
 CLOSE_KEEPER_S, CLOSE_RECORDER_S = 1.0, 1.0  # for what waits to be written; a disk may hang for ever
 SECONDS_AN_HOUR = 3600.0
@@ -99,9 +101,18 @@ def create_app(
         world, engine, metrics, store, keeper, settings.resume_s, details.count_yielded, links, recorder
     )
 
+    # Of the clients behind a proxy, too, whose connections are all the proxy's.
+    sockets = AddressLimit(settings.max_per_address, settings.max_connections, "connections")
+
     async def walk(websocket: WebSocket) -> None:
-        stream = Stream(websocket, settings, world, engine, metrics, decoding, rates, details, visits)
-        with streams.enter(stream):
+        with ExitStack() as held:
+            try:
+                held.enter_context(sockets.hold(address_of(websocket), SOCKETS_RETRY_S))
+            except ApiError as error:
+                await websocket.send_denial_response(error.response())
+                return
+            stream = Stream(websocket, settings, world, engine, metrics, decoding, rates, details, visits)
+            held.enter_context(streams.enter(stream))
             await stream.run()
 
     @asynccontextmanager

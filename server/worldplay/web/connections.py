@@ -65,6 +65,8 @@ class Connection:
     address: str | None  # None: not limited by address
     request_by_s: float | None  # when a request must have come; None while one is handled
     unfinished_bytes: int = 0  # of a message that was begun
+    unfinished_since_s: float = 0.0
+    fail: Callable[[int, str], None] | None = None  # closes a WebSocket with a code and a reason
     closing_since_s: float | None = None
     drained_by_s: float | None = None  # when the waiting bytes must have been read
 
@@ -137,9 +139,21 @@ class Connections:
 
     def hold(self, connection: Connection, num_bytes: int) -> bool:
         """Note how many bytes of an unfinished message a connection holds. Returns: whether there is room."""
+        if not connection.unfinished_bytes:
+            connection.unfinished_since_s = self.clock()
         self.unfinished_bytes += num_bytes - connection.unfinished_bytes
         connection.unfinished_bytes = num_bytes
         return self.unfinished_bytes <= MAX_UNFINISHED_BYTES
+
+    def make_room(self, least_bytes: int) -> None:
+        """End WebSockets whose messages were begun first, and hold more than this, until there is room."""
+        large = [each for each in self._open.values() if each.unfinished_bytes > least_bytes]
+        for connection in sorted(large, key=lambda each: each.unfinished_since_s):
+            if self.unfinished_bytes <= MAX_UNFINISHED_BYTES:
+                return
+            self.num_cut_off += 1
+            if connection.fail is not None:
+                connection.fail(1013, "too many unfinished messages")
 
     def sweep(self) -> None:
         """End the connections whose clients are too slow."""

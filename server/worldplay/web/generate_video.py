@@ -22,9 +22,10 @@ from worldplay.web.compression import compressed
 from worldplay.web.errors import ApiError, busy
 from worldplay.web.limits import RequestLimit
 from worldplay.web.openapi import describe_api
-from worldplay.web.picture_decoding import PictureDecoding
+from worldplay.web.picture_decoding import PictureDecoding, PicturesFullError
 from worldplay.web.request import (
     BodyBudget,
+    address_of,
     check_headers,
     check_operator,
     check_pose,
@@ -96,7 +97,7 @@ class GenerateVideo:
                 raise busy("the server is short of memory", 30)
             body = await read_body(request, self._bodies)
             with self._making.hold(self._latest_s):
-                plan = await self._decoding.run(self._plan, body)
+                plan = await self._decode(request, body)
                 del body
                 await self._answer(request, plan, send)
         except ApiError as error:
@@ -104,6 +105,12 @@ class GenerateVideo:
             await error.response()(scope, receive, send)
         except (ClientGoneError, ClientDisconnect):
             logger.info("a client left before its clip was finished")
+
+    async def _decode(self, request: Request, body: bytes) -> ClipPlan:
+        try:
+            return await self._decoding.run(address_of(request), self._plan, body)
+        except PicturesFullError:
+            raise busy("too many pictures wait to be read: try again later", 5) from None
 
     def _plan(self, body: bytes) -> ClipPlan:
         asked = parse_request(body)

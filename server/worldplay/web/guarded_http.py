@@ -1,6 +1,7 @@
 """uvicorn's HTTP/1.1 protocol with limits: connections, time for headers, small chunks, pipelined bytes."""
 
 import asyncio
+import re
 from time import monotonic
 from typing import Any
 
@@ -16,6 +17,8 @@ from worldplay.web.secured import SECURITY_HEADERS
 
 MAX_PIPELINED_BYTES = 64 * 1024  # received while an earlier request is handled
 MAX_HEADER_BYTES = 16 * 1024
+MAX_HEADERS = 100  # each costs as much as a long one
+_HEAD_END = re.compile(rb"\n\r?\n")
 # Of the chunks of a body that are smaller than SMALL_CHUNK: each costs as much as a large one.
 CHUNKS_PER_SECOND = 50
 CHUNKS_BURST = 400
@@ -42,6 +45,10 @@ class _Parser(h11.Connection):
         self._chunks = TokenBucket(CHUNKS_PER_SECOND, CHUNKS_BURST)
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        if self.their_state is h11.IDLE:
+            head = _HEAD_END.split(self.trailing_data[0][:MAX_HEADER_BYTES], 1)[0]
+            if head.count(b"\n") > MAX_HEADERS:
+                raise h11.RemoteProtocolError("too many headers")
         event = super().next_event()
         is_small = isinstance(event, h11.Data) and event.chunk_end and len(event.data) < SMALL_CHUNK
         if is_small and not self._chunks.take(monotonic() * 1000.0):

@@ -47,6 +47,8 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._limited.note_request(self.transport)
+        if connection := self._limited.find(self.transport):
+            connection.fail = self._fail
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._has_ended = True
@@ -129,10 +131,8 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         held = (self.conn.current_size or 0) + len(self.conn.reader.buffer)
         if not self._has_greeted and held > FIRST_MESSAGE_BYTES:
             self._fail(1009, "too large before hello")
-        elif (
-            connection is not None and not self._limited.hold(connection, held) and held > FIRST_MESSAGE_BYTES
-        ):
-            self._fail(1013, "too many unfinished messages")
+        elif connection is not None and not self._limited.hold(connection, held):
+            self._limited.make_room(FIRST_MESSAGE_BYTES)
 
     def _fail(self, code: int, reason: str) -> None:
         self._has_ended = True

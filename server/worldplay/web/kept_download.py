@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from worldplay.store.errors import without_path
 from worldplay.web.answer import Answer, ClientGoneError
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class KeptDownload(Response):
             except ClientGoneError:
                 logger.info("a client left before it had its walk")
             except OSError as error:  # too late for an error response: the answer ends half-way
-                logger.warning("a walk that is kept could not be read: %s", error)
+                logger.warning("a walk that is kept could not be read: %s", without_path(error))
 
     async def _send_file(self, answer: Answer) -> None:
         for start in range(0, self._num_bytes, READ_BYTES):

@@ -15,7 +15,7 @@ from worldplay.web.disk_threads import SlowStoreError
 from worldplay.web.monitoring import Metrics
 from worldplay.web.operator_metrics import OperatorMetrics
 from worldplay.web.outlet import Close, Handover
-from worldplay.web.picture_decoding import PictureDecoding
+from worldplay.web.picture_decoding import PictureDecoding, PicturesFullError
 from worldplay.web.recording_links import NOT_REVOKED
 from worldplay.web.send_queue import post
 from worldplay.web.snapshots import STORE_FAILS, keep_snapshot
@@ -28,7 +28,7 @@ from worldplay.web.translate import (
     watcher_welcome,
     welcome,
 )
-from worldplay.web.visit import BOOKMARKS_BURST, Visit
+from worldplay.web.visit import BOOKMARKS_BURST, LINKS_BURST, Visit
 from worldplay.web.visits import Visits
 from worldplay.web.watch_links import REVOKED
 from worldplay.web.watcher import Watcher
@@ -42,6 +42,8 @@ logger = logging.getLogger(__name__)
 
 NOT_RECORDED = "expected a walk that is recorded, for a link to its recording; got one that is not"
 TOO_MANY_BOOKMARKS = f"expected at most {BOOKMARKS_BURST} bookmarks at once, then one in 5 s: try again later"
+TOO_MANY_LINKS = f"expected at most {LINKS_BURST} changes of a link at once, then one a second"
+TOO_MANY_PICTURES = "too many pictures wait to be read: try again later"
 MAX_STALLS = 10  # counted for one report; more did not happen in 100 ms
 _COMMANDS: dict[type[m.ClientMessage], Callable[[Session], None]] = {
     m.Pause: Session.pause,
@@ -150,6 +152,8 @@ class Receiver:
         recording, outlet = self.visit.recording, self.visit.outlet
         if recording is None:
             raise ProtocolError(ErrorCode.BAD_REQUEST, NOT_RECORDED)
+        if not self.visit.link_changes.take(monotonic_ms()):
+            raise ProtocolError(ErrorCode.BAD_REQUEST, TOO_MANY_LINKS)
         if isinstance(message, m.Unshare):
             refused = ProtocolError(ErrorCode.BAD_REQUEST, NOT_REVOKED)
             recording.revoke(lambda done: outlet.put(m.Shared(right="recording") if done else refused))
@@ -217,7 +221,7 @@ class Receiver:
             return
         view, picture = message.view, None
         if message.image is not None:
-            picture, view = await self._decoding.run(self._read_picture, message.image)
+            picture, view = await self._decode(message.image)
         self._open().start(WalkRequest(view, picture, message.prompt, message.seed))
         if picture is not None and view is not None:
             self.put(m.State(what="view", view=view))
@@ -235,6 +239,12 @@ class Receiver:
             raise ProtocolError(ErrorCode.BUSY, "the server is short of memory and takes no new walks")
         if has_picture and self._engine.is_full:  # without a picture the engine refuses, and counts it
             raise ProtocolError(ErrorCode.BUSY, REASONS["busy"])
+
+    async def _decode(self, image: bytes) -> tuple[StartPicture, str | None]:
+        try:
+            return await self._decoding.run(self._address, self._read_picture, image)
+        except PicturesFullError:
+            raise ProtocolError(ErrorCode.BAD_REQUEST, TOO_MANY_PICTURES) from None
 
     def _read_picture(self, data: bytes) -> tuple[StartPicture, str | None]:
         """Decode a picture to start from.

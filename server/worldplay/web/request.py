@@ -1,5 +1,6 @@
 """Reads requests to the HTTP API: token, headers, body, fields. Every fault raises an ApiError."""
 
+import asyncio
 import base64
 import binascii
 import codecs
@@ -13,7 +14,7 @@ from time import monotonic
 from anyio import fail_after
 from PIL.Image import Image
 from pydantic import ValidationError
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from worldplay.clips.plan import ClipOptions
 from worldplay.web.connections import group_address
@@ -122,21 +123,22 @@ async def receive(request: Request, budget: BodyBudget, most_bytes: int, timeout
 
 
 async def _read_all(request: Request, count: Callable[[int], None], most_bytes: int) -> bytes:
-    body, began_s = bytearray(), monotonic()
+    parts, num_bytes, began_s = list[bytes](), 0, monotonic()
     stream = request.stream()
     while True:
-        left_s = began_s + BODY_GRACE_S + len(body) / LEAST_BYTES_PER_S - monotonic()
+        left_s = began_s + BODY_GRACE_S + num_bytes / LEAST_BYTES_PER_S - monotonic()
         with fail_after(left_s):
             part = await anext(stream, None)
-        if part is None:
-            return bytes(body)
+        if part is None:  # joining lets other threads run; a copy of one large object would not
+            return await asyncio.to_thread(b"".join, parts)
         count(len(part))
-        body += part
-        if len(body) > most_bytes:
+        parts.append(part)
+        num_bytes += len(part)
+        if num_bytes > most_bytes:
             raise _too_large("more", most_bytes)
 
 
-def address_of(request: Request) -> str:
+def address_of(request: HTTPConnection) -> str:
     """Return the client's address; all clients without one count as the same."""
     return "" if request.client is None else group_address(request.client.host)
 

@@ -1,5 +1,6 @@
 """The endpoints that say how the server is: /health, /live, /ready and /metrics."""
 
+from cachetools import TTLCache
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute
@@ -10,6 +11,8 @@ from worldplay.web.monitoring import Metrics, describe_health
 from worldplay.web.operator_metrics import OperatorMetrics
 from worldplay.web.routes import OwnRoute
 from worldplay.world.world import World
+
+METRICS_S = 0.05  # how old the answer may be
 
 
 def status_routes(
@@ -28,8 +31,14 @@ def status_routes(
     async def ready(request: Request) -> Response:
         return PlainTextResponse("ready" if engine.healthy else "not ready", 200 if engine.healthy else 503)
 
+    exported: TTLCache[str, bytes] = TTLCache(
+        1, METRICS_S
+    )  # it takes some ms, which many who ask would add up
+
     async def export_metrics(request: Request) -> Response:
-        return Response(metrics.export() + details.export(), media_type=metrics.media_type)
+        if (content := exported.get("metrics")) is None:
+            content = exported["metrics"] = metrics.export() + details.export()
+        return Response(content, media_type=metrics.media_type)
 
     return [
         OwnRoute("/health", health),

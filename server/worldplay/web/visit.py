@@ -24,6 +24,7 @@ from worldplay.web.recording import SessionRecording
 from worldplay.web.send_queue import post
 from worldplay.world.world import World
 
+LINKS_PER_SECOND, LINKS_BURST = 1.0, 10  # to a recording, of one session: each change waits for the disk
 BOOKMARKS_PER_SECOND, BOOKMARKS_BURST = 0.2, 5  # of one session: each copies the whole walk
 
 # Which of `fields` a client must name to get a `state` that came later than the others.
@@ -67,6 +68,7 @@ class Visit:
         self.saver = saver
         self.latency = LatencyTracker()
         self.bookmarks = TokenBucket(BOOKMARKS_PER_SECOND, BOOKMARKS_BURST)
+        self.link_changes = TokenBucket(LINKS_PER_SECOND, LINKS_BURST)
         self.timer: asyncio.TimerHandle | None = None  # ends the visit if nobody comes back
         loop = asyncio.get_running_loop()
         self.recording = None if recorder is None else self._begin_recording(recorder, world, is_back)
