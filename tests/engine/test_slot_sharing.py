@@ -61,7 +61,7 @@ def test_walker_that_does_something_again_before_its_chunk_is_finished_goes_on()
     first = theatre.open_page()
     theatre.open_page()
     theatre.run(5200)
-    while not first.session._is_held:  # in the middle of a chunk
+    while not first.session.is_held:  # in the middle of a chunk
         theatre.run(1)
         assert "yielded" not in names(first)
     first.session.controls(0, 0.0, frozenset(["w"]))

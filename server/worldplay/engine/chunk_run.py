@@ -66,7 +66,7 @@ class ChunkRun:
             return
         self._denoise_ms += time_ms
         if not was_latched:
-            self.session.mark_latched(started_ms)
+            self.session.mark_latched(started_ms, is_new=self.cut is None)
 
     def close(self) -> None:
         """Drop the chunk."""

@@ -41,8 +41,12 @@ class CommandQueue:
     @property
     def num_staying(self) -> int | None:
         """Return how many of the walk's chunks stay after the rewinds that wait; None: all."""
-        rewinds = [command.num_chunks for command, _ in self._waiting if isinstance(command, Rewind)]
-        return min(rewinds, default=None)
+        kept = [
+            command.num_chunks if isinstance(command, Rewind) else command.num_staying
+            for command, _ in self._waiting
+            if isinstance(command, Open | Rewind)
+        ]
+        return min((num for num in kept if num is not None), default=None)
 
     @property
     def due_ms(self) -> float:

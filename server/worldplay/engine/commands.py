@@ -56,8 +56,8 @@ class Commands:
 
     def _carry_out(self, session: Session, command: Command) -> None:
         match command:
-            case Open(request):
-                self._open_walk(session, request)
+            case Open(request, num_staying):
+                self._open_walk(session, request, num_staying)
                 return
             case Rewind(num_chunks, what):
                 self._rewind(session, walk_of(session), num_chunks, what)
@@ -76,11 +76,14 @@ class Commands:
                 return
         session.listener.on_changed(walk_of(session))
 
-    def _open_walk(self, session: Session, request: WalkRequest) -> None:
+    def _open_walk(self, session: Session, request: WalkRequest, num_staying: int | None) -> None:
         started_ms = self._clock()
         try:
             walk = self._world.open_walk(request)
         except ValueError as error:
+            if session.walk is not None and num_staying is not None:
+                self._rewind(session, session.walk, min(num_staying, session.walk.num_chunks), "rewound")
+                session.listener.on_changed(session.walk)
             raise RefusedError(str(error)) from None
         self._costs.count("open", self._clock() - started_ms)
         self._queues[session.number].clear()  # not before: had the start been refused, they would be shown

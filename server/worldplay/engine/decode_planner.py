@@ -32,7 +32,7 @@ class DecodePlanner:
         waiting = [
             (self._due_ms(queue.session, now_ms), queue.session)
             for queue in self._queues.values()
-            if queue and not queue.is_in_hand and not queue.session.is_away
+            if queue and not queue.is_in_hand and not queue.session.is_away and not queue.session.lacks_slot
         ]
         if not waiting:
             return None
@@ -43,7 +43,7 @@ class DecodePlanner:
 
     def _due_ms(self, session: Session, now_ms: float) -> float:
         """Return when a session's next latent must be decoded: at once if it cannot be cut any more."""
-        if self._latch == "chunk" or session.is_paused or session.is_rewinding:
+        if self._latch == "chunk" or session.is_paused or session.is_held or session.is_rewinding:
             return now_ms
         return session.decode_due_ms(self._costs, now_ms)
 

@@ -159,8 +159,9 @@ class DecodeQueue:
         return is_dropping
 
     def clear(self) -> None:
-        """Forget all latents, as `keep` does."""
+        """Forget all latents, as `keep` does, and what was reported of them."""
         self.keep(0)
+        self._num_announced = (-1, 0)
 
     def decode_next(self) -> None:
         """Decode the next latent and give its frames to the listener."""

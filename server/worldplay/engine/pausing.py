@@ -46,7 +46,7 @@ class Pausing:
         """Return when the next step was asked for; None without one."""
         return self._steps[0] if self._steps else None
 
-    def take_step(self) -> None:
+    def take_step(self, now_ms: float) -> None:
         """Note that a chunk is made; if it was a step, it is the first one."""
-        if self._steps:
+        if self._steps and self._steps[0] <= now_ms:
             self._steps.popleft()

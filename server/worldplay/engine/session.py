@@ -65,8 +65,9 @@ class Session:
         self._pausing = Pausing()
         self._is_closed = False
         self.activity = Activity(clock())
-        self._is_held = False  # its slot goes to somebody else, as soon as its chunk is finished
+        self.is_held = False  # its slot goes to somebody else, as soon as its chunk is finished
         self._is_away = False
+        self.lacks_slot = False  # it had one, and gave it back; worker thread only
         self._opened_ms = 0.0
         self._served_ms = 0.0
 
@@ -75,9 +76,10 @@ class Session:
     def start(self, request: WalkRequest) -> None:
         """Open a walk. Waiting commands for the current one are dropped."""
         with self._lock:
+            num_staying = self._commands.num_staying
             self._commands.drop_requests()
             self._pausing.start()
-            self._change(Open(request), num_chunks=0)
+            self._change(Open(request, num_staying), num_chunks=0)
         self._wake()
 
     def reset(self) -> None:
@@ -247,17 +249,13 @@ class Session:
         with self._lock:
             return self._commands.take(self._clock())
 
-    def hold(self, is_held: bool) -> None:
-        """Begin nothing more, because the slot goes to somebody else; or go on after all."""
-        self._is_held = is_held
-
     def mark_slot(self, now_ms: float) -> None:
         """Note that the session has got a slot. What it asked for before is due from now on.
 
         Otherwise somebody who waited long would go before those who walk and are late.
         """
         with self._lock:
-            self._is_held = False
+            self.is_held = self.lacks_slot = False
             self._served_ms = now_ms
             self._commands.begin_at(now_ms)
             self.activity.note_slot(now_ms)
@@ -301,7 +299,7 @@ class Session:
             num_undecoded: how many these are. They may have to be decoded meanwhile.
         """
         with self._lock:
-            if self._is_held:
+            if self.is_held:
                 return None
             if self._commands:
                 waits = undecoded_ms and not self._is_away and self._commands.is_rewind_next
@@ -313,11 +311,12 @@ class Session:
             wants = self._playback.wants_chunk(now_ms)
             return self._walking_task(now_ms, costs, undecoded_ms, num_undecoded) if wants else None
 
-    def mark_latched(self, now_ms: float) -> None:
+    def mark_latched(self, now_ms: float, *, is_new: bool) -> None:
         """Note that a chunk has read its controls; it will be finished unless it is cancelled."""
         with self._lock:
             self._served_ms = now_ms
-            self._pausing.take_step()
+            if is_new:
+                self._pausing.take_step(now_ms)
 
     def mark_made(self, num_chunks: int, now_ms: float) -> bool:
         """Note that the walk now has this many chunks. Returns: whether the newest is late."""

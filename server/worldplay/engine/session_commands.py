@@ -12,6 +12,7 @@ class Open:
     """Open a new walk in place of the current one, if any."""
 
     request: WalkRequest
+    num_staying: int | None = None  # of the current walk, after rewinds that it replaces
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ class SlotSharing:
             self._collect(now_ms)
         else:
             for session in self._sessions.values():
-                session.hold(False)
+                session.is_held = False
                 session.activity.forget_question()
         surplus = self._admission.surplus
         if surplus is not None:
@@ -83,10 +83,11 @@ class SlotSharing:
             unused.append((self._sessions[crowding], "turn"))
         given = unused[: self._admission.num_waiting]
         for session in holders:  # one that does something again goes on
-            session.hold(any(session is each for each, _ in given))
+            session.is_held = any(session is each for each, _ in given)
         for session, reason in given:
             if not self._is_busy(session):
                 self._admission.yield_slot(session.number, now_ms, rests=reason != "turn")
+                self._holders.discard(session.number)  # it may get it back at once
                 self._guard(session, partial(_rest, session, reason))
 
     def _note_slots(self, now_ms: float) -> None:
@@ -115,6 +116,7 @@ class SlotSharing:
 
 def _rest(session: Session, reason: Reason) -> None:
     """Tell a client that its session has lost its slot, and release the memory that goes with one."""
+    session.lacks_slot = True
     if session.walk is not None:
         session.walk.release()
     session.listener.on_state("yielded", {"text": reason})

@@ -146,7 +146,7 @@ class Worker:
 
     def _answer(self, session: Session) -> None:
         """Send the session's notices, but not during its chunk: no frame of it may follow `paused`."""
-        is_finishing = session.is_paused and bool(self._undecoded[session.number])
+        is_finishing = session.is_paused and not session.lacks_slot and bool(self._undecoded[session.number])
         if is_finishing or self._is_generating(session):
             return
         for notice in session.take_notices():
@@ -158,8 +158,8 @@ class Worker:
 
     def _is_in_chunk(self, session: Session) -> bool:
         """Return whether a session's slot is in use. What a client that is away has not seen can wait."""
-        is_decoding = bool(self._undecoded[session.number]) and not session.is_away
-        return self._is_generating(session) or is_decoding
+        queue = self._undecoded[session.number]
+        return self._is_generating(session) or queue.is_in_hand or (bool(queue) and not session.is_away)
 
     def _end(self, session: Session, code: str | None) -> None:
         """End a session, unless it has ended. If a code is given, its client gets it as an error."""
@@ -238,7 +238,7 @@ class Worker:
         sessions = [
             (s, self._undecoded[s.number])
             for s in self._sessions.values()
-            if s.walk and not s.has_commands and not s.is_away
+            if s.walk and not s.has_commands and not s.is_away and not s.lacks_slot
         ]
         cut = self._cuts.plan(sessions, order, now_ms)
         return None if isinstance(cut, MakeWay) and cut.session not in self._sessions else cut
@@ -373,6 +373,8 @@ class Worker:
         self._end_failed(session, code)
 
     def _end_failed(self, session: Session, code: str) -> None:
+        if session.number not in self._sessions:  # it failed on both threads
+            return
         self.counters.failures += 1
         self._end(session, code)
         if code == "out_of_memory":
