@@ -151,3 +151,17 @@ def test_failure_on_both_threads_counts_once() -> None:
     theatre.world.once("step", fail)
     theatre.run(1500)
     assert theatre.counters.failures == theatre.counters.out_of_memory == 1
+
+
+def test_copy_that_was_asked_for_before_another_start_is_made() -> None:
+    theatre, page, session = started()
+    copied: list[object] = []
+    theatre.world.hooks["prompt"] = lambda: theatre.clock.advance(100)  # the next command waits
+    session.prompt("x")
+    while ("prompt", "walk1") not in theatre.world.log:
+        theatre.run(1)
+    session.copy(copied.append)
+    session.start(WalkRequest("another"))
+    theatre.run(2000)
+    assert len(copied) == 1
+    assert page.session.walk is theatre.world.walks[-1]

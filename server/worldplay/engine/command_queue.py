@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from worldplay.engine.session_commands import Command, Open, Prepare, Prompt, Rest, Rewind
+from worldplay.engine.session_commands import Command, Copy, Open, Prepare, Prompt, Rest, Rewind
 
 MAX_COMMANDS = 8
 COMMAND_REST = 3.0  # after a command, its session begins no other for this many times as long as it took
@@ -78,7 +78,7 @@ class CommandQueue:
             self._waiting.remove(requests[-1])
 
     def drop_requests(self) -> None:
-        """Drop what the client asked for. What the server does for the walk stays: it may have to go on."""
+        """Drop what the client asked of its walk. Copies stay, and what the walk needs if it has to go on."""
         self._waiting = deque(entry for entry in self._waiting if _is_for_the_walk(entry[0]))
 
     def _drop(self, kind: type[Rest | Prepare]) -> None:
@@ -100,5 +100,6 @@ def _is_request(command: Command) -> bool:
 
 
 def _is_for_the_walk(command: Command) -> bool:
-    """Return whether a walk needs this to go on, whatever its client asked for meanwhile."""
-    return not _is_request(command) or (isinstance(command, Open) and command.request.is_saved)
+    """Return whether a walk needs this to go on, or is kept by it, whatever its client asks for meanwhile."""
+    is_restored = isinstance(command, Open) and command.request.is_saved
+    return not _is_request(command) or isinstance(command, Copy) or is_restored
