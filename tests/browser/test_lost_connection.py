@@ -54,6 +54,16 @@ def lose(page: Page) -> None:
     wait_state(page, "reconnecting")
 
 
+def end_a_pause_without_a_connection(page: Page, address: str) -> None:
+    page.add_init_script(BLOCKABLE)
+    walk(page, address)
+    wait_frames(page, 20)
+    open_menu(page)
+    wait_state(page, "paused")
+    lose(page)
+    page.click("#back")
+
+
 def test_walk_that_was_asked_for_without_a_connection_begins(address: str, page: Page) -> None:
     page.add_init_script(BLOCKABLE)
     walk(page, address)
@@ -69,13 +79,7 @@ def test_walk_that_was_asked_for_without_a_connection_begins(address: str, page:
 
 
 def test_pause_that_ended_without_a_connection_ends(address: str, page: Page) -> None:
-    page.add_init_script(BLOCKABLE)
-    walk(page, address)
-    wait_frames(page, 20)
-    open_menu(page)
-    wait_state(page, "paused")
-    lose(page)
-    page.click("#back")
+    end_a_pause_without_a_connection(page, address)
     page.evaluate("blocked = false")
     wait_state(page, "walking")
     wait_new_frames(page)
@@ -243,13 +247,7 @@ def test_newest_of_two_pictures_is_taken_though_it_is_read_first(page: Page, scr
 
 def test_pause_that_ended_is_told_until_the_server_knows(address: str, page: Page) -> None:
     """The first connection that is back swallows what the page says after its hello, and breaks."""
-    page.add_init_script(BLOCKABLE)
-    walk(page, address)
-    wait_frames(page, 20)
-    open_menu(page)
-    wait_state(page, "paused")
-    lose(page)
-    page.click("#back")
+    end_a_pause_without_a_connection(page, address)
     page.evaluate(
         """() => {
           const plain = WebSocket.prototype.send;

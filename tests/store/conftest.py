@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from support.saved import Saved
 from support.stores import make_store
 from support.tiny_world import make_world
 from support.walks import walk_about
@@ -28,3 +29,11 @@ def snapshot(walk: LiveWalk) -> Snapshot:
 @pytest.fixture(params=["folder", "memory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return make_store(tmp_path if request.param == "folder" else f"memory://{new_id()}")
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Iterator[Saved]:
+    with torch.inference_mode():
+        saved = Saved(tmp_path)
+        yield saved
+        saved.keeper.close()

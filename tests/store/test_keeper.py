@@ -3,16 +3,15 @@
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
-import torch
 
-from support.tiny_world import make_world
-from support.walks import AHEAD, go_on, open_walk
+from support.saved import Saved
+from support.walks import AHEAD, go_on
 from worldplay.store.chain import list_parts
 from worldplay.store.errors import MissingWalkError, StoreFullError
 from worldplay.store.files import Files
@@ -21,47 +20,11 @@ from worldplay.store.keeper import (
     RETRY_MS,
     SAVE_EVERY_MS,
     SLOW_MS,
-    Keeper,
     Saving,
     WalkSaver,
 )
-from worldplay.store.store import SILENT_S, Store, new_id
-from worldplay.world.live_walk import LiveWalk
+from worldplay.store.store import SILENT_S, Store
 from worldplay.world.snapshot_file import TooLongError, write_snapshot
-
-
-class Saved:
-    """A walk that is made under a clock, and saved."""
-
-    def __init__(self, folder: Path) -> None:
-        self.now_ms = 0.0
-        self.store = Store(Files(str(folder)), 10**7, 3600.0)
-        self.keeper = Keeper(self.store, lambda: self.now_ms)
-        self.id = new_id()
-        self.kept = self.keeper.keep(self.id, "secret")
-        self.walk: LiveWalk = open_walk(make_world())
-
-    def go_on(self, time_ms: float) -> None:
-        go_on(self.walk, [AHEAD])
-        self.now_ms += time_ms
-        self.kept.changed(self.walk)
-        self.wait()
-
-    def wait(self) -> None:
-        if self.kept._task is not None:
-            self.kept._task.result()
-
-    def end(self) -> None:
-        self.kept.finish(self.walk)
-        self.keeper.close()
-
-
-@pytest.fixture
-def saved(tmp_path: Path) -> Iterator[Saved]:
-    with torch.inference_mode():
-        saved = Saved(tmp_path)
-        yield saved
-        saved.keeper.close()
 
 
 def assert_whole(saved: Saved) -> None:
@@ -375,51 +338,3 @@ def test_disk_that_hangs_does_not_keep_the_process(saved: Saved, monkeypatch: py
     saved.keeper.close(0.05)  # or it would wait for ever
     assert all(thread.daemon for thread in threading.enumerate() if thread.name == "snapshots")
     event.set()
-
-
-def test_walk_that_cannot_be_copied_at_its_end_is_released(
-    saved: Saved, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail() -> None:
-        raise MemoryError
-
-    saved.go_on(0.0)
-    go_on(saved.walk, [AHEAD])
-    monkeypatch.setattr(saved.walk, "take_unsaved", fail)
-    with pytest.raises(MemoryError):
-        saved.kept.leave(saved.walk)
-    saved.keeper.close()
-    assert saved.kept.wait_left(0)
-    assert saved.store.about(saved.id).state == "left"
-
-
-def test_walk_that_is_ended_while_it_is_copied_is_not_written(
-    saved: Saved, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    saved.go_on(0.0)
-    go_on(saved.walk, [AHEAD])
-    copy = saved.walk.take_unsaved
-
-    def copy_and_forget() -> object:
-        part = copy()
-        saved.kept.forget()
-        return part
-
-    monkeypatch.setattr(saved.walk, "take_unsaved", copy_and_forget)
-    saved.kept.finish(saved.walk)
-    saved.keeper.close()
-    assert saved.store._files.list(saved.id) == []
-
-
-def test_visit_that_saves_nothing_leaves_its_claim_to_the_next(saved: Saved) -> None:
-    """Otherwise each would leave a file."""
-    saved.go_on(0.0)
-    saved.kept.leave(saved.walk)
-    assert saved.kept.wait_left(10)
-    writers = []
-    for _ in range(3):
-        writers.append(saved.store.claim(saved.id))
-        visit = saved.keeper.keep(saved.id, "secret", writers[-1])
-        visit.leave(None)
-        saved.keeper._thread.submit(lambda: None).result(10)  # what was submitted before is done
-    assert len(set(writers)) == 1

@@ -305,7 +305,7 @@ class Recordings:
             index.extend(lambda offset, most: os.pread(file, most, offset), size)
             init = os.pread(file, about.init_bytes, 0)
             with self._lock:
-                self._indices[id, about.take] = index.copy()
+                self._indices[id, about.take] = index  # nobody changes it any more
             return Recorded(id, about, init, index)
 
     def about(self, id: str) -> RecordingAbout:
