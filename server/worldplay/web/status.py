@@ -31,9 +31,8 @@ def status_routes(
     async def ready(request: Request) -> Response:
         return PlainTextResponse("ready" if engine.healthy else "not ready", 200 if engine.healthy else 503)
 
-    exported: TTLCache[str, bytes] = TTLCache(
-        1, METRICS_S
-    )  # it takes some ms, which many who ask would add up
+    # Exporting takes some ms, which many who ask would add up.
+    exported: TTLCache[str, bytes] = TTLCache(1, METRICS_S)
 
     async def export_metrics(request: Request) -> Response:
         if (content := exported.get("metrics")) is None:
